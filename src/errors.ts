@@ -1,0 +1,61 @@
+/** Every error that Myelin throws on purpose carries one of these codes; the exit code follows from it. */
+
+export const exitCodes = {
+  ok: 0,
+  unexpected: 1,
+  usage: 2,
+  configInvalid: 3,
+  templateInvalid: 4,
+  configRejected: 5,
+  sourceTimeout: 6,
+  haproxyUnavailable: 7,
+  notRunning: 8,
+  changesPending: 10,
+} as const;
+
+const codes = {
+  MYELIN_USAGE: exitCodes.usage,
+  MYELIN_CONFIG_INVALID: exitCodes.configInvalid,
+  MYELIN_TEMPLATE_INVALID: exitCodes.templateInvalid,
+  MYELIN_CONFIG_REJECTED: exitCodes.configRejected,
+  MYELIN_SOURCE_FAILED: exitCodes.sourceTimeout,
+  MYELIN_SOURCE_TIMEOUT: exitCodes.sourceTimeout,
+  MYELIN_HAPROXY_UNAVAILABLE: exitCodes.haproxyUnavailable,
+  MYELIN_HAPROXY_FAILED: exitCodes.haproxyUnavailable,
+  MYELIN_PORT_TAKEN: exitCodes.haproxyUnavailable,
+  MYELIN_SOCKET_FAILED: exitCodes.haproxyUnavailable,
+  MYELIN_WRITE_FAILED: exitCodes.unexpected,
+  MYELIN_LOCKED: exitCodes.unexpected,
+  MYELIN_NOT_RUNNING: exitCodes.notRunning,
+} as const;
+
+export type ErrorCode = keyof typeof codes;
+
+/** `message` names the place and the cause; `remedy`, where there is one, says what to do about it. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ErrorCode;
+  readonly remedy: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; remedy?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.remedy = options.remedy;
+  }
+
+  get exitCode(): number {
+    return codes[this.code];
+  }
+}
+
+/** One line for people: an error's message with its causes, whatever was thrown. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const message = error.message || error.name;
+  return error.cause === undefined ? message : `${message}: ${describe(error.cause)}`;
+}
+
+/** Whether `error` carries Node's system error `code`, such as `ENOENT`. */
+export function hasCode(error: unknown, ...wanted: readonly string[]): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && wanted.includes(error.code);
+}

@@ -1,0 +1,113 @@
+/**
+ * The plain, readonly values that travel along the picture: watchers → catalog → render → plan → apply.
+ * Stages know these types and not each other.
+ */
+
+/** A span of time in milliseconds. */
+export type Ms = number;
+
+/** A moment in milliseconds on the clock that `main` hands to the pure stages as `now`. */
+export type Moment = number;
+
+/** One address and port at which a service answers, as a watcher found it. Not yet trusted: the catalog validates. */
+export type Endpoint = {
+  /** Identity at the source (Consul node and service id, pod, name in a file); the server's name is made from it. */
+  readonly id: string;
+  /** An IPv4 or IPv6 literal, without brackets. */
+  readonly address: string;
+  /** 1–65535. */
+  readonly port: number;
+  /** HAProxy's weight, 0–256; a draining endpoint is rendered with weight 0 whatever stands here. */
+  readonly weight: number;
+  /** `draining` gets no new connections but finishes those it has. */
+  readonly state: 'ready' | 'draining';
+  /** Free words from the source, for templates; never used as configuration by themselves. */
+  readonly tags?: readonly string[];
+  readonly meta?: Readonly<Record<string, string>>;
+};
+
+/** One question to a source; `settings` are the watcher's own (already validated by its schema). */
+export type Query<Settings = unknown> = {
+  /** Names the answer in every update; unique within one watcher. */
+  readonly key: string;
+  readonly settings: Settings;
+};
+
+/** What a watcher yields: whole truths, never deltas. Order, duplicates and equal repeats are allowed. */
+export type Update =
+  /** All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. */
+  | { readonly kind: 'endpoints'; readonly key: string; readonly endpoints: readonly Endpoint[] }
+  /** What was asked for does not exist any more (not: has no endpoints). */
+  | { readonly kind: 'gone'; readonly key: string }
+  /** This question fails, the others may not; the last answer serves on. */
+  | { readonly kind: 'stale'; readonly key: string; readonly reason: string }
+  /** Every query has been answered once since `watch` was called. */
+  | { readonly kind: 'synced' };
+
+/**
+ * A source of endpoints. It throws when the whole source fails, ends promptly when `signal` aborts, bounds its own
+ * silence and leaves no socket, timer or listener behind. It never logs, filters by policy or keeps history.
+ */
+export type Watch<Settings = unknown> = (
+  queries: readonly Query<Settings>[],
+  signal: AbortSignal,
+) => AsyncIterable<Update>;
+
+/** What the catalog receives: a watcher's updates, and its starts and failures as seen by its supervisor. */
+export type SourceEvent = { readonly watcher: string } & (
+  | Update
+  | { readonly kind: 'started' }
+  | { readonly kind: 'failed'; readonly reason: string; readonly retryInMs: Ms }
+);
+
+/** A piece of `haproxy.cfg` from one section keyword to the next. Concatenated, sections are the file. */
+export type Section = {
+  /** HAProxy's section keyword (`global`, `defaults`, `frontend`, `backend`, `listen`, …); '' for what precedes the first. */
+  readonly kind: string;
+  /** '' where the section has no name. */
+  readonly name: string;
+  /** The section's lines, each with its line feed; the first is the keyword line. */
+  readonly text: string;
+  /** The service that this section was rendered for; null for everything hand-written or shared. */
+  readonly service: string | null;
+};
+
+/** What should be: the whole file in sections, in order. Unchanged sections keep their identity (===). */
+export type Rendered = { readonly sections: readonly Section[] };
+
+/** Why a reload is needed; `section` is like `frontend web`. The codes are part of the interface (log, metric, status). */
+export type ReloadReason = {
+  readonly code: ReloadCode;
+  readonly section?: string;
+  readonly detail?: string;
+};
+
+export type ReloadCode = (typeof reloadCodes)[number];
+export const reloadCodes = [
+  'first_start', // nothing of ours runs
+  'haproxy_exited', // it ran and is gone
+  'binary_changed', // the executable was replaced
+  'operator_request', // `myelin reload`
+  'global_changed',
+  'defaults_changed',
+  'bind_changed',
+  'proxy_added',
+  'proxy_removed',
+  'option_changed', // any other line of a frontend, backend or listen section
+  'server_added',
+  'server_removed',
+  'server_changed', // address, port, weight or an option of a server line
+  'section_changed', // userlist, peers, resolvers, …
+  'order_changed', // the same sections in another order
+] as const;
+
+export type Plan = { readonly kind: 'none' } | { readonly kind: 'reload'; readonly reasons: readonly ReloadReason[] };
+
+/** Something that HAProxy or our preflight refuses, in its own words. */
+export type Problem = {
+  readonly message: string;
+  /** 1-based line of the candidate file, where known. */
+  readonly line?: number;
+  /** The service whose section is at fault; null when it is nobody's or unknown. */
+  readonly service: string | null;
+};
