@@ -1,0 +1,10 @@
+/** Where Myelin keeps its own files, all below `state`. */
+import { join } from 'node:path';
+
+type HasState = { readonly state: string };
+
+/** HAProxy reads from here, when it starts, which servers were down; written before every reload. */
+export const serverStateFile = (config: HasState): string => join(config.state, 'servers.state');
+
+/** Held by the one Myelin that may work with this state. */
+export const lockFile = (config: HasState): string => join(config.state, 'lock');
