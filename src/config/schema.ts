@@ -3,92 +3,129 @@
  * page are printed from here. All objects are strict: an unknown key is an error.
  */
 import { z } from 'zod';
-import { duration, port, proxyName, rawLine } from './values.ts';
+import {
+  cidr,
+  command,
+  duration,
+  filePath,
+  lines,
+  listen,
+  listenOrOff,
+  port,
+  proxyName,
+  rawLine,
+  section,
+  someTime,
+  text,
+  word,
+} from './values.ts';
 
 /** A list that may be written as a single item. */
 function oneOrMany<T extends z.ZodType>(item: T) {
   return z.union([item, z.array(item)]).transform((value) => (Array.isArray(value) ? value : [value]) as z.output<T>[]);
 }
 
-const lines = z.array(rawLine);
+const required = z
+  .boolean()
+  .default(true)
+  .describe('Nothing is rendered until this source has answered once, or `startTimeout` is over.');
 
 const tls = z
   .strictObject({
-    caFile: z.string().optional().describe('CA certificates (PEM) that the agent is verified with.'),
-    certFile: z.string().optional().describe('Client certificate (PEM).'),
-    keyFile: z.string().optional().describe('Key of the client certificate (PEM).'),
-    serverName: z
-      .string()
+    caFile: filePath
       .optional()
-      .describe('Name expected in the certificate, where it is not the host of the address.'),
-    verify: z.boolean().default(true).describe('false accepts any certificate.'),
+      .describe('CA certificates (PEM) that the agent is verified with. Default: the system’s.'),
+    certFile: filePath.optional().describe('Client certificate (PEM); needs `keyFile`.'),
+    keyFile: filePath.optional().describe('Key of the client certificate (PEM).'),
+    serverName: word
+      .optional()
+      .describe('Name expected in the agent’s certificate, where it is not the host of the address.'),
+    verify: z
+      .boolean()
+      .optional()
+      .describe('false accepts any certificate: for tests only. Default: CONSUL_HTTP_SSL_VERIFY, else true.'),
   })
   .describe('TLS towards an https:// address.');
 
 export const consulWatcher = z
   .strictObject({
-    type: z.literal('consul'),
-    address: z
-      .string()
+    type: z.literal('consul').describe('The kind of source.'),
+    address: word
       .regex(/^(https?|unix):\/\/.+|^[^/]+:\d+$/, 'expected http://HOST:PORT, https://HOST:PORT or unix:///PATH')
       .optional()
       .describe('The agent: http://, https:// or unix://. Default: CONSUL_HTTP_ADDR, else http://127.0.0.1:8500.'),
-    token: z.string().optional().meta({ secret: true }).describe('ACL token. Default: CONSUL_HTTP_TOKEN.'),
-    tokenFile: z
+    token: z
       .string()
       .optional()
+      .meta({ secret: true })
+      .describe('ACL token, better given as `${ENV}` or `${file:PATH}`. Default: CONSUL_HTTP_TOKEN.'),
+    tokenFile: filePath
+      .optional()
       .describe('File with the ACL token, read again when it changes. Default: CONSUL_HTTP_TOKEN_FILE.'),
-    datacenter: z.string().optional().describe('Datacenter asked where a query names none. Default: the agent’s.'),
-    required: z.boolean().default(true).describe('Nothing is rendered until this source has answered once.'),
-    wait: duration.prefault('60s').describe('How long a blocking query waits at the agent.'),
+    datacenter: word.optional().describe('Datacenter asked where a query names none. Default: the agent’s.'),
+    required,
+    wait: someTime
+      .refine((ms) => ms <= 600_000, 'expected at most 10m (Consul waits no longer)')
+      .prefault('60s')
+      .describe('How long a blocking query waits at the agent; 10m at most.'),
     maxConnections: z
       .number()
       .int()
       .min(1)
+      .max(10_000)
       .default(100)
-      .describe('Connections to the agent at most (its own limit is 200 an address).'),
+      .describe('Connections to the agent at most (it allows 200 from one address unless told otherwise).'),
     tls: tls.prefault({}),
   })
   .describe('Services of a Consul agent.');
 
 export const consulQuery = z
   .strictObject({
-    service: z.string().min(1).optional().describe('Name in Consul. Default: the name of the service here.'),
-    tags: z.array(z.string().min(1)).default([]).describe('Only instances that carry all of these tags.'),
-    filter: z.string().optional().describe('Consul’s filter expression, such as `Service.Meta.version == "2"`.'),
-    datacenter: z.string().optional(),
-    near: z.string().optional().describe('Sort by round trip from this node (`_agent` for the agent’s own).'),
-    stale: z.boolean().default(true).describe('Let any Consul server answer, not the leader alone.'),
+    service: text.optional().describe('Name in Consul. Default: the name of the service here.'),
+    tags: z.array(text).default([]).describe('Only instances that carry all of these tags.'),
+    filter: text.optional().describe('Consul’s filter expression, such as `Service.Meta.version == "2"`.'),
+    datacenter: word.optional().describe('Ask this datacenter. Default: the watcher’s.'),
+    near: word.optional().describe('Sort by round trip from this node (`_agent` for the agent’s own).'),
+    stale: z
+      .boolean()
+      .default(true)
+      .describe('Let any Consul server answer, not the leader alone: faster, and works while there is no leader.'),
     warning: z.enum(['use', 'ignore']).default('use').describe('Whether instances with a warning check get traffic.'),
   })
   .describe('One service of a Consul watcher.');
 
 export const fileWatcher = z
   .strictObject({
-    type: z.literal('file'),
-    path: z.string().min(1).describe('A YAML or JSON file, or a folder of them.'),
-    required: z.boolean().default(true).describe('Nothing is rendered until this source has answered once.'),
+    type: z.literal('file').describe('The kind of source.'),
+    path: filePath.describe('A YAML or JSON file, or a folder of them.'),
+    required,
   })
   .describe('Services and endpoints from a file.');
 
 export const fileQuery = z
   .strictObject({
-    service: z.string().min(1).optional().describe('Name in the file. Default: the name of the service here.'),
+    service: text.optional().describe('Name in the file. Default: the name of the service here.'),
   })
   .describe('One service of a file watcher.');
 
+const urlPath = word.regex(/^\//, 'a path starts with /');
+
 const check = z
   .strictObject({
-    type: z.enum(['tcp', 'http', 'none']).default('tcp'),
-    path: z.string().regex(/^\//, 'a path starts with /').default('/').describe('Asked by an http check.'),
-    method: z.enum(['GET', 'HEAD', 'OPTIONS']).default('GET'),
-    host: z.string().optional().describe('Host header of an http check.'),
+    type: z
+      .enum(['tcp', 'http', 'none'])
+      .default('tcp')
+      .describe('tcp: the port accepts; http: a request is answered well; none: the source alone is believed.'),
+    path: urlPath.default('/').describe('What an http check asks for.'),
+    method: z.enum(['GET', 'HEAD', 'OPTIONS']).default('GET').describe('How an http check asks.'),
+    host: word.optional().describe('Host header of an http check. Default: none.'),
     status: z
       .string()
       .regex(/^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$/, 'expected statuses such as 200, 200-399 or 200,204')
-      .default('200-399'),
-    interval: duration.prefault('2s'),
-    timeout: duration.optional(),
+      .default('200-399')
+      .describe('Statuses that are good answers to an http check.'),
+    interval: someTime.prefault('2s').describe('From one check to the next.'),
+    timeout: someTime.optional().describe('How long a check may take once connected. Default: `interval`.'),
     rise: z.number().int().min(1).default(2).describe('Good checks until a server is up.'),
     fall: z.number().int().min(1).default(3).describe('Bad checks until a server is down.'),
     port: port.optional().describe('Port to check, where it is not the endpoint’s.'),
@@ -98,13 +135,17 @@ const check = z
 const server = z
   .strictObject({
     maxconn: z.number().int().min(1).optional().describe('Connections to one server at once; further ones queue.'),
-    slowstart: duration.optional().describe('A server that came up gets its full weight only after this time.'),
+    slowstart: someTime.optional().describe('A server that came up gets its full weight only after this time.'),
     proxyProtocol: z.enum(['v1', 'v2']).optional().describe('Send the PROXY protocol to the servers.'),
     tls: z
       .strictObject({
-        verify: z.boolean().default(true),
-        caFile: z.string().optional(),
-        sni: z.string().optional().describe('Server name sent and verified.'),
+        verify: z.boolean().default(true).describe('Whether the certificates of the servers are verified.'),
+        caFile: filePath
+          .optional()
+          .describe(
+            'CA certificates (PEM) for that. Default: `@system-ca`, those of the system (HAProxy 2.6 and later).',
+          ),
+        sni: word.optional().describe('Server name that is sent, and expected in the certificate.'),
       })
       .optional()
       .describe('Speak TLS to the servers.'),
@@ -114,16 +155,16 @@ const server = z
 
 const timeouts = z
   .strictObject({
-    connect: duration.optional(),
-    client: duration.optional(),
-    server: duration.optional(),
-    queue: duration.optional(),
-    tunnel: duration.optional().describe('Inactivity limit of WebSockets and other upgraded connections.'),
-    httpRequest: duration.optional(),
-    httpKeepAlive: duration.optional(),
-    check: duration.optional(),
+    connect: someTime.optional().describe('Until a server has accepted the connection.'),
+    client: someTime.optional().describe('Inactivity of the client.'),
+    server: someTime.optional().describe('Inactivity of the server: how long an answer may take.'),
+    queue: someTime.optional().describe('How long a request waits for a free server (`server.maxconn`).'),
+    tunnel: someTime.optional().describe('Inactivity of WebSockets and other upgraded connections.'),
+    httpRequest: someTime.optional().describe('Until the headers of a request are complete.'),
+    httpKeepAlive: someTime.optional().describe('How long a connection without a request stays open.'),
+    check: someTime.optional().describe('HAProxy’s `timeout check`; `check.timeout` is the same and goes first.'),
   })
-  .describe('HAProxy’s timeouts for this service; `defaults` holds those of all.');
+  .describe('HAProxy’s timeouts for this service. Default: those of the defaults section.');
 
 export const service = z
   .strictObject({
@@ -135,7 +176,7 @@ export const service = z
       .describe(
         'Where the frontend listens, in HAProxy’s bind syntax with its options. Without it there is only a backend.',
       ),
-    mode: z.enum(['http', 'tcp']).default('http'),
+    mode: z.enum(['http', 'tcp']).default('http').describe('Whether HAProxy understands the traffic as HTTP.'),
     balance: rawLine.default('roundrobin').describe('HAProxy’s balance algorithm with its arguments.'),
     check: check.prefault({}),
     server: server.prefault({}),
@@ -149,7 +190,7 @@ export const service = z
         'When the last endpoint goes: accept serves 503; keep holds the last ones; doubt holds them for `keepFor` if it ' +
           'happened within a minute of a restart or reconnection of the source.',
       ),
-    keepFor: duration.prefault('10m').describe('How long doubted endpoints are kept.'),
+    keepFor: someTime.prefault('10m').describe('How long doubted endpoints are kept.'),
   })
   .describe('A backend, and a frontend where `bind` is given.');
 
@@ -159,45 +200,51 @@ const haproxy = z
       .enum(['process', 'command', 'none'])
       .default('process')
       .describe('process: start and reload HAProxy here; command: run the commands below; none: only write the file.'),
-    binary: z.string().min(1).default('haproxy').describe('The executable, looked up in PATH.'),
-    config: z
-      .string()
-      .min(1)
-      .default('./run/haproxy.cfg')
-      .describe('The file that Myelin writes. It is Myelin’s alone.'),
-    statsSocket: z.string().min(1).default('./run/admin.sock').describe('HAProxy’s runtime API, for you; mode 0600.'),
-    checkCommand: z
-      .array(z.string())
+    binary: text
+      .default('haproxy')
+      .meta({ path: 'program' })
+      .describe('The executable: a name is looked up in PATH, anything with a slash is a path.'),
+    config: filePath.default('./run/haproxy.cfg').describe('The file that Myelin writes. It is Myelin’s alone.'),
+    statsSocket: filePath
+      .default('./run/admin.sock')
+      .describe('HAProxy’s runtime API, for you; mode 0600. A unix socket: 97 bytes at most.'),
+    checkCommand: command
       .optional()
       .describe('control: command. Must succeed before the file goes live; `{file}` is the candidate.'),
-    reloadCommand: z.array(z.string()).optional().describe('control: command. Makes HAProxy read the new file.'),
+    reloadCommand: command.optional().describe('control: command. Makes HAProxy read the new file.'),
     onExit: z
       .enum(['keep', 'stop'])
       .default('keep')
       .describe(
         'What becomes of HAProxy when Myelin stops: keep serves on, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
       ),
-    stopGrace: duration.prefault('30s'),
-    user: z.string().optional().describe('HAProxy drops to this user; only where Myelin runs as root.'),
-    group: z.string().optional(),
-    log: z
-      .string()
+    stopGrace: duration.prefault('30s').describe('onExit: stop. How long connections may finish.'),
+    user: word.optional().describe('HAProxy drops to this user; only where Myelin runs as root.'),
+    group: word.optional().describe('And to this group.'),
+    log: word
       .default('stdout')
       .describe(
         'Where traffic is logged: stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log.',
       ),
     stats: z
-      .strictObject({ bind: rawLine, path: z.string().default('/'), lines: lines.default([]) })
+      .strictObject({
+        bind: rawLine.describe('Where it listens, in HAProxy’s bind syntax.'),
+        path: urlPath.default('/').describe('Its path.'),
+        lines: lines.default([]).describe('Further lines of its frontend, such as `stats auth USER:PASSWORD`.'),
+      })
       .optional()
       .describe('HAProxy’s own statistics page.'),
     prometheus: z
-      .strictObject({ bind: rawLine, path: z.string().default('/metrics') })
+      .strictObject({
+        bind: rawLine.describe('Where it listens, in HAProxy’s bind syntax.'),
+        path: urlPath.default('/metrics').describe('Its path.'),
+      })
       .optional()
       .describe('HAProxy’s own Prometheus exporter.'),
     global: lines.default([]).describe('Further lines of the global section.'),
     defaults: lines.default([]).describe('Further lines of the defaults section.'),
     sections: z
-      .array(z.string())
+      .array(section)
       .default([])
       .describe('Hand-written sections, each a block of lines; Myelin never touches their servers.'),
   })
@@ -207,20 +254,23 @@ export const config = z
   .strictObject({
     watchers: z
       .record(proxyName, z.discriminatedUnion('type', [consulWatcher, fileWatcher]))
-      .describe('Sources by name; `type` defaults to the name.'),
-    services: z.record(proxyName, service).default({}).describe('What is served, by name.'),
-    include: z.array(z.string()).default([]).describe('Further files with `services`; `*` and `?` are allowed.'),
+      .describe('Sources of endpoints, by name; `type` defaults to the name.'),
+    services: z.record(proxyName, service).prefault({}).describe('What is served, by name.'),
+    include: z
+      .array(text)
+      .default([])
+      .describe('Further files, which may hold `services` only; `*` and `?` stand for any characters of a name.'),
     allowAddresses: z
-      .array(z.string())
+      .array(cidr)
       .default([])
       .describe('Ranges (CIDR) in which endpoints are accepted although they are loopback, link-local or the like.'),
     haproxy: haproxy.prefault({}),
-    templates: z.string().optional().describe('A folder whose templates replace the built-in ones, file by file.'),
+    templates: filePath.optional().describe('A folder whose templates replace the built-in ones, file by file.'),
     order: z
       .enum(['name', 'host'])
       .default('name')
       .describe('Order of servers: by name, or shuffled by this host’s name.'),
-    startTimeout: duration
+    startTimeout: someTime
       .prefault('30s')
       .describe('How long a required source may take before the others go live without it.'),
     debounce: z
@@ -228,7 +278,8 @@ export const config = z
         quiet: duration.prefault('20ms').describe('Further changes wait until none came for this long.'),
         max: duration.prefault('200ms').describe('But never longer than this.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('The first change is applied at once; those that follow are gathered.'),
     reload: z
       .strictObject({
         minInterval: duration.prefault('2s').describe('Between two reloads at least.'),
@@ -244,52 +295,50 @@ export const config = z
         maxDelay: duration
           .prefault('30s')
           .describe('A reload waits this long for that; then the oldest one is retired.'),
-        hardStopAfter: duration.prefault('10m').describe('An old process closes what is left after this time.'),
-        startTimeout: duration.prefault('30s').describe('How long a new process may take to prove itself.'),
+        hardStopAfter: someTime.prefault('10m').describe('An old process closes what is left after this time.'),
+        startTimeout: someTime.prefault('30s').describe('How long a new process may take to prove itself.'),
       })
-      .prefault({}),
-    state: z
-      .string()
-      .min(1)
-      .default('./run/state')
-      .describe('Myelin’s own folder: what runs, and what it was proved with.'),
+      .prefault({})
+      .describe('Limits on reloads and on the old processes that they leave behind.'),
+    state: filePath.default('./run/state').describe('Myelin’s own folder: what runs, and what it was proved with.'),
     admin: z
       .strictObject({
-        listen: z.string().optional().describe('HOST:PORT of the admin API. Default: only the socket.'),
-        socket: z
-          .string()
-          .min(1)
-          .default('./run/myelin.sock')
-          .describe('Control socket of the command line; mode 0600.'),
+        listen: listen
+          .optional()
+          .describe('HOST:PORT of the admin API, which asks nobody for a password. Default: only the socket.'),
+        socket: filePath.default('./run/myelin.sock').describe('Control socket of the command line; mode 0600.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('How the running Myelin is asked and told.'),
     probes: z
       .strictObject({
-        listen: z
-          .string()
+        listen: listenOrOff
           .default('127.0.0.1:8406')
-          .describe('HOST:PORT of /healthz, /readyz and /metrics; off: none.'),
+          .describe('HOST:PORT of /healthz, /readyz and /metrics (in a pod `*:8406`), or off.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('What orchestrators and Prometheus ask.'),
   })
   .describe('Myelin’s config file.');
 
-type Parsed = z.output<typeof config>;
+/** What the schema makes of the file, before services' `from` is resolved. */
+export type ParsedConfig = z.output<typeof config>;
+export type ParsedService = z.output<typeof service>;
 
 /** Where a service's endpoints come from: `key` is unique within the watcher and names the answer in its updates. */
 export type Origin = { readonly watcher: string; readonly key: string; readonly query: ConsulQuery | FileQuery };
 
 /** A service as the program sees it: `from` resolved to origins, each query validated by its watcher's schema. */
-export type Service = Omit<z.output<typeof service>, 'from'> & {
+export type Service = Omit<ParsedService, 'from'> & {
   readonly name: string;
   readonly origins: readonly Origin[];
 };
 
 /** The config as the program sees it: defaults filled in, durations in milliseconds, paths absolute. */
-export type Config = Readonly<Omit<Parsed, 'services' | 'include'>> & {
+export type Config = Readonly<Omit<ParsedConfig, 'services' | 'include'>> & {
   readonly services: ReadonlyMap<string, Service>;
 };
-export type WatcherConfig = Parsed['watchers'][string];
+export type WatcherConfig = ParsedConfig['watchers'][string];
 export type ConsulWatcherConfig = z.output<typeof consulWatcher>;
 export type ConsulQuery = z.output<typeof consulQuery>;
 export type FileWatcherConfig = z.output<typeof fileWatcher>;

@@ -1,14 +1,27 @@
-/** The small value types of the config: how each is written in YAML and what the program gets. */
+/**
+ * The small value types of the config: how each is written in YAML and what the program gets. `meta.expected` is what
+ * an error message asks for; `meta.path` marks a path that is relative to the config file; `meta.secret` is masked.
+ */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
+/** HAProxy counts a time in milliseconds in 31 bits and refuses what is more. */
+const maxDurationMs = 2 ** 31 - 1;
+
+const durationText = 'a duration such as 250ms, 20s, 10m or 2h';
+
 /** `250ms`, `20s`, `10m`, `2h`, `1d` → milliseconds. */
 export const duration = z
   .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, 'expected a duration such as 250ms, 20s, 10m or 2h')
+  .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, `expected ${durationText}`)
   .transform(parseDuration)
-  .meta({ title: 'duration' });
+  .refine((ms) => ms <= maxDurationMs, 'expected at most 24d (HAProxy counts no further)')
+  .meta({ title: 'duration', expected: durationText });
+
+/** A duration that must not be zero. */
+export const someTime = duration.refine((ms) => ms > 0, 'expected more than 0ms');
 
 /** Milliseconds of a text that matches the `duration` pattern. */
 export function parseDuration(text: string): number {
@@ -28,9 +41,82 @@ export const proxyName = z
   .regex(/^[A-Za-z0-9_.:-]+$/, "only letters, digits and _ . : - are allowed in a name (HAProxy's rule for proxies)")
   .max(200);
 
+/** Text on one line: no control characters. */
+export const text = z
+  .string()
+  .min(1)
+  .regex(/^[^\x00-\x1f\x7f]*$/, 'expected text without line breaks or other control characters');
+
+/** One word of `haproxy.cfg`, such as a host or user name. */
+export const word = text.regex(/^\S*$/, 'expected a single word, without spaces');
+
+/** The path of a file or folder; relative ones count from the config file's folder. */
+export const filePath = text.meta({ path: 'file', expected: 'a path' });
+
+/** A program and its arguments, run without a shell. A relative path with a slash counts from the config file's folder. */
+export const command = z
+  .array(z.string().regex(/^[^\0]*$/, 'an argument cannot hold NUL'))
+  .min(1, 'expected a program and its arguments, each an item of the list')
+  .meta({ path: 'command', expected: 'a list: the program and its arguments' });
+
 /** One line for `haproxy.cfg`, written by the administrator: anything but line breaks and NUL. */
 export const rawLine = z
   .string()
   .regex(/^[^\n\r\0]*$/, 'a line cannot hold a line break: write each line as a list item of its own');
 
+const sectionKeywords =
+  'global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|program|cache|http-errors|ring|log-forward|' +
+  'log-profile|fcgi-app|crt-store|traces|acme|healthcheck';
+
+/** Lines within one section; a line that opened another section would take the rest of the file with it. */
+export const lines = z.array(
+  rawLine.refine((line) => !new RegExp(`^\\s*(${sectionKeywords})(\\s|$)`).test(line), {
+    error: 'this line opens a section of its own: write it under haproxy.sections',
+  }),
+);
+
+/** A whole hand-written section. */
+export const section = z
+  .string()
+  .regex(/^[^\r\0]*$/, 'a section cannot hold carriage returns or NUL')
+  .regex(
+    new RegExp(`^(\\s*(#.*)?\\n)*\\s*(${sectionKeywords})(\\s|$)`),
+    'a section begins with its keyword, such as `listen NAME` or `userlist NAME`',
+  );
+
 export const port = z.number().int().min(1).max(65535);
+
+const listenText = 'HOST:PORT such as 127.0.0.1:8406, [::1]:8406 or *:8406';
+
+/** `HOST:PORT` of one of Myelin's own HTTP servers; IPv6 in brackets. */
+export const listen = text
+  .refine((value) => parseListen(value) !== null, `expected ${listenText}`)
+  .meta({ expected: listenText });
+
+export const listenOrOff = text
+  .refine((value) => value === 'off' || parseListen(value) !== null, `expected ${listenText}, or off`)
+  .meta({ expected: `${listenText}, or off` });
+
+/** Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` and `*:PORT`; host null means all addresses. */
+export function parseListen(value: string): { readonly host: string | null; readonly port: number } | null {
+  const [, ipv6, name = '', digits] = /^(?:\[([^\]]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(value) ?? [];
+  const number = Number(digits);
+  if (digits === undefined || number < 1 || number > 65_535) return null;
+  if (ipv6 !== undefined) return isIP(ipv6) === 6 ? { host: ipv6, port: number } : null;
+  return { host: name === '' || name === '*' ? null : name, port: number };
+}
+
+const cidrText = 'a range of addresses such as 127.0.0.0/8 or fd00::/8, or a single address';
+
+/** A range of addresses; a single address is the range of one. */
+export const cidr = z
+  .string()
+  .refine(isRange, `expected ${cidrText}`)
+  .transform((value) => (value.includes('/') ? value : `${value}/${isIP(value) === 6 ? 128 : 32}`))
+  .meta({ expected: cidrText });
+
+function isRange(value: string): boolean {
+  const [, address = '', bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(value) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(bits ?? 0) <= (family === 6 ? 128 : 32);
+}

@@ -1,0 +1,94 @@
+/** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
+import { join } from 'node:path';
+import { maxSocketPath } from '../haproxy/bind.ts';
+import { checkBinds } from './check-binds.ts';
+import type { Judge } from './judge.ts';
+import type { Parts } from './parts.ts';
+import type { Path } from './problems.ts';
+
+/** `files` are the absolute paths of the config's own files. */
+export function checkParts(parts: Parts, files: readonly string[], judge: Judge): void {
+  checkWatchers(parts, judge);
+  checkHaproxy(parts, judge);
+  checkNames(parts, judge);
+  checkPaths(parts, files, judge);
+  checkSocketLengths(parts, judge);
+  checkBinds(parts, judge);
+}
+
+function checkWatchers({ watchers }: Parts, judge: Judge): void {
+  for (const [name, watcher] of watchers) {
+    if (watcher?.type !== 'consul') continue;
+    const path: Path = ['watchers', name];
+    const { certFile, keyFile } = watcher.tls;
+    if (certFile !== undefined && keyFile === undefined)
+      judge.report([...path, 'tls', 'certFile'], 'a certificate needs its key: give keyFile as well');
+    if (keyFile !== undefined && certFile === undefined)
+      judge.report([...path, 'tls', 'keyFile'], 'a key needs its certificate: give certFile as well');
+    if (watcher.token !== undefined && watcher.tokenFile !== undefined)
+      judge.report([...path, 'tokenFile'], 'there is a token already: give either token or tokenFile');
+  }
+}
+
+function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): void {
+  if (haproxy?.control === 'command' && haproxy.reloadCommand === undefined)
+    judge.reportMissing(['haproxy', 'reloadCommand'], '`control: command` needs a command that makes HAProxy reload');
+  if (debounce !== undefined && debounce.max < debounce.quiet)
+    judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
+}
+
+/** Myelin's own proxies begin so. */
+const ownPrefix = 'myelin_';
+
+function checkNames({ services, rest: { haproxy } }: Parts, judge: Judge): void {
+  for (const name of services.keys())
+    if (name.startsWith(ownPrefix))
+      judge.report(['services', name], `names that begin with ${ownPrefix} are Myelin's own: choose another`);
+  for (const [index, text] of (haproxy?.sections ?? []).entries())
+    for (const [, keyword = '', name = ''] of text.matchAll(/^[ \t]*(frontend|backend|listen)[ \t]+([^\s#]+)/gm)) {
+      if (!services.has(name) && !name.startsWith(ownPrefix)) continue;
+      const owner = services.has(name) ? `the service ${name} has that name` : 'that name is kept for Myelin';
+      judge.report(['haproxy', 'sections', index], `\`${keyword} ${name}\`: ${owner}; choose another`);
+    }
+}
+
+/** Every path that Myelin writes, and those that it reads: no two may be the same. */
+function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: Judge): void {
+  const paths: readonly (readonly [Path, string | undefined])[] = [
+    ...[...watchers].map(([name, watcher]): [Path, string | undefined] => [
+      ['watchers', name, 'path'],
+      watcher?.type === 'file' ? watcher.path : undefined,
+    ]),
+    [['haproxy', 'config'], rest.haproxy?.config],
+    [['haproxy', 'statsSocket'], rest.haproxy?.statsSocket],
+    [['admin', 'socket'], rest.admin?.socket],
+    [['state'], rest.state],
+  ];
+  const taken = new Map(files.map((file) => [file, "one of the config's own files"]));
+  for (const [path, value] of paths) {
+    if (value === undefined) continue;
+    const owner = taken.get(value);
+    // Two watchers may read the same file.
+    if (owner !== undefined && path[0] !== 'watchers') judge.report(path, `${value} is ${owner}: choose another path`);
+    taken.set(value, `the path of ${path.join('.')} already`);
+  }
+}
+
+function checkSocketLengths({ rest: { haproxy, admin, state } }: Parts, judge: Judge): void {
+  // Each HAProxy process that Myelin starts has a socket of its own there; room for a million of them.
+  const generation = state && join(state, 'g999999', 's');
+  const sockets: readonly (readonly [Path, string | undefined, string])[] = [
+    [['haproxy', 'statsSocket'], haproxy?.statsSocket, ''],
+    [['admin', 'socket'], admin?.socket, ''],
+    [['state'], generation, ' (the folder holds the sockets of HAProxy processes, such as this)'],
+  ];
+  for (const [path, socket, why] of sockets) {
+    const length = Buffer.byteLength(socket ?? '');
+    if (length > maxSocketPath)
+      judge.report(
+        path,
+        `the path of a unix socket is at most ${maxSocketPath} bytes long and ${socket} has ${length}${why}: ` +
+          `choose a shorter folder, such as /run/myelin`,
+      );
+  }
+}

@@ -1,0 +1,96 @@
+/** Loads `myelin.yaml`: reads, substitutes, validates, resolves, and reports everything that is wrong at once. */
+import { dirname, resolve } from 'node:path';
+import { checkParts } from './checks.ts';
+import { joinServices, readIncluded } from './include.ts';
+import { Judge } from './judge.ts';
+import { maskable, maskSecrets } from './mask.ts';
+import { resolveOrigins } from './origins.ts';
+import { type Parts, partsOf, type Rest } from './parts.ts';
+import { ConfigError, type ConfigProblem, formatPath, type Report } from './problems.ts';
+import { Reader } from './reader.ts';
+import { type Config, type Service, config as schema } from './schema.ts';
+import { mapNoted, type Notes } from './shape.ts';
+import { isRecord } from './tree.ts';
+
+export type LoadedConfig = {
+  readonly config: Config;
+  /** Absolute paths of every file that was read: the config, what it includes, and each `${file:PATH}`. */
+  readonly files: readonly string[];
+  /** Folders in which a new file may come to match `include`. */
+  readonly folders: readonly string[];
+  /** Values to mask wherever text is shown. */
+  readonly secrets: readonly string[];
+};
+
+/** Throws a ConfigError that names every problem with its place. */
+export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<LoadedConfig> {
+  const folder = dirname(resolve(path));
+  const reader = new Reader(folder, env);
+  const secrets = new Set<string>();
+  const problems = new Map<string, ConfigProblem>();
+  const report: Report = (place, where, message) => {
+    const problem = { ...place, path: formatPath(where) };
+    // The first problem of a value explains the others: what was not put in is not a number either.
+    const key = JSON.stringify(problem);
+    if (!problems.has(key)) problems.set(key, { ...problem, message });
+  };
+  const throwProblems = (remedy?: string): never => {
+    const known = [...reader.secrets, ...secrets];
+    const masked = [...problems.values()].map((problem) => ({
+      ...problem,
+      message: maskSecrets(problem.message, known),
+    }));
+    throw new ConfigError(masked, reader.files, remedy);
+  };
+
+  const main = await reader.readTree(resolve(path), path, report);
+  if (main === null) return throwProblems('`myelin init` writes a config to start from; `--config FILE` names another');
+  const first = new Judge(main.mark, report);
+  const patterns = first.part(schema.shape.include, ['include'], isRecord(main.value) ? main.value.include : []) ?? [];
+  const { trees, folders } = await readIncluded(patterns, path, reader, report, (index, message) =>
+    first.report(['include', index], message),
+  );
+  const tree = joinServices(main, trees, report);
+  const judge = new Judge(tree.mark, report);
+  const parts = partsOf(tree.value, judge, (partSchema, part) =>
+    mapNoted(partSchema, part, (notes, value) => {
+      if (notes.secret && typeof value === 'string') secrets.add(value);
+      return absolutePath(notes, value, folder);
+    }),
+  );
+  const services = resolveServices(parts, judge);
+  checkParts(parts, reader.files, judge);
+  if (problems.size > 0) return throwProblems();
+
+  const watchers = Object.fromEntries(parts.watchers) as Config['watchers'];
+  const { include: _, ...rest } = parts.rest as Rest;
+  const config = deepFreeze<Config>({ ...rest, watchers, services });
+  return { config, files: reader.files, folders, secrets: maskable([...reader.secrets, ...secrets]) };
+}
+
+function resolveServices({ watchers, services }: Parts, judge: Judge): ReadonlyMap<string, Service> {
+  const resolved = [...services].map(([name, { from, ...service }]): [string, Service] => [
+    name,
+    deepFreeze({ ...service, name, origins: resolveOrigins(name, from, watchers, judge) }),
+  ]);
+  return new Map(resolved.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function absolutePath({ path }: Notes, value: unknown, folder: string): unknown {
+  if (path === 'command' && Array.isArray(value)) {
+    const [program, ...args] = value as unknown[];
+    return [absolutePath({ path: 'program' }, program, folder), ...args];
+  }
+  if (path === undefined || typeof value !== 'string') return value;
+  // HAProxy's own names, such as `@system-ca`, are not paths; a program without a slash is looked up in PATH.
+  const isPath = path === 'file' ? !value.startsWith('@') : value.includes('/');
+  return isPath ? resolve(folder, value) : value;
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}

@@ -1,0 +1,60 @@
+/** Puts values from the environment and from files into the config's strings. The result is text and stays text. */
+import { isSecretName } from './mask.ts';
+
+/** What a string becomes; `isChanged` where anything was put in. */
+export type Expansion = {
+  readonly text: string;
+  readonly isChanged: boolean;
+  readonly problems: readonly string[];
+  readonly secrets: readonly string[];
+};
+
+/** What a file holds, or why it could not be read. */
+export type FileText = { readonly text: string } | { readonly problem: string };
+
+export type Values = {
+  readonly env: NodeJS.ProcessEnv;
+  /** By the path as it is written in the config. */
+  readonly files: ReadonlyMap<string, FileText>;
+};
+
+const pattern = /\$\$\{|\$\{([^}]*)(\}?)/g;
+
+/** The paths of all `${file:PATH}` in `text`. */
+export function filesNamed(text: string): string[] {
+  return [...text.matchAll(pattern)].flatMap(([, inner]) => (inner?.startsWith('file:') ? [inner.slice(5)] : []));
+}
+
+/** Replaces `${NAME}`, `${NAME:-default}` and `${file:PATH}`; `$${` is a literal `${`. */
+export function expand(text: string, values: Values): Expansion {
+  const problems: string[] = [];
+  const secrets: string[] = [];
+  const result = text.replace(pattern, (whole: string, inner: string | undefined, end: string) => {
+    if (inner === undefined) return '${';
+    const value = end === '' ? `${JSON.stringify(whole)} has no closing brace; ${forms}` : lookUp(inner, values);
+    if (typeof value === 'string') {
+      problems.push(value);
+      return whole;
+    }
+    if (value.isSecret) secrets.push(value.text);
+    return value.text;
+  });
+  return { text: result, isChanged: result !== text, problems, secrets };
+}
+
+const forms = 'write ${NAME}, ${NAME:-default} or ${file:PATH}, and $${ for a literal ${';
+
+/** The value of what stands between the braces, or what is wrong with it. */
+function lookUp(inner: string, { env, files }: Values): { readonly text: string; readonly isSecret: boolean } | string {
+  if (inner.startsWith('file:')) {
+    const file = files.get(inner.slice(5)) ?? { problem: `the file ${JSON.stringify(inner.slice(5))} was not read` };
+    return 'text' in file ? { text: file.text, isSecret: true } : file.problem;
+  }
+  const [, name, fallback] = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/.exec(inner) ?? [];
+  if (name === undefined) return `${JSON.stringify(`\${${inner}}`)} is not a substitution; ${forms}`;
+  // As in a shell: the default also stands in for an empty value.
+  const value = env[name] || (fallback ?? env[name]);
+  if (value === undefined)
+    return `the environment variable ${name} is not set; set it, or give a default: \${${name}:-value}`;
+  return { text: value, isSecret: isSecretName(name) };
+}
