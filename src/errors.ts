@@ -31,16 +31,25 @@ const codes = {
 
 export type ErrorCode = keyof typeof codes;
 
-/** `message` names the place and the cause; `remedy`, where there is one, says what to do about it. */
+/**
+ * `message` names the place and the cause; `remedy`, where there is one, says what to do about it; `retryAfterMs`, where
+ * a server asked for it, how long to leave it alone.
+ */
 export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ErrorCode;
   readonly remedy: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; remedy?: string } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; remedy?: string; retryAfterMs?: number } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy;
+    this.retryAfterMs = options.retryAfterMs;
   }
 
   get exitCode(): number {

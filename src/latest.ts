@@ -1,0 +1,42 @@
+/** Lets a source that is pushed to be read with `for await`: of every key only the newest unread value is kept, so it is bounded. */
+
+export class Latest<Value> {
+  readonly #unread = new Map<string, Value>();
+  #failure: { readonly error: unknown } | undefined;
+  #news = Promise.withResolvers<void>();
+
+  /** Replaces the unread value of `key`; values are read in the order in which they were last put. */
+  put(key: string, value: Value): void {
+    this.#unread.delete(key);
+    this.#unread.set(key, value);
+    this.#news.resolve();
+  }
+
+  /** Ends the reading with `error`, after what is unread. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#news.resolve();
+  }
+
+  /** Ends when `signal` aborts. For one reader. */
+  async *read(signal: AbortSignal): AsyncGenerator<Value, void, undefined> {
+    const wake = (): void => this.#news.resolve();
+    signal.addEventListener('abort', wake);
+    try {
+      while (!signal.aborted) {
+        const [first] = this.#unread;
+        if (first !== undefined) {
+          this.#unread.delete(first[0]);
+          yield first[1];
+        } else if (this.#failure !== undefined) {
+          throw this.#failure.error;
+        } else {
+          this.#news = Promise.withResolvers();
+          await this.#news.promise;
+        }
+      }
+    } finally {
+      signal.removeEventListener('abort', wake);
+    }
+  }
+}

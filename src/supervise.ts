@@ -1,0 +1,45 @@
+/** Keeps a watcher running: whoever iterates sees its updates and, between them, that it started or failed. */
+import { describe } from './errors.ts';
+import type { Ms, SourceEvent, Update } from './model.ts';
+import { type Backoff, backoffMs, pause } from './retry.ts';
+
+export type Supervision = {
+  readonly signal: AbortSignal;
+  /** A source is usually an agent on this machine or nearby: asking it once a second is cheap, being late is not. */
+  readonly backoff?: Backoff;
+  /** After running this long a failure counts as the first one again. */
+  readonly healthyAfterMs?: Ms;
+};
+
+/** No server may silence its source for longer, whatever it asks for. */
+const longestRetryAfterMs = 300_000;
+
+/** Starts the source again whenever it throws, until `signal` aborts. A source that ends keeps its last answers. */
+export async function* supervise(
+  watcher: string,
+  start: (signal: AbortSignal) => AsyncIterable<Update>,
+  { signal, backoff = { baseMs: 100, capMs: 1500 }, healthyAfterMs = 10_000 }: Supervision,
+): AsyncGenerator<SourceEvent, void, undefined> {
+  for (let failures = 0; !signal.aborted; ) {
+    const startedAt = performance.now();
+    yield { watcher, kind: 'started' };
+    try {
+      for await (const update of start(signal)) yield { watcher, ...update };
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      if (performance.now() - startedAt >= healthyAfterMs) failures = 0;
+      const retryInMs = retryAfterMs(error) + backoffMs(failures, backoff);
+      failures += 1;
+      yield { watcher, kind: 'failed', reason: describe(error), retryInMs };
+      await pause(retryInMs, signal);
+    }
+  }
+}
+
+/** What the error says that the server asked for; a user's own watcher may throw any error with this property. */
+function retryAfterMs(error: unknown): Ms {
+  if (!(error instanceof Error && 'retryAfterMs' in error)) return 0;
+  const asked = error.retryAfterMs;
+  return typeof asked === 'number' && asked > 0 ? Math.min(asked, longestRetryAfterMs) : 0;
+}

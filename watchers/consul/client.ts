@@ -1,0 +1,103 @@
+/**
+ * The only importer of npm `consul`, with what its types lack: one question asked with an abort signal, the answer with
+ * its headers, a bounded number of sockets, and an answer that was cut short told as an error.
+ */
+
+import { EventEmitter } from 'node:events';
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type RequestOptions } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import Consul from 'consul';
+import type { Ms } from '../../src/model.ts';
+import { type Connection, readTls } from './connection.ts';
+
+/** As the HTTP API of Consul names them (GET /v1/health/service/:service). */
+export type Question = {
+  readonly service: string;
+  readonly tag?: readonly string[];
+  readonly filter?: string;
+  readonly dc?: string;
+  readonly near?: string;
+  readonly stale?: boolean;
+  readonly consistent?: boolean;
+  readonly index?: string;
+  readonly wait?: string;
+  readonly token?: string;
+};
+
+export type Answer = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
+
+export type Client = {
+  /** Throws on anything but an answer with status 2xx; see `failureOf`. */
+  ask(question: Question, timeoutMs: Ms): Promise<Answer>;
+};
+
+/** Every socket of the client is closed when `signal` aborts. */
+export async function openClient(connection: Connection, maxConnections: number, signal: AbortSignal): Promise<Client> {
+  const secure = connection.url.startsWith('https:');
+  const shared = { keepAlive: true, maxSockets: maxConnections };
+  const agent = secure
+    ? new HttpsAgent({ ...shared, ...(await readTls(connection.tls)) })
+    : new HttpAgent({
+        ...shared,
+        ...(connection.socketPath === undefined ? {} : { socketPath: connection.socketPath }),
+      });
+  const consul = new UntypedConsul({
+    baseUrl: `${connection.url}/v1`,
+    agent,
+    headers:
+      connection.basicAuth === undefined
+        ? {}
+        : { authorization: `Basic ${Buffer.from(connection.basicAuth).toString('base64')}` },
+  });
+  consul._ext('onRequest', failWhenCutShort);
+  if (signal.aborted) agent.destroy();
+  else signal.addEventListener('abort', () => agent.destroy(), { once: true });
+
+  return {
+    async ask(question, timeoutMs) {
+      signal.throwIfAborted();
+      // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
+      const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
+      const cancel = (): void => void ctx.emit('cancel');
+      signal.addEventListener('abort', cancel, { once: true });
+      try {
+        const [response, body] = await consul.health.service({ ...question, timeout: timeoutMs, ctx });
+        return { headers: response.headers, body };
+      } finally {
+        signal.removeEventListener('abort', cancel);
+      }
+    },
+  };
+}
+
+/** An answer that ended before it was complete; the library itself would wait for the rest until its timeout. */
+export class CutShort extends Error {
+  override readonly name = 'CutShort';
+}
+
+type Transport = { request(options: RequestOptions): ClientRequest };
+type PapiRequest = { transport: Transport };
+
+type ConsulClient = {
+  readonly health: { service(options: object): Promise<[IncomingMessage, unknown]> };
+  _ext(event: 'onRequest', extension: (request: PapiRequest, next: () => void) => void): void;
+};
+
+// The library's types know neither base URL nor headers, and of a question only half of its fields.
+const UntypedConsul = Consul as unknown as new (options: object) => ConsulClient;
+
+function failWhenCutShort(request: PapiRequest, next: () => void): void {
+  const { transport } = request;
+  request.transport = {
+    request(options) {
+      const sent = transport.request(options);
+      sent.once('response', (response) => {
+        response.once('close', () => {
+          if (!response.complete) sent.emit('error', new CutShort('the answer was cut short'));
+        });
+      });
+      return sent;
+    },
+  };
+  next();
+}

@@ -1,0 +1,78 @@
+/** What Consul's answer means: instances with all their checks in, endpoints as HAProxy can serve them out. Pure. */
+import { z } from 'zod';
+import type { ConsulQuery } from '../../src/config/schema.ts';
+import { AppError } from '../../src/errors.ts';
+import type { Endpoint } from '../../src/model.ts';
+
+/** Only the fields that we use of GET /v1/health/service/:service. */
+const instance = z.object({
+  Node: z.object({ Node: z.string(), Address: z.string() }),
+  Service: z.object({
+    ID: z.string(),
+    Address: z.string().default(''),
+    Port: z.number().default(0),
+    Tags: z.array(z.string()).nullish(),
+    Meta: z.record(z.string(), z.string()).nullish(),
+    Weights: z.object({ Passing: z.number(), Warning: z.number() }).nullish(),
+  }),
+  Checks: z.array(z.object({ CheckID: z.string(), Status: z.string() })),
+});
+export type Instance = z.output<typeof instance>;
+
+const maxWeight = 256;
+
+/** Throws when `body` is not a list of instances: a proxy's page, another server, a truncated text. */
+export function readInstances(body: unknown): readonly Instance[] {
+  const read = z.array(instance).safeParse(body);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  const place = issue === undefined || issue.path.length === 0 ? '' : ` (${issue.path.join('.')}: ${issue.message})`;
+  throw new AppError('MYELIN_SOURCE_FAILED', `the answer is not a list of service instances${place}`, {
+    remedy: 'check that the address is that of a Consul agent and that no proxy answers in its place',
+  });
+}
+
+/** Instances in maintenance drain, critical ones are left out, those with a warning are used if the query says so. */
+export function endpointsOf(instances: readonly Instance[], { warning }: Pick<ConsulQuery, 'warning'>): Endpoint[] {
+  const endpoints = instances.flatMap((found) => {
+    const health = healthOf(found);
+    if (health === 'critical' || (health === 'warning' && warning === 'ignore')) return [];
+    return [endpointOf(found, health)];
+  });
+  // Consul's weights go to 65,535, HAProxy's to 256: the ratios are kept.
+  const heaviest = Math.max(0, ...endpoints.map(({ weight }) => weight));
+  if (heaviest <= maxWeight) return endpoints;
+  return endpoints.map((endpoint) => ({ ...endpoint, weight: scaled(endpoint.weight, heaviest) }));
+}
+
+type Health = 'passing' | 'warning' | 'critical' | 'maintenance';
+
+/** The order in which Consul's own clients judge: maintenance goes before critical, of which it is a form. */
+function healthOf({ Checks }: Instance): Health {
+  if (Checks.some(({ CheckID }) => isMaintenance(CheckID))) return 'maintenance';
+  // A status that we do not know is not taken for good.
+  if (Checks.some(({ Status }) => Status !== 'passing' && Status !== 'warning')) return 'critical';
+  return Checks.some(({ Status }) => Status === 'warning') ? 'warning' : 'passing';
+}
+
+function isMaintenance(checkId: string): boolean {
+  return checkId === '_node_maintenance' || checkId.startsWith('_service_maintenance:');
+}
+
+/** Address and port are passed on as they are: the catalog refuses what cannot be served, and reports it. */
+function endpointOf({ Node, Service }: Instance, health: Health): Endpoint {
+  const weights = Service.Weights ?? { Passing: 1, Warning: 1 };
+  return {
+    id: `${Node.Node}/${Service.ID}`,
+    address: Service.Address === '' ? Node.Address : Service.Address,
+    port: Service.Port,
+    weight: health === 'warning' ? weights.Warning : weights.Passing,
+    state: health === 'maintenance' ? 'draining' : 'ready',
+    tags: Service.Tags ?? [],
+    meta: Service.Meta ?? {},
+  };
+}
+
+function scaled(weight: number, heaviest: number): number {
+  return weight <= 0 ? weight : Math.max(1, Math.round((weight * maxWeight) / heaviest));
+}
