@@ -1,0 +1,114 @@
+/** The config that `myelin init` writes: the smallest one that works, with the usual options beside it as comments. */
+
+export type InitKind = 'consul' | 'file';
+
+/** `sourceIsLocal`: the registry is on this machine and names loopback addresses, which only a file may do unasked. */
+export function initText(kind: InitKind, { sourceIsLocal }: { readonly sourceIsLocal: boolean }): string {
+  return [
+    head,
+    kind === 'consul' ? consulWatcher : fileWatcher,
+    services(kind),
+    ...(sourceIsLocal && kind === 'consul' ? [allowLoopback] : []),
+    others,
+  ].join('\n');
+}
+
+/** The `services.yaml` that the config of `init file` reads. */
+export const exampleServices = `# Services and their endpoints. Myelin follows every change of this file at once.
+services:
+  web:
+    - "127.0.0.1:9000"
+    # The long form; all but address and port may be left out.
+    - { address: 127.0.0.1, port: 9001, id: web-2, weight: 100, state: ready, tags: [blue], meta: { version: "1" } }
+`;
+
+const head = `# Myelin's config. A line with \`#\` right before a key is an option at its default or an example: remove the \`#\`.
+# docs/reference/config.md describes every key, \`myelin schema\` prints a JSON Schema for editors, and \`myelin check\`
+# says whether all is well. Strings may hold \${NAME}, \${NAME:-default} and \${file:PATH}.
+`;
+
+const consulWatcher = `watchers:
+  # Where endpoints come from. Every CONSUL_* variable of the consul command is understood as well.
+  consul:
+    #address: "http://127.0.0.1:8500"
+    # The ACL token; the file is read again when it changes.
+    #tokenFile: /etc/myelin/consul.token
+    #datacenter: dc1
+    # Whether HAProxy waits for this source before it starts.
+    #required: true
+`;
+
+const fileWatcher = `watchers:
+  # Where endpoints come from: a file, or a folder of them.
+  file:
+    path: ./services.yaml
+    # Whether HAProxy waits for this source before it starts.
+    #required: true
+`;
+
+function services(kind: InitKind): string {
+  const query = kind === 'consul' ? '{ service: web, tags: [blue] }' : '{ service: web }';
+  return `services:
+  # A backend of this name, and a frontend where \`bind\` is given.
+  web:
+    # Where HAProxy listens, in its own bind syntax, such as "*:443 ssl crt /etc/haproxy/web.pem alpn h2,http/1.1".
+    bind: "127.0.0.1:8080"
+    # Whom to ask, and for what; left out, the only watcher is asked for the service of this name.
+    #from: { ${kind}: ${query} }
+    # http or tcp.
+    #mode: http
+    #balance: roundrobin
+    # HAProxy's own check of every server; type is tcp, http or none.
+    #check: { type: http, path: /healthz, interval: 2s }
+    # Connections to one server at once; further ones wait in line.
+    #server: { maxconn: 200 }
+    #timeouts: { connect: 1s, server: 30s }
+    # Lines of HAProxy's own config, as they are.
+    #frontend: ["http-response set-header X-Frame-Options DENY"]
+    #backend: ["http-reuse safe"]
+    # When the last endpoint goes at once: doubt, keep or accept.
+    #onEmpty: doubt
+`;
+}
+
+const allowLoopback = `# Endpoints on this machine are refused unless they are allowed here: a registry should not name them by accident.
+allowAddresses: [127.0.0.0/8]
+`;
+
+const others = `# More files that hold services.
+#include: ["services.d/*.yaml"]
+
+haproxy:
+  # process: Myelin starts and reloads HAProxy; command: your own command reloads it; none: only the file is written.
+  #control: process
+  #binary: haproxy
+  #config: ./run/haproxy.cfg
+  #statsSocket: ./run/admin.sock
+  # Whether HAProxy serves on when Myelin stops: keep or stop.
+  #onExit: keep
+  # stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log.
+  #log: stdout
+  # HAProxy's statistics page and its Prometheus exporter.
+  #stats: { bind: "127.0.0.1:8404" }
+  #prometheus: { bind: "127.0.0.1:8407" }
+  # Lines of HAProxy's own config, as they are.
+  #global: ["maxconn 20000"]
+  #defaults: ["timeout client 1m"]
+
+reload:
+  # Between two reloads at least; old processes finish their connections, but only so many and so long.
+  #minInterval: 2s
+  #maxOldWorkers: 4
+  #hardStopAfter: 10m
+
+# /healthz, /readyz and /metrics; in a pod "*:8406".
+probes:
+  #listen: "127.0.0.1:8406"
+
+# How \`myelin status\` and the other commands reach the running Myelin.
+admin:
+  #socket: ./run/myelin.sock
+
+# Myelin's own folder.
+#state: ./run/state
+`;
