@@ -116,8 +116,9 @@ async function read(
 function isDoubtful({ headers }: Answer, answer: Known, known: Known | undefined): boolean {
   const becameEmpty = answer.endpoints.length === 0 && (known === undefined || known.endpoints.length > 0);
   const wentBack = known?.index !== undefined && answer.index !== undefined && answer.index < known.index;
-  const lags =
-    headers['x-consul-knownleader'] === 'false' || Number(headers['x-consul-lastcontact'] ?? 0) > longestLagMs;
+  // Answers of an agent's streaming backend always say that there is no known leader.
+  const leaderless = headers['x-consul-query-backend'] !== 'streaming' && headers['x-consul-knownleader'] === 'false';
+  const lags = leaderless || Number(headers['x-consul-lastcontact'] ?? 0) > longestLagMs;
   return becameEmpty || wentBack || lags;
 }
 

@@ -39,7 +39,11 @@ export function learn(known: Known, texts: ReadonlyMap<string, Text>): Known {
 export function answer(known: Known, key: string, service: string): Update {
   const [first, second] = known.owners.get(service) ?? [];
   if (first !== undefined && second !== undefined)
-    return { kind: 'stale', key, reason: `service ${JSON.stringify(service)} stands in both ${first.path} and ${second.path}` };
+    return {
+      kind: 'stale',
+      key,
+      reason: `service ${JSON.stringify(service)} stands in both ${first.path} and ${second.path}`,
+    };
   const reason = known.problem ?? (first === undefined ? anyProblem(known) : first.file.problem);
   if (reason !== null) return { kind: 'stale', key, reason };
   return { kind: 'endpoints', key, endpoints: first?.file.services?.get(service) ?? [] };

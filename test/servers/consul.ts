@@ -1,0 +1,198 @@
+/** A real Consul agent for tests: found or built, started on loopback, with the few calls of its API that tests need. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { constants } from 'node:fs';
+import { access, mkdir, rename } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { runCommand } from '../../src/haproxy/command.ts';
+import { freePort, until } from '../support/index.ts';
+import { cacheFolder, lockCache } from './cache.ts';
+
+const version = '1.22.0';
+
+/** Path of the executable: CONSUL_BIN, PATH, the cache, else a build with Go (about five minutes the first time). */
+export async function consulBinary(): Promise<string> {
+  const { CONSUL_BIN, PATH = '' } = process.env;
+  if (CONSUL_BIN !== undefined) return CONSUL_BIN;
+  for (const folder of PATH.split(delimiter)) {
+    const path = join(folder, 'consul');
+    if (await isExecutable(path)) return path;
+  }
+  const path = join(await cacheFolder(), `consul-${version}`, 'consul');
+  if (await isExecutable(path)) return path;
+  await using _lock = await lockCache(`consul-${version}`);
+  if (!(await isExecutable(path))) await build(path);
+  return path;
+}
+
+export type Registration = {
+  readonly name: string;
+  /** Default: the name and the port. */
+  readonly id?: string;
+  readonly port: number;
+  /** Default: none, so that the node's counts. */
+  readonly address?: string;
+  readonly tags?: readonly string[];
+  readonly meta?: Readonly<Record<string, string>>;
+  readonly weights?: { readonly Passing: number; readonly Warning: number };
+};
+
+export type ConsulAgent = AsyncDisposable & {
+  /** `http://127.0.0.1:PORT` */
+  readonly address: string;
+  readonly port: number;
+  /** The management token, where ACLs are on. */
+  readonly token: string | undefined;
+  /** Each registration has a check of its own, which passes until `setCheck` says otherwise. */
+  register(service: Registration): Promise<void>;
+  deregister(id: string): Promise<void>;
+  setCheck(id: string, state: 'pass' | 'warn' | 'fail'): Promise<void>;
+  /** Of a service, or of the whole node. */
+  maintenance(on: boolean, id?: string): Promise<void>;
+  api(method: 'GET' | 'PUT', path: string, body?: unknown): Promise<unknown>;
+  stop(): Promise<void>;
+  /** The same ports, and nothing of what was registered. */
+  restart(): Promise<void>;
+};
+
+export type ConsulOptions = {
+  /** ACLs on, everything denied by default, `token` may do all. */
+  readonly acl?: boolean;
+  /** Further configuration in HCL. */
+  readonly hcl?: string;
+};
+
+export async function startConsul({ acl = false, hcl = '' }: ConsulOptions = {}): Promise<ConsulAgent> {
+  const binary = await consulBinary();
+  const [port, serverPort, serfPort] = [await freePort(), await freePort(), await freePort()];
+  const token = acl ? '6d1f0b1e-55a5-4e52-8f3c-5a0c3f1f7a11' : undefined;
+  const args = [
+    ...['agent', '-dev', '-bind=127.0.0.1', '-client=127.0.0.1', '-node=node-1', '-log-level=err'],
+    ...[`-http-port=${port}`, `-server-port=${serverPort}`, `-serf-lan-port=${serfPort}`],
+    ...['-serf-wan-port=-1', '-dns-port=-1', '-grpc-port=-1', '-grpc-tls-port=-1', '-hcl=connect { enabled = false }'],
+    ...(acl ? [`-hcl=acl { enabled = true default_policy = "deny" tokens { initial_management = "${token}" } }`] : []),
+    ...(hcl === '' ? [] : [`-hcl=${hcl}`]),
+  ];
+  const address = `http://127.0.0.1:${port}`;
+  let running = await start(binary, args, address, token);
+
+  const api: ConsulAgent['api'] = (method, path, body) => call(address, token, method, path, body);
+  const stop = (): Promise<void> => end(running);
+  return {
+    address,
+    port,
+    token,
+    api,
+    async register({ name, port, id = `${name}-${port}`, address = '', tags = [], meta = {}, weights }) {
+      await api('PUT', '/v1/agent/service/register', {
+        ID: id,
+        Name: name,
+        Address: address,
+        Port: port,
+        Tags: tags,
+        Meta: meta,
+        ...(weights === undefined ? {} : { Weights: weights }),
+        Check: { CheckID: `check-${id}`, TTL: '1h', Status: 'passing' },
+      });
+    },
+    async deregister(id) {
+      await api('PUT', `/v1/agent/service/deregister/${encodeURIComponent(id)}`);
+    },
+    async setCheck(id, state) {
+      await api('PUT', `/v1/agent/check/${state}/${encodeURIComponent(`check-${id}`)}`);
+    },
+    async maintenance(on, id) {
+      const whose = id === undefined ? 'maintenance' : `service/maintenance/${encodeURIComponent(id)}`;
+      await api('PUT', `/v1/agent/${whose}?enable=${on}`);
+    },
+    stop,
+    async restart() {
+      await stop();
+      running = await start(binary, args, address, token);
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function start(
+  binary: string,
+  args: readonly string[],
+  address: string,
+  token: string | undefined,
+): Promise<ChildProcess> {
+  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output = (output + chunk).slice(-4000);
+  });
+  // A test that is ended halfway must not leave an agent behind.
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
+  await once(child, 'spawn');
+  try {
+    await until(
+      'the Consul agent has a leader and knows its own node',
+      async () => {
+        if (child.exitCode !== null) return true;
+        const nodes = await call(address, token, 'GET', '/v1/catalog/nodes');
+        return Array.isArray(nodes) && nodes.length > 0;
+      },
+      { withinMs: 60_000, everyMs: 50 },
+    );
+  } catch (cause) {
+    await end(child);
+    throw new Error(`consul did not start\n${output}`, { cause });
+  }
+  if (child.exitCode !== null) throw new Error(`consul ended with status ${child.exitCode}\n${output}`);
+  return child;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  // Killed, as in a crash: a -dev agent keeps nothing anyway.
+  child.kill('SIGKILL');
+  await exited;
+}
+
+async function call(
+  address: string,
+  token: string | undefined,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<unknown> {
+  const response = await fetch(`${address}${path}`, {
+    method,
+    headers: token === undefined ? {} : { 'X-Consul-Token': token },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: HTTP ${response.status} ${text}`);
+  return text === '' ? null : JSON.parse(text);
+}
+
+async function build(path: string): Promise<void> {
+  const module = join(import.meta.dirname, 'consul');
+  process.stderr.write(`building Consul ${version} with Go, once; this takes about five minutes\n`);
+  const folder = join(path, '..');
+  await mkdir(folder, { recursive: true });
+  const unfinished = `${path}.new`;
+  const remedy = `Set CONSUL_BIN, put consul into PATH, or install Go (https://go.dev/dl): then it is built into ${folder}.`;
+  const argv = ['go', 'build', '-C', module, '-o', unfinished, 'github.com/hashicorp/consul'];
+  const finished = await runCommand(argv, { timeoutMs: 1_800_000 }).catch((cause: unknown) => {
+    throw new Error(`Consul ${version} is needed for the tests and go cannot be run. ${remedy}`, { cause });
+  });
+  if (finished.status !== 0)
+    throw new Error(`Consul ${version} is needed for the tests and could not be built. ${remedy}\n${finished.stderr}`);
+  await rename(unfinished, path);
+}
+
+function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}

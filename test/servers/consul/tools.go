@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools names the server that the tests build; go.mod and go.sum fix its version and those of its modules.
+package tools
+
+import (
+	_ "github.com/hashicorp/consul"
+	_ "github.com/hashicorp/consul-template"
+)
