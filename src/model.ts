@@ -2,6 +2,7 @@
  * The plain, readonly values that travel along the picture: watchers → catalog → render → plan → apply.
  * Stages know these types and not each other.
  */
+import type { ErrorCode } from './errors.ts';
 
 /** A span of time in milliseconds. */
 export type Ms = number;
@@ -110,4 +111,6 @@ export type Problem = {
   readonly line?: number;
   /** The service whose section is at fault; null when it is nobody's or unknown. */
   readonly service: string | null;
+  /** Where it is more than a config that HAProxy rejects, such as an address that somebody else holds. */
+  readonly code?: ErrorCode;
 };

@@ -1,0 +1,182 @@
+/**
+ * Controls `command` and `none`: somebody else starts HAProxy. The file is written here; commands of the operator check
+ * it and make HAProxy read it. What the last successful one made live is kept in `state`, so that a restart of Myelin
+ * does not run it again.
+ */
+import { realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { lockFile, serverStateFile } from '../config/paths.ts';
+import { AppError, describe } from '../errors.ts';
+import { type Binary, findBinary } from '../haproxy/binary.ts';
+import { lastLines, parseAlerts } from '../haproxy/check.ts';
+import { describeExit, runCommand } from '../haproxy/command.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
+import { type ConfigFile, configFile, makeFolder, writeDurably } from './files.ts';
+import type { Turn } from './gate.ts';
+import { type Generation, generationAt, readSections, writeSections } from './generation.ts';
+import { noServerDown } from './health.ts';
+import { acquireLock } from './lock.ts';
+import { asAppError, emptyConfig, toProblems } from './problems.ts';
+import { ReloadGate } from './reload-gate.ts';
+import { sectionsOf, textOf } from './sections.ts';
+
+/** The one generation that is kept: its files say what went live last. */
+const applied = 0;
+
+export async function openCommandControl(options: ControlOptions, _signal: AbortSignal): Promise<Control> {
+  const { haproxy, state: stateFolder } = options.config;
+  await makeFolder(stateFolder);
+  await using opened = new AsyncDisposableStack();
+  opened.use(await acquireLock(lockFile(options.config)));
+  await makeFolder(dirname(haproxy.config));
+  const file = configFile(haproxy.config);
+  const live = generationAt(await realpath(stateFolder), applied);
+  // Killed between writing and the command's success: HAProxy has the previous one.
+  if (await file.isUnsettled()) {
+    await file.putBack();
+    options.onEvent({ kind: 'file_restored', path: file.path });
+  }
+  const text = await file.read();
+  const recorded = await readSections(live);
+  const isLive = recorded !== null && textOf(recorded) === text;
+  // Only its version is of use here, where it is the same as that of the HAProxy elsewhere.
+  const binary = await findBinary(haproxy.binary, options.env.PATH).catch(() => null);
+  await writeDurably(serverStateFile(options.config), noServerDown);
+  const found = text === null || isLive ? null : sectionsOf(text, null);
+  return new CommandControl(options, { file, live, found, binary }, isLive ? recorded : null, opened.move());
+}
+
+type Parts = {
+  readonly file: ConfigFile;
+  readonly live: Generation;
+  readonly found: readonly Section[] | null;
+  readonly binary: Binary | null;
+};
+
+class CommandControl implements Control {
+  readonly found: readonly Section[] | null;
+  readonly version: Version | null;
+  readonly oldWorkers: readonly OldWorkerView[] = [];
+  readonly #options: ControlOptions;
+  readonly #parts: Parts;
+  readonly #gate: ReloadGate;
+  readonly #atEnd: AsyncDisposableStack;
+  #running: Running | null = null;
+  #generation = 0;
+
+  constructor(options: ControlOptions, parts: Parts, live: readonly Section[] | null, atEnd: AsyncDisposableStack) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#atEnd = atEnd;
+    this.found = parts.found;
+    this.version = parts.binary?.version ?? null;
+    this.#gate = new ReloadGate(options.config.reload, options.random ?? Math.random);
+    if (live !== null) this.#setRunning(live);
+  }
+
+  get running(): Running | null {
+    return this.#running;
+  }
+
+  get forced(): readonly ReloadReason[] {
+    return this.#running === null ? [{ code: 'first_start' }] : [];
+  }
+
+  reloadAt({ sections }: Rendered, since: Moment): Turn {
+    // Writing a file costs nobody anything.
+    const isStart = this.#running === null || this.#options.config.haproxy.control === 'none';
+    return this.#gate.turn(sections, since, { isStart, oldWorkers: 0 });
+  }
+
+  async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const startedAt = performance.now();
+    const isStart = this.#running === null;
+    const outcome = await this.#attempt(sections, plan, signal).catch((error: unknown): Outcome => {
+      if (signal.aborted) throw signal.reason;
+      return { kind: 'failed', error: asAppError(error), problems: [] };
+    });
+    if (outcome.kind !== 'applied') this.#gate.failed(sections, this.#now());
+    else if (plan.kind === 'reload') this.#gate.succeeded(this.#now(), { isStart });
+    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+  }
+
+  /** What was started elsewhere is ended elsewhere. */
+  async stop(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#atEnd.disposeAsync();
+  }
+
+  async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const { file, live } = this.#parts;
+    const { control, checkCommand, reloadCommand } = this.#options.config.haproxy;
+    const text = textOf(sections);
+    if (text.trim() === '') return { kind: 'refused', problems: [emptyConfig] };
+    if (plan.kind === 'reload') {
+      await file.propose(text);
+      const problems =
+        checkCommand === undefined ? [] : await this.#run(checkCommand, file.candidate, sections, signal);
+      if (problems.length > 0) {
+        await file.reject();
+        return { kind: 'refused', problems };
+      }
+      await file.accept();
+      if (control === 'command' && reloadCommand !== undefined) {
+        const failed = await this.#run(reloadCommand, file.path, sections, signal).catch(async (error: unknown) => {
+          await file.putBack();
+          throw error;
+        });
+        if (failed.length > 0) return this.#reloadFailed(failed);
+      }
+    } else await file.write(text);
+    await makeFolder(live.folder);
+    await writeSections(live, sections);
+    await file.settle();
+    return { kind: 'applied', running: this.#setRunning(sections), tookMs: 0 };
+  }
+
+  async #reloadFailed(problems: readonly Problem[]): Promise<Outcome> {
+    await this.#parts.file.rejectAccepted();
+    const error = new AppError(
+      'MYELIN_HAPROXY_FAILED',
+      `haproxy.reloadCommand failed: ${problems.map(({ message }) => message).join('; ')}`,
+      { remedy: 'run it by hand; the previous file is in its place again' },
+    );
+    return { kind: 'failed', error, problems };
+  }
+
+  /** What the command complains about; nothing where it succeeds. */
+  async #run(
+    command: readonly string[],
+    path: string,
+    sections: readonly Section[],
+    signal: AbortSignal,
+  ): Promise<readonly Problem[]> {
+    const argv = command.map((word) => word.replaceAll('{file}', path));
+    const timeoutMs: Ms = this.#options.config.reload.startTimeout;
+    const finished = await runCommand(argv, { timeoutMs, signal }).catch((cause: unknown) => {
+      if (signal.aborted) throw cause;
+      throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${argv[0]} cannot be run: ${describe(cause)}`, {
+        cause,
+        remedy: 'haproxy.checkCommand and haproxy.reloadCommand name the program first, then its arguments; no shell',
+      });
+    });
+    if (finished.status === 0) return [];
+    const output = `${finished.stderr}\n${finished.stdout}`;
+    const problems = toProblems(parseAlerts(output), sections, [path]);
+    if (problems.length > 0) return problems;
+    return [{ message: `${argv.join(' ')}: ${describeExit(finished)}: ${lastLines(output)}`, service: null }];
+  }
+
+  #setRunning(sections: readonly Section[]): Running {
+    this.#generation += 1;
+    this.#running = { sections, generation: this.#generation, since: this.#now(), process: null };
+    return this.#running;
+  }
+
+  #now(): Moment {
+    return (this.#options.now ?? Date.now)();
+  }
+}

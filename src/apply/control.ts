@@ -1,0 +1,88 @@
+/** The one shape of everything that makes a rendered config live; `openControl` chooses among the drivers. */
+import type { Config } from '../config/schema.ts';
+import type { AppError } from '../errors.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Turn } from './gate.ts';
+
+/** What is proved to run now. */
+export type Running = {
+  readonly sections: readonly Section[];
+  /** Counts the HAProxies, or the files, that went live. */
+  readonly generation: number;
+  readonly since: Moment;
+  /** null where somebody else starts HAProxy. */
+  readonly process: RunningProcess | null;
+};
+
+export type RunningProcess = {
+  readonly pid: number;
+  readonly startTime: string;
+  readonly version: Version;
+  /** Only this process answers here, unlike at the stats socket, which is handed on from one to the next. */
+  readonly socket: string;
+};
+
+export type Outcome =
+  | { readonly kind: 'applied'; readonly running: Running; readonly tookMs: Ms }
+  /** `haproxy -c` or the preflight said no: nothing live was touched. */
+  | { readonly kind: 'refused'; readonly problems: readonly Problem[] }
+  /** It could not be written or started: the old state serves on, and its file is in place again. */
+  | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] };
+
+export type OldWorkerView = {
+  readonly pid: number;
+  readonly generation: number;
+  readonly since: Moment;
+  /** null where it is not known. */
+  readonly connections: number | null;
+};
+
+export type Control = AsyncDisposable & {
+  /** Of what runs, else of the executable; null where neither is known. */
+  readonly version: Version | null;
+  readonly running: Running | null;
+  /** Why what runs must be replaced although its text may be the wanted one; empty: no such reason. */
+  readonly forced: readonly ReloadReason[];
+  readonly oldWorkers: readonly OldWorkerView[];
+  /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
+  readonly found: readonly Section[] | null;
+  /** When the reload that has been wanted `since` then may start, and what it waits for. */
+  reloadAt(wanted: Rendered, since: Moment): Turn;
+  /** With plan `none` only the file on disk is seen to. One at a time. */
+  apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
+  /** Ends everything that Myelin started: softly, then after `stopGrace` for good. */
+  stop(): Promise<void>;
+};
+
+/** What happens by itself, for the log and the metrics. */
+export type ControlEvent =
+  /** A HAProxy that was already running was recognised. */
+  | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
+  /** The running HAProxy is gone though nobody told it to. */
+  | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
+  /** The executable is another one than that which runs. */
+  | { readonly kind: 'binary_changed'; readonly path: string }
+  | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
+  /** A limit that the operator set closed connections; null where it is not known how many. */
+  | {
+      readonly kind: 'connections_closed';
+      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace';
+      readonly pid: number;
+      readonly connections: number | null;
+    }
+  /** The file on disk was not the proven one and is again. */
+  | { readonly kind: 'file_restored'; readonly path: string }
+  /** Something beside the point did not work; nothing is lost. */
+  | { readonly kind: 'trouble'; readonly error: unknown };
+
+export type ControlOptions = {
+  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
+  /** Something changed that asks for a reconcile: HAProxy ended, its executable changed, an old worker is gone. */
+  readonly onChange: () => void;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** PATH and what HAProxy's own config may refer to. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly now?: () => Moment;
+  readonly random?: () => number;
+};

@@ -1,0 +1,181 @@
+/** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
+import { constants } from 'node:fs';
+import { access, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { AppError, describe, hasCode } from '../errors.ts';
+
+const mode = 0o640;
+
+/** Temp file in the same folder, fsync, rename, fsync of the folder. Equal bytes are not written again: returns false. */
+export async function writeDurably(path: string, text: string): Promise<boolean> {
+  const bytes = Buffer.from(text);
+  if ((await readIfThere(path))?.equals(bytes)) return false;
+  const temp = join(dirname(path), `.${basename(path)}.tmp`);
+  try {
+    await writeSynced(temp, bytes);
+    await rename(temp, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await removeIfThere(temp);
+    throw writeFailed(path, error);
+  }
+  return true;
+}
+
+/** With those above it. Only for us: what stands in it says what runs. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o750 });
+  } catch (error) {
+    throw writeFailed(path, error);
+  }
+}
+
+/** null where there is no such file. */
+export async function readIfThere(path: string): Promise<Buffer | null> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null;
+    throw new AppError('MYELIN_WRITE_FAILED', `${path} cannot be read: ${describe(error)}`, {
+      cause: error,
+      remedy: remedyFor(error, path),
+    });
+  }
+}
+
+/**
+ * The file that HAProxy reads, and what may become of a new version of it: a candidate beside it is accepted in its
+ * place, and stays there, or gives way to the previous one again; a refused one is kept as `.rejected` to be looked at.
+ * Every step is a link or a rename: putting back needs neither space nor the old bytes in memory.
+ */
+export type ConfigFile = ReturnType<typeof configFile>;
+export function configFile(path: string) {
+  const candidate = `${path}.candidate`;
+  const previous = `${path}.previous`;
+  const rejected = `${path}.rejected`;
+  const folder = dirname(path);
+
+  async function step<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof AppError ? error : writeFailed(path, error);
+    }
+  }
+
+  return {
+    path,
+    candidate,
+
+    async read(): Promise<string | null> {
+      return (await readIfThere(path))?.toString('utf8') ?? null;
+    },
+
+    /** Writes the bytes that HAProxy is asked about; they are live only once accepted. */
+    async propose(text: string): Promise<void> {
+      try {
+        await writeSynced(candidate, Buffer.from(text));
+      } catch (error) {
+        await removeIfThere(candidate);
+        throw writeFailed(path, error);
+      }
+    },
+
+    /** The candidate takes the file's place; what stood there is kept until it is settled which of the two stays. */
+    accept: () =>
+      step(async () => {
+        await rm(previous, { force: true });
+        await link(path, previous).catch(ignoreMissing);
+        await rename(candidate, path);
+        await syncFolder(folder);
+      }),
+
+    /** What is in place stays. */
+    settle: () =>
+      step(async () => {
+        await rm(previous, { force: true });
+        await rm(candidate, { force: true });
+      }),
+
+    /** The candidate is refused before it was accepted. */
+    reject: () => step(() => rename(candidate, rejected)),
+
+    /** What was accepted is refused after all. */
+    rejectAccepted: () =>
+      step(async () => {
+        await rm(rejected, { force: true });
+        await link(path, rejected).catch(ignoreMissing);
+        await putBack();
+      }),
+
+    /** What is left of a candidate that nobody judged. */
+    discard: () => removeIfThere(candidate),
+
+    /** Undoes an acceptance: the previous file is in its place again, or none if there was none. */
+    putBack: () => step(putBack),
+
+    /** Whether a candidate was accepted and nothing settled: whoever did it was killed in the middle. */
+    isUnsettled: () => exists(previous),
+
+    write: (text: string) => writeDurably(path, text),
+  };
+
+  async function putBack(): Promise<void> {
+    // A rename, not a copy: the place is never empty, and a full disk does not matter.
+    if (await exists(previous)) await rename(previous, path);
+    else await rm(path, { force: true });
+    // Where both were one file still, the rename did nothing.
+    await rm(previous, { force: true });
+    await syncFolder(folder);
+  }
+}
+
+async function writeSynced(path: string, bytes: Buffer): Promise<void> {
+  // Never through a link that somebody else left at this name.
+  await rm(path, { force: true });
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+  await using file = await open(path, O_WRONLY | O_CREAT | O_EXCL, mode);
+  // The mode that was asked for, whatever the umask made of it.
+  await file.chmod(mode);
+  await file.writeFile(bytes);
+  await file.sync();
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r');
+  await folder.sync();
+}
+
+/** Tidying up after a failure; a second failure says nothing that the first did not. */
+async function removeIfThere(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => {});
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!hasCode(error, 'ENOENT')) throw error;
+}
+
+function writeFailed(path: string, cause: unknown): AppError {
+  return new AppError('MYELIN_WRITE_FAILED', `${path} cannot be written: ${describe(cause)}`, {
+    cause,
+    remedy: remedyFor(cause, path),
+  });
+}
+
+function remedyFor(error: unknown, path: string): string {
+  const folder = dirname(path);
+  if (hasCode(error, 'ENOSPC', 'EDQUOT')) return `make room on the file system of ${folder}`;
+  if (hasCode(error, 'EROFS')) return `mount ${folder} writable, or move the file to a folder that is`;
+  if (hasCode(error, 'EACCES', 'EPERM'))
+    return `give the user that runs Myelin the right to read and write in ${folder}`;
+  if (hasCode(error, 'ENOENT')) return `create the folder ${folder}`;
+  return `see what is wrong with ${folder}`;
+}

@@ -1,0 +1,53 @@
+/** Decides when the next reload may start: a minimum gap, patience after failures, a budget of old workers. Pure. */
+import type { Moment, Ms } from '../model.ts';
+
+export type GateSettings = {
+  readonly minInterval: Ms;
+  readonly jitter: Ms;
+  readonly maxOldWorkers: number;
+  readonly maxDelay: Ms;
+};
+
+/** What the gate has seen. `failures` are those in a row, of the same wanted state. */
+export type GateHistory = { readonly lastEndedAt: Moment | null; readonly failures: number };
+
+export type Waiting = {
+  /** Since when this reload has been wanted. */
+  readonly since: Moment;
+  /** It wants what failed last time; anything else deserves a try without patience. */
+  readonly failedBefore: boolean;
+  /** Nothing serves: no gap is kept then, only the patience after failures. */
+  readonly isStart: boolean;
+  readonly oldWorkers: number;
+};
+
+export type Turn = {
+  /** The earliest moment, which may have passed. */
+  readonly at: Moment;
+  readonly because: 'free' | 'min_interval' | 'back_off' | 'old_workers';
+};
+
+const shortestBackOffMs = 250;
+const longestBackOffMs = 30_000;
+
+/** `random` in [0, 1) is drawn once after each reload, so that asking again gives the same answer. */
+export function nextReload(settings: GateSettings, history: GateHistory, waiting: Waiting, random: number): Turn {
+  const { since, isStart } = waiting;
+  const last = history.lastEndedAt;
+  let turn: Turn = { at: since, because: 'free' };
+  const later = (at: Moment, because: Turn['because']): void => {
+    if (at > turn.at) turn = { at, because };
+  };
+  if (last !== null && !isStart) later(last + settings.minInterval + settings.jitter * random, 'min_interval');
+  if (last !== null && waiting.failedBefore && history.failures > 0)
+    later(last + backOff(history.failures, isStart ? 0 : settings.minInterval), 'back_off');
+  // A worker that goes sooner makes its place at once; then the caller asks again.
+  if (!isStart && waiting.oldWorkers >= settings.maxOldWorkers) later(since + settings.maxDelay, 'old_workers');
+  return turn;
+}
+
+/** Doubles with each failure in a row, up to half a minute; never shorter than the usual gap. */
+function backOff(failures: number, minInterval: Ms): Ms {
+  const doubled = shortestBackOffMs * 2 ** Math.min(failures - 1, 20);
+  return Math.max(minInterval, Math.min(doubled, longestBackOffMs));
+}

@@ -1,0 +1,128 @@
+/**
+ * Each HAProxy that Myelin starts is a generation with a folder of its own in `state`: what it was started with, a
+ * socket that is only its own, what it printed, and, once it proved itself, who it is. What runs is found by looking at
+ * these folders and the processes that were started with them, not by remembering.
+ */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { BinaryIdentity } from '../haproxy/binary.ts';
+import type { Section } from '../model.ts';
+import { makeFolder, readIfThere, writeDurably } from './files.ts';
+import { commandLines, identifyProcess, type ProcessId } from './processes.ts';
+import { sectionsOf, textOf } from './sections.ts';
+
+export type Generation = {
+  readonly number: number;
+  readonly folder: string;
+  /** The bytes of the config that it was started with. */
+  readonly config: string;
+  /** The service of each section in it. */
+  readonly owners: string;
+  /** A second config file, which adds the socket of this generation: so the first holds the same bytes each time. */
+  readonly socketConfig: string;
+  readonly socket: string;
+  readonly stderr: string;
+  readonly proof: string;
+};
+
+/** Written once HAProxy answered; a generation without it is not to be relied on. */
+export type Proof = {
+  readonly pid: number;
+  readonly startTime: string;
+  readonly version: string;
+  readonly binary: BinaryIdentity | null;
+  readonly since: number;
+};
+
+const proofShape: z.ZodType<Proof> = z.object({
+  pid: z.number(),
+  startTime: z.string(),
+  version: z.string(),
+  binary: z.object({ path: z.string(), inode: z.number(), mtimeMs: z.number(), size: z.number() }).nullable(),
+  since: z.number(),
+});
+const ownersShape = z.array(z.string().nullable());
+
+export function generationAt(state: string, number: number): Generation {
+  const folder = join(state, `g${number}`);
+  return {
+    number,
+    folder,
+    config: join(folder, 'haproxy.cfg'),
+    owners: join(folder, 'owners'),
+    socketConfig: join(folder, 'socket.cfg'),
+    socket: join(folder, 's'),
+    stderr: join(folder, 'stderr'),
+    proof: join(folder, 'proved'),
+  };
+}
+
+export async function prepareGeneration(generation: Generation, sections: readonly Section[]): Promise<void> {
+  await makeFolder(generation.folder);
+  await writeSections(generation, sections);
+  const socket = generation.socket.replaceAll("'", "'\\''");
+  await writeDurably(
+    generation.socketConfig,
+    `global\n    stats socket '${socket}' mode 600 level admin expose-fd listeners\n`,
+  );
+}
+
+export async function writeSections({ owners, config }: Generation, sections: readonly Section[]): Promise<void> {
+  await writeDurably(owners, `${JSON.stringify(sections.map((section) => section.service))}\n`);
+  await writeDurably(config, textOf(sections));
+}
+
+/** null where there is no such folder any more. A section gets back its service where that was recorded. */
+export async function readSections({ owners, config }: Generation): Promise<readonly Section[] | null> {
+  const text = (await readIfThere(config))?.toString('utf8');
+  return text === undefined ? null : sectionsOf(text, await readJson(owners, ownersShape));
+}
+
+export async function writeProof(generation: Generation, proof: Proof): Promise<void> {
+  await writeDurably(generation.proof, `${JSON.stringify(proof)}\n`);
+}
+
+/** null where it has not proved itself. */
+export function readProof({ proof }: Generation): Promise<Proof | null> {
+  return readJson(proof, proofShape);
+}
+
+/** The numbers of all generations that left a folder, in ascending order. */
+export async function listGenerations(state: string): Promise<readonly number[]> {
+  const names = await readdir(state);
+  return names.flatMap((name) => (/^g\d+$/.test(name) ? [Number(name.slice(1))] : [])).sort((a, b) => a - b);
+}
+
+/** The living HAProxies of this state folder by generation, whoever started them. */
+export function livingGenerations(state: string): ReadonlyMap<number, ProcessId> {
+  const living = new Map<number, ProcessId>();
+  for (const { pid, command } of commandLines()) {
+    const number = generationOf(state, command);
+    const id = number === null ? null : identifyProcess(pid);
+    if (number !== null && id !== null) living.set(number, id);
+  }
+  return living;
+}
+
+export async function removeGeneration({ folder }: Generation): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** `-db` tells the serving process from a `haproxy -c` or an editor with the same file. */
+function generationOf(state: string, command: string): number | null {
+  if (!/[\0 ]-db[\0 ]/.test(command)) return null;
+  for (const match of command.matchAll(/\/g(\d+)\/socket\.cfg(?=[\0 ]|$)/g))
+    if (command.slice(0, match.index).endsWith(state)) return Number(match[1]);
+  return null;
+}
+
+/** null where there is no such file, or where it is not what we wrote: then what it says is found out again. */
+async function readJson<T>(path: string, shape: z.ZodType<T>): Promise<T | null> {
+  const text = (await readIfThere(path))?.toString('utf8');
+  try {
+    return text === undefined ? null : shape.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}

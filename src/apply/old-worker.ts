@@ -1,0 +1,71 @@
+/** A HAProxy that was told to leave: it takes no new connections, finishes those it has, and is watched until it is gone. */
+import { parseInfo } from '../haproxy/info.ts';
+import { AdminSession } from '../haproxy/socket.ts';
+import type { Moment } from '../model.ts';
+import type { Generation } from './generation.ts';
+import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
+
+export class OldWorker {
+  readonly generation: Generation;
+  readonly id: ProcessId;
+  readonly since: Moment;
+  /** Opened before it was told to leave: afterwards it takes no connection any more. null: not known what it still has. */
+  readonly #session: AdminSession | null;
+  #connections: number | null = null;
+
+  private constructor(generation: Generation, id: ProcessId, since: Moment, session: AdminSession | null) {
+    this.generation = generation;
+    this.id = id;
+    this.since = since;
+    this.#session = session;
+  }
+
+  /** Tells a serving process to leave. */
+  static async dismiss(generation: Generation, id: ProcessId, now: Moment): Promise<OldWorker> {
+    // Without a session the worker is told all the same; only its connections are not known then.
+    const session = await AdminSession.open(generation.socket, { timeoutMs: 500 }).catch(() => null);
+    const worker = new OldWorker(generation, id, now, session);
+    await worker.look();
+    worker.signal('SIGUSR1');
+    return worker;
+  }
+
+  /** One that was found leaving, or that cannot be reached. */
+  static found(generation: Generation, id: ProcessId, now: Moment): OldWorker {
+    return new OldWorker(generation, id, now, null);
+  }
+
+  /** The connections that it still had when it was last looked at; null where that is not known. */
+  get connections(): number | null {
+    return this.#connections;
+  }
+
+  get isAlive(): boolean {
+    return isAlive(this.id);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    sendSignal(this.id, signal);
+  }
+
+  async look(): Promise<void> {
+    if (this.#session === null || !this.#session.isOpen) return;
+    const answer = await this.#session.ask('show info', { timeoutMs: 1000 }).catch(() => null);
+    if (answer === null) return;
+    const { currConns, stopping } = parseInfo(answer);
+    this.#connections = currConns;
+    // It would wait for our connection as for any other.
+    if (stopping && currConns === 0) this.#session.close();
+  }
+
+  /** Ends it now, whatever it still has. */
+  async end(): Promise<void> {
+    await this.look();
+    this.signal('SIGTERM');
+    if (!(await waitForEnd(this.id, 2000))) this.signal('SIGKILL');
+  }
+
+  forget(): void {
+    this.#session?.close();
+  }
+}

@@ -1,0 +1,50 @@
+/** Turns what goes wrong, at HAProxy or in the system, into what is reported: problems that know the service at fault. */
+import { AppError, describe, hasCode } from '../errors.ts';
+import type { Complaint } from '../haproxy/check.ts';
+import type { Problem, Section } from '../model.ts';
+import { blame } from '../quarantine.ts';
+import type { Outcome } from './control.ts';
+
+/** With the socket of its generation added, HAProxy would take an empty file, and stop serving. */
+export const emptyConfig: Problem = { message: 'the config is empty: it would end all service', service: null };
+
+/** Lines count only in the file that holds the sections, under any of its names. */
+export function toProblems(
+  complaints: readonly Complaint[],
+  sections: readonly Section[],
+  files: readonly string[],
+): readonly Problem[] {
+  return complaints.map(({ message, file, line }) => {
+    const ownLine = file !== undefined && files.includes(file) ? line : undefined;
+    return {
+      message: file === undefined || ownLine !== undefined ? message : `${file}: ${message}`,
+      service: blame(message, ownLine, sections),
+      ...(ownLine !== undefined && { line: ownLine }),
+    };
+  });
+}
+
+export function startFailed(
+  { why, complaints }: { readonly why: string; readonly complaints: readonly Complaint[] },
+  sections: readonly Section[],
+  file: string,
+): Outcome {
+  const problems = toProblems(complaints, sections, [file]);
+  const words = problems.map(({ message }) => message).join('; ');
+  const error = new AppError(
+    'MYELIN_HAPROXY_FAILED',
+    `the new HAProxy did not start (${why})${words && `: ${words}`}`,
+    {
+      remedy: `the file that it refused is kept as ${file}.rejected`,
+    },
+  );
+  return { kind: 'failed', error, problems };
+}
+
+/** For whatever was thrown on the way; what was not thrown on purpose keeps its own words. */
+export function asAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (hasCode(error, 'ENOENT', 'EACCES', 'ENOEXEC', 'ETXTBSY') && error instanceof Error && 'spawnargs' in error)
+    return new AppError('MYELIN_HAPROXY_UNAVAILABLE', `HAProxy cannot be run: ${describe(error)}`, { cause: error });
+  return new AppError('MYELIN_HAPROXY_FAILED', describe(error), { cause: error });
+}

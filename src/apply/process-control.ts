@@ -1,0 +1,286 @@
+/**
+ * Control `process`: HAProxy is started here. A new one starts beside the old one, takes over its listening sockets,
+ * proves itself on a socket of its own, and only then is the old one told to leave. Whatever fails before that costs
+ * the old one nothing.
+ */
+import { realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import timers from 'node:timers/promises';
+import { lockFile, serverStateFile } from '../config/paths.ts';
+import { AppError } from '../errors.ts';
+import { type Binary, type BinaryIdentity, findBinary, identify } from '../haproxy/binary.ts';
+import { checkConfig } from '../haproxy/check.ts';
+import { readServersState } from '../haproxy/info.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Moment, Ms, Plan, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
+import { type ConfigFile, configFile, makeFolder, writeDurably } from './files.ts';
+import { Fleet } from './fleet.ts';
+import type { Turn } from './gate.ts';
+import {
+  type Generation,
+  generationAt,
+  prepareGeneration,
+  removeGeneration,
+  writeProof,
+  writeSections,
+} from './generation.ts';
+import { downServers, noServerDown } from './health.ts';
+import { acquireLock } from './lock.ts';
+import { preflight } from './preflight.ts';
+import { asAppError, emptyConfig, startFailed, toProblems } from './problems.ts';
+import { type Recovered, recover } from './recover.ts';
+import { ReloadGate } from './reload-gate.ts';
+import { textOf } from './sections.ts';
+import { isReplaced, proofOf, type Serving, serving } from './serving.ts';
+import { startHaproxy } from './start.ts';
+
+const lookEveryMs: Ms = 200;
+const looksPerInspection = 10;
+
+export async function openProcessControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+  const { haproxy, reload, state: stateFolder } = options.config;
+  await makeFolder(stateFolder);
+  await using opened = new AsyncDisposableStack();
+  opened.use(await acquireLock(lockFile(options.config)));
+  for (const path of [haproxy.config, haproxy.statsSocket]) await makeFolder(dirname(path));
+  const binary = await findBinary(haproxy.binary, options.env.PATH).catch(asAppError);
+  const known = binary instanceof AppError ? null : binary;
+  const parts = {
+    // HAProxy's command line is looked for this path, however it is spelled in the config.
+    state: await realpath(stateFolder),
+    file: configFile(haproxy.config),
+    now: options.now ?? Date.now,
+  };
+  const { onEvent } = options;
+  const startTimeoutMs = reload.startTimeout;
+  const recovered = await recover({ ...parts, startTimeoutMs, binary: known?.identity ?? null, onEvent, signal });
+  // What runs is more than what could be started; without either there is nothing to do here.
+  if (binary instanceof AppError && recovered.serving === null) throw binary;
+  await writeDurably(serverStateFile(options.config), noServerDown);
+  const control = new ProcessControl(options, parts, recovered, known, opened.move());
+  control.watch(signal);
+  return control;
+}
+
+type Parts = { readonly state: string; readonly file: ConfigFile; readonly now: () => Moment };
+
+class ProcessControl implements Control {
+  readonly found: readonly Section[] | null;
+  readonly #options: ControlOptions;
+  readonly #parts: Parts;
+  readonly #fleet: Fleet;
+  readonly #gate: ReloadGate;
+  readonly #atEnd: AsyncDisposableStack;
+  #binary: Binary | null;
+  #isBinaryReplaced = false;
+  #whyNothingRuns: ReloadReason = { code: 'first_start' };
+  #lastNumber: number;
+
+  constructor(
+    options: ControlOptions,
+    parts: Parts,
+    recovered: Recovered,
+    binary: Binary | null,
+    atEnd: AsyncDisposableStack,
+  ) {
+    const { config, onEvent, onChange, random = Math.random } = options;
+    this.#options = options;
+    this.#parts = parts;
+    this.#binary = binary;
+    this.#atEnd = atEnd;
+    this.found = recovered.found;
+    this.#lastNumber = recovered.lastNumber;
+    this.#gate = new ReloadGate(config.reload, random);
+    this.#fleet = new Fleet(recovered, {
+      hardStopAfterMs: config.reload.hardStopAfter,
+      now: parts.now,
+      onEvent,
+      onRoom: onChange,
+      onExit: ({ view }) => {
+        this.#whyNothingRuns = { code: 'haproxy_exited' };
+        this.#gate.crashed(view.sections, view.since, parts.now());
+        onChange();
+      },
+    });
+    this.#compareBinary(binary?.identity ?? null);
+  }
+
+  get version(): Version | null {
+    return this.#fleet.serving?.view.process.version ?? this.#binary?.version ?? null;
+  }
+
+  get running(): Running | null {
+    return this.#fleet.serving?.view ?? null;
+  }
+
+  get forced(): readonly ReloadReason[] {
+    if (this.#fleet.serving === null) return [this.#whyNothingRuns];
+    return this.#isBinaryReplaced ? [{ code: 'binary_changed' }] : [];
+  }
+
+  get oldWorkers(): readonly OldWorkerView[] {
+    return this.#fleet.oldWorkers.map(({ id, generation, since, connections }) => {
+      return { pid: id.pid, generation: generation.number, since, connections };
+    });
+  }
+
+  reloadAt({ sections }: Rendered, since: Moment): Turn {
+    const isStart = this.#fleet.serving === null;
+    return this.#gate.turn(sections, since, { isStart, oldWorkers: this.#fleet.oldWorkers.length });
+  }
+
+  async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const startedAt = performance.now();
+    const isStart = this.#fleet.serving === null;
+    const outcome = await this.#attempt(sections, plan, signal).catch((error: unknown): Outcome => {
+      if (signal.aborted) throw signal.reason;
+      return { kind: 'failed', error: asAppError(error), problems: [] };
+    });
+    if (outcome.kind !== 'applied') this.#gate.failed(sections, this.#parts.now());
+    else if (plan.kind === 'reload') this.#gate.succeeded(this.#parts.now(), { isStart });
+    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+  }
+
+  async stop(): Promise<void> {
+    await this.#fleet.stop(this.#options.config.haproxy.stopGrace);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#atEnd.disposeAsync();
+  }
+
+  /** Sees by itself when a process ends or the executable changes, until `signal` or disposal ends it. */
+  watch(signal: AbortSignal): void {
+    const ended = new AbortController();
+    const watching = this.#watch(AbortSignal.any([signal, ended.signal]));
+    this.#atEnd.defer(async () => {
+      ended.abort();
+      await watching;
+      this.#fleet.forget();
+    });
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    for (let looks = 1; !signal.aborted; looks++) {
+      try {
+        await timers.setTimeout(lookEveryMs, undefined, { signal });
+        await this.#fleet.look();
+        if (looks % looksPerInspection === 0) await this.#inspect();
+      } catch (error) {
+        if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });
+      }
+    }
+  }
+
+  async #inspect(): Promise<void> {
+    await this.#fleet.trimOutput();
+    if (this.#binary !== null && this.#compareBinary(await identify(this.#binary.path))) this.#options.onChange();
+  }
+
+  /** Whether it turned out to be another one just now. */
+  #compareBinary(identity: BinaryIdentity | null): boolean {
+    const current = this.#fleet.serving;
+    const before = this.#isBinaryReplaced;
+    this.#isBinaryReplaced = current !== null && isReplaced(current, identity);
+    if (before || !this.#isBinaryReplaced || identity === null) return false;
+    this.#options.onEvent({ kind: 'binary_changed', path: identity.path });
+    return true;
+  }
+
+  async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    if (textOf(sections).trim() === '') return { kind: 'refused', problems: [emptyConfig] };
+    if (plan.kind === 'none' && this.#fleet.serving !== null) return this.#keep(sections, this.#fleet.serving);
+    const { haproxy } = this.#options.config;
+    const binary = await findBinary(haproxy.binary, this.#options.env.PATH, this.#binary);
+    this.#binary = binary;
+    this.#lastNumber += 1;
+    const generation = generationAt(this.#parts.state, this.#lastNumber);
+    try {
+      return await this.#replace(sections, generation, binary, signal);
+    } finally {
+      if (this.#fleet.serving?.generation !== generation) {
+        await removeGeneration(generation);
+        await this.#parts.file.discard();
+      }
+    }
+  }
+
+  /** HAProxy has what it needs; the files say the same. */
+  async #keep(sections: readonly Section[], current: Serving): Promise<Outcome> {
+    await writeSections(current.generation, sections);
+    await this.#parts.file.write(textOf(sections));
+    const view = { ...current.view, sections };
+    await this.#fleet.replace({ ...current, view });
+    return { kind: 'applied', running: view, tookMs: 0 };
+  }
+
+  async #replace(
+    sections: readonly Section[],
+    generation: Generation,
+    binary: Binary,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    const { file, now } = this.#parts;
+    const { reload } = this.#options.config;
+    const limits = { timeoutMs: reload.startTimeout, signal };
+    await file.propose(textOf(sections));
+    await prepareGeneration(generation, sections);
+    const [complaints, { problems, inTheWay }] = await Promise.all([
+      checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
+      preflight(sections, this.#fleet.serving?.view.sections ?? []),
+    ]);
+    const refusals = [...toProblems(complaints, sections, [file.candidate]), ...problems];
+    if (refusals.length > 0) {
+      await file.reject();
+      return { kind: 'refused', problems: refusals };
+    }
+    if (this.#fleet.serving !== null) await this.#fleet.makeRoom(reload.maxOldWorkers);
+    await this.#noteHealth(sections);
+    await file.accept();
+    const start = await startHaproxy({
+      binary: binary.path,
+      config: file.path,
+      generation,
+      // Asked anew for each try: the old one may end in between.
+      takeOverFrom: () => this.#fleet.serving?.generation.socket ?? null,
+      inTheWay,
+      env: this.#options.env,
+      ...limits,
+    }).catch(async (error: unknown) => {
+      await file.putBack();
+      throw error;
+    });
+    if (start.kind === 'failed') {
+      await file.rejectAccepted();
+      return startFailed(start, sections, file.path);
+    }
+    const { version } = start.info;
+    const next = serving(generation, start.id, { sections, version, binary: binary.identity, since: now() });
+    // From here on a Myelin that is killed finds `next` serving, and dismisses the one before itself.
+    await this.#tolerate(writeProof(generation, proofOf(next)));
+    await this.#fleet.replace(next);
+    start.child.once('exit', () => void this.#tolerate(this.#fleet.lookAtServing()));
+    this.#isBinaryReplaced = false;
+    await this.#tolerate(file.settle());
+    await this.#tolerate(writeDurably(serverStateFile(this.#options.config), noServerDown));
+    return { kind: 'applied', running: next.view, tookMs: 0 };
+  }
+
+  async #noteHealth(sections: readonly Section[]): Promise<void> {
+    const current = this.#fleet.serving;
+    let text = noServerDown;
+    if (current !== null)
+      await this.#tolerate(
+        readServersState(current.generation.socket).then((state) => {
+          text = downServers(state, sections);
+        }),
+      );
+    await writeDurably(serverStateFile(this.#options.config), text);
+  }
+
+  /** For what must not undo an apply, or keep one from happening. */
+  async #tolerate(work: Promise<unknown>): Promise<void> {
+    await work.catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
+  }
+}

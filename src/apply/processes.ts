@@ -1,0 +1,90 @@
+/** Processes as the system shows them. A process is its PID and its start time: PIDs alone are used again. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import timers from 'node:timers/promises';
+import { hasCode } from '../errors.ts';
+import type { Ms } from '../model.ts';
+
+export type ProcessId = { readonly pid: number; readonly startTime: string };
+
+const hasProc = process.platform === 'linux';
+
+/** null where there is no such process, or only its remains, which nobody has waited for yet. */
+export function identifyProcess(pid: number): ProcessId | null {
+  const startTime = hasProc ? startTimeFromProc(pid) : ps(['-o', 'lstart=', '-p', `${pid}`])[0]?.trim();
+  return startTime ? { pid, startTime } : null;
+}
+
+export function isAlive({ pid, startTime }: ProcessId): boolean {
+  // Without /proc, asking for the start time costs a process each time; a PID that is used again is noticed later.
+  return hasProc ? startTimeFromProc(pid) === startTime : isThere(pid);
+}
+
+/** Sends the signal if the process is still the one that is meant; whether it was. */
+export function sendSignal(id: ProcessId, signal: NodeJS.Signals): boolean {
+  if (!isAlive(id)) return false;
+  try {
+    return process.kill(id.pid, signal);
+  } catch (error) {
+    if (hasCode(error, 'ESRCH')) return false;
+    throw error;
+  }
+}
+
+/** Waits until the process is gone; whether it is. */
+export async function waitForEnd(id: ProcessId, timeoutMs: Ms): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (isAlive(id)) {
+    if (performance.now() > deadline) return false;
+    await timers.setTimeout(5);
+  }
+  return true;
+}
+
+/** Every process with its command line, the arguments separated by NUL (by blanks where there is no /proc). */
+export function commandLines(): readonly { readonly pid: number; readonly command: string }[] {
+  if (!hasProc)
+    return ps(['-axo', 'pid=,command=']).map((line) => {
+      const [, pid, command = ''] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+      return { pid: Number(pid), command };
+    });
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), command: readProc(`/proc/${name}/cmdline`) ?? '' }));
+}
+
+/** The short name of a process; for messages. */
+export function commandName(pid: number): string {
+  const name = hasProc ? readProc(`/proc/${pid}/comm`) : ps(['-o', 'comm=', '-p', `${pid}`])[0];
+  return name?.trim() || 'a process';
+}
+
+/** The 22nd field of /proc/PID/stat; the name in the second one may hold blanks and parentheses. */
+function startTimeFromProc(pid: number): string | undefined {
+  const stat = readProc(`/proc/${pid}/stat`);
+  const [state, ...fields] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+  return state === undefined || state === 'Z' || state === 'X' ? undefined : fields[18];
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return hasCode(error, 'EPERM');
+  }
+}
+
+/** null where the process is gone or hidden from us. */
+function readProc(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) return null;
+    throw error;
+  }
+}
+
+function ps(args: readonly string[]): readonly string[] {
+  const { stdout } = spawnSync('ps', args, { encoding: 'utf8' });
+  return (stdout ?? '').split('\n').filter((line) => line.trim() !== '');
+}

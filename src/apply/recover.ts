@@ -1,0 +1,148 @@
+/**
+ * Finds out, after a start of Myelin, what became of the HAProxies and of the file while it was away, and brings both
+ * to a state from which everything can go on: whatever moment the one before was killed at.
+ */
+import type { BinaryIdentity } from '../haproxy/binary.ts';
+import { type Info, readInfo } from '../haproxy/info.ts';
+import { nobodyListens } from '../haproxy/socket.ts';
+import { parseVersion } from '../haproxy/version.ts';
+import type { Moment, Ms, Section } from '../model.ts';
+import type { ControlEvent } from './control.ts';
+import type { ConfigFile } from './files.ts';
+import {
+  type Generation,
+  generationAt,
+  listGenerations,
+  livingGenerations,
+  type Proof,
+  readProof,
+  readSections,
+  removeGeneration,
+  writeProof,
+} from './generation.ts';
+import { OldWorker } from './old-worker.ts';
+import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
+import { sectionsOf, textOf } from './sections.ts';
+import { type Serving, serving } from './serving.ts';
+import { prove, setFrontends } from './start.ts';
+
+export type Recovered = {
+  readonly serving: Serving | null;
+  readonly oldWorkers: readonly OldWorker[];
+  /** The file on disk, where nothing serves. */
+  readonly found: readonly Section[] | null;
+  readonly lastNumber: number;
+};
+
+export type RecoverOptions = {
+  readonly state: string;
+  readonly file: ConfigFile;
+  readonly startTimeoutMs: Ms;
+  /** The executable as it is now. */
+  readonly binary: BinaryIdentity | null;
+  readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
+  readonly signal: AbortSignal;
+};
+
+export async function recover(options: RecoverOptions): Promise<Recovered> {
+  const { state, file } = options;
+  const folders = await listGenerations(state);
+  const living = livingGenerations(state);
+  const numbers = [...new Set([...folders, ...living.keys()])].sort((a, b) => b - a);
+  const newest = numbers[0] === undefined ? null : generationAt(state, numbers[0]);
+
+  let current: Serving | null = null;
+  const oldWorkers: OldWorker[] = [];
+  for (const number of numbers) {
+    const id = living.get(number);
+    const generation = generationAt(state, number);
+    if (id === undefined) continue;
+    // All that are older than the serving one were told to leave, or were about to be.
+    if (current !== null) oldWorkers.unshift(await OldWorker.dismiss(generation, id, options.now()));
+    else {
+      current = await recognise(generation, id, options);
+      if (current === null && isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now()));
+    }
+  }
+  await settleFile(current, newest, options);
+  const text = current === null ? await file.read() : null;
+  const found = text === null ? null : await sectionsOnDisk(text, newest);
+  const kept = new Set([current?.generation.number, ...oldWorkers.map((worker) => worker.generation.number)]);
+  for (const number of folders) if (!kept.has(number)) await removeGeneration(generationAt(state, number));
+  return { serving: current, oldWorkers, found, lastNumber: numbers[0] ?? 0 };
+}
+
+/** The newest living process: it serves, or is starting, or is leaving (null), or never came up and is ended (null). */
+async function recognise(generation: Generation, id: ProcessId, options: RecoverOptions): Promise<Serving | null> {
+  const proof = await readProof(generation);
+  if (proof !== null && proof.pid === id.pid && proof.startTime === id.startTime) {
+    const info = await readInfo(generation.socket, { timeoutMs: 2000, signal: options.signal }).catch(asUnreachable);
+    // One that is merely silent may well serve: it is left in peace.
+    if (info === 'gone' || (info !== 'silent' && info.stopping)) return null;
+    return serve(generation, id, proof, info === 'silent' ? null : info, options);
+  }
+  // Its folder was taken away: it may serve, but cannot be reached. Then nobody but the operator may end it.
+  if ((await readSections(generation)) === null) return null;
+  // It was started by a Myelin that was killed before it saw the answer.
+  const info = await prove(generation.socket, id, { timeoutMs: options.startTimeoutMs, signal: options.signal });
+  if (info === null) {
+    if (sendSignal(id, 'SIGKILL')) await waitForEnd(id, 2000);
+    return null;
+  }
+  const fresh = { ...id, version: info.version.text, binary: options.binary, since: options.now() };
+  await writeProof(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
+  return serve(generation, id, fresh, info, options);
+}
+
+async function serve(
+  generation: Generation,
+  id: ProcessId,
+  proof: Proof,
+  info: Info | null,
+  { onEvent }: RecoverOptions,
+): Promise<Serving> {
+  onEvent({ kind: 'adopted', pid: id.pid, generation: generation.number });
+  return serving(generation, id, {
+    sections: (await readSections(generation)) ?? [],
+    version: info?.version ?? parseVersion(proof.version) ?? { major: 0, minor: 0, text: proof.version },
+    binary: proof.binary,
+    since: proof.since,
+  });
+}
+
+/** On disk is what serves; or, where nothing does, what was there before a start of which nobody saw the end. */
+async function settleFile(
+  current: Serving | null,
+  newest: Generation | null,
+  { file, onEvent }: RecoverOptions,
+): Promise<void> {
+  try {
+    if (current !== null) {
+      // It may have been killed while a frontend of the serving one had to let go of its address.
+      if (await file.isUnsettled()) await setFrontends('enable', current.generation.socket, frontendsOf(current));
+      const isRestored = await file.write(textOf(current.view.sections));
+      if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
+    } else if (newest !== null && (await readProof(newest)) === null && (await file.isUnsettled())) {
+      await file.putBack();
+      onEvent({ kind: 'file_restored', path: file.path });
+    }
+    await file.settle();
+  } catch (error) {
+    // What serves goes on serving; the next apply meets the same trouble and reports it.
+    onEvent({ kind: 'trouble', error });
+  }
+}
+
+function frontendsOf({ view }: Serving): readonly string[] {
+  return view.sections.flatMap(({ kind, name }) => (kind === 'frontend' || kind === 'listen' ? [name] : []));
+}
+
+async function sectionsOnDisk(text: string, newest: Generation | null): Promise<readonly Section[]> {
+  const recorded = newest === null ? null : await readSections(newest);
+  return recorded !== null && textOf(recorded) === text ? recorded : sectionsOf(text, null);
+}
+
+function asUnreachable(error: unknown): 'gone' | 'silent' {
+  return nobodyListens(error) ? 'gone' : 'silent';
+}

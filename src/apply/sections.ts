@@ -1,0 +1,18 @@
+/** The few things that the drivers do with sections: join them, compare them, know them again in a file. */
+import { splitSections } from '../haproxy/text.ts';
+import type { Section } from '../model.ts';
+
+export function textOf(sections: readonly Section[]): string {
+  return sections.map((section) => section.text).join('');
+}
+
+export function sameText(a: readonly Section[], b: readonly Section[]): boolean {
+  return a.length === b.length && a.every((section, at) => section === b[at] || section.text === b[at]?.text);
+}
+
+/** The sections of a file; each gets back the service that it was written for, where that was recorded. */
+export function sectionsOf(text: string, owners: readonly (string | null)[] | null): readonly Section[] {
+  const sections = splitSections(text);
+  if (sections.length !== owners?.length) return sections;
+  return sections.map((section, at) => ({ ...section, service: owners[at] ?? null }));
+}

@@ -1,0 +1,66 @@
+/** Runs a program to its end, without a shell and never for longer than it is given. */
+import { spawn } from 'node:child_process';
+import type { Ms } from '../model.ts';
+
+export type Finished = {
+  /** null where a signal ended it. */
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+};
+
+type Limits = { readonly timeoutMs: Ms; readonly signal?: AbortSignal | undefined };
+
+/** What is kept of each stream: enough for every message, however much a broken program prints. */
+const maxOutput = 1024 * 1024;
+
+/** Rejects with Node's own error (`ENOENT`, `EACCES`) where the program cannot be started, and when `signal` aborts. */
+export function runCommand(argv: readonly string[], { timeoutMs, signal }: Limits): Promise<Finished> {
+  const [program = '', ...args] = argv;
+  const { promise, resolve, reject } = Promise.withResolvers<Finished>();
+  if (signal?.aborted) return Promise.reject(signal.reason);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (chunk: string) => {
+      output[name] = (output[name] + chunk).slice(0, maxOutput);
+    });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, timeoutMs);
+  const abort = (): void => {
+    child.kill('SIGKILL');
+    reject(signal?.reason);
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  const done = (): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  };
+  child.once('error', (error) => {
+    done();
+    reject(error);
+  });
+  // A grandchild that keeps the pipes open must not hold us up for ever: what the program said is there by then.
+  child.once('exit', () => setTimeout(() => closePipes(), 1000).unref());
+  child.once('close', (status, killedBy) => {
+    done();
+    resolve({ status, signal: killedBy, ...output, timedOut });
+  });
+  return promise;
+
+  function closePipes(): void {
+    child.stdout.destroy();
+    child.stderr.destroy();
+  }
+}
+
+/** `/usr/sbin/haproxy -c …: exit status 1`, for messages. */
+export function describeExit({ status, signal, timedOut }: Pick<Finished, 'status' | 'signal' | 'timedOut'>): string {
+  if (timedOut) return 'did not end in time';
+  return signal === null ? `exit status ${status}` : `ended by ${signal}`;
+}

@@ -1,0 +1,126 @@
+/** Talks to HAProxy's runtime API over its unix socket: one connection a batch, or one that is held. */
+import { createConnection, type Socket } from 'node:net';
+import { AppError, describe, hasCode } from '../errors.ts';
+import type { Ms } from '../model.ts';
+
+type Limits = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal | undefined };
+
+const defaultTimeoutMs = 5000;
+
+/**
+ * Sends the commands on one line and reads the whole answer. HAProxy closes the connection after it. `;` separates the
+ * commands; there is none at the end, because 2.2 and 2.6 answer an empty command with their whole help.
+ */
+export async function ask(path: string, commands: readonly string[], limits: Limits = {}): Promise<string> {
+  const { timeoutMs = defaultTimeoutMs, signal } = limits;
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  if (signal?.aborted) throw signal.reason;
+  // The master CLI answers only until its own side is done: we close ours at once and keep reading.
+  const socket = createConnection({ path, allowHalfOpen: true });
+  const chunks: Buffer[] = [];
+  const timer = setTimeout(() => socket.destroy(timedOut(timeoutMs)), timeoutMs);
+  const abort = (): void => {
+    socket.destroy();
+    reject(signal?.reason);
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  socket.once('connect', () => socket.end(`${commands.join(';')}\n`));
+  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+  socket.once('error', (error) => reject(socketFailed(path, error)));
+  // Without this, a connection that is cut before its end would leave us waiting.
+  socket.once('close', () => reject(socketFailed(path, new Error('the connection was closed without an answer'))));
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+    socket.destroy();
+  }
+}
+
+/** Whether nobody listens at the socket (any more): HAProxy is gone or leaving, rather than slow. */
+export function nobodyListens(error: unknown): boolean {
+  return error instanceof AppError && hasCode(error.cause, 'ECONNREFUSED', 'ENOENT');
+}
+
+/**
+ * A connection that stays: a process that was told to leave takes no new ones, but answers on those it has, and waits
+ * for them. One command at a time.
+ */
+export class AdminSession {
+  readonly #path: string;
+  readonly #socket: Socket;
+  #received = '';
+  #waiting: PromiseWithResolvers<string> | null = null;
+
+  private constructor(path: string) {
+    this.#path = path;
+    this.#socket = createConnection({ path });
+    this.#socket.setEncoding('utf8').on('data', (chunk: string) => this.#receive(chunk));
+    this.#socket.on('error', (error) => this.#waiting?.reject(error));
+    this.#socket.on('close', () => this.#waiting?.reject(new Error('HAProxy closed the connection')));
+  }
+
+  static async open(path: string, limits: Limits = {}): Promise<AdminSession> {
+    const session = new AdminSession(path);
+    await session.ask('prompt', limits);
+    return session;
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
+  async ask(command: string, { timeoutMs = defaultTimeoutMs, signal }: Limits = {}): Promise<string> {
+    if (!this.isOpen) throw socketFailed(this.#path, new Error('the connection is closed'));
+    const waiting = Promise.withResolvers<string>();
+    this.#waiting = waiting;
+    const timer = setTimeout(() => waiting.reject(timedOut(timeoutMs)), timeoutMs);
+    const abort = (): void => waiting.reject(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) abort();
+    this.#socket.write(`${command}\n`);
+    try {
+      return await waiting.promise;
+    } catch (error) {
+      // What comes later would be taken for the answer to the next command.
+      this.close();
+      throw signal?.aborted ? error : socketFailed(this.#path, error);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+      this.#waiting = null;
+    }
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  /** In interactive mode an answer ends with the prompt on a line of its own. */
+  #receive(chunk: string): void {
+    this.#received += chunk;
+    if (!this.#received.endsWith(prompt)) return;
+    this.#waiting?.resolve(this.#received.slice(0, -prompt.length));
+    this.#received = '';
+  }
+}
+
+const prompt = '\n> ';
+
+function timedOut(timeoutMs: Ms): Error {
+  return new Error(`no answer within ${timeoutMs} ms`);
+}
+
+function socketFailed(path: string, cause: unknown): AppError {
+  if (cause instanceof AppError) return cause;
+  const why = hasCode(cause, 'ENOENT')
+    ? 'there is no such socket'
+    : hasCode(cause, 'ECONNREFUSED')
+      ? 'nobody listens on it'
+      : hasCode(cause, 'EACCES', 'EPERM')
+        ? 'this user may not use it'
+        : describe(cause);
+  return new AppError('MYELIN_SOCKET_FAILED', `HAProxy's socket ${path}: ${why}`, { cause });
+}

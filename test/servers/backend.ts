@@ -1,0 +1,107 @@
+/** Servers for HAProxy to send its requests to: each answers with its name, and with its health as it is told. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { ask } from '../../src/haproxy/socket.ts';
+import { freePort, tempFolder, until } from '../support/index.ts';
+import { haproxy } from './haproxy.ts';
+
+export type Backend = {
+  readonly name: string;
+  readonly address: '127.0.0.1';
+  readonly port: number;
+  /** What `/health` answers from now on: 200 or 500. */
+  setHealthy(isHealthy: boolean): Promise<void>;
+};
+
+/** All of them in one HAProxy of their own: fast enough not to be what a load test measures. */
+export async function startBackends<Name extends string>(
+  names: readonly Name[],
+): Promise<AsyncDisposable & { readonly [N in Name]: Backend }> {
+  await using started = new AsyncDisposableStack();
+  const folder = started.use(await tempFolder());
+  const socket = join(folder.path, 's');
+  const map = join(folder.path, 'health.map');
+  const config = join(folder.path, 'haproxy.cfg');
+  const ports = await Promise.all(names.map(() => freePort()));
+  await writeFile(map, names.map((name) => `${name} up\n`).join(''));
+  const frontends = names.map((name, at) =>
+    [
+      `frontend ${name}`,
+      `    bind 127.0.0.1:${ports[at]}`,
+      `    http-request return status 500 if { path /health } { str(${name}),map(${map},up) -m str down }`,
+      `    http-request return status 200 content-type text/plain string ${name}`,
+    ].join('\n'),
+  );
+  await writeFile(
+    config,
+    [
+      `global\n    stats socket ${socket} mode 600 level admin\n    maxconn 8000\n    noreuseport`,
+      'defaults\n    mode http\n    timeout client 60s\n    timeout server 60s\n    timeout connect 5s',
+      ...frontends,
+      '',
+    ].join('\n'),
+  );
+  const child = spawn(await haproxy(), ['-db', '-f', config], { stdio: ['ignore', 'ignore', 'inherit'] });
+  started.defer(async () => {
+    const isGone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
+    child.kill('SIGKILL');
+    await isGone;
+  });
+  await until('the backends answer', async () => (await ask(socket, ['show info'])).includes('Pid:'));
+  const backends = names.map(
+    (name, at): Backend => ({
+      name,
+      address: '127.0.0.1',
+      port: ports[at] ?? 0,
+      setHealthy: async (isHealthy) => {
+        await ask(socket, [`set map ${map} ${name} ${isHealthy ? 'up' : 'down'}`]);
+      },
+    }),
+  );
+  const kept = started.move();
+  return {
+    ...(Object.fromEntries(backends.map((backend) => [backend.name, backend])) as { [N in Name]: Backend }),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** One in this process, which sees each request; `answer` may hold it as long as it likes. */
+export async function startNodeBackend(
+  name: string,
+  { port = 0, answer = () => name }: { port?: number; answer?: (url: string) => string | Promise<string> } = {},
+): Promise<AsyncDisposable & Backend & { readonly requests: readonly string[] }> {
+  let isHealthy = true;
+  const requests: string[] = [];
+  const server: Server = createServer((request, response) => {
+    const url = request.url ?? '/';
+    if (url === '/health') {
+      response.writeHead(isHealthy ? 200 : 500).end();
+      return;
+    }
+    requests.push(url);
+    void Promise.resolve(answer(url)).then(
+      (text) => response.end(text),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    );
+  });
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    name,
+    address: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    requests,
+    setHealthy: async (value) => {
+      isHealthy = value;
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

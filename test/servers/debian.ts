@@ -1,0 +1,114 @@
+/**
+ * Programs from Debian's packages, without installing them: fetched by apt into a folder of our own, unpacked beside
+ * the libraries they need, and run through their own dynamic linker. So several versions live on one machine, and
+ * nothing needs root.
+ */
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { cacheFolder, lockCache } from './cache.ts';
+
+const run = promisify(execFile);
+
+export type DebianProgram = {
+  readonly suite: 'bullseye' | 'bookworm' | 'trixie' | 'sid';
+  readonly package: string;
+  /** Where the package has it. */
+  readonly path: string;
+};
+
+/** The path of a script that runs the program; fetched once and kept. */
+export async function debianProgram(program: DebianProgram): Promise<string> {
+  const name = `debian-${program.suite}-${program.package}-${process.arch}`;
+  const target = join(await cacheFolder(), name);
+  const script = join(target, 'run', program.path.slice(program.path.lastIndexOf('/') + 1));
+  if (await isThere(script)) return script;
+  await using _ = await lockCache(name);
+  if (await isThere(script)) return script;
+  const work = `${target}.${process.pid}`;
+  await rm(work, { recursive: true, force: true });
+  await mkdir(join(work, 'run'), { recursive: true });
+  try {
+    await unpack(program, work);
+    await rm(target, { recursive: true, force: true });
+    await rename(work, target);
+    await writeScript(program, target, script);
+    return script;
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function unpack({ suite, package: name }: DebianProgram, work: string): Promise<void> {
+  const apt = join(work, 'apt');
+  for (const folder of ['lists/partial', 'cache/archives/partial', 'deb'])
+    await mkdir(join(apt, folder), { recursive: true });
+  await writeFile(join(apt, 'status'), '');
+  await writeFile(join(apt, 'sources.list'), `deb ${await hostSource()} ${suite} main\n`);
+  const options = Object.entries({
+    'Dir::State::Lists': join(apt, 'lists'),
+    'Dir::State::status': join(apt, 'status'),
+    'Dir::Cache': join(apt, 'cache'),
+    'Dir::Etc::SourceList': join(apt, 'sources.list'),
+    'Dir::Etc::SourceParts': '-',
+    'Acquire::Languages': 'none',
+    'APT::Sandbox::User': process.env.USER ?? 'root',
+    // An old release's lists are valid for as long as its mirror stands.
+    'Acquire::Check-Valid-Until': 'false',
+  }).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+  await run('apt-get', [...options, '-q', 'update']);
+  const install = [...options, '-q', '--simulate', '--no-install-recommends', 'install', name];
+  const { stdout } = await run('apt-get', install, { maxBuffer: 1e8 });
+  const needed = [...stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, each = '']) =>
+    each === name || /^(?:lib|zlib1g)/.test(each) ? [each] : [],
+  );
+  await run('apt-get', [...options, '-q', 'download', ...needed], { cwd: join(apt, 'deb'), maxBuffer: 1e8 });
+  for (const file of await readdir(join(apt, 'deb')))
+    await run('dpkg-deb', ['--extract', join(apt, 'deb', file), join(work, 'root')]);
+  await rm(apt, { recursive: true, force: true });
+}
+
+/** HAProxy's master runs its own argv[0] again: it must find the script there, not the program behind it. */
+async function writeScript({ suite, path }: DebianProgram, target: string, script: string): Promise<void> {
+  const root = join(target, 'root');
+  const folders = await readdir(root, { recursive: true, withFileTypes: true });
+  // Not a link to it: those are absolute in some releases, and would name this machine's own.
+  const linker = folders.find((entry) => /^ld-(linux.*\.so\.\d|\d.*\.so)$/.test(entry.name) && entry.isFile());
+  if (linker === undefined) throw new Error(`no dynamic linker among the packages of ${path}`);
+  const libraries = new Set(folders.flatMap((entry) => (/\.so(\.|$)/.test(entry.name) ? [entry.parentPath] : [])));
+  const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+  // The option is newer than the linker of Debian 11.
+  const argv0 = suite === 'bullseye' ? '' : ' --argv0 "$0"';
+  await writeFile(
+    script,
+    `#!/bin/sh\nexec ${quoted(join(linker.parentPath, linker.name))}${argv0}` +
+      ` --library-path ${quoted([...libraries].join(':'))} ${quoted(join(root, path))} "$@"\n`,
+  );
+  await chmod(script, 0o755);
+}
+
+/** Debian's archive as this machine's own sources name it, so that mirrors and keys are the ones that work here. */
+async function hostSource(): Promise<string> {
+  const files = ['/etc/apt/sources.list'];
+  for (const name of await readdir('/etc/apt/sources.list.d').catch(() => []))
+    if (/\.(list|sources)$/.test(name)) files.push(join('/etc/apt/sources.list.d', name));
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch(() => '');
+    for (const block of text.split(/\n\s*\n/)) {
+      const uri = /^URIs:\s*(\S+\/debian\/?)\s*$/m.exec(block)?.[1];
+      const key = /^Signed-By:\s*(\/\S+)/m.exec(block)?.[1];
+      if (uri !== undefined) return key === undefined ? uri : `[signed-by=${key}] ${uri}`;
+    }
+    const [, options = '', uri] = /^deb\s+(\[[^\]]*\]\s+)?(\S+\/debian\/?)\s/m.exec(text) ?? [];
+    if (uri !== undefined) return `${options.includes('signed-by') ? options : ''}${uri}`;
+  }
+  throw new Error('the sources of apt on this machine name no Debian archive');
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return readFile(path).then(
+    () => true,
+    () => false,
+  );
+}

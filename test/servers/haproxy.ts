@@ -1,0 +1,65 @@
+/** Provides HAProxy, and the tools that put load on it: from this machine where they are there, else from Debian's packages. */
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { findBinary } from '../../src/haproxy/binary.ts';
+import { runCommand } from '../../src/haproxy/command.ts';
+import { type DebianProgram, debianProgram } from './debian.ts';
+
+export type HaproxyBranch = keyof typeof suites;
+const suites = { '2.2': 'bullseye', '2.6': 'bookworm', '3.0': 'trixie', '3.2': 'sid' } as const;
+
+const tools = {
+  ab: { suite: 'bookworm', package: 'apache2-utils', path: 'usr/bin/ab' },
+  wrk: { suite: 'bookworm', package: 'wrk', path: 'usr/bin/wrk' },
+  h2load: { suite: 'bookworm', package: 'nghttp2-client', path: 'usr/bin/h2load' },
+} as const satisfies Record<string, DebianProgram>;
+
+/** Path of an executable of that branch: HAPROXY_BIN, PATH, cache, Debian's packages; whichever is first of that branch. */
+export async function haproxy(branch: HaproxyBranch = '2.6'): Promise<string> {
+  for (const name of [process.env.HAPROXY_BIN, 'haproxy'])
+    if (name !== undefined && (await isOfBranch(name, branch))) return (await findBinary(name, process.env.PATH)).path;
+  const path = await orSay(`HAProxy ${branch}`, 'HAPROXY_BIN', () =>
+    debianProgram({ suite: suites[branch], package: 'haproxy', path: 'usr/sbin/haproxy' }),
+  );
+  const { version } = await findBinary(path, undefined);
+  if (`${version.major}.${version.minor}` !== branch)
+    throw new Error(`HAProxy ${branch} is needed; Debian ${suites[branch]} has ${version.text} now. Set HAPROXY_BIN.`);
+  return path;
+}
+
+/** Path of a load generator: PATH, cache, Debian's packages. */
+export async function tool(name: keyof typeof tools): Promise<string> {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    const path = join(folder, name);
+    if (await isExecutable(path)) return path;
+  }
+  return orSay(name, 'PATH', () => debianProgram(tools[name]));
+}
+
+async function isOfBranch(name: string, branch: string): Promise<boolean> {
+  const found = await findBinary(name, process.env.PATH).catch(() => null);
+  return found !== null && `${found.version.major}.${found.version.minor}` === branch;
+}
+
+async function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function orSay(what: string, variable: string, provide: () => Promise<string>): Promise<string> {
+  try {
+    const path = await provide();
+    const { status, stderr } = await runCommand([path, '--help'], { timeoutMs: 10_000 });
+    if (status === 127) throw new Error(stderr);
+    return path;
+  } catch (cause) {
+    throw new Error(
+      `${what} is needed for the tests and could not be unpacked from Debian's packages. Install it ` +
+        `(on Debian: apt-get install haproxy apache2-utils wrk nghttp2-client), or name it by ${variable}.`,
+      { cause },
+    );
+  }
+}

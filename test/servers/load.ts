@@ -1,0 +1,112 @@
+/** Puts load on an address with `ab`, `wrk` or `h2load`, and counts every way in which a request can fail. */
+import { type Finished, runCommand } from '../../src/haproxy/command.ts';
+import { tool } from './haproxy.ts';
+
+export type Load = {
+  /** Requests that got an answer, whatever it was. */
+  readonly complete: number;
+  /** Everything that a client would call a failure: errors of any kind and answers other than 2xx. */
+  readonly failed: number;
+  readonly non2xx: number;
+  /** Each kind by the tool's own name. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+  /** What the tool printed, for messages. */
+  readonly output: string;
+};
+
+type Target = { readonly url: string; readonly concurrency: number; readonly signal?: AbortSignal };
+
+const longestRunMs = 300_000;
+
+/** A connection a request, unless `keepAlive`. Without it, losses of kept connections cannot be seen. */
+export async function ab(options: Target & { readonly requests: number; readonly keepAlive: boolean }): Promise<Load> {
+  const { url, concurrency, requests, keepAlive } = options;
+  const flags = ['-q', '-r', '-l', '-s', '30', ...(keepAlive ? ['-k'] : [])];
+  const ran = await load('ab', [...flags, '-c', `${concurrency}`, '-n', `${requests}`, url], options);
+  const [, connect, receive, length, exceptions] =
+    /\(Connect: (\d+), Receive: (\d+), Length: (\d+), Exceptions: (\d+)\)/.exec(ran.stdout) ?? [];
+  const errors = {
+    ...numbers({ connect, receive, length, exceptions }),
+    write: find(ran.stdout, /^Write errors:\s+(\d+)/m),
+    // ab ends early at an error that -r does not cover, such as refused connections.
+    'not sent': ran.status === 0 ? 0 : requests - find(ran.stdout, /^Complete requests:\s+(\d+)/m),
+  };
+  return result(ran, {
+    complete: find(ran.stdout, /^Complete requests:\s+(\d+)/m),
+    non2xx: find(ran.stdout, /^Non-2xx responses:\s+(\d+)/m),
+    errors,
+    p50Ms: percentile(ran.stdout, /^\s+50%\s+([\d.]+)()$/m),
+    p99Ms: percentile(ran.stdout, /^\s+99%\s+([\d.]+)()$/m),
+  });
+}
+
+/** Kept connections, as many requests as fit in the time. */
+export async function wrk(options: Target & { readonly seconds: number; readonly threads?: number }): Promise<Load> {
+  const { url, concurrency, seconds, threads = 1 } = options;
+  const args = [`-t${threads}`, `-c${concurrency}`, `-d${seconds}s`, '--latency', '--timeout', '10s', url];
+  const ran = await load('wrk', args, options);
+  const [, connect, read, write, timeout] =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(ran.stdout) ?? [];
+  return result(ran, {
+    complete: find(ran.stdout, /^\s+(\d+) requests in/m),
+    non2xx: find(ran.stdout, /Non-2xx or 3xx responses: (\d+)/),
+    errors: numbers({ connect, read, write, timeout }),
+    p50Ms: percentile(ran.stdout, /^\s+50%\s+([\d.]+)(us|ms|s)/m),
+    p99Ms: percentile(ran.stdout, /^\s+99%\s+([\d.]+)(us|ms|s)/m),
+  });
+}
+
+/** HTTP/2, or HTTP/1.1 with kept connections. */
+export async function h2load(
+  options: Target & { readonly requests: number; readonly http1?: boolean; readonly streams?: number },
+): Promise<Load> {
+  const { url, concurrency, requests, http1 = false, streams = 1 } = options;
+  const args = [...(http1 ? ['--h1'] : ['-m', `${streams}`]), '-c', `${concurrency}`, '-n', `${requests}`, url];
+  const ran = await load('h2load', args, options);
+  const [, done, succeeded, failed, errored, timeout] =
+    /(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/.exec(ran.stdout) ?? [];
+  const [, redirects, clientErrors, serverErrors] = /(\d+) 3xx, (\d+) 4xx, (\d+) 5xx/.exec(ran.stdout) ?? [];
+  const statuses = Object.values(numbers({ redirects, clientErrors, serverErrors })).reduce(
+    (sum, each) => sum + each,
+    0,
+  );
+  return result(ran, {
+    complete: Number(succeeded ?? 0) + statuses,
+    non2xx: statuses,
+    // h2load counts 4xx and 5xx as failed, and what it could not finish as errored.
+    errors: {
+      ...numbers({ errored, timeout }),
+      'not done': requests - Number(done ?? 0),
+      other: Math.max(0, Number(failed ?? 0) - statuses - Number(errored ?? 0)),
+    },
+    p50Ms: null,
+    p99Ms: null,
+  });
+}
+
+async function load(name: 'ab' | 'wrk' | 'h2load', args: readonly string[], { signal }: Target): Promise<Finished> {
+  return runCommand([await tool(name), ...args], { timeoutMs: longestRunMs, signal });
+}
+
+function result(ran: Finished, seen: Omit<Load, 'failed' | 'output'>): Load {
+  const output = `${ran.stdout}\n${ran.stderr}`.trim();
+  const failed = Object.values(seen.errors).reduce((sum, each) => sum + each, seen.non2xx);
+  // A run that ended badly must never look like one without failures.
+  return { ...seen, failed: ran.status === 0 ? failed : Math.max(failed, 1), output };
+}
+
+function numbers<K extends string>(texts: Record<K, string | undefined>): Record<K, number> {
+  return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Number(text ?? 0)])) as Record<K, number>;
+}
+
+function find(text: string, pattern: RegExp): number {
+  return Number(pattern.exec(text)?.[1] ?? 0);
+}
+
+function percentile(text: string, pattern: RegExp): number | null {
+  const [, value, unit] = pattern.exec(text) ?? [];
+  if (value === undefined) return null;
+  return Number(value) * (unit === 'us' ? 0.001 : unit === 's' ? 1000 : 1);
+}

@@ -1,0 +1,207 @@
+/** What the tests of apply share: a hand-made config, a control over the real HAProxy, and who listens where. */
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import timers from 'node:timers/promises';
+import type { Control, ControlEvent, ControlOptions } from '../../src/apply/control.ts';
+import { openControl } from '../../src/apply/open-control.ts';
+import { textOf } from '../../src/apply/sections.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
+import type { Plan, Rendered, Section } from '../../src/model.ts';
+import { haproxy } from '../servers/haproxy.ts';
+import { until } from './index.ts';
+
+export const reload: Plan = { kind: 'reload', reasons: [{ code: 'operator_request' }] };
+export const never = new AbortController().signal;
+
+export type Setup = AsyncDisposable & {
+  readonly folder: string;
+  readonly file: string;
+  readonly state: string;
+  readonly events: readonly ControlEvent[];
+  /** How often a reconcile was asked for. */
+  readonly changes: () => number;
+  open(overrides?: Overrides): Promise<Control>;
+};
+
+export type Overrides = {
+  readonly haproxy?: Partial<Config['haproxy']>;
+  readonly reload?: Partial<Config['reload']>;
+};
+
+/** Whatever HAProxy runs from this folder at the end is ended. */
+export async function setup(folder: string): Promise<Setup> {
+  const binary = await haproxy();
+  const state = join(folder, 'state');
+  const file = join(folder, 'haproxy.cfg');
+  const events: ControlEvent[] = [];
+  let changes = 0;
+  const opened: Control[] = [];
+  const open = async (overrides: Overrides = {}): Promise<Control> => {
+    const control = await openControl(options(overrides), never);
+    opened.push(control);
+    return control;
+  };
+  const options = (overrides: Overrides): ControlOptions => ({
+    config: {
+      state,
+      haproxy: {
+        ...haproxyDefaults,
+        binary,
+        config: file,
+        statsSocket: join(folder, 'admin.sock'),
+        ...overrides.haproxy,
+      },
+      reload: { ...reloadDefaults, ...overrides.reload },
+    },
+    env: process.env,
+    onChange: () => {
+      changes += 1;
+    },
+    onEvent: (event) => events.push(event),
+  });
+  return {
+    folder,
+    file,
+    state,
+    events,
+    changes: () => changes,
+    open,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(opened.map((control) => control[Symbol.asyncDispose]()));
+      const last = await open({ haproxy: { stopGrace: 0, binary } });
+      await last.stop();
+      await last[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const haproxyDefaults: Config['haproxy'] = {
+  control: 'process',
+  binary: 'haproxy',
+  config: '',
+  statsSocket: '',
+  onExit: 'keep',
+  stopGrace: 30_000,
+  log: 'none',
+  global: [],
+  defaults: [],
+  sections: [],
+};
+
+const reloadDefaults: Config['reload'] = {
+  minInterval: 0,
+  jitter: 0,
+  maxOldWorkers: 4,
+  maxDelay: 30_000,
+  hardStopAfter: 600_000,
+  startTimeout: 10_000,
+};
+
+export type Web = {
+  readonly name?: string;
+  readonly bind: string;
+  readonly servers?: readonly string[];
+  readonly frontend?: readonly string[];
+  readonly backend?: readonly string[];
+};
+
+/** A config such as the templates make; each service's sections are owned by it. */
+export function rendered(
+  setup: Pick<Setup, 'folder' | 'state'>,
+  services: readonly Web[],
+  global: readonly string[] = [],
+): Rendered {
+  const shared = [
+    'global',
+    `    stats socket ${join(setup.folder, 'admin.sock')} mode 600 level admin expose-fd listeners`,
+    '    noreuseport',
+    '    hard-stop-after 30s',
+    `    server-state-file ${join(setup.state, 'servers.state')}`,
+    ...global.map((line) => `    ${line}`),
+    'defaults',
+    '    mode http',
+    '    option idle-close-on-response',
+    '    load-server-state-from-file global',
+    '    timeout connect 2s',
+    '    timeout client 20s',
+    '    timeout server 20s',
+    '    timeout http-keep-alive 2s',
+    '',
+  ].join('\n');
+  return { sections: [...splitSections(shared), ...services.flatMap(sectionsOfWeb)] };
+}
+
+function sectionsOfWeb({ name = 'web', bind, servers, frontend = [], backend = [] }: Web): readonly Section[] {
+  const indent = (lines: readonly string[]): string => lines.map((line) => `    ${line}\n`).join('');
+  const front = `frontend ${name}:in\n${indent([`bind ${bind}`, `default_backend ${name}`, ...frontend])}`;
+  // Without servers it answers by itself, with its name.
+  const own = servers === undefined ? [`http-request return status 200 content-type text/plain string ${name}`] : [];
+  return splitSections(`${front}backend ${name}\n${indent([...own, ...backend, ...(servers ?? [])])}`, name);
+}
+
+export const text = ({ sections }: Rendered): string => textOf(sections);
+
+/** The answer's body, or the error of a connection that failed. */
+export async function get(port: number, path = '/'): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
+  const body = await response.text();
+  return response.ok ? body : `${response.status}`;
+}
+
+/** Asks every 10 ms over a new connection until it is disposed; every failure is kept. */
+export function probe(
+  port: number,
+): AsyncDisposable & { readonly failures: readonly string[]; readonly asked: () => number } {
+  const ended = new AbortController();
+  const failures: string[] = [];
+  let asked = 0;
+  const run = async (): Promise<void> => {
+    while (!ended.signal.aborted) {
+      asked += 1;
+      await get(port).then(
+        (body) => /^\d{3}$/.test(body) && failures.push(body),
+        (error: unknown) => failures.push(String(error instanceof Error ? (error.cause ?? error) : error)),
+      );
+      await timers.setTimeout(10);
+    }
+  };
+  const running = run();
+  return {
+    failures,
+    asked: () => asked,
+    async [Symbol.asyncDispose]() {
+      ended.abort();
+      await running;
+    },
+  };
+}
+
+export function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => socket.destroy());
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+export function pidOf(control: Control): number {
+  const pid = control.running?.process?.pid;
+  if (pid === undefined) throw new Error('nothing runs');
+  return pid;
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+export async function gone(pid: number): Promise<void> {
+  await until(`process ${pid} is gone`, () => !isRunning(pid));
+}
