@@ -67,16 +67,17 @@ function addressOf(
   if (scheme === 'unix') return { name: address, url: 'http://localhost', socketPath: rest };
   // As the consul CLI does: CONSUL_HTTP_SSL is never undone by the scheme of CONSUL_HTTP_ADDR. A scheme in our config is.
   const schemeIsOurs = settings.address !== undefined && scheme !== undefined;
-  const secure = scheme === 'https' || (!schemeIsOurs && isTrue('CONSUL_HTTP_SSL', env) === true);
-  const url = parseUrl(`${secure ? 'https' : 'http'}://${rest}`, address);
+  const isSecure = !schemeIsOurs && isTrue('CONSUL_HTTP_SSL', env) === true;
+  const url = parseUrl(isSecure ? 'https' : (scheme ?? 'http'), rest, address);
   const path = url.pathname.replace(/\/+$/, '');
   return { name: `${url.origin}${path}`, url: `${url.origin}${path}` };
 }
 
-function parseUrl(text: string, address: string): URL {
-  const url = URL.parse(text);
-  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:') && url.username === '') return url;
-  throw new AppError('MYELIN_SOURCE_FAILED', `${JSON.stringify(address)} is no address of a Consul agent`, {
+function parseUrl(scheme: string, rest: string, address: string): URL {
+  const url = ['http', 'https'].includes(scheme) ? URL.parse(`${scheme}://${rest}`) : null;
+  if (url !== null && url.username === '' && url.password === '') return url;
+  const shown = JSON.stringify(address.replace(/\/\/[^/]*@/, '//…@'));
+  throw new AppError('MYELIN_SOURCE_FAILED', `${shown} is no address of a Consul agent`, {
     remedy: 'write http://HOST:PORT, https://HOST:PORT or unix:///PATH; credentials go into CONSUL_HTTP_AUTH',
   });
 }

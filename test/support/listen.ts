@@ -1,0 +1,60 @@
+/** Follows a watcher in a test and remembers what it said. */
+import type { Endpoint, SourceEvent, Update } from '../../src/model.ts';
+
+type Said = Update | SourceEvent;
+
+export type Listening = AsyncDisposable & {
+  readonly said: readonly Said[];
+  /** `address:port` of the newest endpoints of `key`, sorted; undefined before the first. */
+  served(key: string): readonly string[] | undefined;
+  endpoints(key: string): readonly Endpoint[] | undefined;
+  /** The newest reason why `key` is stale, or null where an answer came since. */
+  staleReason(key: string): string | null;
+  count(kind: Said['kind']): number;
+  /** What the watcher threw; undefined while it runs and when it ended by itself. */
+  readonly error: unknown;
+  /** Aborts, and waits for the end. */
+  stop(): Promise<void>;
+};
+
+export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Listening {
+  const abort = new AbortController();
+  const said: Said[] = [];
+  const answers = new Map<string, readonly Endpoint[]>();
+  const stale = new Map<string, string>();
+  let error: unknown;
+
+  const follow = async (): Promise<void> => {
+    for await (const event of start(abort.signal)) {
+      said.push(event);
+      if (event.kind === 'endpoints') {
+        answers.set(event.key, event.endpoints);
+        stale.delete(event.key);
+      }
+      if (event.kind === 'stale') stale.set(event.key, event.reason);
+    }
+  };
+  const ended = follow().catch((thrown: unknown) => {
+    error = thrown;
+  });
+  const stop = async (): Promise<void> => {
+    abort.abort();
+    await ended;
+  };
+  return {
+    said,
+    served: (key) =>
+      answers
+        .get(key)
+        ?.map(({ address, port }) => `${address}:${port}`)
+        .sort(),
+    endpoints: (key) => answers.get(key),
+    staleReason: (key) => stale.get(key) ?? null,
+    count: (kind) => said.filter((event) => event.kind === kind).length,
+    get error() {
+      return error;
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  };
+}

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Endpoint } from '../../src/model.ts';
+import type { Answer, Question } from '../../watchers/consul/client.ts';
+import type { Failure } from '../../watchers/consul/failure.ts';
+import { follow, indexOf } from '../../watchers/consul/follow.ts';
+
+type Script = (question: Question) => Answer | Error;
+
+/** Follows `web` at an agent that answers from `script`; ends, after its last line, with the questions and what came of them. */
+async function run(script: readonly Script[], { hasToken = false, stale = true } = {}) {
+  const stop = new AbortController();
+  const questions: Question[] = [];
+  const said: (readonly Endpoint[])[] = [];
+  const failures: Failure[] = [];
+  const lines = script.values();
+  await follow({
+    query: { tags: [], stale, warning: 'use' },
+    question: { service: 'web' },
+    hasToken,
+    ask: (question) => {
+      const line = lines.next().value;
+      if (line === undefined) {
+        stop.abort();
+        return Promise.reject(stop.signal.reason);
+      }
+      questions.push(question);
+      const result = line(question);
+      return result instanceof Error ? Promise.reject(result) : Promise.resolve(result);
+    },
+    turn: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
+    waitMs: 60_000,
+    onAnswer: (endpoints) => said.push(endpoints),
+    onFailure: (failure) => failures.push(failure),
+    signal: stop.signal,
+  });
+  return { questions, served: said.map((list) => list.map(({ port }) => port)), failures };
+}
+
+function answer(index: string | undefined, ports: readonly number[], headers: object = {}): Script {
+  const body = ports.map((Port) => ({
+    Node: { Node: 'n', Address: '10.0.0.1' },
+    Service: { ID: `web-${Port}`, Port },
+    Checks: [],
+  }));
+  return () => ({ headers: { ...(index === undefined ? {} : { 'x-consul-index': index }), ...headers }, body });
+}
+
+test('the first question is answered at once, each further one waits for an index beyond the last', async () => {
+  const { questions, served } = await run([answer('10', [1]), answer('12', [1, 2]), answer('13', [2])]);
+  assert.deepEqual(served, [[1], [1, 2], [2]]);
+  assert.deepEqual(
+    questions.map(({ index }) => index),
+    [undefined, '10', '12'],
+  );
+  assert.deepEqual(questions[0], { service: 'web', stale: true });
+  for (const { wait } of questions.slice(1)) assert.match(wait ?? '', /^(5[4-9]\d{3}|60000)ms$/);
+});
+
+test('an index beyond what a JavaScript number can hold is kept to the last digit', async () => {
+  const { questions } = await run([answer('18446744073709551614', [1]), answer('18446744073709551615', [2])]);
+  assert.equal(questions[1]?.index, '18446744073709551614');
+});
+
+test('an index of 0 is asked for as 1, and one that is missing or no number is none', () => {
+  assert.equal(indexOf('0'), 1n);
+  assert.equal(indexOf(undefined), undefined);
+  assert.equal(indexOf('-1'), undefined);
+  assert.equal(indexOf('1e9'), undefined);
+});
+
+test('without an index the service is polled', async () => {
+  const { questions, served } = await run([answer(undefined, [1]), answer(undefined, [2])]);
+  assert.deepEqual(served, [[1], [2]]);
+  assert.deepEqual(questions[1], { service: 'web', stale: true });
+});
+
+test('an answer with an index that went back counts only as the leader repeats it', async () => {
+  const { questions, served } = await run([answer('10', [1, 2]), answer('5', [1]), answer('11', [1, 2, 3])]);
+  assert.deepEqual(served, [
+    [1, 2],
+    [1, 2, 3],
+  ]);
+  assert.deepEqual(questions[2], { service: 'web', consistent: true });
+});
+
+test('an empty list counts only once a consistent read has said the same', async () => {
+  const { questions, served } = await run([answer('10', [1]), answer('11', []), answer('11', []), answer('12', [])]);
+  assert.deepEqual(served, [[1], [], []], 'and need not be confirmed again while it stays empty');
+  assert.deepEqual(questions[2], { service: 'web', consistent: true });
+  assert.equal(questions[3]?.index, '11');
+});
+
+test('an empty list that the consistent read does not confirm is not told', async () => {
+  const { served } = await run([answer('10', [1]), answer('1', []), answer('11', [1])]);
+  assert.deepEqual(served, [[1], [1]]);
+});
+
+test('the answer of a server that has lost its leader is asked for again at the leader', async () => {
+  const { served, questions } = await run([
+    answer('10', [1], { 'x-consul-knownleader': 'false' }),
+    answer('11', [2]),
+    answer('12', [3], { 'x-consul-lastcontact': '60000' }),
+    answer('12', [4]),
+  ]);
+  assert.deepEqual(served, [[2], [4]]);
+  assert.equal(questions[1]?.consistent, true);
+});
+
+test('the streaming backend of an agent never knows a leader, and is believed', async () => {
+  const { served } = await run([
+    answer('10', [1], { 'x-consul-knownleader': 'false', 'x-consul-query-backend': 'streaming' }),
+  ]);
+  assert.deepEqual(served, [[1]]);
+});
+
+test('after a failure the service is asked for anew, without an index', async () => {
+  const { questions, served, failures } = await run([answer('10', [1]), () => new Error('down'), answer('10', [1])]);
+  assert.deepEqual(served, [[1], [1]]);
+  assert.deepEqual(
+    failures.map(({ reason }) => reason),
+    ['down'],
+  );
+  assert.deepEqual(questions[2], { service: 'web', stale: true });
+});
+
+test('an empty list because of missing rights is a failure that names them', async () => {
+  const filtered = await run([answer('10', [], { 'x-consul-results-filtered-by-acls': 'true' })], { hasToken: true });
+  assert.deepEqual(filtered.served, []);
+  assert.match(filtered.failures[0]?.reason ?? '', /service:read.*node:read/);
+  const anonymous = await run([answer('10', [], { 'x-consul-default-acl-policy': 'deny' })]);
+  assert.deepEqual(anonymous.served, []);
+  assert.match(anonymous.failures[0]?.reason ?? '', /without a token/);
+  const absent = answer('10', [], { 'x-consul-default-acl-policy': 'deny' });
+  assert.deepEqual((await run([absent, absent], { hasToken: true })).served, [[]]);
+});
+
+test('the leader alone is asked where the query says so', async () => {
+  const { questions } = await run([answer('10', [1])], { stale: false });
+  assert.deepEqual(questions, [{ service: 'web' }]);
+});
