@@ -9,42 +9,65 @@ type Listener = { readonly path: Path; readonly text: string; readonly address: 
 
 /** Of two that collide, the later one is reported. */
 export function checkBinds(parts: Parts, judge: Judge): void {
-  const listeners = [...ownListeners(parts), ...haproxyListeners(parts, judge)];
-  const order = new Map(listeners.map((listener, index) => [listener, index]));
-  const reported = new Set<Path>();
-  for (const [one, other] of overlaps(listeners)) {
-    const [first, second] = (order.get(one) ?? 0) < (order.get(other) ?? 0) ? [one, other] : [other, one];
-    if (reported.has(second.path)) continue;
-    reported.add(second.path);
-    const holder = first.path === second.path ? 'the same line' : judge.describe(first.path);
-    judge.report(
-      second.path,
-      `${second.text} is taken by ${first.text} of ${holder}: give one of them another address or port`,
-    );
+  const held = new Held();
+  for (const listener of [...ownListeners(parts, judge), ...haproxyListeners(parts, judge)]) {
+    const holder = held.holderOf(listener);
+    if (holder === undefined) held.add(listener);
+    else {
+      const where = holder.path === listener.path ? 'the same line' : judge.describe(holder.path);
+      const message = `${listener.text} is taken by ${holder.text} of ${where}: give one of them another address or port`;
+      judge.report(listener.path, message);
+    }
   }
 }
 
-/** Pairs in order of their ports: each is compared with those only whose ports reach into its own. */
-function overlaps(listeners: readonly Listener[]): (readonly [Listener, Listener])[] {
-  const ranges = listeners
-    .map((listener) => ({ listener, ...portsOf(listener.address) }))
-    .sort((a, b) => a.from - b.from);
-  return ranges.flatMap(({ listener, to }, index) => {
-    const pairs: (readonly [Listener, Listener])[] = [];
-    for (let next = index + 1; next < ranges.length; next++) {
-      const other = ranges[next];
-      if (other === undefined || other.from > to) break;
-      if (bindsOverlap(listener.address, other.listener.address)) pairs.push([listener, other.listener]);
+/** Listeners by port and host, because comparing each with each takes minutes for thousands of services. */
+class Held {
+  readonly #slots = new Map<string, Map<string | null, Listener[]>>();
+
+  add(listener: Listener): void {
+    const host = hostOf(listener.address);
+    for (const slot of slotsOf(listener.address)) {
+      const hosts = this.#slots.get(slot) ?? new Map<string | null, Listener[]>();
+      this.#slots.set(slot, hosts.set(host, [...(hosts.get(host) ?? []), listener]));
     }
-    return pairs;
-  });
+  }
+
+  holderOf({ address }: Listener): Listener | undefined {
+    const host = hostOf(address);
+    for (const slot of slotsOf(address)) {
+      const hosts = this.#slots.get(slot);
+      if (hosts === undefined) continue;
+      const near = host === null ? [...hosts.values()] : [hosts.get(host), hosts.get(null)];
+      const holder = near.flatMap((listeners) => listeners ?? []).find((one) => bindsOverlap(one.address, address));
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
+  }
 }
 
-function portsOf(address: BindAddress): { readonly from: number; readonly to: number } {
-  return 'port' in address ? { from: address.port, to: address.portEnd } : { from: 0, to: 0 };
+function hostOf(address: BindAddress): string | null {
+  return 'host' in address ? address.host : null;
 }
 
-function ownListeners({ rest: { admin, probes, haproxy } }: Parts): Listener[] {
+function slotsOf(address: BindAddress): string[] {
+  switch (address.kind) {
+    case 'tcp':
+    case 'udp':
+      return Array.from(
+        { length: address.portEnd - address.port + 1 },
+        (_, n) => `${address.kind} ${address.port + n}`,
+      );
+    case 'unix':
+      return [`unix ${address.path}`];
+    case 'abns':
+      return [`abns ${address.name}`];
+    case 'other':
+      return [];
+  }
+}
+
+function ownListeners({ rest: { admin, probes, haproxy } }: Parts, judge: Judge): Listener[] {
   const http = [
     { path: ['admin', 'listen'], text: admin?.listen },
     { path: ['probes', 'listen'], text: probes?.listen },
@@ -64,7 +87,8 @@ function ownListeners({ rest: { admin, probes, haproxy } }: Parts): Listener[] {
   ].flatMap(({ path, text }) =>
     text === undefined ? [] : [{ path, text, address: { kind: 'unix', path: text } as const }],
   );
-  return [...http, ...sockets];
+  // In place of what was refused stands a default that nobody asked for.
+  return [...http, ...sockets].filter(({ path }) => !judge.isRefused(path));
 }
 
 function haproxyListeners({ rest: { haproxy }, services }: Parts, judge: Judge): Listener[] {

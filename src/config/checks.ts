@@ -31,9 +31,10 @@ function checkWatchers({ watchers }: Parts, judge: Judge): void {
 }
 
 function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): void {
-  if (haproxy?.control === 'command' && haproxy.reloadCommand === undefined)
-    judge.reportMissing(['haproxy', 'reloadCommand'], '`control: command` needs a command that makes HAProxy reload');
-  if (debounce !== undefined && debounce.max < debounce.quiet)
+  const reloadCommand: Path = ['haproxy', 'reloadCommand'];
+  if (haproxy?.control === 'command' && haproxy.reloadCommand === undefined && !judge.isRefused(reloadCommand))
+    judge.report(reloadCommand, 'is missing; `control: command` needs a command that makes HAProxy reload');
+  if (debounce !== undefined && debounce.max < debounce.quiet && !judge.isRefused(['debounce']))
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }
 

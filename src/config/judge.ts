@@ -7,6 +7,7 @@ import { validate } from './validate.ts';
 export class Judge {
   readonly #root: Mark;
   readonly #report: Report;
+  readonly #refused: string[] = [];
 
   constructor(root: Mark, report: Report) {
     this.#root = root;
@@ -21,8 +22,11 @@ export class Judge {
     const mark = markAt(this.#root, path);
     const verdict = validate(schema, value, mark);
     if ('output' in verdict) return verdict.output;
-    for (const { path: inner, message, isKey } of verdict.problems)
-      this.#report(this.#placeOf([...path, ...inner], isKey), [...path, ...inner], message);
+    for (const { path: inner, message, isKey } of verdict.problems) {
+      const whole = [...path, ...inner];
+      this.#refused.push(formatPath(whole));
+      this.#report(this.#placeOf(whole, isKey), whole, message);
+    }
     const sound = verdict.problems.reduce((rest, problem) => withoutKey(rest, problem.path), value);
     const second = validate(schema, sound, mark);
     return 'output' in second ? second.output : undefined;
@@ -32,9 +36,10 @@ export class Judge {
     this.#report(this.#placeOf(path, false), path, message);
   }
 
-  /** Reports what should be at `path`, unless something was written there that has been refused already. */
-  reportMissing(path: Path, message: string): void {
-    if (markAt(this.#root, path) === undefined) this.report(path, `is missing; ${message}`);
+  /** Whether what was written at `path`, or in it, is not valid: it counts for no further check. */
+  isRefused(path: Path): boolean {
+    const text = formatPath(path);
+    return this.#refused.some((refused) => refused.startsWith(text));
   }
 
   /** `services.web.bind (myelin.yaml:5:11)` */

@@ -14,8 +14,8 @@ export function resolveOrigins(
   const list: Path = ['services', service, 'from'];
   const names = [...watchers.keys()];
   const known = names.length === 0 ? 'there is no watcher' : `the watchers are ${names.join(', ')}`;
-  if (from === undefined && names.length !== 1)
-    judge.reportMissing(list, names.length === 0 ? known : `${known}: name one of them`);
+  if (from === undefined && names.length !== 1 && !judge.isRefused(list))
+    judge.report(list, `is missing; ${known}${names.length === 0 ? '' : ': name one of them'}`);
   if (from?.length === 0) judge.report(list, `is an empty list; ${known}`);
 
   const origins: Origin[] = [];

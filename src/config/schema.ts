@@ -108,7 +108,7 @@ export const fileQuery = z
   })
   .describe('One service of a file watcher.');
 
-const urlPath = word.regex(/^\//, 'a path starts with /');
+const urlPath = word.regex(/^\//, 'expected a path that starts with /');
 
 const check = z
   .strictObject({

@@ -3,6 +3,7 @@ import {
   type Alias,
   type Document,
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   isSeq,
@@ -36,7 +37,13 @@ const maxRepeated = 200_000;
 /** Parses `text`; null where it is not YAML, which has then been reported. */
 export function parseYaml(text: string, file: string, report: Report): Yaml | null {
   const lines = new LineCounter();
-  const document = parseDocument(text, { version: '1.2', stringKeys: true, prettyErrors: false, lineCounter: lines });
+  const document = parseDocument(text, {
+    version: '1.2',
+    stringKeys: true,
+    uniqueKeys: false, // the builder sees to it: here, the time would grow with the square of the number of keys
+    prettyErrors: false,
+    lineCounter: lines,
+  });
   const yaml = { file, document, lines };
   // One slip often makes several errors, one inside the other: the first says where to look.
   const problems = [...document.errors.slice(0, 1), ...document.warnings];
@@ -68,6 +75,8 @@ class Builder {
   readonly #yaml: Yaml;
   readonly #expand: (text: string) => Expansion;
   readonly #report: Report;
+  /** By name, as met so far: an alias stands for the last one before it. */
+  readonly #anchors = new Map<string, Node>();
   /** What aliases stand for, while we are inside of it. */
   readonly #open = new Set<Node>();
   #repeated = 0;
@@ -85,6 +94,8 @@ class Builder {
       return leaf(null, key);
     }
     if (isAlias(node)) return this.#buildAlias(node, key, path);
+    if (this.#open.size === 0 && (isScalar(node) || isCollection(node)) && node.anchor !== undefined)
+      this.#anchors.set(node.anchor, node);
     if (isMap<Node, Node | null>(node)) return this.#buildMap(node, key, path);
     if (isSeq<Node | null>(node)) return this.#buildList(node.items, key, path);
     const place = this.#placeOf(node, key);
@@ -97,7 +108,7 @@ class Builder {
 
   #buildAlias(alias: Alias, key: Place, path: Path): Tree {
     const place = this.#placeOf(alias, key);
-    const node = alias.resolve(this.#yaml.document);
+    const node = this.#anchors.get(alias.source);
     if (node === undefined || this.#open.has(node)) {
       const what = node === undefined ? `has no anchor &${alias.source} before it` : 'stands within itself';
       this.#report(place, path, `the alias *${alias.source} ${what}`);
@@ -117,10 +128,19 @@ class Builder {
       const place = this.#placeOf(pair.key, key);
       if (name === '<<') inherited.push(...this.#merge(pair.value, place, path));
       else if (name === '__proto__') this.#report(place, [...path, name], 'this name is not allowed');
+      else if (own.has(name)) this.#reportTwice(place, [...path, name], own.get(name)?.mark.key ?? key);
       else own.set(name, this.build(pair.value, place, [...path, name]));
     }
     for (const [name, tree] of inherited) if (!own.has(name)) own.set(name, tree);
     return parent(Object.fromEntries([...own].map(([name, tree]) => [name, tree.value])), own, key);
+  }
+
+  #reportTwice(place: Place, path: Path, { line, column }: Place): void {
+    this.#report(
+      place,
+      path,
+      `stands twice in the same map, first at line ${line}, column ${column}: keep one of them`,
+    );
   }
 
   #buildList(items: readonly (Node | null)[], key: Place, path: Path): Tree {
@@ -178,7 +198,6 @@ function placeAt({ file, lines }: Yaml, offset: number): Place {
 }
 
 function yamlMessage(code: string, message: string, line: string): string {
-  if (code === 'DUPLICATE_KEY') return 'this key stands twice in the same map: keep one of them';
   if (code === 'MULTIPLE_DOCS') return 'a second document begins here: remove the line `---`';
   if (code === 'NON_STRING_KEY') return 'a key must be plain text';
   const hint = line.includes('${') ? '; a value with ${…} inside { } or [ ] needs quotes: "${NAME}"' : '';
