@@ -186,7 +186,7 @@ test('ten thousand services, one of them changed, are compared in milliseconds',
       return performance.now() - start;
     }),
   );
-  assert.ok(best < 20, `${best} ms`);
+  assert.ok(best < 50, `${best} ms`);
 });
 
 test('a diff shows each section that differs, with a few lines around', () => {

@@ -1,0 +1,93 @@
+/** Handlebars, the only place that knows it: an instance of our own, strict, every template parsed when it is loaded. */
+import Handlebars from 'handlebars';
+import { type Helper, helpers } from './helpers.ts';
+import { fromThrown, type TemplateSource, templateError } from './template-error.ts';
+
+/** Renders the template of that name. Throws an AppError that names file, line and column. */
+export type Engine = (name: string, context: object) => string;
+
+const options = {
+  strict: true,
+  // Values encode themselves (value.ts); HTML's escapes would only spoil them.
+  noEscape: true,
+  knownHelpersOnly: true,
+  // `log` would write to the console.
+  knownHelpers: { ...Object.fromEntries(Object.keys(helpers).map((name) => [name, true])), log: false },
+  preventIndent: true,
+} as CompileOptions;
+
+export function createEngine(sources: ReadonlyMap<string, TemplateSource>): Engine {
+  const handlebars = Handlebars.create();
+  for (const [name, helper] of Object.entries(helpers)) handlebars.registerHelper(name, located(name, helper));
+  const templates = new Map([...sources].map(([name, source]) => [name, compile(handlebars, source)]));
+  // A partial's own errors are caught where its file is known.
+  for (const [name, template] of templates) handlebars.registerPartial(name, template);
+  for (const [name, source] of sources) refuseUnknownPartials(name, source, sources);
+  return (name, context) => {
+    const template = templates.get(name);
+    if (template === undefined) throw new Error(`no template ${name}`);
+    return template(context);
+  };
+}
+
+function compile(handlebars: typeof Handlebars, source: TemplateSource): Handlebars.TemplateDelegate<object> {
+  const knownHelpers = [...Object.keys(helpers), 'each', 'if', 'lookup', 'unless', 'with'];
+  const guard = <T>(context: object, work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw fromThrown(source, error, { helpers: knownHelpers, fields: Object.keys(context) });
+    }
+  };
+  // `compile` is lazy: what is wrong would only show at the first render.
+  guard({}, () => handlebars.precompile(source.text, options));
+  const template = handlebars.compile<object>(source.text, options);
+  return (context, runtime) => guard(context, () => template(context, runtime));
+}
+
+/** Handlebars gives an error in a helper no place; the call's is known here. */
+function located(name: string, { call, takes, usage }: Helper): Handlebars.HelperDelegate {
+  return (...given: unknown[]) => {
+    const { loc } = given.pop() as { readonly loc: hbs.AST.SourceLocation };
+    try {
+      if (takes !== undefined && given.length !== takes)
+        throw new Error(`takes ${takes} argument${takes === 1 ? '' : 's'}, not ${given.length}: ${usage}`);
+      return call(...given);
+    } catch (error) {
+      throw new Handlebars.Exception(`${name}: ${error instanceof Error ? error.message : String(error)}`, {
+        type: 'MustacheStatement',
+        loc,
+      });
+    }
+  };
+}
+
+function refuseUnknownPartials(
+  name: string,
+  source: TemplateSource,
+  sources: ReadonlyMap<string, TemplateSource>,
+): void {
+  const known = [...sources.keys()].filter((other) => other !== name);
+  class Partials extends Handlebars.Visitor {
+    override PartialStatement(partial: hbs.AST.PartialStatement): void {
+      this.#check(partial);
+      super.PartialStatement(partial);
+    }
+
+    override PartialBlockStatement(partial: hbs.AST.PartialBlockStatement): void {
+      this.#check(partial);
+      super.PartialBlockStatement(partial);
+    }
+
+    #check({ name: called, loc }: hbs.AST.PartialStatement | hbs.AST.PartialBlockStatement): void {
+      const wanted = 'original' in called ? String(called.original) : '';
+      if (known.includes(wanted)) return;
+      const { line, column } = loc.start;
+      throw templateError(source, `there is no template "${wanted}" to include; there are ${known.join(', ')}`, {
+        line,
+        column: column + 1,
+      });
+    }
+  }
+  new Partials().accept(Handlebars.parse(source.text));
+}

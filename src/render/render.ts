@@ -1,0 +1,187 @@
+/** What should be: the config and the endpoints of its services as the sections of `haproxy.cfg`. */
+import type { Config, Service } from '../config/schema.ts';
+import { AppError } from '../errors.ts';
+import { splitSections, tokenise } from '../haproxy/text.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
+import { emptyBackend } from '../quarantine.ts';
+import {
+  type FileContext,
+  type HaproxyContext,
+  haproxyContext,
+  type ServiceContext,
+  serviceContext,
+} from './context.ts';
+import { createEngine, type Engine } from './engine.ts';
+import type { TemplateSource } from './template-error.ts';
+
+export type RenderInput = {
+  readonly config: Config;
+  /** By service; a service that is not among them has none. */
+  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+  /** Of the HAProxy that will read it. */
+  readonly version: Version;
+  /** For `order: host`. */
+  readonly hostname: string;
+};
+
+/**
+ * `problems` are services whose templates failed on their data; an empty backend stands in the place of each, so that
+ * the rest can go live.
+ */
+export type RenderResult = Rendered & { readonly problems: readonly Problem[] };
+
+export type Renderer = {
+  /** Throws an AppError where a template fails that no single service has to do with. */
+  render(input: RenderInput): RenderResult;
+};
+
+/** Templates by name, `haproxy.cfg` being the one that joins the others. Throws an AppError where one is not valid. */
+export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): Renderer {
+  const engine = createEngine(templates);
+  let frame: Frame | null = null;
+  let parts = new Map<string, Parts>();
+  return {
+    render(input) {
+      const { config, version, hostname } = input;
+      if (frame === null || !isOf(frame, input)) {
+        frame = { config, version, hostname, ...renderFile(engine, templates, config, version) };
+        // What reads the same keeps its identity; nothing is taken as it was.
+        parts = new Map([...parts].map(([name, old]) => [name, { ...old, service: null }]));
+      }
+      const rendered = new Map<string, Parts>();
+      for (const service of config.services.values()) {
+        const endpoints = input.endpoints.get(service.name) ?? none;
+        const old = parts.get(service.name);
+        const unchanged = old?.service === service && old.endpoints === endpoints;
+        rendered.set(service.name, unchanged ? old : renderService(engine, service, endpoints, frame, old));
+      }
+      parts = rendered;
+      return assemble(frame, rendered);
+    },
+  };
+}
+
+/** The file: its sections put together. */
+export function textOf({ sections }: Rendered): string {
+  return sections.map(({ text }) => text).join('');
+}
+
+/** Everything but the services' own sections, and where those go. Holds for one config, version and host. */
+type Frame = {
+  readonly config: Config;
+  readonly version: Version;
+  readonly hostname: string;
+  readonly haproxy: HaproxyContext;
+  readonly slots: readonly (Slot | readonly Section[])[];
+};
+
+type Slot = { readonly service: string; readonly part: 'frontend' | 'backend' };
+
+type Parts = {
+  /** null: of another config, to be rendered again. */
+  readonly service: Service | null;
+  readonly endpoints: readonly Endpoint[];
+  readonly frontend: readonly Section[];
+  readonly backend: readonly Section[];
+  readonly problem: Problem | null;
+};
+
+const none: readonly Endpoint[] = [];
+
+function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean {
+  return frame.config === config && frame.version.text === version.text && frame.hostname === hostname;
+}
+
+/**
+ * The joining template prints a marker for each part of a service, so that it runs once for a config and not with every
+ * change of an endpoint. NUL can be in no marker's place by chance: HAProxy refuses it.
+ */
+function renderFile(
+  engine: Engine,
+  templates: ReadonlyMap<string, TemplateSource>,
+  config: Config,
+  version: Version,
+): Pick<Frame, 'haproxy' | 'slots'> {
+  const haproxy = haproxyContext(config, version);
+  const services = [...config.services.values()];
+  const context: FileContext = {
+    haproxy,
+    services: services.map(({ name, bind }, at) => ({
+      name,
+      frontend: bind === undefined ? null : `\0frontend ${at}\0`,
+      backend: `\0backend ${at}\0`,
+    })),
+  };
+  const text = withEnd(engine('haproxy.cfg', context));
+  const slots: (Slot | readonly Section[])[] = [];
+  let end = 0;
+  for (const match of text.matchAll(/\0(frontend|backend) (\d+)\0(\n)?/g)) {
+    const [marker, part, at, feed] = match;
+    const service = services[Number(at)]?.name ?? '';
+    const before = text.slice(end, match.index);
+    if (feed === undefined || (match.index > 0 && text[match.index - 1] !== '\n'))
+      throw fileError(templates, `the ${part} of service ${service} must be printed on a line of its own`);
+    slots.push(splitSections(before), { service, part: part === 'frontend' ? 'frontend' : 'backend' });
+    end = match.index + marker.length;
+  }
+  slots.push(splitSections(text.slice(end)));
+  if (text.replace(/\0(frontend|backend) \d+\0/g, '').includes('\0'))
+    throw fileError(templates, 'it holds NUL, which HAProxy cannot read');
+  return { haproxy, slots };
+}
+
+function renderService(
+  engine: Engine,
+  service: Service,
+  endpoints: readonly Endpoint[],
+  { haproxy, config, hostname }: Frame,
+  old: Parts | undefined,
+): Parts {
+  try {
+    const context = serviceContext(service, endpoints, haproxy, config.order === 'host' ? hostname : null);
+    const hasFrontend = context.bind.length > 0;
+    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, old?.frontend) : [];
+    const backend = renderPart(engine, 'backend', context, old?.backend);
+    return { service, endpoints, frontend, backend, problem: null };
+  } catch (error) {
+    // Whatever it was, it came of this service's data, and only this service is to feel it.
+    const message = error instanceof Error ? error.message : String(error);
+    const problem = { message: `service ${service.name}: ${message}`, service: service.name };
+    return { service, endpoints, frontend: [], backend: [emptyBackend(service.name, service.mode)], problem };
+  }
+}
+
+function renderPart(
+  engine: Engine,
+  part: 'frontend' | 'backend',
+  context: ServiceContext,
+  old: readonly Section[] | undefined,
+): readonly Section[] {
+  const text = withEnd(engine(part, context));
+  if (old !== undefined && textOf({ sections: old }) === text) return old;
+  const sections = splitSections(text, context.name);
+  const [first] = sections;
+  // It would belong to whatever section happens to stand before.
+  if (first?.kind === '' && first.text.split('\n').some((line) => tokenise(line).words.length > 0))
+    throw new AppError('MYELIN_TEMPLATE_INVALID', `the template ${part} must begin with the line that opens a section`);
+  return sections;
+}
+
+function assemble({ slots }: Frame, rendered: ReadonlyMap<string, Parts>): RenderResult {
+  const sections: Section[] = [];
+  for (const slot of slots) {
+    const some = 'part' in slot ? (rendered.get(slot.service)?.[slot.part] ?? []) : slot;
+    for (const section of some) sections.push(section);
+  }
+  const problems = [...rendered.values()].flatMap(({ problem }) => (problem === null ? [] : [problem]));
+  return { sections, problems };
+}
+
+function withEnd(text: string): string {
+  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
+}
+
+function fileError(templates: ReadonlyMap<string, TemplateSource>, message: string): AppError {
+  return new AppError('MYELIN_TEMPLATE_INVALID', `${templates.get('haproxy.cfg')?.file ?? 'haproxy.cfg'}: ${message}`);
+}

@@ -1,0 +1,56 @@
+/** Configs, endpoints and the built-in templates for tests of what is rendered. */
+import { type Config, type Service, config as schema } from '../../src/config/schema.ts';
+import { atLeast, parseVersion, type Version } from '../../src/haproxy/version.ts';
+import type { Endpoint } from '../../src/model.ts';
+import { createRenderer, type Renderer, type RenderResult } from '../../src/render/render.ts';
+import type { TemplateSource } from '../../src/render/template-error.ts';
+import { readTemplates } from '../../src/templates.ts';
+
+/** A config as `myelin.yaml` would give it, defaults filled in; `services` are written as there, without `from`. */
+export function configOf(written: Record<string, unknown>): Config {
+  const { services, include, ...rest } = schema.parse({ watchers: { file: { type: 'file', path: '/x' } }, ...written });
+  const named = Object.entries(services).map(([name, { from, ...service }]): [string, Service] => [
+    name,
+    { ...service, name, origins: [] },
+  ]);
+  return { ...rest, services: new Map(named) };
+}
+
+export function endpoint(id: string, rest: Partial<Endpoint> = {}): Endpoint {
+  return { id, address: '10.0.0.1', port: 80, weight: 1, state: 'ready', ...rest };
+}
+
+export function version(text: string): Version {
+  const parsed = parseVersion(text);
+  if (parsed === null || !atLeast(parsed, 2, 0)) throw new Error(`not a version: ${text}`);
+  return parsed;
+}
+
+/** The built-in templates with some of them replaced. */
+export async function templatesWith(
+  replaced: Readonly<Record<string, string>> = {},
+): Promise<Map<string, TemplateSource>> {
+  const { sources } = await readTemplates(undefined);
+  const own = Object.entries(replaced).map(([name, text]) => [name, { file: `/templates/${name}.hbs`, text }] as const);
+  return new Map([...sources, ...own]);
+}
+
+/** A renderer of the built-in templates, with some of them replaced. */
+export async function rendererWith(replaced: Readonly<Record<string, string>> = {}): Promise<Renderer> {
+  return createRenderer(await templatesWith(replaced));
+}
+
+/** Renders with what a test does not care about filled in. */
+export function render(
+  renderer: Renderer,
+  config: Config,
+  endpoints: Readonly<Record<string, readonly Endpoint[]>> = {},
+  on = '2.6.12',
+): RenderResult {
+  return renderer.render({
+    config,
+    endpoints: new Map(Object.entries(endpoints)),
+    version: version(on),
+    hostname: 'here',
+  });
+}
