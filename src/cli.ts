@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+/** The command line: parses arguments, runs one command, turns errors into a message and an exit code. */
+import { existsSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { AppError, describe, exitCodes } from './errors.ts';
+import { ownVersion } from './version.ts';
+
+/** Options that every command has. */
+export type Globals = {
+  readonly config: string;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly logFormat: 'json' | 'pretty';
+  readonly json: boolean;
+};
+
+/** What a command gives back is the exit code; whatever it throws is reported here. */
+type Run = (globals: Globals) => Promise<number>;
+
+const configPlaces = ['./myelin.yaml', '/etc/myelin/myelin.yaml'];
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const program = new Command('myelin')
+    .description('Keeps HAProxy in step with service discovery: every change live, no connection dropped.')
+    .version(ownVersion(), '--version')
+    .addOption(new Option('-c, --config <file>', `the config file (default: ${configPlaces.join(', then ')})`))
+    .addOption(
+      new Option('--log-level <level>', 'how much to log')
+        .choices(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .addOption(
+      new Option('--log-format <format>', 'how to log')
+        .choices(['json', 'pretty'])
+        .default(process.stdout.isTTY ? 'pretty' : 'json'),
+    )
+    .option('--json', 'results as JSON', false)
+    .showSuggestionAfterError()
+    .showHelpAfterError('(--help shows what there is)')
+    .exitOverride();
+
+  const command = (name: string, description: string, run: (...args: never[]) => Promise<number>): Command =>
+    program
+      .command(name)
+      .description(description)
+      .action(async (...args) => {
+        exitCode = await run(...(args as never[]));
+      });
+  const withGlobals = (run: Run): Promise<number> => {
+    const { config, ...rest } = program.opts<Partial<Globals> & Omit<Globals, 'config'>>();
+    return run({ ...rest, config: config ?? configPlaces.find((path) => existsSync(path)) ?? './myelin.yaml' });
+  };
+
+  command('run', 'watch and apply until told to stop', (options: { once?: true; apply: boolean }) =>
+    withGlobals(async (globals) => (await import('./commands/run.ts')).run(globals, options)),
+  )
+    .option('--once', 'stop after the first apply and leave HAProxy running')
+    .option('--no-apply', 'only write the file, leave HAProxy alone');
+  command('check', 'check config, templates and what HAProxy says of them, touching nothing', () =>
+    withGlobals(async (globals) => (await import('./commands/check.ts')).check(globals)),
+  );
+  command('render', 'print what would be written', (options: { snapshot?: string }) =>
+    withGlobals(async (globals) => (await import('./commands/render.ts')).render(globals, options)),
+  ).option('--snapshot <file>', 'endpoints from this file (as a `file` source has them) instead of the live sources');
+  command('plan', 'print what `run` would do now, and why', (options: { snapshot?: string; exitCode?: true }) =>
+    withGlobals(async (globals) => (await import('./commands/plan.ts')).plan(globals, options)),
+  )
+    .option('--snapshot <file>', 'endpoints from this file instead of the live sources')
+    .option('--exit-code', `exit with ${exitCodes.changesPending} when something is pending`);
+  command('status', 'what the running Myelin does', () =>
+    withGlobals(async (globals) => (await import('./commands/status.ts')).status(globals)),
+  );
+  command('reload', 'have the running Myelin reload HAProxy', () =>
+    withGlobals(async (globals) => (await import('./commands/control.ts')).reload(globals)),
+  );
+  command('stop', 'stop the running Myelin', () =>
+    withGlobals(async (globals) => (await import('./commands/control.ts')).stop(globals)),
+  );
+  command('init', 'write a commented myelin.yaml', (source: string, options: { force?: true }) =>
+    withGlobals(async (globals) => (await import('./commands/init.ts')).init(globals, source, options)),
+  )
+    .argument('[source]', 'consul or file', 'consul')
+    .option('--force', 'replace what is there');
+  command('eject', 'copy the built-in templates, to change them', (folder: string, options: { force?: true }) =>
+    withGlobals(async (globals) => (await import('./commands/eject.ts')).eject(globals, folder, options)),
+  )
+    .argument('[folder]', 'where to', './templates')
+    .option('--force', 'replace what is there');
+  command('schema', 'print the JSON Schema of the config', async () => (await import('./commands/schema.ts')).schema());
+  command('demo', 'everything on this machine: backends, source, HAProxy, churn and load', (options: DemoFlags) =>
+    withGlobals(async (globals) => (await import('./commands/demo.ts')).demo(globals, options)),
+  )
+    .option('--consul', 'a real Consul agent as the source (`consul` in PATH) instead of a file')
+    .option('--seconds <n>', 'how long to run', wholeNumber, 20)
+    .option('--port-base <port>', 'backends listen on this port and the following ones', wholeNumber, 9000);
+
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+type DemoFlags = { readonly consul?: true; readonly seconds: number; readonly portBase: number };
+
+function wholeNumber(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new CommanderError(exitCodes.usage, 'myelin.usage', `expected a whole number, not ${JSON.stringify(text)}`);
+}
+
+/** Commander has already printed its own messages, help and version included. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    if (error.code === 'myelin.usage') process.stderr.write(`error: ${error.message}\n`);
+    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+  if (error instanceof AppError) {
+    process.stderr.write(`error: ${describe(error)} [${error.code}]\n`);
+    if (error.remedy !== undefined) process.stderr.write(`what to do: ${error.remedy}\n`);
+    return error.exitCode;
+  }
+  process.stderr.write(`unexpected error: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return exitCodes.unexpected;
+}

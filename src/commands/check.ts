@@ -1,0 +1,65 @@
+/** `myelin check`: the config, the templates, and what HAProxy says of the result. Touches nothing that serves. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Globals } from '../cli.ts';
+import { maskSecrets } from '../config/mask.ts';
+import { AppError, exitCodes } from '../errors.ts';
+import { findBinary } from '../haproxy/binary.ts';
+import { checkConfig } from '../haproxy/check.ts';
+import type { Endpoint } from '../model.ts';
+import { blame } from '../quarantine.ts';
+import { type RenderResult, textOf } from '../render/render.ts';
+import { loadSettings, type Settings } from '../settings.ts';
+import { versionOf } from './wanted.ts';
+
+/** In every backend, so that the options of its servers are looked at too; of a range that is for documentation. */
+const example: Endpoint = { id: 'example', address: '192.0.2.1', port: 80, weight: 1, state: 'ready' };
+
+export async function check(globals: Globals): Promise<number> {
+  const settings = await loadSettings(globals.config, process.env);
+  const { config, renderer } = settings;
+  const endpoints = new Map([...config.services.keys()].map((name) => [name, [example]]));
+  const version = await versionOf(config, process.env);
+  const rendered = renderer.render({ config, endpoints, version, hostname: hostname() });
+  if (rendered.problems.length > 0)
+    throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
+
+  const haproxy = await checkWithHaproxy(settings, rendered);
+  const result = { config: globals.config, services: config.services.size, haproxy };
+  if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  else
+    process.stdout.write(
+      `${globals.config}: ${config.services.size} services, templates and config are valid\n${haproxy}\n`,
+    );
+  return exitCodes.ok;
+}
+
+/** Throws MYELIN_CONFIG_REJECTED in HAProxy's words. Where HAProxy is elsewhere, its absence here is no fault. */
+async function checkWithHaproxy({ config, secrets }: Settings, rendered: RenderResult): Promise<string> {
+  const { control, binary: name } = config.haproxy;
+  const binary = await findBinary(name, process.env.PATH).catch((error: unknown) => {
+    if (control === 'process' || !(error instanceof AppError)) throw error;
+    return null;
+  });
+  if (binary === null) return `not checked by HAProxy: there is no ${name} on this machine (control: ${control})`;
+
+  const folder = await mkdtemp(join(tmpdir(), 'myelin-check-'));
+  try {
+    const file = join(folder, 'haproxy.cfg');
+    await writeFile(file, textOf(rendered), { mode: 0o600 });
+    const complaints = await checkConfig(binary.path, [file], { timeoutMs: 60_000 });
+    if (complaints.length === 0) return `HAProxy ${binary.version.text} accepts it`;
+    const lines = complaints.map(({ message, line }) => {
+      const service = blame(message, line, rendered.sections);
+      return `  ${service === null ? '' : `service ${service}: `}${message}${line === undefined ? '' : ` (line ${line})`}`;
+    });
+    throw new AppError(
+      'MYELIN_CONFIG_REJECTED',
+      maskSecrets(`HAProxy ${binary.version.text} rejects the config:\n${lines.join('\n')}`, secrets),
+      { remedy: '`myelin render --snapshot FILE` prints the text; mend the lines in myelin.yaml or the template' },
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

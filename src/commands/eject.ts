@@ -1,0 +1,19 @@
+/** `myelin eject`: copies the built-in templates, to be changed and named under `templates` in the config. */
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Globals } from '../cli.ts';
+import { exitCodes } from '../errors.ts';
+import { builtInTemplates } from '../templates.ts';
+import { writeNewFile } from './new-file.ts';
+
+export async function eject(_globals: Globals, folder: string, options: { readonly force?: true }): Promise<number> {
+  for (const { file } of builtInTemplates()) {
+    const path = join(folder, basename(file));
+    await writeNewFile(path, await readFile(file, 'utf8'), { force: options.force === true });
+    process.stdout.write(`${path} written\n`);
+  }
+  process.stdout.write(
+    `next: set \`templates: ${folder}\` in myelin.yaml and delete the files that you leave as they are\n`,
+  );
+  return exitCodes.ok;
+}

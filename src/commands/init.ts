@@ -1,0 +1,32 @@
+/** `myelin init`: writes a commented config to start from. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Globals } from '../cli.ts';
+import { exampleServices, type InitKind, initText } from '../config/init.ts';
+import { AppError, exitCodes } from '../errors.ts';
+import { writeNewFile } from './new-file.ts';
+
+const kinds: readonly InitKind[] = ['consul', 'file'];
+
+export async function init(globals: Globals, source: string, options: { readonly force?: true }): Promise<number> {
+  const kind = kinds.find((known) => known === source);
+  if (kind === undefined)
+    throw new AppError('MYELIN_USAGE', `there is no source ${JSON.stringify(source)}; known are ${kinds.join(', ')}`);
+  const force = options.force === true;
+  await writeNewFile(globals.config, initText(kind, { sourceIsLocal: isLocal(process.env.CONSUL_HTTP_ADDR) }), {
+    force,
+  });
+  process.stdout.write(`${globals.config} written\n`);
+  const services = join(dirname(globals.config), 'services.yaml');
+  if (kind === 'file' && (force || !existsSync(services))) {
+    await writeNewFile(services, exampleServices, { force });
+    process.stdout.write(`${services} written\n`);
+  }
+  process.stdout.write('next: `myelin check`, then `myelin run`\n');
+  return exitCodes.ok;
+}
+
+/** An agent on this machine registers services of this machine, as a rule. */
+function isLocal(consulAddress: string | undefined): boolean {
+  return consulAddress === undefined || /^(\w+:\/\/)?(localhost|127\.|\[::1\]|\/)/.test(consulAddress);
+}

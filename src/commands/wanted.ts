@@ -1,0 +1,88 @@
+/** What should be, for the commands that only look: rendered from the live sources or from a file in their place. */
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { parseServices } from '../../watchers/file/parse.ts';
+import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
+import type { Config } from '../config/schema.ts';
+import { AppError } from '../errors.ts';
+import { findBinary } from '../haproxy/binary.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Endpoint } from '../model.ts';
+import type { RenderResult } from '../render/render.ts';
+import { catalogSettings, oldestVersion, type Settings } from '../settings.ts';
+import { Sources } from '../sources.ts';
+
+/** Throws MYELIN_SOURCE_TIMEOUT naming the sources that did not answer within `startTimeout`. */
+export async function renderWanted(
+  settings: Settings,
+  env: NodeJS.ProcessEnv,
+  snapshot: string | undefined,
+): Promise<RenderResult> {
+  const { config, renderer } = settings;
+  const catalog = snapshot === undefined ? await askSources(config, env) : await readSnapshot(config, snapshot);
+  const version = await versionOf(config, env);
+  const result = renderer.render({ config, endpoints: view(catalog).endpoints, version, hostname: hostname() });
+  const [problem] = result.problems;
+  if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);
+  return result;
+}
+
+/** Of the HAProxy on this machine; where there is none, what every supported one understands is rendered. */
+export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise<Version> {
+  const binary = await findBinary(config.haproxy.binary, env.PATH).catch((error: unknown) => {
+    if (error instanceof AppError) return null;
+    throw error;
+  });
+  return binary?.version ?? oldestVersion;
+}
+
+async function askSources(config: Config, env: NodeJS.ProcessEnv): Promise<Catalog> {
+  let catalog = createCatalog(catalogSettings(config), Date.now());
+  const answered = Promise.withResolvers<void>();
+  const failures = new Map<string, string>();
+  await using sources = new Sources(env, (event) => {
+    if (event.kind === 'failed' || event.kind === 'stale') failures.set(event.watcher, event.reason);
+    catalog = receive(catalog, event, Date.now());
+    if (view(catalog).open) answered.resolve();
+  });
+  const timer = setTimeout(() => {
+    const missing = view(catalog).waitingFor.map((name) => `${name} (${failures.get(name) ?? 'no answer yet'})`);
+    answered.reject(
+      new AppError(
+        'MYELIN_SOURCE_TIMEOUT',
+        `no complete answer within ${config.startTimeout} ms from ${missing.join(', ')}`,
+        {
+          remedy: 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place',
+        },
+      ),
+    );
+  }, config.startTimeout);
+  try {
+    await sources.use(config);
+    if (!view(catalog).open) await answered.promise;
+    return catalog;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The file stands for every source: each service's endpoints are those under its name. */
+async function readSnapshot(config: Config, path: string): Promise<Catalog> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new AppError('MYELIN_USAGE', `cannot read the snapshot ${path}`, { cause });
+  });
+  const parsed = parseServices(path, text);
+  if (parsed.kind === 'invalid') throw new AppError('MYELIN_USAGE', parsed.reason);
+  const now = Date.now();
+  const settings = catalogSettings(config);
+  let catalog = createCatalog(settings, now);
+  for (const watcher of settings.watchers.keys()) {
+    for (const { origins, name } of config.services.values())
+      for (const origin of origins.filter((one) => one.watcher === watcher).slice(0, 1)) {
+        const endpoints: readonly Endpoint[] = parsed.services.get(name) ?? [];
+        catalog = receive(catalog, { watcher, kind: 'endpoints', key: origin.key, endpoints }, now);
+      }
+    catalog = receive(catalog, { watcher, kind: 'synced' }, now);
+  }
+  return catalog;
+}

@@ -1,0 +1,119 @@
+/**
+ * The demo's clients, in a thread of their own so that their latencies are not those of the rest of the demo: they
+ * ask over new connections, over kept-alive ones and over TLS, each one request after the other, until told to stop.
+ */
+import { Agent as HttpAgent, get as httpGet } from 'node:http';
+import { get as httpsGet, Agent as TlsAgent } from 'node:https';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+export type LoadTargets = { readonly http: string; readonly https: string; readonly clientsEach: number };
+
+export type LoadReport = {
+  readonly requests: number;
+  readonly failed: number;
+  /** How often each kind of failure was seen, such as `ECONNRESET` or `status 503`. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Requests by the name of the backend that answered. */
+  readonly answers: Readonly<Record<string, number>>;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+};
+
+/** Starts the clients; `report` is called a few times a second. `stop` ends them and gives the final report. */
+export function startLoad(targets: LoadTargets, report: (load: LoadReport) => void): { stop(): Promise<LoadReport> } {
+  const worker = new Worker(new URL(import.meta.url), { workerData: targets });
+  const ended = Promise.withResolvers<LoadReport>();
+  let last: LoadReport | undefined;
+  worker.on('message', (load: LoadReport) => {
+    last = load;
+    report(load);
+  });
+  worker.once('error', ended.reject);
+  worker.once('exit', () => {
+    if (last === undefined) ended.reject(new Error('the load ended without a report'));
+    else ended.resolve(last);
+  });
+  // Who asks for the end hears of a failure; until then nobody listens.
+  ended.promise.catch(() => {});
+  return {
+    stop() {
+      worker.postMessage('stop');
+      return ended.promise;
+    },
+  };
+}
+
+if (!isMainThread && parentPort !== null) await runClients(workerData as LoadTargets, parentPort);
+
+async function runClients(targets: LoadTargets, port: NonNullable<typeof parentPort>): Promise<void> {
+  const stopping = new AbortController();
+  port.once('message', () => stopping.abort());
+
+  const latenciesMs: number[] = [];
+  const failures: Record<string, number> = {};
+  const answers: Record<string, number> = {};
+  let failed = 0;
+  const report = (): LoadReport => {
+    const sorted = Float64Array.from(latenciesMs).sort();
+    const quantile = (share: number): number =>
+      sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+    return {
+      requests: latenciesMs.length + failed,
+      failed,
+      failures,
+      answers,
+      p50Ms: quantile(0.5),
+      p99Ms: quantile(0.99),
+    };
+  };
+
+  const client = async (ask: () => Promise<string>): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const startedAt = performance.now();
+      try {
+        const backend = await ask();
+        latenciesMs.push(performance.now() - startedAt);
+        answers[backend] = (answers[backend] ?? 0) + 1;
+      } catch (error) {
+        const kind = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+        failures[kind] = (failures[kind] ?? 0) + 1;
+        failed++;
+      }
+    }
+  };
+
+  const keepAlive = new HttpAgent({ keepAlive: true });
+  const keepAliveTls = new TlsAgent({ keepAlive: true, rejectUnauthorized: false });
+  const timer = setInterval(() => port.postMessage(report()), 400);
+  await Promise.all(
+    Array.from({ length: targets.clientsEach }, () => [
+      client(() => answer((done) => httpGet(targets.http, { agent: false, headers: { connection: 'close' } }, done))),
+      client(() => answer((done) => httpGet(targets.http, { agent: keepAlive }, done))),
+      client(() => answer((done) => httpsGet(targets.https, { agent: keepAliveTls }, done))),
+    ]).flat(),
+  );
+  clearInterval(timer);
+  keepAlive.destroy();
+  keepAliveTls.destroy();
+  port.postMessage(report());
+}
+
+/** The body of a 200 answer; everything else is a failure. */
+function answer(ask: (done: Parameters<typeof httpGet>[2] & {}) => ReturnType<typeof httpGet>): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = ask((response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(body.trim());
+        else reject(Object.assign(new Error('status'), { code: `status ${response.statusCode}` }));
+      });
+    });
+    request.setTimeout(10_000, () => request.destroy(Object.assign(new Error('timeout'), { code: 'timeout' })));
+    request.on('error', reject);
+  });
+}

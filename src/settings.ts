@@ -1,0 +1,54 @@
+/** What a config file and its templates come to: everything that may be replaced while Myelin runs. */
+import type { Control } from './apply/control.ts';
+import type { CatalogSettings } from './catalog/catalog.ts';
+import { type LoadedConfig, loadConfig } from './config/load.ts';
+import type { Config } from './config/schema.ts';
+import { serverLines } from './haproxy/text.ts';
+import type { Version } from './haproxy/version.ts';
+import type { Endpoint, Section } from './model.ts';
+import { createRenderer, type Renderer } from './render/render.ts';
+import { readTemplates } from './templates.ts';
+
+export type Settings = LoadedConfig & {
+  readonly renderer: Renderer;
+  /** Config, includes, substituted files and templates: whatever changes the settings when it changes. */
+  readonly watched: readonly string[];
+};
+
+/** Throws an AppError where the config or a template is not valid. */
+export async function loadSettings(path: string, env: NodeJS.ProcessEnv): Promise<Settings> {
+  const loaded = await loadConfig(path, env);
+  const templates = await readTemplates(loaded.config.templates);
+  return {
+    ...loaded,
+    renderer: createRenderer(templates.sources),
+    watched: [...loaded.files, ...loaded.folders, ...templates.files],
+  };
+}
+
+/** What is rendered for where no HAProxy can be asked: what every supported one understands. */
+export const oldestVersion: Version = { major: 2, minor: 2, text: '2.2' };
+
+export function catalogSettings(config: Config): CatalogSettings {
+  const watchers = Object.entries(config.watchers).map(
+    ([name, { type, required }]) => [name, { required, loopbackAllowed: type === 'file' }] as const,
+  );
+  const { services, allowAddresses, startTimeout } = config;
+  return { services, watchers: new Map(watchers), allowAddresses, startTimeout };
+}
+
+/** The endpoints that are served already, by what runs or by the file that was found: last good at a cold start. */
+export function seedOf(control: Control, config: Config): ReadonlyMap<string, readonly Endpoint[]> {
+  const sections = control.running?.sections ?? control.found ?? [];
+  const backends = sections.filter(({ kind, name }) => kind === 'backend' && config.services.has(name));
+  return new Map(backends.map((backend) => [backend.name, endpointsOf(backend)]));
+}
+
+function endpointsOf(backend: Section): Endpoint[] {
+  return serverLines(backend).flatMap(({ name, address, port, words }) => {
+    if (port === null) return [];
+    const at = words.indexOf('weight');
+    const weight = at < 0 ? 1 : Number(words[at + 1]);
+    return [{ id: name, address, port, weight: weight || 1, state: weight === 0 ? 'draining' : 'ready' }];
+  });
+}

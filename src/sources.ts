@@ -1,0 +1,64 @@
+/** Keeps one supervised watcher a configured source running, and restarts only those whose questions changed. */
+import { createWatch } from '../watchers/index.ts';
+import type { Config, WatcherConfig } from './config/schema.ts';
+import type { Query, SourceEvent } from './model.ts';
+import { supervise } from './supervise.ts';
+
+type Source = { readonly asks: string; readonly stop: AbortController; readonly ended: Promise<void> };
+
+export class Sources {
+  readonly #running = new Map<string, Source>();
+  readonly #onEvent: (event: SourceEvent) => void;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(env: NodeJS.ProcessEnv, onEvent: (event: SourceEvent) => void) {
+    this.#env = env;
+    this.#onEvent = onEvent;
+  }
+
+  /** Starts what is new in `config`, stops what is not in it any more, leaves alone what asks the same as before. */
+  async use(config: Config): Promise<void> {
+    const wanted = new Map(
+      Object.entries(config.watchers).map(([name, watcher]) => [name, { watcher, queries: queriesOf(config, name) }]),
+    );
+    const stopping = [...this.#running].filter(([name, source]) => {
+      const now = wanted.get(name);
+      return now === undefined || fingerprint(now.watcher, now.queries) !== source.asks;
+    });
+    await Promise.all(stopping.map(([name]) => this.#stop(name)));
+    for (const [name, { watcher, queries }] of wanted)
+      if (!this.#running.has(name)) this.#start(name, watcher, queries);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
+  }
+
+  #start(name: string, watcher: WatcherConfig, queries: readonly Query[]): void {
+    const stop = new AbortController();
+    const env = this.#env;
+    const follow = async (): Promise<void> => {
+      const watch = await createWatch(watcher, env);
+      for await (const event of supervise(name, (signal) => watch(queries, signal), { signal: stop.signal }))
+        this.#onEvent(event);
+    };
+    this.#running.set(name, { asks: fingerprint(watcher, queries), stop, ended: follow() });
+  }
+
+  async #stop(name: string): Promise<void> {
+    const source = this.#running.get(name);
+    this.#running.delete(name);
+    source?.stop.abort();
+    await source?.ended;
+  }
+}
+
+function queriesOf(config: Config, watcher: string): Query[] {
+  return [...config.services.values()].flatMap(({ origins }) =>
+    origins.filter((origin) => origin.watcher === watcher).map(({ key, query }) => ({ key, settings: query })),
+  );
+}
+
+function fingerprint(watcher: WatcherConfig, queries: readonly Query[]): string {
+  return JSON.stringify([watcher, queries]);
+}
