@@ -1,0 +1,220 @@
+/**
+ * The last good endpoints of every service. Trouble is not absence: only a source's own word removes an endpoint, and
+ * where the source has just come back, its word that nobody is there is doubted for a while. Nothing here changes in
+ * place: each event gives a new catalog, or the same one where it says nothing new.
+ */
+import type { Endpoint, Moment, SourceEvent } from '../model.ts';
+import { equalLists } from './endpoints.ts';
+import { admit, type Guard } from './guard.ts';
+import { endDoubts, settle } from './serve.ts';
+import {
+  type Answer,
+  type Catalog,
+  type CatalogSettings,
+  earliest,
+  guardOf,
+  indexOf,
+  newService,
+  none,
+  type Origin,
+  originOf,
+  type Source,
+  unanswered,
+  unheard,
+} from './state.ts';
+import { emptyTable, lookUp, put, tableOf } from './table.ts';
+
+export type { Catalog, CatalogSettings } from './state.ts';
+
+export type View = {
+  /** Closed: nothing is to be rendered yet. */
+  readonly open: boolean;
+  /** The required sources that have not been synced yet. */
+  readonly waitingFor: readonly string[];
+  /** Of every service in the settings; lists that did not change are the same objects. */
+  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+};
+
+/** `seed` has the servers of our own file on disk, by service: they serve until the sources have answered. */
+export function createCatalog(
+  settings: CatalogSettings,
+  now: Moment,
+  seed: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
+): Catalog {
+  const index = indexOf(settings);
+  const services = [...settings.services].map(([name, service]) => {
+    const { endpoints } = admit(seed.get(name) ?? none, guardOf(service, index));
+    return [name, { endpoints, seed: endpoints, kept: null }] as const;
+  });
+  return openIfReady({
+    settings,
+    createdAt: now,
+    isOpen: false,
+    sources: new Map([...settings.watchers.keys()].map((name) => [name, unheard])),
+    answers: emptyTable(),
+    services: tableOf(services),
+    doubtEnds: null,
+    index,
+  });
+}
+
+/** Events of watchers or queries that the settings do not have are ignored: they are the last of a source let go. */
+export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Catalog {
+  const source = catalog.sources.get(event.watcher);
+  if (source === undefined) return catalog;
+  switch (event.kind) {
+    case 'started':
+      return withSource(catalog, event.watcher, { ...source, era: source.era + 1 });
+    case 'failed':
+      if (source.down?.reason === event.reason) return catalog;
+      return withSource(catalog, event.watcher, {
+        ...source,
+        era: source.era + 1,
+        down: { reason: event.reason, since: source.down?.since ?? now },
+      });
+    case 'synced':
+      return openIfReady(heard(catalog, event.watcher, { ...source, isSynced: true }));
+    case 'stale': {
+      const answer = lookUp(catalog.answers, originOf(event)) ?? unanswered;
+      if (answer.stale?.reason === event.reason) return catalog;
+      const stale = { reason: event.reason, since: answer.stale?.since ?? now };
+      return withAnswer(catalog, event, { ...answer, stale }, now);
+    }
+    case 'gone':
+    case 'endpoints':
+      return receiveAnswer(heard(catalog, event.watcher, source), event, source, now);
+  }
+}
+
+/** The config was read again: answers to questions that are still asked are kept, and judged by the new settings. */
+export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Moment): Catalog {
+  const index = indexOf(settings);
+  const asked = new Map<string, Origin>();
+  for (const service of settings.services.values())
+    for (const origin of service.origins) asked.set(originOf(origin), origin);
+  const changed = new Set<string>();
+  for (const service of catalog.settings.services.values())
+    for (const origin of service.origins)
+      if (!isSameQuestion(origin, asked.get(originOf(origin)))) changed.add(originOf(origin));
+
+  const answers = [...asked].flatMap(([name, { watcher }]) => {
+    const answer = lookUp(catalog.answers, name);
+    const guard = index.guards.get(watcher);
+    if (answer === undefined || guard === undefined || changed.has(name)) return [];
+    return [[name, judgeAgain(answer, guard)] as const];
+  });
+  const services = [...settings.services].map(([name, service]) => {
+    const before = lookUp(catalog.services, name);
+    if (before === undefined) return [name, newService] as const;
+    const guard = guardOf(service, index);
+    const endpoints = admitAgain(before.endpoints, guard);
+    // What the old questions found serves until the new ones are answered.
+    const isMoved = catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin)));
+    return [name, { ...before, endpoints, seed: isMoved ? endpoints : admitAgain(before.seed, guard) }] as const;
+  });
+  const next: Catalog = {
+    ...catalog,
+    settings,
+    sources: new Map([...settings.watchers.keys()].map((name) => [name, catalog.sources.get(name) ?? unheard])),
+    answers: tableOf(answers),
+    services: tableOf(services),
+    index,
+  };
+  return openIfReady([...settings.services.keys()].reduce((all, name) => settle(all, name, now), next));
+}
+
+/** Ends what `now` ends: the wait for first answers, and doubts. */
+export function advance(catalog: Catalog, now: Moment): Catalog {
+  const isLate = !catalog.isOpen && now >= catalog.createdAt + catalog.settings.startTimeout;
+  const opened = isLate ? { ...catalog, isOpen: true } : catalog;
+  return opened.doubtEnds !== null && now >= opened.doubtEnds ? endDoubts(opened, now) : opened;
+}
+
+/** When `advance` is to be called next; null where only an event can change anything. */
+export function nextDeadline(catalog: Catalog): Moment | null {
+  return earliest(catalog.isOpen ? null : catalog.createdAt + catalog.settings.startTimeout, catalog.doubtEnds);
+}
+
+export function view(catalog: Catalog): View {
+  const endpoints = new Map<string, readonly Endpoint[]>();
+  for (const name of catalog.settings.services.keys())
+    endpoints.set(name, lookUp(catalog.services, name)?.endpoints ?? none);
+  return { open: catalog.isOpen, waitingFor: catalog.isOpen ? [] : waitingFor(catalog), endpoints };
+}
+
+function receiveAnswer(
+  catalog: Catalog,
+  event: SourceEvent & { readonly kind: 'endpoints' | 'gone' },
+  { era }: Source,
+  now: Moment,
+): Catalog {
+  const guard = catalog.index.guards.get(event.watcher);
+  const before = lookUp(catalog.answers, originOf(event)) ?? unanswered;
+  if (guard === undefined) return catalog;
+  const received = event.kind === 'endpoints' ? event.endpoints : none;
+  const admitted = admit(received, guard);
+  const isSame = before.endpoints !== null && equalLists(before.endpoints, admitted.endpoints);
+  const isSameRefused = JSON.stringify(before.refused) === JSON.stringify(admitted.refused);
+  const isFirst = before.endpoints === null || before.stale !== null || before.era !== era;
+  if (isSame && isSameRefused && !isFirst) return catalog;
+  const answer: Answer = {
+    endpoints: isSame ? before.endpoints : admitted.endpoints,
+    refused: isSameRefused ? before.refused : admitted.refused,
+    received: admitted.refused.length > 0 ? received : null,
+    stale: null,
+    era,
+    connectedAt: isFirst ? now : before.connectedAt,
+  };
+  return withAnswer(catalog, event, answer, now);
+}
+
+/** A source that answers is up. */
+function heard(catalog: Catalog, name: string, source: Source): Catalog {
+  const before = catalog.sources.get(name);
+  const isNews = source.isSynced !== before?.isSynced || !source.isHeard || source.down !== null;
+  return isNews ? withSource(catalog, name, { ...source, isHeard: true, down: null }) : catalog;
+}
+
+function withSource(catalog: Catalog, name: string, source: Source): Catalog {
+  return { ...catalog, sources: new Map(catalog.sources).set(name, source) };
+}
+
+function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Moment): Catalog {
+  const services = catalog.index.servicesOf.get(originOf(origin));
+  if (services === undefined) return catalog;
+  const next = { ...catalog, answers: put(catalog.answers, originOf(origin), answer) };
+  return services.reduce((all, name) => settle(all, name, now), next);
+}
+
+function openIfReady(catalog: Catalog): Catalog {
+  return catalog.isOpen || waitingFor(catalog).length > 0 ? catalog : { ...catalog, isOpen: true };
+}
+
+/** A watcher that is asked nothing has nothing to answer. */
+function waitingFor({ settings, sources, index }: Catalog): string[] {
+  return [...settings.watchers]
+    .filter(([name, { required }]) => required && index.askedWatchers.has(name) && !sources.get(name)?.isSynced)
+    .map(([name]) => name)
+    .sort();
+}
+
+function isSameQuestion(before: Origin, after: Origin | undefined): boolean {
+  return after !== undefined && JSON.stringify(before.query) === JSON.stringify(after.query);
+}
+
+function judgeAgain(answer: Answer, guard: Guard): Answer {
+  if (answer.endpoints === null) return answer;
+  const received = answer.received ?? answer.endpoints;
+  const { endpoints, refused } = admit(received, guard);
+  return {
+    ...answer,
+    endpoints: equalLists(answer.endpoints, endpoints) ? answer.endpoints : endpoints,
+    refused,
+    received: refused.length > 0 ? received : null,
+  };
+}
+
+function admitAgain(before: readonly Endpoint[], guard: Guard): readonly Endpoint[] {
+  const { endpoints } = admit(before, guard);
+  return equalLists(before, endpoints) ? before : endpoints;
+}

@@ -1,0 +1,64 @@
+/** One order and one choice among duplicates, so that the same endpoints are the same list whatever way they came. */
+import type { Endpoint } from '../model.ts';
+
+/** Sorted by id, then address and port; of each address and port one. */
+export function arrange(endpoints: readonly Endpoint[]): readonly Endpoint[] {
+  if (endpoints.length < 2) return endpoints;
+  const best = new Map<string, Endpoint>();
+  for (const endpoint of endpoints) {
+    const place = placeOf(endpoint);
+    const other = best.get(place);
+    if (other === undefined || prefer(endpoint, other) < 0) best.set(place, endpoint);
+  }
+  return [...best.values()].sort(byIdentity);
+}
+
+/** `first` with those of `second` whose address and port it does not have. Both, and the result, are arranged. */
+export function union(first: readonly Endpoint[], second: readonly Endpoint[]): readonly Endpoint[] {
+  const places = new Set(first.map(placeOf));
+  const more = second.filter((endpoint) => !places.has(placeOf(endpoint)));
+  return more.length === 0 ? first : [...first, ...more].sort(byIdentity);
+}
+
+export function equalLists(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  return a === b || (a.length === b.length && a.every((endpoint, at) => equal(endpoint, b[at])));
+}
+
+function equal(a: Endpoint, b: Endpoint | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.id === b.id &&
+    a.address === b.address &&
+    a.port === b.port &&
+    a.weight === b.weight &&
+    a.state === b.state &&
+    details(a) === details(b)
+  );
+}
+
+function placeOf({ address, port }: Endpoint): string {
+  return `${address} ${port}`;
+}
+
+function byIdentity(a: Endpoint, b: Endpoint): number {
+  return compare(a.id, b.id) || compare(a.address, b.address) || a.port - b.port;
+}
+
+/**
+ * Of two at one address and port. A service that was registered again under a new id leaves its old entry draining for
+ * a while, and must not be drained by it.
+ */
+function prefer(a: Endpoint, b: Endpoint): number {
+  if (a.state !== b.state) return a.state === 'ready' ? -1 : 1;
+  return compare(a.id, b.id) || b.weight - a.weight || compare(details(a), details(b));
+}
+
+/** Meta has sorted keys since the border. */
+function details({ tags, meta }: Endpoint): string {
+  return tags === undefined && meta === undefined ? '' : JSON.stringify([tags, meta]);
+}
+
+/** By code unit: the same on every machine, whatever its language. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

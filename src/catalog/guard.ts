@@ -1,0 +1,198 @@
+/** Judges what sources say before anything else sees it: data is hostile, and whoever may register may send it. */
+import { type Address, contains, embeddedIPv4, parseAddress, type Range, range } from '../address.ts';
+import type { Endpoint } from '../model.ts';
+import { arrange } from './endpoints.ts';
+
+/** An entry that is left out, or (`part`) a tag or meta value that is left out of an entry that serves. */
+export type Refusal = { readonly id: string; readonly part: 'endpoint' | 'tag' | 'meta'; readonly reason: string };
+
+/** Whether an address may get traffic: null, or why not and what allows it. */
+export type Guard = (address: Address) => string | null;
+
+const limits = { id: 512, tags: 256, tag: 1024, meta: 256, metaKey: 256, metaValue: 4096 } as const;
+
+/** `loopbackAllowed`: the source is trusted to name this machine. */
+export function createGuard(allowAddresses: readonly string[], loopbackAllowed: boolean): Guard {
+  const allowed = allowAddresses.map(range);
+  const isAllowed = (address: Address): boolean => allowed.some((one) => contains(one, address));
+  return (address) => {
+    if (isAllowed(address)) return null;
+    const reached = embeddedIPv4(address);
+    // `::1` and `::` lie in the range of IPv4-compatible addresses: their own meaning goes first.
+    for (const one of reached === null ? [address] : [address, reached]) {
+      const found = special.find(({ ranges }) => ranges.some((candidate) => contains(candidate, one)));
+      if (found === undefined) continue;
+      if (isAllowed(one) || (found.what === 'loopback' && loopbackAllowed)) return null;
+      const remedy = found.what === 'loopback' && one.family === 4 ? '127.0.0.0/8' : one.text;
+      const where = one === address ? address.text : `${address.text} stands for ${one.text}, which`;
+      return `${where} is ${found.label}; to accept it, write allowAddresses: [${one.family === 4 ? remedy : JSON.stringify(remedy)}]`;
+    }
+    return null;
+  };
+}
+
+/** Sorts what came from a source into endpoints in normal form and refusals. Whatever comes, it does not throw. */
+export function admit(
+  received: readonly Endpoint[],
+  guard: Guard,
+): { readonly endpoints: readonly Endpoint[]; readonly refused: readonly Refusal[] } {
+  const endpoints: Endpoint[] = [];
+  const refused: Refusal[] = [];
+  for (const entry of Array.isArray(received) ? (received as readonly unknown[]) : [received]) {
+    const judged = judge(entry, guard);
+    if (typeof judged === 'string') refused.push({ id: label(entry), part: 'endpoint', reason: judged });
+    else {
+      endpoints.push(judged.endpoint);
+      refused.push(...judged.dropped);
+    }
+  }
+  return { endpoints: arrange(endpoints), refused: refused.sort(byText) };
+}
+
+type Judged = { readonly endpoint: Endpoint; readonly dropped: readonly Refusal[] };
+
+/** The types of a watcher hold for our own; a user's watcher, or a bug, may hand over anything. */
+function judge(entry: unknown, guard: Guard): Judged | string {
+  if (!isRecord(entry)) return `expected an endpoint, got ${show(entry)}`;
+  const { id, address, port, weight, state } = entry;
+  if (typeof id !== 'string' || id === '' || id.length > limits.id)
+    return `the id must be text of 1 to ${limits.id} characters`;
+  if (unprintable.test(id)) return `the id ${show(id)} holds line breaks or other control characters`;
+  const parsed = typeof address === 'string' ? parseAddress(address) : null;
+  if (parsed === null) return `the address must be an IPv4 or IPv6 literal, not ${show(address)}`;
+  if (!isWhole(port, 1, 65_535)) return `the port must be a whole number from 1 to 65535, not ${show(port)}`;
+  if (!isWhole(weight, 0, 256)) return `the weight must be a whole number from 0 to 256, not ${show(weight)}`;
+  if (state !== 'ready' && state !== 'draining') return `the state must be ready or draining, not ${show(state)}`;
+  const reason = guard(parsed);
+  if (reason !== null) return reason;
+  const dropped: Refusal[] = [];
+  const drop: Drop = (part, why) => {
+    dropped.push({ id, part, reason: why });
+  };
+  const tags = readTags(entry.tags, drop);
+  const meta = readMeta(entry.meta, drop);
+  return {
+    endpoint: {
+      id,
+      address: parsed.text,
+      port,
+      weight,
+      state,
+      ...(tags === null ? {} : { tags }),
+      ...(meta === null ? {} : { meta }),
+    },
+    dropped,
+  };
+}
+
+type Drop = (part: 'tag' | 'meta', why: string) => void;
+
+/*
+ * A tag or meta value is for templates and no reason to take a server out of service: annotations of several lines are
+ * common. What cannot stand on one line is left out and reported.
+ */
+function readTags(tags: unknown, drop: Drop): readonly string[] | null {
+  if (tags === undefined) return null;
+  if (!Array.isArray(tags)) {
+    drop('tag', `tags must be a list of texts, not ${show(tags)}`);
+    return null;
+  }
+  const good = (tags as readonly unknown[]).filter((tag): tag is string => {
+    const why = wrong(tag, limits.tag);
+    if (why !== null) drop('tag', `the tag ${show(tag)} ${why}`);
+    return why === null;
+  });
+  if (good.length > limits.tags) drop('tag', `of ${good.length} tags only the first ${limits.tags} are taken`);
+  return good.slice(0, limits.tags);
+}
+
+function readMeta(meta: unknown, drop: Drop): Readonly<Record<string, string>> | null {
+  if (meta === undefined) return null;
+  if (!isRecord(meta) || Array.isArray(meta)) {
+    drop('meta', `meta must be texts by name, not ${show(meta)}`);
+    return null;
+  }
+  const good = Object.entries(meta).filter((pair): pair is [string, string] => {
+    const [key, value] = pair;
+    // Copied by assignment, this name would replace an object's prototype.
+    const badKey = key === '__proto__' ? 'is not a name for data' : wrong(key, limits.metaKey);
+    const why = badKey ?? wrong(value, limits.metaValue);
+    if (why !== null) drop('meta', `the meta ${badKey === null ? 'value' : 'name'} ${show(key)} ${why}`);
+    return why === null;
+  });
+  if (good.length > limits.meta) drop('meta', `of ${good.length} meta values only the first ${limits.meta} are taken`);
+  // Objects have no order that means anything: one order makes equal ones equal.
+  return Object.fromEntries(good.sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, limits.meta));
+}
+
+function wrong(value: unknown, maxLength: number): string | null {
+  if (typeof value !== 'string') return `is not text but ${show(value)}`;
+  if (value.length > maxLength) return `is longer than ${maxLength} characters`;
+  return unprintable.test(value) ? 'holds line breaks or other control characters' : null;
+}
+
+/** Control characters, line and paragraph separators, and halves of characters that no encoding can write. */
+const unprintable = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
+
+function isWhole(value: unknown, min: number, max: number): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function label(entry: unknown): string {
+  return isRecord(entry) && typeof entry.id === 'string' ? clip(entry.id) : '';
+}
+
+/** For messages: short, and on one line whatever it holds. */
+function show(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(clip(value));
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value);
+    default:
+      return value === null ? 'null' : Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
+  }
+}
+
+function clip(text: string): string {
+  const printable = text.slice(0, 80).replaceAll(new RegExp(unprintable, 'gu'), '\ufffd');
+  return text.length > 80 ? `${printable}…` : printable;
+}
+
+function byText(a: Refusal, b: Refusal): number {
+  const one = `${a.id}\n${a.part}\n${a.reason}`;
+  const other = `${b.id}\n${b.part}\n${b.reason}`;
+  return one < other ? -1 : one > other ? 1 : 0;
+}
+
+type Special = { readonly what: string; readonly label: string; readonly ranges: readonly Range[] };
+
+/** In this order: what gives away credentials is named before the range that it lies in. */
+const special: readonly Special[] = [
+  {
+    what: 'metadata',
+    label: 'where a cloud hands out its metadata and credentials',
+    ranges: [
+      '169.254.169.254', // AWS, Azure, GCP, DigitalOcean and most others
+      '169.254.170.2', // AWS ECS: credentials of tasks
+      '169.254.170.23', // AWS EKS: identity of pods
+      '168.63.129.16', // Azure: WireServer
+      '100.100.100.200', // Alibaba
+      '192.0.0.192', // Oracle
+      'fd00:ec2::254', // AWS
+      'fd00:ec2::23', // AWS EKS
+      'fd20:ce::254', // GCP
+    ].map(range),
+  },
+  { what: 'loopback', label: 'a loopback address, this very machine', ranges: ['127.0.0.0/8', '::1'].map(range) },
+  { what: 'unspecified', label: 'no address of any host', ranges: ['0.0.0.0/8', '::'].map(range) },
+  { what: 'linkLocal', label: 'a link-local address', ranges: ['169.254.0.0/16', 'fe80::/10'].map(range) },
+  { what: 'multicast', label: 'a multicast address', ranges: ['224.0.0.0/4', 'ff00::/8'].map(range) },
+  { what: 'broadcast', label: 'the broadcast address', ranges: ['255.255.255.255'].map(range) },
+];

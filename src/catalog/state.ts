@@ -1,0 +1,135 @@
+/** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
+import type { Endpoint, Moment, Ms } from '../model.ts';
+import { createGuard, type Guard, type Refusal } from './guard.ts';
+import { lookUp, type Table } from './table.ts';
+
+export type CatalogSettings = {
+  readonly services: ReadonlyMap<string, ServiceSettings>;
+  readonly watchers: ReadonlyMap<string, { readonly required: boolean; readonly loopbackAllowed: boolean }>;
+  /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
+  readonly allowAddresses: readonly string[];
+  readonly startTimeout: Ms;
+};
+
+export type Origin = {
+  readonly watcher: string;
+  /** Names the question, and its answers, among those of the watcher. */
+  readonly key: string;
+  /** What is asked: the answer to another question under the same key is not kept when the config changes. */
+  readonly query?: unknown;
+};
+
+export type ServiceSettings = {
+  readonly origins: readonly Origin[];
+  readonly onEmpty: 'doubt' | 'keep' | 'accept';
+  readonly keepFor: Ms;
+};
+
+export type Catalog = {
+  readonly settings: CatalogSettings;
+  readonly createdAt: Moment;
+  /** Whether every required source has been synced once, or the start timeout is over. It never closes again. */
+  readonly isOpen: boolean;
+  readonly sources: ReadonlyMap<string, Source>;
+  /** By origin. */
+  readonly answers: Table<Answer>;
+  readonly services: Table<Service>;
+  /** No doubt ends before this; null where there is none. */
+  readonly doubtEnds: Moment | null;
+  readonly index: Index;
+};
+
+export type Trouble = { readonly reason: string; readonly since: Moment };
+
+export type Source = {
+  /** Has answered every query once. */
+  readonly isSynced: boolean;
+  /** Has answered anything. */
+  readonly isHeard: boolean;
+  /** Counts starts and failures: the first answer after either may be wrong about who is there. */
+  readonly era: number;
+  readonly down: Trouble | null;
+};
+
+export type Answer = {
+  /** Null: not answered yet. */
+  readonly endpoints: readonly Endpoint[] | null;
+  readonly refused: readonly Refusal[];
+  /** As it came, where something was refused: judged again when what is allowed changes. */
+  readonly received: readonly Endpoint[] | null;
+  readonly stale: Trouble | null;
+  readonly era: number;
+  /** When this question was first answered after the source's start, reconnection or its own trouble. */
+  readonly connectedAt: Moment | null;
+};
+
+export type Service = {
+  /** Those that serve. */
+  readonly endpoints: readonly Endpoint[];
+  /** Served until every origin has answered: from the file on disk, or from origins that the config no longer has. */
+  readonly seed: readonly Endpoint[];
+  /** The endpoints serve on although the sources say that nobody is there; `until` null: for ever. */
+  readonly kept: { readonly since: Moment; readonly until: Moment | null } | null;
+};
+
+/** What follows from the settings alone. */
+export type Index = {
+  readonly guards: ReadonlyMap<string, Guard>;
+  readonly servicesOf: ReadonlyMap<string, readonly string[]>;
+  readonly askedWatchers: ReadonlySet<string>;
+};
+
+export const none: readonly Endpoint[] = [];
+export const unheard: Source = { isSynced: false, isHeard: false, era: 0, down: null };
+export const unanswered: Answer = {
+  endpoints: null,
+  refused: [],
+  received: null,
+  stale: null,
+  era: 0,
+  connectedAt: null,
+};
+export const newService: Service = { endpoints: none, seed: none, kept: null };
+
+/** Names an origin in the tables. A watcher's name holds no slash. */
+export function originOf({ watcher, key }: Omit<Origin, 'query'>): string {
+  return `${watcher}/${key}`;
+}
+
+/** Why a service's endpoints may be out of date: its questions' own failures, and those of the sources that it asks. */
+export function troubles({ sources, answers }: Catalog, { origins }: ServiceSettings): Trouble[] {
+  return origins
+    .flatMap((origin) => [lookUp(answers, originOf(origin))?.stale, sources.get(origin.watcher)?.down])
+    .filter((trouble) => trouble != null);
+}
+
+export function indexOf(settings: CatalogSettings): Index {
+  const servicesOf = new Map<string, string[]>();
+  const askedWatchers = new Set<string>();
+  for (const [name, { origins }] of settings.services)
+    for (const origin of origins) {
+      askedWatchers.add(origin.watcher);
+      const names = servicesOf.get(originOf(origin));
+      if (names === undefined) servicesOf.set(originOf(origin), [name]);
+      else names.push(name);
+    }
+  const guards = new Map(
+    [...settings.watchers].map(([name, { loopbackAllowed }]) => [
+      name,
+      createGuard(settings.allowAddresses, loopbackAllowed),
+    ]),
+  );
+  return { guards, servicesOf, askedWatchers };
+}
+
+/** For endpoints of which only the service is known: what any of its sources may name. */
+export function guardOf({ origins }: ServiceSettings, { guards }: Index): Guard {
+  return (address) => {
+    const judged = origins.map(({ watcher }) => guards.get(watcher)?.(address) ?? null);
+    return judged.includes(null) ? null : (judged[0] ?? null);
+  };
+}
+
+export function earliest(a: Moment | null, b: Moment | null): Moment | null {
+  return a === null ? b : b === null ? a : Math.min(a, b);
+}
