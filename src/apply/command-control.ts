@@ -63,16 +63,18 @@ class CommandControl implements Control {
   readonly #parts: Parts;
   readonly #gate: ReloadGate;
   readonly #atEnd: AsyncDisposableStack;
+  #config: ControlOptions['config'];
   #running: Running | null = null;
   #generation = 0;
 
   constructor(options: ControlOptions, parts: Parts, live: readonly Section[] | null, atEnd: AsyncDisposableStack) {
     this.#options = options;
+    this.#config = options.config;
     this.#parts = parts;
     this.#atEnd = atEnd;
     this.found = parts.found;
     this.version = parts.binary?.version ?? null;
-    this.#gate = new ReloadGate(options.config.reload, options.random ?? Math.random);
+    this.#gate = new ReloadGate(options.random ?? Math.random);
     if (live !== null) this.#setRunning(live);
   }
 
@@ -84,10 +86,14 @@ class CommandControl implements Control {
     return this.#running === null ? [{ code: 'first_start' }] : [];
   }
 
+  use(config: ControlOptions['config']): void {
+    this.#config = config;
+  }
+
   reloadAt({ sections }: Rendered, since: Moment): Turn {
     // Writing a file costs nobody anything.
-    const isStart = this.#running === null || this.#options.config.haproxy.control === 'none';
-    return this.#gate.turn(sections, since, { isStart, oldWorkers: 0 });
+    const isStart = this.#running === null || this.#config.haproxy.control === 'none';
+    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers: 0 });
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
@@ -111,7 +117,7 @@ class CommandControl implements Control {
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { file, live } = this.#parts;
-    const { control, checkCommand, reloadCommand } = this.#options.config.haproxy;
+    const { control, checkCommand, reloadCommand } = this.#config.haproxy;
     const text = textOf(sections);
     if (text.trim() === '') return { kind: 'refused', problems: [emptyConfig] };
     if (plan.kind === 'reload') {
@@ -155,7 +161,7 @@ class CommandControl implements Control {
     signal: AbortSignal,
   ): Promise<readonly Problem[]> {
     const argv = command.map((word) => word.replaceAll('{file}', path));
-    const timeoutMs: Ms = this.#options.config.reload.startTimeout;
+    const timeoutMs: Ms = this.#config.reload.startTimeout;
     const finished = await runCommand(argv, { timeoutMs, signal }).catch((cause: unknown) => {
       if (signal.aborted) throw cause;
       throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${argv[0]} cannot be run: ${describe(cause)}`, {

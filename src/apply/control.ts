@@ -47,6 +47,8 @@ export type Control = AsyncDisposable & {
   readonly oldWorkers: readonly OldWorkerView[];
   /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
   readonly found: readonly Section[] | null;
+  /** Takes over a new config; where the files are stays as it was at the start. */
+  use(config: ControlOptions['config']): void;
   /** When the reload that has been wanted `since` then may start, and what it waits for. */
   reloadAt(wanted: Rendered, since: Moment): Turn;
   /** With plan `none` only the file on disk is seen to. One at a time. */

@@ -11,7 +11,7 @@ import type { Recovered } from './recover.ts';
 import type { Serving } from './serving.ts';
 
 type FleetOptions = {
-  readonly hardStopAfterMs: Ms;
+  readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: ControlEvent) => void;
   /** The serving process ended by itself. */
@@ -19,6 +19,8 @@ type FleetOptions = {
   /** An old worker is gone, which makes room for a reload. */
   readonly onRoom: () => void;
 };
+
+type Limit = Extract<ControlEvent, { kind: 'connections_closed' }>['limit'];
 
 /** HAProxy prints every change of a server's health; where it was started, nobody reads that in the long run. */
 const maxOutputBytes = 1024 * 1024;
@@ -28,6 +30,7 @@ export class Fleet {
   #serving: Serving | null;
   #oldWorkers: readonly OldWorker[];
   #isStopping = false;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor({ serving, oldWorkers }: Recovered, options: FleetOptions) {
     this.#options = options;
@@ -44,40 +47,29 @@ export class Fleet {
   }
 
   /** `next` serves from now on; the one that did is told to leave. */
-  async replace(next: Serving): Promise<void> {
+  replace(next: Serving): Promise<void> {
     const before = this.#serving;
     this.#serving = next;
-    if (before === null || before.id === next.id) return;
-    const leaving = await OldWorker.dismiss(before.generation, before.id, this.#options.now());
-    this.#oldWorkers = [...this.#oldWorkers, leaving];
+    return this.#inTurn(async () => {
+      if (before === null || before.id === next.id) return;
+      const leaving = await OldWorker.dismiss(before.generation, before.id, this.#options.now());
+      this.#oldWorkers = [...this.#oldWorkers, leaving];
+    });
   }
 
   /** Ends the oldest of the leaving ones until there are fewer than `max`. */
-  async makeRoom(max: number): Promise<void> {
-    await this.look();
-    while (this.#oldWorkers.length >= max) {
-      const [oldest, ...others] = this.#oldWorkers;
-      if (oldest === undefined) return;
-      await oldest.end();
-      this.#closed('max_old_workers', oldest);
-      this.#oldWorkers = others;
-      await this.#bury(oldest);
-    }
+  makeRoom(max: number): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#lookAtOldWorkers();
+      const excess = this.#oldWorkers.slice(0, Math.max(0, this.#oldWorkers.length - max + 1));
+      for (const worker of excess) await this.#end(worker, 'max_old_workers');
+    });
   }
 
   /** Sees who is gone. */
   async look(): Promise<void> {
     await this.lookAtServing();
-    await Promise.all(this.#oldWorkers.map((worker) => worker.look()));
-    const gone = this.#oldWorkers.filter((worker) => !worker.isAlive);
-    if (gone.length === 0) return;
-    this.#oldWorkers = this.#oldWorkers.filter((worker) => !gone.includes(worker));
-    for (const worker of gone) {
-      // One that finished all it had was seen without connections, or ended long before this.
-      if (this.#options.now() - worker.since >= this.#options.hardStopAfterMs) this.#closed('hard_stop_after', worker);
-      await this.#bury(worker);
-    }
-    if (!this.#isStopping) this.#options.onRoom();
+    await this.#inTurn(() => this.#lookAtOldWorkers());
   }
 
   async lookAtServing(): Promise<void> {
@@ -103,28 +95,24 @@ export class Fleet {
     }
   }
 
-  /** Softly at first; after `graceMs` with what they still have. */
-  async stop(graceMs: Ms): Promise<void> {
+  /** Softly at first; after `graceMs` whatever they still have. */
+  stop(graceMs: Ms): Promise<void> {
     this.#isStopping = true;
-    const serving = this.#serving;
-    if (serving !== null)
-      this.#oldWorkers = [
-        ...this.#oldWorkers,
-        await OldWorker.dismiss(serving.generation, serving.id, this.#options.now()),
-      ];
-    const deadline = performance.now() + graceMs;
-    await this.look();
-    while (this.#oldWorkers.length > 0 && performance.now() < deadline) {
-      await timers.setTimeout(20);
-      await this.look();
-    }
-    for (const worker of this.#oldWorkers) {
-      await worker.end();
-      this.#closed('stop_grace', worker);
-      await this.#bury(worker);
-    }
-    this.#oldWorkers = [];
-    if (serving !== null) await removeGeneration(serving.generation);
+    return this.#inTurn(async () => {
+      const serving = this.#serving;
+      this.#serving = null;
+      if (serving !== null) {
+        const leaving = await OldWorker.dismiss(serving.generation, serving.id, this.#options.now());
+        this.#oldWorkers = [...this.#oldWorkers, leaving];
+      }
+      const deadline = performance.now() + graceMs;
+      await this.#lookAtOldWorkers();
+      while (this.#oldWorkers.length > 0 && performance.now() < deadline) {
+        await timers.setTimeout(20);
+        await this.#lookAtOldWorkers();
+      }
+      for (const worker of this.#oldWorkers) await this.#end(worker, 'stop_grace');
+    });
   }
 
   /** They live on; only we look away. */
@@ -132,13 +120,37 @@ export class Fleet {
     for (const worker of this.#oldWorkers) worker.forget();
   }
 
-  #closed(limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace', { id, connections }: OldWorker): void {
-    if (connections !== 0) this.#options.onEvent({ kind: 'connections_closed', limit, pid: id.pid, connections });
+  async #lookAtOldWorkers(): Promise<void> {
+    await Promise.all(this.#oldWorkers.map((worker) => worker.look()));
+    const gone = this.#oldWorkers.filter((worker) => !worker.isAlive);
+    for (const worker of gone) {
+      // One that finished all it had was seen without connections, or ended long before this.
+      const age = this.#options.now() - worker.since;
+      await this.#bury(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
+    }
+    if (gone.length > 0 && !this.#isStopping) this.#options.onRoom();
   }
 
-  async #bury({ generation, id, since }: OldWorker): Promise<void> {
-    const ageMs = this.#options.now() - since;
-    this.#options.onEvent({ kind: 'old_worker_gone', pid: id.pid, ageMs });
+  async #end(worker: OldWorker, limit: Limit): Promise<void> {
+    await worker.end();
+    await this.#bury(worker, limit);
+  }
+
+  async #bury(worker: OldWorker, limit: Limit | null): Promise<void> {
+    const { generation, id, since, connections } = worker;
+    const { onEvent, now } = this.#options;
+    this.#oldWorkers = this.#oldWorkers.filter((each) => each !== worker);
+    worker.forget();
+    if (limit !== null && connections !== 0) onEvent({ kind: 'connections_closed', limit, pid: id.pid, connections });
+    onEvent({ kind: 'old_worker_gone', pid: id.pid, ageMs: now() - since });
     await removeGeneration(generation);
+  }
+
+  /** One after the other: a session with an old worker takes one question at a time, and each is buried once. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    // Whoever asked gets the error; the next one's turn comes all the same.
+    this.#turn = done.catch(() => {});
+    return done;
   }
 }

@@ -8,8 +8,14 @@ export type GateSettings = {
   readonly maxDelay: Ms;
 };
 
-/** What the gate has seen. `failures` are those in a row, of the same wanted state. */
-export type GateHistory = { readonly lastEndedAt: Moment | null; readonly failures: number };
+/** What the gate has seen. */
+export type GateHistory = {
+  /** The last reload that went live; those that failed leave nothing that would need a pause. */
+  readonly reloadedAt: Moment | null;
+  readonly failedAt: Moment | null;
+  /** In a row, of the same wanted state. */
+  readonly failures: number;
+};
 
 export type Waiting = {
   /** Since when this reload has been wanted. */
@@ -33,21 +39,20 @@ const longestBackOffMs = 30_000;
 /** `random` in [0, 1) is drawn once after each reload, so that asking again gives the same answer. */
 export function nextReload(settings: GateSettings, history: GateHistory, waiting: Waiting, random: number): Turn {
   const { since, isStart } = waiting;
-  const last = history.lastEndedAt;
+  const { reloadedAt, failedAt, failures } = history;
   let turn: Turn = { at: since, because: 'free' };
   const later = (at: Moment, because: Turn['because']): void => {
     if (at > turn.at) turn = { at, because };
   };
-  if (last !== null && !isStart) later(last + settings.minInterval + settings.jitter * random, 'min_interval');
-  if (last !== null && waiting.failedBefore && history.failures > 0)
-    later(last + backOff(history.failures, isStart ? 0 : settings.minInterval), 'back_off');
+  if (reloadedAt !== null && !isStart)
+    later(reloadedAt + settings.minInterval + settings.jitter * random, 'min_interval');
+  if (failedAt !== null && failures > 0 && waiting.failedBefore) later(failedAt + backOff(failures), 'back_off');
   // A worker that goes sooner makes its place at once; then the caller asks again.
   if (!isStart && waiting.oldWorkers >= settings.maxOldWorkers) later(since + settings.maxDelay, 'old_workers');
   return turn;
 }
 
-/** Doubles with each failure in a row, up to half a minute; never shorter than the usual gap. */
-function backOff(failures: number, minInterval: Ms): Ms {
-  const doubled = shortestBackOffMs * 2 ** Math.min(failures - 1, 20);
-  return Math.max(minInterval, Math.min(doubled, longestBackOffMs));
+/** Doubles with each failure in a row, up to half a minute. */
+function backOff(failures: number): Ms {
+  return Math.min(shortestBackOffMs * 2 ** Math.min(failures - 1, 20), longestBackOffMs);
 }

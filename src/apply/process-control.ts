@@ -9,31 +9,21 @@ import timers from 'node:timers/promises';
 import { lockFile, serverStateFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary, identify } from '../haproxy/binary.ts';
-import { checkConfig } from '../haproxy/check.ts';
-import { readServersState } from '../haproxy/info.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, Section } from '../model.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
 import { type ConfigFile, configFile, makeFolder, writeDurably } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
-import {
-  type Generation,
-  generationAt,
-  prepareGeneration,
-  removeGeneration,
-  writeProof,
-  writeSections,
-} from './generation.ts';
-import { downServers, noServerDown } from './health.ts';
+import { generationAt, removeGeneration, writeSections } from './generation.ts';
+import { noServerDown } from './health.ts';
 import { acquireLock } from './lock.ts';
-import { preflight } from './preflight.ts';
-import { asAppError, emptyConfig, startFailed, toProblems } from './problems.ts';
+import { asAppError, emptyConfig } from './problems.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
-import { textOf } from './sections.ts';
-import { isReplaced, proofOf, type Serving, serving } from './serving.ts';
-import { startHaproxy } from './start.ts';
+import { replace } from './replace.ts';
+import { sameText, textOf } from './sections.ts';
+import { isReplaced, type Serving } from './serving.ts';
 
 const lookEveryMs: Ms = 200;
 const looksPerInspection = 10;
@@ -72,6 +62,7 @@ class ProcessControl implements Control {
   readonly #fleet: Fleet;
   readonly #gate: ReloadGate;
   readonly #atEnd: AsyncDisposableStack;
+  #config: ControlOptions['config'];
   #binary: Binary | null;
   #isBinaryReplaced = false;
   #whyNothingRuns: ReloadReason = { code: 'first_start' };
@@ -86,14 +77,15 @@ class ProcessControl implements Control {
   ) {
     const { config, onEvent, onChange, random = Math.random } = options;
     this.#options = options;
+    this.#config = config;
     this.#parts = parts;
     this.#binary = binary;
     this.#atEnd = atEnd;
     this.found = recovered.found;
     this.#lastNumber = recovered.lastNumber;
-    this.#gate = new ReloadGate(config.reload, random);
+    this.#gate = new ReloadGate(random);
     this.#fleet = new Fleet(recovered, {
-      hardStopAfterMs: config.reload.hardStopAfter,
+      hardStopAfterMs: () => this.#config.reload.hardStopAfter,
       now: parts.now,
       onEvent,
       onRoom: onChange,
@@ -125,9 +117,19 @@ class ProcessControl implements Control {
     });
   }
 
+  use(config: ControlOptions['config']): void {
+    const { config: file, statsSocket } = this.#options.config.haproxy;
+    this.#config = {
+      ...config,
+      state: this.#options.config.state,
+      haproxy: { ...config.haproxy, config: file, statsSocket },
+    };
+  }
+
   reloadAt({ sections }: Rendered, since: Moment): Turn {
     const isStart = this.#fleet.serving === null;
-    return this.#gate.turn(sections, since, { isStart, oldWorkers: this.#fleet.oldWorkers.length });
+    const oldWorkers = this.#fleet.oldWorkers.length;
+    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers });
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
@@ -143,7 +145,7 @@ class ProcessControl implements Control {
   }
 
   async stop(): Promise<void> {
-    await this.#fleet.stop(this.#options.config.haproxy.stopGrace);
+    await this.#fleet.stop(this.#config.haproxy.stopGrace);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -191,95 +193,46 @@ class ProcessControl implements Control {
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     if (textOf(sections).trim() === '') return { kind: 'refused', problems: [emptyConfig] };
     if (plan.kind === 'none' && this.#fleet.serving !== null) return this.#keep(sections, this.#fleet.serving);
-    const { haproxy } = this.#options.config;
-    const binary = await findBinary(haproxy.binary, this.#options.env.PATH, this.#binary);
+    const binary = await findBinary(this.#config.haproxy.binary, this.#options.env.PATH, this.#binary);
     this.#binary = binary;
     this.#lastNumber += 1;
     const generation = generationAt(this.#parts.state, this.#lastNumber);
+    const { file, now } = this.#parts;
+    const { env } = this.#options;
+    const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
+    const fleet = this.#fleet;
     try {
-      return await this.#replace(sections, generation, binary, signal);
+      return await replace({
+        sections,
+        generation,
+        binary,
+        config: this.#config,
+        file,
+        fleet,
+        env,
+        now,
+        tolerate,
+        signal,
+      });
     } finally {
       if (this.#fleet.serving?.generation !== generation) {
         await removeGeneration(generation);
-        await this.#parts.file.discard();
+        await file.discard();
       }
+      this.#isBinaryReplaced = fleet.serving !== null && isReplaced(fleet.serving, binary.identity);
     }
   }
 
   /** HAProxy has what it needs; the files say the same. */
   async #keep(sections: readonly Section[], current: Serving): Promise<Outcome> {
-    await writeSections(current.generation, sections);
+    if (!sameText(sections, current.view.sections)) await writeSections(current.generation, sections);
     await this.#parts.file.write(textOf(sections));
     const view = { ...current.view, sections };
     await this.#fleet.replace({ ...current, view });
     return { kind: 'applied', running: view, tookMs: 0 };
   }
 
-  async #replace(
-    sections: readonly Section[],
-    generation: Generation,
-    binary: Binary,
-    signal: AbortSignal,
-  ): Promise<Outcome> {
-    const { file, now } = this.#parts;
-    const { reload } = this.#options.config;
-    const limits = { timeoutMs: reload.startTimeout, signal };
-    await file.propose(textOf(sections));
-    await prepareGeneration(generation, sections);
-    const [complaints, { problems, inTheWay }] = await Promise.all([
-      checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
-      preflight(sections, this.#fleet.serving?.view.sections ?? []),
-    ]);
-    const refusals = [...toProblems(complaints, sections, [file.candidate]), ...problems];
-    if (refusals.length > 0) {
-      await file.reject();
-      return { kind: 'refused', problems: refusals };
-    }
-    if (this.#fleet.serving !== null) await this.#fleet.makeRoom(reload.maxOldWorkers);
-    await this.#noteHealth(sections);
-    await file.accept();
-    const start = await startHaproxy({
-      binary: binary.path,
-      config: file.path,
-      generation,
-      // Asked anew for each try: the old one may end in between.
-      takeOverFrom: () => this.#fleet.serving?.generation.socket ?? null,
-      inTheWay,
-      env: this.#options.env,
-      ...limits,
-    }).catch(async (error: unknown) => {
-      await file.putBack();
-      throw error;
-    });
-    if (start.kind === 'failed') {
-      await file.rejectAccepted();
-      return startFailed(start, sections, file.path);
-    }
-    const { version } = start.info;
-    const next = serving(generation, start.id, { sections, version, binary: binary.identity, since: now() });
-    // From here on a Myelin that is killed finds `next` serving, and dismisses the one before itself.
-    await this.#tolerate(writeProof(generation, proofOf(next)));
-    await this.#fleet.replace(next);
-    start.child.once('exit', () => void this.#tolerate(this.#fleet.lookAtServing()));
-    this.#isBinaryReplaced = false;
-    await this.#tolerate(file.settle());
-    await this.#tolerate(writeDurably(serverStateFile(this.#options.config), noServerDown));
-    return { kind: 'applied', running: next.view, tookMs: 0 };
-  }
-
-  async #noteHealth(sections: readonly Section[]): Promise<void> {
-    const current = this.#fleet.serving;
-    let text = noServerDown;
-    if (current !== null)
-      await this.#tolerate(
-        readServersState(current.generation.socket).then((state) => {
-          text = downServers(state, sections);
-        }),
-      );
-    await writeDurably(serverStateFile(this.#options.config), text);
-  }
-
-  /** For what must not undo an apply, or keep one from happening. */
+  /** For what must neither undo an apply nor keep one from happening. */
   async #tolerate(work: Promise<unknown>): Promise<void> {
     await work.catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
   }

@@ -7,43 +7,46 @@ import { sameText } from './sections.ts';
 const healthyAfterMs: Ms = 10_000;
 
 export class ReloadGate {
-  readonly #settings: GateSettings;
   readonly #drawRandom: () => number;
-  #history: GateHistory = { lastEndedAt: null, failures: 0 };
+  #history: GateHistory = { reloadedAt: null, failedAt: null, failures: 0 };
   #failedWith: readonly Section[] | null = null;
   #random: number;
 
-  constructor(settings: GateSettings, drawRandom: () => number) {
-    this.#settings = settings;
+  constructor(drawRandom: () => number) {
     this.#drawRandom = drawRandom;
     this.#random = drawRandom();
   }
 
-  turn(wanted: readonly Section[], since: Moment, state: { isStart: boolean; oldWorkers: number }): Turn {
+  turn(
+    settings: GateSettings,
+    wanted: readonly Section[],
+    waiting: { readonly since: Moment; readonly isStart: boolean; readonly oldWorkers: number },
+  ): Turn {
     const failedBefore = this.#failedWith !== null && sameText(wanted, this.#failedWith);
-    return nextReload(this.#settings, this.#history, { since, failedBefore, ...state }, this.#random);
+    return nextReload(settings, this.#history, { ...waiting, failedBefore }, this.#random);
   }
 
-  /** A start that succeeds after a crash proves little: only living on does. */
-  succeeded(at: Moment, { isStart }: { isStart: boolean }): void {
-    if (!isStart) this.#failedWith = null;
-    this.#note(at, isStart ? this.#history.failures : 0);
+  succeeded(at: Moment, { isStart }: { readonly isStart: boolean }): void {
+    this.#history = { ...this.#history, reloadedAt: at };
+    this.#random = this.#drawRandom();
+    // A start that succeeds after a crash proves little: only living on does.
+    if (!isStart) this.#forgive();
   }
 
   failed(wanted: readonly Section[], at: Moment): void {
     const again = this.#failedWith !== null && sameText(wanted, this.#failedWith);
     this.#failedWith = wanted;
-    this.#note(at, again ? this.#history.failures + 1 : 1);
+    this.#history = { ...this.#history, failedAt: at, failures: again ? this.#history.failures + 1 : 1 };
   }
 
   /** What ran ended by itself. */
   crashed(running: readonly Section[], since: Moment, at: Moment): void {
     if (at - since < healthyAfterMs) this.failed(running, at);
-    else this.#note(at, 0);
+    else this.#forgive();
   }
 
-  #note(at: Moment, failures: number): void {
-    this.#history = { lastEndedAt: at, failures };
-    this.#random = this.#drawRandom();
+  #forgive(): void {
+    this.#failedWith = null;
+    this.#history = { ...this.#history, failures: 0 };
   }
 }

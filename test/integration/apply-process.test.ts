@@ -1,10 +1,15 @@
 /** Control `process` with the real HAProxy: what a reload, a refusal and a failure do to what serves. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { copyFile, readFile, rm, symlink } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { get, gone, never, pidOf, reload, rendered, setup, text } from '../support/apply.ts';
-import { freePort, tempFolder } from '../support/index.ts';
+import type { Outcome } from '../../src/apply/control.ts';
+import { haproxy } from '../servers/haproxy.ts';
+import { accepts, get, gone, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
+import { freePort, tempFolder, until } from '../support/index.ts';
 
 test('a first start serves, and a reload replaces the process and its answers', async () => {
   await using folder = await tempFolder();
@@ -15,20 +20,313 @@ test('a first start serves, and a reload replaces the process and its answers', 
   assert.deepEqual(control.forced, [{ code: 'first_start' }]);
 
   const first = rendered(my, [{ name: 'one', bind: `127.0.0.1:${port}` }]);
-  const outcome = await control.apply(first, reload, never);
-  assert.equal(outcome.kind, 'applied', JSON.stringify(outcome));
+  applied(await control.apply(first, reload, never));
   assert.equal(await get(port), 'one');
   assert.equal(await readFile(my.file, 'utf8'), text(first));
   assert.deepEqual(control.forced, []);
 
   const before = pidOf(control);
-  const second = rendered(my, [{ name: 'two', bind: `127.0.0.1:${port}` }]);
-  const next = await control.apply(second, reload, never);
-  assert.equal(next.kind, 'applied', JSON.stringify(next));
+  applied(await control.apply(rendered(my, [{ name: 'two', bind: `127.0.0.1:${port}` }]), reload, never));
   assert.equal(await get(port), 'two');
   assert.notEqual(pidOf(control), before);
   await gone(before);
-  assert.equal(existsSync(`${my.file}.previous`), false);
-  assert.equal(existsSync(`${my.file}.candidate`), false);
-  console.log(next.kind === 'applied' && next.tookMs, my.events);
+  await assertTidy(my.file);
 });
+
+test('a port taken by a foreign process is refused by name, and not one request is refused meanwhile', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const [port, taken] = [await freePort(), await freePort()];
+  const foreign = createServer().listen(taken, '127.0.0.1');
+  await once(foreign, 'listening');
+  const control = await my.open();
+  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(good, reload, never));
+  const before = pidOf(control);
+  const bad = rendered(my, [{ bind: `127.0.0.1:${port}` }, { name: 'other', bind: `127.0.0.1:${taken}` }]);
+  {
+    await using watching = probe(port);
+    const outcome = await control.apply(bad, reload, never);
+    assert.equal(outcome.kind, 'refused');
+    const [problem] = outcome.kind === 'refused' ? outcome.problems : [];
+    assert.match(
+      problem?.message ?? '',
+      new RegExp(`bind 127.0.0.1:${taken}: port ${taken} is held by .+ \\(pid ${process.pid}\\)`),
+    );
+    assert.equal(problem?.service, 'other');
+    assert.equal(problem?.code, 'MYELIN_PORT_TAKEN');
+    const asked = watching.asked();
+    await until('the probe saw some time pass', () => watching.asked() > asked + 20);
+    assert.deepEqual(watching.failures, []);
+  }
+  assert.equal(pidOf(control), before);
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
+
+  foreign.close();
+  await once(foreign, 'close');
+  applied(await control.apply(bad, reload, never));
+  assert.equal(await get(taken), 'other');
+});
+
+test('nothing is started while a foreign process holds one of the ports', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const taken = await freePort();
+  const foreign = createServer().listen(taken, '0.0.0.0');
+  await once(foreign, 'listening');
+  const control = await my.open();
+  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }, { name: 'other', bind: `127.0.0.1:${taken}` }]);
+  const outcome = await control.apply(wanted, reload, never);
+  assert.equal(outcome.kind, 'refused');
+  assert.equal(control.running, null);
+  assert.equal(await accepts(port), false);
+  foreign.close();
+});
+
+test('a foreign HAProxy that shares its port is refused all the same', async () => {
+  await using folder = await tempFolder();
+  await using theirs = await setup(folder.path);
+  await using other = await tempFolder();
+  await using my = await setup(other.path);
+  const port = await freePort();
+  const shared = rendered(theirs, [{ name: 'theirs', bind: `127.0.0.1:${port}` }]);
+  // Without noreuseport, HAProxy lets others of the same user share its port.
+  const sections = shared.sections.map((each) => ({ ...each, text: each.text.replace('    noreuseport\n', '') }));
+  const foreign = await theirs.open();
+  applied(await foreign.apply({ sections }, reload, never));
+  const control = await my.open();
+  const outcome = await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never);
+  assert.equal(outcome.kind, 'refused');
+  assert.match(JSON.stringify(outcome), new RegExp(`haproxy \\(pid ${pidOf(foreign)}\\)`));
+});
+
+test('what haproxy -c refuses is reported with its line and its service, and touches nothing', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(good, reload, never));
+  const before = pidOf(control);
+  const bad = rendered(my, [
+    { bind: `127.0.0.1:${port}` },
+    { name: 'b', bind: `127.0.0.1:${await freePort()}`, backend: ['bogus 1'] },
+  ]);
+  const outcome = await control.apply(bad, reload, never);
+  const line = text(bad).split('\n').indexOf('    bogus 1') + 1;
+  assert.deepEqual(outcome, {
+    kind: 'refused',
+    problems: [{ message: "unknown keyword 'bogus' in 'backend' section", service: 'b', line }],
+  });
+  assert.equal(pidOf(control), before);
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
+});
+
+test('an empty config is refused, which HAProxy would take', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  assert.equal((await control.apply({ sections: [] }, reload, never)).kind, 'refused');
+  assert.equal(await get(port), 'web');
+});
+
+test('a start that fails after haproxy -c leaves the old process, and the proven file in its place', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(good, reload, never));
+  const before = pidOf(control);
+  const bad = rendered(my, [{ bind: `127.0.0.1:${port}` }, { name: 'b', bind: join(folder.path, 'missing/socket') }]);
+  {
+    await using watching = probe(port);
+    const outcome = await control.apply(bad, reload, never);
+    assert.equal(outcome.kind, 'failed');
+    if (outcome.kind !== 'failed') return;
+    assert.equal(outcome.error.code, 'MYELIN_HAPROXY_FAILED');
+    assert.match(outcome.error.message, /cannot bind UNIX socket \(No such file or directory\)/);
+    assert.deepEqual(
+      outcome.problems.map(({ service }) => service),
+      ['b'],
+    );
+    const asked = watching.asked();
+    await until('the probe saw some time pass', () => watching.asked() > asked + 20);
+    assert.deepEqual(watching.failures, []);
+  }
+  assert.equal(pidOf(control), before);
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
+  await assertTidy(my.file);
+});
+
+test('a first start that fails leaves no unproven file', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const control = await my.open();
+  const bad = rendered(my, [{ name: 'b', bind: join(folder.path, 'missing/socket') }]);
+  assert.equal((await control.apply(bad, reload, never)).kind, 'failed');
+  await assert.rejects(readFile(my.file), { code: 'ENOENT' });
+});
+
+test('listening sockets that cannot be taken over are tried for again, then reported, and the old process serves on', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  await rm(control.running?.process?.socket ?? '');
+  const outcome = await control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, never);
+  assert.equal(outcome.kind, 'failed');
+  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /[Ff]ailed to get the (?:number of )?sockets/);
+  assert.equal(await get(port), 'web');
+});
+
+test('an address may change to an overlapping form, and comes back if that fails', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+
+  const missing = { name: 'b', bind: join(folder.path, 'missing/socket') };
+  const failing = rendered(my, [{ bind: `*:${port}` }, missing]);
+  assert.equal((await control.apply(failing, reload, never)).kind, 'failed');
+  assert.equal(await get(port), 'web');
+
+  applied(await control.apply(rendered(my, [{ name: 'all', bind: `*:${port}` }]), reload, never));
+  assert.equal(await get(port), 'all');
+  applied(await control.apply(rendered(my, [{ name: 'one', bind: `127.0.0.1:${port}` }]), reload, never));
+  assert.equal(await get(port), 'one');
+});
+
+test('a missing executable stops no traffic, and once it is back the change goes live', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const binary = join(folder.path, 'haproxy');
+  await symlink(await haproxy(), binary);
+  const port = await freePort();
+  const control = await my.open({ haproxy: { binary } });
+  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  await rm(binary);
+  const next = rendered(my, [{ name: 'next', bind: `127.0.0.1:${port}` }]);
+  const outcome = await control.apply(next, reload, never);
+  assert.equal(outcome.kind === 'failed' && outcome.error.code, 'MYELIN_HAPROXY_UNAVAILABLE');
+  assert.equal(await get(port), 'web');
+  await symlink(await haproxy(), binary);
+  applied(await control.apply(next, reload, never));
+  assert.equal(await get(port), 'next');
+});
+
+test('without an executable and without anything running, opening says where it was looked for', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  await assert.rejects(my.open({ haproxy: { binary: join(folder.path, 'nowhere') } }), {
+    code: 'MYELIN_HAPROXY_UNAVAILABLE',
+    exitCode: 7,
+  });
+});
+
+test('a replaced executable is noticed, and a reload brings it into service', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const binary = join(folder.path, 'haproxy');
+  await symlink(await haproxy(), binary);
+  const port = await freePort();
+  const control = await my.open({ haproxy: { binary } });
+  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(wanted, reload, never));
+  assert.deepEqual(control.forced, []);
+  await rm(binary);
+  await copyFile(await haproxy(), binary);
+  await until('the new executable is noticed', () => control.forced[0]?.code === 'binary_changed');
+  assert.ok(my.changes() > 0);
+  applied(await control.apply(wanted, reload, never));
+  assert.deepEqual(control.forced, []);
+});
+
+test('HAProxy killed is noticed within a second and started again from what is wanted', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(wanted, reload, never));
+  const before = pidOf(control);
+  const killedAt = performance.now();
+  process.kill(before, 'SIGKILL');
+  await until('the exit is noticed', () => control.running === null, { everyMs: 5 });
+  assert.deepEqual(control.forced, [{ code: 'haproxy_exited' }]);
+  assert.ok(control.reloadAt(wanted, Date.now()).at - Date.now() < 500, 'the gate lets it start soon');
+  applied(await control.apply(wanted, reload, never));
+  assert.equal(await get(port), 'web');
+  assert.ok(performance.now() - killedAt < 1000, 'it serves within a second');
+  assert.ok(my.events.some((event) => event.kind === 'exited' && event.pid === before));
+});
+
+test('a file that somebody took away or changed is put right without a reload', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(wanted, reload, never));
+  const before = pidOf(control);
+  await rm(my.file);
+  applied(await control.apply(wanted, { kind: 'none' }, never));
+  assert.equal(await readFile(my.file, 'utf8'), text(wanted));
+  assert.equal(pidOf(control), before);
+});
+
+test('aborting an apply ends the process that was starting, and the old one serves on', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(good, reload, never));
+  const ended = new AbortController();
+  const applying = control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, ended.signal);
+  ended.abort(new Error('enough'));
+  await assert.rejects(applying, /enough/);
+  assert.equal(await get(port), 'web');
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  await assertTidy(my.file);
+});
+
+test('stopping ends everything softly first, and what is left after the grace is counted', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open({ haproxy: { stopGrace: 300 } });
+  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  const pid = pidOf(control);
+  const client = connect(port, '127.0.0.1');
+  await once(client, 'connect');
+  // Half a request keeps the connection busy.
+  client.write('GET / HTTP/1.1\r\n');
+  await until('HAProxy has taken it', async () => (await get(port)) === 'web');
+  await control.stop();
+  await gone(pid);
+  client.destroy();
+  assert.deepEqual(
+    my.events.filter(({ kind }) => kind === 'connections_closed'),
+    [{ kind: 'connections_closed', limit: 'stop_grace', pid, connections: 1 }],
+  );
+});
+
+function applied(outcome: Outcome): void {
+  if (outcome.kind === 'applied') return;
+  assert.fail(outcome.kind === 'failed' ? outcome.error : JSON.stringify(outcome.problems));
+}
+
+/** Nothing is left of the steps in between. */
+async function assertTidy(file: string): Promise<void> {
+  for (const ending of ['candidate', 'previous'])
+    await assert.rejects(readFile(`${file}.${ending}`), { code: 'ENOENT' });
+}

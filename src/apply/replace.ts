@@ -1,0 +1,109 @@
+/**
+ * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, prove, dismiss. Up to the proof every
+ * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
+ * next start (`recover.ts`).
+ */
+import { serverStateFile } from '../config/paths.ts';
+import type { Config } from '../config/schema.ts';
+import type { Binary } from '../haproxy/binary.ts';
+import { checkConfig } from '../haproxy/check.ts';
+import { readServersState } from '../haproxy/info.ts';
+import type { Moment, Problem, Section } from '../model.ts';
+import type { Outcome } from './control.ts';
+import { type ConfigFile, writeDurably } from './files.ts';
+import type { Fleet } from './fleet.ts';
+import { type Generation, prepareGeneration, writeProof } from './generation.ts';
+import { downServers, noServerDown } from './health.ts';
+import { preflight } from './preflight.ts';
+import { startFailed, toProblems } from './problems.ts';
+import { textOf } from './sections.ts';
+import { proofOf, serving } from './serving.ts';
+import { type Start, startHaproxy } from './start.ts';
+
+export type Replacement = {
+  readonly sections: readonly Section[];
+  readonly generation: Generation;
+  readonly binary: Binary;
+  readonly config: Pick<Config, 'reload' | 'state'>;
+  readonly file: ConfigFile;
+  readonly fleet: Fleet;
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => Moment;
+  /** For what must neither undo an apply nor keep one from happening. */
+  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
+  readonly signal: AbortSignal;
+};
+
+export async function replace(replacement: Replacement): Promise<Outcome> {
+  const { sections, file, fleet, config } = replacement;
+  await file.propose(textOf(sections));
+  await prepareGeneration(replacement.generation, sections);
+  const { problems, inTheWay } = await examine(replacement);
+  if (problems.length > 0) {
+    await file.reject();
+    return { kind: 'refused', problems };
+  }
+  if (fleet.serving !== null) await fleet.makeRoom(config.reload.maxOldWorkers);
+  await noteHealth(replacement);
+  await file.accept();
+  const start = await startAccepted(replacement, inTheWay);
+  if (start.kind === 'proved') return takeOver(replacement, start);
+  await file.rejectAccepted();
+  return startFailed(start, sections, file.path);
+}
+
+async function examine({ sections, generation, binary, config, file, fleet, signal }: Replacement) {
+  const limits = { timeoutMs: config.reload.startTimeout, signal };
+  const [complaints, { problems, inTheWay }] = await Promise.all([
+    checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
+    preflight(sections, fleet.serving?.view.sections ?? []),
+  ]);
+  const all: readonly Problem[] = [...toProblems(complaints, sections, [file.candidate]), ...problems];
+  return { problems: all, inTheWay };
+}
+
+async function startAccepted(replacement: Replacement, inTheWay: readonly string[]): Promise<Start> {
+  const { binary, file, generation, fleet, env, config, signal } = replacement;
+  try {
+    return await startHaproxy({
+      binary: binary.path,
+      config: file.path,
+      generation,
+      // The old one may end meanwhile.
+      takeOverFrom: () => fleet.serving?.generation.socket ?? null,
+      inTheWay,
+      env,
+      timeoutMs: config.reload.startTimeout,
+      signal,
+    });
+  } catch (error) {
+    await file.putBack();
+    throw error;
+  }
+}
+
+async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 'proved' }>): Promise<Outcome> {
+  const { sections, generation, binary, config, file, fleet, now, tolerate } = replacement;
+  const { version } = start.info;
+  const next = serving(generation, start.id, { sections, version, binary: binary.identity, since: now() });
+  // From here on a Myelin that was killed finds the new one proved, and dismisses the old one itself.
+  await tolerate(writeProof(generation, proofOf(next)));
+  await fleet.replace(next);
+  start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
+  await tolerate(file.settle());
+  await tolerate(writeDurably(serverStateFile(config), noServerDown));
+  return { kind: 'applied', running: next.view, tookMs: 0 };
+}
+
+/** As late as possible: what goes down after this is taken for healthy until it is checked. */
+async function noteHealth({ sections, config, fleet, tolerate }: Replacement): Promise<void> {
+  let text = noServerDown;
+  const socket = fleet.serving?.generation.socket;
+  if (socket !== undefined)
+    await tolerate(
+      readServersState(socket).then((state) => {
+        text = downServers(state, sections);
+      }),
+    );
+  await writeDurably(serverStateFile(config), text);
+}
