@@ -82,8 +82,8 @@ function ownListeners({ rest: { admin, probes, haproxy } }: Parts, judge: Judge)
     }));
   });
   const sockets = [
-    { path: ['admin', 'socket'], text: admin?.socket },
     { path: ['haproxy', 'statsSocket'], text: haproxy?.statsSocket },
+    { path: ['admin', 'socket'], text: admin?.socket },
   ].flatMap(({ path, text }) =>
     text === undefined ? [] : [{ path, text, address: { kind: 'unix', path: text } as const }],
   );

@@ -44,7 +44,9 @@ export class Judge {
 
   /** `services.web.bind (myelin.yaml:5:11)` */
   describe(path: Path): string {
-    const { file, line, column } = this.#placeOf(path, false);
+    const mark = markAt(this.#root, path);
+    if (mark === undefined) return `${formatPath(path)} (its default)`;
+    const { file, line, column } = mark.value;
     return `${formatPath(path)} (${file}:${line}:${column})`;
   }
 

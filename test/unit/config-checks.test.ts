@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { load, refusal } from '../support/config.ts';
+
+const consul = 'watchers: { consul: {} }\n';
+
+test('two listeners that cannot both be held are a problem of the later one, which names the other', async () => {
+  const services = (binds: readonly string[]) =>
+    `${consul}services:\n${binds.map((bind, i) => `  s${i}: { bind: ${bind} }\n`).join('')}`;
+  const clashes = [
+    ['":80"', '"*:80"'],
+    ['"127.0.0.1:80"', '":80 ssl crt x.pem"'],
+    ['":80"', '":::80 v4v6"'],
+    ['"[::]:80"', '"ipv4@127.0.0.1:80"'],
+    ['":8000-8100"', '"127.0.0.1:8050"'],
+    ['[":1", ":2"]', '":3,:2"'],
+    ['/run/x.sock', '"unix@/run/x.sock mode 600"'],
+    ['abns@x', 'abns@x'],
+  ] as const;
+  for (const [a, b] of clashes)
+    assert.match(
+      await refusal(services([a, b])),
+      /^myelin\.yaml:4:\d+: services\.s1\.bind: .* of services\.s0\.bind/,
+      `${a} ${b}`,
+    );
+  const apart = [
+    ['":80"', '":81"'],
+    ['":80"', '"[::]:80 v6only"'],
+    ['"127.0.0.1:80"', '"127.0.0.2:80"'],
+    ['":443 ssl crt x.pem"', '"quic4@:443 ssl crt x.pem"'],
+  ] as const;
+  for (const [a, b] of apart) assert.equal(await refusal(services([a, b])), 'no problem at all', `${a} ${b}`);
+});
+
+test('a bind must not take the addresses of the statistics page, the exporter, the probes, the admin API or other sections', async () => {
+  const message = await refusal(`${consul}
+services:
+  a: { bind: "127.0.0.1:8406" }
+  b: { bind: ":9000" }
+  c: { bind: ":9001" }
+  d: { bind: "[::1]:9002" }
+  e: { bind: ":9003" }
+  f: { bind: /run/x.sock }
+  g: { frontend: ["bind :9003"], bind: ":9004" }
+haproxy:
+  statsSocket: /run/x.sock
+  stats: { bind: "127.0.0.1:9000" }
+  prometheus: { bind: "127.0.0.1:9001" }
+  sections:
+    - |
+      listen mine
+        mode tcp
+        bind :9003
+admin: { listen: "*:9002" }
+`);
+  assert.equal(
+    message,
+    [
+      '7 problems in the config:',
+      'myelin.yaml:4:14: services.a.bind: 127.0.0.1:8406 is taken by 127.0.0.1:8406 of probes.listen (its default): give one of them another address or port',
+      'myelin.yaml:5:14: services.b.bind: :9000 is taken by 127.0.0.1:9000 of haproxy.stats.bind (myelin.yaml:13:18): give one of them another address or port',
+      'myelin.yaml:6:14: services.c.bind: :9001 is taken by 127.0.0.1:9001 of haproxy.prometheus.bind (myelin.yaml:14:23): give one of them another address or port',
+      'myelin.yaml:7:14: services.d.bind: [::1]:9002 is taken by *:9002 of admin.listen (myelin.yaml:20:18): give one of them another address or port',
+      'myelin.yaml:8:14: services.e.bind: :9003 is taken by :9003 of haproxy.sections[0] (myelin.yaml:16:7): give one of them another address or port',
+      'myelin.yaml:9:14: services.f.bind: /run/x.sock is taken by /run/x.sock of haproxy.statsSocket (myelin.yaml:12:16): give one of them another address or port',
+      'myelin.yaml:10:19: services.g.frontend[0]: :9003 is taken by :9003 of haproxy.sections[0] (myelin.yaml:16:7): give one of them another address or port',
+    ].join('\n'),
+  );
+});
+
+test('a thousand services on one port of a thousand addresses are compared in no time', async () => {
+  const services = Array.from({ length: 1000 }, (_, i) => `  s${i}: { bind: "127.0.${i >> 8}.${i & 255}:80" }\n`).join(
+    '',
+  );
+  const { config } = await load(`${consul}services:\n${services}`);
+  assert.equal(config.services.size, 1000);
+});
+
+test("names that are Myelin's own, or a hand-written section's, are refused", async () => {
+  const message = await refusal(`${consul}
+services:
+  myelin_stats: {}
+  web: {}
+haproxy:
+  sections: ["backend web\\n", "# mine\\nlisten myelin_prometheus\\n", "frontend other\\n"]
+`);
+  assert.equal(
+    message,
+    [
+      '3 problems in the config:',
+      "myelin.yaml:4:3: services.myelin_stats: names that begin with myelin_ are Myelin's own: choose another",
+      'myelin.yaml:7:14: haproxy.sections[0]: `backend web`: the service web has that name; choose another',
+      'myelin.yaml:7:31: haproxy.sections[1]: `listen myelin_prometheus`: that name is kept for Myelin; choose another',
+    ].join('\n'),
+  );
+});
+
+test('a socket path that HAProxy could not bind is refused with its length, the limit and what to do', async () => {
+  const folder = `/${'x'.repeat(88)}`;
+  assert.equal(
+    await refusal(`${consul}haproxy: { statsSocket: "${folder}/admin.sock" }\nstate: ${folder}\n`),
+    [
+      '2 problems in the config:',
+      `myelin.yaml:2:25: haproxy.statsSocket: the path of a unix socket is at most 97 bytes long and ${folder}/admin.sock has 100: choose a shorter folder, such as /run/myelin`,
+      `myelin.yaml:3:8: state: the path of a unix socket is at most 97 bytes long and ${folder}/g999999/s has 99 (the folder holds the sockets of HAProxy processes, such as this): choose a shorter folder, such as /run/myelin`,
+    ].join('\n'),
+  );
+  const fits = `/${'é'.repeat(42)}`;
+  const socket = (length: number) => `${consul}admin: { socket: "${fits}/${'s'.repeat(length - 86)}" }\n`;
+  assert.equal(await refusal(socket(97)), 'no problem at all');
+  assert.match(
+    await refusal(socket(98)),
+    /admin\.socket: the path of a unix socket is at most 97 bytes long and .* has 98: /,
+  );
+});
+
+test('no two of the files that Myelin uses may be the same', async () => {
+  const message = await refusal({
+    'myelin.yaml': `
+watchers: { a: { type: file, path: x }, b: { type: file, path: ./x } }
+services: { web: { from: { a: {} } } }
+include: [more.yaml]
+haproxy: { config: ./more.yaml, statsSocket: ./run/s }
+admin: { socket: run/s }
+state: x
+`,
+    'more.yaml': 'services: {}',
+  });
+  assert.equal(
+    message,
+    [
+      '3 problems in the config:',
+      "myelin.yaml:5:20: haproxy.config: /etc/myelin/more.yaml is one of the config's own files: choose another path",
+      'myelin.yaml:6:18: admin.socket: /etc/myelin/run/s is the path of haproxy.statsSocket already: choose another path',
+      'myelin.yaml:7:8: state: /etc/myelin/x is the path of watchers.b.path already: choose another path',
+    ]
+      .join('\n')
+      .replaceAll('/etc/myelin/', ''),
+  );
+});
+
+test('keys that need each other are asked for', async () => {
+  const message = await refusal(`
+watchers:
+  consul: { token: abc, tokenFile: x, tls: { certFile: c.pem } }
+  other: { type: consul, tls: { keyFile: k.pem } }
+haproxy: { control: command }
+`);
+  assert.equal(
+    message,
+    [
+      '4 problems in the config:',
+      'myelin.yaml:3:36: watchers.consul.tokenFile: there is a token already: give either token or tokenFile',
+      'myelin.yaml:3:56: watchers.consul.tls.certFile: a certificate needs its key: give keyFile as well',
+      'myelin.yaml:4:42: watchers.other.tls.keyFile: a key needs its certificate: give certFile as well',
+      'myelin.yaml:5:1: haproxy.reloadCommand: is missing; `control: command` needs a command that makes HAProxy reload',
+    ].join('\n'),
+  );
+});
+
+test('services may stand in further files, found by name or by pattern', async () => {
+  const { config, files, folders } = await load({
+    'myelin.yaml': `${consul}services: { a: {} }\ninclude: ["services.d/*.yaml", "team-?/web.yaml", plain.yaml, "*.yaml", "none/*.yaml"]\n`,
+    'services.d/2.yaml': 'services: { c: { mode: tcp } }',
+    'services.d/1.yaml': 'services: { b: { bind: "${file:port}" } }',
+    'services.d/.hidden.yaml': 'not: ours',
+    'services.d/other.txt': 'not: ours',
+    'team-a/web.yaml': 'services: { d: {} }',
+    'plain.yaml': 'services: { e: {} }',
+    port: '127.0.0.1:80\n',
+  });
+  assert.deepEqual([...config.services.keys()], ['a', 'b', 'c', 'd', 'e']);
+  assert.deepEqual(config.services.get('b')?.bind, ['127.0.0.1:80']);
+  assert.deepEqual(
+    files,
+    ['myelin.yaml', 'services.d/1.yaml', 'port', 'services.d/2.yaml', 'team-a/web.yaml', 'plain.yaml'].map(
+      (file) => `/etc/myelin/${file}`,
+    ),
+  );
+  assert.deepEqual(folders, ['/etc/myelin/services.d', '/etc/myelin', '/etc/myelin/none']);
+});
+
+test('an included file holds services only, each name once, and is not empty', async () => {
+  const message = await refusal({
+    'myelin.yaml': `${consul}services: { web: {} }\ninclude: [a.yaml, b.yaml, c.yaml, nope.yaml]\n`,
+    'a.yaml': 'services: { web: {}, api: {} }\nreload: {}\n',
+    'b.yaml': 'services:\n  api: {}\n',
+    'c.yaml': '# nothing yet\n',
+  });
+  assert.equal(
+    message,
+    [
+      '5 problems in the config:',
+      'myelin.yaml:3:27: include[2]: the file c.yaml is empty',
+      'myelin.yaml:3:35: include[3]: the file nope.yaml cannot be read: there is no such file',
+      'a.yaml:1:13: services.web: is defined already at myelin.yaml:2:13: keep one of them',
+      'a.yaml:2:1: reload: unknown key; allowed: services',
+      'b.yaml:2:3: services.api: is defined already at a.yaml:1:22: keep one of them',
+    ].join('\n'),
+  );
+});

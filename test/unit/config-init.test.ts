@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { parse } from 'yaml';
+import { exampleServices, initText } from '../../src/config/init.ts';
+import { load } from '../support/config.ts';
+
+/** Takes the `#` away from all options: those are the lines where it stands right before a key. */
+const withAllOptions = (text: string) => text.replaceAll(/^( *)#(?=\S)/gm, '$1');
+
+for (const kind of ['consul', 'file'] as const)
+  test(`the config that \`init ${kind}\` writes is valid, as it is and with all its options`, async () => {
+    for (const sourceIsLocal of [true, false]) {
+      const text = initText(kind, { sourceIsLocal });
+      const { config } = await load(text);
+      assert.deepEqual(Object.keys(config.watchers), [kind]);
+      assert.deepEqual(config.services.get('web')?.bind, ['127.0.0.1:8080']);
+      const full = await load(withAllOptions(text));
+      assert.equal(full.config.services.get('web')?.check.path, '/healthz');
+      assert.deepEqual(full.config.haproxy.global, ['maxconn 20000']);
+    }
+  });
+
+test('options that are shown at their defaults are the defaults', async () => {
+  const text = initText('consul', { sourceIsLocal: false });
+  const shown = (await load(withAllOptions(text))).config;
+  const { haproxy, reload, probes, admin, state } = (await load(text)).config;
+  const { stats: _, prometheus: __, global: ___, defaults: ____, ...shownHaproxy } = shown.haproxy;
+  assert.deepEqual({ ...shownHaproxy, global: [], defaults: [] }, haproxy);
+  assert.deepEqual([shown.reload, shown.probes, shown.admin, shown.state], [reload, probes, admin, state]);
+});
+
+test('the loopback is allowed only where the registry is on this machine', async () => {
+  const allowed = async (kind: 'consul' | 'file', sourceIsLocal: boolean) =>
+    (await load(initText(kind, { sourceIsLocal }))).config.allowAddresses;
+  assert.deepEqual(await allowed('consul', true), ['127.0.0.0/8']);
+  assert.deepEqual(await allowed('consul', false), []);
+  assert.deepEqual(await allowed('file', true), []);
+});
+
+test('the example of a services file shows the short and the long form of an endpoint', () => {
+  assert.deepEqual(parse(exampleServices), {
+    services: {
+      web: [
+        '127.0.0.1:9000',
+        {
+          address: '127.0.0.1',
+          port: 9001,
+          id: 'web-2',
+          weight: 100,
+          state: 'ready',
+          tags: ['blue'],
+          meta: { version: '1' },
+        },
+      ],
+    },
+  });
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { maskConfig, maskSecrets } from '../../src/config/mask.ts';
+import { load } from '../support/config.ts';
+
+test('the config is shown without the values of its secret fields', async () => {
+  const { config } = await load('watchers: { consul: { token: abc, datacenter: dc1 } }\nservices: { web: {} }');
+  const shown = JSON.stringify(maskConfig(config));
+  assert.match(shown, /"token":"\*\*\*"/);
+  assert.match(shown, /"datacenter":"dc1"/);
+  assert.match(shown, /"web":\{/);
+  assert.doesNotMatch(shown, /abc/);
+});
+
+test('secrets are the secret fields, what comes from files, and variables with the name of a secret', async () => {
+  const { secrets } = await load(
+    {
+      'myelin.yaml': `
+watchers: { consul: { token: "\${TOKEN}", datacenter: "\${DC}" } }
+services: { web: { backend: ["http-request set-header X-Key \${API_KEY}", "# \${file:a} \${file:b} \${DB_PASSWORD}"] } }
+`,
+      a: 'from-a-file\n',
+      b: 'abc',
+    },
+    { TOKEN: 'token-token', DC: 'plain', API_KEY: 'key-of-api', DB_PASSWORD: 'pw!' },
+  );
+  assert.deepEqual(secrets.toSorted(), ['from-a-file', 'key-of-api', 'token-token']);
+});
+
+test('secrets are masked in any text, the longest first', () => {
+  assert.equal(maskSecrets('a=hunter2 b=hunter22 c=abc', ['hunter2', 'hunter22', 'abc', '']), 'a=*** b=*** c=abc');
+});
