@@ -136,10 +136,15 @@ export function nextDeadline(catalog: Catalog): Moment | null {
 }
 
 export function view(catalog: Catalog): View {
-  const endpoints = new Map<string, readonly Endpoint[]>();
-  for (const name of catalog.settings.services.keys())
-    endpoints.set(name, lookUp(catalog.services, name)?.endpoints ?? none);
-  return { open: catalog.isOpen, waitingFor: catalog.isOpen ? [] : waitingFor(catalog), endpoints };
+  return {
+    open: catalog.isOpen,
+    waitingFor: catalog.isOpen ? [] : waitingFor(catalog),
+    // Gathered when asked for: whether it is open may be asked at each of ten thousand events.
+    get endpoints() {
+      const names = [...catalog.settings.services.keys()];
+      return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
+    },
+  };
 }
 
 function receiveAnswer(
