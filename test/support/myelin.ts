@@ -15,10 +15,10 @@ export type Finished = { readonly exitCode: number; readonly stdout: string; rea
 /** A folder with a `myelin.yaml`, in which commands are run. Disposing ends every process that was started from it. */
 export class Workplace implements AsyncDisposable {
   readonly folder: string;
-  readonly #dispose: () => Promise<void>;
+  readonly #dispose: () => PromiseLike<void>;
   readonly #haproxy: string;
 
-  constructor(folder: string, dispose: () => Promise<void>, haproxyBinary: string) {
+  constructor(folder: string, dispose: () => PromiseLike<void>, haproxyBinary: string) {
     this.folder = folder;
     this.#dispose = dispose;
     this.#haproxy = haproxyBinary;
@@ -72,8 +72,8 @@ export class Workplace implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children) child.kill('SIGKILL');
-    await Promise.all(this.#children.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'exit')));
+    for (const { child } of this.#children) child.kill('SIGKILL');
+    await Promise.all(this.#children.map(({ exited }) => exited));
     // Without its Myelin nobody starts a HAProxy again.
     await until('every HAProxy of the folder is gone', async () => {
       const left = await this.haproxies();
@@ -83,12 +83,12 @@ export class Workplace implements AsyncDisposable {
     await this.#dispose();
   }
 
-  readonly #children: ChildProcess[] = [];
+  readonly #children: { readonly child: ChildProcess; readonly exited: Promise<unknown> }[] = [];
 
   #spawn(args: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
     const PATH = [dirname(this.#haproxy), process.env['PATH']].join(delimiter);
     const child = spawn(process.execPath, [cli, ...args], { cwd: this.folder, stdio, env: { ...process.env, PATH } });
-    this.#children.push(child);
+    this.#children.push({ child, exited: once(child, 'exit') });
     return child;
   }
 }
