@@ -13,7 +13,8 @@ export const exitCodes = {
   changesPending: 10,
 } as const;
 
-const codes = {
+/** Codes are never reused; docs/reference/errors.md says what each means. */
+export const errorCodes = {
   MYELIN_USAGE: exitCodes.usage,
   MYELIN_CONFIG_INVALID: exitCodes.configInvalid,
   MYELIN_TEMPLATE_INVALID: exitCodes.templateInvalid,
@@ -29,7 +30,7 @@ const codes = {
   MYELIN_NOT_RUNNING: exitCodes.notRunning,
 } as const;
 
-export type ErrorCode = keyof typeof codes;
+export type ErrorCode = keyof typeof errorCodes;
 
 /**
  * `message` names the place and the cause; `remedy`, where there is one, says what to do about it; `retryAfterMs`, where
@@ -53,7 +54,7 @@ export class AppError extends Error {
   }
 
   get exitCode(): number {
-    return codes[this.code];
+    return errorCodes[this.code];
   }
 }
 

@@ -1,6 +1,7 @@
 /** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
 import { join } from 'node:path';
 import { maxSocketPath } from '../haproxy/bind.ts';
+import { frontendName } from '../haproxy/names.ts';
 import { checkBinds } from './check-binds.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
@@ -42,14 +43,21 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
 const ownPrefix = 'myelin_';
 
 function checkNames({ services, rest: { haproxy } }: Parts, judge: Judge): void {
-  for (const name of services.keys())
-    if (name.startsWith(ownPrefix))
-      judge.report(['services', name], `names that begin with ${ownPrefix} are Myelin's own: choose another`);
+  const frontends = new Map([...services.keys()].map((name) => [frontendName(name), name]));
+  const ownerOf = (name: string): string | undefined => {
+    if (name.startsWith(ownPrefix)) return "names that begin with myelin_ are Myelin's own";
+    const service = frontends.get(name);
+    return service === undefined ? undefined : `the frontend of the service ${service} has that name`;
+  };
+  for (const name of services.keys()) {
+    const owner = ownerOf(name);
+    if (owner !== undefined) judge.report(['services', name], `${owner}: choose another`);
+  }
   for (const [index, text] of (haproxy?.sections ?? []).entries())
     for (const [, keyword = '', name = ''] of text.matchAll(/^[ \t]*(frontend|backend|listen)[ \t]+([^\s#]+)/gm)) {
-      if (!services.has(name) && !name.startsWith(ownPrefix)) continue;
-      const owner = services.has(name) ? `the service ${name} has that name` : 'that name is kept for Myelin';
-      judge.report(['haproxy', 'sections', index], `\`${keyword} ${name}\`: ${owner}; choose another`);
+      const owner = services.has(name) ? `the service ${name} has that name` : ownerOf(name);
+      if (owner !== undefined)
+        judge.report(['haproxy', 'sections', index], `\`${keyword} ${name}\`: ${owner}: choose another`);
     }
 }
 

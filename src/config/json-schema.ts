@@ -64,19 +64,11 @@ function withFrom(services: Json): Json {
 /** What zod prints, without our own notes, and with everything that the loader accepts besides. */
 function forPeople({ expected: _, path: __, secret: ___, ...schema }: Json): Json {
   const inner = mapInner(schema);
-  switch (schema.type) {
-    case 'object':
-      return { ...inner, type: ['object', 'null'] as unknown as 'object' };
-    case 'array':
-      return { ...inner, type: ['array', 'null'] as unknown as 'array' };
-    case 'string':
-    case 'number':
-    case 'integer':
-    case 'boolean':
-      return schema.const === undefined ? orSubstituted(inner) : inner;
-    default:
-      return inner;
-  }
+  if (schema.type === undefined || schema.const !== undefined) return inner;
+  // zod's type of a JSON Schema knows no list of types.
+  if (schema.type === 'object') return { ...inner, type: ['object', 'null'] as unknown as 'object' };
+  if (schema.type === 'array') return { ...inner, type: ['array', 'null'] as unknown as 'array' };
+  return orSubstituted(inner);
 }
 
 function mapInner(schema: Json): Json {

@@ -31,7 +31,7 @@ export function notesOf(schema: z.ZodType, value?: unknown): Notes {
 }
 
 /** The schema of what stands at `key` in `value`, or undefined where the schema has no such place. */
-export function childOf(schema: z.ZodType, value: unknown, key: string | number): z.ZodType | undefined {
+function childOf(schema: z.ZodType, value: unknown, key: string | number): z.ZodType | undefined {
   const inner = bare(schema, value);
   if (inner instanceof z.ZodObject) return Object.hasOwn(inner.shape, key) ? inner.shape[key] : undefined;
   if (inner instanceof z.ZodRecord) return inner.valueType as z.ZodType;

@@ -7,7 +7,7 @@ import { isRecord, type Mark, markAt } from './tree.ts';
 type Issue = z.core.$ZodIssue;
 
 /** Within the part; `isKey` where the key is wrong and not its value. */
-export type PartProblem = { readonly path: Path; readonly message: string; readonly isKey: boolean };
+type PartProblem = { readonly path: Path; readonly message: string; readonly isKey: boolean };
 
 type Verdict<T> = { readonly output: T } | { readonly problems: readonly PartProblem[] };
 

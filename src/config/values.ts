@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { sectionKeywords } from '../haproxy/text.ts';
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -51,51 +52,54 @@ export const text = z
 export const word = text.regex(/^\S*$/, 'expected a single word, without spaces');
 
 /** The path of a file or folder; relative ones count from the config file's folder. */
-export const filePath = text.meta({ path: 'file', expected: 'a path' });
+export const filePath = text.meta({ title: 'path', path: 'file', expected: 'a path' });
 
 /** A program and its arguments, run without a shell. A relative path with a slash counts from the config file's folder. */
 export const command = z
   .array(z.string().regex(/^[^\0]*$/, 'an argument cannot hold NUL'))
   .min(1, 'expected a program and its arguments, each an item of the list')
-  .meta({ path: 'command', expected: 'a list: the program and its arguments' });
+  .meta({ title: 'list: program and arguments', path: 'command', expected: 'a list: the program and its arguments' });
 
 /** One line for `haproxy.cfg`, written by the administrator: anything but line breaks and NUL. */
 export const rawLine = z
   .string()
-  .regex(/^[^\n\r\0]*$/, 'a line cannot hold a line break: write each line as a list item of its own');
-
-const sectionKeywords =
-  'global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|program|cache|http-errors|ring|log-forward|' +
-  'log-profile|fcgi-app|crt-store|traces|acme|healthcheck';
+  .regex(/^[^\n\r\0]*$/, 'a line cannot hold a line break: write each line as a list item of its own')
+  .meta({ title: 'line' });
 
 /** Lines within one section; a line that opened another section would take the rest of the file with it. */
 export const lines = z.array(
-  rawLine.refine((line) => !new RegExp(`^\\s*(${sectionKeywords})(\\s|$)`).test(line), {
-    error: 'this line opens a section of its own: write it under haproxy.sections',
-  }),
+  rawLine.refine(
+    (line) => !opensSection(line),
+    'this line opens a section of its own: write it under haproxy.sections',
+  ),
 );
 
 /** A whole hand-written section. */
 export const section = z
   .string()
   .regex(/^[^\r\0]*$/, 'a section cannot hold carriage returns or NUL')
-  .regex(
-    new RegExp(`^(\\s*(#.*)?\\n)*\\s*(${sectionKeywords})(\\s|$)`),
+  .refine(
+    (block) => opensSection(block.split('\n').find((line) => /^\s*[^\s#]/.test(line)) ?? ''),
     'a section begins with its keyword, such as `listen NAME` or `userlist NAME`',
-  );
+  )
+  .meta({ title: 'block of lines' });
 
-export const port = z.number().int().min(1).max(65535);
+function opensSection(line: string): boolean {
+  return sectionKeywords.has(line.trim().split(/\s/, 1).join());
+}
+
+export const port = z.number().int().min(1).max(65_535).meta({ title: 'port' });
 
 const listenText = 'HOST:PORT such as 127.0.0.1:8406, [::1]:8406 or *:8406';
 
 /** `HOST:PORT` of one of Myelin's own HTTP servers; IPv6 in brackets. */
 export const listen = text
   .refine((value) => parseListen(value) !== null, `expected ${listenText}`)
-  .meta({ expected: listenText });
+  .meta({ title: 'HOST:PORT', expected: listenText });
 
 export const listenOrOff = text
   .refine((value) => value === 'off' || parseListen(value) !== null, `expected ${listenText}, or off`)
-  .meta({ expected: `${listenText}, or off` });
+  .meta({ title: 'HOST:PORT or off', expected: `${listenText}, or off` });
 
 /** Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` and `*:PORT`; host null means all addresses. */
 export function parseListen(value: string): { readonly host: string | null; readonly port: number } | null {
@@ -113,7 +117,7 @@ export const cidr = z
   .string()
   .refine(isRange, `expected ${cidrText}`)
   .transform((value) => (value.includes('/') ? value : `${value}/${isIP(value) === 6 ? 128 : 32}`))
-  .meta({ expected: cidrText });
+  .meta({ title: 'range of addresses', expected: cidrText });
 
 function isRange(value: string): boolean {
   const [, address = '', bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(value) ?? [];

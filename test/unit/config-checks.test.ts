@@ -81,16 +81,19 @@ test("names that are Myelin's own, or a hand-written section's, are refused", as
 services:
   myelin_stats: {}
   web: {}
+  "web:in": {}
 haproxy:
-  sections: ["backend web\\n", "# mine\\nlisten myelin_prometheus\\n", "frontend other\\n"]
+  sections: ["backend web\\n", "# mine\\nlisten myelin_prometheus\\n", "frontend other\\n", "frontend web:in\\n"]
 `);
   assert.equal(
     message,
     [
-      '3 problems in the config:',
+      '5 problems in the config:',
       "myelin.yaml:4:3: services.myelin_stats: names that begin with myelin_ are Myelin's own: choose another",
-      'myelin.yaml:7:14: haproxy.sections[0]: `backend web`: the service web has that name; choose another',
-      'myelin.yaml:7:31: haproxy.sections[1]: `listen myelin_prometheus`: that name is kept for Myelin; choose another',
+      'myelin.yaml:6:3: services.web:in: the frontend of the service web has that name: choose another',
+      'myelin.yaml:8:14: haproxy.sections[0]: `backend web`: the service web has that name: choose another',
+      "myelin.yaml:8:31: haproxy.sections[1]: `listen myelin_prometheus`: names that begin with myelin_ are Myelin's own: choose another",
+      'myelin.yaml:8:89: haproxy.sections[3]: `frontend web:in`: the service web:in has that name: choose another',
     ].join('\n'),
   );
 });
