@@ -171,6 +171,9 @@ export type ServerContext = {
   readonly meta: Readonly<Record<string, Value>>;
 };
 
+/** Handlebars names the object that lacks a field. */
+const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });
+
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
   const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
   return {
@@ -275,9 +278,9 @@ function serverContext({ name, endpoint }: Named): ServerContext {
   };
 }
 
-/** Without a prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
+/** Without a usual prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
 function metaContext(meta: Readonly<Record<string, string>>): Record<string, Value> {
-  const context = Object.create(null) as Record<string, Value>;
+  const context = Object.create(metaPrototype) as Record<string, Value>;
   for (const [key, text] of Object.entries(meta))
     if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) context[key] = fromSource(text);
   return context;

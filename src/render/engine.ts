@@ -16,6 +16,9 @@ const options = {
   preventIndent: true,
 } as CompileOptions;
 
+// It writes to the console what it denies a template (only own properties can be read), and Myelin's output is its log.
+Handlebars.logger.level = Number.POSITIVE_INFINITY;
+
 export function createEngine(sources: ReadonlyMap<string, TemplateSource>): Engine {
   const handlebars = Handlebars.create();
   for (const [name, helper] of Object.entries(helpers)) handlebars.registerHelper(name, located(name, helper));

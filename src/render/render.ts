@@ -40,24 +40,28 @@ export type Renderer = {
 export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): Renderer {
   const engine = createEngine(templates);
   let frame: Frame | null = null;
-  let parts = new Map<string, Parts>();
+  const parts = new Map<string, Parts>();
   return {
     render(input) {
       const { config, version, hostname } = input;
       if (frame === null || !isOf(frame, input)) {
         frame = { config, version, hostname, ...renderFile(engine, templates, config, version) };
         // What reads the same keeps its identity; nothing is taken as it was.
-        parts = new Map([...parts].map(([name, old]) => [name, { ...old, service: null }]));
+        for (const [name, old] of parts)
+          if (config.services.has(name)) parts.set(name, { ...old, service: null });
+          else parts.delete(name);
       }
-      const rendered = new Map<string, Parts>();
-      for (const service of config.services.values()) {
-        const endpoints = input.endpoints.get(service.name) ?? none;
-        const old = parts.get(service.name);
-        const unchanged = old?.service === service && old.endpoints === endpoints;
-        rendered.set(service.name, unchanged ? old : renderService(engine, service, endpoints, frame, old));
+      const problems: Problem[] = [];
+      for (const [name, service] of config.services) {
+        const endpoints = input.endpoints.get(name) ?? none;
+        let part = parts.get(name);
+        if (part?.service !== service || part.endpoints !== endpoints) {
+          part = renderService(engine, service, endpoints, frame, part);
+          parts.set(name, part);
+        }
+        if (part.problem !== null) problems.push(part.problem);
       }
-      parts = rendered;
-      return assemble(frame, rendered);
+      return { sections: assemble(frame.slots, parts), problems };
     },
   };
 }
@@ -95,7 +99,7 @@ function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean
 
 /**
  * The joining template prints a marker for each part of a service, so that it runs once for a config and not with every
- * change of an endpoint. NUL can be in no marker's place by chance: HAProxy refuses it.
+ * change of an endpoint. Markers hold NUL, which neither templates nor the config can.
  */
 function renderFile(
   engine: Engine,
@@ -109,7 +113,7 @@ function renderFile(
     haproxy,
     services: services.map(({ name, bind }, at) => ({
       name,
-      frontend: bind === undefined ? null : `\0frontend ${at}\0`,
+      frontend: (bind ?? []).length === 0 ? null : `\0frontend ${at}\0`,
       backend: `\0backend ${at}\0`,
     })),
   };
@@ -122,12 +126,11 @@ function renderFile(
     const before = text.slice(end, match.index);
     if (feed === undefined || (match.index > 0 && text[match.index - 1] !== '\n'))
       throw fileError(templates, `the ${part} of service ${service} must be printed on a line of its own`);
-    slots.push(splitSections(before), { service, part: part === 'frontend' ? 'frontend' : 'backend' });
+    if (before !== '') slots.push(splitSections(before));
+    slots.push({ service, part: part === 'frontend' ? 'frontend' : 'backend' });
     end = match.index + marker.length;
   }
   slots.push(splitSections(text.slice(end)));
-  if (text.replace(/\0(frontend|backend) \d+\0/g, '').includes('\0'))
-    throw fileError(templates, 'it holds NUL, which HAProxy cannot read');
   return { haproxy, slots };
 }
 
@@ -168,14 +171,13 @@ function renderPart(
   return sections;
 }
 
-function assemble({ slots }: Frame, rendered: ReadonlyMap<string, Parts>): RenderResult {
+function assemble(slots: Frame['slots'], parts: ReadonlyMap<string, Parts>): Section[] {
   const sections: Section[] = [];
   for (const slot of slots) {
-    const some = 'part' in slot ? (rendered.get(slot.service)?.[slot.part] ?? []) : slot;
+    const some = 'part' in slot ? (parts.get(slot.service)?.[slot.part] ?? []) : slot;
     for (const section of some) sections.push(section);
   }
-  const problems = [...rendered.values()].flatMap(({ problem }) => (problem === null ? [] : [problem]));
-  return { sections, problems };
+  return sections;
 }
 
 function withEnd(text: string): string {

@@ -28,7 +28,7 @@ export function templateError(
 export function fromThrown(source: TemplateSource, thrown: unknown, known: Known): AppError {
   if (thrown instanceof AppError) return thrown;
   const message = describe(thrown);
-  if (message.startsWith('Parse error on line')) return parseError(source, message);
+  if (/^(Parse|Lexical) error on line/.test(message)) return parseError(source, message);
   const position = positionOf(thrown);
   const [, missing] = /^"([^"]*)" not defined in /.exec(message) ?? [];
   if (missing !== undefined)
@@ -45,7 +45,7 @@ export function fromThrown(source: TemplateSource, thrown: unknown, known: Known
  */
 function parseError(source: TemplateSource, message: string): AppError {
   const [, line = '1', before = '', picture = '', arrow = ''] =
-    /^Parse error on line (\d+):\n(\.\.\.)?(.*)\n(-*)\^/.exec(message) ?? [];
+    /^(?:Parse|Lexical) error on line (\d+)[^\n]*\n(\.\.\.)?(.*)\n(-*)\^/.exec(message) ?? [];
   const [, got] = /got '(.+)'$/.exec(message) ?? [];
   const text =
     got === 'EOF'

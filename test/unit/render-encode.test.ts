@@ -17,7 +17,7 @@ import {
 
 const hostile = fc
   .oneof(
-    fc.string({ unit: 'binary', minLength: 1 }),
+    fc.string({ unit: 'binary-ascii', minLength: 1 }),
     fc
       .array(
         fc.constantFrom(
