@@ -6,9 +6,8 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Outcome } from '../../src/apply/control.ts';
 import { haproxy } from '../servers/haproxy.ts';
-import { accepts, get, gone, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
+import { accepts, applied, get, gone, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 
 test('a first start serves, and a reload replaces the process and its answers', async () => {
@@ -319,11 +318,6 @@ test('stopping ends everything softly first, and what is left after the grace is
     [{ kind: 'connections_closed', limit: 'stop_grace', pid, connections: 1 }],
   );
 });
-
-function applied(outcome: Outcome): void {
-  if (outcome.kind === 'applied') return;
-  assert.fail(outcome.kind === 'failed' ? outcome.error : JSON.stringify(outcome.problems));
-}
 
 /** Nothing is left of the steps in between. */
 async function assertTidy(file: string): Promise<void> {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
-import type { Control, ControlEvent, ControlOptions } from '../../src/apply/control.ts';
+import type { Control, ControlEvent, ControlOptions, Outcome } from '../../src/apply/control.ts';
 import { openControl } from '../../src/apply/open-control.ts';
 import { textOf } from '../../src/apply/sections.ts';
 import type { Config } from '../../src/config/schema.ts';
@@ -139,6 +139,12 @@ function sectionsOfWeb({ name = 'web', bind, servers, frontend = [], backend = [
   // Without servers it answers by itself, with its name.
   const own = servers === undefined ? [`http-request return status 200 content-type text/plain string ${name}`] : [];
   return splitSections(`${front}backend ${name}\n${indent([...own, ...backend, ...(servers ?? [])])}`, name);
+}
+
+/** Fails with what went wrong. */
+export function applied(outcome: Outcome): void {
+  if (outcome.kind === 'applied') return;
+  throw outcome.kind === 'failed' ? outcome.error : new Error(JSON.stringify(outcome.problems));
 }
 
 export const text = ({ sections }: Rendered): string => textOf(sections);

@@ -1,0 +1,199 @@
+/** Health survives a reload: what was down stays down until its checks say otherwise, and nothing else is carried over. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Control } from '../../src/apply/control.ts';
+import { readServersState } from '../../src/haproxy/info.ts';
+import type { Rendered } from '../../src/model.ts';
+import { type Backend, startBackends, startNodeBackend } from '../servers/backend.ts';
+import {
+  applied,
+  get,
+  never,
+  reload,
+  rendered as renderedWith,
+  type Setup,
+  setup,
+  type Web,
+} from '../support/apply.ts';
+import { freePort, tempFolder, until } from '../support/index.ts';
+
+const checks = ['option httpchk GET /health', 'balance roundrobin'];
+const fast = 'check inter 100ms fall 2 rise 2';
+/** Otherwise HAProxy spreads the first checks over the longest interval. */
+const soon = ['max-spread-checks 50'];
+/** So slow that within a test only what was carried over counts. */
+const slow = 'check inter 20s fall 2 rise 1';
+
+test('a server that its checks marked down gets no request in 20 reloads', async () => {
+  await using world = await start();
+  const { my, control, port, good, sick } = world;
+  await sick.setHealthy(false);
+  const config = (options: string, name: string): Rendered =>
+    renderedWith(my, [
+      {
+        name,
+        bind: `127.0.0.1:${port}`,
+        backend: checks,
+        servers: [line('good', good, options), line('sick', sick, options)],
+      },
+    ]);
+  applied(await control.apply(config(fast, 'web'), reload, never));
+  await down(control, 'sick');
+  const before = sick.requests.length;
+  for (let round = 0; round < 20; round++) {
+    // Only the frontend differs. Its checks are so rare that a server that starts as up stays up.
+    applied(await control.apply(withComment(config(slow, 'web'), round), reload, never));
+    for (let request = 0; request < 4; request++) assert.equal(await get(port), 'good');
+  }
+  assert.equal(sick.requests.length, before);
+});
+
+test('without the carried state, a reload sends requests to a server that is down', async () => {
+  await using world = await start();
+  const { my, control, port, good, sick } = world;
+  await sick.setHealthy(false);
+  const config = (options: string, extra = ''): Rendered =>
+    withoutState(
+      renderedWith(my, [
+        {
+          bind: `127.0.0.1:${port}`,
+          backend: [...checks, extra],
+          servers: [line('good', good, options), line('sick', sick, options)],
+        },
+      ]),
+    );
+  applied(await control.apply(config(fast), reload, never));
+  await down(control, 'sick');
+  applied(await control.apply(config(slow, '# another'), reload, never));
+  const answers = await Promise.all(Array.from({ length: 4 }, () => get(port)));
+  assert.ok(answers.includes('sick'), answers.join(' '));
+});
+
+test('a server that was down comes up by its checks after a reload', async () => {
+  await using world = await start();
+  const { my, control, port, good, sick } = world;
+  await sick.setHealthy(false);
+  const config = rendered(my, [
+    { bind: `127.0.0.1:${port}`, backend: checks, servers: [line('good', good, fast), line('sick', sick, fast)] },
+  ]);
+  applied(await control.apply(config, reload, never));
+  await down(control, 'sick');
+  applied(await control.apply(config, reload, never));
+  assert.equal(await stateOf(control, 'sick'), '0');
+  await sick.setHealthy(true);
+  await until('it gets requests', async () => (await get(port)) === 'sick');
+});
+
+test('a server with another address, port or name, or without checks, inherits nothing', async () => {
+  await using world = await start();
+  const { my, control, port, good, sick } = world;
+  await using other = await startBackends(['moved']);
+  await sick.setHealthy(false);
+  const config = (servers: readonly string[], render = rendered): Rendered =>
+    render(my, [{ bind: `127.0.0.1:${port}`, backend: checks, servers: [line('good', good, slow), ...servers] }]);
+  const sickLine = line('sick', sick, fast);
+  const applyDown = async (): Promise<void> => {
+    applied(await control.apply(config([sickLine]), reload, never));
+    await down(control, 'sick');
+  };
+  await applyDown();
+  applied(await control.apply(config([line('sick', other.moved, slow)], renderedWith), reload, never));
+  const { rows } = await readServersState(control.running?.process?.socket ?? '');
+  const row = rows.find((each) => each.srv_name === 'sick');
+  assert.deepEqual([row?.srv_port, row?.srv_op_state], [`${other.moved.port}`, '2']);
+
+  await applyDown();
+  applied(await control.apply(config([line('renamed', sick, slow)], renderedWith), reload, never));
+  assert.equal(await stateOf(control, 'renamed'), '2');
+
+  await applyDown();
+  applied(await control.apply(config([`server sick 127.0.0.1:${sick.port}`]), reload, never));
+  assert.equal(await stateOf(control, 'sick'), '2');
+});
+
+test('a weight that changed, a check on another port and maintenance are taken from the config, not from before', async () => {
+  await using world = await start();
+  const { my, control, port, good, sick } = world;
+  await sick.setHealthy(false);
+  const config = (options: string): Rendered =>
+    rendered(my, [
+      { bind: `127.0.0.1:${port}`, backend: checks, servers: [line('good', good, slow), line('sick', sick, options)] },
+    ]);
+  applied(await control.apply(config(`${fast} weight 10 port ${sick.port}`), reload, never));
+  await down(control, 'sick');
+  applied(await control.apply(config(`${fast} weight 20 port ${good.port}`), reload, never));
+  const { rows } = await readServersState(control.running?.process?.socket ?? '');
+  const row = rows.find((each) => each.srv_name === 'sick');
+  assert.equal(row?.srv_uweight, '20');
+  // Checked at the healthy one's port now, it comes up.
+  await until('it is up', async () => (await stateOf(control, 'sick')) === '2');
+});
+
+test('the state file holds nothing between reloads, so that a crash brings nothing old back', async () => {
+  await using world = await start();
+  const { my, control, port, good, sick } = world;
+  await sick.setHealthy(false);
+  const config = rendered(my, [
+    { bind: `127.0.0.1:${port}`, backend: checks, servers: [line('good', good, fast), line('sick', sick, fast)] },
+  ]);
+  applied(await control.apply(config, reload, never));
+  await down(control, 'sick');
+  applied(await control.apply(config, reload, never));
+  const file = await readFile(join(my.state, 'servers.state'), 'utf8');
+  assert.match(file, /^1\n# be_id [^\n]+\n$/);
+});
+
+function rendered(my: Setup, services: readonly Web[]): Rendered {
+  return renderedWith(my, services, soon);
+}
+
+type World = AsyncDisposable & {
+  readonly my: Setup;
+  readonly control: Control;
+  readonly port: number;
+  readonly good: Backend & { readonly requests: readonly string[] };
+  readonly sick: Backend & { readonly requests: readonly string[] };
+};
+
+async function start(): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempFolder());
+  const good = stack.use(await startNodeBackend('good'));
+  const sick = stack.use(await startNodeBackend('sick'));
+  const my = stack.use(await setup(folder.path));
+  const control = await my.open();
+  const kept = stack.move();
+  return { my, control, port: await freePort(), good, sick, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+function line(name: string, { port }: Backend, options: string): string {
+  return `server ${name} 127.0.0.1:${port} ${options}`;
+}
+
+function withComment({ sections }: Rendered, round: number): Rendered {
+  return {
+    sections: sections.map((each) =>
+      each.kind === 'frontend' ? { ...each, text: `${each.text}    # ${round}\n` } : each,
+    ),
+  };
+}
+
+function withoutState({ sections }: Rendered): Rendered {
+  return {
+    sections: sections.map((each) => ({
+      ...each,
+      text: each.text.replace(/^ *(server-state-file|load-server-state).*\n/gm, ''),
+    })),
+  };
+}
+
+async function stateOf(control: Control, server: string): Promise<string | undefined> {
+  const { rows } = await readServersState(control.running?.process?.socket ?? '');
+  return rows.find((row) => row.srv_name === server)?.srv_op_state;
+}
+
+async function down(control: Control, server: string): Promise<void> {
+  await until(`${server} is down`, async () => (await stateOf(control, server)) === '0');
+}
