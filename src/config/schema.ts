@@ -49,7 +49,7 @@ const tls = z
 
 export const consulWatcher = z
   .strictObject({
-    type: z.literal('consul').describe('The kind of source.'),
+    type: z.literal('consul').describe('The kind of source. Default: the name of the watcher, where that is a kind.'),
     address: word
       .regex(/^(https?|unix):\/\/.+|^[^/]+:\d+$/, 'expected http://HOST:PORT, https://HOST:PORT or unix:///PATH')
       .optional()
@@ -96,7 +96,7 @@ export const consulQuery = z
 
 export const fileWatcher = z
   .strictObject({
-    type: z.literal('file').describe('The kind of source.'),
+    type: z.literal('file').describe('The kind of source. Default: the name of the watcher, where that is a kind.'),
     path: filePath.describe('A YAML or JSON file, or a folder of them.'),
     required,
   })

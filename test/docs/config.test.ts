@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import test, { type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { config, consulQuery, fileQuery } from '../../src/config/schema.ts';
+import { load } from '../support/config.ts';
+import { sectionsOf, withTables } from './config-tables.ts';
+
+const path = fileURLToPath(new URL('../../docs/reference/config.md', import.meta.url));
+const page = await readFile(path, 'utf8');
+const sections = { ...sectionsOf(config, ''), 'query.consul': consulQuery, 'query.file': fileQuery };
+
+test('the reference of the config shows every key with the default and meaning that the schema has', (t: TestContext) => {
+  for (const name of Object.keys(sections)) assert.ok(page.includes(`<!-- keys: ${name} -->`), `no table for ${name}`);
+  t.assert.fileSnapshot(withTables(page, sections), path, { serializers: [(text: string) => text] });
+});
+
+test('every config that the reference shows is valid', async () => {
+  const examples = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
+  assert.ok(examples.length >= 3);
+  for (const example of examples) await load(example);
+});
