@@ -28,6 +28,8 @@ export type FaultProxy = AsyncDisposable & {
   readonly address: string;
   /** All requests so far, newest last. */
   readonly requests: readonly URL[];
+  /** The Authorization header of the newest request. */
+  readonly authorization: string | undefined;
   /** Connections open now, and at most so far. */
   readonly connections: { readonly open: number; readonly most: number };
   /** For requests from now on; with `breakOff` those that wait for an answer lose their connection. */
@@ -41,10 +43,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   let most = 0;
   let faults: Faults = null;
   let index = 1_000_000;
+  let authorization: string | undefined;
 
   const server = createServer((incoming, outgoing) => {
     const url = new URL(incoming.url ?? '/', target);
     requests.push(url);
+    authorization = incoming.headers.authorization;
     const fault = typeof faults === 'function' ? faults(url) : faults;
     if (fault?.kind === 'silent') return;
     if (fault?.kind === 'status') {
@@ -67,6 +71,9 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   return {
     address: `http://127.0.0.1:${port}`,
     requests,
+    get authorization() {
+      return authorization;
+    },
     connections: {
       get open() {
         return sockets.size;

@@ -1,0 +1,65 @@
+/** The contract with a real Consul agent, seen through a proxy that can be told to fail. */
+import { after, before } from 'node:test';
+import { consulWatcher } from '../../src/config/schema.ts';
+import { createWatch } from '../../watchers/index.ts';
+import { type ConsulAgent, startConsul } from '../servers/consul.ts';
+import { startFaultProxy } from '../servers/fault-proxy.ts';
+import { holdsTheContract, type Subject } from './holds-the-contract.ts';
+
+let agent: ConsulAgent;
+before(async () => {
+  agent = await startConsul();
+});
+after(() => agent[Symbol.asyncDispose]());
+
+let subjects = 0;
+
+async function makeSubject(): Promise<Subject> {
+  const proxy = await startFaultProxy(agent.address);
+  const budget = 4;
+  // One agent serves all tests: the names tell them apart.
+  const prefix = `subject-${subjects++}-`;
+  const registered = new Map<string, readonly string[]>();
+  // A short wait, so that silence is noticed soon.
+  const settings = consulWatcher.parse({
+    type: 'consul',
+    address: proxy.address,
+    wait: '500ms',
+    maxConnections: budget,
+  });
+  return {
+    watch: await createWatch(settings, {}),
+    settings: (service) => ({ service: prefix + service, tags: [], stale: true, warning: 'use' }),
+    async put(service, addresses) {
+      const name = prefix + service;
+      for (const old of registered.get(service) ?? [])
+        if (!addresses.includes(old)) await agent.deregister(`${name}-${old}`);
+      for (const text of addresses) {
+        const [address = '', port] = text.split(':');
+        await agent.register({ name, id: `${name}-${text}`, address, port: Number(port) });
+      }
+      registered.set(service, addresses);
+    },
+    fail: async () => proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' }, { breakOff: true }),
+    mend: async () => proxy.spoil(null),
+    async flicker(service) {
+      // What a revoked token once made of a waiting question.
+      let isFirst = true;
+      proxy.spoil((url) => {
+        if (!isFirst || !url.pathname.endsWith(prefix + service)) return null;
+        isFirst = false;
+        const headers = { 'content-type': 'application/json', 'x-consul-index': '1' };
+        return { kind: 'status', status: 200, body: '[]', headers };
+      });
+    },
+    connections: {
+      budget,
+      open: () => proxy.connections.open,
+      most: () => proxy.connections.most,
+      fallSilent: async () => proxy.spoil({ kind: 'silent' }),
+    },
+    [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+  };
+}
+
+holdsTheContract('Consul', makeSubject, { failsBy: 'throwing', connections: true });

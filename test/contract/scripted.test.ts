@@ -1,0 +1,94 @@
+/** The contract with a source in memory: shows what a pushed source needs, and that the suite asks for nothing more. */
+import { Latest } from '../../src/latest.ts';
+import type { Endpoint, Query, Update, Watch } from '../../src/model.ts';
+import { withSynced } from '../../watchers/synced.ts';
+import { holdsTheContract, type Subject } from './holds-the-contract.ts';
+
+class Source {
+  readonly #services = new Map<string, readonly string[]>();
+  readonly #listeners = new Set<() => void>();
+  #isDown = false;
+
+  put(service: string, addresses: readonly string[]): void {
+    this.#services.set(service, addresses);
+    this.#tell();
+  }
+
+  setDown(isDown: boolean): void {
+    this.#isDown = isDown;
+    this.#tell();
+  }
+
+  /** Says nobody to the first who asks after being told. */
+  flicker(service: string): void {
+    const addresses = this.read(service);
+    this.put(service, []);
+    this.put(service, addresses);
+  }
+
+  read(service: string): readonly string[] {
+    if (this.#isDown) throw new Error('the source is down');
+    return this.#services.get(service) ?? [];
+  }
+
+  onChange(listener: () => void, signal: AbortSignal): void {
+    this.#listeners.add(listener);
+    signal.addEventListener('abort', () => this.#listeners.delete(listener), { once: true });
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function watchSource(source: Source): Watch<string> {
+  return (queries, signal) => withSynced(queries, follow(source, queries, signal));
+}
+
+async function* follow(
+  source: Source,
+  queries: readonly Query<string>[],
+  signal: AbortSignal,
+): AsyncGenerator<Update, void, undefined> {
+  if (signal.aborted) return;
+  const heard = new Latest<Update>();
+  const look = (): void => {
+    try {
+      for (const { key, settings } of queries) {
+        const first = source.read(settings);
+        if (first.length > 0) heard.put(key, { kind: 'endpoints', key, endpoints: first.map(endpoint) });
+        else queueMicrotask(() => confirmEmpty(key, settings));
+      }
+    } catch (error) {
+      heard.fail(error);
+    }
+  };
+  const confirmEmpty = (key: string, service: string): void => {
+    if (source.read(service).length === 0) heard.put(key, { kind: 'endpoints', key, endpoints: [] });
+  };
+  source.onChange(look, signal);
+  look();
+  yield* heard.read(signal);
+}
+
+function endpoint(text: string): Endpoint {
+  const [address = '', port] = text.split(':');
+  return { id: text, address, port: Number(port), weight: 1, state: 'ready' };
+}
+
+holdsTheContract(
+  'a source in memory',
+  async (): Promise<Subject> => {
+    const source = new Source();
+    return {
+      watch: watchSource(source) as Watch,
+      settings: (service) => service,
+      put: async (service, addresses) => source.put(service, addresses),
+      fail: async () => source.setDown(true),
+      mend: async () => source.setDown(false),
+      flicker: async (service) => source.flicker(service),
+      [Symbol.asyncDispose]: async () => {},
+    };
+  },
+  { failsBy: 'throwing' },
+);
