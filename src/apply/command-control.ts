@@ -33,14 +33,15 @@ export async function openCommandControl(options: ControlOptions, _signal: Abort
   await makeFolder(dirname(haproxy.config));
   const file = configFile(haproxy.config);
   const live = generationAt(await realpath(stateFolder), applied);
-  // Killed between writing and the command's success: HAProxy has the previous one.
-  if (await file.isUnsettled()) {
+  // Killed between writing and the command's success: HAProxy has the one or the other, so it is told again.
+  const isUnsettled = await file.isUnsettled();
+  if (isUnsettled) {
     await file.putBack();
     options.onEvent({ kind: 'file_restored', path: file.path });
   }
   const text = await file.read();
   const recorded = await readSections(live);
-  const isLive = recorded !== null && textOf(recorded) === text;
+  const isLive = !isUnsettled && recorded !== null && textOf(recorded) === text;
   // Only its version is of use here, where it is the same as that of the HAProxy elsewhere.
   const binary = await findBinary(haproxy.binary, options.env.PATH).catch(() => null);
   await writeDurably(serverStateFile(options.config), noServerDown);

@@ -1,0 +1,110 @@
+/** Controls `command` and `none`: somebody else runs HAProxy, and Myelin hands it a file that it keeps good. */
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { haproxy } from '../servers/haproxy.ts';
+import { applied, never, reload, rendered, setup, text } from '../support/apply.ts';
+import { tempFolder } from '../support/index.ts';
+
+const node = process.execPath;
+
+test('the check sees the candidate, the reload sees the file in its place, and both are run without a shell', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const log = join(folder.path, 'log');
+  const note = `require('fs').appendFileSync(process.argv[1], process.argv.slice(2).join(' ') + '\\n')`;
+  const control = await my.open({
+    haproxy: {
+      control: 'command',
+      checkCommand: [node, '-e', note, log, 'check', '{file}', '$HOME;'],
+      reloadCommand: [node, '-e', note, log, 'reload', '{file}'],
+    },
+  });
+  assert.deepEqual(control.forced, [{ code: 'first_start' }]);
+  const wanted = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  applied(await control.apply(wanted, reload, never));
+  assert.equal(await readFile(log, 'utf8'), `check ${my.file}.candidate $HOME;\nreload ${my.file}\n`);
+  assert.equal(await readFile(my.file, 'utf8'), text(wanted));
+
+  await control[Symbol.asyncDispose]();
+  const again = await my.open({ haproxy: { control: 'command' } });
+  assert.deepEqual(again.running?.sections, wanted.sections, 'a restart finds it applied');
+  assert.deepEqual(again.forced, []);
+});
+
+test('what the check command says in HAProxy’s words is told with line and service, and nothing goes live', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const checkCommand = [await haproxy(), '-c', '-f', '{file}'];
+  const control = await my.open({ haproxy: { control: 'command', checkCommand, reloadCommand: ['false'] } });
+  const bad = rendered(my, [{ bind: '127.0.0.1:1', backend: ['bogus'] }]);
+  const line = text(bad).split('\n').indexOf('    bogus') + 1;
+  assert.deepEqual(await control.apply(bad, reload, never), {
+    kind: 'refused',
+    problems: [{ message: "unknown keyword 'bogus' in 'backend' section", service: 'web', line }],
+  });
+  await assert.rejects(readFile(my.file), { code: 'ENOENT' });
+});
+
+test('a reload command that fails has its output reported and the previous file put back', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const fails = `if (require('fs').readFileSync(process.argv[1], 'utf8').includes('bad')) { console.error('no way'); process.exit(3) }`;
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand: [node, '-e', fails, '{file}'] } });
+  const good = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  applied(await control.apply(good, reload, never));
+  const bad = rendered(my, [{ name: 'bad', bind: '127.0.0.1:1' }]);
+  const outcome = await control.apply(bad, reload, never);
+  assert.match(
+    outcome.kind === 'failed' ? outcome.error.message : '',
+    /^haproxy.reloadCommand failed: .*: exit status 3: no way$/,
+  );
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
+  assert.deepEqual(control.running?.sections, good.sections);
+});
+
+test('a reload command that hangs is ended after the start timeout', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const reloadCommand = [node, '-e', 'setInterval(() => {}, 1000)'];
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand }, reload: { startTimeout: 300 } });
+  const outcome = await control.apply(rendered(my, [{ bind: '127.0.0.1:1' }]), reload, never);
+  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /did not end in time/);
+});
+
+test('a program that is not there is named', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand: ['/nowhere/reload'] } });
+  const outcome = await control.apply(rendered(my, [{ bind: '127.0.0.1:1' }]), reload, never);
+  assert.equal(outcome.kind === 'failed' && outcome.error.code, 'MYELIN_HAPROXY_UNAVAILABLE');
+  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /\/nowhere\/reload cannot be run/);
+});
+
+test('Myelin killed while the reload command ran starts from the previous file', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand: ['true'] } });
+  const good = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  applied(await control.apply(good, reload, never));
+  await control[Symbol.asyncDispose]();
+  await writeFile(`${my.file}.previous`, text(good));
+  await writeFile(my.file, 'perhaps read, perhaps not\n');
+  const again = await my.open({ haproxy: { control: 'command', reloadCommand: ['true'] } });
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  assert.equal(again.running, null, 'nobody knows what HAProxy has: it is told again');
+});
+
+test('control none only writes the file, at once', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const control = await my.open({ haproxy: { control: 'none' }, reload: { minInterval: 60_000 } });
+  for (const name of ['one', 'two']) {
+    const wanted = rendered(my, [{ name, bind: '127.0.0.1:1' }]);
+    assert.equal(control.reloadAt(wanted, 5).at, 5);
+    applied(await control.apply(wanted, reload, never));
+    assert.equal(await readFile(my.file, 'utf8'), text(wanted));
+  }
+});

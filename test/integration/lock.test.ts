@@ -1,0 +1,64 @@
+/** The lock of the state folder among real processes. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { acquireLock } from '../../src/apply/lock.ts';
+import { tempFolder } from '../support/index.ts';
+
+const module = resolve(import.meta.dirname, '../../src/apply/lock.ts');
+
+test('a lock held by another process is refused with its pid, and free once that process was killed', async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'state/lock');
+  const holder = start(`await acquireLock(${JSON.stringify(lock)}); console.log('held'); setInterval(() => {}, 1000)`);
+  await once(holder.stdout, 'data');
+  await assert.rejects(acquireLock(lock), {
+    code: 'MYELIN_LOCKED',
+    message: `the state folder ${folder.path}/state is in use by another Myelin (pid ${holder.pid})`,
+  });
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  await using _ = await acquireLock(lock);
+  assert.equal((await readdir(lock)).length, 1, 'the dead one’s claim is gone');
+});
+
+test('a claim whose pid is in use again by another process counts for nothing', async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'lock');
+  await (await acquireLock(lock))[Symbol.asyncDispose]();
+  await writeFile(join(lock, `${process.ppid}-1`), '');
+  await using _ = await acquireLock(lock);
+});
+
+test('of many that start at once never two hold the lock', async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'lock');
+  const program = `
+    process.stdin.once('data', async () => {
+      const held = await acquireLock(${JSON.stringify(lock)}).then(() => 'held', (error) => error.code);
+      console.log(held);
+      process.stdin.once('data', () => process.exit());
+    });
+    console.log('ready');`;
+  const contenders = Array.from({ length: 6 }, () => start(program));
+  await Promise.all(contenders.map(({ stdout }) => once(stdout, 'data')));
+  const answers = contenders.map(({ stdout }) => once(stdout, 'data'));
+  for (const { stdin } of contenders) stdin.write('go\n');
+  const results = (await Promise.all(answers)).map(([data]) => String(data).trim());
+  assert.ok(results.filter((result) => result === 'held').length <= 1, results.join(' '));
+  assert.ok(
+    results.every((result) => result === 'held' || result === 'MYELIN_LOCKED'),
+    results.join(' '),
+  );
+  for (const each of contenders) each.stdin.write('end\n');
+  await Promise.all(contenders.map((each) => once(each, 'exit')));
+  await using _ = await acquireLock(lock);
+});
+
+function start(program: string) {
+  const code = `const { acquireLock } = await import(${JSON.stringify(module)});\n${program}`;
+  return spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['pipe', 'pipe', 'inherit'] });
+}
