@@ -34,17 +34,17 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
     const key = JSON.stringify(problem);
     if (!problems.has(key)) problems.set(key, { ...problem, message });
   };
-  const throwProblems = (remedy?: string): never => {
+  const throwProblems = (): never => {
     const known = [...reader.secrets, ...secrets];
     const masked = [...problems.values()].map((problem) => ({
       ...problem,
       message: maskSecrets(problem.message, known),
     }));
-    throw new ConfigError(masked, reader.files, remedy);
+    throw new ConfigError(masked, reader.files);
   };
 
   const main = await reader.readTree(resolve(path), path, report);
-  if (main === null) return throwProblems('`myelin init` writes a config to start from; `--config FILE` names another');
+  if (main === null) return throwProblems();
   const first = new Judge(main.mark, report);
   const patterns = first.part(schema.shape.include, ['include'], isRecord(main.value) ? main.value.include : []) ?? [];
   const { trees, folders } = await readIncluded(patterns, path, reader, report, (index, message) =>

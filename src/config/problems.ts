@@ -16,15 +16,18 @@ export class ConfigError extends AppError {
   readonly problems: readonly ConfigProblem[];
   readonly files: readonly string[];
 
-  constructor(problems: readonly ConfigProblem[], files: readonly string[], remedy?: string) {
+  constructor(problems: readonly ConfigProblem[], files: readonly string[]) {
     const ordered = inOrder(problems);
     const lines = ordered.map(formatProblem);
     const text = lines.length === 1 ? lines.join() : [`${lines.length} problems in the config:`, ...lines].join('\n');
-    super('MYELIN_CONFIG_INVALID', text, remedy === undefined ? {} : { remedy });
+    // Only of the config itself can it be said that it is not there, or empty: an included file has a place in it.
+    super('MYELIN_CONFIG_INVALID', text, ordered.some(({ line }) => line === 0) ? { remedy: howToStart } : {});
     this.problems = ordered;
     this.files = files;
   }
 }
+
+const howToStart = '`myelin init` writes a config to start from; `--config FILE` names another';
 
 export type Path = readonly (string | number)[];
 

@@ -94,7 +94,7 @@ export const consulQuery = z
   })
   .describe('One service of a Consul watcher.');
 
-export const fileWatcher = z
+const fileWatcher = z
   .strictObject({
     type: z.literal('file').describe('The kind of source. Default: the name of the watcher, where that is a kind.'),
     path: filePath.describe('A YAML or JSON file, or a folder of them.'),
@@ -166,7 +166,7 @@ const timeouts = z
   })
   .describe('HAProxy’s timeouts for this service. Default: those of the defaults section.');
 
-export const service = z
+const service = z
   .strictObject({
     from: oneOrMany(z.record(z.string(), z.unknown()))
       .optional()

@@ -25,7 +25,7 @@ export const duration = z
 export const someTime = duration.refine((ms) => ms > 0, 'expected more than 0ms');
 
 /** Milliseconds of a text that matches the `duration` pattern. */
-export function parseDuration(text: string): number {
+function parseDuration(text: string): number {
   const [, number, unit] = /^([\d.]+)(ms|s|m|h|d)$/.exec(text) ?? [];
   return Math.round(Number(number) * units[unit as keyof typeof units]);
 }

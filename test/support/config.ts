@@ -20,12 +20,8 @@ export async function load(files: Files, env: NodeJS.ProcessEnv = {}): Promise<L
     return renamed(await loadConfig(join(folder.path, 'myelin.yaml'), env), folder.path) as LoadedConfig;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const { problems, files: read, remedy } = error;
-    throw new ConfigError(
-      renamed(problems, folder.path) as typeof problems,
-      renamed(read, folder.path) as string[],
-      remedy,
-    );
+    const { problems, files: read } = error;
+    throw new ConfigError(renamed(problems, folder.path) as typeof problems, renamed(read, folder.path) as string[]);
   }
 }
 

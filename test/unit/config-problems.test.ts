@@ -110,6 +110,10 @@ test('a config that is missing, empty or a folder is refused with what to do', a
   const advice = '`myelin init` writes a config to start from; `--config FILE` names another';
   assert.deepEqual(await remedy({}), ['/etc/myelin/myelin.yaml: cannot be read: there is no such file', advice]);
   assert.deepEqual(await remedy({ 'myelin.yaml': '# nothing\n' }), ['/etc/myelin/myelin.yaml: is empty', advice]);
+  assert.deepEqual(await remedy({ 'myelin.yaml': 'a: [' }), [
+    '/etc/myelin/myelin.yaml:1:5: not valid YAML: flow sequence in block collection must be sufficiently indented and end with a ]',
+    undefined,
+  ]);
   assert.deepEqual(await remedy({ 'myelin.yaml/x': '' }), [
     '/etc/myelin/myelin.yaml: cannot be read: it is a folder',
     advice,
