@@ -11,8 +11,8 @@ export type Fault =
       readonly body?: string;
       readonly headers?: Readonly<Record<string, string>>;
     }
-  /** Sends the question on without `index` and `wait`, so that it is answered at once, each time with the same index. */
-  | { readonly kind: 'same-index' }
+  /** Sends the question on without `index` and `wait`, so that it is answered at once, with the same index as before. */
+  | { readonly kind: 'at-once' }
   /** As above, each time with a lower index. */
   | { readonly kind: 'index-backwards' }
   | { readonly kind: 'no-index' }
@@ -42,7 +42,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const aborted = new AbortController();
   let most = 0;
   let faults: Faults = null;
-  let index = 1_000_000;
+  let steps = 0;
   let authorization: string | undefined;
 
   const server = createServer((incoming, outgoing) => {
@@ -55,7 +55,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       outgoing.writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers }).end(fault.body);
       return;
     }
-    forward(incoming, outgoing, url, fault, () => `${--index}`, aborted.signal);
+    forward(incoming, outgoing, url, fault, (index) => `${Math.max(1, index - ++steps)}`, aborted.signal);
   });
   // Blocking queries wait for minutes.
   server.requestTimeout = 0;
@@ -100,19 +100,18 @@ function forward(
   outgoing: ServerResponse,
   url: URL,
   fault: Exclude<Fault, { readonly kind: 'status' | 'silent' }> | null,
-  lowerIndex: () => string,
+  lower: (index: number) => string,
   signal: AbortSignal,
 ): void {
   const asked = new URL(url);
-  if (fault?.kind === 'same-index' || fault?.kind === 'index-backwards')
+  if (fault?.kind === 'at-once' || fault?.kind === 'index-backwards')
     for (const name of ['index', 'wait']) asked.searchParams.delete(name);
   const sent = request(asked, { method: incoming.method, headers: incoming.headers, agent: false, signal });
   outgoing.once('close', () => sent.destroy());
   sent.on('error', () => outgoing.destroy());
   sent.on('response', (answer) => {
     const headers: OutgoingHttpHeaders = { ...answer.headers, connection: 'keep-alive' };
-    if (fault?.kind === 'same-index') headers['x-consul-index'] = '77';
-    if (fault?.kind === 'index-backwards') headers['x-consul-index'] = lowerIndex();
+    if (fault?.kind === 'index-backwards') headers['x-consul-index'] = lower(Number(answer.headers['x-consul-index']));
     if (fault?.kind === 'no-index') delete headers['x-consul-index'];
     outgoing.writeHead(answer.statusCode ?? 502, headers);
     if (fault?.kind !== 'cut-short') {
