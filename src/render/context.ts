@@ -1,19 +1,12 @@
 /**
- * What templates see, field by field. docs/reference/templates.md is made of these types. Every field is always there:
- * what is not set is null, which prints nothing and counts as false. `Value` is a text that encodes itself when printed.
+ * What templates see, field by field; docs/reference/templates.md is made of these types. Every field is always there:
+ * what is not set is null, which prints nothing and counts as false. A `Value` is a text that encodes itself when printed.
  */
-import { serverStateFile } from '../config/paths.ts';
-import type { Config, Service } from '../config/schema.ts';
-import { formatDuration } from '../config/values.ts';
-import { frontendName, prometheusProxy, statsProxy } from '../haproxy/names.ts';
-import type { Version } from '../haproxy/version.ts';
-import type { Endpoint } from '../model.ts';
-import { address } from './encode.ts';
-import { type Named, nameServers, orderServers } from './names.ts';
-import { fromConfig, fromSource, type Value } from './value.ts';
+import type { Value } from './value.ts';
 
 /** `haproxy.cfg`, and with it `global`, `defaults`, `stats` and `prometheus`: the file as a whole. */
 export type FileContext = {
+  /** HAProxy itself. */
   readonly haproxy: HaproxyContext;
   /** All services, by name. */
   readonly services: readonly SlotContext[];
@@ -87,7 +80,9 @@ export type ServiceContext = {
   readonly balance: string;
   /** The health check; null for none. */
   readonly check: CheckContext | null;
+  /** Options of every server. */
   readonly server: OptionsContext;
+  /** Timeouts that the service sets. */
   readonly timeouts: TimeoutsContext;
   /** Lines of the administrator for the frontend. */
   readonly frontend: readonly string[];
@@ -95,6 +90,7 @@ export type ServiceContext = {
   readonly backend: readonly string[];
   /** The servers, in the order that the config asks for. */
   readonly servers: readonly ServerContext[];
+  /** HAProxy itself, as above. */
   readonly haproxy: HaproxyContext;
 };
 
@@ -102,12 +98,15 @@ export type ServiceContext = {
 export type CheckContext = {
   /** Whether a request is sent; else connecting is enough. */
   readonly isHttp: boolean;
+  /** The method of the request. */
   readonly method: string;
+  /** What is asked for. */
   readonly path: Value;
   /** The Host header. */
   readonly host: Value | null;
   /** Good statuses, such as `200-399`. */
   readonly status: string;
+  /** From one check to the next. */
   readonly interval: string;
   /** Good checks until a server is up. */
   readonly rise: number;
@@ -121,10 +120,13 @@ export type CheckContext = {
 export type OptionsContext = {
   /** Whether any of them is set. */
   readonly isSet: boolean;
+  /** Connections to one server at once. */
   readonly maxconn: number | null;
+  /** How long a server that came up takes to its full weight. */
   readonly slowstart: string | null;
   /** `send-proxy` or `send-proxy-v2`. */
   readonly proxyProtocol: string | null;
+  /** TLS towards the servers; null for none. */
   readonly tls: TlsContext | null;
   /** Further options of the administrator. */
   readonly options: string | null;
@@ -132,7 +134,9 @@ export type OptionsContext = {
 
 /** `server.tls`: TLS towards the servers. */
 export type TlsContext = {
+  /** Whether certificates are verified. */
   readonly verify: boolean;
+  /** With which CA certificates; null for those of the system. */
   readonly caFile: Value | null;
   /** The name that is sent and expected. */
   readonly sni: Value | null;
@@ -140,13 +144,21 @@ export type TlsContext = {
 
 /** `timeouts`: where the service sets them; null leaves the one of `defaults`. */
 export type TimeoutsContext = {
+  /** `timeout connect`. */
   readonly connect: string | null;
+  /** `timeout client`. */
   readonly client: string | null;
+  /** `timeout server`. */
   readonly server: string | null;
+  /** `timeout queue`. */
   readonly queue: string | null;
+  /** `timeout tunnel`. */
   readonly tunnel: string | null;
+  /** `timeout http-request`. */
   readonly httpRequest: string | null;
+  /** `timeout http-keep-alive`. */
   readonly httpKeepAlive: string | null;
+  /** `timeout check`. */
   readonly check: string | null;
 };
 
@@ -158,6 +170,7 @@ export type ServerContext = {
   readonly address: string;
   /** The address alone, without brackets. */
   readonly ip: string;
+  /** The port alone. */
   readonly port: number;
   /** 0–256; 0 while it drains. */
   readonly weight: number;
@@ -170,122 +183,3 @@ export type ServerContext = {
   /** The source's own words by key, `{{or meta.zone "none"}}`; empty ones and those with odd keys are left out. */
   readonly meta: Readonly<Record<string, Value>>;
 };
-
-/** Handlebars names the object that lacks a field. */
-const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });
-
-export function haproxyContext(config: Config, version: Version): HaproxyContext {
-  const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
-  return {
-    version: version.text,
-    log: log === 'none' ? null : fromConfig(log),
-    logsToOutput: log === 'stdout' || log === 'stderr',
-    statsSocket: fromConfig(statsSocket),
-    serverStateFile: config.haproxy.control === 'none' ? null : fromConfig(serverStateFile(config)),
-    hardStopAfter: formatDuration(config.reload.hardStopAfter),
-    user: optional(user, fromConfig),
-    group: optional(group, fromConfig),
-    stats: stats === undefined ? null : { ...stats, name: statsProxy, path: fromConfig(stats.path) },
-    prometheus:
-      prometheus === undefined
-        ? null
-        : { ...prometheus, name: prometheusProxy, path: fromConfig(prometheus.path), lines: [] },
-    global,
-    defaults,
-    sections: sections.map((text) => (text.endsWith('\n') ? text : `${text}\n`)),
-  };
-}
-
-/** `hostname` is null where servers come in the order of their names. */
-export function serviceContext(
-  service: Service,
-  endpoints: readonly Endpoint[],
-  haproxy: HaproxyContext,
-  hostname: string | null,
-): ServiceContext {
-  const { name, mode, balance, check, timeouts, frontend, backend } = service;
-  return {
-    name,
-    frontendName: frontendName(name),
-    mode,
-    isHttp: mode === 'http',
-    bind: service.bind ?? [],
-    balance,
-    check: checkContext(check),
-    server: optionsContext(service.server),
-    timeouts: {
-      connect: optional(timeouts.connect, formatDuration),
-      client: optional(timeouts.client, formatDuration),
-      server: optional(timeouts.server, formatDuration),
-      queue: optional(timeouts.queue, formatDuration),
-      tunnel: optional(timeouts.tunnel, formatDuration),
-      httpRequest: optional(timeouts.httpRequest, formatDuration),
-      httpKeepAlive: optional(timeouts.httpKeepAlive, formatDuration),
-      check: optional(check.timeout ?? timeouts.check, formatDuration),
-    },
-    frontend,
-    backend,
-    servers: orderServers(nameServers(endpoints), hostname).map(serverContext),
-    haproxy,
-  };
-}
-
-function checkContext(check: Service['check']): CheckContext | null {
-  if (check.type === 'none') return null;
-  const { method, path, status, interval, rise, fall } = check;
-  return {
-    isHttp: check.type === 'http',
-    method,
-    path: fromConfig(path),
-    host: optional(check.host, fromConfig),
-    status,
-    interval: formatDuration(interval),
-    rise,
-    fall,
-    port: check.port ?? null,
-  };
-}
-
-function optionsContext({ maxconn, slowstart, proxyProtocol, tls, options }: Service['server']): OptionsContext {
-  const context = {
-    maxconn: maxconn ?? null,
-    slowstart: optional(slowstart, formatDuration),
-    proxyProtocol: optional(proxyProtocol, (version) => (version === 'v1' ? 'send-proxy' : 'send-proxy-v2')),
-    tls: optional(tls, ({ verify, caFile, sni }) => ({
-      verify,
-      caFile: optional(caFile, fromConfig),
-      sni: optional(sni, fromConfig),
-    })),
-    options: options ?? null,
-  };
-  return { ...context, isSet: Object.values(context).some((value) => value !== null) };
-}
-
-function serverContext({ name, endpoint }: Named): ServerContext {
-  const { id, address: ip, port, weight, state, tags = [], meta = {} } = endpoint;
-  const isDraining = state === 'draining';
-  if (!Number.isInteger(weight) || weight < 0 || weight > 256) throw new Error(`${weight} is not a weight: 0-256 is`);
-  return {
-    name,
-    address: address(ip, port),
-    ip,
-    port,
-    weight: isDraining ? 0 : weight,
-    isDraining,
-    id: fromSource(id),
-    tags: tags.filter((tag) => tag !== '').map(fromSource),
-    meta: metaContext(meta),
-  };
-}
-
-/** Without a usual prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
-function metaContext(meta: Readonly<Record<string, string>>): Record<string, Value> {
-  const context = Object.create(metaPrototype) as Record<string, Value>;
-  for (const [key, text] of Object.entries(meta))
-    if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) context[key] = fromSource(text);
-  return context;
-}
-
-function optional<T, R>(value: T | undefined, present: (value: T) => R): R | null {
-  return value === undefined ? null : present(value);
-}

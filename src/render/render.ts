@@ -5,17 +5,12 @@ import { splitSections, tokenise } from '../haproxy/text.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { emptyBackend } from '../quarantine.ts';
-import {
-  type FileContext,
-  type HaproxyContext,
-  haproxyContext,
-  type ServiceContext,
-  serviceContext,
-} from './context.ts';
+import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
 import { createEngine, type Engine } from './engine.ts';
 import type { TemplateSource } from './template-error.ts';
+import { haproxyContext, serviceContext } from './view.ts';
 
-export type RenderInput = {
+type RenderInput = {
   readonly config: Config;
   /** By service; a service that is not among them has none. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;

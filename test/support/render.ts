@@ -3,7 +3,6 @@ import { type Config, type Service, config as schema } from '../../src/config/sc
 import { atLeast, parseVersion, type Version } from '../../src/haproxy/version.ts';
 import type { Endpoint } from '../../src/model.ts';
 import { createRenderer, type Renderer, type RenderResult } from '../../src/render/render.ts';
-import type { TemplateSource } from '../../src/render/template-error.ts';
 import { readTemplates } from '../../src/templates.ts';
 
 /** A config as `myelin.yaml` would give it, defaults filled in; `services` are written as there, without `from`. */
@@ -26,18 +25,11 @@ export function version(text: string): Version {
   return parsed;
 }
 
-/** The built-in templates with some of them replaced. */
-export async function templatesWith(
-  replaced: Readonly<Record<string, string>> = {},
-): Promise<Map<string, TemplateSource>> {
-  const { sources } = await readTemplates(undefined);
-  const own = Object.entries(replaced).map(([name, text]) => [name, { file: `/templates/${name}.hbs`, text }] as const);
-  return new Map([...sources, ...own]);
-}
-
 /** A renderer of the built-in templates, with some of them replaced. */
 export async function rendererWith(replaced: Readonly<Record<string, string>> = {}): Promise<Renderer> {
-  return createRenderer(await templatesWith(replaced));
+  const { sources } = await readTemplates(undefined);
+  const own = Object.entries(replaced).map(([name, text]) => [name, { file: `/templates/${name}.hbs`, text }] as const);
+  return createRenderer(new Map([...sources, ...own]));
 }
 
 /** Renders with what a test does not care about filled in. */

@@ -1,0 +1,130 @@
+/** Makes of config and endpoints what templates see. */
+import { serverStateFile } from '../config/paths.ts';
+import type { Config, Service } from '../config/schema.ts';
+import { formatDuration } from '../config/values.ts';
+import { frontendName, prometheusProxy, statsProxy } from '../haproxy/names.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Endpoint } from '../model.ts';
+import type { CheckContext, HaproxyContext, OptionsContext, ServerContext, ServiceContext } from './context.ts';
+import { address } from './encode.ts';
+import { type Named, nameServers, orderServers } from './names.ts';
+import { fromConfig, fromSource, type Value } from './value.ts';
+
+/** Handlebars names the object that lacks a field. */
+const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });
+
+export function haproxyContext(config: Config, version: Version): HaproxyContext {
+  const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
+  return {
+    version: version.text,
+    log: log === 'none' ? null : fromConfig(log),
+    logsToOutput: log === 'stdout' || log === 'stderr',
+    statsSocket: fromConfig(statsSocket),
+    serverStateFile: config.haproxy.control === 'none' ? null : fromConfig(serverStateFile(config)),
+    hardStopAfter: formatDuration(config.reload.hardStopAfter),
+    user: optional(user, fromConfig),
+    group: optional(group, fromConfig),
+    stats: stats === undefined ? null : { ...stats, name: statsProxy, path: fromConfig(stats.path) },
+    prometheus:
+      prometheus === undefined
+        ? null
+        : { ...prometheus, name: prometheusProxy, path: fromConfig(prometheus.path), lines: [] },
+    global,
+    defaults,
+    sections: sections.map((text) => (text.endsWith('\n') ? text : `${text}\n`)),
+  };
+}
+
+/** `hostname` is null where servers come in the order of their names. */
+export function serviceContext(
+  service: Service,
+  endpoints: readonly Endpoint[],
+  haproxy: HaproxyContext,
+  hostname: string | null,
+): ServiceContext {
+  const { name, mode, balance, check, timeouts, frontend, backend } = service;
+  return {
+    name,
+    frontendName: frontendName(name),
+    mode,
+    isHttp: mode === 'http',
+    bind: service.bind ?? [],
+    balance,
+    check: checkContext(check),
+    server: optionsContext(service.server),
+    timeouts: {
+      connect: optional(timeouts.connect, formatDuration),
+      client: optional(timeouts.client, formatDuration),
+      server: optional(timeouts.server, formatDuration),
+      queue: optional(timeouts.queue, formatDuration),
+      tunnel: optional(timeouts.tunnel, formatDuration),
+      httpRequest: optional(timeouts.httpRequest, formatDuration),
+      httpKeepAlive: optional(timeouts.httpKeepAlive, formatDuration),
+      check: optional(check.timeout ?? timeouts.check, formatDuration),
+    },
+    frontend,
+    backend,
+    servers: orderServers(nameServers(endpoints), hostname).map(serverContext),
+    haproxy,
+  };
+}
+
+function checkContext(check: Service['check']): CheckContext | null {
+  if (check.type === 'none') return null;
+  const { method, path, status, interval, rise, fall } = check;
+  return {
+    isHttp: check.type === 'http',
+    method,
+    path: fromConfig(path),
+    host: optional(check.host, fromConfig),
+    status,
+    interval: formatDuration(interval),
+    rise,
+    fall,
+    port: check.port ?? null,
+  };
+}
+
+function optionsContext({ maxconn, slowstart, proxyProtocol, tls, options }: Service['server']): OptionsContext {
+  const context = {
+    maxconn: maxconn ?? null,
+    slowstart: optional(slowstart, formatDuration),
+    proxyProtocol: optional(proxyProtocol, (version) => (version === 'v1' ? 'send-proxy' : 'send-proxy-v2')),
+    tls: optional(tls, ({ verify, caFile, sni }) => ({
+      verify,
+      caFile: optional(caFile, fromConfig),
+      sni: optional(sni, fromConfig),
+    })),
+    options: options ?? null,
+  };
+  return { ...context, isSet: Object.values(context).some((value) => value !== null) };
+}
+
+function serverContext({ name, endpoint }: Named): ServerContext {
+  const { id, address: ip, port, weight, state, tags = [], meta = {} } = endpoint;
+  const isDraining = state === 'draining';
+  if (!Number.isInteger(weight) || weight < 0 || weight > 256) throw new Error(`${weight} is not a weight: 0-256 is`);
+  return {
+    name,
+    address: address(ip, port),
+    ip,
+    port,
+    weight: isDraining ? 0 : weight,
+    isDraining,
+    id: fromSource(id),
+    tags: tags.filter((tag) => tag !== '').map(fromSource),
+    meta: metaContext(meta),
+  };
+}
+
+/** Without a usual prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
+function metaContext(meta: Readonly<Record<string, string>>): Record<string, Value> {
+  const context = Object.create(metaPrototype) as Record<string, Value>;
+  for (const [key, text] of Object.entries(meta))
+    if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) context[key] = fromSource(text);
+  return context;
+}
+
+function optional<T, R>(value: T | undefined, present: (value: T) => R): R | null {
+  return value === undefined ? null : present(value);
+}
