@@ -197,7 +197,6 @@ test('HAProxy takes hundreds of random services with hostile endpoints, without 
   await using folder = await tempFolder();
   const { path } = folder;
   const binary = await haproxy();
-  // An IPv4-mapped address may go by two names; that is the catalog's to see.
   await fc.assert(
     fc.asyncProperty(fc.array(fc.tuple(service, endpoints), { minLength: 80, maxLength: 80 }), async (list) => {
       const named = list.map(([{ bound, ...rest }, servers], at) => {
