@@ -2,11 +2,11 @@
 import type { FileQuery, FileWatcherConfig } from '../../src/config/schema.ts';
 import { AppError, describe } from '../../src/errors.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
-import { pause } from '../../src/retry.ts';
 import { withSynced } from '../synced.ts';
 import { answer, isSame, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';
+import { settle } from './settle.ts';
 
 /**
  * It never throws for what is on disk: all questions are stale until it is mended, which is seen at once, and sooner
@@ -41,26 +41,22 @@ async function* watch(
   }
 }
 
-/** A file that never settles is taken as it is after so many reads. */
-const mostReads = 20;
-
-/** Reads until two reads agree; returns `known` itself when they say nothing new. */
+/** Returns `known` itself when there is nothing new. */
 async function look(
   path: string,
   known: Known,
   queries: readonly Query<FileQuery>[],
   signal: AbortSignal,
 ): Promise<Known> {
-  let before = await tryRead(path);
-  for (let reads = 1; ; reads++) {
-    const next = understand(known, before);
-    if (next === known) return known;
-    await pause(losesAll(known, next, queries) ? settleEmptyMs : settleMs, signal);
-    if (signal.aborted) return known;
-    const again = await tryRead(path);
-    if (isSameRead(before, again) || reads === mostReads) return next;
-    before = again;
-  }
+  const first = await tryRead(path);
+  if (understand(known, first) === known) return known;
+  const settled = await settle(first, {
+    read: () => tryRead(path),
+    isSame: isSameRead,
+    waitMs: (read) => (losesAll(known, understand(known, read), queries) ? settleEmptyMs : settleMs),
+    signal,
+  });
+  return understand(known, settled);
 }
 
 type Read = ReadonlyMap<string, Text> | AppError;

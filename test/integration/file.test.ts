@@ -1,0 +1,165 @@
+/** The file watcher on a real file system: each way in which people and tools change files is seen, and soon. */
+import assert from 'node:assert/strict';
+import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { watchFile } from '../../watchers/file/index.ts';
+import { tempFolder, until } from '../support/index.ts';
+import { type Listening, listen } from '../support/listen.ts';
+
+function follow(path: string, services: readonly string[] = ['web']): Listening {
+  const watch = watchFile({ type: 'file', path, required: true });
+  const queries = services.map((key) => ({ key, settings: {} }));
+  return listen((signal) => watch(queries, signal));
+}
+
+function text(...ports: readonly number[]): string {
+  return `services:\n  web: [${ports.map((port) => `"127.0.0.1:${port}"`).join(', ')}]\n`;
+}
+
+function served(heard: Listening): string {
+  return heard.served('web')?.join(' ').replaceAll('127.0.0.1:', '') ?? 'nothing yet';
+}
+
+async function isServed(heard: Listening, ports: string): Promise<void> {
+  await until(`${ports} is served`, () => served(heard) === ports && heard.staleReason('web') === null);
+}
+
+test('a file that is replaced or written in place is read again, each time', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  await writeFile(path, text(1));
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  for (let port = 2; port < 12; port += 2) {
+    await writeFile(`${path}.new`, text(port));
+    await rename(`${path}.new`, path);
+    await isServed(heard, `${port}`);
+    await writeFile(path, text(port + 1));
+    await isServed(heard, `${port + 1}`);
+  }
+});
+
+test('a change is seen in a fraction of the time between two polls', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  await writeFile(path, text(0 + 1));
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  const startedAt = performance.now();
+  for (let port = 2; port <= 11; port++) {
+    await writeFile(path, text(port));
+    await isServed(heard, `${port}`);
+  }
+  const each = (performance.now() - startedAt) / 10;
+  assert.ok(each < 500, `${Math.round(each)} ms a change`);
+});
+
+test('a ConfigMap is followed through its symbolic links, as kubelet swaps them', async () => {
+  await using folder = await tempFolder();
+  const at = (name: string): string => join(folder.path, name);
+  const publish = async (version: number, ports: number): Promise<void> => {
+    await mkdir(at(`..v${version}`));
+    await writeFile(at(`..v${version}/services.yaml`), text(ports));
+    await symlink(`..v${version}`, at('..data_tmp'));
+    await rename(at('..data_tmp'), at('..data'));
+    if (version > 1) await rm(at(`..v${version - 1}`), { recursive: true });
+  };
+  await publish(1, 1);
+  await symlink('..data/services.yaml', at('services.yaml'));
+  await using byFile = follow(at('services.yaml'));
+  await using byFolder = follow(folder.path);
+  for (let version = 2; version < 6; version++) {
+    await publish(version, version);
+    await isServed(byFile, `${version}`);
+    await isServed(byFolder, `${version}`);
+  }
+  assert.equal(byFile.count('gone'), 0);
+});
+
+test('a link anywhere on the way may be pointed elsewhere, and the file that it points to changed', async () => {
+  await using folder = await tempFolder();
+  const at = (name: string): string => join(folder.path, name);
+  for (const release of [1, 2]) {
+    await mkdir(at(`release-${release}/conf`), { recursive: true });
+    await writeFile(at(`release-${release}/conf/services.yaml`), text(release));
+  }
+  await symlink('release-1', at('current'));
+  await using heard = follow(at('current/conf/services.yaml'));
+  await isServed(heard, '1');
+  await symlink(at('release-2'), at('next'));
+  await rename(at('next'), at('current'));
+  await isServed(heard, '2');
+  await writeFile(at('release-2/conf/services.yaml'), text(3));
+  await isServed(heard, '3');
+});
+
+test('a file and its folder may come later, go and come again; meanwhile the last endpoints stay', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'a/b/services.yaml');
+  await using heard = follow(path);
+  await until('its absence is told', () => /cannot read .*ENOENT/.test(heard.staleReason('web') ?? ''));
+  assert.equal(heard.count('synced'), 0);
+  for (const port of [1, 2]) {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text(port));
+    await isServed(heard, `${port}`);
+    await rm(join(folder.path, 'a'), { recursive: true });
+    await until('its absence is told', () => /cannot read/.test(heard.staleReason('web') ?? ''));
+    assert.equal(served(heard), `${port}`);
+  }
+});
+
+test('an invalid file keeps the last endpoints, says where it is wrong, and is believed once it is mended', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  await writeFile(path, text(1));
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  await writeFile(path, 'services:\n  web:\n    - 127.0.0.1\n');
+  await until('the place is told', () => heard.staleReason('web')?.startsWith(`${path}:3:7: `));
+  assert.equal(served(heard), '1');
+  await writeFile(path, text(2));
+  await isServed(heard, '2');
+});
+
+test('in a folder each file stands for itself: one is added, broken, removed', async () => {
+  await using folder = await tempFolder();
+  const at = (name: string): string => join(folder.path, name);
+  await writeFile(at('web.yaml'), text(1));
+  await writeFile(at('notes.txt'), 'services: [');
+  await using heard = follow(folder.path, ['web', 'db']);
+  await until('synced', () => heard.count('synced') === 1);
+  assert.deepEqual(heard.served('db'), []);
+  await writeFile(at('db.json'), '{ "services": { "db": ["127.0.0.1:7"] } }');
+  await until('db is served', () => heard.served('db')?.join() === '127.0.0.1:7');
+  await writeFile(at('web.yaml'), 'services: [');
+  await until('web is stale', () => heard.staleReason('web') !== null);
+  await writeFile(at('db.json'), '{ "services": { "db": ["127.0.0.1:8"] } }');
+  await until('db is followed', () => heard.served('db')?.join() === '127.0.0.1:8');
+  assert.deepEqual(heard.served('web'), ['127.0.0.1:1']);
+  await writeFile(at('web.yaml'), text(2));
+  await writeFile(at('also.yml'), text(3));
+  await until('the clash is told', () =>
+    /stands in both .*also\.yml and .*web\.yaml/.test(heard.staleReason('web') ?? ''),
+  );
+  await rm(at('also.yml'));
+  await isServed(heard, '2');
+  await rm(at('web.yaml'));
+  await until('web has nobody', () => heard.served('web')?.length === 0);
+  await rm(at('db.json'));
+  await until('an emptied folder is doubted', () => /holds no/.test(heard.staleReason('db') ?? ''));
+  assert.deepEqual(heard.served('db'), ['127.0.0.1:8']);
+});
+
+test('a file without permission keeps the last endpoints and says so', { skip: process.getuid?.() === 0 }, async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  await writeFile(path, text(1));
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  await chmod(path, 0);
+  await until('it is told', () => /EACCES/.test(heard.staleReason('web') ?? ''));
+  await chmod(path, 0o600);
+  await isServed(heard, '1');
+});

@@ -1,0 +1,26 @@
+/** Whether what is read of files that somebody is writing has come to rest. */
+import type { Ms } from '../../src/model.ts';
+import { pause } from '../../src/retry.ts';
+
+/** Something that never rests is taken as it is after so many reads. */
+const mostReads = 20;
+
+export type Settling<T> = {
+  readonly read: () => Promise<T>;
+  readonly isSame: (one: T, other: T) => boolean;
+  /** How long it must have been the same. */
+  readonly waitMs: (value: T) => Ms;
+  readonly signal: AbortSignal;
+};
+
+/** Reads on from `first` until two reads in a row agree, and returns what they agree on. */
+export async function settle<T>(first: T, { read, isSame, waitMs, signal }: Settling<T>): Promise<T> {
+  let last = first;
+  for (let reads = 1; reads < mostReads && !signal.aborted; reads++) {
+    await pause(waitMs(last), signal);
+    const again = await read();
+    if (isSame(last, again)) return again;
+    last = again;
+  }
+  return last;
+}
