@@ -1,0 +1,88 @@
+/** One line of the log: JSON for machines or short for people, and never a secret in it. */
+import { styleText } from 'node:util';
+import { maskSecrets } from './config/mask.ts';
+
+export type Style = {
+  readonly secrets: readonly string[];
+  readonly format: 'json' | 'pretty';
+  readonly isColoured: boolean;
+};
+
+type Facts = Readonly<Record<string, unknown>>;
+
+/**
+ * Secrets are looked for in the values rather than in the line: whatever key they stand under, however JSON escapes
+ * them, and what is left is still JSON.
+ */
+export function formatLine(line: string, { secrets, format, isColoured }: Style): string {
+  const facts = mask(JSON.parse(line) as Facts, spellings(secrets)) as Facts;
+  return format === 'json' ? JSON.stringify(facts) : pretty(facts, isColoured);
+}
+
+function mask(value: unknown, secrets: readonly string[]): unknown {
+  if (typeof value === 'string') return maskSecrets(value, secrets);
+  if (typeof value === 'number') return secrets.includes(String(value)) ? maskSecrets(String(value), secrets) : value;
+  if (Array.isArray(value)) return value.map((item) => mask(item, secrets));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [maskSecrets(key, secrets), mask(item, secrets)]),
+  );
+}
+
+/** As a secret stands in a text that quotes it: in JSON, in JSON within JSON, in an address, in a header. */
+function spellings(secrets: readonly string[]): string[] {
+  return secrets.flatMap((secret) => {
+    const inJson = JSON.stringify(secret).slice(1, -1);
+    const inJsonTwice = JSON.stringify(inJson).slice(1, -1);
+    // encodeURIComponent throws on half a character.
+    return [secret, inJson, inJsonTwice, encodeURIComponent(secret.toWellFormed())];
+  });
+}
+
+const colours = {
+  fatal: 'magenta',
+  error: 'red',
+  warn: 'yellow',
+  info: 'green',
+  debug: 'blue',
+  trace: 'gray',
+} as const;
+
+/** `12:00:00.000 INFO  reloaded HAProxy reasons=[…] tookMs=41`, and under it the stack of an error that is a bug. */
+function pretty({ time, level, service: _, msg, err, ...facts }: Facts, isColoured: boolean): string {
+  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
+    isColoured ? styleText(style, text, { validateStream: false }) : text;
+  const label = String(level);
+  const colour = Object.hasOwn(colours, label) ? colours[label as keyof typeof colours] : 'gray';
+  const error = describeError(err);
+  const pairs = Object.entries(facts).map(([key, value]) => `${paint('cyan', show(key))}=${show(value)}`);
+  return [
+    paint('gray', String(time).slice(11, 23)),
+    paint(colour, label.toUpperCase().padEnd(5)),
+    ...(msg === undefined ? [] : [printable(String(msg))]),
+    ...pairs,
+    ...(error === null ? [] : [`${paint('cyan', 'err')}=${show(error.message)}${paint('gray', error.stack)}`]),
+  ].join(' ');
+}
+
+function describeError(err: unknown): { readonly message: string; readonly stack: string } | null {
+  if (typeof err !== 'object' || err === null) return err === undefined ? null : { message: String(err), stack: '' };
+  const { type, message, stack } = err as Facts;
+  // Where an error of ours was made helps nobody: it says itself what is wrong.
+  const isBug = type !== 'AppError' && typeof stack === 'string';
+  const frames = isBug ? stack.split('\n').filter((line) => /^\s+at /.test(line)) : [];
+  return { message: String(message), stack: frames.map((frame) => `\n    ${printable(frame.trim())}`).join('') };
+}
+
+/** Bare where it is a word, else as JSON. */
+function show(value: unknown): string {
+  if (typeof value === 'string' && /^[\w./:@+-]+$/.test(value)) return value;
+  return printable(JSON.stringify(value) ?? 'undefined');
+}
+
+/** Names and reasons come from whoever may register: no control character of theirs reaches a terminal. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}

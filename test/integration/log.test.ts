@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open } from 'node:fs/promises';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const module = JSON.stringify(new URL('../../src/log.ts', import.meta.url).href);
+const errors = JSON.stringify(new URL('../../src/errors.ts', import.meta.url).href);
+
+/** A program that logs, as its own process: what is tested is what reaches its stdout and stderr. */
+function program(body: string, options: Record<string, unknown> = {}): string[] {
+  const all = JSON.stringify({ level: 'info', format: 'json', destination: 1, ...options });
+  return [
+    '--input-type=module',
+    '--eval',
+    `import { createLog } from ${module};
+     import { AppError } from ${errors};
+     let secrets = ['s3cret"token', 'other\\\\token'];
+     const log = createLog({ ...${all}, secrets: () => secrets });
+     ${body}`,
+  ];
+}
+
+async function logged(body: string, options?: Record<string, unknown>): Promise<string> {
+  return (await run(process.execPath, program(body, options))).stdout;
+}
+
+test('a line of JSON has time, level, service, message and facts', async () => {
+  const line = JSON.parse(await logged(`log.child({ watcher: 'consul' }).warn({ retryInMs: 5 }, 'will retry')`));
+  assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  delete line.time;
+  assert.deepEqual(line, {
+    level: 'warn',
+    service: 'myelin',
+    watcher: 'consul',
+    retryInMs: 5,
+    msg: 'will retry',
+  });
+});
+
+test('what is below the level is not logged, and stderr can be chosen', async () => {
+  const { stdout, stderr } = await run(
+    process.execPath,
+    program(`log.debug('quiet'); log.info('loud')`, { destination: 2 }),
+  );
+  assert.equal(stdout, '');
+  assert.match(stderr, /^\{.*"msg":"loud"\}\n$/);
+});
+
+for (const format of ['json', 'pretty'])
+  test(`no secret is logged, wherever it stands (${format})`, async () => {
+    const text = await logged(
+      `const token = secrets[0];
+       log.info({ a: { b: { c: { token } } } }, 'nested');
+       log.info({ [token]: 1, list: [[token]] }, 'as a key, in lists, in the message: ' + token);
+       log.error({ err: new Error('GET /v1?token=' + encodeURIComponent(token), { cause: new Error(token) }) }, 'failed');
+       log.error({ err: Object.assign(new AppError('MYELIN_USAGE', 'x', { remedy: token }), { request: { headers: { 'x-consul-token': token } } }) }, 'failed');
+       log.warn({ body: JSON.stringify({ token }), twice: JSON.stringify(JSON.stringify({ token: secrets[1] })) }, 'quoted');
+       log.child({ token }).info('bound');
+       secrets = ['rotated-token'];
+       log.info({ token: 'rotated-token' }, 'rotated');`,
+      { format },
+    );
+    assert.equal(text.match(/\*\*\*/g)?.length, 14 - (format === 'pretty' ? 4 : 0), text);
+    assert.doesNotMatch(text, /s3cret|other\\*token|rotated-token/);
+  });
+
+test('for people an error is its message with its causes, and the stack of a bug', async () => {
+  const text = await logged(
+    `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) }, 'failed');
+     log.error({ err: new TypeError('x is undefined') }, 'bug');`,
+    { format: 'pretty' },
+  );
+  assert.match(text, /ERROR failed err="cannot reload: no socket"\n\S+ ERROR bug err="x is undefined"\n {4}at /);
+});
+
+const endless = `for (let i = 0; i < 3000; i++) log.info({ i, filler: 'x'.repeat(5000) }, 'line');
+  process.stderr.write('alive');`;
+
+/** The exit code and stderr of a process that logs much. */
+async function outcome(stdout: 'pipe' | number, more = ''): Promise<readonly [number | null, string]> {
+  const child = spawn(process.execPath, program(more + endless), { stdio: ['ignore', stdout, 'pipe'] });
+  const closed = once(child, 'close');
+  // Paused, the pipe fills up; destroyed, it is broken.
+  if (more === '') child.stdout?.destroy();
+  else child.stdout?.pause();
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk;
+    child.stdout?.destroy();
+  });
+  const [code] = (await closed) as [number | null];
+  return [code, stderr];
+}
+
+test('a full disk under the log ends nothing', async () => {
+  await using disk = await open('/dev/full', 'w');
+  assert.deepEqual(await outcome(disk.fd), [0, 'alive']);
+});
+
+test('a reader of the log that goes away ends nothing', async () => {
+  assert.deepEqual(await outcome('pipe'), [0, 'alive']);
+});
+
+test('a reader of the log that sleeps holds up nothing for long', async () => {
+  // Once asked for, stdout is a pipe that does not block.
+  assert.deepEqual(await outcome('pipe', 'process.stdout.isTTY;'), [0, 'alive']);
+});
