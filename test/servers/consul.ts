@@ -25,7 +25,7 @@ export async function consulBinary(): Promise<string> {
   return path;
 }
 
-export type Registration = {
+type Registration = {
   readonly name: string;
   /** Default: the name and the port. */
   readonly id?: string;

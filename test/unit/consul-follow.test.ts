@@ -11,6 +11,7 @@ type Script = (question: Question) => Answer | Error;
 async function run(script: readonly Script[], { hasToken = false, stale = true } = {}) {
   const stop = new AbortController();
   const questions: Question[] = [];
+  const timeouts: number[] = [];
   const said: (readonly Endpoint[])[] = [];
   const failures: Failure[] = [];
   const lines = script.values();
@@ -18,13 +19,14 @@ async function run(script: readonly Script[], { hasToken = false, stale = true }
     query: { tags: [], stale, warning: 'use' },
     question: { service: 'web' },
     hasToken,
-    ask: (question) => {
+    ask: (question, timeoutMs) => {
       const line = lines.next().value;
       if (line === undefined) {
         stop.abort();
         return Promise.reject(stop.signal.reason);
       }
       questions.push(question);
+      timeouts.push(timeoutMs);
       const result = line(question);
       return result instanceof Error ? Promise.reject(result) : Promise.resolve(result);
     },
@@ -34,7 +36,7 @@ async function run(script: readonly Script[], { hasToken = false, stale = true }
     onFailure: (failure) => failures.push(failure),
     signal: stop.signal,
   });
-  return { questions, served: said.map((list) => list.map(({ port }) => port)), failures };
+  return { questions, timeouts, served: said.map((list) => list.map(({ port }) => port)), failures };
 }
 
 function answer(index: string | undefined, ports: readonly number[], headers: object = {}): Script {
@@ -55,6 +57,11 @@ test('the first question is answered at once, each further one waits for an inde
   );
   assert.deepEqual(questions[0], { service: 'web', stale: true });
   for (const { wait } of questions.slice(1)) assert.match(wait ?? '', /^(5[4-9]\d{3}|60000)ms$/);
+});
+
+test('an answer is waited for longer than the agent may take, a sixteenth more than it was asked to', async () => {
+  const { timeouts } = await run([answer('10', [1]), answer('11', [2])]);
+  assert.deepEqual(timeouts, [6000, 63_750 + 6000]);
 });
 
 test('an index beyond what a JavaScript number can hold is kept to the last digit', async () => {
