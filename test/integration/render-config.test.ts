@@ -227,7 +227,7 @@ test('a template whose author took no care is still safe from what a source says
     backend: `\nbackend {{name}}
 {{#each servers}}
     {{> server}}
-    http-request set-header X-Id {{id}} if { path -- {{id}} }
+    http-request set-header X-Id {{id}} if { path /x }
     http-request set-header X-Id "{{id}}" # {{id}}
     http-response set-header X-Tags {{or (join tags " ") "none"}}
 {{#each meta}}
