@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { hints } from '../../watchers/file/folders.ts';
 import { watchFile } from '../../watchers/file/index.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { type Listening, listen } from '../support/listen.ts';
@@ -162,4 +163,15 @@ test('a file without permission keeps the last endpoints and says so', { skip: p
   await until('it is told', () => /EACCES/.test(heard.staleReason('web') ?? ''));
   await chmod(path, 0o600);
   await isServed(heard, '1');
+});
+
+test('where the kernel tells nothing, a file is looked at from time to time', async () => {
+  await using folder = await tempFolder();
+  const stop = new AbortController();
+  const heard: string[] = [];
+  for await (const hint of hints(join(folder.path, 'services.yaml'), stop.signal, 10)) {
+    heard.push(hint);
+    if (heard.length === 3) stop.abort();
+  }
+  assert.deepEqual(heard, ['event', 'poll', 'poll']);
 });
