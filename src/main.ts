@@ -7,7 +7,8 @@ import timers from 'node:timers';
 import type { Control } from './apply/control.ts';
 import { advance, type Catalog, createCatalog, nextDeadline, receive, reconfigure, view } from './catalog/catalog.ts';
 import { createDebounce } from './debounce.ts';
-import type { Moment, ReloadReason } from './model.ts';
+import { AppError } from './errors.ts';
+import type { Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { RenderResult } from './render/render.ts';
 import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
@@ -16,15 +17,24 @@ import { Sources } from './sources.ts';
 export type World = {
   readonly settings: Settings;
   readonly control: Control;
+  /** Shows from outside that a reconcile comes to an end. */
+  readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
   readonly hostname: string;
   /** Told of every reconcile, and of what broke one. */
   readonly onResult: (result: Result, timing: Timing) => void;
+  /** Told of what the sources say, before it is judged. */
+  readonly onSource: (event: SourceEvent) => void;
   readonly onError: (error: unknown) => void;
 };
 
-/** `changedAt`: when the oldest change came that this reconcile is about; null: it was about none. */
-export type Timing = { readonly changedAt: Moment | null; readonly renderMs: number };
+export type Timing = {
+  /** When the oldest change came that this reconcile is about; null: it was about none. */
+  readonly changedAt: Moment | null;
+  readonly renderMs: Ms;
+  /** All of the reconcile. */
+  readonly tookMs: Ms;
+};
 
 /** A running Myelin, as the command line, the status and the probes see it. */
 export type Instance = {
@@ -35,24 +45,25 @@ export type Instance = {
   use(settings: Settings): Promise<void>;
   /** Something may have to be done: look again. */
   poke(): void;
-  /** A reload is wanted although nothing changed. */
-  reload(): void;
+  /** A reload is wanted although nothing changed; settles when it was seen to, or rejects when Myelin ends. */
+  reload(): Promise<Result>;
   /** Settles when `signal` aborted and everything here has come to rest. */
   readonly ended: Promise<void>;
 };
 
 export function main(world: World, signal: AbortSignal): Instance {
-  const { control, env, hostname, onResult, onError } = world;
+  const { control, heartbeat, env, hostname, onResult, onSource, onError } = world;
   let settings = world.settings;
   let catalog = createCatalog(catalogSettings(settings.config), Date.now(), seedOf(control, settings.config));
   let changedAt: Moment | null = null;
-  let requested: readonly ReloadReason[] = [];
+  let requests: readonly PromiseWithResolvers<Result>[] = [];
 
   const reconciler = new Reconciler(control, Date.now);
-  const debounce = createDebounce(reconcile, { ...debounceTimes(settings), signal, onError });
+  const debounce = createDebounce(() => heartbeat.during(reconcile), { ...debounceTimes(settings), signal, onError });
   const alarm = createAlarm(debounce.poke, signal);
 
   const sources = new Sources(env, (event) => {
+    onSource(event);
     const before = catalog;
     catalog = receive(catalog, event, Date.now());
     if (catalog === before) return;
@@ -61,32 +72,37 @@ export function main(world: World, signal: AbortSignal): Instance {
   });
 
   async function reconcile(): Promise<void> {
+    const startedAt = performance.now();
     catalog = advance(catalog, Date.now());
-    const timing = { changedAt, renderMs: 0 };
+    const about = changedAt;
+    const seenTo = requests;
     changedAt = null;
-    const wanted = render(timing);
-    if (wanted !== null) {
-      const asked = requested;
-      const result = await reconciler.reconcile(wanted, wanted.problems, asked, signal);
-      if (result.kind === 'pending') changedAt = timing.changedAt ?? changedAt;
-      else requested = requested.filter((reason) => !asked.includes(reason));
-      onResult(result, timing);
-      alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
-    } else alarm.set([nextDeadline(catalog)]);
+    const wanted = render();
+    if (wanted === null) {
+      alarm.set([nextDeadline(catalog)]);
+      return;
+    }
+    const renderMs = performance.now() - startedAt;
+    const reasons = seenTo.map((): ReloadReason => ({ code: 'operator_request' })).slice(0, 1);
+    const result = await reconciler.reconcile(wanted, wanted.problems, reasons, signal);
+    if (result.kind === 'pending') changedAt = about ?? changedAt;
+    else {
+      requests = requests.filter((request) => !seenTo.includes(request));
+      for (const request of seenTo) request.resolve(result);
+    }
+    onResult(result, { changedAt: about, renderMs, tookMs: performance.now() - startedAt });
+    alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
   }
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
-  function render(timing: { renderMs: number }): RenderResult | null {
+  function render(): RenderResult | null {
     const { open, endpoints } = view(catalog);
     if (!open) {
       const sections = control.running?.sections ?? control.found;
       return sections === null ? null : { sections, problems: [] };
     }
-    const startedAt = performance.now();
     const { config, renderer } = settings;
-    const result = renderer.render({ config, endpoints, version: control.version ?? oldestVersion, hostname });
-    timing.renderMs = performance.now() - startedAt;
-    return result;
+    return renderer.render({ config, endpoints, version: control.version ?? oldestVersion, hostname });
   }
 
   const started = sources.use(settings.config);
@@ -109,8 +125,10 @@ export function main(world: World, signal: AbortSignal): Instance {
     },
     poke: debounce.poke,
     reload() {
-      requested = [...requested, { code: 'operator_request' }];
+      const request = Promise.withResolvers<Result>();
+      requests = [...requests, request];
       debounce.poke();
+      return request.promise;
     },
     ended: end(),
   };
@@ -120,6 +138,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     await sources[Symbol.asyncDispose]();
     await debounce.idle();
+    for (const request of requests) request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping'));
   }
 }
 

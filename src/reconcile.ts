@@ -22,7 +22,12 @@ export type Result =
   /** HAProxy or the preflight refuses it and no service can be set apart for it: the old state serves on. */
   | { readonly kind: 'rejected'; readonly problems: readonly Problem[]; readonly at: Moment }
   /** It could not be written or started: the old state serves on. */
-  | { readonly kind: 'failed'; readonly error: AppError; readonly at: Moment };
+  | {
+      readonly kind: 'failed';
+      readonly error: AppError;
+      readonly reasons: readonly ReloadReason[];
+      readonly at: Moment;
+    };
 
 /** A service that was set apart, and what for. */
 export type Apart = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
@@ -115,7 +120,8 @@ export class Reconciler {
       case 'failed': {
         if (outcome.problems.some(({ service }) => service !== null)) return this.#refuse(wanted, outcome.problems);
         const { at } = control.reloadAt(wanted, this.#wantedSince ?? now);
-        return { kind: 'failed', error: outcome.error, at: Math.max(at, this.#now() + shortestRetryMs) };
+        const reasons = plan.kind === 'none' ? [] : plan.reasons;
+        return { kind: 'failed', error: outcome.error, reasons, at: Math.max(at, this.#now() + shortestRetryMs) };
       }
     }
   }

@@ -4,10 +4,10 @@ import { observe } from '../apply/observe.ts';
 import type { Globals } from '../cli.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
-import type { ReloadReason } from '../model.ts';
 import { diff } from '../plan/diff.ts';
 import { planReload } from '../plan/plan.ts';
 import { loadSettings } from '../settings.ts';
+import { formatReason } from './format.ts';
 import { renderWanted } from './wanted.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };
@@ -29,11 +29,6 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   } else
     process.stdout.write(changes === '' ? 'nothing to do\n' : `nothing but comments to write\n\n${coloured(changes)}`);
   return exitCode === true && planned.kind !== 'none' ? exitCodes.changesPending : exitCodes.ok;
-}
-
-/** `bind_changed frontend web: …`, as in the log and the status. */
-export function formatReason({ code, section, detail }: ReloadReason): string {
-  return `${[code, section].filter((part) => part !== undefined).join(' ')}${detail === undefined ? '' : `: ${detail}`}`;
 }
 
 /** Colours only where a person looks: `styleText` leaves them out when the output is a file or a pipe. */

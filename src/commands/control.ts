@@ -1,0 +1,27 @@
+/** `myelin reload` and `myelin stop`: orders to the running Myelin. */
+import type { Globals } from '../cli.ts';
+import { loadConfig } from '../config/load.ts';
+import { exitCodes } from '../errors.ts';
+import { askMyelin } from '../http/client.ts';
+
+/** As long as a new process may take to prove itself, and a reload before it. */
+const reloadTimeoutMs = 120_000;
+
+export async function reload(globals: Globals): Promise<number> {
+  const { config } = await loadConfig(globals.config, process.env);
+  const result = (await askMyelin(config.admin.socket, 'POST', '/api/v1/reload', { timeoutMs: reloadTimeoutMs })) as {
+    readonly kind: string;
+    readonly tookMs?: number;
+  };
+  if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  else if (result.kind === 'reload') process.stdout.write(`reloaded in ${Math.round(result.tookMs ?? 0)} ms\n`);
+  else process.stdout.write(`not reloaded: ${result.kind}; \`myelin status\` says why\n`);
+  return result.kind === 'reload' ? exitCodes.ok : exitCodes.haproxyUnavailable;
+}
+
+export async function stop(globals: Globals): Promise<number> {
+  const { config } = await loadConfig(globals.config, process.env);
+  const answer = await askMyelin(config.admin.socket, 'POST', '/api/v1/stop');
+  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : 'myelin is stopping\n');
+  return exitCodes.ok;
+}

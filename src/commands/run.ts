@@ -1,0 +1,123 @@
+/** `myelin run`: watch and apply until told to stop. */
+import { hostname } from 'node:os';
+import { openControl } from '../apply/open-control.ts';
+import { view } from '../catalog/catalog.ts';
+import type { Globals } from '../cli.ts';
+import { maskConfig } from '../config/mask.ts';
+import { exitCodes } from '../errors.ts';
+import { createMetrics } from '../http/metrics.ts';
+import { Heartbeat } from '../http/probes.ts';
+import type { Status } from '../http/status.ts';
+import { createLog } from '../log.ts';
+import { type Instance, main } from '../main.ts';
+import { Observer } from '../observer.ts';
+import type { Result } from '../reconcile.ts';
+import { Rereading } from '../rereading.ts';
+import { serveHttp } from '../serve-http.ts';
+import { loadSettings, type Settings } from '../settings.ts';
+import { statusOf } from '../status.ts';
+import { ownVersion } from '../version.ts';
+
+export type RunOptions = { readonly once?: true; readonly apply: boolean };
+
+/** A reconcile takes a check and a start at most; what takes this long hangs and will not end by itself. */
+const stuckAfterMs = 180_000;
+
+export async function run(globals: Globals, options: RunOptions): Promise<number> {
+  const startedAt = Date.now();
+  const version = ownVersion();
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const end = Promise.withResolvers<number>();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(exitCodes.ok));
+
+  const load = async (): Promise<Settings> => {
+    const settings = await loadSettings(globals.config, process.env);
+    return options.apply ? settings : writingOnly(settings);
+  };
+  const settings = await load();
+  const { config } = settings;
+  const running: { instance: Instance | null } = { instance: null };
+  const secrets = (): readonly string[] => (running.instance?.settings ?? settings).secrets;
+  const log = createLog({ level: globals.logLevel, format: globals.logFormat, destination: 1, secrets });
+  const metrics = createMetrics(version, () => status());
+  const observer = new Observer(log, metrics, Date.now);
+  const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
+
+  await using control = await openControl(
+    {
+      config,
+      env: process.env,
+      onChange: () => running.instance?.poke(),
+      onEvent: (event) => observer.control(event),
+    },
+    signal,
+  );
+  const instance = main(
+    {
+      settings,
+      control,
+      heartbeat,
+      env: process.env,
+      hostname: hostname(),
+      onSource: (event) => observer.source(event),
+      onResult(result, timing) {
+        observer.result(result, timing, instance.reconciler.apart);
+        const exitCode = options.once ? whenDone(result, instance) : null;
+        if (exitCode !== null) end.resolve(exitCode);
+      },
+      onError: (err) => log.error({ err }, 'a reconcile broke off; the next change starts another'),
+    },
+    signal,
+  );
+  running.instance = instance;
+  const rereading = new Rereading(load, instance, log);
+  const status = (): Status =>
+    statusOf({ instance, control, observer, version, startedAt, refusedConfig: rereading.refused }, Date.now());
+
+  const ending: Promise<unknown>[] = [instance.ended];
+  try {
+    const sources = {
+      status,
+      metrics,
+      heartbeat,
+      config: () => maskConfig(instance.settings.config),
+      reload: () => instance.reload(),
+      stop: () => end.resolve(exitCodes.ok),
+      onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
+    };
+    const { closed } = await serveHttp(config, sources, signal);
+    ending.push(closed, rereading.follow(signal));
+    log.info({ version, config: globals.config, watchers: Object.keys(config.watchers) }, 'myelin runs');
+    return await end.promise;
+  } finally {
+    stopping.abort();
+    await Promise.all(ending);
+    if (instance.settings.config.haproxy.onExit === 'stop' && !options.once) await control.stop();
+    log.info({}, 'myelin ends');
+  }
+}
+
+/** For an init container: the file is written, HAProxy is left to whoever starts it. */
+function writingOnly(settings: Settings): Settings {
+  const haproxy = { ...settings.config.haproxy, control: 'none' } as const;
+  return { ...settings, config: { ...settings.config, haproxy } };
+}
+
+/** The exit code of `--once` after this result; null: there is more to come. */
+function whenDone(result: Result, { catalog }: Instance): number | null {
+  switch (result.kind) {
+    case 'noop':
+    case 'reload': {
+      const { open, waitingFor } = view(catalog);
+      if (!open) return null;
+      return waitingFor.length === 0 ? exitCodes.ok : exitCodes.sourceTimeout;
+    }
+    case 'rejected':
+      return exitCodes.configRejected;
+    case 'failed':
+      return result.error.exitCode;
+    case 'pending':
+      return null;
+  }
+}

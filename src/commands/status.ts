@@ -1,0 +1,68 @@
+/** `myelin status`: what the running Myelin does, for people or as JSON. */
+import { styleText } from 'node:util';
+import type { Globals } from '../cli.ts';
+import { loadConfig } from '../config/load.ts';
+import { exitCodes } from '../errors.ts';
+import { askMyelin } from '../http/client.ts';
+import type { ServiceStatus, SourceStatus, Status } from '../http/status.ts';
+import type { Moment } from '../model.ts';
+import { formatReason, table } from './format.ts';
+
+export async function status(globals: Globals): Promise<number> {
+  const { config } = await loadConfig(globals.config, process.env);
+  const answer = (await askMyelin(config.admin.socket, 'GET', '/api/v1/status')) as Status;
+  process.stdout.write(globals.json ? `${JSON.stringify(answer, null, 2)}\n` : format(answer, Date.now()));
+  return exitCodes.ok;
+}
+
+function format(status: Status, now: Moment): string {
+  const { haproxy, lastApply, pending, refusedConfig, waitingFor } = status;
+  const rows: [string, string][] = [
+    ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
+  ];
+  if (haproxy !== null) {
+    const old = haproxy.oldWorkers.length;
+    const others =
+      old === 0 ? '' : `, ${old} old ${old === 1 ? 'process finishes its' : 'processes finish their'} connections`;
+    rows.push(['HAProxy', `${haproxy.version}, pid ${haproxy.pid}, for ${age(haproxy.since, now)}${others}`]);
+  }
+  if (waitingFor.length > 0) rows.push(['waits for', waitingFor.join(', ')]);
+  if (lastApply !== null) {
+    const why = lastApply.error ?? lastApply.reasons.map(formatReason).join('; ');
+    rows.push(['last apply', `${lastApply.result} ${age(lastApply.at, now)} ago: ${why}`]);
+  }
+  if (pending !== null) rows.push(['pending', `${pending.why}, in ${age(now, pending.at)}`]);
+  if (refusedConfig !== null)
+    rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
+  const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
+  const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}`;
+}
+
+function describeSource({ state, down }: SourceStatus, now: Moment): string {
+  return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
+}
+
+function describeService({ endpoints, stale, kept, refused, quarantined }: ServiceStatus, now: Moment): string {
+  const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
+  const notes = [
+    ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
+    ...(kept === null ? [] : [`empty at the source for ${age(kept.since, now)}, the last endpoints are kept`]),
+    ...(quarantined === null ? [] : [`set apart: ${quarantined.problems.map(({ message }) => message).join('; ')}`]),
+    ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
+  ];
+  return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
+}
+
+function coloured(state: Status['state']): string {
+  const colours = { starting: 'yellow', ready: 'green', degraded: 'red' } as const;
+  return styleText(colours[state], state, { stream: process.stdout });
+}
+
+/** `12s`, `5m`, `3h`, `2d`: as exactly as people want to know. */
+function age(from: Moment, to: Moment): string {
+  const seconds = Math.max(0, Math.round((to - from) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}

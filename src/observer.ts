@@ -1,0 +1,156 @@
+/** Tells people what happens: one log line an apply, what the status shows of it, and what is counted. */
+import type { ControlEvent } from './apply/control.ts';
+import { describe } from './errors.ts';
+import type { Metrics } from './http/metrics.ts';
+import type { LastApply } from './http/status.ts';
+import type { Log } from './log.ts';
+import type { Timing } from './main.ts';
+import type { Moment, Problem, SourceEvent } from './model.ts';
+import type { Apart, Result } from './reconcile.ts';
+
+export class Observer {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #now: () => Moment;
+  #lastApply: LastApply | null = null;
+  #pending: Extract<Result, { kind: 'pending' }> | null = null;
+  #apart: readonly Apart[] = [];
+  /** What is amiss is said once, not at every attempt. */
+  #complaint: string | null = null;
+
+  constructor(log: Log, metrics: Metrics, now: () => Moment) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#now = now;
+  }
+
+  get lastApply(): LastApply | null {
+    return this.#lastApply;
+  }
+
+  get pending(): Extract<Result, { kind: 'pending' }> | null {
+    return this.#pending;
+  }
+
+  /** One reconcile has ended. */
+  result(result: Result, { changedAt, renderMs, tookMs }: Timing, apart: readonly Apart[]): void {
+    const now = this.#now();
+    const sinceChangeMs = changedAt === null ? null : now - changedAt;
+    this.#metrics.rendered(renderMs);
+    this.#noteApart(apart);
+    this.#pending = result.kind === 'pending' ? result : null;
+    switch (result.kind) {
+      case 'noop':
+        this.#metrics.updated('noop', null);
+        this.#complaint = null;
+        return;
+      case 'pending':
+        this.#log.debug({ reasons: result.reasons, because: result.because, inMs: result.at - now }, 'reload waits');
+        return;
+      case 'reload': {
+        const { reasons } = result;
+        this.#lastApply = { at: now, result: 'reload', reasons, tookMs, error: null };
+        this.#complaint = null;
+        this.#log.info({ reasons, tookMs: Math.round(tookMs), sinceChangeMs }, 'reloaded');
+        this.#metrics.updated('reload', sinceChangeMs);
+        this.#metrics.reloaded(reasons, 'ok', result.tookMs);
+        return;
+      }
+      case 'rejected': {
+        const error = result.problems.map(describeProblem).join('; ');
+        this.#lastApply = { at: now, result: 'rejected', reasons: [], tookMs: null, error };
+        this.#metrics.updated('rejected', null);
+        this.#complain(error, () =>
+          this.#log.error({ problems: result.problems }, 'rejected, the old state serves on'),
+        );
+        return;
+      }
+      case 'failed': {
+        const error = describe(result.error);
+        this.#lastApply = { at: now, result: 'failed', reasons: result.reasons, tookMs: null, error };
+        this.#metrics.updated('failed', null);
+        this.#metrics.reloaded(result.reasons, 'failed', tookMs);
+        const { code, remedy } = result.error;
+        this.#complain(error, () =>
+          this.#log.error({ err: result.error, code, remedy }, 'could not be applied, the old state serves on'),
+        );
+      }
+    }
+  }
+
+  /** Something that a source said or did. */
+  source(event: SourceEvent): void {
+    const { watcher } = event;
+    switch (event.kind) {
+      case 'failed':
+        this.#log.warn(
+          { watcher, reason: event.reason, retryInMs: Math.round(event.retryInMs) },
+          'source failed, what is known of it serves on',
+        );
+        return;
+      case 'stale':
+        this.#log.warn({ watcher, query: event.key, reason: event.reason }, 'answer is stale, the last one serves on');
+        return;
+      case 'synced':
+        this.#log.info({ watcher }, 'source has answered completely');
+        return;
+      case 'started':
+      case 'endpoints':
+      case 'gone':
+        this.#log.trace({ ...event }, 'source');
+    }
+  }
+
+  /** Something that a HAProxy did by itself, or that was done to one. */
+  control(event: ControlEvent): void {
+    const { kind: _, ...facts } = event;
+    switch (event.kind) {
+      case 'adopted':
+        this.#log.info(facts, 'HAProxy was running already and is kept');
+        return;
+      case 'exited':
+        this.#log.error(facts, 'HAProxy has ended by itself');
+        return;
+      case 'binary_changed':
+        this.#log.info(facts, 'the executable of HAProxy has changed');
+        return;
+      case 'old_worker_gone':
+        this.#log.debug(facts, 'an old HAProxy has finished');
+        return;
+      case 'connections_closed':
+        this.#log.warn(facts, 'a limit closed connections of an old HAProxy');
+        this.#metrics.connectionsClosed(event.limit, event.connections);
+        return;
+      case 'file_restored':
+        this.#log.warn(facts, 'the proven file was put back');
+        return;
+      case 'trouble':
+        this.#log.warn({ err: event.error }, 'something beside the point did not work');
+    }
+  }
+
+  #noteApart(apart: readonly Apart[]): void {
+    const before = this.#apart;
+    this.#apart = apart;
+    const said = new Map(before.map((one) => [one.service, textOf(one.problems)]));
+    for (const { service, problems } of apart) {
+      if (said.get(service) === textOf(problems)) continue;
+      this.#log.error({ apart: service, problems }, 'service is set apart, the others go live');
+    }
+    for (const { service } of before)
+      if (!apart.some((one) => one.service === service)) this.#log.info({ apart: service }, 'service is whole again');
+  }
+
+  #complain(complaint: string, say: () => void): void {
+    if (this.#complaint !== complaint) say();
+    this.#complaint = complaint;
+  }
+}
+
+function textOf(problems: readonly Problem[]): string {
+  return problems.map(describeProblem).join('\n');
+}
+
+function describeProblem({ message, line, service }: Problem): string {
+  return `${service === null ? '' : `service ${service}: `}${message}${line === undefined ? '' : ` (line ${line})`}`;
+}

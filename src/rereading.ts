@@ -1,0 +1,83 @@
+/** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
+import { ConfigError } from './config/problems.ts';
+import type { Config } from './config/schema.ts';
+import { AppError, describe } from './errors.ts';
+import type { Trouble } from './http/status.ts';
+import type { Log } from './log.ts';
+import type { Instance } from './main.ts';
+import type { Settings } from './settings.ts';
+import { changesOf } from './watched-files.ts';
+
+export class Rereading {
+  readonly #load: () => Promise<Settings>;
+  readonly #instance: Instance;
+  readonly #log: Log;
+  #refused: Trouble | null = null;
+  /** What the refused config was read from: to mend it is a change too. */
+  #alsoWatched: readonly string[] = [];
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(load: () => Promise<Settings>, instance: Instance, log: Log) {
+    this.#load = load;
+    this.#instance = instance;
+    this.#log = log;
+  }
+
+  get refused(): Trouble | null {
+    return this.#refused;
+  }
+
+  /** Settles after `signal` aborted and the reading at hand has ended. */
+  async follow(signal: AbortSignal): Promise<void> {
+    const onHangup = (): void => void this.#again();
+    process.on('SIGHUP', onHangup);
+    try {
+      for await (const _ of changesOf(() => [...this.#instance.settings.watched, ...this.#alsoWatched], signal))
+        await this.#again();
+    } finally {
+      process.off('SIGHUP', onHangup);
+      await this.#ended;
+    }
+  }
+
+  /** One reading after the other. */
+  #again(): Promise<void> {
+    this.#ended = this.#ended.then(() => this.#read());
+    return this.#ended;
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const before = this.#instance.settings.config;
+      const settings = await this.#load();
+      await this.#instance.use(settings);
+      this.#refused = null;
+      this.#alsoWatched = [];
+      const afterRestart = fixedKeys.filter((key) => !sameValue(fixed[key](before), fixed[key](settings.config)));
+      this.#log.info(afterRestart.length === 0 ? {} : { afterRestart }, 'config and templates were read again');
+    } catch (error) {
+      const reason = describe(error);
+      // The same fault is read again whenever one of the files changes: said once.
+      if (this.#refused?.reason !== reason)
+        this.#log.error({ err: error }, 'the new config is refused, the old one stays');
+      this.#refused = { reason, since: this.#refused?.since ?? Date.now() };
+      if (error instanceof ConfigError) this.#alsoWatched = error.files;
+      if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');
+    }
+  }
+}
+
+/** What a running Myelin keeps as it was started with. */
+const fixed = {
+  'haproxy.control': ({ haproxy }: Config) => haproxy.control,
+  'haproxy.config': ({ haproxy }: Config) => haproxy.config,
+  'haproxy.statsSocket': ({ haproxy }: Config) => haproxy.statsSocket,
+  state: ({ state }: Config) => state,
+  admin: ({ admin }: Config) => admin,
+  probes: ({ probes }: Config) => probes,
+} as const;
+const fixedKeys = Object.keys(fixed) as (keyof typeof fixed)[];
+
+function sameValue(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,55 @@
+/** Puts together what a running Myelin says of itself. */
+import type { Control } from './apply/control.ts';
+import { view } from './catalog/catalog.ts';
+import { report } from './catalog/report.ts';
+import type { Status, Trouble } from './http/status.ts';
+import type { Instance } from './main.ts';
+import type { Moment } from './model.ts';
+import type { Observer } from './observer.ts';
+
+export type StatusParts = {
+  readonly instance: Instance;
+  readonly control: Control;
+  readonly observer: Observer;
+  readonly version: string;
+  readonly startedAt: Moment;
+  readonly refusedConfig: Trouble | null;
+};
+
+export function statusOf(parts: StatusParts, now: Moment): Status {
+  const { instance, control, observer, version, startedAt, refusedConfig } = parts;
+  const { sources, services } = report(instance.catalog, now);
+  const apart = new Map(instance.reconciler.apart.map((one) => [one.service, one]));
+  const { waitingFor } = view(instance.catalog);
+  const { lastApply, pending } = observer;
+  const isTroubled =
+    waitingFor.length > 0 ||
+    apart.size > 0 ||
+    refusedConfig !== null ||
+    (lastApply !== null && lastApply.error !== null) ||
+    sources.some(({ state }) => state === 'down') ||
+    services.some(({ stale }) => stale !== null);
+  return {
+    version,
+    state: control.running === null ? 'starting' : isTroubled ? 'degraded' : 'ready',
+    startedAt,
+    waitingFor,
+    haproxy: haproxyOf(control),
+    lastApply,
+    refusedConfig,
+    pending: pending === null ? null : { why: pending.because, at: pending.at },
+    sources,
+    services: services.map((service) => {
+      const held = apart.get(service.name);
+      return { ...service, quarantined: held === undefined ? null : { since: held.since, problems: held.problems } };
+    }),
+  };
+}
+
+/** null while none runs, and where somebody else starts it. */
+function haproxyOf({ running, oldWorkers }: Control): Status['haproxy'] {
+  if (running === null || running.process === null) return null;
+  const { generation, since, process } = running;
+  const { pid, version, socket } = process;
+  return { pid, version: version.text, generation, since, socket, oldWorkers };
+}
