@@ -27,6 +27,7 @@ export const errorCodes = {
   MYELIN_SOCKET_FAILED: exitCodes.haproxyUnavailable,
   MYELIN_WRITE_FAILED: exitCodes.unexpected,
   MYELIN_LOCKED: exitCodes.unexpected,
+  MYELIN_LISTEN_FAILED: exitCodes.unexpected,
   MYELIN_NOT_RUNNING: exitCodes.notRunning,
 } as const;
 

@@ -1,0 +1,63 @@
+/** What people and the command line ask and order. Orders go over the control socket alone, which is its owner's. */
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { parseListen } from '../config/values.ts';
+import { problem, type Reply, type Route } from './server.ts';
+import type { Status } from './status.ts';
+
+export type AdminSources = {
+  readonly status: () => Status;
+  /** The config as it is in force, secrets masked. */
+  readonly config: () => unknown;
+  /** Settles when it was seen to; its value is the answer. */
+  readonly reload: () => Promise<unknown>;
+  /** Begins the end; the answer still goes out. */
+  readonly stop: () => void;
+};
+
+export function adminRoutes({ status, config, reload, stop }: AdminSources): readonly Route[] {
+  return [
+    { method: 'GET', path: '/api/v1/status', answer: () => ok(status()) },
+    { method: 'GET', path: '/api/v1/services', answer: () => ok(status().services) },
+    { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
+    { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
+    {
+      method: 'POST',
+      path: '/api/v1/stop',
+      answer: () => {
+        stop();
+        return { status: 202, body: { stopping: true } };
+      },
+    },
+  ];
+}
+
+/**
+ * For `admin.listen`, which asks nobody for a password: it answers questions and takes no orders, and it answers no
+ * page of another site that a browser on this machine was led to (its name may have been pointed here: DNS rebinding).
+ */
+export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply | null {
+  const ownHost = parseListen(listen)?.host?.toLowerCase() ?? null;
+  return ({ method, headers }) => {
+    if (method !== 'GET' && method !== 'HEAD')
+      return problem(405, 'orders are taken on the control socket only: use the `myelin` command (admin.socket)');
+    const host = hostOf(headers.host);
+    if (host === null || !(host === ownHost || host === 'localhost' || isIP(host) !== 0))
+      return problem(403, 'refused for this Host header: ask by IP address, as localhost, or as admin.listen has it');
+    const { origin, 'sec-fetch-site': site } = headers;
+    const isForeign = origin !== undefined && origin.toLowerCase() !== `http://${headers.host?.toLowerCase()}`;
+    if (isForeign || site === 'cross-site' || site === 'same-site')
+      return problem(403, 'refused: a page of another site asked');
+    return null;
+  };
+}
+
+function ok(body: unknown): Reply {
+  return { status: 200, body };
+}
+
+/** `HOST`, `HOST:PORT` or `[IPV6]:PORT` → the host, in lower case and without brackets. */
+function hostOf(header: string | undefined): string | null {
+  const [, ipv6, name] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::\d+)?$/.exec(header ?? '') ?? [];
+  return (ipv6 ?? name)?.toLowerCase() ?? null;
+}

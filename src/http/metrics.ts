@@ -1,0 +1,157 @@
+/** Myelin's numbers for Prometheus. What has a state is read from the status when it is asked for; what happens is counted. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Ms, ReloadReason } from '../model.ts';
+import { endpointStates, type Status, type UpdateResult, updateResults } from './status.ts';
+
+export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
+
+/** The limits of the operator at which connections are closed. */
+export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace'] as const;
+export type ClosingLimit = (typeof closingLimits)[number];
+
+export type Metrics = {
+  /** What a reconcile came to; `sinceChangeMs`: how long ago the oldest change came that it is about. */
+  readonly updated: (result: UpdateResult, sinceChangeMs: Ms | null) => void;
+  readonly reloaded: (reasons: readonly ReloadReason[], result: 'ok' | 'failed', tookMs: Ms) => void;
+  readonly rendered: (tookMs: Ms) => void;
+  /** `count` null: at least one, it is not known how many. */
+  readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
+  /** In Prometheus' text format. */
+  readonly text: () => Promise<string>;
+};
+
+/** From the fraction of a millisecond that a runtime command takes to the half minute of a reload under load. */
+const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export function createMetrics(version: string, status: () => Status): Metrics {
+  // Asked for once a page: with thousands of services it costs.
+  let current: Status | null = null;
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
+    new Counter({ name: `myelin_${name}`, help, labelNames, registers });
+  const histogram = (name: string, help: string): Histogram =>
+    new Histogram({ name: `myelin_${name}`, help, buckets, registers });
+  /** One number, or one for each of some labels; null leaves it out. */
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    read: (now: Status, set: (labels: Partial<Record<L, string>>, value: number) => void) => void,
+  ): void => {
+    const made: Gauge<L> = new Gauge({
+      name: `myelin_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        made.reset();
+        read(current ?? status(), (labels, value) => made.set(labels as Record<L, string>, value));
+      },
+    });
+  };
+
+  gauge('build_info', 'Always 1; the version of Myelin is the label.', ['version'], (_, set) => set({ version }, 1));
+  const updates = counter('updates_total', 'Reconciles, by what they came to.', ['result']);
+  for (const result of updateResults) updates.inc({ result }, 0);
+  const reloads = counter(
+    'reloads_total',
+    'Reloads of HAProxy, by reason and result; one with several reasons counts for each.',
+    ['reason', 'result'],
+  );
+  const reloadSeconds = histogram(
+    'reload_duration_seconds',
+    'From the decision to reload until the new process has proved itself.',
+  );
+  const appliedSeconds = histogram(
+    'event_to_applied_seconds',
+    'From a change at a source until HAProxy serves accordingly.',
+  );
+  const renderSeconds = histogram('render_seconds', 'Rendering the whole config from templates.');
+  const closed = counter('connections_closed_total', 'Connections closed because of a limit in the config.', ['limit']);
+  for (const limit of closingLimits) closed.inc({ limit }, 0);
+
+  gauge(
+    'last_apply_success',
+    '1: the last apply went well or there was none; 0: it was rejected or failed.',
+    [],
+    (now, set) => set({}, now.lastApply === null || now.lastApply.error === null ? 1 : 0),
+  );
+  gauge('source_up', '1 while the source answers.', ['watcher'], ({ sources }, set) => {
+    for (const { name, state } of sources) set({ watcher: name }, state === 'up' ? 1 : 0);
+  });
+  gauge(
+    'source_last_success_timestamp_seconds',
+    'Until when the source was known to be current: the present while it answers; missing until it has.',
+    ['watcher'],
+    ({ sources }, set) => {
+      for (const { name, lastSuccess } of sources) if (lastSuccess !== null) set({ watcher: name }, lastSuccess / 1000);
+    },
+  );
+  gauge(
+    'endpoints',
+    'Endpoints of a service: ready, draining, kept (although the sources say that nobody is there), refused (left out).',
+    ['service', 'state'],
+    ({ services }, set) => {
+      // With thousands of services, the zeros of what hardly ever happens would be most of the page.
+      for (const { name, endpoints } of services)
+        for (const state of endpointStates)
+          if (state === 'ready' || endpoints[state] > 0) set({ service: name, state }, endpoints[state]);
+    },
+  );
+  gauge('old_workers', 'HAProxy processes that finish their last connections.', [], ({ haproxy }, set) =>
+    set({}, haproxy?.oldWorkers.length ?? 0),
+  );
+  gauge(
+    'quarantined_services',
+    'Services that keep an older section because HAProxy refuses the new one.',
+    [],
+    (now, set) => set({}, now.services.filter(({ quarantined }) => quarantined !== null).length),
+  );
+  observeProcess(registry);
+
+  return {
+    updated(result, sinceChangeMs) {
+      updates.inc({ result });
+      if (sinceChangeMs !== null && (result === 'runtime' || result === 'reload'))
+        appliedSeconds.observe(sinceChangeMs / 1000);
+    },
+    reloaded(reasons, result, tookMs) {
+      for (const reason of new Set(reasons.map(({ code }) => code))) reloads.inc({ reason, result });
+      reloadSeconds.observe(tookMs / 1000);
+    },
+    rendered: (tookMs) => renderSeconds.observe(tookMs / 1000),
+    connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
+    text() {
+      current = status();
+      return registry.metrics();
+    },
+  };
+}
+
+/** The usual names for what costs nothing to read; prom-client's own set keeps timers and observers running. */
+function observeProcess(registry: Registry): void {
+  const registers = [registry];
+  const cpu: Counter = new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'Processor time of Myelin, user and system.',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      cpu.reset();
+      cpu.inc((user + system) / 1e6);
+    },
+  });
+  const memory: Gauge = new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory of Myelin.',
+    registers,
+    collect: () => memory.set(process.memoryUsage.rss()),
+  });
+  const started = new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'When Myelin was started, in seconds since 1970.',
+    registers,
+  });
+  started.set(performance.timeOrigin / 1000);
+}

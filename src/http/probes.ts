@@ -1,0 +1,70 @@
+/** What orchestrators ask: whether Myelin is alive, and whether a good config is applied. */
+import type { Moment, Ms } from '../model.ts';
+import { type Metrics, metricsContentType } from './metrics.ts';
+import { type Route, text } from './server.ts';
+import type { Status } from './status.ts';
+
+export type ProbeSources = {
+  readonly status: () => Status;
+  readonly heartbeat: Heartbeat;
+  readonly metrics: Metrics;
+};
+
+export function probeRoutes({ status, heartbeat, metrics }: ProbeSources): readonly Route[] {
+  return [
+    { method: 'GET', path: '/healthz', answer: () => healthz(heartbeat) },
+    { method: 'GET', path: '/readyz', answer: () => readyz(status()) },
+    {
+      method: 'GET',
+      path: '/metrics',
+      answer: async () => ({ status: 200, body: await metrics.text(), contentType: metricsContentType }),
+    },
+  ];
+}
+
+/**
+ * Alive unless one reconcile has been going on for longer than `limitMs`. That the event loop turns is shown by the
+ * answer itself; that there is nothing to do is no failure.
+ */
+export class Heartbeat {
+  readonly #limitMs: Ms;
+  readonly #now: () => Moment;
+  #busySince: Moment | null = null;
+
+  constructor(limitMs: Ms, now: () => Moment) {
+    this.#limitMs = limitMs;
+    this.#now = now;
+  }
+
+  /** For one piece of work at a time. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#busySince = this.#now();
+    try {
+      return await work();
+    } finally {
+      this.#busySince = null;
+    }
+  }
+
+  /** How long the work at hand has been going on, where that is too long; else null. */
+  get stuckForMs(): Ms | null {
+    const busyMs = this.#busySince === null ? 0 : this.#now() - this.#busySince;
+    return busyMs > this.#limitMs ? busyMs : null;
+  }
+}
+
+function healthz({ stuckForMs }: Heartbeat): ReturnType<typeof text> {
+  if (stuckForMs === null) return text(200, 'alive');
+  return text(503, `stuck: one reconcile has been going on for ${Math.round(stuckForMs / 1000)} s`);
+}
+
+/** Degraded still serves: taking it out of service would help nobody. */
+function readyz({ state, waitingFor, lastApply, pending }: Status): ReturnType<typeof text> {
+  if (state !== 'starting') return text(200, state);
+  const reasons = [
+    ...(waitingFor.length > 0 ? [`waiting for the first answer of ${waitingFor.join(', ')}`] : []),
+    ...(lastApply === null || lastApply.error === null ? [] : [`the last apply failed: ${lastApply.error}`]),
+    ...(pending === null ? [] : [pending.why]),
+  ];
+  return text(503, `not ready: ${reasons.length > 0 ? reasons.join('; ') : 'no config is applied yet'}`);
+}

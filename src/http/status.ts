@@ -1,0 +1,88 @@
+/** What a running Myelin says of itself: the same to the command line, to HTTP and to the metrics. */
+import type { Moment, Ms, Problem, ReloadReason } from '../model.ts';
+
+/** Moments are milliseconds since 1970, UTC. */
+export type Status = {
+  readonly version: string;
+  /** starting: no good config is applied yet; degraded: one is, but something below is not as it should be. */
+  readonly state: 'starting' | 'ready' | 'degraded';
+  readonly startedAt: Moment;
+  /** Required sources that have not answered yet. */
+  readonly waitingFor: readonly string[];
+  readonly haproxy: HAProxyStatus | null;
+  readonly lastApply: LastApply | null;
+  /** A new config or template that was refused; the old one stays in force. */
+  readonly refusedConfig: Trouble | null;
+  /** What is wanted and waits, and what for. */
+  readonly pending: { readonly why: string; readonly at: Moment } | null;
+  readonly sources: readonly SourceStatus[];
+  readonly services: readonly ServiceStatus[];
+};
+
+export type HAProxyStatus = {
+  readonly pid: number;
+  readonly version: string | null;
+  /** Counts the processes that Myelin started. */
+  readonly generation: number;
+  readonly since: Moment;
+  /** Its runtime API. */
+  readonly socket: string;
+  /** Processes that finish their last connections. */
+  readonly oldWorkers: readonly {
+    readonly pid: number;
+    readonly generation: number;
+    readonly since: Moment;
+    readonly connections: number | null;
+  }[];
+};
+
+/** What a reconcile came to. */
+export const updateResults = ['noop', 'runtime', 'reload', 'rejected', 'failed'] as const;
+export type UpdateResult = (typeof updateResults)[number];
+
+/** The last time that HAProxy was brought to a new state, or should have been. */
+export type LastApply = {
+  readonly at: Moment;
+  readonly result: Exclude<UpdateResult, 'noop'>;
+  readonly reasons: readonly ReloadReason[];
+  /** Null where it was not done. */
+  readonly tookMs: Ms | null;
+  /** Null where it went well. */
+  readonly error: string | null;
+};
+
+export type Trouble = { readonly reason: string; readonly since: Moment };
+
+export type SourceStatus = {
+  readonly name: string;
+  /** starting: it has never answered. */
+  readonly state: 'starting' | 'up' | 'down';
+  readonly required: boolean;
+  /** Has answered every question once. */
+  readonly synced: boolean;
+  /** Until when what is known of it was known to be current: the present while it is up. */
+  readonly lastSuccess: Moment | null;
+  readonly down: Trouble | null;
+};
+
+export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;
+
+export type ServiceStatus = {
+  readonly name: string;
+  /** kept: serve on although the sources say that nobody is there; refused: left out. */
+  readonly endpoints: Readonly<Record<(typeof endpointStates)[number], number>>;
+  /** Sources that have not answered for this service yet. */
+  readonly unanswered: readonly string[];
+  /** Why, and since when, its endpoints may be out of date. */
+  readonly stale: Trouble | null;
+  /** Its endpoints are kept although the sources say that nobody is there; `until` null: for ever. */
+  readonly kept: { readonly since: Moment; readonly until: Moment | null } | null;
+  /** Entries, tags and meta values that were left out, and why. */
+  readonly refused: readonly {
+    readonly id: string;
+    readonly part: 'endpoint' | 'tag' | 'meta';
+    readonly reason: string;
+  }[];
+  /** Set apart: it keeps its last good section while the others go live. */
+  readonly quarantined: { readonly since: Moment; readonly problems: readonly Problem[] } | null;
+};

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { adminRoutes } from '../../src/http/admin.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
+import type { Status } from '../../src/http/status.ts';
+import { sampleStatus } from '../support/status.ts';
+
+const page = await readFile(new URL('../../docs/reference/http.md', import.meta.url), 'utf8');
+const status = (): Status => sampleStatus;
+
+/** The first cells of the rows of the table under `heading`. */
+function rows(heading: string, pattern: RegExp): string[] {
+  const [, section = ''] = page.split(`## ${heading}\n`);
+  return [...(section.split('\n## ')[0] ?? '').matchAll(pattern)].map(([, ...cells]) => cells.join(' '));
+}
+
+test('the reference lists every request that is answered, and no other', () => {
+  const heartbeat = new Heartbeat(1, () => 0);
+  const probes = probeRoutes({ status, heartbeat, metrics: createMetrics('1', status) });
+  const admin = adminRoutes({ status, config: () => ({}), reload: async () => ({}), stop: () => undefined });
+  const answered = [...probes, ...admin].map(({ method, path }) => `${method} ${path}`);
+  assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);
+});
+
+test('the reference explains every field of the status', () => {
+  assert.deepEqual(rows('Status', /^\| `(\w+)`/gm), Object.keys(sampleStatus));
+  const [, section = ''] = page.split('## Status\n');
+  const { haproxy, lastApply, sources, services } = sampleStatus;
+  for (const part of [haproxy, lastApply, sources[0], services[0]])
+    for (const field of Object.keys(part ?? {})) assert.match(section, new RegExp(`\`${field}\``), field);
+});
