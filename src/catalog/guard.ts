@@ -148,16 +148,9 @@ function label(entry: unknown): string {
 
 /** For messages: short, and on one line whatever it holds. */
 function show(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return JSON.stringify(clip(value));
-    case 'number':
-    case 'bigint':
-    case 'boolean':
-      return String(value);
-    default:
-      return value === null ? 'null' : Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
-  }
+  if (typeof value === 'string') return JSON.stringify(clip(value));
+  if (value === null || ['number', 'boolean', 'undefined', 'bigint'].includes(typeof value)) return String(value);
+  return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
 }
 
 function clip(text: string): string {
