@@ -1,6 +1,9 @@
 /** The file watcher on a real file system: each way in which people and tools change files is seen, and soon. */
 import assert from 'node:assert/strict';
-import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { symlinkSync, unlinkSync } from 'node:fs';
+import { chmod, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { hints } from '../../watchers/file/folders.ts';
@@ -94,6 +97,57 @@ test('a link anywhere on the way may be pointed elsewhere, and the file that it 
   await writeFile(at('release-2/conf/services.yaml'), text(3));
   await isServed(heard, '3');
 });
+
+test('a link that is removed and made anew all the time never fails the source', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  await writeFile(join(folder.path, 'one.yaml'), text(1));
+  await symlink('one.yaml', path);
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  const end = performance.now() + 1500;
+  await until(
+    'it was made anew for a while',
+    () => {
+      unlinkSync(path);
+      symlinkSync('one.yaml', path);
+      return performance.now() > end;
+    },
+    { everyMs: 0 },
+  );
+  await isServed(heard, '1');
+  assert.equal(heard.error, undefined);
+  assert.ok(heard.said.every((event) => event.kind !== 'endpoints' || event.endpoints.length === 1));
+});
+
+test('a log in the same folder, written all the time, costs little and holds up nothing', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  await writeFile(path, text(1));
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  const log = spawn(process.execPath, ['-e', neverendingLog, join(folder.path, 'log')], { stdio: 'ignore' });
+  try {
+    await until('the log is written', () => stat(join(folder.path, 'log')));
+    const before = process.cpuUsage();
+    const startedAt = performance.now();
+    for (let port = 2; port < 6; port++) {
+      await writeFile(path, text(port));
+      await isServed(heard, `${port}`);
+      const end = performance.now() + 250;
+      await until('a while has passed', () => performance.now() > end);
+    }
+    const share =
+      (process.cpuUsage(before).user + process.cpuUsage(before).system) / 1000 / (performance.now() - startedAt);
+    assert.ok(share < 0.5, `${Math.round(share * 100)} % of a processor`);
+  } finally {
+    log.kill('SIGKILL');
+    await once(log, 'exit');
+  }
+});
+
+/** A line a millisecond. */
+const neverendingLog = "setInterval(() => fs.appendFileSync(process.argv[1], 'line\\n'), 1)";
 
 test('a file and its folder may come later, go and come again; meanwhile the last endpoints stay', async () => {
   await using folder = await tempFolder();

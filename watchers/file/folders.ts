@@ -71,8 +71,9 @@ async function foldersTo(path: string): Promise<Map<string, string>> {
     if (found.isSymbolicLink() && links < mostLinks) {
       links += 1;
       folders.add(at);
-      const target = resolve(at, await readlink(next));
-      steps = [...target.split(sep).filter(Boolean), ...rest];
+      const link = await readlink(next).catch(nullWhenMissing);
+      if (link === null) return identities(folders);
+      steps = [...resolve(at, link).split(sep).filter(Boolean), ...rest];
       at = sep;
     } else {
       at = next;
@@ -101,6 +102,7 @@ function lstatOrNull(path: string) {
 }
 
 function nullWhenMissing(error: unknown): null {
-  if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP')) return null;
+  // EINVAL: what was a symbolic link a moment ago is none any more.
+  if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'EINVAL')) return null;
   throw error;
 }

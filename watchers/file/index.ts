@@ -2,6 +2,7 @@
 import type { FileQuery, FileWatcherConfig } from '../../src/config/schema.ts';
 import { AppError, describe } from '../../src/errors.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
+import { pause } from '../../src/retry.ts';
 import { withSynced } from '../synced.ts';
 import { answer, isSame, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
@@ -35,7 +36,11 @@ async function* watch(
     stamped = now;
     const next = await look(path, known, queries, signal);
     if (signal.aborted) return;
-    if (next === known) continue;
+    if (next === known) {
+      // A log in the same folder may be written without end, and each line is a hint.
+      await pause(settleMs, signal);
+      continue;
+    }
     known = next;
     for (const { key, settings } of queries) yield answer(known, key, settings.service ?? key);
   }
