@@ -83,7 +83,11 @@ async function startOnce(options: StartOptions, from: string | null): Promise<St
   const id = child.pid === undefined ? null : identifyProcess(child.pid);
   try {
     const info = id === null ? null : await prove(generation.socket, id, { timeoutMs, signal });
-    if (id !== null && info !== null) return { kind: 'proved', id, info, child };
+    if (id !== null && info !== null) {
+      // Only now may Myelin end without it: until it has proved itself its end is waited for.
+      child.unref();
+      return { kind: 'proved', id, info, child };
+    }
     const isSilent = id !== null && isAlive(id);
     child.kill('SIGKILL');
     await exited;
@@ -122,7 +126,6 @@ async function spawnHaproxy(options: StartOptions, from: string | null): Promise
   if (from !== null) args.push('-x', from);
   const child = spawn(binary, args, { detached: true, env, stdio: ['ignore', 'inherit', stderr.fd] });
   await once(child, 'spawn');
-  child.unref();
   return child;
 }
 
