@@ -7,7 +7,7 @@ export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** The limits of the operator at which connections are closed. */
 export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace'] as const;
-export type ClosingLimit = (typeof closingLimits)[number];
+type ClosingLimit = (typeof closingLimits)[number];
 
 export type Metrics = {
   /** What a reconcile came to; `sinceChangeMs`: how long ago the oldest change came that it is about. */

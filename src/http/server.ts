@@ -68,7 +68,7 @@ export async function listenUnix(path: string, key: string, options: ServerOptio
     await removeStale(path, key);
     // The socket exists as soon as `listen` returns, and nobody is accepted before we return to the event loop.
     const isListening = listening(server, { path });
-    chmodSync(path, 0o600);
+    if (server.listening) chmodSync(path, 0o600);
     await isListening;
   } catch (cause) {
     server.close();

@@ -19,7 +19,7 @@ export type Status = {
   readonly services: readonly ServiceStatus[];
 };
 
-export type HAProxyStatus = {
+type HAProxyStatus = {
   readonly pid: number;
   readonly version: string | null;
   /** Counts the processes that Myelin started. */

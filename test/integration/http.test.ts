@@ -174,6 +174,14 @@ test('a path that is too long for a socket is named with its key', async () => {
   );
 });
 
+test('a folder in which no socket can be is named with its key', async () => {
+  const { signal } = new AbortController();
+  await assert.rejects(listenUnix('/proc/my.sock', 'admin.socket', { routes: hello, signal, onError: notWanted }), {
+    code: 'MYELIN_LISTEN_FAILED',
+    message: /^admin\.socket: cannot listen on \/proc\/my\.sock: /,
+  });
+});
+
 test('an address that is in use is named with its key in the config', async () => {
   const port = await freePort();
   await using other = createServer().listen(port, '127.0.0.1');
