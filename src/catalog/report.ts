@@ -17,7 +17,7 @@ export type CatalogReport = {
   readonly services: readonly ServiceReport[];
 };
 
-export type SourceReport = {
+type SourceReport = {
   readonly name: string;
   /** `starting`: never answered yet. */
   readonly state: 'starting' | 'up' | 'down';
@@ -29,7 +29,7 @@ export type SourceReport = {
   readonly down: Trouble | null;
 };
 
-export type ServiceReport = {
+type ServiceReport = {
   readonly name: string;
   readonly endpoints: {
     readonly ready: number;
