@@ -2,6 +2,7 @@
 /** The command line: parses arguments, runs one command, turns errors into a message and an exit code. */
 import { existsSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
+import type { DemoOptions } from './commands/demo.ts';
 import { AppError, describe, exitCodes } from './errors.ts';
 import { ownVersion } from './version.ts';
 
@@ -89,8 +90,10 @@ async function main(argv: readonly string[]): Promise<number> {
     .argument('[folder]', 'where to', './templates')
     .option('--force', 'replace what is there');
   command('schema', 'print the JSON Schema of the config', async () => (await import('./commands/schema.ts')).schema());
-  command('demo', 'everything on this machine: backends, source, HAProxy, churn and load', (options: DemoFlags) =>
-    withGlobals(async (globals) => (await import('./commands/demo.ts')).demo(globals, options)),
+  command(
+    'demo',
+    'everything on this machine: backends, source, HAProxy, churn and load',
+    async (options: DemoOptions) => (await import('./commands/demo.ts')).demo(options),
   )
     .option('--consul', 'a real Consul agent as the source (`consul` in PATH) instead of a file')
     .option('--seconds <n>', 'how long to run', wholeNumber, 20)
@@ -103,8 +106,6 @@ async function main(argv: readonly string[]): Promise<number> {
     return report(error);
   }
 }
-
-type DemoFlags = { readonly consul?: true; readonly seconds: number; readonly portBase: number };
 
 function wholeNumber(text: string): number {
   if (/^\d{1,6}$/.test(text)) return Number(text);

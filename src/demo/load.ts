@@ -19,23 +19,31 @@ export type LoadReport = {
   readonly p99Ms: number;
 };
 
-/** Starts the clients; `report` is called a few times a second. `stop` ends them and gives the final report. */
-export function startLoad(targets: LoadTargets, report: (load: LoadReport) => void): { stop(): Promise<LoadReport> } {
+export type Load = {
+  /** As of a moment ago; null before the first one. */
+  readonly report: LoadReport | null;
+  /** Ends the clients and gives the final report. */
+  stop(): Promise<LoadReport>;
+};
+
+export function startLoad(targets: LoadTargets): Load {
   const worker = new Worker(new URL(import.meta.url), { workerData: targets });
   const ended = Promise.withResolvers<LoadReport>();
-  let last: LoadReport | undefined;
+  let last: LoadReport | null = null;
   worker.on('message', (load: LoadReport) => {
     last = load;
-    report(load);
   });
   worker.once('error', ended.reject);
   worker.once('exit', () => {
-    if (last === undefined) ended.reject(new Error('the load ended without a report'));
+    if (last === null) ended.reject(new Error('the load ended without a report'));
     else ended.resolve(last);
   });
   // Who asks for the end hears of a failure; until then nobody listens.
   ended.promise.catch(() => {});
   return {
+    get report() {
+      return last;
+    },
     stop() {
       worker.postMessage('stop');
       return ended.promise;

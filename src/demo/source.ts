@@ -9,6 +9,8 @@ import { AppError } from '../errors.ts';
 export type Registered = { readonly name: string; readonly port: number; readonly weight: number };
 
 export type Source = {
+  /** Its name as a watcher. */
+  readonly name: string;
   /** The lines of `myelin.yaml` that name this source. */
   readonly config: string;
   /** Where the one who looks on could change it by hand. */
@@ -21,6 +23,7 @@ export type Source = {
 export async function fileSource(folder: string): Promise<Source> {
   const path = join(folder, 'services.yaml');
   return {
+    name: 'file',
     config: 'watchers:\n  file: { path: services.yaml }\n',
     hint: `a file of services, ${path}`,
     async publish(backends) {
@@ -51,6 +54,7 @@ export async function consulSource(ports: readonly number[], signal: AbortSignal
   }
   let known: readonly Registered[] = [];
   return {
+    name: 'consul',
     config: `watchers:\n  consul: { address: "http://127.0.0.1:${http}" }\nallowAddresses: [127.0.0.0/8]\n`,
     hint: `a Consul agent, http://127.0.0.1:${http}`,
     async publish(backends) {

@@ -21,13 +21,23 @@ let ok = true;
 if (chosen.length > 0) ok = await run(chosen, 1);
 else
   for (const { folders, concurrency } of suites)
-    ok = (await run(folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()), concurrency)) && ok;
+    ok =
+      (await run(
+        folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()),
+        concurrency,
+      )) && ok;
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 process.exit(ok && total.failed === 0 && total.passed > 0 ? 0 : 1);
 
 /** One run of node's test runner; its own totals are shown and added up. */
 async function run(files: readonly string[], concurrency: number): Promise<boolean> {
-  const args = ['--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, '--test-timeout=600000', ...files];
+  const args = [
+    '--test',
+    '--test-reporter=spec',
+    `--test-concurrency=${concurrency}`,
+    '--test-timeout=600000',
+    ...files,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: child.stdout })) {
     process.stdout.write(`${line}\n`);
