@@ -39,7 +39,7 @@ export type OldWorkerView = {
 };
 
 export type Control = AsyncDisposable & {
-  /** Of what runs, else of the executable; null where neither is known. */
+  /** Of the executable, which the next config is for; else of what runs; null where neither is known. */
   readonly version: Version | null;
   readonly running: Running | null;
   /** Why what runs must be replaced although its text may be the wanted one; empty: no such reason. */

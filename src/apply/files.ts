@@ -31,6 +31,11 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
+/** Waits for all of them, also where one fails: what comes after must not meet the others still at work. */
+export async function together(...works: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(works)) if (result.status === 'rejected') throw result.reason;
+}
+
 /** null where there is no such file. */
 export async function readIfThere(path: string): Promise<Buffer | null> {
   try {

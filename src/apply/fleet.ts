@@ -60,6 +60,7 @@ export class Fleet {
   /** Ends the oldest of the leaving ones until there are fewer than `max`. */
   makeRoom(max: number): Promise<void> {
     return this.#inTurn(async () => {
+      if (this.#oldWorkers.length < max) return;
       await this.#lookAtOldWorkers();
       const excess = this.#oldWorkers.slice(0, Math.max(0, this.#oldWorkers.length - max + 1));
       for (const worker of excess) await this.#end(worker, 'max_old_workers');
@@ -77,10 +78,11 @@ export class Fleet {
     if (serving === null || isAlive(serving.id)) return;
     this.#serving = null;
     if (this.#isStopping) return;
+    this.#options.onExit(serving);
     const { number: generation, stderr } = serving.generation;
     const words = await readFile(stderr, 'utf8').catch(() => '');
     this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation, words: lastLines(words) });
-    this.#options.onExit(serving);
+    await removeGeneration(serving.generation);
   }
 
   async trimOutput(): Promise<void> {

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
 import type { Section } from '../model.ts';
-import { makeFolder, readIfThere, writeDurably } from './files.ts';
+import { makeFolder, readIfThere, together, writeDurably } from './files.ts';
 import { commandLines, identifyProcess, type ProcessId } from './processes.ts';
 import { sectionsOf, textOf } from './sections.ts';
 
@@ -60,17 +60,14 @@ export function generationAt(state: string, number: number): Generation {
 
 export async function prepareGeneration(generation: Generation, sections: readonly Section[]): Promise<void> {
   await makeFolder(generation.folder);
-  await writeSections(generation, sections);
   const socket = generation.socket.replaceAll("'", "'\\''");
-  await writeDurably(
-    generation.socketConfig,
-    `global\n    stats socket '${socket}' mode 600 level admin expose-fd listeners\n`,
-  );
+  const socketConfig = `global\n    stats socket '${socket}' mode 600 level admin expose-fd listeners\n`;
+  await together(writeSections(generation, sections), writeDurably(generation.socketConfig, socketConfig));
 }
 
 export async function writeSections({ owners, config }: Generation, sections: readonly Section[]): Promise<void> {
-  await writeDurably(owners, `${JSON.stringify(sections.map((section) => section.service))}\n`);
-  await writeDurably(config, textOf(sections));
+  const services = sections.map((section) => section.service);
+  await together(writeDurably(owners, `${JSON.stringify(services)}\n`), writeDurably(config, textOf(sections)));
 }
 
 /** null where there is no such folder any more. A section gets back its service where that was recorded. */

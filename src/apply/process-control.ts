@@ -8,7 +8,7 @@ import { dirname } from 'node:path';
 import timers from 'node:timers/promises';
 import { lockFile, serverStateFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
-import { type Binary, type BinaryIdentity, findBinary, identify } from '../haproxy/binary.ts';
+import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, Section } from '../model.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
@@ -99,7 +99,7 @@ class ProcessControl implements Control {
   }
 
   get version(): Version | null {
-    return this.#fleet.serving?.view.process.version ?? this.#binary?.version ?? null;
+    return this.#binary?.version ?? this.#fleet.serving?.view.process.version ?? null;
   }
 
   get running(): Running | null {
@@ -177,7 +177,14 @@ class ProcessControl implements Control {
 
   async #inspect(): Promise<void> {
     await this.#fleet.trimOutput();
-    if (this.#binary !== null && this.#compareBinary(await identify(this.#binary.path))) this.#options.onChange();
+    // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
+    const binary = await this.#findBinary().catch(() => null);
+    if (binary !== null && this.#compareBinary(binary.identity)) this.#options.onChange();
+  }
+
+  async #findBinary(): Promise<Binary> {
+    this.#binary = await findBinary(this.#config.haproxy.binary, this.#options.env.PATH, this.#binary);
+    return this.#binary;
   }
 
   /** Whether it turned out to be another one just now. */
@@ -193,8 +200,7 @@ class ProcessControl implements Control {
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     if (textOf(sections).trim() === '') return { kind: 'refused', problems: [emptyConfig] };
     if (plan.kind === 'none' && this.#fleet.serving !== null) return this.#keep(sections, this.#fleet.serving);
-    const binary = await findBinary(this.#config.haproxy.binary, this.#options.env.PATH, this.#binary);
-    this.#binary = binary;
+    const binary = await this.#findBinary();
     this.#lastNumber += 1;
     const generation = generationAt(this.#parts.state, this.#lastNumber);
     const { file, now } = this.#parts;

@@ -10,7 +10,7 @@ import { checkConfig } from '../haproxy/check.ts';
 import { readServersState } from '../haproxy/info.ts';
 import type { Moment, Problem, Section } from '../model.ts';
 import type { Outcome } from './control.ts';
-import { type ConfigFile, writeDurably } from './files.ts';
+import { type ConfigFile, together, writeDurably } from './files.ts';
 import type { Fleet } from './fleet.ts';
 import { type Generation, prepareGeneration, writeProof } from './generation.ts';
 import { downServers, noServerDown } from './health.ts';
@@ -36,8 +36,7 @@ export type Replacement = {
 
 export async function replace(replacement: Replacement): Promise<Outcome> {
   const { sections, file, fleet, config } = replacement;
-  await file.propose(textOf(sections));
-  await prepareGeneration(replacement.generation, sections);
+  await together(file.propose(textOf(sections)), prepareGeneration(replacement.generation, sections));
   const { problems, inTheWay } = await examine(replacement);
   if (problems.length > 0) {
     await file.reject();

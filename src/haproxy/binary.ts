@@ -37,7 +37,7 @@ export async function findBinary(name: string, path: string | undefined, known?:
 }
 
 /** null while there is no file, such as in the middle of an upgrade. */
-export async function identify(path: string): Promise<BinaryIdentity | null> {
+async function identify(path: string): Promise<BinaryIdentity | null> {
   try {
     const real = await realpath(path);
     const { ino, mtimeMs, size } = await stat(real);

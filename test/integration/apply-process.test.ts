@@ -265,7 +265,7 @@ test('HAProxy killed is noticed within a second and started again from what is w
   applied(await control.apply(wanted, reload, never));
   assert.equal(await get(port), 'web');
   assert.ok(performance.now() - killedAt < 1000, 'it serves within a second');
-  assert.ok(my.events.some((event) => event.kind === 'exited' && event.pid === before));
+  await until('it is told', () => my.events.some((event) => event.kind === 'exited' && event.pid === before));
 });
 
 test('a file that somebody took away or changed is put right without a reload', async () => {
