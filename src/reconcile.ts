@@ -57,12 +57,15 @@ export class Reconciler {
   readonly #now: () => Moment;
   readonly #held = new Map<string, Held>();
   #refusal: Refusal | null = null;
+  /** What ran last, also once it has ended by itself: a service that is set apart keeps its sections from there. */
+  #lastGood: readonly Section[];
   /** Since when something is wanted that does not run. */
   #wantedSince: Moment | null = null;
 
   constructor(control: Control, now: () => Moment) {
     this.#control = control;
     this.#now = now;
+    this.#lastGood = control.found ?? [];
   }
 
   get apart(): readonly Apart[] {
@@ -82,10 +85,14 @@ export class Reconciler {
     requested: readonly ReloadReason[],
     signal: AbortSignal,
   ): Promise<Result> {
+    this.#lastGood = this.#control.running?.sections ?? this.#lastGood;
     this.#putOnTrial(rendered);
     this.#setApart(rendered, faulty);
     for (;;) {
       const wanted = hold(rendered, this.#substitutes());
+      // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
+      if (this.#control.running === null && listens(rendered) && !listens(wanted))
+        return { kind: 'rejected', problems: this.apart.flatMap(({ problems }) => problems), at: this.nextTrial ?? 0 };
       const result = await this.#attempt(wanted, requested, signal);
       if (result.kind === 'rejected' && this.#setApart(rendered, result.problems)) continue;
       if (result.kind === 'noop' || result.kind === 'reload') this.#acquit();
@@ -143,8 +150,12 @@ export class Reconciler {
     let any = false;
     for (const [service, its] of blamed) {
       const before = this.#held.get(service);
-      // Its last good sections are refused too. To empty a service that serves would be worse than to change nothing.
-      if (before !== undefined && !before.onTrial) continue;
+      if (before !== undefined && !before.onTrial) {
+        // Its last good sections are refused too. To empty a service that serves would be worse than to change nothing;
+        // where nothing serves, the others shall.
+        if (this.#control.running === null) any = this.#forgetLastGood(service) || any;
+        continue;
+      }
       const attempts = (before?.attempts ?? 0) + 1;
       this.#held.set(service, {
         service,
@@ -160,6 +171,13 @@ export class Reconciler {
     return any;
   }
 
+  /** False when there is nothing to forget. */
+  #forgetLastGood(service: string): boolean {
+    const before = this.#lastGood;
+    this.#lastGood = before.filter((section) => section.service !== service);
+    return this.#lastGood.length < before.length;
+  }
+
   /** What was refused as another text is wanted like any other again; the same text after a while, on trial. */
   #putOnTrial(rendered: Rendered): void {
     for (const [service, held] of this.#held)
@@ -173,10 +191,9 @@ export class Reconciler {
 
   /** The last good sections of each service that is set apart; null where it has none: an empty backend. */
   #substitutes(): ReadonlyMap<string, readonly Section[] | null> {
-    const running = this.#control.running;
     return new Map(
       this.apart.map(({ service }) => {
-        const lastGood = running === null ? [] : sectionsOf(running, service);
+        const lastGood = sectionsOf({ sections: this.#lastGood }, service);
         return [service, lastGood.length === 0 ? null : lastGood];
       }),
     );
@@ -185,6 +202,11 @@ export class Reconciler {
 
 function sectionsOf({ sections }: Rendered, service: string): readonly Section[] {
   return sections.filter((section) => section.service === service);
+}
+
+/** Whether any service can be reached by itself. */
+function listens({ sections }: Rendered): boolean {
+  return sections.some(({ kind, service }) => kind === 'frontend' && service !== null);
 }
 
 function sameText(a: readonly Section[], b: readonly Section[]): boolean {

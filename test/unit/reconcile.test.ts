@@ -1,0 +1,112 @@
+/** Which service is set apart for what is refused, and what stands in its place. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import type { Control, Outcome, Running } from '../../src/apply/control.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
+import type { Problem, Rendered, Section } from '../../src/model.ts';
+import { Reconciler } from '../../src/reconcile.ts';
+
+const never = new AbortController().signal;
+
+test('a service that is refused is set apart at the start, the others go live', async () => {
+  const control = new Scripted(['db']);
+  const reconciler = new Reconciler(control, () => 0);
+  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
+  assert.deepEqual(
+    reconciler.apart.map(({ service }) => service),
+    ['db'],
+  );
+});
+
+test('where no service would be served, nothing is started', async () => {
+  const control = new Scripted(['web', 'db']);
+  const reconciler = new Reconciler(control, () => 0);
+  for (const round of [1, 2]) {
+    const result = await reconciler.reconcile(config('web', 'db'), [], [], never);
+    assert.equal(result.kind, 'rejected');
+    assert.equal(result.kind === 'rejected' && result.problems.length, 2);
+    assert.equal(control.running, null, `round ${round}`);
+  }
+  control.refused = [];
+  assert.equal((await new Reconciler(control, () => 0).reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+});
+
+test('a service that is set apart keeps its last good sections also when HAProxy has ended by itself', async () => {
+  const control = new Scripted([]);
+  const reconciler = new Reconciler(control, () => 0);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  control.refusedText = 'new';
+  await reconciler.reconcile(config('web', 'db new'), [], [], never);
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
+  control.running = null;
+  assert.equal((await reconciler.reconcile(config('web', 'db new'), [], [], never)).kind, 'reload');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
+});
+
+test('while nothing serves, a service whose last good sections are refused too does not keep the others from it', async () => {
+  const control = new Scripted(['db'], config('web', 'db').sections);
+  const reconciler = new Reconciler(control, () => 0);
+  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
+});
+
+test('while something serves, a service whose last good sections are refused too is not emptied', async () => {
+  const control = new Scripted([]);
+  const reconciler = new Reconciler(control, () => 0);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  control.refused = ['db'];
+  assert.equal((await reconciler.reconcile(config('web', 'db new'), [], [], never)).kind, 'rejected');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
+});
+
+/** A frontend and a backend for each service; what follows the name is a comment in its backend. */
+function config(...services: readonly string[]): Rendered {
+  const sections = services.flatMap((service) => {
+    const [name = '', comment = ''] = service.split(' ');
+    return splitSections(`frontend ${name}:in\n    mode http\nbackend ${name}\n    mode http ${comment}\n`, name);
+  });
+  return { sections };
+}
+
+/** A control that has an opinion of its own on the services, where HAProxy has one on their lines. */
+class Scripted implements Control {
+  readonly version = null;
+  readonly forced = [];
+  readonly oldWorkers = [];
+  readonly found: readonly Section[] | null;
+  running: Running | null = null;
+  /** Services whose frontends are refused. */
+  refused: readonly string[];
+  /** And whatever holds this. */
+  refusedText: string | null = null;
+
+  constructor(refused: readonly string[], found: readonly Section[] | null = null) {
+    this.refused = refused;
+    this.found = found;
+  }
+
+  get names(): readonly string[] {
+    return (this.running?.sections ?? []).map(({ kind, name }) => `${kind} ${name}`);
+  }
+
+  use(): void {}
+
+  reloadAt(): { readonly at: number; readonly because: 'free' } {
+    return { at: 0, because: 'free' };
+  }
+
+  async apply({ sections }: Rendered): Promise<Outcome> {
+    const problems = sections.flatMap(({ kind, service, text }): Problem[] => {
+      const isRefused = kind === 'frontend' && service !== null && this.refused.includes(service);
+      const isTold = this.refusedText !== null && text.includes(this.refusedText);
+      return isRefused || isTold ? [{ message: 'no', service }] : [];
+    });
+    if (problems.length > 0) return { kind: 'refused', problems };
+    this.running = { sections, generation: 1, since: 0, process: null };
+    return { kind: 'applied', running: this.running, tookMs: 0 };
+  }
+
+  async stop(): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
