@@ -16,7 +16,7 @@ export type Info = {
 };
 
 /** One server's row of `show servers state`: fields by their names in its header. */
-export type ServerStateRow = Readonly<Record<string, string>>;
+type ServerStateRow = Readonly<Record<string, string>>;
 export type ServersState = { readonly fields: readonly string[]; readonly rows: readonly ServerStateRow[] };
 
 type Limits = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal | undefined };

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { haproxy } from '../servers/haproxy.ts';
 import {
   accepts,
@@ -157,7 +158,7 @@ test('Myelin killed at any moment of its reloads costs no request, and the next 
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
   const port = await freePort();
-  const loop = resolve(import.meta.dirname, '../support/apply-loop.ts');
+  const loop = fileURLToPath(new URL('../support/apply-loop.ts', import.meta.url));
   let watching: ReturnType<typeof probe> | null = null;
   try {
     for (let round = 0; round < 12; round++) {

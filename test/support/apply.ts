@@ -25,7 +25,7 @@ export type Setup = AsyncDisposable & {
   open(overrides?: Overrides): Promise<Control>;
 };
 
-export type Overrides = {
+type Overrides = {
   readonly haproxy?: Partial<Config['haproxy']>;
   readonly reload?: Partial<Config['reload']>;
 };
