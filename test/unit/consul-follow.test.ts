@@ -103,6 +103,19 @@ test('an empty list that the consistent read does not confirm is not told', asyn
   assert.deepEqual(served, [[1], [1]]);
 });
 
+test('fewer endpoints under an index that stands still count only as the leader repeats them', async () => {
+  const filtered = answer('10', [], { 'x-consul-results-filtered-by-acls': 'true' });
+  const lost = await run([answer('10', [1, 2]), answer('10', []), filtered], { hasToken: true });
+  assert.deepEqual(lost.questions[2], { service: 'web', consistent: true });
+  assert.deepEqual(lost.served, [[1, 2]]);
+  assert.match(lost.failures[0]?.reason ?? '', /may not see "web"/);
+  const kept = await run([answer('10', [1, 2]), answer('10', [1]), answer('10', [1, 2])], { hasToken: true });
+  assert.deepEqual(kept.served, [
+    [1, 2],
+    [1, 2],
+  ]);
+});
+
 test('the answer of a server that has lost its leader is asked for again at the leader', async () => {
   const { served, questions } = await run([
     answer('10', [1], { 'x-consul-knownleader': 'false' }),

@@ -107,8 +107,11 @@ async function read(
           (waitMs * 17) / 16 + slackMs,
         );
   const answer = understand(first, question.service, expected);
-  if (known?.index !== undefined && answer.index === known.index) return known;
-  if (!isDoubtful(first, answer, known)) return answer;
+  // An index that stands still says that nothing changed. Fewer endpoints under it contradict that: a streaming agent
+  // shows so, and no otherwise, that the token has lost its rights.
+  const stands = known?.index !== undefined && answer.index === known.index;
+  if (stands && answer.endpoints.length >= known.endpoints.length) return known;
+  if (!stands && !isDoubtful(first, answer, known)) return answer;
   return understand(await ask({ ...question, consistent: true }, slackMs), question.service, expected);
 }
 
