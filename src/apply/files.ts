@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { access, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, copyFile, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
 
@@ -52,7 +52,7 @@ export async function readIfThere(path: string): Promise<Buffer | null> {
 /**
  * The file that HAProxy reads, and what may become of a new version of it: a candidate beside it is accepted in its
  * place, and stays there, or gives way to the previous one again; a refused one is kept as `.rejected` to be looked at.
- * Every step is a link or a rename: putting back needs neither space nor the old bytes in memory.
+ * Each is a link and a rename: putting back needs neither space nor the old bytes in memory.
  */
 export type ConfigFile = ReturnType<typeof configFile>;
 export function configFile(path: string) {
@@ -91,7 +91,7 @@ export function configFile(path: string) {
     accept: () =>
       step(async () => {
         await rm(previous, { force: true });
-        await link(path, previous).catch(ignoreMissing);
+        await keepAs(path, previous);
         await rename(candidate, path);
         await syncFolder(folder);
       }),
@@ -110,7 +110,7 @@ export function configFile(path: string) {
     rejectAccepted: () =>
       step(async () => {
         await rm(rejected, { force: true });
-        await link(path, rejected).catch(ignoreMissing);
+        await keepAs(path, rejected);
         await putBack();
       }),
 
@@ -164,8 +164,15 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-function ignoreMissing(error: unknown): void {
-  if (!hasCode(error, 'ENOENT')) throw error;
+/** A second name for the file, if there is one; a copy where the file system or the file's owner allows no links. */
+async function keepAs(path: string, name: string): Promise<void> {
+  try {
+    await link(path, name);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return;
+    if (!hasCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error;
+    await copyFile(path, name);
+  }
 }
 
 function writeFailed(path: string, cause: unknown): AppError {

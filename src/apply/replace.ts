@@ -87,7 +87,7 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
   const next = serving(generation, start.id, { sections, version, binary: binary.identity, since: now() });
   // From here on a Myelin that was killed finds the new one proved, and dismisses the old one itself.
   await tolerate(writeProof(generation, proofOf(next)));
-  await fleet.replace(next);
+  await tolerate(fleet.replace(next));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
   await tolerate(writeDurably(serverStateFile(config), noServerDown));

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { readInfo } from '../../src/haproxy/info.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { accepts, applied, get, gone, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
@@ -159,6 +160,7 @@ test('a start that fails after haproxy -c leaves the old process, and the proven
     assert.deepEqual(watching.failures, []);
   }
   assert.equal(pidOf(control), before);
+  assert.equal((await readInfo(join(folder.path, 'admin.sock'))).pid, before, 'the operator’s socket is still its own');
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
   await assertTidy(my.file);
