@@ -1,6 +1,7 @@
 /** Processes as the system shows them. A process is its PID and its start time: PIDs alone are used again. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import timers from 'node:timers/promises';
 import { hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
@@ -53,10 +54,19 @@ export function commandLines(): readonly { readonly pid: number; readonly comman
     .map((name) => ({ pid: Number(name), command: readProc(`/proc/${name}/cmdline`) ?? '' }));
 }
 
-/** The short name of a process; for messages. */
+/** The name of its program, for messages: a process may call itself anything, as Node does (`MainThread`). */
 export function commandName(pid: number): string {
-  const name = hasProc ? readProc(`/proc/${pid}/comm`) : ps(['-o', 'comm=', '-p', `${pid}`])[0];
-  return name?.trim() || 'a process';
+  const path = hasProc ? programOf(pid) : ps(['-o', 'comm=', '-p', `${pid}`])[0];
+  return basename(path?.trim() ?? '').replace(/ \(deleted\)$/, '') || 'a process';
+}
+
+function programOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) return undefined;
+    throw error;
+  }
 }
 
 /** The 22nd field of /proc/PID/stat; the name in the second one may hold blanks and parentheses. */
