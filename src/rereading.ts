@@ -1,15 +1,18 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
-import { ConfigError } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
 import { AppError, describe } from './errors.ts';
 import type { Trouble } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Instance } from './main.ts';
+import type { Moment } from './model.ts';
 import type { Settings } from './settings.ts';
 import { changesOf } from './watched-files.ts';
 
+/** `onRead` is told of everything that is read, also where that leads to an error. */
+export type Load = (onRead?: (paths: readonly string[]) => void) => Promise<Settings>;
+
 export class Rereading {
-  readonly #load: () => Promise<Settings>;
+  readonly #load: Load;
   readonly #instance: Instance;
   readonly #log: Log;
   #refused: Trouble | null = null;
@@ -17,7 +20,7 @@ export class Rereading {
   #alsoWatched: readonly string[] = [];
   #ended: Promise<void> = Promise.resolve();
 
-  constructor(load: () => Promise<Settings>, instance: Instance, log: Log) {
+  constructor(load: Load, instance: Instance, log: Log) {
     this.#load = load;
     this.#instance = instance;
     this.#log = log;
@@ -27,13 +30,13 @@ export class Rereading {
     return this.#refused;
   }
 
-  /** Settles after `signal` aborted and the reading at hand has ended. */
-  async follow(signal: AbortSignal): Promise<void> {
+  /** `since`: before the first reading. Settles after `signal` aborted and the reading at hand has ended. */
+  async follow(since: Moment, signal: AbortSignal): Promise<void> {
     const onHangup = (): void => void this.#again();
     process.on('SIGHUP', onHangup);
     try {
-      for await (const _ of changesOf(() => [...this.#instance.settings.watched, ...this.#alsoWatched], signal))
-        await this.#again();
+      const paths = (): string[] => [...this.#instance.settings.watched, ...this.#alsoWatched];
+      for await (const _ of changesOf(paths, signal, { since })) await this.#again();
     } finally {
       process.off('SIGHUP', onHangup);
       await this.#ended;
@@ -47,9 +50,10 @@ export class Rereading {
   }
 
   async #read(): Promise<void> {
+    const read: string[] = [];
     try {
       const before = this.#instance.settings.config;
-      const settings = await this.#load();
+      const settings = await this.#load((paths) => read.push(...paths));
       await this.#instance.use(settings);
       this.#refused = null;
       this.#alsoWatched = [];
@@ -61,7 +65,7 @@ export class Rereading {
       if (this.#refused?.reason !== reason)
         this.#log.error({ err: error }, 'the new config is refused, the old one stays');
       this.#refused = { reason, since: this.#refused?.since ?? Date.now() };
-      if (error instanceof ConfigError) this.#alsoWatched = error.files;
+      this.#alsoWatched = read;
       if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');
     }
   }

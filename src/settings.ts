@@ -2,6 +2,7 @@
 import type { Control } from './apply/control.ts';
 import type { CatalogSettings } from './catalog/catalog.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
+import { ConfigError } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
 import { serverLines } from './haproxy/text.ts';
 import type { Version } from './haproxy/version.ts';
@@ -15,10 +16,23 @@ export type Settings = LoadedConfig & {
   readonly watched: readonly string[];
 };
 
-/** Throws an AppError where the config or a template is not valid. */
-export async function loadSettings(path: string, env: NodeJS.ProcessEnv): Promise<Settings> {
-  const loaded = await loadConfig(path, env);
-  const templates = await readTemplates(loaded.config.templates);
+/**
+ * Throws an AppError where the config or a template is not valid. `onRead` is told of everything that is read on the
+ * way, also where that leads to an error: what is watched afterwards is where it can be mended.
+ */
+export async function loadSettings(
+  path: string,
+  env: NodeJS.ProcessEnv,
+  onRead: (paths: readonly string[]) => void = () => {},
+): Promise<Settings> {
+  const loaded = await loadConfig(path, env).catch((error: unknown) => {
+    if (error instanceof ConfigError) onRead(error.files);
+    throw error;
+  });
+  const { templates: folder } = loaded.config;
+  onRead([...loaded.files, ...loaded.folders, ...(folder === undefined ? [] : [folder])]);
+  const templates = await readTemplates(folder);
+  onRead(templates.files);
   return {
     ...loaded,
     renderer: createRenderer(templates.sources),

@@ -12,7 +12,7 @@ import { createLog } from '../log.ts';
 import { type Instance, main } from '../main.ts';
 import { Observer } from '../observer.ts';
 import type { Result } from '../reconcile.ts';
-import { Rereading } from '../rereading.ts';
+import { type Load, Rereading } from '../rereading.ts';
 import { serveHttp } from '../serve-http.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { statusOf } from '../status.ts';
@@ -31,8 +31,8 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const end = Promise.withResolvers<number>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(exitCodes.ok));
 
-  const load = async (): Promise<Settings> => {
-    const settings = await loadSettings(globals.config, process.env);
+  const load: Load = async (onRead) => {
+    const settings = await loadSettings(globals.config, process.env, onRead);
     return options.apply ? settings : writingOnly(settings);
   };
   const settings = await load();
@@ -87,7 +87,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
     };
     const { closed } = await serveHttp(config, sources, signal);
-    ending.push(closed, rereading.follow(signal));
+    ending.push(closed, rereading.follow(startedAt, signal));
     log.info({ version, config: globals.config, watchers: Object.keys(config.watchers) }, 'myelin runs');
     return await end.promise;
   } finally {
