@@ -13,6 +13,8 @@ export class Observer {
   readonly #metrics: Metrics;
   readonly #now: () => Moment;
   #lastApply: LastApply | null = null;
+  /** The last one that went well. */
+  #lastApplied: LastApply | null = null;
   #pending: Extract<Result, { kind: 'pending' }> | null = null;
   #apart: readonly Apart[] = [];
   /** What is amiss is said once, not at every attempt. */
@@ -26,6 +28,11 @@ export class Observer {
 
   get lastApply(): LastApply | null {
     return this.#lastApply;
+  }
+
+  /** As of the last reconcile that ended: one that is under way has yet to find out. */
+  get apart(): readonly Apart[] {
+    return this.#apart;
   }
 
   get pending(): Extract<Result, { kind: 'pending' }> | null {
@@ -42,6 +49,8 @@ export class Observer {
     switch (result.kind) {
       case 'noop':
         this.#metrics.updated('noop', null);
+        // What could not be applied is not wanted any more.
+        this.#lastApply = this.#lastApplied;
         this.#complaint = null;
         return;
       case 'pending':
@@ -49,7 +58,8 @@ export class Observer {
         return;
       case 'reload': {
         const { reasons } = result;
-        this.#lastApply = { at: now, result: 'reload', reasons, tookMs, error: null };
+        this.#lastApplied = { at: now, result: 'reload', reasons, tookMs, error: null };
+        this.#lastApply = this.#lastApplied;
         this.#complaint = null;
         this.#log.info({ reasons, tookMs: Math.round(tookMs), sinceChangeMs }, 'reloaded');
         this.#metrics.updated('reload', sinceChangeMs);

@@ -19,7 +19,7 @@ export type StatusParts = {
 export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, observer, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.catalog, now);
-  const apart = new Map(instance.reconciler.apart.map((one) => [one.service, one]));
+  const apart = new Map(observer.apart.map((one) => [one.service, one]));
   const { waitingFor } = view(instance.catalog);
   const { lastApply, pending } = observer;
   const isTroubled =
