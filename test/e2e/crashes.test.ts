@@ -1,0 +1,253 @@
+/** Whatever is killed, replaced or started twice, no request is lost that need not be, and everything finds its way by itself. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdir, readdir, readlink, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import timers from 'node:timers/promises';
+import { haproxy } from '../servers/haproxy.ts';
+import { ask } from '../servers/steady.ts';
+import { accepts, gone, isRunning } from '../support/apply.ts';
+import { freePort, tempFolder, until } from '../support/index.ts';
+import { type Site, site } from '../support/site.ts';
+
+test('Myelin killed 26 times, while it starts and while it applies, costs no request and leaves nothing behind', async () => {
+  await using my = await site();
+  let myelin = await my.start();
+  const load = my.load();
+  const changes = my.use(changing(my));
+  for (let kills = 0; kills < 26; kills++) {
+    // By turns: somewhere in its start, and somewhere in the reloads that follow each other without a pause.
+    const before = await newestGeneration(my);
+    if (kills % 2 === 1)
+      await until('it reloads', async () => (await newestGeneration(my)) > before, { withinMs: 30_000, everyMs: 5 });
+    await timers.setTimeout(Math.random() * (kills % 2 === 1 ? 150 : 700));
+    myelin.kill('SIGKILL');
+    assert.equal(await myelin.ended, 'SIGKILL', myelin.output);
+    myelin = my.place.run();
+  }
+  await changes[Symbol.asyncDispose]();
+  await my.serve('gamma');
+  await load.answeredBy('gamma', 30_000);
+  const { haproxy: running } = await myelin.until(
+    'only the newest HAProxy is left',
+    ({ state, haproxy: now }) => state === 'ready' && now?.oldWorkers.length === 0,
+  );
+  await load.endsWithoutFailure();
+  assert.deepEqual(await my.place.haproxies(), [running?.pid]);
+  assert.ok((load.answers.get('alpha') ?? 0) > 0 && (load.answers.get('beta') ?? 0) > 0, 'changes went live');
+  assert.deepEqual(await generations(my), [running?.generation]);
+  assert.deepEqual((await readdir(my.place.path('run'))).sort(), ['admin.sock', 'haproxy.cfg', 'myelin.sock', 'state']);
+  assert.equal(
+    await my.place.read('run/haproxy.cfg'),
+    await my.place.read(`run/state/g${running?.generation}/haproxy.cfg`),
+    'the file is what serves',
+  );
+});
+
+for (const [signal, how] of [
+  ['SIGKILL', 'killed'],
+  ['SIGTERM', 'stopped'],
+] as const)
+  test(`Myelin ${how} and started again recognises its HAProxy and reloads nothing; what changed meanwhile goes live`, async () => {
+    await using my = await site();
+    const first = await my.start();
+    const load = my.load();
+    const before = (await my.place.status()).haproxy;
+    assert.ok(before !== null);
+
+    first.kill(signal);
+    assert.equal(await first.ended, signal === 'SIGKILL' ? signal : 0);
+    assert.deepEqual(await my.place.haproxies(), [before.pid]);
+    assert.equal(await ask(my.port), 'alpha');
+
+    const second = my.place.run();
+    const after = await second.until('it is ready again', ({ state }) => state === 'ready');
+    assert.deepEqual(after.haproxy, before);
+    assert.equal(after.lastApply, null);
+    second.kill(signal);
+    await second.ended;
+
+    await my.serve('beta');
+    const third = my.place.run();
+    await load.answeredBy('beta');
+    const { lastApply } = await third.until('it says so', (status) => status.lastApply !== null);
+    assert.deepEqual(
+      lastApply?.reasons.map(({ code }) => code),
+      ['server_added', 'server_removed'],
+    );
+    await load.endsWithoutFailure();
+  });
+
+test('HAProxy killed serves again within a second, from the newest state', async () => {
+  await using my = await site({ reload: ['minInterval: 10m'] });
+  const first = await my.start();
+  await my.serve('beta');
+  await first.until('the change waits for its turn', ({ pending }) => pending !== null);
+  assert.equal(await ask(my.port), 'alpha');
+  const replaced = await killed(my, 'beta');
+  await first.until('the reason is told', ({ lastApply }) => lastApply?.reasons[0]?.code === 'haproxy_exited');
+  assert.match(first.output, /HAProxy has ended/);
+
+  // The same where it was started by an earlier Myelin, whose child it is no more.
+  first.kill('SIGKILL');
+  await first.ended;
+  const second = my.place.run();
+  const adopted = await second.until('it is adopted', ({ state }) => state === 'ready');
+  assert.equal(adopted.haproxy?.pid, replaced);
+  await killed(my, 'beta');
+});
+
+test('HAProxy killed while a service is set apart serves again all that it served', async () => {
+  await using my = await site();
+  const other = await freePort();
+  const config = (lines: string) => ({ services: [`other: { bind: "127.0.0.1:${other}", backend: [${lines}] }`] });
+  await my.configure(config(''));
+  await my.serve('alpha', 'other');
+  const myelin = my.place.run();
+  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await my.configure(config('no-such-keyword'));
+  await myelin.until('it is set apart', ({ services }) => services.some(({ quarantined }) => quarantined !== null));
+  await killed(my, 'alpha');
+  assert.equal(await ask(other), 'alpha');
+});
+
+test('a second Myelin on the same state is refused, and names the first', async () => {
+  await using my = await site();
+  const first = await my.start();
+  const before = await my.place.status();
+
+  const same = await my.place.command('run');
+  assert.equal(same.exitCode, 1);
+  assert.match(same.stderr, /\[MYELIN_LOCKED\]\nwhat to do: /);
+
+  const text = await my.place.read('myelin.yaml');
+  await my.place.write('second.yaml', `${text}admin: { socket: run/second.sock }\n`);
+  const second = await my.place.command('run', '-c', 'second.yaml');
+  assert.equal(second.exitCode, 1);
+  assert.match(
+    second.stderr,
+    new RegExp(
+      `^error: the state folder ${my.place.path('run/state')} is in use by another Myelin \\(pid ${first.pid}\\) \\[MYELIN_LOCKED\\]\nwhat to do: `,
+    ),
+  );
+  assert.deepEqual((await my.place.status()).haproxy, before.haproxy);
+});
+
+test('while a foreign HAProxy holds the port nothing is started; once it is gone, service begins', async () => {
+  await using my = await site();
+  await using foreign = await startForeign(my.port);
+  await my.serve('alpha');
+  const myelin = my.place.run();
+  const words = `port ${my.port} is held by haproxy (pid ${foreign.pid})`;
+  const { state } = await myelin.until('it is told', ({ lastApply }) => lastApply?.error?.includes(words) === true);
+  assert.equal(state, 'starting');
+  assert.ok(myelin.output.includes(words), myelin.output);
+  assert.deepEqual(await my.place.haproxies(), []);
+  assert.equal(await ask(my.port), 'foreign');
+  await foreign[Symbol.asyncDispose]();
+  await myelin.until('service begins', ({ state }) => state === 'ready', 40_000);
+  assert.equal(await ask(my.port), 'alpha');
+});
+
+test('a replaced executable is brought into service by a reload without loss', async () => {
+  await using my = await site({ haproxy: ['binary: bin/haproxy'] });
+  const binary = my.place.path('bin/haproxy');
+  await mkdir(my.place.path('bin'));
+  await copyFile(await haproxy(), binary);
+  const myelin = await my.start();
+  const load = my.load();
+  const before = (await my.place.status()).haproxy?.pid;
+  await copyFile(await haproxy(), `${binary}.new`);
+  await rename(`${binary}.new`, binary);
+  const { lastApply, haproxy: now } = await myelin.until(
+    'it is reloaded',
+    (status) => status.lastApply?.result === 'reload' && status.haproxy?.pid !== before,
+  );
+  assert.deepEqual(lastApply?.reasons, [{ code: 'binary_changed' }]);
+  assert.equal(await readlink(`/proc/${now?.pid}/exe`), binary);
+  assert.equal((await stat(`/proc/${now?.pid}/exe`)).ino, (await stat(binary)).ino);
+  await load.endsWithoutFailure();
+});
+
+test('with onExit: stop, Myelin ends HAProxy when it is told to end, by SIGTERM as by the command', async () => {
+  await using my = await site({ haproxy: ['onExit: stop', 'stopGrace: 5s'] });
+  for (const how of ['SIGTERM', 'SIGINT', 'stop'] as const) {
+    const myelin = await my.start();
+    const { haproxy: running } = await my.place.status();
+    assert.ok(running !== null);
+    if (how === 'stop') assert.equal((await my.place.command('stop')).exitCode, 0);
+    else myelin.kill(how);
+    assert.equal(await myelin.ended, 0);
+    await gone(running.pid);
+    assert.deepEqual(await my.place.haproxies(), []);
+    assert.equal(await accepts(my.port), false);
+    assert.ok(!isRunning(myelin.pid));
+  }
+});
+
+/** Two files by turns, faster than HAProxy is reloaded, until it is disposed. */
+function changing(my: Site): AsyncDisposable {
+  const ended = new AbortController();
+  const change = async (): Promise<void> => {
+    for (let round = 0; !ended.signal.aborted; round++) {
+      await my.serve(round % 2 === 0 ? 'beta' : 'alpha');
+      await timers.setTimeout(30);
+    }
+  };
+  const changed = change();
+  return {
+    async [Symbol.asyncDispose]() {
+      ended.abort();
+      await changed;
+    },
+  };
+}
+
+async function generations(my: Site): Promise<readonly number[]> {
+  const names = await readdir(my.place.path('run/state'));
+  return names.flatMap((name) => (/^g\d+$/.test(name) ? [Number(name.slice(1))] : []));
+}
+
+async function newestGeneration(my: Site): Promise<number> {
+  return Math.max(0, ...(await generations(my)));
+}
+
+/** Kills HAProxy; the next answer must be `expected`, within a second. Gives back the PID of the one that serves then. */
+async function killed(my: Site, expected: string): Promise<number> {
+  const before = (await my.place.status()).haproxy?.pid;
+  assert.ok(before !== undefined);
+  process.kill(before, 'SIGKILL');
+  const killedAt = performance.now();
+  await until('it is gone', () => !isRunning(before), { everyMs: 1 });
+  const first = await until('it serves', () => ask(my.port), { everyMs: 5 });
+  const tookMs = performance.now() - killedAt;
+  assert.equal(first, expected);
+  assert.ok(tookMs < 1000, `it took ${tookMs} ms`);
+  return until('the status tells', async () => {
+    const { haproxy: now } = await my.place.status();
+    return now === null || now.pid === before ? null : now.pid;
+  });
+}
+
+/** One that would share the port with any other that allows it. */
+async function startForeign(port: number): Promise<AsyncDisposable & { readonly pid: number }> {
+  await using started = new AsyncDisposableStack();
+  const folder = started.use(await tempFolder());
+  const config = join(folder.path, 'haproxy.cfg');
+  const answer = 'http-request return status 200 content-type text/plain string foreign';
+  await writeFile(
+    config,
+    `defaults\n mode http\n timeout client 9s\nfrontend f\n bind 127.0.0.1:${port}\n ${answer}\n`,
+  );
+  const child = spawn(await haproxy(), ['-db', '-f', config], { stdio: ['ignore', 'ignore', 'inherit'] });
+  started.defer(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  });
+  await until('the foreign HAProxy answers', () => accepts(port));
+  const kept = started.move();
+  return { pid: child.pid ?? 0, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}

@@ -1,0 +1,75 @@
+/** A light load that lasts as long as what it watches: kept connections, and a new connection every 10 ms that meets any gap. */
+import assert from 'node:assert/strict';
+import { Agent, get } from 'node:http';
+import timers from 'node:timers/promises';
+import { until } from '../support/index.ts';
+
+export type SteadyLoad = AsyncDisposable & {
+  /** How often each body was answered. */
+  readonly answers: ReadonlyMap<string, number>;
+  /** Everything that a client would call a failure, with what it said. */
+  readonly failures: readonly string[];
+  /** Waits until `body` is answered by the next request on a new connection. */
+  answeredBy(body: string, withinMs?: number): Promise<void>;
+  /** Ends the load, and asserts that it was one and that nothing failed. */
+  endsWithoutFailure(): Promise<void>;
+};
+
+const keptConnections = 4;
+const pauseMs = 10;
+
+/** `port` on 127.0.0.1 must answer already. */
+export function steadyLoad(port: number): SteadyLoad {
+  const ended = new AbortController();
+  const answers = new Map<string, number>();
+  const failures: string[] = [];
+  const agents = Array.from({ length: keptConnections }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
+  const clients = [false as const, ...agents].map(async (agent) => {
+    while (!ended.signal.aborted) {
+      await ask(port, agent).then(
+        (body) => answers.set(body, (answers.get(body) ?? 0) + 1),
+        (error: unknown) => failures.push(`${agent === false ? 'new' : 'kept'} connection: ${String(error)}`),
+      );
+      await timers.setTimeout(pauseMs);
+    }
+  });
+  const end = async (): Promise<void> => {
+    ended.abort();
+    await Promise.all(clients);
+    for (const agent of agents) agent.destroy();
+  };
+  return {
+    answers,
+    failures,
+    async answeredBy(body, withinMs = 15_000) {
+      await until(`${body} answers`, async () => (await ask(port, false)) === body, { withinMs, everyMs: 5 });
+    },
+    async endsWithoutFailure() {
+      await end();
+      assert.deepEqual(failures, []);
+      assert.ok([...answers.values()].reduce((sum, count) => sum + count, 0) > 10, 'there was a load');
+    },
+    [Symbol.asyncDispose]: end,
+  };
+}
+
+/** The body of a 200 answer on 127.0.0.1; rejects for anything else. Without an agent over a connection of its own. */
+export function ask(port: number, agent: Agent | false = false): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const headers = agent === false ? { connection: 'close' } : {};
+    const request = get({ host: '127.0.0.1', port, agent, headers, timeout: 10_000 }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(body.trim());
+        else reject(new Error(`status ${response.statusCode}`));
+      });
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer within 10 s')));
+    request.on('error', reject);
+  });
+}

@@ -1,0 +1,92 @@
+/** A workplace whose service `web` is found in a file, with backends that answer with their names: what trouble is made for. */
+import { type Backend, startBackends } from '../servers/backend.ts';
+import { type SteadyLoad, steadyLoad } from '../servers/steady.ts';
+import { freePort } from './index.ts';
+import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
+
+const backendNames = ['alpha', 'beta', 'gamma'] as const;
+type Name = (typeof backendNames)[number];
+
+/** What `myelin.yaml` holds beside the file source and the service `web`. */
+export type SiteConfig = {
+  /** Lines of YAML below `web`, `haproxy` and `reload`. */
+  readonly web?: readonly string[];
+  readonly services?: readonly string[];
+  readonly haproxy?: readonly string[];
+  readonly reload?: readonly string[];
+  readonly rest?: readonly string[];
+};
+
+export class Site implements AsyncDisposable {
+  readonly place: Workplace;
+  /** Where `web` is served. */
+  readonly port: number;
+  readonly backends: { readonly [N in Name]: Backend };
+  readonly #atEnd: AsyncDisposableStack;
+
+  constructor(place: Workplace, port: number, backends: Site['backends'], atEnd: AsyncDisposableStack) {
+    this.place = place;
+    this.port = port;
+    this.backends = backends;
+    this.#atEnd = atEnd;
+  }
+
+  /** Replaces `myelin.yaml`. */
+  async configure(config: SiteConfig = {}): Promise<void> {
+    const { web = [], services = [], haproxy = [], reload = ['minInterval: 0ms'], rest = [] } = config;
+    const below = (lines: readonly string[], depth: number): string[] => lines.map((line) => ' '.repeat(depth) + line);
+    const lines = [
+      'watchers: { file: { path: services.yaml } }',
+      'services:',
+      '  web:',
+      `    bind: "127.0.0.1:${this.port}"`,
+      ...below(web, 4),
+      ...below(services, 2),
+      'haproxy:',
+      '  log: none',
+      ...below(haproxy, 2),
+      'reload:',
+      ...below(reload, 2),
+      'probes: { listen: "off" }',
+      ...rest,
+    ];
+    await this.place.write('myelin.yaml', `${lines.join('\n')}\n`);
+  }
+
+  /** Who serves `web`, and every other service that is named. */
+  async serve(by: Name, ...others: readonly string[]): Promise<void> {
+    const address = `["127.0.0.1:${this.backends[by].port}"]`;
+    const lines = ['web', ...others].map((service) => `  ${service}: ${address}\n`);
+    await this.place.write('services.yaml', `services:\n${lines.join('')}`);
+  }
+
+  /** Starts Myelin with `alpha` at the service, and waits until it serves. */
+  async start(...args: readonly string[]): Promise<MyelinProcess> {
+    await this.serve('alpha');
+    const myelin = this.place.run(...args);
+    await myelin.until('the first config is applied', ({ state }) => state === 'ready');
+    return myelin;
+  }
+
+  load(): SteadyLoad {
+    return this.#atEnd.use(steadyLoad(this.port));
+  }
+
+  /** Disposes of `resource` before the workplace is taken down. */
+  use<T extends AsyncDisposable>(resource: T): T {
+    return this.#atEnd.use(resource);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#atEnd.disposeAsync().then(() => undefined);
+  }
+}
+
+export async function site(config: SiteConfig = {}): Promise<Site> {
+  await using stack = new AsyncDisposableStack();
+  const backends = stack.use(await startBackends(backendNames));
+  const place = stack.use(await workplace(''));
+  const made = new Site(place, await freePort(), backends, stack.move());
+  await made.configure(config);
+  return made;
+}
