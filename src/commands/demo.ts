@@ -54,7 +54,7 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
 
   const instance = new DemoInstance(folder, probesPort);
   const churn = new Churn(
-    { source, servicesFolder, extraPort, forgotten: () => instance.forgotten(signal) },
+    { source, servicesFolder, extraPort, forgotten: (ending) => instance.forgotten(AbortSignal.any([signal, ending])) },
     backendNames,
     backendPorts,
   );

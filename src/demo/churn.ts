@@ -11,7 +11,7 @@ export type Place = {
   /** The bind of the service that comes and goes. */
   readonly extraPort: number;
   /** Settles when no HAProxy process knows the backends of before any more. */
-  readonly forgotten: () => Promise<void>;
+  readonly forgotten: (signal: AbortSignal) => Promise<void>;
 };
 
 type Slot = { readonly name: string; readonly port: number; backend: Backend | null; weight: number };
@@ -20,6 +20,8 @@ export class Churn {
   readonly #place: Place;
   readonly #slots: readonly Slot[];
   readonly #leaving = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+  #failure: unknown = null;
   #step = 0;
   #hasExtra = false;
   #changes = 0;
@@ -46,6 +48,7 @@ export class Churn {
 
   /** The next change; gives back what it was. */
   async next(): Promise<string> {
+    if (this.#failure !== null) throw this.#failure;
     const [a, b, c, d, e] = this.#slots;
     const steps = [
       () => this.#add(d),
@@ -68,7 +71,8 @@ export class Churn {
 
   /** Every backend ends. */
   async stop(): Promise<void> {
-    await Promise.allSettled(this.#leaving);
+    this.#stopping.abort();
+    await Promise.all(this.#leaving);
     await Promise.all(this.#slots.map(({ backend }) => backend?.stop()));
   }
 
@@ -87,13 +91,21 @@ export class Churn {
     const { backend } = slot;
     slot.backend = null;
     await this.#publish();
-    const leaving = this.#place.forgotten().then(() => backend.stop());
+    const leaving = this.#endWhenForgotten(backend).finally(() => this.#leaving.delete(leaving));
     this.#leaving.add(leaving);
-    void leaving.then(
-      () => this.#leaving.delete(leaving),
-      () => this.#leaving.delete(leaving),
-    );
     return `backend ${slot.name} goes`;
+  }
+
+  async #endWhenForgotten(backend: Backend): Promise<void> {
+    const { signal } = this.#stopping;
+    try {
+      await this.#place.forgotten(signal);
+    } catch (error) {
+      // Told by the next step: nobody waits for this one.
+      if (!signal.aborted) this.#failure = error;
+    } finally {
+      await backend.stop();
+    }
   }
 
   async #reweigh(slot: Slot | undefined): Promise<string> {
