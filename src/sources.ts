@@ -39,8 +39,9 @@ export class Sources {
     const env = this.#env;
     const follow = async (): Promise<void> => {
       const watch = await createWatch(watcher, env);
+      // What it still had to say when it was let go may answer another question under the same key.
       for await (const event of supervise(name, (signal) => watch(queries, signal), { signal: stop.signal }))
-        this.#onEvent(event);
+        if (!stop.signal.aborted) this.#onEvent(event);
     };
     this.#running.set(name, { asks: fingerprint(watcher, queries), stop, ended: follow() });
   }

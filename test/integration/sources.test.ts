@@ -1,0 +1,37 @@
+/** Questions may change while their source runs: what it said to the old ones must not pass for an answer to the new. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadConfig } from '../../src/config/load.ts';
+import type { Config } from '../../src/config/schema.ts';
+import type { SourceEvent } from '../../src/model.ts';
+import { Sources } from '../../src/sources.ts';
+import { tempFolder, until } from '../support/index.ts';
+
+test('what a source still had to say when its questions changed is not heard', async () => {
+  await using folder = await tempFolder();
+  const services = ['a', 'b', 'c'];
+  await writeFile(join(folder.path, 'services.yaml'), 'services: { old: ["127.0.0.1:1"], new: ["127.0.0.1:2"] }\n');
+  /** Each of them asks for the service `name` of the file. */
+  const asking = async (name: string): Promise<Config> => {
+    const path = join(folder.path, `${name}.yaml`);
+    const lines = services.map((service) => `  ${service}: { from: { file: { service: ${name} } } }\n`);
+    await writeFile(path, `watchers: { file: { path: services.yaml } }\nservices:\n${lines.join('')}`);
+    return (await loadConfig(path, {})).config;
+  };
+  const [before, after] = [await asking('old'), await asking('new')];
+
+  const heard: SourceEvent[] = [];
+  let changing: Promise<void> | undefined;
+  await using sources = new Sources({}, (event) => {
+    heard.push(event);
+    // The first of three answers is in: the others are on their way.
+    if (event.kind === 'endpoints') changing ??= sources.use(after);
+  });
+  await sources.use(before);
+  await until('the new questions are answered', () => heard.at(-1)?.kind === 'synced');
+  await changing;
+  const ports = heard.map((event) => (event.kind === 'endpoints' ? event.endpoints[0]?.port : event.kind));
+  assert.deepEqual(ports, ['started', 1, 'started', 2, 2, 2, 'synced']);
+});
