@@ -6,6 +6,8 @@
 import timers from 'node:timers';
 import type { Control } from './apply/control.ts';
 import { advance, type Catalog, createCatalog, nextDeadline, receive, reconfigure, view } from './catalog/catalog.ts';
+import type { Refusal } from './catalog/guard.ts';
+import { newlyRefused } from './catalog/report.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
 import type { Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
@@ -23,8 +25,8 @@ export type World = {
   readonly hostname: string;
   /** Told of every reconcile, and of what broke one. */
   readonly onResult: (result: Result, timing: Timing) => void;
-  /** Told of what the sources say, before it is judged. */
-  readonly onSource: (event: SourceEvent) => void;
+  /** Told of what the sources say, and what of it is left out that was not before. */
+  readonly onSource: (event: SourceEvent, refused: readonly Refusal[]) => void;
   readonly onError: (error: unknown) => void;
 };
 
@@ -63,9 +65,9 @@ export function main(world: World, signal: AbortSignal): Instance {
   const alarm = createAlarm(debounce.poke, signal);
 
   const sources = new Sources(env, (event) => {
-    onSource(event);
     const before = catalog;
     catalog = receive(catalog, event, Date.now());
+    onSource(event, newlyRefused(before, catalog, event));
     if (catalog === before) return;
     changedAt ??= Date.now();
     debounce.poke();

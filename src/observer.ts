@@ -5,7 +5,7 @@ import type { Metrics } from './http/metrics.ts';
 import type { LastApply } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Timing } from './main.ts';
-import type { Moment, Problem, SourceEvent } from './model.ts';
+import type { Moment, Problem } from './model.ts';
 import type { Apart, Result } from './reconcile.ts';
 
 export class Observer {
@@ -85,29 +85,6 @@ export class Observer {
           this.#log.error({ err: result.error, code, remedy }, 'could not be applied, the old state serves on'),
         );
       }
-    }
-  }
-
-  /** Something that a source said or did. */
-  source(event: SourceEvent): void {
-    const { watcher } = event;
-    switch (event.kind) {
-      case 'failed':
-        this.#log.warn(
-          { watcher, reason: event.reason, retryInMs: Math.round(event.retryInMs) },
-          'source failed, what is known of it serves on',
-        );
-        return;
-      case 'stale':
-        this.#log.warn({ watcher, query: event.key, reason: event.reason }, 'answer is stale, the last one serves on');
-        return;
-      case 'synced':
-        this.#log.info({ watcher }, 'source has answered completely');
-        return;
-      case 'started':
-      case 'endpoints':
-      case 'gone':
-        this.#log.trace({ ...event }, 'source');
     }
   }
 

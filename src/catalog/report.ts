@@ -1,5 +1,6 @@
 /** What people are told of the catalog: the health of the sources, and of each service who serves and why. */
-import type { Moment } from '../model.ts';
+import type { Moment, SourceEvent } from '../model.ts';
+import type { Refusal } from './guard.ts';
 import {
   type Catalog,
   newService,
@@ -46,11 +47,7 @@ type ServiceReport = {
   /** `until` null: for ever. */
   readonly kept: { readonly since: Moment; readonly until: Moment | null } | null;
   /** Entries, tags and meta values that were left out, and why. */
-  readonly refused: readonly {
-    readonly id: string;
-    readonly part: 'endpoint' | 'tag' | 'meta';
-    readonly reason: string;
-  }[];
+  readonly refused: readonly Refusal[];
 };
 
 export function report(catalog: Catalog, now: Moment): CatalogReport {
@@ -68,6 +65,17 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
     }),
     services: [...catalog.settings.services].map(([name, settings]) => reportService(catalog, name, settings)),
   };
+}
+
+/** What is left out of an answer since `event`, and was not before. */
+export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): readonly Refusal[] {
+  if (event.kind !== 'endpoints') return [];
+  const refusedIn = ({ answers }: Catalog): readonly Refusal[] =>
+    (lookUp(answers, originOf(event)) ?? unanswered).refused;
+  const refused = refusedIn(now);
+  if (refused === refusedIn(before)) return [];
+  const known = new Set(refusedIn(before).map((one) => JSON.stringify(one)));
+  return refused.filter((one) => !known.has(JSON.stringify(one)));
 }
 
 function stateOf(source: Source | undefined): SourceReport['state'] {

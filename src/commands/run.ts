@@ -15,6 +15,7 @@ import type { Result } from '../reconcile.ts';
 import { type Load, Rereading } from '../rereading.ts';
 import { serveHttp } from '../serve-http.ts';
 import { loadSettings, type Settings } from '../settings.ts';
+import { SourceLog } from '../source-log.ts';
 import { statusOf } from '../status.ts';
 import { ownVersion } from '../version.ts';
 
@@ -42,6 +43,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const log = createLog({ level: globals.logLevel, format: globals.logFormat, destination: 1, secrets });
   const metrics = createMetrics(version, () => status());
   const observer = new Observer(log, metrics, Date.now);
+  const sourceLog = new SourceLog(log);
   const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
 
   await using control = await openControl(
@@ -60,7 +62,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       heartbeat,
       env: process.env,
       hostname: hostname(),
-      onSource: (event) => observer.source(event),
+      onSource: (event, refused) => sourceLog.note(event, refused),
       onResult(result, timing) {
         observer.result(result, timing, instance.reconciler.apart);
         const exitCode = options.once ? whenDone(result, instance) : null;

@@ -11,7 +11,7 @@ import {
   reconfigure,
   view,
 } from '../../src/catalog/catalog.ts';
-import { report } from '../../src/catalog/report.ts';
+import { newlyRefused, report } from '../../src/catalog/report.ts';
 import type { Endpoint, SourceEvent } from '../../src/model.ts';
 
 const minute = 60_000;
@@ -474,4 +474,16 @@ test('however answers and troubles follow each other, who is named by the last a
       assert.deepEqual(ids(end, 'a'), [], 'and nobody serves for ever once the source says so');
     }),
   );
+});
+
+test('of what is left out only what is new is news', () => {
+  const bad = (id: string, address: string): Endpoint => endpoint(id, address);
+  const steps = [[bad('a', '127.0.0.1')], [bad('a', '127.0.0.1')], [bad('a', '127.0.0.1'), bad('b', '0.0.0.0')], []];
+  let catalog = createCatalog(settings(), 0);
+  const news = steps.map((endpoints) => {
+    const before = catalog;
+    catalog = receive(catalog, found(endpoints), 0);
+    return newlyRefused(before, catalog, found(endpoints)).map(({ id }) => id);
+  });
+  assert.deepEqual(news, [['a'], [], ['b'], []]);
 });

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Log } from '../../src/log.ts';
+import type { SourceEvent } from '../../src/model.ts';
+import { SourceLog } from '../../src/source-log.ts';
+
+/** What is logged at `info` and above: level, what it is about, message. */
+function recorder(): { readonly log: Log; readonly lines: readonly string[] } {
+  const lines: string[] = [];
+  const at =
+    (level: string) =>
+    (facts: Readonly<Record<string, unknown>>, message: string): void => {
+      const { watcher, query } = facts;
+      lines.push(`${level} ${String(watcher)}${query === undefined ? '' : `/${String(query)}`}: ${message}`);
+    };
+  const levels = ['fatal', 'error', 'warn', 'info'].map((level) => [level, at(level)]);
+  const log = { ...Object.fromEntries(levels), debug: () => undefined, trace: () => undefined } as unknown as Log;
+  return { log, lines };
+}
+
+const failed = (reason: string): SourceEvent => ({ watcher: 'consul', kind: 'failed', reason, retryInMs: 900.5 });
+const stale = (key: string, reason: string): SourceEvent => ({ watcher: 'consul', kind: 'stale', key, reason });
+const answer = (key: string): SourceEvent => ({ watcher: 'consul', kind: 'endpoints', key, endpoints: [] });
+
+test('an outage is told once for each reason and its end once, however often the source is tried', () => {
+  const { log, lines } = recorder();
+  const sources = new SourceLog(log);
+  for (let attempt = 0; attempt < 100; attempt++) sources.note(failed('ECONNREFUSED'), []);
+  sources.note(failed('HTTP 500 (No cluster leader)'), []);
+  for (let round = 0; round < 3; round++) sources.note(answer('web'), []);
+  assert.deepEqual(lines, [
+    'warn consul: source failed, what is known of it serves on',
+    'warn consul: source failed, what is known of it serves on',
+    'info consul: source answers again',
+  ]);
+  sources.note(failed('ECONNREFUSED'), []);
+  assert.equal(lines.length, 4, 'the next outage is another one');
+});
+
+test('a question that fails is told once, and once when it is answered again; the others are not about it', () => {
+  const { log, lines } = recorder();
+  const sources = new SourceLog(log);
+  for (let attempt = 0; attempt < 100; attempt++) {
+    sources.note(stale('web', 'HTTP 403'), []);
+    sources.note(answer('db'), []);
+  }
+  for (let round = 0; round < 2; round++) sources.note(answer('web'), []);
+  assert.deepEqual(lines, [
+    'warn consul/web: answer is stale, the last one serves on',
+    'info consul/web: answer is fresh again',
+  ]);
+});
+
+test('what is left out is told in one line, with some of it and how much there is', () => {
+  const told: Readonly<Record<string, unknown>>[] = [];
+  const { log } = recorder();
+  const sources = new SourceLog({
+    ...log,
+    warn: (facts: Readonly<Record<string, unknown>>) => told.push(facts),
+  } as Log);
+  const reason = '127.0.0.1 is a loopback address; to accept it, write allowAddresses: [127.0.0.0/8]';
+  const refused = Array.from({ length: 25 }, (_, at) => ({ id: `web-${at}`, part: 'endpoint' as const, reason }));
+  sources.note(answer('web'), refused);
+  assert.deepEqual(told, [{ watcher: 'consul', query: 'web', count: 25, refused: refused.slice(0, 10) }]);
+});
