@@ -102,6 +102,8 @@ test('Consul killed for 30 s and started again empty: no request is lost, and wh
   assert.equal(down.state, 'degraded');
   await until('30 s have passed', () => performance.now() - stoppedAt > 30_000, { withinMs: 60_000, everyMs: 100 });
   assert.deepEqual(await serversOf(place, 'web'), servers);
+  const told = myelin.output.match(/source failed/g)?.length ?? 0;
+  assert.ok(told > 0 && told < 10, `${told} lines in the log about one outage`);
 
   await agent.restart();
   const doubted = await myelin.until('its emptiness is doubted', ({ services }) => services[0]?.kept != null);

@@ -160,7 +160,7 @@ test('cold start: our own file serves at once while the source is missing, and t
   await first.until('it serves', ({ state }) => state === 'ready');
   await servedBy(port, 'alpha');
   await stopAll(place, first);
-  assert.equal(await accepts(port), false);
+  await until('nobody listens', async () => !(await accepts(port)));
   await rm(place.path('services.yaml'));
 
   const again = place.run();

@@ -252,6 +252,7 @@ test('the refusal of this machine’s address prints the line that allows it, an
   const { services } = await myelin.until('it is refused', (status) => status.services[0]?.endpoints.refused === 1);
   const [, line] = /write (allowAddresses: .*)$/.exec(services[0]?.refused[0]?.reason ?? '') ?? [];
   assert.equal(line, 'allowAddresses: [127.0.0.0/8]');
+  assert.ok(myelin.output.includes(line), 'the log says it too');
   await servedBy(port, '503');
   await place.write('myelin.yaml', `${config}${line}\n`);
   await servedBy(port, '127.0.0.1');
