@@ -15,6 +15,8 @@ export type Backend = {
   readonly port: number;
   /** What `/health` answers from now on: 200 or 500. */
   setHealthy(isHealthy: boolean): Promise<void>;
+  /** How many requests it got so far. */
+  answered(): Promise<number>;
 };
 
 /** All of them in one HAProxy of their own: fast enough not to be what a load test measures. */
@@ -60,6 +62,7 @@ export async function startBackends<Name extends string>(
       setHealthy: async (isHealthy) => {
         await ask(socket, [`set map ${map} ${name} ${isHealthy ? 'up' : 'down'}`]);
       },
+      answered: async () => requestsOf(await ask(socket, ['show stat']), name),
     }),
   );
   const kept = started.move();
@@ -98,10 +101,18 @@ export async function startNodeBackend(
     setHealthy: async (value) => {
       isHealthy = value;
     },
+    answered: async () => requests.length,
     [Symbol.asyncDispose]: async () => {
       server.closeAllConnections();
       server.close();
       await once(server, 'close');
     },
   };
+}
+
+/** `show stat` is CSV with the names of its columns on the first line. */
+function requestsOf(csv: string, frontend: string): number {
+  const [header = [], ...rows] = csv.split('\n').map((line) => line.split(','));
+  const row = rows.find(([name, kind]) => name === frontend && kind === 'FRONTEND');
+  return Number(row?.[header.indexOf('req_tot')] ?? Number.NaN);
 }

@@ -12,7 +12,6 @@ const suites = { '2.2': 'bullseye', '2.6': 'bookworm', '3.0': 'trixie', '3.2': '
 const tools = {
   ab: { suite: 'bookworm', package: 'apache2-utils', path: 'usr/bin/ab' },
   wrk: { suite: 'bookworm', package: 'wrk', path: 'usr/bin/wrk' },
-  h2load: { suite: 'bookworm', package: 'nghttp2-client', path: 'usr/bin/h2load' },
 } as const satisfies Record<string, DebianProgram>;
 
 /** Path of an executable of that branch: HAPROXY_BIN, PATH, cache, Debian's packages; whichever is first of that branch. */
@@ -58,7 +57,7 @@ async function orSay(what: string, variable: string, provide: () => Promise<stri
   } catch (cause) {
     throw new Error(
       `${what} is needed for the tests and could not be unpacked from Debian's packages. Install it ` +
-        `(on Debian: apt-get install haproxy apache2-utils wrk nghttp2-client), or name it by ${variable}.`,
+        `(on Debian: apt-get install haproxy apache2-utils wrk), or name it by ${variable}.`,
       { cause },
     );
   }

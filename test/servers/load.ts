@@ -1,4 +1,4 @@
-/** Puts load on an address with `ab`, `wrk` or `h2load`, and counts every way in which a request can fail. */
+/** Puts load on an address with `ab` or `wrk`, and counts every way in which a request can fail. */
 import { type Finished, runCommand } from '../../src/haproxy/command.ts';
 import { tool } from './haproxy.ts';
 
@@ -58,35 +58,7 @@ export async function wrk(options: Target & { readonly seconds: number; readonly
   });
 }
 
-/** HTTP/2, or HTTP/1.1 with kept connections. */
-export async function h2load(
-  options: Target & { readonly requests: number; readonly http1?: boolean; readonly streams?: number },
-): Promise<Load> {
-  const { url, concurrency, requests, http1 = false, streams = 1 } = options;
-  const args = [...(http1 ? ['--h1'] : ['-m', `${streams}`]), '-c', `${concurrency}`, '-n', `${requests}`, url];
-  const ran = await load('h2load', args, options);
-  const [, done, succeeded, failed, errored, timeout] =
-    /(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout/.exec(ran.stdout) ?? [];
-  const [, redirects, clientErrors, serverErrors] = /(\d+) 3xx, (\d+) 4xx, (\d+) 5xx/.exec(ran.stdout) ?? [];
-  const statuses = Object.values(numbers({ redirects, clientErrors, serverErrors })).reduce(
-    (sum, each) => sum + each,
-    0,
-  );
-  return result(ran, {
-    complete: Number(succeeded ?? 0) + statuses,
-    non2xx: statuses,
-    // h2load counts 4xx and 5xx as failed, and what it could not finish as errored.
-    errors: {
-      ...numbers({ errored, timeout }),
-      'not done': requests - Number(done ?? 0),
-      other: Math.max(0, Number(failed ?? 0) - statuses - Number(errored ?? 0)),
-    },
-    p50Ms: null,
-    p99Ms: null,
-  });
-}
-
-async function load(name: 'ab' | 'wrk' | 'h2load', args: readonly string[], { signal }: Target): Promise<Finished> {
+async function load(name: 'ab' | 'wrk', args: readonly string[], { signal }: Target): Promise<Finished> {
   return runCommand([await tool(name), ...args], { timeoutMs: longestRunMs, signal });
 }
 

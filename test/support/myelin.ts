@@ -62,6 +62,11 @@ export class Workplace implements AsyncDisposable {
     return JSON.parse(await ask(this.path('run/myelin.sock'), 'GET', '/api/v1/status')) as Status;
   }
 
+  /** As `myelin reload`: settles once a new HAProxy serves. */
+  async reload(): Promise<void> {
+    await ask(this.path('run/myelin.sock'), 'POST', '/api/v1/reload');
+  }
+
   /** PIDs of the HAProxies that were started from this folder, in no order. */
   async haproxies(): Promise<readonly number[]> {
     const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));

@@ -1,0 +1,175 @@
+/** TCP sessions and WebSockets outlive reloads: until `hardStopAfter`, not sooner, or until there are more than `maxOldWorkers`. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { startEcho, startWebSocketEcho } from '../servers/echo.ts';
+import { freePort, until } from '../support/index.ts';
+import { type MyelinProcess, type Workplace, workplace } from '../support/myelin.ts';
+
+test('a TCP session and a WebSocket stay open over 10 reloads, until hardStopAfter', async () => {
+  await using world = await start(['hardStopAfter: 8s']);
+  const { place } = world;
+  await using tcp = await openTcp(world.tcpPort);
+  await using webSocket = await openWebSocket(world.webPort);
+  const sessions = [tcp, webSocket];
+  const openedAt = (await place.status()).haproxy?.pid;
+  const dismissedAfter = performance.now();
+  await place.reload();
+  const dismissedBefore = performance.now();
+  for (let reload = 2; reload <= 10; reload++) {
+    await place.reload();
+    for (const session of sessions) assert.equal(await session.echo(`reload ${reload}`), `reload ${reload}`);
+  }
+  await world.myelin.until('only the process that they go through is left of the old ones', ({ haproxy }) => {
+    const [old, ...others] = haproxy?.oldWorkers ?? [];
+    return others.length === 0 && old?.pid === openedAt && old?.connections === 2;
+  });
+  assert.ok(performance.now() - dismissedBefore < 8000, `ten reloads took ${performance.now() - dismissedBefore} ms`);
+
+  let echoes = 0;
+  let closedAt = 0;
+  void Promise.race(sessions.map(({ closed }) => closed)).then(() => {
+    closedAt = performance.now();
+  });
+  await until(
+    'they are closed',
+    async () => {
+      if (closedAt > 0) return true;
+      await Promise.all(sessions.map((session) => Promise.race([session.echo(`${++echoes}`), session.closed])));
+      return false;
+    },
+    { withinMs: 20_000, everyMs: 50 },
+  );
+  assert.ok(closedAt - dismissedAfter >= 7900, `closed after ${closedAt - dismissedAfter} ms`);
+  assert.ok(closedAt - dismissedBefore < 12_000, `closed after ${closedAt - dismissedBefore} ms`);
+  await Promise.all(sessions.map(({ closed }) => closed));
+  await until('they are counted', async () => (await world.closed('hard_stop_after')) === 2);
+  assert.deepEqual([await world.closed('max_old_workers'), await world.closed('stop_grace')], [0, 0]);
+});
+
+test('there are never more old processes than maxOldWorkers: a reload waits, then the oldest one’s sessions are closed and counted', async () => {
+  await using world = await start(['maxOldWorkers: 2', 'maxDelay: 1s']);
+  const { place } = world;
+  await using first = await openTcp(world.tcpPort);
+  await place.reload();
+  await using second = await openTcp(world.tcpPort);
+  await place.reload();
+  await using third = await openTcp(world.tcpPort);
+  assert.equal(await oldWorkers(place), 2);
+  const askedAt = performance.now();
+  const reloading = place.reload();
+  await world.myelin.until('the reload waits', ({ pending }) => pending !== null);
+  assert.equal(await first.echo('still here'), 'still here');
+  await reloading;
+  assert.ok(performance.now() - askedAt >= 1000, 'it waited for maxDelay');
+  await first.closed;
+  for (const session of [second, third]) assert.equal(await session.echo('here'), 'here');
+  assert.equal(await oldWorkers(place), 2);
+  assert.equal(await world.closed('max_old_workers'), 1);
+
+  // One that goes by itself makes room at once.
+  await second[Symbol.asyncDispose]();
+  await until('its process is gone', async () => (await oldWorkers(place)) === 1);
+  await place.reload();
+  assert.equal(await third.echo('here'), 'here');
+  assert.equal(await world.closed('max_old_workers'), 1);
+});
+
+type World = AsyncDisposable & {
+  readonly place: Workplace;
+  readonly myelin: MyelinProcess;
+  readonly tcpPort: number;
+  readonly webPort: number;
+  /** `myelin_connections_closed_total` of that limit. */
+  closed(limit: string): Promise<number>;
+};
+
+async function start(reload: readonly string[]): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  const [tcp, web] = [stack.use(await startEcho()), stack.use(await startWebSocketEcho())];
+  const [tcpPort, webPort, probes] = [await freePort(), await freePort(), await freePort()];
+  const place = stack.use(
+    await workplace(
+      [
+        'watchers: { file: { path: services.yaml } }',
+        'services:',
+        `  tcp: { bind: "127.0.0.1:${tcpPort}", mode: tcp }`,
+        `  web: { bind: "127.0.0.1:${webPort}" }`,
+        'haproxy: { log: none }',
+        `probes: { listen: "127.0.0.1:${probes}" }`,
+        'reload:',
+        '  minInterval: 0ms',
+        ...reload.map((line) => `  ${line}`),
+        '',
+      ].join('\n'),
+    ),
+  );
+  const services = { tcp: [`127.0.0.1:${tcp.port}`], web: [`127.0.0.1:${web.port}`] };
+  await place.write('services.yaml', JSON.stringify({ services }));
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  const kept = stack.move();
+  return {
+    place,
+    myelin,
+    tcpPort,
+    webPort,
+    async closed(limit) {
+      const text = await (await fetch(`http://127.0.0.1:${probes}/metrics`)).text();
+      return Number(new RegExp(`^myelin_connections_closed_total\\{limit="${limit}"\\} (\\d+)$`, 'm').exec(text)?.[1]);
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function oldWorkers(place: Workplace): Promise<number | undefined> {
+  return (await place.status()).haproxy?.oldWorkers.length;
+}
+
+type Session = AsyncDisposable & {
+  /** What comes back of a message. */
+  echo(message: string): Promise<string>;
+  readonly closed: Promise<void>;
+};
+
+async function openTcp(port: number): Promise<Session> {
+  const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+  // It says so by closing as well.
+  socket.on('error', () => {});
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  await once(socket, 'connect');
+  const session: Session = {
+    async echo(message) {
+      socket.write(message);
+      const [answer] = (await once(socket, 'data')) as [string];
+      return answer;
+    },
+    closed,
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+      await closed;
+    },
+  };
+  // Through HAProxy to the server and back: now it belongs to the process that serves.
+  await session.echo('hello');
+  return session;
+}
+
+async function openWebSocket(port: number): Promise<Session> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+  const closed = new Promise<void>((resolve) => socket.addEventListener('close', () => resolve(), { once: true }));
+  await once(socket, 'open');
+  return {
+    async echo(message) {
+      socket.send(message);
+      const [answer] = (await once(socket, 'message')) as [MessageEvent];
+      return String(answer.data);
+    },
+    closed,
+    async [Symbol.asyncDispose]() {
+      socket.close();
+      await closed;
+    },
+  };
+}
