@@ -166,9 +166,8 @@ test('cold start: our own file serves at once while the source is missing, and t
   const again = place.run();
   await until('the file on disk serves', async () => (await get(port)) === 'alpha');
   await using load = steadyLoad(port);
-  const status = await place.status();
+  const status = await again.until('that is told', ({ state }) => state === 'degraded');
   assert.deepEqual(status.waitingFor, ['file']);
-  assert.equal(status.state, 'degraded');
   assert.ok(status.haproxy !== null && isRunning(status.haproxy.pid));
 
   await say(place, { web: [quoted('beta')] });
