@@ -51,9 +51,10 @@ test('no request is lost at ten structural changes a second, and the old process
   const plain = `http://127.0.0.1:${served.port}/`;
   const first = (await place.status()).haproxy?.generation ?? 0;
   const before = await served.answered();
-  const loads = Promise.all([
-    wrk({ url: plain, concurrency: 200, seconds: 10 }),
-    ab({ url: plain, concurrency: 200, requests: 20_000, keepAlive: false }),
+  const isOver = new AbortController();
+  const loads = loadUntil(isOver.signal, [
+    () => wrk({ url: plain, concurrency: 200, seconds: 2 }),
+    () => ab({ url: plain, concurrency: 200, requests: 20_000, keepAlive: false }),
   ]);
   let last = '';
   for (let change = 0; change < 100; change++) {
@@ -61,6 +62,7 @@ test('no request is lost at ten structural changes a second, and the old process
     last = await served.publish();
     await gap;
   }
+  isOver.abort();
   for (const load of await loads) assert.equal(load.failed, 0, load.output);
   await served.answers(last);
   const { haproxy: running } = await place.status();
@@ -128,6 +130,13 @@ async function losesNothing(
   assert.ok(complete >= least, `${complete} requests`);
   const answering = told(before, await served.answered(), 100);
   assert.ok(answering.length >= 3, `answers came from ${answering}`);
+}
+
+/** One load after the other, over and over until `signal` aborts. */
+async function loadUntil(signal: AbortSignal, loads: readonly (() => Promise<Load>)[]): Promise<readonly Load[]> {
+  const done: Load[] = [];
+  while (!signal.aborted) for (const load of loads) done.push(await load());
+  return done;
 }
 
 /** What loses requests only now and then gets another chance to. */
