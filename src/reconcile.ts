@@ -69,12 +69,13 @@ export class Reconciler {
   }
 
   get apart(): readonly Apart[] {
-    return [...this.#held.values()].filter(({ onTrial }) => !onTrial);
+    return this.#waiting();
   }
 
   /** When a service that is set apart gets another try; null: none is. */
   get nextTrial(): Moment | null {
-    const moments = [...this.#held.values()].map(({ retryAt }) => retryAt);
+    // One that is on trial has had its moment: what it waits for now is the reload.
+    const moments = this.#waiting().map(({ retryAt }) => retryAt);
     return moments.length === 0 ? null : Math.min(...moments);
   }
 
@@ -183,6 +184,10 @@ export class Reconciler {
     for (const [service, held] of this.#held)
       if (!sameText(held.refused, sectionsOf(rendered, service))) this.#held.delete(service);
       else if (held.retryAt <= this.#now()) this.#held.set(service, { ...held, onTrial: true });
+  }
+
+  #waiting(): readonly Held[] {
+    return [...this.#held.values()].filter(({ onTrial }) => !onTrial);
   }
 
   #acquit(): void {

@@ -60,6 +60,22 @@ test('while something serves, a service whose last good sections are refused too
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
+test('a service whose trial has to wait for its reload asks for no other moment meanwhile', async () => {
+  const control = new Scripted(['db']);
+  let now = 0;
+  const reconciler = new Reconciler(control, () => now);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  assert.equal(reconciler.nextTrial, 1000);
+  now = 1000;
+  control.freeAt = 5000;
+  const result = await reconciler.reconcile(config('web', 'db'), [], [], never);
+  assert.equal(result.kind === 'pending' && result.at, 5000);
+  assert.equal(reconciler.nextTrial, null);
+  now = 5000;
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  assert.equal(reconciler.nextTrial, 7000, 'refused again, it waits twice as long');
+});
+
 /** A frontend and a backend for each service; what follows the name is a comment in its backend. */
 function config(...services: readonly string[]): Rendered {
   const sections = services.flatMap((service) => {
@@ -76,6 +92,8 @@ class Scripted implements Control {
   readonly oldWorkers = [];
   readonly found: readonly Section[] | null;
   running: Running | null = null;
+  /** Until when a reload has to wait. */
+  freeAt = 0;
   /** Services whose frontends are refused. */
   refused: readonly string[];
   /** And whatever holds this. */
@@ -93,7 +111,7 @@ class Scripted implements Control {
   use(): void {}
 
   reloadAt(): { readonly at: number; readonly because: 'free' } {
-    return { at: 0, because: 'free' };
+    return { at: this.freeAt, because: 'free' };
   }
 
   async apply({ sections }: Rendered): Promise<Outcome> {
