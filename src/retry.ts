@@ -2,6 +2,9 @@
 import timers from 'node:timers/promises';
 import type { Ms } from './model.ts';
 
+/** No server may silence its source for longer, whatever it asks for; and timers hold no more than 24 days. */
+export const longestRetryAfterMs: Ms = 300_000;
+
 export type Backoff = { readonly baseMs: Ms; readonly capMs: Ms };
 
 /** How long to wait after the `attempt`th failure in a row, counted from 0. */

@@ -1,7 +1,7 @@
 /** Keeps a watcher running: whoever iterates sees its updates and, between them, that it started or failed. */
 import { describe } from './errors.ts';
 import type { Ms, SourceEvent, Update } from './model.ts';
-import { type Backoff, backoffMs, pause } from './retry.ts';
+import { type Backoff, backoffMs, longestRetryAfterMs, pause } from './retry.ts';
 
 export type Supervision = {
   readonly signal: AbortSignal;
@@ -10,9 +10,6 @@ export type Supervision = {
   /** After running this long a failure counts as the first one again. */
   readonly healthyAfterMs?: Ms;
 };
-
-/** No server may silence its source for longer, whatever it asks for. */
-const longestRetryAfterMs = 300_000;
 
 /** Starts the source again whenever it throws, until `signal` aborts. A source that ends keeps its last answers. */
 export async function* supervise(

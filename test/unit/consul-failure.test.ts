@@ -18,6 +18,11 @@ test('an agent may ask for patience in seconds or until a date', () => {
   assert.equal(failureOf(answered(429, 'slow', { 'retry-after': '5' }), now).retryAfterMs, 5000);
 });
 
+test('no agent may ask for more patience than is good for its services', () => {
+  for (const value of ['301', '99999999999', '9'.repeat(400), 'Fri, 01 Jan 2100 00:00:00 GMT'])
+    assert.equal(retryAfterMs(value, now), 300_000, value);
+});
+
 test('a reason quotes the agent in one short line, and no page of HTML', () => {
   assert.equal(failureOf(answered(500, 'rpc error:\n  x\u0007y'), now).reason, 'HTTP 500 (rpc error: x y)');
   assert.equal(failureOf(answered(502, '<html>'.repeat(100)), now).reason, 'HTTP 502');
