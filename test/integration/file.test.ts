@@ -1,6 +1,6 @@
 /** The file watcher on a real file system: each way in which people and tools change files is seen, and soon. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { symlinkSync, unlinkSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
@@ -205,6 +205,19 @@ test('in a folder each file stands for itself: one is added, broken, removed', a
   await rm(at('db.json'));
   await until('an emptied folder is doubted', () => /holds no/.test(heard.staleReason('db') ?? ''));
   assert.deepEqual(heard.served('db'), ['127.0.0.1:8']);
+});
+
+test('a pipe that nobody writes to is told, and holds up neither the files beside it nor the end', async () => {
+  await using folder = await tempFolder();
+  const at = (name: string): string => join(folder.path, name);
+  execFileSync('mkfifo', [at('pipe.yaml')]);
+  await writeFile(at('web.yaml'), text(1));
+  const heard = follow(folder.path, ['web', 'db']);
+  await isServed(heard, '1');
+  await until('the pipe is told', () => /pipe\.yaml/.test(heard.staleReason('db') ?? ''));
+  await writeFile(at('web.yaml'), text(2));
+  await isServed(heard, '2');
+  await heard.stop();
 });
 
 test('a file without permission keeps the last endpoints and says so', { skip: process.getuid?.() === 0 }, async () => {

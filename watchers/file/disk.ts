@@ -1,4 +1,5 @@
 /** What is on disk at the configured path: one file, or those of a folder, each with its text or why it has none. */
+import { constants } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, describe } from '../../src/errors.ts';
@@ -43,7 +44,9 @@ async function filesAt(path: string): Promise<string[]> {
 
 async function readText(file: string): Promise<Text> {
   try {
-    return { kind: 'text', text: await readFile(file, 'utf8') };
+    // A pipe that nobody writes to would be waited for, for ever.
+    const flag = constants.O_RDONLY | constants.O_NONBLOCK;
+    return { kind: 'text', text: await readFile(file, { encoding: 'utf8', flag }) };
   } catch (error) {
     return { kind: 'unreadable', reason: `cannot read ${file}: ${describe(error)}` };
   }
