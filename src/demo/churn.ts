@@ -73,7 +73,7 @@ export class Churn {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#leaving);
-    await Promise.all(this.#slots.map(({ backend }) => backend?.stop()));
+    await Promise.all(this.#slots.flatMap(({ backend }) => (backend === null ? [] : [backend.stop()])));
   }
 
   async #add(slot: Slot | undefined): Promise<string> {

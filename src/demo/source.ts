@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import timers from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 
-export type Registered = { readonly name: string; readonly port: number; readonly weight: number };
+type Registered = { readonly name: string; readonly port: number; readonly weight: number };
 
 export type Source = {
   /** Its name as a watcher. */

@@ -2,7 +2,7 @@
 import { styleText } from 'node:util';
 import type { LoadReport } from './load.ts';
 
-export type Frame = {
+type Frame = {
   readonly elapsedSeconds: number;
   readonly seconds: number;
   readonly load: LoadReport | null;

@@ -91,7 +91,7 @@ export class Workplace implements AsyncDisposable {
   readonly #children: { readonly child: ChildProcess; readonly exited: Promise<unknown> }[] = [];
 
   #spawn(args: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
-    const PATH = [dirname(this.#haproxy), process.env['PATH']].join(delimiter);
+    const PATH = [dirname(this.#haproxy), process.env.PATH].join(delimiter);
     const child = spawn(process.execPath, [cli, ...args], { cwd: this.folder, stdio, env: { ...process.env, PATH } });
     this.#children.push({ child, exited: once(child, 'exit') });
     return child;
