@@ -68,8 +68,9 @@ export class Reconciler {
     this.#lastGood = control.found ?? [];
   }
 
+  /** Those on trial too: it is not over before their sections are live. */
   get apart(): readonly Apart[] {
-    return this.#waiting();
+    return [...this.#held.values()];
   }
 
   /** When a service that is set apart gets another try; null: none is. */
@@ -95,7 +96,8 @@ export class Reconciler {
       if (this.#control.running === null && listens(rendered) && !listens(wanted))
         return { kind: 'rejected', problems: this.apart.flatMap(({ problems }) => problems), at: this.nextTrial ?? 0 };
       const result = await this.#attempt(wanted, requested, signal);
-      if (result.kind === 'rejected' && this.#setApart(rendered, result.problems)) continue;
+      if (result.kind === 'rejected' && this.#setApartRefused(rendered, result.problems)) continue;
+      if ((result.kind === 'rejected' || result.kind === 'failed') && this.#endTrials()) continue;
       if (result.kind === 'noop' || result.kind === 'reload') this.#acquit();
       return result;
     }
@@ -142,6 +144,18 @@ export class Reconciler {
     return { kind: 'rejected', problems, at: retryAt };
   }
 
+  /** The same for what HAProxy refused. False when that leaves nothing else to try. */
+  #setApartRefused(rendered: Rendered, problems: readonly Problem[]): boolean {
+    const waiting = this.#waiting().map(({ service }) => service);
+    let any = this.#setApart(rendered, problems);
+    // Their last good sections are refused too. To empty a service that serves would be worse than to change nothing;
+    // where nothing serves, the others shall.
+    if (this.#control.running === null)
+      for (const service of waiting)
+        if (problems.some((problem) => problem.service === service)) any = this.#forgetLastGood(service) || any;
+    return any;
+  }
+
   /** Sets apart each service that a problem names. False when there is none that is not set apart already. */
   #setApart(rendered: Rendered, problems: readonly Problem[]): boolean {
     const blamed = Map.groupBy(
@@ -151,21 +165,13 @@ export class Reconciler {
     let any = false;
     for (const [service, its] of blamed) {
       const before = this.#held.get(service);
-      if (before !== undefined && !before.onTrial) {
-        // Its last good sections are refused too. To empty a service that serves would be worse than to change nothing;
-        // where nothing serves, the others shall.
-        if (this.#control.running === null) any = this.#forgetLastGood(service) || any;
-        continue;
-      }
-      const attempts = (before?.attempts ?? 0) + 1;
-      this.#held.set(service, {
+      if (before !== undefined && !before.onTrial) continue;
+      this.#hold({
         service,
         problems: its,
         since: before?.since ?? this.#now(),
         refused: sectionsOf(rendered, service),
-        attempts,
-        retryAt: this.#now() + backOff(attempts),
-        onTrial: false,
+        attempts: before?.attempts ?? 0,
       });
       any = true;
     }
@@ -186,8 +192,21 @@ export class Reconciler {
       else if (held.retryAt <= this.#now()) this.#held.set(service, { ...held, onTrial: true });
   }
 
+  /** Those in whose place something else stands. */
   #waiting(): readonly Held[] {
     return [...this.#held.values()].filter(({ onTrial }) => !onTrial);
+  }
+
+  /** Whatever went wrong while they were on trial, the others do not wait for them. False when none was. */
+  #endTrials(): boolean {
+    const onTrial = [...this.#held.values()].filter((held) => held.onTrial);
+    for (const held of onTrial) this.#hold(held);
+    return onTrial.length > 0;
+  }
+
+  #hold(held: Omit<Held, 'retryAt' | 'onTrial'>): void {
+    const attempts = held.attempts + 1;
+    this.#held.set(held.service, { ...held, attempts, retryAt: this.#now() + backOff(attempts), onTrial: false });
   }
 
   #acquit(): void {
@@ -197,7 +216,7 @@ export class Reconciler {
   /** The last good sections of each service that is set apart; null where it has none: an empty backend. */
   #substitutes(): ReadonlyMap<string, readonly Section[] | null> {
     return new Map(
-      this.apart.map(({ service }) => {
+      this.#waiting().map(({ service }) => {
         const lastGood = sectionsOf({ sections: this.#lastGood }, service);
         return [service, lastGood.length === 0 ? null : lastGood];
       }),

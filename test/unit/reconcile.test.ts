@@ -76,6 +76,57 @@ test('a service whose trial has to wait for its reload asks for no other moment 
   assert.equal(reconciler.nextTrial, 7000, 'refused again, it waits twice as long');
 });
 
+test('a service whose template fails keeps its last good sections also when HAProxy has ended by itself', async () => {
+  const control = new Scripted([]);
+  const reconciler = new Reconciler(control, () => 0);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const faulty = [{ message: 'no such field', service: 'db' }];
+  await reconciler.reconcile(config('web', 'db empty'), faulty, [], never);
+  control.running = null;
+  assert.equal((await reconciler.reconcile(config('web', 'db empty'), faulty, [], never)).kind, 'reload');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
+});
+
+test('a trial that has to wait for its reload is no cure', async () => {
+  let now = 0;
+  const control = new Scripted(['db']);
+  const reconciler = new Reconciler(control, () => now);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  now = reconciler.nextTrial ?? 0;
+  control.freeAt = now + 5000;
+  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'pending');
+  assert.deepEqual(
+    reconciler.apart.map(({ service }) => service),
+    ['db'],
+  );
+  now = control.freeAt;
+  control.refused = [];
+  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.deepEqual(reconciler.apart, []);
+});
+
+test('a trial that goes wrong for a reason that names nobody holds up no other service', async () => {
+  let now = 0;
+  const control = new Scripted(['db']);
+  const reconciler = new Reconciler(control, () => now);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  now = reconciler.nextTrial ?? 0;
+  control.refused = [];
+  control.refusedText = 'frontend db:in';
+  control.namesNobody = true;
+  assert.equal((await reconciler.reconcile(config('web', 'db', 'shop'), [], [], never)).kind, 'reload');
+  assert.ok(control.names.includes('frontend shop:in'), String(control.names));
+  assert.ok((reconciler.nextTrial ?? 0) > now);
+});
+
+test('a service that the config has no more is not set apart any more', async () => {
+  const control = new Scripted(['db']);
+  const reconciler = new Reconciler(control, () => 0);
+  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  assert.equal((await reconciler.reconcile(config('web'), [], [], never)).kind, 'reload');
+  assert.deepEqual([reconciler.apart, reconciler.nextTrial], [[], null]);
+});
+
 /** A frontend and a backend for each service; what follows the name is a comment in its backend. */
 function config(...services: readonly string[]): Rendered {
   const sections = services.flatMap((service) => {
@@ -98,6 +149,8 @@ class Scripted implements Control {
   refused: readonly string[];
   /** And whatever holds this. */
   refusedText: string | null = null;
+  /** Whether it does not say whose fault that is. */
+  namesNobody = false;
 
   constructor(refused: readonly string[], found: readonly Section[] | null = null) {
     this.refused = refused;
@@ -118,7 +171,7 @@ class Scripted implements Control {
     const problems = sections.flatMap(({ kind, service, text }): Problem[] => {
       const isRefused = kind === 'frontend' && service !== null && this.refused.includes(service);
       const isTold = this.refusedText !== null && text.includes(this.refusedText);
-      return isRefused || isTold ? [{ message: 'no', service }] : [];
+      return isRefused || isTold ? [{ message: 'no', service: this.namesNobody ? null : service }] : [];
     });
     if (problems.length > 0) return { kind: 'refused', problems };
     this.running = { sections, generation: 1, since: 0, process: null };
