@@ -1,11 +1,10 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
-import type { Config } from './config/schema.ts';
 import { AppError, describe } from './errors.ts';
 import type { Trouble } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Instance } from './main.ts';
 import type { Moment } from './model.ts';
-import type { Settings } from './settings.ts';
+import { keepFixed, type Settings } from './settings.ts';
 import { changesOf } from './watched-files.ts';
 
 /** `onRead` is told of everything that is read, also where that leads to an error. */
@@ -52,13 +51,14 @@ export class Rereading {
   async #read(): Promise<void> {
     const read: string[] = [];
     try {
-      const before = this.#instance.settings.config;
       const settings = await this.#load((paths) => read.push(...paths));
-      await this.#instance.use(settings);
+      const { config, afterRestart } = keepFixed(this.#instance.settings.config, settings.config);
+      await this.#instance.use({ ...settings, config });
       this.#refused = null;
       this.#alsoWatched = [];
-      const afterRestart = fixedKeys.filter((key) => !sameValue(fixed[key](before), fixed[key](settings.config)));
-      this.#log.info(afterRestart.length === 0 ? {} : { afterRestart }, 'config and templates were read again');
+      this.#log.info({}, 'config and templates were read again');
+      if (afterRestart.length > 0)
+        this.#log.warn({ afterRestart }, 'some of the new config counts after a restart only');
     } catch (error) {
       const reason = describe(error);
       // The same fault is read again whenever one of the files changes: said once.
@@ -69,19 +69,4 @@ export class Rereading {
       if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');
     }
   }
-}
-
-/** What a running Myelin keeps as it was started with. */
-const fixed = {
-  'haproxy.control': ({ haproxy }: Config) => haproxy.control,
-  'haproxy.config': ({ haproxy }: Config) => haproxy.config,
-  'haproxy.statsSocket': ({ haproxy }: Config) => haproxy.statsSocket,
-  state: ({ state }: Config) => state,
-  admin: ({ admin }: Config) => admin,
-  probes: ({ probes }: Config) => probes,
-} as const;
-const fixedKeys = Object.keys(fixed) as (keyof typeof fixed)[];
-
-function sameValue(a: unknown, b: unknown): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -1,4 +1,5 @@
 /** What a config file and its templates come to: everything that may be replaced while Myelin runs. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Control } from './apply/control.ts';
 import type { CatalogSettings } from './catalog/catalog.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
@@ -38,6 +39,31 @@ export async function loadSettings(
     renderer: createRenderer(templates.sources),
     watched: [...loaded.files, ...loaded.folders, ...templates.files],
   };
+}
+
+/** Where things are and who controls HAProxy stays as it was at the start. */
+const fixedKeys = ['state', 'admin', 'probes'] as const;
+const fixedHaproxyKeys = ['control', 'config', 'statsSocket'] as const;
+
+/** `next` as a Myelin that was started with `running` can take it over; the rest of it counts after a restart. */
+export function keepFixed(
+  running: Config,
+  next: Config,
+): { readonly config: Config; readonly afterRestart: readonly string[] } {
+  const haproxy = { ...next.haproxy, ...pick(running.haproxy, fixedHaproxyKeys) };
+  return {
+    config: { ...next, ...pick(running, fixedKeys), haproxy },
+    afterRestart: [
+      ...fixedHaproxyKeys
+        .filter((key) => !isDeepStrictEqual(running.haproxy[key], next.haproxy[key]))
+        .map((key) => `haproxy.${key}`),
+      ...fixedKeys.filter((key) => !isDeepStrictEqual(running[key], next[key])),
+    ],
+  };
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
 }
 
 /** What is rendered for where no HAProxy can be asked: what every supported one understands. */

@@ -47,7 +47,7 @@ export type Control = AsyncDisposable & {
   readonly oldWorkers: readonly OldWorkerView[];
   /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
   readonly found: readonly Section[] | null;
-  /** Takes over a new config; where the files are stays as it was at the start. */
+  /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
   use(config: ControlOptions['config']): void;
   /** When the reload that has been wanted `since` then may start, and what it waits for. */
   reloadAt(wanted: Rendered, since: Moment): Turn;

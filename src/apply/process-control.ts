@@ -118,12 +118,7 @@ class ProcessControl implements Control {
   }
 
   use(config: ControlOptions['config']): void {
-    const { config: file, statsSocket } = this.#options.config.haproxy;
-    this.#config = {
-      ...config,
-      state: this.#options.config.state,
-      haproxy: { ...config.haproxy, config: file, statsSocket },
-    };
+    this.#config = config;
   }
 
   reloadAt({ sections }: Rendered, since: Moment): Turn {
