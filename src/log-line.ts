@@ -1,6 +1,6 @@
 /** One line of the log: JSON for machines or short for people, and never a secret in it. */
 import { styleText } from 'node:util';
-import { maskSecrets } from './config/mask.ts';
+import { maskWithin } from './config/mask.ts';
 
 export type Style = {
   readonly secrets: readonly string[];
@@ -10,33 +10,10 @@ export type Style = {
 
 type Facts = Readonly<Record<string, unknown>>;
 
-/**
- * Secrets are looked for in the values rather than in the line: whatever key they stand under, however JSON escapes
- * them, and what is left is still JSON.
- */
+/** Secrets are looked for in the values rather than in the line: what is left is still JSON. */
 export function formatLine(line: string, { secrets, format, isColoured }: Style): string {
-  const facts = mask(JSON.parse(line) as Facts, spellings(secrets)) as Facts;
+  const facts = maskWithin(JSON.parse(line) as Facts, secrets);
   return format === 'json' ? JSON.stringify(facts) : pretty(facts, isColoured);
-}
-
-function mask(value: unknown, secrets: readonly string[]): unknown {
-  if (typeof value === 'string') return maskSecrets(value, secrets);
-  if (typeof value === 'number') return secrets.includes(String(value)) ? maskSecrets(String(value), secrets) : value;
-  if (Array.isArray(value)) return value.map((item) => mask(item, secrets));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [maskSecrets(key, secrets), mask(item, secrets)]),
-  );
-}
-
-/** As a secret stands in a text that quotes it: in JSON, in JSON within JSON, in an address, in a header. */
-function spellings(secrets: readonly string[]): string[] {
-  return secrets.flatMap((secret) => {
-    const inJson = JSON.stringify(secret).slice(1, -1);
-    const inJsonTwice = JSON.stringify(inJson).slice(1, -1);
-    // encodeURIComponent throws on half a character.
-    return [secret, inJson, inJsonTwice, encodeURIComponent(secret.toWellFormed())];
-  });
 }
 
 const colours = {

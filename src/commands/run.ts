@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
 import type { Globals } from '../cli.ts';
-import { maskConfig } from '../config/mask.ts';
+import { maskConfig, maskWithin } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
@@ -32,15 +32,19 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const end = Promise.withResolvers<number>();
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(exitCodes.ok));
 
+  // What was a secret once is masked for good: messages may be older than the config.
+  const secrets = new Set<string>();
+  const masked = <T>(value: T): T => maskWithin(value, [...secrets]);
   const load: Load = async (onRead) => {
     const settings = await loadSettings(globals.config, process.env, onRead);
+    for (const secret of settings.secrets) secrets.add(secret);
     return options.apply ? settings : writingOnly(settings);
   };
   const settings = await load();
   const { config } = settings;
   const running: { instance: Instance | null } = { instance: null };
-  const secrets = (): readonly string[] => (running.instance?.settings ?? settings).secrets;
-  const log = createLog({ level: globals.logLevel, format: globals.logFormat, destination: 1, secrets });
+  const { logLevel: level, logFormat: format } = globals;
+  const log = createLog({ level, format, destination: 1, secrets: () => [...secrets] });
   const metrics = createMetrics(version, () => status());
   const observer = new Observer(log, metrics, Date.now);
   const sourceLog = new SourceLog(log);
@@ -75,7 +79,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   running.instance = instance;
   const rereading = new Rereading(load, instance, log);
   const status = (): Status =>
-    statusOf({ instance, control, observer, version, startedAt, refusedConfig: rereading.refused }, Date.now());
+    masked(statusOf({ instance, control, observer, version, startedAt, refusedConfig: rereading.refused }, Date.now()));
 
   const ending: Promise<unknown>[] = [instance.ended];
   try {
@@ -83,8 +87,8 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       status,
       metrics,
       heartbeat,
-      config: () => maskConfig(instance.settings.config),
-      reload: () => instance.reload(),
+      config: () => masked(maskConfig(instance.settings.config)),
+      reload: async () => masked(await instance.reload()),
       stop: () => end.resolve(exitCodes.ok),
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
     };

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
+import { maskSecrets } from '../config/mask.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
@@ -19,7 +20,7 @@ export async function renderWanted(
   snapshot: string | undefined,
 ): Promise<RenderResult> {
   const { config, renderer } = settings;
-  const catalog = snapshot === undefined ? await askSources(config, env) : await readSnapshot(config, snapshot);
+  const catalog = snapshot === undefined ? await askSources(settings, env) : await readSnapshot(config, snapshot);
   const version = await versionOf(config, env);
   const result = renderer.render({ config, endpoints: view(catalog).endpoints, version, hostname: hostname() });
   const [problem] = result.problems;
@@ -36,7 +37,7 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
   return binary?.version ?? oldestVersion;
 }
 
-async function askSources(config: Config, env: NodeJS.ProcessEnv): Promise<Catalog> {
+async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv): Promise<Catalog> {
   let catalog = createCatalog(catalogSettings(config), Date.now());
   const answered = Promise.withResolvers<void>();
   const failures = new Map<string, string>();
@@ -50,7 +51,7 @@ async function askSources(config: Config, env: NodeJS.ProcessEnv): Promise<Catal
     answered.reject(
       new AppError(
         'MYELIN_SOURCE_TIMEOUT',
-        `no complete answer within ${config.startTimeout} ms from ${missing.join(', ')}`,
+        maskSecrets(`no complete answer within ${config.startTimeout} ms from ${missing.join(', ')}`, secrets),
         {
           remedy: 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place',
         },

@@ -20,6 +20,11 @@ export function maskSecrets(text: string, secrets: readonly string[]): string {
   return maskable(secrets).reduce((masked, secret) => masked.replaceAll(secret, mask), text);
 }
 
+/** Plain data with every one of `secrets` replaced, whatever key it stands under and however its text quotes it. */
+export function maskWithin<T>(value: T, secrets: readonly string[]): T {
+  return mapTexts(value, spellings(secrets)) as T;
+}
+
 /** Whether an environment variable of this name is likely to hold a secret. */
 export function isSecretName(name: string): boolean {
   return /TOKEN|PASS|PWD|SECRET|KEY|CREDENTIAL|AUTH/i.test(name);
@@ -28,4 +33,24 @@ export function isSecretName(name: string): boolean {
 /** Of `values`, those that can be looked for in a text; longest first. */
 export function maskable(values: Iterable<string>): string[] {
   return [...new Set(values)].filter((value) => value.length >= minLength).sort((a, b) => b.length - a.length);
+}
+
+function mapTexts(value: unknown, secrets: readonly string[]): unknown {
+  if (typeof value === 'string') return maskSecrets(value, secrets);
+  if (typeof value === 'number') return secrets.includes(String(value)) ? maskSecrets(String(value), secrets) : value;
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, secrets));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [maskSecrets(key, secrets), mapTexts(item, secrets)]),
+  );
+}
+
+/** As a secret stands in a text that quotes it: in JSON, in JSON within JSON, in an address, in a header. */
+function spellings(secrets: readonly string[]): string[] {
+  return secrets.flatMap((secret) => {
+    const inJson = JSON.stringify(secret).slice(1, -1);
+    const inJsonTwice = JSON.stringify(inJson).slice(1, -1);
+    // encodeURIComponent throws on half a character.
+    return [secret, inJson, inJsonTwice, encodeURIComponent(secret.toWellFormed())];
+  });
 }

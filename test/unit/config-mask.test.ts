@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { maskConfig, maskSecrets } from '../../src/config/mask.ts';
+import { maskConfig, maskSecrets, maskWithin } from '../../src/config/mask.ts';
 import { load } from '../support/config.ts';
 
 test('the config is shown without the values of its secret fields', async () => {
@@ -29,4 +29,14 @@ services: { web: { backend: ["http-request set-header X-Key \${API_KEY}", "# \${
 
 test('secrets are masked in any text, the longest first', () => {
   assert.equal(maskSecrets('a=hunter2 b=hunter22 c=abc', ['hunter2', 'hunter22', 'abc', '']), 'a=*** b=*** c=abc');
+});
+
+test('secrets are masked within plain data, also where a text quotes them', () => {
+  const value = { a: ['x hunter2', { 'key hunter2': null }], b: 'in JSON: "p\\"q!"', c: 1234, d: 12345 };
+  assert.deepEqual(maskWithin(value, ['hunter2', 'p"q!', '1234']), {
+    a: ['x ***', { 'key ***': null }],
+    b: 'in JSON: "***"',
+    c: '***',
+    d: 12345,
+  });
 });
