@@ -28,10 +28,10 @@ export async function check(globals: Globals): Promise<number> {
   const haproxy = await checkWithHaproxy(settings, rendered);
   const result = { config: globals.config, services: config.services.size, haproxy };
   if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  else
-    process.stdout.write(
-      `${globals.config}: ${config.services.size} services, templates and config are valid\n${haproxy}\n`,
-    );
+  else {
+    const services = `${config.services.size} ${config.services.size === 1 ? 'service' : 'services'}`;
+    process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
+  }
   return exitCodes.ok;
 }
 
