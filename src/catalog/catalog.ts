@@ -31,7 +31,10 @@ export type View = {
   readonly open: boolean;
   /** The required sources that have not been synced yet. */
   readonly waitingFor: readonly string[];
-  /** Of every service in the settings; lists that did not change are the same objects. */
+  /**
+   * Of every service in the settings, but for one that came later and has not been answered for: to serve nothing for
+   * it would be a lie. Lists that did not change are the same objects.
+   */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
 };
 
@@ -53,6 +56,7 @@ export function createCatalog(
     sources: new Map([...settings.watchers.keys()].map((name) => [name, unheard])),
     answers: emptyTable(),
     services: tableOf(services),
+    awaited: new Map(),
     doubtEnds: null,
     index,
   });
@@ -118,21 +122,23 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     sources: new Map([...settings.watchers.keys()].map((name) => [name, catalog.sources.get(name) ?? unheard])),
     answers: tableOf(answers),
     services: tableOf(services),
+    awaited: awaitedOf(catalog, settings, now),
     index,
   };
-  return openIfReady([...settings.services.keys()].reduce((all, name) => settle(all, name, now), next));
+  return openIfReady([...settings.services.keys()].reduce((all, name) => welcome(settle(all, name, now), name), next));
 }
 
 /** Ends what `now` ends: the wait for first answers, and doubts. */
 export function advance(catalog: Catalog, now: Moment): Catalog {
   const isLate = !catalog.isOpen && now >= catalog.createdAt + catalog.settings.startTimeout;
-  const opened = isLate ? { ...catalog, isOpen: true } : catalog;
+  const opened = endWaits(isLate ? { ...catalog, isOpen: true } : catalog, now);
   return opened.doubtEnds !== null && now >= opened.doubtEnds ? endDoubts(opened, now) : opened;
 }
 
 /** When `advance` is to be called next; null where only an event can change anything. */
 export function nextDeadline(catalog: Catalog): Moment | null {
-  return earliest(catalog.isOpen ? null : catalog.createdAt + catalog.settings.startTimeout, catalog.doubtEnds);
+  const opensAt = catalog.isOpen ? null : catalog.createdAt + catalog.settings.startTimeout;
+  return [catalog.doubtEnds, ...catalog.awaited.values()].reduce(earliest, opensAt);
 }
 
 export function view(catalog: Catalog): View {
@@ -141,7 +147,7 @@ export function view(catalog: Catalog): View {
     waitingFor: catalog.isOpen ? [] : waitingFor(catalog),
     // Gathered when asked for: whether it is open may be asked at each of ten thousand events.
     get endpoints() {
-      const names = [...catalog.settings.services.keys()];
+      const names = [...catalog.settings.services.keys()].filter((name) => !catalog.awaited.has(name));
       return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
     },
   };
@@ -188,7 +194,34 @@ function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Momen
   const services = catalog.index.servicesOf.get(originOf(origin));
   if (services === undefined) return catalog;
   const next = { ...catalog, answers: put(catalog.answers, originOf(origin), answer) };
-  return services.reduce((all, name) => settle(all, name, now), next);
+  return services.reduce((all, name) => welcome(settle(all, name, now), name), next);
+}
+
+/** Who is new while others are served already; a catalog that is not open yet waits for all of them anyway. */
+function awaitedOf({ isOpen, awaited, settings: before }: Catalog, settings: CatalogSettings, now: Moment) {
+  if (!isOpen) return new Map<string, Moment>();
+  return new Map(
+    [...settings.services.keys()].flatMap((name): [string, Moment][] => {
+      const until = before.services.has(name) ? awaited.get(name) : now + settings.startTimeout;
+      return until === undefined ? [] : [[name, until]];
+    }),
+  );
+}
+
+/** All of its questions are answered: it is awaited no longer. */
+function welcome(catalog: Catalog, name: string): Catalog {
+  const origins = catalog.settings.services.get(name)?.origins ?? [];
+  if (!catalog.awaited.has(name) || origins.some((origin) => !isAnswered(catalog, origin))) return catalog;
+  return { ...catalog, awaited: new Map([...catalog.awaited].filter(([other]) => other !== name)) };
+}
+
+function isAnswered({ answers }: Catalog, origin: Origin): boolean {
+  return (lookUp(answers, originOf(origin))?.endpoints ?? null) !== null;
+}
+
+function endWaits(catalog: Catalog, now: Moment): Catalog {
+  const awaited = [...catalog.awaited].filter(([, until]) => until > now);
+  return awaited.length === catalog.awaited.size ? catalog : { ...catalog, awaited: new Map(awaited) };
 }
 
 function openIfReady(catalog: Catalog): Catalog {

@@ -34,6 +34,8 @@ export type Catalog = {
   /** By origin. */
   readonly answers: Table<Answer>;
   readonly services: Table<Service>;
+  /** Services that came later, until their questions are answered; at the moment given they count without that. */
+  readonly awaited: ReadonlyMap<string, Moment>;
   /** No doubt ends before this; null where there is none. */
   readonly doubtEnds: Moment | null;
   readonly index: Index;

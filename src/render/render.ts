@@ -12,7 +12,7 @@ import { haproxyContext, serviceContext } from './view.ts';
 
 type RenderInput = {
   readonly config: Config;
-  /** By service; a service that is not among them has none. */
+  /** By service; a service that is not among them is left out. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** Of the HAProxy that will read it. */
   readonly version: Version;
@@ -48,8 +48,12 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
       }
       const problems: Problem[] = [];
       for (const [name, service] of config.services) {
-        const endpoints = input.endpoints.get(name) ?? none;
+        const endpoints = input.endpoints.get(name);
         let part = parts.get(name);
+        if (endpoints === undefined) {
+          parts.delete(name);
+          continue;
+        }
         if (part?.service !== service || part.endpoints !== endpoints) {
           part = renderService(engine, service, endpoints, frame, part);
           parts.set(name, part);
@@ -85,8 +89,6 @@ type Parts = {
   readonly backend: readonly Section[];
   readonly problem: Problem | null;
 };
-
-const none: readonly Endpoint[] = [];
 
 function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean {
   return frame.config === config && frame.version.text === version.text && frame.hostname === hostname;

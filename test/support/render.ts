@@ -32,6 +32,9 @@ export async function rendererWith(replaced: Readonly<Record<string, string>> = 
   return createRenderer(new Map([...sources, ...own]));
 }
 
+/** The same list every time: what is not the same object is rendered again. */
+const none: readonly Endpoint[] = [];
+
 /** Renders with what a test does not care about filled in. */
 export function render(
   renderer: Renderer,
@@ -41,7 +44,7 @@ export function render(
 ): RenderResult {
   return renderer.render({
     config,
-    endpoints: new Map(Object.entries(endpoints)),
+    endpoints: new Map([...config.services.keys()].map((name) => [name, endpoints[name] ?? none])),
     version: version(on),
     hostname: 'here',
   });

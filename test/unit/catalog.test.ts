@@ -332,8 +332,23 @@ test('a config that is read again keeps the answers to what is still asked', () 
   const before = steady();
   const after = reconfigure(before, settings({ services: { web: {}, db: {} } }), 1000);
   assert.equal(view(after).endpoints.get('web'), view(before).endpoints.get('web'));
-  assert.deepEqual(ids(after, 'db'), []);
   assert.equal(view(reconfigure(after, settings({ services: { db: {} } }), 2000)).endpoints.has('web'), false);
+});
+
+test('a service that comes later is not served empty: it waits for its first answer, but not for ever', () => {
+  const both = settings({ services: { web: {}, db: {} } });
+  const after = reconfigure(steady(), both, 1000);
+  assert.deepEqual([...view(after).endpoints.keys()], ['web']);
+  assert.equal(nextDeadline(after), 31_000);
+
+  assert.deepEqual(ids(receive(after, found([web2], 'db'), 2000), 'db'), ['web-2']);
+  assert.deepEqual(ids(receive(after, found([], 'db'), 2000), 'db'), []);
+  assert.deepEqual([...view(receive(after, { ...stale, key: 'db' }, 2000)).endpoints.keys()], ['web']);
+  assert.deepEqual([...view(reconfigure(after, both, 2000)).endpoints.keys()], ['web']);
+
+  const late = advance(after, 31_000);
+  assert.deepEqual([...view(late).endpoints.keys()], ['web', 'db']);
+  assert.equal(nextDeadline(late), null);
 });
 
 test('a service that moves to another source keeps its endpoints until that one has answered', () => {

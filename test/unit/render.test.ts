@@ -320,3 +320,15 @@ test('with ten thousand services, a change of one costs milliseconds', async () 
   );
   assert.ok(best < 50, `${best} ms`);
 });
+
+test('a service that nothing is known of yet is left out, and comes in its place when it is', async () => {
+  const renderer = await rendererWith();
+  const input = { config: configOf({ services: { api: {}, web: {} } }), version: version('2.6.12'), hostname: 'here' };
+  const rendered = (...known: readonly string[]): string[] => {
+    const endpoints = new Map(known.map((name) => [name, []]));
+    return renderer.render({ ...input, endpoints }).sections.flatMap(({ service }) => service ?? []);
+  };
+  assert.deepEqual(rendered('web'), ['web']);
+  assert.deepEqual(rendered('web', 'api'), ['api', 'web']);
+  assert.deepEqual(rendered('web'), ['web']);
+});
