@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The command line: parses arguments, runs one command, turns errors into a message and an exit code. */
 import { existsSync } from 'node:fs';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './commands/demo.ts';
-import { AppError, describe, exitCodes } from './errors.ts';
+import { AppError, describe, exitCodes, hasCode } from './errors.ts';
 import { ownVersion } from './version.ts';
 
 /** Options that every command has. */
@@ -19,9 +19,19 @@ type Run = (globals: Globals) => Promise<number>;
 
 const configPlaces = ['./myelin.yaml', '/etc/myelin/myelin.yaml'];
 
+// Who reads may have enough before the end (`myelin render | head`): the rest is for nobody then.
+process.stdout.on('error', (error) => {
+  if (!hasCode(error, 'EPIPE')) throw error;
+});
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
+  const oldNode = nodeProblem(process.versions.node);
+  if (oldNode !== null) {
+    process.stderr.write(`error: ${oldNode}\nwhat to do: install a newer one (https://nodejs.org)\n`);
+    return exitCodes.unexpected;
+  }
+  process.stdout.on('error', reportLostOutput);
   let exitCode: number = exitCodes.ok;
   const program = new Command('myelin')
     .description('Keeps HAProxy in step with service discovery: every change live, no connection dropped.')
@@ -40,6 +50,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('--json', 'results as JSON', false)
     .showSuggestionAfterError()
     .showHelpAfterError('(--help shows what there is)')
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride();
 
   const command = (name: string, description: string, run: (...args: never[]) => Promise<number>): Command =>
@@ -96,8 +107,8 @@ async function main(argv: readonly string[]): Promise<number> {
     async (options: DemoOptions) => (await import('./commands/demo.ts')).demo(options),
   )
     .option('--consul', 'a real Consul agent as the source (`consul` in PATH) instead of a file')
-    .option('--seconds <n>', 'how long to run', wholeNumber, 20)
-    .option('--port-base <port>', 'backends listen on this port and the following ones', wholeNumber, 9000);
+    .option('--seconds <n>', 'how long to run', wholeNumber(1, 86_400), 20)
+    .option('--port-base <port>', 'backends listen on this port and the following ones', wholeNumber(1, 65_535), 9000);
 
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -107,17 +118,26 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-function wholeNumber(text: string): number {
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new CommanderError(exitCodes.usage, 'myelin.usage', `expected a whole number, not ${JSON.stringify(text)}`);
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d{1,6}$/.test(text) && number >= min && number <= max) return number;
+    throw new InvalidArgumentError(`Expected a whole number, ${min} to ${max}.`);
+  };
+}
+
+/** Who reads a pipe may leave when he has seen enough, as `head` does; a full disk must not pass for success. */
+function reportLostOutput(error: Error): void {
+  if (hasCode(error, 'EPIPE')) return;
+  process.stderr.write(`error: the result could not be written: ${error.message}\n`);
+  process.once('exit', () => {
+    process.exitCode = exitCodes.unexpected;
+  });
 }
 
 /** Commander has already printed its own messages, help and version included. */
 function report(error: unknown): number {
-  if (error instanceof CommanderError) {
-    if (error.code === 'myelin.usage') process.stderr.write(`error: ${error.message}\n`);
-    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  }
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   if (error instanceof AppError) {
     process.stderr.write(`error: ${describe(error)} [${error.code}]\n`);
     if (error.remedy !== undefined) process.stderr.write(`what to do: ${error.remedy}\n`);
