@@ -109,9 +109,13 @@ export function configFile(path: string) {
     /** What was accepted is refused after all. */
     rejectAccepted: () =>
       step(async () => {
-        await rm(rejected, { force: true });
-        await keepAs(path, rejected);
-        await putBack();
+        try {
+          await rm(rejected, { force: true });
+          await keepAs(path, rejected);
+        } finally {
+          // Whatever keeps it from being kept: what is not proved must not stay in place.
+          await putBack();
+        }
       }),
 
     /** What is left of a candidate that nobody judged. */

@@ -54,6 +54,18 @@ test('a start that fails on a full disk has the proven file put back all the sam
   assert.equal(await readFile(`${disk.file}.rejected`, 'utf8'), 'accepted\n');
 });
 
+test('where a refused file cannot be kept, the proven one is put back all the same', async () => {
+  await using folder = await tempFolder();
+  const file = configFile(join(folder.path, 'haproxy.cfg'));
+  await file.write('proven\n');
+  await file.propose('accepted\n');
+  await file.accept();
+  await mkdir(`${file.path}.rejected`);
+  await assert.rejects(file.rejectAccepted(), { code: 'MYELIN_WRITE_FAILED' });
+  assert.equal(await file.read(), 'proven\n');
+  assert.equal(await file.isUnsettled(), false);
+});
+
 test('a read-only folder stops no traffic, and the message says what to do', async (t) => {
   await using folder = await tempFolder();
   await using disk = await mount(t, folder.path, 'size=1m');
