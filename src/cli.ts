@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './commands/demo.ts';
 import { AppError, describe, exitCodes, hasCode } from './errors.ts';
-import { ownVersion } from './version.ts';
+import { nodeProblem, ownVersion } from './version.ts';
 
 /** Options that every command has. */
 export type Globals = {
@@ -19,10 +19,6 @@ type Run = (globals: Globals) => Promise<number>;
 
 const configPlaces = ['./myelin.yaml', '/etc/myelin/myelin.yaml'];
 
-// Who reads may have enough before the end (`myelin render | head`): the rest is for nobody then.
-process.stdout.on('error', (error) => {
-  if (!hasCode(error, 'EPIPE')) throw error;
-});
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -126,7 +122,7 @@ function wholeNumber(min: number, max: number): (text: string) => number {
   };
 }
 
-/** Who reads a pipe may leave when he has seen enough, as `head` does; a full disk must not pass for success. */
+/** Who reads may have enough before the end (`myelin render | head`); a full disk must not pass for success. */
 function reportLostOutput(error: Error): void {
   if (hasCode(error, 'EPIPE')) return;
   process.stderr.write(`error: the result could not be written: ${error.message}\n`);

@@ -1,9 +1,21 @@
-/** Myelin's own version, from its package. */
+/** Myelin's own version and the Node that it needs, from its package. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The same file from `src` and from `dist`. */
+type Package = { readonly version: string; readonly engines: { readonly node: string } };
+
 export function ownVersion(): string {
-  const text = readFileSync(fileURLToPath(import.meta.resolve('#package.json')), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+  return ownPackage().version;
+}
+
+/** Why this version of Node cannot run Myelin; null where it can. */
+export function nodeProblem(version: string): string | null {
+  const needed = /\d+/.exec(ownPackage().engines.node)?.[0];
+  if (Number.parseInt(version, 10) >= Number(needed)) return null;
+  return `myelin needs Node ${needed} or newer, and this is Node ${version}`;
+}
+
+/** The same file from `src` and from `dist`. */
+function ownPackage(): Package {
+  return JSON.parse(readFileSync(fileURLToPath(import.meta.resolve('#package.json')), 'utf8')) as Package;
 }
