@@ -29,7 +29,7 @@ function liveView(out: NodeJS.WriteStream): View {
         `${bar(frame.elapsedSeconds / frame.seconds)} ${frame.elapsedSeconds.toFixed(0)} of ${frame.seconds} s`,
         `  backends   ${frame.backends.join(' ')}`,
         `  requests   ${frame.load?.requests ?? 0}, failed ${failed(frame.load)}`,
-        `  changes    ${frame.changes}, HAProxy generation ${frame.generation}in ${frame.processes} processes`,
+        `  changes    ${frame.changes}, HAProxy generation ${frame.generation} in ${counted(frame.processes, 'process', 'processes')}`,
         `  now        ${frame.news}`,
       ];
       const up = drawn === 0 ? '' : `\x1b[${drawn}A`;
@@ -45,10 +45,14 @@ function lineView(out: NodeJS.WriteStream): View {
     show({ elapsedSeconds, load, backends, changes, generation, news }) {
       if (Math.floor(elapsedSeconds) === shownAt) return;
       shownAt = Math.floor(elapsedSeconds);
-      const counts = `${load?.requests ?? 0} requests, ${load?.failed ?? 0} failed, ${changes} changes, HAProxy generation ${generation}`;
+      const counts = `${load?.requests ?? 0} requests, ${load?.failed ?? 0} failed, ${counted(changes, 'change', 'changes')}, HAProxy generation ${generation}`;
       out.write(`${String(shownAt).padStart(3)} s  ${counts}, backends ${backends.join(' ')}: ${news}\n`);
     },
   };
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 function failed(load: LoadReport | null): string {
