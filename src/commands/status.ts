@@ -11,11 +11,12 @@ import { formatReason, table } from './format.ts';
 export async function status(globals: Globals): Promise<number> {
   const { config } = await loadConfig(globals.config, process.env);
   const answer = (await askMyelin(config.admin.socket, 'GET', '/api/v1/status')) as Status;
-  process.stdout.write(globals.json ? `${JSON.stringify(answer, null, 2)}\n` : format(answer, Date.now()));
+  process.stdout.write(globals.json ? `${JSON.stringify(answer, null, 2)}\n` : formatStatus(answer, Date.now()));
   return exitCodes.ok;
 }
 
-function format(status: Status, now: Moment): string {
+/** For people. */
+export function formatStatus(status: Status, now: Moment): string {
   const { haproxy, lastApply, pending, refusedConfig, waitingFor } = status;
   const rows: [string, string][] = [
     ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
@@ -47,11 +48,15 @@ function describeService({ endpoints, stale, kept, refused, quarantined }: Servi
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
-    ...(kept === null ? [] : [`empty at the source for ${age(kept.since, now)}, the last endpoints are kept`]),
+    ...(kept === null ? [] : [`empty at the source for ${age(kept.since, now)}: ${describeKept(kept, now)}`]),
     ...(quarantined === null ? [] : [`set apart: ${quarantined.problems.map(({ message }) => message).join('; ')}`]),
     ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
   ];
   return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
+}
+
+function describeKept({ until }: ServiceStatus['kept'] & {}, now: Moment): string {
+  return `the last endpoints are kept${until === null ? '' : ` for another ${age(now, until)}`} (onEmpty)`;
 }
 
 function coloured(state: Status['state']): string {
