@@ -59,11 +59,13 @@ export class AppError extends Error {
   }
 }
 
-/** One line for people: an error's message with its causes, whatever was thrown. */
+/** One line for people: an error's message with its causes, each told once, whatever was thrown. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const message = error.message || error.name;
-  return error.cause === undefined ? message : `${message}: ${describe(error.cause)}`;
+  if (error.cause === undefined) return message;
+  const cause = describe(error.cause);
+  return message.endsWith(cause) ? message : `${message}: ${cause}`;
 }
 
 /** Whether `error` carries Node's system error `code`, such as `ENOENT`. */
