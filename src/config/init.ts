@@ -19,7 +19,7 @@ services:
   web:
     - "127.0.0.1:9000"
     # The long form; all but address and port may be left out.
-    - { address: 127.0.0.1, port: 9001, id: web-2, weight: 100, state: ready, tags: [blue], meta: { version: "1" } }
+    #- { address: 127.0.0.1, port: 9001, id: web-2, weight: 2, state: ready, tags: [blue], meta: { version: "1" } }
 `;
 
 const head = `# Myelin's config. A line with \`#\` right before a key is an option at its default or an example: remove the \`#\`.

@@ -37,8 +37,9 @@ test('the loopback is allowed only where the registry is on this machine', async
   assert.deepEqual(await allowed('file', true), []);
 });
 
-test('the example of a services file shows the short and the long form of an endpoint', () => {
-  assert.deepEqual(parse(exampleServices), {
+test('the example of a services file has the short form of an endpoint, and the long one as a comment', () => {
+  assert.deepEqual(parse(exampleServices), { services: { web: ['127.0.0.1:9000'] } });
+  assert.deepEqual(parse(exampleServices.replace('#- {', '- {')), {
     services: {
       web: [
         '127.0.0.1:9000',
@@ -46,7 +47,7 @@ test('the example of a services file shows the short and the long form of an end
           address: '127.0.0.1',
           port: 9001,
           id: 'web-2',
-          weight: 100,
+          weight: 2,
           state: 'ready',
           tags: ['blue'],
           meta: { version: '1' },
