@@ -81,11 +81,13 @@ async function askVersion(path: string): Promise<Version> {
     const finished = await runCommand([path, '-v'], { timeoutMs: 10_000 });
     const version = parseVersion(finished.stdout);
     if (finished.status !== 0 || version === null || !/^HA-?Proxy version/im.test(finished.stdout))
-      throw unusable(
-        `is not HAProxy (${describeExit(finished)}): ${(finished.stderr || finished.stdout).slice(0, 300)}`,
-      );
+      throw unusable(`is not HAProxy (${describeExit(finished)}): ${firstLine(finished.stderr || finished.stdout)}`);
     return version;
   } catch (error) {
     throw error instanceof AppError ? error : unusable(`cannot be run: ${describe(error)}`, error);
   }
+}
+
+function firstLine(output: string): string {
+  return output.trim().split('\n', 1).join('').slice(0, 300);
 }
