@@ -188,7 +188,7 @@ const service = z
       .default('doubt')
       .describe(
         'When the last endpoint goes: accept serves 503; keep holds the last ones; doubt holds them for `keepFor` if it ' +
-          'happened within a minute of a restart or reconnection of the source.',
+          'happened within a minute of Myelin’s start or of a restart or reconnection of the source, else it accepts.',
       ),
     keepFor: someTime.prefault('10m').describe('How long doubted endpoints are kept.'),
   })
