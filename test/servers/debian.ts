@@ -26,7 +26,9 @@ export async function debianProgram(program: DebianProgram): Promise<string> {
   if (await isThere(script)) return script;
   await using _ = await lockCache(name);
   if (await isThere(script)) return script;
-  const work = `${target}.${process.pid}`;
+  process.stderr.write(`fetching ${program.package} of Debian ${program.suite} into ${target}, once\n`);
+  // One name, so that what an interrupted attempt left behind is cleared by the next.
+  const work = `${target}.new`;
   await rm(work, { recursive: true, force: true });
   await mkdir(join(work, 'run'), { recursive: true });
   try {
