@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: parses arguments, runs one command, turns errors into a message and an exit code. */
 import { existsSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './commands/demo.ts';
 import { AppError, describe, exitCodes, hasCode } from './errors.ts';
@@ -18,6 +19,9 @@ export type Globals = {
 type Run = (globals: Globals) => Promise<number>;
 
 const configPlaces = ['./myelin.yaml', '/etc/myelin/myelin.yaml'];
+
+// A tenth less memory: what is allocated while starting would make the young generation grow for good.
+setFlagsFromString('--semi-space-growth-factor=1');
 
 process.exitCode = await main(process.argv.slice(2));
 
