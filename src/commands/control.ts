@@ -1,15 +1,13 @@
 /** `myelin reload` and `myelin stop`: orders to the running Myelin. */
 import type { Globals } from '../cli.ts';
-import { loadConfig } from '../config/load.ts';
 import { exitCodes } from '../errors.ts';
-import { askMyelin } from '../http/client.ts';
+import { askRunning } from './running.ts';
 
 /** As long as a new process may take to prove itself, and a reload before it. */
 const reloadTimeoutMs = 120_000;
 
 export async function reload(globals: Globals): Promise<number> {
-  const { config } = await loadConfig(globals.config, process.env);
-  const result = (await askMyelin(config.admin.socket, 'POST', '/api/v1/reload', { timeoutMs: reloadTimeoutMs })) as {
+  const result = (await askRunning(globals.config, 'POST', '/api/v1/reload', { timeoutMs: reloadTimeoutMs })) as {
     readonly kind: string;
     readonly tookMs?: number;
   };
@@ -20,8 +18,7 @@ export async function reload(globals: Globals): Promise<number> {
 }
 
 export async function stop(globals: Globals): Promise<number> {
-  const { config } = await loadConfig(globals.config, process.env);
-  const answer = await askMyelin(config.admin.socket, 'POST', '/api/v1/stop');
+  const answer = await askRunning(globals.config, 'POST', '/api/v1/stop');
   process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : 'myelin is stopping\n');
   return exitCodes.ok;
 }

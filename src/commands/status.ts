@@ -1,16 +1,14 @@
 /** `myelin status`: what the running Myelin does, for people or as JSON. */
 import { styleText } from 'node:util';
 import type { Globals } from '../cli.ts';
-import { loadConfig } from '../config/load.ts';
 import { exitCodes } from '../errors.ts';
-import { askMyelin } from '../http/client.ts';
 import type { ServiceStatus, SourceStatus, Status } from '../http/status.ts';
 import type { Moment } from '../model.ts';
 import { formatReason, table } from './format.ts';
+import { askRunning } from './running.ts';
 
 export async function status(globals: Globals): Promise<number> {
-  const { config } = await loadConfig(globals.config, process.env);
-  const answer = (await askMyelin(config.admin.socket, 'GET', '/api/v1/status')) as Status;
+  const answer = (await askRunning(globals.config, 'GET', '/api/v1/status')) as Status;
   process.stdout.write(globals.json ? `${JSON.stringify(answer, null, 2)}\n` : formatStatus(answer, Date.now()));
   return exitCodes.ok;
 }

@@ -22,6 +22,8 @@ export type LoadedConfig = {
   readonly secrets: readonly string[];
 };
 
+const { socket: defaultSocket } = schema.shape.admin.parse(undefined);
+
 /** Throws a ConfigError that names every problem with its place. */
 export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<LoadedConfig> {
   const folder = dirname(resolve(path));
@@ -34,13 +36,13 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
     const key = JSON.stringify(problem);
     if (!problems.has(key)) problems.set(key, { ...problem, message });
   };
-  const throwProblems = (): never => {
+  const throwProblems = (socket = resolve(folder, defaultSocket)): never => {
     const known = [...reader.secrets, ...secrets];
     const masked = [...problems.values()].map((problem) => ({
       ...problem,
       message: maskSecrets(problem.message, known),
     }));
-    throw new ConfigError(masked, reader.files);
+    throw new ConfigError(masked, { files: reader.files, socket });
   };
 
   const main = await reader.readTree(resolve(path), path, report);
@@ -60,7 +62,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   );
   const services = resolveServices(parts, judge);
   checkParts(parts, reader.files, judge);
-  if (problems.size > 0) return throwProblems();
+  if (problems.size > 0) return throwProblems(parts.rest.admin?.socket);
 
   const watchers = Object.fromEntries(parts.watchers) as Config['watchers'];
   const { include: _, ...rest } = parts.rest as Rest;

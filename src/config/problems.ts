@@ -11,12 +11,20 @@ export type ConfigProblem = Place & {
   readonly message: string;
 };
 
-/** All problems of a config at once. `files` are those to watch for the mended version. */
-export class ConfigError extends AppError {
+type Found = {
+  /** To watch for the mended version. */
+  readonly files: readonly string[];
+  /** Where a Myelin that runs with an earlier version is asked, as far as this one tells. */
+  readonly socket: string;
+};
+
+/** All problems of a config at once. */
+export class ConfigError extends AppError implements Found {
   readonly problems: readonly ConfigProblem[];
   readonly files: readonly string[];
+  readonly socket: string;
 
-  constructor(problems: readonly ConfigProblem[], files: readonly string[]) {
+  constructor(problems: readonly ConfigProblem[], { files, socket }: Found) {
     const ordered = inOrder(problems);
     const lines = ordered.map(formatProblem);
     const text = lines.length === 1 ? lines.join() : [`${lines.length} problems in the config:`, ...lines].join('\n');
@@ -24,6 +32,7 @@ export class ConfigError extends AppError {
     super('MYELIN_CONFIG_INVALID', text, ordered.some(({ line }) => line === 0) ? { remedy: howToStart } : {});
     this.problems = ordered;
     this.files = files;
+    this.socket = socket;
   }
 }
 

@@ -5,6 +5,8 @@ import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
+import { until } from '../support/index.ts';
+import { site } from '../support/site.ts';
 
 const cli = resolve(import.meta.dirname, '../../src/cli.ts');
 
@@ -47,6 +49,30 @@ test('who reads a result may leave before its end', async () => {
   });
   assert.deepEqual(await once(child, 'close'), [0, null]);
   assert.equal(stderr, '');
+});
+
+test('while the config on disk is broken, the Myelin that runs is asked and told all the same', async () => {
+  await using my = await site();
+  const { place } = my;
+  await my.serve('alpha');
+  for (const rest of [[], ['admin: { socket: run/other.sock }']]) {
+    await my.configure({ rest });
+    const myelin = place.run();
+    const told = (what: RegExp): Promise<unknown> =>
+      until(`the status has ${what}`, async () => what.test((await place.command('status')).stdout), {
+        withinMs: 15_000,
+      });
+    await told(/, ready, /);
+    await my.configure({ web: ['ballance: roundrobin'], rest });
+    await told(/^ {2}config +refused .*services\.web\.ballance: unknown key/m);
+    const reloaded = await place.command('reload');
+    assert.deepEqual([reloaded.exitCode, reloaded.stderr], [0, '']);
+    assert.deepEqual(await place.command('stop'), { exitCode: 0, stdout: 'myelin is stopping\n', stderr: '' });
+    assert.equal(await myelin.ended, 0, myelin.output);
+    const { exitCode, stderr } = await place.command('status');
+    assert.equal(exitCode, 3);
+    assert.match(stderr, /services\.web\.ballance: unknown key/);
+  }
 });
 
 async function run(

@@ -20,8 +20,8 @@ export async function load(files: Files, env: NodeJS.ProcessEnv = {}): Promise<L
     return renamed(await loadConfig(join(folder.path, 'myelin.yaml'), env), folder.path) as LoadedConfig;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const { problems, files: read } = error;
-    throw new ConfigError(renamed(problems, folder.path) as typeof problems, renamed(read, folder.path) as string[]);
+    const { problems, files: read, socket } = renamed({ ...error }, folder.path) as typeof error;
+    throw new ConfigError(problems, { files: read, socket });
   }
 }
 

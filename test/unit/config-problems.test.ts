@@ -101,6 +101,20 @@ test('the error carries the problems as data, the exit code for an invalid confi
   });
 });
 
+test('the error tells where a Myelin that runs is asked, as far as the config says so', async () => {
+  const socketOf = async (text: string): Promise<string> => {
+    const error: unknown = await load(text).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    assert.ok(error instanceof ConfigError);
+    return error.socket;
+  };
+  assert.equal(await socketOf('admin: { socket: other.sock }\nx: 1\n'), '/etc/myelin/other.sock');
+  for (const text of ['x: 1\n', 'admin: { socket: 1 }\n', 'not: [yaml', ''])
+    assert.equal(await socketOf(text), '/etc/myelin/run/myelin.sock');
+});
+
 test('a config that is missing, empty or a folder is refused with what to do', async () => {
   const remedy = (files: Record<string, string>) =>
     load(files).then(
