@@ -53,12 +53,15 @@ test('JSON is read as well', () => {
 test('a fault is told with file, line and column', () => {
   assert.match(
     reason('services:\n  web:\n    - 10.0.0.1:http\n'),
-    /^\/etc\/services\.yaml:3:7: services\.web\.0: .*ADDRESS:PORT/,
+    /^\/etc\/services\.yaml:3:7: services\.web\[0\]: .*ADDRESS:PORT/,
   );
   assert.match(reason('services:\n  web: [\n'), /^\/etc\/services\.yaml:\d:\d+: /);
   assert.match(reason('services:\n  web: [{ address: a, port: 1, wait: 2 }]\n'), /:2:9: .*"wait"/);
-  assert.match(reason('services:\n  web: [{ address: a, port: 0 }]\n'), /:2:29: services\.web\.0\.port: /);
-  assert.match(reason('services: {}\nservice: {}\n'), /"service"/);
+  assert.match(
+    reason('services:\n  web: [{ address: a, port: 0 }]\n'),
+    /:2:29: services\.web\[0\]\.port: expected a port, a whole number from 1 to 65535$/,
+  );
+  assert.match(reason('services: {}\nservice: {}\n'), /unknown key "service"; allowed: services$/);
   assert.match(reason('services:\n  a: []\n  a: []\n'), /:3:3: .*unique/);
 });
 

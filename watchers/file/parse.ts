@@ -30,33 +30,57 @@ export function parseServices(file: string, text: string): Parsed {
   if (read.success) return { kind: 'services', services: new Map(Object.entries(read.data.services)) };
   const [issue] = read.error.issues;
   const path = issue?.path ?? [];
-  return invalid(offsetOf(document, path), `${path.join('.')}${path.length === 0 ? '' : ': '}${issue?.message}`);
+  return invalid(offsetOf(document, path), `${formatPath(path)}${path.length === 0 ? '' : ': '}${issue?.message}`);
 }
 
-const word = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+const word = z.union([z.string(), z.number(), z.boolean()], { error: 'expected a word' }).transform(String);
 
 const endpoint = z
   .strictObject(
     {
-      address: z.string().min(1),
-      port: z.int().min(1).max(65535),
-      id: z.string().min(1).optional(),
-      weight: z.int().min(0).max(256).default(1),
-      state: z.enum(['ready', 'draining']).default('ready'),
-      tags: z.array(word).default([]),
-      meta: z.record(z.string(), word).default({}),
+      address: text('an IPv4 or IPv6 address'),
+      port: whole('a port', 1, 65535),
+      id: text('a name in quotes').optional(),
+      weight: whole('a weight', 0, 256).default(1),
+      state: z.enum(['ready', 'draining'], { error: 'expected ready or draining' }).default('ready'),
+      tags: z.array(word, { error: 'expected a list of words' }).default([]),
+      meta: z.record(z.string(), word, { error: 'expected words by name' }).default({}),
     },
-    { error: (issue) => (issue.code === 'invalid_type' ? 'expected ADDRESS:PORT or { address, port, … }' : undefined) },
+    {
+      error: orUnknownKey(
+        'expected ADDRESS:PORT or { address, port, … }',
+        'address, port, id, weight, state, tags, meta',
+      ),
+    },
   )
   .transform(({ id, ...rest }): Endpoint => ({ ...rest, id: id ?? joined(rest.address, rest.port) }));
 
-const shape = z.strictObject({
-  services: z.record(
-    z.string(),
-    z.array(z.preprocess(splitText, endpoint), { error: 'expected a list of endpoints; [] where there is none' }),
-    { error: 'expected services by name' },
-  ),
-});
+const shape = z.strictObject(
+  {
+    services: z.record(
+      z.string(),
+      z.array(z.preprocess(splitText, endpoint), { error: 'expected a list of endpoints; [] where there is none' }),
+      { error: 'expected services by name' },
+    ),
+  },
+  { error: orUnknownKey('expected `services:`', 'services') },
+);
+
+function text(what: string): z.ZodString {
+  return z.string({ error: `expected ${what}` }).min(1, `expected ${what}`);
+}
+
+function whole(what: string, min: number, max: number): z.ZodInt {
+  const error = `expected ${what}, a whole number from ${min} to ${max}`;
+  return z.int({ error }).min(min, error).max(max, error);
+}
+
+function orUnknownKey(expected: string, allowed: string): (issue: z.core.$ZodRawIssue) => string {
+  return (issue) => {
+    if (issue.code !== 'unrecognized_keys') return expected;
+    return `unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}; allowed: ${allowed}`;
+  };
+}
 
 /** `10.0.0.1:80` and `[2001:db8::1]:80`; anything else is left as it is, for the schema to refuse. */
 function splitText(value: unknown): unknown {
@@ -68,6 +92,13 @@ function splitText(value: unknown): unknown {
 
 function joined(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** `services.web[1].port`, as in the errors of the config. */
+function formatPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`))
+    .join('');
 }
 
 /** Where the value at `path` stands, or the nearest thing around it that is there. */
