@@ -78,8 +78,11 @@ export function catalogSettings(config: Config): CatalogSettings {
 }
 
 /** The endpoints that are served already, by what runs or by the file that was found: last good at a cold start. */
-export function seedOf(control: Control, config: Config): ReadonlyMap<string, readonly Endpoint[]> {
-  const sections = control.running?.sections ?? control.found ?? [];
+export function seedOf(
+  { running, found }: Pick<Control, 'running' | 'found'>,
+  config: Config,
+): ReadonlyMap<string, readonly Endpoint[]> {
+  const sections = running?.sections ?? found ?? [];
   const backends = sections.filter(({ kind, name }) => kind === 'backend' && config.services.has(name));
   return new Map(backends.map((backend) => [backend.name, endpointsOf(backend)]));
 }

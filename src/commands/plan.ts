@@ -14,10 +14,8 @@ type Options = { readonly snapshot?: string; readonly exitCode?: true };
 
 export async function plan(globals: Globals, { snapshot, exitCode }: Options): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
-  const [wanted, running] = await Promise.all([
-    renderWanted(settings, process.env, snapshot),
-    observe(settings.config),
-  ]);
+  const running = await observe(settings.config);
+  const wanted = await renderWanted(settings, process.env, { snapshot, running });
   const planned = planReload(running, wanted.sections, { forced: [] });
   const changes = maskSecrets(diff(running ?? [], wanted.sections), settings.secrets);
   if (globals.json) process.stdout.write(`${JSON.stringify({ ...planned, diff: changes }, null, 2)}\n`);

@@ -8,7 +8,7 @@ import { renderWanted } from './wanted.ts';
 
 export async function render(globals: Globals, { snapshot }: { readonly snapshot?: string }): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
-  const wanted = await renderWanted(settings, process.env, snapshot);
+  const wanted = await renderWanted(settings, process.env, { snapshot });
   const text = maskSecrets(textOf(wanted), settings.secrets);
   const sections = wanted.sections.map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(globals.json ? `${JSON.stringify({ text, sections }, null, 2)}\n` : text);

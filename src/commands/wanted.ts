@@ -8,19 +8,27 @@ import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
-import type { Endpoint } from '../model.ts';
+import type { Endpoint, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
-import { catalogSettings, oldestVersion, type Settings } from '../settings.ts';
+import { catalogSettings, oldestVersion, type Settings, seedOf } from '../settings.ts';
 import { Sources } from '../sources.ts';
+
+type Given = {
+  /** A file whose endpoints stand in for those of the sources. */
+  readonly snapshot?: string | undefined;
+  /** What runs: its endpoints are doubted to have gone where the sources do not name them, as at a start. */
+  readonly running?: readonly Section[] | null;
+};
 
 /** Throws MYELIN_SOURCE_TIMEOUT naming the sources that did not answer within `startTimeout`. */
 export async function renderWanted(
   settings: Settings,
   env: NodeJS.ProcessEnv,
-  snapshot: string | undefined,
+  { snapshot, running = null }: Given,
 ): Promise<RenderResult> {
   const { config, renderer } = settings;
-  const catalog = snapshot === undefined ? await askSources(settings, env) : await readSnapshot(config, snapshot);
+  const catalog =
+    snapshot === undefined ? await askSources(settings, env, running) : await readSnapshot(config, snapshot);
   const version = await versionOf(config, env);
   const result = renderer.render({ config, endpoints: view(catalog).endpoints, version, hostname: hostname() });
   const [problem] = result.problems;
@@ -37,12 +45,21 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
   return binary?.version ?? oldestVersion;
 }
 
-async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv): Promise<Catalog> {
-  let catalog = createCatalog(catalogSettings(config), Date.now());
+async function askSources(
+  { config, secrets }: Settings,
+  env: NodeJS.ProcessEnv,
+  found: readonly Section[] | null,
+): Promise<Catalog> {
+  let catalog = createCatalog(catalogSettings(config), Date.now(), seedOf({ running: null, found }, config));
+  const tell = (watcher: string, reason: string): void => {
+    if (!failures.has(watcher) && !view(catalog).open)
+      process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);
+    failures.set(watcher, reason);
+  };
   const answered = Promise.withResolvers<void>();
   const failures = new Map<string, string>();
   await using sources = new Sources(env, (event) => {
-    if (event.kind === 'failed' || event.kind === 'stale') failures.set(event.watcher, event.reason);
+    if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
     catalog = receive(catalog, event, Date.now());
     if (view(catalog).open) answered.resolve();
   });

@@ -125,6 +125,23 @@ test('a snapshot stands in for the sources', async () => {
   assert.equal((await my.place.command('plan', '--snapshot', 'nowhere.yaml')).exitCode, 2);
 });
 
+test('plan doubts sudden absence as run does, unless it shall be accepted', async () => {
+  await using my = await site();
+  const { place } = my;
+  await my.serve('alpha');
+  const once = place.run('--once');
+  assert.equal(await once.ended, 0, once.output);
+  await place.write('services.yaml', 'services: { web: [] }\n');
+  assert.equal(stdoutOf(await place.command('plan', '--exit-code')), 'nothing to do\n');
+  const again = place.run('--once');
+  assert.equal(await again.ended, 0, again.output);
+  assert.equal(await ask(my.port), 'alpha');
+  await my.configure({ web: ['onEmpty: accept'] });
+  const accepted = await place.command('plan', '--exit-code');
+  assert.equal(accepted.exitCode, 10);
+  assert.match(accepted.stdout, /^ {2}server_removed backend web: /m);
+});
+
 test('run --no-apply writes the file and starts nothing', async () => {
   await using my = await site();
   await my.serve('alpha');
@@ -180,7 +197,7 @@ test('what goes wrong has its exit code, a message with code and, where there is
   );
   await place.write('myelin.yaml', consul);
   const noAnswer =
-    /no complete answer within 1000 ms from consul \(.*ECONNREFUSED.*\) \[MYELIN_SOURCE_TIMEOUT\]\nwhat to do: /;
+    /^waiting for consul: .*ECONNREFUSED.*\nerror: no complete answer within 1000 ms from consul \(.*ECONNREFUSED.*\) \[MYELIN_SOURCE_TIMEOUT\]\nwhat to do: /;
   for (const command of ['render', 'plan']) await fails(6, noAnswer, command);
 
   await my.configure({ haproxy: ['binary: ./nowhere'] });
