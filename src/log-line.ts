@@ -44,10 +44,8 @@ function pretty({ time, level, service: _, msg, err, ...facts }: Facts, isColour
 
 function describeError(err: unknown): { readonly message: string; readonly stack: string } | null {
   if (typeof err !== 'object' || err === null) return err === undefined ? null : { message: String(err), stack: '' };
-  const { type, message, stack } = err as Facts;
-  // Where an error of ours was made helps nobody: it says itself what is wrong.
-  const isBug = type !== 'AppError' && typeof stack === 'string';
-  const frames = isBug ? stack.split('\n').filter((line) => /^\s+at /.test(line)) : [];
+  const { message, stack } = err as Facts;
+  const frames = typeof stack === 'string' ? stack.split('\n').filter((line) => /^\s+at /.test(line)) : [];
   return { message: String(message), stack: frames.map((frame) => `\n    ${printable(frame.trim())}`).join('') };
 }
 

@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
-import { hasCode } from './errors.ts';
+import { AppError, hasCode } from './errors.ts';
 import { formatLine } from './log-line.ts';
 import type { Ms } from './model.ts';
 
@@ -29,9 +29,17 @@ export function createLog({ level, format, destination, secrets }: LogOptions): 
       base: { service: 'myelin' },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: serializeError },
     },
     { write },
   );
+}
+
+/** Where an error of ours was made helps nobody: it says itself what is wrong. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const facts = pino.stdSerializers.err(error);
+  return error instanceof AppError ? { ...facts, stack: undefined } : facts;
 }
 
 /** How long a reader that does not read may hold up what is logged. */

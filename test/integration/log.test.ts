@@ -67,13 +67,30 @@ for (const format of ['json', 'pretty'])
     assert.doesNotMatch(text, /s3cret|other\\*token|rotated-token/);
   });
 
-test('for people an error is its message with its causes, and the stack of a bug', async () => {
+test('for machines an error has its code and causes, and the stack of a bug', async () => {
   const text = await logged(
     `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) }, 'failed');
      log.error({ err: new TypeError('x is undefined') }, 'bug');`,
+  );
+  const [ours, bug] = text.split('\n', 2).map((line) => (JSON.parse(line) as { err: Record<string, unknown> }).err);
+  assert.deepEqual(
+    [ours?.type, ours?.code, ours?.message, ours?.stack],
+    ['AppError', 'MYELIN_USAGE', 'cannot reload: no socket', undefined],
+  );
+  assert.match(String(bug?.stack), /^TypeError: x is undefined\n +at /);
+});
+
+test('for people an error is its message with its causes, and the stack of a bug', async () => {
+  const text = await logged(
+    `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) }, 'failed');
+     log.error({ err: new (class ConfigError extends AppError {})('MYELIN_CONFIG_INVALID', 'unknown key') }, 'refused');
+     log.error({ err: new TypeError('x is undefined') }, 'bug');`,
     { format: 'pretty' },
   );
-  assert.match(text, /ERROR failed err="cannot reload: no socket"\n\S+ ERROR bug err="x is undefined"\n {4}at /);
+  assert.match(
+    text,
+    /ERROR failed err="cannot reload: no socket"\n\S+ ERROR refused err="unknown key"\n\S+ ERROR bug err="x is undefined"\n {4}at /,
+  );
 });
 
 const endless = `for (let i = 0; i < 3000; i++) log.info({ i, filler: 'x'.repeat(5000) }, 'line');
