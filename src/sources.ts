@@ -10,6 +10,7 @@ export class Sources {
   readonly #running = new Map<string, Source>();
   readonly #onEvent: (event: SourceEvent) => void;
   readonly #env: NodeJS.ProcessEnv;
+  #isDisposed = false;
 
   constructor(env: NodeJS.ProcessEnv, onEvent: (event: SourceEvent) => void) {
     this.#env = env;
@@ -27,10 +28,12 @@ export class Sources {
     });
     await Promise.all(stopping.map(([name]) => this.#stop(name)));
     for (const [name, { watcher, queries }] of wanted)
-      if (!this.#running.has(name)) this.#start(name, watcher, queries);
+      if (!this.#isDisposed && !this.#running.has(name)) this.#start(name, watcher, queries);
   }
 
+  /** Nothing starts after it, also where a new config is just being taken over. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
   }
 

@@ -35,3 +35,17 @@ test('what a source still had to say when its questions changed is not heard', a
   const ports = heard.map((event) => (event.kind === 'endpoints' ? event.endpoints[0]?.port : event.kind));
   assert.deepEqual(ports, ['started', 1, 'started', 2, 2, 2, 'synced']);
 });
+
+test('a new config that is being taken over when all ends starts nothing any more', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'myelin.yaml');
+  await writeFile(path, 'watchers: { file: { path: services.yaml } }\nservices: { web: {} }\n');
+  const { config } = await loadConfig(path, {});
+  const heard: SourceEvent[] = [];
+  const sources = new Sources({}, (event) => heard.push(event));
+  const taken = sources.use(config);
+  await sources[Symbol.asyncDispose]();
+  await taken;
+  await sources.use(config);
+  assert.deepEqual(heard, []);
+});
