@@ -18,6 +18,7 @@ export class Rereading {
   /** What the refused config was read from: to mend it is a change too. */
   #alsoWatched: readonly string[] = [];
   #ended: Promise<void> = Promise.resolve();
+  #next: Promise<void> | null = null;
 
   constructor(load: Load, instance: Instance, log: Log) {
     this.#load = load;
@@ -42,10 +43,14 @@ export class Rereading {
     }
   }
 
-  /** One reading after the other. */
+  /** One reading after the other; one that has not begun yet is for all who ask. */
   #again(): Promise<void> {
-    this.#ended = this.#ended.then(() => this.#read());
-    return this.#ended;
+    this.#next ??= this.#ended.then(() => {
+      this.#next = null;
+      return this.#read();
+    });
+    this.#ended = this.#next;
+    return this.#next;
   }
 
   async #read(): Promise<void> {
