@@ -10,7 +10,7 @@ import type { Refusal } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
-import type { Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
+import type { Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { RenderResult } from './render/render.ts';
 import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
@@ -24,13 +24,15 @@ export type World = {
   readonly env: NodeJS.ProcessEnv;
   readonly hostname: string;
   /** Told of every reconcile, and of what broke one. */
-  readonly onResult: (result: Result, timing: Timing) => void;
+  readonly onResult: (result: Result, occasion: Occasion) => void;
   /** Told of what the sources say, and what of it is left out that was not before. */
   readonly onSource: (event: SourceEvent, refused: readonly Refusal[]) => void;
   readonly onError: (error: unknown) => void;
 };
 
-export type Timing = {
+export type Occasion = {
+  /** What it was rendered from. */
+  readonly catalog: Catalog;
   /** When the oldest change came that this reconcile is about; null: it was about none. */
   readonly changedAt: Moment | null;
   readonly renderMs: Ms;
@@ -43,7 +45,9 @@ export type Instance = {
   readonly settings: Settings;
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
-  /** Takes over a new config and templates, both proved valid. */
+  /** Begins to watch and to apply. */
+  start(): void;
+  /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
   use(settings: Settings): Promise<void>;
   /** Something may have to be done: look again. */
   poke(): void;
@@ -53,15 +57,27 @@ export type Instance = {
   readonly ended: Promise<void>;
 };
 
+/** Throws an AppError where the templates fail. */
 export function main(world: World, signal: AbortSignal): Instance {
   const { control, heartbeat, env, hostname, onResult, onSource, onError } = world;
   let settings = world.settings;
   let catalog = createCatalog(catalogSettings(settings.config), Date.now(), seedOf(control, settings.config));
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
+  let started = Promise.resolve();
+  prove(settings);
 
   const reconciler = new Reconciler(control, Date.now);
-  const debounce = createDebounce(() => heartbeat.during(reconcile), { ...debounceTimes(settings), signal, onError });
+  const debounce = createDebounce(() => heartbeat.during(reconcile), {
+    get quietMs() {
+      return settings.config.debounce.quiet;
+    },
+    get maxMs() {
+      return settings.config.debounce.max;
+    },
+    signal,
+    onError: broke,
+  });
   const alarm = createAlarm(debounce.poke, signal);
 
   const sources = new Sources(env, (event) => {
@@ -76,6 +92,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   async function reconcile(): Promise<void> {
     const startedAt = performance.now();
     catalog = advance(catalog, Date.now());
+    const from = catalog;
     const about = changedAt;
     const seenTo = requests;
     changedAt = null;
@@ -92,7 +109,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       requests = requests.filter((request) => !seenTo.includes(request));
       for (const request of seenTo) request.resolve(result);
     }
-    onResult(result, { changedAt: about, renderMs, tookMs: performance.now() - startedAt });
+    onResult(result, { catalog: from, changedAt: about, renderMs, tookMs: performance.now() - startedAt });
     alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
   }
 
@@ -103,12 +120,28 @@ export function main(world: World, signal: AbortSignal): Instance {
       const sections = control.running?.sections ?? control.found;
       return sections === null ? null : { sections, problems: [] };
     }
-    const { config, renderer } = settings;
+    return renderWith(settings, endpoints);
+  }
+
+  /** What fails in no service's name would fail at every change, and hold up them all. */
+  function prove(candidate: Settings): void {
+    renderWith(candidate, new Map());
+  }
+
+  function renderWith(
+    { config, renderer }: Settings,
+    endpoints: ReadonlyMap<string, readonly Endpoint[]>,
+  ): RenderResult {
     return renderer.render({ config, endpoints, version: control.version ?? oldestVersion, hostname });
   }
 
-  const started = sources.use(settings.config);
-  debounce.poke();
+  function broke(error: unknown): void {
+    // What is broken off because Myelin ends is no failure.
+    if (signal.aborted) return;
+    for (const request of requests) request.reject(error);
+    requests = [];
+    onError(error);
+  }
 
   return {
     get settings() {
@@ -118,7 +151,12 @@ export function main(world: World, signal: AbortSignal): Instance {
       return catalog;
     },
     reconciler,
+    start() {
+      started = sources.use(settings.config);
+      debounce.poke();
+    },
     async use(next) {
+      prove(next);
       settings = next;
       control.use(next.config);
       catalog = reconfigure(catalog, catalogSettings(next.config), Date.now());
@@ -136,16 +174,12 @@ export function main(world: World, signal: AbortSignal): Instance {
   };
 
   async function end(): Promise<void> {
-    await started;
     if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    await started;
     await sources[Symbol.asyncDispose]();
     await debounce.idle();
     for (const request of requests) request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping'));
   }
-}
-
-function debounceTimes({ config }: Settings): { quietMs: number; maxMs: number } {
-  return { quietMs: config.debounce.quiet, maxMs: config.debounce.max };
 }
 
 /** One timer for the next moment at which something is due though nothing changes. */

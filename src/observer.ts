@@ -4,7 +4,7 @@ import { describe } from './errors.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { LastApply } from './http/status.ts';
 import type { Log } from './log.ts';
-import type { Timing } from './main.ts';
+import type { Occasion } from './main.ts';
 import type { Moment, Problem } from './model.ts';
 import type { Apart, Result } from './reconcile.ts';
 
@@ -40,7 +40,7 @@ export class Observer {
   }
 
   /** One reconcile has ended. */
-  result(result: Result, { changedAt, renderMs, tookMs }: Timing, apart: readonly Apart[]): void {
+  result(result: Result, { changedAt, renderMs, tookMs }: Occasion, apart: readonly Apart[]): void {
     const now = this.#now();
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     this.#metrics.rendered(renderMs);
@@ -86,6 +86,15 @@ export class Observer {
         );
       }
     }
+  }
+
+  /** One reconcile came to no end that it knows: nothing was applied, and only a change will start another. */
+  broke(err: unknown): void {
+    this.#lastApply = { at: this.#now(), result: 'failed', reasons: [], tookMs: null, error: describe(err) };
+    this.#metrics.updated('failed', null);
+    this.#complain(describe(err), () =>
+      this.#log.error({ err }, 'a reconcile broke off; the next change starts another'),
+    );
   }
 
   /** Something that a HAProxy did by itself, or that was done to one. */

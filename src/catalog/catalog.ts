@@ -29,7 +29,7 @@ export type { Catalog, CatalogSettings } from './state.ts';
 export type View = {
   /** Closed: nothing is to be rendered yet. */
   readonly open: boolean;
-  /** The required sources that have not been synced yet. */
+  /** The required sources that have not been synced yet; once open, it goes on without them. */
   readonly waitingFor: readonly string[];
   /**
    * Of every service in the settings, but for one that came later and has not been answered for: to serve nothing for
@@ -144,7 +144,9 @@ export function nextDeadline(catalog: Catalog): Moment | null {
 export function view(catalog: Catalog): View {
   return {
     open: catalog.isOpen,
-    waitingFor: catalog.isOpen ? [] : waitingFor(catalog),
+    get waitingFor() {
+      return waitingFor(catalog);
+    },
     // Gathered when asked for: whether it is open may be asked at each of ten thousand events.
     get endpoints() {
       const names = [...catalog.settings.services.keys()].filter((name) => !catalog.awaited.has(name));

@@ -9,7 +9,7 @@ import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
 import type { Status } from '../http/status.ts';
 import { createLog } from '../log.ts';
-import { type Instance, main } from '../main.ts';
+import { type Instance, main, type Occasion } from '../main.ts';
 import { Observer } from '../observer.ts';
 import type { Result } from '../reconcile.ts';
 import { type Load, Rereading } from '../rereading.ts';
@@ -30,7 +30,10 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const stopping = new AbortController();
   const { signal } = stopping;
   const end = Promise.withResolvers<number>();
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(exitCodes.ok));
+  const stopped = options.once ? exitCodes.unexpected : exitCodes.ok;
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(stopped));
+  // It would end this process while nobody listens yet, or any more; what it is about is read in either case.
+  process.on('SIGHUP', () => {});
 
   // What was a secret once is masked for good: messages may be older than the config.
   const secrets = new Set<string>();
@@ -67,16 +70,18 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       env: process.env,
       hostname: hostname(),
       onSource: (event, refused) => sourceLog.note(event, refused),
-      onResult(result, timing) {
-        observer.result(result, timing, instance.reconciler.apart);
-        const exitCode = options.once ? whenDone(result, instance) : null;
+      onResult(result, occasion) {
+        observer.result(result, occasion, instance.reconciler.apart);
+        const exitCode = options.once ? whenDone(result, occasion) : null;
         if (exitCode !== null) end.resolve(exitCode);
       },
-      onError: (err) => log.error({ err }, 'a reconcile broke off; the next change starts another'),
+      onError(error) {
+        observer.broke(error);
+        if (options.once) end.resolve(exitCodes.unexpected);
+      },
     },
     signal,
   );
-  running.instance = instance;
   const rereading = new Rereading(load, instance, log);
   const status = (): Status =>
     masked(statusOf({ instance, control, observer, version, startedAt, refusedConfig: rereading.refused }, Date.now()));
@@ -89,18 +94,27 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       heartbeat,
       config: () => masked(maskConfig(instance.settings.config)),
       reload: async () => masked(await instance.reload()),
-      stop: () => end.resolve(exitCodes.ok),
+      stop: () => end.resolve(stopped),
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
     };
     const { closed } = await serveHttp(config, sources, signal);
     ending.push(closed, rereading.follow(startedAt, signal));
     log.info({ version, config: globals.config, watchers: Object.keys(config.watchers) }, 'myelin runs');
-    return await end.promise;
+    running.instance = instance;
+    instance.start();
+    const exitCode = await end.promise;
+    await rest();
+    if (instance.settings.config.haproxy.onExit === 'stop' && !options.once) await control.stop();
+    return exitCode;
   } finally {
+    // Where it could not even begin, a HAProxy that was running already is left as it is.
+    await rest();
+    log.info({}, 'myelin ends');
+  }
+
+  async function rest(): Promise<void> {
     stopping.abort();
     await Promise.all(ending);
-    if (instance.settings.config.haproxy.onExit === 'stop' && !options.once) await control.stop();
-    log.info({}, 'myelin ends');
   }
 }
 
@@ -111,14 +125,14 @@ function writingOnly(settings: Settings): Settings {
 }
 
 /** The exit code of `--once` after this result; null: there is more to come. */
-function whenDone(result: Result, { catalog }: Instance): number | null {
+function whenDone(result: Result, { catalog }: Occasion): number | null {
+  const { open, waitingFor } = view(catalog);
+  // Before that it is about the file that was found, good or not.
+  if (!open) return null;
   switch (result.kind) {
     case 'noop':
-    case 'reload': {
-      const { open, waitingFor } = view(catalog);
-      if (!open) return null;
+    case 'reload':
       return waitingFor.length === 0 ? exitCodes.ok : exitCodes.sourceTimeout;
-    }
     case 'rejected':
       return exitCodes.configRejected;
     case 'failed':

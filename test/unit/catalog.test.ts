@@ -107,7 +107,7 @@ test('after the start timeout what is known goes live, and the rest keeps the se
   assert.equal(nextDeadline(catalog), 30_000);
   assert.equal(advance(catalog, 29_999), catalog);
   catalog = advance(catalog, 30_000);
-  assert.ok(view(catalog).open);
+  assert.deepEqual([view(catalog).open, view(catalog).waitingFor], [true, ['cluster']]);
   assert.deepEqual([ids(catalog, 'web'), ids(catalog, 'db'), ids(catalog, 'api')], [['web-1'], ['old-db'], []]);
   catalog = receive(catalog, found([endpoint('db-1', '10.0.0.3')], 'db', 'cluster'), 31_000);
   assert.deepEqual(ids(catalog, 'db'), ['db-1']);
