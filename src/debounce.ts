@@ -10,6 +10,7 @@
 import pDebounce from 'p-debounce';
 import type { Ms } from './model.ts';
 
+/** The times are read whenever they are needed: they may change. */
 export type DebounceOptions = {
   readonly quietMs: Ms;
   readonly maxMs: Ms;

@@ -8,6 +8,8 @@ const maxMs = 200;
 
 type World = {
   readonly debounce: Debounce;
+  /** As the config has them now. */
+  readonly times: { quietMs: number; maxMs: number };
   readonly stop: AbortController;
   readonly errors: unknown[];
   readonly starts: number[];
@@ -36,6 +38,7 @@ function world(t: TestContext, runMs: readonly number[], failing: (run: number) 
   const options = { quietMs, maxMs, signal: stop.signal, onError: (error: unknown) => errors.push(error) };
   return {
     debounce: createDebounce(run, options),
+    times: options,
     stop,
     errors,
     starts,
@@ -61,6 +64,18 @@ test('an isolated change is applied at once', async (t: TestContext) => {
   assert.deepEqual(starts, [0, 1000]);
   await pass(1000);
   assert.deepEqual(starts, [0, 1000], 'and once');
+});
+
+test('how long it waits may change while it runs', async (t: TestContext) => {
+  const { debounce, times, starts, pass } = world(t, [0]);
+  debounce.poke();
+  await pass(1000);
+  times.quietMs = 50;
+  debounce.poke();
+  await pass(10);
+  debounce.poke();
+  await pass(1000);
+  assert.deepEqual(starts, [0, 1000, 1060]);
 });
 
 test('the changes after the first wait for quiet and are applied together', async (t: TestContext) => {

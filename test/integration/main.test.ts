@@ -1,0 +1,64 @@
+/** The loop around the reconciles: what is told when one comes to no end. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Control, Outcome } from '../../src/apply/control.ts';
+import { main } from '../../src/main.ts';
+import { loadSettings } from '../../src/settings.ts';
+import { tempFolder } from '../support/index.ts';
+
+test('what breaks off because Myelin ends is no failure, and who waits for a reload is told', async () => {
+  const applying = Promise.withResolvers<void>();
+  const { instance, stopping, errors } = await started((signal) => {
+    applying.resolve();
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  });
+  await applying.promise;
+  const reload = assert.rejects(instance.reload(), { code: 'MYELIN_NOT_RUNNING' });
+  stopping.abort();
+  await instance.ended;
+  await reload;
+  assert.deepEqual(errors, []);
+});
+
+test('a reconcile that breaks off is told, also to who waits for a reload', async () => {
+  const { instance, stopping, errors } = await started(() => Promise.reject(new TypeError('a bug')));
+  await assert.rejects(instance.reload(), { message: 'a bug' });
+  assert.match(String(errors[0]), /a bug/);
+  stopping.abort();
+  await instance.ended;
+});
+
+async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'myelin.yaml');
+  await writeFile(path, 'watchers: { file: { path: services.yaml } }\n');
+  const control: Control = {
+    version: null,
+    running: null,
+    forced: [],
+    oldWorkers: [],
+    found: null,
+    use() {},
+    reloadAt: (_, since) => ({ at: since, because: 'free' }),
+    apply: (_wanted, _plan, signal) => apply(signal),
+    async stop() {},
+    async [Symbol.asyncDispose]() {},
+  };
+  const stopping = new AbortController();
+  const errors: unknown[] = [];
+  const world = {
+    settings: await loadSettings(path, {}),
+    control,
+    heartbeat: { during: <T>(work: () => Promise<T>) => work() },
+    env: {},
+    hostname: 'here',
+    onResult() {},
+    onSource() {},
+    onError: (error: unknown) => errors.push(error),
+  };
+  const instance = main(world, stopping.signal);
+  instance.start();
+  return { instance, stopping, errors };
+}
