@@ -43,7 +43,7 @@ test('registered, warned, critical, in maintenance, deregistered in Consul: the 
   await until('it is served', () => heard.served('shop')?.length === 1 && heard.served('careful')?.length === 1);
   assert.deepEqual(heard.endpoints('shop'), [
     {
-      id: 'node-1/shop-1',
+      id: 'node-1:shop-1',
       address: '127.0.0.1',
       port: 9001,
       weight: 10,

@@ -22,7 +22,7 @@ const passing = { CheckID: 'serfHealth', Status: 'passing' };
 
 test('an instance is named by node and service, with its tags and meta', () => {
   assert.deepEqual(judge([passing]), [
-    { id: 'node-1/web-1', address: '10.1.0.1', port: 80, weight: 1, state: 'ready', tags: ['a'], meta: { v: '1' } },
+    { id: 'node-1:web-1', address: '10.1.0.1', port: 80, weight: 1, state: 'ready', tags: ['a'], meta: { v: '1' } },
   ]);
 });
 

@@ -63,7 +63,7 @@ function isMaintenance(checkId: string): boolean {
 function endpointOf({ Node, Service }: Instance, health: Health): Endpoint {
   const weights = Service.Weights ?? { Passing: 1, Warning: 1 };
   return {
-    id: `${Node.Node}/${Service.ID}`,
+    id: `${Node.Node}:${Service.ID}`,
     address: Service.Address === '' ? Node.Address : Service.Address,
     port: Service.Port,
     weight: health === 'warning' ? weights.Warning : weights.Passing,
