@@ -4,16 +4,9 @@ import { existsSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './commands/demo.ts';
+import type { Globals } from './commands/globals.ts';
 import { AppError, describe, exitCodes, hasCode } from './errors.ts';
 import { nodeProblem, ownVersion } from './version.ts';
-
-/** Options that every command has. */
-export type Globals = {
-  readonly config: string;
-  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  readonly logFormat: 'json' | 'pretty';
-  readonly json: boolean;
-};
 
 /** What a command gives back is the exit code; whatever it throws is reported here. */
 type Run = (globals: Globals) => Promise<number>;

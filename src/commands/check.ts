@@ -2,7 +2,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Globals } from '../cli.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
@@ -11,6 +10,7 @@ import type { Endpoint } from '../model.ts';
 import { blame } from '../quarantine.ts';
 import { type RenderResult, textOf } from '../render/render.ts';
 import { loadSettings, type Settings } from '../settings.ts';
+import type { Globals } from './globals.ts';
 import { versionOf } from './wanted.ts';
 
 /** In every backend, so that the options of its servers are looked at too; of a range that is for documentation. */

@@ -1,6 +1,6 @@
 /** `myelin reload` and `myelin stop`: orders to the running Myelin. */
-import type { Globals } from '../cli.ts';
 import { exitCodes } from '../errors.ts';
+import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
 
 /** As long as a new process may take to prove itself, and a reload before it. */

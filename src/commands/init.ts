@@ -1,9 +1,9 @@
 /** `myelin init`: writes a commented config to start from. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Globals } from '../cli.ts';
 import { exampleServices, type InitKind, initText } from '../config/init.ts';
 import { AppError, exitCodes } from '../errors.ts';
+import type { Globals } from './globals.ts';
 import { writeNewFile } from './new-file.ts';
 
 const kinds: readonly InitKind[] = ['consul', 'file'];

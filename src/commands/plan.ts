@@ -1,13 +1,13 @@
 /** `myelin plan`: prints what `run` would do now, and why, without doing it. */
 import { styleText } from 'node:util';
 import { observe } from '../apply/observe.ts';
-import type { Globals } from '../cli.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { diff } from '../plan/diff.ts';
 import { planReload } from '../plan/plan.ts';
 import { loadSettings } from '../settings.ts';
 import { formatReason } from './format.ts';
+import type { Globals } from './globals.ts';
 import { renderWanted } from './wanted.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };

@@ -1,9 +1,9 @@
 /** `myelin render`: prints what would be written. */
-import type { Globals } from '../cli.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { textOf } from '../render/render.ts';
 import { loadSettings } from '../settings.ts';
+import type { Globals } from './globals.ts';
 import { renderWanted } from './wanted.ts';
 
 export async function render(globals: Globals, { snapshot }: { readonly snapshot?: string }): Promise<number> {

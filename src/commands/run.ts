@@ -2,7 +2,6 @@
 import { hostname } from 'node:os';
 import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
-import type { Globals } from '../cli.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
@@ -18,6 +17,7 @@ import { loadSettings, type Settings } from '../settings.ts';
 import { SourceLog } from '../source-log.ts';
 import { statusOf } from '../status.ts';
 import { ownVersion } from '../version.ts';
+import type { Globals } from './globals.ts';
 
 export type RunOptions = { readonly once?: true; readonly apply: boolean };
 

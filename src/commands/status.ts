@@ -1,10 +1,10 @@
 /** `myelin status`: what the running Myelin does, for people or as JSON. */
 import { styleText } from 'node:util';
-import type { Globals } from '../cli.ts';
 import { exitCodes } from '../errors.ts';
 import type { ServiceStatus, SourceStatus, Status } from '../http/status.ts';
 import type { Moment } from '../model.ts';
 import { formatReason, table } from './format.ts';
+import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
 
 export async function status(globals: Globals): Promise<number> {
