@@ -98,11 +98,52 @@ export const reloadCodes = [
   'server_added',
   'server_removed',
   'server_changed', // address, port, weight or an option of a server line
+  'balance_not_dynamic', // the balance algorithm does not let servers come and go while it runs
+  'keyword_not_dynamic', // an option of a server line that a running HAProxy does not take
+  'options_unproven', // a set of server options that `haproxy -c` has not seen yet
+  'backend_not_plain', // something in the backend that Myelin does not model, such as `.if` or `server-template`
+  'capability_missing', // this version of HAProxy cannot do it at runtime
+  'reply_unexpected', // the runtime API answered something that is not known to be good
+  'drift_unrepairable', // what runs differs from what is wanted, and commands do not bring it back
   'section_changed', // userlist, peers, resolvers, …
   'order_changed', // the same sections in another order
 ] as const;
 
-export type Plan = { readonly kind: 'none' } | { readonly kind: 'reload'; readonly reasons: readonly ReloadReason[] };
+export type Plan =
+  | { readonly kind: 'none' }
+  /** Commands over the runtime API, in this order; the file follows. */
+  | { readonly kind: 'runtime'; readonly commands: readonly RuntimeCommand[] }
+  | { readonly kind: 'reload'; readonly reasons: readonly ReloadReason[] };
+
+/** One thing that happens to one server of the running HAProxy. A pure value: `src/haproxy` knows how it is said. */
+export type RuntimeCommand = { readonly backend: string; readonly server: string } & (
+  | {
+      /** It is created in maintenance and gets no traffic before `ready`. */
+      readonly kind: 'add';
+      readonly address: string;
+      readonly port: number;
+      readonly weight: number;
+      /** Words for `add server`, complete: what `default-server` says is spelled out, a unique `id` is among them. */
+      readonly options: readonly string[];
+      /** The checks that its options ask for; they do not start by themselves. */
+      readonly checks: readonly ('health' | 'agent')[];
+      /** The backend makes up cookies for its servers, which some versions forget for new ones. */
+      readonly dynamicCookie: boolean;
+    }
+  | { readonly kind: 're-address'; readonly address: string; readonly port: number }
+  /** 0 drains: no new connections but for sticky sessions. */
+  | { readonly kind: 'weight'; readonly weight: number }
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'maint' }
+  /** Out of service now, to be deleted once it is idle; `options` is what it must have to come back under its name. */
+  | { readonly kind: 'remove'; readonly options: readonly string[] }
+  /** The end of a removed server. */
+  | { readonly kind: 'delete' }
+);
+
+/** A removed server that finishes its connections, or that cannot be deleted. */
+export type LeavingServer = Pick<Extract<RuntimeCommand, { kind: 'remove' }>, 'backend' | 'server' | 'options'>;
 
 /** Something that HAProxy or our preflight refuses, in its own words. */
 export type Problem = {

@@ -10,6 +10,8 @@ export type Info = {
   /** It was told to leave and finishes what it has. */
   readonly stopping: boolean;
   readonly uptimeSec: number;
+  /** Seconds since 1970; null before 2.5, which does not say. With the PID it tells one process from every other. */
+  readonly startTimeSec: number | null;
   /** Connections that it holds now; those to its own sockets do not count. */
   readonly currConns: number;
   readonly maxconn: number;
@@ -45,6 +47,7 @@ export function parseInfo(text: string): Info {
     version,
     stopping: values.get('Stopping') === '1',
     uptimeSec: number(values, 'Uptime_sec') ?? 0,
+    startTimeSec: number(values, 'Start_time_sec'),
     currConns: number(values, 'CurrConns') ?? 0,
     maxconn: number(values, 'Maxconn') ?? 0,
   };

@@ -1,172 +1,78 @@
 /**
- * What it takes to bring HAProxy from what runs to what is wanted, and why. Sections are compared by what HAProxy reads
- * in them: comments, blank lines and indentation change the file, which is written, and not HAProxy, which is left alone.
+ * What it takes to bring HAProxy from what runs to what is wanted, and why. Comments, blank lines and indentation change
+ * the file, which is written, and not HAProxy, which is left alone.
  */
-import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
-import type { Plan, ReloadCode, ReloadReason, Section } from '../model.ts';
+import type { Plan, ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
+import { type Changer, changeBackends, hasSameStructure, type Runtime } from './backends.ts';
+import { compare, keyed } from './compare.ts';
 
-/** `running` is null when nothing of ours runs; `forced` are reasons that are not in the text. */
+type Forced = {
+  /** Reasons that are not in the text. */
+  readonly forced: readonly ReloadReason[];
+};
+
+type ReloadPlan = Exclude<Plan, { readonly kind: 'runtime' }>;
+
+/**
+ * Commands where only servers of our own backends differ and this HAProxy can; else a reload. `running` is null when
+ * nothing of ours runs.
+ */
+export function planChange(
+  running: readonly Section[] | null,
+  wanted: readonly Section[],
+  { forced, ...runtime }: Forced & Runtime,
+): Plan {
+  if (running === null) return reload(null, [], forced);
+  const { reasons, commands } = compare(running, wanted, changeBackends(running, wanted, runtime));
+  const plan = reload(running, reasons, forced);
+  return plan.kind === 'none' && commands.length > 0 ? { kind: 'runtime', commands } : plan;
+}
+
+/** For an HAProxy that takes no commands: every difference is a reload. */
 export function planReload(
   running: readonly Section[] | null,
   wanted: readonly Section[],
-  { forced }: { readonly forced: readonly ReloadReason[] },
-): Plan {
-  const reasons = [...forced, ...(running === null ? [] : compare(running, wanted))];
-  if (running === null && !forced.some(({ code }) => startCodes.has(code))) reasons.unshift({ code: 'first_start' });
-  return reasons.length === 0 ? { kind: 'none' } : { kind: 'reload', reasons };
+  { forced }: Forced,
+): ReloadPlan {
+  return reload(running, running === null ? [] : compare(running, wanted, noBackends).reasons, forced);
+}
+
+/**
+ * While a reload waits for its turn: what of `wanted` commands can do now, and the sections that run after it. null:
+ * nothing.
+ */
+export function planMeanwhile(
+  running: readonly Section[],
+  wanted: readonly Section[],
+  runtime: Runtime,
+): { readonly sections: readonly Section[]; readonly commands: readonly RuntimeCommand[] } | null {
+  const now = keyed(wanted);
+  const replaced = new Map<Section, Section>();
+  for (const [key, old] of keyed(running)) {
+    const section = now.get(key);
+    if (section !== undefined && section !== old && hasSameStructure(old, section)) replaced.set(old, section);
+  }
+  const all = running.map((section) => replaced.get(section) ?? section);
+  const { commands, blocked } = compare(running, all, changeBackends(running, all, runtime));
+  if (commands.length === 0) return null;
+  const sections = running.map((section) => {
+    const other = replaced.get(section) ?? section;
+    return blocked.has(other) ? section : other;
+  });
+  return { sections, commands };
 }
 
 /** Why nothing may run. */
 const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
 
-/** Names in a detail at most; the rest is counted. */
-const namesShown = 5;
+const noBackends: Changer = () => null;
 
-function compare(running: readonly Section[], wanted: readonly Section[]): ReloadReason[] {
-  const [before, after] = trim(running, wanted);
-  const old = byKey(before);
-  const now = byKey(after);
-  const added = [...now].flatMap(([key, section]) => (old.has(key) ? [] : [reason('added', section)]));
-  const removed = [...old].flatMap(([key, section]) => (now.has(key) ? [] : [reason('removed', section)]));
-  const changed = [...now].flatMap(([key, section]) => {
-    const other = old.get(key);
-    return other === undefined || isSame(other, section) ? [] : compareSection(other, section);
-  });
-  const reasons = [...changed, ...added, ...removed];
-  const kept = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
-    [...keys].filter((key) => others.has(key)).join('\n');
-  if (kept(old.keys(), now) !== kept(now.keys(), old)) reasons.push({ code: 'order_changed' });
-  return reasons;
-}
-
-/** Without what is the same at both ends, which is nearly everything: equal sections cost nothing. */
-function trim(a: readonly Section[], b: readonly Section[]): readonly [readonly Section[], readonly Section[]] {
-  const shorter = Math.min(a.length, b.length);
-  let start = 0;
-  while (start < shorter && isSameAt(a, start, b, start)) start++;
-  let end = 0;
-  while (end < shorter - start && isSameAt(a, a.length - 1 - end, b, b.length - 1 - end)) end++;
-  return [a.slice(start, a.length - end), b.slice(start, b.length - end)];
-}
-
-function isSameAt(a: readonly Section[], at: number, b: readonly Section[], other: number): boolean {
-  const one = a[at];
-  const two = b[other];
-  return one !== undefined && two !== undefined && isSame(one, two);
-}
-
-function isSame(a: Section, b: Section): boolean {
-  return a === b || (a.kind === b.kind && a.name === b.name && a.text === b.text);
-}
-
-/** By kind and name; sections that have neither for themselves (`defaults`) are counted. What only holds comments is left out. */
-function byKey(sections: readonly Section[]): ReadonlyMap<string, Section> {
-  const keyed = new Map<string, Section>();
-  for (const section of sections) {
-    if (section.kind === '' && meaning(section).length === 0) continue;
-    let key = title(section);
-    for (let count = 2; keyed.has(key); count++) key = `${title(section)} #${count}`;
-    keyed.set(key, section);
-  }
-  return keyed;
-}
-
-function title({ kind, name }: Section): string {
-  return name === '' ? kind : `${kind} ${name}`;
-}
-
-function reason(what: 'added' | 'removed', section: Section): ReloadReason {
-  const proxy = what === 'added' ? 'proxy_added' : 'proxy_removed';
-  return { code: isProxy(section) ? proxy : codeOf(section), section: title(section), detail: what };
-}
-
-function isProxy({ kind }: Section): boolean {
-  return kind === 'frontend' || kind === 'backend' || kind === 'listen';
-}
-
-/** For a difference that is not told apart any further. */
-function codeOf(section: Section): ReloadCode {
-  if (section.kind === 'global') return 'global_changed';
-  if (section.kind === 'defaults') return 'defaults_changed';
-  return isProxy(section) ? 'option_changed' : 'section_changed';
-}
-
-function compareSection(old: Section, now: Section): ReloadReason[] {
-  const before = sort(old);
-  const after = sort(now);
-  const section = title(now);
-  const reasons: ReloadReason[] = [];
-  const add = (code: ReloadCode, detail: string): void => {
-    if (detail !== '') reasons.push({ code, section, detail });
-  };
-  add('bind_changed', differing(before.binds, after.binds, addressOfBind));
-  add(codeOf(now), differing(before.others, after.others, keywordOf));
-  add('server_added', names([...after.servers.keys()].filter((name) => !before.servers.has(name))));
-  add('server_removed', names([...before.servers.keys()].filter((name) => !after.servers.has(name))));
-  const altered = [...after.servers].filter(([name, line]) => (before.servers.get(name) ?? line) !== line);
-  add('server_changed', names(altered.map(([name]) => name)));
-  // Where lines stand matters too: servers among each other, and after which `default-server` or `.if`.
-  const read = (of: Section): string =>
-    meaning(of)
-      .map(({ text }) => text)
-      .join('\n');
-  if (reasons.length === 0 && read(old) !== read(now)) add(codeOf(now), 'order');
-  return reasons;
-}
-
-type Sorted = {
-  readonly binds: readonly string[];
-  /** The line of each server, by its name. */
-  readonly servers: ReadonlyMap<string, string>;
-  readonly others: readonly string[];
-};
-
-/** The section's lines by what they are, each as HAProxy reads it. */
-function sort(section: Section): Sorted {
-  const binds: string[] = [];
-  const servers = new Map<string, string>();
-  const others: string[] = [];
-  const hasServers = section.kind === 'backend' || section.kind === 'listen';
-  for (const { line, text } of meaning(section)) {
-    const server = hasServers ? readServer(line) : null;
-    // A second server of the same name is HAProxy's to refuse; it must not go unnoticed here.
-    if (server !== null && !servers.has(server.name)) servers.set(server.name, text);
-    else if (isProxy(section) && line.words[0] === 'bind') binds.push(text);
-    else others.push(text);
-  }
-  return { binds, servers, others };
-}
-
-/** The lines that HAProxy acts on; two that it reads alike have the same text. */
-function meaning({ text }: Section): { readonly line: ReturnType<typeof tokenise>; readonly text: string }[] {
-  return linesOf(text).flatMap((written) => {
-    const line = tokenise(written);
-    if (line.words.length === 0) return [];
-    return [{ line, text: line.isExact ? line.words.join('\0') : written.trim() }];
-  });
-}
-
-/** What the lines that are in one list and not in the other begin with. */
-function differing(before: readonly string[], after: readonly string[], short: (line: string) => string): string {
-  const different = [
-    ...after.filter((line) => !before.includes(line)),
-    ...before.filter((line) => !after.includes(line)),
-  ];
-  return names([...new Set(different.map(short))]);
-}
-
-function addressOfBind(line: string): string {
-  return line.split(/[\0 ]/)[1] ?? '';
-}
-
-/** Never the values: a line may hold a password, and reasons go to logs. */
-function keywordOf(line: string): string {
-  const [first = '', second = ''] = line.split(/[\0 ]/);
-  const pair = ['no', 'option', 'timeout', 'stats', 'http-request', 'http-response', 'http-check', 'tcp-request'];
-  return pair.includes(first) ? `${first} ${second}` : first;
-}
-
-function names(list: readonly string[]): string {
-  const rest = list.length - namesShown;
-  return rest > 0 ? `${list.slice(0, namesShown).join(', ')} and ${rest} more` : list.join(', ');
+function reload(
+  running: readonly Section[] | null,
+  differences: readonly ReloadReason[],
+  forced: readonly ReloadReason[],
+): ReloadPlan {
+  const reasons = [...forced, ...differences];
+  if (running === null && !forced.some(({ code }) => startCodes.has(code))) reasons.unshift({ code: 'first_start' });
+  return reasons.length === 0 ? { kind: 'none' } : { kind: 'reload', reasons };
 }

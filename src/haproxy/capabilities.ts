@@ -1,0 +1,81 @@
+/**
+ * What a running HAProxy can be told to do without a reload: known from its version, and corrected by its replies,
+ * because builds and backports differ.
+ */
+import type { ReloadReason } from '../model.ts';
+import { serverKeywords } from './server-keywords.ts';
+import { atLeast, type Version } from './version.ts';
+
+export type Capabilities = {
+  readonly version: Version;
+  /** `experimental`: only after `experimental-mode on` on the same connection. */
+  readonly addServer: 'no' | 'experimental' | 'yes';
+  /** `added`: only servers that were added at runtime, not those of the file. A server in maintenance costs nothing. */
+  readonly deleteServer: 'no' | 'added' | 'any';
+  /** Whether `wait … srv-removable` is known. */
+  readonly waitsForRemovable: boolean;
+  /**
+   * Whether a new address takes effect a moment after the reply (2.9 on: a task applies it), so that a read-back or
+   * another change right after it still meets the old one.
+   */
+  readonly addressIsDelayed: boolean;
+  /** What the settings of an added server start from where they differ from those of a server in the file. */
+  readonly forgottenDefaults: readonly string[];
+  /** Options that `add server` refused although its version should take them. */
+  readonly deniedKeywords: ReadonlySet<string>;
+};
+
+/** The runtime API cuts, or refuses, a command of more words. */
+export const maxCommandWords = 64;
+
+export function capabilitiesOf(version: Version): Capabilities {
+  const is = (major: number, minor: number): boolean => atLeast(version, major, minor);
+  return {
+    version,
+    // 2.6 dropped the experimental mode (76e8b70e4).
+    addServer: is(2, 6) ? 'yes' : is(2, 4) ? 'experimental' : 'no',
+    // 14c3c5c12
+    deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
+    waitsForRemovable: is(3, 0),
+    // cd994407a
+    addressIsDelayed: is(2, 9),
+    forgottenDefaults: forgottenDefaults(version),
+    deniedKeywords: new Set(),
+  };
+}
+
+/** Why `add server` cannot be used with these options; null: it can. */
+export function whyNotAdded(
+  { addServer, version, deniedKeywords }: Capabilities,
+  keywords: Iterable<string>,
+): Pick<ReloadReason, 'code' | 'detail'> | null {
+  if (addServer === 'no') return { code: 'capability_missing', detail: `add server, on HAProxy ${version.text}` };
+  for (const keyword of keywords) {
+    const since = serverKeywords.get(keyword)?.dynamicSince ?? null;
+    if (since === null || !atLeast(version, ...since) || deniedKeywords.has(keyword))
+      return { code: 'keyword_not_dynamic', detail: keyword };
+  }
+  return null;
+}
+
+/** What an unexpected reply teaches; the same capabilities where that is nothing. */
+export function learn(capabilities: Capabilities, command: 'add' | 'delete', reply: string): Capabilities {
+  const [, refused] = /'([^' ]+)' option is not accepted for dynamic server/.exec(reply) ?? [];
+  const [, unknown] = /\bunknown keyword '([^' ]+)'/.exec(reply) ?? [];
+  const keyword = refused ?? unknown;
+  if (command === 'add' && keyword !== undefined)
+    return { ...capabilities, deniedKeywords: new Set([...capabilities.deniedKeywords, keyword]) };
+  if (!/^(Unknown command|Permission denied|This command is restricted to experimental mode)/m.test(reply))
+    return capabilities;
+  return command === 'add' ? { ...capabilities, addServer: 'no' } : { ...capabilities, deleteServer: 'no' };
+}
+
+/**
+ * Before 3.0 (8a31783b6) an added server had zeros where the file's servers have defaults: without the pool options no
+ * connection to it is ever reused.
+ */
+function forgottenDefaults(version: Version): readonly string[] {
+  if (atLeast(version, 3, 0)) return [];
+  const pool = ['pool-purge-delay', '5s', 'pool-max-conn', '-1'];
+  return atLeast(version, 2, 5) ? [...pool, 'error-limit', '10', 'on-error', 'fail-check'] : pool;
+}

@@ -1,0 +1,72 @@
+/**
+ * Which changed sections are backends of ours in which only servers differ, and what those changes take. Hand-written
+ * sections are never touched, and a `listen` section is no backend here.
+ */
+import type { Capabilities } from '../haproxy/capabilities.ts';
+import type { LeavingServer, Section } from '../model.ts';
+import { type Backend, readBackend } from './backend.ts';
+import { type Change, changeServers } from './runtime.ts';
+import { type File, readFile } from './surroundings.ts';
+
+export type Runtime = {
+  /** Of the process that runs. */
+  readonly capabilities: Capabilities;
+  /** Servers that were removed and are still there. */
+  readonly leaving: readonly LeavingServer[];
+  /** What that process was started with; null where it is not known. */
+  readonly started: readonly Section[] | null;
+};
+
+/** `structure`: more than servers differs. null: it is no backend of ours. */
+export type Changer = (old: Section, now: Section) => Change | { readonly kind: 'structure' } | null;
+
+export function changeBackends(
+  running: readonly Section[],
+  wanted: readonly Section[],
+  { capabilities, leaving, started }: Runtime,
+): Changer {
+  const before = readFile(running);
+  const after = readFile(wanted);
+  const proven = startedBackends(started ?? []);
+  const left = Map.groupBy(leaving, ({ backend }) => backend);
+  return (old, now) => {
+    if (!isOurs(old, now)) return null;
+    const a = backendIn(before, old);
+    const b = backendIn(after, now);
+    if (a === null || b === null) return null;
+    if (a.structure !== b.structure) return { kind: 'structure' };
+    return changeServers(a, b, {
+      capabilities,
+      leaving: left.get(b.name) ?? [],
+      started: () => proven(b.name),
+      isMentioned: (server) => after.mentions(b.name, server),
+    });
+  };
+}
+
+export function hasSameStructure(old: Section, now: Section): boolean {
+  if (!isOurs(old, now)) return false;
+  return readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure;
+}
+
+const nothing = { inherited: [], isConditional: false };
+
+function isOurs(old: Section, now: Section): boolean {
+  return now.kind === 'backend' && old.kind === 'backend' && now.service !== null && old.service === now.service;
+}
+
+function backendIn(file: File, section: Section): Backend | null {
+  const around = file.around(section);
+  return around === null ? null : readBackend(section, around);
+}
+
+/** Read only where it is asked for: most changes need none of it. */
+function startedBackends(sections: readonly Section[]): (name: string) => Backend | null {
+  let byName: ReadonlyMap<string, Section> | null = null;
+  const file = readFile(sections);
+  return (name) => {
+    byName ??= new Map(sections.filter(({ kind }) => kind === 'backend').map((section) => [section.name, section]));
+    const section = byName.get(name);
+    return section === undefined ? null : backendIn(file, section);
+  };
+}

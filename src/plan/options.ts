@@ -1,0 +1,121 @@
+/**
+ * The options of a server as HAProxy sees them in the end: those of `default-server` first, then its own, where a later
+ * one undoes an earlier one. `add server` knows no `default-server`, so they are spelled out for it.
+ */
+import { serverKeywords } from '../haproxy/server-keywords.ts';
+
+export type Option = { readonly keyword: string; readonly args: readonly string[] };
+
+/** Cuts words into options. A keyword that is not known ends it, because how many words belong to it is not known either. */
+export function parseOptions(words: readonly string[]): {
+  readonly options: Option[];
+  readonly unknown: string | null;
+} {
+  const options: Option[] = [];
+  for (let at = 0; at < words.length; ) {
+    const keyword = words[at] ?? '';
+    const known = serverKeywords.get(keyword);
+    if (known === undefined || at + known.args >= words.length) return { options, unknown: keyword };
+    options.push({ keyword, args: words.slice(at + 1, at + 1 + known.args) });
+    at += 1 + known.args;
+  }
+  return { options, unknown: null };
+}
+
+/** Without what a later option undoes: `check … no-check`. */
+export function settle(options: readonly Option[]): Option[] {
+  const settled: Option[] = [];
+  for (const option of options) {
+    const opposite = oppositeOf(option.keyword);
+    for (let at = settled.length - 1; at >= 0; at--) if (settled[at]?.keyword === opposite) settled.splice(at, 1);
+    settled.push(option);
+  }
+  return settled;
+}
+
+/** The last one counts. */
+export function lastValue(options: readonly Option[], keyword: string): string | undefined {
+  return options.findLast((option) => option.keyword === keyword)?.args[0];
+}
+
+/**
+ * What `add server` has to be given for settled options of a server with an IP address: nothing that is so anyway, and
+ * what a server of the file has of itself. Checks of an added server are plain unless they are told (7d098bea2).
+ */
+export function spellOut(settled: readonly Option[]): Option[] {
+  const has = (keyword: string): boolean => settled.some((option) => option.keyword === keyword);
+  const hasOwnTarget = has('port') || has('addr');
+  const sendsProxy = settled.some(({ keyword }) => keyword.startsWith('send-proxy'));
+  const implied: Option[] = [];
+  const imply = (keyword: string): void => {
+    if (!has(keyword)) implied.push({ keyword, args: [] });
+  };
+  if (has('check') && !hasOwnTarget) {
+    if (has('ssl') && !has('no-check-ssl')) imply('check-ssl');
+    if (sendsProxy) imply('check-send-proxy');
+  }
+  return [...settled.filter(({ keyword }) => !isSoAnyway(keyword)), ...implied];
+}
+
+export function wordsOf(options: readonly Option[]): string[] {
+  return options.flatMap(({ keyword, args }) => [keyword, ...args]);
+}
+
+const pairs: ReadonlyMap<string, string> = new Map([
+  ['stick', 'non-stick'],
+  ['non-stick', 'stick'],
+  ['enabled', 'disabled'],
+  ['disabled', 'enabled'],
+]);
+
+function oppositeOf(keyword: string): string | undefined {
+  const positive = positiveOf(keyword);
+  if (positive !== null) return positive;
+  const negative = `no-${keyword}`;
+  return pairs.get(keyword) ?? (serverKeywords.has(negative) ? negative : undefined);
+}
+
+/** `check` for `no-check`; null where nothing is undone, as by `no-tlsv10`. */
+function positiveOf(keyword: string): string | null {
+  const positive = keyword.startsWith('no-') ? keyword.slice(3) : '';
+  return serverKeywords.has(positive) ? positive : null;
+}
+
+const onByDefault: ReadonlySet<string> = new Set([
+  'check-sni-auto',
+  'enabled',
+  'renegotiate',
+  'sni-auto',
+  'ssl-reuse',
+  'stick',
+  'tls-tickets',
+]);
+
+/** How names are resolved says nothing about an IP address. */
+const onlyForNames: ReadonlySet<string> = new Set([
+  'init-addr',
+  'resolve-net',
+  'resolve-opts',
+  'resolve-prefer',
+  'resolvers',
+]);
+
+function isSoAnyway(keyword: string): boolean {
+  if (onByDefault.has(keyword) || onlyForNames.has(keyword)) return true;
+  const positive = positiveOf(keyword);
+  return positive !== null && !onByDefault.has(positive);
+}
+
+/** The options by which a line differs from its neighbours without being another kind of server. */
+const namesItself: ReadonlySet<string> = new Set(['cookie', 'guid', 'id']);
+
+/** Equal for two servers of which one proves that HAProxy takes the other's options too. */
+export function proofOf(own: readonly Option[]): string {
+  return own
+    .filter(({ keyword }) => keyword !== 'weight')
+    .map(({ keyword, args }) => {
+      const isPlain = namesItself.has(keyword) && /^[A-Za-z0-9_.:-]+$/.test(args[0] ?? '');
+      return [keyword, ...(isPlain ? [] : args)].join('\0');
+    })
+    .join('\0\0');
+}

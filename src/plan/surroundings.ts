@@ -1,0 +1,107 @@
+/**
+ * What a section takes from the rest of the file: the `defaults` that hold for it, whether a macro surrounds it, and
+ * whether a server is named elsewhere. What is read of a section is kept for as long as the section is.
+ */
+import { linesOf, tokenise } from '../haproxy/text.ts';
+import type { Section } from '../model.ts';
+import { meaning, type ReadLine } from './lines.ts';
+
+export type Surroundings = {
+  /** The lines of the `defaults` sections that it inherits, the nearest last; their keyword lines are not among them. */
+  readonly inherited: readonly ReadLine[];
+  /** Whether an `.if` that was opened before it is not closed yet. */
+  readonly isConditional: boolean;
+};
+
+export type File = {
+  /** null where the section is not in the file. */
+  around(section: Section): Surroundings | null;
+  /** Whether a rule, an expression or another server names this one. */
+  mentions(backend: string, server: string): boolean;
+};
+
+export function readFile(sections: readonly Section[]): File {
+  let places: ReadonlyMap<Section, Place> | null = null;
+  let mentioned: ReadonlySet<string> | null = null;
+  return {
+    around(section) {
+      places ??= placesIn(sections);
+      const place = places.get(section);
+      if (place === undefined) return null;
+      return { inherited: inheritedBy(section, place.defaults), isConditional: place.isConditional };
+    },
+    mentions(backend, server) {
+      mentioned ??= new Set(sections.flatMap((section) => traitsOf(section).mentions));
+      return mentioned.has(`${backend}/${server}`);
+    },
+  };
+}
+
+type Place = {
+  /** Every `defaults` section before it, the nearest last. */
+  readonly defaults: readonly Section[];
+  readonly isConditional: boolean;
+};
+
+function placesIn(sections: readonly Section[]): ReadonlyMap<Section, Place> {
+  const places = new Map<Section, Place>();
+  let defaults: readonly Section[] = [];
+  let depth = 0;
+  for (const section of sections) {
+    places.set(section, { defaults, isConditional: depth > 0 });
+    if (section.kind === 'defaults') defaults = [...defaults, section];
+    depth += traitsOf(section).macroDepth;
+  }
+  return places;
+}
+
+/** By name where the section says `from`, else the nearest; and what that one inherits in turn. */
+function inheritedBy(section: Section, defaults: readonly Section[]): readonly ReadLine[] {
+  const [first] = meaning(section);
+  const from =
+    first?.line.words.findIndex((word, at) => word === 'from' && at > (section.kind === 'defaults' ? 0 : 1)) ?? -1;
+  const name = from === -1 ? null : first?.line.words[from + 1];
+  if (name === null && section.kind === 'defaults') return [];
+  const at = name === null ? defaults.length - 1 : defaults.findLastIndex((each) => each.name === name);
+  const source = defaults[at];
+  if (source === undefined) return [];
+  return [...inheritedBy(source, defaults.slice(0, at)), ...meaning(source).slice(1)];
+}
+
+type Traits = {
+  /** `backend/server` of every server that is named. */
+  readonly mentions: readonly string[];
+  /** Macros opened in it and not closed, or the other way round. */
+  readonly macroDepth: number;
+};
+
+const traits = new WeakMap<Section, Traits>();
+
+function traitsOf(section: Section): Traits {
+  let known = traits.get(section);
+  if (known === undefined) {
+    known = { mentions: mentionsIn(section), macroDepth: macroDepthOf(section) };
+    traits.set(section, known);
+  }
+  return known;
+}
+
+function mentionsIn({ text, name }: Section): readonly string[] {
+  // Most sections name none, and files have ten thousand of them.
+  if (!text.includes('srv_') && !text.includes('use-server') && !text.includes('track')) return [];
+  const found = linesOf(text).flatMap((line) =>
+    tokenise(line).words.flatMap((word, at, words) => [
+      ...[...word.matchAll(/\bsrv_\w+\(\s*([^,)\s]+)/g)].map(([, server = '']) => server),
+      ...((word === 'use-server' || word === 'track') && words[at + 1] !== undefined ? [words[at + 1] ?? ''] : []),
+    ]),
+  );
+  return found.map((server) => (server.includes('/') ? server : `${name}/${server}`));
+}
+
+function macroDepthOf({ text }: Section): number {
+  if (!text.includes('.if') && !text.includes('.endif')) return 0;
+  return linesOf(text).reduce((depth, line) => {
+    const [word] = tokenise(line).words;
+    return depth + (word === '.if' ? 1 : word === '.endif' ? -1 : 0);
+  }, 0);
+}
