@@ -50,13 +50,14 @@ export function judge(command: RuntimeCommand, replies: readonly string[]): Verd
   return { kind: 'done' };
 }
 
-/**
- * One word of the command line. It knows no quotes: a backslash keeps the next character from meaning anything. What a
- * line cannot hold at all is refused.
- */
+/** Whether the command line can hold it at all: it is one line, and `<<` opens a payload, in 2.6 at the end of a word too. */
+export function isCliWord(text: string): boolean {
+  return text !== '' && !/[\x00-\x1f\x7f]|^<<|<<$/.test(text);
+}
+
+/** One word of the command line. It knows no quotes: a backslash keeps the next character from meaning anything. */
 export function cliWord(text: string): string {
-  if (text === '' || /[\x00-\x1f\x7f]/.test(text) || text.startsWith('<<'))
-    throw new TypeError(`${JSON.stringify(text)} cannot be a word of a runtime command`);
+  if (!isCliWord(text)) throw new TypeError(`${JSON.stringify(text)} cannot be a word of a runtime command`);
   return text.replace(/[ ;\\]/g, '\\$&');
 }
 

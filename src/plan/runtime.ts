@@ -4,9 +4,10 @@
  */
 import { parseAddress } from '../address.ts';
 import { type Capabilities, maxCommandWords, whyNotAdded } from '../haproxy/capabilities.ts';
+import { isCliWord } from '../haproxy/runtime-commands.ts';
 import type { LeavingServer, ReloadCode, RuntimeCommand } from '../model.ts';
 import type { Backend, Server } from './backend.ts';
-import { type Option, spellOut, wordsOf } from './options.ts';
+import { lastValue, type Option, spellOut, wordsOf } from './options.ts';
 import { serverId } from './server-id.ts';
 
 export type Obstacle = { readonly code: ReloadCode; readonly detail: string };
@@ -29,6 +30,7 @@ export type Circumstances = {
 export function changeServers(running: Backend, wanted: Backend, circumstances: Circumstances): Change {
   const obstacles = new Map<ReloadCode, string[]>();
   const commands: RuntimeCommand[] = [];
+  const ids = idsOf(running, wanted, circumstances.leaving);
   const attempt = (outcome: Outcome): void => {
     if ('code' in outcome) obstacles.set(outcome.code, [...(obstacles.get(outcome.code) ?? []), outcome.detail]);
     else commands.push(...outcome.commands);
@@ -36,7 +38,7 @@ export function changeServers(running: Backend, wanted: Backend, circumstances: 
   if (isReordered(running, wanted)) attempt({ code: 'option_changed', detail: 'order' });
   for (const server of wanted.servers.values()) {
     const old = running.servers.get(server.name);
-    if (old === undefined) attempt(bring(server, running, wanted, circumstances));
+    if (old === undefined) attempt(bring(server, running, wanted, { ...circumstances, ids }));
     else attempt(alter(old, server, wanted));
   }
   for (const server of running.servers.values())
@@ -52,10 +54,12 @@ export function changeServers(running: Backend, wanted: Backend, circumstances: 
   };
 }
 
+type Bringing = Circumstances & { readonly ids: ReadonlyMap<string, number> };
+
 type Outcome = Obstacle | { readonly commands: readonly RuntimeCommand[] };
 
 /** A server that has to be in the running HAProxy and is not among those that it serves with. */
-function bring(server: Server, running: Backend, wanted: Backend, circumstances: Circumstances): Outcome {
+function bring(server: Server, running: Backend, wanted: Backend, circumstances: Bringing): Outcome {
   const { name, weight } = server;
   const at = addressOf(server);
   if (at === null || server.unknown !== null) return notUnderstood(server);
@@ -81,18 +85,15 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
   );
   if (refused !== null) return { detail: '', ...refused };
   if (!isProven(server, running, circumstances.started)) return { code: 'options_unproven', detail: name };
-  const taken = [running, wanted].flatMap(({ servers }) => [...servers.values()]).filter((each) => each !== server);
-  const ids = [...taken.map(idOf), ...circumstances.leaving.map((each) => serverId(each.server, new Set()))];
-  const id = explicitId(server.options) ?? serverId(name, new Set(ids));
   const options = [
     ...circumstances.capabilities.forgottenDefaults,
     ...wordsOf(spelled.filter(({ keyword }) => keyword !== 'id')),
     'id',
-    `${id}`,
+    `${circumstances.ids.get(name) ?? 0}`,
   ];
   const isTooLong =
     options.length > maxCommandWords - wordsBesideOptions || options.join(' ').length > maxOptionsLength;
-  if (isTooLong || !options.every(isSayable))
+  if (isTooLong || !options.every(isCliWord))
     return { code: 'backend_not_plain', detail: `the options of server ${name}` };
   const has = (keyword: string): boolean => spelled.some((option) => option.keyword === keyword);
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
@@ -175,20 +176,24 @@ function notUnderstood({ name, unknown }: Server): Obstacle {
   return { code: 'backend_not_plain', detail: `the address of server ${name}` };
 }
 
-function idOf(server: Server): number {
-  return explicitId(server.options) ?? serverId(server.name, new Set());
-}
-
-function explicitId(options: readonly Option[]): number | null {
-  const id = options.findLast(({ keyword }) => keyword === 'id')?.args[0];
-  return id !== undefined && /^[1-9]\d{0,9}$/.test(id) ? Number(id) : null;
+/** Of every server that the backend has or gets; those that are there keep theirs. */
+function idsOf(running: Backend, wanted: Backend, leaving: readonly LeavingServer[]): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>();
+  const taken = new Set<number>();
+  const give = (name: string, id: number): void => {
+    ids.set(name, id);
+    taken.add(id);
+  };
+  const servers = [...running.servers.values(), ...wanted.servers.values()];
+  for (const { name, options } of servers) {
+    const id = lastValue(options, 'id');
+    if (id !== undefined) give(name, Number(id));
+  }
+  for (const name of [...running.servers.keys(), ...leaving.map(({ server }) => server), ...wanted.servers.keys()])
+    if (!ids.has(name)) give(name, serverId(name, taken));
+  return ids;
 }
 
 function hashesAddress(options: readonly Option[]): boolean {
   return options.some(({ keyword, args }) => keyword === 'hash-key' && args[0] !== 'id');
-}
-
-/** A command is one line, and `<<` would open a payload. */
-function isSayable(word: string): boolean {
-  return word !== '' && !/[\x00-\x1f\x7f]/.test(word) && !word.startsWith('<<');
 }

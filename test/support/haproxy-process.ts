@@ -1,0 +1,74 @@
+/** A HAProxy that runs a given config until the test is over, and is spoken to as Myelin does. */
+import { spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Capabilities, capabilitiesOf } from '../../src/haproxy/capabilities.ts';
+import { readInfo } from '../../src/haproxy/info.ts';
+import { readBatch, toBatches } from '../../src/haproxy/runtime-batch.ts';
+import type { Verdict } from '../../src/haproxy/runtime-commands.ts';
+import { ask } from '../../src/haproxy/socket.ts';
+import type { RuntimeCommand } from '../../src/model.ts';
+import { until } from './index.ts';
+
+export type HaproxyProcess = AsyncDisposable & {
+  readonly socket: string;
+  readonly capabilities: Capabilities;
+  /** Sends commands and checks that this process answered. */
+  run(commands: readonly RuntimeCommand[]): Promise<readonly Verdict[]>;
+};
+
+/** The config names `admin.sock` in the folder as its stats socket. */
+export async function startHaproxy(binary: string, folder: string, config: string): Promise<HaproxyProcess> {
+  const file = join(folder, 'haproxy.cfg');
+  const socket = join(folder, 'admin.sock');
+  await writeFile(file, config);
+  await writeFile(join(folder, 'servers.state'), '1\n');
+  const child = spawn(binary, ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let words = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    words = (words + chunk).slice(-10_000);
+  });
+  const info = await until('HAProxy answers', async () => {
+    if (child.exitCode !== null) throw new Error(words);
+    const found = await readInfo(socket);
+    return found.pid === child.pid ? found : null;
+  });
+  const capabilities = capabilitiesOf(info.version);
+  return {
+    socket,
+    capabilities,
+    async run(commands) {
+      const verdicts: Verdict[] = [];
+      for (const batch of toBatches(commands, { capabilities })) {
+        const { from, verdicts: some } = readBatch(batch, await ask(socket, [batch.line]), { capabilities });
+        if (from?.pid !== info.pid || from.startTimeSec !== info.startTimeSec) throw new Error('another one answered');
+        verdicts.push(...some);
+      }
+      return verdicts;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** A config with one backend, `web`, and a frontend for it on the socket `web.sock`. */
+export function configOfWeb(folder: string, backend: readonly string[], mode: 'http' | 'tcp' = 'http'): string {
+  return [
+    'global',
+    `    stats socket ${join(folder, 'admin.sock')} mode 600 level admin`,
+    'defaults',
+    `    mode ${mode}`,
+    '    timeout connect 5s',
+    '    timeout client 5s',
+    '    timeout server 5s',
+    'frontend in',
+    `    bind ${join(folder, 'web.sock')}`,
+    '    default_backend web',
+    'backend web',
+    ...backend.map((line) => `    ${line}`),
+    '',
+  ].join('\n');
+}
