@@ -10,7 +10,7 @@ import type { Backend, Server } from './backend.ts';
 import { lastValue, type Option, spellOut, wordsOf } from './options.ts';
 import { serverId } from './server-id.ts';
 
-export type Obstacle = { readonly code: ReloadCode; readonly detail: string };
+type Obstacle = { readonly code: ReloadCode; readonly detail: string };
 
 export type Change =
   | { readonly kind: 'commands'; readonly commands: readonly RuntimeCommand[] }

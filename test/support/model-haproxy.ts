@@ -5,7 +5,7 @@
 import { serverKeywords } from '../../src/haproxy/server-keywords.ts';
 import type { RuntimeCommand, Section } from '../../src/model.ts';
 
-export type ModelServer = {
+type ModelServer = {
   readonly address: string;
   readonly port: number;
   readonly weight: number;
