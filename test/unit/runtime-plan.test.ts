@@ -459,7 +459,12 @@ test('for random pairs of configs, a HAProxy that executes the plan ends with th
       const running = file(pairs.map(([before]) => before));
       const wanted = file(pairs.map(([, after]) => after));
       const plan = planChange(running, wanted, { forced: [], ...runtime({ on }) });
+      const meanwhile = planMeanwhile(running, wanted, runtime({ on }));
+      const part = new ModelHaproxy(running);
+      for (const command of meanwhile?.commands ?? []) part.run(command);
+      assert.deepEqual(part.serving(), new ModelHaproxy(meanwhile?.sections ?? running).serving());
       if (plan.kind === 'reload') return assert.ok(plan.reasons.length > 0);
+      assert.deepEqual(meanwhile?.commands ?? [], plan.kind === 'runtime' ? plan.commands : []);
       if (plan.kind === 'runtime') viaRuntime += 1;
       const model = new ModelHaproxy(running);
       const end = new ModelHaproxy(wanted);
