@@ -50,9 +50,9 @@ export function judge(command: RuntimeCommand, replies: readonly string[]): Verd
   return { kind: 'done' };
 }
 
-/** Whether the command line can hold it at all: it is one line, and `<<` opens a payload, in 2.6 at the end of a word too. */
+/** Whether the command line can hold it at all: it is one line, and `<<` opens a payload, even after an escaped blank. */
 export function isCliWord(text: string): boolean {
-  return text !== '' && !/[\x00-\x1f\x7f]|^<<|<<$/.test(text);
+  return text !== '' && !/[\x00-\x1f\x7f]|<</.test(text);
 }
 
 /** One word of the command line. It knows no quotes: a backslash keeps the next character from meaning anything. */

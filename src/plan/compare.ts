@@ -6,9 +6,7 @@ import { readServer } from '../haproxy/text.ts';
 import type { ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
 import type { Changer } from './backends.ts';
 import { meaning } from './lines.ts';
-
-/** Names in a detail at most; the rest is counted. */
-const namesShown = 5;
+import { names } from './names.ts';
 
 const serverCodes: ReadonlySet<ReloadCode> = new Set(['server_added', 'server_removed', 'server_changed']);
 
@@ -166,9 +164,4 @@ function keywordOf(line: string): string {
   const [first = '', second = ''] = line.split(/[\0 ]/);
   const pair = ['no', 'option', 'timeout', 'stats', 'http-request', 'http-response', 'http-check', 'tcp-request'];
   return pair.includes(first) ? `${first} ${second}` : first;
-}
-
-function names(list: readonly string[]): string {
-  const rest = list.length - namesShown;
-  return rest > 0 ? `${list.slice(0, namesShown).join(', ')} and ${rest} more` : list.join(', ');
 }

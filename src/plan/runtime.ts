@@ -7,6 +7,7 @@ import { type Capabilities, maxCommandWords, whyNotAdded } from '../haproxy/capa
 import { isCliWord } from '../haproxy/runtime-commands.ts';
 import type { LeavingServer, ReloadCode, RuntimeCommand } from '../model.ts';
 import type { Backend, Server } from './backend.ts';
+import { names } from './names.ts';
 import { lastValue, type Option, spellOut, wordsOf } from './options.ts';
 import { serverId } from './server-id.ts';
 
@@ -50,7 +51,7 @@ export function changeServers(running: Backend, wanted: Backend, circumstances: 
   if (obstacles.size === 0) return { kind: 'commands', commands: inSafeOrder(commands) };
   return {
     kind: 'obstacles',
-    obstacles: [...obstacles].map(([code, details]) => ({ code, detail: [...new Set(details)].join(', ') })),
+    obstacles: [...obstacles].map(([code, details]) => ({ code, detail: names([...new Set(details)]) })),
   };
 }
 
