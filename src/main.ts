@@ -10,7 +10,8 @@ import type { Refusal } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
-import type { Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
+import type { Drift, Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
+import type { Orders } from './orders.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { RenderResult } from './render/render.ts';
 import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
@@ -19,6 +20,7 @@ import { Sources } from './sources.ts';
 export type World = {
   readonly settings: Settings;
   readonly control: Control;
+  readonly orders: Orders;
   /** Shows from outside that a reconcile comes to an end. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
@@ -27,6 +29,8 @@ export type World = {
   readonly onResult: (result: Result, occasion: Occasion) => void;
   /** Told of what the sources say, and what of it is left out that was not before. */
   readonly onSource: (event: SourceEvent, refused: readonly Refusal[]) => void;
+  /** Told of servers that are not what they should be, and whether they are being set right. */
+  readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
   readonly onError: (error: unknown) => void;
 };
 
@@ -59,16 +63,23 @@ export type Instance = {
 
 /** Throws an AppError where the templates fail. */
 export function main(world: World, signal: AbortSignal): Instance {
-  const { control, heartbeat, env, hostname, onResult, onSource, onError } = world;
+  const { control, orders, heartbeat, env, hostname, onResult, onSource, onDrift, onError } = world;
   let settings = world.settings;
   let catalog = createCatalog(catalogSettings(settings.config), Date.now(), seedOf(control, settings.config));
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
   let started = Promise.resolve();
+  let reloading = Promise.resolve();
   prove(settings);
 
-  const reconciler = new Reconciler(control, Date.now);
-  const debounce = createDebounce(() => heartbeat.during(reconcile), {
+  const reconciler = new Reconciler(control, {
+    now: Date.now,
+    verify: () => settings.config,
+    orders: () => orders.list(),
+    onDrift,
+  });
+  const inTurn = createTurn();
+  const debounce = createDebounce(() => heartbeat.during(() => inTurn(reconcile)), {
     get quietMs() {
       return settings.config.debounce.quiet;
     },
@@ -79,6 +90,8 @@ export function main(world: World, signal: AbortSignal): Instance {
     onError: broke,
   });
   const alarm = createAlarm(debounce.poke, signal);
+  // Apart from the debounce: a look at what runs is no change, and no change waits for quiet because of it.
+  const verifyAlarm = createAlarm(() => void inTurn(verify).catch(broke), signal);
 
   const sources = new Sources(env, (event) => {
     const before = catalog;
@@ -95,22 +108,51 @@ export function main(world: World, signal: AbortSignal): Instance {
     const from = catalog;
     const about = changedAt;
     const seenTo = requests;
-    changedAt = null;
     const wanted = render();
     if (wanted === null) {
       alarm.set([nextDeadline(catalog)]);
       return;
     }
     const renderMs = performance.now() - startedAt;
-    const reasons = seenTo.map((): ReloadReason => ({ code: 'operator_request' })).slice(0, 1);
-    const result = await reconciler.reconcile(wanted, wanted.problems, reasons, signal);
-    if (result.kind === 'pending') changedAt = about ?? changedAt;
-    else {
-      requests = requests.filter((request) => !seenTo.includes(request));
-      for (const request of seenTo) request.resolve(result);
+    const tell = (result: Result): void =>
+      onResult(result, { catalog: from, changedAt: about, renderMs, tookMs: performance.now() - startedAt });
+    if (reconciler.isReloading) {
+      // A reload is under way and will be followed by another look: only what commands can do is done now.
+      const result = await reconciler.meanwhile(wanted, signal);
+      if (result !== null) {
+        changedAt = null;
+        tell(result);
+      }
+      return;
     }
-    onResult(result, { catalog: from, changedAt: about, renderMs, tookMs: performance.now() - startedAt });
-    alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
+    changedAt = null;
+    const reasons = seenTo.map((): ReloadReason => ({ code: 'operator_request' })).slice(0, 1);
+    const settle = (result: Result): void => {
+      if (result.kind === 'pending') changedAt = result.meanwhile === null ? (about ?? changedAt) : changedAt;
+      else {
+        requests = requests.filter((request) => !seenTo.includes(request));
+        for (const request of seenTo) request.resolve(result);
+      }
+      tell(result);
+      alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
+      verifyAlarm.set([reconciler.nextVerification]);
+    };
+    const result = await reconciler.reconcile(wanted, wanted.problems, reasons, signal);
+    if (result.kind !== 'reloading') settle(result);
+    else
+      reloading = result.result
+        .then(settle)
+        .catch(broke)
+        // What came meanwhile is planned anew against the process that serves now.
+        .then(debounce.poke);
+  }
+
+  async function verify(): Promise<void> {
+    try {
+      if (await reconciler.verify(signal)) debounce.poke();
+    } finally {
+      verifyAlarm.set([reconciler.isReloading ? null : reconciler.nextVerification]);
+    }
   }
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
@@ -178,6 +220,8 @@ export function main(world: World, signal: AbortSignal): Instance {
     await started;
     await sources[Symbol.asyncDispose]();
     await debounce.idle();
+    await reloading;
+    await inTurn(async () => {});
     for (const request of requests) request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping'));
   }
 }
@@ -194,5 +238,16 @@ function createAlarm(ring: () => void, signal: AbortSignal): { set(moments: read
       // Longer than a day is beyond what a timer takes, and looking once more then costs nothing.
       timer = timers.setTimeout(ring, Math.min(Math.max(next - Date.now(), 1), 86_400_000));
     },
+  };
+}
+
+/** One after the other. */
+function createTurn(): (work: () => Promise<void>) => Promise<void> {
+  let last = Promise.resolve();
+  return (work) => {
+    const done = last.then(work);
+    // Whoever asked gets the error; the next one's turn comes all the same.
+    last = done.catch(() => {});
+    return done;
   };
 }

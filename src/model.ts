@@ -142,6 +142,18 @@ export type RuntimeCommand = { readonly backend: string; readonly server: string
   | { readonly kind: 'delete' }
 );
 
+/** What an operator can order a server to be, other than ready. */
+export type ServerOrder = 'maint' | 'drain';
+
+/** A server that is not what it should be, as HAProxy itself says. */
+export type Drift = {
+  readonly backend: string;
+  readonly server: string;
+  readonly kind: 'missing' | 'extra' | 'address' | 'weight' | 'state';
+  /** What was found in the place of what is wanted. */
+  readonly detail: string;
+};
+
 /** A removed server that finishes its connections, or that cannot be deleted. */
 export type LeavingServer = Pick<Extract<RuntimeCommand, { kind: 'remove' }>, 'backend' | 'server' | 'options'>;
 

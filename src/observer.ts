@@ -5,8 +5,8 @@ import type { Metrics } from './http/metrics.ts';
 import type { LastApply } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Occasion } from './main.ts';
-import type { Moment, Problem } from './model.ts';
-import type { Apart, Result } from './reconcile.ts';
+import type { Drift, Moment, Ms, Problem } from './model.ts';
+import type { Apart, Result, RuntimeResult } from './reconcile.ts';
 
 export class Observer {
   readonly #log: Log;
@@ -19,6 +19,7 @@ export class Observer {
   #apart: readonly Apart[] = [];
   /** What is amiss is said once, not at every attempt. */
   #complaint: string | null = null;
+  #reportedDrift: string | null = null;
 
   constructor(log: Log, metrics: Metrics, now: () => Moment) {
     this.#log = log;
@@ -54,11 +55,16 @@ export class Observer {
         this.#complaint = null;
         return;
       case 'pending':
+        if (result.meanwhile !== null) this.#changed(result.meanwhile, sinceChangeMs, tookMs);
         this.#log.debug({ reasons: result.reasons, because: result.because, inMs: result.at - now }, 'reload waits');
+        return;
+      case 'runtime':
+        this.#complaint = null;
+        this.#changed(result, sinceChangeMs, tookMs);
         return;
       case 'reload': {
         const { reasons } = result;
-        this.#lastApplied = { at: now, result: 'reload', reasons, tookMs, error: null };
+        this.#lastApplied = { at: now, result: 'reload', reasons, backends: [], tookMs, error: null };
         this.#lastApply = this.#lastApplied;
         this.#complaint = null;
         this.#log.info({ reasons, tookMs: Math.round(tookMs), sinceChangeMs }, 'reloaded');
@@ -68,7 +74,7 @@ export class Observer {
       }
       case 'rejected': {
         const error = result.problems.map(describeProblem).join('; ');
-        this.#lastApply = { at: now, result: 'rejected', reasons: [], tookMs: null, error };
+        this.#lastApply = { at: now, result: 'rejected', reasons: [], backends: [], tookMs: null, error };
         this.#metrics.updated('rejected', null);
         this.#complain(error, () =>
           this.#log.error({ problems: result.problems }, 'rejected, the old state serves on'),
@@ -77,9 +83,9 @@ export class Observer {
       }
       case 'failed': {
         const error = describe(result.error);
-        this.#lastApply = { at: now, result: 'failed', reasons: result.reasons, tookMs: null, error };
+        this.#lastApply = { at: now, result: 'failed', reasons: result.reasons, backends: [], tookMs: null, error };
         this.#metrics.updated('failed', null);
-        this.#metrics.reloaded(result.reasons, 'failed', tookMs);
+        if (result.reasons.length > 0) this.#metrics.reloaded(result.reasons, 'failed', tookMs);
         const { code, remedy } = result.error;
         this.#complain(error, () =>
           this.#log.error({ err: result.error, code, remedy }, 'could not be applied, the old state serves on'),
@@ -90,11 +96,10 @@ export class Observer {
 
   /** One reconcile came to no end that it knows: nothing was applied, and only a change will start another. */
   broke(err: unknown): void {
-    this.#lastApply = { at: this.#now(), result: 'failed', reasons: [], tookMs: null, error: describe(err) };
+    const error = describe(err);
+    this.#lastApply = { at: this.#now(), result: 'failed', reasons: [], backends: [], tookMs: null, error };
     this.#metrics.updated('failed', null);
-    this.#complain(describe(err), () =>
-      this.#log.error({ err }, 'a reconcile broke off; the next change starts another'),
-    );
+    this.#complain(error, () => this.#log.error({ err }, 'a reconcile broke off; the next change starts another'));
   }
 
   /** Something that a HAProxy did by itself, or that was done to one. */
@@ -120,9 +125,41 @@ export class Observer {
       case 'file_restored':
         this.#log.warn(facts, 'the proven file was put back');
         return;
+      case 'file_behind':
+        this.#log.error({ err: event.error }, 'the file on disk cannot be written: it is behind what runs');
+        return;
+      case 'file_caught_up':
+        this.#log.info(facts, 'the file on disk is what runs again');
+        return;
       case 'trouble':
         this.#log.warn({ err: event.error }, 'something beside the point did not work');
     }
+  }
+
+  /** Servers are not what they should be. */
+  drift(drift: readonly Drift[], what: 'repair' | 'report'): void {
+    if (what === 'repair') this.#metrics.driftRepaired(drift.length);
+    const text = JSON.stringify(drift);
+    if (what === 'report' && this.#reportedDrift === text) return;
+    this.#reportedDrift = text;
+    this.#log.warn(
+      { drift },
+      what === 'repair' ? 'servers are set right again' : 'servers are not what they should be',
+    );
+  }
+
+  #changed({ commands, backends, tookMs }: RuntimeResult, sinceChangeMs: Ms | null, wholeMs: Ms): void {
+    this.#lastApplied = {
+      at: this.#now(),
+      result: 'runtime',
+      reasons: [],
+      backends,
+      tookMs: wholeMs,
+      error: null,
+    };
+    this.#lastApply = this.#lastApplied;
+    this.#log.info({ backends, commands, tookMs: Math.round(tookMs), sinceChangeMs }, 'servers changed');
+    this.#metrics.updated('runtime', sinceChangeMs);
   }
 
   #noteApart(apart: readonly Apart[]): void {

@@ -4,20 +4,22 @@ import { view } from './catalog/catalog.ts';
 import { report } from './catalog/report.ts';
 import type { Status, Trouble } from './http/status.ts';
 import type { Instance } from './main.ts';
-import type { Moment } from './model.ts';
+import type { Drift, Moment } from './model.ts';
 import type { Observer } from './observer.ts';
+import type { Orders } from './orders.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
   readonly control: Control;
   readonly observer: Observer;
+  readonly orders: Orders;
   readonly version: string;
   readonly startedAt: Moment;
   readonly refusedConfig: Trouble | null;
 };
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
-  const { instance, control, observer, version, startedAt, refusedConfig } = parts;
+  const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.catalog, now);
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
   const { waitingFor } = view(instance.catalog);
@@ -26,6 +28,8 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     waitingFor.length > 0 ||
     apart.size > 0 ||
     refusedConfig !== null ||
+    control.fileTrouble !== null ||
+    instance.reconciler.drift.length > 0 ||
     (lastApply !== null && lastApply.error !== null) ||
     sources.some(({ state }) => state === 'down') ||
     services.some(({ stale }) => stale !== null);
@@ -34,10 +38,11 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     state: control.running === null ? 'starting' : isTroubled ? 'degraded' : 'ready',
     startedAt,
     waitingFor,
-    haproxy: haproxyOf(control),
+    haproxy: haproxyOf(control, instance.reconciler.drift),
     lastApply,
     refusedConfig,
     pending: pending === null ? null : { why: pending.because, at: pending.at },
+    orders: orders.all,
     sources,
     services: services.map((service) => {
       const held = apart.get(service.name);
@@ -47,9 +52,9 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
 }
 
 /** null while none runs, and where somebody else starts it. */
-function haproxyOf({ running, oldWorkers }: Control): Status['haproxy'] {
+function haproxyOf({ running, oldWorkers, fileTrouble }: Control, drift: readonly Drift[]): Status['haproxy'] {
   if (running === null || running.process === null) return null;
   const { generation, since, process } = running;
   const { pid, version, socket } = process;
-  return { pid, version: version.text, generation, since, socket, oldWorkers };
+  return { pid, version: version.text, generation, since, socket, fileTrouble, drift, oldWorkers };
 }

@@ -60,6 +60,8 @@ class CommandControl implements Control {
   readonly found: readonly Section[] | null;
   readonly version: Version | null;
   readonly oldWorkers: readonly OldWorkerView[] = [];
+  readonly runtime = null;
+  readonly fileTrouble = null;
   readonly #options: ControlOptions;
   readonly #parts: Parts;
   readonly #gate: ReloadGate;

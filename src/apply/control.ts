@@ -1,8 +1,20 @@
 /** The one shape of everything that makes a rendered config live; `openControl` chooses among the drivers. */
 import type { Config } from '../config/schema.ts';
 import type { AppError } from '../errors.ts';
+import type { Capabilities } from '../haproxy/capabilities.ts';
+import type { ServerStateRow } from '../haproxy/info.ts';
 import type { Version } from '../haproxy/version.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type {
+  LeavingServer,
+  Moment,
+  Ms,
+  Plan,
+  Problem,
+  ReloadReason,
+  Rendered,
+  RuntimeCommand,
+  Section,
+} from '../model.ts';
 import type { Turn } from './gate.ts';
 
 /** What is proved to run now. */
@@ -23,12 +35,48 @@ export type RunningProcess = {
   readonly socket: string;
 };
 
+/** What the next command to a process has to reckon with. */
+export type RuntimeState = {
+  readonly capabilities: Capabilities;
+  readonly leaving: readonly LeavingServer[];
+  /** What it was started with; null where that is not known. */
+  readonly started: readonly Section[] | null;
+};
+
+export type UnexpectedReply = {
+  readonly command: RuntimeCommand;
+  /** '' where the answer was cut short. */
+  readonly reply: string;
+};
+
+/** A process that was told to leave and can still be told about servers. */
+export type Follower = {
+  readonly sections: readonly Section[];
+  readonly runtime: RuntimeState;
+  /** As far as it can; what it does not take is of no consequence. */
+  follow(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<void>;
+};
+
+/** The process that serves, as far as commands can change it and read it. */
+export type Runtime = RuntimeState & {
+  /** The processes that were told to leave, as far as they can be told more. */
+  readonly followers: readonly Follower[];
+  /** The servers of these backends as the process has them. Throws an AppError where it does not answer. */
+  readBack(backends: readonly string[]): Promise<ReadonlyMap<string, readonly ServerStateRow[]>>;
+  /** What was read back is believed from now on. */
+  believe(sections: readonly Section[], leaving: readonly LeavingServer[]): void;
+};
+
 export type Outcome =
   | { readonly kind: 'applied'; readonly running: Running; readonly tookMs: Ms }
   /** `haproxy -c` or the preflight said no: nothing live was touched. */
   | { readonly kind: 'refused'; readonly problems: readonly Problem[] }
   /** It could not be written or started: the old state serves on, and its file is in place again. */
-  | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] };
+  | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] }
+  /** Some commands had replies that are not known to be good: what runs has to be read back. */
+  | { readonly kind: 'unexpected'; readonly replies: readonly UnexpectedReply[] }
+  /** Another process has begun to serve meanwhile: what was sent counts for nothing. */
+  | { readonly kind: 'superseded' };
 
 export type OldWorkerView = {
   readonly pid: number;
@@ -45,13 +93,20 @@ export type Control = AsyncDisposable & {
   /** Why what runs must be replaced although its text may be the wanted one; empty: no such reason. */
   readonly forced: readonly ReloadReason[];
   readonly oldWorkers: readonly OldWorkerView[];
+  /** null where nothing serves, or what serves takes no commands, so that every change is a reload. */
+  readonly runtime: Runtime | null;
+  /** Why, and since when, the file on disk is behind what runs; null: it is not, or no longer than it may be. */
+  readonly fileTrouble: { readonly reason: string; readonly since: Moment } | null;
   /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
   readonly found: readonly Section[] | null;
   /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
   use(config: ControlOptions['config']): void;
   /** When the reload that has been wanted `since` then may start, and what it waits for. */
   reloadAt(wanted: Rendered, since: Moment): Turn;
-  /** With plan `none` only the file on disk is seen to. One at a time. */
+  /**
+   * With plan `none` only the file on disk is seen to. One at a time, but for commands while a reload is under way: they
+   * go to the process that still serves.
+   */
   apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
   /** Ends everything that Myelin started: softly, then after `stopGrace` for good. */
   stop(): Promise<void>;
@@ -69,17 +124,20 @@ export type ControlEvent =
   /** A limit that the operator set closed connections; null where it is not known how many. */
   | {
       readonly kind: 'connections_closed';
-      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace';
+      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace' | 'drain_timeout';
       readonly pid: number;
       readonly connections: number | null;
     }
   /** The file on disk was not the proven one and is again. */
   | { readonly kind: 'file_restored'; readonly path: string }
+  /** The file on disk is behind what runs, and cannot be written for now. */
+  | { readonly kind: 'file_behind'; readonly error: unknown }
+  | { readonly kind: 'file_caught_up' }
   /** Something beside the point did not work; nothing is lost. */
   | { readonly kind: 'trouble'; readonly error: unknown };
 
 export type ControlOptions = {
-  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
+  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state' | 'file' | 'drainTimeout'>;
   /** Something changed that asks for a reconcile: HAProxy ended, its executable changed, an old worker is gone. */
   readonly onChange: () => void;
   readonly onEvent: (event: ControlEvent) => void;

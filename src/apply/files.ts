@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { access, copyFile, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, copyFile, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
 
@@ -128,6 +128,14 @@ export function configFile(path: string) {
     isUnsettled: () => exists(previous),
 
     write: (text: string) => writeDurably(path, text),
+
+    /** Another text whenever somebody has written or replaced the file, or taken it away. */
+    async stamp(): Promise<string> {
+      return stat(path).then(
+        ({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`,
+        () => 'none',
+      );
+    },
   };
 
   async function putBack(): Promise<void> {

@@ -51,8 +51,8 @@ export class Fleet {
     const before = this.#serving;
     this.#serving = next;
     return this.#inTurn(async () => {
-      if (before === null || before.id === next.id) return;
-      const leaving = await OldWorker.dismiss(before.generation, before.id, this.#options.now());
+      if (before === null) return;
+      const leaving = await OldWorker.dismiss(before, this.#options.now());
       this.#oldWorkers = [...this.#oldWorkers, leaving];
     });
   }
@@ -104,7 +104,7 @@ export class Fleet {
       const serving = this.#serving;
       this.#serving = null;
       if (serving !== null) {
-        const leaving = await OldWorker.dismiss(serving.generation, serving.id, this.#options.now());
+        const leaving = await OldWorker.dismiss(serving, this.#options.now());
         this.#oldWorkers = [...this.#oldWorkers, leaving];
       }
       const deadline = performance.now() + graceMs;

@@ -4,6 +4,14 @@ import { AdminSession } from '../haproxy/socket.ts';
 import type { Moment } from '../model.ts';
 import type { Generation } from './generation.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
+import type { Worker } from './worker.ts';
+
+type Leaving = {
+  readonly generation: Generation;
+  readonly id: ProcessId;
+  /** null where it is not known what it runs. */
+  readonly worker: Worker | null;
+};
 
 export class OldWorker {
   readonly generation: Generation;
@@ -11,28 +19,36 @@ export class OldWorker {
   readonly since: Moment;
   /** Opened before it was told to leave: afterwards it takes no connection any more. null: not known what it still has. */
   readonly #session: AdminSession | null;
+  readonly #worker: Worker | null;
   #connections: number | null = null;
 
-  private constructor(generation: Generation, id: ProcessId, since: Moment, session: AdminSession | null) {
+  private constructor({ generation, id, worker }: Leaving, since: Moment, session: AdminSession | null) {
     this.generation = generation;
     this.id = id;
     this.since = since;
+    this.#worker = worker;
     this.#session = session;
   }
 
   /** Tells a serving process to leave. */
-  static async dismiss(generation: Generation, id: ProcessId, now: Moment): Promise<OldWorker> {
-    // Without a session the worker is told all the same; only its connections are not known then.
-    const session = await AdminSession.open(generation.socket, { timeoutMs: 500 }).catch(() => null);
-    const worker = new OldWorker(generation, id, now, session);
-    await worker.look();
-    worker.signal('SIGUSR1');
-    return worker;
+  static async dismiss(leaving: Leaving, now: Moment): Promise<OldWorker> {
+    // Without a session it is told all the same; only it cannot be asked or told anything more.
+    const session = await AdminSession.open(leaving.generation.socket, { timeoutMs: 500 }).catch(() => null);
+    if (session !== null) leaving.worker?.reach((line) => session.ask(line));
+    const old = new OldWorker(leaving, now, session);
+    await old.look();
+    old.signal('SIGUSR1');
+    return old;
   }
 
   /** One that was found leaving, or that cannot be reached. */
   static found(generation: Generation, id: ProcessId, now: Moment): OldWorker {
-    return new OldWorker(generation, id, now, null);
+    return new OldWorker({ generation, id, worker: null }, now, null);
+  }
+
+  /** null where it cannot be told anything (any more). */
+  get worker(): Worker | null {
+    return this.#session?.isOpen ? this.#worker : null;
   }
 
   /** The connections that it still had when it was last looked at; null where that is not known. */

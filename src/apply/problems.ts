@@ -1,7 +1,7 @@
 /** Turns what goes wrong, at HAProxy or in the system, into what is reported: problems that know the service at fault. */
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Complaint } from '../haproxy/check.ts';
-import type { Problem, Section } from '../model.ts';
+import type { Problem, RuntimeCommand, Section } from '../model.ts';
 import { blame } from '../quarantine.ts';
 import type { Outcome } from './control.ts';
 
@@ -47,4 +47,9 @@ export function asAppError(error: unknown): AppError {
   if (hasCode(error, 'ENOENT', 'EACCES', 'ENOEXEC', 'ETXTBSY') && error instanceof Error && 'spawnargs' in error)
     return new AppError('MYELIN_HAPROXY_UNAVAILABLE', `HAProxy cannot be run: ${describe(error)}`, { cause: error });
   return new AppError('MYELIN_HAPROXY_FAILED', describe(error), { cause: error });
+}
+
+export function unexpectedReply({ kind, backend, server }: RuntimeCommand, reply: string): AppError {
+  const words = reply === '' ? 'nothing' : JSON.stringify(reply);
+  return new AppError('MYELIN_SOCKET_FAILED', `HAProxy answered ${words} to ${kind} ${backend}/${server}`);
 }

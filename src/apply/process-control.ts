@@ -7,23 +7,25 @@ import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import timers from 'node:timers/promises';
 import { lockFile, serverStateFile } from '../config/paths.ts';
-import { AppError } from '../errors.ts';
+import { AppError, describe } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
-import type { Moment, Ms, Plan, ReloadReason, Rendered, Section } from '../model.ts';
-import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
-import { type ConfigFile, configFile, makeFolder, writeDurably } from './files.ts';
+import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
+import type { Control, ControlOptions, Follower, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
+import { type ConfigFile, configFile, makeFolder, together, writeDurably } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { generationAt, removeGeneration, writeSections } from './generation.ts';
 import { noServerDown } from './health.ts';
+import { LateWriter } from './late-writer.ts';
 import { acquireLock } from './lock.ts';
-import { asAppError, emptyConfig } from './problems.ts';
+import { asAppError, emptyConfig, unexpectedReply } from './problems.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
 import { sameText, textOf } from './sections.ts';
-import { isReplaced, type Serving } from './serving.ts';
+import { isReplaced, type Serving, viewOf } from './serving.ts';
+import type { Worker } from './worker.ts';
 
 const lookEveryMs: Ms = 200;
 const looksPerInspection = 10;
@@ -61,12 +63,16 @@ class ProcessControl implements Control {
   readonly #parts: Parts;
   readonly #fleet: Fleet;
   readonly #gate: ReloadGate;
+  readonly #writer: LateWriter;
   readonly #atEnd: AsyncDisposableStack;
   #config: ControlOptions['config'];
   #binary: Binary | null;
   #isBinaryReplaced = false;
   #whyNothingRuns: ReloadReason = { code: 'first_start' };
   #lastNumber: number;
+  /** Of the file on disk when it was last looked at. */
+  #stamp = '';
+  #fileTrouble: { readonly reason: string; readonly since: Moment } | null = null;
 
   constructor(
     options: ControlOptions,
@@ -89,21 +95,27 @@ class ProcessControl implements Control {
       now: parts.now,
       onEvent,
       onRoom: onChange,
-      onExit: ({ view }) => {
+      onExit: ({ worker, since }) => {
         this.#whyNothingRuns = { code: 'haproxy_exited' };
-        this.#gate.crashed(view.sections, view.since, parts.now());
+        this.#gate.crashed(worker.sections, since, parts.now());
         onChange();
       },
+    });
+    this.#writer = new LateWriter({
+      write: () => this.#writeFiles(),
+      maxLagMs: () => this.#config.file.maxLag,
+      onTrouble: (error) => this.#noteFileTrouble(error),
     });
     this.#compareBinary(binary?.identity ?? null);
   }
 
   get version(): Version | null {
-    return this.#binary?.version ?? this.#fleet.serving?.view.process.version ?? null;
+    return this.#binary?.version ?? this.#fleet.serving?.version ?? null;
   }
 
   get running(): Running | null {
-    return this.#fleet.serving?.view ?? null;
+    const { serving } = this.#fleet;
+    return serving === null ? null : viewOf(serving);
   }
 
   get forced(): readonly ReloadReason[] {
@@ -115,6 +127,25 @@ class ProcessControl implements Control {
     return this.#fleet.oldWorkers.map(({ id, generation, since, connections }) => {
       return { pid: id.pid, generation: generation.number, since, connections };
     });
+  }
+
+  get runtime(): Runtime | null {
+    const { serving } = this.#fleet;
+    if (serving === null) return null;
+    const { worker } = serving;
+    return {
+      ...worker.runtime,
+      followers: this.#fleet.oldWorkers.flatMap(({ worker }) => (worker === null ? [] : [this.#followerOf(worker)])),
+      readBack: (backends) => worker.readBack(backends),
+      believe: (sections, leaving) => {
+        worker.believe(sections, leaving);
+        this.#writer.note();
+      },
+    };
+  }
+
+  get fileTrouble(): Control['fileTrouble'] {
+    return this.#fileTrouble;
   }
 
   use(config: ControlOptions['config']): void {
@@ -134,8 +165,10 @@ class ProcessControl implements Control {
       if (signal.aborted) throw signal.reason;
       return { kind: 'failed', error: asAppError(error), problems: [] };
     });
-    if (outcome.kind !== 'applied') this.#gate.failed(sections, this.#parts.now());
-    else if (plan.kind === 'reload') this.#gate.succeeded(this.#parts.now(), { isStart });
+    if (plan.kind === 'reload') {
+      if (outcome.kind === 'applied') this.#gate.succeeded(this.#parts.now(), { isStart });
+      else this.#gate.failed(sections, this.#parts.now());
+    }
     return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
   }
 
@@ -144,6 +177,8 @@ class ProcessControl implements Control {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tolerate(this.#writer.flush());
+    this.#writer.hold();
     await this.#atEnd.disposeAsync();
   }
 
@@ -163,6 +198,7 @@ class ProcessControl implements Control {
       try {
         await timers.setTimeout(lookEveryMs, undefined, { signal });
         await this.#fleet.look();
+        await this.#tidy();
         if (looks % looksPerInspection === 0) await this.#inspect();
       } catch (error) {
         if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });
@@ -172,6 +208,10 @@ class ProcessControl implements Control {
 
   async #inspect(): Promise<void> {
     await this.#fleet.trimOutput();
+    const stamp = await this.#parts.file.stamp();
+    // Compared with what runs, and put right where somebody else has changed it.
+    if (stamp !== this.#stamp) this.#writer.note();
+    this.#stamp = stamp;
     // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
     const binary = await this.#findBinary().catch(() => null);
     if (binary !== null && this.#compareBinary(binary.identity)) this.#options.onChange();
@@ -194,7 +234,21 @@ class ProcessControl implements Control {
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     if (textOf(sections).trim() === '') return { kind: 'refused', problems: [emptyConfig] };
-    if (plan.kind === 'none' && this.#fleet.serving !== null) return this.#keep(sections, this.#fleet.serving);
+    const { serving } = this.#fleet;
+    if (plan.kind !== 'reload' && serving !== null)
+      return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+    this.#writer.hold();
+    try {
+      await this.#writer.flush();
+      return await this.#replace(sections, signal);
+    } finally {
+      // What ran before may have been told more meanwhile, or serve on.
+      this.#writer.note();
+      this.#writer.release();
+    }
+  }
+
+  async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
     const binary = await this.#findBinary();
     this.#lastNumber += 1;
     const generation = generationAt(this.#parts.state, this.#lastNumber);
@@ -224,13 +278,55 @@ class ProcessControl implements Control {
     }
   }
 
-  /** HAProxy has what it needs; the files say the same. */
-  async #keep(sections: readonly Section[], current: Serving): Promise<Outcome> {
-    if (!sameText(sections, current.view.sections)) await writeSections(current.generation, sections);
-    await this.#parts.file.write(textOf(sections));
-    const view = { ...current.view, sections };
-    await this.#fleet.replace({ ...current, view });
-    return { kind: 'applied', running: view, tookMs: 0 };
+  /** The process that serves is brought to `sections` by commands; the file follows. */
+  async #tell(current: Serving, commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<Outcome> {
+    const isNew = !sameText(sections, current.worker.sections);
+    const replies = await current.worker.send(commands, sections);
+    if (this.#fleet.serving !== current) return { kind: 'superseded' };
+    if (replies.length > 0) return { kind: 'unexpected', replies };
+    if (isNew) this.#writer.note();
+    return { kind: 'applied', running: viewOf(current), tookMs: 0 };
+  }
+
+  #followerOf(worker: Worker): Follower {
+    return {
+      sections: worker.sections,
+      runtime: worker.runtime,
+      follow: async (commands, sections) => {
+        // It goes anyway: what it does not take, or cannot answer any more, is not worth a word.
+        const replies = await worker.send(commands, sections).catch(() => []);
+        if (replies.length > 0) worker.believe(sections, []);
+      },
+    };
+  }
+
+  /** What runs, on disk: as the file that HAProxy reads, and as what a restarted Myelin finds out from. */
+  async #writeFiles(): Promise<void> {
+    const { serving } = this.#fleet;
+    if (serving === null) return;
+    const { sections } = serving.worker;
+    await together(writeSections(serving.generation, sections), this.#parts.file.write(textOf(sections)));
+    if (this.#fileTrouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
+    this.#fileTrouble = null;
+  }
+
+  #noteFileTrouble(error: unknown): void {
+    if (this.#fileTrouble === null) this.#options.onEvent({ kind: 'file_behind', error });
+    this.#fileTrouble = { reason: describe(error), since: this.#fileTrouble?.since ?? this.#parts.now() };
+  }
+
+  /** Servers that were removed go once they are idle, in the processes that leave too. */
+  async #tidy(): Promise<void> {
+    const { serving, oldWorkers } = this.#fleet;
+    for (const worker of [serving?.worker ?? null, ...oldWorkers.map((old) => old.worker)]) {
+      if (worker === null) continue;
+      const { closed, unexpected } = await worker.tidy(this.#config.drainTimeout);
+      const { pid } = worker;
+      if (closed > 0)
+        this.#options.onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });
+      for (const { command, reply } of unexpected)
+        this.#options.onEvent({ kind: 'trouble', error: unexpectedReply(command, reply) });
+    }
   }
 
   /** For what must neither undo an apply nor keep one from happening. */

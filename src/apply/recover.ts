@@ -59,7 +59,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const generation = generationAt(state, number);
     if (id === undefined) continue;
     // All that are older than the serving one were told to leave, or were about to be.
-    if (current !== null) oldWorkers.unshift(await OldWorker.dismiss(generation, id, options.now()));
+    if (current !== null) oldWorkers.unshift(await OldWorker.dismiss({ generation, id, worker: null }, options.now()));
     else {
       current = await recognise(generation, id, options);
       if (current === null && isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now()));
@@ -100,14 +100,16 @@ async function serve(
   id: ProcessId,
   proof: Proof,
   info: Info | null,
-  { onEvent }: RecoverOptions,
+  { onEvent, now }: RecoverOptions,
 ): Promise<Serving> {
   onEvent({ kind: 'adopted', pid: id.pid, generation: generation.number });
   return serving(generation, id, {
     sections: (await readSections(generation)) ?? [],
     version: info?.version ?? parseVersion(proof.version) ?? { major: 0, minor: 0, text: proof.version },
+    started: null,
     binary: proof.binary,
     since: proof.since,
+    now,
   });
 }
 
@@ -121,7 +123,7 @@ async function settleFile(
     if (current !== null) {
       // It may have been killed while a frontend of the serving one had to let go of its address.
       if (await file.isUnsettled()) await setFrontends('enable', current.generation.socket, frontendsOf(current));
-      const isRestored = await file.write(textOf(current.view.sections));
+      const isRestored = await file.write(textOf(current.worker.sections));
       if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
     } else if (newest !== null && (await readProof(newest)) === null && (await file.isUnsettled())) {
       await file.putBack();
@@ -134,8 +136,8 @@ async function settleFile(
   }
 }
 
-function frontendsOf({ view }: Serving): readonly string[] {
-  return view.sections.flatMap(({ kind, name }) => (kind === 'frontend' || kind === 'listen' ? [name] : []));
+function frontendsOf({ worker }: Serving): readonly string[] {
+  return worker.sections.flatMap(({ kind, name }) => (kind === 'frontend' || kind === 'listen' ? [name] : []));
 }
 
 async function sectionsOnDisk(text: string, newest: Generation | null): Promise<readonly Section[]> {

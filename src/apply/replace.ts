@@ -17,7 +17,7 @@ import { downServers, noServerDown } from './health.ts';
 import { preflight } from './preflight.ts';
 import { startFailed, toProblems } from './problems.ts';
 import { textOf } from './sections.ts';
-import { proofOf, serving } from './serving.ts';
+import { proofOf, serving, viewOf } from './serving.ts';
 import { type Start, startHaproxy } from './start.ts';
 
 export type Replacement = {
@@ -55,7 +55,7 @@ async function examine({ sections, generation, binary, config, file, fleet, sign
   const limits = { timeoutMs: config.reload.startTimeout, signal };
   const [complaints, { problems, inTheWay }] = await Promise.all([
     checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
-    preflight(sections, fleet.serving?.view.sections ?? []),
+    preflight(sections, fleet.serving?.worker.sections ?? []),
   ]);
   const all: readonly Problem[] = [...toProblems(complaints, sections, [file.candidate]), ...problems];
   return { problems: all, inTheWay };
@@ -84,14 +84,21 @@ async function startAccepted(replacement: Replacement, inTheWay: readonly string
 async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 'proved' }>): Promise<Outcome> {
   const { sections, generation, binary, config, file, fleet, now, tolerate } = replacement;
   const { version } = start.info;
-  const next = serving(generation, start.id, { sections, version, binary: binary.identity, since: now() });
+  const next = serving(generation, start.id, {
+    sections,
+    started: sections,
+    version,
+    binary: binary.identity,
+    since: now(),
+    now,
+  });
   // From here on a Myelin that was killed finds the new one proved, and dismisses the old one itself.
   await tolerate(writeProof(generation, proofOf(next)));
   await tolerate(fleet.replace(next));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
   await tolerate(writeDurably(serverStateFile(config), noServerDown));
-  return { kind: 'applied', running: next.view, tookMs: 0 };
+  return { kind: 'applied', running: viewOf(next), tookMs: 0 };
 }
 
 /** As late as possible: what goes down after this is taken for healthy until it is checked. */

@@ -1,33 +1,49 @@
 /** The HAProxy that serves: which process it is, what it was started with, and how it is shown to others. */
 import { type BinaryIdentity, sameBinary } from '../haproxy/binary.ts';
+import { ask } from '../haproxy/socket.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Section } from '../model.ts';
 import type { Running, RunningProcess } from './control.ts';
 import type { Generation, Proof } from './generation.ts';
 import type { ProcessId } from './processes.ts';
+import { Worker } from './worker.ts';
 
 export type Serving = {
   readonly generation: Generation;
   readonly id: ProcessId;
   /** The executable that it was started from; null where that is not known. */
   readonly binary: BinaryIdentity | null;
-  readonly view: Running & { readonly process: RunningProcess };
+  readonly version: Version;
+  readonly since: Moment;
+  /** What runs in it, which commands change. */
+  readonly worker: Worker;
 };
 
 type Facts = {
   readonly sections: readonly Section[];
+  /** null where it is not known what it was started with. */
+  readonly started: readonly Section[] | null;
   readonly version: Version;
   readonly binary: BinaryIdentity | null;
   readonly since: Moment;
+  readonly now: () => Moment;
 };
 
-export function serving(generation: Generation, id: ProcessId, { sections, version, binary, since }: Facts): Serving {
-  const process = { ...id, version, socket: generation.socket };
-  return { generation, id, binary, view: { sections, generation: generation.number, since, process } };
+export function serving(generation: Generation, id: ProcessId, facts: Facts): Serving {
+  const { sections, started, version, binary, since, now } = facts;
+  const { socket } = generation;
+  const worker = new Worker({ pid: id.pid, version, started, sections, now, ask: (line) => ask(socket, [line]) });
+  return { generation, id, binary, version, since, worker };
 }
 
-export function proofOf({ id, binary, view }: Serving): Proof {
-  return { ...id, version: view.process.version.text, binary, since: view.since };
+export function viewOf(serving: Serving): Running & { readonly process: RunningProcess } {
+  const { generation, id, version, since, worker } = serving;
+  const process = { ...id, version, socket: generation.socket };
+  return { sections: worker.sections, generation: generation.number, since, process };
+}
+
+export function proofOf({ id, binary, version, since }: Serving): Proof {
+  return { ...id, version: version.text, binary, since };
 }
 
 /** Whether the executable is another one than the process was started from. */

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
+import { ordersFile } from '../config/paths.ts';
 import { exitCodes } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
@@ -10,6 +11,7 @@ import type { Status } from '../http/status.ts';
 import { createLog } from '../log.ts';
 import { type Instance, main, type Occasion } from '../main.ts';
 import { Observer } from '../observer.ts';
+import { Orders } from '../orders.ts';
 import type { Result } from '../reconcile.ts';
 import { type Load, Rereading } from '../rereading.ts';
 import { serveHttp } from '../serve-http.ts';
@@ -62,10 +64,12 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
     },
     signal,
   );
+  const orders = await Orders.open(ordersFile(config), Date.now);
   const instance = main(
     {
       settings,
       control,
+      orders,
       heartbeat,
       env: process.env,
       hostname: hostname(),
@@ -75,6 +79,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
         const exitCode = options.once ? whenDone(result, occasion) : null;
         if (exitCode !== null) end.resolve(exitCode);
       },
+      onDrift: (drift, what) => observer.drift(drift, what),
       onError(error) {
         observer.broke(error);
         if (options.once) end.resolve(exitCodes.unexpected);
@@ -84,7 +89,12 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   );
   const rereading = new Rereading(load, instance, log);
   const status = (): Status =>
-    masked(statusOf({ instance, control, observer, version, startedAt, refusedConfig: rereading.refused }, Date.now()));
+    masked(
+      statusOf(
+        { instance, control, observer, orders, version, startedAt, refusedConfig: rereading.refused },
+        Date.now(),
+      ),
+    );
 
   const ending: Promise<unknown>[] = [instance.ended];
   try {
@@ -131,6 +141,7 @@ function whenDone(result: Result, { catalog }: Occasion): number | null {
   if (!open) return null;
   switch (result.kind) {
     case 'noop':
+    case 'runtime':
     case 'reload':
       return waitingFor.length === 0 ? exitCodes.ok : exitCodes.sourceTimeout;
     case 'rejected':

@@ -300,6 +300,24 @@ export const config = z
       })
       .prefault({})
       .describe('Limits on reloads and on the old processes that they leave behind.'),
+    file: z
+      .strictObject({
+        maxLag: duration
+          .prefault('200ms')
+          .describe('How long the file on disk may be behind what runs; many changes are one write.'),
+      })
+      .prefault({})
+      .describe('When `haproxy.config` is written.'),
+    drainTimeout: duration
+      .prefault('10m')
+      .describe('How long a removed server may finish its connections; what is left then is closed, and counted.'),
+    verifyInterval: someTime
+      .prefault('10s')
+      .describe('Within this time every backend is read back from the running HAProxy and compared.'),
+    drift: z
+      .enum(['repair', 'report'])
+      .default('repair')
+      .describe('Where a server is not what it should be: repair sets it right, report only tells.'),
     state: filePath.default('./run/state').describe('Myelin’s own folder: what runs, and what it was proved with.'),
     admin: z
       .strictObject({

@@ -18,7 +18,7 @@ export type Info = {
 };
 
 /** One server's row of `show servers state`: fields by their names in its header. */
-type ServerStateRow = Readonly<Record<string, string>>;
+export type ServerStateRow = Readonly<Record<string, string>>;
 export type ServersState = { readonly fields: readonly string[]; readonly rows: readonly ServerStateRow[] };
 
 type Limits = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal | undefined };

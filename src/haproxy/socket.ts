@@ -46,13 +46,14 @@ export function nobodyListens(error: unknown): boolean {
 
 /**
  * A connection that stays: a process that was told to leave takes no new ones, but answers on those it has, and waits
- * for them. One command at a time.
+ * for them. What is asked meanwhile waits for its turn.
  */
 export class AdminSession {
   readonly #path: string;
   readonly #socket: Socket;
   #received = '';
   #waiting: PromiseWithResolvers<string> | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(path: string) {
     this.#path = path;
@@ -72,7 +73,14 @@ export class AdminSession {
     return !this.#socket.destroyed;
   }
 
-  async ask(command: string, { timeoutMs = defaultTimeoutMs, signal }: Limits = {}): Promise<string> {
+  ask(command: string, limits: Limits = {}): Promise<string> {
+    const answer = this.#turn.then(() => this.#askNow(command, limits));
+    // Whoever asked gets the error; the next one's turn comes all the same.
+    this.#turn = answer.catch(() => {});
+    return answer;
+  }
+
+  async #askNow(command: string, { timeoutMs = defaultTimeoutMs, signal }: Limits): Promise<string> {
     if (!this.isOpen) throw socketFailed(this.#path, new Error('the connection is closed'));
     const waiting = Promise.withResolvers<string>();
     this.#waiting = waiting;

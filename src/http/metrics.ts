@@ -6,7 +6,7 @@ import { endpointStates, type Status, type UpdateResult, updateResults } from '.
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** The limits of the operator at which connections are closed. */
-export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace'] as const;
+export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace', 'drain_timeout'] as const;
 type ClosingLimit = (typeof closingLimits)[number];
 
 export type Metrics = {
@@ -14,6 +14,7 @@ export type Metrics = {
   readonly updated: (result: UpdateResult, sinceChangeMs: Ms | null) => void;
   readonly reloaded: (reasons: readonly ReloadReason[], result: 'ok' | 'failed', tookMs: Ms) => void;
   readonly rendered: (tookMs: Ms) => void;
+  readonly driftRepaired: (servers: number) => void;
   /** `count` null: at least one, it is not known how many. */
   readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
   /** In Prometheus' text format. */
@@ -71,6 +72,13 @@ export function createMetrics(version: string, status: () => Status): Metrics {
   const closed = counter('connections_closed_total', 'Connections closed because of a limit in the config.', ['limit']);
   for (const limit of closingLimits) closed.inc({ limit }, 0);
 
+  const repairs = counter('drift_repairs_total', 'Servers that were not what they should be, and were set right.', []);
+  gauge('drift', 'Servers that are not what they should be and are left so (drift: report).', [], (now, set) =>
+    set({}, now.haproxy?.drift.length ?? 0),
+  );
+  gauge('server_orders', 'Servers that an operator has taken out (myelin server).', [], (now, set) =>
+    set({}, now.orders.length),
+  );
   gauge(
     'last_apply_success',
     '1: the last apply went well or there was none; 0: it was rejected or failed.',
@@ -121,6 +129,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
       reloadSeconds.observe(tookMs / 1000);
     },
     rendered: (tookMs) => renderSeconds.observe(tookMs / 1000),
+    driftRepaired: (servers) => repairs.inc(servers),
     connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
     text() {
       current = status();

@@ -1,5 +1,5 @@
 /** What a running Myelin says of itself: the same to the command line, to HTTP and to the metrics. */
-import type { Moment, Ms, Problem, ReloadReason } from '../model.ts';
+import type { Drift, Moment, Ms, Problem, ReloadReason, ServerOrder } from '../model.ts';
 
 /** Moments are milliseconds since 1970, UTC. */
 export type Status = {
@@ -15,6 +15,14 @@ export type Status = {
   readonly refusedConfig: Trouble | null;
   /** What is wanted and waits, and what for. */
   readonly pending: { readonly why: string; readonly at: Moment } | null;
+  /** What operators ordered servers to be; `until` null: until it is taken back. */
+  readonly orders: readonly {
+    readonly backend: string;
+    readonly server: string;
+    readonly state: ServerOrder;
+    readonly since: Moment;
+    readonly until: Moment | null;
+  }[];
   readonly sources: readonly SourceStatus[];
   readonly services: readonly ServiceStatus[];
 };
@@ -27,6 +35,10 @@ type HAProxyStatus = {
   readonly since: Moment;
   /** Its runtime API. */
   readonly socket: string;
+  /** Why, and since when, the file on disk is behind what runs; null: it is not. */
+  readonly fileTrouble: Trouble | null;
+  /** Servers that are not what they should be, and are left so (`drift: report`). */
+  readonly drift: readonly Drift[];
   /** Processes that finish their last connections. */
   readonly oldWorkers: readonly {
     readonly pid: number;
@@ -44,7 +56,10 @@ export type UpdateResult = (typeof updateResults)[number];
 export type LastApply = {
   readonly at: Moment;
   readonly result: Exclude<UpdateResult, 'noop'>;
+  /** Of a reload. */
   readonly reasons: readonly ReloadReason[];
+  /** The backends whose servers were changed by commands. */
+  readonly backends: readonly string[];
   /** Null where it was not done. */
   readonly tookMs: Ms | null;
   /** Null where it went well. */

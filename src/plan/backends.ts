@@ -30,7 +30,7 @@ export function changeBackends(
   const proven = startedBackends(started ?? []);
   const left = Map.groupBy(leaving, ({ backend }) => backend);
   return (old, now) => {
-    if (!isOurs(old, now)) return null;
+    if (!areOurs(old, now)) return null;
     const a = backendIn(before, old);
     const b = backendIn(after, now);
     if (a === null || b === null) return null;
@@ -45,17 +45,23 @@ export function changeBackends(
 }
 
 export function hasSameStructure(old: Section, now: Section): boolean {
-  if (!isOurs(old, now)) return false;
+  if (!areOurs(old, now)) return false;
   return readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure;
 }
 
 const nothing = { inherited: [], isConditional: false };
 
-function isOurs(old: Section, now: Section): boolean {
-  return now.kind === 'backend' && old.kind === 'backend' && now.service !== null && old.service === now.service;
+/** A backend that was rendered for a service. */
+export function isOurs({ kind, service }: Section): boolean {
+  return kind === 'backend' && service !== null;
 }
 
-function backendIn(file: File, section: Section): Backend | null {
+function areOurs(old: Section, now: Section): boolean {
+  return isOurs(old) && isOurs(now) && old.service === now.service;
+}
+
+/** null where it is no backend, or not in the file. */
+export function backendIn(file: File, section: Section): Backend | null {
   const around = file.around(section);
   return around === null ? null : readBackend(section, around);
 }

@@ -1,7 +1,7 @@
 /** Control `process` with the real HAProxy: what a reload, a refusal and a failure do to what serves. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { copyFile, readFile, rm, symlink } from 'node:fs/promises';
+import { appendFile, copyFile, readFile, rm, symlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -278,9 +278,11 @@ test('a file that somebody took away or changed is put right without a reload', 
   const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
   applied(await control.apply(wanted, reload, never));
   const before = pidOf(control);
+  const isRight = (): Promise<boolean> => readFile(my.file, 'utf8').then((found) => found === text(wanted));
   await rm(my.file);
-  applied(await control.apply(wanted, { kind: 'none' }, never));
-  assert.equal(await readFile(my.file, 'utf8'), text(wanted));
+  await until('it is there again', () => isRight().catch(() => false));
+  await appendFile(my.file, '# changed\n');
+  await until('it is as it was', isRight);
   assert.equal(pidOf(control), before);
 });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Control, Outcome } from '../../src/apply/control.ts';
 import { main } from '../../src/main.ts';
+import { Orders } from '../../src/orders.ts';
 import { loadSettings } from '../../src/settings.ts';
 import { tempFolder } from '../support/index.ts';
 
@@ -40,6 +41,8 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     forced: [],
     oldWorkers: [],
     found: null,
+    runtime: null,
+    fileTrouble: null,
     use() {},
     reloadAt: (_, since) => ({ at: since, because: 'free' }),
     apply: (_wanted, _plan, signal) => apply(signal),
@@ -51,11 +54,13 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   const world = {
     settings: await loadSettings(path, {}),
     control,
+    orders: await Orders.open(join(folder.path, 'orders.json'), Date.now),
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',
     onResult() {},
     onSource() {},
+    onDrift() {},
     onError: (error: unknown) => errors.push(error),
   };
   const instance = main(world, stopping.signal);

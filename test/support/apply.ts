@@ -54,6 +54,8 @@ export async function setup(folder: string): Promise<Setup> {
         ...overrides.haproxy,
       },
       reload: { ...reloadDefaults, ...overrides.reload },
+      file: { maxLag: 200 },
+      drainTimeout: 600_000,
     },
     env: process.env,
     onChange: () => {
@@ -144,7 +146,7 @@ function sectionsOfWeb({ name = 'web', bind, servers, frontend = [], backend = [
 /** Fails with what went wrong. */
 export function applied(outcome: Outcome): void {
   if (outcome.kind === 'applied') return;
-  throw outcome.kind === 'failed' ? outcome.error : new Error(JSON.stringify(outcome.problems));
+  throw outcome.kind === 'failed' ? outcome.error : new Error(JSON.stringify(outcome));
 }
 
 export const text = ({ sections }: Rendered): string => textOf(sections);

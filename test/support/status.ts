@@ -12,11 +12,21 @@ export const sampleStatus = {
     generation: 3,
     since: 1_767_000_001_000,
     socket: '/run/myelin/admin.sock',
+    fileTrouble: { reason: 'no space left on device', since: 1_767_000_002_500 },
+    drift: [{ backend: 'web', server: 'web-1', kind: 'state', detail: 'maint' }],
     oldWorkers: [{ pid: 41, generation: 2, since: 1_767_000_002_000, connections: 1 }],
   },
-  lastApply: { at: 1_767_000_003_000, result: 'reload', reasons: [{ code: 'bind_changed' }], tookMs: 41, error: null },
+  lastApply: {
+    at: 1_767_000_003_000,
+    result: 'reload',
+    reasons: [{ code: 'bind_changed' }],
+    backends: [],
+    tookMs: 41,
+    error: null,
+  },
   refusedConfig: { reason: 'myelin.yaml:3:5: unknown key', since: 1_767_000_003_500 },
   pending: null,
+  orders: [{ backend: 'web', server: 'web-2', state: 'drain', since: 1_767_000_003_000, until: 1_767_001_803_000 }],
   sources: [
     { name: 'consul', state: 'up', required: true, synced: true, lastSuccess: 1_767_000_004_000, down: null },
     {

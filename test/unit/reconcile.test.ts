@@ -4,14 +4,15 @@ import test from 'node:test';
 import type { Control, Outcome, Running } from '../../src/apply/control.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Problem, Rendered, Section } from '../../src/model.ts';
-import { Reconciler } from '../../src/reconcile.ts';
+import { Reconciler, type Result } from '../../src/reconcile.ts';
+import type { VerifySettings } from '../../src/verify.ts';
 
 const never = new AbortController().signal;
 
 test('a service that is refused is set apart at the start, the others go live', async () => {
   const control = new Scripted(['db']);
-  const reconciler = new Reconciler(control, () => 0);
-  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  const reconciler = reconcilerOf(control);
+  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
   assert.deepEqual(
     reconciler.apart.map(({ service }) => service),
@@ -21,111 +22,122 @@ test('a service that is refused is set apart at the start, the others go live', 
 
 test('where no service would be served, nothing is started', async () => {
   const control = new Scripted(['web', 'db']);
-  const reconciler = new Reconciler(control, () => 0);
+  const reconciler = reconcilerOf(control);
   for (const round of [1, 2]) {
-    const result = await reconciler.reconcile(config('web', 'db'), [], [], never);
+    const result = await ended(reconciler, config('web', 'db'), [], [], never);
     assert.equal(result.kind, 'rejected');
     assert.equal(result.kind === 'rejected' && result.problems.length, 2);
     assert.equal(control.running, null, `round ${round}`);
   }
   control.refused = [];
-  assert.equal((await new Reconciler(control, () => 0).reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconcilerOf(control), config('web', 'db'), [], [], never)).kind, 'reload');
 });
 
 test('a service that is set apart keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
-  const reconciler = new Reconciler(control, () => 0);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const reconciler = reconcilerOf(control);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   control.refusedText = 'new';
-  await reconciler.reconcile(config('web', 'db new'), [], [], never);
+  await ended(reconciler, config('web', 'db new'), [], [], never);
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
   control.running = null;
-  assert.equal((await reconciler.reconcile(config('web', 'db new'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db new'), [], [], never)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
 test('while nothing serves, a service whose last good sections are refused too does not keep the others from it', async () => {
   const control = new Scripted(['db'], config('web', 'db').sections);
-  const reconciler = new Reconciler(control, () => 0);
-  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  const reconciler = reconcilerOf(control);
+  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
 });
 
 test('while something serves, a service whose last good sections are refused too is not emptied', async () => {
   const control = new Scripted([]);
-  const reconciler = new Reconciler(control, () => 0);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const reconciler = reconcilerOf(control);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   control.refused = ['db'];
-  assert.equal((await reconciler.reconcile(config('web', 'db new'), [], [], never)).kind, 'rejected');
+  assert.equal((await ended(reconciler, config('web', 'db new'), [], [], never)).kind, 'rejected');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
 test('a service whose trial has to wait for its reload asks for no other moment meanwhile', async () => {
   const control = new Scripted(['db']);
   let now = 0;
-  const reconciler = new Reconciler(control, () => now);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   assert.equal(reconciler.nextTrial, 1000);
   now = 1000;
   control.freeAt = 5000;
-  const result = await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const result = await ended(reconciler, config('web', 'db'), [], [], never);
   assert.equal(result.kind === 'pending' && result.at, 5000);
   assert.equal(reconciler.nextTrial, null);
   now = 5000;
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   assert.equal(reconciler.nextTrial, 7000, 'refused again, it waits twice as long');
 });
 
 test('a service whose template fails keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
-  const reconciler = new Reconciler(control, () => 0);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const reconciler = reconcilerOf(control);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   const faulty = [{ message: 'no such field', service: 'db' }];
-  await reconciler.reconcile(config('web', 'db empty'), faulty, [], never);
+  await ended(reconciler, config('web', 'db empty'), faulty, [], never);
   control.running = null;
-  assert.equal((await reconciler.reconcile(config('web', 'db empty'), faulty, [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db empty'), faulty, [], never)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
 test('a trial that has to wait for its reload is no cure', async () => {
   let now = 0;
   const control = new Scripted(['db']);
-  const reconciler = new Reconciler(control, () => now);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   now = reconciler.nextTrial ?? 0;
   control.freeAt = now + 5000;
-  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'pending');
+  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'pending');
   assert.deepEqual(
     reconciler.apart.map(({ service }) => service),
     ['db'],
   );
   now = control.freeAt;
   control.refused = [];
-  assert.equal((await reconciler.reconcile(config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'reload');
   assert.deepEqual(reconciler.apart, []);
 });
 
 test('a trial that goes wrong for a reason that names nobody holds up no other service', async () => {
   let now = 0;
   const control = new Scripted(['db']);
-  const reconciler = new Reconciler(control, () => now);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web', 'db'), [], [], never);
   now = reconciler.nextTrial ?? 0;
   control.refused = [];
   control.refusedText = 'frontend db:in';
   control.namesNobody = true;
-  assert.equal((await reconciler.reconcile(config('web', 'db', 'shop'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db', 'shop'), [], [], never)).kind, 'reload');
   assert.ok(control.names.includes('frontend shop:in'), String(control.names));
   assert.ok((reconciler.nextTrial ?? 0) > now);
 });
 
 test('a service that the config has no more is not set apart any more', async () => {
   const control = new Scripted(['db']);
-  const reconciler = new Reconciler(control, () => 0);
-  await reconciler.reconcile(config('web', 'db'), [], [], never);
-  assert.equal((await reconciler.reconcile(config('web'), [], [], never)).kind, 'reload');
+  const reconciler = reconcilerOf(control);
+  await ended(reconciler, config('web', 'db'), [], [], never);
+  assert.equal((await ended(reconciler, config('web'), [], [], never)).kind, 'reload');
   assert.deepEqual([reconciler.apart, reconciler.nextTrial], [[], null]);
 });
+
+function reconcilerOf(control: Control, now: () => number = () => 0): Reconciler {
+  const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
+  return new Reconciler(control, { now, verify, orders: () => new Map(), onDrift() {} });
+}
+
+/** What it comes to, however long it takes. */
+async function ended(reconciler: Reconciler, ...wanted: Parameters<Reconciler['reconcile']>): Promise<Result> {
+  const result = await reconciler.reconcile(...wanted);
+  return result.kind === 'reloading' ? result.result : result;
+}
 
 /** A frontend and a backend for each service; what follows the name is a comment in its backend. */
 function config(...services: readonly string[]): Rendered {
@@ -141,6 +153,8 @@ class Scripted implements Control {
   readonly version = null;
   readonly forced = [];
   readonly oldWorkers = [];
+  readonly runtime = null;
+  readonly fileTrouble = null;
   readonly found: readonly Section[] | null;
   running: Running | null = null;
   /** Until when a reload has to wait. */

@@ -1,0 +1,131 @@
+/**
+ * The removed servers of one process: out of service, they finish the connections that they have, up to `drainTimeout`,
+ * and are deleted once they are idle. Until then their names may come back.
+ */
+import { type Ask, readSessions } from '../haproxy/read-back.ts';
+import { cliWord, type Verdict } from '../haproxy/runtime-commands.ts';
+import type { LeavingServer, Moment, Ms, RuntimeCommand } from '../model.ts';
+
+type Leaver = LeavingServer & {
+  readonly since: Moment;
+  /** null while it has connections, or nobody has looked yet. */
+  readonly idleSince: Moment | null;
+  /** It cannot be deleted before the next reload. */
+  readonly isPinned: boolean;
+};
+
+type Step = {
+  readonly commands: readonly RuntimeCommand[];
+  /** Lines that close what is left after `drainTimeout`, and how many connections that are. */
+  readonly shutdown: readonly string[];
+  readonly closed: number;
+};
+
+/**
+ * How long it must have been idle: HAProxy before 2.8 could crash when a server was deleted while its last stream was
+ * still being closed (upstream issue 2298).
+ */
+const idleForMs: Ms = 1000;
+const lookEveryMs: Ms = 1000;
+
+export class Leavers {
+  readonly #now: () => Moment;
+  readonly #leavers = new Map<string, Leaver>();
+  #lookedAt: Moment = Number.NEGATIVE_INFINITY;
+
+  constructor(now: () => Moment) {
+    this.#now = now;
+  }
+
+  get list(): readonly LeavingServer[] {
+    return [...this.#leavers.values()];
+  }
+
+  /** What a command that was sent means for those that leave. */
+  note(command: RuntimeCommand, verdict: Verdict, canDelete: boolean): void {
+    const { backend, server } = command;
+    switch (command.kind) {
+      case 'remove':
+        if (verdict.kind === 'done') this.#add({ backend, server, options: command.options }, !canDelete);
+        return;
+      case 'ready':
+        if (verdict.kind === 'done') this.#forget(command);
+        return;
+      case 'delete':
+        if (verdict.kind === 'done') this.#forget(command);
+        else this.#keep(command, verdict.kind !== 'busy');
+        return;
+      case 'add':
+      case 're-address':
+      case 'weight':
+      case 'drain':
+      case 'maint':
+        return;
+    }
+  }
+
+  /** One that a Myelin before this one removed, or an operator. */
+  found(server: LeavingServer): void {
+    if (!this.#leavers.has(keyOf(server))) this.#add(server, false);
+  }
+
+  /** Whether anything is to be looked after by now. */
+  get isDue(): boolean {
+    if (this.#now() - this.#lookedAt < lookEveryMs) return false;
+    return [...this.#leavers.values()].some(isOpen);
+  }
+
+  /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
+  async next(ask: Ask, limits: { readonly drainTimeoutMs: Ms; readonly prefix: string }): Promise<Step> {
+    const now = this.#now();
+    this.#lookedAt = now;
+    const open = [...this.#leavers.values()].filter(isOpen);
+    const sessions = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
+    const commands: RuntimeCommand[] = [];
+    const shutdown: string[] = [];
+    let closed = 0;
+    for (const leaver of open) {
+      const key = keyOf(leaver);
+      if (this.#leavers.get(key) !== leaver) continue;
+      const current = sessions.get(key);
+      const { backend, server } = leaver;
+      if (current === undefined) this.#forget(leaver);
+      else if (current > 0) {
+        this.#set({ ...leaver, idleSince: null });
+        if (now - leaver.since < limits.drainTimeoutMs) continue;
+        shutdown.push(`shutdown sessions server ${cliWord(`${backend}/${server}`)}`);
+        closed += current;
+      } else if (leaver.idleSince === null) this.#set({ ...leaver, idleSince: now });
+      else if (now - leaver.idleSince >= idleForMs && !leaver.isPinned)
+        commands.push({ kind: 'delete', backend, server });
+    }
+    return { commands, shutdown, closed };
+  }
+
+  #add(server: LeavingServer, isPinned: boolean): void {
+    this.#set({ ...server, since: this.#now(), idleSince: null, isPinned });
+  }
+
+  /** It is still there: it has connections again, or never can be deleted. */
+  #keep(server: Pick<LeavingServer, 'backend' | 'server'>, isPinned: boolean): void {
+    const leaver = this.#leavers.get(keyOf(server));
+    if (leaver !== undefined) this.#set({ ...leaver, idleSince: isPinned ? leaver.idleSince : null, isPinned });
+  }
+
+  #set(leaver: Leaver): void {
+    this.#leavers.set(keyOf(leaver), leaver);
+  }
+
+  #forget(server: Pick<LeavingServer, 'backend' | 'server'>): void {
+    this.#leavers.delete(keyOf(server));
+  }
+}
+
+/** Whether there is anything left to do about it. */
+function isOpen({ isPinned, idleSince }: Leaver): boolean {
+  return !isPinned || idleSince === null;
+}
+
+function keyOf({ backend, server }: Pick<LeavingServer, 'backend' | 'server'>): string {
+  return `${backend}/${server}`;
+}

@@ -1,0 +1,141 @@
+/**
+ * One HAProxy process that takes commands: what it is believed to have, and the means to change that and to read it.
+ * Every answer is judged by who gave it: one of another process counts for nothing.
+ */
+import { AppError } from '../errors.ts';
+import { type Capabilities, capabilitiesOf, learn } from '../haproxy/capabilities.ts';
+import { frame } from '../haproxy/framing.ts';
+import type { Info } from '../haproxy/info.ts';
+import { type Ask, type ReadBack, readBackends } from '../haproxy/read-back.ts';
+import { readBatch, toBatches } from '../haproxy/runtime-batch.ts';
+import type { Verdict } from '../haproxy/runtime-commands.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { LeavingServer, Moment, Ms, RuntimeCommand, Section } from '../model.ts';
+import type { RuntimeState, UnexpectedReply } from './control.ts';
+import { Leavers } from './leavers.ts';
+
+type Tidied = {
+  /** Connections that were closed. */
+  readonly closed: number;
+  readonly unexpected: readonly UnexpectedReply[];
+};
+
+type WorkerOptions = {
+  readonly pid: number;
+  readonly version: Version;
+  /** What it was started with; null where that is not known any more. */
+  readonly started: readonly Section[] | null;
+  readonly sections: readonly Section[];
+  readonly ask: Ask;
+  readonly now: () => Moment;
+  /** What its command line wants before each command. */
+  readonly prefix?: string;
+};
+
+export class Worker {
+  readonly pid: number;
+  readonly leavers: Leavers;
+  /** What runs in it, as far as is known. */
+  sections: readonly Section[];
+  readonly #started: readonly Section[] | null;
+  readonly #prefix: string;
+  #capabilities: Capabilities;
+  #ask: Ask;
+  /** Of the first answer; with the PID it tells one process from every other. */
+  #startTimeSec: number | null = null;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor({ pid, version, started, sections, ask, now, prefix = '' }: WorkerOptions) {
+    this.pid = pid;
+    this.sections = sections;
+    this.#capabilities = capabilitiesOf(version);
+    this.#started = started;
+    this.#ask = ask;
+    this.#prefix = prefix;
+    this.leavers = new Leavers(now);
+  }
+
+  get runtime(): RuntimeState {
+    return { capabilities: this.#capabilities, leaving: this.leavers.list, started: this.#started };
+  }
+
+  /** It is spoken to in another way from now on. */
+  reach(ask: Ask): void {
+    this.#ask = ask;
+  }
+
+  /**
+   * Brings it to `sections` by commands. Where a reply is not known to be good, `sections` stays what it was, and what
+   * really runs has to be read back. Throws an AppError where it does not answer, or another process does.
+   */
+  send(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<readonly UnexpectedReply[]> {
+    return this.#inTurn(async () => {
+      const unexpected = await this.#run(commands);
+      if (unexpected.length === 0) this.sections = sections;
+      return unexpected;
+    });
+  }
+
+  /** Throws an AppError where it does not answer, or another process does. */
+  async readBack(backends: readonly string[]): Promise<ReadBack['servers']> {
+    const { from, servers } = await readBackends(this.#ask, backends, { prefix: this.#prefix });
+    for (const each of from) this.#identify(each);
+    return servers;
+  }
+
+  /** What was read back is believed instead; `leaving` are servers that were found to be on their way out. */
+  believe(sections: readonly Section[], leaving: readonly LeavingServer[]): void {
+    this.sections = sections;
+    for (const each of leaving) this.leavers.found(each);
+  }
+
+  /** Deletes the removed servers that are idle by now, and closes what `drainTimeout` has left of others. */
+  async tidy(drainTimeoutMs: Ms): Promise<Tidied> {
+    if (!this.leavers.isDue) return { closed: 0, unexpected: [] };
+    return this.#inTurn(async () => {
+      const prefix = this.#prefix;
+      const { commands, closed, shutdown } = await this.leavers.next(this.#ask, { drainTimeoutMs, prefix });
+      if (shutdown.length > 0) await this.#ask(frame(shutdown, { prefix }));
+      return { closed, unexpected: await this.#run(commands) };
+    });
+  }
+
+  async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
+    const options = { capabilities: this.#capabilities, prefix: this.#prefix };
+    const canDelete = this.#capabilities.deleteServer !== 'no';
+    const unexpected: UnexpectedReply[] = [];
+    for (const batch of toBatches(commands, options)) {
+      const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
+      this.#identify(from);
+      for (const [at, command] of batch.commands.entries()) {
+        const verdict = verdicts[at] ?? cutShort;
+        this.leavers.note(command, verdict, canDelete);
+        if (verdict.kind !== 'unexpected') continue;
+        unexpected.push({ command, reply: verdict.reply });
+        if (command.kind === 'add' || command.kind === 'delete')
+          this.#capabilities = learn(this.#capabilities, command.kind, verdict.reply);
+      }
+    }
+    return unexpected;
+  }
+
+  #identify(from: Info | null): void {
+    if (from === null)
+      throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy’s runtime API did not say which process answered');
+    this.#startTimeSec ??= from.startTimeSec;
+    if (from.pid === this.pid && from.startTimeSec === this.#startTimeSec) return;
+    throw new AppError(
+      'MYELIN_SOCKET_FAILED',
+      `HAProxy’s runtime API: process ${from.pid} answered in the place of ${this.pid}`,
+    );
+  }
+  /** One after the other: what is planned for a server that leaves must not meet its deletion. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    // Whoever asked gets the error; the next one's turn comes all the same.
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+}
+
+const cutShort: Verdict = { kind: 'unexpected', reply: '' };

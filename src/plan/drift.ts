@@ -1,0 +1,155 @@
+/**
+ * Where the servers that HAProxy says it has are not those that it should have. What is found is put into the words of
+ * the file: the sections as they really run, from which a plan leads back to what is wanted like any other.
+ */
+import { parseAddress } from '../address.ts';
+import type { ServerStateRow } from '../haproxy/info.ts';
+import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
+import type { Drift, LeavingServer, RuntimeCommand, Section, ServerOrder } from '../model.ts';
+import type { Server } from './backend.ts';
+import { backendIn, isOurs } from './backends.ts';
+import { readFile } from './surroundings.ts';
+
+export type Observed = {
+  /** By backend, those that were read back. */
+  readonly servers: ReadonlyMap<string, readonly ServerStateRow[]>;
+  readonly leaving: readonly LeavingServer[];
+  /** What an operator ordered, by `backend/server`. */
+  readonly orders: ReadonlyMap<string, ServerOrder>;
+  /** `backend/server` of those whose new address may not have taken effect yet. */
+  readonly unsettled: ReadonlySet<string>;
+};
+
+export type Finding = {
+  readonly drift: readonly Drift[];
+  /** What really runs; sections without drift keep their identity. */
+  readonly sections: readonly Section[];
+  /** What the text of a section does not say, such as maintenance. */
+  readonly commands: readonly RuntimeCommand[];
+  /** Servers on their way out that nobody knew of. */
+  readonly leaving: readonly LeavingServer[];
+};
+
+/** `running` is what is believed to run. A backend with constructs that are not modelled is left out of it. */
+export function findDrift(running: readonly Section[], observed: Observed): Finding {
+  const drift: Drift[] = [];
+  const commands: RuntimeCommand[] = [];
+  const leaving: LeavingServer[] = [];
+  const file = readFile(running);
+  const sections = running.map((section) => {
+    const rows = observed.servers.get(section.name);
+    if (rows === undefined || !isOurs(section)) return section;
+    const backend = backendIn(file, section);
+    if (backend === null || backend.notPlain !== null) return section;
+    const its = compareServers(section, backend.servers, rows, observed);
+    drift.push(...its.drift);
+    commands.push(...its.commands);
+    leaving.push(...its.leaving);
+    return its.section;
+  });
+  return { drift, sections, commands, leaving };
+}
+
+type Compared = Omit<Finding, 'sections'> & { readonly section: Section };
+
+function compareServers(
+  section: Section,
+  servers: ReadonlyMap<string, Server>,
+  rows: readonly ServerStateRow[],
+  { leaving: known, orders, unsettled }: Observed,
+): Compared {
+  const backend = section.name;
+  const drift: Drift[] = [];
+  const commands: RuntimeCommand[] = [];
+  const leaving: LeavingServer[] = [];
+  const corrections = new Map<string, Correction>();
+  const added: string[] = [];
+  const note = (server: string, kind: Drift['kind'], detail: string): void => {
+    drift.push({ backend, server, kind, detail });
+  };
+  const found = new Map(rows.map((row) => [row.srv_name ?? '', row]));
+  for (const [name, server] of servers) {
+    const row = found.get(name);
+    if (row === undefined) {
+      note(name, 'missing', '');
+      corrections.set(name, 'drop');
+      continue;
+    }
+    const key = `${backend}/${name}`;
+    const correction = { ...(unsettled.has(key) ? {} : wrongPlace(server, row)), ...wrongWeight(server, row) };
+    if (correction.place !== undefined) note(name, 'address', correction.place);
+    if (correction.weight !== undefined) note(name, 'weight', `${correction.weight}`);
+    if (correction.place !== undefined || correction.weight !== undefined) corrections.set(name, correction);
+    const order = orders.get(key) ?? 'ready';
+    const state = stateOf(row);
+    if (state === order || isSetElsewhere(server)) continue;
+    note(name, 'state', state);
+    commands.push({ kind: order, backend, server: name });
+  }
+  for (const [name, row] of found) {
+    if (servers.has(name)) continue;
+    if (stateOf(row) !== 'maint') {
+      note(name, 'extra', '');
+      added.push(`    server ${name} ${placeOf(row)} weight ${row.srv_uweight ?? 1}\n`);
+    } else if (!known.some((left) => left.backend === backend && left.server === name))
+      leaving.push({ backend, server: name, options: unknownOptions });
+  }
+  return { section: correct(section, corrections, added), drift, commands, leaving };
+}
+
+/** Equal to no server's: one that comes back under its name is not taken for the same. */
+const unknownOptions = ['?'];
+
+/** Bits of `srv_admin_state`: forced by an order; what the config or a tracked server says is not drift. */
+const forcedMaint = 0x01;
+const forcedDrain = 0x08;
+
+function stateOf(row: ServerStateRow): 'ready' | ServerOrder {
+  const bits = Number(row.srv_admin_state);
+  if ((bits & forcedMaint) !== 0) return 'maint';
+  return (bits & forcedDrain) !== 0 ? 'drain' : 'ready';
+}
+
+type Correction = 'drop' | { readonly place?: string; readonly weight?: number };
+
+function wrongPlace({ address, port }: Server, row: ServerStateRow): { readonly place?: string } {
+  const wanted = parseAddress(address);
+  // A name or a path, which HAProxy resolves by itself.
+  if (wanted === null || port === null || row.srv_fqdn !== '-') return {};
+  const isSame = parseAddress(row.srv_addr ?? '')?.text === wanted.text && Number(row.srv_port) === port;
+  return isSame ? {} : { place: placeOf(row) };
+}
+
+function wrongWeight(server: Server, row: ServerStateRow): { readonly weight?: number } {
+  const weight = Number(row.srv_uweight);
+  return weight === server.weight || isSetElsewhere(server) ? {} : { weight };
+}
+
+/** An agent on the server may say how much it takes, and a server of the config may be disabled in it. */
+function isSetElsewhere({ options }: Server): boolean {
+  return options.some(({ keyword }) => keyword === 'agent-check' || keyword === 'disabled');
+}
+
+function placeOf({ srv_addr: address = '', srv_port: port = '' }: ServerStateRow): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+function correct(section: Section, corrections: ReadonlyMap<string, Correction>, added: readonly string[]): Section {
+  if (corrections.size + added.length === 0) return section;
+  const lines = linesOf(section.text).flatMap((line) => {
+    const correction = line.includes('server') ? corrections.get(readServer(tokenise(line))?.name ?? '') : undefined;
+    if (correction === undefined) return [`${line}\n`];
+    if (correction === 'drop') return [];
+    const { place, weight } = correction;
+    const placed =
+      place === undefined ? line : line.replace(/^(\s*server\s+\S+\s+)\S+/, (_, head) => `${head}${place}`);
+    return [`${weight === undefined ? placed : withWeight(placed, weight)}\n`];
+  });
+  return { ...section, text: [...lines, ...added].join('') };
+}
+
+/** In the place of the last one, which counts, or else before all other options. */
+function withWeight(line: string, weight: number): string {
+  const replaced = line.replace(/^(.*\s)weight\s+\d+(?=\s|$)/, (_, before) => `${before}weight ${weight}`);
+  return replaced === line ? line.replace(/^\s*server\s+\S+\s+\S+/, (head) => `${head} weight ${weight}`) : replaced;
+}

@@ -1,0 +1,151 @@
+/**
+ * Proves that what runs is what was wanted: the backends that commands have touched are read back at once, all of them
+ * after a reload and in rotation. What is found goes into what is believed to run, and the next plan sets it right.
+ */
+import type { Runtime } from './apply/control.ts';
+import { AppError } from './errors.ts';
+import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section, ServerOrder } from './model.ts';
+import { findDrift } from './plan/drift.ts';
+
+export type VerifySettings = {
+  readonly verifyInterval: Ms;
+  readonly drift: 'repair' | 'report';
+};
+
+export type Verification = {
+  /** What was found now. */
+  readonly drift: readonly Drift[];
+  /** Sets right what the text of a section does not say; to be sent at once. */
+  readonly commands: readonly RuntimeCommand[];
+  /** What was set right before and is as it was again: only a reload can help. */
+  readonly reasons: readonly ReloadReason[];
+};
+
+/** From HAProxy 2.9 on a new address takes effect a moment after the reply. */
+const settleMs: Ms = 50;
+const backendsAtOnce = 100;
+
+export class Verifier {
+  readonly #settings: () => VerifySettings;
+  readonly #orders: () => ReadonlyMap<string, ServerOrder>;
+  /** Backends that are to be looked at, and when. */
+  readonly #due = new Map<string, Moment>();
+  /** `backend/server` → when it was given a new address. */
+  readonly #addressed = new Map<string, Moment>();
+  /** What was set right and not looked at since. */
+  #repaired: ReadonlySet<string> = new Set();
+  /** What was found at the last look and is left as it is. */
+  #reported: ReadonlyMap<string, readonly Drift[]> = new Map();
+  #round: readonly string[] = [];
+  #roundAt: Moment = 0;
+
+  constructor(settings: () => VerifySettings, orders: () => ReadonlyMap<string, ServerOrder>) {
+    this.#settings = settings;
+    this.#orders = orders;
+  }
+
+  /** Drift that stands, because it is only to be reported. */
+  get reported(): readonly Drift[] {
+    return [...this.#reported.values()].flat();
+  }
+
+  touched(commands: readonly RuntimeCommand[], now: Moment): void {
+    for (const { kind, backend, server } of commands) {
+      if (kind === 're-address') this.#addressed.set(`${backend}/${server}`, now);
+      if (!this.#due.has(backend)) this.#due.set(backend, now + settleMs);
+    }
+  }
+
+  /** These as soon as may be. */
+  soon(backends: Iterable<string>, now: Moment): void {
+    for (const backend of backends) this.#due.set(backend, now);
+  }
+
+  /** Another process runs: nothing of it has been looked at. */
+  everything(running: readonly Section[], now: Moment): void {
+    this.#repaired = new Set();
+    this.#reported = new Map();
+    this.soon(backendsOf(running), now);
+  }
+
+  /** When there is something to look at; null where nothing of ours runs. */
+  next(running: readonly Section[] | null): Moment | null {
+    if (running === null) return null;
+    return Math.min(this.#roundAt, ...this.#due.values());
+  }
+
+  /** Looks at what is due by now, or at the part of it that is done at once. Throws an AppError where nobody answers. */
+  async verify(runtime: Runtime, running: readonly Section[], now: Moment): Promise<Verification> {
+    const backends = this.#take(running, now);
+    if (backends.length === 0) return nothingFound;
+    const servers = await runtime.readBack(backends);
+    const unsettled = this.#unsettled(now);
+    const finding = findDrift(running, {
+      servers,
+      leaving: runtime.leaving,
+      orders: this.#orders(),
+      unsettled,
+    });
+    if (this.#settings().drift === 'report') {
+      this.#report(backends, finding.drift);
+      return { drift: finding.drift, commands: [], reasons: [] };
+    }
+    this.#reported = new Map();
+    if (finding.drift.length + finding.leaving.length > 0) runtime.believe(finding.sections, finding.leaving);
+    const again = finding.drift.filter((drift) => this.#repaired.has(keyOf(drift)));
+    const others = [...this.#repaired].filter((key) => {
+      const [backend = ''] = key.split('/');
+      const [server = ''] = key.split(' ');
+      return !backends.includes(backend) || unsettled.has(server);
+    });
+    this.#repaired = new Set([...others, ...finding.drift.map(keyOf)]);
+    for (const { backend } of finding.drift) this.#due.set(backend, now + settleMs);
+    const reasons = again.map(({ backend, server, kind }): ReloadReason => {
+      return { code: 'drift_unrepairable', section: `backend ${backend}`, detail: `${kind} of ${server}` };
+    });
+    return { drift: finding.drift, commands: finding.commands, reasons };
+  }
+
+  /** What is due, and of the rotation as much as its turn is. */
+  #take(running: readonly Section[], now: Moment): readonly string[] {
+    if (now >= this.#roundAt) {
+      if (this.#round.length === 0) this.#round = backendsOf(running);
+      const rounds = Math.max(1, Math.ceil(backendsOf(running).length / backendsAtOnce));
+      this.#roundAt = now + this.#settings().verifyInterval / rounds;
+      this.soon(this.#round.slice(0, backendsAtOnce), now);
+      this.#round = this.#round.slice(backendsAtOnce);
+    }
+    const due = [...this.#due].filter(([, at]) => at <= now).map(([backend]) => backend);
+    const backends = due.slice(0, backendsAtOnce);
+    for (const backend of backends) this.#due.delete(backend);
+    return backends;
+  }
+
+  #unsettled(now: Moment): ReadonlySet<string> {
+    for (const [server, at] of this.#addressed) if (now - at >= settleMs) this.#addressed.delete(server);
+    // They are looked at again once it must have taken effect.
+    for (const [server, at] of this.#addressed) this.#due.set(server.split('/')[0] ?? '', at + settleMs);
+    return new Set(this.#addressed.keys());
+  }
+
+  #report(backends: readonly string[], drift: readonly Drift[]): void {
+    const found = Map.groupBy(drift, ({ backend }) => backend);
+    const others = [...this.#reported].filter(([backend]) => !backends.includes(backend));
+    this.#reported = new Map([...others, ...found]);
+  }
+}
+
+const nothingFound: Verification = { drift: [], commands: [], reasons: [] };
+
+/** Whether it was only the question that failed: what runs may serve all the same. */
+export function isUnanswered(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'MYELIN_SOCKET_FAILED';
+}
+
+function backendsOf(sections: readonly Section[]): readonly string[] {
+  return sections.flatMap(({ kind, name, service }) => (kind === 'backend' && service !== null ? [name] : []));
+}
+
+function keyOf({ backend, server, kind }: Drift): string {
+  return `${backend}/${server} ${kind}`;
+}
