@@ -11,7 +11,7 @@ import { newlyRefused } from './catalog/report.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
 import type { Drift, Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
-import type { Orders } from './orders.ts';
+import { assertServer, type GivenOrder, type Orders } from './orders.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { RenderResult } from './render/render.ts';
 import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
@@ -55,6 +55,8 @@ export type Instance = {
   use(settings: Settings): Promise<void>;
   /** Something may have to be done: look again. */
   poke(): void;
+  /** An operator's order about one server. Rejects with an AppError where there is no such server. */
+  order(order: GivenOrder): Promise<void>;
   /** A reload is wanted although nothing changed; settles when it was seen to, or rejects when Myelin ends. */
   reload(): Promise<Result>;
   /** Settles when `signal` aborted and everything here has come to rest. */
@@ -135,7 +137,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       }
       tell(result);
       alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
-      verifyAlarm.set([reconciler.nextVerification]);
+      setVerifyAlarm();
     };
     const result = await reconciler.reconcile(wanted, wanted.problems, reasons, signal);
     if (result.kind !== 'reloading') settle(result);
@@ -149,10 +151,24 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function verify(): Promise<void> {
     try {
+      for (const { backend, server } of await orders.expire())
+        await reconciler.order({ kind: 'ready', backend, server }, signal);
       if (await reconciler.verify(signal)) debounce.poke();
     } finally {
-      verifyAlarm.set([reconciler.isReloading ? null : reconciler.nextVerification]);
+      setVerifyAlarm();
     }
+  }
+
+  function setVerifyAlarm(): void {
+    verifyAlarm.set([reconciler.isReloading ? null : reconciler.nextVerification, orders.nextEnd]);
+  }
+
+  async function giveOrder(order: GivenOrder): Promise<void> {
+    const { backend, server, state } = order;
+    assertServer(control, backend, server);
+    await orders.give(order);
+    await inTurn(() => reconciler.order({ kind: state ?? 'ready', backend, server }, signal));
+    setVerifyAlarm();
   }
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
@@ -206,6 +222,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       debounce.poke();
     },
     poke: debounce.poke,
+    order: giveOrder,
     reload() {
       const request = Promise.withResolvers<Result>();
       requests = [...requests, request];

@@ -1,6 +1,9 @@
 /** What an operator ordered servers to be (`myelin server`): kept in `state`, so that it outlives reloads and restarts. */
 import { z } from 'zod';
+import type { Control } from './apply/control.ts';
 import { readIfThere, writeDurably } from './apply/files.ts';
+import { AppError } from './errors.ts';
+import { serverLines } from './haproxy/text.ts';
 import type { Moment, ServerOrder } from './model.ts';
 
 export type Order = {
@@ -11,6 +14,9 @@ export type Order = {
   /** null: until it is taken back. */
   readonly until: Moment | null;
 };
+
+/** `state` null: whatever was ordered is taken back. */
+export type GivenOrder = Omit<Order, 'state' | 'since'> & { readonly state: ServerOrder | null };
 
 const shape = z.array(
   z.object({
@@ -55,8 +61,8 @@ export class Orders {
     return ends.length === 0 ? null : Math.min(...ends);
   }
 
-  /** `state` null: whatever was ordered is taken back. Throws an AppError where that cannot be written down. */
-  async give(order: Omit<Order, 'state' | 'since'> & { readonly state: ServerOrder | null }): Promise<void> {
+  /** Throws an AppError where it cannot be written down. */
+  async give(order: GivenOrder): Promise<void> {
     const { state } = order;
     const orders = new Map(this.all.map((each) => [keyOf(each), each]));
     orders.delete(keyOf(order));
@@ -65,15 +71,39 @@ export class Orders {
     this.#orders = orders;
   }
 
-  /** Forgets those that have ended: the backends that they were about. */
-  async expire(): Promise<readonly string[]> {
+  /** Forgets those that have ended: they are given back. */
+  async expire(): Promise<readonly Order[]> {
     const now = this.#now();
     const ended = [...this.#orders.values()].filter(({ until }) => until !== null && until <= now);
     if (ended.length === 0) return [];
     this.#orders = new Map(this.all.map((order) => [keyOf(order), order]));
     await writeDurably(this.#path, `${JSON.stringify(this.all)}\n`);
-    return [...new Set(ended.map(({ backend }) => backend))];
+    return ended;
   }
+}
+
+/** Throws an AppError where no server of ours has this name, or where what serves takes no orders. */
+export function assertServer({ running, runtime }: Control, backend: string, server: string): void {
+  if (running === null || runtime === null)
+    throw new AppError('MYELIN_USAGE', 'no HAProxy runs that takes orders about servers', {
+      remedy: 'with `haproxy.control: command` or `none`, talk to HAProxy itself',
+    });
+  const backends = running.sections.filter(({ kind, service }) => kind === 'backend' && service !== null);
+  const section = backends.find(({ name }) => name === backend);
+  if (section === undefined)
+    throw new AppError('MYELIN_USAGE', `there is no service ${backend}`, {
+      remedy: `the services are ${namesOf(backends)}`,
+    });
+  const servers = serverLines(section);
+  if (!servers.some(({ name }) => name === server))
+    throw new AppError('MYELIN_USAGE', `${backend} has no server ${server}`, {
+      remedy: servers.length === 0 ? 'it has none at all' : `its servers are ${namesOf(servers)}`,
+    });
+}
+
+function namesOf(all: readonly { readonly name: string }[]): string {
+  const names = all.map(({ name }) => name);
+  return names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`;
 }
 
 /** What is not ours to understand counts as no orders. */

@@ -164,15 +164,14 @@ export class Reconciler {
     const { drift, commands, reasons } = await this.#verifier.verify(runtime, running.sections, this.#now());
     const { drift: mode } = this.#options.verify();
     if (drift.length > 0) this.#options.onDrift(drift, mode);
-    if (drift.length === 0 || mode === 'report') return false;
     await this.#send(commands, signal);
     this.#distrust(reasons);
-    return true;
+    return drift.length > 0 && mode === 'repair';
   }
 
-  /** These are read back as soon as may be. */
-  verifySoon(backends: readonly string[]): void {
-    this.#verifier.soon(backends, this.#now());
+  /** What was ordered of a server, or is not any more. */
+  async order(command: RuntimeCommand, signal: AbortSignal): Promise<void> {
+    await this.#send([command], signal);
   }
 
   async #reconcile(

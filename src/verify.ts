@@ -87,8 +87,14 @@ export class Verifier {
       unsettled,
     });
     if (this.#settings().drift === 'report') {
-      this.#report(backends, finding.drift);
-      return { drift: finding.drift, commands: [], reasons: [] };
+      // An order is obeyed all the same.
+      const commands = finding.commands.filter(({ kind }) => kind !== 'ready');
+      const isOrdered = (drift: Drift): boolean =>
+        drift.kind === 'state' &&
+        commands.some((each) => each.backend === drift.backend && each.server === drift.server);
+      const drift = finding.drift.filter((each) => !isOrdered(each));
+      this.#report(backends, drift);
+      return { drift, commands, reasons: [] };
     }
     this.#reported = new Map();
     if (finding.drift.length + finding.leaving.length > 0) runtime.believe(finding.sections, finding.leaving);

@@ -14,6 +14,7 @@ import type {
   Rendered,
   RuntimeCommand,
   Section,
+  ServerOrder,
 } from '../model.ts';
 import type { Turn } from './gate.ts';
 
@@ -141,6 +142,8 @@ export type ControlOptions = {
   /** Something changed that asks for a reconcile: HAProxy ended, its executable changed, an old worker is gone. */
   readonly onChange: () => void;
   readonly onEvent: (event: ControlEvent) => void;
+  /** What an operator ordered servers to be, by `backend/server`: a new process begins with it. */
+  readonly orders: () => ReadonlyMap<string, ServerOrder>;
   /** PATH and what HAProxy's own config may refer to. */
   readonly env: NodeJS.ProcessEnv;
   readonly now?: () => Moment;

@@ -253,7 +253,7 @@ class ProcessControl implements Control {
     this.#lastNumber += 1;
     const generation = generationAt(this.#parts.state, this.#lastNumber);
     const { file, now } = this.#parts;
-    const { env } = this.#options;
+    const { env, orders } = this.#options;
     const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
     const fleet = this.#fleet;
     try {
@@ -264,6 +264,7 @@ class ProcessControl implements Control {
         config: this.#config,
         file,
         fleet,
+        orders: orders(),
         env,
         now,
         tolerate,

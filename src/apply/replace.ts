@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import type { Binary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
 import { readServersState } from '../haproxy/info.ts';
-import type { Moment, Problem, Section } from '../model.ts';
+import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
 import type { Outcome } from './control.ts';
 import { type ConfigFile, together, writeDurably } from './files.ts';
 import type { Fleet } from './fleet.ts';
@@ -27,6 +27,7 @@ export type Replacement = {
   readonly config: Pick<Config, 'reload' | 'state'>;
   readonly file: ConfigFile;
   readonly fleet: Fleet;
+  readonly orders: ReadonlyMap<string, ServerOrder>;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => Moment;
   /** For what must neither undo an apply nor keep one from happening. */
@@ -102,13 +103,13 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
 }
 
 /** As late as possible: what goes down after this is taken for healthy until it is checked. */
-async function noteHealth({ sections, config, fleet, tolerate }: Replacement): Promise<void> {
+async function noteHealth({ sections, config, fleet, orders, tolerate }: Replacement): Promise<void> {
   let text = noServerDown;
   const socket = fleet.serving?.generation.socket;
   if (socket !== undefined)
     await tolerate(
       readServersState(socket).then((state) => {
-        text = downServers(state, sections);
+        text = downServers(state, sections, orders);
       }),
     );
   await writeDurably(serverStateFile(config), text);

@@ -55,16 +55,17 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const sourceLog = new SourceLog(log);
   const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
 
+  const orders = await Orders.open(ordersFile(config), Date.now);
   await using control = await openControl(
     {
       config,
+      orders: () => orders.list(),
       env: process.env,
       onChange: () => running.instance?.poke(),
       onEvent: (event) => observer.control(event),
     },
     signal,
   );
-  const orders = await Orders.open(ordersFile(config), Date.now);
   const instance = main(
     {
       settings,

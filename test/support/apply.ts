@@ -58,6 +58,7 @@ export async function setup(folder: string): Promise<Setup> {
       drainTimeout: 600_000,
     },
     env: process.env,
+    orders: () => new Map(),
     onChange: () => {
       changes += 1;
     },
