@@ -29,7 +29,7 @@ type Source = {
   remove(): Promise<void>;
 };
 
-const idleMs = 30_000;
+const idleMs = Number(process.env.IDLE ?? 30) * 1000;
 const changes = Number(process.argv[2] ?? 100);
 
 await using backends = await startBackends(['first', 'second']);

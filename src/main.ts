@@ -14,6 +14,7 @@ import type { Drift, Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './m
 import { assertServer, type GivenOrder, type Orders } from './orders.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { RenderResult } from './render/render.ts';
+import { type RuntimeResult, ServerChanges } from './server-changes.ts';
 import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
 import { Sources } from './sources.ts';
 
@@ -49,6 +50,7 @@ export type Instance = {
   readonly settings: Settings;
   readonly catalog: Catalog;
   readonly reconciler: Reconciler;
+  readonly changes: ServerChanges;
   /** Begins to watch and to apply. */
   start(): void;
   /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
@@ -74,12 +76,13 @@ export function main(world: World, signal: AbortSignal): Instance {
   let reloading = Promise.resolve();
   prove(settings);
 
-  const reconciler = new Reconciler(control, {
+  const changes = new ServerChanges(control, {
     now: Date.now,
     verify: () => settings.config,
     orders: () => orders.list(),
     onDrift,
   });
+  const reconciler = new Reconciler(control, changes, Date.now);
   const inTurn = createTurn();
   const debounce = createDebounce(() => heartbeat.during(() => inTurn(reconcile)), {
     get quietMs() {
@@ -128,9 +131,14 @@ export function main(world: World, signal: AbortSignal): Instance {
       return;
     }
     changedAt = null;
-    const reasons = seenTo.map((): ReloadReason => ({ code: 'operator_request' })).slice(0, 1);
+    const requested = seenTo.map((): ReloadReason => ({ code: 'operator_request' })).slice(0, 1);
+    let isTold = false;
+    const onMeanwhile = (result: RuntimeResult): void => {
+      isTold = true;
+      tell(result);
+    };
     const settle = (result: Result): void => {
-      if (result.kind === 'pending') changedAt = result.meanwhile === null ? (about ?? changedAt) : changedAt;
+      if (result.kind === 'pending') changedAt = isTold ? changedAt : (about ?? changedAt);
       else {
         requests = requests.filter((request) => !seenTo.includes(request));
         for (const request of seenTo) request.resolve(result);
@@ -139,7 +147,10 @@ export function main(world: World, signal: AbortSignal): Instance {
       alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
       setVerifyAlarm();
     };
-    const result = await reconciler.reconcile(wanted, wanted.problems, reasons, signal);
+    const result = await reconciler.reconcile(
+      { rendered: wanted, faulty: wanted.problems, requested, onMeanwhile },
+      signal,
+    );
     if (result.kind !== 'reloading') settle(result);
     else
       reloading = result.result
@@ -152,22 +163,22 @@ export function main(world: World, signal: AbortSignal): Instance {
   async function verify(): Promise<void> {
     try {
       for (const { backend, server } of await orders.expire())
-        await reconciler.order({ kind: 'ready', backend, server }, signal);
-      if (await reconciler.verify(signal)) debounce.poke();
+        await changes.order({ kind: 'ready', backend, server }, signal);
+      if (!reconciler.isReloading && (await changes.verify(signal))) debounce.poke();
     } finally {
       setVerifyAlarm();
     }
   }
 
   function setVerifyAlarm(): void {
-    verifyAlarm.set([reconciler.isReloading ? null : reconciler.nextVerification, orders.nextEnd]);
+    verifyAlarm.set([reconciler.isReloading ? null : changes.nextVerification, orders.nextEnd]);
   }
 
   async function giveOrder(order: GivenOrder): Promise<void> {
     const { backend, server, state } = order;
     assertServer(control, backend, server);
     await orders.give(order);
-    await inTurn(() => reconciler.order({ kind: state ?? 'ready', backend, server }, signal));
+    await inTurn(() => changes.order({ kind: state ?? 'ready', backend, server }, signal));
     setVerifyAlarm();
   }
 
@@ -209,6 +220,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       return catalog;
     },
     reconciler,
+    changes,
     start() {
       started = sources.use(settings.config);
       debounce.poke();

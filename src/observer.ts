@@ -6,7 +6,9 @@ import type { LastApply } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Occasion } from './main.ts';
 import type { Drift, Moment, Ms, Problem } from './model.ts';
-import type { Apart, Result, RuntimeResult } from './reconcile.ts';
+import type { Result } from './reconcile.ts';
+import type { RuntimeResult } from './server-changes.ts';
+import type { Apart } from './set-apart.ts';
 
 export class Observer {
   readonly #log: Log;
@@ -55,7 +57,6 @@ export class Observer {
         this.#complaint = null;
         return;
       case 'pending':
-        if (result.meanwhile !== null) this.#changed(result.meanwhile, sinceChangeMs, tookMs);
         this.#log.debug({ reasons: result.reasons, because: result.because, inMs: result.at - now }, 'reload waits');
         return;
       case 'runtime':

@@ -29,7 +29,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     apart.size > 0 ||
     refusedConfig !== null ||
     control.fileTrouble !== null ||
-    instance.reconciler.drift.length > 0 ||
+    instance.changes.drift.length > 0 ||
     (lastApply !== null && lastApply.error !== null) ||
     sources.some(({ state }) => state === 'down') ||
     services.some(({ stale }) => stale !== null);
@@ -38,7 +38,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     state: control.running === null ? 'starting' : isTroubled ? 'degraded' : 'ready',
     startedAt,
     waitingFor,
-    haproxy: haproxyOf(control, instance.reconciler.drift),
+    haproxy: haproxyOf(control, instance.changes.drift),
     lastApply,
     refusedConfig,
     pending: pending === null ? null : { why: pending.because, at: pending.at },

@@ -3,7 +3,6 @@
  * after a reload and in rotation. What is found goes into what is believed to run, and the next plan sets it right.
  */
 import type { Runtime } from './apply/control.ts';
-import { AppError } from './errors.ts';
 import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section, ServerOrder } from './model.ts';
 import { findDrift } from './plan/drift.ts';
 
@@ -142,11 +141,6 @@ export class Verifier {
 }
 
 const nothingFound: Verification = { drift: [], commands: [], reasons: [] };
-
-/** Whether it was only the question that failed: what runs may serve all the same. */
-export function isUnanswered(error: unknown): boolean {
-  return error instanceof AppError && error.code === 'MYELIN_SOCKET_FAILED';
-}
 
 function backendsOf(sections: readonly Section[]): readonly string[] {
   return sections.flatMap(({ kind, name, service }) => (kind === 'backend' && service !== null ? [name] : []));

@@ -3,6 +3,7 @@
  * sections are never touched, and a `listen` section is no backend here.
  */
 import type { Capabilities } from '../haproxy/capabilities.ts';
+import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
 import type { LeavingServer, Section } from '../model.ts';
 import { type Backend, readBackend } from './backend.ts';
 import { type Change, changeServers } from './runtime.ts';
@@ -44,9 +45,22 @@ export function changeBackends(
   };
 }
 
-export function hasSameStructure(old: Section, now: Section): boolean {
-  if (!areOurs(old, now)) return false;
-  return readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure;
+/** What commands could make of `old`: its own structure with the servers of `now`; `old` itself where they are not ours. */
+export function withServersOf(old: Section, now: Section): Section {
+  if (!areOurs(old, now)) return old;
+  const servers = serverTexts(now);
+  if (readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure) return now;
+  if (servers.join('\n') === serverTexts(old).join('\n')) return old;
+  const structure = linesOf(old.text).filter((line) => !isServer(line));
+  return { ...old, text: [...structure, ...servers].map((line) => `${line}\n`).join('') };
+}
+
+function serverTexts({ text }: Section): readonly string[] {
+  return linesOf(text).filter(isServer);
+}
+
+function isServer(line: string): boolean {
+  return line.includes('server') && readServer(tokenise(line)) !== null;
 }
 
 const nothing = { inherited: [], isConditional: false };

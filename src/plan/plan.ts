@@ -3,7 +3,7 @@
  * the file, which is written, and not HAProxy, which is left alone.
  */
 import type { Plan, ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
-import { type Changer, changeBackends, hasSameStructure, type Runtime } from './backends.ts';
+import { type Changer, changeBackends, type Runtime, withServersOf } from './backends.ts';
 import { compare, keyed } from './compare.ts';
 
 type Forced = {
@@ -50,7 +50,7 @@ export function planMeanwhile(
   const replaced = new Map<Section, Section>();
   for (const [key, old] of keyed(running)) {
     const section = now.get(key);
-    if (section !== undefined && section !== old && hasSameStructure(old, section)) replaced.set(old, section);
+    if (section !== undefined && section !== old) replaced.set(old, withServersOf(old, section));
   }
   const all = running.map((section) => replaced.get(section) ?? section);
   const { commands, blocked } = compare(running, all, changeBackends(running, all, runtime));

@@ -153,6 +153,7 @@ test('an agent that refuses, limits, has lost its leader, goes back, breaks off 
   const there: Name[] = ['alpha', 'beta'];
   for (const [what, { faults, says }] of Object.entries(troubles))
     await t.test(what, async () => {
+      await until('the file is what runs', async () => (await serversOf(place, 'web')).length === there.length);
       const servers = await serversOf(place, 'web');
       const asked = proxy.requests.length;
       const startedAt = performance.now();

@@ -176,14 +176,16 @@ test('an executable that vanishes while Myelin runs stops nothing, and what chan
   const myelin = await my.start();
   const load = my.load();
   await rm(binary);
-  await my.serve('beta');
+  await my.restructure();
   const { lastApply } = await myelin.until('it is told', (now) => now.lastApply?.result === 'failed');
   assert.match(lastApply?.error ?? '', /executable .*bin\/haproxy" was not found/);
   assert.match(logged(myelin.output, 'could not be applied'), /"remedy":"install HAProxy/);
-  assert.equal(await ask(my.port), 'alpha');
+  // Servers need no executable.
+  await my.serve('beta');
+  await load.answeredBy('beta');
   await symlink(await haproxy(), binary);
-  await load.answeredBy('beta', 45_000);
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ state }) => state === 'ready', 45_000);
+  await until('it is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout queue 61s'));
   await load.endsWithoutFailure();
 });
 
@@ -209,7 +211,7 @@ for (const [what, size, says, spoil, mend] of [
     const { haproxy: before } = await my.place.status();
     const file = await my.place.read('disk/haproxy.cfg');
     await actions[spoil]();
-    await my.serve('beta');
+    await my.restructure();
     const {
       lastApply,
       haproxy: after,
@@ -223,9 +225,18 @@ for (const [what, size, says, spoil, mend] of [
     assert.equal(await ask(my.port), 'alpha');
     await startsElsewhere(my, file);
 
+    // Servers change all the same; only the file cannot follow.
+    await my.serve('beta');
+    await load.answeredBy('beta');
+    const behind = await myelin.until('it is told', (now) => now.haproxy !== null && now.haproxy.fileTrouble !== null);
+    assert.match(behind.haproxy?.fileTrouble?.reason ?? '', /cannot be written: /);
+    assert.match(logged(myelin.output, 'the file on disk cannot be written'), says);
+
     await actions[mend]();
-    await load.answeredBy('beta', 45_000);
-    await myelin.until('it is ready', (now) => now.state === 'ready');
+    await myelin.until('it is ready', (now) => now.state === 'ready', 45_000);
+    await until('the file has followed', async () =>
+      (await my.place.read('disk/haproxy.cfg')).includes(`127.0.0.1:${my.backends.beta.port}`),
+    );
     await load.endsWithoutFailure();
   });
 

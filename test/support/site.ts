@@ -23,6 +23,8 @@ export class Site implements AsyncDisposable {
   readonly port: number;
   readonly backends: { readonly [N in Name]: Backend };
   readonly #atEnd: AsyncDisposableStack;
+  #config: SiteConfig = {};
+  #structures = 0;
 
   constructor(place: Workplace, port: number, backends: Site['backends'], atEnd: AsyncDisposableStack) {
     this.place = place;
@@ -33,6 +35,7 @@ export class Site implements AsyncDisposable {
 
   /** Replaces `myelin.yaml`. */
   async configure(config: SiteConfig = {}): Promise<void> {
+    this.#config = config;
     const { web = [], services = [], haproxy = [], reload = ['minInterval: 0ms'], rest = [] } = config;
     const below = (lines: readonly string[], depth: number): string[] => lines.map((line) => ' '.repeat(depth) + line);
     const lines = [
@@ -51,6 +54,15 @@ export class Site implements AsyncDisposable {
       ...rest,
     ];
     await this.place.write('myelin.yaml', `${lines.join('\n')}\n`);
+  }
+
+  /** Changes what only a reload can change, and nothing that a client would see. */
+  async restructure(): Promise<void> {
+    const config = this.#config;
+    this.#structures += 1;
+    const line = `timeouts: { queue: ${60 + this.#structures}s }`;
+    await this.configure({ ...config, web: [...(config.web ?? []), line] });
+    this.#config = config;
   }
 
   /** Who serves `web`, and every other service that is named. */

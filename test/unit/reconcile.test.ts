@@ -5,6 +5,7 @@ import type { Control, Outcome, Running } from '../../src/apply/control.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Problem, Rendered, Section } from '../../src/model.ts';
 import { Reconciler, type Result } from '../../src/reconcile.ts';
+import { ServerChanges } from '../../src/server-changes.ts';
 import type { VerifySettings } from '../../src/verify.ts';
 
 const never = new AbortController().signal;
@@ -12,7 +13,7 @@ const never = new AbortController().signal;
 test('a service that is refused is set apart at the start, the others go live', async () => {
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control);
-  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
   assert.deepEqual(
     reconciler.apart.map(({ service }) => service),
@@ -24,40 +25,40 @@ test('where no service would be served, nothing is started', async () => {
   const control = new Scripted(['web', 'db']);
   const reconciler = reconcilerOf(control);
   for (const round of [1, 2]) {
-    const result = await ended(reconciler, config('web', 'db'), [], [], never);
+    const result = await ended(reconciler, config('web', 'db'));
     assert.equal(result.kind, 'rejected');
     assert.equal(result.kind === 'rejected' && result.problems.length, 2);
     assert.equal(control.running, null, `round ${round}`);
   }
   control.refused = [];
-  assert.equal((await ended(reconcilerOf(control), config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconcilerOf(control), config('web', 'db'))).kind, 'reload');
 });
 
 test('a service that is set apart keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   control.refusedText = 'new';
-  await ended(reconciler, config('web', 'db new'), [], [], never);
+  await ended(reconciler, config('web', 'db new'));
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
   control.running = null;
-  assert.equal((await ended(reconciler, config('web', 'db new'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
 test('while nothing serves, a service whose last good sections are refused too does not keep the others from it', async () => {
   const control = new Scripted(['db'], config('web', 'db').sections);
   const reconciler = reconcilerOf(control);
-  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
 });
 
 test('while something serves, a service whose last good sections are refused too is not emptied', async () => {
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   control.refused = ['db'];
-  assert.equal((await ended(reconciler, config('web', 'db new'), [], [], never)).kind, 'rejected');
+  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'rejected');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
@@ -65,26 +66,26 @@ test('a service whose trial has to wait for its reload asks for no other moment 
   const control = new Scripted(['db']);
   let now = 0;
   const reconciler = reconcilerOf(control, () => now);
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   assert.equal(reconciler.nextTrial, 1000);
   now = 1000;
   control.freeAt = 5000;
-  const result = await ended(reconciler, config('web', 'db'), [], [], never);
+  const result = await ended(reconciler, config('web', 'db'));
   assert.equal(result.kind === 'pending' && result.at, 5000);
   assert.equal(reconciler.nextTrial, null);
   now = 5000;
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   assert.equal(reconciler.nextTrial, 7000, 'refused again, it waits twice as long');
 });
 
 test('a service whose template fails keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   const faulty = [{ message: 'no such field', service: 'db' }];
-  await ended(reconciler, config('web', 'db empty'), faulty, [], never);
+  await ended(reconciler, config('web', 'db empty'), faulty);
   control.running = null;
-  assert.equal((await ended(reconciler, config('web', 'db empty'), faulty, [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db empty'), faulty)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
@@ -92,17 +93,17 @@ test('a trial that has to wait for its reload is no cure', async () => {
   let now = 0;
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control, () => now);
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   now = reconciler.nextTrial ?? 0;
   control.freeAt = now + 5000;
-  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'pending');
+  assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'pending');
   assert.deepEqual(
     reconciler.apart.map(({ service }) => service),
     ['db'],
   );
   now = control.freeAt;
   control.refused = [];
-  assert.equal((await ended(reconciler, config('web', 'db'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'reload');
   assert.deepEqual(reconciler.apart, []);
 });
 
@@ -110,12 +111,12 @@ test('a trial that goes wrong for a reason that names nobody holds up no other s
   let now = 0;
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control, () => now);
-  await ended(reconciler, config('web', 'db'), [], [], never);
+  await ended(reconciler, config('web', 'db'));
   now = reconciler.nextTrial ?? 0;
   control.refused = [];
   control.refusedText = 'frontend db:in';
   control.namesNobody = true;
-  assert.equal((await ended(reconciler, config('web', 'db', 'shop'), [], [], never)).kind, 'reload');
+  assert.equal((await ended(reconciler, config('web', 'db', 'shop'))).kind, 'reload');
   assert.ok(control.names.includes('frontend shop:in'), String(control.names));
   assert.ok((reconciler.nextTrial ?? 0) > now);
 });
@@ -123,19 +124,20 @@ test('a trial that goes wrong for a reason that names nobody holds up no other s
 test('a service that the config has no more is not set apart any more', async () => {
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control);
-  await ended(reconciler, config('web', 'db'), [], [], never);
-  assert.equal((await ended(reconciler, config('web'), [], [], never)).kind, 'reload');
+  await ended(reconciler, config('web', 'db'));
+  assert.equal((await ended(reconciler, config('web'))).kind, 'reload');
   assert.deepEqual([reconciler.apart, reconciler.nextTrial], [[], null]);
 });
 
 function reconcilerOf(control: Control, now: () => number = () => 0): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
-  return new Reconciler(control, { now, verify, orders: () => new Map(), onDrift() {} });
+  const changes = new ServerChanges(control, { now, verify, orders: () => new Map(), onDrift() {} });
+  return new Reconciler(control, changes, now);
 }
 
 /** What it comes to, however long it takes. */
-async function ended(reconciler: Reconciler, ...wanted: Parameters<Reconciler['reconcile']>): Promise<Result> {
-  const result = await reconciler.reconcile(...wanted);
+async function ended(reconciler: Reconciler, rendered: Rendered, faulty: readonly Problem[] = []): Promise<Result> {
+  const result = await reconciler.reconcile({ rendered, faulty, requested: [], onMeanwhile() {} }, never);
   return result.kind === 'reloading' ? result.result : result;
 }
 

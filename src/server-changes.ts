@@ -1,0 +1,199 @@
+/**
+ * Changes servers by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
+ * should be when it is read back, lead to another command or to a reload, never to silence.
+ */
+import type { Control, Outcome, Running, UnexpectedReply } from './apply/control.ts';
+import { AppError } from './errors.ts';
+import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from './model.ts';
+import { planChange, planMeanwhile, planReload } from './plan/plan.ts';
+import { Verifier, type VerifySettings } from './verify.ts';
+
+export type ServerChangesOptions = {
+  readonly now: () => Moment;
+  readonly verify: () => VerifySettings;
+  /** What an operator ordered servers to be, by `backend/server`. */
+  readonly orders: () => ReadonlyMap<string, ServerOrder>;
+  /** Told of what does not run as it should, and whether it is being set right. */
+  readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
+};
+
+/** Servers of these backends were changed by that many commands. */
+export type RuntimeResult = {
+  readonly kind: 'runtime';
+  readonly commands: number;
+  readonly backends: readonly string[];
+  readonly tookMs: Ms;
+};
+
+export class ServerChanges {
+  readonly #control: Control;
+  readonly #options: ServerChangesOptions;
+  readonly #verifier: Verifier;
+  /** Backends that commands no longer help, and why: the next reload is for them. */
+  readonly #distrusted = new Map<string, ReloadReason>();
+  /** The generation that was looked at as a whole, or is about to be. */
+  #verified: number | null = null;
+
+  constructor(control: Control, options: ServerChangesOptions) {
+    this.#control = control;
+    this.#options = options;
+    this.#verifier = new Verifier(options.verify, options.orders);
+  }
+
+  /** Drift that stands, because it is only to be reported. */
+  get drift(): readonly Drift[] {
+    return this.#verifier.reported;
+  }
+
+  /** When `verify` has something to do; null: nothing that can be looked at runs. */
+  get nextVerification(): Moment | null {
+    const { running, runtime } = this.#control;
+    return runtime === null ? null : this.#verifier.next(running?.sections ?? null);
+  }
+
+  /** What it takes to bring what runs to `wanted`. */
+  plan({ sections }: Rendered, requested: readonly ReloadReason[]): Plan {
+    const { running, runtime, forced: its } = this.#control;
+    const forced = [...its, ...requested, ...this.#distrusted.values()];
+    const now = running?.sections ?? null;
+    return runtime === null ? planReload(now, sections, { forced }) : planChange(now, sections, { forced, ...runtime });
+  }
+
+  /**
+   * Sends what was planned. After `unexpected` what runs was read back, and another plan starts from that: where it
+   * would be commands again, it will be a reload.
+   */
+  async apply(wanted: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
+    const outcome = await this.#control.apply(wanted, this.#runtimePlan(commands), signal);
+    if (outcome.kind === 'applied') {
+      this.#verifier.touched(commands, this.#now());
+      if (commands.length > 0) await this.#tellFollowers(wanted);
+    } else if (outcome.kind === 'unexpected') {
+      await this.#examine(outcome.replies, signal);
+      // What was read back may be what is wanted all the same.
+      if (this.plan(wanted, []).kind === 'runtime') this.#distrust(outcome.replies.map(reasonOf));
+    }
+    return outcome;
+  }
+
+  /** What commands can do of it, while the rest waits for a reload or one is under way. null: nothing. */
+  async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const { running, runtime } = this.#control;
+    if (running === null || runtime === null) return null;
+    const trusted = wanted.sections.filter(({ kind, name }) => kind !== 'backend' || !this.#distrusted.has(name));
+    const change = planMeanwhile(running.sections, trusted, runtime);
+    if (change === null) return null;
+    // Whatever else it comes to, the reload that follows, or the next change, meets the same and reports it.
+    const outcome = await this.apply({ sections: change.sections }, change.commands, signal);
+    return outcome.kind === 'applied' ? runtimeResult(change.commands, outcome.tookMs) : null;
+  }
+
+  /** Another process serves, from `wanted`. */
+  async reloaded(wanted: Rendered): Promise<void> {
+    this.#distrusted.clear();
+    await this.#tellFollowers(wanted);
+  }
+
+  /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
+  async verify(signal: AbortSignal): Promise<boolean> {
+    const { running } = this.#control;
+    if (running !== null) this.#followProcess(running);
+    return this.#verifyDue(signal);
+  }
+
+  /** The same for all of a process that was found running: it may have been told more, or less, than was written down. */
+  async verifyFound(signal: AbortSignal): Promise<void> {
+    const { running } = this.#control;
+    if (running === null || !this.#followProcess(running)) return;
+    for (let next = this.nextVerification; next !== null && next <= this.#now(); next = this.nextVerification)
+      await this.#verifyDue(signal);
+  }
+
+  /** What was ordered of a server, or is not any more. */
+  async order(command: RuntimeCommand, signal: AbortSignal): Promise<void> {
+    await this.#send([command], signal);
+  }
+
+  async #verifyDue(signal: AbortSignal): Promise<boolean> {
+    const { running, runtime } = this.#control;
+    if (running === null || runtime === null) return false;
+    const { drift, commands, reasons } = await this.#verifier.verify(runtime, running.sections, this.#now());
+    const { drift: mode } = this.#options.verify();
+    if (drift.length > 0) this.#options.onDrift(drift, mode);
+    await this.#send(commands, signal);
+    this.#distrust(reasons);
+    return drift.length > 0 && mode === 'repair';
+  }
+
+  /** Where replies were not as they should be, what really runs is read back. */
+  async #examine(replies: readonly UnexpectedReply[], signal: AbortSignal): Promise<void> {
+    this.#verifier.soon(new Set(replies.map(({ command }) => command.backend)), this.#now());
+    try {
+      await this.#verifyDue(signal);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      this.#distrust(replies.map(reasonOf));
+    }
+  }
+
+  /** Sends what needs no plan of its own. */
+  async #send(commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<void> {
+    const { running } = this.#control;
+    if (commands.length === 0 || running === null) return;
+    const outcome = await this.#control.apply(running, { kind: 'runtime', commands }, signal);
+    if (outcome.kind === 'unexpected') this.#distrust(outcome.replies.map(reasonOf));
+    this.#verifier.touched(commands, this.#now());
+  }
+
+  /** Whether another process runs than the one that was looked at before. */
+  #followProcess({ generation, sections }: Running): boolean {
+    if (this.#verified === generation) return false;
+    this.#verified = generation;
+    this.#verifier.everything(sections, this.#now());
+    return true;
+  }
+
+  /** Those that leave send no more to a server that is gone, as far as they can be told. */
+  async #tellFollowers({ sections: wanted }: Rendered): Promise<void> {
+    for (const { sections, runtime, follow } of this.#control.runtime?.followers ?? []) {
+      const change = planMeanwhile(sections, wanted, runtime);
+      if (change !== null) await follow(this.#respecting(change.commands), change.sections);
+    }
+  }
+
+  #runtimePlan(commands: readonly RuntimeCommand[]): Plan {
+    return commands.length === 0 ? { kind: 'none' } : { kind: 'runtime', commands: this.#respecting(commands) };
+  }
+
+  /** A server that an operator has taken out stays out, also when it comes back under its name. */
+  #respecting(commands: readonly RuntimeCommand[]): readonly RuntimeCommand[] {
+    const orders = this.#options.orders();
+    return commands.flatMap((command): readonly RuntimeCommand[] => {
+      const { backend, server } = command;
+      const order = orders.get(`${backend}/${server}`);
+      return command.kind !== 'ready' || order === undefined ? [command] : [command, { kind: order, backend, server }];
+    });
+  }
+
+  #distrust(reasons: readonly ReloadReason[]): void {
+    for (const reason of reasons) this.#distrusted.set(reason.section?.replace(/^backend /, '') ?? '', reason);
+  }
+
+  #now(): Moment {
+    return this.#options.now();
+  }
+}
+
+export function runtimeResult(commands: readonly RuntimeCommand[], tookMs: Ms): RuntimeResult {
+  const backends = [...new Set(commands.map(({ backend }) => backend))];
+  return { kind: 'runtime', commands: commands.length, backends, tookMs };
+}
+
+function reasonOf({ command, reply }: UnexpectedReply): ReloadReason {
+  const { kind, backend, server } = command;
+  return {
+    code: 'reply_unexpected',
+    section: `backend ${backend}`,
+    detail: `${kind} ${server}: ${reply === '' ? 'no answer' : reply.split('\n')[0]}`,
+  };
+}
