@@ -1,7 +1,7 @@
 /** `myelin status`: what the running Myelin does, for people or as JSON. */
 import { styleText } from 'node:util';
 import { exitCodes } from '../errors.ts';
-import type { ServiceStatus, SourceStatus, Status } from '../http/status.ts';
+import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../http/status.ts';
 import type { Moment } from '../model.ts';
 import { formatReason, table } from './format.ts';
 import type { Globals } from './globals.ts';
@@ -27,15 +27,33 @@ export function formatStatus(status: Status, now: Moment): string {
   }
   if (waitingFor.length > 0) rows.push(['waits for', waitingFor.join(', ')]);
   if (lastApply !== null) {
-    const why = lastApply.error ?? lastApply.reasons.map(formatReason).join('; ');
-    rows.push(['last apply', `${lastApply.result} ${age(lastApply.at, now)} ago: ${why}`]);
+    const what = [...lastApply.reasons.map(formatReason), ...lastApply.backends];
+    rows.push([
+      'last apply',
+      `${lastApply.result} ${age(lastApply.at, now)} ago: ${lastApply.error ?? what.join('; ')}`,
+    ]);
   }
   if (pending !== null) rows.push(['pending', `${pending.why}, in ${age(now, pending.at)}`]);
+  if (haproxy !== null) rows.push(...describeDeviations(haproxy, now));
+  for (const { backend, server, state, until } of status.orders)
+    rows.push(['ordered', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
   if (refusedConfig !== null)
     rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
   const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
   const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
   return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}`;
+}
+
+function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Moment): [string, string][] {
+  const behind: [string, string][] =
+    fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
+  return [
+    ...behind,
+    ...drift.map(({ backend, server, kind, detail }): [string, string] => [
+      'drift',
+      `${backend}/${server}: ${kind}${detail === '' ? '' : ` is ${detail}`}`,
+    ]),
+  ];
 }
 
 function describeSource({ state, down }: SourceStatus, now: Moment): string {

@@ -27,7 +27,7 @@ export type Status = {
   readonly services: readonly ServiceStatus[];
 };
 
-type HAProxyStatus = {
+export type HAProxyStatus = {
   readonly pid: number;
   readonly version: string | null;
   /** Counts the processes that Myelin started. */

@@ -8,6 +8,7 @@ import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
 import type { Drift, LeavingServer, RuntimeCommand, Section, ServerOrder } from '../model.ts';
 import type { Server } from './backend.ts';
 import { backendIn, isOurs } from './backends.ts';
+import { parseOptions, wordsOf } from './options.ts';
 import { readFile } from './surroundings.ts';
 
 export type Observed = {
@@ -136,20 +137,27 @@ function placeOf({ srv_addr: address = '', srv_port: port = '' }: ServerStateRow
 
 function correct(section: Section, corrections: ReadonlyMap<string, Correction>, added: readonly string[]): Section {
   if (corrections.size + added.length === 0) return section;
-  const lines = linesOf(section.text).flatMap((line) => {
-    const correction = line.includes('server') ? corrections.get(readServer(tokenise(line))?.name ?? '') : undefined;
-    if (correction === undefined) return [`${line}\n`];
-    if (correction === 'drop') return [];
-    const { place, weight } = correction;
-    const placed =
-      place === undefined ? line : line.replace(/^(\s*server\s+\S+\s+)\S+/, (_, head) => `${head}${place}`);
-    return [`${weight === undefined ? placed : withWeight(placed, weight)}\n`];
+  const lines = linesOf(section.text).flatMap((text) => {
+    const line = tokenise(text);
+    const correction = text.includes('server') ? corrections.get(readServer(line)?.name ?? '') : undefined;
+    if (correction === undefined) return [`${text}\n`];
+    return correction === 'drop' ? [] : [`    ${corrected(line.words, correction).map(spell).join(' ')}\n`];
   });
   return { ...section, text: [...lines, ...added].join('') };
 }
 
-/** In the place of the last one, which counts, or else before all other options. */
-function withWeight(line: string, weight: number): string {
-  const replaced = line.replace(/^(.*\s)weight\s+\d+(?=\s|$)/, (_, before) => `${before}weight ${weight}`);
-  return replaced === line ? line.replace(/^\s*server\s+\S+\s+\S+/, (head) => `${head} weight ${weight}`) : replaced;
+/** `words` are those of a whole `server` line. */
+function corrected(words: readonly string[], { place, weight }: Exclude<Correction, 'drop'>): readonly string[] {
+  const [keyword = '', name = '', oldPlace = '', ...own] = words;
+  const head = [keyword, name, place ?? oldPlace];
+  if (weight === undefined) return [...head, ...own];
+  const { options, unknown } = parseOptions(own);
+  // What is not understood keeps its place; the reading of the line ends there in any case.
+  const others = unknown === null ? wordsOf(options.filter(({ keyword }) => keyword !== 'weight')) : own;
+  return [...head, 'weight', `${weight}`, ...others];
+}
+
+/** As the file has it: what is not a plain word stands in quotes in which nothing means anything. */
+function spell(word: string): string {
+  return /^[\w.:/@+=,~^!*?%()[\]{}|<>;&-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -30,6 +30,7 @@ test('Myelin killed 26 times, while it starts and while it applies, costs no req
   await changes[Symbol.asyncDispose]();
   await my.serve('gamma');
   await load.answeredBy('gamma', 30_000);
+  await my.restructured();
   // A new process answers a moment before Myelin counts on it, and an old one is gone a moment before Myelin sees it.
   await until(
     'only the newest HAProxy is left, and its folder',

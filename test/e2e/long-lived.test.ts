@@ -1,11 +1,10 @@
 /** TCP sessions and WebSockets outlive reloads: until `hardStopAfter`, not sooner, or until there are more than `maxOldWorkers`. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { test } from 'node:test';
 import { startEcho, startWebSocketEcho } from '../servers/echo.ts';
 import { freePort, until } from '../support/index.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../support/myelin.ts';
+import { openTcp, openWebSocket } from '../support/session.ts';
 
 test('a TCP session and a WebSocket stay open over 10 reloads, until hardStopAfter', async () => {
   await using world = await start(['hardStopAfter: 8s']);
@@ -125,51 +124,4 @@ async function start(reload: readonly string[]): Promise<World> {
 
 async function oldWorkers(place: Workplace): Promise<number | undefined> {
   return (await place.status()).haproxy?.oldWorkers.length;
-}
-
-type Session = AsyncDisposable & {
-  /** What comes back of a message. */
-  echo(message: string): Promise<string>;
-  readonly closed: Promise<void>;
-};
-
-async function openTcp(port: number): Promise<Session> {
-  const socket = connect(port, '127.0.0.1').setEncoding('utf8');
-  // It says so by closing as well.
-  socket.on('error', () => {});
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  await once(socket, 'connect');
-  const session: Session = {
-    async echo(message) {
-      socket.write(message);
-      const [answer] = (await once(socket, 'data')) as [string];
-      return answer;
-    },
-    closed,
-    async [Symbol.asyncDispose]() {
-      socket.destroy();
-      await closed;
-    },
-  };
-  // Through HAProxy to the server and back: now it belongs to the process that serves.
-  await session.echo('hello');
-  return session;
-}
-
-async function openWebSocket(port: number): Promise<Session> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
-  const closed = new Promise<void>((resolve) => socket.addEventListener('close', () => resolve(), { once: true }));
-  await once(socket, 'open');
-  return {
-    async echo(message) {
-      socket.send(message);
-      const [answer] = (await once(socket, 'message')) as [MessageEvent];
-      return String(answer.data);
-    },
-    closed,
-    async [Symbol.asyncDispose]() {
-      socket.close();
-      await closed;
-    },
-  };
 }

@@ -1,7 +1,7 @@
 /** A workplace whose service `web` is found in a file, with backends that answer with their names: what trouble is made for. */
 import { type Backend, startBackends } from '../servers/backend.ts';
 import { type SteadyLoad, steadyLoad } from '../servers/steady.ts';
-import { freePort } from './index.ts';
+import { freePort, until } from './index.ts';
 import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
 const backendNames = ['alpha', 'beta', 'gamma'] as const;
@@ -63,6 +63,20 @@ export class Site implements AsyncDisposable {
     const line = `timeouts: { queue: ${60 + this.#structures}s }`;
     await this.configure({ ...config, web: [...(config.web ?? []), line] });
     this.#config = config;
+  }
+
+  /** Waits until the last new structure is live: the file of the process that serves has it. */
+  async restructured(): Promise<void> {
+    const line = `timeout queue ${60 + this.#structures}s`;
+    await until(
+      'the new structure is live',
+      async () => {
+        const { haproxy } = await this.place.status();
+        const file = await this.place.read(`run/state/g${haproxy?.generation}/haproxy.cfg`);
+        return file.includes(line);
+      },
+      { withinMs: 30_000 },
+    );
   }
 
   /** Who serves `web`, and every other service that is named. */

@@ -1,0 +1,138 @@
+/** What somebody does to HAProxy behind Myelin's back is set right and counted, or only told, as the config says. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readServersState, type ServersState } from '../../src/haproxy/info.ts';
+import { ask as askHaproxy } from '../../src/haproxy/socket.ts';
+import { ask } from '../servers/steady.ts';
+import { freePort, until } from '../support/index.ts';
+import { ask as askSocket } from '../support/myelin.ts';
+import { type Site, site } from '../support/site.ts';
+
+const quick = ['verifyInterval: 500ms'];
+
+test('maintenance, a wrong weight or address, a server deleted or added by hand: set right within verifyInterval, and counted', async () => {
+  await using my = await site({ rest: quick, reload: ['minInterval: 10m'] });
+  const myelin = await my.start();
+  const load = my.load();
+  const { haproxy: before } = await my.place.status();
+  const [server = ''] = await names(my);
+  const wanted = await servers(my);
+  const target = `web/${server}`;
+  let repairs = 0;
+  for (const commands of [
+    [`set server ${target} state drain`],
+    [`set server ${target} weight 7`],
+    [`set server ${target} addr 127.0.0.1 port 9`],
+    [`add server web/stranger 127.0.0.1:${my.backends.gamma.port}`, 'enable server web/stranger'],
+    [`set server ${target} state maint`, `del server ${target}`],
+  ]) {
+    // Another server answers meanwhile: what is tried here must cost nobody a request.
+    await my.place.write('services.yaml', both(my));
+    await until('two serve', async () => (await servers(my)).length === 2);
+    const pair = await servers(my);
+    await askHaproxy(socketOf(my), commands);
+    assert.notDeepEqual(await servers(my), pair, commands.join());
+    await until(`${commands.join()} is undone`, async () => String(await servers(my)) === String(pair));
+    repairs += 1;
+    await until('it is counted', async () => (await metric(my, 'myelin_drift_repairs_total')) >= repairs);
+    repairs = await metric(my, 'myelin_drift_repairs_total');
+    await my.serve('alpha');
+    await until('one serves', async () => String(await servers(my)) === String(wanted));
+  }
+  assert.deepEqual((await my.place.status()).haproxy?.pid, before?.pid);
+  assert.match(myelin.output, /servers are set right again/);
+  await load.endsWithoutFailure();
+});
+
+test('with drift: report it is told, once, and left as it is', async () => {
+  await using my = await site({ rest: [...quick, 'drift: report'] });
+  const myelin = await my.start();
+  const [server = ''] = await names(my);
+  await askHaproxy(socketOf(my), [`set server web/${server} weight 7`]);
+  const told = await myelin.until('it is told', ({ haproxy }) => haproxy !== null && haproxy.drift.length > 0);
+  assert.deepEqual(told.haproxy?.drift, [{ backend: 'web', server, kind: 'weight', detail: '7' }]);
+  assert.equal(told.state, 'degraded');
+  assert.match((await my.place.command('status')).stdout, new RegExp(`web/${server}.*weight`));
+  assert.equal(await metric(my, 'myelin_drift'), 1);
+  const seen = performance.now();
+  await until('another round has passed', () => performance.now() - seen > 1500);
+  assert.match(String(await servers(my)), / 7 0$/);
+  assert.equal(myelin.output.match(/servers are not what they should be/g)?.length, 1);
+  await askHaproxy(socketOf(my), [`set server web/${server} weight 1`]);
+  await myelin.until('all is well', ({ state, haproxy }) => state === 'ready' && haproxy?.drift.length === 0);
+});
+
+test('a server of a hand-written section never gets a command, and is never set right', async () => {
+  const port = await freePort();
+  const section = `["listen by-hand", "    bind 127.0.0.1:${port}", "    mode http", "    server own 127.0.0.1:1 weight 3"]`;
+  await using my = await site({
+    rest: quick,
+    haproxy: [`sections: [${JSON.stringify(JSON.parse(section).join('\n'))}]`],
+  });
+  const myelin = await my.start();
+  await askHaproxy(socketOf(my), ['set server by-hand/own weight 9', 'set server by-hand/own state drain']);
+  const before = await rowsOf(my);
+  await my.serve('beta');
+  await until('a change goes live', async () => (await ask(my.port)) === 'beta');
+  const seen = performance.now();
+  await until('a round has passed', () => performance.now() - seen > 1000);
+  const own = ({ rows }: ServersState): string =>
+    JSON.stringify(
+      rows
+        .filter((row) => row.be_name === 'by-hand')
+        .map(({ srv_uweight, srv_admin_state, srv_addr }) => [srv_uweight, srv_admin_state, srv_addr]),
+    );
+  assert.equal(own(await rowsOf(my)), own(before));
+  assert.doesNotMatch(myelin.output, /set right|should be/);
+});
+
+test('what was changed behind the back of a Myelin that was away is set right at its next start', async () => {
+  await using my = await site();
+  const first = await my.start();
+  const [server = ''] = await names(my);
+  const wanted = await servers(my);
+  const { haproxy: before } = await my.place.status();
+  first.kill('SIGKILL');
+  await first.ended;
+  await askHaproxy(before?.socket ?? '', [
+    `add server web/stranger 127.0.0.1:${my.backends.gamma.port}`,
+    'enable server web/stranger',
+    `set server web/${server} weight 9`,
+  ]);
+  const second = my.place.run();
+  await second.until('it is ready', ({ state }) => state === 'ready');
+  await until('it is as it was', async () => String(await servers(my)) === String(wanted));
+  assert.deepEqual((await my.place.status()).haproxy, before);
+});
+
+function both(my: Site): string {
+  const { alpha, beta } = my.backends;
+  return `services: { web: ["127.0.0.1:${alpha.port}", "127.0.0.1:${beta.port}"] }\n`;
+}
+
+function socketOf(my: Site): string {
+  return my.place.path('run/admin.sock');
+}
+
+async function rowsOf(my: Site): Promise<ServersState> {
+  return readServersState(socketOf(my));
+}
+
+async function names(my: Site): Promise<readonly string[]> {
+  const { rows } = await rowsOf(my);
+  return rows.filter((row) => row.be_name === 'web').map((row) => row.srv_name ?? '');
+}
+
+/** `address port weight state` of every server of `web` that is not on its way out. */
+async function servers(my: Site): Promise<readonly string[]> {
+  const { rows } = await rowsOf(my);
+  return rows
+    .filter((row) => row.be_name === 'web' && row.srv_admin_state !== '1')
+    .map((row) => `${row.srv_name} ${row.srv_addr} ${row.srv_port} ${row.srv_uweight} ${row.srv_admin_state}`)
+    .sort();
+}
+
+async function metric(my: Site, name: string): Promise<number> {
+  const text = await askSocket(my.place.path('run/myelin.sock'), 'GET', '/metrics');
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+}
