@@ -80,6 +80,9 @@ async function main(argv: readonly string[]): Promise<number> {
   command('reload', 'have the running Myelin reload HAProxy', () =>
     withGlobals(async (globals) => (await import('./commands/control.ts')).reload(globals)),
   );
+  command('accept', 'let go the endpoints of a service that are kept although they vanished', (service: string) =>
+    withGlobals(async (globals) => (await import('./commands/control.ts')).accept(globals, service)),
+  ).argument('<service>', 'its name');
   command('stop', 'stop the running Myelin', () =>
     withGlobals(async (globals) => (await import('./commands/control.ts')).stop(globals)),
   );

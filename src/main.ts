@@ -5,7 +5,17 @@
  */
 import timers from 'node:timers';
 import type { Control } from './apply/control.ts';
-import { advance, type Catalog, createCatalog, nextDeadline, receive, reconfigure, view } from './catalog/catalog.ts';
+import {
+  accept,
+  advance,
+  type Catalog,
+  createCatalog,
+  keptOf,
+  nextDeadline,
+  receive,
+  reconfigure,
+  view,
+} from './catalog/catalog.ts';
 import type { Refusal } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { createDebounce } from './debounce.ts';
@@ -61,6 +71,8 @@ export type Instance = {
   order(order: GivenOrder): Promise<void>;
   /** A reload is wanted although nothing changed; settles when it was seen to, or rejects when Myelin ends. */
   reload(): Promise<Result>;
+  /** The sources are believed about this service: how many endpoints are kept no longer. */
+  accept(service: string): number;
   /** Settles when `signal` aborted and everything here has come to rest. */
   readonly ended: Promise<void>;
 };
@@ -240,6 +252,14 @@ export function main(world: World, signal: AbortSignal): Instance {
       requests = [...requests, request];
       debounce.poke();
       return request.promise;
+    },
+    accept(service) {
+      const kept = keptOf(catalog, service);
+      if (kept === 0) return 0;
+      catalog = accept(catalog, service, Date.now());
+      changedAt ??= Date.now();
+      debounce.poke();
+      return kept;
     },
     ended: end(),
   };

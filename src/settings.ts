@@ -71,7 +71,8 @@ export const oldestVersion: Version = { major: 2, minor: 2, text: '2.2' };
 
 export function catalogSettings(config: Config): CatalogSettings {
   const watchers = Object.entries(config.watchers).map(
-    ([name, { type, required }]) => [name, { required, loopbackAllowed: type === 'file' }] as const,
+    ([name, { type, required, maxShrink }]) =>
+      [name, { required, loopbackAllowed: type === 'file', maxShrink }] as const,
   );
   const { services, allowAddresses, startTimeout } = config;
   return { services, watchers: new Map(watchers), allowAddresses, startTimeout };

@@ -6,6 +6,7 @@
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { equalLists } from './endpoints.ts';
 import { admit, type Guard } from './guard.ts';
+import { keptBy } from './loss.ts';
 import { endDoubts, settle } from './serve.ts';
 import {
   type Answer,
@@ -47,7 +48,7 @@ export function createCatalog(
   const index = indexOf(settings);
   const services = [...settings.services].map(([name, service]) => {
     const { endpoints } = admit(seed.get(name) ?? none, guardOf(service, index));
-    return [name, { endpoints, seed: endpoints, kept: null }] as const;
+    return [name, { ...newService, endpoints, seed: endpoints }] as const;
   });
   return openIfReady({
     settings,
@@ -113,8 +114,10 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     const guard = guardOf(service, index);
     const endpoints = admitAgain(before.endpoints, guard);
     // What the old questions found serves until the new ones are answered.
-    const isMoved = catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin)));
-    return [name, { ...before, endpoints, seed: isMoved ? endpoints : admitAgain(before.seed, guard) }] as const;
+    const isMoved =
+      catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin))) ?? false;
+    const seed = isMoved ? endpoints : admitAgain(before.seed, guard);
+    return [name, { ...before, endpoints, seed, isMoved: isMoved || before.isMoved }] as const;
   });
   const next: Catalog = {
     ...catalog,
@@ -125,7 +128,21 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     awaited: awaitedOf(catalog, settings, now),
     index,
   };
-  return openIfReady([...settings.services.keys()].reduce((all, name) => welcome(settle(all, name, now), name), next));
+  const settled = [...settings.services.keys()].reduce(
+    (all, name) => welcome(settle(all, name, 'config', now), name),
+    next,
+  );
+  return openIfReady(settled);
+}
+
+/** An operator believes what the sources say of this service: nothing of it is kept any more. */
+export function accept(catalog: Catalog, service: string, now: Moment): Catalog {
+  return keptOf(catalog, service) === 0 ? catalog : settle(catalog, service, 'operator', now);
+}
+
+/** How many endpoints of the service serve on although no source names them. */
+export function keptOf({ services }: Catalog, service: string): number {
+  return keptBy(lookUp(services, service) ?? newService).length;
 }
 
 /** Ends what `now` ends: the wait for first answers, and doubts. */
@@ -196,7 +213,7 @@ function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Momen
   const services = catalog.index.servicesOf.get(originOf(origin));
   if (services === undefined) return catalog;
   const next = { ...catalog, answers: put(catalog.answers, originOf(origin), answer) };
-  return services.reduce((all, name) => welcome(settle(all, name, now), name), next);
+  return services.reduce((all, name) => welcome(settle(all, name, 'source', now), name), next);
 }
 
 /** Who is new while others are served already; a catalog that is not open yet waits for all of them anyway. */

@@ -36,7 +36,8 @@ function equal(a: Endpoint, b: Endpoint | undefined): boolean {
   );
 }
 
-function placeOf({ address, port }: Endpoint): string {
+/** Which of two lists' endpoints are the same one: where it answers, whatever its name. */
+export function placeOf({ address, port }: Endpoint): string {
   return `${address} ${port}`;
 }
 

@@ -1,17 +1,20 @@
 /** What people are told of the catalog: the health of the sources, and of each service who serves and why. */
 import type { Moment, SourceEvent } from '../model.ts';
+import { placeOf } from './endpoints.ts';
 import type { Refusal } from './guard.ts';
+import { endOf, keptBy } from './loss.ts';
 import {
   type Catalog,
   newService,
   originOf,
+  type Service,
   type ServiceSettings,
   type Source,
   type Trouble,
   troubles,
   unanswered,
 } from './state.ts';
-import { lookUp } from './table.ts';
+import { emptyTable, lookUp, news } from './table.ts';
 
 export type CatalogReport = {
   readonly sources: readonly SourceReport[];
@@ -35,7 +38,7 @@ type ServiceReport = {
   readonly endpoints: {
     readonly ready: number;
     readonly draining: number;
-    /** Serve on although the sources say that nobody is there. */
+    /** Serve on although the sources do not name them any more. */
     readonly kept: number;
     /** Left out, because something in them is not allowed. */
     readonly refused: number;
@@ -44,10 +47,17 @@ type ServiceReport = {
   readonly unanswered: readonly string[];
   /** Why, and since when, its endpoints may be out of date. */
   readonly stale: Trouble | null;
-  /** `until` null: for ever. */
-  readonly kept: { readonly since: Moment; readonly until: Moment | null } | null;
+  readonly kept: Kept | null;
   /** Entries, tags and meta values that were left out, and why. */
   readonly refused: readonly Refusal[];
+};
+
+/** Why endpoints serve on that no source names: all went (`onEmpty`), or many at once (`maxShrink`). */
+export type Kept = {
+  readonly reason: 'emptied' | 'shrunk';
+  readonly since: Moment;
+  /** When the last of them is let go; null: never. */
+  readonly until: Moment | null;
 };
 
 export function report(catalog: Catalog, now: Moment): CatalogReport {
@@ -78,30 +88,49 @@ export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent):
   return refused.filter((one) => !known.has(JSON.stringify(one)));
 }
 
+/** The services of which endpoints are kept now and were not before, for another reason, or the other way round. */
+export function newlyKept(
+  before: Catalog | null,
+  now: Catalog,
+): readonly { readonly service: string; readonly kept: Kept | null; readonly count: number }[] {
+  return news(before?.services ?? emptyTable<Service>(), now.services).flatMap(([name, service]) => {
+    const kept = keptIn(service);
+    const known = before === null ? null : keptIn(lookUp(before.services, name) ?? newService);
+    return kept?.reason === known?.reason ? [] : [{ service: name, kept, count: keptBy(service).length }];
+  });
+}
+
+function keptIn({ loss }: Service): Kept | null {
+  if (loss === null || loss.kind === 'shrinking') return null;
+  return { reason: loss.kind, since: loss.since, until: endOf(loss, 'last') };
+}
+
 function stateOf(source: Source | undefined): SourceReport['state'] {
   if (source === undefined || (!source.isHeard && source.down === null)) return 'starting';
   return source.down === null ? 'up' : 'down';
 }
 
 function reportService(catalog: Catalog, name: string, settings: ServiceSettings): ServiceReport {
-  const { endpoints, kept } = lookUp(catalog.services, name) ?? newService;
+  const service = lookUp(catalog.services, name) ?? newService;
+  const kept = new Set(keptBy(service).map(placeOf));
   const answers = settings.origins.map((origin) => ({
     watcher: origin.watcher,
     ...(lookUp(catalog.answers, originOf(origin)) ?? unanswered),
   }));
   const refused = answers.flatMap((answer) => answer.refused);
-  const draining = endpoints.filter(({ state }) => state === 'draining').length;
+  const current = service.endpoints.filter((endpoint) => !kept.has(placeOf(endpoint)));
+  const draining = current.filter(({ state }) => state === 'draining').length;
   return {
     name,
     endpoints: {
-      ready: kept === null ? endpoints.length - draining : 0,
-      draining: kept === null ? draining : 0,
-      kept: kept === null ? 0 : endpoints.length,
+      ready: current.length - draining,
+      draining,
+      kept: kept.size,
       refused: refused.filter(({ part }) => part === 'endpoint').length,
     },
     unanswered: answers.filter((answer) => answer.endpoints === null).map(({ watcher }) => watcher),
     stale: troubles(catalog, settings).toSorted((a, b) => a.since - b.since)[0] ?? null,
-    kept,
+    kept: keptIn(service),
     refused,
   };
 }

@@ -1,9 +1,11 @@
 /** Who serves: decides from the last answers, and from the doubt about sudden absence, which endpoints a service has. */
-import type { Moment, Ms } from '../model.ts';
+import type { Moment } from '../model.ts';
 import { arrange, equalLists, union } from './endpoints.ts';
+import { endOf, judgeLoss, keptBy, type LossRules } from './loss.ts';
 import {
   type Answer,
   type Catalog,
+  type CatalogSettings,
   earliest,
   newService,
   none,
@@ -15,11 +17,11 @@ import {
 } from './state.ts';
 import { lookUp, put } from './table.ts';
 
-/** Endpoints that vanish all at once within this time of a reconnection are doubted. */
-const doubtfulAfterMs: Ms = 60_000;
+/** Whose word it is that endpoints are gone: that of a source may be doubted, an operator's ends all doubt. */
+type Word = 'source' | 'config' | 'operator';
 
 /** Works out anew who serves one service, from what its origins said last. */
-export function settle(catalog: Catalog, name: string, now: Moment): Catalog {
+export function settle(catalog: Catalog, name: string, word: Word, now: Moment): Catalog {
   const settings = catalog.settings.services.get(name);
   const before = lookUp(catalog.services, name);
   if (settings === undefined || before === undefined) return catalog;
@@ -28,51 +30,63 @@ export function settle(catalog: Catalog, name: string, now: Moment): Catalog {
   const [only = none, ...others] = answers.map(({ endpoints }) => endpoints ?? none);
   const found = others.length === 0 ? only : arrange([only, ...others].flat());
   const wanted = isAnswered ? found : union(found, before.seed);
-  const kept = wanted.length > 0 || before.endpoints.length === 0 ? null : hold(settings, before, answers, now);
-  const endpoints = kept !== null || equalLists(before.endpoints, wanted) ? before.endpoints : wanted;
-  const seed = isAnswered ? none : before.seed;
-  if (endpoints === before.endpoints && seed === before.seed && kept === before.kept) return catalog;
-  return {
-    ...catalog,
-    services: put(catalog.services, name, { endpoints, seed, kept }),
-    doubtEnds: earliest(catalog.doubtEnds, kept?.until ?? null),
-  };
+  const isDoubtful = word === 'source' && !before.isMoved;
+  const rules = { ...rulesOf(catalog, settings, answers), isDoubtful };
+  const loss = word === 'operator' ? null : judgeLoss(before, wanted, rules, now);
+  return withService(catalog, name, before, {
+    endpoints: sameOr(before.endpoints, union(wanted, keptBy({ endpoints: before.endpoints, loss }))),
+    seed: isAnswered ? none : before.seed,
+    isMoved: before.isMoved && !isAnswered,
+    loss,
+  });
 }
 
 /** Lets go what was kept until `now`, but for services whose source is in trouble: it may yet come back with them. */
 export function endDoubts(catalog: Catalog, now: Moment): Catalog {
-  let { services } = catalog;
-  let doubtEnds: Moment | null = null;
+  let next: Catalog = { ...catalog, doubtEnds: null };
   for (const [name, settings] of catalog.settings.services) {
-    const until = lookUp(services, name)?.kept?.until ?? null;
-    if (until === null || troubles(catalog, settings).length > 0) continue;
-    if (until <= now) services = put(services, name, newService);
-    else doubtEnds = earliest(doubtEnds, until);
+    const end = endOf((lookUp(catalog.services, name) ?? newService).loss, 'first');
+    if (end === null || troubles(catalog, settings).length > 0) continue;
+    if (end <= now) next = settle(next, name, 'source', now);
+    else next = { ...next, doubtEnds: earliest(next.doubtEnds, end) };
   }
-  return { ...catalog, services, doubtEnds };
+  return next;
 }
 
-/** Nobody is there any more: whether the last endpoints are kept nevertheless, and how long. */
-function hold(
-  { onEmpty, keepFor }: ServiceSettings,
-  { kept }: Service,
+function rulesOf(
+  catalog: Catalog,
+  settings: ServiceSettings,
   answers: readonly Answer[],
-  now: Moment,
-): Service['kept'] {
-  const connectedAt = answers.reduce((latest, answer) => Math.max(latest, answer.connectedAt ?? latest), -Infinity);
-  const since = kept?.since ?? now;
-  switch (onEmpty) {
-    case 'accept':
-      return null;
-    case 'keep':
-      return sameOr(kept, { since, until: null });
-    case 'doubt':
-      if (kept === null && now - connectedAt > doubtfulAfterMs) return null;
-      // Each reconnection may bring them back: the time starts anew.
-      return sameOr(kept, { since, until: Math.max(since, connectedAt) + keepFor });
-  }
+): Omit<LossRules, 'isDoubtful'> {
+  return {
+    ...strictest(settings, catalog.settings),
+    onEmpty: settings.onEmpty,
+    keepFor: settings.keepFor,
+    connectedAt: answers.reduce((latest, answer) => Math.max(latest, answer.connectedAt ?? latest), -Infinity),
+    isTroubled: troubles(catalog, settings).length > 0,
+  };
 }
 
-function sameOr(before: Service['kept'], after: NonNullable<Service['kept']>): NonNullable<Service['kept']> {
-  return before !== null && before.until === after.until ? before : after;
+/** What several sources name together shrinks together: the smallest share and the longest hold of theirs count. */
+function strictest({ origins }: ServiceSettings, { watchers }: CatalogSettings): { share: number; hold: number } {
+  const all = origins.flatMap(({ watcher }) => watchers.get(watcher)?.maxShrink ?? []);
+  return { share: Math.min(1, ...all.map(({ share }) => share)), hold: Math.max(0, ...all.map(({ hold }) => hold)) };
+}
+
+function withService(catalog: Catalog, name: string, before: Service, after: Service): Catalog {
+  const isSame =
+    after.endpoints === before.endpoints &&
+    after.seed === before.seed &&
+    after.isMoved === before.isMoved &&
+    after.loss === before.loss;
+  if (isSame) return catalog;
+  return {
+    ...catalog,
+    services: put(catalog.services, name, after),
+    doubtEnds: earliest(catalog.doubtEnds, endOf(after.loss, 'first')),
+  };
+}
+
+function sameOr(before: Service['endpoints'], after: Service['endpoints']): Service['endpoints'] {
+  return equalLists(before, after) ? before : after;
 }

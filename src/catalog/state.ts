@@ -1,14 +1,21 @@
 /** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
 import type { Endpoint, Moment, Ms } from '../model.ts';
 import { createGuard, type Guard, type Refusal } from './guard.ts';
+import type { Loss, MaxShrink } from './loss.ts';
 import { lookUp, type Table } from './table.ts';
 
 export type CatalogSettings = {
   readonly services: ReadonlyMap<string, ServiceSettings>;
-  readonly watchers: ReadonlyMap<string, { readonly required: boolean; readonly loopbackAllowed: boolean }>;
+  readonly watchers: ReadonlyMap<string, WatcherSettings>;
   /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
   readonly allowAddresses: readonly string[];
   readonly startTimeout: Ms;
+};
+
+type WatcherSettings = {
+  readonly required: boolean;
+  readonly loopbackAllowed: boolean;
+  readonly maxShrink: MaxShrink;
 };
 
 export type Origin = {
@@ -70,8 +77,10 @@ export type Service = {
   readonly endpoints: readonly Endpoint[];
   /** Served until every origin has answered: from the file on disk, or from origins that the config no longer has. */
   readonly seed: readonly Endpoint[];
-  /** The endpoints serve on although the sources say that nobody is there; `until` null: for ever. */
-  readonly kept: { readonly since: Moment; readonly until: Moment | null } | null;
+  /** Its questions have changed and are not all answered yet: what the new answers leave out is what the config wants. */
+  readonly isMoved: boolean;
+  /** What the sources take away, and whether it is believed; null: nothing. */
+  readonly loss: Loss | null;
 };
 
 /** What follows from the settings alone. */
@@ -91,7 +100,7 @@ export const unanswered: Answer = {
   era: 0,
   connectedAt: null,
 };
-export const newService: Service = { endpoints: none, seed: none, kept: null };
+export const newService: Service = { endpoints: none, seed: none, isMoved: false, loss: null };
 
 /** Names an origin in the tables. A watcher's name holds no slash. */
 export function originOf({ watcher, key }: Omit<Origin, 'query'>): string {

@@ -26,6 +26,13 @@ export function put<V>(table: Table<V>, key: string, value: V): Table<V> {
   return table.with(at, new Map(table[at]).set(key, value));
 }
 
+/** The entries of `now` that `before` does not have, without looking at more than what changed. */
+export function news<V>(before: Table<V>, now: Table<V>): (readonly [string, V])[] {
+  return now.flatMap((bucket, at) =>
+    bucket === before[at] ? [] : [...bucket].filter(([key, value]) => before[at]?.get(key) !== value),
+  );
+}
+
 /** FNV-1a, its upper half mixed in: keys that differ in the last character alone differ little in the lowest bits. */
 function bucketOf(key: string): number {
   let hash = 0x811c9dc5;

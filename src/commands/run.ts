@@ -8,6 +8,7 @@ import { exitCodes } from '../errors.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
 import type { Status } from '../http/status.ts';
+import { KeptLog } from '../kept-log.ts';
 import { createLog } from '../log.ts';
 import { type Instance, main, type Occasion } from '../main.ts';
 import { Observer } from '../observer.ts';
@@ -53,6 +54,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const metrics = createMetrics(version, () => status());
   const observer = new Observer(log, metrics, Date.now);
   const sourceLog = new SourceLog(log);
+  const keptLog = new KeptLog(log);
   const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
 
   const orders = await Orders.open(ordersFile(config), Date.now);
@@ -76,6 +78,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       hostname: hostname(),
       onSource: (event, refused) => sourceLog.note(event, refused),
       onResult(result, occasion) {
+        keptLog.note(occasion.catalog, Date.now());
         observer.result(result, occasion, instance.reconciler.apart);
         const exitCode = options.once ? whenDone(result, occasion) : null;
         if (exitCode !== null) end.resolve(exitCode);
@@ -105,6 +108,12 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       heartbeat,
       config: () => masked(maskConfig(instance.settings.config)),
       reload: async () => masked(await instance.reload()),
+      accept(service: string): number | null {
+        if (!instance.settings.config.services.has(service)) return null;
+        const endpoints = instance.accept(service);
+        if (endpoints > 0) log.info({ accepted: service, endpoints }, 'an operator lets kept endpoints go');
+        return endpoints;
+      },
       stop: () => end.resolve(stopped),
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
     };

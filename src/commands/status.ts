@@ -60,19 +60,31 @@ function describeSource({ state, down }: SourceStatus, now: Moment): string {
   return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
 }
 
-function describeService({ endpoints, stale, kept, refused, quarantined }: ServiceStatus, now: Moment): string {
+function describeService({ name, endpoints, stale, kept, refused, quarantined }: ServiceStatus, now: Moment): string {
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
-    ...(kept === null ? [] : [`empty at the source for ${age(kept.since, now)}: ${describeKept(kept, now)}`]),
+    ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
     ...(quarantined === null ? [] : [`set apart: ${quarantined.problems.map(({ message }) => message).join('; ')}`]),
     ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
   ];
   return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
 }
 
-function describeKept({ until }: ServiceStatus['kept'] & {}, now: Moment): string {
-  return `the last endpoints are kept${until === null ? '' : ` for another ${age(now, until)}`} (onEmpty)`;
+function describeKept(
+  { reason, since, until }: ServiceStatus['kept'] & {},
+  service: string,
+  count: number,
+  now: Moment,
+): string {
+  const still = until === null ? '' : ` for another ${age(now, until)}`;
+  const remedy = `\`myelin accept ${service}\` lets them go`;
+  switch (reason) {
+    case 'emptied':
+      return `empty at the source for ${age(since, now)}: the last endpoints are kept${still} (onEmpty); ${remedy}`;
+    case 'shrunk':
+      return `many went at the source ${age(since, now)} ago: ${count} of them kept${still} (maxShrink); ${remedy}`;
+  }
 }
 
 function coloured(state: Status['state']): string {

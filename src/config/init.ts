@@ -36,6 +36,8 @@ const consulWatcher = `watchers:
     #datacenter: dc1
     # Whether HAProxy waits for this source before it starts.
     #required: true
+    # When more than this share of a service's endpoints vanishes at once, they serve on for a while.
+    #maxShrink: { share: 0.5, hold: 60s }
 `;
 
 const fileWatcher = `watchers:
@@ -44,6 +46,8 @@ const fileWatcher = `watchers:
     path: ./services.yaml
     # Whether HAProxy waits for this source before it starts.
     #required: true
+    # When more than this share of a service's endpoints vanishes at once, they serve on for a while.
+    #maxShrink: { share: 0.5, hold: 60s }
 `;
 
 function services(kind: InitKind): string {

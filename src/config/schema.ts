@@ -30,6 +30,21 @@ const required = z
   .default(true)
   .describe('Nothing is rendered until this source has answered once, or `startTimeout` is over.');
 
+const maxShrink = z
+  .strictObject({
+    share: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.5)
+      .describe('The part of a service’s endpoints that may go at once, 0 to 1; 1 holds nothing back.'),
+    hold: someTime
+      .prefault('60s')
+      .describe('How long the source must go on saying so; losses within this time count together.'),
+  })
+  .prefault({})
+  .describe('A larger loss is held back: those that vanished serve on for `hold`, or until `myelin accept SERVICE`.');
+
 const tls = z
   .strictObject({
     caFile: filePath
@@ -75,6 +90,7 @@ export const consulWatcher = z
       .max(10_000)
       .default(100)
       .describe('Connections to the agent at most (it allows 200 from one address unless told otherwise).'),
+    maxShrink,
     tls: tls.prefault({}),
   })
   .describe('Services of a Consul agent.');
@@ -99,6 +115,7 @@ const fileWatcher = z
     type: z.literal('file').describe('The kind of source. Default: the name of the watcher, where that is a kind.'),
     path: filePath.describe('A YAML or JSON file, or a folder of them.'),
     required,
+    maxShrink,
   })
   .describe('Services and endpoints from a file.');
 

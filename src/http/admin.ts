@@ -2,7 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { parseListen } from '../config/values.ts';
-import { problem, type Reply, type Route } from './server.ts';
+import { AppError } from '../errors.ts';
+import { problem, type Reply, type Route, refusal } from './server.ts';
 import type { Status } from './status.ts';
 
 export type AdminSources = {
@@ -11,16 +12,22 @@ export type AdminSources = {
   readonly config: () => unknown;
   /** Settles when it was seen to; its value is the answer. */
   readonly reload: () => Promise<unknown>;
+  /** Lets go what is kept of a service: how many endpoints; null: there is no such service. */
+  readonly accept: (service: string) => number | null;
   /** Begins the end; the answer still goes out. */
   readonly stop: () => void;
 };
 
-export function adminRoutes({ status, config, reload, stop }: AdminSources): readonly Route[] {
+/** The answer to `accept`: how many endpoints are let go. */
+export type Accepted = { readonly service: string; readonly endpoints: number };
+
+export function adminRoutes({ status, config, reload, accept, stop }: AdminSources): readonly Route[] {
   return [
     { method: 'GET', path: '/api/v1/status', answer: () => ok(status()) },
     { method: 'GET', path: '/api/v1/services', answer: () => ok(status().services) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
+    { method: 'POST', path: '/api/v1/accept/{service}', answer: (service) => accepted(service, accept(service)) },
     {
       method: 'POST',
       path: '/api/v1/stop',
@@ -50,6 +57,12 @@ export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply 
       return problem(403, 'refused: a page of another site asked');
     return null;
   };
+}
+
+function accepted(service: string, endpoints: number | null): Reply {
+  if (endpoints !== null) return ok({ service, endpoints } satisfies Accepted);
+  const message = `there is no service ${JSON.stringify(service)}`;
+  return refusal(404, new AppError('MYELIN_USAGE', message, { remedy: '`myelin status` lists the services' }));
 }
 
 function ok(body: unknown): Reply {

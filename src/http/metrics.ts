@@ -98,7 +98,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
   );
   gauge(
     'endpoints',
-    'Endpoints of a service: ready, draining, kept (although the sources say that nobody is there), refused (left out).',
+    'Endpoints of a service: ready, draining, kept (although the sources do not name them any more), refused (left out).',
     ['service', 'state'],
     ({ services }, set) => {
       // With thousands of services, the zeros of what hardly ever happens would be most of the page.

@@ -17,8 +17,10 @@ export type Reply = {
 
 export type Route = {
   readonly method: 'GET' | 'POST';
+  /** Its last part may be a `{name}`, which stands for any text without a slash. */
   readonly path: string;
-  readonly answer: () => Reply | Promise<Reply>;
+  /** `name`: what stands in that place; '' where there is no such place. */
+  readonly answer: (name: string) => Reply | Promise<Reply>;
 };
 
 export type ServerOptions = {
@@ -122,14 +124,32 @@ async function answer(
 }
 
 function find({ method, url = '/' }: IncomingMessage, routes: readonly Route[]): Reply | Promise<Reply> {
-  const path = url.split('?', 1)[0];
-  const here = routes.filter((route) => route.path === path);
+  const [path = ''] = url.split('?', 1);
+  const here = routes.flatMap((route) => {
+    const name = nameIn(path, route.path);
+    return name === null ? [] : [{ route, name }];
+  });
   const wanted = method === 'HEAD' ? 'GET' : method;
-  const found = here.find((route) => route.method === wanted);
-  if (found !== undefined) return found.answer();
-  if (here.length > 0) return problem(405, `this is asked with ${here.map((route) => route.method).join(' or ')}`);
+  const found = here.find(({ route }) => route.method === wanted);
+  if (found !== undefined) return found.route.answer(found.name);
+  if (here.length > 0) return problem(405, `this is asked with ${here.map(({ route }) => route.method).join(' or ')}`);
   const known = routes.map((route) => `${route.method} ${route.path}`).join(', ');
   return problem(404, `there is no such page; there are ${known}`);
+}
+
+/** What `path` has in the place of the pattern's `{name}`, '' where it has none; null: they do not match. */
+function nameIn(path: string, pattern: string): string | null {
+  if (!pattern.endsWith('}')) return path === pattern ? '' : null;
+  const prefix = pattern.slice(0, pattern.lastIndexOf('/') + 1);
+  if (!path.startsWith(prefix)) return null;
+  const name = path.slice(prefix.length);
+  if (name === '' || name.includes('/')) return null;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    // Half of an escaped character names nothing.
+    return null;
+  }
 }
 
 export type ErrorBody = {
@@ -140,12 +160,17 @@ export function problem(status: number, message: string): Reply {
   return { status, body: { error: { message } } satisfies ErrorBody };
 }
 
+/** An error of ours, for which more fits than that it went wrong. */
+export function refusal(status: number, error: AppError): Reply {
+  const { code, remedy } = error;
+  const body: ErrorBody = { error: { message: describe(error), code, ...(remedy === undefined ? {} : { remedy }) } };
+  return { status, body };
+}
+
 /** Errors of ours are meant for people; what others say may be anything. */
 function failure(error: unknown): Reply {
   if (!(error instanceof AppError)) return problem(500, 'this went wrong inside; the log has the details');
-  const { code, remedy } = error;
-  const body: ErrorBody = { error: { message: describe(error), code, ...(remedy === undefined ? {} : { remedy }) } };
-  return { status: 500, body };
+  return refusal(500, error);
 }
 
 function listening(server: Server, where: ListenOptions): Promise<void> {

@@ -84,14 +84,21 @@ export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;
 
 export type ServiceStatus = {
   readonly name: string;
-  /** kept: serve on although the sources say that nobody is there; refused: left out. */
+  /** kept: serve on although the sources do not name them any more; refused: left out. */
   readonly endpoints: Readonly<Record<(typeof endpointStates)[number], number>>;
   /** Sources that have not answered for this service yet. */
   readonly unanswered: readonly string[];
   /** Why, and since when, its endpoints may be out of date. */
   readonly stale: Trouble | null;
-  /** Its endpoints are kept although the sources say that nobody is there; `until` null: for ever. */
-  readonly kept: { readonly since: Moment; readonly until: Moment | null } | null;
+  /**
+   * Endpoints serve on that no source names: all went (`onEmpty`), or many at once (`maxShrink`). `until`: when the last
+   * of them is let go; null: never.
+   */
+  readonly kept: {
+    readonly reason: 'emptied' | 'shrunk';
+    readonly since: Moment;
+    readonly until: Moment | null;
+  } | null;
   /** Entries, tags and meta values that were left out, and why. */
   readonly refused: readonly {
     readonly id: string;

@@ -67,7 +67,7 @@ function nameOfOne(schema: z.ZodType): string {
   if (inner instanceof z.ZodEnum) return inner.options.map((option) => `\`${option}\``).join(', ');
   if (inner instanceof z.ZodLiteral) return `\`${inner.value}\``;
   if (inner instanceof z.ZodBoolean) return '`true`, `false`';
-  if (inner instanceof z.ZodNumber) return `whole number, ${limits(inner)}`;
+  if (inner instanceof z.ZodNumber) return `${inner.format === null ? 'number' : 'whole number'}, ${limits(inner)}`;
   if (inner instanceof z.ZodArray) return `list of ${plural(typeName(inner.element as z.ZodType))}`;
   if (inner instanceof z.ZodRecord) return 'map by name';
   if (inner instanceof z.ZodObject) return 'keys below';

@@ -19,7 +19,13 @@ function rows(heading: string, pattern: RegExp): string[] {
 test('the reference lists every request that is answered, and no other', () => {
   const heartbeat = new Heartbeat(1, () => 0);
   const probes = probeRoutes({ status, heartbeat, metrics: createMetrics('1', status) });
-  const admin = adminRoutes({ status, config: () => ({}), reload: async () => ({}), stop: () => undefined });
+  const admin = adminRoutes({
+    status,
+    config: () => ({}),
+    reload: async () => ({}),
+    accept: () => 0,
+    stop: () => undefined,
+  });
   const answered = [...probes, ...admin].map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);
 });

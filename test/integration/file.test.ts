@@ -12,7 +12,7 @@ import { tempFolder, until } from '../support/index.ts';
 import { type Listening, listen } from '../support/listen.ts';
 
 function follow(path: string, services: readonly string[] = ['web']): Listening {
-  const watch = watchFile({ type: 'file', path, required: true });
+  const watch = watchFile({ path });
   const queries = services.map((key) => ({ key, settings: {} }));
   return listen((signal) => watch(queries, signal));
 }

@@ -38,6 +38,7 @@ function admin(more: { reload?: () => Promise<unknown>; stop?: () => void } = {}
     status: () => sampleStatus,
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
+    accept: (service) => (service === 'web:1' ? 3 : null),
     stop: () => undefined,
     ...more,
   });
@@ -64,6 +65,30 @@ test('the command line gets status, config and orders through over the control s
   assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/reload'), { reloaded: true });
   assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/stop'), { stopping: true });
   assert.ok(stopped);
+});
+
+test('an order names its service in the path, and one that is not known is refused with what to do', async () => {
+  await using folder = await tempFolder();
+  await using life = lifetime();
+  const path = join(folder.path, 's');
+  const { closed } = await listenUnix(path, 'admin.socket', {
+    routes: admin(),
+    signal: life.signal,
+    onError: notWanted,
+  });
+  life.ends.push(closed);
+  const accepted = { service: 'web:1', endpoints: 3 };
+  for (const name of ['web:1', 'web%3A1'])
+    assert.deepEqual(await askMyelin(path, 'POST', `/api/v1/accept/${name}`), accepted);
+  await assert.rejects(askMyelin(path, 'POST', '/api/v1/accept/we%22b'), (error: unknown) => {
+    assert.ok(error instanceof AppError);
+    assert.equal(error.code, 'MYELIN_USAGE');
+    assert.match(error.message, /^there is no service "we\\"b"$/);
+    return error.remedy?.includes('myelin status') ?? false;
+  });
+  for (const none of ['/api/v1/accept', '/api/v1/accept/', '/api/v1/accept/web/1', '/api/v1/accept/%ZZ'])
+    await assert.rejects(askMyelin(path, 'POST', none), /there is no such page/, none);
+  await assert.rejects(askMyelin(path, 'GET', '/api/v1/accept/web:1'), /this is asked with POST/);
 });
 
 test('an order that ends the server is answered first', async () => {

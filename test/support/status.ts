@@ -54,7 +54,7 @@ export const sampleStatus = {
       endpoints: { ready: 0, draining: 0, kept: 1, refused: 0 },
       unanswered: ['slow'],
       stale: { reason: 'connect ECONNREFUSED', since: 1_767_000_002_000 },
-      kept: { since: 1_767_000_002_000, until: null },
+      kept: { reason: 'emptied', since: 1_767_000_002_000, until: null },
       refused: [],
       quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }] },
     },

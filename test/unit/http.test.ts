@@ -15,7 +15,7 @@ async function probe(
 ): Promise<Reply | undefined> {
   const metrics = createMetrics('1.2.3', () => status);
   const routes = probeRoutes({ status: () => status, heartbeat, metrics });
-  return routes.find((route) => route.path === path)?.answer();
+  return routes.find((route) => route.path === path)?.answer('');
 }
 
 test('it is ready once a good config is applied, degraded or not', async () => {

@@ -24,14 +24,18 @@ test('the status says what is amiss, why, and since when', () => {
 
 test('of endpoints that are kept it says for how long, and which key decides it', () => {
   const [, db] = sampleStatus.services;
-  const kept = (until: number | null): string => {
-    const service = { ...db, stale: null, quarantined: null, kept: { since: now - 2000, until } };
+  const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
+    const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };
     const status: Status = { ...sampleStatus, services: [service] };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';
   };
   assert.equal(
     kept(now + 9 * minute),
-    'empty at the source for 2s: the last endpoints are kept for another 9m (onEmpty)',
+    'empty at the source for 2s: the last endpoints are kept for another 9m (onEmpty); `myelin accept db` lets them go',
   );
-  assert.equal(kept(null), 'empty at the source for 2s: the last endpoints are kept (onEmpty)');
+  assert.match(kept(null), /^empty at the source for 2s: the last endpoints are kept \(onEmpty\);/);
+  assert.equal(
+    kept(now + 50_000, 'shrunk'),
+    'many went at the source 2s ago: 1 of them kept for another 50s (maxShrink); `myelin accept db` lets them go',
+  );
 });

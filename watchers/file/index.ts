@@ -13,7 +13,7 @@ import { settle } from './settle.ts';
  * It never throws for what is on disk: all questions are stale until it is mended, which is seen at once, and sooner
  * than by starting again.
  */
-export function watchFile(settings: FileWatcherConfig): Watch<FileQuery> {
+export function watchFile(settings: Pick<FileWatcherConfig, 'path'>): Watch<FileQuery> {
   return (queries, signal) => withSynced(queries, watch(settings.path, queries, signal));
 }
 
