@@ -1,10 +1,13 @@
 /** `myelin plan`: prints what `run` would do now, and why, without doing it. */
 import { styleText } from 'node:util';
-import { observe } from '../apply/observe.ts';
-import { maskSecrets } from '../config/mask.ts';
+import { type Observed, observe } from '../apply/observe.ts';
+import { maskSecrets, maskWithin } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
+import { capabilitiesOf } from '../haproxy/capabilities.ts';
+import { commandLines } from '../haproxy/runtime-commands.ts';
+import type { Plan, Section } from '../model.ts';
 import { diff } from '../plan/diff.ts';
-import { planReload } from '../plan/plan.ts';
+import { planChange, planReload } from '../plan/plan.ts';
 import { loadSettings } from '../settings.ts';
 import { formatReason } from './format.ts';
 import type { Globals } from './globals.ts';
@@ -14,19 +17,46 @@ type Options = { readonly snapshot?: string; readonly exitCode?: true };
 
 export async function plan(globals: Globals, { snapshot, exitCode }: Options): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
-  const running = await observe(settings.config);
+  const observed = await observe(settings.config);
+  const running = observed?.sections ?? null;
   const wanted = await renderWanted(settings, process.env, { snapshot, running });
-  const planned = planReload(running, wanted.sections, { forced: [] });
+  const planned = decide(observed, wanted.sections);
   const changes = maskSecrets(diff(running ?? [], wanted.sections), settings.secrets);
-  if (globals.json) process.stdout.write(`${JSON.stringify({ ...planned, diff: changes }, null, 2)}\n`);
-  else if (planned.kind === 'reload') {
-    process.stdout.write(
-      `reload, because of\n${planned.reasons.map((reason) => `  ${formatReason(reason)}\n`).join('')}`,
-    );
-    process.stdout.write(`\n${coloured(changes)}`);
-  } else
-    process.stdout.write(changes === '' ? 'nothing to do\n' : `nothing but comments to write\n\n${coloured(changes)}`);
+  const shown = maskWithin(forPeople(planned), settings.secrets);
+  process.stdout.write(
+    globals.json ? `${JSON.stringify({ ...shown, diff: changes }, null, 2)}\n` : describe(shown, changes),
+  );
   return exitCode === true && planned.kind !== 'none' ? exitCodes.changesPending : exitCodes.ok;
+}
+
+/** What a running Myelin knows besides is left out: servers that still leave, what HAProxy refused before. */
+function decide(observed: Observed | null, wanted: readonly Section[]): Plan {
+  if (observed === null || observed.version === null)
+    return planReload(observed?.sections ?? null, wanted, { forced: [] });
+  const capabilities = capabilitiesOf(observed.version);
+  return planChange(observed.sections, wanted, { forced: [], capabilities, leaving: [], started: null });
+}
+
+type Shown = Exclude<Plan, { readonly kind: 'runtime' }> | { readonly kind: 'runtime'; readonly commands: string[] };
+
+/** Commands as they are sent. */
+function forPeople(planned: Plan): Shown {
+  return planned.kind === 'runtime' ? { ...planned, commands: planned.commands.flatMap(commandLines) } : planned;
+}
+
+function describe(planned: Shown, changes: string): string {
+  switch (planned.kind) {
+    case 'none':
+      return changes === '' ? 'nothing to do\n' : `nothing but comments to write\n\n${coloured(changes)}`;
+    case 'runtime':
+      return `no reload, but the runtime commands\n${indented(planned.commands)}\n${coloured(changes)}`;
+    case 'reload':
+      return `reload, because of\n${indented(planned.reasons.map(formatReason))}\n${coloured(changes)}`;
+  }
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  ${line}\n`).join('');
 }
 
 /** Colours only where a person looks: `styleText` leaves them out when the output is a file or a pipe. */

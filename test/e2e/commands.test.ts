@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { ask as askHAProxy } from '../../src/haproxy/socket.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { haproxy } from '../servers/haproxy.ts';
@@ -11,6 +12,7 @@ import { ask } from '../servers/steady.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { ask as askSocket, type Finished, workplace } from '../support/myelin.ts';
 import { site } from '../support/site.ts';
+import { servedBy } from '../support/traffic.ts';
 
 const cli = resolve(import.meta.dirname, '../../src/cli.ts');
 
@@ -139,7 +141,37 @@ test('plan doubts sudden absence as run does, unless it shall be accepted', asyn
   await my.configure({ web: ['onEmpty: accept'] });
   const accepted = await place.command('plan', '--exit-code');
   assert.equal(accepted.exitCode, 10);
-  assert.match(accepted.stdout, /^ {2}server_removed backend web: /m);
+  assert.match(
+    accepted.stdout,
+    /^no reload, but the runtime commands\n {2}set server web\/\S+ state maint\n\n@@ backend web @@$/m,
+  );
+});
+
+test('where only servers change, plan prints the commands that HAProxy would get, and HAProxy takes them', async () => {
+  await using my = await site();
+  const { place, backends } = my;
+  const serve = (...names: readonly (keyof typeof backends)[]): Promise<void> => {
+    const endpoints = names.map((name) => `{ id: ${name}, address: 127.0.0.1, port: ${backends[name].port} }`);
+    return place.write('services.yaml', `services: { web: [${endpoints.join(', ')}] }\n`);
+  };
+  await serve('alpha', 'beta');
+  const once = place.run('--once');
+  assert.equal(await once.ended, 0, once.output);
+
+  await serve('alpha', 'gamma');
+  const planned = await place.command('plan', '--exit-code');
+  assert.equal(planned.exitCode, 10);
+  const [, listed = ''] =
+    /^no reload, but the runtime commands\n((?: {2}.+\n)+)\n@@ backend web @@\n/.exec(planned.stdout) ?? [];
+  const commands = listed.split('\n').map((line) => line.trim());
+  assert.match(commands[0] ?? '', new RegExp(`^add server web/gamma 127\\.0\\.0\\.1:${backends.gamma.port} weight `));
+  assert.ok(commands.includes('set server web/beta state maint'), listed);
+  const asJson = JSON.parse(stdoutOf(await place.command('plan', '--json'))) as Record<string, unknown>;
+  assert.deepEqual([asJson.kind, asJson.commands], ['runtime', commands.filter(Boolean)]);
+  assert.match(String(asJson.diff), /^\+ +server gamma /m);
+
+  for (const command of commands.filter(Boolean)) await askHAProxy(place.path('run/admin.sock'), [command]);
+  await servedBy(my.port, 'alpha', 'gamma');
 });
 
 test('run --no-apply writes the file and starts nothing', async () => {
@@ -167,8 +199,10 @@ test('what goes wrong has its exit code, a message with code and, where there is
   await fails(2, /unknown command 'chekc'[\s\S]*Did you mean check/, 'chekc');
   await fails(2, /unknown option '--jsn'/, 'status', '--jsn');
   await fails(2, /too many arguments/, 'check', 'myelin.yaml');
-  for (const command of ['status', 'reload', 'stop'])
-    await fails(8, /^error: no Myelin is running .*run\/myelin\.sock.* \[MYELIN_NOT_RUNNING\]\nwhat to do: /, command);
+  const notRunning = /^error: no Myelin is running .*run\/myelin\.sock.* \[MYELIN_NOT_RUNNING\]\nwhat to do: /;
+  for (const command of ['status', 'reload', 'stop']) await fails(8, notRunning, command);
+  await fails(8, notRunning, 'accept', 'web');
+  await fails(2, /missing required argument 'service'/, 'accept');
 
   await place.write('myelin.yaml', good.replace('log: none', 'logg: none'));
   const misspelt =
@@ -215,6 +249,7 @@ test('help and version go to stdout', async () => {
     'render',
     'plan',
     'status',
+    'accept',
     'reload',
     'stop',
     'init',
