@@ -78,7 +78,8 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       hostname: hostname(),
       onSource: (event, refused) => sourceLog.note(event, refused),
       onResult(result, occasion) {
-        keptLog.note(occasion.catalog, Date.now());
+        // The newest one: results need not come in the order in which their catalogs did.
+        keptLog.note(instance.catalog, Date.now());
         observer.result(result, occasion, instance.reconciler.apart);
         const exitCode = options.once ? whenDone(result, occasion) : null;
         if (exitCode !== null) end.resolve(exitCode);
