@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { until } from '../support/index.ts';
 import { ask } from '../support/myelin.ts';
 import { type Site, site } from '../support/site.ts';
 import { servedBy, serversOf } from '../support/traffic.ts';
@@ -50,7 +51,7 @@ test('more than half vanish: they serve on, which is told, and go when the sourc
   );
 
   await servedBy(my.port, 'alpha');
-  assert.equal((await serversOf(place, 'web')).length, 1);
+  await until('only one is left in the file', async () => (await serversOf(place, 'web')).length === 1);
   await myelin.until('nothing is kept', (status) => status.services[0]?.kept === null);
   await load.endsWithoutFailure();
   assert.equal(told(myelin.output, /"kept":"web","endpoints":2,.*many endpoints are gone at once/), 1);
