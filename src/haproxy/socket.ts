@@ -54,6 +54,9 @@ export class AdminSession {
   #received = '';
   #waiting: PromiseWithResolvers<string> | null = null;
   #turn: Promise<unknown> = Promise.resolve();
+  /** Up to 3.0 a prompt follows each command of a line, later only the last one. */
+  #promptsEach = false;
+  #isWhole: (received: string) => boolean = () => true;
 
   private constructor(path: string) {
     this.#path = path;
@@ -66,6 +69,7 @@ export class AdminSession {
   static async open(path: string, limits: Limits = {}): Promise<AdminSession> {
     const session = new AdminSession(path);
     await session.ask('prompt', limits);
+    await session.#countPrompts(limits);
     return session;
   }
 
@@ -73,22 +77,38 @@ export class AdminSession {
     return !this.#socket.destroyed;
   }
 
-  ask(command: string, limits: Limits = {}): Promise<string> {
-    const answer = this.#turn.then(() => this.#askNow(command, limits));
+  /** One command, or several separated by `;`: the answer is the same as without a session. */
+  ask(line: string, limits: Limits = {}): Promise<string> {
+    const answer = this.#turn.then(async () => {
+      const prompts = this.#promptsEach ? commandsIn(line) : 1;
+      const received = await this.#askNow(line, limits, (received) => promptsIn(received) >= prompts);
+      return received.replaceAll(prompt, '\n');
+    });
     // Whoever asked gets the error; the next one's turn comes all the same.
     this.#turn = answer.catch(() => {});
     return answer;
   }
 
-  async #askNow(command: string, { timeoutMs = defaultTimeoutMs, signal }: Limits): Promise<string> {
+  /** Two answers come in any case: how many prompts come with them tells how to know the end of all others. */
+  async #countPrompts(limits: Limits): Promise<void> {
+    const answer = await this.#askNow('show cli level;show cli level', limits, (received) => marksIn(received) === 2);
+    this.#promptsEach = promptsIn(answer) === 2;
+  }
+
+  async #askNow(
+    line: string,
+    { timeoutMs = defaultTimeoutMs, signal }: Limits,
+    isWhole: (received: string) => boolean,
+  ): Promise<string> {
     if (!this.isOpen) throw socketFailed(this.#path, new Error('the connection is closed'));
     const waiting = Promise.withResolvers<string>();
     this.#waiting = waiting;
+    this.#isWhole = isWhole;
     const timer = setTimeout(() => waiting.reject(timedOut(timeoutMs)), timeoutMs);
     const abort = (): void => waiting.reject(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     if (signal?.aborted) abort();
-    this.#socket.write(`${command}\n`);
+    this.#socket.write(`${line}\n`);
     try {
       return await waiting.promise;
     } catch (error) {
@@ -109,13 +129,26 @@ export class AdminSession {
   /** In interactive mode an answer ends with the prompt on a line of its own. */
   #receive(chunk: string): void {
     this.#received += chunk;
-    if (!this.#received.endsWith(prompt)) return;
-    this.#waiting?.resolve(this.#received.slice(0, -prompt.length));
+    if (!this.#received.endsWith(prompt) || !this.#isWhole(this.#received)) return;
+    this.#waiting?.resolve(this.#received);
     this.#received = '';
   }
 }
 
 const prompt = '\n> ';
+
+function promptsIn(received: string): number {
+  return received.split(prompt).length - 1;
+}
+
+function marksIn(received: string): number {
+  return received.match(/^(?:> )?(?:admin|operator|user)$/gm)?.length ?? 0;
+}
+
+/** A backslash keeps the next character from meaning anything. */
+function commandsIn(line: string): number {
+  return line.replace(/\\./gs, '').split(';').length;
+}
 
 function timedOut(timeoutMs: Ms): Error {
   return new Error(`no answer within ${timeoutMs} ms`);
