@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { access, copyFile, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, copyFile, link, mkdir, open, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
 
@@ -20,6 +20,18 @@ export async function writeDurably(path: string, text: string): Promise<boolean>
     throw writeFailed(path, error);
   }
   return true;
+}
+
+/** `path` leads to `target` from one moment to the next. */
+export async function pointTo(path: string, target: string): Promise<void> {
+  const temp = join(dirname(path), `.${basename(path)}.tmp`);
+  try {
+    await rm(temp, { force: true });
+    await symlink(target, temp);
+    await rename(temp, path);
+  } catch (error) {
+    throw writeFailed(path, error);
+  }
 }
 
 /** With those above it. Only for us: what stands in it says what runs. */

@@ -104,7 +104,8 @@ export class Fleet {
       const serving = this.#serving;
       this.#serving = null;
       if (serving !== null) {
-        const leaving = await OldWorker.dismiss(serving, this.#options.now());
+        // There is no other that could take what comes: its own way of leaving is the best.
+        const leaving = await OldWorker.dismiss({ ...serving, worker: null }, this.#options.now());
         this.#oldWorkers = [...this.#oldWorkers, leaving];
       }
       const deadline = performance.now() + graceMs;
@@ -130,7 +131,13 @@ export class Fleet {
       const age = this.#options.now() - worker.since;
       await this.#bury(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
+    for (const worker of this.#oldWorkers) if (this.#isOverdue(worker)) await this.#end(worker, 'hard_stop_after');
     if (gone.length > 0 && !this.#isStopping) this.#options.onRoom();
+  }
+
+  /** From SIGUSR1 on HAProxy itself counts. */
+  #isOverdue({ since, isStopping }: OldWorker): boolean {
+    return !isStopping && this.#options.now() - since >= this.#options.hardStopAfterMs();
   }
 
   async #end(worker: OldWorker, limit: Limit): Promise<void> {

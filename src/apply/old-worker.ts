@@ -1,7 +1,16 @@
-/** A HAProxy that was told to leave: it takes no new connections, finishes those it has, and is watched until it is gone. */
+/**
+ * A HAProxy that leaves: it takes no new connections, finishes those it has, and is watched until it is gone.
+ *
+ * HAProxy's own way of leaving (SIGUSR1) also stops its backends, and a stopped backend takes no more commands, so that
+ * a connection that was kept could still be sent to a server that is gone. Therefore only its frontends are shut down
+ * at first: they let go of their sockets and have connections closed after the next answer, as SIGUSR1 does, and
+ * servers can be changed on. SIGUSR1 follows when the last connection is gone.
+ */
+import { frames, unframe } from '../haproxy/framing.ts';
 import { parseInfo } from '../haproxy/info.ts';
+import { cliWord } from '../haproxy/runtime-commands.ts';
 import { AdminSession } from '../haproxy/socket.ts';
-import type { Moment } from '../model.ts';
+import type { Moment, Section } from '../model.ts';
 import type { Generation } from './generation.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
 import type { Worker } from './worker.ts';
@@ -17,9 +26,12 @@ export class OldWorker {
   readonly generation: Generation;
   readonly id: ProcessId;
   readonly since: Moment;
-  /** Opened before it was told to leave: afterwards it takes no connection any more. null: not known what it still has. */
+  /** Opened before it was told to leave: a stopping process takes no connection any more. null: it cannot be asked. */
   readonly #session: AdminSession | null;
   readonly #worker: Worker | null;
+  /** It was sent SIGUSR1: it ends by itself, and takes no commands. */
+  #isStopping: boolean;
+  #areFrontendsShut = false;
   #connections: number | null = null;
 
   private constructor({ generation, id, worker }: Leaving, since: Moment, session: AdminSession | null) {
@@ -28,6 +40,7 @@ export class OldWorker {
     this.since = since;
     this.#worker = worker;
     this.#session = session;
+    this.#isStopping = worker === null;
   }
 
   /** Tells a serving process to leave. */
@@ -37,7 +50,7 @@ export class OldWorker {
     if (session !== null) leaving.worker?.reach((line) => session.ask(line));
     const old = new OldWorker(leaving, now, session);
     await old.look();
-    old.signal('SIGUSR1');
+    if (!(await old.#shutFrontends())) old.#stop();
     return old;
   }
 
@@ -48,7 +61,7 @@ export class OldWorker {
 
   /** null where it cannot be told anything (any more). */
   get worker(): Worker | null {
-    return this.#session?.isOpen ? this.#worker : null;
+    return this.#isStopping || !this.#session?.isOpen ? null : this.#worker;
   }
 
   /** The connections that it still had when it was last looked at; null where that is not known. */
@@ -58,6 +71,11 @@ export class OldWorker {
 
   get isAlive(): boolean {
     return isAlive(this.id);
+  }
+
+  /** Whether HAProxy itself sees to `hard-stop-after`: that counts from SIGUSR1. */
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -70,8 +88,10 @@ export class OldWorker {
     if (answer === null) return;
     const { currConns, stopping } = parseInfo(answer);
     this.#connections = currConns;
+    if (currConns > 0) return;
+    if (!stopping && this.#areFrontendsShut) this.#stop();
     // It would wait for our connection as for any other.
-    if (stopping && currConns === 0) this.#session.close();
+    if (this.#isStopping) this.#session.close();
   }
 
   /** Ends it now, whatever it still has. */
@@ -81,7 +101,52 @@ export class OldWorker {
     if (!(await waitForEnd(this.id, 2000))) this.signal('SIGKILL');
   }
 
+  /** Nobody looks after it any more: it ends by itself. */
   forget(): void {
+    if (this.isAlive && !this.#isStopping) this.#stop();
     this.#session?.close();
   }
+
+  #stop(): void {
+    this.#isStopping = true;
+    this.signal('SIGUSR1');
+  }
+
+  /** False where that is not enough, or not possible. */
+  async #shutFrontends(): Promise<boolean> {
+    if (this.worker === null || this.#session === null || !this.worker.sections.every(isKnown)) return false;
+    const commands = this.worker.sections
+      .filter(({ kind }) => kind === 'frontend' || kind === 'listen')
+      .map(({ name }) => `shutdown frontend ${cliWord(name)}`);
+    try {
+      for (const { line } of frames(commands)) {
+        const { replies } = unframe(await this.#session.ask(line));
+        if (!replies.every((reply) => shut.has(reply))) return false;
+      }
+    } catch {
+      return false;
+    }
+    this.#areFrontendsShut = true;
+    return true;
+  }
+}
+
+/** Without an answer it was shut down now; one that an `.if` leaves out is not there. */
+const shut: ReadonlySet<string> = new Set(['', 'Frontend was already shut down.', 'No such frontend.']);
+
+/** Sections that listen only as frontends do, and that lose nothing while SIGUSR1 waits (as peers do their tables). */
+const known: ReadonlySet<string> = new Set(
+  ['', 'global', 'defaults', 'frontend', 'backend', 'listen', 'userlist', 'resolvers', 'cache', 'http-errors'].concat([
+    'fcgi-app',
+    'crt-store',
+    'mailers',
+    'ring',
+    'log-profile',
+    'healthcheck',
+    'traces',
+  ]),
+);
+
+function isKnown({ kind }: Section): boolean {
+  return known.has(kind);
 }

@@ -12,7 +12,7 @@ import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import type { Control, ControlOptions, Follower, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
-import { type ConfigFile, configFile, makeFolder, together, writeDurably } from './files.ts';
+import { type ConfigFile, configFile, makeFolder, pointTo, together, writeDurably } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { generationAt, removeGeneration, writeSections } from './generation.ts';
@@ -50,6 +50,10 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   // What runs is more than what could be started; without either there is nothing to do here.
   if (binary instanceof AppError && recovered.serving === null) throw binary;
   await writeDurably(serverStateFile(options.config), noServerDown);
+  if (recovered.serving !== null)
+    await pointTo(haproxy.statsSocket, recovered.serving.generation.socket).catch((error: unknown) =>
+      onEvent({ kind: 'trouble', error }),
+    );
   const control = new ProcessControl(options, parts, recovered, known, opened.move());
   control.watch(signal);
   return control;

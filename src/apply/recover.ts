@@ -25,6 +25,7 @@ import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts'
 import { sectionsOf, textOf } from './sections.ts';
 import { type Serving, serving } from './serving.ts';
 import { prove, setFrontends } from './start.ts';
+import type { Worker } from './worker.ts';
 
 export type Recovered = {
   readonly serving: Serving | null;
@@ -59,8 +60,10 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const generation = generationAt(state, number);
     if (id === undefined) continue;
     // All that are older than the serving one were told to leave, or were about to be.
-    if (current !== null) oldWorkers.unshift(await OldWorker.dismiss({ generation, id, worker: null }, options.now()));
-    else {
+    if (current !== null) {
+      const worker = await workerOf(generation, id, options);
+      oldWorkers.unshift(await OldWorker.dismiss({ generation, id, worker }, options.now()));
+    } else {
       current = await recognise(generation, id, options);
       if (current === null && isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now()));
     }
@@ -93,6 +96,14 @@ async function recognise(generation: Generation, id: ProcessId, options: Recover
   const fresh = { ...id, version: info.version.text, binary: options.binary, since: options.now() };
   await writeProof(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
   return serve(generation, id, fresh, info, options);
+}
+
+/** What an older process runs, as it was last written down; null where it never served. */
+async function workerOf(generation: Generation, id: ProcessId, { now }: RecoverOptions): Promise<Worker | null> {
+  const [proof, sections] = await Promise.all([readProof(generation), readSections(generation)]);
+  const version = proof === null ? null : parseVersion(proof.version);
+  if (proof === null || version === null || sections === null) return null;
+  return serving(generation, id, { ...proof, version, sections, started: null, now }).worker;
 }
 
 async function serve(

@@ -10,7 +10,7 @@ import { checkConfig } from '../haproxy/check.ts';
 import { readServersState } from '../haproxy/info.ts';
 import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
 import type { Outcome } from './control.ts';
-import { type ConfigFile, together, writeDurably } from './files.ts';
+import { type ConfigFile, pointTo, together, writeDurably } from './files.ts';
 import type { Fleet } from './fleet.ts';
 import { type Generation, prepareGeneration, writeProof } from './generation.ts';
 import { downServers, noServerDown } from './health.ts';
@@ -24,7 +24,7 @@ export type Replacement = {
   readonly sections: readonly Section[];
   readonly generation: Generation;
   readonly binary: Binary;
-  readonly config: Pick<Config, 'reload' | 'state'>;
+  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
   readonly file: ConfigFile;
   readonly fleet: Fleet;
   readonly orders: ReadonlyMap<string, ServerOrder>;
@@ -95,6 +95,8 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
   });
   // From here on a Myelin that was killed finds the new one proved, and dismisses the old one itself.
   await tolerate(writeProof(generation, proofOf(next)));
+  // While two processes share a socket, either may answer on it; behind this path only the new one does.
+  await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
   await tolerate(fleet.replace(next));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());

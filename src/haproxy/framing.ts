@@ -27,6 +27,25 @@ export function unframe(answer: string): FramedAnswer {
   return { from: infoIn(first), replies };
 }
 
+/** As few lines as hold all of the commands, each with its commands. */
+export function frames(
+  commands: readonly string[],
+  options?: Frame,
+): readonly { readonly line: string; readonly commands: readonly string[] }[] {
+  const lines: string[][] = [];
+  let bytes = maxFrameBytes;
+  for (const command of commands) {
+    const its = framedBytes(command, options);
+    if (bytes + its > maxFrameBytes) {
+      lines.push([]);
+      bytes = 100;
+    }
+    lines.at(-1)?.push(command);
+    bytes += its;
+  }
+  return lines.map((commands) => ({ line: frame(commands, options), commands }));
+}
+
 /** How many bytes a command takes in a frame. */
 export function framedBytes(command: string, { prefix = '' }: Frame = {}): number {
   return Buffer.byteLength(`${prefix}${command};${prefix}${mark};`);

@@ -1,5 +1,5 @@
 /** What a running HAProxy really has: its servers and their sessions, of some backends, in one question or a few. */
-import { type Frame, frame, framedBytes, maxFrameBytes, unframe } from './framing.ts';
+import { type Frame, frames, unframe } from './framing.ts';
 import { type Info, parseServersState, type ServerStateRow } from './info.ts';
 import { cliWord } from './runtime-commands.ts';
 
@@ -57,24 +57,13 @@ async function askEach(
   command: (backend: string) => string,
   options: Frame = {},
 ): Promise<{ readonly from: readonly (Info | null)[]; readonly replies: readonly string[] }> {
-  const lines: string[][] = [];
-  let bytes = maxFrameBytes;
-  for (const question of backends.map(command)) {
-    const its = framedBytes(question, options);
-    if (bytes + its > maxFrameBytes) {
-      lines.push([]);
-      bytes = 100;
-    }
-    lines.at(-1)?.push(question);
-    bytes += its;
-  }
   const from: (Info | null)[] = [];
   const replies: string[] = [];
-  for (const questions of lines) {
-    const answer = unframe(await ask(frame(questions, options)));
+  for (const { line, commands } of frames(backends.map(command), options)) {
+    const answer = unframe(await ask(line));
     from.push(answer.from);
     // What was cut short counts as no answer, in its place.
-    replies.push(...questions.map((_, at) => answer.replies[at] ?? ''));
+    replies.push(...commands.map((_, at) => answer.replies[at] ?? ''));
   }
   return { from, replies };
 }

@@ -32,6 +32,8 @@ export function startWebSocketEcho(): Promise<Echo> {
       for (let frame = takeFrame(rest); frame !== null; frame = takeFrame(rest)) {
         rest = rest.subarray(frame.length);
         socket.write(Buffer.concat([Buffer.from([frame.head, frame.payload.length]), frame.payload]));
+        // A close frame is answered, and then it is the server that closes.
+        if ((frame.head & 0x0f) === 8) socket.end();
       }
     });
   });
