@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CutShort } from '../../watchers/consul/client.ts';
-import { failureOf, retryAfterMs } from '../../watchers/consul/failure.ts';
+import { failureOf } from '../../watchers/consul/failure.ts';
+import { retryAfterMs } from '../../watchers/retry-after.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { TokenBucket } from '../../watchers/consul/token-bucket.ts';
 import { Turns } from '../../watchers/consul/turns.ts';
+import { TokenBucket } from '../../watchers/token-bucket.ts';
 
 test('however eagerly it is asked, a token bucket lets through no more than its burst and its rate', () => {
   fc.assert(

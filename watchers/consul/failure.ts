@@ -1,7 +1,7 @@
 /** What a failed question means: why, for people; how long to wait; and how much is at fault. */
 import { describe } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
-import { longestRetryAfterMs } from '../../src/retry.ts';
+import { retryAfterMs } from '../retry-after.ts';
 import { CutShort } from './client.ts';
 
 export type Failure = {
@@ -24,13 +24,6 @@ export function failureOf(error: unknown, now: number): Failure {
     retryAfterMs: retryAfterMs(response.headers['retry-after'], now),
     scope: scopeOf(response.statusCode, text),
   };
-}
-
-/** The header's value in milliseconds from `now`: seconds or an HTTP date; 0 when it is missing or neither; never too long. */
-export function retryAfterMs(value: string | undefined, now: number): Ms {
-  if (value === undefined) return 0;
-  const askedMs = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - now;
-  return Number.isNaN(askedMs) ? 0 : Math.min(Math.max(0, askedMs), longestRetryAfterMs);
 }
 
 function scopeOf(status: number, text: string): Failure['scope'] {

@@ -3,10 +3,10 @@ import type { ConsulQuery } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Endpoint, Ms } from '../../src/model.ts';
 import { backoffMs, pause } from '../../src/retry.ts';
+import { TokenBucket } from '../token-bucket.ts';
 import type { Answer, Question } from './client.ts';
 import { endpointsOf, readInstances } from './endpoints.ts';
 import { type Failure, failureOf } from './failure.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 export type Following = {
   readonly query: ConsulQuery;

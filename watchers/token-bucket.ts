@@ -1,5 +1,5 @@
 /** Limits a rate: `burst` at once, then one every `everyMs`. */
-import type { Ms } from '../../src/model.ts';
+import type { Ms } from '../src/model.ts';
 
 export class TokenBucket {
   readonly #burst: number;
