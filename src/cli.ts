@@ -89,7 +89,7 @@ async function main(argv: readonly string[]): Promise<number> {
   command('init', 'write a commented myelin.yaml', (source: string, options: { force?: true }) =>
     withGlobals(async (globals) => (await import('./commands/init.ts')).init(globals, source, options)),
   )
-    .argument('[source]', 'consul or file', 'consul')
+    .argument('[source]', 'consul, file or kubernetes', 'consul')
     .option('--force', 'replace what is there');
   command('eject', 'copy the built-in templates, to change them', (folder: string, options: { force?: true }) =>
     withGlobals(async (globals) => (await import('./commands/eject.ts')).eject(globals, folder, options)),

@@ -9,5 +9,7 @@ export async function createWatch(config: WatcherConfig, env: NodeJS.ProcessEnv)
       return (await import('./consul/index.ts')).watchConsul(config, env) as Watch;
     case 'file':
       return (await import('./file/index.ts')).watchFile(config) as Watch;
+    case 'kubernetes':
+      return (await import('./kubernetes/index.ts')).watchKubernetes(config, env) as Watch;
   }
 }

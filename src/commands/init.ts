@@ -6,7 +6,7 @@ import { AppError, exitCodes } from '../errors.ts';
 import type { Globals } from './globals.ts';
 import { writeNewFile } from './new-file.ts';
 
-const kinds: readonly InitKind[] = ['consul', 'file'];
+const kinds: readonly InitKind[] = ['consul', 'file', 'kubernetes'];
 
 export async function init(globals: Globals, source: string, options: { readonly force?: true }): Promise<number> {
   const kind = kinds.find((known) => known === source);

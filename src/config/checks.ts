@@ -19,8 +19,13 @@ export function checkParts(parts: Parts, files: readonly string[], judge: Judge)
 
 function checkWatchers({ watchers }: Parts, judge: Judge): void {
   for (const [name, watcher] of watchers) {
-    if (watcher?.type !== 'consul') continue;
     const path: Path = ['watchers', name];
+    if (watcher?.type === 'kubernetes' && watcher.zone === undefined && needsZone.has(watcher.zonePolicy))
+      judge.report(
+        [...path, 'zonePolicy'],
+        `${watcher.zonePolicy} needs to know where this HAProxy is: give zone as well`,
+      );
+    if (watcher?.type !== 'consul') continue;
     const { certFile, keyFile } = watcher.tls;
     if (certFile !== undefined && keyFile === undefined)
       judge.report([...path, 'tls', 'certFile'], 'a certificate needs its key: give keyFile as well');
@@ -30,6 +35,9 @@ function checkWatchers({ watchers }: Parts, judge: Judge): void {
       judge.report([...path, 'tokenFile'], 'there is a token already: give either token or tokenFile');
   }
 }
+
+/** `hints` does without: it then uses all endpoints, as kube-proxy does. */
+const needsZone: ReadonlySet<string> = new Set(['prefer', 'only']);
 
 function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): void {
   const reloadCommand: Path = ['haproxy', 'reloadCommand'];

@@ -1,12 +1,12 @@
 /** The config that `myelin init` writes: the smallest one that works, with the usual options beside it as comments. */
 
-export type InitKind = 'consul' | 'file';
+export type InitKind = 'consul' | 'file' | 'kubernetes';
 
 /** `sourceIsLocal`: the registry is on this machine and names loopback addresses, which only a file may do unasked. */
 export function initText(kind: InitKind, { sourceIsLocal }: { readonly sourceIsLocal: boolean }): string {
   return [
     head,
-    kind === 'consul' ? consulWatcher : fileWatcher,
+    watchers[kind],
     services(kind),
     ...(sourceIsLocal && kind === 'consul' ? [allowLoopback] : []),
     others,
@@ -50,15 +50,41 @@ const fileWatcher = `watchers:
     #maxShrink: { share: 0.5, hold: 60s }
 `;
 
+const kubernetesWatcher = `watchers:
+  # Where endpoints come from: the cluster of the kubeconfig, or the one that Myelin runs in as a pod. The rights that it
+  # needs there are in docs/watchers/kubernetes.md.
+  kubernetes:
+    #kubeconfig: /etc/myelin/kubeconfig
+    #context: main
+    # The namespace of Services whose query names none.
+    #namespace: shop
+    # Where this HAProxy is, as a pod's environment may tell: endpoints near it are preferred, as kube-proxy does.
+    #zone: eu-central-1a
+    #node: node-1
+    # Whether HAProxy waits for this source before it starts.
+    #required: true
+`;
+
+const watchers: Readonly<Record<InitKind, string>> = {
+  consul: consulWatcher,
+  file: fileWatcher,
+  kubernetes: kubernetesWatcher,
+};
+
+const queries: Readonly<Record<InitKind, string>> = {
+  consul: '{ service: web, tags: [blue] }',
+  file: '{ service: web }',
+  kubernetes: '{ service: web, namespace: shop, port: http }',
+};
+
 function services(kind: InitKind): string {
-  const query = kind === 'consul' ? '{ service: web, tags: [blue] }' : '{ service: web }';
   return `services:
   # A backend of this name, and a frontend where \`bind\` is given.
   web:
     # Where HAProxy listens, in its own bind syntax, such as "*:443 ssl crt /etc/haproxy/web.pem alpn h2,http/1.1".
     bind: "127.0.0.1:8080"
     # Whom to ask, and for what; left out, the only watcher is asked for the service of this name.
-    #from: { ${kind}: ${query} }
+    #from: { ${kind}: ${queries[kind]} }
     # http or tcp.
     #mode: http
     #balance: roundrobin

@@ -1,6 +1,6 @@
 /** The JSON Schema of `myelin.yaml` for editors: what may be written, substitutions and empty sections included. */
 import { z } from 'zod';
-import { config, consulQuery, fileQuery } from './schema.ts';
+import { config, consulQuery, fileQuery, kubernetesQuery } from './schema.ts';
 
 type Json = z.core.JSONSchema.JSONSchema;
 
@@ -25,7 +25,7 @@ export function jsonSchema(): Json {
         description: 'Watcher name and its query.',
         type: 'object',
         minProperties: 1,
-        additionalProperties: { anyOf: [print(consulQuery), print(fileQuery)] },
+        additionalProperties: { anyOf: [print(consulQuery), print(fileQuery), print(kubernetesQuery)] },
       },
     },
   };

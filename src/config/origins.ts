@@ -2,7 +2,14 @@
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
 import { didYouMean, type Path } from './problems.ts';
-import { consulQuery, fileQuery, type Origin, type ParsedService, type WatcherConfig } from './schema.ts';
+import {
+  consulQuery,
+  fileQuery,
+  kubernetesQuery,
+  type Origin,
+  type ParsedService,
+  type WatcherConfig,
+} from './schema.ts';
 
 /** `from` is as the schema left it: one object or more, each with watchers' names and their queries. */
 export function resolveOrigins(
@@ -37,11 +44,13 @@ export function resolveOrigins(
   return origins;
 }
 
-function querySchema(type: WatcherConfig['type']): typeof consulQuery | typeof fileQuery {
+function querySchema(type: WatcherConfig['type']): typeof consulQuery | typeof fileQuery | typeof kubernetesQuery {
   switch (type) {
     case 'consul':
       return consulQuery;
     case 'file':
       return fileQuery;
+    case 'kubernetes':
+      return kubernetesQuery;
   }
 }

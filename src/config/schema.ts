@@ -125,6 +125,76 @@ export const fileQuery = z
   })
   .describe('One service of a file watcher.');
 
+/** A name as Kubernetes takes it for namespaces and ports. */
+const label = text.regex(
+  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+  'expected a name of small letters, digits and - inside, at most 63 characters',
+);
+
+export const kubernetesWatcher = z
+  .strictObject({
+    type: z
+      .literal('kubernetes')
+      .describe('The kind of source. Default: the name of the watcher, where that is a kind.'),
+    kubeconfig: filePath
+      .optional()
+      .describe('Default: KUBECONFIG, else ~/.kube/config, else the service account of the pod that Myelin runs in.'),
+    context: text.optional().describe('Context of the kubeconfig. Default: its current one.'),
+    namespace: label
+      .optional()
+      .describe('Namespace of services whose query names none. Default: the context’s or the pod’s, else `default`.'),
+    namespaces: oneOrMany(label)
+      .optional()
+      .describe(
+        'Namespaces that queries may name besides `namespace`; each is watched on its own, so a Role in each is enough. ' +
+          '`all` watches the whole cluster at once and needs a ClusterRole. Default: those that queries name.',
+      ),
+    labelSelector: text
+      .optional()
+      .describe('Only Services, and EndpointSlices, with these labels, such as `app=shop,tier!=test`.'),
+    fieldSelector: text.optional().describe('Only Services with these fields, such as `spec.type!=LoadBalancer`.'),
+    zone: word.optional().describe('The zone that this HAProxy is in, such as `${ZONE}`.'),
+    zonePolicy: z
+      .enum(['hints', 'prefer', 'only', 'ignore'])
+      .default('hints')
+      .describe(
+        'hints: endpoints that the cluster meant for this zone, as kube-proxy chooses them; prefer: those of this zone ' +
+          'while one is ready; only: no others ever; ignore: all. All but ignore need `zone`, hints does nothing without.',
+      ),
+    node: word
+      .optional()
+      .describe('The node that this HAProxy is on, such as `${NODE_NAME}`, for `internalTrafficPolicy: Local`.'),
+    family: z
+      .enum(['prefer4', 'prefer6', 'both'])
+      .default('prefer4')
+      .describe('Of pods that have both, the IPv4 address, the IPv6 address, or both as two servers.'),
+    externalName: z
+      .enum(['refuse', 'resolve'])
+      .default('refuse')
+      .describe(
+        'Services of type ExternalName, by which whoever may write Services can name any host: refused or resolved.',
+      ),
+    idleTimeout: someTime
+      .prefault('90s')
+      .describe(
+        'A watch without a word for this long is opened anew. The API server says something about once a minute.',
+      ),
+    required,
+  })
+  .describe('Services of a Kubernetes cluster.');
+
+export const kubernetesQuery = z
+  .strictObject({
+    service: label.optional().describe('Name of the Service. Default: the name of the service here.'),
+    namespace: label.optional().describe('Its namespace. Default: the watcher’s.'),
+    port: z
+      .union([port, label])
+      .meta({ title: 'port, or its name', expected: 'a port from 1 to 65535, or the name of one' })
+      .optional()
+      .describe('Name or number of its port, or of its `targetPort`. Default: its only TCP port.'),
+  })
+  .describe('One Service of a Kubernetes watcher.');
+
 const urlPath = word.regex(/^\//, 'expected a path that starts with /');
 
 const check = z
@@ -270,7 +340,7 @@ const haproxy = z
 export const config = z
   .strictObject({
     watchers: z
-      .record(proxyName, z.discriminatedUnion('type', [consulWatcher, fileWatcher]))
+      .record(proxyName, z.discriminatedUnion('type', [consulWatcher, fileWatcher, kubernetesWatcher]))
       .describe('Sources of endpoints, by name; `type` defaults to the name.'),
     services: z.record(proxyName, service).prefault({}).describe('What is served, by name.'),
     include: z
@@ -361,7 +431,7 @@ export type ParsedConfig = z.output<typeof config>;
 export type ParsedService = z.output<typeof service>;
 
 /** Where a service's endpoints come from: `key` is unique within the watcher and names the answer in its updates. */
-export type Origin = { readonly watcher: string; readonly key: string; readonly query: ConsulQuery | FileQuery };
+export type Origin = { readonly watcher: string; readonly key: string; readonly query: SourceQuery };
 
 /** A service as the program sees it: `from` resolved to origins, each query validated by its watcher's schema. */
 export type Service = Omit<ParsedService, 'from'> & {
@@ -378,3 +448,6 @@ export type ConsulWatcherConfig = z.output<typeof consulWatcher>;
 export type ConsulQuery = z.output<typeof consulQuery>;
 export type FileWatcherConfig = z.output<typeof fileWatcher>;
 export type FileQuery = z.output<typeof fileQuery>;
+export type KubernetesWatcherConfig = z.output<typeof kubernetesWatcher>;
+export type KubernetesQuery = z.output<typeof kubernetesQuery>;
+type SourceQuery = ConsulQuery | FileQuery | KubernetesQuery;

@@ -83,7 +83,8 @@ function explain(schema: z.ZodType, value: unknown, issue: Issue): PartProblem[]
         const allowed = 'options' in issue && Array.isArray(issue.options) ? issue.options.map(String) : [];
         return refuse(`allowed: ${allowed.join(', ')}${didYouMean(String(written), allowed)}`);
       }
-      // Our unions are "one or a list of them", in this order.
+      if (notes.expected !== undefined) return refuse(`expected ${notes.expected}`);
+      // The others of our unions are "one or a list of them", in this order.
       const inner = issue.errors[Array.isArray(written) ? 1 : 0] ?? [];
       return inner.flatMap((one) => explain(schema, value, { ...one, path: [...issue.path, ...one.path] }));
     }

@@ -57,7 +57,7 @@ function typeName(schema: z.ZodType): string {
 
 /** In the schema, a union of the item and the list of it. */
 function isOneOrMany(schema: z.ZodType): boolean {
-  return bare(schema) !== bare(schema, []);
+  return bare(schema, []) instanceof z.ZodArray && !(bare(schema) instanceof z.ZodArray);
 }
 
 function nameOfOne(schema: z.ZodType): string {

@@ -2,13 +2,18 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { config, consulQuery, fileQuery } from '../../src/config/schema.ts';
+import { config, consulQuery, fileQuery, kubernetesQuery } from '../../src/config/schema.ts';
 import { load } from '../support/config.ts';
 import { sectionsOf, withTables } from './config-tables.ts';
 
 const path = fileURLToPath(new URL('../../docs/reference/config.md', import.meta.url));
 const page = await readFile(path, 'utf8');
-const sections = { ...sectionsOf(config, ''), 'query.consul': consulQuery, 'query.file': fileQuery };
+const sections = {
+  ...sectionsOf(config, ''),
+  'query.consul': consulQuery,
+  'query.file': fileQuery,
+  'query.kubernetes': kubernetesQuery,
+};
 
 test('the reference of the config shows every key with the default and meaning that the schema has', (t: TestContext) => {
   for (const name of Object.keys(sections)) assert.ok(page.includes(`<!-- keys: ${name} -->`), `no table for ${name}`);

@@ -7,7 +7,7 @@ import { load } from '../support/config.ts';
 /** Takes the `#` away from all options: those are the lines where it stands right before a key. */
 const withAllOptions = (text: string) => text.replaceAll(/^( *)#(?=\S)/gm, '$1');
 
-for (const kind of ['consul', 'file'] as const)
+for (const kind of ['consul', 'file', 'kubernetes'] as const)
   test(`the config that \`init ${kind}\` writes is valid, as it is and with all its options`, async () => {
     for (const sourceIsLocal of [true, false]) {
       const text = initText(kind, { sourceIsLocal });

@@ -21,6 +21,9 @@ test('the JSON Schema accepts what the loader accepts', () => {
     'watchers: { consul: {} }\nservices: { web: { from: { consul: } } }',
     initText('consul', { sourceIsLocal: true }),
     initText('file', { sourceIsLocal: false }),
+    initText('kubernetes', { sourceIsLocal: false }),
+    'watchers: { main: { type: kubernetes, namespaces: [a, b] } }\nservices: { web: { from: { main: { port: http } } } }',
+    'watchers: { kubernetes: { namespaces: all } }\nservices: { web: { from: { kubernetes: { port: 80 } } } }',
   ];
   for (const yaml of good) assert.ok(accepts(yaml), yaml);
 });

@@ -1,0 +1,251 @@
+/**
+ * The only importer of @kubernetes/client-node: where the API server is and how each request proves who asks. Of the
+ * package only its reading of kubeconfigs and its authentication are used: its informer stops for good on most errors,
+ * and its watch swallows those of the stream (docs/decisions/0006-own-reflector.md).
+ */
+import { readFile } from 'node:fs/promises';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import { AppError, describe, hasCode } from '../../src/errors.ts';
+import type { Ms } from '../../src/model.ts';
+
+export type Access = {
+  /** For people: the address of the API server. */
+  readonly server: string;
+  /** Of the context or the pod. */
+  readonly namespace: string | undefined;
+  /** Address, certificates, headers and agent of one request; tokens from files and plugins are renewed when due. */
+  request(signal: AbortSignal): Promise<{ readonly url: string; readonly options: RequestOptions }>;
+  /** Reads every credential anew at the next request: the server has refused what it was given. */
+  renew(): void;
+};
+
+const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
+/** A plugin that asks somebody for a password would hang for ever. */
+const credentialTimeoutMs: Ms = 60_000;
+/** A peer that vanished without a word is noticed by the kernel after this and ten seconds more. */
+const keepAliveMs: Ms = 15_000;
+
+/** Every idle connection is closed when `signal` aborts. `podFolder` is where a pod finds its service account. */
+export async function openAccess(
+  settings: Pick<KubernetesWatcherConfig, 'kubeconfig' | 'context'>,
+  env: NodeJS.ProcessEnv,
+  maxConnections: number,
+  signal: AbortSignal,
+  podFolder: string = serviceAccount,
+): Promise<Access> {
+  const load = (): Promise<KubeConfig> => loadConfig(settings, env, podFolder);
+  const first = await load();
+  const { server } = clusterOf(first);
+  const keptAlive = { keepAlive: true, maxSockets: maxConnections };
+  const agent = server.startsWith('https:') ? new HttpsAgent(keptAlive) : new HttpAgent(keptAlive);
+  if (signal.aborted) agent.destroy();
+  else signal.addEventListener('abort', () => agent.destroy(), { once: true });
+
+  let config: KubeConfig | undefined = first;
+  return {
+    server,
+    namespace: first.getContextObject(first.getCurrentContext())?.namespace,
+    async request(stop) {
+      config ??= await load();
+      const cluster = clusterOf(config);
+      const options: RequestOptions = {};
+      await within(config.applyToHTTPSOptions(options), stop);
+      // Its own agent opens a connection for each request; through a proxy there is no other.
+      return {
+        url: cluster.server,
+        options: { ...options, ...(cluster.proxyUrl === undefined ? { agent } : {}), ...keepAlive },
+      };
+    },
+    renew() {
+      config = undefined;
+    },
+  };
+}
+
+const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepAliveMs };
+
+/** As kubectl looks for them, and then as a pod does. */
+async function loadConfig(
+  { kubeconfig, context }: Pick<KubernetesWatcherConfig, 'kubeconfig' | 'context'>,
+  env: NodeJS.ProcessEnv,
+  podFolder: string,
+): Promise<KubeConfig> {
+  const { KubeConfig: Config } = await import('@kubernetes/client-node');
+  const files = kubeconfig === undefined ? await filesOf(env) : [kubeconfig];
+  const config = new Config();
+  if (files.length > 0) {
+    for (const [index, file] of files.entries()) await readInto(index === 0 ? config : new Config(), config, file);
+  } else if (env.KUBERNETES_SERVICE_HOST !== undefined) {
+    await loadPod(config, env, podFolder);
+  } else {
+    throw new AppError('MYELIN_SOURCE_FAILED', 'there is neither a kubeconfig nor a pod’s service account', {
+      remedy: 'set `kubeconfig` or KUBECONFIG, or let the pod mount its service account token',
+    });
+  }
+  if (context !== undefined) config.setCurrentContext(context);
+  const current = config.getCurrentContext();
+  if (!config.getContexts().some(({ name }) => name === current))
+    throw new AppError('MYELIN_SOURCE_FAILED', `the kubeconfig has no context ${JSON.stringify(current ?? '')}`, {
+      remedy: `set \`context\` to one of ${config
+        .getContexts()
+        .map(({ name }) => name)
+        .join(', ')}`,
+    });
+  return config;
+}
+
+async function filesOf({ KUBECONFIG = '', HOME = '' }: NodeJS.ProcessEnv): Promise<string[]> {
+  const named = KUBECONFIG.split(delimiter).filter((file) => file !== '');
+  if (named.length > 0 || HOME === '') return named;
+  const usual = join(HOME, '.kube', 'config');
+  return readFile(usual).then(
+    () => [usual],
+    (error: unknown) => {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return [];
+      throw new AppError('MYELIN_SOURCE_FAILED', `cannot read ${usual}`, { cause: error });
+    },
+  );
+}
+
+/** Reads `file` with `reader`, which is the first config itself or is merged into it: the first to name a thing wins. */
+async function readInto(reader: KubeConfig, all: KubeConfig, file: string): Promise<void> {
+  const path = resolve(file);
+  try {
+    const text = await readFile(path, 'utf8');
+    reader.loadFromString(text);
+    reader.makePathsAbsolute(dirname(path));
+    reader.loadFromOptions({
+      clusters: reader.clusters.map(allowHttp),
+      users: reader.users.map((user) => completed(user, parse(text), dirname(path), clusterFor(reader, user))),
+      contexts: reader.contexts,
+      currentContext: reader.currentContext,
+    });
+  } catch (cause) {
+    throw new AppError('MYELIN_SOURCE_FAILED', `cannot use the kubeconfig ${path}`, { cause });
+  }
+  if (reader === all) return;
+  all.loadFromOptions({
+    clusters: [...all.clusters, ...reader.clusters.filter(isNew(all.clusters))],
+    users: [...all.users, ...reader.users.filter(isNew(all.users))],
+    contexts: [...all.contexts, ...reader.contexts.filter(isNew(all.contexts))],
+    currentContext: all.currentContext ?? reader.currentContext,
+  });
+}
+
+function isNew(known: readonly { readonly name: string }[]): (one: { readonly name: string }) => boolean {
+  return ({ name }) => known.every((other) => other.name !== name);
+}
+
+/** `kubectl proxy` speaks plain HTTP, which the package takes for a mistake unless it need not verify anything. */
+function allowHttp(cluster: Cluster): Cluster {
+  return cluster.server.startsWith('http:') ? { ...cluster, skipTLSVerify: true } : cluster;
+}
+
+function clusterFor(config: KubeConfig, { name }: User): Cluster | undefined {
+  const context = config.contexts.find(({ user }) => user === name);
+  return config.clusters.find((cluster) => cluster.name === context?.cluster);
+}
+
+const written = z.object({
+  users: z
+    .array(z.object({ name: z.string(), user: z.object({ tokenFile: z.string().optional() }).nullish() }))
+    .nullish(),
+});
+const plugin = z.looseObject({
+  apiVersion: z.string().optional(),
+  command: z.string(),
+  env: z.array(z.object({ name: z.string(), value: z.string() })).nullish(),
+});
+
+/** What the package leaves out: `tokenFile`, relative commands, and what plugins are told about the cluster. */
+function completed(user: User, text: unknown, folder: string, cluster: Cluster | undefined): User {
+  const tokenFile = written.parse(text).users?.find(({ name }) => name === user.name)?.user?.tokenFile;
+  // A token that stands beside it goes first, as with kubectl.
+  if (tokenFile !== undefined && user.token === undefined)
+    return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
+  if (user.exec == null) return user;
+  const { command, env, ...exec } = plugin.parse(user.exec);
+  const info = {
+    apiVersion: exec.apiVersion ?? 'client.authentication.k8s.io/v1',
+    kind: 'ExecCredential',
+    spec: { interactive: false, ...(cluster === undefined ? {} : { cluster: clusterInfo(cluster) }) },
+  };
+  return {
+    ...user,
+    exec: {
+      ...exec,
+      command: command.includes('/') && !isAbsolute(command) ? join(folder, command) : command,
+      env: [...(env ?? []), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(info) }],
+    },
+  };
+}
+
+function clusterInfo({ server, caData, tlsServerName, skipTLSVerify }: Cluster): object {
+  return {
+    server,
+    ...(caData === undefined ? {} : { 'certificate-authority-data': caData }),
+    ...(tlsServerName === undefined ? {} : { 'tls-server-name': tlsServerName }),
+    ...(skipTLSVerify ? { 'insecure-skip-tls-verify': true } : {}),
+  };
+}
+
+async function loadPod(config: KubeConfig, env: NodeJS.ProcessEnv, folder: string): Promise<void> {
+  const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '443' } = env;
+  const tokenFile = join(folder, 'token');
+  const namespace = await readFile(join(folder, 'namespace'), 'utf8').catch((cause: unknown) => {
+    throw new AppError('MYELIN_SOURCE_FAILED', `cannot read the pod’s service account in ${folder}`, {
+      cause,
+      remedy: 'let the pod mount its service account token (automountServiceAccountToken), or set `kubeconfig`',
+    });
+  });
+  const name = 'pod';
+  config.loadFromOptions({
+    clusters: [
+      {
+        name,
+        server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+        caFile: join(folder, 'ca.crt'),
+        skipTLSVerify: false,
+      },
+    ],
+    users: [{ name, authProvider: { name: 'tokenFile', config: { tokenFile } } }],
+    contexts: [{ name, cluster: name, user: name, namespace: namespace.trim() }],
+    currentContext: name,
+  });
+}
+
+function clusterOf(config: KubeConfig): Cluster {
+  const cluster = config.getCurrentCluster();
+  if (cluster !== null) return cluster;
+  throw new AppError(
+    'MYELIN_SOURCE_FAILED',
+    `the context ${JSON.stringify(config.getCurrentContext())} names a cluster that the kubeconfig does not have`,
+  );
+}
+
+/** The package's own words, such as those of a plugin, with what they are about. */
+async function within(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(signal.reason);
+  const timer = setTimeout(
+    () => reject(new Error(`no answer within ${credentialTimeoutMs / 1000} s`)),
+    credentialTimeoutMs,
+  );
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.race([work, ended]);
+  } catch (error) {
+    throw new AppError('MYELIN_SOURCE_FAILED', `no credentials for the Kubernetes API: ${describe(error).trim()}`, {
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+  }
+}

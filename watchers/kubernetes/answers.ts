@@ -1,0 +1,128 @@
+/** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
+import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import type { Update } from '../../src/model.ts';
+import { Doubts } from './doubts.ts';
+import { externalOf, type Hosts } from './external-names.ts';
+import { keyOf, type Question, type ServiceKey } from './question.ts';
+import type { SecondRead } from './second-read.ts';
+import { type Answer, answerFrom, isEmpty, type View } from './view.ts';
+
+export class Answers {
+  readonly doubts = new Doubts();
+  readonly #view: View;
+  readonly #settings: KubernetesWatcherConfig;
+  readonly #hosts: Hosts;
+  readonly #tell: (update: Update) => void;
+  readonly #asked = new Map<ServiceKey, Question[]>();
+  /** Queries that were told that nobody is there: it need not be confirmed again. */
+  readonly #empty = new Set<string>();
+  /** Services that were there once: of these it can be said that they are gone. */
+  readonly #seen = new Set<ServiceKey>();
+  /** Why nothing can be learnt now, by resource. */
+  readonly #failures = new Map<string, string>();
+
+  constructor(
+    view: View,
+    settings: KubernetesWatcherConfig,
+    questions: readonly Question[],
+    hosts: Hosts,
+    tell: (update: Update) => void,
+  ) {
+    this.#view = view;
+    this.#settings = settings;
+    this.#hosts = hosts;
+    this.#tell = tell;
+    for (const question of questions) {
+      const key = keyOf(question.namespace, question.service);
+      this.#asked.set(key, [...this.questions(key), question]);
+    }
+  }
+
+  questions(key: ServiceKey): readonly Question[] {
+    return this.#asked.get(key) ?? [];
+  }
+
+  lookAtAll(): void {
+    for (const key of this.#asked.keys()) this.look(key);
+  }
+
+  /** Tells what is known of a Service now. */
+  look(key: ServiceKey): void {
+    if (!this.#view.isComplete || this.#failures.size > 0) return;
+    if (this.#view.service(key) !== undefined) this.#seen.add(key);
+    let isDoubtful = false;
+    for (const question of this.questions(key)) if (!this.#lookAt(question, key)) isDoubtful = true;
+    if (isDoubtful) this.doubts.add(key);
+    else this.doubts.end(key);
+  }
+
+  /** Of those that were doubted when the read began, and are still. */
+  confirm(keys: readonly ServiceKey[], found: SecondRead): void {
+    if (this.#failures.size > 0) return;
+    for (const key of keys.filter((one) => this.doubts.has(one))) {
+      const empty = this.questions(key).filter((question) => isEmpty(this.#answer(question, key)));
+      const service = this.#view.service(key) ?? found.services.get(key);
+      const slices = found.slices.get(key) ?? [];
+      const sure = empty.filter((question) => isEmpty(answerFrom(service, slices, this.#choiceOf(question))));
+      for (const question of sure) this.#tellEmpty(question, key);
+      if (sure.length === empty.length) this.doubts.end(key);
+    }
+  }
+
+  /** The second read of these Services failed: what was told last holds on. */
+  doubtfulFor(keys: readonly ServiceKey[], reason: string): void {
+    for (const { query } of keys.flatMap((key) => this.questions(key)))
+      this.#tell({ kind: 'stale', key: query.key, reason });
+  }
+
+  /** From now on nothing can be learnt of this resource; or (null) it can again. */
+  setFailure(resource: string, reason: string | null): void {
+    if (reason === null) {
+      this.#failures.delete(resource);
+      this.lookAtAll();
+    } else {
+      this.#failures.set(resource, reason);
+      this.doubtfulFor([...this.#asked.keys()], reason);
+    }
+  }
+
+  /** Returns false where nobody seems to be there and that is not sure. */
+  #lookAt(question: Question, key: ServiceKey): boolean {
+    const { query } = question;
+    const service = this.#view.service(key);
+    const external = service && externalOf(service, query.settings, this.#settings);
+    if (external?.kind === 'host') {
+      this.#hosts.follow(query.key, external.host, external.port, {
+        onEndpoints: (endpoints) => this.#tellSome(query.key, endpoints),
+        onFailure: (reason) => this.#tell({ kind: 'stale', key: query.key, reason }),
+      });
+      return true;
+    }
+    this.#hosts.end(query.key);
+    const answer = external ?? this.#answer(question, key);
+    if (answer.kind === 'refused') this.#tell({ kind: 'stale', key: query.key, reason: answer.reason });
+    else if (answer.kind === 'endpoints' && answer.endpoints.length > 0) this.#tellSome(query.key, answer.endpoints);
+    else if (this.#empty.has(query.key)) this.#tellEmpty(question, key);
+    else return false;
+    return true;
+  }
+
+  #answer(question: Question, key: ServiceKey): Answer {
+    return this.#view.answer(key, this.#choiceOf(question));
+  }
+
+  #choiceOf({ query }: Question) {
+    return { ...this.#settings, port: query.settings.port };
+  }
+
+  #tellSome(query: string, endpoints: (Update & { kind: 'endpoints' })['endpoints']): void {
+    this.#empty.delete(query);
+    this.#tell({ kind: 'endpoints', key: query, endpoints });
+  }
+
+  #tellEmpty({ query }: Question, key: ServiceKey): void {
+    this.#empty.add(query.key);
+    const isGone = this.#view.service(key) === undefined && this.#seen.has(key);
+    this.#tell(isGone ? { kind: 'gone', key: query.key } : { kind: 'endpoints', key: query.key, endpoints: [] });
+  }
+}

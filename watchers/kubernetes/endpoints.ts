@@ -1,0 +1,177 @@
+/**
+ * Which endpoints a Service has for this HAProxy: its slices merged, then chosen by readiness, place and family, in the
+ * manner of kube-proxy (pkg/proxy/topology.go). Pure.
+ */
+import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import type { Endpoint } from '../../src/model.ts';
+import type { EndpointSlice, Service, SliceEndpoint } from './objects.ts';
+import { choosePort, portIn } from './ports.ts';
+
+export type Choice = Pick<KubernetesWatcherConfig, 'zone' | 'zonePolicy' | 'node' | 'family'> & {
+  readonly port?: string | number | undefined;
+};
+
+export type Selected =
+  | { readonly kind: 'endpoints'; readonly endpoints: readonly Endpoint[] }
+  /** The question cannot be answered, and why. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export function selectEndpoints(service: Service, slices: readonly EndpointSlice[], choice: Choice): Selected {
+  const chosen = choosePort(service, choice.port);
+  if (chosen.kind === 'none') return { kind: 'refused', reason: `${nameOf(service)} ${chosen.reason}` };
+  const found = slices.flatMap((slice) => {
+    const port = portIn(slice, chosen);
+    return port === undefined ? [] : candidatesOf(slice, port);
+  });
+  const usable = ofFamily(merge(found), choice.family).filter(({ condition }) => condition !== 'unfit');
+  return { kind: 'endpoints', endpoints: withIds(inUse(usable, service, choice), choice) };
+}
+
+export function nameOf({ metadata }: Service): string {
+  return `the Service ${metadata.namespace}/${metadata.name}`;
+}
+
+/** `leaving`: it is being shut down, and still answers; `unfit`: it gets no traffic. */
+type Condition = 'ready' | 'leaving' | 'unfit';
+
+type Candidate = {
+  readonly address: string;
+  readonly port: number;
+  readonly family: 4 | 6 | undefined;
+  readonly condition: Condition;
+  readonly source: SliceEndpoint;
+};
+
+/**
+ * Of a host name (addressType FQDN) the catalog says that it is refused. Addresses after the first have no meaning.
+ */
+function candidatesOf({ addressType, endpoints }: EndpointSlice, port: number): Candidate[] {
+  const family = addressType === 'IPv4' ? 4 : addressType === 'IPv6' ? 6 : undefined;
+  return endpoints.flatMap((source) => {
+    const [address] = source.addresses;
+    return address === undefined ? [] : [{ address, port, family, condition: conditionOf(source), source }];
+  });
+}
+
+/**
+ * Unknown counts as ready, serving and not terminating. With `publishNotReadyAddresses` the control plane itself says
+ * ready, also of what is terminating.
+ */
+function conditionOf({ conditions: { ready = true, serving = true, terminating = false } }: SliceEndpoint): Condition {
+  if (terminating) return ready || serving ? 'leaving' : 'unfit';
+  return ready ? 'ready' : 'unfit';
+}
+
+/** An endpoint that moves from slice to slice may stand in both for a moment: what is ready anywhere is ready. */
+function merge(candidates: readonly Candidate[]): Candidate[] {
+  const merged = new Map<string, Candidate>();
+  for (const candidate of candidates) {
+    const place = `${candidate.address} ${candidate.port}`;
+    const other = merged.get(place);
+    if (other === undefined || rank[candidate.condition] < rank[other.condition]) merged.set(place, candidate);
+  }
+  return [...merged.values()];
+}
+
+const rank: Readonly<Record<Condition, number>> = { ready: 0, leaving: 1, unfit: 2 };
+
+/** A pod with addresses of both families is one server; of endpoints without a name the families cannot be paired. */
+function ofFamily(candidates: readonly Candidate[], family: Choice['family']): readonly Candidate[] {
+  if (family === 'both') return candidates;
+  const preferred = family === 'prefer4' ? 4 : 6;
+  const reached = new Set(candidates.filter((one) => one.family === preferred).map(({ source }) => ownerOf(source)));
+  return candidates.filter(
+    (one) => one.family === undefined || one.family === preferred || !reached.has(ownerOf(one.source)),
+  );
+}
+
+function ownerOf({ targetRef }: SliceEndpoint): string | undefined {
+  return targetRef?.name === undefined ? undefined : `${targetRef.kind} ${targetRef.name}`;
+}
+
+type Used = Candidate & { readonly state: Endpoint['state'] };
+
+function inUse(candidates: readonly Candidate[], { spec }: Service, choice: Choice): Used[] {
+  // Without a node of ours nothing is local: the policy cannot be kept.
+  const isLocal = spec.internalTrafficPolicy === 'Local' && choice.node !== undefined;
+  const near = isLocal
+    ? candidates.filter(({ source }) => source.nodeName === choice.node)
+    : candidates.filter(placeFilter(candidates, choice));
+  if (near.some(({ condition }) => condition === 'ready'))
+    return near.map((one) => ({ ...one, state: one.condition === 'ready' ? 'ready' : 'draining' }));
+  // Nobody is ready: those who leave but still serve get the traffic, and as a last resort wherever they are.
+  const strict = isLocal || choice.zonePolicy === 'only';
+  return (strict ? near : candidates)
+    .filter(({ condition }) => condition === 'leaving')
+    .map((one) => ({ ...one, state: 'ready' }));
+}
+
+type Filter = (candidate: Candidate) => boolean;
+const everywhere: Filter = () => true;
+
+function placeFilter(candidates: readonly Candidate[], choice: Choice): Filter {
+  const { zone, zonePolicy } = choice;
+  const ready = candidates.filter(({ condition }) => condition === 'ready');
+  const isHere: Filter = ({ source }) => source.zone === zone;
+  switch (zonePolicy) {
+    case 'ignore':
+      return everywhere;
+    case 'only':
+      return isHere;
+    case 'prefer':
+      return ready.some(isHere) ? isHere : everywhere;
+    case 'hints':
+      return hintFilter(ready, choice);
+  }
+}
+
+/** Hints count only when every ready endpoint has one and one of them is for us: else all are used. */
+function hintFilter(ready: readonly Candidate[], { zone, node }: Choice): Filter {
+  // A node's hint goes before a zone's. Who leaves has no hint any more, but a place.
+  const forNode: Filter = ({ source, condition }) =>
+    condition === 'ready' ? (source.hints?.forNodes.includes(node ?? '') ?? false) : source.nodeName === node;
+  const forZone: Filter = ({ source, condition }) =>
+    condition === 'ready' ? (source.hints?.forZones.includes(zone ?? '') ?? false) : source.zone === zone;
+  if (node !== undefined && ready.every(({ source }) => source.hints?.forNodes.length) && ready.some(forNode))
+    return forNode;
+  if (zone !== undefined && ready.every(({ source }) => source.hints?.forZones.length) && ready.some(forZone))
+    return forZone;
+  return everywhere;
+}
+
+/**
+ * A pod's name is its server's, whatever its address; where both families are used that of the IPv6 address is NAME:v6.
+ * What is no pod, and what would have the name of another, is known by where it is.
+ */
+function withIds(used: readonly Used[], { family: wanted }: Choice): Endpoint[] {
+  const taken = new Set<string>();
+  return used.toSorted(byIdentity).map(({ address, port, family, state, source }) => {
+    const owner = source.targetRef?.name;
+    const name = owner !== undefined && wanted === 'both' && family === 6 ? `${owner}:v6` : owner;
+    const id = name === undefined || taken.has(name) ? `${address}:${port}` : name;
+    taken.add(id);
+    return { id, address, port, weight: 1, state, meta: metaOf(source) };
+  });
+}
+
+/** Of two with one name the one that stays, IPv4 before IPv6, gets it: the same on every machine. */
+function byIdentity(a: Used, b: Used): number {
+  return (
+    rank[a.condition] - rank[b.condition] ||
+    (a.family ?? 0) - (b.family ?? 0) ||
+    compare(a.address, b.address) ||
+    a.port - b.port
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function metaOf({ targetRef, nodeName, zone }: SliceEndpoint): Readonly<Record<string, string>> {
+  return {
+    ...(targetRef?.kind === 'Pod' && targetRef.name !== undefined ? { pod: targetRef.name } : {}),
+    ...(nodeName === undefined ? {} : { node: nodeName }),
+    ...(zone === undefined ? {} : { zone }),
+  };
+}

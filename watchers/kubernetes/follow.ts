@@ -1,0 +1,88 @@
+/** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
+import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import type { Update } from '../../src/model.ts';
+import { Answers } from './answers.ts';
+import type { Api } from './api.ts';
+import { Hosts } from './external-names.ts';
+import { type Failure, failureOf } from './failure.ts';
+import { endpointSlice, service } from './objects.ts';
+import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
+import { reflect } from './reflect.ts';
+import { endpointSlices, type Resource, services } from './resources.ts';
+import { readAgain } from './second-read.ts';
+import { View } from './view.ts';
+
+export type Following = {
+  readonly api: Api;
+  /** Null: the whole cluster. */
+  readonly namespace: string | null;
+  readonly settings: KubernetesWatcherConfig;
+  readonly questions: readonly Question[];
+  readonly tell: (update: Update) => void;
+  /** The list or watch of this resource fails, or (null) is well again. */
+  readonly onFailure: (resource: Resource, failure: Failure | null) => void;
+  readonly signal: AbortSignal;
+};
+
+/** Ends when `signal` aborts; throws when the source contradicts itself for good. */
+export async function follow({ onFailure, tell, questions, ...where }: Following): Promise<void> {
+  const { settings, namespace, signal } = where;
+  const names = [...new Set(questions.map((question) => question.service))];
+  const view = new View(new Set(questions.map((question) => keyOf(question.namespace, question.service))));
+  await using hosts = new Hosts(settings.family);
+  const answers = new Answers(view, settings, questions, hosts, tell);
+
+  const reflecting = (resource: Resource) => ({
+    ...where,
+    resource,
+    onFailure(failure: Failure) {
+      answers.setFailure(resource.plural, failure.reason);
+      onFailure(resource, failure);
+    },
+    onRecovery() {
+      onFailure(resource, null);
+      answers.setFailure(resource.plural, null);
+    },
+  });
+  await Promise.all([
+    reflect({
+      ...reflecting(services),
+      params: servicesParams(settings, names),
+      schema: service,
+      onList(all) {
+        view.replaceServices(all);
+        answers.lookAtAll();
+      },
+      onChanges(changes) {
+        for (const key of view.changeServices(changes)) answers.look(key);
+      },
+    }),
+    reflect({
+      ...reflecting(endpointSlices),
+      params: slicesParams(settings, names),
+      schema: endpointSlice,
+      onList(all) {
+        view.replaceSlices(all);
+        answers.lookAtAll();
+      },
+      onChanges(changes) {
+        for (const key of view.changeSlices(changes)) answers.look(key);
+      },
+    }),
+    answers.doubts.settle({
+      read(keys) {
+        const asked = keys.flatMap((key) => answers.questions(key).slice(0, 1));
+        const absent = asked.filter(
+          (question) => view.service(keyOf(question.namespace, question.service)) === undefined,
+        );
+        return readAgain(where, asked, absent);
+      },
+      onRead: (keys, found) => answers.confirm(keys, found),
+      onFailure(keys, error) {
+        const asked = { resource: endpointSlices, namespace, verb: 'list' } as const;
+        answers.doubtfulFor(keys, failureOf(error, asked, Date.now()).reason);
+      },
+      signal,
+    }),
+  ]);
+}

@@ -1,0 +1,156 @@
+/** Services and EndpointSlices as the API server sends them, reduced to what we use as soon as they are read. Pure. */
+import { z } from 'zod';
+
+// Go writes an empty list or map as null, or leaves it out.
+const list = <T extends z.ZodType>(item: T) =>
+  z
+    .array(item)
+    .nullish()
+    .transform((items) => items ?? []);
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? undefined);
+const flag = z
+  .boolean()
+  .nullish()
+  .transform((value) => value ?? undefined);
+
+const protocol = z
+  .string()
+  .nullish()
+  .transform((value) => value ?? 'TCP');
+
+export const service = z.object({
+  metadata: z.object({ name: z.string(), namespace: z.string() }),
+  spec: z.object({
+    type: text,
+    clusterIP: text,
+    externalName: text,
+    internalTrafficPolicy: text,
+    ports: list(
+      z.object({
+        name: text,
+        port: z.number(),
+        protocol,
+        targetPort: z
+          .union([z.string(), z.number()])
+          .nullish()
+          .transform((value) => value ?? undefined),
+      }),
+    ),
+  }),
+});
+export type Service = z.output<typeof service>;
+
+const names = list(z.object({ name: z.string() })).transform((items) => items.map(({ name }) => name));
+
+const unknownConditions: {
+  ready?: boolean | undefined;
+  serving?: boolean | undefined;
+  terminating?: boolean | undefined;
+} = {};
+
+const sliceEndpoint = z.object({
+  addresses: z.array(z.string()),
+  conditions: z
+    .object({ ready: flag, serving: flag, terminating: flag })
+    .nullish()
+    .transform((value) => value ?? unknownConditions),
+  nodeName: text,
+  zone: text,
+  targetRef: z
+    .object({ kind: text, name: text })
+    .nullish()
+    .transform((value) => value ?? undefined),
+  hints: z
+    .object({ forZones: names, forNodes: names })
+    .nullish()
+    .transform((value) => value ?? undefined),
+});
+
+export const serviceNameLabel = 'kubernetes.io/service-name';
+
+export const endpointSlice = z.object({
+  metadata: z.object({
+    name: z.string(),
+    namespace: z.string(),
+    labels: z
+      .object({ [serviceNameLabel]: text })
+      .nullish()
+      .transform((labels) => ({ service: labels?.[serviceNameLabel] })),
+  }),
+  addressType: z.string(),
+  endpoints: list(sliceEndpoint),
+  ports: list(
+    z.object({
+      name: z
+        .string()
+        .nullish()
+        .transform((value) => value ?? ''),
+      port: z
+        .number()
+        .nullish()
+        .transform((value) => value ?? undefined),
+      protocol,
+    }),
+  ),
+});
+export type EndpointSlice = z.output<typeof endpointSlice>;
+export type SliceEndpoint = EndpointSlice['endpoints'][number];
+
+export type ListPage = {
+  readonly resourceVersion: string;
+  /** Asks for the next page; undefined on the last one. */
+  readonly next: string | undefined;
+  readonly items: readonly unknown[];
+};
+
+const listPage = z.object({
+  metadata: z.object({ resourceVersion: z.string().min(1), continue: text }),
+  items: list(z.unknown()),
+});
+
+/** Throws when `body` is no list: a proxy's page, another server. */
+export function readPage(body: unknown): ListPage {
+  const { metadata, items } = understand('a list of the Kubernetes API', listPage, body);
+  const next = metadata.continue === '' ? undefined : metadata.continue;
+  return { resourceVersion: metadata.resourceVersion, next, items };
+}
+
+/** The Status object that tells of a failure, in an answer or in a watch. */
+export const status = z.object({ code: z.number().nullish(), reason: text, message: text });
+
+const watchEvent = z.object({ type: z.string(), object: z.unknown() });
+export type WatchEvent = z.output<typeof watchEvent>;
+
+/** One line of a watch. */
+export function readEvent(line: string): WatchEvent {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(line);
+  } catch (cause) {
+    throw new NotUnderstood('the watch sent a line that is not JSON', { cause });
+  }
+  return understand('an event of a watch', watchEvent, parsed);
+}
+
+const versioned = z.object({ metadata: z.object({ resourceVersion: z.string().min(1) }) });
+
+/** What the object of an event, a bookmark's too, says about how far the watch has come. */
+export function versionOf(object: unknown): string {
+  return understand('an object with a version', versioned, object).metadata.resourceVersion;
+}
+
+export function understand<S extends z.ZodType>(what: string, schema: S, value: unknown): z.output<S> {
+  const read = schema.safeParse(value);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  const place = issue === undefined || issue.path.length === 0 ? '' : ` (${issue.path.join('.')}: ${issue.message})`;
+  throw new NotUnderstood(`the answer is not ${what}${place}`);
+}
+
+/** Not what an API server says: a proxy's page, another server, an object of a shape that we do not know. */
+export class NotUnderstood extends Error {
+  override readonly name = 'NotUnderstood';
+}

@@ -1,0 +1,52 @@
+/** Which port of a Service a query means, and which number that is in each of its EndpointSlices. Pure. */
+import type { EndpointSlice, Service } from './objects.ts';
+
+/** `name` is that of the Service's port, '' where it has none: slices carry the same name. */
+export type ChosenPort =
+  | { readonly kind: 'named'; readonly name: string }
+  /** A headless Service without ports: the number is the endpoints' own. */
+  | { readonly kind: 'number'; readonly number: number }
+  | { readonly kind: 'none'; readonly reason: string };
+
+/** A named port goes first, then a number, then what `targetPort` says; without a wish there must be one TCP port. */
+export function choosePort({ spec }: Service, wanted: string | number | undefined): ChosenPort {
+  const ports = spec.ports.filter(({ protocol }) => protocol === 'TCP');
+  if (wanted === undefined) {
+    const [only, second] = ports;
+    if (only !== undefined && second === undefined) return named(only);
+    return {
+      kind: 'none',
+      reason:
+        ports.length === 0 ? `has no TCP port${others(spec.ports)}` : `has several ports: name one${known(ports)}`,
+    };
+  }
+  // In the config `port: "5432"` is as good as `port: 5432`.
+  const number = typeof wanted === 'number' ? wanted : /^\d+$/.test(wanted) ? Number(wanted) : undefined;
+  const found =
+    number === undefined
+      ? (ports.find(({ name }) => name === wanted) ?? ports.find(({ targetPort }) => targetPort === wanted))
+      : (ports.find(({ port }) => port === number) ?? ports.find(({ targetPort }) => targetPort === number));
+  if (found !== undefined) return named(found);
+  if (number !== undefined && spec.ports.length === 0 && spec.clusterIP === 'None') return { kind: 'number', number };
+  return { kind: 'none', reason: `has no TCP port ${JSON.stringify(wanted)}${known(ports)}${others(spec.ports)}` };
+}
+
+/** The port at which the endpoints of this slice answer; slices of one Service may differ. Undefined: not at all. */
+export function portIn(slice: EndpointSlice, chosen: Exclude<ChosenPort, { kind: 'none' }>): number | undefined {
+  if (chosen.kind === 'number') return chosen.number;
+  return slice.ports.find(({ name, protocol }) => name === chosen.name && protocol === 'TCP')?.port;
+}
+
+function named({ name = '' }: Service['spec']['ports'][number]): ChosenPort {
+  return { kind: 'named', name };
+}
+
+function known(ports: Service['spec']['ports']): string {
+  if (ports.length === 0) return '';
+  return ` (it has ${ports.map(({ name, port }) => (name === undefined ? `${port}` : `${name}: ${port}`)).join(', ')})`;
+}
+
+function others(ports: Service['spec']['ports']): string {
+  const protocols = [...new Set(ports.map(({ protocol }) => protocol).filter((protocol) => protocol !== 'TCP'))];
+  return protocols.length === 0 ? '' : `; ${protocols.join(' and ')} ports are not served`;
+}

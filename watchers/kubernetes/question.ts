@@ -1,0 +1,47 @@
+/** Queries with the Service that each is about, and the selectors that let the server send little else. Pure. */
+import type { KubernetesQuery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import type { Query } from '../../src/model.ts';
+import type { Params } from './api.ts';
+import { serviceNameLabel } from './objects.ts';
+
+/** The name of a Service among those of all namespaces: NAMESPACE/NAME. */
+export type ServiceKey = string;
+
+export type Question = {
+  readonly query: Query<KubernetesQuery>;
+  readonly namespace: string;
+  readonly service: string;
+};
+
+type Selectors = Pick<KubernetesWatcherConfig, 'labelSelector' | 'fieldSelector'>;
+
+export function keyOf(namespace: string, service: string): ServiceKey {
+  return `${namespace}/${service}`;
+}
+
+/** So many names in a selector leave a URL that every proxy takes; where there are more, all of the namespace is read. */
+export const namesAtOnce = 50;
+
+/** Fields can be equal to one value only: with several names all Services are read, which are small. */
+export function servicesParams({ labelSelector, fieldSelector }: Selectors, names: readonly string[]): Params {
+  const [only, second] = names;
+  return params({
+    labelSelector: [labelSelector],
+    fieldSelector: [fieldSelector, only !== undefined && second === undefined ? `metadata.name=${only}` : undefined],
+  });
+}
+
+/** The control plane writes the labels of a Service on its slices as well. */
+export function slicesParams({ labelSelector }: Selectors, names: readonly string[]): Params {
+  const ours = names.length <= namesAtOnce ? `${serviceNameLabel} in (${names.join(',')})` : undefined;
+  return params({ labelSelector: [labelSelector, ours] });
+}
+
+function params(selectors: Readonly<Record<string, readonly (string | undefined)[]>>): Params {
+  return Object.fromEntries(
+    Object.entries(selectors).flatMap(([name, parts]): [string, string][] => {
+      const given = parts.filter((part) => part !== undefined);
+      return given.length === 0 ? [] : [[name, given.join(',')]];
+    }),
+  );
+}

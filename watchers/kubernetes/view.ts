@@ -1,0 +1,112 @@
+/** What is known of the Services and EndpointSlices of one namespace, or of all, and what that says of a Service. Pure. */
+import { type Choice, type Selected, selectEndpoints } from './endpoints.ts';
+import type { EndpointSlice, Service } from './objects.ts';
+import { keyOf, type ServiceKey } from './question.ts';
+import type { Change } from './reflect.ts';
+
+export type Answer =
+  | Selected
+  /** There is no such Service. */
+  | { readonly kind: 'absent' };
+
+/** Keeps only what belongs to one of the Services that it was made for. */
+export class View {
+  readonly #wanted: ReadonlySet<ServiceKey>;
+  #services: ReadonlyMap<ServiceKey, Service> | undefined;
+  /** By Service, then by name of the slice. */
+  #slices: Map<ServiceKey, Map<string, EndpointSlice>> | undefined;
+  /** The Service of each slice: a label may change. */
+  readonly #owners = new Map<string, ServiceKey>();
+
+  constructor(wanted: ReadonlySet<ServiceKey>) {
+    this.#wanted = wanted;
+  }
+
+  /** Whether both lists have been read. */
+  get isComplete(): boolean {
+    return this.#services !== undefined && this.#slices !== undefined;
+  }
+
+  /** All at once: nobody ever sees half of it. */
+  replaceServices(all: readonly Service[]): void {
+    const wanted = all.map((one) => [serviceKey(one), one] as const).filter(([key]) => this.#wanted.has(key));
+    this.#services = new Map(wanted);
+  }
+
+  replaceSlices(all: readonly EndpointSlice[]): void {
+    this.#slices = new Map();
+    this.#owners.clear();
+    for (const slice of all) this.#put(this.#slices, slice);
+  }
+
+  /** Returns the Services about which something may have changed. */
+  changeServices(changes: readonly Change<Service>[]): ReadonlySet<ServiceKey> {
+    const touched = changes.filter(({ object }) => this.#wanted.has(serviceKey(object)));
+    if (touched.length === 0) return none;
+    const services = new Map(this.#services);
+    for (const { kind, object } of touched) {
+      if (kind === 'put') services.set(serviceKey(object), object);
+      else services.delete(serviceKey(object));
+    }
+    this.#services = services;
+    return new Set(touched.map(({ object }) => serviceKey(object)));
+  }
+
+  changeSlices(changes: readonly Change<EndpointSlice>[]): ReadonlySet<ServiceKey> {
+    const touched = new Set<string>();
+    this.#slices ??= new Map();
+    for (const { kind, object } of changes) {
+      const before = this.#owners.get(sliceKey(object));
+      if (before !== undefined) {
+        this.#slices.get(before)?.delete(object.metadata.name);
+        this.#owners.delete(sliceKey(object));
+        touched.add(before);
+      }
+      if (kind === 'put') this.#put(this.#slices, object);
+      const now = this.#owners.get(sliceKey(object));
+      if (now !== undefined) touched.add(now);
+    }
+    return touched;
+  }
+
+  service(key: ServiceKey): Service | undefined {
+    return this.#services?.get(key);
+  }
+
+  answer(key: ServiceKey, choice: Choice): Answer {
+    return answerFrom(this.service(key), [...(this.#slices?.get(key)?.values() ?? [])], choice);
+  }
+
+  #put(slices: Map<ServiceKey, Map<string, EndpointSlice>>, slice: EndpointSlice): void {
+    const key = ownerKey(slice);
+    if (key === undefined || !this.#wanted.has(key)) return;
+    this.#owners.set(sliceKey(slice), key);
+    const others = slices.get(key);
+    if (others === undefined) slices.set(key, new Map([[slice.metadata.name, slice]]));
+    else others.set(slice.metadata.name, slice);
+  }
+}
+
+const none: ReadonlySet<ServiceKey> = new Set();
+
+/** Whether it says that nobody is there; a question that cannot be answered does not. */
+export function isEmpty(answer: Answer): boolean {
+  return answer.kind === 'absent' || (answer.kind === 'endpoints' && answer.endpoints.length === 0);
+}
+
+export function answerFrom(service: Service | undefined, slices: readonly EndpointSlice[], choice: Choice): Answer {
+  return service === undefined ? { kind: 'absent' } : selectEndpoints(service, slices, choice);
+}
+
+/** Undefined where the slice belongs to no Service. */
+export function ownerKey({ metadata: { namespace, labels } }: EndpointSlice): ServiceKey | undefined {
+  return labels.service === undefined ? undefined : keyOf(namespace, labels.service);
+}
+
+function serviceKey({ metadata: { namespace, name } }: Service): ServiceKey {
+  return keyOf(namespace, name);
+}
+
+function sliceKey({ metadata: { namespace, name } }: EndpointSlice): string {
+  return keyOf(namespace, name);
+}
