@@ -29,15 +29,19 @@ export type Subject = AsyncDisposable & {
   };
 };
 
-/** `failsBy`: a source that another start can mend throws; one that is mended by waiting says that all is stale. */
+type Kind = {
+  /** A source that another start can mend throws; one that is mended by waiting says that all is stale. */
+  readonly failsBy: 'throwing' | 'staleness';
+  readonly connections?: boolean;
+  /** Two that the source takes for endpoints; nothing is sent to them. */
+  readonly addresses?: readonly [string, string];
+};
+
 export function holdsTheContract(
   name: string,
   makeSubject: () => Promise<Subject>,
-  { failsBy, connections = false }: { readonly failsBy: 'throwing' | 'staleness'; readonly connections?: boolean },
+  { failsBy, connections = false, addresses: [web, other] = ['127.0.0.1:9001', '127.0.0.1:9002'] }: Kind,
 ): void {
-  const web = '127.0.0.1:9001';
-  const other = '127.0.0.1:9002';
-
   function watch(subject: Subject, services: readonly string[]): Listening {
     const queries: Query[] = services.map((service) => ({ key: `of ${service}`, settings: subject.settings(service) }));
     return listen((signal) => subject.watch(queries, signal));

@@ -1,6 +1,7 @@
 /** Stands in front of a real HTTP server and spoils its answers on demand; counts requests and connections. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, request, type ServerResponse } from 'node:http';
+import { request as requestSecurely } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
 type Fault =
@@ -34,12 +35,20 @@ export type FaultProxy = AsyncDisposable & {
   readonly connections: { readonly open: number; readonly most: number };
   /** For requests from now on; with `breakOff` those that wait for an answer lose their connection. */
   spoil(faults: Faults, options?: { readonly breakOff: boolean }): void;
+  /** Answers that are under way go on no further, and their connections stay: as behind a router that lost its mind. */
+  freeze(): void;
+  /** Puts a line of its own into every answer under way to a request for such a URL. */
+  inject(matches: (url: URL) => boolean, line: string): void;
 };
+
+/** An answer under way: what comes from the server, and what goes to the client. */
+type Underway = { readonly url: URL; readonly answer: IncomingMessage; readonly outgoing: ServerResponse };
 
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const requests: URL[] = [];
   const sockets = new Set<Socket>();
   const aborted = new AbortController();
+  const underway = new Set<Underway>();
   let most = 0;
   let faults: Faults = null;
   let steps = 0;
@@ -55,7 +64,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       outgoing.writeHead(fault.status, { 'content-type': 'text/plain', ...fault.headers }).end(fault.body);
       return;
     }
-    forward(incoming, outgoing, url, fault, (index) => `${Math.max(1, index - ++steps)}`, aborted.signal);
+    const onAnswer = (answer: IncomingMessage): void => {
+      const one = { url, answer, outgoing };
+      underway.add(one);
+      outgoing.once('close', () => underway.delete(one));
+    };
+    forward(incoming, outgoing, url, fault, (index) => `${Math.max(1, index - ++steps)}`, onAnswer, aborted.signal);
   });
   // Blocking queries wait for minutes.
   server.requestTimeout = 0;
@@ -86,6 +100,12 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       faults = next;
       if (breakOff) for (const socket of sockets) socket.destroy();
     },
+    freeze() {
+      for (const { answer, outgoing } of underway) answer.unpipe(outgoing).pause();
+    },
+    inject(matches, line) {
+      for (const { url, outgoing } of underway) if (matches(url)) outgoing.write(`${line}\n`);
+    },
     async [Symbol.asyncDispose]() {
       aborted.abort();
       for (const socket of sockets) socket.destroy();
@@ -101,12 +121,18 @@ function forward(
   url: URL,
   fault: Exclude<Fault, { readonly kind: 'status' | 'silent' }> | null,
   lower: (index: number) => string,
+  onAnswer: (answer: IncomingMessage) => void,
   signal: AbortSignal,
 ): void {
   const asked = new URL(url);
   if (fault?.kind === 'at-once' || fault?.kind === 'index-backwards')
     for (const name of ['index', 'wait']) asked.searchParams.delete(name);
-  const sent = request(asked, { method: incoming.method, headers: incoming.headers, agent: false, signal });
+  const options = { method: incoming.method, headers: incoming.headers, agent: false, signal } as const;
+  // A test server's certificate is of its own making.
+  const sent =
+    asked.protocol === 'https:'
+      ? requestSecurely(asked, { ...options, rejectUnauthorized: false })
+      : request(asked, options);
   outgoing.once('close', () => sent.destroy());
   sent.on('error', () => outgoing.destroy());
   sent.on('response', (answer) => {
@@ -115,7 +141,10 @@ function forward(
     if (fault?.kind === 'no-index') delete headers['x-consul-index'];
     outgoing.writeHead(answer.statusCode ?? 502, headers);
     if (fault?.kind !== 'cut-short') {
+      onAnswer(answer);
       answer.pipe(outgoing);
+      // The client of a stream waits for the first word of it.
+      outgoing.flushHeaders();
       return;
     }
     answer.once('data', (chunk: Buffer) => {

@@ -1,0 +1,81 @@
+/** The contract with a real Kubernetes control plane, seen through a proxy that can be told to fail. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { kubernetesWatcher } from '../../src/config/schema.ts';
+import { createWatch } from '../../watchers/index.ts';
+import { startFaultProxy } from '../servers/fault-proxy.ts';
+import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
+import { tempFolder } from '../support/index.ts';
+import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
+import { holdsTheContract, type Subject } from './holds-the-contract.ts';
+
+let cluster: Cluster;
+let token: string;
+before(async () => {
+  cluster = await startKubernetes();
+  await cluster.namespace('shop');
+  token = await cluster.token('shop');
+});
+after(() => cluster[Symbol.asyncDispose]());
+
+let subjects = 0;
+
+async function makeSubject(): Promise<Subject> {
+  const proxy = await startFaultProxy(cluster.address);
+  const folder = await tempFolder();
+  const kubeconfig = join(folder.path, 'kubeconfig');
+  await writeFile(kubeconfig, kubeconfigText(proxy.address, { token }, { namespace: 'shop' }));
+  // One cluster serves all tests: the names tell them apart.
+  const prefix = `subject-${subjects++}-`;
+  const slices = new Map<string, readonly string[]>();
+  const nameOf = (service: string, address: string): string => `${prefix}${service}-${address.replace(/[.:]/g, '-')}`;
+  return {
+    // A short limit, so that silence is noticed soon.
+    watch: await createWatch(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig, idleTimeout: '2s' }), {}),
+    settings: (service) => ({ service: prefix + service }),
+    async put(service, addresses) {
+      await putService(cluster, 'shop', prefix + service, { ports: [{ port: 80 }] });
+      for (const old of slices.get(service) ?? [])
+        if (!addresses.includes(old)) await deleteSlice(cluster, 'shop', nameOf(service, old));
+      for (const text of addresses) {
+        const [address, port] = text.split(':');
+        await putSlice(cluster, 'shop', prefix + service, nameOf(service, text), {
+          endpoints: [{ addresses: [address] }],
+          ports: [{ port: Number(port) }],
+        });
+      }
+      slices.set(service, addresses);
+    },
+    fail: async () => proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' }, { breakOff: true }),
+    mend: async () => proxy.spoil(null),
+    async flicker(service) {
+      // What a server that lost its mind, or a controller that writes its slices anew, would make of it.
+      for (const text of slices.get(service) ?? []) {
+        const path = `/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/${nameOf(service, text)}`;
+        const object = { ...((await cluster.api('GET', path)) as object), endpoints: [] };
+        const line = JSON.stringify({ type: 'MODIFIED', object });
+        proxy.inject((url) => url.pathname.endsWith('/endpointslices') && url.searchParams.has('watch'), line);
+      }
+    },
+    connections: {
+      budget: 3,
+      open: () => proxy.connections.open,
+      most: () => proxy.connections.most,
+      fallSilent: async () => {
+        proxy.freeze();
+        proxy.spoil({ kind: 'silent' });
+      },
+    },
+    async [Symbol.asyncDispose]() {
+      await proxy[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+holdsTheContract('Kubernetes', makeSubject, {
+  failsBy: 'throwing',
+  connections: true,
+  addresses: ['192.0.2.1:9001', '192.0.2.2:9002'],
+});

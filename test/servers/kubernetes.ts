@@ -1,0 +1,314 @@
+/**
+ * A real Kubernetes control plane for tests: etcd, kube-apiserver and kube-controller-manager on loopback, found or built,
+ * with the few calls of its API that tests need. There are no nodes: the status of pods is written by the test, and the
+ * controllers make EndpointSlices of that.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { constants } from 'node:fs';
+import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:https';
+import { delimiter, join } from 'node:path';
+import { runCommand } from '../../src/haproxy/command.ts';
+import { freePort, tempFolder, until } from '../support/index.ts';
+import { cacheFolder, lockCache } from './cache.ts';
+import { debianProgram } from './debian.ts';
+
+const version = '1.36.3';
+const programs = ['kube-apiserver', 'kube-controller-manager'] as const;
+
+export type KubernetesBinaries = Readonly<Record<'etcd' | (typeof programs)[number], string>>;
+
+/**
+ * Paths of the executables. Of Kubernetes: KUBERNETES_BIN (a folder), PATH, the cache, else a build with Go (about eight
+ * minutes the first time). Of etcd: ETCD_BIN, PATH, else Debian's package.
+ */
+export async function kubernetesBinaries(): Promise<KubernetesBinaries> {
+  const [apiserver, manager, etcd] = [
+    await kubernetesBinary('kube-apiserver'),
+    await kubernetesBinary('kube-controller-manager'),
+    await etcdBinary(),
+  ];
+  return { 'kube-apiserver': apiserver, 'kube-controller-manager': manager, etcd };
+}
+
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export type Cluster = AsyncDisposable & {
+  /** `https://127.0.0.1:PORT` */
+  readonly address: string;
+  readonly caFile: string;
+  /** A token that may do all. */
+  readonly adminToken: string;
+  /** As the administrator; a body of PATCH is merged. Throws on anything but 2xx, with the status as `cause`. */
+  api(method: Method, path: string, body?: unknown): Promise<unknown>;
+  /** A new namespace in which the service account `myelin` may read Services and EndpointSlices, and nothing else. */
+  namespace(name: string): Promise<void>;
+  /** A token of that service account, which holds for ten minutes at least. */
+  token(namespace: string): Promise<string>;
+  /** Takes rights from that service account, or gives them back. */
+  setRules(namespace: string, rules: readonly object[]): Promise<void>;
+  stopApiserver(): Promise<void>;
+  startApiserver(): Promise<void>;
+  /** Forgets all of etcd's history: watches that are behind are too old from now on. */
+  compact(): Promise<void>;
+};
+
+/** The rights that docs/watchers/kubernetes.md asks for. */
+export const watcherRules = [
+  { apiGroups: [''], resources: ['services'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
+];
+
+const adminToken = 'administrator';
+const roles = '/apis/rbac.authorization.k8s.io/v1/namespaces';
+
+export async function startKubernetes(): Promise<Cluster> {
+  const binaries = await kubernetesBinaries();
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempFolder()).path;
+  const [port, etcdPort, peerPort] = [await freePort(), await freePort(), await freePort()];
+  const address = `https://127.0.0.1:${port}`;
+  const etcd = `http://127.0.0.1:${etcdPort}`;
+  const file = (name: string): string => join(folder, name);
+  await writeKeys(folder);
+  await writeFile(file('tokens.csv'), `${adminToken},admin,admin,system:masters\n`);
+  await writeFile(file('manager.yaml'), kubeconfigText(address, { token: adminToken }));
+
+  const start = (program: keyof KubernetesBinaries, args: readonly string[]) =>
+    startProgram(binaries[program], args, file(`${program}.log`));
+  const apiserver = (): Promise<Program> =>
+    start('kube-apiserver', [
+      ...[`--etcd-servers=${etcd}`, '--bind-address=127.0.0.1', `--secure-port=${port}`, `--cert-dir=${file('certs')}`],
+      // Loopback is not allowed here; nothing is ever sent to it.
+      ...[
+        '--advertise-address=192.0.2.1',
+        '--endpoint-reconciler-type=none',
+        '--service-cluster-ip-range=10.0.0.0/24,fd00:10::/112',
+      ],
+      ...[`--token-auth-file=${file('tokens.csv')}`, '--authorization-mode=RBAC', '--shutdown-delay-duration=0s'],
+      ...['--service-account-issuer=https://kubernetes.test', `--service-account-signing-key-file=${file('sa.key')}`],
+      `--service-account-key-file=${file('sa.pub')}`,
+      // Not the tests' subject, and each costs time at the start.
+      '--disable-admission-plugins=ServiceAccount',
+    ]);
+  const call = await caller(address);
+  const ready = async (): Promise<true> => {
+    await call('GET', '/readyz', adminToken);
+    return true;
+  };
+
+  stack.use(
+    await start('etcd', [
+      ...[`--data-dir=${file('etcd')}`, `--listen-client-urls=${etcd}`, `--advertise-client-urls=${etcd}`],
+      ...[`--listen-peer-urls=http://127.0.0.1:${peerPort}`, '--unsafe-no-fsync', '--log-level=error'],
+    ]),
+  );
+  let running = await apiserver();
+  stack.defer(() => running[Symbol.asyncDispose]());
+  await running.until('the API server is ready', ready);
+  stack.use(
+    await start('kube-controller-manager', [
+      ...[`--kubeconfig=${file('manager.yaml')}`, '--leader-elect=false', '--secure-port=0'],
+      ...[
+        '--controllers=endpointslice-controller,garbage-collector-controller',
+        '--use-service-account-credentials=false',
+      ],
+    ]),
+  );
+  const caFile = file('certs/apiserver.crt');
+  const api: Cluster['api'] = (method, path, body) => call(method, path, adminToken, body);
+  const alive = stack.move();
+  return {
+    address,
+    caFile,
+    adminToken,
+    api,
+    async namespace(name) {
+      const metadata = { name: 'myelin' };
+      await api('POST', '/api/v1/namespaces', { metadata: { name } });
+      await api('POST', `/api/v1/namespaces/${name}/serviceaccounts`, { metadata });
+      await api('POST', `${roles}/${name}/roles`, { metadata, rules: watcherRules });
+      await api('POST', `${roles}/${name}/rolebindings`, {
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'myelin' },
+        subjects: [{ kind: 'ServiceAccount', name: 'myelin', namespace: name }],
+      });
+    },
+    async token(namespace) {
+      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/myelin/token`;
+      const made = (await api('POST', path, { spec: { expirationSeconds: 600 } })) as { status: { token: string } };
+      return made.status.token;
+    },
+    async setRules(namespace, rules) {
+      await api('PUT', `${roles}/${namespace}/roles/myelin`, { metadata: { name: 'myelin' }, rules });
+    },
+    async stopApiserver() {
+      await running[Symbol.asyncDispose]();
+    },
+    async startApiserver() {
+      running = await apiserver();
+      await running.until('the API server is ready again', ready);
+    },
+    async compact() {
+      const post = async (path: string, body: object): Promise<unknown> =>
+        (await fetch(`${etcd}/v3/${path}`, { method: 'POST', body: JSON.stringify(body) })).json();
+      const { header } = (await post('maintenance/status', {})) as { header: { revision: string } };
+      await post('kv/compaction', { revision: header.revision, physical: true });
+    },
+    [Symbol.asyncDispose]: () => alive.disposeAsync(),
+  };
+}
+
+/** A kubeconfig with one context, `main`; `credentials` are the fields of its user. */
+export function kubeconfigText(
+  server: string,
+  credentials: Readonly<Record<string, unknown>>,
+  { caFile, namespace }: { readonly caFile?: string; readonly namespace?: string } = {},
+): string {
+  const trust = caFile === undefined ? { 'insecure-skip-tls-verify': true } : { 'certificate-authority': caFile };
+  // JSON is YAML.
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'main',
+    clusters: [{ name: 'test', cluster: server.startsWith('http:') ? { server } : { server, ...trust } }],
+    users: [{ name: 'tester', user: credentials }],
+    contexts: [{ name: 'main', context: { cluster: 'test', user: 'tester', ...(namespace && { namespace }) } }],
+  });
+}
+
+type Program = AsyncDisposable & {
+  /** As `until`, and fails as soon as the program ends. */
+  until(what: string, probe: () => Promise<true>): Promise<void>;
+};
+
+async function startProgram(path: string, args: readonly string[], logFile: string): Promise<Program> {
+  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output = (output + chunk).slice(-8000);
+    });
+  // A test that is ended halfway must not leave a server behind.
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.once('exit', () => process.off('exit', kill));
+  await once(child, 'spawn');
+  return {
+    async until(what, probe) {
+      try {
+        await until(what, () => hasEnded(child) || probe(), { withinMs: 90_000, everyMs: 50 });
+      } catch (cause) {
+        throw new Error(`${path} did not get ready\n${output}`, { cause });
+      }
+      if (hasEnded(child)) throw new Error(`${path} ended\n${output}`);
+    },
+    async [Symbol.asyncDispose]() {
+      await writeFile(logFile, output);
+      if (hasEnded(child)) return;
+      const exited = once(child, 'exit');
+      // As in a crash.
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+async function writeKeys(folder: string): Promise<void> {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  await writeFile(join(folder, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
+  await writeFile(join(folder, 'sa.pub'), publicKey.export({ type: 'spki', format: 'pem' }));
+}
+
+async function caller(address: string) {
+  // Its certificate is made at its first start; only the test's own calls do not verify it.
+  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, timeout: 4000 });
+  return async (method: Method, path: string, token: string, body?: unknown): Promise<unknown> => {
+    const sent = request(`${address}${path}`, {
+      agent,
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined
+          ? {}
+          : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' }),
+      },
+      signal: AbortSignal.timeout(20_000),
+    });
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
+    const text = (await response.setEncoding('utf8').toArray()).join('');
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 299) throw new Error(`${method} ${path}: HTTP ${status} ${text}`, { cause: status });
+    return path === '/readyz' ? text : JSON.parse(text);
+  };
+}
+
+async function kubernetesBinary(program: (typeof programs)[number]): Promise<string> {
+  const { KUBERNETES_BIN, PATH = '' } = process.env;
+  if (KUBERNETES_BIN !== undefined) return join(KUBERNETES_BIN, program);
+  const found = await inPath(program, PATH);
+  if (found !== null) return found;
+  const path = join(await cacheFolder(), `kubernetes-${version}`, program);
+  if (await isExecutable(path)) return path;
+  await using _lock = await lockCache(`kubernetes-${version}`);
+  if (!(await isExecutable(path))) await build(program, path);
+  return path;
+}
+
+async function build(program: string, path: string): Promise<void> {
+  const module = join(import.meta.dirname, 'kubernetes');
+  process.stderr.write(`building ${program} ${version} with Go, once; this takes several minutes\n`);
+  const folder = join(path, '..');
+  await mkdir(folder, { recursive: true });
+  const unfinished = `${path}.new`;
+  const remedy =
+    `Set KUBERNETES_BIN to a folder with ${programs.join(' and ')}, put them into PATH, or install Go ` +
+    `(https://go.dev/dl): then they are built into ${folder}.`;
+  const argv = ['go', 'build', '-C', module, '-o', unfinished, `k8s.io/kubernetes/cmd/${program}`];
+  const finished = await runCommand(argv, { timeoutMs: 3_600_000 }).catch((cause: unknown) => {
+    throw new Error(`${program} ${version} is needed for the tests and go cannot be run. ${remedy}`, { cause });
+  });
+  if (finished.status !== 0) {
+    await rm(unfinished, { force: true });
+    throw new Error(
+      `${program} ${version} is needed for the tests and could not be built. ${remedy}\n${finished.stderr}`,
+    );
+  }
+  await rename(unfinished, path);
+}
+
+async function etcdBinary(): Promise<string> {
+  const { ETCD_BIN, PATH = '' } = process.env;
+  if (ETCD_BIN !== undefined) return ETCD_BIN;
+  const found = await inPath('etcd', PATH);
+  if (found !== null) return found;
+  try {
+    return await debianProgram({ suite: 'bookworm', package: 'etcd-server', path: 'usr/bin/etcd' });
+  } catch (cause) {
+    throw new Error(
+      'etcd is needed for the tests and could not be unpacked from Debian’s packages. Install it (on Debian: apt-get ' +
+        'install etcd-server), put it into PATH, or name it by ETCD_BIN.',
+      { cause },
+    );
+  }
+}
+
+async function inPath(program: string, path: string): Promise<string | null> {
+  for (const folder of path.split(delimiter))
+    if (await isExecutable(join(folder, program))) return join(folder, program);
+  return null;
+}
+
+function isExecutable(path: string): Promise<boolean> {
+  return access(path, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+}

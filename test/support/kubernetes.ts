@@ -1,0 +1,73 @@
+/** Services and EndpointSlices as tests write them, and a watcher that follows them with no more than its documented rights. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { kubernetesQuery, kubernetesWatcher } from '../../src/config/schema.ts';
+import { supervise } from '../../src/supervise.ts';
+import { watchKubernetes } from '../../watchers/kubernetes/index.ts';
+import { type Cluster, kubeconfigText } from '../servers/kubernetes.ts';
+import { tempFolder } from './index.ts';
+import { type Listening, listen } from './listen.ts';
+
+const slicesPath = (namespace: string): string => `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
+
+export type Ports = readonly { readonly name?: string; readonly port: number; readonly [field: string]: unknown }[];
+
+export async function putService(cluster: Cluster, namespace: string, name: string, spec: object): Promise<void> {
+  await put(cluster, `/api/v1/namespaces/${namespace}/services`, name, { metadata: { name }, spec });
+}
+
+/** A slice of the test's own; the control plane leaves alone what it did not make. */
+export async function putSlice(
+  cluster: Cluster,
+  namespace: string,
+  service: string,
+  name: string,
+  slice: { readonly endpoints: readonly object[]; readonly ports: readonly object[]; readonly addressType?: string },
+): Promise<void> {
+  const labels = { 'kubernetes.io/service-name': service, 'endpointslice.kubernetes.io/managed-by': 'test' };
+  await put(cluster, slicesPath(namespace), name, { metadata: { name, labels }, addressType: 'IPv4', ...slice });
+}
+
+export async function deleteSlice(cluster: Cluster, namespace: string, name: string): Promise<void> {
+  await cluster.api('DELETE', `${slicesPath(namespace)}/${name}`);
+}
+
+async function put(cluster: Cluster, path: string, name: string, object: object): Promise<void> {
+  try {
+    await cluster.api('POST', path, object);
+  } catch (error) {
+    if (!(error instanceof Error) || error.cause !== 409) throw error;
+    await cluster.api('PATCH', `${path}/${name}`, object);
+  }
+}
+
+export type FollowOptions = {
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Default: the cluster itself. */
+  readonly server?: string;
+  readonly token?: string;
+};
+
+/** Follows these queries in `namespace`, under supervision; the key of each is its name here. */
+export async function followServices(
+  cluster: Cluster,
+  namespace: string,
+  queries: Readonly<Record<string, object>>,
+  { settings = {}, server = cluster.address, token }: FollowOptions = {},
+): Promise<Listening> {
+  const folder = await tempFolder();
+  const kubeconfig = join(folder.path, 'kubeconfig');
+  const credentials = { token: token ?? (await cluster.token(namespace)) };
+  await writeFile(kubeconfig, kubeconfigText(server, credentials, { caFile: cluster.caFile, namespace }));
+  const watch = watchKubernetes(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig, ...settings }), {});
+  const asked = Object.entries(queries).map(([key, query]) => ({ key, settings: kubernetesQuery.parse(query) }));
+  const heard = listen((signal) => supervise('kubernetes', (stop) => watch(asked, stop), { signal }));
+  // Not a copy: some of what it tells changes.
+  const stop = heard[Symbol.asyncDispose];
+  return Object.defineProperty(heard, Symbol.asyncDispose, {
+    value: async () => {
+      await stop();
+      await folder[Symbol.asyncDispose]();
+    },
+  });
+}
