@@ -55,7 +55,7 @@ export async function openAccess(
       config ??= await load();
       const cluster = clusterOf(config);
       const options: RequestOptions = {};
-      await within(config.applyToHTTPSOptions(options), stop);
+      await within(config.applyToHTTPSOptions(options), config.getCurrentUser(), stop);
       // Its own agent opens a connection for each request; through a proxy there is no other.
       return {
         url: cluster.server,
@@ -126,8 +126,10 @@ async function readInto(reader: KubeConfig, all: KubeConfig, file: string): Prom
       contexts: reader.contexts,
       currentContext: reader.currentContext,
     });
-  } catch (cause) {
-    throw new AppError('MYELIN_SOURCE_FAILED', `cannot use the kubeconfig ${path}`, { cause });
+  } catch (error) {
+    // A YAML error goes on for lines, with an extract of the file.
+    const [why = ''] = describe(error).split('\n');
+    throw new AppError('MYELIN_SOURCE_FAILED', `cannot use the kubeconfig ${path}: ${why}`);
   }
   if (reader === all) return;
   all.loadFromOptions({
@@ -165,12 +167,14 @@ const plugin = z.looseObject({
 
 /** What the package leaves out: `tokenFile`, relative commands, and what plugins are told about the cluster. */
 function completed(user: User, text: unknown, folder: string, cluster: Cluster | undefined): User {
-  const tokenFile = written.parse(text).users?.find(({ name }) => name === user.name)?.user?.tokenFile;
+  const users = written.safeParse(text).data?.users ?? [];
+  const tokenFile = users.find(({ name }) => name === user.name)?.user?.tokenFile;
   // A token that stands beside it goes first, as with kubectl.
   if (tokenFile !== undefined && user.token === undefined)
     return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
-  if (user.exec == null) return user;
-  const { command, env, ...exec } = plugin.parse(user.exec);
+  const found = plugin.safeParse(user.exec).data;
+  if (found === undefined) return user;
+  const { command, env, ...exec } = found;
   const info = {
     apiVersion: exec.apiVersion ?? 'client.authentication.k8s.io/v1',
     kind: 'ExecCredential',
@@ -230,7 +234,7 @@ function clusterOf(config: KubeConfig): Cluster {
 }
 
 /** The package's own words, such as those of a plugin, with what they are about. */
-async function within(work: Promise<void>, signal: AbortSignal): Promise<void> {
+async function within(work: Promise<void>, user: User | null, signal: AbortSignal): Promise<void> {
   const { promise: ended, reject } = Promise.withResolvers<never>();
   const stop = (): void => reject(signal.reason);
   const timer = setTimeout(
@@ -241,9 +245,10 @@ async function within(work: Promise<void>, signal: AbortSignal): Promise<void> {
   try {
     await Promise.race([work, ended]);
   } catch (error) {
-    throw new AppError('MYELIN_SOURCE_FAILED', `no credentials for the Kubernetes API: ${describe(error).trim()}`, {
-      cause: error,
-    });
+    const command = plugin.safeParse(user?.exec).data?.command;
+    const from = command === undefined ? '' : ` from ${JSON.stringify(command)}`;
+    const why = describe(error).replace(/\s+/g, ' ').trim();
+    throw new AppError('MYELIN_SOURCE_FAILED', `no credentials for the Kubernetes API${from}: ${why}`);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);

@@ -71,6 +71,8 @@ export function createApi(access: Access, idleMs: Ms): Api {
         rest = lines.pop() ?? '';
         if (lines.length > 0) onLines(lines.filter((line) => line !== ''));
       }
+      // What ends without a line feed is no event, but whoever reads lines can say what it is not.
+      if (rest !== '') onLines([rest]);
     },
   };
 }
@@ -88,37 +90,39 @@ async function send(access: Access, path: string, params: Params, idleMs: Ms, si
     signal,
     headers: { ...options.headers, accept: 'application/json', 'user-agent': 'myelin' },
   });
-  const fallSilent = (): void => void request.destroy(new Silence('no answer, although the connection holds'));
+  let response: IncomingMessage | undefined;
+  // Once there is a response, an error of the request would reach its reader as a plain break of the connection.
+  const fallSilent = (): void =>
+    void (response ?? request).destroy(new Silence('no answer, although the connection holds'));
   let timer = setTimeout(fallSilent, Math.min(idleMs, answerMs));
   const end = (): void => clearTimeout(timer);
   // Errors after the answer has begun reach whoever reads it.
   request.on('error', end);
   request.end();
-  let response: IncomingMessage;
   try {
     [response] = (await once(request, 'response')) as [IncomingMessage];
   } finally {
     end();
   }
-  response.setEncoding('utf8');
+  const answer = response.setEncoding('utf8');
   return {
-    response,
+    response: answer,
     async *chunks() {
       timer = setTimeout(fallSilent, idleMs);
       try {
-        for await (const chunk of response as AsyncIterable<string>) {
+        for await (const chunk of answer as AsyncIterable<string>) {
           timer.refresh();
           yield chunk;
         }
       } finally {
         end();
       }
-      if (!response.complete) throw new Error('the answer was cut short');
+      if (!answer.complete) throw new Error('the answer was cut short');
     },
     [Symbol.dispose]() {
       end();
       // Half-read it would hold its connection.
-      if (!response.readableEnded) response.destroy();
+      if (!answer.readableEnded) answer.destroy();
     },
   };
 }

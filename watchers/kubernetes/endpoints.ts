@@ -62,15 +62,22 @@ function conditionOf({ conditions: { ready = true, serving = true, terminating =
   return ready ? 'ready' : 'unfit';
 }
 
-/** An endpoint that moves from slice to slice may stand in both for a moment: what is ready anywhere is ready. */
+/**
+ * An endpoint that moves from slice to slice may stand in both for a moment: what is ready anywhere is ready. Of equals
+ * the choice does not depend on the order in which the slices came.
+ */
 function merge(candidates: readonly Candidate[]): Candidate[] {
   const merged = new Map<string, Candidate>();
   for (const candidate of candidates) {
     const place = `${candidate.address} ${candidate.port}`;
     const other = merged.get(place);
-    if (other === undefined || rank[candidate.condition] < rank[other.condition]) merged.set(place, candidate);
+    if (other === undefined || isBetter(candidate, other)) merged.set(place, candidate);
   }
   return [...merged.values()];
+}
+
+function isBetter(one: Candidate, other: Candidate): boolean {
+  return (rank[one.condition] - rank[other.condition] || compare(JSON.stringify(one), JSON.stringify(other))) < 0;
 }
 
 const rank: Readonly<Record<Condition, number>> = { ready: 0, leaving: 1, unfit: 2 };

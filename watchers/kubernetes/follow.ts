@@ -36,8 +36,9 @@ export async function follow({ onFailure, tell, questions, ...where }: Following
     ...where,
     resource,
     onFailure(failure: Failure) {
-      answers.setFailure(resource.plural, failure.reason);
       onFailure(resource, failure);
+      // What was the end of the whole source is told by throwing.
+      if (!signal.aborted) answers.setFailure(resource.plural, failure.reason);
     },
     onRecovery() {
       onFailure(resource, null);

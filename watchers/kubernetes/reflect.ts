@@ -4,6 +4,7 @@
  * far back (410) is the list read anew, and then it replaces the old one at once.
  */
 import type { z } from 'zod';
+import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { backoffMs, pause } from '../../src/retry.ts';
 import { TokenBucket } from '../token-bucket.ts';
@@ -42,6 +43,7 @@ const pace = { burst: 10, everyMs: 1000 };
 const watchSeconds = { least: 240, most: 480 };
 /** So many streams in a row may break, or be refused as too old, before anybody is told. */
 const breaksAllowed = 3;
+const resuming = { baseMs: 25, capMs: 500 };
 
 /** Ends when `signal` aborts. */
 export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): Promise<void> {
@@ -89,9 +91,19 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       const verb = version === undefined ? 'list' : 'watch';
       const isGone = error instanceof ApiError && error.status === 410;
       if (isGone) version = undefined;
-      // A stream that broke, or whose place is forgotten, is no failure yet: the next attempt tells.
-      const isBreak = (openedAt !== undefined && !(error instanceof NotUnderstood)) || isGone;
-      if (isBreak && ++breaks <= breaksAllowed) continue;
+      // A stream that broke, or whose place is forgotten, is no failure yet: the next attempts tell. Behind a balancer
+      // they may meet the replica that is just going.
+      const isOfConnection = !(
+        error instanceof ApiError ||
+        error instanceof NotUnderstood ||
+        error instanceof AppError
+      );
+      const isResuming = isOfConnection && version !== undefined && !isFailing;
+      const isBreak = (openedAt !== undefined && !(error instanceof NotUnderstood)) || isGone || isResuming;
+      if (isBreak && ++breaks <= breaksAllowed) {
+        if (openedAt === undefined) await pause(backoffMs(breaks, resuming), signal);
+        continue;
+      }
       const failure = failureOf(error, { resource, namespace, verb }, Date.now());
       isFailing = true;
       onFailure(failure);
