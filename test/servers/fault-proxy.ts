@@ -19,6 +19,8 @@ type Fault =
   | { readonly kind: 'no-index' }
   /** The status and headers, half of the body, and the end of the connection. */
   | { readonly kind: 'cut-short' }
+  /** The status and headers, nothing of the body, and the connection stays: a proxy that gathers what it should pass on. */
+  | { readonly kind: 'mute' }
   /** No answer, and the connection stays. */
   | { readonly kind: 'silent' };
 
@@ -35,6 +37,8 @@ export type FaultProxy = AsyncDisposable & {
   readonly connections: { readonly open: number; readonly most: number };
   /** For requests from now on; with `breakOff` those that wait for an answer lose their connection. */
   spoil(faults: Faults, options?: { readonly breakOff: boolean }): void;
+  /** Answers that have begun and not ended. */
+  readonly underway: number;
   /** Answers that are under way go on no further, and their connections stay: as behind a router that lost its mind. */
   freeze(): void;
   /** Puts a line of its own into every answer under way to a request for such a URL. */
@@ -68,6 +72,10 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       const one = { url, answer, outgoing };
       underway.add(one);
       outgoing.once('close', () => underway.delete(one));
+      answer.once('close', () => {
+        // The pipe itself would leave the client waiting for the rest.
+        if (!answer.complete && underway.has(one)) outgoing.destroy();
+      });
     };
     forward(incoming, outgoing, url, fault, (index) => `${Math.max(1, index - ++steps)}`, onAnswer, aborted.signal);
   });
@@ -100,8 +108,14 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       faults = next;
       if (breakOff) for (const socket of sockets) socket.destroy();
     },
+    get underway() {
+      return underway.size;
+    },
     freeze() {
-      for (const { answer, outgoing } of underway) answer.unpipe(outgoing).pause();
+      for (const one of underway) {
+        underway.delete(one);
+        one.answer.unpipe(one.outgoing).pause();
+      }
     },
     inject(matches, line) {
       for (const { url, outgoing } of underway) if (matches(url)) outgoing.write(`${line}\n`);
@@ -140,6 +154,10 @@ function forward(
     if (fault?.kind === 'index-backwards') headers['x-consul-index'] = lower(Number(answer.headers['x-consul-index']));
     if (fault?.kind === 'no-index') delete headers['x-consul-index'];
     outgoing.writeHead(answer.statusCode ?? 502, headers);
+    if (fault?.kind === 'mute') {
+      outgoing.flushHeaders();
+      return;
+    }
     if (fault?.kind !== 'cut-short') {
       onAnswer(answer);
       answer.pipe(outgoing);

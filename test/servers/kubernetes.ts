@@ -18,7 +18,7 @@ import { debianProgram } from './debian.ts';
 const version = '1.36.3';
 const programs = ['kube-apiserver', 'kube-controller-manager'] as const;
 
-export type KubernetesBinaries = Readonly<Record<'etcd' | (typeof programs)[number], string>>;
+type KubernetesBinaries = Readonly<Record<'etcd' | (typeof programs)[number], string>>;
 
 /**
  * Paths of the executables. Of Kubernetes: KUBERNETES_BIN (a folder), PATH, the cache, else a build with Go (about eight
@@ -41,12 +41,14 @@ export type Cluster = AsyncDisposable & {
   readonly caFile: string;
   /** A token that may do all. */
   readonly adminToken: string;
-  /** As the administrator; a body of PATCH is merged. Throws on anything but 2xx, with the status as `cause`. */
-  api(method: Method, path: string, body?: unknown): Promise<unknown>;
+  /** As the administrator, or by another token; a body of PATCH is merged. Throws on anything but 2xx, with the status as `cause`. */
+  api(method: Method, path: string, body?: unknown, token?: string): Promise<unknown>;
   /** A new namespace in which the service account `myelin` may read Services and EndpointSlices, and nothing else. */
   namespace(name: string): Promise<void>;
   /** A token of that service account, which holds for ten minutes at least. */
   token(namespace: string): Promise<string>;
+  /** Writes a key and a client certificate of the user `system:serviceaccount:NAMESPACE:myelin`. */
+  clientCertificate(namespace: string, keyFile: string, certFile: string): Promise<void>;
   /** Takes rights from that service account, or gives them back. */
   setRules(namespace: string, rules: readonly object[]): Promise<void>;
   stopApiserver(): Promise<void>;
@@ -73,6 +75,21 @@ export async function startKubernetes(): Promise<Cluster> {
   const etcd = `http://127.0.0.1:${etcdPort}`;
   const file = (name: string): string => join(folder, name);
   await writeKeys(folder);
+  await openssl([
+    'req',
+    '-x509',
+    '-nodes',
+    '-newkey',
+    'rsa:2048',
+    '-days',
+    '30',
+    '-subj',
+    '/CN=clients',
+    '-keyout',
+    file('ca.key'),
+    '-out',
+    file('ca.crt'),
+  ]);
   await writeFile(file('tokens.csv'), `${adminToken},admin,admin,system:masters\n`);
   await writeFile(file('manager.yaml'), kubeconfigText(address, { token: adminToken }));
 
@@ -90,6 +107,7 @@ export async function startKubernetes(): Promise<Cluster> {
       ...[`--token-auth-file=${file('tokens.csv')}`, '--authorization-mode=RBAC', '--shutdown-delay-duration=0s'],
       ...['--service-account-issuer=https://kubernetes.test', `--service-account-signing-key-file=${file('sa.key')}`],
       `--service-account-key-file=${file('sa.pub')}`,
+      `--client-ca-file=${file('ca.crt')}`,
       // Not the tests' subject, and each costs time at the start.
       '--disable-admission-plugins=ServiceAccount',
     ]);
@@ -118,7 +136,7 @@ export async function startKubernetes(): Promise<Cluster> {
     ]),
   );
   const caFile = file('certs/apiserver.crt');
-  const api: Cluster['api'] = (method, path, body) => call(method, path, adminToken, body);
+  const api: Cluster['api'] = (method, path, body, token = adminToken) => call(method, path, token, body);
   const alive = stack.move();
   return {
     address,
@@ -140,6 +158,13 @@ export async function startKubernetes(): Promise<Cluster> {
       const path = `/api/v1/namespaces/${namespace}/serviceaccounts/myelin/token`;
       const made = (await api('POST', path, { spec: { expirationSeconds: 600 } })) as { status: { token: string } };
       return made.status.token;
+    },
+    async clientCertificate(namespace, keyFile, certFile) {
+      const subject = `/CN=system:serviceaccount:${namespace}:myelin`;
+      const csr = file(`${namespace}.csr`);
+      await openssl(['req', '-nodes', '-newkey', 'rsa:2048', '-subj', subject, '-keyout', keyFile, '-out', csr]);
+      const authority = ['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial'];
+      await openssl(['x509', '-req', '-days', '30', ...authority, '-in', csr, '-out', certFile]);
     },
     async setRules(namespace, rules) {
       await api('PUT', `${roles}/${namespace}/roles/myelin`, { metadata: { name: 'myelin' }, rules });
@@ -220,6 +245,11 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
+async function openssl(args: readonly string[]): Promise<void> {
+  const { status, stderr } = await runCommand(['openssl', ...args], { timeoutMs: 30_000 });
+  if (status !== 0) throw new Error(`openssl ${args[0]} failed: ${stderr}`);
+}
+
 async function writeKeys(folder: string): Promise<void> {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   await writeFile(join(folder, 'sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
@@ -230,18 +260,20 @@ async function caller(address: string) {
   // Its certificate is made at its first start; only the test's own calls do not verify it.
   const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, timeout: 4000 });
   return async (method: Method, path: string, token: string, body?: unknown): Promise<unknown> => {
+    const content = body === undefined ? '' : JSON.stringify(body);
     const sent = request(`${address}${path}`, {
       agent,
       method,
       headers: {
         authorization: `Bearer ${token}`,
+        'content-length': Buffer.byteLength(content),
         ...(body === undefined
           ? {}
           : { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' }),
       },
       signal: AbortSignal.timeout(20_000),
     });
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    sent.end(content);
     const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
     const text = (await response.setEncoding('utf8').toArray()).join('');
     const status = response.statusCode ?? 0;

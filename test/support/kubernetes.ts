@@ -1,5 +1,5 @@
 /** Services and EndpointSlices as tests write them, and a watcher that follows them with no more than its documented rights. */
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kubernetesQuery, kubernetesWatcher } from '../../src/config/schema.ts';
 import { supervise } from '../../src/supervise.ts';
@@ -9,8 +9,6 @@ import { tempFolder } from './index.ts';
 import { type Listening, listen } from './listen.ts';
 
 const slicesPath = (namespace: string): string => `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
-
-export type Ports = readonly { readonly name?: string; readonly port: number; readonly [field: string]: unknown }[];
 
 export async function putService(cluster: Cluster, namespace: string, name: string, spec: object): Promise<void> {
   await put(cluster, `/api/v1/namespaces/${namespace}/services`, name, { metadata: { name }, spec });
@@ -32,20 +30,72 @@ export async function deleteSlice(cluster: Cluster, namespace: string, name: str
   await cluster.api('DELETE', `${slicesPath(namespace)}/${name}`);
 }
 
+type Pod = {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly addresses: readonly string[];
+  readonly node?: string;
+  readonly ready?: boolean;
+};
+
+/** What a kubelet would do: there is none, so the status is written here. */
+export async function putPod(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+  { labels, addresses, node = 'node-1', ready = true }: Pod,
+): Promise<void> {
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  const spec = { nodeName: node, containers: [{ name: 'main', image: 'none' }] };
+  try {
+    await cluster.api('POST', path, { metadata: { name, labels }, spec });
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+  }
+  await cluster.api('PATCH', `${path}/${name}/status`, {
+    status: {
+      phase: 'Running',
+      podIP: addresses[0],
+      podIPs: addresses.map((ip) => ({ ip })),
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+    },
+  });
+}
+
+/** `graceful`: it is told to go and stays, as long as no kubelet says that it has ended. */
+export async function deletePod(cluster: Cluster, namespace: string, name: string, graceful = false): Promise<void> {
+  const options = graceful ? {} : { gracePeriodSeconds: 0 };
+  await cluster.api('DELETE', `/api/v1/namespaces/${namespace}/pods/${name}`, options);
+}
+
+export async function deleteService(cluster: Cluster, namespace: string, name: string): Promise<void> {
+  await cluster.api('DELETE', `/api/v1/namespaces/${namespace}/services/${name}`);
+}
+
+/** Writes the file as a whole, as kubelets and operators do. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  await writeFile(`${path}.new`, content);
+  await rename(`${path}.new`, path);
+}
+
+function isConflict(error: unknown): boolean {
+  return error instanceof Error && error.cause === 409;
+}
+
 async function put(cluster: Cluster, path: string, name: string, object: object): Promise<void> {
   try {
     await cluster.api('POST', path, object);
   } catch (error) {
-    if (!(error instanceof Error) || error.cause !== 409) throw error;
+    if (!isConflict(error)) throw error;
     await cluster.api('PATCH', `${path}/${name}`, object);
   }
 }
 
-export type FollowOptions = {
+type FollowOptions = {
   readonly settings?: Readonly<Record<string, unknown>>;
   /** Default: the cluster itself. */
   readonly server?: string;
-  readonly token?: string;
+  /** The fields of the kubeconfig's user. Default: a token of the service account. */
+  readonly credentials?: Readonly<Record<string, unknown>>;
 };
 
 /** Follows these queries in `namespace`, under supervision; the key of each is its name here. */
@@ -53,12 +103,12 @@ export async function followServices(
   cluster: Cluster,
   namespace: string,
   queries: Readonly<Record<string, object>>,
-  { settings = {}, server = cluster.address, token }: FollowOptions = {},
+  { settings = {}, server = cluster.address, credentials }: FollowOptions = {},
 ): Promise<Listening> {
   const folder = await tempFolder();
   const kubeconfig = join(folder.path, 'kubeconfig');
-  const credentials = { token: token ?? (await cluster.token(namespace)) };
-  await writeFile(kubeconfig, kubeconfigText(server, credentials, { caFile: cluster.caFile, namespace }));
+  const user = credentials ?? { token: await cluster.token(namespace) };
+  await writeFile(kubeconfig, kubeconfigText(server, user, { caFile: cluster.caFile, namespace }));
   const watch = watchKubernetes(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig, ...settings }), {});
   const asked = Object.entries(queries).map(([key, query]) => ({ key, settings: kubernetesQuery.parse(query) }));
   const heard = listen((signal) => supervise('kubernetes', (stop) => watch(asked, stop), { signal }));

@@ -7,6 +7,7 @@ import { globSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { consulBinary } from '../servers/consul.ts';
 import { haproxy } from '../servers/haproxy.ts';
+import { kubernetesBinaries } from '../servers/kubernetes.ts';
 
 const suites = [
   { folders: ['unit', 'docs', 'contract', 'integration'], concurrency: 2 },
@@ -15,6 +16,7 @@ const suites = [
 
 const chosen = process.argv.slice(2);
 process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\n`);
+for (const [name, path] of Object.entries(await kubernetesBinaries())) process.stdout.write(`${name}: ${path}\n`);
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 let ok = true;

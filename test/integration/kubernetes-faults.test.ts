@@ -1,0 +1,309 @@
+/** Trouble between Myelin and a real API server is never absence: no endpoint goes, nothing is asked in a loop, it mends itself. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
+import { type Cluster, startKubernetes, watcherRules } from '../servers/kubernetes.ts';
+import { tempFolder, until } from '../support/index.ts';
+import { deleteSlice, followServices, putService, putSlice, replaceFile } from '../support/kubernetes.ts';
+import type { Listening } from '../support/listen.ts';
+
+let cluster: Cluster;
+before(async () => {
+  cluster = await startKubernetes();
+  await cluster.namespace('shop');
+});
+after(() => cluster[Symbol.asyncDispose]());
+
+const names = ['a', 'b', 'c'];
+let rounds = 0;
+
+/** `service` is served at these addresses, and no others, each with a slice of its own. */
+async function serve(service: string, addresses: readonly string[], slices: number): Promise<void> {
+  for (let at = 0; at < slices; at++) {
+    const name = `${service}-${at}`;
+    const address = addresses[at];
+    if (address === undefined) await deleteSlice(cluster, 'shop', name);
+    else
+      await putSlice(cluster, 'shop', service, name, {
+        endpoints: [{ addresses: [address] }],
+        ports: [{ port: 80 }],
+      });
+  }
+}
+
+type Round = AsyncDisposable & {
+  readonly heard: Listening;
+  readonly proxy: FaultProxy;
+  readonly prefix: string;
+  /** All three services get this second endpoint. */
+  addSecond(): Promise<void>;
+  servesSecond(): boolean;
+};
+
+/** Three services, each with an endpoint, followed through a proxy. */
+async function followThree(settings: Readonly<Record<string, unknown>> = {}, namespace = 'shop'): Promise<Round> {
+  const proxy = await startFaultProxy(cluster.address);
+  const prefix = `round-${rounds++}-`;
+  for (const name of names) {
+    await putService(cluster, namespace, prefix + name, { ports: [{ port: 80 }] });
+    await serve(prefix + name, ['192.0.2.1'], 1);
+  }
+  const queries = Object.fromEntries(names.map((name) => [name, { service: prefix + name }]));
+  const heard = await followServices(cluster, namespace, queries, { server: proxy.address, settings });
+  await until('synced', () => heard.count('synced') === 1);
+  await until('both resources are watched', () => watches(proxy) === 2 && proxy.underway === 2);
+  return {
+    heard,
+    proxy,
+    prefix,
+    async addSecond() {
+      for (const name of names) await serve(prefix + name, ['192.0.2.1', '192.0.2.2'], 2);
+    },
+    servesSecond: () => names.every((name) => heard.served(name)?.length === 2),
+    async [Symbol.asyncDispose]() {
+      await heard[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function watches({ requests }: FaultProxy): number {
+  return requests.filter((url) => url.searchParams.has('watch')).length;
+}
+
+function reasons({ said }: Listening): readonly string[] {
+  return said.flatMap((event) => (event.kind === 'failed' || event.kind === 'stale' ? [event.reason] : []));
+}
+
+function removedNothing({ said }: Listening): boolean {
+  return said.every((event) => event.kind !== 'gone' && (event.kind !== 'endpoints' || event.endpoints.length > 0));
+}
+
+function secondsPass(seconds: number): Promise<unknown> {
+  const end = performance.now() + seconds * 1000;
+  return until(`${seconds} s have passed`, () => performance.now() > end, { withinMs: seconds * 1000 + 5000 });
+}
+
+type Case = {
+  readonly faults: Faults;
+  /** In the two seconds after the trouble began. */
+  readonly requestsAtMost: number;
+  readonly says?: RegExp;
+  readonly settings?: Readonly<Record<string, unknown>>;
+};
+
+const notYet = { kind: 'Status', code: 403, message: 'not yet' };
+const cases: Readonly<Record<string, Case>> = {
+  'answers 403': {
+    faults: { kind: 'status', status: 403, body: JSON.stringify(notYet) },
+    requestsAtMost: 40,
+    says: /HTTP 403 \(not yet\); the rule \{ apiGroups: \[".*"\], resources: \["(services|endpointslices)"\].*Role in shop/,
+  },
+  'answers 429 and asks for two seconds': {
+    faults: { kind: 'status', status: 429, body: 'slow down', headers: { 'retry-after': '2' } },
+    requestsAtMost: 6,
+    says: /HTTP 429 \(slow down\)/,
+  },
+  'answers 500': {
+    faults: { kind: 'status', status: 500, body: 'etcd is away' },
+    requestsAtMost: 40,
+    says: /HTTP 500 \(etcd is away\)/,
+  },
+  'answers with a page of HTML': {
+    faults: { kind: 'status', status: 200, body: '<html></html>' },
+    requestsAtMost: 60,
+    says: /not JSON|not a list/,
+  },
+  'answers with JSON of another kind': {
+    faults: { kind: 'status', status: 200, body: '{"items":[]}' },
+    requestsAtMost: 60,
+    says: /not a list of the Kubernetes API|not an event/,
+  },
+  'cuts its answers short': { faults: { kind: 'cut-short' }, requestsAtMost: 60 },
+  'falls silent': {
+    faults: { kind: 'silent' },
+    requestsAtMost: 10,
+    says: /no answer, although the connection holds/,
+    settings: { idleTimeout: '700ms' },
+  },
+};
+
+for (const [what, { faults, requestsAtMost, says, settings }] of Object.entries(cases)) {
+  test(`an API server that ${what}: no endpoint is removed, few questions are asked, it recovers by itself`, async () => {
+    await using round = await followThree(settings);
+    const { heard, proxy } = round;
+    const asked = proxy.requests.length;
+    proxy.spoil(faults, { breakOff: true });
+    await secondsPass(2);
+    const requests = proxy.requests.length - asked;
+    assert.ok(requests <= requestsAtMost, `${requests} requests in two seconds`);
+    if (says !== undefined)
+      await until('the failure is told', () => reasons(heard).some((reason) => says.test(reason)));
+    for (const name of names) assert.deepEqual(heard.served(name), ['192.0.2.1:80'], name);
+    await round.addSecond();
+    proxy.spoil(null);
+    await until('all are served again, with what is new', round.servesSecond);
+    assert.ok(removedNothing(heard));
+  });
+}
+
+test('a stream that breaks is resumed at once, from where it was: nothing is listed, nobody is told', async () => {
+  await using round = await followThree();
+  const { heard, proxy } = round;
+  const asked = proxy.requests.length;
+  proxy.spoil(null, { breakOff: true });
+  await round.addSecond();
+  await until('what is new is told', round.servesSecond);
+  const later = proxy.requests.slice(asked);
+  assert.ok(
+    later.every((url) => url.searchParams.has('resourceVersion')),
+    later.join('\n'),
+  );
+  assert.equal(reasons(heard).length, 0);
+  assert.equal(heard.count('started'), 1);
+});
+
+test('a stream that is open and dead is noticed: what changed meanwhile is told soon', async () => {
+  await using round = await followThree({ idleTimeout: '1s' });
+  const { heard, proxy } = round;
+  proxy.freeze();
+  await round.addSecond();
+  const frozenAt = performance.now();
+  await until('what is new is told', round.servesSecond);
+  assert.ok(performance.now() - frozenAt < 3000, `${Math.round(performance.now() - frozenAt)} ms`);
+  assert.equal(heard.count('failed'), 0);
+  assert.ok(removedNothing(heard));
+});
+
+test('a proxy that keeps every stream to itself is found out by a list', async () => {
+  await using round = await followThree({ idleTimeout: '500ms' });
+  const { heard, proxy } = round;
+  proxy.spoil((url) => (url.searchParams.has('watch') ? { kind: 'mute' } : null), { breakOff: true });
+  await round.addSecond();
+  await until('what is new is told', round.servesSecond);
+  assert.deepEqual(reasons(heard), []);
+  assert.ok(removedNothing(heard));
+});
+
+test('an API server that dies and comes back: nobody is removed, and what is new is told within two seconds', async () => {
+  await using round = await followThree();
+  const { heard, prefix } = round;
+  await cluster.stopApiserver();
+  await until('it failed, and failed again', () => heard.count('failed') >= 3);
+  await secondsPass(3);
+  for (const name of names) assert.deepEqual(heard.served(name), ['192.0.2.1:80'], name);
+  await cluster.startApiserver();
+  await serve(`${prefix}a`, ['192.0.2.1', '192.0.2.3'], 2);
+  const changedAt = performance.now();
+  await until('what is new is told', () => heard.served('a')?.join() === '192.0.2.1:80,192.0.2.3:80');
+  assert.ok(performance.now() - changedAt < 2000, `${Math.round(performance.now() - changedAt)} ms`);
+  assert.ok(removedNothing(heard));
+});
+
+test('history that the server has forgotten is listed anew: what went is not told any more, and nobody vanishes meanwhile', async () => {
+  await using round = await followThree({ idleTimeout: '60s' });
+  const { heard, proxy, prefix } = round;
+  await round.addSecond();
+  await until('both are told', round.servesSecond);
+  proxy.freeze();
+  // While we do not see it: one of two goes, and the server forgets how it was before.
+  await serve(`${prefix}a`, ['192.0.2.1'], 2);
+  await cluster.stopApiserver();
+  await cluster.compact();
+  await cluster.startApiserver();
+  const asked = proxy.requests.length;
+  proxy.spoil(null, { breakOff: true });
+  await until('the one that went is not told any more', () => heard.served('a')?.length === 1);
+  assert.equal(heard.count('started'), 1, 'without another start');
+  assert.equal(reasons(heard).length, 0);
+  const lists = proxy.requests.slice(asked).filter((url) => !url.searchParams.has('watch'));
+  assert.ok(lists.length > 0, 'it was listed anew');
+  assert.ok(removedNothing(heard));
+});
+
+test('a right that is withdrawn is named with the rule that gives it back; then all goes on', async () => {
+  await using round = await followThree();
+  const { heard, proxy } = round;
+  const [services] = watcherRules;
+  const weak = [
+    services ?? {},
+    { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list'] },
+  ];
+  await cluster.setRules('shop', weak);
+  // What is open stays open; the next one is refused, as soon as the server has heard of it.
+  await until(
+    'it is refused',
+    () => {
+      proxy.spoil(null, { breakOff: true });
+      return reasons(heard).some((reason) =>
+        /watch endpointslices in namespace shop: HTTP 403 .*resources: \["endpointslices"\], verbs: \["get", "list", "watch"\]/.test(
+          reason,
+        ),
+      );
+    },
+    { everyMs: 300 },
+  );
+  assert.ok(removedNothing(heard));
+  await round.addSecond();
+  await cluster.setRules('shop', watcherRules);
+  await until('all are served again, with what is new', round.servesSecond);
+});
+
+test('a token that is revoked and replaced in its file is used at the next request, and nobody is told', async () => {
+  await using folder = await tempFolder();
+  const tokenFile = join(folder.path, 'token');
+  await replaceFile(tokenFile, await cluster.token('shop'));
+  await using proxy = await startFaultProxy(cluster.address);
+  await putService(cluster, 'shop', 'rotated', { ports: [{ port: 80 }] });
+  await serve('rotated', ['192.0.2.1'], 1);
+  await using heard = await followServices(
+    cluster,
+    'shop',
+    { rotated: {} },
+    { server: proxy.address, credentials: { tokenFile } },
+  );
+  await until('served', () => heard.served('rotated')?.length === 1);
+  // A service account of the same name is another one: its rights are the same, the old tokens are void.
+  const accounts = '/api/v1/namespaces/shop/serviceaccounts';
+  await cluster.api('DELETE', `${accounts}/myelin`);
+  await cluster.api('POST', accounts, { metadata: { name: 'myelin' } });
+  await until('a new token works', async () => {
+    const token = await cluster.token('shop');
+    await cluster.api('GET', '/api/v1/namespaces/shop/services', undefined, token);
+    await replaceFile(tokenFile, token);
+    return true;
+  });
+  proxy.spoil(null, { breakOff: true });
+  await serve('rotated', ['192.0.2.1', '192.0.2.2'], 2);
+  await until('what is new is told', () => heard.served('rotated')?.length === 2);
+  assert.equal(heard.count('failed') + heard.count('stale'), 0);
+});
+
+test('one strange object does not hold up what came before it, and is told', async () => {
+  await using round = await followThree();
+  const { heard, proxy } = round;
+  const metadata = { name: 'strange', namespace: 'shop', resourceVersion: '1' };
+  proxy.inject(
+    (url) => url.pathname.endsWith('/endpointslices'),
+    JSON.stringify({ type: 'ADDED', object: { metadata, endpoints: 5 } }),
+  );
+  await until('it is told', () =>
+    reasons(heard).some((reason) => /watch endpointslices.*not one of endpointslices \(addressType/.test(reason)),
+  );
+  await round.addSecond();
+  await until('all are served, with what is new', round.servesSecond);
+  assert.ok(removedNothing(heard));
+});
+
+test('a source that is down at the start is asked little, however many queries there are', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' });
+  const queries = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`s${index}`, {}]));
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address });
+  await until('it was tried five times', () => heard.count('failed') >= 5);
+  assert.ok(proxy.requests.length <= 2 * heard.count('started'), `${proxy.requests.length} requests`);
+  assert.equal(heard.count('stale'), 0);
+  proxy.spoil(null);
+  await until('synced', () => heard.count('synced') === 1);
+});
