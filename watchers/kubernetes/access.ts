@@ -28,8 +28,6 @@ export type Access = {
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** A plugin that asks somebody for a password would hang for ever. */
 const credentialTimeoutMs: Ms = 60_000;
-/** A peer that vanished without a word is noticed by the kernel after this and ten seconds more. */
-const keepAliveMs: Ms = 15_000;
 
 /** Every idle connection is closed when `signal` aborts. `podFolder` is where a pod finds its service account. */
 export async function openAccess(
@@ -57,18 +55,13 @@ export async function openAccess(
       const options: RequestOptions = {};
       await within(config.applyToHTTPSOptions(options), config.getCurrentUser(), stop);
       // Its own agent opens a connection for each request; through a proxy there is no other.
-      return {
-        url: cluster.server,
-        options: { ...options, ...(cluster.proxyUrl === undefined ? { agent } : {}), ...keepAlive },
-      };
+      return { url: cluster.server, options: cluster.proxyUrl === undefined ? { ...options, agent } : options };
     },
     renew() {
       config = undefined;
     },
   };
 }
-
-const keepAlive = { keepAlive: true, keepAliveInitialDelay: keepAliveMs };
 
 /** As kubectl looks for them, and then as a pod does. */
 async function loadConfig(

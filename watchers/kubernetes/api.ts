@@ -43,6 +43,8 @@ export class Silence extends Error {
 
 /** Until the headers are there; a server that queues requests answers after a minute at the latest. */
 const answerMs: Ms = 70_000;
+/** A peer that vanished without a word is noticed by the kernel after this and ten seconds more. */
+const keepAliveMs: Ms = 15_000;
 /** Bounds what a failing server's page may cost. */
 const longestFailureText = 10_000;
 
@@ -96,6 +98,7 @@ async function send(access: Access, path: string, params: Params, idleMs: Ms, si
     void (response ?? request).destroy(new Silence('no answer, although the connection holds'));
   let timer = setTimeout(fallSilent, Math.min(idleMs, answerMs));
   const end = (): void => clearTimeout(timer);
+  request.once('socket', (socket) => socket.setKeepAlive(true, keepAliveMs));
   // Errors after the answer has begun reach whoever reads it.
   request.on('error', end);
   request.end();
