@@ -177,7 +177,7 @@ export const kubernetesWatcher = z
     idleTimeout: someTime
       .prefault('90s')
       .describe(
-        'A watch without a word for this long is opened anew. The API server says something about once a minute.',
+        'A watch without a word for this long is opened anew. Where anything happens in the cluster the server says something once a minute.',
       ),
     required,
   })

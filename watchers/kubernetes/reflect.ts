@@ -43,6 +43,11 @@ const pace = { burst: 10, everyMs: 1000 };
 const watchSeconds = { least: 240, most: 480 };
 /** So many streams in a row may break, or be refused as too old, before anybody is told. */
 const breaksAllowed = 3;
+/**
+ * Where nothing ever happens the server has nothing to say, and a proxy that keeps the stream to itself looks the same,
+ * but for a list. After so many silences in a row there is one, ever more seldom.
+ */
+const silencesAllowed = { least: 2, most: 8 };
 const resuming = { baseMs: 25, capMs: 500 };
 
 /** Ends when `signal` aborts. */
@@ -53,6 +58,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
   let failures = 0;
   let breaks = 0;
   let silences = 0;
+  let patience = silencesAllowed.least;
   let isFailing = false;
   while (!signal.aborted) {
     await pause(bucket.take(performance.now()), signal);
@@ -74,6 +80,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
           version = reached;
           breaks = 0;
           silences = 0;
+          patience = silencesAllowed.least;
         },
       });
     } catch (error) {
@@ -84,8 +91,10 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       }
       if (error instanceof Silence && openedAt !== undefined) {
         silences += 1;
-        // Two in a row: a proxy that keeps the stream to itself would leave us blind, a list does not.
-        if (silences > 1) version = undefined;
+        if (silences < patience) continue;
+        version = undefined;
+        silences = 0;
+        patience = Math.min(silencesAllowed.most, patience * 2);
         continue;
       }
       const verb = version === undefined ? 'list' : 'watch';
