@@ -12,6 +12,7 @@ import {
   deletePod,
   deleteService,
   followServices,
+  putNode,
   putPod,
   putService,
   putSlice,
@@ -22,14 +23,8 @@ import type { Listening } from '../support/listen.ts';
 let cluster: Cluster;
 before(async () => {
   cluster = await startKubernetes();
-  for (const [name, zone] of [
-    ['node-1', 'za'],
-    ['node-2', 'zb'],
-  ])
-    await cluster.api('POST', '/api/v1/nodes', {
-      metadata: { name, labels: { 'topology.kubernetes.io/zone': zone } },
-      status: { allocatable: { cpu: '4' }, conditions: [{ type: 'Ready', status: 'True' }] },
-    });
+  await putNode(cluster, 'node-1', 'za');
+  await putNode(cluster, 'node-2', 'zb');
   await cluster.namespace('shop');
 });
 after(() => cluster[Symbol.asyncDispose]());

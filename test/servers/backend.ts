@@ -11,7 +11,7 @@ import { haproxy } from './haproxy.ts';
 
 export type Backend = {
   readonly name: string;
-  readonly address: '127.0.0.1';
+  readonly address: string;
   readonly port: number;
   /** What `/health` answers from now on: 200 or 500. */
   setHealthy(isHealthy: boolean): Promise<void>;
@@ -22,6 +22,7 @@ export type Backend = {
 /** All of them in one HAProxy of their own: fast enough not to be what a load test measures. */
 export async function startBackends<Name extends string>(
   names: readonly Name[],
+  address = '127.0.0.1',
 ): Promise<AsyncDisposable & { readonly [N in Name]: Backend }> {
   await using started = new AsyncDisposableStack();
   const folder = started.use(await tempFolder());
@@ -33,7 +34,7 @@ export async function startBackends<Name extends string>(
   const frontends = names.map((name, at) =>
     [
       `frontend ${name}`,
-      `    bind 127.0.0.1:${ports[at]}`,
+      `    bind ${address}:${ports[at]}`,
       `    http-request return status 500 if { path /health } { str(${name}),map(${map},up) -m str down }`,
       `    http-request return status 200 content-type text/plain string ${name}`,
     ].join('\n'),
@@ -57,7 +58,7 @@ export async function startBackends<Name extends string>(
   const backends = names.map(
     (name, at): Backend => ({
       name,
-      address: '127.0.0.1',
+      address,
       port: ports[at] ?? 0,
       setHealthy: async (isHealthy) => {
         await ask(socket, [`set map ${map} ${name} ${isHealthy ? 'up' : 'down'}`]);

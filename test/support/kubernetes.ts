@@ -30,11 +30,18 @@ export async function deleteSlice(cluster: Cluster, namespace: string, name: str
   await cluster.api('DELETE', `${slicesPath(namespace)}/${name}`);
 }
 
+/** Pods on a node that does not exist get no endpoints. */
+export async function putNode(cluster: Cluster, name: string, zone: string): Promise<void> {
+  await put(cluster, '/api/v1/nodes', name, { metadata: { name, labels: { 'topology.kubernetes.io/zone': zone } } });
+}
+
 type Pod = {
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly string[];
   readonly node?: string;
   readonly ready?: boolean;
+  /** Its own number of the port named `http`. */
+  readonly port?: number;
 };
 
 /** What a kubelet would do: there is none, so the status is written here. */
@@ -42,10 +49,13 @@ export async function putPod(
   cluster: Cluster,
   namespace: string,
   name: string,
-  { labels, addresses, node = 'node-1', ready = true }: Pod,
+  { labels, addresses, node = 'node-1', ready = true, port = 80 }: Pod,
 ): Promise<void> {
   const path = `/api/v1/namespaces/${namespace}/pods`;
-  const spec = { nodeName: node, containers: [{ name: 'main', image: 'none' }] };
+  const spec = {
+    nodeName: node,
+    containers: [{ name: 'main', image: 'none', ports: [{ name: 'http', containerPort: port }] }],
+  };
   try {
     await cluster.api('POST', path, { metadata: { name, labels }, spec });
   } catch (error) {

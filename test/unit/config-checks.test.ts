@@ -202,3 +202,25 @@ test('an included file holds services only, each name once, and is not empty', a
     ].join('\n'),
   );
 });
+
+test('a Kubernetes watcher: a policy needs its zone, ports are numbers or names, names are those of Kubernetes', async () => {
+  const web = (watcher: string, query: string) =>
+    refusal(`watchers: { kubernetes: ${watcher} }\nservices: { web: { from: { kubernetes: ${query} } } }\n`);
+  for (const policy of ['prefer', 'only']) {
+    assert.match(await web(`{ zonePolicy: ${policy} }`, '{}'), /zonePolicy: .* give zone as well/);
+    assert.equal(await web(`{ zonePolicy: ${policy}, zone: za }`, '{}'), 'no problem at all');
+  }
+  for (const good of ['5432', 'sql', '"5432"'])
+    assert.equal(await web('{}', `{ port: ${good} }`), 'no problem at all', good);
+  for (const bad of ['0', '65536', '"My Port"', '[80]', 'true'])
+    assert.match(
+      await web('{}', `{ port: ${bad} }`),
+      /port: .*not allowed; expected (at |a port from |a name of )/,
+      bad,
+    );
+  assert.match(
+    await web('{ namespaces: [a, B] }', '{}'),
+    /namespaces\[1\]: "B" is not allowed; expected a name of small letters/,
+  );
+  assert.match(await web('{}', '{ service: My_Web }'), /service: "My_Web" is not allowed; expected a name/);
+});

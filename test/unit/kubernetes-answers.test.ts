@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kubernetesWatcher } from '../../src/config/schema.ts';
+import type { Update } from '../../src/model.ts';
+import { Answers } from '../../watchers/kubernetes/answers.ts';
+import { Hosts } from '../../watchers/kubernetes/external-names.ts';
+import {
+  type EndpointSlice,
+  endpointSlice,
+  type Service,
+  service,
+  understand,
+} from '../../watchers/kubernetes/objects.ts';
+import type { SecondRead } from '../../watchers/kubernetes/second-read.ts';
+import { View } from '../../watchers/kubernetes/view.ts';
+
+const key = 'shop/web';
+
+function aService(name = 'web'): Service {
+  return understand('', service, { metadata: { name, namespace: 'shop' }, spec: { ports: [{ port: 80 }] } });
+}
+
+function aSlice(name: string, addresses: readonly string[], owner = 'web'): EndpointSlice {
+  return understand('', endpointSlice, {
+    metadata: { name, namespace: 'shop', labels: { 'kubernetes.io/service-name': owner } },
+    addressType: 'IPv4',
+    endpoints: addresses.map((address) => ({ addresses: [address] })),
+    ports: [{ port: 80 }],
+  });
+}
+
+/** Both lists are read, with this Service and these slices. */
+function known(services: readonly Service[], slices: readonly EndpointSlice[]) {
+  const settings = kubernetesWatcher.parse({ type: 'kubernetes' });
+  const view = new View(new Set([key]));
+  const told: Update[] = [];
+  const question = { query: { key: 'web', settings: {} }, namespace: 'shop', service: 'web' };
+  const answers = new Answers(view, settings, [question], new Hosts('prefer4'), (update) => told.push(update));
+  view.replaceServices(services);
+  answers.lookAtAll();
+  assert.equal(told.length, 0, 'half of it is nothing');
+  view.replaceSlices(slices);
+  answers.lookAtAll();
+  const last = (): string => {
+    const update = told.at(-1);
+    if (update?.kind !== 'endpoints') return update?.kind ?? 'nothing';
+    return update.endpoints.map(({ address }) => address).join();
+  };
+  return { view, answers, told, last };
+}
+
+const nobody: SecondRead = { services: new Map(), slices: new Map() };
+
+test('nobody is told only after a second read has said so too, and then at once each time', () => {
+  const { view, answers, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  assert.equal(last(), '10.0.0.1');
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('a', []) }])) answers.look(change);
+  assert.ok(answers.doubts.has(key));
+  assert.equal(told.length, 1);
+  answers.confirm([key], { ...nobody, slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]) });
+  assert.ok(answers.doubts.has(key), 'the second read denies it');
+  assert.equal(told.length, 1);
+  answers.confirm([key], nobody);
+  assert.deepEqual([last(), told.length, answers.doubts.has(key)], ['', 2, false]);
+  answers.look(key);
+  assert.deepEqual([told.length, answers.doubts.has(key)], [3, false], 'it is known already');
+});
+
+test('what comes back before the second read ends the doubt', () => {
+  const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  for (const change of view.changeSlices([{ kind: 'delete', object: aSlice('a', []) }])) answers.look(change);
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('b', ['10.0.0.2']) }])) answers.look(change);
+  answers.confirm([key], nobody);
+  assert.equal(last(), '10.0.0.2');
+});
+
+test('a Service that was there and is not is gone; one that never was has nobody', () => {
+  const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  for (const change of view.changeServices([{ kind: 'delete', object: aService() }])) answers.look(change);
+  answers.confirm([key], {
+    ...nobody,
+    services: new Map([[key, aService()]]),
+    slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]),
+  });
+  assert.equal(last(), '10.0.0.1', 'the second read still has it');
+  answers.confirm([key], nobody);
+  assert.equal(last(), 'gone');
+  const never = known([], []);
+  never.answers.confirm([key], nobody);
+  assert.deepEqual(never.told, [{ kind: 'endpoints', key: 'web', endpoints: [] }]);
+});
+
+test('while a resource fails nothing is told but that; then everything, changed or not', () => {
+  const { view, answers, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  answers.setFailure('services', 'no rights');
+  assert.deepEqual(told.at(-1), { kind: 'stale', key: 'web', reason: 'no rights' });
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('a', ['10.0.0.2']) }])) answers.look(change);
+  assert.equal(last(), 'stale');
+  answers.setFailure('services', null);
+  assert.equal(last(), '10.0.0.2');
+});
+
+test('a new list replaces the old one whole; a slice that moves to another Service leaves the first', () => {
+  const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1']), aSlice('b', ['10.0.0.2'])]);
+  assert.equal(last(), '10.0.0.1,10.0.0.2');
+  view.replaceSlices([aSlice('b', ['10.0.0.2']), aSlice('c', ['10.0.0.3'])]);
+  answers.lookAtAll();
+  assert.equal(last(), '10.0.0.2,10.0.0.3');
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('c', ['10.0.0.3'], 'other') }]))
+    answers.look(change);
+  assert.equal(last(), '10.0.0.2');
+});
+
+test('what no query asks for is not kept, and touches nothing', () => {
+  const { view } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  assert.equal(view.changeSlices([{ kind: 'put', object: aSlice('x', ['10.0.0.9'], 'other') }]).size, 0);
+  assert.equal(view.changeServices([{ kind: 'put', object: aService('other') }]).size, 0);
+  assert.equal(view.service('shop/other'), undefined);
+});
