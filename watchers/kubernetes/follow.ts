@@ -24,7 +24,7 @@ export type Following = {
   readonly signal: AbortSignal;
 };
 
-/** Ends when `signal` aborts; throws when the source contradicts itself for good. */
+/** Ends when `signal` aborts. */
 export async function follow({ onFailure, tell, questions, ...where }: Following): Promise<void> {
   const { settings, namespace, signal } = where;
   const names = [...new Set(questions.map((question) => question.service))];
@@ -45,6 +45,8 @@ export async function follow({ onFailure, tell, questions, ...where }: Following
       answers.setFailure(resource.plural, null);
     },
   });
+  const failureOfRead = (error: unknown): Failure =>
+    failureOf(error, { resource: endpointSlices, namespace, verb: 'list' }, Date.now());
   await Promise.all([
     reflect({
       ...reflecting(services),
@@ -70,20 +72,19 @@ export async function follow({ onFailure, tell, questions, ...where }: Following
         for (const key of view.changeSlices(changes)) answers.look(key);
       },
     }),
-    answers.doubts.settle({
-      read(keys) {
-        const asked = keys.flatMap((key) => answers.questions(key).slice(0, 1));
-        const absent = asked.filter(
-          (question) => view.service(keyOf(question.namespace, question.service)) === undefined,
-        );
-        return readAgain(where, asked, absent);
-      },
-      onRead: (keys, found) => answers.confirm(keys, found),
-      onFailure(keys, error) {
-        const asked = { resource: endpointSlices, namespace, verb: 'list' } as const;
-        answers.doubtfulFor(keys, failureOf(error, asked, Date.now()).reason);
-      },
-      signal,
-    }),
+    answers.doubts
+      .settle({
+        read(keys) {
+          const asked = keys.flatMap((key) => answers.questions(key).slice(0, 1));
+          const isAbsent = (question: Question) =>
+            view.service(keyOf(question.namespace, question.service)) === undefined;
+          return readAgain(where, asked, asked.filter(isAbsent));
+        },
+        onRead: (keys, found) => answers.confirm(keys, found),
+        onFailure: (keys, error) => answers.doubtfulFor(keys, failureOfRead(error).reason),
+        signal,
+      })
+      // Neither is believed any more: the source begins anew.
+      .catch((error: unknown) => onFailure(endpointSlices, failureOfRead(error))),
   ]);
 }

@@ -12,7 +12,7 @@ export type Answer =
 /** Keeps only what belongs to one of the Services that it was made for. */
 export class View {
   readonly #wanted: ReadonlySet<ServiceKey>;
-  #services: ReadonlyMap<ServiceKey, Service> | undefined;
+  #services: Map<ServiceKey, Service> | undefined;
   /** By Service, then by name of the slice. */
   #slices: Map<ServiceKey, Map<string, EndpointSlice>> | undefined;
   /** The Service of each slice: a label may change. */
@@ -42,13 +42,11 @@ export class View {
   /** Returns the Services about which something may have changed. */
   changeServices(changes: readonly Change<Service>[]): ReadonlySet<ServiceKey> {
     const touched = changes.filter(({ object }) => this.#wanted.has(serviceKey(object)));
-    if (touched.length === 0) return none;
-    const services = new Map(this.#services);
+    this.#services ??= new Map();
     for (const { kind, object } of touched) {
-      if (kind === 'put') services.set(serviceKey(object), object);
-      else services.delete(serviceKey(object));
+      if (kind === 'put') this.#services.set(serviceKey(object), object);
+      else this.#services.delete(serviceKey(object));
     }
-    this.#services = services;
     return new Set(touched.map(({ object }) => serviceKey(object)));
   }
 
@@ -86,8 +84,6 @@ export class View {
     else others.set(slice.metadata.name, slice);
   }
 }
-
-const none: ReadonlySet<ServiceKey> = new Set();
 
 /** Whether it says that nobody is there; a question that cannot be answered does not. */
 export function isEmpty(answer: Answer): boolean {
