@@ -180,6 +180,7 @@ export const kubernetesWatcher = z
         'A watch without a word for this long is opened anew. Where anything happens in the cluster the server says something once a minute.',
       ),
     required,
+    maxShrink,
   })
   .describe('Services of a Kubernetes cluster.');
 
