@@ -85,6 +85,7 @@ test('a restart that hands over its listening sockets loses nothing; one that do
   served.myelin.kill('SIGTERM');
   await served.myelin.ended;
   const sockets = ['-x', served.place.path('run/admin.sock')];
+  await startAfresh(served);
   await t.test('-x and a soft stop: none', async () => {
     const { failed, output } = await restartUnderLoad(served, (old) => [...sockets, '-sf', `${old}`]);
     assert.equal(failed, 0, output);
@@ -97,9 +98,10 @@ test('a restart that hands over its listening sockets loses nothing; one that do
   );
 });
 
-test('without idle-close-on-response kept connections lose requests', async () => {
+test('left to HAProxy alone, as where it has peers, and without idle-close-on-response, kept connections lose requests', async () => {
   await using served = await versions({
     reload: ['minInterval: 0ms'],
+    sections: ['peers others\n    peer other 127.0.0.1:9'],
     frontend: (template) => template.replace('    option idle-close-on-response\n', ''),
   });
   assert.doesNotMatch(await served.place.read('run/haproxy.cfg'), /idle-close-on-response/);
@@ -147,6 +149,15 @@ async function losesSome(load: () => Promise<{ readonly failed: number }>): Prom
 /** The servers that got at least so many requests. */
 function told(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>, least: number): string[] {
   return [...after].flatMap(([name, count]) => (count - (before.get(name) ?? 0) >= least ? [name] : []));
+}
+
+/** As after a reboot: what Myelin started is gone, and nothing is handed over. */
+async function startAfresh({ place, port }: Versions): Promise<void> {
+  for (const pid of await place.haproxies()) process.kill(pid, 'SIGTERM');
+  await until('it is gone', async () => (await place.haproxies()).length === 0);
+  const args = ['-db', '-f', place.path('run/haproxy.cfg')];
+  const child = spawn(await haproxy(), args, { cwd: place.folder, stdio: 'ignore' });
+  await until('the new one listens', async () => String(await listenersOf(port)) === String(child.pid));
 }
 
 /** Restarts over and over while 200 clients ask over new connections. */

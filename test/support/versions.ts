@@ -17,6 +17,8 @@ const backendNames = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'sev
 export type VersionsOptions = {
   /** Lines of YAML below `reload`. */
   readonly reload?: readonly string[];
+  /** Hand-written sections. */
+  readonly sections?: readonly string[];
   /** Of the built-in `frontend` template, makes the one that is used. */
   readonly frontend?: (template: string) => string;
 };
@@ -117,12 +119,12 @@ export class Changes implements AsyncDisposable {
 
 /** Serves its first version. */
 export async function versions(options: VersionsOptions = {}): Promise<Versions> {
-  const { reload = [], frontend = (template) => template } = options;
+  const { reload = [], sections = [], frontend = (template) => template } = options;
   await using stack = new AsyncDisposableStack();
   const backends = stack.use(await startBackends(backendNames));
   const all = backendNames.map((name) => backends[name]);
   const [port, tlsPort] = [await freePort(), await freePort()];
-  const place = stack.use(await workplace(configOf(port, tlsPort, reload)));
+  const place = stack.use(await workplace(configOf(port, tlsPort, reload, sections)));
   await place.write('cert.pem', selfSignedPem(new Date()));
   const template = await readFile(new URL(import.meta.resolve('#templates/frontend.hbs')), 'utf8');
   const versioned = '{{#each servers}}    http-response set-header x-version {{logFormat meta.version}}\n{{/each}}';
@@ -136,14 +138,14 @@ export async function versions(options: VersionsOptions = {}): Promise<Versions>
   return made;
 }
 
-function configOf(port: number, tlsPort: number, reload: readonly string[]): string {
+function configOf(port: number, tlsPort: number, reload: readonly string[], sections: readonly string[]): string {
   return [
     'watchers: { file: { path: services.yaml } }',
     'services:',
     '  web:',
     `    bind: ["127.0.0.1:${port}", "127.0.0.1:${tlsPort} ssl crt cert.pem alpn h2,http/1.1"]`,
     'templates: templates',
-    'haproxy: { log: none }',
+    `haproxy: { log: none, sections: ${JSON.stringify(sections)} }`,
     'probes: { listen: "off" }',
     ...(reload.length === 0 ? [] : ['reload:', ...reload.map((line) => `  ${line}`)]),
     '',
