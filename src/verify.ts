@@ -116,7 +116,9 @@ export class Verifier {
     if (now >= this.#roundAt) {
       if (this.#round.length === 0) this.#round = backendsOf(running);
       const rounds = Math.max(1, Math.ceil(backendsOf(running).length / backendsAtOnce));
-      this.#roundAt = now + this.#settings().verifyInterval / rounds;
+      const stepMs = this.#settings().verifyInterval / rounds;
+      // What is late by less than a step is made up for, so that a round takes no longer than it may.
+      this.#roundAt = Math.max(this.#roundAt, now - stepMs) + stepMs;
       this.soon(this.#round.slice(0, backendsAtOnce), now);
       this.#round = this.#round.slice(backendsAtOnce);
     }

@@ -1,0 +1,242 @@
+/** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Control, Outcome, Running, Runtime } from '../../src/apply/control.ts';
+import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
+import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
+import { serverLines, splitSections } from '../../src/haproxy/text.ts';
+import { parseVersion } from '../../src/haproxy/version.ts';
+import type { Drift, Plan, Rendered, RuntimeCommand, Section, ServerOrder } from '../../src/model.ts';
+import { Reconciler, type Result } from '../../src/reconcile.ts';
+import { ServerChanges } from '../../src/server-changes.ts';
+
+const never = new AbortController().signal;
+const version = parseVersion('2.6.12') ?? assert.fail();
+
+const config = (...servers: readonly string[]): Rendered => ({
+  sections: splitSections(
+    `frontend web:in\n    mode http\nbackend web\n${servers.map((server) => `    server ${server}\n`).join('')}`,
+    'web',
+  ),
+});
+const one = config('a 10.0.0.1:80 weight 1');
+const two = config('a 10.0.0.1:80 weight 1', 'b 10.0.0.2:80 weight 1');
+
+test('where an unexpected reply changed nothing for the worse, what was read back is what counts', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.does = () => {
+    control.has(two);
+    return 'unheard of';
+  };
+  assert.deepEqual(await reconcile(two), { kind: 'noop' });
+  assert.equal(control.reloads.length, 0);
+});
+
+test('where a command did not do what it should, a reload does, with the reply as its reason', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.does = () => 'unheard of';
+  const result = await reconcile(two);
+  assert.ok(result.kind === 'reload', JSON.stringify(result));
+  assert.deepEqual(result.reasons[0], {
+    code: 'reply_unexpected',
+    section: 'backend web',
+    detail: 'add b: unheard of',
+  });
+  // Commands are trusted again.
+  control.does = () => null;
+  control.has(one);
+  assert.equal((await reconcile(one)).kind, 'runtime');
+});
+
+test('while a reload for it has to wait, the same command is not tried again', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.does = () => 'unheard of';
+  control.freeAt = 5000;
+  assert.equal((await reconcile(two)).kind, 'pending');
+  const sent = control.sent.length;
+  assert.equal((await reconcile(two)).kind, 'pending');
+  assert.equal(control.sent.length, sent);
+});
+
+test('drift is set right by a plan like any other, and told', async () => {
+  const control = new Scripted(two);
+  const { reconcile, changes, drift } = reconciler(control);
+  control.has(config('b 10.0.0.2:80 weight 9'));
+  assert.equal(await changes.verify(never), true);
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['a missing', 'b weight'],
+  );
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add a', 'ready a', 'weight b'],
+  );
+});
+
+test('what is as it was right after it was set right is for a reload', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes, pass } = reconciler(control);
+  // It says yes and does nothing.
+  control.does = () => null;
+  const wrong = config('a 10.0.0.1:80 weight 9');
+  control.has(wrong);
+  assert.equal(await changes.verify(never), true);
+  control.stays = wrong;
+  assert.equal((await reconcile(one)).kind, 'runtime');
+  pass(60);
+  assert.equal(await changes.verify(never), true);
+  const result = await reconcile(one);
+  assert.ok(result.kind === 'reload', JSON.stringify(result));
+  assert.ok(result.reasons.some(({ code }) => code === 'drift_unrepairable'));
+});
+
+test('with drift: report nothing is sent, but for what an operator ordered', async () => {
+  const control = new Scripted(two);
+  const orders = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const { changes, drift } = reconciler(control, 'report', orders);
+  control.has(config('a 10.0.0.1:80 weight 9', 'b 10.0.0.2:80 weight 1'));
+  assert.equal(await changes.verify(never), false);
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['a weight'],
+  );
+  assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'b' }]);
+  assert.equal(changes.drift.length, 1);
+});
+
+test('a server that comes back while it is ordered out comes back out of service', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control, 'repair', new Map([['web/b', 'drain']]));
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add b', 'ready b', 'drain b'],
+  );
+});
+
+test('all backends are looked at within verifyInterval, a hundred at once', async () => {
+  const names = Array.from({ length: 250 }, (_, at) => `s${at}`);
+  const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
+  const control = new Scripted({ sections: splitSections(text, 'web') });
+  const { changes, pass } = reconciler(control);
+  while ((changes.nextVerification ?? 0) <= 0) await changes.verify(never);
+  control.asked = [];
+  for (let ms = 0; ms < 10_000; ms += 100) {
+    pass(100);
+    const before = control.asked.length;
+    await changes.verify(never);
+    assert.ok(control.asked.length - before <= 100);
+  }
+  assert.deepEqual(new Set(control.asked), new Set(names));
+  assert.ok(control.asked.length < 600, `${control.asked.length} questions`);
+});
+
+function reconciler(
+  control: Scripted,
+  mode: 'repair' | 'report' = 'repair',
+  orders: ReadonlyMap<string, ServerOrder> = new Map(),
+) {
+  let now = 0;
+  const drift: Drift[] = [];
+  const changes = new ServerChanges(control, {
+    now: () => now,
+    verify: () => ({ verifyInterval: 10_000, drift: mode }),
+    orders: () => orders,
+    onDrift: (found) => drift.push(...found),
+  });
+  const made = new Reconciler(control, changes, () => now);
+  return {
+    changes,
+    drift,
+    pass(ms: number) {
+      now += ms;
+    },
+    async reconcile(rendered: Rendered): Promise<Result> {
+      const result = await made.reconcile({ rendered, faulty: [], requested: [], onMeanwhile() {} }, never);
+      return result.kind === 'reloading' ? result.result : result;
+    },
+  };
+}
+
+/** One that runs what it is told to have, and whose replies are as the test wants them. */
+class Scripted implements Control {
+  readonly version = version;
+  readonly forced = [];
+  readonly oldWorkers = [];
+  readonly found = null;
+  readonly fileTrouble = null;
+  running: Running;
+  freeAt = 0;
+  /** The unexpected reply to the first command of a plan; null: all is well. */
+  does: (commands: readonly RuntimeCommand[]) => string | null = () => null;
+  /** What it has whatever it is told. */
+  stays: Rendered | null = null;
+  sent: RuntimeCommand[] = [];
+  asked: string[] = [];
+  readonly reloads: Plan[] = [];
+  #has: readonly Section[];
+
+  constructor({ sections }: Rendered) {
+    this.running = { sections, generation: 1, since: 0, process: null };
+    this.#has = sections;
+  }
+
+  get runtime(): Runtime {
+    return {
+      capabilities: capabilitiesOf(version),
+      leaving: [],
+      started: null,
+      followers: [],
+      readBack: async (backends) => new Map(backends.map((backend) => [backend, this.#rows(backend)])),
+      believe: (sections) => this.#run(sections),
+    };
+  }
+
+  /** Whatever Myelin believes. */
+  has({ sections }: Rendered): void {
+    this.#has = sections;
+  }
+
+  use(): void {}
+
+  reloadAt(): { readonly at: number; readonly because: 'free' } {
+    return { at: this.freeAt, because: 'free' };
+  }
+
+  async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
+    if (plan.kind === 'runtime') {
+      this.sent.push(...plan.commands);
+      const [command] = plan.commands;
+      const reply = this.does(plan.commands);
+      if (reply !== null && command !== undefined) return { kind: 'unexpected', replies: [{ command, reply }] };
+    }
+    if (plan.kind === 'reload') {
+      this.reloads.push(plan);
+      this.stays = null;
+    }
+    this.#run(sections);
+    this.#has = this.stays?.sections ?? sections;
+    return { kind: 'applied', running: this.running, tookMs: 0 };
+  }
+
+  async stop(): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #run(sections: readonly Section[]): void {
+    this.running = { ...this.running, sections };
+  }
+
+  #rows(backend: string): readonly ServerStateRow[] {
+    this.asked.push(backend);
+    const rows = this.#has
+      .filter(({ name }) => name === backend)
+      .flatMap(serverLines)
+      .map(({ name, address, port, words }) => `${backend} ${name} ${address} ${port} ${words[4]} 0 -\n`);
+    const fields = 'be_name srv_name srv_addr srv_port srv_uweight srv_admin_state srv_fqdn';
+    return parseServersState(`1\n# ${fields}\n${rows.join('')}`).rows;
+  }
+}
