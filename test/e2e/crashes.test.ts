@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdir, readdir, readlink, rename, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readlink, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
@@ -12,17 +12,20 @@ import { accepts, gone, isRunning } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { type Site, site } from '../support/site.ts';
 
-test('Myelin killed 26 times, while it starts and while it applies, costs no request and leaves nothing behind', async () => {
+/** More with, say, `KILLS=500`. */
+const kills = Number(process.env.KILLS ?? 26);
+
+test(`Myelin killed ${kills} times, while it starts and while it applies, costs no request and leaves nothing behind`, async () => {
   await using my = await site();
   let myelin = await my.start();
   const load = my.load();
   const changes = my.use(changing(my));
-  for (let kills = 0; kills < 26; kills++) {
+  for (let kill = 0; kill < kills; kill++) {
     // By turns: somewhere in its start, and somewhere in the reloads that follow each other without a pause.
     const before = await newestGeneration(my);
-    if (kills % 2 === 1)
+    if (kill % 2 === 1)
       await until('it reloads', async () => (await newestGeneration(my)) > before, { withinMs: 30_000, everyMs: 5 });
-    await timers.setTimeout(Math.random() * (kills % 2 === 1 ? 150 : 700));
+    await timers.setTimeout(Math.random() * (kill % 2 === 1 ? 150 : 700));
     myelin.kill('SIGKILL');
     assert.equal(await myelin.ended, 'SIGKILL', myelin.output);
     myelin = my.place.run();
@@ -177,6 +180,30 @@ test('a replaced executable is brought into service by a reload without loss', a
   assert.deepEqual(lastApply?.reasons, [{ code: 'binary_changed' }]);
   assert.equal(await readlink(`/proc/${now?.pid}/exe`), binary);
   assert.equal((await stat(`/proc/${now?.pid}/exe`)).ino, (await stat(binary)).ino);
+  await load.endsWithoutFailure();
+});
+
+test('an executable of another version is brought into service under load, and servers change in it without a reload', async () => {
+  await using my = await site({ haproxy: ['binary: bin/haproxy'] });
+  const binary = my.place.path('bin/haproxy');
+  const use = async (branch: '2.6' | '3.0'): Promise<void> => {
+    await symlink(await haproxy(branch), `${binary}.new`);
+    await rename(`${binary}.new`, binary);
+  };
+  await mkdir(my.place.path('bin'));
+  await use('2.6');
+  const myelin = await my.start();
+  const load = my.load();
+  await use('3.0');
+  await myelin.until('it serves', ({ haproxy: now }) => now?.version?.startsWith('3.0.') === true);
+  const { haproxy: before } = await myelin.until(
+    'it is settled',
+    ({ lastApply }) => lastApply?.reasons.some(({ code }) => code === 'binary_changed') === true,
+  );
+  await my.serve('beta');
+  await load.answeredBy('beta');
+  const after = await myelin.until('it is told', ({ lastApply }) => lastApply?.result === 'runtime');
+  assert.equal(after.haproxy?.pid, before?.pid);
   await load.endsWithoutFailure();
 });
 
