@@ -27,6 +27,7 @@ import type { RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
 import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
 import { Sources } from './sources.ts';
+import { createTurn } from './turn.ts';
 
 export type World = {
   readonly settings: Settings;
@@ -287,16 +288,5 @@ function createAlarm(ring: () => void, signal: AbortSignal): { set(moments: read
       // Longer than a day is beyond what a timer takes, and looking once more then costs nothing.
       timer = timers.setTimeout(ring, Math.min(Math.max(next - Date.now(), 1), 86_400_000));
     },
-  };
-}
-
-/** One after the other. */
-function createTurn(): (work: () => Promise<void>) => Promise<void> {
-  let last = Promise.resolve();
-  return (work) => {
-    const done = last.then(work);
-    // Whoever asked gets the error; the next one's turn comes all the same.
-    last = done.catch(() => {});
-    return done;
   };
 }

@@ -70,7 +70,9 @@ export class Verifier {
   /** When there is something to look at; null where nothing of ours runs. */
   next(running: readonly Section[] | null): Moment | null {
     if (running === null) return null;
-    return Math.min(this.#roundAt, ...this.#due.values());
+    let next = this.#roundAt;
+    for (const at of this.#due.values()) next = Math.min(next, at);
+    return next;
   }
 
   /** Looks at what is due by now, or at the part of it that is done at once. Throws an AppError where nobody answers. */

@@ -3,6 +3,7 @@ import { open, readFile, stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
 import { lastLines } from '../haproxy/check.ts';
 import type { Moment, Ms } from '../model.ts';
+import { createTurn } from '../turn.ts';
 import type { ControlEvent } from './control.ts';
 import { removeGeneration } from './generation.ts';
 import { OldWorker } from './old-worker.ts';
@@ -27,10 +28,11 @@ const maxOutputBytes = 1024 * 1024;
 
 export class Fleet {
   readonly #options: FleetOptions;
+  /** Each old worker is buried once. */
+  readonly #inTurn = createTurn();
   #serving: Serving | null;
   #oldWorkers: readonly OldWorker[];
   #isStopping = false;
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor({ serving, oldWorkers }: Recovered, options: FleetOptions) {
     this.#options = options;
@@ -153,13 +155,5 @@ export class Fleet {
     if (limit !== null && connections !== 0) onEvent({ kind: 'connections_closed', limit, pid: id.pid, connections });
     onEvent({ kind: 'old_worker_gone', pid: id.pid, ageMs: now() - since });
     await removeGeneration(generation);
-  }
-
-  /** One after the other: a session with an old worker takes one question at a time, and each is buried once. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    // Whoever asked gets the error; the next one's turn comes all the same.
-    this.#turn = done.catch(() => {});
-    return done;
   }
 }

@@ -11,6 +11,7 @@ import { readBatch, toBatches } from '../haproxy/runtime-batch.ts';
 import type { Verdict } from '../haproxy/runtime-commands.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { LeavingServer, Moment, Ms, RuntimeCommand, Section } from '../model.ts';
+import { createTurn } from '../turn.ts';
 import type { RuntimeState, UnexpectedReply } from './control.ts';
 import { Leavers } from './leavers.ts';
 
@@ -39,11 +40,12 @@ export class Worker {
   sections: readonly Section[];
   readonly #started: readonly Section[] | null;
   readonly #prefix: string;
+  /** What is planned for a server that leaves must not meet its deletion. */
+  readonly #inTurn = createTurn();
   #capabilities: Capabilities;
   #ask: Ask;
   /** Of the first answer; with the PID it tells one process from every other. */
   #startTimeSec: number | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor({ pid, version, started, sections, ask, now, prefix = '' }: WorkerOptions) {
     this.pid = pid;
@@ -128,13 +130,6 @@ export class Worker {
       'MYELIN_SOCKET_FAILED',
       `HAProxy’s runtime API: process ${from.pid} answered in the place of ${this.pid}`,
     );
-  }
-  /** One after the other: what is planned for a server that leaves must not meet its deletion. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    // Whoever asked gets the error; the next one's turn comes all the same.
-    this.#turn = done.catch(() => {});
-    return done;
   }
 }
 

@@ -2,6 +2,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
+import { createTurn } from '../turn.ts';
 
 type Limits = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal | undefined };
 
@@ -51,9 +52,9 @@ export function nobodyListens(error: unknown): boolean {
 export class AdminSession {
   readonly #path: string;
   readonly #socket: Socket;
+  readonly #inTurn = createTurn();
   #received = '';
   #waiting: PromiseWithResolvers<string> | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
   /** Up to 3.0 a prompt follows each command of a line, later only the last one. */
   #promptsEach = false;
   #isWhole: (received: string) => boolean = () => true;
@@ -79,14 +80,11 @@ export class AdminSession {
 
   /** One command, or several separated by `;`: the answer is the same as without a session. */
   ask(line: string, limits: Limits = {}): Promise<string> {
-    const answer = this.#turn.then(async () => {
+    return this.#inTurn(async () => {
       const prompts = this.#promptsEach ? commandsIn(line) : 1;
       const received = await this.#askNow(line, limits, (received) => promptsIn(received) >= prompts);
       return received.replaceAll(prompt, '\n');
     });
-    // Whoever asked gets the error; the next one's turn comes all the same.
-    this.#turn = answer.catch(() => {});
-    return answer;
   }
 
   /** Two answers come in any case: how many prompts come with them tells how to know the end of all others. */

@@ -1,0 +1,13 @@
+/** Keeps works apart that must not meet: each begins when the one before it has ended, however that ended. */
+
+export type Turn = <T>(work: () => Promise<T>) => Promise<T>;
+
+export function createTurn(): Turn {
+  let last: Promise<unknown> = Promise.resolve();
+  return (work) => {
+    const done = last.then(work);
+    // Whoever asked gets the error; the next one's turn comes all the same.
+    last = done.catch(() => {});
+    return done;
+  };
+}
