@@ -113,6 +113,9 @@ export class Observer {
       case 'exited':
         this.#log.error(facts, 'HAProxy has ended by itself');
         return;
+      case 'dismissed':
+        this.#log.error(facts, 'HAProxy was told to leave by somebody else');
+        return;
       case 'binary_changed':
         this.#log.info(facts, 'the executable of HAProxy has changed');
         return;

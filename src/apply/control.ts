@@ -119,6 +119,8 @@ export type ControlEvent =
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
   /** The running HAProxy is gone though nobody told it to. */
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
+  /** The running HAProxy was told to leave, and not by Myelin. */
+  | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
   /** The executable is another one than that which runs. */
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }

@@ -77,10 +77,17 @@ export class Fleet {
 
   async lookAtServing(): Promise<void> {
     const serving = this.#serving;
-    if (serving === null || isAlive(serving.id)) return;
+    if (serving === null || (isAlive(serving.id) && !serving.worker.isStopping)) return;
     this.#serving = null;
     if (this.#isStopping) return;
     this.#options.onExit(serving);
+    if (isAlive(serving.id)) {
+      // Somebody told it to leave: it finishes what it has like any other.
+      const old = OldWorker.found(serving.generation, serving.id, this.#options.now());
+      this.#oldWorkers = [...this.#oldWorkers, old];
+      this.#options.onEvent({ kind: 'dismissed', pid: serving.id.pid, generation: serving.generation.number });
+      return;
+    }
     const { number: generation, stderr } = serving.generation;
     const words = await readFile(stderr, 'utf8').catch(() => '');
     this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation, words: lastLines(words) });

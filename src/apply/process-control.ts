@@ -29,6 +29,7 @@ import type { Worker } from './worker.ts';
 
 const lookEveryMs: Ms = 200;
 const looksPerInspection = 10;
+const looksPerQuestion = 5;
 
 export async function openProcessControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
   const { haproxy, reload, state: stateFolder } = options.config;
@@ -201,6 +202,7 @@ class ProcessControl implements Control {
     for (let looks = 1; !signal.aborted; looks++) {
       try {
         await timers.setTimeout(lookEveryMs, undefined, { signal });
+        if (looks % looksPerQuestion === 0) await this.#fleet.serving?.worker.look();
         await this.#fleet.look();
         await this.#tidy();
         if (looks % looksPerInspection === 0) await this.#inspect();

@@ -4,7 +4,7 @@
  */
 import { AppError } from '../errors.ts';
 import { type Capabilities, capabilitiesOf, learn } from '../haproxy/capabilities.ts';
-import { frame } from '../haproxy/framing.ts';
+import { frame, unframe } from '../haproxy/framing.ts';
 import type { Info } from '../haproxy/info.ts';
 import { type Ask, type ReadBack, readBackends } from '../haproxy/read-back.ts';
 import { readBatch, toBatches } from '../haproxy/runtime-batch.ts';
@@ -44,6 +44,7 @@ export class Worker {
   readonly #inTurn = createTurn();
   #capabilities: Capabilities;
   #ask: Ask;
+  #isStopping = false;
   /** Of the first answer; with the PID it tells one process from every other. */
   #startTimeSec: number | null = null;
 
@@ -55,6 +56,11 @@ export class Worker {
     this.#ask = ask;
     this.#prefix = prefix;
     this.leavers = new Leavers(now);
+  }
+
+  /** Somebody told it to leave: it takes no connections any more. */
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
 
   get runtime(): RuntimeState {
@@ -76,6 +82,11 @@ export class Worker {
       if (unexpected.length === 0) this.sections = sections;
       return unexpected;
     });
+  }
+
+  /** Sees whether it still serves. Throws an AppError where it does not answer, or another process does. */
+  async look(): Promise<void> {
+    this.#identify(unframe(await this.#ask(frame([], { prefix: this.#prefix }))).from);
   }
 
   /** Throws an AppError where it does not answer, or another process does. */
@@ -125,7 +136,10 @@ export class Worker {
     if (from === null)
       throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy’s runtime API did not say which process answered');
     this.#startTimeSec ??= from.startTimeSec;
-    if (from.pid === this.pid && from.startTimeSec === this.#startTimeSec) return;
+    if (from.pid === this.pid && from.startTimeSec === this.#startTimeSec) {
+      this.#isStopping = from.stopping;
+      return;
+    }
     throw new AppError(
       'MYELIN_SOCKET_FAILED',
       `HAProxy’s runtime API: process ${from.pid} answered in the place of ${this.pid}`,

@@ -270,6 +270,22 @@ test('HAProxy killed is noticed within a second and started again from what is w
   await until('it is told', () => my.events.some((event) => event.kind === 'exited' && event.pid === before));
 });
 
+test('HAProxy told to leave by somebody else is noticed within two seconds, and another serves', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+  applied(await control.apply(wanted, reload, never));
+  const before = pidOf(control);
+  process.kill(before, 'SIGUSR1');
+  await until('it is noticed', () => control.running === null, { withinMs: 2000 });
+  assert.deepEqual(control.forced, [{ code: 'haproxy_exited' }]);
+  applied(await control.apply(wanted, reload, never));
+  assert.notEqual(pidOf(control), before);
+  assert.equal(await get(port), 'web');
+});
+
 test('a file that somebody took away or changed is put right without a reload', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
