@@ -31,7 +31,6 @@ test('maintenance, a wrong weight or address, a server deleted or added by hand:
     await until('two serve', async () => (await servers(my)).length === 2);
     const pair = await servers(my);
     await askHaproxy(socketOf(my), commands);
-    assert.notDeepEqual(await servers(my), pair, commands.join());
     await until(`${commands.join()} is undone`, async () => String(await servers(my)) === String(pair));
     repairs += 1;
     await until('it is counted', async () => (await metric(my, 'myelin_drift_repairs_total')) >= repairs);

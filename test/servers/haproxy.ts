@@ -14,8 +14,11 @@ const tools = {
   wrk: { suite: 'bookworm', package: 'wrk', path: 'usr/bin/wrk' },
 } as const satisfies Record<string, DebianProgram>;
 
+/** What tests run on that name no branch themselves. */
+const defaultBranch = (process.env.HAPROXY_BRANCH ?? '2.6') as HaproxyBranch;
+
 /** Path of an executable of that branch: HAPROXY_BIN, PATH, cache, Debian's packages; whichever is first of that branch. */
-export async function haproxy(branch: HaproxyBranch = '2.6'): Promise<string> {
+export async function haproxy(branch: HaproxyBranch = defaultBranch): Promise<string> {
   for (const name of [process.env.HAPROXY_BIN, 'haproxy'])
     if (name !== undefined && (await isOfBranch(name, branch))) return (await findBinary(name, process.env.PATH)).path;
   const path = await orSay(`HAProxy ${branch}`, 'HAPROXY_BIN', () =>
