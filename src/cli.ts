@@ -2,7 +2,7 @@
 /** The command line: parses arguments, runs one command, turns errors into a message and an exit code. */
 import { existsSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { DemoOptions } from './commands/demo.ts';
 import type { Globals } from './commands/globals.ts';
 import { AppError, describe, exitCodes, hasCode } from './errors.ts';
@@ -83,6 +83,21 @@ async function main(argv: readonly string[]): Promise<number> {
   command('accept', 'let go the endpoints of a service that are kept although they vanished', (service: string) =>
     withGlobals(async (globals) => (await import('./commands/control.ts')).accept(globals, service)),
   ).argument('<service>', 'its name');
+  command(
+    'server',
+    'take a server out, or give it back',
+    (state: 'maint' | 'drain' | 'ready', name: string, options: { for?: string }) =>
+      withGlobals(async (globals) => (await import('./commands/control.ts')).server(globals, state, name, options)),
+  )
+    .addArgument(
+      new Argument('<state>', 'maint: no connections at all; drain: no new ones; ready: given back').choices([
+        'maint',
+        'drain',
+        'ready',
+      ]),
+    )
+    .argument('<server>', 'SERVICE/NAME')
+    .option('--for <time>', 'give it back by itself after this time, such as 30m');
   command('stop', 'stop the running Myelin', () =>
     withGlobals(async (globals) => (await import('./commands/control.ts')).stop(globals)),
   );

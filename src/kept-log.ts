@@ -1,19 +1,24 @@
 /** Tells when endpoints that no source names any more begin to be kept, and when that is over; each once. */
 import type { Catalog } from './catalog/catalog.ts';
 import { newlyKept } from './catalog/report.ts';
+import type { Events } from './http/events.ts';
 import type { Log } from './log.ts';
 import type { Moment } from './model.ts';
 
 export class KeptLog {
   readonly #log: Log;
+  readonly #events: Pick<Events, 'add'>;
   #before: Catalog | null = null;
 
-  constructor(log: Log) {
+  constructor(log: Log, events: Pick<Events, 'add'>) {
     this.#log = log;
+    this.#events = events;
   }
 
   note(catalog: Catalog, now: Moment): void {
     for (const { service, kept, count } of newlyKept(this.#before, catalog)) {
+      if (kept === null) this.#events.add({ kind: 'kept_no_longer', service });
+      else this.#events.add({ kind: 'kept', service, reason: kept.reason, endpoints: count, until: kept.until });
       const forMs = kept === null || kept.until === null ? null : kept.until - now;
       const facts = { kept: service, endpoints: count, forMs, remedy: `myelin accept ${service}` };
       switch (kept?.reason) {

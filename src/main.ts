@@ -21,7 +21,7 @@ import { newlyRefused } from './catalog/report.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
 import type { Drift, Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
-import { assertServer, type GivenOrder, type Orders } from './orders.ts';
+import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
@@ -39,8 +39,12 @@ export type World = {
   readonly hostname: string;
   /** Told of every reconcile, and of what broke one. */
   readonly onResult: (result: Result, occasion: Occasion) => void;
-  /** Told of what the sources say, and what of it is left out that was not before. */
-  readonly onSource: (event: SourceEvent, refused: readonly Refusal[]) => void;
+  /** Told of what the sources say, what of it is left out that was not before, and whether anything of it is news. */
+  readonly onSource: (event: SourceEvent, refused: readonly Refusal[], isNews: boolean) => void;
+  /** Told of a reload that begins; its end is a result. */
+  readonly onReload: (reasons: readonly ReloadReason[]) => void;
+  /** Told of an operator's order that is obeyed from now on, and of one whose time is over. */
+  readonly onOrder: (order: GivenOrder, what: 'given' | 'over') => void;
   /** Told of servers that are not what they should be, and whether they are being set right. */
   readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
   readonly onError: (error: unknown) => void;
@@ -80,7 +84,7 @@ export type Instance = {
 
 /** Throws an AppError where the templates fail. */
 export function main(world: World, signal: AbortSignal): Instance {
-  const { control, orders, heartbeat, env, hostname, onResult, onSource, onDrift, onError } = world;
+  const { control, orders, heartbeat, env, hostname, onResult, onSource, onReload, onOrder, onDrift, onError } = world;
   let settings = world.settings;
   let catalog = createCatalog(catalogSettings(settings.config), Date.now(), seedOf(control, settings.config));
   let changedAt: Moment | null = null;
@@ -114,7 +118,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   const sources = new Sources(env, (event) => {
     const before = catalog;
     catalog = receive(catalog, event, Date.now());
-    onSource(event, newlyRefused(before, catalog, event));
+    onSource(event, newlyRefused(before, catalog, event), catalog !== before);
     if (catalog === before) return;
     changedAt ??= Date.now();
     debounce.poke();
@@ -165,18 +169,23 @@ export function main(world: World, signal: AbortSignal): Instance {
       signal,
     );
     if (result.kind !== 'reloading') settle(result);
-    else
+    else {
+      onReload(result.reasons);
       reloading = result.result
         .then(settle)
         .catch(broke)
         // What came meanwhile is planned anew against the process that serves now.
         .then(debounce.poke);
+    }
   }
 
   async function verify(): Promise<void> {
     try {
-      for (const { backend, server } of await orders.expire())
-        await changes.order({ kind: 'ready', backend, server }, signal);
+      for (const order of await orders.expire()) {
+        const over = { ...order, state: null };
+        onOrder(over, 'over');
+        await obey(over);
+      }
       if (!reconciler.isReloading && (await changes.verify(signal))) debounce.poke();
     } finally {
       setVerifyAlarm();
@@ -188,11 +197,19 @@ export function main(world: World, signal: AbortSignal): Instance {
   }
 
   async function giveOrder(order: GivenOrder): Promise<void> {
-    const { backend, server, state } = order;
-    assertServer(control, backend, server);
-    await orders.give(order);
-    await inTurn(() => changes.order({ kind: state ?? 'ready', backend, server }, signal));
+    await inTurn(async () => {
+      // What was ordered of a server that has gone since can be taken back all the same.
+      if (!(order.state === null && orders.has(order))) assertServer(control, order.backend, order.server);
+      await orders.give(order);
+      onOrder(order, 'given');
+      await obey(order);
+    });
     setVerifyAlarm();
+  }
+
+  /** A server that has gone meanwhile is told when it comes back. */
+  async function obey({ backend, server, state }: GivenOrder): Promise<void> {
+    if (isThere(control, backend, server)) await changes.order({ kind: state ?? 'ready', backend, server }, signal);
   }
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */

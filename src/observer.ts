@@ -1,11 +1,13 @@
-/** Tells people what happens: one log line an apply, what the status shows of it, and what is counted. */
+/** Tells people what happens: one log line an apply, what the status shows of it, what is counted, and events. */
 import type { ControlEvent } from './apply/control.ts';
 import { describe } from './errors.ts';
+import { type Events, few, type Happening } from './http/events.ts';
 import type { Metrics } from './http/metrics.ts';
 import type { LastApply } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Occasion } from './main.ts';
-import type { Drift, Moment, Ms, Problem } from './model.ts';
+import type { Drift, Moment, Ms, Problem, ReloadReason } from './model.ts';
+import type { GivenOrder } from './orders.ts';
 import type { Result } from './reconcile.ts';
 import type { RuntimeResult } from './server-changes.ts';
 import type { Apart } from './set-apart.ts';
@@ -13,6 +15,7 @@ import type { Apart } from './set-apart.ts';
 export class Observer {
   readonly #log: Log;
   readonly #metrics: Metrics;
+  readonly #events: Pick<Events, 'add'>;
   readonly #now: () => Moment;
   #lastApply: LastApply | null = null;
   /** The last one that went well. */
@@ -23,9 +26,10 @@ export class Observer {
   #complaint: string | null = null;
   #reportedDrift: string | null = null;
 
-  constructor(log: Log, metrics: Metrics, now: () => Moment) {
+  constructor(log: Log, metrics: Metrics, events: Pick<Events, 'add'>, now: () => Moment) {
     this.#log = log;
     this.#metrics = metrics;
+    this.#events = events;
     this.#now = now;
   }
 
@@ -48,6 +52,7 @@ export class Observer {
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     this.#metrics.rendered(renderMs);
     this.#noteApart(apart);
+    const pendingBefore = this.#pending;
     this.#pending = result.kind === 'pending' ? result : null;
     switch (result.kind) {
       case 'noop':
@@ -58,6 +63,8 @@ export class Observer {
         return;
       case 'pending':
         this.#log.debug({ reasons: result.reasons, because: result.because, inMs: result.at - now }, 'reload waits');
+        // Each change meanwhile finds it waiting still.
+        if (JSON.stringify(pendingBefore) !== JSON.stringify(result)) this.#events.add(pendingEvent(result));
         return;
       case 'runtime':
         this.#complaint = null;
@@ -71,12 +78,14 @@ export class Observer {
         this.#log.info({ reasons, tookMs: Math.round(tookMs), sinceChangeMs }, 'reloaded');
         this.#metrics.updated('reload', sinceChangeMs);
         this.#metrics.reloaded(reasons, 'ok', result.tookMs);
+        this.#events.add({ kind: 'reload', ...fewReasons(reasons), tookMs, sinceChangeMs });
         return;
       }
       case 'rejected': {
         const error = result.problems.map(describeProblem).join('; ');
         this.#lastApply = { at: now, result: 'rejected', reasons: [], backends: [], tookMs: null, error };
         this.#metrics.updated('rejected', null);
+        this.#events.add({ kind: 'rejected', ...fewProblems(result.problems) });
         this.#complain(error, () =>
           this.#log.error({ problems: result.problems }, 'rejected, the old state serves on'),
         );
@@ -87,6 +96,7 @@ export class Observer {
         this.#lastApply = { at: now, result: 'failed', reasons: result.reasons, backends: [], tookMs: null, error };
         this.#metrics.updated('failed', null);
         if (result.reasons.length > 0) this.#metrics.reloaded(result.reasons, 'failed', tookMs);
+        this.#events.add({ kind: 'failed', error, ...fewReasons(result.reasons) });
         const { code, remedy } = result.error;
         this.#complain(error, () =>
           this.#log.error({ err: result.error, code, remedy }, 'could not be applied, the old state serves on'),
@@ -100,12 +110,14 @@ export class Observer {
     const error = describe(err);
     this.#lastApply = { at: this.#now(), result: 'failed', reasons: [], backends: [], tookMs: null, error };
     this.#metrics.updated('failed', null);
+    this.#events.add({ kind: 'failed', error, reasons: [], more: 0 });
     this.#complain(error, () => this.#log.error({ err }, 'a reconcile broke off; the next change starts another'));
   }
 
   /** Something that a HAProxy did by itself, or that was done to one. */
   control(event: ControlEvent): void {
     const { kind: _, ...facts } = event;
+    this.#events.add('error' in event ? { ...event, error: describe(event.error) } : event);
     switch (event.kind) {
       case 'adopted':
         this.#log.info(facts, 'HAProxy was running already and is kept');
@@ -146,10 +158,37 @@ export class Observer {
     const text = JSON.stringify(drift);
     if (what === 'report' && this.#reportedDrift === text) return;
     this.#reportedDrift = text;
+    const { list, more } = few(drift);
+    this.#events.add({ kind: 'drift', drift: list, more, isRepaired: what === 'repair' });
     this.#log.warn(
       { drift },
       what === 'repair' ? 'servers are set right again' : 'servers are not what they should be',
     );
+  }
+
+  /** A reload has begun; its end is a result. */
+  reload(reasons: readonly ReloadReason[]): void {
+    this.#log.debug({ reasons }, 'reload begins');
+    this.#events.add({ kind: 'reload_begun', ...fewReasons(reasons) });
+  }
+
+  /** An operator's order is obeyed from now on, or its time is over. */
+  order({ backend, server, state, until }: GivenOrder, what: 'given' | 'over'): void {
+    const facts = { backend, server };
+    if (what === 'over') {
+      this.#log.info(facts, 'the time of an order is over, the server is given back');
+      this.#events.add({ kind: 'order_over', backend, server });
+      return;
+    }
+    if (state === null) this.#log.info(facts, 'an operator gives a server back');
+    else this.#log.info({ ...facts, state, until }, 'an operator takes a server out');
+    this.#events.add({ kind: 'ordered', backend, server, state: state ?? 'ready', until });
+  }
+
+  /** An operator lets kept endpoints go. */
+  accepted(service: string, endpoints: number): void {
+    this.#log.info({ accepted: service, endpoints }, 'an operator lets kept endpoints go');
+    this.#events.add({ kind: 'accepted', service, endpoints });
   }
 
   #changed({ commands, backends, tookMs }: RuntimeResult, sinceChangeMs: Ms | null, wholeMs: Ms): void {
@@ -164,6 +203,8 @@ export class Observer {
     this.#lastApply = this.#lastApplied;
     this.#log.info({ backends, commands, tookMs: Math.round(tookMs), sinceChangeMs }, 'servers changed');
     this.#metrics.updated('runtime', sinceChangeMs);
+    const { list, more } = few(backends);
+    this.#events.add({ kind: 'runtime', backends: list, more, commands, tookMs: wholeMs, sinceChangeMs });
   }
 
   #noteApart(apart: readonly Apart[]): void {
@@ -173,15 +214,36 @@ export class Observer {
     for (const { service, problems } of apart) {
       if (said.get(service) === textOf(problems)) continue;
       this.#log.error({ apart: service, problems }, 'service is set apart, the others go live');
+      this.#events.add({ kind: 'set_apart', service, ...fewProblems(problems) });
     }
-    for (const { service } of before)
-      if (!apart.some((one) => one.service === service)) this.#log.info({ apart: service }, 'service is whole again');
+    for (const { service } of before) {
+      if (apart.some((one) => one.service === service)) continue;
+      this.#log.info({ apart: service }, 'service is whole again');
+      this.#events.add({ kind: 'whole_again', service });
+    }
   }
 
   #complain(complaint: string, say: () => void): void {
     if (this.#complaint !== complaint) say();
     this.#complaint = complaint;
   }
+}
+
+function pendingEvent({ reasons, because, at }: Extract<Result, { kind: 'pending' }>): Happening {
+  return { kind: 'pending', ...fewReasons(reasons), because, startsAt: at };
+}
+
+function fewReasons(all: readonly ReloadReason[]): {
+  readonly reasons: readonly ReloadReason[];
+  readonly more: number;
+} {
+  const { list, more } = few(all);
+  return { reasons: list, more };
+}
+
+function fewProblems(all: readonly Problem[]): { readonly problems: readonly Problem[]; readonly more: number } {
+  const { list, more } = few(all);
+  return { problems: list, more };
 }
 
 function textOf(problems: readonly Problem[]): string {

@@ -55,6 +55,10 @@ export class Orders {
     return [...this.#orders.values()].filter(({ until }) => until === null || until > now);
   }
 
+  has(order: Pick<Order, 'backend' | 'server'>): boolean {
+    return this.list().has(keyOf(order));
+  }
+
   /** When the next one ends by itself; null: none does. */
   get nextEnd(): Moment | null {
     const ends = [...this.#orders.values()].flatMap(({ until }) => until ?? []);
@@ -99,6 +103,11 @@ export function assertServer({ running, runtime }: Control, backend: string, ser
     throw new AppError('MYELIN_USAGE', `${backend} has no server ${server}`, {
       remedy: servers.length === 0 ? 'it has none at all' : `its servers are ${namesOf(servers)}`,
     });
+}
+
+export function isThere({ running }: Control, backend: string, server: string): boolean {
+  const section = running?.sections.find(({ kind, name }) => kind === 'backend' && name === backend);
+  return section !== undefined && serverLines(section).some(({ name }) => name === server);
 }
 
 function namesOf(all: readonly { readonly name: string }[]): string {

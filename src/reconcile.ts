@@ -31,7 +31,11 @@ export type Result =
     };
 
 /** A reload has begun; `result` settles when it has come to an end. Until then `meanwhile` can be called. */
-export type Reloading = { readonly kind: 'reloading'; readonly result: Promise<Result> };
+export type Reloading = {
+  readonly kind: 'reloading';
+  readonly reasons: readonly ReloadReason[];
+  readonly result: Promise<Result>;
+};
 
 export type Wish = {
   readonly rendered: Rendered;
@@ -61,7 +65,7 @@ export class Reconciler {
   #refusal: Refusal | null = null;
   /** Since when something is wanted that only a reload can do. */
   #wantedSince: Moment | null = null;
-  #reloadBegun = Promise.withResolvers<void>();
+  #reloadBegun = Promise.withResolvers<{ readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] }>();
   #isReloading = false;
 
   constructor(control: Control, changes: ServerChanges, now: () => Moment) {
@@ -89,7 +93,7 @@ export class Reconciler {
     this.#reloadBegun = Promise.withResolvers();
     const result = this.#reconcile(wish, signal);
     const first = await Promise.race([result, this.#reloadBegun.promise]);
-    return first ?? { kind: 'reloading', result };
+    return first.kind === 'begun' ? { kind: 'reloading', reasons: first.reasons, result } : first;
   }
 
   /** While a reload is under way: what of `rendered` commands can do in the process that serves. null: nothing. */
@@ -174,7 +178,7 @@ export class Reconciler {
       return { kind: 'rejected', problems: refusal.problems, at: refusal.retryAt };
 
     this.#isReloading = true;
-    this.#reloadBegun.resolve();
+    this.#reloadBegun.resolve({ kind: 'begun', reasons });
     const outcome = await control.apply(wanted, { kind: 'reload', reasons }, signal);
     switch (outcome.kind) {
       case 'applied':

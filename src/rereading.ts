@@ -1,5 +1,6 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
 import { AppError, describe } from './errors.ts';
+import type { Events } from './http/events.ts';
 import type { Trouble } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Instance } from './main.ts';
@@ -14,16 +15,18 @@ export class Rereading {
   readonly #load: Load;
   readonly #instance: Instance;
   readonly #log: Log;
+  readonly #events: Pick<Events, 'add'>;
   #refused: Trouble | null = null;
   /** What the refused config was read from: to mend it is a change too. */
   #alsoWatched: readonly string[] = [];
   #ended: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
 
-  constructor(load: Load, instance: Instance, log: Log) {
+  constructor(load: Load, instance: Instance, log: Log, events: Pick<Events, 'add'>) {
     this.#load = load;
     this.#instance = instance;
     this.#log = log;
+    this.#events = events;
   }
 
   get refused(): Trouble | null {
@@ -62,13 +65,16 @@ export class Rereading {
       this.#refused = null;
       this.#alsoWatched = [];
       this.#log.info({}, 'config and templates were read again');
+      this.#events.add({ kind: 'config_read', afterRestart });
       if (afterRestart.length > 0)
         this.#log.warn({ afterRestart }, 'some of the new config counts after a restart only');
     } catch (error) {
       const reason = describe(error);
       // The same fault is read again whenever one of the files changes: said once.
-      if (this.#refused?.reason !== reason)
+      if (this.#refused?.reason !== reason) {
         this.#log.error({ err: error }, 'the new config is refused, the old one stays');
+        this.#events.add({ kind: 'config_refused', reason });
+      }
       this.#refused = { reason, since: this.#refused?.since ?? Date.now() };
       this.#alsoWatched = read;
       if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');

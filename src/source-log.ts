@@ -1,5 +1,6 @@
 /** What people are told of the sources: each trouble and its end once, whatever the number of attempts; and what is left out. */
 import type { Refusal } from './catalog/guard.ts';
+import type { Events } from './http/events.ts';
 import type { Log } from './log.ts';
 import type { SourceEvent } from './model.ts';
 
@@ -8,45 +9,56 @@ const mostRefused = 10;
 
 export class SourceLog {
   readonly #log: Log;
+  readonly #events: Pick<Events, 'add' | 'answered'>;
   /** The trouble that was told last: by watcher, and by watcher and question. */
   readonly #told = new Map<string, string>();
 
-  constructor(log: Log) {
+  constructor(log: Log, events: Pick<Events, 'add' | 'answered'>) {
     this.#log = log;
+    this.#events = events;
   }
 
-  /** `refused`: what the event brought that is left out, and was not before. */
-  note(event: SourceEvent, refused: readonly Refusal[]): void {
+  /** `refused`: what the event brought that is left out, and was not before; `isNews`: whether it changed anything. */
+  note(event: SourceEvent, refused: readonly Refusal[], isNews: boolean): void {
     const { watcher } = event;
     switch (event.kind) {
       case 'failed': {
         const facts = { watcher, reason: event.reason, retryInMs: Math.round(event.retryInMs) };
-        this.#tell(watcher, event.reason, facts, 'source failed, what is known of it serves on');
+        if (this.#tell(watcher, event.reason, facts, 'source failed, what is known of it serves on'))
+          this.#events.add({ kind: 'source_failed', ...facts });
         return;
       }
       case 'stale': {
         const { key: query, reason } = event;
-        this.#tell(
-          `${watcher}/${query}`,
-          reason,
-          { watcher, query, reason },
-          'answer is stale, the last one serves on',
-        );
+        const facts = { watcher, query, reason };
+        if (this.#tell(`${watcher}/${query}`, reason, facts, 'answer is stale, the last one serves on'))
+          this.#events.add({ kind: 'answer_stale', ...facts });
         return;
       }
       case 'synced':
         this.#log.info({ watcher }, 'source has answered completely');
+        this.#events.add({ kind: 'synced', watcher });
         return;
       case 'endpoints':
       case 'gone': {
         const { key: query } = event;
-        if (this.#told.delete(watcher)) this.#log.info({ watcher }, 'source answers again');
-        if (this.#told.delete(`${watcher}/${query}`)) this.#log.info({ watcher, query }, 'answer is fresh again');
-        if (refused.length > 0)
+        if (this.#told.delete(watcher)) {
+          this.#log.info({ watcher }, 'source answers again');
+          this.#events.add({ kind: 'source_recovered', watcher });
+        }
+        if (this.#told.delete(`${watcher}/${query}`)) {
+          this.#log.info({ watcher, query }, 'answer is fresh again');
+          this.#events.add({ kind: 'answer_fresh', watcher, query });
+        }
+        if (isNews) this.#events.answered({ watcher, query });
+        if (refused.length > 0) {
+          const count = refused.length;
           this.#log.warn(
-            { watcher, query, count: refused.length, refused: refused.slice(0, mostRefused) },
+            { watcher, query, count, refused: refused.slice(0, mostRefused) },
             'some of what the source says is left out',
           );
+          this.#events.add({ kind: 'refused', watcher, query, count });
+        }
         this.#log.trace({ ...event }, 'source');
         return;
       }
@@ -55,9 +67,11 @@ export class SourceLog {
     }
   }
 
-  #tell(whose: string, reason: string, facts: object, message: string): void {
-    const level = this.#told.get(whose) === reason ? 'debug' : 'warn';
+  /** Whether it is another trouble than before. */
+  #tell(whose: string, reason: string, facts: object, message: string): boolean {
+    const isNew = this.#told.get(whose) !== reason;
     this.#told.set(whose, reason);
-    this.#log[level](facts, message);
+    this.#log[isNew ? 'warn' : 'debug'](facts, message);
+    return isNew;
   }
 }

@@ -1,6 +1,9 @@
-/** `myelin reload`, `myelin accept` and `myelin stop`: orders to the running Myelin. */
-import { exitCodes } from '../errors.ts';
-import type { Accepted } from '../http/admin.ts';
+/** `myelin reload`, `accept`, `server` and `stop`: orders to the running Myelin. */
+import { readTime } from '../config/values.ts';
+import { AppError, exitCodes } from '../errors.ts';
+import type { Accepted, Ordered } from '../http/admin.ts';
+import type { Moment } from '../model.ts';
+import { age } from './format.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
 
@@ -27,6 +30,42 @@ export async function accept(globals: Globals, service: string): Promise<number>
   else if (endpoints === 0) process.stdout.write(`${service}: nothing is kept, what the sources say is served\n`);
   else process.stdout.write(`${service}: ${endpoints} ${endpoints === 1 ? 'endpoint goes' : 'endpoints go'}\n`);
   return exitCodes.ok;
+}
+
+/** `name` is SERVICE/NAME, as `myelin status` and HAProxy write it; `time`, where given, a duration. */
+export async function server(
+  globals: Globals,
+  state: Ordered['state'],
+  name: string,
+  { for: time }: { readonly for?: string },
+): Promise<number> {
+  const [service = '', ...rest] = name.split('/');
+  const parts = [service, rest.join('/')];
+  if (parts.includes(''))
+    throw new AppError('MYELIN_USAGE', `${name} is not SERVICE/NAME`, {
+      remedy: 'the names of the servers stand in haproxy.cfg, such as web/web-1',
+    });
+  if (time !== undefined) readTime('--for', time);
+  const query = time === undefined ? '' : `?for=${encodeURIComponent(time)}`;
+  const path = `/api/v1/servers/${[...parts, state].map(encodeURIComponent).join('/')}${query}`;
+  const answer = (await askRunning(globals.config, 'POST', path, { timeoutMs: reloadTimeoutMs })) as Ordered;
+  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `${describeOrdered(answer, Date.now())}\n`);
+  return exitCodes.ok;
+}
+
+/** For people. */
+export function describeOrdered({ service, server, state, until }: Ordered, now: Moment): string {
+  const name = `${service}/${server}`;
+  const time = until === null ? '' : ` for another ${age(now, until)}`;
+  const back = `\`myelin server ready ${name}\` gives it back`;
+  switch (state) {
+    case 'maint':
+      return `${name} is in maintenance${time}; ${back}`;
+    case 'drain':
+      return `${name} finishes what it has and gets nothing new${time}; ${back}`;
+    case 'ready':
+      return `${name} serves again as its source says`;
+  }
 }
 
 export async function stop(globals: Globals): Promise<number> {

@@ -5,6 +5,7 @@ import { view } from '../catalog/catalog.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
 import { ordersFile } from '../config/paths.ts';
 import { exitCodes } from '../errors.ts';
+import { Events } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
 import type { Status } from '../http/status.ts';
@@ -12,7 +13,7 @@ import { KeptLog } from '../kept-log.ts';
 import { createLog } from '../log.ts';
 import { type Instance, main, type Occasion } from '../main.ts';
 import { Observer } from '../observer.ts';
-import { Orders } from '../orders.ts';
+import { type GivenOrder, Orders } from '../orders.ts';
 import type { Result } from '../reconcile.ts';
 import { type Load, Rereading } from '../rereading.ts';
 import { serveHttp } from '../serve-http.ts';
@@ -52,9 +53,10 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const { logLevel: level, logFormat: format } = globals;
   const log = createLog({ level, format, destination: 1, secrets: () => [...secrets] });
   const metrics = createMetrics(version, () => status());
-  const observer = new Observer(log, metrics, Date.now);
-  const sourceLog = new SourceLog(log);
-  const keptLog = new KeptLog(log);
+  const events = new Events({ now: Date.now, masked });
+  const observer = new Observer(log, metrics, events, Date.now);
+  const sourceLog = new SourceLog(log, events);
+  const keptLog = new KeptLog(log, events);
   const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
 
   const orders = await Orders.open(ordersFile(config), Date.now);
@@ -76,7 +78,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       heartbeat,
       env: process.env,
       hostname: hostname(),
-      onSource: (event, refused) => sourceLog.note(event, refused),
+      onSource: (event, refused, isNews) => sourceLog.note(event, refused, isNews),
       onResult(result, occasion) {
         // The newest one: results need not come in the order in which their catalogs did.
         keptLog.note(instance.catalog, Date.now());
@@ -84,6 +86,8 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
         const exitCode = options.once ? whenDone(result, occasion) : null;
         if (exitCode !== null) end.resolve(exitCode);
       },
+      onReload: (reasons) => observer.reload(reasons),
+      onOrder: (order, what) => observer.order(order, what),
       onDrift: (drift, what) => observer.drift(drift, what),
       onError(error) {
         observer.broke(error);
@@ -92,7 +96,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
     },
     signal,
   );
-  const rereading = new Rereading(load, instance, log);
+  const rereading = new Rereading(load, instance, log, events);
   const status = (): Status =>
     masked(
       statusOf(
@@ -105,6 +109,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   try {
     const sources = {
       status,
+      events,
       metrics,
       heartbeat,
       config: () => masked(maskConfig(instance.settings.config)),
@@ -112,9 +117,10 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       accept(service: string): number | null {
         if (!instance.settings.config.services.has(service)) return null;
         const endpoints = instance.accept(service);
-        if (endpoints > 0) log.info({ accepted: service, endpoints }, 'an operator lets kept endpoints go');
+        if (endpoints > 0) observer.accepted(service, endpoints);
         return endpoints;
       },
+      order: (order: GivenOrder) => instance.order(order),
       stop: () => end.resolve(stopped),
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
     };

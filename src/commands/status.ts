@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import { exitCodes } from '../errors.ts';
 import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../http/status.ts';
 import type { Moment } from '../model.ts';
-import { formatReason, table } from './format.ts';
+import { age, formatDrift, formatReason, table } from './format.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
 
@@ -47,13 +47,7 @@ export function formatStatus(status: Status, now: Moment): string {
 function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Moment): [string, string][] {
   const behind: [string, string][] =
     fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
-  return [
-    ...behind,
-    ...drift.map(({ backend, server, kind, detail }): [string, string] => [
-      'drift',
-      `${backend}/${server}: ${kind}${detail === '' ? '' : ` is ${detail}`}`,
-    ]),
-  ];
+  return [...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
 }
 
 function describeSource({ state, down }: SourceStatus, now: Moment): string {
@@ -90,12 +84,4 @@ function describeKept(
 function coloured(state: Status['state']): string {
   const colours = { starting: 'yellow', ready: 'green', degraded: 'red' } as const;
   return styleText(colours[state], state, { stream: process.stdout });
-}
-
-/** `12s`, `5m`, `3h`, `2d`: as exactly as people want to know. */
-function age(from: Moment, to: Moment): string {
-  const seconds = Math.max(0, Math.round((to - from) / 1000));
-  if (seconds < 120) return `${seconds}s`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
-  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
 }

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { AppError } from '../errors.ts';
 import { sectionKeywords } from '../haproxy/text.ts';
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -23,6 +24,14 @@ export const duration = z
 
 /** A duration that must not be zero. */
 export const someTime = duration.refine((ms) => ms > 0, 'expected more than 0ms');
+
+/** For a duration that stands outside the config; `name` is what it is called there. Throws an AppError. */
+export function readTime(name: string, text: string): number {
+  const { success, data, error } = someTime.safeParse(text);
+  if (success) return data;
+  const problems = error.issues.map(({ message }) => message).join('; ');
+  throw new AppError('MYELIN_USAGE', `${name}: ${problems}`);
+}
 
 /** Milliseconds of a text that matches the `duration` pattern. */
 function parseDuration(text: string): number {

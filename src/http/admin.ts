@@ -1,9 +1,11 @@
 /** What people and the command line ask and order. Orders go over the control socket alone, which is its owner's. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import { parseListen } from '../config/values.ts';
+import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
-import { problem, type Reply, type Route, refusal } from './server.ts';
+import type { Moment } from '../model.ts';
+import type { GivenOrder } from '../orders.ts';
+import { type Asked, problem, type Reply, type Route, refusal } from './server.ts';
 import type { Status } from './status.ts';
 
 export type AdminSources = {
@@ -14,6 +16,8 @@ export type AdminSources = {
   readonly reload: () => Promise<unknown>;
   /** Lets go what is kept of a service: how many endpoints; null: there is no such service. */
   readonly accept: (service: string) => number | null;
+  /** Rejects with an AppError where there is no such server, or where it cannot be told. */
+  readonly order: (order: GivenOrder) => Promise<void>;
   /** Begins the end; the answer still goes out. */
   readonly stop: () => void;
 };
@@ -21,13 +25,29 @@ export type AdminSources = {
 /** The answer to `accept`: how many endpoints are let go. */
 export type Accepted = { readonly service: string; readonly endpoints: number };
 
-export function adminRoutes({ status, config, reload, accept, stop }: AdminSources): readonly Route[] {
+/** The answer to an order about a server; `until` null: until it is taken back. */
+export type Ordered = {
+  readonly service: string;
+  readonly server: string;
+  readonly state: (typeof serverStates)[number];
+  readonly until: Moment | null;
+};
+
+/** What an operator can order a server to be; ready takes back what was ordered before. */
+export const serverStates = ['maint', 'drain', 'ready'] as const;
+
+export function adminRoutes({ status, config, reload, accept, order, stop }: AdminSources): readonly Route[] {
   return [
     { method: 'GET', path: '/api/v1/status', answer: () => ok(status()) },
     { method: 'GET', path: '/api/v1/services', answer: () => ok(status().services) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
-    { method: 'POST', path: '/api/v1/accept/{service}', answer: (service) => accepted(service, accept(service)) },
+    {
+      method: 'POST',
+      path: '/api/v1/accept/{service}',
+      answer: ({ names: [service = ''] }) => accepted(service, accept(service)),
+    },
+    { method: 'POST', path: '/api/v1/servers/{service}/{server}/{state}', answer: (asked) => ordered(asked, order) },
     {
       method: 'POST',
       path: '/api/v1/stop',
@@ -63,6 +83,40 @@ function accepted(service: string, endpoints: number | null): Reply {
   if (endpoints !== null) return ok({ service, endpoints } satisfies Accepted);
   const message = `there is no service ${JSON.stringify(service)}`;
   return refusal(404, new AppError('MYELIN_USAGE', message, { remedy: '`myelin status` lists the services' }));
+}
+
+async function ordered(asked: Asked, give: AdminSources['order']): Promise<Reply> {
+  let order: GivenOrder;
+  try {
+    order = readOrder(asked);
+  } catch (error) {
+    return refused(400, error);
+  }
+  try {
+    await give(order);
+  } catch (error) {
+    return refused(404, error);
+  }
+  const { backend, server, state, until } = order;
+  return ok({ service: backend, server, state: state ?? 'ready', until } satisfies Ordered);
+}
+
+/** Throws an AppError. */
+function readOrder({ names, query }: Asked): GivenOrder {
+  const [backend = '', server = '', wanted] = names;
+  const state = serverStates.find((each) => each === wanted);
+  const time = query.get('for');
+  if (state === undefined) throw new AppError('MYELIN_USAGE', `a server can be ordered ${serverStates.join(', ')}`);
+  if (state === 'ready' && time !== null)
+    throw new AppError('MYELIN_USAGE', 'a server is given back for good: `for` goes with maint and drain');
+  const until = time === null ? null : Date.now() + readTime('for', time);
+  return { backend, server, state: state === 'ready' ? null : state, until };
+}
+
+/** What whoever asked can mend; anything else went wrong here. */
+function refused(status: number, error: unknown): Reply {
+  if (error instanceof AppError && error.code === 'MYELIN_USAGE') return refusal(status, error);
+  throw error;
 }
 
 function ok(body: unknown): Reply {

@@ -1,7 +1,13 @@
 /** A small HTTP server: routes are data, answers are values, and it is gone promptly when its signal aborts. */
 import { chmodSync } from 'node:fs';
 import { lstat, mkdir, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { connect, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { parseListen } from '../config/values.ts';
@@ -15,12 +21,24 @@ export type Reply = {
   readonly contentType?: string;
 };
 
+/** An answer that goes on: `stream` writes the body, whose head is out already, and ends it when `signal` aborts. */
+export type Stream = {
+  readonly contentType: string;
+  readonly stream: (response: ServerResponse, signal: AbortSignal) => void;
+};
+
+export type Asked = {
+  /** What stands in the places of the path's `{name}`s, in their order. */
+  readonly names: readonly string[];
+  readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
+};
+
 export type Route = {
   readonly method: 'GET' | 'POST';
-  /** Its last part may be a `{name}`, which stands for any text without a slash. */
+  /** A part may be a `{name}`, which stands for any text; a slash in it is escaped. */
   readonly path: string;
-  /** `name`: what stands in that place; '' where there is no such place. */
-  readonly answer: (name: string) => Reply | Promise<Reply>;
+  readonly answer: (asked: Asked) => Reply | Stream | Promise<Reply>;
 };
 
 export type ServerOptions = {
@@ -103,52 +121,81 @@ async function answer(
   response: ServerResponse,
   { routes, signal, onError, refuse }: ServerOptions,
 ): Promise<void> {
-  let reply: Reply;
+  let reply: Reply | Stream;
   try {
     reply = refuse?.(request) ?? (await find(request, routes));
   } catch (error) {
     onError(error);
     reply = failure(error);
   }
+  if ('stream' in reply) {
+    sendStream(request, response, reply, signal);
+    return;
+  }
   const isText = typeof reply.body === 'string';
   const body = isText ? (reply.body as string) : `${JSON.stringify(reply.body)}\n`;
   response.writeHead(reply.status, {
     'content-type': reply.contentType ?? (isText ? 'text/plain; charset=utf-8' : 'application/json'),
     'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
+    ...alwaysSaid,
     ...(reply.status === 405 ? { allow: 'GET, HEAD' } : {}),
     ...(signal.aborted ? { connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function find({ method, url = '/' }: IncomingMessage, routes: readonly Route[]): Reply | Promise<Reply> {
-  const [path = ''] = url.split('?', 1);
+const alwaysSaid = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+function sendStream(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { contentType, stream }: Stream,
+  signal: AbortSignal,
+): void {
+  response.writeHead(200, { 'content-type': contentType, ...alwaysSaid, connection: 'close' });
+  if (request.method === 'HEAD') response.end();
+  else stream(response, signal);
+}
+
+function find({ method, url = '/', headers }: IncomingMessage, routes: readonly Route[]): ReturnType<Route['answer']> {
+  const [path = '', query = ''] = url.split(/\?(.*)/s, 2);
   const here = routes.flatMap((route) => {
-    const name = nameIn(path, route.path);
-    return name === null ? [] : [{ route, name }];
+    const names = namesIn(path, route.path);
+    return names === null ? [] : [{ route, names }];
   });
   const wanted = method === 'HEAD' ? 'GET' : method;
   const found = here.find(({ route }) => route.method === wanted);
-  if (found !== undefined) return found.route.answer(found.name);
+  if (found !== undefined)
+    return found.route.answer({ names: found.names, query: new URLSearchParams(query), headers });
   if (here.length > 0) return problem(405, `this is asked with ${here.map(({ route }) => route.method).join(' or ')}`);
   const known = routes.map((route) => `${route.method} ${route.path}`).join(', ');
   return problem(404, `there is no such page; there are ${known}`);
 }
 
-/** What `path` has in the place of the pattern's `{name}`, '' where it has none; null: they do not match. */
-function nameIn(path: string, pattern: string): string | null {
-  if (!pattern.endsWith('}')) return path === pattern ? '' : null;
-  const prefix = pattern.slice(0, pattern.lastIndexOf('/') + 1);
-  if (!path.startsWith(prefix)) return null;
-  const name = path.slice(prefix.length);
-  if (name === '' || name.includes('/')) return null;
+/** What `path` has in the places of the pattern's `{name}`s; null: they do not match. */
+function namesIn(path: string, pattern: string): readonly string[] | null {
+  const parts = path.split('/');
+  const wanted = pattern.split('/');
+  if (parts.length !== wanted.length) return null;
+  const names: string[] = [];
+  for (const [at, part] of parts.entries()) {
+    if (!wanted[at]?.startsWith('{')) {
+      if (part !== wanted[at]) return null;
+      continue;
+    }
+    const name = decoded(part);
+    if (name === '') return null;
+    names.push(name);
+  }
+  return names;
+}
+
+/** '' where half of an escaped character names nothing. */
+function decoded(part: string): string {
   try {
-    return decodeURIComponent(name);
+    return decodeURIComponent(part);
   } catch {
-    // Half of an escaped character names nothing.
-    return null;
+    return '';
   }
 }
 

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { adminRoutes } from '../../src/http/admin.ts';
+import { eventsRoute } from '../../src/http/event-stream.ts';
+import { Events } from '../../src/http/events.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
 import type { Status } from '../../src/http/status.ts';
@@ -19,14 +21,16 @@ function rows(heading: string, pattern: RegExp): string[] {
 test('the reference lists every request that is answered, and no other', () => {
   const heartbeat = new Heartbeat(1, () => 0);
   const probes = probeRoutes({ status, heartbeat, metrics: createMetrics('1', status) });
+  const events = eventsRoute(new Events({ now: () => 0, masked: (value) => value }));
   const admin = adminRoutes({
     status,
     config: () => ({}),
     reload: async () => ({}),
     accept: () => 0,
+    order: async () => {},
     stop: () => undefined,
   });
-  const answered = [...probes, ...admin].map(({ method, path }) => `${method} ${path}`);
+  const answered = [...probes, ...admin, events].map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);
 });
 

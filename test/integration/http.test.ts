@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AppError } from '../../src/errors.ts';
-import { adminRoutes, tcpRefusal } from '../../src/http/admin.ts';
+import { type AdminSources, adminRoutes, tcpRefusal } from '../../src/http/admin.ts';
 import { askMyelin, getStatus } from '../../src/http/client.ts';
 import { listenTcp, listenUnix, type Route, text } from '../../src/http/server.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
@@ -33,12 +33,13 @@ function lifetime(): AsyncDisposable & { readonly signal: AbortSignal; readonly 
   };
 }
 
-function admin(more: { reload?: () => Promise<unknown>; stop?: () => void } = {}): readonly Route[] {
+function admin(more: Partial<Pick<AdminSources, 'reload' | 'order' | 'stop'>> = {}): readonly Route[] {
   return adminRoutes({
     status: () => sampleStatus,
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),
+    order: async () => {},
     stop: () => undefined,
     ...more,
   });

@@ -60,6 +60,8 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     hostname: 'here',
     onResult() {},
     onSource() {},
+    onReload() {},
+    onOrder() {},
     onDrift() {},
     onError: (error: unknown) => errors.push(error),
   };

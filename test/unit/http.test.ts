@@ -15,7 +15,10 @@ async function probe(
 ): Promise<Reply | undefined> {
   const metrics = createMetrics('1.2.3', () => status);
   const routes = probeRoutes({ status: () => status, heartbeat, metrics });
-  return routes.find((route) => route.path === path)?.answer('');
+  const reply = await routes
+    .find((route) => route.path === path)
+    ?.answer({ names: [], query: new URLSearchParams(), headers: {} });
+  return reply !== undefined && 'status' in reply ? reply : undefined;
 }
 
 test('it is ready once a good config is applied, degraded or not', async () => {

@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Events } from '../../src/http/events.ts';
 import type { Log } from '../../src/log.ts';
 import type { SourceEvent } from '../../src/model.ts';
 import { SourceLog } from '../../src/source-log.ts';
 
-/** What is logged at `info` and above: level, what it is about, message. */
-function recorder(): { readonly log: Log; readonly lines: readonly string[] } {
+/** What is logged at `info` and above (level, what it is about, message), and the kinds of the events. */
+function recorder(): {
+  readonly log: Log;
+  readonly lines: readonly string[];
+  readonly events: Events;
+  readonly kinds: () => readonly string[];
+} {
   const lines: string[] = [];
   const at =
     (level: string) =>
@@ -15,7 +21,8 @@ function recorder(): { readonly log: Log; readonly lines: readonly string[] } {
     };
   const levels = ['fatal', 'error', 'warn', 'info'].map((level) => [level, at(level)]);
   const log = { ...Object.fromEntries(levels), debug: () => undefined, trace: () => undefined } as unknown as Log;
-  return { log, lines };
+  const events = new Events({ now: () => 0, masked: (value) => value });
+  return { log, lines, events, kinds: () => events.after(null).map(({ kind }) => kind) };
 }
 
 const failed = (reason: string): SourceEvent => ({ watcher: 'consul', kind: 'failed', reason, retryInMs: 900.5 });
@@ -23,43 +30,49 @@ const stale = (key: string, reason: string): SourceEvent => ({ watcher: 'consul'
 const answer = (key: string): SourceEvent => ({ watcher: 'consul', kind: 'endpoints', key, endpoints: [] });
 
 test('an outage is told once for each reason and its end once, however often the source is tried', () => {
-  const { log, lines } = recorder();
-  const sources = new SourceLog(log);
-  for (let attempt = 0; attempt < 100; attempt++) sources.note(failed('ECONNREFUSED'), []);
-  sources.note(failed('HTTP 500 (No cluster leader)'), []);
-  for (let round = 0; round < 3; round++) sources.note(answer('web'), []);
+  const { log, lines, events, kinds } = recorder();
+  const sources = new SourceLog(log, events);
+  for (let attempt = 0; attempt < 100; attempt++) sources.note(failed('ECONNREFUSED'), [], false);
+  sources.note(failed('HTTP 500 (No cluster leader)'), [], false);
+  for (let round = 0; round < 3; round++) sources.note(answer('web'), [], false);
   assert.deepEqual(lines, [
     'warn consul: source failed, what is known of it serves on',
     'warn consul: source failed, what is known of it serves on',
     'info consul: source answers again',
   ]);
-  sources.note(failed('ECONNREFUSED'), []);
+  sources.note(failed('ECONNREFUSED'), [], false);
   assert.equal(lines.length, 4, 'the next outage is another one');
+  assert.deepEqual(kinds(), ['source_failed', 'source_failed', 'source_recovered', 'source_failed']);
 });
 
 test('a question that fails is told once, and once when it is answered again; the others are not about it', () => {
-  const { log, lines } = recorder();
-  const sources = new SourceLog(log);
+  const { log, lines, events, kinds } = recorder();
+  const sources = new SourceLog(log, events);
   for (let attempt = 0; attempt < 100; attempt++) {
-    sources.note(stale('web', 'HTTP 403'), []);
-    sources.note(answer('db'), []);
+    sources.note(stale('web', 'HTTP 403'), [], false);
+    sources.note(answer('db'), [], false);
   }
-  for (let round = 0; round < 2; round++) sources.note(answer('web'), []);
+  for (let round = 0; round < 2; round++) sources.note(answer('web'), [], false);
   assert.deepEqual(lines, [
     'warn consul/web: answer is stale, the last one serves on',
     'info consul/web: answer is fresh again',
   ]);
+  assert.deepEqual(kinds(), ['answer_stale', 'answer_fresh']);
 });
 
 test('what is left out is told in one line, with some of it and how much there is', () => {
   const told: Readonly<Record<string, unknown>>[] = [];
-  const { log } = recorder();
-  const sources = new SourceLog({
-    ...log,
-    warn: (facts: Readonly<Record<string, unknown>>) => told.push(facts),
-  } as Log);
+  const { log, events, kinds } = recorder();
+  const sources = new SourceLog(
+    {
+      ...log,
+      warn: (facts: Readonly<Record<string, unknown>>) => told.push(facts),
+    } as Log,
+    events,
+  );
   const reason = '127.0.0.1 is a loopback address; to accept it, write allowAddresses: [127.0.0.0/8]';
   const refused = Array.from({ length: 25 }, (_, at) => ({ id: `web-${at}`, part: 'endpoint' as const, reason }));
-  sources.note(answer('web'), refused);
+  sources.note(answer('web'), refused, true);
   assert.deepEqual(told, [{ watcher: 'consul', query: 'web', count: 25, refused: refused.slice(0, 10) }]);
+  assert.deepEqual(kinds(), ['answered', 'refused']);
 });
