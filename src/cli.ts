@@ -74,9 +74,9 @@ async function main(argv: readonly string[]): Promise<number> {
   )
     .option('--snapshot <file>', 'endpoints from this file instead of the live sources')
     .option('--exit-code', `exit with ${exitCodes.changesPending} when something is pending`);
-  command('status', 'what the running Myelin does', () =>
-    withGlobals(async (globals) => (await import('./commands/status.ts')).status(globals)),
-  );
+  command('status', 'what the running Myelin does', (options: { watch?: true }) =>
+    withGlobals(async (globals) => (await import('./commands/status.ts')).status(globals, options)),
+  ).option('--watch', 'again whenever something changes, with what happened last, until Ctrl-C');
   command('reload', 'have the running Myelin reload HAProxy', () =>
     withGlobals(async (globals) => (await import('./commands/control.ts')).reload(globals)),
   );

@@ -4,22 +4,36 @@ import { ConfigError } from '../config/problems.ts';
 import { AppError } from '../errors.ts';
 import { askMyelin, type ClientOptions } from '../http/client.ts';
 
+export type Running = {
+  readonly socket: string;
+  /** The answer's JSON. */
+  ask(method: 'GET' | 'POST', path: string, options?: ClientOptions): Promise<unknown>;
+};
+
+export async function askRunning(configFile: string, ...asked: Parameters<Running['ask']>): Promise<unknown> {
+  return (await findRunning(configFile)).ask(...asked);
+}
+
 /**
- * The answer of the Myelin that runs with this config. One whose config was broken since still runs with what it had,
- * and is asked all the same: its status says what is wrong.
+ * The Myelin that runs with this config. One whose config was broken since still runs with what it had, and is asked all
+ * the same: its status says what is wrong.
  */
-export async function askRunning(
-  configFile: string,
-  method: 'GET' | 'POST',
-  path: string,
-  options?: ClientOptions,
-): Promise<unknown> {
+export async function findRunning(configFile: string): Promise<Running> {
   const { socket, problem } = await findSocket(configFile);
-  try {
-    return await askMyelin(socket, method, path, options);
-  } catch (error) {
-    throw problem !== null && error instanceof AppError && error.code === 'MYELIN_NOT_RUNNING' ? problem : error;
-  }
+  return {
+    socket,
+    async ask(method, path, options) {
+      try {
+        return await askMyelin(socket, method, path, options);
+      } catch (error) {
+        throw problem !== null && isNotRunning(error) ? problem : error;
+      }
+    },
+  };
+}
+
+export function isNotRunning(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'MYELIN_NOT_RUNNING';
 }
 
 async function findSocket(

@@ -1,7 +1,8 @@
 /** Asks the running Myelin over its control socket; what it answers with an error is thrown as that error. */
-import { request } from 'node:http';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { AppError, type ErrorCode, errorCodes, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
+import type { Event } from './events.ts';
 import type { ErrorBody } from './server.ts';
 import type { Status } from './status.ts';
 
@@ -18,51 +19,95 @@ export async function askMyelin(
   path: string,
   { timeoutMs = 10_000, signal }: ClientOptions = {},
 ): Promise<unknown> {
-  const { status, body } = await exchange(socket, method, path, timeoutMs, signal);
-  const answer = parse(body, socket);
-  if (status >= 200 && status < 300) return answer;
-  const { message, code, remedy } = (answer as Partial<ErrorBody> | null)?.error ?? {
-    message: `HTTP status ${status}`,
-  };
-  throw new AppError(known(code), message, remedy === undefined ? {} : { remedy });
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const limit = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  try {
+    const response = await open(socket, { method, path, signal: limit });
+    const answer = parse(await bodyOf(response), socket);
+    if (isGood(response)) return answer;
+    throw refusalOf(response, answer);
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    if (signal?.aborted) throw signal.reason;
+    throw notReached(cause, socket, timeout.aborted ? `gave no answer within ${timeoutMs} ms` : brokeOff);
+  }
 }
 
-function exchange(
-  socketPath: string,
-  method: string,
-  path: string,
-  timeoutMs: Ms,
-  signal: AbortSignal | undefined,
-): Promise<{ readonly status: number; readonly body: string }> {
-  const timeout = AbortSignal.timeout(timeoutMs);
-  return new Promise((resolve, reject) => {
-    const options = { socketPath, method, path, agent: false, headers: { host: 'localhost' } };
-    const limit = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
-    const sent = request({ ...options, signal: limit }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.once('error', fail);
-      response.once('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
-    });
-    const fail = (cause: unknown): void => reject(signal?.aborted ? signal.reason : notReached(cause, socketPath));
-    sent.once('error', fail);
-    sent.end();
-
-    function notReached(cause: unknown, socket: string): AppError {
-      if (hasCode(cause, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENOTSOCK'))
-        return new AppError('MYELIN_NOT_RUNNING', `no Myelin is running with the control socket ${socket}`, {
-          cause,
-          remedy: 'start it with `myelin run`, or name the config that it was started with (`--config FILE`)',
-        });
-      if (hasCode(cause, 'EACCES', 'EPERM'))
-        return new AppError('MYELIN_SOCKET_FAILED', `this user may not use the control socket ${socket}`, {
-          cause,
-          remedy: 'run the command as the user that runs Myelin',
-        });
-      const what = timeout.aborted ? `gave no answer within ${timeoutMs} ms` : 'broke off the conversation';
-      return new AppError('MYELIN_SOCKET_FAILED', `Myelin ${what} on ${socket}`, { cause });
+/** What happens from now on, after the last of what has happened: what came after `lastId`. It ends when Myelin ends it. */
+export async function* followEvents(
+  socket: string,
+  { lastId, signal }: { readonly lastId: string | null; readonly signal: AbortSignal },
+): AsyncGenerator<Event> {
+  try {
+    const headers = { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': lastId }) };
+    const response = await open(socket, { method: 'GET', path: '/api/v1/events', headers, signal });
+    if (!isGood(response)) throw refusalOf(response, parse(await bodyOf(response), socket));
+    let text = '';
+    for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+      text += chunk;
+      const blocks = text.split('\n\n');
+      text = blocks.pop() ?? '';
+      for (const block of blocks) {
+        const event = readEvent(block);
+        if (event !== null) yield event;
+      }
     }
+  } catch (cause) {
+    if (signal.aborted) throw signal.reason;
+    throw cause instanceof AppError ? cause : notReached(cause, socket, brokeOff);
+  }
+}
+
+const brokeOff = 'broke off the conversation';
+
+function open(socketPath: string, options: RequestOptions): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const headers = { ...options.headers, host: 'localhost' };
+    request({ socketPath, agent: false, ...options, headers }, resolve)
+      .on('error', reject)
+      .end();
   });
+}
+
+async function bodyOf(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+/** null: it tells of no event. */
+function readEvent(block: string): Event | null {
+  const lines = block.split('\n');
+  const field = (name: string): string | null =>
+    lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? null;
+  const [id, data] = [field('id'), field('data')];
+  return id === null || data === null ? null : ({ id, ...JSON.parse(data) } as Event);
+}
+
+function isGood({ statusCode = 0 }: IncomingMessage): boolean {
+  return statusCode >= 200 && statusCode < 300;
+}
+
+function refusalOf({ statusCode }: IncomingMessage, answer: unknown): AppError {
+  const { message, code, remedy } = (answer as Partial<ErrorBody> | null)?.error ?? {
+    message: `HTTP status ${statusCode}`,
+  };
+  return new AppError(known(code), message, remedy === undefined ? {} : { remedy });
+}
+
+/** `otherwise`: what Myelin did, where it is there. */
+function notReached(cause: unknown, socket: string, otherwise: string): AppError {
+  if (hasCode(cause, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENOTSOCK'))
+    return new AppError('MYELIN_NOT_RUNNING', `no Myelin is running with the control socket ${socket}`, {
+      cause,
+      remedy: 'start it with `myelin run`, or name the config that it was started with (`--config FILE`)',
+    });
+  if (hasCode(cause, 'EACCES', 'EPERM'))
+    return new AppError('MYELIN_SOCKET_FAILED', `this user may not use the control socket ${socket}`, {
+      cause,
+      remedy: 'run the command as the user that runs Myelin',
+    });
+  return new AppError('MYELIN_SOCKET_FAILED', `Myelin ${otherwise} on ${socket}`, { cause });
 }
 
 function parse(body: string, socket: string): unknown {

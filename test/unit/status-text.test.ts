@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { formatStatus } from '../../src/commands/status.ts';
+import { formatStatus } from '../../src/commands/status-text.ts';
 import type { Status } from '../../src/http/status.ts';
 import { sampleStatus } from '../support/status.ts';
 

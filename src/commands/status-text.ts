@@ -1,0 +1,86 @@
+/** The status for people. */
+import { styleText } from 'node:util';
+import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../http/status.ts';
+import { printable } from '../log-line.ts';
+import type { Moment } from '../model.ts';
+import { age, formatDrift, formatReason, table } from './format.ts';
+
+export function formatStatus(raw: Status, now: Moment): string {
+  const status = readable(raw);
+  const { haproxy, lastApply, pending, refusedConfig, waitingFor } = status;
+  const rows: [string, string][] = [
+    ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
+  ];
+  if (haproxy !== null) {
+    const old = haproxy.oldWorkers.length;
+    const others =
+      old === 0 ? '' : `, ${old} old ${old === 1 ? 'process finishes its' : 'processes finish their'} connections`;
+    rows.push(['HAProxy', `${haproxy.version}, pid ${haproxy.pid}, for ${age(haproxy.since, now)}${others}`]);
+  }
+  if (waitingFor.length > 0) rows.push(['waits for', waitingFor.join(', ')]);
+  if (lastApply !== null) {
+    const what = [...lastApply.reasons.map(formatReason), ...lastApply.backends];
+    rows.push([
+      'last apply',
+      `${lastApply.result} ${age(lastApply.at, now)} ago: ${lastApply.error ?? what.join('; ')}`,
+    ]);
+  }
+  if (pending !== null) rows.push(['pending', `${pending.why}, in ${age(now, pending.at)}`]);
+  if (haproxy !== null) rows.push(...describeDeviations(haproxy, now));
+  for (const { backend, server, state, until } of status.orders)
+    rows.push(['ordered', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
+  if (refusedConfig !== null)
+    rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
+  const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
+  const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}`;
+}
+
+function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Moment): [string, string][] {
+  const behind: [string, string][] =
+    fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
+  return [...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
+}
+
+function describeSource({ state, down }: SourceStatus, now: Moment): string {
+  return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
+}
+
+function describeService({ name, endpoints, stale, kept, refused, quarantined }: ServiceStatus, now: Moment): string {
+  const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
+  const notes = [
+    ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
+    ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
+    ...(quarantined === null ? [] : [`set apart: ${quarantined.problems.map(({ message }) => message).join('; ')}`]),
+    ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
+  ];
+  return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
+}
+
+function describeKept(
+  { reason, since, until }: ServiceStatus['kept'] & {},
+  service: string,
+  count: number,
+  now: Moment,
+): string {
+  const still = until === null ? '' : ` for another ${age(now, until)}`;
+  const remedy = `\`myelin accept ${service}\` lets them go`;
+  switch (reason) {
+    case 'emptied':
+      return `empty at the source for ${age(since, now)}: the last endpoints are kept${still} (onEmpty); ${remedy}`;
+    case 'shrunk':
+      return `many went at the source ${age(since, now)} ago: ${count} of them kept${still} (maxShrink); ${remedy}`;
+  }
+}
+
+function coloured(state: Status['state']): string {
+  const colours = { starting: 'yellow', ready: 'green', degraded: 'red' } as const;
+  return styleText(colours[state], state, { stream: process.stdout });
+}
+
+/** Names and reasons come from whoever may register: no control character of theirs reaches a terminal. */
+function readable(status: Status): Status {
+  return JSON.parse(JSON.stringify(status), (_, value: unknown) =>
+    typeof value === 'string' ? value.split('\n').map(printable).join('\n') : value,
+  ) as Status;
+}

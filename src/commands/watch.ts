@@ -1,0 +1,90 @@
+/** `myelin status --watch`: the status anew whenever something changes, and what happened last. */
+import timers from 'node:timers';
+import { setTimeout as pause } from 'node:timers/promises';
+import { AppError, describe, exitCodes } from '../errors.ts';
+import { followEvents, getStatus } from '../http/client.ts';
+import type { Status } from '../http/status.ts';
+import { Latest } from '../latest.ts';
+import type { Ms } from '../model.ts';
+import { type Display, openDisplay, type Sight, shownEvents } from './display.ts';
+import type { Globals } from './globals.ts';
+import { findRunning, isNotRunning } from './running.ts';
+
+/** For what changes without an event, and for the ages. */
+const refreshMs: Ms = 1000;
+
+/** Between two looks: what comes together is shown together. */
+const gatherMs: Ms = 100;
+
+const againMs: Ms = 1000;
+
+/** Throws the AppError of a Myelin that is not there, also when it goes away later. */
+export async function watchStatus(globals: Globals): Promise<number> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const end = (): void => stop.abort();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, end);
+  // Whoever read it has had enough.
+  process.stdout.once('error', end);
+
+  const { socket, ask } = await findRunning(globals.config);
+  let status = (await ask('GET', '/api/v1/status', { signal })) as Status;
+  let last: Omit<Sight, 'status'> = { events: [], eventsTrouble: null };
+  const news = new Latest<null>();
+  const lookAgain = (): void => news.put('', null);
+  const refresh = timers.setInterval(lookAgain, refreshMs);
+  const following = follow(socket, signal, (change) => {
+    last = change(last);
+    lookAgain();
+  });
+  let display: Display | null = null;
+  try {
+    display = openDisplay(globals.json, lookAgain);
+    display.show({ status, ...last });
+    for await (const _ of news.read(signal)) {
+      status = await look(socket, signal);
+      display.show({ status, ...last });
+      await pause(gatherMs, undefined, { signal });
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    timers.clearInterval(refresh);
+    stop.abort();
+    display?.close();
+    await following;
+  }
+  return exitCodes.ok;
+}
+
+/** Where it broke off, it may have ended in the middle of the answer: then nobody is there the next time. */
+async function look(socket: string, signal: AbortSignal): Promise<Status> {
+  try {
+    return await getStatus(socket, { signal });
+  } catch (error) {
+    if (signal.aborted || isNotRunning(error)) throw error;
+    return getStatus(socket, { signal });
+  }
+}
+
+type Change = (last: Omit<Sight, 'status'>) => Omit<Sight, 'status'>;
+
+/** Settles when `signal` aborted. That the events end is no failure: whether Myelin is there, its status shows. */
+async function follow(socket: string, signal: AbortSignal, tell: (change: Change) => void): Promise<void> {
+  let lastId: string | null = null;
+  while (!signal.aborted) {
+    try {
+      for await (const event of followEvents(socket, { lastId, signal })) {
+        lastId = event.id;
+        tell(({ events }) => ({ events: [...events, event].slice(-shownEvents), eventsTrouble: null }));
+      }
+      tell((last) => last);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof AppError)) throw error;
+      tell((last) => ({ ...last, eventsTrouble: describe(error) }));
+    }
+    // It rejects only because the watching ends.
+    await pause(againMs, undefined, { signal }).catch(() => {});
+  }
+}
