@@ -36,7 +36,7 @@ export function openDisplay(asJson: boolean, onResize: () => void): Display {
 }
 
 /** One below the other, each that is another than the one before. */
-export function listing(
+function listing(
   write: (text: string) => void,
   format: (sight: Sight) => string,
   key: (sight: Sight) => string,
@@ -53,7 +53,7 @@ export function listing(
 }
 
 /** Two statuses that say the same have the same. The present, of a source that is up, is no change. */
-export function changeOf({ status }: Sight): string {
+function changeOf({ status }: Sight): string {
   return JSON.stringify(status, (key, value: unknown) => (key === 'lastSuccess' ? undefined : value));
 }
 

@@ -34,7 +34,7 @@ export type Ordered = {
 };
 
 /** What an operator can order a server to be; ready takes back what was ordered before. */
-export const serverStates = ['maint', 'drain', 'ready'] as const;
+const serverStates = ['maint', 'drain', 'ready'] as const;
 
 export function adminRoutes({ status, config, reload, accept, order, stop }: AdminSources): readonly Route[] {
   return [

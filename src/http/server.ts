@@ -22,7 +22,7 @@ export type Reply = {
 };
 
 /** An answer that goes on: `stream` writes the body, whose head is out already, and ends it when `signal` aborts. */
-export type Stream = {
+type Stream = {
   readonly contentType: string;
   readonly stream: (response: ServerResponse, signal: AbortSignal) => void;
 };

@@ -7,6 +7,7 @@ import { Events } from '../../src/http/events.ts';
 import { createMetrics } from '../../src/http/metrics.ts';
 import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
 import type { Status } from '../../src/http/status.ts';
+import { sampleEvents } from '../support/events.ts';
 import { sampleStatus } from '../support/status.ts';
 
 const page = await readFile(new URL('../../docs/reference/http.md', import.meta.url), 'utf8');
@@ -40,4 +41,16 @@ test('the reference explains every field of the status', () => {
   const { haproxy, lastApply, sources, services } = sampleStatus;
   for (const part of [haproxy, lastApply, sources[0], services[0]])
     for (const field of Object.keys(part ?? {})) assert.match(section, new RegExp(`\`${field}\``), field);
+});
+
+test('the reference lists every event with all of its fields, and no other', () => {
+  const documented = rows('Events', /^\| `(\w+)` \| .* \| (.*?)\|$/gm).map((row) => {
+    const [kind = '', ...fields] = row
+      .replaceAll(/\(.*?\)|`|,/g, '')
+      .trim()
+      .split(/\s+/);
+    return [kind, ...fields];
+  });
+  const told = sampleEvents.map(({ id: _, at: __, ...fields }) => [fields.kind, ...Object.keys(fields).slice(1)]);
+  assert.deepEqual(documented, told);
 });

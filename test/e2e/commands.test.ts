@@ -5,6 +5,8 @@ import { readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { ask as askHAProxy } from '../../src/haproxy/socket.ts';
+import { followEvents } from '../../src/http/client.ts';
+import type { Event } from '../../src/http/events.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { haproxy } from '../servers/haproxy.ts';
@@ -202,6 +204,8 @@ test('what goes wrong has its exit code, a message with code and, where there is
   const notRunning = /^error: no Myelin is running .*run\/myelin\.sock.* \[MYELIN_NOT_RUNNING\]\nwhat to do: /;
   for (const command of ['status', 'reload', 'stop']) await fails(8, notRunning, command);
   await fails(8, notRunning, 'accept', 'web');
+  await fails(8, notRunning, 'server', 'maint', 'web/a');
+  await fails(8, notRunning, 'status', '--watch');
   await fails(2, /missing required argument 'service'/, 'accept');
 
   await place.write('myelin.yaml', good.replace('log: none', 'logg: none'));
@@ -250,6 +254,7 @@ test('help and version go to stdout', async () => {
     'plan',
     'status',
     'accept',
+    'server',
     'reload',
     'stop',
     'init',
@@ -305,6 +310,7 @@ test('secrets from files and the environment are shown nowhere, however much is 
   const outputs: Record<string, string> = { status: JSON.stringify(status) };
   for (const path of ['status', 'config', 'services'])
     outputs[path] = await askSocket(place.path('run/myelin.sock'), 'GET', `/api/v1/${path}`);
+  outputs.events = JSON.stringify(await eventsUntil(place.path('run/myelin.sock'), 'set_apart'));
   outputs.metrics = await askSocket(place.path('run/myelin.sock'), 'GET', '/metrics');
   for (const command of [['status'], ['status', '--json'], ['check'], ['plan'], ['render'], ['reload']]) {
     const { stdout, stderr } = await place.command(...command, '--log-level', 'trace');
@@ -352,6 +358,16 @@ async function mentioning(folder: string): Promise<readonly string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')));
   return lines.filter((line) => line.includes(folder));
+}
+
+/** All that happened, as far as it is kept, and what happens up to an event of this kind. */
+async function eventsUntil(socket: string, kind: Event['kind']): Promise<readonly Event[]> {
+  const events: Event[] = [];
+  for await (const event of followEvents(socket, { lastId: null, signal: AbortSignal.timeout(10_000) })) {
+    events.push(event);
+    if (event.kind === kind) break;
+  }
+  return events;
 }
 
 function stdoutOf({ exitCode, stdout, stderr }: Finished): string {

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat, symlink, writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AppError } from '../../src/errors.ts';
-import { type AdminSources, adminRoutes, tcpRefusal } from '../../src/http/admin.ts';
+import { type AdminSources, adminRoutes, type Ordered, tcpRefusal } from '../../src/http/admin.ts';
 import { askMyelin, getStatus } from '../../src/http/client.ts';
 import { listenTcp, listenUnix, type Route, text } from '../../src/http/server.ts';
+import type { GivenOrder } from '../../src/orders.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { sampleStatus } from '../support/status.ts';
 
@@ -90,6 +91,58 @@ test('an order names its service in the path, and one that is not known is refus
   for (const none of ['/api/v1/accept', '/api/v1/accept/', '/api/v1/accept/web/1', '/api/v1/accept/%ZZ'])
     await assert.rejects(askMyelin(path, 'POST', none), /there is no such page/, none);
   await assert.rejects(askMyelin(path, 'GET', '/api/v1/accept/web:1'), /this is asked with POST/);
+});
+
+test('an order about a server names it in the path, with a time, and what is not understood gives no order', async () => {
+  await using folder = await tempFolder();
+  await using life = lifetime();
+  const path = join(folder.path, 's');
+  const orders: GivenOrder[] = [];
+  const order = async (given: GivenOrder): Promise<void> => {
+    if (given.server === 'gone')
+      throw new AppError('MYELIN_USAGE', 'web has no server gone', { remedy: 'its servers are a' });
+    if (given.server === 'mute') throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy does not answer');
+    orders.push(given);
+  };
+  const errors: unknown[] = [];
+  const options = { routes: admin({ order }), signal: life.signal, onError: (error: unknown) => errors.push(error) };
+  life.ends.push((await listenUnix(path, 'admin.socket', options)).closed);
+  const before = Date.now();
+  const drained = (await askMyelin(path, 'POST', '/api/v1/servers/web/a%2Fb%20%C3%A4:1/drain?for=30m')) as Ordered;
+  assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/servers/web/a:1/maint'), {
+    service: 'web',
+    server: 'a:1',
+    state: 'maint',
+    until: null,
+  });
+  await askMyelin(path, 'POST', '/api/v1/servers/web/a:1/ready');
+  assert.deepEqual(orders, [
+    { backend: 'web', server: 'a/b ä:1', state: 'drain', until: drained.until },
+    { backend: 'web', server: 'a:1', state: 'maint', until: null },
+    { backend: 'web', server: 'a:1', state: null, until: null },
+  ]);
+  const until = drained.until ?? 0;
+  assert.ok(until >= before + 1_800_000 && until <= Date.now() + 1_800_000);
+
+  for (const [asked, status, words] of [
+    ['web/gone/maint', 404, 'its servers are a'],
+    ['web/a/down', 400, 'maint, drain, ready'],
+    ['web/a/maint?for=', 400, 'a duration such as'],
+    ['web/a/maint?for=-5m', 400, 'a duration such as'],
+    ['web/a/maint?for=99999d', 400, 'at most 24d'],
+    ['web/a/ready?for=5m', 400, 'for good'],
+    ['web/a', 404, 'no such page'],
+    ['web//maint', 404, 'no such page'],
+    ['web/a/b/maint', 404, 'no such page'],
+  ] as const) {
+    const asking = request({ socketPath: path, method: 'POST', path: `/api/v1/servers/${asked}` });
+    const [response] = (await once(asking.end(), 'response')) as [IncomingMessage];
+    assert.equal(response.statusCode, status, asked);
+    assert.ok(JSON.stringify(await response.setEncoding('utf8').toArray()).includes(words), asked);
+  }
+  assert.deepEqual(errors, [], 'a mistake of who asks is no trouble of ours');
+  await assert.rejects(askMyelin(path, 'POST', '/api/v1/servers/web/mute/maint'), { code: 'MYELIN_SOCKET_FAILED' });
+  assert.deepEqual([orders.length, errors.length], [3, 1]);
 });
 
 test('an order that ends the server is answered first', async () => {

@@ -6,6 +6,7 @@ import { fit, formatEvents } from '../../src/commands/display.ts';
 import { describeEvent } from '../../src/commands/event-text.ts';
 import { formatEvent } from '../../src/http/event-stream.ts';
 import { type Event, Events, few } from '../../src/http/events.ts';
+import { sampleEvents } from '../support/events.ts';
 
 const eventsOf = (now = () => 0): Events => new Events({ now, masked: (value) => value });
 const services = (events: readonly Event[]): readonly string[] =>
@@ -148,6 +149,15 @@ test('each event is a line for people', () => {
     ] as const
   ).map(([happening, line]) => [describeEvent({ id: '1', at: 0, ...happening }), line]);
   for (const [said, line] of lines) assert.equal(said, line);
+});
+
+test('of every event the line names what it is about', () => {
+  for (const event of sampleEvents) {
+    const line = describeEvent(event);
+    assert.doesNotMatch(line, /undefined|\[object|\n/, event.kind);
+    for (const about of ['watcher', 'service', 'server', 'path', 'error'] as const)
+      if (about in event) assert.ok(line.includes(String(event[about as keyof Event])), `${event.kind}: ${line}`);
+  }
 });
 
 test('no control character of a name or reason reaches the terminal, and each event stays on its line', () => {
