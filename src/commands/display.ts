@@ -65,7 +65,7 @@ export function formatEvents({ events, eventsTrouble }: Omit<Sight, 'status'>, n
     return [`${age(event.at, now)} ago`, text];
   });
   const trouble: [string, string][] = eventsTrouble === null ? [] : [['none', printable(eventsTrouble)]];
-  return rows.length + trouble.length === 0 ? '' : `events\n${table([...rows, ...trouble])}`;
+  return rows.length + trouble.length === 0 ? '' : `\nevents\n${table([...rows, ...trouble])}`;
 }
 
 /** What fits into `rows` lines: the events, and of the status what is left. */

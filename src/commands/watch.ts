@@ -27,18 +27,19 @@ export async function watchStatus(globals: Globals): Promise<number> {
   // Whoever read it has had enough.
   process.stdout.once('error', end);
 
-  const { socket, ask } = await findRunning(globals.config);
-  let status = (await ask('GET', '/api/v1/status', { signal })) as Status;
   let last: Omit<Sight, 'status'> = { events: [], eventsTrouble: null };
   const news = new Latest<null>();
   const lookAgain = (): void => news.put('', null);
   const refresh = timers.setInterval(lookAgain, refreshMs);
-  const following = follow(socket, signal, (change) => {
-    last = change(last);
-    lookAgain();
-  });
+  let following: Promise<void> | null = null;
   let display: Display | null = null;
   try {
+    const { socket, ask } = await findRunning(globals.config);
+    let status = (await ask('GET', '/api/v1/status', { signal })) as Status;
+    following = follow(socket, signal, (change) => {
+      last = change(last);
+      lookAgain();
+    });
     display = openDisplay(globals.json, lookAgain);
     display.show({ status, ...last });
     for await (const _ of news.read(signal)) {

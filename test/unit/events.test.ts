@@ -164,10 +164,10 @@ test('no control character of a name or reason reaches the terminal, and each ev
   const event: Event = { id: '1', at: 0, kind: 'config_refused', reason: 'two\n  lines \x1b[2J\u202e' };
   assert.equal(
     formatEvents({ events: [event], eventsTrouble: null }, 3000),
-    'events\n  3s ago  the new config is refused, the old one stays: two lines \\u001b[2J\\u202e\n',
+    '\nevents\n  3s ago  the new config is refused, the old one stays: two lines \\u001b[2J\\u202e\n',
   );
   assert.equal(formatEvents({ events: [], eventsTrouble: null }, 0), '');
-  assert.match(formatEvents({ events: [], eventsTrouble: 'no line' }, 0), /^events\n {2}none {2}no line\n$/);
+  assert.match(formatEvents({ events: [], eventsTrouble: 'no line' }, 0), /^\nevents\n {2}none {2}no line\n$/);
 });
 
 test('what does not fit on the page is cut out of the status, and the events stay', () => {
