@@ -46,9 +46,8 @@ export function eventsRoute(events: Events): Route {
     const end = (): void => {
       readers.delete(reader);
       timers.clearInterval(heartbeat);
+      // Who has not read it all when the server's patience ends is cut off by the server.
       reader.end();
-      // Who has much to read yet would hold up the end.
-      if (reader.writableNeedDrain) reader.destroy();
     };
     signal.addEventListener('abort', end, { once: true });
     reader.once('close', () => {

@@ -12,6 +12,7 @@ import type { Status } from '../../src/http/status.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { ask } from '../servers/steady.ts';
 import { until } from '../support/index.ts';
+import { ask as askSocket } from '../support/myelin.ts';
 import { type Site, site } from '../support/site.ts';
 
 const cli = resolve(import.meta.dirname, '../../src/cli.ts');
@@ -70,7 +71,9 @@ test('orders given at once are all obeyed, and one about a server that has gone 
   await place.write('services.yaml', `services: { web: [${all.join(', ')}] }\n`);
   const myelin = place.run();
   const { haproxy: first } = await myelin.until('it serves', ({ state }) => state === 'ready');
-  await Promise.all(['alpha', 'beta'].map((name) => place.command('server', 'maint', `web/${name}`)));
+  const order = (name: string): Promise<string> =>
+    askSocket(place.path('run/myelin.sock'), 'POST', `/api/v1/servers/web/${name}/maint`);
+  await Promise.all(['alpha', 'beta'].map(order));
   assert.equal((await place.status()).orders.length, 2);
   const isThere = async (): Promise<boolean> => (await place.read('run/haproxy.cfg')).includes('server gamma ');
   const remove = async (): Promise<void> => {
