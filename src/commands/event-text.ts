@@ -66,6 +66,8 @@ export function describeEvent(event: Event): string {
       return `the new config is refused, the old one stays: ${event.reason}`;
     case 'adopted':
       return `HAProxy was running already and is kept (pid ${event.pid})`;
+    case 'dismissed':
+      return `HAProxy (pid ${event.pid}) was told to leave by somebody else`;
     case 'exited':
       return `HAProxy has ended by itself (pid ${event.pid}): ${event.words}`;
     case 'binary_changed':

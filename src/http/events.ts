@@ -86,6 +86,7 @@ export type Happening =
   | { readonly kind: 'config_refused'; readonly reason: string }
   /** A HAProxy that was running already is kept. */
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
+  | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
