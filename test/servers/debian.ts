@@ -18,9 +18,13 @@ export type DebianProgram = {
   readonly path: string;
 };
 
+/** Of Debian 12, where a suite's own cannot tell a program its name: HAProxy's master runs itself again by that. */
+const newerLinker: readonly DebianProgram['suite'][] = ['bullseye'];
+
 /** The path of a script that runs the program; fetched once and kept. */
 export async function debianProgram(program: DebianProgram): Promise<string> {
-  const name = `debian-${program.suite}-${program.package}-${process.arch}`;
+  const linker = newerLinker.includes(program.suite) ? '-newer-linker' : '';
+  const name = `debian-${program.suite}-${program.package}-${process.arch}${linker}`;
   const target = join(await cacheFolder(), name);
   const script = join(target, 'run', program.path.slice(program.path.lastIndexOf('/') + 1));
   if (await isThere(script)) return script;
@@ -32,7 +36,8 @@ export async function debianProgram(program: DebianProgram): Promise<string> {
   await rm(work, { recursive: true, force: true });
   await mkdir(join(work, 'run'), { recursive: true });
   try {
-    await unpack(program, work);
+    await unpack(program.suite, program.package, work);
+    if (newerLinker.includes(program.suite)) await unpack('bookworm', 'libc6', work);
     await rm(target, { recursive: true, force: true });
     await rename(work, target);
     await writeScript(program, target, script);
@@ -42,7 +47,8 @@ export async function debianProgram(program: DebianProgram): Promise<string> {
   }
 }
 
-async function unpack({ suite, package: name }: DebianProgram, work: string): Promise<void> {
+/** With the libraries that it needs. */
+async function unpack(suite: DebianProgram['suite'], name: string, work: string): Promise<void> {
   const apt = join(work, 'apt');
   for (const folder of ['lists/partial', 'cache/archives/partial', 'deb'])
     await mkdir(join(apt, folder), { recursive: true });
@@ -72,19 +78,17 @@ async function unpack({ suite, package: name }: DebianProgram, work: string): Pr
 }
 
 /** HAProxy's master runs its own argv[0] again: it must find the script there, not the program behind it. */
-async function writeScript({ suite, path }: DebianProgram, target: string, script: string): Promise<void> {
+async function writeScript({ path }: DebianProgram, target: string, script: string): Promise<void> {
   const root = join(target, 'root');
   const folders = await readdir(root, { recursive: true, withFileTypes: true });
   // Not a link to it: those are absolute in some releases, and would name this machine's own.
-  const linker = folders.find((entry) => /^ld-(linux.*\.so\.\d|\d.*\.so)$/.test(entry.name) && entry.isFile());
+  const linker = folders.find((entry) => /^ld-linux.*\.so\.\d$/.test(entry.name) && entry.isFile());
   if (linker === undefined) throw new Error(`no dynamic linker among the packages of ${path}`);
   const libraries = new Set(folders.flatMap((entry) => (/\.so(\.|$)/.test(entry.name) ? [entry.parentPath] : [])));
   const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-  // The option is newer than the linker of Debian 11.
-  const argv0 = suite === 'bullseye' ? '' : ' --argv0 "$0"';
   await writeFile(
     script,
-    `#!/bin/sh\nexec ${quoted(join(linker.parentPath, linker.name))}${argv0}` +
+    `#!/bin/sh\nexec ${quoted(join(linker.parentPath, linker.name))} --argv0 "$0"` +
       ` --library-path ${quoted([...libraries].join(':'))} ${quoted(join(root, path))} "$@"\n`,
   );
   await chmod(script, 0o755);
