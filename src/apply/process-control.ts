@@ -7,24 +7,25 @@ import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import timers from 'node:timers/promises';
 import { lockFile, serverStateFile } from '../config/paths.ts';
-import { AppError, describe } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import type { Control, ControlOptions, Follower, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
+import { FileBehind } from './file-behind.ts';
 import { type ConfigFile, configFile, makeFolder, pointTo, together, writeDurably } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { generationAt, removeGeneration, writeSections } from './generation.ts';
 import { noServerDown } from './health.ts';
-import { LateWriter } from './late-writer.ts';
 import { acquireLock } from './lock.ts';
-import { asAppError, emptyConfig, unexpectedReply } from './problems.ts';
+import { asAppError, emptyConfig } from './problems.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
 import { sameText, textOf } from './sections.ts';
 import { isReplaced, type Serving, viewOf } from './serving.ts';
+import { tidy } from './tidy.ts';
 import type { Worker } from './worker.ts';
 
 const lookEveryMs: Ms = 200;
@@ -68,7 +69,7 @@ class ProcessControl implements Control {
   readonly #parts: Parts;
   readonly #fleet: Fleet;
   readonly #gate: ReloadGate;
-  readonly #writer: LateWriter;
+  readonly #onDisk: FileBehind;
   readonly #atEnd: AsyncDisposableStack;
   #config: ControlOptions['config'];
   #binary: Binary | null;
@@ -77,7 +78,6 @@ class ProcessControl implements Control {
   #lastNumber: number;
   /** Of the file on disk when it was last looked at. */
   #stamp = '';
-  #fileTrouble: { readonly reason: string; readonly since: Moment } | null = null;
 
   constructor(
     options: ControlOptions,
@@ -106,10 +106,11 @@ class ProcessControl implements Control {
         onChange();
       },
     });
-    this.#writer = new LateWriter({
+    this.#onDisk = new FileBehind({
       write: () => this.#writeFiles(),
       maxLagMs: () => this.#config.file.maxLag,
-      onTrouble: (error) => this.#noteFileTrouble(error),
+      now: parts.now,
+      onEvent,
     });
     this.#compareBinary(binary?.identity ?? null);
   }
@@ -144,13 +145,13 @@ class ProcessControl implements Control {
       readBack: (backends) => worker.readBack(backends),
       believe: (sections, leaving) => {
         worker.believe(sections, leaving);
-        this.#writer.note();
+        this.#onDisk.note();
       },
     };
   }
 
   get fileTrouble(): Control['fileTrouble'] {
-    return this.#fileTrouble;
+    return this.#onDisk.trouble;
   }
 
   use(config: ControlOptions['config']): void {
@@ -182,8 +183,8 @@ class ProcessControl implements Control {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tolerate(this.#writer.flush());
-    this.#writer.hold();
+    await this.#tolerate(this.#onDisk.flush());
+    this.#onDisk.hold();
     await this.#atEnd.disposeAsync();
   }
 
@@ -204,7 +205,9 @@ class ProcessControl implements Control {
         await timers.setTimeout(lookEveryMs, undefined, { signal });
         if (looks % looksPerQuestion === 0) await this.#fleet.serving?.worker.look();
         await this.#fleet.look();
-        await this.#tidy();
+        const { serving, oldWorkers } = this.#fleet;
+        const workers = [serving?.worker ?? null, ...oldWorkers.map(({ worker }) => worker)];
+        await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
         if (looks % looksPerInspection === 0) await this.#inspect();
       } catch (error) {
         if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });
@@ -216,7 +219,7 @@ class ProcessControl implements Control {
     await this.#fleet.trimOutput();
     const stamp = await this.#parts.file.stamp();
     // Compared with what runs, and put right where somebody else has changed it.
-    if (stamp !== this.#stamp) this.#writer.note();
+    if (stamp !== this.#stamp) this.#onDisk.note();
     this.#stamp = stamp;
     // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
     const binary = await this.#findBinary().catch(() => null);
@@ -243,15 +246,7 @@ class ProcessControl implements Control {
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
-    this.#writer.hold();
-    try {
-      await this.#writer.flush();
-      return await this.#replace(sections, signal);
-    } finally {
-      // What ran before may have been told more meanwhile, or serve on.
-      this.#writer.note();
-      this.#writer.release();
-    }
+    return this.#onDisk.during(() => this.#replace(sections, signal));
   }
 
   async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
@@ -291,7 +286,7 @@ class ProcessControl implements Control {
     const replies = await current.worker.send(commands, sections);
     if (this.#fleet.serving !== current) return { kind: 'superseded' };
     if (replies.length > 0) return { kind: 'unexpected', replies };
-    if (isNew) this.#writer.note();
+    if (isNew) this.#onDisk.note();
     return { kind: 'applied', running: viewOf(current), tookMs: 0 };
   }
 
@@ -313,27 +308,6 @@ class ProcessControl implements Control {
     if (serving === null) return;
     const { sections } = serving.worker;
     await together(writeSections(serving.generation, sections), this.#parts.file.write(textOf(sections)));
-    if (this.#fileTrouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
-    this.#fileTrouble = null;
-  }
-
-  #noteFileTrouble(error: unknown): void {
-    if (this.#fileTrouble === null) this.#options.onEvent({ kind: 'file_behind', error });
-    this.#fileTrouble = { reason: describe(error), since: this.#fileTrouble?.since ?? this.#parts.now() };
-  }
-
-  /** Servers that were removed go once they are idle, in the processes that leave too. */
-  async #tidy(): Promise<void> {
-    const { serving, oldWorkers } = this.#fleet;
-    for (const worker of [serving?.worker ?? null, ...oldWorkers.map((old) => old.worker)]) {
-      if (worker === null) continue;
-      const { closed, unexpected } = await worker.tidy(this.#config.drainTimeout);
-      const { pid } = worker;
-      if (closed > 0)
-        this.#options.onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });
-      for (const { command, reply } of unexpected)
-        this.#options.onEvent({ kind: 'trouble', error: unexpectedReply(command, reply) });
-    }
   }
 
   /** For what must neither undo an apply nor keep one from happening. */

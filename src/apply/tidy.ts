@@ -1,0 +1,19 @@
+/** Servers that were removed go once they are idle, in the processes that leave too. */
+import type { Ms } from '../model.ts';
+import type { ControlEvent } from './control.ts';
+import { unexpectedReply } from './problems.ts';
+import type { Worker } from './worker.ts';
+
+export async function tidy(
+  workers: readonly (Worker | null)[],
+  drainTimeoutMs: Ms,
+  onEvent: (event: ControlEvent) => void,
+): Promise<void> {
+  for (const worker of workers) {
+    if (worker === null) continue;
+    const { closed, unexpected } = await worker.tidy(drainTimeoutMs);
+    const { pid } = worker;
+    if (closed > 0) onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });
+    for (const { command, reply } of unexpected) onEvent({ kind: 'trouble', error: unexpectedReply(command, reply) });
+  }
+}
