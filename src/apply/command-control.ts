@@ -5,7 +5,7 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { lockFile, serverStateFile } from '../config/paths.ts';
+import { lockFile } from '../config/paths.ts';
 import { AppError, describe } from '../errors.ts';
 import { type Binary, findBinary } from '../haproxy/binary.ts';
 import { lastLines, parseAlerts } from '../haproxy/check.ts';
@@ -13,10 +13,10 @@ import { describeExit, runCommand } from '../haproxy/command.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
-import { type ConfigFile, configFile, makeFolder, writeDurably } from './files.ts';
+import { type ConfigFile, configFile, makeFolder } from './files.ts';
 import type { Turn } from './gate.ts';
 import { type Generation, generationAt, readSections, writeSections } from './generation.ts';
-import { noServerDown } from './health.ts';
+import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { asAppError, emptyConfig, toProblems } from './problems.ts';
 import { ReloadGate } from './reload-gate.ts';
@@ -44,7 +44,7 @@ export async function openCommandControl(options: ControlOptions, _signal: Abort
   const isLive = !isUnsettled && recorded !== null && textOf(recorded) === text;
   // Only its version is of use here, where it is the same as that of the HAProxy elsewhere.
   const binary = await findBinary(haproxy.binary, options.env.PATH).catch(() => null);
-  await writeDurably(serverStateFile(options.config), noServerDown);
+  await forgetHealth(options.config);
   const found = text === null || isLive ? null : sectionsOf(text, null);
   return new CommandControl(options, { file, live, found, binary }, isLive ? recorded : null, opened.move());
 }

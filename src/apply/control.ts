@@ -32,7 +32,10 @@ export type RunningProcess = {
   readonly pid: number;
   readonly startTime: string;
   readonly version: Version;
-  /** Only this process answers here, unlike at the stats socket, which is handed on from one to the next. */
+  /**
+   * Where it is asked. Only this process answers there, unlike at the stats socket, which is handed on from one to the
+   * next; of one that was started elsewhere it is the socket of its master, which hands on what is meant for its PID.
+   */
   readonly socket: string;
 };
 

@@ -80,6 +80,11 @@ export async function writeProof(generation: Generation, proof: Proof): Promise<
   await writeDurably(generation.proof, `${JSON.stringify(proof)}\n`);
 }
 
+/** Whatever runs, it is not known to be what stands in this folder. */
+export async function removeProof({ proof }: Generation): Promise<void> {
+  await rm(proof, { force: true });
+}
+
 /** null where it has not proved itself. */
 export function readProof({ proof }: Generation): Promise<Proof | null> {
   return readJson(proof, proofShape);

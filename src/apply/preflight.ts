@@ -18,8 +18,15 @@ export type Preflight = {
   readonly inTheWay: readonly string[];
 };
 
-/** `running` are the sections of the process that hands its listening sockets on; empty where there is none. */
-export async function preflight(wanted: readonly Section[], running: readonly Section[]): Promise<Preflight> {
+/**
+ * `running` are the sections of the process that hands its listening sockets on; empty where there is none. `fdLimit` is
+ * that of HAProxy; null where it is not known.
+ */
+export async function preflight(
+  wanted: readonly Section[],
+  running: readonly Section[],
+  fdLimit: number | null = readFdLimit(),
+): Promise<Preflight> {
   const held = listenersOf(running);
   const heldKeys = new Set(held.map(({ address }) => keyOf(address)));
   const problems: Problem[] = [];
@@ -37,7 +44,7 @@ export async function preflight(wanted: readonly Section[], running: readonly Se
       code: 'MYELIN_PORT_TAKEN',
     });
   }
-  const tooFewFds = fdProblem(wanted, readFdLimit());
+  const tooFewFds = fdProblem(wanted, fdLimit);
   if (tooFewFds !== null) problems.push({ message: tooFewFds, service: null });
   return { problems, inTheWay: [...inTheWay] };
 }

@@ -6,25 +6,26 @@
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import timers from 'node:timers/promises';
-import { lockFile, serverStateFile } from '../config/paths.ts';
+import { lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import type { Control, ControlOptions, Follower, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, makeFolder, pointTo, together, writeDurably } from './files.ts';
+import { type ConfigFile, configFile, makeFolder, pointTo, together } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { generationAt, removeGeneration, writeSections } from './generation.ts';
-import { noServerDown } from './health.ts';
+import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { asAppError, emptyConfig } from './problems.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
-import { sameText, textOf } from './sections.ts';
+import { textOf } from './sections.ts';
 import { isReplaced, type Serving, viewOf } from './serving.ts';
+import { tell } from './tell.ts';
 import { tidy } from './tidy.ts';
 import type { Worker } from './worker.ts';
 
@@ -51,7 +52,7 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   const recovered = await recover({ ...parts, startTimeoutMs, binary: known?.identity ?? null, onEvent, signal });
   // What runs is more than what could be started; without either there is nothing to do here.
   if (binary instanceof AppError && recovered.serving === null) throw binary;
-  await writeDurably(serverStateFile(options.config), noServerDown);
+  await forgetHealth(options.config);
   if (recovered.serving !== null)
     await pointTo(haproxy.statsSocket, recovered.serving.generation.socket).catch((error: unknown) =>
       onEvent({ kind: 'trouble', error }),
@@ -282,12 +283,14 @@ class ProcessControl implements Control {
 
   /** The process that serves is brought to `sections` by commands; the file follows. */
   async #tell(current: Serving, commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<Outcome> {
-    const isNew = !sameText(sections, current.worker.sections);
-    const replies = await current.worker.send(commands, sections);
-    if (this.#fleet.serving !== current) return { kind: 'superseded' };
-    if (replies.length > 0) return { kind: 'unexpected', replies };
-    if (isNew) this.#onDisk.note();
-    return { kind: 'applied', running: viewOf(current), tookMs: 0 };
+    const told = await tell({
+      worker: current.worker,
+      commands,
+      sections,
+      onDisk: this.#onDisk,
+      serves: () => this.#fleet.serving === current,
+    });
+    return told.kind === 'told' ? { kind: 'applied', running: viewOf(current), tookMs: 0 } : told;
   }
 
   #followerOf(worker: Worker): Follower {

@@ -30,7 +30,7 @@ export class ReloadGate {
     this.#history = { ...this.#history, reloadedAt: at };
     this.#random = this.#drawRandom();
     // A start that succeeds after a crash proves little: only living on does.
-    if (!isStart) this.#forgive();
+    if (!isStart) this.forgive();
   }
 
   failed(wanted: readonly Section[], at: Moment): void {
@@ -42,10 +42,11 @@ export class ReloadGate {
   /** What ran ended by itself. */
   crashed(running: readonly Section[], since: Moment, at: Moment): void {
     if (at - since < healthyAfterMs) this.failed(running, at);
-    else this.#forgive();
+    else this.forgive();
   }
 
-  #forgive(): void {
+  /** What failed may be tried again at once: something else has changed. */
+  forgive(): void {
     this.#failedWith = null;
     this.#history = { ...this.#history, failures: 0 };
   }

@@ -3,17 +3,16 @@
  * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
  * next start (`recover.ts`).
  */
-import { serverStateFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import type { Binary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
 import { readServersState } from '../haproxy/info.ts';
 import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
 import type { Outcome } from './control.ts';
-import { type ConfigFile, pointTo, together, writeDurably } from './files.ts';
+import { type ConfigFile, pointTo, together } from './files.ts';
 import type { Fleet } from './fleet.ts';
 import { type Generation, prepareGeneration, writeProof } from './generation.ts';
-import { downServers, noServerDown } from './health.ts';
+import { forgetHealth, noteHealth } from './health-file.ts';
 import { preflight } from './preflight.ts';
 import { startFailed, toProblems } from './problems.ts';
 import { textOf } from './sections.ts';
@@ -44,7 +43,8 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
     return { kind: 'refused', problems };
   }
   if (fleet.serving !== null) await fleet.makeRoom(config.reload.maxOldWorkers);
-  await noteHealth(replacement);
+  const socket = fleet.serving?.generation.socket;
+  await noteHealth({ ...replacement, readState: socket === undefined ? null : () => readServersState(socket) });
   await file.accept();
   const start = await startAccepted(replacement, inTheWay);
   if (start.kind === 'proved') return takeOver(replacement, start);
@@ -100,19 +100,6 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
   await tolerate(fleet.replace(next));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
-  await tolerate(writeDurably(serverStateFile(config), noServerDown));
+  await tolerate(forgetHealth(config));
   return { kind: 'applied', running: viewOf(next), tookMs: 0 };
-}
-
-/** As late as possible: what goes down after this is taken for healthy until it is checked. */
-async function noteHealth({ sections, config, fleet, orders, tolerate }: Replacement): Promise<void> {
-  let text = noServerDown;
-  const socket = fleet.serving?.generation.socket;
-  if (socket !== undefined)
-    await tolerate(
-      readServersState(socket).then((state) => {
-        text = downServers(state, sections, orders);
-      }),
-    );
-  await writeDurably(serverStateFile(config), text);
 }

@@ -43,6 +43,9 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
   const reloadCommand: Path = ['haproxy', 'reloadCommand'];
   if (haproxy?.control === 'command' && haproxy.reloadCommand === undefined && !judge.isRefused(reloadCommand))
     judge.report(reloadCommand, 'is missing; `control: command` needs a command that makes HAProxy reload');
+  const masterSocket: Path = ['haproxy', 'masterSocket'];
+  if (haproxy?.control === 'master' && haproxy.masterSocket === undefined && !judge.isRefused(masterSocket))
+    judge.report(masterSocket, 'is missing; `control: master` needs the socket that HAProxy was given by -S');
   if (debounce !== undefined && debounce.max < debounce.quiet && !judge.isRefused(['debounce']))
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }
@@ -78,6 +81,7 @@ function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: 
     ]),
     [['haproxy', 'config'], rest.haproxy?.config],
     [['haproxy', 'statsSocket'], rest.haproxy?.statsSocket],
+    [['haproxy', 'masterSocket'], rest.haproxy?.masterSocket],
     [['admin', 'socket'], rest.admin?.socket],
     [['state'], rest.state],
   ];
@@ -96,6 +100,7 @@ function checkSocketLengths({ rest: { haproxy, admin, state } }: Parts, judge: J
   const generation = state && join(state, 'g999999', 's');
   const sockets: readonly (readonly [Path, string | undefined, string])[] = [
     [['haproxy', 'statsSocket'], haproxy?.statsSocket, ''],
+    [['haproxy', 'masterSocket'], haproxy?.masterSocket, ''],
     [['admin', 'socket'], admin?.socket, ''],
     [['state'], generation, ' (the folder holds the sockets of HAProxy processes, such as this)'],
   ];

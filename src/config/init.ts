@@ -109,11 +109,13 @@ const others = `# More files that hold services.
 #include: ["services.d/*.yaml"]
 
 haproxy:
-  # process: Myelin starts and reloads HAProxy; command: your own command reloads it; none: only the file is written.
+  # process: Myelin starts and reloads HAProxy; master: one that runs elsewhere, over the socket of its master;
+  # command: your own command reloads it; none: only the file is written.
   #control: process
   #binary: haproxy
   #config: ./run/haproxy.cfg
   #statsSocket: ./run/admin.sock
+  #masterSocket: /run/haproxy-master.sock
   # Whether HAProxy serves on when Myelin stops: keep or stop.
   #onExit: keep
   # stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log.

@@ -285,9 +285,12 @@ const service = z
 const haproxy = z
   .strictObject({
     control: z
-      .enum(['process', 'command', 'none'])
+      .enum(['process', 'master', 'command', 'none'])
       .default('process')
-      .describe('process: start and reload HAProxy here; command: run the commands below; none: only write the file.'),
+      .describe(
+        'process: start and reload HAProxy here; master: reload one that runs elsewhere over `masterSocket`; ' +
+          'command: run the commands below; none: only write the file.',
+      ),
     binary: text
       .default('haproxy')
       .meta({ path: 'program' })
@@ -296,6 +299,9 @@ const haproxy = z
     statsSocket: filePath
       .default('./run/admin.sock')
       .describe('HAProxy’s runtime API, for you; mode 0600. A unix socket: 97 bytes at most.'),
+    masterSocket: filePath
+      .optional()
+      .describe('control: master. The socket of HAProxy’s master, as given to it: `haproxy -W -S SOCKET`.'),
     checkCommand: command
       .optional()
       .describe('control: command. Must succeed before the file goes live; `{file}` is the candidate.'),
@@ -384,7 +390,9 @@ export const config = z
           .prefault('30s')
           .describe('A reload waits this long for that; then the oldest one is retired.'),
         hardStopAfter: someTime.prefault('10m').describe('An old process closes what is left after this time.'),
-        startTimeout: someTime.prefault('30s').describe('How long a new process may take to prove itself.'),
+        startTimeout: someTime
+          .prefault('30s')
+          .describe('How long a new process may take to prove itself. control: master waits a minute at least.'),
       })
       .prefault({})
       .describe('Limits on reloads and on the old processes that they leave behind.'),

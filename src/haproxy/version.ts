@@ -11,3 +11,8 @@ export function parseVersion(text: string): Version | null {
 export function atLeast(version: Version, major: number, minor: number): boolean {
   return version.major > major || (version.major === major && version.minor >= minor);
 }
+
+/** Configs of one branch mean the same to all its releases. */
+export function sameBranch(a: Version, b: Version): boolean {
+  return a.major === b.major && a.minor === b.minor;
+}

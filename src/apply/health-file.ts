@@ -1,0 +1,34 @@
+/** The file that tells a new HAProxy which servers are down, written as late as possible before each start. */
+import { serverStateFile } from '../config/paths.ts';
+import type { Config } from '../config/schema.ts';
+import type { ServersState } from '../haproxy/info.ts';
+import type { Section, ServerOrder } from '../model.ts';
+import { writeDurably } from './files.ts';
+import { downServers, noServerDown } from './health.ts';
+
+type HealthNote = {
+  readonly config: Pick<Config, 'state' | 'haproxy'>;
+  readonly sections: readonly Section[];
+  readonly orders: ReadonlyMap<string, ServerOrder>;
+  /** Asks the process that serves; null where there is none. */
+  readonly readState: (() => Promise<ServersState>) | null;
+  /** For what must not keep the start from happening. */
+  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
+};
+
+/** What goes down after this is taken for healthy until it is checked. */
+export async function noteHealth({ config, sections, orders, readState, tolerate }: HealthNote): Promise<void> {
+  let text = noServerDown;
+  if (readState !== null)
+    await tolerate(
+      readState().then((state) => {
+        text = downServers(state, sections, orders);
+      }),
+    );
+  await writeDurably(serverStateFile(config), text);
+}
+
+/** Nothing is known of any server: what is started later by somebody else shall find out by itself. */
+export async function forgetHealth(config: HealthNote['config']): Promise<void> {
+  await writeDurably(serverStateFile(config), noServerDown);
+}

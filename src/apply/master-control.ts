@@ -1,0 +1,507 @@
+/**
+ * Control `master`: HAProxy runs elsewhere in master-worker mode, started by systemd or in another container. The file
+ * is written here, the master is told to reload over its command line, and servers are changed over it too, in the
+ * worker that they are meant for. What was proved last is kept in `state`, with the worker that it was proved with, so
+ * that neither a restart of Myelin nor one of HAProxy has to lead to a reload.
+ */
+import { realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import timers from 'node:timers/promises';
+import { lockFile } from '../config/paths.ts';
+import { AppError } from '../errors.ts';
+import { type Binary, findBinary } from '../haproxy/binary.ts';
+import type { Info } from '../haproxy/info.ts';
+import { parseProcesses } from '../haproxy/master.ts';
+import { nobodyListens } from '../haproxy/socket.ts';
+import { parseVersion, type Version } from '../haproxy/version.ts';
+import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
+import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
+import { FileBehind } from './file-behind.ts';
+import { type ConfigFile, configFile, makeFolder, together } from './files.ts';
+import type { Turn } from './gate.ts';
+import {
+  type Generation,
+  generationAt,
+  readProof,
+  readSections,
+  removeProof,
+  writeProof,
+  writeSections,
+} from './generation.ts';
+import { forgetHealth } from './health-file.ts';
+import { acquireLock } from './lock.ts';
+import { MasterFleet } from './master-fleet.ts';
+import { checkHere, missingBackend, replaceWorker } from './master-reload.ts';
+import {
+  idOf,
+  inexactSec,
+  isProved,
+  isSame,
+  type MasterServing,
+  proofOf,
+  viewOf,
+  type WorkerId,
+} from './master-serving.ts';
+import { asAppError, emptyConfig } from './problems.ts';
+import { ReloadGate } from './reload-gate.ts';
+import { sectionsOf, textOf } from './sections.ts';
+import { tell } from './tell.ts';
+import { tidy } from './tidy.ts';
+
+/** The one generation that is kept: its files say what was proved last, and with whom. */
+const proved = 0;
+
+const lookEveryMs: Ms = 200;
+const looksPerInspection = 10;
+/** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
+const goneAfterMs: Ms = 1000;
+
+export async function openMasterControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+  const { haproxy, state: stateFolder } = options.config;
+  const { masterSocket } = haproxy;
+  if (masterSocket === undefined)
+    throw new AppError('MYELIN_CONFIG_INVALID', 'haproxy.masterSocket is missing; `control: master` needs it');
+  await makeFolder(stateFolder);
+  await using opened = new AsyncDisposableStack();
+  opened.use(await acquireLock(lockFile(options.config)));
+  await makeFolder(dirname(haproxy.config));
+  const record = generationAt(await realpath(stateFolder), proved);
+  await makeFolder(record.folder);
+  await forgetHealth(options.config);
+  const parts = {
+    socket: masterSocket,
+    file: configFile(haproxy.config),
+    record,
+    version: parseVersion((await readProof(record))?.version ?? ''),
+    // Only of use where it is of the branch that runs elsewhere.
+    binary: await findBinary(haproxy.binary, options.env.PATH).catch(() => null),
+    now: options.now ?? Date.now,
+  };
+  const control = new MasterControl(options, parts, opened.move());
+  await control.begin();
+  control.watch(signal);
+  return control;
+}
+
+type Parts = {
+  readonly socket: string;
+  readonly file: ConfigFile;
+  readonly record: Generation;
+  /** Of the HAProxy that was proved last; null where that is not known. */
+  readonly version: Version | null;
+  readonly binary: Binary | null;
+  readonly now: () => Moment;
+};
+
+class MasterControl implements Control {
+  readonly #options: ControlOptions;
+  readonly #parts: Parts;
+  readonly #fleet: MasterFleet;
+  readonly #gate: ReloadGate;
+  readonly #onDisk: FileBehind;
+  readonly #atEnd: AsyncDisposableStack;
+  #config: ControlOptions['config'];
+  #binary: Binary | null;
+  #version: Version | null;
+  #found: readonly Section[] | null = null;
+  #whyNothingRuns: ReloadReason = { code: 'first_start' };
+  /** Serves with a config that is not known: it is to be reloaded. */
+  #stranger: WorkerId | null = null;
+  /** Since when the master does not answer; null while it does. */
+  #silentSince: Moment | null = null;
+  #isSilenceTold = false;
+  #isReloading = false;
+  /** Of the file on disk when it was last looked at. */
+  #stamp = '';
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ControlOptions, parts: Parts, atEnd: AsyncDisposableStack) {
+    const { config, onEvent, onChange, random = Math.random } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#parts = parts;
+    this.#binary = parts.binary;
+    this.#version = parts.version;
+    this.#atEnd = atEnd;
+    this.#gate = new ReloadGate(random);
+    this.#fleet = new MasterFleet({
+      socket: parts.socket,
+      hardStopAfterMs: () => this.#config.reload.hardStopAfter,
+      now: parts.now,
+      onEvent,
+      onRoom: onChange,
+    });
+    this.#onDisk = new FileBehind({
+      write: () => this.#writeFiles(),
+      maxLagMs: () => this.#config.file.maxLag,
+      now: parts.now,
+      onEvent,
+    });
+  }
+
+  get version(): Version | null {
+    return this.#version ?? this.#binary?.version ?? null;
+  }
+
+  get found(): readonly Section[] | null {
+    return this.#found;
+  }
+
+  get running(): Running | null {
+    const { serving } = this.#fleet;
+    return serving === null ? null : viewOf(serving, this.#parts.socket);
+  }
+
+  get forced(): readonly ReloadReason[] {
+    return this.#fleet.serving === null ? [this.#whyNothingRuns] : [];
+  }
+
+  get oldWorkers(): readonly OldWorkerView[] {
+    return this.#fleet.oldWorkers.map(({ pid, generation, since, connections }) => {
+      return { pid, generation, since, connections };
+    });
+  }
+
+  get runtime(): Runtime | null {
+    const { serving } = this.#fleet;
+    if (serving === null) return null;
+    const { worker } = serving;
+    return {
+      ...worker.runtime,
+      // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
+      followers: [],
+      readBack: (backends) => worker.readBack(backends),
+      believe: (sections, leaving) => {
+        worker.believe(sections, leaving);
+        this.#onDisk.note();
+      },
+    };
+  }
+
+  get fileTrouble(): Control['fileTrouble'] {
+    return this.#onDisk.trouble;
+  }
+
+  use(config: ControlOptions['config']): void {
+    this.#config = config;
+  }
+
+  reloadAt({ sections }: Rendered, since: Moment): Turn {
+    const isStart = this.#fleet.serving === null;
+    const oldWorkers = this.#fleet.oldWorkers.length;
+    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers });
+  }
+
+  async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const startedAt = performance.now();
+    const isStart = this.#fleet.serving === null;
+    const outcome = await this.#attempt(sections, plan, signal).catch((error: unknown): Outcome => {
+      if (signal.aborted) throw signal.reason;
+      return { kind: 'failed', error: asAppError(error), problems: [] };
+    });
+    if (plan.kind === 'reload') {
+      if (outcome.kind === 'applied') this.#gate.succeeded(this.#parts.now(), { isStart });
+      else this.#gate.failed(sections, this.#parts.now());
+    }
+    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+  }
+
+  /** What was started elsewhere is ended elsewhere. */
+  async stop(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tolerate(this.#onDisk.flush());
+    this.#onDisk.hold();
+    await this.#atEnd.disposeAsync();
+  }
+
+  /** Finds out what became of HAProxy and of the file while nobody looked. */
+  async begin(): Promise<void> {
+    const { file, record } = this.#parts;
+    await this.#look();
+    if (await file.isUnsettled()) {
+      // Killed in the middle of a reload: HAProxy has the one file or the other, so it is told again.
+      if (this.#fleet.serving === null) await file.putBack();
+      else await file.settle();
+      this.#options.onEvent({ kind: 'file_restored', path: file.path });
+    }
+    const { serving } = this.#fleet;
+    if (serving !== null) await this.#tolerate(file.write(textOf(serving.worker.sections)));
+    else {
+      const text = await file.read();
+      this.#found = text === null ? null : await this.#asSections(text, await readSections(record));
+    }
+  }
+
+  /** Sees by itself who serves, until `signal` or disposal ends it. */
+  watch(signal: AbortSignal): void {
+    const ended = new AbortController();
+    const watching = this.#watch(AbortSignal.any([signal, ended.signal]));
+    this.#atEnd.defer(async () => {
+      ended.abort();
+      await watching;
+    });
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    for (let looks = 1; !signal.aborted; looks++) {
+      try {
+        await timers.setTimeout(lookEveryMs, undefined, { signal });
+        if (this.#isReloading) continue;
+        await this.#inTurn(() => this.#look());
+        const { serving, oldWorkers } = this.#fleet;
+        const workers = [serving?.worker ?? null, ...oldWorkers.map(({ worker }) => worker)];
+        if (this.#silentSince === null && !this.#isReloading)
+          await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
+        if (looks % looksPerInspection === 0) await this.#inspectFile();
+      } catch (error) {
+        if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });
+      }
+    }
+  }
+
+  async #inspectFile(): Promise<void> {
+    const stamp = await this.#parts.file.stamp();
+    // Compared with what runs, and put right where somebody else has changed it.
+    if (stamp !== this.#stamp) this.#onDisk.note();
+    this.#stamp = stamp;
+  }
+
+  async #look(): Promise<void> {
+    let seen: Awaited<ReturnType<MasterFleet['look']>>;
+    try {
+      seen = await this.#fleet.look();
+    } catch (error) {
+      this.#noteSilence(error);
+      return;
+    }
+    if (seen.kind === 'nobody') return this.#noteSilence(null);
+    this.#silentSince = null;
+    this.#isSilenceTold = false;
+    if (seen.kind === 'other') await this.#meet(seen.info);
+  }
+
+  /** `error` is null where the master answers, and has no worker that serves. */
+  #noteSilence(error: unknown): void {
+    const now = this.#parts.now();
+    this.#silentSince ??= now;
+    if (now - this.#silentSince < goneAfterMs || this.#isSilenceTold) return;
+    this.#isSilenceTold = true;
+    const { serving } = this.#fleet;
+    if (error !== null && !nobodyListens(error)) this.#options.onEvent({ kind: 'trouble', error });
+    else if (serving !== null) {
+      this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation: serving.generation, words: '' });
+      this.#whyNothingRuns = { code: 'haproxy_exited' };
+      this.#fleet.disown();
+      this.#options.onChange();
+    }
+  }
+
+  /** Another worker serves, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
+  async #meet(info: Info): Promise<void> {
+    const { now, record } = this.#parts;
+    const { onEvent, onChange } = this.#options;
+    const id = idOf(info, now());
+    if (this.#stranger !== null && isSame(this.#stranger, id)) return;
+    this.#version = info.version;
+    const recorded = await readSections(record);
+    const proof = await readProof(record);
+    if (recorded !== null && proof !== null && isProved(proof, id)) {
+      this.#fleet.serve(info, recorded, null, proof.since);
+    } else {
+      const loaded = await this.#loadedBy(info, id, recorded);
+      if (loaded === null) {
+        if (this.#fleet.serving !== null || proof !== null)
+          this.#whyNothingRuns = { code: 'haproxy_exited', detail: `process ${id.pid} was started by somebody else` };
+        this.#stranger = id;
+        this.#fleet.disown();
+        this.#gate.forgive();
+        onChange();
+        return;
+      }
+      await this.#record(this.#fleet.serve(info, loaded, loaded));
+    }
+    this.#stranger = null;
+    this.#gate.forgive();
+    const generation = this.#fleet.serving?.generation ?? 0;
+    onEvent({ kind: 'adopted', pid: id.pid, generation });
+    this.#onDisk.note();
+    onChange();
+  }
+
+  /**
+   * What it was started with: the file, if that has been in its place since before. Its time of start is known to the
+   * second, so in the second of a change it remains unknown, and null.
+   */
+  async #loadedBy(
+    info: Info,
+    { startedSec, isExact }: WorkerId,
+    recorded: readonly Section[] | null,
+  ): Promise<readonly Section[] | null> {
+    const { file } = this.#parts;
+    const [text, placedAt] = [await file.read(), await file.placedAt()];
+    const certainlySince = (startedSec - (isExact ? 0 : inexactSec)) * 1000;
+    if (text === null || placedAt === null || certainlySince < placedAt || (await file.isUnsettled())) return null;
+    const sections = await this.#asSections(text, recorded);
+    // It may have been started with another file altogether.
+    return (await missingBackend(this.#fleet.ask, info.pid, sections)) === null ? sections : null;
+  }
+
+  /** With the services that they were rendered for, where that was recorded. */
+  async #asSections(text: string, recorded: readonly Section[] | null): Promise<readonly Section[]> {
+    return recorded !== null && textOf(recorded) === text ? recorded : sectionsOf(text, null);
+  }
+
+  async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    if (textOf(sections).trim() === '') return { kind: 'refused', problems: [emptyConfig] };
+    const { serving } = this.#fleet;
+    if (plan.kind !== 'reload' && serving !== null)
+      return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+    return this.#inTurn(async () => {
+      this.#isReloading = true;
+      try {
+        return await this.#onDisk.during(() => this.#replace(sections, signal));
+      } finally {
+        this.#isReloading = false;
+      }
+    });
+  }
+
+  async #tell(
+    current: MasterServing,
+    commands: readonly RuntimeCommand[],
+    sections: readonly Section[],
+  ): Promise<Outcome> {
+    const told = await tell({
+      worker: current.worker,
+      commands,
+      sections,
+      onDisk: this.#onDisk,
+      serves: () => this.#fleet.serving === current,
+    });
+    if (told.kind !== 'told') return told;
+    return { kind: 'applied', running: viewOf(current, this.#parts.socket), tookMs: 0 };
+  }
+
+  async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
+    const { socket, file, now } = this.#parts;
+    const { env, orders } = this.#options;
+    this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, this.#binary).catch(() => null);
+    const absent = await this.#whyAbsent();
+    if (absent !== null) return this.#prepare(sections, absent, signal);
+    const { serving, ask } = this.#fleet;
+    try {
+      const replaced = await replaceWorker({
+        sections,
+        serving,
+        version: this.#version,
+        binary: this.#binary,
+        socket,
+        ask,
+        config: this.#config,
+        file,
+        orders: orders(),
+        makeRoom: () => this.#fleet.makeRoom(this.#config.reload.maxOldWorkers),
+        tolerate: (work) => this.#tolerate(work),
+        signal,
+      });
+      if (replaced.kind === 'serves') {
+        const next = this.#fleet.serve(replaced.info, sections, sections);
+        this.#version = next.version;
+        this.#stranger = null;
+        // From here on a Myelin that was killed finds the new one proved.
+        await this.#tolerate(this.#record(next));
+        await this.#tolerate(file.settle());
+        return { kind: 'applied', running: viewOf(next, socket), tookMs: 0 };
+      }
+      const { other, outcome } = replaced;
+      if (other?.isBefore && serving !== null) {
+        const again = this.#fleet.serve(other.info, serving.worker.sections, serving.worker.sections);
+        await this.#tolerate(this.#record(again));
+      } else if (other !== null) {
+        this.#stranger = idOf(other.info, now());
+        this.#fleet.disown();
+      }
+      return outcome;
+    } finally {
+      await file.discard();
+    }
+  }
+
+  /** null where a master answers. Throws where it is not just that nobody listens. */
+  async #whyAbsent(): Promise<AppError | null> {
+    try {
+      const { master } = parseProcesses(await this.#fleet.ask('show proc'));
+      this.#version = master.version ?? this.#version;
+      return null;
+    } catch (error) {
+      // While it is not known to be gone it may be about to come back, with what it had.
+      if (!(error instanceof AppError) || !nobodyListens(error) || this.#fleet.serving !== null) throw error;
+      return error;
+    }
+  }
+
+  /**
+   * Nobody serves yet: the file waits for whoever will. One that is there may be all that HAProxy can start from, so it
+   * gives way only to one that was checked.
+   */
+  async #prepare(sections: readonly Section[], absent: AppError, signal: AbortSignal): Promise<Outcome> {
+    const { file, record } = this.#parts;
+    const text = textOf(sections);
+    const before = await file.read();
+    let isThere = before === text;
+    if (!isThere) {
+      await file.propose(text);
+      const of = { sections, file, config: this.#config, signal };
+      const { isChecked, problems } = await checkHere(this.#binary, this.#version, of);
+      if (problems.length > 0) {
+        await file.reject();
+        return { kind: 'refused', problems };
+      }
+      isThere = isChecked || before === null;
+      if (isThere) {
+        await removeProof(record);
+        await writeSections(record, sections);
+        await file.accept();
+        await file.settle();
+      } else await file.discard();
+    }
+    const what = isThere
+      ? `${file.path} is written for it`
+      : `${file.path} stays as it was, for nothing here can check`;
+    const error = new AppError('MYELIN_HAPROXY_UNAVAILABLE', `no HAProxy serves yet: ${absent.message}; ${what}`, {
+      cause: absent,
+      remedy: `start it with \`haproxy -W -S ${this.#parts.socket} -f ${file.path}\`; Myelin waits for it`,
+    });
+    return { kind: 'failed', error, problems: [] };
+  }
+
+  /** What runs, on disk: as the file that HAProxy reads, and as what a restarted Myelin finds out from. */
+  async #writeFiles(): Promise<void> {
+    const { serving } = this.#fleet;
+    if (serving === null) return;
+    const { sections } = serving.worker;
+    await together(writeSections(this.#parts.record, sections), this.#parts.file.write(textOf(sections)));
+  }
+
+  /** The sections first: a proof says that they run. */
+  async #record(serving: MasterServing): Promise<void> {
+    const { record } = this.#parts;
+    await removeProof(record);
+    await writeSections(record, serving.worker.sections);
+    await writeProof(record, proofOf(serving));
+  }
+
+  /** One after the other: who came up by a reload of ours must not be taken for somebody else's. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work);
+    // Whoever asked gets the error; the next one's turn comes all the same.
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  /** For what must neither undo an apply nor keep one from happening. */
+  async #tolerate(work: Promise<unknown>): Promise<void> {
+    await work.catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
+  }
+}

@@ -1,0 +1,69 @@
+/** The worker that serves under a master elsewhere: which process it is, and how it is shown to others. */
+import type { Info } from '../haproxy/info.ts';
+import { prefixOf } from '../haproxy/master.ts';
+import type { Ask } from '../haproxy/read-back.ts';
+import type { Version } from '../haproxy/version.ts';
+import type { Moment, Section } from '../model.ts';
+import type { Running } from './control.ts';
+import type { Proof } from './generation.ts';
+import { Worker } from './worker.ts';
+
+/**
+ * A PID alone says little: in a container the same ones come back with every restart. Before 2.5 HAProxy does not say
+ * when it was started, and its uptime is good for a second or two.
+ */
+export type WorkerId = { readonly pid: number; readonly startedSec: number; readonly isExact: boolean };
+
+/** By how much a time of start that is not exact may be wrong. */
+export const inexactSec = 2;
+
+export type MasterServing = {
+  readonly id: WorkerId;
+  readonly generation: number;
+  readonly version: Version;
+  readonly since: Moment;
+  /** What runs in it, which commands change. */
+  readonly worker: Worker;
+};
+
+type Facts = {
+  readonly info: Info;
+  readonly generation: number;
+  readonly sections: readonly Section[];
+  /** null where it is not known what it was started with. */
+  readonly started: readonly Section[] | null;
+  readonly since: Moment;
+  readonly ask: Ask;
+  readonly now: () => Moment;
+};
+
+export function masterServing({ info, generation, sections, started, since, ask, now }: Facts): MasterServing {
+  const { pid, version } = info;
+  const worker = new Worker({ pid, version, started, sections, ask, now, prefix: prefixOf(pid) });
+  return { id: idOf(info, now()), generation, version, since, worker };
+}
+
+export function idOf({ pid, startTimeSec, uptimeSec }: Info, now: Moment): WorkerId {
+  const isExact = startTimeSec !== null;
+  return { pid, startedSec: startTimeSec ?? Math.floor(now / 1000) - uptimeSec, isExact };
+}
+
+export function isSame(a: WorkerId, b: WorkerId): boolean {
+  const toleranceSec = a.isExact && b.isExact ? 0 : inexactSec;
+  return a.pid === b.pid && Math.abs(a.startedSec - b.startedSec) <= toleranceSec;
+}
+
+export function proofOf({ id, version, since }: MasterServing): Proof {
+  return { pid: id.pid, startTime: `${id.startedSec}`, version: version.text, binary: null, since };
+}
+
+/** Whether the proof is about this process. */
+export function isProved({ pid, startTime }: Proof, id: WorkerId): boolean {
+  return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, id);
+}
+
+/** `socket` is that of the master. */
+export function viewOf({ id, generation, version, since, worker }: MasterServing, socket: string): Running {
+  const process = { pid: id.pid, startTime: `${id.startedSec}`, version, socket };
+  return { sections: worker.sections, generation, since, process };
+}

@@ -1,0 +1,485 @@
+/** Control `master`: HAProxy runs elsewhere, and Myelin shares with it a socket and the folder of its config. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Control } from '../../src/apply/control.ts';
+import { configFile } from '../../src/apply/files.ts';
+import { readWorkerInfo, reloadMaster } from '../../src/haproxy/master.ts';
+import { ask } from '../../src/haproxy/socket.ts';
+import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
+import { startBackends } from '../servers/backend.ts';
+import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { ab } from '../servers/load.ts';
+import { steadyLoad } from '../servers/steady.ts';
+import {
+  applied,
+  get,
+  gone,
+  never,
+  pidOf,
+  probe,
+  reload,
+  rendered,
+  type Setup,
+  setup,
+  text,
+} from '../support/apply.ts';
+import { freePort, tempFolder, until } from '../support/index.ts';
+import { type Master, startMaster } from '../support/master.ts';
+
+/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
+const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
+
+class Place implements AsyncDisposable {
+  readonly my: Setup;
+  readonly binary: string;
+  readonly port: number;
+  readonly #atEnd: AsyncDisposableStack;
+
+  constructor(my: Setup, binary: string, port: number, atEnd: AsyncDisposableStack) {
+    this.my = my;
+    this.binary = binary;
+    this.port = port;
+    this.#atEnd = atEnd;
+  }
+
+  get socket(): string {
+    return join(this.my.folder, 'master.sock');
+  }
+
+  /** `binary` is HAProxy's executable on Myelin's side; by default the same as that of the master. */
+  open({ binary = this.binary }: { readonly binary?: string } = {}): Promise<Control> {
+    return this.my.open({ haproxy: { control: 'master', masterSocket: this.socket, binary } });
+  }
+
+  async start(): Promise<Master> {
+    return this.#atEnd.use(await startMaster(this.binary, this.my.folder, this.my.file));
+  }
+
+  web(name: string, servers?: readonly string[], backend?: readonly string[]): Rendered {
+    const bind = `127.0.0.1:${this.port}`;
+    const more = { ...(servers !== undefined && { servers }), ...(backend !== undefined && { backend }) };
+    return rendered(this.my, [{ name, bind, ...more }]);
+  }
+
+  /** As an operator would, or somebody’s tool: not through Myelin. */
+  async write(wanted: Rendered): Promise<void> {
+    await writeFile(`${this.my.file}.new`, text(wanted));
+    await rename(`${this.my.file}.new`, this.my.file);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#atEnd.disposeAsync();
+  }
+}
+
+async function place(branch: HaproxyBranch = '2.6'): Promise<Place> {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempFolder());
+  const my = stack.use(await setup(folder.path));
+  return new Place(my, await haproxy(branch), await freePort(), stack.move());
+}
+
+/** A place where HAProxy serves what Myelin has reloaded it with. */
+async function serving(branch: HaproxyBranch, wanted: (place: Place) => Rendered) {
+  const place_ = await place(branch);
+  await place_.write(place_.web('before'));
+  const master = await place_.start();
+  const control = await place_.open();
+  applied(await control.apply(wanted(place_), reload, never));
+  return { place: place_, master, control };
+}
+
+function runtime(commands: readonly RuntimeCommand[]): Plan {
+  return { kind: 'runtime', commands };
+}
+
+/** HAProxy tells its time of start in whole seconds: what is started after this is later than what was written before. */
+async function nextSecond(): Promise<void> {
+  const second = Math.floor(Date.now() / 1000);
+  await until('the next second', () => Math.floor(Date.now() / 1000) > second);
+}
+
+for (const branch of branches) {
+  test(`HAProxy ${branch}: the first reload makes it Myelin’s, and servers then change without one`, async () => {
+    await using backends = await startBackends(['a', 'b']);
+    const { a, b } = backends;
+    const one = (here: Place): Rendered => here.web('web', [`server s 127.0.0.1:${a.port}`]);
+    const { place: here, master, control } = await serving(branch, one);
+    await using _ = here;
+    assert.equal(await get(here.port), 'a');
+    const pid = pidOf(control);
+    assert.equal(pid, await master.worker());
+    assert.equal(control.running?.process?.socket, here.socket);
+    assert.equal(`${control.version?.major}.${control.version?.minor}`, branch);
+
+    const two = here.web('web', [`server s 127.0.0.1:${b.port}`]);
+    const change = runtime([{ kind: 're-address', backend: 'web', server: 's', address: '127.0.0.1', port: b.port }]);
+    applied(await control.apply(two, change, never));
+    await until('the other one answers', async () => (await get(here.port)) === 'b');
+    assert.equal(await master.worker(), pid, 'without a reload');
+    const rows = await control.runtime?.readBack(['web']);
+    assert.equal(rows?.get('web')?.[0]?.srv_port, `${b.port}`);
+    await until('the file follows', async () => (await readFile(here.my.file, 'utf8')) === text(two));
+  });
+
+  test(`HAProxy ${branch}: a reload under load fails no request`, async () => {
+    const { place: here, control } = await serving(branch, (each) => each.web('web'));
+    await using _ = here;
+    await using load = steadyLoad(here.port);
+    for (const name of ['one', 'two', 'three']) {
+      applied(await control.apply(here.web(name), reload, never));
+      await load.answeredBy(name);
+    }
+    await load.endsWithoutFailure();
+  });
+
+  test(`HAProxy ${branch}: what it refuses costs nothing: the old one serves on, and its file is in its place`, async () => {
+    const { place: here, master, control } = await serving(branch, (each) => each.web('web'));
+    await using _ = here;
+    const pid = await master.worker();
+    const bad = here.web('bad', undefined, ['bogus']);
+    const outcome = await control.apply(bad, reload, never);
+    assert.equal(outcome.kind, 'refused', 'the executable here is of its branch and says so beforehand');
+    assert.equal(await master.worker(), pid);
+    assert.equal(await get(here.port), 'web');
+    assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('web')));
+  });
+
+  test(`HAProxy ${branch}: with no executable here the reload itself is the proof`, async () => {
+    await using here = await place(branch);
+    await here.write(here.web('before'));
+    const master = await here.start();
+    const control = await here.open({ binary: '/nowhere/haproxy' });
+    applied(await control.apply(here.web('web'), reload, never));
+    const bad = here.web('bad', undefined, ['bogus']);
+    const line = text(bad).split('\n').indexOf('    bogus') + 1;
+    for (const attempt of [1, 2]) {
+      const outcome = await control.apply(bad, reload, never);
+      assert.equal(outcome.kind, 'failed');
+      const told = outcome.kind === 'failed' ? outcome.problems : [];
+      const words = { message: "unknown keyword 'bogus' in 'backend' section", service: 'bad', line };
+      assert.deepEqual(told, ['3.0', '3.2'].includes(branch) ? [words] : [], 'from 2.7 on it says why');
+      assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('web')));
+      assert.equal(await readFile(`${here.my.file}.rejected`, 'utf8'), text(bad));
+      assert.equal(await get(here.port), 'web', `attempt ${attempt}`);
+      assert.deepEqual(control.running?.sections, here.web('web').sections);
+    }
+    const rows = await control.runtime?.readBack(['web']);
+    assert.deepEqual(rows?.get('web'), [], 'the one that serves can be asked');
+    applied(await control.apply(here.web('web2'), reload, never));
+    assert.equal(await get(here.port), 'web2');
+    assert.equal((await master.processes()).master.pid, master.pid, 'the master has lived through all of it');
+  });
+
+  test(`HAProxy ${branch}: a port that somebody holds is refused beforehand, and nobody is interrupted`, async () => {
+    const { place: here, control } = await serving(branch, (each) => each.web('web'));
+    await using _ = here;
+    const taken = await freePort();
+    const foreign = createServer().listen(taken, '127.0.0.1');
+    await once(foreign, 'listening');
+    await using probing = probe(here.port);
+    const both = rendered(here.my, [
+      { name: 'web', bind: `127.0.0.1:${here.port}` },
+      { name: 'other', bind: `127.0.0.1:${taken}` },
+    ]);
+    const outcome = await control.apply(both, reload, never);
+    assert.deepEqual(outcome.kind === 'refused' && outcome.problems.map(({ code, service }) => [code, service]), [
+      ['MYELIN_PORT_TAKEN', 'other'],
+    ]);
+    foreign.close();
+    await once(foreign, 'close');
+    applied(await control.apply(both, reload, never));
+    assert.equal(await get(taken), 'other');
+    assert.deepEqual(probing.failures, []);
+  });
+
+  test(`HAProxy ${branch}: when Myelin restarts nothing changes, also where servers were changed by commands`, async () => {
+    const { place: here, master, control } = await serving(branch, (each) => each.web('web', ['server s 127.0.0.1:9']));
+    await using _ = here;
+    const weighted = here.web('web', ['server s 127.0.0.1:9 weight 7']);
+    const change = runtime([{ kind: 'weight', backend: 'web', server: 's', weight: 7 }]);
+    applied(await control.apply(weighted, change, never));
+    const pid = pidOf(control);
+    await control[Symbol.asyncDispose]();
+    const again = await here.open();
+    assert.deepEqual(again.running?.sections, weighted.sections);
+    assert.deepEqual(again.forced, []);
+    assert.equal(pidOf(again), pid);
+    assert.equal(await master.worker(), pid);
+    assert.deepEqual(here.my.events.at(-1), { kind: 'adopted', pid, generation: 1 });
+    applied(await again.apply(weighted, { kind: 'none' }, never));
+    assert.equal((await master.processes()).master.reloads, 1, 'but for the first reload there was none');
+  });
+
+  test(`HAProxy ${branch}: a reload by somebody else is noticed, and what it loaded is known`, async () => {
+    const { place: here, master, control } = await serving(branch, (each) => each.web('web', ['server s 127.0.0.1:9']));
+    await using _ = here;
+    const before = pidOf(control);
+    await nextSecond();
+    // 2.2 says only how long it has run.
+    if (branch === '2.2') for (const _ of [1, 2]) await nextSecond();
+    assert.equal((await reloadMaster(master.socket, { timeoutMs: 20_000 })).kind, 'loaded');
+    await until('Myelin knows the new one', () => control.running?.process?.pid !== before && control.running !== null);
+    assert.equal(pidOf(control), await master.worker());
+    assert.deepEqual(control.forced, []);
+    assert.deepEqual(control.running?.sections, here.web('web', ['server s 127.0.0.1:9']).sections);
+    assert.ok(here.my.changes() > 0, 'a look at what it has is asked for');
+  });
+
+  test(`HAProxy ${branch}: a reload by somebody else from another file is put right by a reload`, async () => {
+    const { place: here, master, control } = await serving(branch, (each) => each.web('web'));
+    await using _ = here;
+    await here.write(here.web('foreign'));
+    assert.equal((await reloadMaster(master.socket, { timeoutMs: 20_000 })).kind, 'loaded');
+    await until('Myelin does not know what runs', () => control.running === null);
+    const [reason] = control.forced;
+    assert.equal(reason?.code, 'haproxy_exited');
+    assert.match(reason?.detail ?? '', /^process \d+ was started by somebody else$/);
+    assert.equal(control.reloadAt(here.web('web'), 5).because, 'free');
+    applied(await control.apply(here.web('web'), reload, never));
+    assert.equal(await get(here.port), 'web');
+  });
+
+  test(`HAProxy ${branch}: its worker is killed, HAProxy is started again by others, and Myelin takes it as it is`, async () => {
+    const { place: here, master, control } = await serving(branch, (each) => each.web('web'));
+    await using _ = here;
+    await nextSecond();
+    if (branch === '2.2') for (const _ of [1, 2]) await nextSecond();
+    const before = pidOf(control);
+    process.kill(before, 'SIGKILL');
+    await master.ended;
+    await until('that is noticed', () => control.running === null);
+    assert.deepEqual(control.forced, [{ code: 'haproxy_exited' }]);
+    assert.ok(here.my.events.some((event) => event.kind === 'exited' && event.pid === before));
+    const next = await here.start();
+    await until('the new one is known', () => control.running !== null);
+    assert.equal(pidOf(control), await next.worker());
+    assert.deepEqual(control.running?.sections, here.web('web').sections);
+    assert.equal((await next.processes()).master.reloads, 0, 'without a reload');
+    assert.equal(await get(here.port), 'web');
+  });
+
+  test(`HAProxy ${branch}: started after Myelin, it serves what Myelin has written for it`, async () => {
+    await using here = await place(branch);
+    const control = await here.open();
+    const wanted = here.web('web');
+    const outcome = await control.apply(wanted, reload, never);
+    assert.match(
+      outcome.kind === 'failed' ? outcome.error.message : '',
+      /^no HAProxy serves yet: .* is written for it$/,
+    );
+    assert.equal(await readFile(here.my.file, 'utf8'), text(wanted));
+    await nextSecond();
+    if (branch === '2.2') for (const _ of [1, 2]) await nextSecond();
+    const master = await here.start();
+    await until('it is known', () => control.running !== null);
+    assert.deepEqual(control.running?.sections, wanted.sections);
+    assert.equal((await master.processes()).master.reloads, 0);
+    assert.deepEqual(control.forced, []);
+  });
+
+  test(`HAProxy ${branch}: old workers can be told, and the oldest are ended when there are too many`, async (t) => {
+    await tooManyOldWorkers(branch, t);
+  });
+}
+
+async function tooManyOldWorkers(branch: HaproxyBranch, t: TestContext): Promise<void> {
+  await using here = await place(branch);
+  const held: Socket[] = [];
+  const server = createServer((socket) => held.push(socket.on('error', () => {}))).listen(
+    await freePort(),
+    '127.0.0.1',
+  );
+  t.after(() => {
+    for (const socket of held) socket.destroy();
+    server.close();
+  });
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : 0;
+  const tcp = (name: string): Rendered =>
+    here.web(name, [`server s 127.0.0.1:${port}`, `server t 127.0.0.1:${port} weight 2`], ['mode tcp']);
+  const asTcp = (wanted: Rendered): Rendered => ({
+    sections: wanted.sections.map((section) => ({
+      ...section,
+      text: section.text.replace('    mode http\n', '    mode tcp\n'),
+    })),
+  });
+  await here.write(asTcp(tcp('before')));
+  await here.start();
+  const control = await here.my.open({
+    haproxy: { control: 'master', masterSocket: here.socket, binary: here.binary },
+    reload: { maxOldWorkers: 2 },
+  });
+  const pids: number[] = [];
+  for (const name of ['one', 'two', 'three', 'four']) {
+    applied(await control.apply(asTcp(tcp(name)), reload, never));
+    pids.push(pidOf(control));
+    const count = held.length;
+    const client = connect(here.port, '127.0.0.1').on('error', () => {});
+    t.after(() => client.destroy());
+    await until('the server has the connection', () => held.length > count);
+  }
+  await until('there are two that leave', () => control.oldWorkers.length === 2);
+  assert.deepEqual(
+    control.oldWorkers.map(({ pid }) => pid),
+    pids.slice(1, 3),
+  );
+  assert.deepEqual(
+    here.my.events.flatMap((event) => (event.kind === 'connections_closed' ? [event] : [])),
+    [{ kind: 'connections_closed', limit: 'max_old_workers', pid: pids[0], connections: 1 }],
+  );
+  const [, second] = control.runtime?.followers ?? [];
+  assert.ok(second !== undefined);
+  const changed = asTcp(tcp('three')).sections;
+  await second.follow([{ kind: 'weight', backend: 'three', server: 't', weight: 3 }], changed);
+  const state = await ask(here.socket, [`@!${pids[2]} get weight three/t`]);
+  assert.match(state, /^3 \(initial 2\)/);
+}
+
+test('reloads back to back under 200 connections fail none of 100,000 requests', async () => {
+  const { place: here, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  const url = `http://127.0.0.1:${here.port}/`;
+  const ended = new AbortController();
+  const loading = ab({ url, concurrency: 200, requests: 100_000, keepAlive: false }).finally(() => ended.abort());
+  let reloads = 0;
+  while (!ended.signal.aborted) {
+    applied(await control.apply(here.web(reloads % 2 === 0 ? 'two' : 'three'), reload, never));
+    reloads += 1;
+  }
+  const load = await loading;
+  assert.equal(load.failed, 0, load.output);
+  assert.equal(load.complete, 100_000);
+  assert.ok(reloads >= 10, `${reloads} reloads`);
+});
+
+test('a file from before gives way, while nobody serves, only to one that was checked', async () => {
+  await using here = await place();
+  await here.write(here.web('before'));
+  const blind = await here.open({ binary: '/nowhere/haproxy' });
+  const outcome = await blind.apply(here.web('web'), reload, never);
+  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /stays as it was, for nothing here can check$/);
+  assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('before')));
+  await blind[Symbol.asyncDispose]();
+
+  const control = await here.open();
+  const refused = await control.apply(here.web('bad', undefined, ['bogus']), reload, never);
+  assert.equal(refused.kind, 'refused');
+  assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('before')));
+  const written = await control.apply(here.web('web'), reload, never);
+  assert.equal(written.kind, 'failed', 'nobody serves it yet');
+  assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('web')));
+});
+
+test('a HAProxy that was started from another file is told from one that serves ours', async () => {
+  await using here = await place();
+  const other = join(here.my.folder, 'other.cfg');
+  await writeFile(other, text(here.web('other')));
+  await using master = await startMaster(here.binary, here.my.folder, other);
+  const control = await here.open();
+  const outcome = await control.apply(here.web('web'), reload, never);
+  assert.match(
+    outcome.kind === 'failed' ? outcome.error.message : '',
+    /reloaded, but not from .*: it has no backend web$/,
+  );
+  assert.match(outcome.kind === 'failed' ? (outcome.error.remedy ?? '') : '', /start HAProxy with -f/);
+  assert.equal(control.running, null);
+  assert.equal(await get(here.port), 'other');
+  assert.ok((await master.worker()) > 0);
+});
+
+test('Myelin killed while HAProxy reloaded tells it again, and from the previous file where it could not', async () => {
+  const { place: here, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  await control[Symbol.asyncDispose]();
+  // As far as the one before had come: the file is accepted, HAProxy was told, nothing is written down of it.
+  const file = configFile(here.my.file);
+  await file.propose(text(here.web('next')));
+  await file.accept();
+  await reloadMaster(here.socket, { timeoutMs: 20_000 });
+  const again = await here.open();
+  assert.equal(again.running, null);
+  assert.equal(again.forced[0]?.code, 'haproxy_exited');
+  assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('web')));
+  assert.deepEqual(again.found, here.web('web').sections, 'with its owners');
+  applied(await again.apply(here.web('next'), reload, never));
+  assert.equal(await get(here.port), 'next');
+});
+
+test('Myelin killed before it told HAProxy finds what serves, and its file is put back', async () => {
+  const { place: here, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  await control[Symbol.asyncDispose]();
+  const file = configFile(here.my.file);
+  await file.propose(text(here.web('next')));
+  await file.accept();
+  const again = await here.open();
+  assert.deepEqual(again.running?.sections, here.web('web').sections);
+  assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('web')));
+  await assert.rejects(readFile(`${here.my.file}.previous`), { code: 'ENOENT' });
+});
+
+test('a file that somebody has changed is put right without a reload', async () => {
+  const { place: here, master, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  await until('it has been looked at', async () => control.running !== null);
+  await here.write(here.web('edited'));
+  await until('it is as before', async () => (await readFile(here.my.file, 'utf8')) === text(here.web('web')));
+  assert.equal((await master.processes()).master.reloads, 1);
+});
+
+test('a second Myelin with the same state is locked out', async () => {
+  await using here = await place();
+  await here.open();
+  await assert.rejects(here.open(), { code: 'MYELIN_LOCKED' });
+});
+
+test('a master that takes no command is reported, and nothing is touched', async () => {
+  await using here = await place();
+  await here.write(here.web('before'));
+  await here.start();
+  const control = await here.my.open({
+    haproxy: { control: 'master', masterSocket: join(here.my.folder, 'admin.sock'), binary: here.binary },
+  });
+  const outcome = await control.apply(here.web('web'), reload, never);
+  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /this is no answer to "show proc"/);
+  assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('before')));
+});
+
+test('a server that is down stays down over a reload', async () => {
+  const state = (wanted: Rendered, here: Place): Rendered => ({
+    sections: wanted.sections.map((section) => ({
+      ...section,
+      text: section.text.replace(join(here.my.state, 'servers.state'), `${here.my.file}.servers`),
+    })),
+  });
+  const server = ['server s 127.0.0.1:9 check inter 60s'];
+  const { place: here, control } = await serving('2.6', (each) => state(each.web('web', server), each));
+  await using _ = here;
+  const isDown = async (): Promise<boolean> =>
+    (await control.runtime?.readBack(['web']))?.get('web')?.[0]?.srv_op_state === '0';
+  await ask(here.socket, [`@!${pidOf(control)} set server web/s health down`]);
+  await until('it is down', isDown);
+  const before = pidOf(control);
+  applied(await control.apply(state(here.web('web', server, ['option http-keep-alive']), here), reload, never));
+  assert.ok(await isDown());
+  assert.notEqual(pidOf(control), before);
+  assert.doesNotMatch(await readFile(`${here.my.file}.servers`, 'utf8'), / web /, 'and is forgotten in the file');
+});
+
+test('the workers of a HAProxy that ended are gone with it', async () => {
+  const { place: here, master, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  const pid = pidOf(control);
+  await control[Symbol.asyncDispose]();
+  await control.stop();
+  assert.equal((await readWorkerInfo(here.socket, pid))?.pid, pid, 'Myelin ends nobody that it did not start');
+  await master.stop();
+  await gone(pid);
+  await rm(here.socket, { force: true });
+});
