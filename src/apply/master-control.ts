@@ -249,10 +249,8 @@ class MasterControl implements Control {
         await timers.setTimeout(lookEveryMs, undefined, { signal });
         if (this.#isReloading) continue;
         await this.#inTurn(() => this.#look());
-        const { serving, oldWorkers } = this.#fleet;
-        const workers = [serving?.worker ?? null, ...oldWorkers.map(({ worker }) => worker)];
         if (this.#silentSince === null && !this.#isReloading)
-          await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
+          await tidy([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
         if (looks % looksPerInspection === 0) await this.#inspectFile();
       } catch (error) {
         if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });

@@ -11,7 +11,6 @@ import { shutDownSessions } from '../haproxy/sessions.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import type { ControlEvent } from './control.ts';
 import { idOf, isSame, type MasterServing, masterServing } from './master-serving.ts';
-import type { Worker } from './worker.ts';
 
 type MasterFleetOptions = {
   readonly socket: string;
@@ -26,8 +25,6 @@ type Leaving = {
   readonly pid: number;
   readonly generation: number;
   readonly since: Moment;
-  /** null where it is not known what it runs. */
-  readonly worker: Worker | null;
   connections: number | null;
   lookedAt: Moment;
   /** Its sessions were shut down, and it is still there. */
@@ -128,7 +125,7 @@ export class MasterFleet {
       this.#bury(each, now - each.since >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
     const found = pids.filter((pid) => !this.#leaving.some((each) => each.pid === pid));
-    this.#leaving = [...found.map((pid) => leaving(pid, 0, null, now)), ...this.#leaving];
+    this.#leaving = [...found.map((pid) => leaving(pid, 0, now)), ...this.#leaving];
     for (const each of this.#leaving) {
       if (now - each.lookedAt < lookAtConnectionsEveryMs) continue;
       each.lookedAt = now;
@@ -140,8 +137,7 @@ export class MasterFleet {
   #dismiss(successor: number | null): void {
     const before = this.#serving;
     if (before === null || before.id.pid === successor) return;
-    const { id, generation, worker } = before;
-    this.#leaving = [...this.#leaving, leaving(id.pid, generation, worker, this.#options.now())];
+    this.#leaving = [...this.#leaving, leaving(before.id.pid, before.generation, this.#options.now())];
   }
 
   /** By its sessions: a signal does not reach into another container, and may there be meant for somebody else. */
@@ -173,7 +169,7 @@ export class MasterFleet {
   }
 }
 
-function leaving(pid: number, generation: number, worker: Worker | null, since: Moment): Leaving {
+function leaving(pid: number, generation: number, since: Moment): Leaving {
   const lookedAt = Number.NEGATIVE_INFINITY;
-  return { pid, generation, since, worker, connections: null, lookedAt, isStubborn: false };
+  return { pid, generation, since, connections: null, lookedAt, isStubborn: false };
 }

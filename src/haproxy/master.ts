@@ -101,6 +101,8 @@ export async function reloadMaster(socket: string, { timeoutMs }: { readonly tim
 
 const pauseMs: Ms = 10;
 const busyPauseMs: Ms = 100;
+/** No more than this is waited for the old worker: the new one serves in any case. */
+const overlapMs: Ms = 500;
 /** How long a master may take to run itself anew: up to 2.4 it reads the whole config meanwhile. */
 const reexecutionMs: Ms = 1000;
 /** After this it is not about to come back by itself. */
@@ -140,7 +142,10 @@ async function awaitWorker(
   for (;;) {
     const { master, workers } = await processesSoon(socket, deadline);
     const [fresh] = workers.filter(({ pid, reloads }) => reloads === 0 && !known.has(pid));
-    if (fresh !== undefined && (await answers(socket, fresh.pid))) return { kind: 'loaded', pid: fresh.pid };
+    if (fresh !== undefined && (await serves(socket, fresh.pid))) {
+      await stopsServing(socket, [...known]);
+      return { kind: 'loaded', pid: fresh.pid };
+    }
     // It has been told and is back, without a new one: up to 2.6 that is how a failure looks.
     if (fresh === undefined && !isLoaded && master.reloads > before.master.reloads)
       return { kind: 'failed', why: 'no new worker came up', words: '' };
@@ -150,9 +155,16 @@ async function awaitWorker(
 }
 
 /** One that was asked too early, while it still read its config (3.1 and later), never answers: then it is asked again. */
-async function answers(socket: string, pid: number): Promise<boolean> {
+async function serves(socket: string, pid: number): Promise<boolean> {
   const info = await readWorkerInfo(socket, pid, { timeoutMs: 500 }).catch(() => null);
   return info !== null && info.pid === pid && !info.stopping;
+}
+
+/** For a moment the ones from before take connections too, in 2.2 for some milliseconds. */
+async function stopsServing(socket: string, pids: readonly number[]): Promise<void> {
+  const deadline = performance.now() + overlapMs;
+  for (const pid of pids)
+    while (performance.now() < deadline && (await serves(socket, pid))) await timers.setTimeout(pauseMs);
 }
 
 /** As soon as the master listens again. Throws where it does not come back. */

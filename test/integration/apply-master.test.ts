@@ -35,12 +35,17 @@ const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBr
 
 class Place implements AsyncDisposable {
   readonly my: Setup;
+  readonly branch: HaproxyBranch;
   readonly binary: string;
   readonly port: number;
   readonly #atEnd: AsyncDisposableStack;
 
-  constructor(my: Setup, binary: string, port: number, atEnd: AsyncDisposableStack) {
+  constructor(
+    { my, branch, binary, port }: Pick<Place, 'my' | 'branch' | 'binary' | 'port'>,
+    atEnd: AsyncDisposableStack,
+  ) {
     this.my = my;
+    this.branch = branch;
     this.binary = binary;
     this.port = port;
     this.#atEnd = atEnd;
@@ -62,7 +67,14 @@ class Place implements AsyncDisposable {
   web(name: string, servers?: readonly string[], backend?: readonly string[]): Rendered {
     const bind = `127.0.0.1:${this.port}`;
     const more = { ...(servers !== undefined && { servers }), ...(backend !== undefined && { backend }) };
-    return rendered(this.my, [{ name, bind, ...more }]);
+    return this.#forItsBranch(rendered(this.my, [{ name, bind, ...more }]));
+  }
+
+  /** HAProxy 2.2 does not know the option, and does not need it. */
+  #forItsBranch({ sections }: Rendered): Rendered {
+    if (this.branch !== '2.2') return { sections };
+    const option = '    option idle-close-on-response\n';
+    return { sections: sections.map((section) => ({ ...section, text: section.text.replace(option, '') })) };
   }
 
   /** As an operator would, or somebody’s tool: not through Myelin. */
@@ -80,7 +92,7 @@ async function place(branch: HaproxyBranch = '2.6'): Promise<Place> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await tempFolder());
   const my = stack.use(await setup(folder.path));
-  return new Place(my, await haproxy(branch), await freePort(), stack.move());
+  return new Place({ my, branch, binary: await haproxy(branch), port: await freePort() }, stack.move());
 }
 
 /** A place where HAProxy serves what Myelin has reloaded it with. */
@@ -110,7 +122,7 @@ for (const branch of branches) {
     const one = (here: Place): Rendered => here.web('web', [`server s 127.0.0.1:${a.port}`]);
     const { place: here, master, control } = await serving(branch, one);
     await using _ = here;
-    assert.equal(await get(here.port), 'a');
+    await until('the new one alone answers', async () => (await get(here.port)) === 'a');
     const pid = pidOf(control);
     assert.equal(pid, await master.worker());
     assert.equal(control.running?.process?.socket, here.socket);
@@ -182,10 +194,8 @@ for (const branch of branches) {
     const foreign = createServer().listen(taken, '127.0.0.1');
     await once(foreign, 'listening');
     await using probing = probe(here.port);
-    const both = rendered(here.my, [
-      { name: 'web', bind: `127.0.0.1:${here.port}` },
-      { name: 'other', bind: `127.0.0.1:${taken}` },
-    ]);
+    const other = rendered(here.my, [{ name: 'other', bind: `127.0.0.1:${taken}` }]);
+    const both = { sections: [...here.web('web').sections, ...other.sections.filter(({ service }) => service)] };
     const outcome = await control.apply(both, reload, never);
     assert.deepEqual(outcome.kind === 'refused' && outcome.problems.map(({ code, service }) => [code, service]), [
       ['MYELIN_PORT_TAKEN', 'other'],
@@ -282,7 +292,7 @@ for (const branch of branches) {
     assert.deepEqual(control.forced, []);
   });
 
-  test(`HAProxy ${branch}: old workers can be told, and the oldest are ended when there are too many`, async (t) => {
+  test(`HAProxy ${branch}: the oldest of the old workers are ended when there are too many`, async (t) => {
     await tooManyOldWorkers(branch, t);
   });
 }
@@ -333,12 +343,9 @@ async function tooManyOldWorkers(branch: HaproxyBranch, t: TestContext): Promise
     here.my.events.flatMap((event) => (event.kind === 'connections_closed' ? [event] : [])),
     [{ kind: 'connections_closed', limit: 'max_old_workers', pid: pids[0], connections: 1 }],
   );
-  const [, second] = control.runtime?.followers ?? [];
-  assert.ok(second !== undefined);
-  const changed = asTcp(tcp('three')).sections;
-  await second.follow([{ kind: 'weight', backend: 'three', server: 't', weight: 3 }], changed);
-  const state = await ask(here.socket, [`@!${pids[2]} get weight three/t`]);
-  assert.match(state, /^3 \(initial 2\)/);
+  // One that leaves refuses what changes a server: nothing is tried.
+  assert.match(await ask(here.socket, [`@!${pids[2]} set weight three/t 3`]), /^Proxy is disabled\./);
+  assert.deepEqual(control.runtime?.followers, []);
 }
 
 test('reloads back to back under 200 connections fail none of 100,000 requests', async () => {
