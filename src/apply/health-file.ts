@@ -18,6 +18,8 @@ type HealthNote = {
 
 /** What goes down after this is taken for healthy until it is checked. */
 export async function noteHealth({ config, sections, orders, readState, tolerate }: HealthNote): Promise<void> {
+  const file = serverStateFile(config);
+  if (file === null) return;
   let text = noServerDown;
   if (readState !== null)
     await tolerate(
@@ -25,10 +27,11 @@ export async function noteHealth({ config, sections, orders, readState, tolerate
         text = downServers(state, sections, orders);
       }),
     );
-  await writeDurably(serverStateFile(config), text);
+  await writeDurably(file, text);
 }
 
 /** Nothing is known of any server: what is started later by somebody else shall find out by itself. */
 export async function forgetHealth(config: HealthNote['config']): Promise<void> {
-  await writeDurably(serverStateFile(config), noServerDown);
+  const file = serverStateFile(config);
+  if (file !== null) await writeDurably(file, noServerDown);
 }

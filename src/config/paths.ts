@@ -5,11 +5,15 @@ import type { Config } from './schema.ts';
 type HasState = { readonly state: string };
 
 /**
- * HAProxy reads from here, when it starts, which servers were down; written before every reload. Where its master runs
- * elsewhere the two need not share more than the folder of its config.
+ * HAProxy reads from here, when it starts, which servers were down; written before every reload. null where Myelin knows
+ * of no HAProxy that would.
  */
-export function serverStateFile({ state, haproxy }: HasState & Pick<Config, 'haproxy'>): string {
-  return haproxy.control === 'master' ? `${haproxy.config}.servers` : join(state, 'servers.state');
+export function serverStateFile({ state, haproxy }: HasState & Pick<Config, 'haproxy'>): string | null {
+  const { control, config, masterSocket } = haproxy;
+  // With a HAProxy elsewhere no more has to be shared than this folder; and what an init container writes (`none`) is
+  // then what the Myelin beside that HAProxy would write.
+  if (masterSocket !== undefined) return `${config}.servers`;
+  return control === 'none' ? null : join(state, 'servers.state');
 }
 
 /** What an operator ordered servers to be. */

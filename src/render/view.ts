@@ -15,12 +15,13 @@ const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPri
 
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
   const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
+  const stateFile = serverStateFile(config);
   return {
     version: version.text,
     log: log === 'none' ? null : fromConfig(log),
     logsToOutput: log === 'stdout' || log === 'stderr',
     statsSocket: fromConfig(statsSocket),
-    serverStateFile: config.haproxy.control === 'none' ? null : fromConfig(serverStateFile(config)),
+    serverStateFile: stateFile === null ? null : fromConfig(stateFile),
     hardStopAfter: formatDuration(config.reload.hardStopAfter),
     user: optional(user, fromConfig),
     group: optional(group, fromConfig),

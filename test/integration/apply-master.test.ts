@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Control } from '../../src/apply/control.ts';
 import { configFile } from '../../src/apply/files.ts';
-import { readWorkerInfo, reloadMaster } from '../../src/haproxy/master.ts';
+import type { Info } from '../../src/haproxy/info.ts';
+import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/master.ts';
 import { ask } from '../../src/haproxy/socket.ts';
 import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
 import { startBackends } from '../servers/backend.ts';
@@ -62,6 +63,16 @@ class Place implements AsyncDisposable {
 
   async start(): Promise<Master> {
     return this.#atEnd.use(await startMaster(this.binary, this.my.folder, this.my.file));
+  }
+
+  /** The worker that is not about to leave, wherever its master lists it. */
+  async serves(): Promise<Info> {
+    const { workers, oldWorkers } = await readProcesses(this.socket);
+    for (const { pid } of [...workers, ...oldWorkers]) {
+      const info = await readWorkerInfo(this.socket, pid);
+      if (info?.stopping === false) return info;
+    }
+    throw new Error('nobody serves');
   }
 
   web(name: string, servers?: readonly string[], backend?: readonly string[]): Rendered {
@@ -185,6 +196,24 @@ for (const branch of branches) {
     applied(await control.apply(here.web('web2'), reload, never));
     assert.equal(await get(here.port), 'web2');
     assert.equal((await master.processes()).master.pid, master.pid, 'the master has lived through all of it');
+  });
+
+  test(`HAProxy ${branch}: failures of different kinds in a row end nothing`, async () => {
+    await using here = await place(branch);
+    await here.write(here.web('before'));
+    const master = await here.start();
+    const control = await here.open({ binary: '/nowhere/haproxy' });
+    applied(await control.apply(here.web('web'), reload, never));
+    const unreadable = here.web('bad', undefined, ['bogus']);
+    const unbindable = rendered(here.my, [{ name: 'bad', bind: join(here.my.folder, 'nowhere/in.sock') }]);
+    for (const bad of [unreadable, unbindable, unreadable]) {
+      assert.equal((await control.apply(bad, reload, never)).kind, 'failed');
+      assert.equal(await get(here.port), 'web');
+      assert.equal(control.running?.process?.pid, (await here.serves()).pid);
+    }
+    assert.equal((await master.processes()).master.pid, master.pid);
+    applied(await control.apply(here.web('web2'), reload, never));
+    await until('the new one alone answers', async () => (await get(here.port)) === 'web2');
   });
 
   test(`HAProxy ${branch}: a port that somebody holds is refused beforehand, and nobody is interrupted`, async () => {
