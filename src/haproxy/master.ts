@@ -12,7 +12,7 @@ import { ask, nobodyListens } from './socket.ts';
 import { atLeast, parseVersion, type Version } from './version.ts';
 
 /** One row of `show proc`. */
-export type ProcessRow = {
+type ProcessRow = {
   readonly pid: number;
   /** Of the master: how often it was told to reload. Of a worker: how many reloads it has lived through. */
   readonly reloads: number;
@@ -106,7 +106,7 @@ const overlapMs: Ms = 500;
 /** How long a master may take to run itself anew: up to 2.4 it reads the whole config meanwhile. */
 const reexecutionMs: Ms = 1000;
 /** After this it is not about to come back by itself. */
-const goneMs: Ms = 15_000;
+const goneMs: Ms = 5000;
 
 type Told = { readonly kind: 'loaded' | 'failed' | 'busy' | 'asynchronous'; readonly words: string };
 

@@ -27,6 +27,7 @@ import {
   type Setup,
   setup,
   text,
+  type Web,
 } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { type Master, startMaster } from '../support/master.ts';
@@ -78,11 +79,12 @@ class Place implements AsyncDisposable {
   web(name: string, servers?: readonly string[], backend?: readonly string[]): Rendered {
     const bind = `127.0.0.1:${this.port}`;
     const more = { ...(servers !== undefined && { servers }), ...(backend !== undefined && { backend }) };
-    return this.#forItsBranch(rendered(this.my, [{ name, bind, ...more }]));
+    return this.config([{ name, bind, ...more }]);
   }
 
   /** HAProxy 2.2 does not know the option, and does not need it. */
-  #forItsBranch({ sections }: Rendered): Rendered {
+  config(services: readonly Web[]): Rendered {
+    const { sections } = rendered(this.my, services);
     if (this.branch !== '2.2') return { sections };
     const option = '    option idle-close-on-response\n';
     return { sections: sections.map((section) => ({ ...section, text: section.text.replace(option, '') })) };
@@ -205,7 +207,7 @@ for (const branch of branches) {
     const control = await here.open({ binary: '/nowhere/haproxy' });
     applied(await control.apply(here.web('web'), reload, never));
     const unreadable = here.web('bad', undefined, ['bogus']);
-    const unbindable = rendered(here.my, [{ name: 'bad', bind: join(here.my.folder, 'nowhere/in.sock') }]);
+    const unbindable = here.config([{ name: 'bad', bind: join(here.my.folder, 'nowhere/in.sock') }]);
     for (const bad of [unreadable, unbindable, unreadable]) {
       assert.equal((await control.apply(bad, reload, never)).kind, 'failed');
       assert.equal(await get(here.port), 'web');
@@ -223,8 +225,10 @@ for (const branch of branches) {
     const foreign = createServer().listen(taken, '127.0.0.1');
     await once(foreign, 'listening');
     await using probing = probe(here.port);
-    const other = rendered(here.my, [{ name: 'other', bind: `127.0.0.1:${taken}` }]);
-    const both = { sections: [...here.web('web').sections, ...other.sections.filter(({ service }) => service)] };
+    const both = here.config([
+      { name: 'web', bind: `127.0.0.1:${here.port}` },
+      { name: 'other', bind: `127.0.0.1:${taken}` },
+    ]);
     const outcome = await control.apply(both, reload, never);
     assert.deepEqual(outcome.kind === 'refused' && outcome.problems.map(({ code, service }) => [code, service]), [
       ['MYELIN_PORT_TAKEN', 'other'],
