@@ -50,7 +50,8 @@ export function keepFixed(
   running: Config,
   next: Config,
 ): { readonly config: Config; readonly afterRestart: readonly string[] } {
-  const haproxy = { ...next.haproxy, ...pick(running.haproxy, fixedHaproxyKeys) };
+  const { masterSocket: _, ...others } = next.haproxy;
+  const haproxy = { ...others, ...pick(running.haproxy, fixedHaproxyKeys) };
   return {
     config: { ...next, ...pick(running, fixedKeys), haproxy },
     afterRestart: [
@@ -62,8 +63,12 @@ export function keepFixed(
   };
 }
 
+/** What is not there stays away. */
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
-  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, K>;
+  return Object.fromEntries(keys.filter((key) => Object.hasOwn(from, key)).map((key) => [key, from[key]])) as Pick<
+    T,
+    K
+  >;
 }
 
 /** What is rendered for where no HAProxy can be asked: what every supported one understands. */

@@ -224,3 +224,20 @@ test('a Kubernetes watcher: a policy needs its zone, ports are numbers or names,
   );
   assert.match(await web('{}', '{ service: My_Web }'), /service: "My_Web" is not allowed; expected a name/);
 });
+
+test('control master needs the socket of the master, which is nobody else’s', async () => {
+  assert.match(
+    await refusal(`${consul}haproxy: { control: master }\n`),
+    /haproxy\.masterSocket: is missing; `control: master` needs the socket that HAProxy was given by -S/,
+  );
+  assert.match(
+    await refusal(`${consul}haproxy: { control: master, masterSocket: ./run/admin.sock }\n`),
+    /haproxy\.masterSocket: .*admin\.sock is the path of haproxy\.statsSocket already/,
+  );
+  assert.match(
+    await refusal(`${consul}haproxy: { control: master, masterSocket: /${'x'.repeat(100)} }\n`),
+    /haproxy\.masterSocket: the path of a unix socket is at most 97 bytes long/,
+  );
+  const { config } = await load(`${consul}haproxy: { control: master, masterSocket: m.sock }\n`);
+  assert.equal(config.haproxy.masterSocket, '/etc/myelin/m.sock');
+});

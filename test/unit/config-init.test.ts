@@ -24,7 +24,7 @@ test('options that are shown at their defaults are the defaults', async () => {
   const text = initText('consul', { sourceIsLocal: false });
   const shown = (await load(withAllOptions(text))).config;
   const { haproxy, reload, probes, admin, state } = (await load(text)).config;
-  const { stats: _, prometheus: __, global: ___, defaults: ____, ...shownHaproxy } = shown.haproxy;
+  const { stats: _, prometheus: __, global: ___, defaults: ____, masterSocket: _____, ...shownHaproxy } = shown.haproxy;
   assert.deepEqual({ ...shownHaproxy, global: [], defaults: [] }, haproxy);
   assert.deepEqual([shown.reload, shown.probes, shown.admin, shown.state], [reload, probes, admin, state]);
 });

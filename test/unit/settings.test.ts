@@ -23,4 +23,9 @@ debounce: { quiet: 1s, max: 2s }
     haproxy: { ...next.haproxy, statsSocket: running.haproxy.statsSocket },
   });
   assert.deepEqual(keepFixed(running, running), { config: running, afterRestart: [] });
+
+  const master = await load('watchers: { consul: {} }\nhaproxy: { control: master, masterSocket: /run/m.sock }\n');
+  const kept = keepFixed(running, master.config);
+  assert.deepEqual(kept.afterRestart, ['haproxy.control', 'haproxy.masterSocket']);
+  assert.deepEqual(kept.config.haproxy, running.haproxy);
 });
