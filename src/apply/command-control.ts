@@ -15,15 +15,12 @@ import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from 
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
 import { type ConfigFile, configFile, makeFolder } from './files.ts';
 import type { Turn } from './gate.ts';
-import { type Generation, generationAt, readSections, writeSections } from './generation.ts';
+import { type Generation, readSections, recordIn, writeSections } from './generation.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { asAppError, emptyConfig, toProblems } from './problems.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { sectionsOf, textOf } from './sections.ts';
-
-/** The one generation that is kept: its files say what went live last. */
-const applied = 0;
 
 export async function openCommandControl(options: ControlOptions, _signal: AbortSignal): Promise<Control> {
   const { haproxy, state: stateFolder } = options.config;
@@ -32,7 +29,7 @@ export async function openCommandControl(options: ControlOptions, _signal: Abort
   opened.use(await acquireLock(lockFile(options.config)));
   await makeFolder(dirname(haproxy.config));
   const file = configFile(haproxy.config);
-  const live = generationAt(await realpath(stateFolder), applied);
+  const live = recordIn(await realpath(stateFolder));
   // Killed between writing and the command's success: HAProxy has the one or the other, so it is told again.
   const isUnsettled = await file.isUnsettled();
   if (isUnsettled) {

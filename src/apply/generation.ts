@@ -58,6 +58,11 @@ export function generationAt(state: string, number: number): Generation {
   };
 }
 
+/** Where others start HAProxy: the one record of what went live last. */
+export function recordIn(state: string): Generation {
+  return generationAt(state, 0);
+}
+
 export async function prepareGeneration(generation: Generation, sections: readonly Section[]): Promise<void> {
   await makeFolder(generation.folder);
   const socket = generation.socket.replaceAll("'", "'\\''");

@@ -15,15 +15,16 @@ import { parseProcesses } from '../haproxy/master.ts';
 import { nobodyListens } from '../haproxy/socket.ts';
 import { parseVersion, type Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
+import { createTurn } from '../turn.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
 import { type ConfigFile, configFile, makeFolder, together } from './files.ts';
 import type { Turn } from './gate.ts';
 import {
   type Generation,
-  generationAt,
   readProof,
   readSections,
+  recordIn,
   removeProof,
   writeProof,
   writeSections,
@@ -48,9 +49,6 @@ import { sectionsOf, textOf } from './sections.ts';
 import { tell } from './tell.ts';
 import { tidy } from './tidy.ts';
 
-/** The one generation that is kept: its files say what was proved last, and with whom. */
-const proved = 0;
-
 const lookEveryMs: Ms = 200;
 const looksPerInspection = 10;
 /** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
@@ -65,7 +63,7 @@ export async function openMasterControl(options: ControlOptions, signal: AbortSi
   await using opened = new AsyncDisposableStack();
   opened.use(await acquireLock(lockFile(options.config)));
   await makeFolder(dirname(haproxy.config));
-  const record = generationAt(await realpath(stateFolder), proved);
+  const record = recordIn(await realpath(stateFolder));
   await makeFolder(record.folder);
   await forgetHealth(options.config);
   const parts = {
@@ -100,6 +98,8 @@ class MasterControl implements Control {
   readonly #gate: ReloadGate;
   readonly #onDisk: FileBehind;
   readonly #atEnd: AsyncDisposableStack;
+  /** Who came up by a reload of ours must not be taken for somebody else's. */
+  readonly #inTurn = createTurn();
   #config: ControlOptions['config'];
   #binary: Binary | null;
   #version: Version | null;
@@ -110,10 +110,11 @@ class MasterControl implements Control {
   /** Since when the master does not answer; null while it does. */
   #silentSince: Moment | null = null;
   #isSilenceTold = false;
+  /** Somebody told HAProxy to leave: it is theirs to start another. */
+  #isLeaving = false;
   #isReloading = false;
   /** Of the file on disk when it was last looked at. */
   #stamp = '';
-  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: ControlOptions, parts: Parts, atEnd: AsyncDisposableStack) {
     const { config, onEvent, onChange, random = Math.random } = options;
@@ -273,6 +274,7 @@ class MasterControl implements Control {
       this.#noteSilence(error);
       return;
     }
+    this.#isLeaving = seen.kind === 'nobody' && seen.isLeaving;
     if (seen.kind === 'nobody') return this.#noteSilence(null);
     this.#silentSince = null;
     this.#isSilenceTold = false;
@@ -288,7 +290,10 @@ class MasterControl implements Control {
     const { serving } = this.#fleet;
     if (error !== null && !nobodyListens(error)) this.#options.onEvent({ kind: 'trouble', error });
     else if (serving !== null) {
-      this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation: serving.generation, words: '' });
+      const about = { pid: serving.id.pid, generation: serving.generation };
+      this.#options.onEvent(
+        this.#isLeaving ? { kind: 'dismissed', ...about } : { kind: 'exited', ...about, words: '' },
+      );
       this.#whyNothingRuns = { code: 'haproxy_exited' };
       this.#fleet.disown();
       this.#options.onChange();
@@ -387,6 +392,7 @@ class MasterControl implements Control {
     this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, this.#binary).catch(() => null);
     const absent = await this.#whyAbsent();
     if (absent !== null) return this.#prepare(sections, absent, signal);
+    if (this.#isLeaving) throw toldToLeave();
     const { serving, ask } = this.#fleet;
     try {
       const replaced = await replaceWorker({
@@ -490,16 +496,18 @@ class MasterControl implements Control {
     await writeProof(record, proofOf(serving));
   }
 
-  /** One after the other: who came up by a reload of ours must not be taken for somebody else's. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work);
-    // Whoever asked gets the error; the next one's turn comes all the same.
-    this.#turn = done.catch(() => {});
-    return done;
-  }
-
   /** For what must neither undo an apply nor keep one from happening. */
   async #tolerate(work: Promise<unknown>): Promise<void> {
     await work.catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
   }
+}
+
+function toldToLeave(): AppError {
+  return new AppError(
+    'MYELIN_HAPROXY_UNAVAILABLE',
+    'HAProxy was told to leave, and not by Myelin, which waits for another',
+    {
+      remedy: 'start HAProxy again, as it was started before',
+    },
+  );
 }

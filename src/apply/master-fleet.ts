@@ -36,8 +36,8 @@ export type Seen =
   | { readonly kind: 'same' }
   /** Another one serves than was known, or one does at last. */
   | { readonly kind: 'other'; readonly info: Info }
-  /** Nobody says that it serves: one may be starting. */
-  | { readonly kind: 'nobody' };
+  /** Nobody says that it serves: one may be starting. `isLeaving` where somebody told HAProxy to leave. */
+  | { readonly kind: 'nobody'; readonly isLeaving: boolean };
 
 const lookAtConnectionsEveryMs: Ms = 1000;
 /** One that still reads its config is asked in vain (3.1 and later); the next look comes soon. */
@@ -69,12 +69,15 @@ export class MasterFleet {
   /** Sees who serves and who is gone. Throws an AppError where the master does not answer. */
   async look(): Promise<Seen> {
     const processes = await readProcesses(this.#options.socket, { timeoutMs: 2000 });
-    const info = await this.#whoServes(processes);
+    const infos = await this.#askWhoServes(processes);
+    const info = infos.find(({ stopping }) => !stopping) ?? null;
     const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.#serving?.id.pid;
     await this.#lookAtLeaving(processes.oldWorkers.map(({ pid }) => pid).filter((pid) => !isKnown(pid)));
     if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info };
     const pids = [...processes.workers, ...processes.oldWorkers].map(({ pid }) => pid);
-    return this.#serving !== null && pids.includes(this.#serving.id.pid) ? { kind: 'same' } : { kind: 'nobody' };
+    const isLeaving = pids.length > 0 && infos.length === pids.length;
+    const isSlow = !isLeaving && this.#serving !== null && pids.includes(this.#serving.id.pid);
+    return isSlow ? { kind: 'same' } : { kind: 'nobody', isLeaving };
   }
 
   /** It serves from now on; the one that did leaves, for all that is known. */
@@ -103,13 +106,19 @@ export class MasterFleet {
     return this.#serving !== null && isSame(this.#serving.id, idOf(info, this.#options.now()));
   }
 
-  /** After a failed reload some versions list the one that serves among the old ones. */
-  async #whoServes({ workers, oldWorkers }: Processes): Promise<Info | null> {
+  /**
+   * Until one says that it serves; without those that do not answer. After a failed reload some versions list it among
+   * the old ones.
+   */
+  async #askWhoServes({ workers, oldWorkers }: Processes): Promise<readonly Info[]> {
+    const infos: Info[] = [];
     for (const { pid } of [...workers, ...oldWorkers.toReversed()]) {
       const info = await this.#readInfo(pid);
-      if (info !== null && info.pid === pid && !info.stopping) return info;
+      if (info === null || info.pid !== pid) continue;
+      infos.push(info);
+      if (!info.stopping) break;
     }
-    return null;
+    return infos;
   }
 
   /** null where it does not answer now. */

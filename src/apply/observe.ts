@@ -5,7 +5,7 @@ import { hasCode } from '../errors.ts';
 import { parseVersion, type Version } from '../haproxy/version.ts';
 import type { Section } from '../model.ts';
 import { configFile } from './files.ts';
-import { generationAt, livingGenerations, readProof, readSections } from './generation.ts';
+import { type Generation, generationAt, livingGenerations, readProof, readSections, recordIn } from './generation.ts';
 import { sectionsOf } from './sections.ts';
 
 export type Observed = {
@@ -14,12 +14,20 @@ export type Observed = {
   readonly version: Version | null;
 };
 
-/** What is live; null where nothing of ours runs. Of controls other than `process`: the file. */
+/** What is live, of control `master` as far as it was proved last; null where nothing of ours runs. */
 export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'state'>): Promise<Observed | null> {
-  if (haproxy.control !== 'process') {
-    const text = await configFile(haproxy.config).read();
-    return text === null ? null : { sections: sectionsOf(text, null), version: null };
+  switch (haproxy.control) {
+    case 'process':
+      return observeProcesses(state);
+    case 'master':
+      return (await readRecord(recordIn(state))) ?? (await readFile(haproxy.config));
+    case 'command':
+    case 'none':
+      return readFile(haproxy.config);
   }
+}
+
+async function observeProcesses(state: string): Promise<Observed | null> {
   const folder = await realpath(state).catch((error: unknown) => {
     if (hasCode(error, 'ENOENT')) return null;
     throw error;
@@ -28,10 +36,18 @@ export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'stat
   const newestFirst = [...livingGenerations(folder).keys()].sort((a, b) => b - a);
   for (const number of newestFirst) {
     const generation = generationAt(folder, number);
-    const proof = await readProof(generation);
-    if (proof === null) continue;
-    const sections = await readSections(generation);
-    return sections === null ? null : { sections, version: parseVersion(proof.version) };
+    if ((await readProof(generation)) !== null) return readRecord(generation);
   }
   return null;
+}
+
+/** null where it is not known who runs it. */
+async function readRecord(generation: Generation): Promise<Observed | null> {
+  const [proof, sections] = [await readProof(generation), await readSections(generation)];
+  return proof === null || sections === null ? null : { sections, version: parseVersion(proof.version) };
+}
+
+async function readFile(path: string): Promise<Observed | null> {
+  const text = await configFile(path).read();
+  return text === null ? null : { sections: sectionsOf(text, null), version: null };
 }

@@ -100,6 +100,11 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
 
   myelin.kill('SIGKILL');
   await myelin.ended;
+  await my.serve('gamma');
+  const plan = await place.command('plan', '--exit-code');
+  assert.equal(plan.exitCode, 10, plan.stderr);
+  assert.match(plan.stdout, /^no reload, but the runtime commands\n/);
+  await my.serve('beta');
   const again = place.run();
   const status = await again.until('it is ready again', ({ state, haproxy: its }) => state === 'ready' && its !== null);
   assert.equal(status.haproxy?.pid, await master.worker());

@@ -306,6 +306,31 @@ for (const branch of branches) {
     assert.equal(await get(here.port), 'web');
   });
 
+  test(`HAProxy ${branch}: one that was told to leave by others is left in peace`, async (t) => {
+    await using backends = await startBackends(['a']);
+    const wanted = (here: Place): Rendered => here.web('web', [`server s 127.0.0.1:${backends.a.port}`]);
+    const { place: here, master, control } = await serving(branch, wanted);
+    await using _ = here;
+    // It waits for whoever is in the middle of a request.
+    const client = connect(here.port, '127.0.0.1').on('error', () => {});
+    t.after(() => client.destroy());
+    await once(client, 'connect');
+    client.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n');
+    const pid = pidOf(control);
+    await until('it has the request', async () => (await readWorkerInfo(here.socket, pid))?.currConns === 1);
+    process.kill(master.pid, 'SIGUSR1');
+    await until('that is noticed', () => control.running === null);
+    assert.ok(here.my.events.some((event) => event.kind === 'dismissed' && event.pid === pid));
+    const outcome = await control.apply(here.web('web'), reload, never);
+    assert.match(
+      outcome.kind === 'failed' ? outcome.error.message : '',
+      /^HAProxy was told to leave, and not by Myelin/,
+    );
+    assert.equal((await master.processes()).master.reloads, 1);
+    client.destroy();
+    await master.ended;
+  });
+
   test(`HAProxy ${branch}: started after Myelin, it serves what Myelin has written for it`, async () => {
     await using here = await place(branch);
     const control = await here.open();
