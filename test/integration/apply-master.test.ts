@@ -406,22 +406,26 @@ async function tooManyOldWorkers(branch: HaproxyBranch, t: TestContext): Promise
   assert.deepEqual(control.runtime?.followers, []);
 }
 
-test('reloads back to back under 200 connections fail none of 100,000 requests', async () => {
-  const { place: here, control } = await serving('2.6', (each) => each.web('web'));
-  await using _ = here;
-  const url = `http://127.0.0.1:${here.port}/`;
-  const ended = new AbortController();
-  const loading = ab({ url, concurrency: 200, requests: 100_000, keepAlive: false }).finally(() => ended.abort());
-  let reloads = 0;
-  while (!ended.signal.aborted) {
-    applied(await control.apply(here.web(reloads % 2 === 0 ? 'two' : 'three'), reload, never));
-    reloads += 1;
-  }
-  const load = await loading;
-  assert.equal(load.failed, 0, load.output);
-  assert.equal(load.complete, 100_000);
-  assert.ok(reloads >= 10, `${reloads} reloads`);
-});
+// 2.2 hands its sockets on as well, and now and then fails to.
+for (const branch of branches.filter((each) => each !== '2.2')) {
+  test(`HAProxy ${branch}: reloads back to back under 200 connections fail none of 100,000 requests`, async (t) => {
+    const { place: here, control } = await serving(branch, (each) => each.web('web'));
+    await using _ = here;
+    const url = `http://127.0.0.1:${here.port}/`;
+    const ended = new AbortController();
+    const loading = ab({ url, concurrency: 200, requests: 100_000, keepAlive: false }).finally(() => ended.abort());
+    let reloads = 0;
+    while (!ended.signal.aborted) {
+      applied(await control.apply(here.web(reloads % 2 === 0 ? 'two' : 'three'), reload, never));
+      reloads += 1;
+    }
+    const load = await loading;
+    assert.equal(load.failed, 0, load.output);
+    assert.equal(load.complete, 100_000);
+    assert.ok(reloads >= 3, `${reloads} reloads`);
+    t.diagnostic(`${reloads} reloads`);
+  });
+}
 
 test('a file from before gives way, while nobody serves, only to one that was checked', async () => {
   await using here = await place();
@@ -456,6 +460,24 @@ test('a HAProxy that was started from another file is told from one that serves 
   assert.equal(control.running, null);
   assert.equal(await get(here.port), 'other');
   assert.ok((await master.worker()) > 0);
+});
+
+test('a port that is taken here is none of the business of a HAProxy in another network', async () => {
+  await using here = await place();
+  await here.write(here.web('before'));
+  await using master = await startMaster(here.binary, here.my.folder, here.my.file, { isInOwnNetwork: true });
+  const control = await here.open();
+  applied(await control.apply(here.web('web'), reload, never));
+  const taken = await freePort();
+  const mine = createServer().listen(taken, '127.0.0.1');
+  await once(mine, 'listening');
+  const both = here.config([
+    { name: 'web', bind: `127.0.0.1:${here.port}` },
+    { name: 'other', bind: `127.0.0.1:${taken}` },
+  ]);
+  applied(await control.apply(both, reload, never));
+  assert.equal(pidOf(control), await master.worker());
+  mine.close();
 });
 
 test('Myelin killed while HAProxy reloaded tells it again, and from the previous file where it could not', async () => {

@@ -18,10 +18,19 @@ export type Master = AsyncDisposable & {
   stop(): Promise<void>;
 };
 
-/** Waits until a worker serves what `file` says. */
-export async function startMaster(binary: string, folder: string, file: string): Promise<Master> {
+const ownNetwork = ['unshare', '-rn', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'];
+
+/** Waits until a worker serves what `file` says; in a network of its own, as another container has it, where that is asked. */
+export async function startMaster(
+  binary: string,
+  folder: string,
+  file: string,
+  { isInOwnNetwork = false }: { readonly isInOwnNetwork?: boolean } = {},
+): Promise<Master> {
   const socket = join(folder, 'master.sock');
-  const child = spawn(binary, ['-W', '-db', '-S', socket, '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const argv = [binary, '-W', '-db', '-S', socket, '-f', file];
+  const [program = '', ...args] = isInOwnNetwork ? [...ownNetwork, ...argv] : argv;
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let words = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     words = (words + chunk).slice(-50_000);
