@@ -47,6 +47,8 @@ export type World = {
   readonly onOrder: (order: GivenOrder, what: 'given' | 'over') => void;
   /** Told of servers that are not what they should be, and whether they are being set right. */
   readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
+  /** Told of what did not work, and costs nobody anything by itself. */
+  readonly onTrouble: (error: AppError) => void;
   readonly onError: (error: unknown) => void;
 };
 
@@ -82,9 +84,25 @@ export type Instance = {
   readonly ended: Promise<void>;
 };
 
+/** After what should not happen. */
+const retryMs: Ms = 1000;
+
 /** Throws an AppError where the templates fail. */
 export function main(world: World, signal: AbortSignal): Instance {
-  const { control, orders, heartbeat, env, hostname, onResult, onSource, onReload, onOrder, onDrift, onError } = world;
+  const {
+    control,
+    orders,
+    heartbeat,
+    env,
+    hostname,
+    onResult,
+    onSource,
+    onReload,
+    onOrder,
+    onDrift,
+    onTrouble,
+    onError,
+  } = world;
   let settings = world.settings;
   let catalog = createCatalog(catalogSettings(settings.config), Date.now(), seedOf(control, settings.config));
   let changedAt: Moment | null = null;
@@ -113,7 +131,9 @@ export function main(world: World, signal: AbortSignal): Instance {
   });
   const alarm = createAlarm(debounce.poke, signal);
   // Apart from the debounce: a look at what runs is no change, and no change waits for quiet because of it.
-  const verifyAlarm = createAlarm(() => void inTurn(verify).catch(broke), signal);
+  const verifyAlarm = createAlarm(() => void inTurn(verify).catch(lookFailed), signal);
+  // As it was written down: what is read back may be what somebody made of it.
+  const found = control.running?.sections ?? control.found;
 
   const sources = new Sources(env, (event) => {
     const before = catalog;
@@ -215,10 +235,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
   function render(): RenderResult | null {
     const { open, endpoints } = view(catalog);
-    if (!open) {
-      const sections = control.running?.sections ?? control.found;
-      return sections === null ? null : { sections, problems: [] };
-    }
+    if (!open) return found === null ? null : { sections: found, problems: [] };
     return renderWith(settings, endpoints);
   }
 
@@ -240,6 +257,14 @@ export function main(world: World, signal: AbortSignal): Instance {
     for (const request of requests) request.reject(error);
     requests = [];
     onError(error);
+    alarm.set([nextDeadline(catalog), Date.now() + retryMs]);
+  }
+
+  /** What serves goes on serving; it is looked at again. */
+  function lookFailed(error: unknown): void {
+    if (signal.aborted) return;
+    if (error instanceof AppError) onTrouble(error);
+    else onError(error);
   }
 
   return {

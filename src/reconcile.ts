@@ -3,7 +3,7 @@
  * here: it keeps its last good sections, or an empty backend of its name, and the others go live.
  */
 import type { Control } from './apply/control.ts';
-import type { AppError } from './errors.ts';
+import { AppError } from './errors.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from './model.ts';
 import { type RuntimeResult, runtimeResult, type ServerChanges } from './server-changes.ts';
 import { type Apart, backOff, SetApart, sameText } from './set-apart.ts';
@@ -71,7 +71,7 @@ export class Reconciler {
   constructor(control: Control, changes: ServerChanges, now: () => Moment) {
     this.#control = control;
     this.#changes = changes;
-    this.#setApart = new SetApart(control.found, now);
+    this.#setApart = new SetApart(control.running?.sections ?? control.found, now);
     this.#now = now;
   }
 
@@ -105,8 +105,8 @@ export class Reconciler {
     const { rendered, faulty } = wish;
     const setApart = this.#setApart;
     try {
-      await this.#changes.verifyFound(signal);
-      setApart.sawRunning(this.#control.running?.sections ?? null);
+      const unanswered = await this.#lookAtFound(signal);
+      if (unanswered !== null) return unanswered;
       setApart.putOnTrial(rendered);
       setApart.blame(rendered, faulty);
       for (;;) {
@@ -122,7 +122,7 @@ export class Reconciler {
         const result = await this.#attempt(wanted, wish, signal);
         if (result.kind === 'rejected' && setApart.blameRefused(rendered, result.problems, isServing)) continue;
         if ((result.kind === 'rejected' || result.kind === 'failed') && setApart.endTrials()) continue;
-        if (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload') setApart.acquit();
+        if (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload') setApart.wentLive(wanted);
         return result;
       }
     } finally {
@@ -132,9 +132,23 @@ export class Reconciler {
 
   async #attempt(wanted: Rendered, wish: Wish, signal: AbortSignal): Promise<Result> {
     const plan = this.#changes.plan(wanted, wish.requested);
+    // After a reload that was refused: commands are for the reconcile that follows, not for beside `meanwhile`.
+    if (this.#isReloading && plan.kind !== 'reload')
+      return { kind: 'pending', reasons: [], because: 'free', at: this.#now() };
     if (plan.kind === 'reload') return this.#reload(wanted, plan.reasons, wish, signal);
     this.#wantedSince = null;
     return this.#change(wanted, plan, wish, signal);
+  }
+
+  /** What was found running must be known before anything is planned. null: it is. */
+  async #lookAtFound(signal: AbortSignal): Promise<Result | null> {
+    try {
+      await this.#changes.verifyFound(signal);
+      return null;
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return { kind: 'failed', error, reasons: [], at: this.#now() + retryAfterMs };
+    }
   }
 
   /** By commands, or, where there are none, just on disk. */

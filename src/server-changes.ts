@@ -6,7 +6,7 @@ import type { Control, Outcome, Running, UnexpectedReply } from './apply/control
 import { AppError } from './errors.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from './model.ts';
 import { planChange, planMeanwhile, planReload } from './plan/plan.ts';
-import { Verifier, type VerifySettings } from './verify.ts';
+import { partsOf, type Verification, Verifier, type VerifySettings } from './verify.ts';
 
 export type ServerChangesOptions = {
   readonly now: () => Moment;
@@ -31,13 +31,16 @@ export class ServerChanges {
   readonly #verifier: Verifier;
   /** Backends that commands no longer help, and why: the next reload is for them. */
   readonly #distrusted = new Map<string, ReloadReason>();
-  /** The generation that was looked at as a whole, or is about to be. */
-  #verified: number | null = null;
+  /** The generation that is known here; what another one has is yet to be looked at. */
+  #known: number | null = null;
+  /** What runs was started before this Myelin, and not been looked at. */
+  #isFound: boolean;
 
   constructor(control: Control, options: ServerChangesOptions) {
     this.#control = control;
     this.#options = options;
     this.#verifier = new Verifier(options.verify, options.orders);
+    this.#isFound = control.running !== null;
   }
 
   /** Drift that stands, because it is only to be reported. */
@@ -91,6 +94,8 @@ export class ServerChanges {
   /** Another process serves, from `wanted`. */
   async reloaded(wanted: Rendered): Promise<void> {
     this.#distrusted.clear();
+    this.#isFound = false;
+    if (this.#control.running !== null) this.#followProcess(this.#control.running);
     await this.#tellFollowers(wanted);
   }
 
@@ -101,12 +106,19 @@ export class ServerChanges {
     return this.#verifyDue(signal);
   }
 
-  /** The same for all of a process that was found running: it may have been told more, or less, than was written down. */
+  /**
+   * Looks at all of a process that was found running: it may have been told more, or less, than was written down, and
+   * no plan is right before that is known. Throws an AppError where it does not answer; then it is yet to be done.
+   */
   async verifyFound(signal: AbortSignal): Promise<void> {
-    const { running } = this.#control;
-    if (running === null || !this.#followProcess(running)) return;
-    for (let next = this.nextVerification; next !== null && next <= this.#now(); next = this.nextVerification)
-      await this.#verifyDue(signal);
+    if (!this.#isFound) return;
+    for (const backends of partsOf(this.#control.running?.sections ?? [])) {
+      const { running, runtime } = this.#control;
+      if (running === null || runtime === null) break;
+      await this.#act(await this.#verifier.look(runtime, running.sections, backends, this.#now()), signal);
+    }
+    this.#isFound = false;
+    this.#known = this.#control.running?.generation ?? null;
   }
 
   /** What was ordered of a server, or is not any more. */
@@ -117,7 +129,11 @@ export class ServerChanges {
   async #verifyDue(signal: AbortSignal): Promise<boolean> {
     const { running, runtime } = this.#control;
     if (running === null || runtime === null) return false;
-    const { drift, commands, reasons } = await this.#verifier.verify(runtime, running.sections, this.#now());
+    return this.#act(await this.#verifier.verify(runtime, running.sections, this.#now()), signal);
+  }
+
+  /** Whether a reconcile has to follow. */
+  async #act({ drift, commands, reasons }: Verification, signal: AbortSignal): Promise<boolean> {
     const { drift: mode } = this.#options.verify();
     if (drift.length > 0) this.#options.onDrift(drift, mode);
     await this.#send(commands, signal);
@@ -145,12 +161,11 @@ export class ServerChanges {
     this.#verifier.touched(commands, this.#now());
   }
 
-  /** Whether another process runs than the one that was looked at before. */
-  #followProcess({ generation, sections }: Running): boolean {
-    if (this.#verified === generation) return false;
-    this.#verified = generation;
+  /** Of another process than before everything is to be looked at. */
+  #followProcess({ generation, sections }: Running): void {
+    if (this.#known === generation) return;
+    this.#known = generation;
     this.#verifier.everything(sections, this.#now());
-    return true;
   }
 
   /** Those that leave send no more to a server that is gone, as far as they can be told. */

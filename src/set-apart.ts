@@ -22,7 +22,10 @@ const longestRetryMs: Ms = 30_000;
 export class SetApart {
   readonly #now: () => Moment;
   readonly #held = new Map<string, Held>();
-  /** What ran last, also once it has ended by itself: a service that is set apart keeps its sections from there. */
+  /**
+   * What was wanted and went live last, also once it has ended by itself: a service that is set apart keeps its sections
+   * from there. Never what was read back: that may be what somebody made of it.
+   */
   #lastGood: readonly Section[];
 
   constructor(found: readonly Section[] | null, now: () => Moment) {
@@ -40,11 +43,6 @@ export class SetApart {
     // One that is on trial has had its moment: what it waits for now is the reload.
     const moments = this.#waiting().map(({ retryAt }) => retryAt);
     return moments.length === 0 ? null : Math.min(...moments);
-  }
-
-  /** What runs now is the last good state; null: nothing does, so that what ran before stays it. */
-  sawRunning(sections: readonly Section[] | null): void {
-    this.#lastGood = sections ?? this.#lastGood;
   }
 
   /** `rendered` with the last good sections of each that is set apart; where it has none, an empty backend. */
@@ -108,8 +106,9 @@ export class SetApart {
     return onTrial.length > 0;
   }
 
-  /** What was on trial is live. */
-  acquit(): void {
+  /** This is live, and with it what was on trial. */
+  wentLive({ sections }: Rendered): void {
+    this.#lastGood = sections;
     for (const [service, { onTrial }] of this.#held) if (onTrial) this.#held.delete(service);
   }
 

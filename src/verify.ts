@@ -23,6 +23,7 @@ export type Verification = {
 /** From HAProxy 2.9 on a new address takes effect a moment after the reply. */
 const settleMs: Ms = 50;
 const backendsAtOnce = 100;
+const retryMs: Ms = 1000;
 
 export class Verifier {
   readonly #settings: () => VerifySettings;
@@ -64,7 +65,7 @@ export class Verifier {
   everything(running: readonly Section[], now: Moment): void {
     this.#repaired = new Set();
     this.#reported = new Map();
-    this.soon(backendsOf(running), now);
+    this.soon(backendsOf(running), now + settleMs);
   }
 
   /** When there is something to look at; null where nothing of ours runs. */
@@ -78,6 +79,22 @@ export class Verifier {
   /** Looks at what is due by now, or at the part of it that is done at once. Throws an AppError where nobody answers. */
   async verify(runtime: Runtime, running: readonly Section[], now: Moment): Promise<Verification> {
     const backends = this.#take(running, now);
+    try {
+      return await this.look(runtime, running, backends, now);
+    } catch (error) {
+      // Nothing of it was seen: it is to be looked at all the same.
+      for (const backend of backends) this.#due.set(backend, now + retryMs);
+      throw error;
+    }
+  }
+
+  /** Looks at these. Throws an AppError where nobody answers. */
+  async look(
+    runtime: Runtime,
+    running: readonly Section[],
+    backends: readonly string[],
+    now: Moment,
+  ): Promise<Verification> {
     if (backends.length === 0) return nothingFound;
     const servers = await runtime.readBack(backends);
     const unsettled = this.#unsettled(now);
@@ -95,6 +112,7 @@ export class Verifier {
         commands.some((each) => each.backend === drift.backend && each.server === drift.server);
       const drift = finding.drift.filter((each) => !isOrdered(each));
       this.#report(backends, drift);
+      runtime.believe(running, finding.leaving);
       return { drift, commands, reasons: [] };
     }
     this.#reported = new Map();
@@ -145,6 +163,14 @@ export class Verifier {
 }
 
 const nothingFound: Verification = { drift: [], commands: [], reasons: [] };
+
+/** All of ours, in parts of what is looked at in one go. */
+export function partsOf(sections: readonly Section[]): readonly (readonly string[])[] {
+  const backends = backendsOf(sections);
+  const parts: (readonly string[])[] = [];
+  for (let at = 0; at < backends.length; at += backendsAtOnce) parts.push(backends.slice(at, at + backendsAtOnce));
+  return parts;
+}
 
 function backendsOf(sections: readonly Section[]): readonly string[] {
   return sections.flatMap(({ kind, name, service }) => (kind === 'backend' && service !== null ? [name] : []));

@@ -172,10 +172,8 @@ class MasterControl implements Control {
       // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
       followers: [],
       readBack: (backends) => worker.readBack(backends),
-      believe: (sections, leaving) => {
-        worker.believe(sections, leaving);
-        this.#onDisk.note();
-      },
+      // The file stays what was wanted: what somebody made of it is not for the next start.
+      believe: (sections, leaving) => worker.believe(sections, leaving),
     };
   }
 

@@ -26,29 +26,28 @@ export class OldWorker {
   readonly generation: Generation;
   readonly id: ProcessId;
   readonly since: Moment;
-  /** Opened before it was told to leave: a stopping process takes no connection any more. null: it cannot be asked. */
-  readonly #session: AdminSession | null;
+  /** Opened before it was told to stop: after that it takes no connection any more. null: it cannot be asked. */
+  #session: AdminSession | null;
   readonly #worker: Worker | null;
   /** It was sent SIGUSR1: it ends by itself, and takes no commands. */
   #isStopping: boolean;
   #areFrontendsShut = false;
   #connections: number | null = null;
 
-  private constructor({ generation, id, worker }: Leaving, since: Moment, session: AdminSession | null) {
+  private constructor({ generation, id, worker }: Leaving, since: Moment) {
     this.generation = generation;
     this.id = id;
     this.since = since;
     this.#worker = worker;
-    this.#session = session;
+    this.#session = null;
     this.#isStopping = worker === null;
   }
 
   /** Tells a serving process to leave. */
   static async dismiss(leaving: Leaving, now: Moment): Promise<OldWorker> {
     // Without a session it is told all the same; only it cannot be asked or told anything more.
-    const session = await AdminSession.open(leaving.generation.socket, { timeoutMs: 500 }).catch(() => null);
-    if (session !== null) leaving.worker?.reach((line) => session.ask(line));
-    const old = new OldWorker(leaving, now, session);
+    const old = new OldWorker(leaving, now);
+    await old.#open();
     await old.look();
     if (!(await old.#shutFrontends())) old.#stop();
     return old;
@@ -56,7 +55,7 @@ export class OldWorker {
 
   /** One that was found leaving, or that cannot be reached. */
   static found(generation: Generation, id: ProcessId, now: Moment): OldWorker {
-    return new OldWorker({ generation, id, worker: null }, now, null);
+    return new OldWorker({ generation, id, worker: null }, now);
   }
 
   /** null where it cannot be told anything (any more). */
@@ -83,6 +82,8 @@ export class OldWorker {
   }
 
   async look(): Promise<void> {
+    // A question that took too long has cost the session; one that only shut its frontends takes another.
+    if (this.#areFrontendsShut && !this.#isStopping && !this.#session?.isOpen) await this.#open();
     if (this.#session === null || !this.#session.isOpen) return;
     const answer = await this.#session.ask('show info', { timeoutMs: 1000 }).catch(() => null);
     if (answer === null) return;
@@ -105,6 +106,12 @@ export class OldWorker {
   forget(): void {
     if (this.isAlive && !this.#isStopping) this.#stop();
     this.#session?.close();
+  }
+
+  async #open(): Promise<void> {
+    const session = await AdminSession.open(this.generation.socket, { timeoutMs: 500 }).catch(() => null);
+    this.#session = session;
+    if (session !== null) this.#worker?.reach((line) => session.ask(line));
   }
 
   #stop(): void {

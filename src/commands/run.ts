@@ -89,6 +89,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       onReload: (reasons) => observer.reload(reasons),
       onOrder: (order, what) => observer.order(order, what),
       onDrift: (drift, what) => observer.drift(drift, what),
+      onTrouble: (error) => observer.control({ kind: 'trouble', error }),
       onError(error) {
         observer.broke(error);
         if (options.once) end.resolve(exitCodes.unexpected);

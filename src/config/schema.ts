@@ -298,7 +298,9 @@ const haproxy = z
     config: filePath.default('./run/haproxy.cfg').describe('The file that Myelin writes. It is Myelin’s alone.'),
     statsSocket: filePath
       .default('./run/admin.sock')
-      .describe('HAProxy’s runtime API, for you; mode 0600. A unix socket: 97 bytes at most.'),
+      .describe(
+        'HAProxy’s runtime API, for you; mode 0600. With control: process a link to the socket of the one that serves, in `state`. 97 bytes at most.',
+      ),
     masterSocket: filePath
       .optional()
       .describe('control: master. The socket of HAProxy’s master, as given to it: `haproxy -W -S SOCKET`.'),

@@ -12,13 +12,6 @@ export type Capabilities = {
   readonly addServer: 'no' | 'experimental' | 'yes';
   /** `added`: only servers that were added at runtime, not those of the file. A server in maintenance costs nothing. */
   readonly deleteServer: 'no' | 'added' | 'any';
-  /** Whether `wait … srv-removable` is known. */
-  readonly waitsForRemovable: boolean;
-  /**
-   * Whether a new address takes effect a moment after the reply (2.9 on: a task applies it), so that a read-back or
-   * another change right after it still meets the old one.
-   */
-  readonly addressIsDelayed: boolean;
   /** What the settings of an added server start from where they differ from those of a server in the file. */
   readonly forgottenDefaults: readonly string[];
   /** Options that `add server` refused although its version should take them. */
@@ -36,9 +29,6 @@ export function capabilitiesOf(version: Version): Capabilities {
     addServer: is(2, 6) ? 'yes' : is(2, 4) ? 'experimental' : 'no',
     // 14c3c5c12
     deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
-    waitsForRemovable: is(3, 0),
-    // cd994407a
-    addressIsDelayed: is(2, 9),
     forgottenDefaults: forgottenDefaults(version),
     deniedKeywords: new Set(),
   };

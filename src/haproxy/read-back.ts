@@ -13,7 +13,7 @@ export type ReadBack = {
   readonly servers: ReadonlyMap<string, readonly ServerStateRow[]>;
 };
 
-/** `show servers state` of these backends alone. */
+/** `show servers state` of these backends alone. Throws an AppError where one was not answered. */
 export async function readBackends(ask: Ask, backends: readonly string[], options?: Frame): Promise<ReadBack> {
   const { from, replies } = await askEach(
     ask,
@@ -24,7 +24,8 @@ export async function readBackends(ask: Ask, backends: readonly string[], option
   const servers = new Map(
     backends.map((backend, at): [string, readonly ServerStateRow[]] => {
       const reply = replies[at] ?? '';
-      return [backend, reply.startsWith('1\n') ? parseServersState(reply).rows : []];
+      // Anything else is no answer, and must not be taken for "no servers": it throws.
+      return [backend, reply === "Can't find backend." ? [] : parseServersState(reply).rows];
     }),
   );
   return { from, servers };

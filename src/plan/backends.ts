@@ -3,7 +3,7 @@
  * sections are never touched, and a `listen` section is no backend here.
  */
 import type { Capabilities } from '../haproxy/capabilities.ts';
-import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
+import { linesOf, readServer, serverLines, tokenise } from '../haproxy/text.ts';
 import type { LeavingServer, Section } from '../model.ts';
 import { type Backend, readBackend } from './backend.ts';
 import { type Change, changeServers } from './runtime.ts';
@@ -53,6 +53,17 @@ export function withServersOf(old: Section, now: Section): Section {
   if (servers.join('\n') === serverTexts(old).join('\n')) return old;
   const structure = linesOf(old.text).filter((line) => !isServer(line));
   return { ...old, text: [...structure, ...servers].map((line) => `${line}\n`).join('') };
+}
+
+/** `now` without the servers that `old` has not; `old` itself where none of its own would be left. */
+export function withoutNewServers(old: Section, now: Section): Section {
+  const names = new Set(serverLines(old).map(({ name }) => name));
+  const kept = serverLines(now).filter(({ name }) => names.has(name));
+  if (kept.length === 0) return old;
+  const lines = linesOf(now.text).filter(
+    (line) => !isServer(line) || names.has(readServer(tokenise(line))?.name ?? ''),
+  );
+  return { ...now, text: lines.map((line) => `${line}\n`).join('') };
 }
 
 function serverTexts({ text }: Section): readonly string[] {

@@ -3,7 +3,7 @@
  * the file, which is written, and not HAProxy, which is left alone.
  */
 import type { Plan, ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
-import { type Changer, changeBackends, type Runtime, withServersOf } from './backends.ts';
+import { type Changer, changeBackends, type Runtime, withoutNewServers, withServersOf } from './backends.ts';
 import { compare, keyed } from './compare.ts';
 
 type Forced = {
@@ -50,16 +50,26 @@ export function planMeanwhile(
   const replaced = new Map<Section, Section>();
   for (const [key, old] of keyed(running)) {
     const section = now.get(key);
-    if (section !== undefined && section !== old) replaced.set(old, withServersOf(old, section));
+    if (section !== undefined && section.text !== old.text) replaced.set(old, withServersOf(old, section));
   }
+  const first = replaceSections(running, replaced, runtime);
+  if (first.blocked.size === 0) return first.commands.length === 0 ? null : first;
+  // Where a new server has to wait, the others need not: those that are gone must not serve on because of it.
+  for (const [old, section] of replaced)
+    if (first.blocked.has(section)) replaced.set(old, withoutNewServers(old, section));
+  const { commands, sections } = replaceSections(running, replaced, runtime);
+  return commands.length === 0 ? null : { commands, sections };
+}
+
+/** As far as commands can; `blocked` are those of the sections put in that they cannot bring about. */
+function replaceSections(running: readonly Section[], replaced: ReadonlyMap<Section, Section>, runtime: Runtime) {
   const all = running.map((section) => replaced.get(section) ?? section);
   const { commands, blocked } = compare(running, all, changeBackends(running, all, runtime));
-  if (commands.length === 0) return null;
   const sections = running.map((section) => {
     const other = replaced.get(section) ?? section;
     return blocked.has(other) ? section : other;
   });
-  return { sections, commands };
+  return { sections, commands, blocked };
 }
 
 /** Why nothing may run. */

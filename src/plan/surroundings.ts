@@ -22,11 +22,13 @@ export type File = {
 
 export function readFile(sections: readonly Section[]): File {
   let places: ReadonlyMap<Section, Place> | null = null;
+  let asked = 0;
   let mentioned: ReadonlySet<string> | null = null;
   return {
     around(section) {
-      places ??= placesIn(sections);
-      const place = places.get(section);
+      // Most changes are about one section or two, and files have ten thousand of them.
+      if (places === null && ++asked > fewSections) places = placesIn(sections);
+      const place = places === null ? placeOf(section, sections) : places.get(section);
       if (place === undefined) return null;
       return { inherited: inheritedBy(section, place.defaults), isConditional: place.isConditional };
     },
@@ -42,6 +44,16 @@ type Place = {
   readonly defaults: readonly Section[];
   readonly isConditional: boolean;
 };
+
+const fewSections = 20;
+
+function placeOf(section: Section, sections: readonly Section[]): Place | undefined {
+  const at = sections.indexOf(section);
+  if (at === -1) return undefined;
+  const before = sections.slice(0, at);
+  const depth = before.reduce((sum, each) => sum + traitsOf(each).macroDepth, 0);
+  return { defaults: before.filter(({ kind }) => kind === 'defaults'), isConditional: depth > 0 };
+}
 
 function placesIn(sections: readonly Section[]): ReadonlyMap<Section, Place> {
   const places = new Map<Section, Place>();

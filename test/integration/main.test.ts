@@ -63,6 +63,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     onReload() {},
     onOrder() {},
     onDrift() {},
+    onTrouble() {},
     onError: (error: unknown) => errors.push(error),
   };
   const instance = main(world, stopping.signal);

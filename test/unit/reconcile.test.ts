@@ -58,6 +58,7 @@ test('while something serves, a service whose last good sections are refused too
   const reconciler = reconcilerOf(control);
   await ended(reconciler, config('web', 'db'));
   control.refused = ['db'];
+  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'pending');
   assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'rejected');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });

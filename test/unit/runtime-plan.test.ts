@@ -385,6 +385,19 @@ test('while a reload waits, servers that can change at runtime do', () => {
   );
 });
 
+test('where a new server has to wait for the reload, those that are gone go at once', () => {
+  const wanted = changed('server a 10.0.0.1:80 weight 1', 'server c 10.0.0.3:80 weight 1');
+  const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(wanted), runtime({ on: '2.2.9' }));
+  assert.deepEqual(
+    meanwhile?.commands.map(({ kind, server }) => `${kind} ${server}`),
+    ['remove a'],
+  );
+  assert.match(meanwhile?.sections.find(({ name }) => name === 'web')?.text ?? '', /server b/);
+  // The last one stays: better a server that may be gone than none.
+  const none = wanted.replace('    server b 10.0.0.2:80 weight 1\n', '');
+  assert.equal(planMeanwhile(sectionsOf(base), sectionsOf(none), runtime({ on: '2.2.9' })), null);
+});
+
 test('ids are stable, in range, and two servers of a backend never share one', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.string(), { minLength: 1 }), (names) => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Control, Outcome, Running, Runtime } from '../../src/apply/control.ts';
+import { AppError } from '../../src/errors.ts';
 import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
 import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
 import { serverLines, splitSections } from '../../src/haproxy/text.ts';
@@ -80,6 +81,7 @@ test('drift is set right by a plan like any other, and told', async () => {
 test('what is as it was right after it was set right is for a reload', async () => {
   const control = new Scripted(one);
   const { reconcile, changes, pass } = reconciler(control);
+  assert.equal((await reconcile(one)).kind, 'noop');
   // It says yes and does nothing.
   control.does = () => null;
   const wrong = config('a 10.0.0.1:80 weight 9');
@@ -92,6 +94,37 @@ test('what is as it was right after it was set right is for a reload', async () 
   const result = await reconcile(one);
   assert.ok(result.kind === 'reload', JSON.stringify(result));
   assert.ok(result.reasons.some(({ code }) => code === 'drift_unrepairable'));
+});
+
+test('a process that was found running is looked at before anything is planned, and again where it did not answer', async () => {
+  const control = new Scripted(two);
+  const { reconcile, drift } = reconciler(control);
+  control.has(one);
+  control.isSilent = true;
+  const failed = await reconcile(two);
+  assert.ok(failed.kind === 'failed' && failed.at > 0, JSON.stringify(failed));
+  assert.deepEqual([control.sent, drift], [[], []]);
+  control.isSilent = false;
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add b', 'ready b'],
+  );
+});
+
+test('what a look that failed was to see is looked at again', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes, pass } = reconciler(control);
+  await reconcile(one);
+  await reconcile(two);
+  pass(60);
+  control.isSilent = true;
+  await assert.rejects(changes.verify(never), /no answer/);
+  control.isSilent = false;
+  control.asked = [];
+  pass(1100);
+  await changes.verify(never);
+  assert.deepEqual(control.asked, ['web']);
 });
 
 test('with drift: report nothing is sent, but for what an operator ordered', async () => {
@@ -175,6 +208,7 @@ class Scripted implements Control {
   does: (commands: readonly RuntimeCommand[]) => string | null = () => null;
   /** What it has whatever it is told. */
   stays: Rendered | null = null;
+  isSilent = false;
   sent: RuntimeCommand[] = [];
   asked: string[] = [];
   readonly reloads: Plan[] = [];
@@ -191,7 +225,10 @@ class Scripted implements Control {
       leaving: [],
       started: null,
       followers: [],
-      readBack: async (backends) => new Map(backends.map((backend) => [backend, this.#rows(backend)])),
+      readBack: async (backends) => {
+        if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
+        return new Map(backends.map((backend) => [backend, this.#rows(backend)]));
+      },
       believe: (sections) => this.#run(sections),
     };
   }
