@@ -8,6 +8,7 @@ import { h2 } from '../servers/h2.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { ab, type Load, wrk } from '../servers/load.ts';
 import { isRunning } from '../support/apply.ts';
+import { losesSome } from '../support/controls.ts';
 import { until } from '../support/index.ts';
 import { listenersOf } from '../support/listeners.ts';
 import { type Changes, type Versions, versions } from '../support/versions.ts';
@@ -139,11 +140,6 @@ async function loadUntil(signal: AbortSignal, loads: readonly (() => Promise<Loa
   const done: Load[] = [];
   while (!signal.aborted) for (const load of loads) done.push(await load());
   return done;
-}
-
-/** What loses requests only now and then gets another chance to. */
-async function losesSome(load: () => Promise<{ readonly failed: number }>): Promise<void> {
-  for (let attempt = 1; (await load()).failed === 0; attempt++) assert.ok(attempt < 5, 'nothing was lost');
 }
 
 /** The servers that got at least so many requests. */

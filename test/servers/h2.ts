@@ -6,9 +6,10 @@
  * it opens no other connection and counts all that it had left as errors.
  */
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import { quantile } from '../support/figures.ts';
 import type { Load } from './load.ts';
 
-export type H2Load = Pick<Load, 'complete' | 'failed' | 'output'> & {
+export type H2Load = Pick<Load, 'complete' | 'failed' | 'p50Ms' | 'p99Ms' | 'output'> & {
   /** Connections that were told to go away. */
   readonly goaways: number;
 };
@@ -25,6 +26,7 @@ type Answer = { readonly kind: 'complete' | 'refused' } | { readonly kind: 'fail
 
 export async function h2({ url, concurrency, requests, streams }: H2Options): Promise<H2Load> {
   const failures = new Map<string, number>();
+  const latenciesMs: number[] = [];
   let left = requests;
   let complete = 0;
   let goaways = 0;
@@ -46,9 +48,12 @@ export async function h2({ url, concurrency, requests, streams }: H2Options): Pr
       const askInTurn = async (): Promise<void> => {
         while (left > 0 && !session.closed && !session.destroyed) {
           left -= 1;
+          const askedAt = performance.now();
           const answer = await ask(session);
-          if (answer.kind === 'complete') complete += 1;
-          else if (answer.kind === 'refused' && isToldToGo) left += 1;
+          if (answer.kind === 'complete') {
+            complete += 1;
+            latenciesMs.push(performance.now() - askedAt);
+          } else if (answer.kind === 'refused' && isToldToGo) left += 1;
           else failed(answer.kind === 'failed' ? answer.why : 'refused without a GOAWAY');
         }
       };
@@ -58,7 +63,9 @@ export async function h2({ url, concurrency, requests, streams }: H2Options): Pr
   };
   await Promise.all(Array.from({ length: concurrency }, client));
   const count = [...failures.values()].reduce((sum, each) => sum + each, 0);
-  return { complete, failed: count, goaways, output: JSON.stringify(Object.fromEntries(failures)) };
+  const [p50Ms, p99Ms] =
+    latenciesMs.length === 0 ? [null, null] : [quantile(latenciesMs, 0.5), quantile(latenciesMs, 0.99)];
+  return { complete, failed: count, goaways, p50Ms, p99Ms, output: JSON.stringify(Object.fromEntries(failures)) };
 }
 
 function ask(session: ClientHttp2Session): Promise<Answer> {

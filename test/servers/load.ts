@@ -1,4 +1,5 @@
 /** Puts load on an address with `ab` or `wrk`, and counts every way in which a request can fail. */
+import { join } from 'node:path';
 import { type Finished, runCommand } from '../../src/haproxy/command.ts';
 import { tool } from './haproxy.ts';
 
@@ -42,10 +43,18 @@ export async function ab(options: Target & { readonly requests: number; readonly
   });
 }
 
+type WrkOptions = Target & {
+  readonly seconds: number;
+  readonly threads?: number;
+  /** Connections are idle for a moment between two requests. */
+  readonly pauses?: boolean;
+};
+
 /** Kept connections, as many requests as fit in the time. */
-export async function wrk(options: Target & { readonly seconds: number; readonly threads?: number }): Promise<Load> {
-  const { url, concurrency, seconds, threads = 1 } = options;
-  const args = [`-t${threads}`, `-c${concurrency}`, `-d${seconds}s`, '--latency', '--timeout', '10s', url];
+export async function wrk(options: WrkOptions): Promise<Load> {
+  const { url, concurrency, seconds, threads = 1, pauses = false } = options;
+  const script = pauses ? ['--script', join(import.meta.dirname, 'wrk-pause.lua')] : [];
+  const args = [`-t${threads}`, `-c${concurrency}`, `-d${seconds}s`, '--latency', '--timeout', '10s', ...script, url];
   const ran = await load('wrk', args, options);
   const [, connect, read, write, timeout] =
     /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(ran.stdout) ?? [];

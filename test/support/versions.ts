@@ -2,12 +2,12 @@
  * A Myelin whose config comes in versions that their answers tell apart. Each has a server of its own and another line
  * in its frontend, so that it takes a reload whatever else could be done without one.
  */
-import { readFile } from 'node:fs/promises';
 import timers from 'node:timers/promises';
 import { selfSignedPem } from '../../src/demo/certificate.ts';
 import type { Ms } from '../../src/model.ts';
 import { type Backend, startBackends } from '../servers/backend.ts';
 import { ask } from '../servers/steady.ts';
+import { builtInTemplate } from './controls.ts';
 import { freePort, until } from './index.ts';
 import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
@@ -126,7 +126,7 @@ export async function versions(options: VersionsOptions = {}): Promise<Versions>
   const [port, tlsPort] = [await freePort(), await freePort()];
   const place = stack.use(await workplace(configOf(port, tlsPort, reload, sections)));
   await place.write('cert.pem', selfSignedPem(new Date()));
-  const template = await readFile(new URL(import.meta.resolve('#templates/frontend.hbs')), 'utf8');
+  const template = await builtInTemplate('frontend');
   const versioned = '{{#each servers}}    http-response set-header x-version {{logFormat meta.version}}\n{{/each}}';
   await place.write('templates/frontend.hbs', `${frontend(template).trimEnd()}\n${versioned}\n`);
   const first = endpoint(all, 0);

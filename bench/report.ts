@@ -1,0 +1,18 @@
+/** How the benchmarks tell what they found: tables, and what they were measured on. */
+import { cpus, loadavg } from 'node:os';
+import { findBinary } from '../src/haproxy/binary.ts';
+import { haproxy } from '../test/servers/haproxy.ts';
+
+/** The first row has the names of the columns. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]): string => row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ');
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join('');
+}
+
+/** Figures depend on it; the load average says how much else the machine had to do. */
+export async function machine(): Promise<string> {
+  const { version } = await findBinary(await haproxy(), process.env.PATH);
+  const load = loadavg().map((average) => average.toFixed(1));
+  return `${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}, Node ${process.version}, HAProxy ${version.text}, load average ${load.join(' ')}\n`;
+}

@@ -1,0 +1,27 @@
+/** Everything at once, the short form of `npm run bench:drops`: all kinds of traffic, changes of servers, reloads. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { losesSome } from '../support/controls.ts';
+import { type Control, measureDrops } from '../support/drops.ts';
+
+test('nothing is lost while servers change ten times a second by commands and the structure every two seconds by reloads', async (t) => {
+  const drops = await measureDrops({ requests: 40_000, atLeastMs: 15_000 });
+  const { lanes, failed, changes, commands, reloads, answered } = drops;
+  for (const { name, complete } of lanes) t.diagnostic(`${name}: ${complete} requests`);
+  t.diagnostic(`${commands} commands, ${reloads} reloads`);
+  assert.equal(failed, 0, `${lanes.flatMap(({ troubles }) => troubles).join('\n')}\n${drops.output.slice(-4000)}`);
+  for (const { name, complete } of lanes) assert.ok(complete >= 10_000, `${complete} requests of ${name}`);
+  for (const kind of ['add', 'remove', 'weight', 'drain', 'address'])
+    assert.ok(changes.has(kind), `there was a change: ${kind}`);
+  assert.ok(commands >= 50, `${commands} commands`);
+  assert.ok(reloads >= 5, `${reloads} reloads`);
+  const answering = [...answered.values()].filter((count) => count > 0);
+  // One may have come into use in the last moment only.
+  assert.ok(answering.length >= 4, `${answering.length} servers answered`);
+});
+
+for (const [control, title] of [
+  ['no-x', 'the same load loses some where HAProxy does not get the listening sockets'],
+  ['hard-stop', 'the same load loses some where connections are not left to finish'],
+] satisfies [Control, string][])
+  test(title, () => losesSome(() => measureDrops({ requests: 20_000, control })));
