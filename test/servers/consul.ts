@@ -1,28 +1,18 @@
 /** A real Consul agent for tests: found or built, started on loopback, with the few calls of its API that tests need. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { constants } from 'node:fs';
-import { access, mkdir, rename } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { runCommand } from '../../src/haproxy/command.ts';
 import { freePort, until } from '../support/index.ts';
-import { cacheFolder, lockCache } from './cache.ts';
+import { goProgram } from './go-program.ts';
 
-const version = '1.22.0';
-
-/** Path of the executable: CONSUL_BIN, PATH, the cache, else a build with Go (about five minutes the first time). */
-export async function consulBinary(): Promise<string> {
-  const { CONSUL_BIN, PATH = '' } = process.env;
-  if (CONSUL_BIN !== undefined) return CONSUL_BIN;
-  for (const folder of PATH.split(delimiter)) {
-    const path = join(folder, 'consul');
-    if (await isExecutable(path)) return path;
-  }
-  const path = join(await cacheFolder(), `consul-${version}`, 'consul');
-  if (await isExecutable(path)) return path;
-  await using _lock = await lockCache(`consul-${version}`);
-  if (!(await isExecutable(path))) await build(path);
-  return path;
+/** Path of the executable; a build with Go takes about five minutes the first time. */
+export function consulBinary(): Promise<string> {
+  return goProgram({
+    name: 'consul',
+    variable: 'CONSUL_BIN',
+    version: '1.22.0',
+    package: 'github.com/hashicorp/consul',
+    takes: 'about five minutes',
+  });
 }
 
 type Registration = {
@@ -172,27 +162,4 @@ async function call(
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path}: HTTP ${response.status} ${text}`);
   return text === '' ? null : JSON.parse(text);
-}
-
-async function build(path: string): Promise<void> {
-  const module = join(import.meta.dirname, 'consul');
-  process.stderr.write(`building Consul ${version} with Go, once; this takes about five minutes\n`);
-  const folder = join(path, '..');
-  await mkdir(folder, { recursive: true });
-  const unfinished = `${path}.new`;
-  const remedy = `Set CONSUL_BIN, put consul into PATH, or install Go (https://go.dev/dl): then it is built into ${folder}.`;
-  const argv = ['go', 'build', '-C', module, '-o', unfinished, 'github.com/hashicorp/consul'];
-  const finished = await runCommand(argv, { timeoutMs: 1_800_000 }).catch((cause: unknown) => {
-    throw new Error(`Consul ${version} is needed for the tests and go cannot be run. ${remedy}`, { cause });
-  });
-  if (finished.status !== 0)
-    throw new Error(`Consul ${version} is needed for the tests and could not be built. ${remedy}\n${finished.stderr}`);
-  await rename(unfinished, path);
-}
-
-function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
 }
