@@ -8,7 +8,10 @@ import type { Status } from '../../src/http/status.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { tempFolder, until } from './index.ts';
 
-const cli = resolve(import.meta.dirname, '../../src/cli.ts');
+const root = resolve(import.meta.dirname, '../..');
+const source = join(root, 'src/cli.ts');
+/** As `npm run build` leaves it. */
+export const built = join(root, 'dist/src/cli.js');
 
 export type Finished = { readonly exitCode: number; readonly stdout: string; readonly stderr: string };
 
@@ -17,11 +20,13 @@ export class Workplace implements AsyncDisposable {
   readonly folder: string;
   readonly #dispose: () => PromiseLike<void>;
   readonly #haproxy: string;
+  readonly #cli: string;
 
-  constructor(folder: string, dispose: () => PromiseLike<void>, haproxyBinary: string) {
+  constructor(folder: string, dispose: () => PromiseLike<void>, haproxyBinary: string, cli: string) {
     this.folder = folder;
     this.#dispose = dispose;
     this.#haproxy = haproxyBinary;
+    this.#cli = cli;
   }
 
   path(name: string): string {
@@ -92,16 +97,20 @@ export class Workplace implements AsyncDisposable {
 
   #spawn(args: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
     const PATH = [dirname(this.#haproxy), process.env.PATH].join(delimiter);
-    const child = spawn(process.execPath, [cli, ...args], { cwd: this.folder, stdio, env: { ...process.env, PATH } });
+    const child = spawn(process.execPath, [this.#cli, ...args], {
+      cwd: this.folder,
+      stdio,
+      env: { ...process.env, PATH },
+    });
     this.#children.push({ child, exited: once(child, 'exit') });
     return child;
   }
 }
 
 /** `config` is the text of `myelin.yaml`; what it leaves out are the defaults, with probes off. */
-export async function workplace(config: string): Promise<Workplace> {
+export async function workplace(config: string, cli: string = source): Promise<Workplace> {
   const folder = await tempFolder();
-  const place = new Workplace(folder.path, () => folder[Symbol.asyncDispose](), await haproxy());
+  const place = new Workplace(folder.path, () => folder[Symbol.asyncDispose](), await haproxy(), cli);
   await place.write('myelin.yaml', config);
   return place;
 }

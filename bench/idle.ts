@@ -1,0 +1,69 @@
+/** What the built Myelin costs while nothing happens: 100 services in Consul, each with two servers, verification on. */
+import { readFile } from 'node:fs/promises';
+import timers from 'node:timers/promises';
+import { startConsul } from '../test/servers/consul.ts';
+import { freePort } from '../test/support/index.ts';
+import { built, workplace } from '../test/support/myelin.ts';
+import { table } from './report.ts';
+
+const services = 100;
+const seconds = 60;
+/** What starting left to do is over by then. */
+const settleMs = 10_000;
+/** In /proc, whatever the kernel's own. */
+const ticksPerSecond = 100;
+
+export async function measureIdle(): Promise<string> {
+  // Builds as it is loaded, and ends the process where that fails.
+  await import('../test/tools/build.ts');
+  await using consul = await startConsul();
+  const names = Array.from({ length: services }, (_, at) => `service-${at}`);
+  for (const name of names)
+    for (const port of [9001, 9002]) await consul.register({ name, address: '127.0.0.1', port });
+  const binds = await Promise.all(names.map(async (name) => `  ${name}: { bind: "127.0.0.1:${await freePort()}" }`));
+  const config = [
+    `watchers: { consul: { address: "${consul.address}" } }`,
+    'services:',
+    ...binds,
+    'allowAddresses: [127.0.0.0/8]',
+    'haproxy: { log: none }',
+    'probes: { listen: "off" }',
+    '',
+  ];
+  await using place = await workplace(config.join('\n'), built);
+  const myelin = place.run();
+  await myelin.until(
+    'all services are live',
+    (status) => status.state === 'ready' && status.services.every(({ endpoints }) => endpoints.ready === 2),
+    60_000,
+  );
+  await timers.setTimeout(settleMs);
+  const before = await cpuSeconds(myelin.pid);
+  const startedAt = performance.now();
+  await timers.setTimeout(seconds * 1000);
+  const share = (await cpuSeconds(myelin.pid)) - before;
+  const elapsed = (performance.now() - startedAt) / 1000;
+  return table([
+    ['idle with', 'over', 'of a core', 'memory (RSS)', 'its peak'],
+    [
+      `${services} Consul services`,
+      `${elapsed.toFixed(0)} s`,
+      `${((share / elapsed) * 100).toFixed(2)} %`,
+      `${(await memoryMiB(myelin.pid, 'VmRSS')).toFixed(0)} MiB`,
+      `${(await memoryMiB(myelin.pid, 'VmHWM')).toFixed(0)} MiB`,
+    ],
+  ]);
+}
+
+/** User and system time of all its threads. */
+async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The second field, a name in parentheses, may hold blanks.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+}
+
+async function memoryMiB(pid: number, what: 'VmRSS' | 'VmHWM'): Promise<number> {
+  const [, kiB] = new RegExp(`^${what}:\\s+(\\d+) kB`, 'm').exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kiB) / 1024;
+}

@@ -1,0 +1,96 @@
+/**
+ * consul-template as careful people run it beside HAProxy: it renders haproxy.cfg, and its command starts a new HAProxy
+ * that takes over the listening sockets (`-x`) and then has the old one finish (`-sf`).
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Workplace } from '../support/myelin.ts';
+import { goProgram } from './go-program.ts';
+import { haproxy } from './haproxy.ts';
+
+function consulTemplateBinary(): Promise<string> {
+  return goProgram({
+    name: 'consul-template',
+    variable: 'CONSUL_TEMPLATE_BIN',
+    version: '0.41.1',
+    package: 'github.com/hashicorp/consul-template',
+    takes: 'about half a minute',
+  });
+}
+
+type Options = {
+  /** Whose files it lives among; ends the HAProxies that it leaves behind. */
+  readonly place: Workplace;
+  /** `http://127.0.0.1:PORT` of the agent. */
+  readonly consul: string;
+  readonly service: string;
+  /** Where the service is served. */
+  readonly port: number;
+};
+
+export type ConsulTemplate = AsyncDisposable & { readonly pid: number };
+
+/** Does not wait for anything. */
+export async function startConsulTemplate({ place, consul, service, port }: Options): Promise<ConsulTemplate> {
+  const config = place.path('haproxy.cfg');
+  const pidFile = place.path('haproxy.pid');
+  const socket = place.path('admin.sock');
+  // What matters for a lossless reload is as in Myelin's own templates.
+  await place.write(
+    'haproxy.ctmpl',
+    `global
+    stats socket ${socket} mode 600 level admin expose-fd listeners
+    hard-stop-after 10m
+defaults
+    mode http
+    retries 3
+    option redispatch 1
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    timeout http-keep-alive 5s
+frontend in
+    bind 127.0.0.1:${port}
+    option idle-close-on-response
+    default_backend ${service}
+backend ${service}
+    balance roundrobin
+{{- range service "${service}" }}
+    server {{ .ID }} {{ .Address }}:{{ .Port }}
+{{- end }}
+`,
+  );
+  await place.write(
+    'reload',
+    `#!/bin/sh
+set -- '${await haproxy()}' -D -f '${config}' -p '${pidFile}'
+[ -s '${pidFile}' ] && set -- "$@" -x '${socket}' -sf "$(cat '${pidFile}')"
+exec "$@"
+`,
+  );
+  await chmod(place.path('reload'), 0o755);
+  // No `wait`: a change is rendered at once. Of one that is far away a reader may lag; this agent is asked as it is.
+  await place.write(
+    'consul-template.hcl',
+    `consul { address = "${new URL(consul).host}" }
+template {
+  source = "${place.path('haproxy.ctmpl')}"
+  destination = "${config}"
+  exec { command = ["${place.path('reload')}"] }
+}
+`,
+  );
+  const argv = ['-config', join(place.folder, 'consul-template.hcl'), '-log-level', 'err'];
+  const child = spawn(await consulTemplateBinary(), argv, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = once(child, 'exit');
+  await once(child, 'spawn');
+  return {
+    pid: child.pid ?? -1,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
