@@ -49,7 +49,7 @@ export type Drops = {
   readonly output: string;
 };
 
-export type LaneFigures = {
+type LaneFigures = {
   readonly name: Service;
   readonly complete: number;
   readonly failed: number;
