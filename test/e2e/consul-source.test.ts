@@ -77,7 +77,8 @@ test('registered, critical, warned, in maintenance, deregistered in Consul: traf
   await servedBy(port, 'alpha', 'beta', 'gamma');
   await consul.maintenance(true, `${service}-alpha`);
   await servedBy(port, 'beta', 'gamma');
-  assert.deepEqual(await serversOf(place, 'web'), [line('alpha', 0), line('beta'), line('gamma')].sort());
+  const draining = [line('alpha', 0), line('beta'), line('gamma')].sort();
+  await until('the file has followed', async () => String(await serversOf(place, 'web')) === String(draining));
   await consul.maintenance(false, `${service}-alpha`);
   await servedBy(port, 'alpha', 'beta', 'gamma');
   await consul.deregister(`${service}-gamma`);
