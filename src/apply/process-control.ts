@@ -29,9 +29,9 @@ import { tell } from './tell.ts';
 import { tidy } from './tidy.ts';
 import type { Worker } from './worker.ts';
 
-const lookEveryMs: Ms = 200;
-const looksPerInspection = 10;
-const looksPerQuestion = 5;
+const lookEveryMs: Ms = 400;
+const looksPerInspection = 5;
+const looksPerQuestion = 4;
 
 export async function openProcessControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
   const { haproxy, reload, state: stateFolder } = options.config;

@@ -7,12 +7,15 @@ import timers from 'node:timers/promises';
 
 const handedOut = new Set<number>();
 
+/** The only port of that range that `fetch` asks nobody at (a "bad port" of its specification). */
+const refusedByFetch: ReadonlySet<number> = new Set([10_080]);
+
 /** A TCP port on 127.0.0.1 that nobody listens on, never the same one twice in this process. */
 export async function freePort(): Promise<number> {
   for (;;) {
     // Below the kernel's range for outgoing connections, so that no client socket takes it before its server does.
     const port = 10_000 + Math.floor(Math.random() * 20_000);
-    if (handedOut.has(port) || !(await isFree(port))) continue;
+    if (handedOut.has(port) || refusedByFetch.has(port) || !(await isFree(port))) continue;
     handedOut.add(port);
     return port;
   }
