@@ -21,7 +21,7 @@ import { serversOf } from './traffic.ts';
 
 /** What is taken away so that something must get lost: the listening sockets, or the time that connections have to finish. */
 export const controls = ['no-x', 'hard-stop'] as const;
-export type Control = (typeof controls)[number];
+type Control = (typeof controls)[number];
 
 export type DropsOptions = {
   /** Of all kinds together, at least; about the same of each. */
