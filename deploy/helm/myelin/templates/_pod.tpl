@@ -1,0 +1,210 @@
+{{/* The pod of every shape. */}}
+{{- define "myelin.pod" -}}
+{{- $isSidecar := eq .Values.shape "sidecar" -}}
+metadata:
+  labels:
+    {{- include "myelin.selector" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  annotations:
+    kubectl.kubernetes.io/default-container: myelin
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "myelin.serviceAccountName" . }}
+  # Myelin's container gets a token of its own where it needs one; HAProxy and others get none.
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ add .Values.drain.delaySeconds .Values.drain.graceSeconds 10 }}
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: {{ .Values.runAsUser }}
+    runAsGroup: {{ .Values.runAsUser }}
+    fsGroup: {{ .Values.runAsUser }}
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile: { type: RuntimeDefault }
+    {{- if eq .Values.lowPorts "sysctl" }}
+    sysctls:
+      - { name: net.ipv4.ip_unprivileged_port_start, value: '0' }
+    {{- end }}
+  {{- if $isSidecar }}
+  initContainers:
+    # HAProxy finds a whole file when it starts.
+    - name: first-config
+      {{- include "myelin.container" (dict "root" . "args" (list "--once" "--no-apply")) | nindent 6 }}
+    # A sidecar of Kubernetes: it ends after HAProxy, whose servers it keeps in step while connections finish.
+    - name: myelin
+      restartPolicy: Always
+      {{- include "myelin.container" (dict "root" . "args" list) | nindent 6 }}
+      {{- include "myelin.probes" . | nindent 6 }}
+  containers:
+    - name: haproxy
+      image: {{ include "myelin.image" (dict "image" .Values.haproxy.image) }}
+      imagePullPolicy: {{ .Values.haproxy.image.pullPolicy }}
+      # Not by the image's own script, which needs a shell. Only this user may give orders to the master.
+      command: [haproxy, -W, -db, -S, '/run/haproxy/master.sock,mode,600,level,admin', -f, /run/haproxy/haproxy.cfg]
+      {{- include "myelin.traffic" . | nindent 6 }}
+      # Whether it runs and listens; whether its config is applied is what Myelin's probe says.
+      {{- range $index, $port := .Values.ports }}
+      {{- if eq $index 0 }}
+      readinessProbe:
+        tcpSocket: { port: {{ $port.port }} }
+        periodSeconds: 2
+      {{- end }}
+      {{- end }}
+      volumeMounts:
+        - { name: haproxy, mountPath: /run/haproxy }
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      resources:
+        {{- toYaml .Values.haproxy.resources | nindent 8 }}
+      securityContext:
+        {{- include "myelin.security" (dict "root" . "hasHaproxy" true) | nindent 8 }}
+  {{- else }}
+  containers:
+    - name: myelin
+      {{- include "myelin.container" (dict "root" . "args" list) | nindent 6 }}
+      {{- include "myelin.traffic" . | nindent 6 }}
+      {{- include "myelin.probes" . | nindent 6 }}
+  {{- end }}
+    {{- with .Values.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  volumes:
+    {{- include "myelin.volumes" . | nindent 4 }}
+  {{- range $field := list "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" }}
+  {{- with get $.Values $field }}
+  {{ $field }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* Myelin's container but for its name. Takes { root, args }: further arguments of `run`. */}}
+{{- define "myelin.container" -}}
+{{- $isSidecar := eq .root.Values.shape "sidecar" -}}
+{{- $repository := $isSidecar | ternary "myelin" "myelin-haproxy" -}}
+image: {{ include "myelin.image" (dict "image" .root.Values.image "repository" $repository "tag" .root.Chart.AppVersion) }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+args: {{ concat (list "run" "--config" "/etc/myelin/myelin.yaml") .args | toJson }}
+env:
+  - { name: NODE_NAME, valueFrom: { fieldRef: { fieldPath: spec.nodeName } } }
+  - { name: NODE_IP, valueFrom: { fieldRef: { fieldPath: status.hostIP } } }
+  - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
+  - { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
+  {{- with .root.Values.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+volumeMounts:
+  # Folders, not single files by subPath: those would stay what they were when the pod started.
+  - { name: config, mountPath: /etc/myelin, readOnly: true }
+  {{- if .root.Values.templates }}
+  - { name: templates, mountPath: /etc/myelin-templates, readOnly: true }
+  {{- end }}
+  - { name: run, mountPath: /run/myelin }
+  {{- if $isSidecar }}
+  - { name: haproxy, mountPath: /run/haproxy }
+  {{- end }}
+  {{- if include "myelin.inCluster" .root | fromJsonArray }}
+  - { name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
+  {{- end }}
+  {{- with .root.Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+resources:
+  {{- toYaml .root.Values.resources | nindent 2 }}
+securityContext:
+  {{- include "myelin.security" (dict "root" .root "hasHaproxy" (not $isSidecar)) | nindent 2 }}
+{{- end -}}
+
+{{/* Takes { root, hasHaproxy }. */}}
+{{- define "myelin.security" -}}
+{{- $isBinding := and .hasHaproxy (eq .root.Values.lowPorts "netBindService") -}}
+allowPrivilegeEscalation: {{ $isBinding }}
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+  {{- if $isBinding }}
+  add: [NET_BIND_SERVICE]
+  {{- end }}
+{{- end -}}
+
+{{/* Of the container that HAProxy is in: where it listens, and how it leaves. */}}
+{{- define "myelin.traffic" -}}
+ports:
+  {{- range .Values.ports }}
+  - name: {{ .name }}
+    containerPort: {{ .port }}
+    {{- with .hostPort }}
+    hostPort: {{ . }}
+    {{- end }}
+    {{- with .hostIP }}
+    hostIP: {{ . | quote }}
+    {{- end }}
+    protocol: {{ default "TCP" .protocol }}
+  {{- end }}
+  {{- if ne .Values.shape "sidecar" }}
+  - { name: probes, containerPort: 8406 }
+  {{- end }}
+{{- if .Values.drain.delaySeconds }}
+lifecycle:
+  # The pod is no longer ready, and HAProxy takes connections until everybody knows.
+  preStop: { sleep: { seconds: {{ .Values.drain.delaySeconds }} } }
+{{- end }}
+{{- end -}}
+
+{{- define "myelin.probes" -}}
+{{- if eq .Values.shape "sidecar" -}}
+ports:
+  - { name: probes, containerPort: 8406 }
+{{ end -}}
+readinessProbe:
+  httpGet: { path: /readyz, port: 8406 }
+  periodSeconds: 2
+  timeoutSeconds: 2
+# Patient: in one container HAProxy ends with Myelin.
+livenessProbe:
+  httpGet: { path: /healthz, port: 8406 }
+  initialDelaySeconds: 10
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end -}}
+
+{{- define "myelin.volumes" -}}
+- name: config
+  configMap: { name: {{ include "myelin.fullname" . }} }
+{{- if .Values.templates }}
+- name: templates
+  configMap: { name: {{ include "myelin.fullname" . }}-templates }
+{{- end }}
+- name: run
+  emptyDir: { sizeLimit: {{ .Values.runSizeLimit }} }
+{{- if eq .Values.shape "sidecar" }}
+# haproxy.cfg and the sockets of HAProxy.
+- name: haproxy
+  emptyDir: { sizeLimit: {{ .Values.runSizeLimit }} }
+{{- end }}
+{{- if include "myelin.inCluster" . | fromJsonArray }}
+- name: token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: { path: token, expirationSeconds: 3607 }
+      - configMap: { name: kube-root-ca.crt, items: [{ key: ca.crt, path: ca.crt }] }
+      - downwardAPI: { items: [{ path: namespace, fieldRef: { fieldPath: metadata.namespace } }] }
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
