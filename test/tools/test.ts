@@ -7,15 +7,16 @@ import { globSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { consulBinary } from '../servers/consul.ts';
 import { haproxy } from '../servers/haproxy.ts';
+import { helmBinary } from '../servers/helm.ts';
 import { kubernetesBinaries } from '../servers/kubernetes.ts';
 
 const suites = [
-  { folders: ['unit', 'docs', 'contract', 'integration'], concurrency: 2 },
+  { folders: ['unit', 'docs', 'contract', 'integration', 'deploy'], concurrency: 2 },
   { folders: ['e2e'], concurrency: 1 },
 ] as const;
 
 const chosen = process.argv.slice(2);
-process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\n`);
+process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\nHelm: ${await helmBinary()}\n`);
 for (const [name, path] of Object.entries(await kubernetesBinaries())) process.stdout.write(`${name}: ${path}\n`);
 
 const total = { passed: 0, failed: 0, skipped: 0 };

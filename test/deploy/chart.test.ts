@@ -1,0 +1,211 @@
+/** The Helm chart as Helm itself renders it. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { watcherRules } from '../servers/kubernetes.ts';
+import {
+  chart,
+  configIn,
+  containersOf,
+  dig,
+  exampleValues,
+  type KubernetesObject,
+  objects,
+  only,
+  runHelm,
+  shaped,
+  shapes,
+  workloadIn,
+} from '../support/chart.ts';
+import { load } from '../support/config.ts';
+
+const env = { NODE_NAME: 'node-1' };
+
+/** Where the rights hold: the namespaces of Roles, `*` for a ClusterRole. */
+function rightsIn(all: readonly KubernetesObject[]): readonly string[] {
+  const roles = all.filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole');
+  return roles.map(({ metadata }) => metadata.namespace ?? '*').sort();
+}
+
+test('Helm finds nothing to complain about, neither by default nor in the example of any shape', async () => {
+  for (const values of [[], ...shapes.map((shape) => [exampleValues(shape)])]) {
+    const { status, stdout, stderr } = await runHelm('lint', ...values);
+    assert.equal(status, 0, stdout + stderr);
+  }
+});
+
+test('bad values are refused, by words that say where and what is allowed', async () => {
+  const port = { name: 'http', port: 8080 };
+  const cases: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+    [{ shape: 'pod' }, /'\/shape': value must be one of 'daemonset', 'sidecar', 'deployment'/],
+    [{ shapes: 'daemonset' }, /additional properties 'shapes' not allowed/],
+    [{ ports: [{ name: 'http' }] }, /'\/ports\/0': missing property 'port'/],
+    [{ ports: [{ ...port, hostPort: 70_000 }] }, /'\/ports\/0\/hostPort': maximum: got 70,000, want 65,535/],
+    [{ ports: [{ ...port, name: 'HTTP' }] }, /'\/ports\/0\/name': 'HTTP' does not match pattern/],
+    [{ image: { tagg: '1' } }, /'\/image': additional properties 'tagg' not allowed/],
+    [{ image: { digest: 'latest' } }, /'\/image\/digest': 'latest' does not match pattern/],
+    [{ runAsUser: 0 }, /'\/runAsUser': minimum: got 0, want 1/],
+    [{ drain: { delaySeconds: '10s' } }, /'\/drain\/delaySeconds': got string, want integer/],
+    [{ rbac: { namespaces: 'shop' } }, /'\/rbac\/namespaces'/],
+    [{ lowPorts: true }, /'\/lowPorts': value must be one of 'none', 'sysctl', 'netBindService'/],
+    [{ config: { haproxy: { control: 'none' } } }, /config\.haproxy\.control follows from `shape`.*leave it out/],
+    [{ config: { state: '/tmp' } }, /config\.state is set by the chart; leave it out/],
+    [{ shape: 'deployment', ports: [{ ...port, hostPort: 80 }] }, /hostPort \[80\] is for the shape daemonset/],
+    [
+      { config: { services: { web: { from: { kubernetes: { namespace: '${NS}' } } } } } },
+      /the namespace \$\{NS\} is known in the pod alone: list those that are read in rbac\.namespaces/,
+    ],
+  ];
+  for (const [values, words] of cases) {
+    const { status, stderr } = await runHelm('template', values);
+    assert.notEqual(status, 0, JSON.stringify(values));
+    assert.match(stderr, words);
+  }
+});
+
+test('the schema knows every value that values.yaml documents, and no other', async () => {
+  const schema: unknown = JSON.parse(await readFile(join(chart, 'values.schema.json'), 'utf8'));
+  const values: unknown = parse(await readFile(join(chart, 'values.yaml'), 'utf8'));
+  const compare = (place: string, part: unknown, value: unknown): void => {
+    const properties = dig(part, 'properties');
+    if (dig(part, 'additionalProperties') !== false) return;
+    const known = Object.keys(z.record(z.string(), z.unknown()).parse(properties));
+    const given = Object.keys(z.record(z.string(), z.unknown()).parse(value));
+    // Helm's own, for charts above this one.
+    assert.deepEqual(given.sort(), known.filter((key) => key !== 'global').sort(), place);
+    for (const key of given) compare(`${place}.${key}`, dig(properties, key), dig(value, key));
+  };
+  assert.equal(dig(schema, 'additionalProperties'), false);
+  compare('', schema, values);
+});
+
+test('Myelin accepts the myelin.yaml of every shape, with what the values say and where the shape puts things', async () => {
+  for (const shape of shapes) {
+    const { config } = await load(configIn(await shaped(shape)), env);
+    assert.deepEqual([...config.services.keys()], ['web']);
+    assert.equal(config.haproxy.control, shape === 'sidecar' ? 'master' : 'process');
+    assert.equal(config.haproxy.onExit, shape === 'sidecar' ? 'keep' : 'stop');
+    assert.equal(config.probes.listen, '*:8406');
+  }
+  const { config } = await load(configIn(await objects()));
+  assert.deepEqual(Object.keys(config.watchers), ['kubernetes']);
+});
+
+test('values reach myelin.yaml as they were meant: texts, large numbers and what Myelin itself fills in', async () => {
+  const services = {
+    web: {
+      bind: '*:8080',
+      mode: 'tcp',
+      server: { maxconn: 2_000_000 },
+      check: { type: 'http', host: 'yes', path: '/on' },
+      backend: ['# ${NODE_NAME}', '# $${HOME}'],
+    },
+  };
+  const text = configIn(
+    await objects({ config: { watchers: { consul: { address: 'http://${NODE_NAME}:8500' } }, services } }),
+  );
+  const { config } = await load(text, env);
+  const web = config.services.get('web');
+  assert.equal(dig(config.watchers.consul, 'address'), 'http://node-1:8500');
+  assert.equal(web?.server.maxconn, 2_000_000);
+  assert.equal(web?.check.host, 'yes');
+  assert.deepEqual(web?.backend, ['# node-1', '# ${HOME}']);
+});
+
+test('rights are those that the watcher needs, in the namespaces that the config names', async () => {
+  const all = await shaped('daemonset');
+  assert.deepEqual(dig(only(all, 'Role'), 'rules'), watcherRules);
+  assert.deepEqual(rightsIn(all), ['shop']);
+
+  const services = {
+    own: { from: { near: {} } },
+    far: { from: [{ near: { service: 'x', namespace: 'data' } }, { other: { service: 'y' } }] },
+  };
+  const watchers = {
+    near: { type: 'kubernetes' },
+    other: { type: 'kubernetes', namespace: 'logs', namespaces: ['wide'] },
+  };
+  assert.deepEqual(rightsIn(await objects({ config: { watchers, services } })), ['data', 'edge', 'logs', 'wide']);
+
+  const everywhere = await objects({ config: { watchers: { kubernetes: { namespaces: 'all' } } } });
+  assert.deepEqual(rightsIn(everywhere), ['*']);
+  assert.deepEqual(dig(only(everywhere, 'ClusterRole'), 'rules'), watcherRules);
+
+  const told = await objects({ config: { services: { web: {} } }, rbac: { namespaces: ['a', 'b'] } });
+  assert.deepEqual(rightsIn(told), ['a', 'b']);
+  assert.deepEqual(rightsIn(await objects({ config: { services: { web: {} } }, rbac: { create: false } })), []);
+});
+
+test('only Myelin’s container gets a token of the cluster, and none where the cluster is not asked', async () => {
+  const holders = (all: readonly KubernetesObject[]): readonly string[] =>
+    containersOf(workloadIn(all)).flatMap(({ name, volumeMounts }) =>
+      volumeMounts.some(({ mountPath }) => mountPath.startsWith('/var/run/secrets')) ? name : [],
+    );
+  const sidecar = await shaped('sidecar');
+  assert.deepEqual(holders(sidecar), ['first-config', 'myelin']);
+  assert.equal(dig(workloadIn(sidecar), 'spec', 'template', 'spec', 'automountServiceAccountToken'), false);
+  for (const watchers of [{ consul: {} }, { cluster: { type: 'kubernetes', kubeconfig: '/etc/kube/config' } }]) {
+    const all = await objects({ config: { watchers, services: { web: {} } } });
+    assert.deepEqual(holders(all), []);
+    assert.deepEqual(rightsIn(all), []);
+  }
+});
+
+test('the next pod comes before the old one leaves, but for ports of the node, which only one can have', async () => {
+  const update = (all: readonly KubernetesObject[]): unknown => {
+    const { spec } = workloadIn(all);
+    return dig(spec, 'updateStrategy', 'rollingUpdate') ?? dig(spec, 'strategy', 'rollingUpdate');
+  };
+  const overlapping = { maxUnavailable: 0, maxSurge: 1 };
+  assert.deepEqual(update(await shaped('daemonset')), { maxUnavailable: 1, maxSurge: 0 });
+  assert.deepEqual(update(await shaped('daemonset', { ports: [{ name: 'http', port: 8080 }] })), overlapping);
+  assert.deepEqual(update(await shaped('sidecar')), overlapping);
+  assert.deepEqual(update(await shaped('deployment')), overlapping);
+  assert.equal(dig(only(await shaped('daemonset'), 'Service'), 'spec', 'internalTrafficPolicy'), 'Local');
+});
+
+test('a pod is given the time that draining takes, and is told to wait without a shell', async () => {
+  for (const shape of shapes) {
+    const all = await shaped(shape, { drain: { delaySeconds: 15, graceSeconds: 60 } });
+    const workload = workloadIn(all);
+    assert.equal(dig(workload, 'spec', 'template', 'spec', 'terminationGracePeriodSeconds'), 85);
+    const waiting = containersOf(workload).filter(
+      (each) => dig(each, 'lifecycle', 'preStop', 'sleep', 'seconds') === 15,
+    );
+    assert.deepEqual(
+      waiting.map(({ name }) => name),
+      [shape === 'sidecar' ? 'haproxy' : 'myelin'],
+    );
+    if (shape === 'sidecar') continue;
+    const { config } = await load(configIn(all), env);
+    assert.equal(config.haproxy.stopGrace, 60_000);
+  }
+});
+
+test('no container may gain privileges or write to its image; the capability is there only when asked for', async () => {
+  const strict = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
+  const asked = {
+    allowPrivilegeEscalation: true,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] },
+  };
+  for (const shape of shapes) {
+    for (const each of containersOf(workloadIn(await shaped(shape)))) assert.deepEqual(each.securityContext, strict);
+    for (const each of containersOf(workloadIn(await shaped(shape, { lowPorts: 'netBindService' })))) {
+      const hasHaproxy = shape !== 'sidecar' || each.name === 'haproxy';
+      assert.deepEqual(each.securityContext, hasHaproxy ? asked : strict, each.name);
+    }
+  }
+});
+
+test('config and templates are mounted as folders, so that changes of them arrive', async () => {
+  const all = await shaped('sidecar', { templates: { 'server.hbs': 'server {{name}}\n' } });
+  for (const { name, volumeMounts } of containersOf(workloadIn(all)))
+    for (const mount of volumeMounts) assert.equal(mount.subPath, undefined, `${name}: ${mount.mountPath}`);
+  const templates = all.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'myelin-templates');
+  assert.equal(dig(templates, 'data', 'server.hbs'), 'server {{name}}\n');
+  assert.equal(dig(parse(configIn(all)), 'templates'), '/etc/myelin-templates');
+});

@@ -1,0 +1,35 @@
+/** What a cluster with the Prometheus operator knows of ServiceMonitors, from the operator's own Go module. */
+import { copyFile, mkdir, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { runCommand } from '../../src/haproxy/command.ts';
+import { cacheFolder } from './cache.ts';
+
+const version = '0.83.0';
+const file = 'monitoring.coreos.com_servicemonitors.yaml';
+const downloaded = z.object({ Dir: z.string() });
+
+/** The CustomResourceDefinition; fetched once and kept. */
+export async function serviceMonitorDefinition(): Promise<object> {
+  const path = join(await cacheFolder(), `prometheus-operator-${version}`, file);
+  const text = await readFile(path, 'utf8').catch(() => fetchInto(path));
+  return z.looseObject({ kind: z.literal('CustomResourceDefinition') }).parse(parse(text));
+}
+
+async function fetchInto(path: string): Promise<string> {
+  const module = `github.com/prometheus-operator/prometheus-operator@v${version}`;
+  // Go says in its answer what went wrong.
+  const { status, stdout, stderr } = await runCommand(['go', 'mod', 'download', '-json', module], {
+    timeoutMs: 300_000,
+  }).catch((cause: unknown) => {
+    throw new Error('the tests need go in PATH to fetch the definition of ServiceMonitor', { cause });
+  });
+  if (status !== 0) throw new Error(`${module} could not be fetched: ${stdout}${stderr}`);
+  const { Dir } = downloaded.parse(JSON.parse(stdout));
+  await mkdir(dirname(path), { recursive: true });
+  const unfinished = `${path}.${process.pid}`;
+  await copyFile(join(Dir, 'example/prometheus-operator-crd', file), unfinished);
+  await rename(unfinished, path);
+  return readFile(path, 'utf8');
+}
