@@ -41,7 +41,7 @@ export async function runHelm(
 }
 
 /** The text of all objects. Throws what Helm says where it fails. */
-export async function templated(...values: readonly (Values | string)[]): Promise<string> {
+async function templated(...values: readonly (Values | string)[]): Promise<string> {
   const { status, stdout, stderr } = await runHelm('template', ...values);
   if (status !== 0) throw new Error(stderr);
   return stdout;

@@ -32,12 +32,11 @@ labels:
 {{- default (.Values.serviceAccount.create | ternary (include "myelin.fullname" .) "default") .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{/* Takes { image, repository, tag }: the last two where the first leaves them open. */}}
+{{/* Takes { image, tag }: the tag where the image names none. */}}
 {{- define "myelin.image" -}}
-{{- $repository := default .repository .image.repository -}}
 {{- if .image.digest -}}
-{{- printf "%s@%s" $repository .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $repository (default .tag .image.tag) -}}
+{{- printf "%s:%s" .image.repository (default .tag .image.tag) -}}
 {{- end -}}
 {{- end -}}

@@ -93,8 +93,7 @@ spec:
 {{/* Myelin's container but for its name. Takes { root, args }: further arguments of `run`. */}}
 {{- define "myelin.container" -}}
 {{- $isSidecar := eq .root.Values.shape "sidecar" -}}
-{{- $repository := $isSidecar | ternary "myelin" "myelin-haproxy" -}}
-image: {{ include "myelin.image" (dict "image" .root.Values.image "repository" $repository "tag" .root.Chart.AppVersion) }}
+image: {{ include "myelin.image" (dict "image" .root.Values.image "tag" .root.Chart.AppVersion) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args: {{ concat (list "run" "--config" "/etc/myelin/myelin.yaml") .args | toJson }}
 env:
