@@ -209,3 +209,14 @@ test('config and templates are mounted as folders, so that changes of them arriv
   assert.equal(dig(templates, 'data', 'server.hbs'), 'server {{name}}\n');
   assert.equal(dig(parse(configIn(all)), 'templates'), '/etc/myelin-templates');
 });
+
+test('the values that the guide shows make a pod with a config that Myelin accepts', async () => {
+  const guide = await readFile(new URL('../../docs/guides/kubernetes.md', import.meta.url), 'utf8');
+  const examples = [...guide.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
+  assert.ok(examples.length > 0);
+  for (const example of examples) {
+    const values = z.record(z.string(), z.unknown()).parse(parse(example));
+    const { config } = await load(configIn(await objects(values)));
+    assert.deepEqual([...config.services.keys()], ['web']);
+  }
+});
