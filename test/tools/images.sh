@@ -35,9 +35,10 @@ if [ "${INSIDE:-}" = "" ]; then
     images bud --pull=never --format docker --build-arg "MYELIN=localhost/myelin:$version" \
       --ignorefile "$file.dockerignore" --file "$file" --tag "localhost/$name:$version" .
   done
-  for name in myelin myelin-haproxy; do
-    container=$(images from --pull=never "localhost/$name:$version")
-    ln -sfn "$(images mount "$container")" "$work/$name"
+  # Myelin with HAProxy in it; beside another HAProxy, with and without one of its own to check files; that HAProxy.
+  for role in one:myelin-haproxy checking:myelin-haproxy trusting:myelin haproxy:myelin-haproxy; do
+    container=$(images from --pull=never "localhost/${role#*:}:$version")
+    ln -sfn "$(images mount "$container")" "$work/${role%:*}"
   done
   # The configs that pods would find.
   for shape in deployment sidecar; do
@@ -50,8 +51,8 @@ fi
 ip link set lo up
 ip address add 192.0.2.1/24 dev lo
 mount --make-rprivate /
-for name in myelin myelin-haproxy; do
-  root=$(realpath "$work/$name")
+for role in one checking trusting haproxy; do
+  root=$(realpath "$work/$role")
   mount --bind "$root" "$root"
   mkdir -p "$root/etc/myelin" "$root/run/haproxy"
   for shell in sh bash dash; do mount --bind /dev/null "$(realpath "$root/bin/$shell")" 2>/dev/null || true; done
@@ -62,7 +63,7 @@ for name in myelin myelin-haproxy; do
   mount -o remount,bind,ro "$root"
 done
 
-# within IMAGE ARGUMENT…: as its user, without a way to more rights.
+# within ROLE ARGUMENT…: as the image's user, without a way to more rights.
 within() {
   local root
   root=$(realpath "$work/$1")
@@ -85,60 +86,85 @@ until_ok() {
 answers() { [ "$(curl --silent --max-time 1 http://127.0.0.1:8080/)" = "$1" ]; }
 ready() { curl --silent --fail --max-time 1 http://127.0.0.1:8406/readyz; }
 ended() { ! kill -0 "$1"; }
-# serve IMAGE PORT: the only endpoint from now on.
+# serve ROLE PORT: the only endpoint from now on.
 serve() {
   local file
   file=$(realpath "$work/$1")/etc/myelin/services
   printf 'services: { web: ["192.0.2.1:%s"] }\n' "$2" >"$file.next"
   mv "$file.next" "$file.yaml"
 }
-for port in 9001 9002; do
+for port in 9001 9002 9003; do
   node -e "require('http').createServer((_, answer) => answer.end('$port')).listen($port, '192.0.2.1')" &
 done
-until_ok 'the backends answer' curl --silent --fail http://192.0.2.1:9002/
+until_ok 'the backends answer' curl --silent --fail http://192.0.2.1:9003/
 
-if (within myelin-haproxy touch /opt/x) 2>/dev/null || (within myelin touch /etc/x) 2>/dev/null; then echo '✖ the root can be written to'; exit 1; fi
-if (within myelin sh -c true) 2>/dev/null; then echo '✖ there is a shell'; exit 1; fi
+for role in one trusting; do
+  if (within "$role" touch /opt/x) 2>/dev/null; then echo '✖ the root can be written to' && exit 1; fi
+  if (within "$role" sh -c true) 2>/dev/null; then echo '✖ there is a shell' && exit 1; fi
+done
+
+# run_myelin ROLE
+run_myelin() {
+  (within "$1" myelin run --config /etc/myelin/myelin.yaml) >>"$work/$1.log" 2>&1 &
+  myelin=$!
+}
+# worker ROLE: the PID of the HAProxy that serves, as Myelin knows it.
+worker() { (within "$1" myelin status --json) | node -p 'JSON.parse(require("fs").readFileSync(0)).haproxy.pid'; }
+
+# reloaded ROLE BEFORE
+reloaded() { [ "$(worker "$1")" != "$2" ]; }
 
 echo '— one container'
-cp "$work/deployment/myelin.yaml" "$(realpath "$work/myelin-haproxy")/etc/myelin/"
-serve myelin-haproxy 9001
-(within myelin-haproxy myelin check --config /etc/myelin/myelin.yaml)
-(within myelin-haproxy myelin run --config /etc/myelin/myelin.yaml) >"$work/one.log" 2>&1 & myelin=$!
+rm -f "$work"/*.log
+cp "$work/deployment/myelin.yaml" "$(realpath "$work/one")/etc/myelin/"
+serve one 9001
+(within one myelin check --config /etc/myelin/myelin.yaml)
+run_myelin one
 until_ok 'it is ready' ready
 until_ok 'HAProxy answers' answers 9001
-serve myelin-haproxy 9002
+serve one 9002
 until_ok 'a change arrives' answers 9002
-(within myelin-haproxy myelin status)
 kill -TERM "$myelin"
 wait "$myelin"
-until_ok 'HAProxy ends with it' ended "$myelin"
-if answers 9002; then echo '✖ HAProxy still answers'; exit 1; fi
+if answers 9002; then echo '✖ HAProxy still answers' && exit 1; fi
+echo '✔ HAProxy ends with Myelin'
 
-echo '— sidecar'
-shared=$(realpath "$work/myelin")/run/haproxy
-mount --bind "$shared" "$(realpath "$work/myelin-haproxy")/run/haproxy"
-cp "$work/sidecar/myelin.yaml" "$(realpath "$work/myelin")/etc/myelin/"
-serve myelin 9001
-(within myelin myelin run --config /etc/myelin/myelin.yaml --once --no-apply) >"$work/first.log" 2>&1
-[ -s "$shared/haproxy.cfg" ] && echo '✔ the first config is there'
-(within myelin-haproxy haproxy -W -db -S /run/haproxy/master.sock,mode,600,level,admin -f /run/haproxy/haproxy.cfg) >"$work/haproxy.log" 2>&1 & haproxy=$!
-run_sidecar() { (within myelin myelin run --config /etc/myelin/myelin.yaml) >>"$work/sidecar.log" 2>&1 & myelin=$!; }
-run_sidecar
-until_ok 'it is ready' ready
-until_ok 'HAProxy answers' answers 9001
-serve myelin 9002
-until_ok 'a change arrives' answers 9002
-kill -KILL "$myelin"
-wait "$myelin" || true
-answers 9002 && echo '✔ HAProxy outlives Myelin'
-serve myelin 9001
-run_sidecar
-until_ok 'Myelin comes back' ready
-until_ok 'and goes on' answers 9001
-(within myelin myelin status)
-kill -USR1 "$haproxy"
-until_ok 'HAProxy leaves when told' ended "$haproxy"
-kill -TERM "$myelin"
-wait "$myelin"
+for role in checking trusting; do
+  echo "— sidecar: $role"
+  shared=$(realpath "$work/$role")/run/haproxy
+  mount --bind "$shared" "$(realpath "$work/haproxy")/run/haproxy"
+  cp "$work/sidecar/myelin.yaml" "$(realpath "$work/$role")/etc/myelin/"
+  serve "$role" 9001
+  (within "$role" myelin run --config /etc/myelin/myelin.yaml --once --no-apply) >"$work/first.log" 2>&1
+  [ -s "$shared/haproxy.cfg" ]
+  echo '✔ the first config is there'
+  run_myelin "$role"
+  (within haproxy haproxy -W -db -S /run/haproxy/master.sock,mode,600,level,admin -f /run/haproxy/haproxy.cfg) \
+    >"$work/haproxy.log" 2>&1 &
+  haproxy=$!
+  until_ok 'it is ready' ready
+  until_ok 'HAProxy answers' answers 9001
+  serve "$role" 9002
+  until_ok 'a change arrives' answers 9002
+  before=$(worker "$role")
+  kill -KILL "$myelin"
+  wait "$myelin" || true
+  answers 9002
+  echo '✔ HAProxy outlives Myelin'
+  serve "$role" 9003
+  run_myelin "$role"
+  until_ok 'Myelin comes back' ready
+  until_ok 'and goes on' answers 9003
+  if [ "$role" = checking ]; then
+    [ "$(worker "$role")" = "$before" ]
+    echo '✔ without a reload'
+  else
+    # Without a HAProxy of its own Myelin learns only now for which branch it writes.
+    until_ok 'with one reload' reloaded "$role" "$before"
+  fi
+  kill -USR1 "$haproxy"
+  until_ok 'HAProxy leaves when told' ended "$haproxy"
+  kill -TERM "$myelin"
+  wait "$myelin"
+done
 echo 'all is well'
