@@ -482,7 +482,7 @@ class MasterControl implements Control {
   async #writeFiles(): Promise<void> {
     const { serving } = this.#fleet;
     if (serving === null) return;
-    const { sections } = serving.worker;
+    const sections = serving.worker.intended;
     await together(writeSections(this.#parts.record, sections), this.#parts.file.write(textOf(sections)));
   }
 

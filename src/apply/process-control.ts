@@ -144,10 +144,8 @@ class ProcessControl implements Control {
       ...worker.runtime,
       followers: this.#fleet.oldWorkers.flatMap(({ worker }) => (worker === null ? [] : [this.#followerOf(worker)])),
       readBack: (backends) => worker.readBack(backends),
-      believe: (sections, leaving) => {
-        worker.believe(sections, leaving);
-        this.#onDisk.note();
-      },
+      // The file stays what was wanted: what somebody made of it is not for the next start.
+      believe: (sections, leaving) => worker.believe(sections, leaving),
     };
   }
 
@@ -309,7 +307,7 @@ class ProcessControl implements Control {
   async #writeFiles(): Promise<void> {
     const { serving } = this.#fleet;
     if (serving === null) return;
-    const { sections } = serving.worker;
+    const sections = serving.worker.intended;
     await together(writeSections(serving.generation, sections), this.#parts.file.write(textOf(sections)));
   }
 

@@ -38,6 +38,8 @@ export class Worker {
   readonly leavers: Leavers;
   /** What runs in it, as far as is known. */
   sections: readonly Section[];
+  /** What it was last brought to on purpose: that goes to disk, not what somebody made of it. */
+  #intended: readonly Section[];
   readonly #started: readonly Section[] | null;
   readonly #prefix: string;
   /** What is planned for a server that leaves must not meet its deletion. */
@@ -51,6 +53,7 @@ export class Worker {
   constructor({ pid, version, started, sections, ask, now, prefix = '' }: WorkerOptions) {
     this.pid = pid;
     this.sections = sections;
+    this.#intended = sections;
     this.#capabilities = capabilitiesOf(version);
     this.#started = started;
     this.#ask = ask;
@@ -61,6 +64,10 @@ export class Worker {
   /** Somebody told it to leave: it takes no connections any more. */
   get isStopping(): boolean {
     return this.#isStopping;
+  }
+
+  get intended(): readonly Section[] {
+    return this.#intended;
   }
 
   get runtime(): RuntimeState {
@@ -79,7 +86,11 @@ export class Worker {
   send(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<readonly UnexpectedReply[]> {
     return this.#inTurn(async () => {
       const unexpected = await this.#run(commands);
-      if (unexpected.length === 0) this.sections = sections;
+      if (unexpected.length === 0) {
+        // Commands beside any plan, such as an order's, come with what is believed to run already.
+        if (sections !== this.sections) this.#intended = sections;
+        this.sections = sections;
+      }
       return unexpected;
     });
   }

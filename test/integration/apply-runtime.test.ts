@@ -64,6 +64,18 @@ for (const branch of branches) {
     assert.equal(await get(world.port), 'one');
   });
 
+  test(`what somebody does to HAProxy ${branch} by hand never gets into the file`, async () => {
+    await using world = await start(branch);
+    await using one = await startNodeBackend('one');
+    const wanted = world.web(one.port);
+    await world.reconcile(wanted);
+    await ask(socketOf(world.control), [`set server web/s${one.port} weight 7`]);
+    await until('it is seen', () => world.changes.verify(never));
+    // Whatever is still to be written is written now.
+    await world.control[Symbol.asyncDispose]();
+    assert.equal(await readFile(world.my.file, 'utf8'), text(wanted));
+  });
+
   test(`a HAProxy ${branch} that leaves is told what servers do, and takes no new connections`, async () => {
     await using world = await start(branch);
     const { control, reconcile, web } = world;
