@@ -5,9 +5,12 @@ export class Latest<Value> {
   #failure: { readonly error: unknown } | undefined;
   #news = Promise.withResolvers<void>();
 
-  /** Replaces the unread value of `key`; values are read in the order in which they were last put. */
-  put(key: string, value: Value): void {
-    this.#unread.delete(key);
+  /**
+   * Replaces the unread value of `key`; values are read in the order in which they were last put, or `inPlace`: the new
+   * one when the old one would have been.
+   */
+  put(key: string, value: Value, { inPlace = false } = {}): void {
+    if (!inPlace) this.#unread.delete(key);
     this.#unread.set(key, value);
     this.#news.resolve();
   }

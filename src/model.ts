@@ -27,6 +27,21 @@ export type Endpoint = {
   readonly meta?: Readonly<Record<string, string>>;
 };
 
+/**
+ * A service that a source has and nobody listed. Not yet trusted: what it says about itself counts within the limits that
+ * the config sets (`discover`).
+ */
+export type Offer = {
+  /** Names the answers about its endpoints; unique among all keys of the watcher. */
+  readonly key: string;
+  /** What it is called in HAProxy. */
+  readonly name: string;
+  /** When it was made at the source: of two that claim the same, the older one has it. */
+  readonly createdAt: Moment;
+  /** How it wishes to be served: texts by the names of options. */
+  readonly options: Readonly<Record<string, string>>;
+};
+
 /** One question to a source; `settings` are the watcher's own (already validated by its schema). */
 export type Query<Settings = unknown> = {
   /** Names the answer in every update; unique within one watcher. */
@@ -38,11 +53,16 @@ export type Query<Settings = unknown> = {
 export type Update =
   /** All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. */
   | { readonly kind: 'endpoints'; readonly key: string; readonly endpoints: readonly Endpoint[] }
+  /**
+   * All services that a query for many of them finds, said before anything of their endpoints. What does not exist any
+   * more leaves the list when it has been `gone`.
+   */
+  | { readonly kind: 'offers'; readonly key: string; readonly offers: readonly Offer[] }
   /** What was asked for does not exist any more (not: has no endpoints). */
   | { readonly kind: 'gone'; readonly key: string }
   /** This question fails, the others may not; the last answer serves on. */
   | { readonly kind: 'stale'; readonly key: string; readonly reason: string }
-  /** Every query has been answered once since `watch` was called. */
+  /** Every query, and with one for many every service that it found, has been answered once since `watch` was called. */
   | { readonly kind: 'synced' };
 
 /**

@@ -6,10 +6,26 @@ export async function* withSynced(
   updates: AsyncIterable<Update>,
 ): AsyncGenerator<Update, void, undefined> {
   const unanswered = new Set(queries.map(({ key }) => key));
-  if (unanswered.size === 0) yield { kind: 'synced' };
+  let isSynced = false;
+  const isNowSynced = (): boolean => !isSynced && unanswered.size === 0;
+  if (isNowSynced()) {
+    isSynced = true;
+    yield { kind: 'synced' };
+  }
+  const offered = new Set<string>();
   for await (const update of updates) {
     yield update;
-    const isAnswer = update.kind === 'endpoints' || update.kind === 'gone';
-    if (isAnswer && unanswered.delete(update.key) && unanswered.size === 0) yield { kind: 'synced' };
+    if (isSynced || update.kind === 'synced') continue;
+    // What is wrong with one service that nobody listed holds up no others.
+    if (update.kind !== 'stale' || offered.has(update.key)) unanswered.delete(update.key);
+    if (update.kind === 'offers') {
+      const keys = new Set(update.offers.map(({ key }) => key));
+      for (const key of offered) if (!keys.has(key)) unanswered.delete(key);
+      for (const key of keys) if (!offered.has(key)) unanswered.add(key);
+      for (const key of keys) offered.add(key);
+    }
+    if (!isNowSynced()) continue;
+    isSynced = true;
+    yield { kind: 'synced' };
   }
 }

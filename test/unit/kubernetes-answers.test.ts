@@ -11,6 +11,7 @@ import {
   service,
   understand,
 } from '../../watchers/kubernetes/objects.ts';
+import { Offers } from '../../watchers/kubernetes/offers.ts';
 import type { SecondRead } from '../../watchers/kubernetes/second-read.ts';
 import { View } from '../../watchers/kubernetes/view.ts';
 
@@ -35,7 +36,14 @@ function known(services: readonly Service[], slices: readonly EndpointSlice[]) {
   const view = new View(new Set([key]));
   const told: Update[] = [];
   const question = { query: { key: 'web', settings: {} }, namespace: 'shop', service: 'web' };
-  const answers = new Answers(view, settings, [question], new Hosts('prefer4'), (update) => told.push(update));
+  const answers = new Answers({
+    view,
+    settings,
+    questions: [question],
+    hosts: new Hosts('prefer4'),
+    offers: null,
+    tell: (update) => told.push(update),
+  });
   view.replaceServices(services);
   answers.lookAtAll();
   assert.equal(told.length, 0, 'half of it is nothing');
@@ -116,4 +124,102 @@ test('what no query asks for is not kept, and touches nothing', () => {
   assert.equal(view.changeSlices([{ kind: 'put', object: aSlice('x', ['10.0.0.9'], 'other') }]).size, 0);
   assert.equal(view.changeServices([{ kind: 'put', object: aService('other') }]).size, 0);
   assert.equal(view.service('shop/other'), undefined);
+});
+
+/** A query for all Services with `expose: "true"`, both lists read, and what was told since, in a line each. */
+function discovering(services: readonly Service[], slices: readonly EndpointSlice[]) {
+  const view = new View(null);
+  const told: string[] = [];
+  const answers = new Answers({
+    view,
+    settings: kubernetesWatcher.parse({ type: 'kubernetes' }),
+    questions: [],
+    hosts: new Hosts('prefer4'),
+    offers: new Offers({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
+    tell(update) {
+      if (update.kind === 'offers') told.push(`offers ${update.offers.map(({ name }) => name).join()}`);
+      if (update.kind === 'endpoints') told.push(`${update.key} ${update.endpoints.map(({ port }) => port).join()}`);
+      if (update.kind === 'gone' || update.kind === 'stale') told.push(`${update.kind} ${update.key}`);
+    },
+  });
+  view.replaceServices(services);
+  answers.lookForOffers(view.services);
+  view.replaceSlices(slices);
+  answers.lookAtAll();
+  const change = (kind: 'put' | 'delete', object: Service): void => {
+    const changed = view.changeServices([{ kind, object }]);
+    answers.lookForOffers(changed);
+    for (const one of changed) answers.look(one);
+  };
+  return { view, answers, change, since: () => told.splice(0) };
+}
+
+function exposed(name: string, annotations: object = {}, labels: object = { expose: 'true' }): Service {
+  const metadata = { name, namespace: 'shop', labels, annotations, creationTimestamp: '2026-01-02T03:04:05Z' };
+  return understand('', service, { metadata, spec: { ports: [{ port: 80 }] } });
+}
+
+test('Services with the labels are offered, before anything is said of their endpoints; no others', () => {
+  const { since } = discovering([exposed('web'), exposed('other', {}, {})], [aSlice('a', ['10.0.0.1'])]);
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
+});
+
+test('an offer has the age of the Service, and its annotations under myelin.dev/ for options', () => {
+  const offers = new Offers({ key: '*', settings: { labels: { expose: 'true' }, namespace: undefined } });
+  offers.note(exposed('web', { 'myelin.dev/listen': '10080', 'example.com/other': 'x' }));
+  assert.deepEqual(offers.all, [
+    { key: '*shop/web', name: 'shop:web', createdAt: Date.UTC(2026, 0, 2, 3, 4, 5), options: { listen: '10080' } },
+  ]);
+});
+
+test('a Service that loses the label is offered no more, at once; one that gains it is, with its endpoints', () => {
+  const { change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
+  since();
+  change('put', exposed('web', {}, {}));
+  assert.deepEqual(since(), ['offers ']);
+  change('put', exposed('web'));
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
+});
+
+test('a Service that is deleted is offered until a second read has confirmed it; then it is gone', () => {
+  const { answers, change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
+  since();
+  change('delete', exposed('web'));
+  assert.deepEqual(since(), ['offers shop:web']);
+  answers.confirm([key], {
+    ...nobody,
+    services: new Map([[key, exposed('web')]]),
+    slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]),
+  });
+  assert.deepEqual(since(), [], 'the second read still has it');
+  answers.confirm([key], nobody);
+  assert.deepEqual(since(), ['gone *shop/web', 'offers ']);
+  change('put', exposed('web'));
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80'], 'made anew');
+});
+
+test('an offered Service says itself which of its ports is meant, and may say otherwise later', () => {
+  const ports = [
+    { port: 80, name: 'http' },
+    { port: 90, name: 'admin' },
+  ];
+  const slice = understand('', endpointSlice, {
+    metadata: { name: 'a', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'web' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['10.0.0.1'] }],
+    ports: [
+      { name: 'http', port: 8080 },
+      { name: 'admin', port: 9090 },
+    ],
+  });
+  const choosing = (annotations: object): Service => {
+    const metadata = { name: 'web', namespace: 'shop', labels: { expose: 'true' }, annotations };
+    return understand('', service, { metadata, spec: { ports } });
+  };
+  const { change, since } = discovering([choosing({})], [slice]);
+  assert.deepEqual(since(), ['offers shop:web', 'stale *shop/web'], 'which of the two is not known');
+  change('put', choosing({ 'myelin.dev/port': 'admin' }));
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web 9090']);
+  change('put', choosing({ 'myelin.dev/port': '80' }));
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web 8080']);
 });

@@ -53,3 +53,18 @@ test('an abort ends the reading and leaves no listener', async () => {
   assert.deepEqual(await reading, { done: true, value: undefined });
   assert.equal(getEventListeners(stop.signal, 'abort').length, 0);
 });
+
+test('a value that is put in place is read when the one that it replaces would have been', async () => {
+  const latest = new Latest<string>();
+  const stop = new AbortController();
+  for (const [key, value] of [
+    ['a', 'a1'],
+    ['b', 'b1'],
+  ] as const)
+    latest.put(key, value);
+  latest.put('a', 'a2', { inPlace: true });
+  latest.put('c', 'c1', { inPlace: true });
+  const read: string[] = [];
+  for await (const value of latest.read(stop.signal)) if (read.push(value) === 3) stop.abort();
+  assert.deepEqual(read, ['a2', 'b1', 'c1']);
+});

@@ -3,15 +3,27 @@ import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Update } from '../../src/model.ts';
 import { Doubts } from './doubts.ts';
 import { externalOf, type Hosts } from './external-names.ts';
+import { isAboutOffer, type Offers, questionAbout } from './offers.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
 import type { SecondRead } from './second-read.ts';
 import { type Answer, answerFrom, isEmpty, type View } from './view.ts';
+
+export type Answering = {
+  readonly view: View;
+  readonly settings: KubernetesWatcherConfig;
+  readonly questions: readonly Question[];
+  readonly hosts: Hosts;
+  /** Null: only those are served that a query names. */
+  readonly offers: Offers | null;
+  readonly tell: (update: Update) => void;
+};
 
 export class Answers {
   readonly doubts = new Doubts();
   readonly #view: View;
   readonly #settings: KubernetesWatcherConfig;
   readonly #hosts: Hosts;
+  readonly #offers: Offers | null;
   readonly #tell: (update: Update) => void;
   readonly #asked = new Map<ServiceKey, Question[]>();
   /** Queries that were told that nobody is there: it need not be confirmed again. */
@@ -21,25 +33,31 @@ export class Answers {
   /** Why nothing can be learnt now, by resource. */
   readonly #failures = new Map<string, string>();
 
-  constructor(
-    view: View,
-    settings: KubernetesWatcherConfig,
-    questions: readonly Question[],
-    hosts: Hosts,
-    tell: (update: Update) => void,
-  ) {
+  constructor({ view, settings, questions, hosts, offers, tell }: Answering) {
     this.#view = view;
     this.#settings = settings;
     this.#hosts = hosts;
+    this.#offers = offers;
     this.#tell = tell;
-    for (const question of questions) {
-      const key = keyOf(question.namespace, question.service);
-      this.#asked.set(key, [...this.questions(key), question]);
-    }
+    for (const question of questions) this.#ask(question);
   }
 
   questions(key: ServiceKey): readonly Question[] {
     return this.#asked.get(key) ?? [];
+  }
+
+  /** These Services may be offered now, or no more, or otherwise; of those that were deleted that has yet to be confirmed. */
+  lookForOffers(keys: Iterable<ServiceKey>): void {
+    if (this.#offers === null) return;
+    for (const key of keys) {
+      const service = this.#view.service(key);
+      if (service === undefined) continue;
+      const question = questionAbout(service);
+      const isOffered = this.#offers.note(service);
+      this.#unask(question, isOffered);
+      if (isOffered) this.#ask(question);
+    }
+    this.#tellOffers(this.#offers);
   }
 
   lookAtAll(): void {
@@ -120,9 +138,34 @@ export class Answers {
     this.#tell({ kind: 'endpoints', key: query, endpoints });
   }
 
-  #tellEmpty({ query }: Question, key: ServiceKey): void {
+  #tellEmpty(question: Question, key: ServiceKey): void {
+    const { query } = question;
     this.#empty.add(query.key);
-    const isGone = this.#view.service(key) === undefined && this.#seen.has(key);
+    const isAbsent = this.#view.service(key) === undefined;
+    const isGone = isAbsent && this.#seen.has(key);
     this.#tell(isGone ? { kind: 'gone', key: query.key } : { kind: 'endpoints', key: query.key, endpoints: [] });
+    if (!isAbsent || this.#offers === null || !isAboutOffer(question) || !this.#offers.drop(key)) return;
+    this.#unask(question);
+    this.#tellOffers(this.#offers);
+  }
+
+  #tellOffers({ query, all }: Offers): void {
+    this.#tell({ kind: 'offers', key: query.key, offers: all });
+  }
+
+  #ask(question: Question): void {
+    const key = keyOf(question.namespace, question.service);
+    this.#asked.set(key, [...this.questions(key), question]);
+  }
+
+  /** `isAskedAnew`: in other words, so that what is under way for it goes on. */
+  #unask({ query, namespace, service }: Question, isAskedAnew = false): void {
+    const key = keyOf(namespace, service);
+    const others = this.questions(key).filter((other) => other.query.key !== query.key);
+    if (others.length > 0) this.#asked.set(key, others);
+    else this.#asked.delete(key);
+    if (isAskedAnew) return;
+    this.#hosts.end(query.key);
+    if (others.length === 0) this.doubts.end(key);
   }
 }

@@ -1,11 +1,12 @@
 /** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
-import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
-import type { Update } from '../../src/model.ts';
+import type { KubernetesDiscovery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import type { Query, Update } from '../../src/model.ts';
 import { Answers } from './answers.ts';
 import type { Api } from './api.ts';
 import { Hosts } from './external-names.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { endpointSlice, service } from './objects.ts';
+import { Offers } from './offers.ts';
 import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
 import { reflect } from './reflect.ts';
 import { endpointSlices, type Resource, services } from './resources.ts';
@@ -18,6 +19,8 @@ export type Following = {
   readonly namespace: string | null;
   readonly settings: KubernetesWatcherConfig;
   readonly questions: readonly Question[];
+  /** For all Services with certain labels; null: only those count that are asked about. */
+  readonly discovery: Query<KubernetesDiscovery> | null;
   readonly tell: (update: Update) => void;
   /** The list or watch of this resource fails, or (null) is well again. */
   readonly onFailure: (resource: Resource, failure: Failure | null) => void;
@@ -25,12 +28,20 @@ export type Following = {
 };
 
 /** Ends when `signal` aborts. */
-export async function follow({ onFailure, tell, questions, ...where }: Following): Promise<void> {
+export async function follow({ onFailure, tell, questions, discovery, ...where }: Following): Promise<void> {
   const { settings, namespace, signal } = where;
-  const names = [...new Set(questions.map((question) => question.service))];
-  const view = new View(new Set(questions.map((question) => keyOf(question.namespace, question.service))));
+  const names = discovery === null ? [...new Set(questions.map((question) => question.service))] : null;
+  const wanted = new Set(questions.map((question) => keyOf(question.namespace, question.service)));
+  const view = new View(discovery === null ? wanted : null);
   await using hosts = new Hosts(settings.family);
-  const answers = new Answers(view, settings, questions, hosts, tell);
+  const answers = new Answers({
+    view,
+    settings,
+    questions,
+    hosts,
+    offers: discovery && new Offers(discovery),
+    tell,
+  });
 
   const reflecting = (resource: Resource) => ({
     ...where,
@@ -54,10 +65,13 @@ export async function follow({ onFailure, tell, questions, ...where }: Following
       schema: service,
       onList(all) {
         view.replaceServices(all);
+        answers.lookForOffers(view.services);
         answers.lookAtAll();
       },
       onChanges(changes) {
-        for (const key of view.changeServices(changes)) answers.look(key);
+        const changed = view.changeServices(changes);
+        answers.lookForOffers(changed);
+        for (const key of changed) answers.look(key);
       },
     }),
     reflect({

@@ -1,6 +1,11 @@
 /** Watches Services of a Kubernetes cluster by their EndpointSlices: two watches a namespace, however many Services. */
 import { setMaxListeners } from 'node:events';
-import { type KubernetesQuery, type KubernetesWatcherConfig, kubernetesQuery } from '../../src/config/schema.ts';
+import {
+  type KubernetesDiscovery,
+  type KubernetesQuery,
+  type KubernetesWatcherConfig,
+  kubernetesQuery,
+} from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import { Latest } from '../../src/latest.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
@@ -12,12 +17,15 @@ import { follow } from './follow.ts';
 import type { Question } from './question.ts';
 
 /** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */
-export function watchKubernetes(settings: KubernetesWatcherConfig, env: NodeJS.ProcessEnv): Watch<KubernetesQuery> {
+export function watchKubernetes(settings: KubernetesWatcherConfig, env: NodeJS.ProcessEnv): Watch<Asked> {
   return (queries, signal) => withSynced(queries, watch(settings, env, queries, signal));
 }
 
+/** About one Service, or for all with certain labels. */
+type Asked = KubernetesQuery | KubernetesDiscovery;
+
 /** Two watches a namespace, and one connection for second reads. */
-function connectionsFor(queries: readonly Query<KubernetesQuery>[], { namespaces }: KubernetesWatcherConfig): number {
+function connectionsFor(queries: readonly Query<Asked>[], { namespaces }: KubernetesWatcherConfig): number {
   const all = namespaces?.includes(everywhere) ?? false;
   return 2 * (all ? 1 : new Set(queries.map((query) => query.settings.namespace)).size) + 1;
 }
@@ -25,7 +33,7 @@ function connectionsFor(queries: readonly Query<KubernetesQuery>[], { namespaces
 async function* watch(
   settings: KubernetesWatcherConfig,
   env: NodeJS.ProcessEnv,
-  queries: readonly Query<KubernetesQuery>[],
+  queries: readonly Query<Asked>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
   if (signal.aborted) return;
@@ -39,29 +47,40 @@ async function* watch(
   signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
   let following: Promise<void>[] = [];
   try {
-    const reaches = new Map<string | null, Question[]>();
+    const reaches = new Map<string | null, Reach>();
     const access = await openAccess(settings, env, connectionsFor(queries, settings), stop.signal);
     const api = createApi(access, settings.idleTimeout);
     const tell = (update: Update): void => {
-      if (update.kind !== 'synced') heard.put(`${update.kind === 'stale' ? 'stale' : 'answer'} ${update.key}`, update);
+      if (update.kind === 'synced') return;
+      const what = { stale: 'stale', offers: 'offers', endpoints: 'answer', gone: 'answer' }[update.kind];
+      // Offers go before the answers about what they name, which may be unread as well.
+      heard.put(`${what} ${update.key}`, update, { inPlace: update.kind === 'offers' });
+    };
+    const reachOf = (namespace: string): Reach => {
+      const where = settings.namespaces?.includes(everywhere) ? null : namespace;
+      const reach = reaches.get(where) ?? { questions: [], discovery: null };
+      reaches.set(where, reach);
+      return reach;
     };
     for (const query of queries) {
-      const question = questionOf(query, settings, access.namespace);
-      const refusal = refusalOf(question, settings);
-      if (refusal !== undefined) {
-        tell({ kind: 'stale', key: query.key, reason: refusal });
+      const namespace = query.settings.namespace ?? settings.namespace ?? access.namespace ?? 'default';
+      const { key, settings: asked } = query;
+      if ('labels' in asked) {
+        reachOf(namespace).discovery = { key, settings: asked };
         continue;
       }
-      const reach = settings.namespaces?.includes(everywhere) ? null : question.namespace;
-      reaches.set(reach, [...(reaches.get(reach) ?? []), question]);
+      const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
+      const refusal = refusalOf(question, settings);
+      if (refusal === undefined) reachOf(namespace).questions.push(question);
+      else tell({ kind: 'stale', key, reason: refusal });
     }
     const failing = new Failing(access.server, reaches.size);
-    following = [...reaches].map(([namespace, questions]) =>
+    following = [...reaches].map(([namespace, reach]) =>
       follow({
+        ...reach,
         api,
         namespace,
         settings,
-        questions,
         tell,
         onFailure({ plural }, failure) {
           const error = failing.set(namespace, plural, failure);
@@ -84,14 +103,8 @@ async function* watch(
 
 const everywhere = 'all';
 
-function questionOf(
-  query: Query<KubernetesQuery>,
-  settings: KubernetesWatcherConfig,
-  contextNamespace: string | undefined,
-): Question {
-  const namespace = query.settings.namespace ?? settings.namespace ?? contextNamespace ?? 'default';
-  return { query, namespace, service: query.settings.service ?? query.key };
-}
+/** What is asked about one namespace, or about all. */
+type Reach = { readonly questions: Question[]; discovery: Query<KubernetesDiscovery> | null };
 
 /** Why it is not even asked; undefined where it is. */
 function refusalOf(

@@ -21,8 +21,24 @@ const protocol = z
   .nullish()
   .transform((value) => value ?? 'TCP');
 
+/** Annotations that begin so are options of a discovered service. */
+const optionPrefix = 'myelin.dev/';
+
+const texts = z
+  .record(z.string(), z.string())
+  .nullish()
+  .transform((value) => value ?? {});
+
 export const service = z.object({
-  metadata: z.object({ name: z.string(), namespace: z.string() }),
+  metadata: z
+    .object({
+      name: z.string(),
+      namespace: z.string(),
+      creationTimestamp: text,
+      labels: texts,
+      annotations: texts,
+    })
+    .transform(({ annotations, ...metadata }) => ({ ...metadata, options: optionsIn(annotations) })),
   spec: z.object({
     type: text,
     clusterIP: text,
@@ -42,6 +58,14 @@ export const service = z.object({
   }),
 });
 export type Service = z.output<typeof service>;
+
+function optionsIn(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(annotations).flatMap(([name, value]) =>
+      name.startsWith(optionPrefix) ? [[name.slice(optionPrefix.length), value]] : [],
+    ),
+  );
+}
 
 const names = list(z.object({ name: z.string() })).transform((items) => items.map(({ name }) => name));
 

@@ -22,9 +22,9 @@ export function keyOf(namespace: string, service: string): ServiceKey {
 /** So many names in a selector leave a URL that every proxy takes; where there are more, all of the namespace is read. */
 export const namesAtOnce = 50;
 
-/** Fields can be equal to one value only: with several names all Services are read, which are small. */
-export function servicesParams({ labelSelector, fieldSelector }: Selectors, names: readonly string[]): Params {
-  const [only, second] = names;
+/** `names` null: any. Fields can be equal to one value only: with several names all Services are read, which are small. */
+export function servicesParams({ labelSelector, fieldSelector }: Selectors, names: readonly string[] | null): Params {
+  const [only, second] = names ?? [];
   return params({
     labelSelector: [labelSelector],
     fieldSelector: [fieldSelector, only !== undefined && second === undefined ? `metadata.name=${only}` : undefined],
@@ -32,8 +32,9 @@ export function servicesParams({ labelSelector, fieldSelector }: Selectors, name
 }
 
 /** The control plane writes the labels of a Service on its slices as well. */
-export function slicesParams({ labelSelector }: Selectors, names: readonly string[]): Params {
-  const ours = names.length <= namesAtOnce ? `${serviceNameLabel} in (${names.join(',')})` : undefined;
+export function slicesParams({ labelSelector }: Selectors, names: readonly string[] | null): Params {
+  const ours =
+    names !== null && names.length <= namesAtOnce ? `${serviceNameLabel} in (${names.join(',')})` : undefined;
   return params({ labelSelector: [labelSelector, ours] });
 }
 

@@ -9,16 +9,16 @@ export type Answer =
   /** There is no such Service. */
   | { readonly kind: 'absent' };
 
-/** Keeps only what belongs to one of the Services that it was made for. */
+/** Keeps only what belongs to one of the Services that it was made for; null: to any. */
 export class View {
-  readonly #wanted: ReadonlySet<ServiceKey>;
+  readonly #wanted: ReadonlySet<ServiceKey> | null;
   #services: Map<ServiceKey, Service> | undefined;
   /** By Service, then by name of the slice. */
   #slices: Map<ServiceKey, Map<string, EndpointSlice>> | undefined;
   /** The Service of each slice: a label may change. */
   readonly #owners = new Map<string, ServiceKey>();
 
-  constructor(wanted: ReadonlySet<ServiceKey>) {
+  constructor(wanted: ReadonlySet<ServiceKey> | null) {
     this.#wanted = wanted;
   }
 
@@ -29,7 +29,7 @@ export class View {
 
   /** All at once: nobody ever sees half of it. */
   replaceServices(all: readonly Service[]): void {
-    const wanted = all.map((one) => [serviceKey(one), one] as const).filter(([key]) => this.#wanted.has(key));
+    const wanted = all.map((one) => [serviceKey(one), one] as const).filter(([key]) => this.#isWanted(key));
     this.#services = new Map(wanted);
   }
 
@@ -41,7 +41,7 @@ export class View {
 
   /** Returns the Services about which something may have changed. */
   changeServices(changes: readonly Change<Service>[]): ReadonlySet<ServiceKey> {
-    const touched = changes.filter(({ object }) => this.#wanted.has(serviceKey(object)));
+    const touched = changes.filter(({ object }) => this.#isWanted(serviceKey(object)));
     this.#services ??= new Map();
     for (const { kind, object } of touched) {
       if (kind === 'put') this.#services.set(serviceKey(object), object);
@@ -67,6 +67,10 @@ export class View {
     return touched;
   }
 
+  get services(): Iterable<ServiceKey> {
+    return this.#services?.keys() ?? [];
+  }
+
   service(key: ServiceKey): Service | undefined {
     return this.#services?.get(key);
   }
@@ -75,9 +79,13 @@ export class View {
     return answerFrom(this.service(key), [...(this.#slices?.get(key)?.values() ?? [])], choice);
   }
 
+  #isWanted(key: ServiceKey): boolean {
+    return this.#wanted === null || this.#wanted.has(key);
+  }
+
   #put(slices: Map<ServiceKey, Map<string, EndpointSlice>>, slice: EndpointSlice): void {
     const key = ownerKey(slice);
-    if (key === undefined || !this.#wanted.has(key)) return;
+    if (key === undefined || !this.#isWanted(key)) return;
     this.#owners.set(sliceKey(slice), key);
     const others = slices.get(key);
     if (others === undefined) slices.set(key, new Map([[slice.metadata.name, slice]]));

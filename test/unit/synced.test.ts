@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Update } from '../../src/model.ts';
+import { withSynced } from '../../watchers/synced.ts';
+import { offer } from '../support/offers.ts';
+
+/** What is said, one letter each: a stands for an answer, s for stale, o for offers, ! for synced. */
+async function said(keys: readonly string[], updates: readonly Update[]): Promise<string> {
+  const queries = keys.map((key) => ({ key, settings: {} }));
+  async function* source(): AsyncGenerator<Update> {
+    yield* updates;
+  }
+  const letters = { endpoints: 'a', gone: 'a', stale: 's', offers: 'o', synced: '!' };
+  let text = '';
+  for await (const { kind } of withSynced(queries, source())) text += letters[kind];
+  return text;
+}
+
+const answer = (key: string): Update => ({ kind: 'endpoints', key, endpoints: [] });
+const stale = (key: string): Update => ({ kind: 'stale', key, reason: 'port?' });
+const offers = (...names: readonly string[]): Update => ({
+  kind: 'offers',
+  key: '*',
+  offers: names.map((name) => offer(name)),
+});
+
+test('synced is said once, after every query has been answered; without queries at once', async () => {
+  assert.equal(await said([], [answer('a')]), '!a');
+  assert.equal(await said(['a', 'b'], [answer('a'), stale('b'), answer('a'), answer('b'), answer('b')]), 'asaa!a');
+});
+
+test('a query for many services is answered when each that it found has been', async () => {
+  const [a, b] = [answer('*shop/a'), answer('*shop/b')];
+  assert.equal(await said(['*'], [offers()]), 'o!');
+  assert.equal(await said(['*', 'x'], [offers('a', 'b'), a, answer('x'), b, offers('c')]), 'oaaa!o');
+  assert.equal(await said(['*'], [offers('a', 'b'), a, offers('a', 'b'), b]), 'oaoa!', 'once answered is enough');
+});
+
+test('one that it found and that vanished, or that cannot be answered, holds up no others', async () => {
+  assert.equal(await said(['*'], [offers('a', 'b'), answer('*shop/a'), offers('a')]), 'oao!');
+  assert.equal(await said(['*'], [offers('a', 'b'), stale('*shop/a'), answer('*shop/b')]), 'osa!');
+});

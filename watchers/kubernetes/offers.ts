@@ -1,0 +1,61 @@
+/** The Services that a query for many finds. One that was deleted is among them until that has been confirmed. Pure. */
+import type { KubernetesDiscovery } from '../../src/config/schema.ts';
+import type { Offer, Query } from '../../src/model.ts';
+import type { Service } from './objects.ts';
+import { keyOf, type Question, type ServiceKey } from './question.ts';
+
+export class Offers {
+  readonly query: Query<KubernetesDiscovery>;
+  readonly #offers = new Map<ServiceKey, Offer>();
+
+  constructor(query: Query<KubernetesDiscovery>) {
+    this.query = query;
+  }
+
+  get all(): readonly Offer[] {
+    return [...this.#offers.values()];
+  }
+
+  /** What the Service says of itself now. Returns whether it is offered. */
+  note({ metadata }: Service): boolean {
+    const { name, namespace, labels, options, creationTimestamp } = metadata;
+    const key = keyOf(namespace, name);
+    const isOffered = Object.entries(this.query.settings.labels).every(([label, value]) => labels[label] === value);
+    if (!isOffered) this.#offers.delete(key);
+    else
+      this.#offers.set(key, {
+        key: offerKey(key),
+        // Neither part may hold a colon, nor may the names of services in the config's usual form.
+        name: `${namespace}:${name}`,
+        createdAt: Date.parse(creationTimestamp ?? '') || 0,
+        options,
+      });
+    return isOffered;
+  }
+
+  /** It is gone for sure. Returns whether it was offered. */
+  drop(key: ServiceKey): boolean {
+    return this.#offers.delete(key);
+  }
+}
+
+/** No service's name begins so. */
+const offerMark = '*';
+const offerKey = (key: ServiceKey): string => `${offerMark}${key}`;
+
+export function isAboutOffer({ query }: Question): boolean {
+  return query.key.startsWith(offerMark);
+}
+
+/** About the endpoints of a Service that is offered: which port it means is its own choice. */
+export function questionAbout({ metadata: { namespace, name, options } }: Service): Question {
+  const { port } = options;
+  return {
+    query: {
+      key: offerKey(keyOf(namespace, name)),
+      settings: { service: name, namespace, ...(port !== undefined && { port }) },
+    },
+    namespace,
+    service: name,
+  };
+}
