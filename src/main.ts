@@ -5,27 +5,20 @@
  */
 import timers from 'node:timers';
 import type { Control } from './apply/control.ts';
-import {
-  accept,
-  advance,
-  type Catalog,
-  createCatalog,
-  keptOf,
-  nextDeadline,
-  receive,
-  reconfigure,
-  view,
-} from './catalog/catalog.ts';
+import { type Catalog, keptOf, nextDeadline, view } from './catalog/catalog.ts';
 import type { Refusal } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
+import { believe, type Collection, collect, createCollection, progress, recollect } from './collection.ts';
+import type { Config } from './config/schema.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
+import type { KnownOffers } from './known-offers.ts';
 import type { Drift, Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
 import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts';
 import { Reconciler, type Result } from './reconcile.ts';
-import type { RenderResult } from './render/render.ts';
+import type { Renderer, RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
-import { catalogSettings, oldestVersion, type Settings, seedOf } from './settings.ts';
+import { oldestVersion, type Settings, seedOf } from './settings.ts';
 import { Sources } from './sources.ts';
 import { createTurn } from './turn.ts';
 
@@ -33,6 +26,7 @@ export type World = {
   readonly settings: Settings;
   readonly control: Control;
   readonly orders: Orders;
+  readonly offers: KnownOffers;
   /** Shows from outside that a reconcile comes to an end. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
@@ -65,7 +59,8 @@ export type Occasion = {
 /** A running Myelin, as the command line, the status and the probes see it. */
 export type Instance = {
   readonly settings: Settings;
-  readonly catalog: Catalog;
+  /** What is known from the sources. */
+  readonly collection: Collection;
   readonly reconciler: Reconciler;
   readonly changes: ServerChanges;
   /** Begins to watch and to apply. */
@@ -92,6 +87,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   const {
     control,
     orders,
+    offers,
     heartbeat,
     env,
     hostname,
@@ -104,7 +100,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onError,
   } = world;
   let settings = world.settings;
-  let catalog = createCatalog(catalogSettings(settings.config), Date.now(), seedOf(control, settings.config));
+  let collection = createCollection(settings.config, offers.all, (config) => seedOf(control, config), Date.now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
   let started = Promise.resolve();
@@ -136,23 +132,28 @@ export function main(world: World, signal: AbortSignal): Instance {
   const found = control.running?.sections ?? control.found;
 
   const sources = new Sources(env, (event) => {
-    const before = catalog;
-    catalog = receive(catalog, event, Date.now());
-    onSource(event, newlyRefused(before, catalog, event), catalog !== before);
-    if (catalog === before) return;
+    const before = collection;
+    know(collect(collection, event, Date.now()));
+    onSource(event, newlyRefused(before.catalog, collection.catalog, event), collection !== before);
+    if (collection === before) return;
     changedAt ??= Date.now();
     debounce.poke();
   });
 
+  function know(next: Collection): void {
+    collection = next;
+    offers.keep(next.offers);
+  }
+
   async function reconcile(): Promise<void> {
     const startedAt = performance.now();
-    catalog = advance(catalog, Date.now());
-    const from = catalog;
+    know(progress(collection, Date.now()));
+    const from = collection.catalog;
     const about = changedAt;
     const seenTo = requests;
     const wanted = render();
     if (wanted === null) {
-      alarm.set([nextDeadline(catalog)]);
+      alarm.set([nextDeadline(from)]);
       return;
     }
     const renderMs = performance.now() - startedAt;
@@ -181,7 +182,7 @@ export function main(world: World, signal: AbortSignal): Instance {
         for (const request of seenTo) request.resolve(result);
       }
       tell(result);
-      alarm.set([nextDeadline(catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
+      alarm.set([nextDeadline(collection.catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
       setVerifyAlarm();
     };
     const result = await reconciler.reconcile(
@@ -234,18 +235,19 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
   function render(): RenderResult | null {
-    const { open, endpoints } = view(catalog);
+    const { open, endpoints } = view(collection.catalog);
     if (!open) return found === null ? null : { sections: found, problems: [] };
-    return renderWith(settings, endpoints);
+    return renderWith(settings.renderer, collection.config, endpoints);
   }
 
   /** What fails in no service's name would fail at every change, and hold up them all. */
   function prove(candidate: Settings): void {
-    renderWith(candidate, new Map());
+    renderWith(candidate.renderer, candidate.config, new Map());
   }
 
   function renderWith(
-    { config, renderer }: Settings,
+    renderer: Renderer,
+    config: Config,
     endpoints: ReadonlyMap<string, readonly Endpoint[]>,
   ): RenderResult {
     return renderer.render({ config, endpoints, version: control.version ?? oldestVersion, hostname });
@@ -257,7 +259,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     for (const request of requests) request.reject(error);
     requests = [];
     onError(error);
-    alarm.set([nextDeadline(catalog), Date.now() + retryMs]);
+    alarm.set([nextDeadline(collection.catalog), Date.now() + retryMs]);
   }
 
   /** What serves goes on serving; it is looked at again. */
@@ -271,8 +273,8 @@ export function main(world: World, signal: AbortSignal): Instance {
     get settings() {
       return settings;
     },
-    get catalog() {
-      return catalog;
+    get collection() {
+      return collection;
     },
     reconciler,
     changes,
@@ -284,7 +286,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       prove(next);
       settings = next;
       control.use(next.config);
-      catalog = reconfigure(catalog, catalogSettings(next.config), Date.now());
+      know(recollect(collection, next.config, Date.now()));
       await sources.use(next.config);
       debounce.poke();
     },
@@ -297,9 +299,9 @@ export function main(world: World, signal: AbortSignal): Instance {
       return request.promise;
     },
     accept(service) {
-      const kept = keptOf(catalog, service);
+      const kept = keptOf(collection.catalog, service);
       if (kept === 0) return 0;
-      catalog = accept(catalog, service, Date.now());
+      know(believe(collection, service, Date.now()));
       changedAt ??= Date.now();
       debounce.poke();
       return kept;

@@ -74,13 +74,15 @@ function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
 /** What is rendered for where no HAProxy can be asked: what every supported one understands. */
 export const oldestVersion: Version = { major: 2, minor: 2, text: '2.2' };
 
-export function catalogSettings(config: Config): CatalogSettings {
+/** `offered`: the questions about services that sources offer. */
+export function catalogSettings(config: Config, offered: CatalogSettings['offered'] = []): CatalogSettings {
   const watchers = Object.entries(config.watchers).map(
     ([name, { type, required, maxShrink }]) =>
       [name, { required, loopbackAllowed: type === 'file', maxShrink }] as const,
   );
-  const { services, allowAddresses, startTimeout } = config;
-  return { services, watchers: new Map(watchers), allowAddresses, startTimeout };
+  const { services, discoveries, allowAddresses, startTimeout } = config;
+  const discovering = discoveries.map(({ watcher }) => watcher);
+  return { services, watchers: new Map(watchers), discovering, offered, allowAddresses, startTimeout };
 }
 
 /** The endpoints that are served already, by what runs or by the file that was found: last good at a cold start. */

@@ -39,6 +39,7 @@ export class SourceLog {
         this.#log.info({ watcher }, 'source has answered completely');
         this.#events.add({ kind: 'synced', watcher });
         return;
+      case 'offers':
       case 'endpoints':
       case 'gone': {
         const { key: query } = event;

@@ -17,7 +17,7 @@ export class Sources {
     this.#onEvent = onEvent;
   }
 
-  /** Starts what is new in `config`, stops what is not in it any more, leaves alone what asks the same as before. */
+  /** Starts what is new in `config` as it was written, stops what is not in it any more, leaves alone what asks the same as before. */
   async use(config: Config): Promise<void> {
     const wanted = new Map(
       Object.entries(config.watchers).map(([name, watcher]) => [name, { watcher, queries: queriesOf(config, name) }]),
@@ -57,10 +57,10 @@ export class Sources {
   }
 }
 
-function queriesOf(config: Config, watcher: string): Query[] {
-  return [...config.services.values()].flatMap(({ origins }) =>
-    origins.filter((origin) => origin.watcher === watcher).map(({ key, query }) => ({ key, settings: query })),
-  );
+function queriesOf({ services, discoveries }: Config, watcher: string): Query[] {
+  return [...[...services.values()].flatMap(({ origins }) => origins), ...discoveries]
+    .filter((question) => question.watcher === watcher)
+    .map(({ key, query }) => ({ key, settings: query }));
 }
 
 /** How its answers are judged is no question to the source. */

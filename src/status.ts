@@ -20,9 +20,9 @@ export type StatusParts = {
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
-  const { sources, services } = report(instance.catalog, now);
+  const { sources, services } = report(instance.collection.catalog, now);
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
-  const { waitingFor } = view(instance.catalog);
+  const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = observer;
   const isTroubled =
     waitingFor.length > 0 ||
@@ -48,6 +48,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       const held = apart.get(service.name);
       return { ...service, quarantined: held === undefined ? null : { since: held.since, problems: held.problems } };
     }),
+    unserved: instance.collection.unserved,
   };
 }
 

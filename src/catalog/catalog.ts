@@ -3,6 +3,7 @@
  * where the source has just come back, its word that nobody is there is doubted for a while. Nothing here changes in
  * place: each event gives a new catalog, or the same one where it says nothing new.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { equalLists } from './endpoints.ts';
 import { admit, type Guard } from './guard.ts';
@@ -85,32 +86,40 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
       const stale = { reason: event.reason, since: answer.stale?.since ?? now };
       return withAnswer(catalog, event, { ...answer, stale }, now);
     }
+    // Which of them are served is for the settings to say.
+    case 'offers':
+      return heard(catalog, event.watcher, source);
     case 'gone':
     case 'endpoints':
       return receiveAnswer(heard(catalog, event.watcher, source), event, source, now);
   }
 }
 
-/** The config was read again: answers to questions that are still asked are kept, and judged by the new settings. */
+/**
+ * The config was read again, or the services in it are others: answers to questions that are still asked are kept, and
+ * judged by the new settings. A service whose settings are the same object is left as it is where the rules are the same.
+ */
 export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Moment): Catalog {
   const index = indexOf(settings);
+  const hasSameRules = isDeepStrictEqual(rulesOf(catalog.settings), rulesOf(settings));
+  const isSame = (name: string): boolean =>
+    hasSameRules && catalog.settings.services.get(name) === settings.services.get(name);
   const asked = new Map<string, Origin>();
-  for (const service of settings.services.values())
-    for (const origin of service.origins) asked.set(originOf(origin), origin);
+  for (const origin of questionsOf(settings)) asked.set(originOf(origin), origin);
   const changed = new Set<string>();
-  for (const service of catalog.settings.services.values())
-    for (const origin of service.origins)
-      if (!isSameQuestion(origin, asked.get(originOf(origin)))) changed.add(originOf(origin));
+  for (const origin of questionsOf(catalog.settings))
+    if (!isSameQuestion(origin, asked.get(originOf(origin)))) changed.add(originOf(origin));
 
   const answers = [...asked].flatMap(([name, { watcher }]) => {
     const answer = lookUp(catalog.answers, name);
     const guard = index.guards.get(watcher);
     if (answer === undefined || guard === undefined || changed.has(name)) return [];
-    return [[name, judgeAgain(answer, guard)] as const];
+    return [[name, hasSameRules ? answer : judgeAgain(answer, guard)] as const];
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
     if (before === undefined) return [name, newService] as const;
+    if (isSame(name)) return [name, before] as const;
     const guard = guardOf(service, index);
     const endpoints = admitAgain(before.endpoints, guard);
     // What the old questions found serves until the new ones are answered.
@@ -129,10 +138,15 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     index,
   };
   const settled = [...settings.services.keys()].reduce(
-    (all, name) => welcome(settle(all, name, 'config', now), name),
+    (all, name) => (isSame(name) ? all : welcome(settle(all, name, 'config', now), name)),
     next,
   );
   return openIfReady(settled);
+}
+
+/** What of the settings is about all services. */
+function rulesOf({ watchers, allowAddresses }: CatalogSettings): unknown {
+  return { watchers, allowAddresses };
 }
 
 /** An operator believes what the sources say of this service: nothing of it is kept any more. */
@@ -253,6 +267,10 @@ function waitingFor({ settings, sources, index }: Catalog): string[] {
     .filter(([name, { required }]) => required && index.askedWatchers.has(name) && !sources.get(name)?.isSynced)
     .map(([name]) => name)
     .sort();
+}
+
+function questionsOf({ services, offered }: CatalogSettings): Origin[] {
+  return [...offered, ...[...services.values()].flatMap(({ origins }) => origins)];
 }
 
 function isSameQuestion(before: Origin, after: Origin | undefined): boolean {

@@ -7,6 +7,10 @@ import { lookUp, type Table } from './table.ts';
 export type CatalogSettings = {
   readonly services: ReadonlyMap<string, ServiceSettings>;
   readonly watchers: ReadonlyMap<string, WatcherSettings>;
+  /** Watchers that are asked for services which nobody listed. */
+  readonly discovering: readonly string[];
+  /** Questions about services that such a watcher offers: the answers are kept, whether the service is served or not. */
+  readonly offered: readonly Origin[];
   /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
   readonly allowAddresses: readonly string[];
   readonly startTimeout: Ms;
@@ -116,7 +120,7 @@ export function troubles({ sources, answers }: Catalog, { origins }: ServiceSett
 
 export function indexOf(settings: CatalogSettings): Index {
   const servicesOf = new Map<string, string[]>();
-  const askedWatchers = new Set<string>();
+  const askedWatchers = new Set<string>(settings.discovering);
   for (const [name, { origins }] of settings.services)
     for (const origin of origins) {
       askedWatchers.add(origin.watcher);
@@ -124,6 +128,7 @@ export function indexOf(settings: CatalogSettings): Index {
       if (names === undefined) servicesOf.set(originOf(origin), [name]);
       else names.push(name);
     }
+  for (const origin of settings.offered) if (!servicesOf.has(originOf(origin))) servicesOf.set(originOf(origin), []);
   const guards = new Map(
     [...settings.watchers].map(([name, { loopbackAllowed }]) => [
       name,

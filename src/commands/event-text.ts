@@ -26,6 +26,10 @@ export function describeEvent(event: Event): string {
     }
     case 'kept_no_longer':
       return `${event.service}: nothing is kept any more`;
+    case 'left_out':
+      return `${event.service}, offered by ${event.watcher}, is left out: ${event.reason}`;
+    case 'left_out_no_more':
+      return `${event.service}, offered by ${event.watcher}, is left out no more`;
     case 'accepted':
       return `${event.service}: an operator lets ${event.endpoints} kept go`;
     case 'pending': {

@@ -3,16 +3,18 @@ import { hostname } from 'node:os';
 import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
-import { ordersFile } from '../config/paths.ts';
+import { offersFile, ordersFile } from '../config/paths.ts';
 import { exitCodes } from '../errors.ts';
 import { Events } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
 import type { Status } from '../http/status.ts';
 import { KeptLog } from '../kept-log.ts';
+import { KnownOffers } from '../known-offers.ts';
 import { createLog } from '../log.ts';
 import { type Instance, main, type Occasion } from '../main.ts';
 import { Observer } from '../observer.ts';
+import { OfferLog } from '../offer-log.ts';
 import { type GivenOrder, Orders } from '../orders.ts';
 import type { Result } from '../reconcile.ts';
 import { type Load, Rereading } from '../rereading.ts';
@@ -57,6 +59,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const observer = new Observer(log, metrics, events, Date.now);
   const sourceLog = new SourceLog(log, events);
   const keptLog = new KeptLog(log, events);
+  const offerLog = new OfferLog(log, events);
   const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
 
   const orders = await Orders.open(ordersFile(config), Date.now);
@@ -70,18 +73,23 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
     },
     signal,
   );
+  await using offers = await KnownOffers.open(offersFile(config), (error) =>
+    observer.control({ kind: 'trouble', error }),
+  );
   const instance = main(
     {
       settings,
       control,
       orders,
+      offers,
       heartbeat,
       env: process.env,
       hostname: hostname(),
       onSource: (event, refused, isNews) => sourceLog.note(event, refused, isNews),
       onResult(result, occasion) {
         // The newest one: results need not come in the order in which their catalogs did.
-        keptLog.note(instance.catalog, Date.now());
+        keptLog.note(instance.collection.catalog, Date.now());
+        offerLog.note(instance.collection.unserved);
         observer.result(result, occasion, instance.reconciler.apart);
         const exitCode = options.once ? whenDone(result, occasion) : null;
         if (exitCode !== null) end.resolve(exitCode);
@@ -116,7 +124,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       config: () => masked(maskConfig(instance.settings.config)),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {
-        if (!instance.settings.config.services.has(service)) return null;
+        if (!instance.collection.config.services.has(service)) return null;
         const endpoints = instance.accept(service);
         if (endpoints > 0) observer.accepted(service, endpoints);
         return endpoints;

@@ -33,7 +33,12 @@ export function formatStatus(raw: Status, now: Moment): string {
     rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
   const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
   const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
-  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}`;
+  const unserved = status.unserved.map(({ service, watcher, reason }): [string, string] => [
+    service,
+    `offered by ${watcher}: ${reason}`,
+  ]);
+  const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
 }
 
 function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Moment): [string, string][] {

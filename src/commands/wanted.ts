@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
+import { type Collection, collect, createCollection } from '../collection.ts';
 import { maskSecrets } from '../config/mask.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
@@ -26,9 +27,11 @@ export async function renderWanted(
   env: NodeJS.ProcessEnv,
   { snapshot, running = null }: Given,
 ): Promise<RenderResult> {
-  const { config, renderer } = settings;
-  const catalog =
-    snapshot === undefined ? await askSources(settings, env, running) : await readSnapshot(config, snapshot);
+  const { renderer } = settings;
+  const { config, catalog } =
+    snapshot === undefined
+      ? await askSources(settings, env, running)
+      : { config: settings.config, catalog: await readSnapshot(settings.config, snapshot) };
   const version = await versionOf(config, env);
   const result = renderer.render({ config, endpoints: view(catalog).endpoints, version, hostname: hostname() });
   const [problem] = result.problems;
@@ -49,10 +52,11 @@ async function askSources(
   { config, secrets }: Settings,
   env: NodeJS.ProcessEnv,
   found: readonly Section[] | null,
-): Promise<Catalog> {
-  let catalog = createCatalog(catalogSettings(config), Date.now(), seedOf({ running: null, found }, config));
+): Promise<Collection> {
+  const seed = (serving: Config) => seedOf({ running: null, found }, serving);
+  let collection = createCollection(config, [], seed, Date.now());
   const tell = (watcher: string, reason: string): void => {
-    if (!failures.has(watcher) && !view(catalog).open)
+    if (!failures.has(watcher) && !view(collection.catalog).open)
       process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);
     failures.set(watcher, reason);
   };
@@ -60,11 +64,13 @@ async function askSources(
   const failures = new Map<string, string>();
   await using sources = new Sources(env, (event) => {
     if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
-    catalog = receive(catalog, event, Date.now());
-    if (view(catalog).open) answered.resolve();
+    collection = collect(collection, event, Date.now());
+    if (view(collection.catalog).open) answered.resolve();
   });
   const timer = setTimeout(() => {
-    const missing = view(catalog).waitingFor.map((name) => `${name} (${failures.get(name) ?? 'no answer yet'})`);
+    const missing = view(collection.catalog).waitingFor.map(
+      (name) => `${name} (${failures.get(name) ?? 'no answer yet'})`,
+    );
     answered.reject(
       new AppError(
         'MYELIN_SOURCE_TIMEOUT',
@@ -77,8 +83,8 @@ async function askSources(
   }, config.startTimeout);
   try {
     await sources.use(config);
-    if (!view(catalog).open) await answered.promise;
-    return catalog;
+    if (!view(collection.catalog).open) await answered.promise;
+    return collection;
   } finally {
     clearTimeout(timer);
   }

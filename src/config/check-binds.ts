@@ -3,14 +3,15 @@ import { type BindAddress, bindsOverlap, parseBind } from '../haproxy/bind.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
 import type { Path } from './problems.ts';
+import type { ParsedService } from './schema.ts';
 import { parseListen } from './values.ts';
 
-type Listener = { readonly path: Path; readonly text: string; readonly address: BindAddress };
+export type Listener = { readonly path: Path; readonly text: string; readonly address: BindAddress };
 
 /** Of two that collide, the later one is reported. */
 export function checkBinds(parts: Parts, judge: Judge): void {
   const held = new Held();
-  for (const listener of [...ownListeners(parts, judge), ...haproxyListeners(parts, judge)]) {
+  for (const listener of listenersOf(parts, judge)) {
     const holder = held.holderOf(listener);
     if (holder === undefined) held.add(listener);
     else {
@@ -21,8 +22,19 @@ export function checkBinds(parts: Parts, judge: Judge): void {
   }
 }
 
+/** What listens, in this config: Myelin itself, HAProxy's own pages, hand-written sections and services. */
+export function listenersOf(parts: Listening, judge: ListenersJudge): Listener[] {
+  return [...ownListeners(parts, judge), ...haproxyListeners(parts, judge)];
+}
+
+type Listening = {
+  readonly rest: Partial<Pick<Parts['rest'], 'admin' | 'probes' | 'haproxy'>>;
+  readonly services: ReadonlyMap<string, Pick<ParsedService, 'bind' | 'frontend'>>;
+};
+type ListenersJudge = Pick<Judge, 'report' | 'isRefused' | 'pathOfItem'>;
+
 /** Listeners by port and host, because comparing each with each takes minutes for thousands of services. */
-class Held {
+export class Held {
   readonly #slots = new Map<string, Map<string | null, Listener[]>>();
 
   add(listener: Listener): void {
@@ -67,7 +79,7 @@ function slotsOf(address: BindAddress): string[] {
   }
 }
 
-function ownListeners({ rest: { admin, probes, haproxy } }: Parts, judge: Judge): Listener[] {
+function ownListeners({ rest: { admin, probes, haproxy } }: Listening, judge: ListenersJudge): Listener[] {
   const http = [
     { path: ['admin', 'listen'], text: admin?.listen },
     { path: ['probes', 'listen'], text: probes?.listen },
@@ -91,7 +103,7 @@ function ownListeners({ rest: { admin, probes, haproxy } }: Parts, judge: Judge)
   return [...http, ...sockets].filter(({ path }) => !judge.isRefused(path));
 }
 
-function haproxyListeners({ rest: { haproxy }, services }: Parts, judge: Judge): Listener[] {
+function haproxyListeners({ rest: { haproxy }, services }: Listening, judge: ListenersJudge): Listener[] {
   const pathOf = (name: string, index: number): Path => judge.pathOfItem(['services', name, 'bind'], index);
   return [
     ...bindListeners(['haproxy', 'stats', 'bind'], haproxy?.stats?.bind, judge),
@@ -104,7 +116,7 @@ function haproxyListeners({ rest: { haproxy }, services }: Parts, judge: Judge):
   ];
 }
 
-function bindListeners(path: Path, text: string | undefined, judge: Judge): Listener[] {
+function bindListeners(path: Path, text: string | undefined, judge: ListenersJudge): Listener[] {
   if (text === undefined) return [];
   const { addresses, problems } = parseBind(text);
   for (const problem of problems) judge.report(path, problem);

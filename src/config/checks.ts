@@ -1,9 +1,9 @@
 /** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
 import { join } from 'node:path';
 import { maxSocketPath } from '../haproxy/bind.ts';
-import { frontendName } from '../haproxy/names.ts';
 import { checkBinds } from './check-binds.ts';
 import type { Judge } from './judge.ts';
+import { proxiesIn, reservedBy } from './names.ts';
 import type { Parts } from './parts.ts';
 import type { Path } from './problems.ts';
 
@@ -50,24 +50,16 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }
 
-/** Myelin's own proxies begin so. */
-const ownPrefix = 'myelin_';
-
 function checkNames({ services, rest: { haproxy } }: Parts, judge: Judge): void {
-  const frontends = new Map([...services.keys()].map((name) => [frontendName(name), name]));
-  const ownerOf = (name: string): string | undefined => {
-    if (name.startsWith(ownPrefix)) return "names that begin with myelin_ are Myelin's own";
-    const service = frontends.get(name);
-    return service === undefined ? undefined : `the frontend of the service ${service} has that name`;
-  };
+  const reserved = reservedBy(services.keys());
   for (const name of services.keys()) {
-    const owner = ownerOf(name);
-    if (owner !== undefined) judge.report(['services', name], `${owner}: choose another`);
+    const owner = reserved(name);
+    if (owner !== null) judge.report(['services', name], `${owner}: choose another`);
   }
   for (const [index, text] of (haproxy?.sections ?? []).entries())
-    for (const [, keyword = '', name = ''] of text.matchAll(/^[ \t]*(frontend|backend|listen)[ \t]+([^\s#]+)/gm)) {
-      const owner = services.has(name) ? `the service ${name} has that name` : ownerOf(name);
-      if (owner !== undefined)
+    for (const { keyword, name } of proxiesIn(text)) {
+      const owner = services.has(name) ? `the service ${name} has that name` : reserved(name);
+      if (owner !== null)
         judge.report(['haproxy', 'sections', index], `\`${keyword} ${name}\`: ${owner}: choose another`);
     }
 }

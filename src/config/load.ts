@@ -1,6 +1,7 @@
 /** Loads `myelin.yaml`: reads, substitutes, validates, resolves, and reports everything that is wrong at once. */
 import { dirname, resolve } from 'node:path';
 import { checkParts } from './checks.ts';
+import { resolveDiscoveries } from './discoveries.ts';
 import { joinServices, readIncluded } from './include.ts';
 import { Judge } from './judge.ts';
 import { maskable, maskSecrets } from './mask.ts';
@@ -61,12 +62,13 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
     }),
   );
   const services = resolveServices(parts, judge);
+  const discoveries = resolveDiscoveries(parts, judge);
   checkParts(parts, reader.files, judge);
   if (problems.size > 0) return throwProblems(parts.rest.admin?.socket);
 
   const watchers = Object.fromEntries(parts.watchers) as Config['watchers'];
   const { include: _, ...rest } = parts.rest as Rest;
-  const config = deepFreeze<Config>({ ...rest, watchers, services });
+  const config = deepFreeze<Config>({ ...rest, watchers, services, discoveries });
   return { config, files: reader.files, folders, secrets: maskable([...reader.secrets, ...secrets]) };
 }
 

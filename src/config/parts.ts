@@ -1,7 +1,7 @@
 /** Judges every watcher, every service and every other key by itself, so that one mistake does not hide the next. */
 import type { z } from 'zod';
 import type { Judge } from './judge.ts';
-import { type ParsedConfig, type ParsedService, config as schema, type WatcherConfig } from './schema.ts';
+import { type Limits, type ParsedConfig, type ParsedService, config as schema, type WatcherConfig } from './schema.ts';
 import { isRecord } from './tree.ts';
 
 /** What is valid; what is not has been reported and is left out. */
@@ -9,17 +9,19 @@ export type Parts = {
   /** By name; undefined where the watcher is not valid. */
   readonly watchers: ReadonlyMap<string, WatcherConfig | undefined>;
   readonly services: ReadonlyMap<string, ParsedService>;
+  /** By watcher; undefined where the limits are not valid. */
+  readonly discover: ReadonlyMap<string, Limits | undefined>;
   readonly rest: Partial<Rest>;
 };
 
-export type Rest = Omit<ParsedConfig, 'watchers' | 'services'>;
+export type Rest = Omit<ParsedConfig, 'watchers' | 'services' | 'discover'>;
 
 /** `finish` is applied to the output of each part. */
 export function partsOf(written: unknown, judge: Judge, finish: <T>(schema: z.ZodType, part: T) => T): Parts {
-  const { watchers, services, ...others } = schema.shape;
+  const { watchers, services, discover, ...others } = schema.shape;
   if (!isRecord(written)) {
     judge.part(schema, [], written);
-    return { watchers: new Map(), services: new Map(), rest: {} };
+    return { watchers: new Map(), services: new Map(), discover: new Map(), rest: {} };
   }
   const unknown = Object.entries(written).filter(([key]) => !Object.hasOwn(schema.shape, key));
   judge.part(schema, [], { ...Object.fromEntries(unknown), watchers: {} });
@@ -30,7 +32,7 @@ export function partsOf(written: unknown, judge: Judge, finish: <T>(schema: z.Zo
     if (output !== undefined) rest[key] = finish(part, output);
   }
   const entriesOf = <V>(
-    key: 'watchers' | 'services',
+    key: 'watchers' | 'services' | 'discover',
     part: z.ZodType<Record<string, V>>,
   ): [string, V | undefined][] => {
     const value = written[key];
@@ -45,6 +47,7 @@ export function partsOf(written: unknown, judge: Judge, finish: <T>(schema: z.Zo
     services: new Map(
       entriesOf('services', services).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     ),
+    discover: new Map(entriesOf('discover', discover)),
     rest: rest as Partial<Rest>,
   };
 }

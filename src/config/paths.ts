@@ -19,5 +19,8 @@ export function serverStateFile({ state, haproxy }: HasState & Pick<Config, 'hap
 /** What an operator ordered servers to be. */
 export const ordersFile = (config: HasState): string => join(config.state, 'orders.json');
 
+/** The services that sources offered last. */
+export const offersFile = (config: HasState): string => join(config.state, 'offers.json');
+
 /** Held by the one Myelin that may work with this state. */
 export const lockFile = (config: HasState): string => join(config.state, 'lock');

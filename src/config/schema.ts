@@ -3,6 +3,7 @@
  * page are printed from here. All objects are strict: an unknown key is an error.
  */
 import { z } from 'zod';
+import { serviceOptions } from './service-options.ts';
 import {
   cidr,
   command,
@@ -12,6 +13,7 @@ import {
   listen,
   listenOrOff,
   port,
+  portRange,
   proxyName,
   rawLine,
   section,
@@ -196,6 +198,17 @@ export const kubernetesQuery = z
   })
   .describe('One Service of a Kubernetes watcher.');
 
+const labelName = z
+  .string()
+  .regex(
+    /^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$/,
+    'expected the name of a label, such as expose or example.com/expose',
+  );
+
+const labelValue = z
+  .string()
+  .regex(/^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/, 'expected the value of a label: letters, digits, - _ .');
+
 const urlPath = word.regex(/^\//, 'expected a path that starts with /');
 
 const check = z
@@ -254,7 +267,7 @@ const timeouts = z
   })
   .describe('HAProxy’s timeouts for this service. Default: those of the defaults section.');
 
-const service = z
+export const service = z
   .strictObject({
     from: oneOrMany(z.record(z.string(), z.unknown()))
       .optional()
@@ -281,6 +294,34 @@ const service = z
     keepFor: someTime.prefault('10m').describe('How long doubted endpoints are kept.'),
   })
   .describe('A backend, and a frontend where `bind` is given.');
+
+/** Of two watchers' discovered services, and of those that are listed, no two may claim the same. */
+const discovery = z
+  .strictObject({
+    labels: z
+      .record(labelName, labelValue)
+      .refine((labels) => Object.keys(labels).length > 0, 'names no label, which would be every Service: give one')
+      .describe('Services with all of these labels are served.'),
+    bindAddress: z
+      .union([z.ipv4(), z.ipv6(), z.literal('*')])
+      .meta({ title: 'address', expected: 'an IPv4 or IPv6 address of this machine, or * for all' })
+      .default('127.0.0.1')
+      .describe('Where their frontends listen: an address of this machine, or `*`.'),
+    ports: portRange
+      .optional()
+      .describe(
+        'Ports that they may choose by the option `listen`, such as 10000-19999. Default: none, only backends.',
+      ),
+    options: z
+      .array(z.enum(serviceOptions))
+      .default([...serviceOptions])
+      .describe('What they may choose. Default: every option that there is.'),
+    service: service
+      .omit({ from: true, bind: true })
+      .prefault({})
+      .describe('What they do not choose: the keys of a service, but for `from` and `bind`.'),
+  })
+  .describe('Services that nobody listed, from a watcher of type kubernetes.');
 
 const haproxy = z
   .strictObject({
@@ -352,6 +393,10 @@ export const config = z
       .record(proxyName, z.discriminatedUnion('type', [consulWatcher, fileWatcher, kubernetesWatcher]))
       .describe('Sources of endpoints, by name; `type` defaults to the name.'),
     services: z.record(proxyName, service).prefault({}).describe('What is served, by name.'),
+    discover: z
+      .record(proxyName, discovery)
+      .prefault({})
+      .describe('By watcher: services that it finds by itself, within these limits.'),
     include: z
       .array(text)
       .default([])
@@ -450,10 +495,22 @@ export type Service = Omit<ParsedService, 'from'> & {
   readonly origins: readonly Origin[];
 };
 
-/** The config as the program sees it: defaults filled in, durations in milliseconds, paths absolute. */
-export type Config = Readonly<Omit<ParsedConfig, 'services' | 'include'>> & {
-  readonly services: ReadonlyMap<string, Service>;
+/** One question for services that nobody listed, and the limits within which what is found may choose. */
+export type Discovery = {
+  readonly watcher: string;
+  /** Unique within the watcher, and no service's name. */
+  readonly key: string;
+  readonly query: KubernetesDiscovery;
+  readonly limits: Limits;
 };
+
+/** The config as the program sees it: defaults filled in, durations in milliseconds, paths absolute. */
+export type Config = Readonly<Omit<ParsedConfig, 'services' | 'include' | 'discover'>> & {
+  /** By name, in the order of names. */
+  readonly services: ReadonlyMap<string, Service>;
+  readonly discoveries: readonly Discovery[];
+};
+export type Limits = z.output<typeof discovery>;
 export type WatcherConfig = ParsedConfig['watchers'][string];
 export type ConsulWatcherConfig = z.output<typeof consulWatcher>;
 export type ConsulQuery = z.output<typeof consulQuery>;
@@ -461,4 +518,10 @@ export type FileWatcherConfig = z.output<typeof fileWatcher>;
 export type FileQuery = z.output<typeof fileQuery>;
 export type KubernetesWatcherConfig = z.output<typeof kubernetesWatcher>;
 export type KubernetesQuery = z.output<typeof kubernetesQuery>;
-type SourceQuery = ConsulQuery | FileQuery | KubernetesQuery;
+/** A question for all Services with these labels. */
+export type KubernetesDiscovery = {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Undefined: the watcher's own, or all where it watches all. */
+  readonly namespace: string | undefined;
+};
+type SourceQuery = ConsulQuery | FileQuery | KubernetesQuery | KubernetesDiscovery;

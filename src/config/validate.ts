@@ -41,7 +41,8 @@ function repair(value: unknown, issue: Issue, mark: Mark | undefined): unknown {
   return value;
 }
 
-function replaceAt(value: unknown, [key, ...rest]: Path, replacement: unknown): unknown {
+/** A copy of `value` with something else at `path`. */
+export function replaceAt(value: unknown, [key, ...rest]: Path, replacement: unknown): unknown {
   if (key === undefined) return replacement;
   const inner = replaceAt(valueAt(value, [key]), rest, replacement);
   if (Array.isArray(value)) return value.map((item: unknown, index) => (index === key ? inner : item));

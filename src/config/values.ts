@@ -99,6 +99,21 @@ function opensSection(line: string): boolean {
 
 export const port = z.number().int().min(1).max(65_535).meta({ title: 'port' });
 
+const portRangeText = 'a port, or a range of them such as 10000-19999';
+
+/** `8080` or `10000-19999` → the first and the last. */
+export const portRange = z
+  .string()
+  .refine((value) => parsePortRange(value) !== null, `expected ${portRangeText}`)
+  .transform((value) => parsePortRange(value) ?? { first: 0, last: 0 })
+  .meta({ title: 'range of ports', expected: portRangeText });
+
+function parsePortRange(value: string): { readonly first: number; readonly last: number } | null {
+  const [, from, to = from] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(value) ?? [];
+  const [first, last] = [Number(from), Number(to)];
+  return first >= 1 && last <= 65_535 && first <= last ? { first, last } : null;
+}
+
 const listenText = 'HOST:PORT such as 127.0.0.1:8406, [::1]:8406 or *:8406';
 
 /** `HOST:PORT` of one of Myelin's own HTTP servers; IPv6 in brackets. */

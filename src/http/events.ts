@@ -23,6 +23,9 @@ export type Happening =
       readonly until: Moment | null;
     }
   | { readonly kind: 'kept_no_longer'; readonly service: string }
+  /** A service that a source offers is not served. */
+  | { readonly kind: 'left_out'; readonly watcher: string; readonly service: string; readonly reason: string }
+  | { readonly kind: 'left_out_no_more'; readonly watcher: string; readonly service: string }
   /** An operator lets kept endpoints go. */
   | { readonly kind: 'accepted'; readonly service: string; readonly endpoints: number }
   /** A reload has to wait. */

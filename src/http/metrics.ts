@@ -107,6 +107,10 @@ export function createMetrics(version: string, status: () => Status): Metrics {
           if (state === 'ready' || endpoints[state] > 0) set({ service: name, state }, endpoints[state]);
     },
   );
+  gauge('unserved_services', 'Services that a source offers and that are left out.', ['watcher'], (now, set) => {
+    for (const { name } of now.sources)
+      set({ watcher: name }, now.unserved.filter(({ watcher }) => watcher === name).length);
+  });
   gauge('old_workers', 'HAProxy processes that finish their last connections.', [], ({ haproxy }, set) =>
     set({}, haproxy?.oldWorkers.length ?? 0),
   );

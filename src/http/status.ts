@@ -25,6 +25,8 @@ export type Status = {
   }[];
   readonly sources: readonly SourceStatus[];
   readonly services: readonly ServiceStatus[];
+  /** Services that a source offers and that are left out, and why (`discover`). */
+  readonly unserved: readonly { readonly watcher: string; readonly service: string; readonly reason: string }[];
 };
 
 export type HAProxyStatus = {

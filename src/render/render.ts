@@ -40,11 +40,12 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
     render(input) {
       const { config, version, hostname } = input;
       if (frame === null || !isOf(frame, input)) {
+        const isForOtherServices = frame !== null && differInServicesAlone(frame, input);
         frame = { config, version, hostname, ...renderFile(engine, templates, config, version) };
-        // What reads the same keeps its identity; nothing is taken as it was.
         for (const [name, old] of parts)
-          if (config.services.has(name)) parts.set(name, { ...old, service: null });
-          else parts.delete(name);
+          if (!config.services.has(name)) parts.delete(name);
+          // What reads the same keeps its identity; nothing is taken as it was.
+          else if (!isForOtherServices) parts.set(name, { ...old, service: null });
       }
       const problems: Problem[] = [];
       for (const [name, service] of config.services) {
@@ -92,6 +93,14 @@ type Parts = {
 
 function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean {
   return frame.config === config && frame.version.text === version.text && frame.hostname === hostname;
+}
+
+/** As where a service was discovered: what the others see of the config is the same. */
+function differInServicesAlone(frame: Frame, input: RenderInput): boolean {
+  const { services: _, ...before } = frame.config;
+  const { services: __, ...now } = input.config;
+  const isSame = (key: string): boolean => before[key as keyof typeof before] === now[key as keyof typeof now];
+  return isOf({ ...frame, config: input.config }, input) && Object.keys({ ...before, ...now }).every(isSame);
 }
 
 /**

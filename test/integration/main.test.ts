@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Control, Outcome } from '../../src/apply/control.ts';
+import { KnownOffers } from '../../src/known-offers.ts';
 import { main } from '../../src/main.ts';
 import { Orders } from '../../src/orders.ts';
 import { loadSettings } from '../../src/settings.ts';
@@ -55,6 +56,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     settings: await loadSettings(path, {}),
     control,
     orders: await Orders.open(join(folder.path, 'orders.json'), Date.now),
+    offers: await KnownOffers.open(join(folder.path, 'offers.json'), () => {}),
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',

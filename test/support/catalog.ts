@@ -30,6 +30,8 @@ export function settings({ services = { web: {} }, watchers = { consul: {} }, ..
         { required: true, loopbackAllowed: false, maxShrink: { share: 0.5, hold: minute }, ...watcher },
       ]),
     ),
+    discovering: [],
+    offered: [],
     allowAddresses: [],
     startTimeout: 30_000,
     ...rest,

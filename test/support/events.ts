@@ -14,6 +14,8 @@ const happenings: { readonly [K in Happening['kind']]: Omit<Extract<Happening, {
   refused: { watcher: 'consul', query: 'web', count: 2 },
   kept: { service: 'web', reason: 'emptied', endpoints: 3, until: null },
   kept_no_longer: { service: 'web' },
+  left_out: { watcher: 'cluster', service: 'shop:web', reason: 'mode: "udp" is not allowed; allowed: http, tcp' },
+  left_out_no_more: { watcher: 'cluster', service: 'shop:web' },
   accepted: { service: 'web', endpoints: 3 },
   pending: { reasons, more: 0, because: 'the gap between reloads', startsAt: 2000 },
   reload_begun: { reasons, more: 0 },

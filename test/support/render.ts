@@ -7,12 +7,15 @@ import { readTemplates } from '../../src/templates.ts';
 
 /** A config as `myelin.yaml` would give it, defaults filled in; `services` are written as there, without `from`. */
 export function configOf(written: Record<string, unknown>): Config {
-  const { services, include, ...rest } = schema.parse({ watchers: { file: { type: 'file', path: '/x' } }, ...written });
+  const { services, include, discover, ...rest } = schema.parse({
+    watchers: { file: { type: 'file', path: '/x' } },
+    ...written,
+  });
   const named = Object.entries(services).map(([name, { from, ...service }]): [string, Service] => [
     name,
     { ...service, name, origins: [] },
   ]);
-  return { ...rest, services: new Map(named) };
+  return { ...rest, services: new Map(named), discoveries: [] };
 }
 
 export function endpoint(id: string, rest: Partial<Endpoint> = {}): Endpoint {

@@ -59,4 +59,5 @@ export const sampleStatus = {
       quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }] },
     },
   ],
+  unserved: [{ watcher: 'cluster', service: 'shop:web', reason: 'mode: "udp" is not allowed; allowed: http, tcp' }],
 } as const satisfies Status;

@@ -89,7 +89,9 @@ services:
   list: { from: [ { consul: { service: pg } }, { local: {} }, { consul: { service: pg, datacenter: dc2 } } ] }
 `);
   const origins = (name: string) =>
-    config.services.get(name)?.origins.map(({ watcher, key, query }) => [watcher, key, query.service]);
+    config.services
+      .get(name)
+      ?.origins.map(({ watcher, key, query }) => [watcher, key, 'service' in query && query.service]);
   assert.deepEqual(origins('one'), [['local', 'one', 'other']]);
   assert.deepEqual(origins('both'), [
     ['consul', 'both', 'both'],

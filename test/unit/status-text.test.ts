@@ -18,6 +18,7 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}cluster +down for 9m: connect ECONNREFUSED$/m,
     /^ {2}web +2 ready, 1 draining, 1 refused$/m,
     /^ {2}db +1 kept$/m,
+    /^left out\n {2}shop:web +offered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
   ])
     assert.match(text, line);
 });
@@ -26,7 +27,7 @@ test('of endpoints that are kept it says for how long, and which key decides it'
   const [, db] = sampleStatus.services;
   const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
     const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };
-    const status: Status = { ...sampleStatus, services: [service] };
+    const status: Status = { ...sampleStatus, services: [service], unserved: [] };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';
   };
   assert.equal(

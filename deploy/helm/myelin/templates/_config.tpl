@@ -66,6 +66,9 @@ templates: /etc/myelin-templates
     {{- $names = concat $names (kindIs "slice" . | ternary . (list .)) -}}
   {{- end -}}
   {{- $usual := default $.Release.Namespace $watcher.namespace -}}
+  {{- if and (hasKey (default dict $config.discover) $name) (or $watcher.namespace (not $watcher.namespaces)) -}}
+    {{- $names = append $names $usual -}}
+  {{- end -}}
   {{- range $service := $config.services -}}
     {{- $from := default (dict $name dict) (default dict $service).from -}}
     {{- range $each := kindIs "slice" $from | ternary $from (list $from) -}}

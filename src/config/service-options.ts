@@ -1,0 +1,33 @@
+/** What a discovered service may choose for itself: the options by which it does, and what each of them sets. */
+
+/** Of the settings of a service, by option. Lines and paths are not among them: those are the administrator's. */
+export const settingOf = {
+  mode: ['mode'],
+  balance: ['balance'],
+  check: ['check', 'type'],
+  'check-path': ['check', 'path'],
+  'check-method': ['check', 'method'],
+  'check-host': ['check', 'host'],
+  'check-status': ['check', 'status'],
+  'check-interval': ['check', 'interval'],
+  'check-timeout': ['check', 'timeout'],
+  'check-rise': ['check', 'rise'],
+  'check-fall': ['check', 'fall'],
+  'check-port': ['check', 'port'],
+  maxconn: ['server', 'maxconn'],
+  slowstart: ['server', 'slowstart'],
+  'proxy-protocol': ['server', 'proxyProtocol'],
+  'timeout-connect': ['timeouts', 'connect'],
+  'timeout-client': ['timeouts', 'client'],
+  'timeout-server': ['timeouts', 'server'],
+  'timeout-queue': ['timeouts', 'queue'],
+  'timeout-tunnel': ['timeouts', 'tunnel'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** `listen` is the port of the frontend, `port` which of its own ports the service means. */
+export const serviceOptions = ['listen', 'port', ...(Object.keys(settingOf) as (keyof typeof settingOf)[])] as const;
+
+export type ServiceOption = (typeof serviceOptions)[number];
+
+/** The balance algorithms that need no arguments: an argument may be any text. */
+export const plainBalances = ['roundrobin', 'leastconn', 'first', 'random', 'source'] as const;
