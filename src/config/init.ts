@@ -78,7 +78,8 @@ const queries: Readonly<Record<InitKind, string>> = {
 };
 
 function services(kind: InitKind): string {
-  return `services:
+  const discover = kind === 'kubernetes' ? discoverByLabel : '';
+  return `${discover}services:
   # A backend of this name, and a frontend where \`bind\` is given.
   web:
     # Where HAProxy listens, in its own bind syntax, such as "*:443 ssl crt /etc/haproxy/web.pem alpn h2,http/1.1".
@@ -100,6 +101,12 @@ function services(kind: InitKind): string {
     #onEmpty: doubt
 `;
 }
+
+const discoverByLabel = `# Services that carry this label are served without being listed, as their annotations myelin.dev/* choose.
+#discover:
+#  kubernetes: { labels: { expose: "true" }, bindAddress: 127.0.0.1, ports: "10000-19999" }
+
+`;
 
 const allowLoopback = `# Endpoints on this machine are refused unless they are allowed here: a registry should not name them by accident.
 allowAddresses: [127.0.0.0/8]

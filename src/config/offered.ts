@@ -80,12 +80,13 @@ class Claims {
   }
 
   /** Why it cannot be served; null: it has all that it claims from now on. */
-  add({ name, bind = [] }: Service): string | null {
+  add(service: Service): string | null {
+    const { name } = service;
     for (const one of [name, frontendName(name)]) {
       const owner = this.#names.get(one) ?? this.#reserved(one);
       if (owner !== null) return `the name ${one} is taken: ${owner}`;
     }
-    const listeners = listenersOf({ rest: {}, services: new Map([[name, { bind, frontend: [] }]]) }, judgeless);
+    const listeners = listenersOf({ rest: {}, services: new Map([[name, service]]) }, judgeless);
     for (const listener of listeners) {
       const holder = this.#held.holderOf(listener);
       if (holder !== undefined) return `${listener.text} is taken by ${describe(holder)}`;

@@ -130,6 +130,10 @@ test('rights are those that the watcher needs, in the namespaces that the config
   };
   assert.deepEqual(rightsIn(await objects({ config: { watchers, services } })), ['data', 'edge', 'logs', 'wide']);
 
+  const discover = { near: { labels: { a: 'b' } }, other: { labels: { a: 'b' } }, wide: { labels: { a: 'b' } } };
+  const found = { ...watchers, wide: { type: 'kubernetes', namespaces: ['only'] } };
+  assert.deepEqual(rightsIn(await objects({ config: { watchers: found, discover } })), ['edge', 'logs', 'only', 'wide']);
+
   const everywhere = await objects({ config: { watchers: { kubernetes: { namespaces: 'all' } } } });
   assert.deepEqual(rightsIn(everywhere), ['*']);
   assert.deepEqual(dig(only(everywhere, 'ClusterRole'), 'rules'), watcherRules);

@@ -10,8 +10,15 @@ import { type Listening, listen } from './listen.ts';
 
 const slicesPath = (namespace: string): string => `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
 
-export async function putService(cluster: Cluster, namespace: string, name: string, spec: object): Promise<void> {
-  await put(cluster, `/api/v1/namespaces/${namespace}/services`, name, { metadata: { name }, spec });
+/** `metadata`: labels and annotations; null takes one away. */
+export async function putService(
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+  spec: object,
+  metadata: object = {},
+): Promise<void> {
+  await put(cluster, `/api/v1/namespaces/${namespace}/services`, name, { metadata: { name, ...metadata }, spec });
 }
 
 /** A slice of the test's own; the control plane leaves alone what it did not make. */
