@@ -147,19 +147,28 @@ function interpret(discovery: Discovery, offer: Offer): Judged {
   return { kind: 'service', service };
 }
 
-function isOption(option: string, { options }: Limits): option is ServiceOption {
-  return (options as readonly string[]).includes(option);
+function isOption(option: string, limits: Limits): option is ServiceOption {
+  return allowedBy(limits).includes(option);
 }
 
-function refusalOf(option: string, { options }: Limits): string {
+function allowedBy({ options }: Limits): readonly string[] {
+  return options ?? serviceOptions;
+}
+
+function refusalOf(option: string, limits: Limits): string {
+  const options = allowedBy(limits);
   if ((serviceOptions as readonly string[]).includes(option)) return 'may not be chosen here (discover.options)';
   return `unknown option; allowed: ${options.join(', ')}${didYouMean(option, options)}`;
 }
+
+/** An annotation may have 256 KiB. */
+const longestText = 1024;
 
 type Read = { readonly path: Path; readonly value: unknown } | null;
 
 /** What is to stand where in the settings of the service; a text says what is wrong. */
 function readOption(option: ServiceOption, text: string, limits: Limits): Read | string {
+  if (text.length > longestText) return `expected at most ${longestText} characters`;
   if (option === 'listen') return readListen(text, limits);
   // Which of its ports it means is the watcher's matter.
   if (option === 'port') return problemOf(validate(kubernetesQuery.shape.port, text, asText)) ?? null;

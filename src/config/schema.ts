@@ -314,7 +314,8 @@ const discovery = z
       ),
     options: z
       .array(z.enum(serviceOptions))
-      .default([...serviceOptions])
+      .meta({ title: 'list of options' })
+      .optional()
       .describe('What they may choose. Default: every option that there is.'),
     service: service
       .omit({ from: true, bind: true })

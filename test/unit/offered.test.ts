@@ -62,6 +62,7 @@ test('an offer that is wrong is left out with every reason, and alone', async ()
     offer('far', { listen: '80' }),
     offer('no-port', { listen: '10080x', port: 'UPPER' }),
     offer('path', { 'check-path': 'no slash' }),
+    offer('long', { 'check-path': `/${'x'.repeat(1024)}` }),
   );
   assert.deepEqual([...all.services.keys()], ['shop:good']);
   assert.deepEqual(Object.fromEntries(unserved.map(({ service, reason }) => [service, reason])), {
@@ -73,6 +74,7 @@ test('an offer that is wrong is left out with every reason, and alone', async ()
       'mode: "udp" is not allowed; allowed: http, tcp',
     ].join('; '),
     'shop:far': 'listen: 80 is not allowed; allowed: 10000 to 10999 (discover.ports)',
+    'shop:long': 'check-path: expected at most 1024 characters',
     'shop:no-port':
       'listen: "10080x" is not allowed; expected a number; port: "UPPER" is not allowed; expected a name of small letters, digits and - inside, at most 63 characters',
     'shop:path': 'check-path: "no slash" is not allowed; expected a single word, without spaces',
