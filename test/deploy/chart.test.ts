@@ -132,7 +132,12 @@ test('rights are those that the watcher needs, in the namespaces that the config
 
   const discover = { near: { labels: { a: 'b' } }, other: { labels: { a: 'b' } }, wide: { labels: { a: 'b' } } };
   const found = { ...watchers, wide: { type: 'kubernetes', namespaces: ['only'] } };
-  assert.deepEqual(rightsIn(await objects({ config: { watchers: found, discover } })), ['edge', 'logs', 'only', 'wide']);
+  assert.deepEqual(rightsIn(await objects({ config: { watchers: found, discover } })), [
+    'edge',
+    'logs',
+    'only',
+    'wide',
+  ]);
 
   const everywhere = await objects({ config: { watchers: { kubernetes: { namespaces: 'all' } } } });
   assert.deepEqual(rightsIn(everywhere), ['*']);

@@ -1,0 +1,67 @@
+/** Reads an option by which a service chooses for itself, as the config reads the setting that it stands for. */
+import { isIPv6 } from 'node:net';
+import { didYouMean, formatPath, type Path } from './problems.ts';
+import { kubernetesQuery, type Limits, service as schema } from './schema.ts';
+import { plainBalances, type ServiceOption, serviceOptions, settingOf } from './service-options.ts';
+import { schemaAt } from './shape.ts';
+import type { Mark } from './tree.ts';
+import { validate } from './validate.ts';
+import { port } from './values.ts';
+
+/** What is to stand where in the settings of the service; null: nothing. */
+type Read = { readonly path: Path; readonly value: unknown } | null;
+
+/** An annotation may have 256 KiB. */
+const longestText = 1024;
+
+/** A text in place of the setting says what is wrong. */
+export function readOption(option: string, text: string, limits: Limits): Read | string {
+  return isOption(option, limits) ? readAllowed(option, text, limits) : refusalOf(option, limits);
+}
+
+function isOption(option: string, limits: Limits): option is ServiceOption {
+  return allowedBy(limits).includes(option);
+}
+
+function allowedBy({ options }: Limits): readonly string[] {
+  return options ?? serviceOptions;
+}
+
+function refusalOf(option: string, limits: Limits): string {
+  const options = allowedBy(limits);
+  if ((serviceOptions as readonly string[]).includes(option)) return 'may not be chosen here (discover.options)';
+  return `unknown option; allowed: ${options.join(', ')}${didYouMean(option, options)}`;
+}
+
+function readAllowed(option: ServiceOption, text: string, limits: Limits): Read | string {
+  if (text.length > longestText) return `expected at most ${longestText} characters`;
+  if (option === 'listen') return readListen(text, limits);
+  // Which of its ports it means is the watcher's matter.
+  if (option === 'port') return problemOf(validate(kubernetesQuery.shape.port, text, asText)) ?? null;
+  if (option === 'balance' && !(plainBalances as readonly string[]).includes(text))
+    return `${JSON.stringify(text)} is not allowed; allowed: ${plainBalances.join(', ')}`;
+  const path = settingOf[option];
+  const place = schemaAt(schema, {}, path);
+  if (place === undefined) throw new Error(`a service has no setting ${formatPath(path)}`);
+  const verdict = validate(place, text, asText);
+  return problemOf(verdict) ?? { path, value: 'output' in verdict ? verdict.output : undefined };
+}
+
+function readListen(text: string, { ports, bindAddress }: Limits): Read | string {
+  const verdict = validate(port, text, asText);
+  if (!('output' in verdict)) return problemOf(verdict) ?? '';
+  if (ports === undefined) return 'no ports may be chosen here (discover.ports)';
+  if (verdict.output < ports.first || verdict.output > ports.last)
+    return `${text} is not allowed; allowed: ${ports.first} to ${ports.last} (discover.ports)`;
+  const host = isIPv6(bindAddress) ? `[${bindAddress}]` : bindAddress;
+  return { path: ['bind'], value: [`${host}:${verdict.output}`] };
+}
+
+function problemOf(verdict: ReturnType<typeof validate>): string | undefined {
+  // Where a text is wrong in two ways, to mend the first one often mends both.
+  return 'problems' in verdict ? verdict.problems[0]?.message : undefined;
+}
+
+/** A number written as text is a number, as where it comes from the environment. */
+const nowhere = { file: '', line: 0, column: 0 };
+const asText: Mark = { key: nowhere, value: nowhere, isSubstituted: true, children: new Map() };
