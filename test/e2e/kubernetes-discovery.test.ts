@@ -18,7 +18,7 @@ inOwnNetwork(import.meta.filename, () => {
   after(() => Promise.all([backends[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
 
   /** A namespace with `alpha`, offered at a port of its own, and a Myelin that discovers, which has not been started. */
-  async function offered(namespace: string) {
+  async function offered(namespace: string, ...more: readonly string[]) {
     await cluster.namespace(namespace);
     const [port, probes] = [await freePort(), await freePort()];
     const put = async (
@@ -41,8 +41,8 @@ inOwnNetwork(import.meta.filename, () => {
         'discover: { cluster: { labels: { expose: "true" }, ports: "1024-65535" } }',
         'haproxy: { log: none }',
         'reload: { minInterval: 0ms }',
-        'startTimeout: 2s',
         `probes: { listen: "127.0.0.1:${probes}" }`,
+        ...more,
         '',
       ].join('\n'),
     );
@@ -108,10 +108,10 @@ inOwnNetwork(import.meta.filename, () => {
   });
 
   test('a Myelin that is restarted while the API server is away serves all that was offered, beyond startTimeout', async () => {
-    await using my = await offered('away');
+    await using my = await offered('away', 'startTimeout: 2s');
     const { place, port } = my;
     const first = place.run();
-    await first.until('it serves', ({ state }) => state === 'ready');
+    await servedBy(port, 'alpha');
     await until('what is offered is written down', async () =>
       (await place.read('run/state/offers.json')).includes('away:alpha'),
     );
