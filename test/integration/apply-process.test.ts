@@ -99,7 +99,7 @@ test('a foreign HAProxy that shares its port is refused all the same', async () 
   const control = await my.open();
   const outcome = await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never);
   assert.equal(outcome.kind, 'refused');
-  assert.match(JSON.stringify(outcome), new RegExp(`haproxy \\(pid ${pidOf(foreign)}\\)`));
+  assert.match(JSON.stringify(outcome), new RegExp(`port ${port} is held by \\S+ \\(pid ${pidOf(foreign)}\\)`));
 });
 
 test('what haproxy -c refuses is reported with its line and its service, and touches nothing', async () => {

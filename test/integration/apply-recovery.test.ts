@@ -136,7 +136,7 @@ test('a HAProxy whose state folder was taken away is neither ended nor joined by
   assert.equal(second.running, null);
   const outcome = await second.apply(wanted, reload, never);
   assert.equal(outcome.kind, 'refused');
-  assert.match(JSON.stringify(outcome), new RegExp(`haproxy \\(pid ${pid}\\)`));
+  assert.match(JSON.stringify(outcome), new RegExp(`port ${port} is held by \\S+ \\(pid ${pid}\\)`));
   assert.equal(await get(port), 'web');
   process.kill(pid, 'SIGTERM');
   await gone(pid);
