@@ -18,7 +18,7 @@ inOwnNetwork(import.meta.filename, () => {
   after(() => Promise.all([backends[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
 
   /** A namespace with `alpha`, offered at a port of its own, and a Myelin that discovers, which has not been started. */
-  async function offered(namespace: string, ...more: readonly string[]) {
+  async function offered(namespace: string, { limits = '', rest = '' } = {}) {
     await cluster.namespace(namespace);
     const [port, probes] = [await freePort(), await freePort()];
     const put = async (
@@ -38,11 +38,11 @@ inOwnNetwork(import.meta.filename, () => {
     const place = await workplace(
       [
         'watchers: { cluster: { type: kubernetes, kubeconfig: ./kubeconfig } }',
-        'discover: { cluster: { labels: { expose: "true" }, ports: "1024-65535" } }',
+        `discover: { cluster: { labels: { expose: "true" }, ports: "1024-65535"${limits} } }`,
         'haproxy: { log: none }',
         'reload: { minInterval: 0ms }',
         `probes: { listen: "127.0.0.1:${probes}" }`,
-        ...more,
+        rest,
         '',
       ].join('\n'),
     );
@@ -60,7 +60,8 @@ inOwnNetwork(import.meta.filename, () => {
     (await place.status()).services.map(({ name }) => name);
 
   test('a Service is served when it is labelled, as its annotations choose, and not when it is not any more', async () => {
-    await using my = await offered('come-and-go');
+    // So soon after a start it would be doubted that it vanished.
+    await using my = await offered('come-and-go', { limits: ', service: { onEmpty: accept }' });
     const { place, port, put, listen } = my;
     const myelin = place.run();
     await myelin.until('it serves', ({ state }) => state === 'ready');
@@ -108,7 +109,7 @@ inOwnNetwork(import.meta.filename, () => {
   });
 
   test('a Myelin that is restarted while the API server is away serves all that was offered, beyond startTimeout', async () => {
-    await using my = await offered('away', 'startTimeout: 2s');
+    await using my = await offered('away', { rest: 'startTimeout: 2s' });
     const { place, port } = my;
     const first = place.run();
     await servedBy(port, 'alpha');
@@ -116,6 +117,7 @@ inOwnNetwork(import.meta.filename, () => {
       (await place.read('run/state/offers.json')).includes('away:alpha'),
     );
     const file = await place.read('run/haproxy.cfg');
+    const before = await place.status();
     await cluster.stopApiserver();
     first.kill('SIGTERM');
     assert.equal(await first.ended, 0);
@@ -129,6 +131,6 @@ inOwnNetwork(import.meta.filename, () => {
     assert.equal(await place.read('run/haproxy.cfg'), file);
     await cluster.startApiserver();
     const back = await again.until('all is well', ({ state }) => state === 'ready', 30_000);
-    assert.equal(back.haproxy?.generation, 1, 'nothing was reloaded');
+    assert.equal(back.haproxy?.generation, before.haproxy?.generation, 'nothing was reloaded');
   });
 });
