@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { maskSecrets } from '../config/mask.ts';
+import { withOffers } from '../config/offered.ts';
+import type { Config } from '../config/schema.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
@@ -18,7 +20,8 @@ const example: Endpoint = { id: 'example', address: '192.0.2.1', port: 80, weigh
 
 export async function check(globals: Globals): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
-  const { config, renderer } = settings;
+  const { renderer } = settings;
+  const config = withExampleOffers(settings.config);
   const endpoints = new Map([...config.services.keys()].map((name) => [name, [example]]));
   const version = await versionOf(config, process.env);
   const rendered = renderer.render({ config, endpoints, version, hostname: hostname() });
@@ -26,13 +29,25 @@ export async function check(globals: Globals): Promise<number> {
     throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
 
   const haproxy = await checkWithHaproxy(settings, rendered);
-  const result = { config: globals.config, services: config.services.size, haproxy };
+  const { size } = settings.config.services;
+  const result = { config: globals.config, services: size, haproxy };
   if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else {
-    const services = `${config.services.size} ${config.services.size === 1 ? 'service' : 'services'}`;
+    const services = `${size} ${size === 1 ? 'service' : 'services'}`;
     process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
   }
   return exitCodes.ok;
+}
+
+/** With a service as each source may offer one, so that what they all have is looked at as well. */
+function withExampleOffers(config: Config): Config {
+  const offered = config.discoveries.map((discovery) => {
+    const { watcher, key, limits } = discovery;
+    const options = limits.ports === undefined ? {} : { listen: `${limits.ports.first}` };
+    const name = `discovered:${watcher}${key.slice(1)}`;
+    return { discovery, offer: { key: `${key}/example`, name, createdAt: 0, options } };
+  });
+  return withOffers(config, offered).config;
 }
 
 /** Throws MYELIN_CONFIG_REJECTED in HAProxy's words. Where HAProxy is elsewhere, its absence here is no fault. */

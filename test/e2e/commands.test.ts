@@ -375,3 +375,16 @@ function stdoutOf({ exitCode, stdout, stderr }: Finished): string {
   assert.equal(exitCode, 0, stdout);
   return stdout;
 }
+
+test('check looks at what discovered services will have, without any source', async () => {
+  const config = (line: string): string => `
+watchers: { cluster: { type: kubernetes } }
+discover: { cluster: { labels: { a: b }, ports: "10000-10010", service: { backend: ["${line}"] } } }
+`;
+  await using place = await workplace(config('http-reuse safe'));
+  assert.match(stdoutOf(await place.command('check')), /: 0 services, templates and config are valid\n/);
+  await place.write('myelin.yaml', config('http-reuse never again'));
+  const refused = await place.command('check');
+  assert.equal(refused.exitCode, 5);
+  assert.match(refused.stderr, /service discovered:cluster: .*http-reuse/);
+});
