@@ -1,9 +1,9 @@
 /** Remembers in `state` what sources offered last: while one is away after a restart, its services serve on. */
+import { dirname } from 'node:path';
 import { z } from 'zod';
-import { readIfThere, writeDurably } from './apply/files.ts';
+import { makeFolder, readIfThere, writeDurably } from './apply/files.ts';
 import { LateWriter } from './apply/late-writer.ts';
 import type { KnownOffer } from './collection.ts';
-import { AppError, describe } from './errors.ts';
 
 const shape = z.array(
   z.object({
@@ -24,25 +24,18 @@ const maxLagMs = 1000;
 export class KnownOffers {
   readonly #path: string;
   readonly #writer: LateWriter;
+  readonly #onTrouble: (error: unknown) => void;
   #offers: readonly KnownOffer[];
 
-  private constructor(path: string, offers: readonly KnownOffer[], onTrouble: (error: AppError) => void) {
+  private constructor(path: string, offers: readonly KnownOffer[], onTrouble: (error: unknown) => void) {
     this.#path = path;
     this.#offers = offers;
-    this.#writer = new LateWriter({
-      write: () => this.#write(),
-      maxLagMs: () => maxLagMs,
-      onTrouble: (cause) =>
-        onTrouble(
-          cause instanceof AppError
-            ? cause
-            : new AppError('MYELIN_WRITE_FAILED', `${path} cannot be written: ${describe(cause)}`, { cause }),
-        ),
-    });
+    this.#onTrouble = onTrouble;
+    this.#writer = new LateWriter({ write: () => this.#write(), maxLagMs: () => maxLagMs, onTrouble });
   }
 
   /** Throws an AppError where the file is there and cannot be read. */
-  static async open(path: string, onTrouble: (error: AppError) => void): Promise<KnownOffers> {
+  static async open(path: string, onTrouble: (error: unknown) => void): Promise<KnownOffers> {
     const text = (await readIfThere(path))?.toString('utf8');
     return new KnownOffers(path, text === undefined ? [] : read(text), onTrouble);
   }
@@ -61,11 +54,12 @@ export class KnownOffers {
   /** Writes what is still to be written. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#writer.hold();
-    await this.#writer.flush();
+    await this.#writer.flush().catch(this.#onTrouble);
   }
 
   async #write(): Promise<void> {
     const known = this.#offers.map(({ watcher, query, offer }) => ({ watcher, query, offer }));
+    await makeFolder(dirname(this.#path));
     await writeDurably(this.#path, `${JSON.stringify(known)}\n`);
   }
 }
