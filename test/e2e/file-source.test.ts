@@ -211,6 +211,7 @@ test('startTimeout: until then a missing source holds up all, then the services 
   await say(place, { web: [quoted('alpha')] });
   await servedBy(ports.web, 'alpha');
   await myelin.until('all is well', ({ state }) => state === 'ready');
+  await until('the file has followed', async () => String(await serversOf(place, 'web')) === `${at('alpha')} 1`);
 
   // The same with a file of ours on disk: what the missing source said last serves on, beyond the timeout.
   await stopAll(place, myelin);
