@@ -1,31 +1,42 @@
 /** What tests share: free ports, folders that vanish, waiting on a condition. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
 
-const handedOut = new Set<number>();
-
 /** The only port of that range that `fetch` asks nobody at (a "bad port" of its specification). */
 const refusedByFetch: ReadonlySet<number> = new Set([10_080]);
 
-/** A TCP port on 127.0.0.1 that nobody listens on, never the same one twice in this process. */
+/** A TCP port on 127.0.0.1 that nobody listens on, and that no other test gets for as long as this process lives. */
 export async function freePort(): Promise<number> {
   for (;;) {
     // Below the kernel's range for outgoing connections, so that no client socket takes it before its server does.
     const port = 10_000 + Math.floor(Math.random() * 20_000);
-    if (handedOut.has(port) || refusedByFetch.has(port) || !(await isFree(port))) continue;
-    handedOut.add(port);
-    return port;
+    if (!refusedByFetch.has(port) && (await isFree(port)) && (await reserve(port))) return port;
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+async function isFree(port: number): Promise<boolean> {
+  const server = await listen({ port, host: '127.0.0.1' });
+  if (server === null) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
+}
+
+/** Test files run side by side: the name of a socket is taken for the port, in the same network as the port. */
+async function reserve(port: number): Promise<boolean> {
+  const server = await listen({ path: `\0myelin-test-port-${port}` });
+  server?.unref();
+  return server !== null;
+}
+
+/** null where somebody listens there already. */
+function listen(where: ListenOptions): Promise<Server | null> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    server.once('error', () => resolve(null));
+    server.listen(where, () => resolve(server));
   });
 }
 
