@@ -50,7 +50,7 @@ export async function tempFolder(): Promise<AsyncDisposable & { readonly path: s
 export async function until<T>(
   what: string,
   probe: () => T | Promise<T>,
-  { withinMs = 10_000, everyMs = 20 } = {},
+  { withinMs = 20_000, everyMs = 20 } = {},
 ): Promise<Exclude<Awaited<T>, false | null | undefined>> {
   const deadline = performance.now() + withinMs;
   let last: unknown;

@@ -140,7 +140,7 @@ export class MyelinProcess {
   }
 
   /** Waits until the status satisfies; its output is part of the message when it does not come to that. */
-  async until(what: string, satisfies: (status: Status) => boolean, withinMs = 15_000): Promise<Status> {
+  async until(what: string, satisfies: (status: Status) => boolean, withinMs = 30_000): Promise<Status> {
     try {
       return await until(
         what,
