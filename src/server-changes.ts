@@ -86,8 +86,9 @@ export class ServerChanges {
     const trusted = wanted.sections.filter(({ kind, name }) => kind !== 'backend' || !this.#distrusted.has(name));
     const change = planMeanwhile(running.sections, trusted, runtime);
     if (change === null) return null;
-    // Whatever else it comes to, the reload that follows, or the next change, meets the same and reports it.
     const outcome = await this.apply({ sections: change.sections }, change.commands, signal);
+    if (outcome.kind === 'superseded') return this.meanwhile(wanted, signal);
+    // Whatever else it comes to, the reload that follows, or the next change, meets the same and reports it.
     return outcome.kind === 'applied' ? runtimeResult(change.commands, outcome.tookMs) : null;
   }
 
@@ -169,11 +170,13 @@ export class ServerChanges {
   }
 
   /** Those that leave send no more to a server that is gone, as far as they can be told. */
-  async #tellFollowers({ sections: wanted }: Rendered): Promise<void> {
+  async #tellFollowers(wanted: Rendered): Promise<void> {
+    let areAllTold = true;
     for (const { sections, runtime, follow } of this.#control.runtime?.followers ?? []) {
-      const change = planMeanwhile(sections, wanted, runtime);
-      if (change !== null) await follow(this.#respecting(change.commands), change.sections);
+      const change = planMeanwhile(sections, wanted.sections, runtime);
+      if (change !== null) areAllTold = (await follow(this.#respecting(change.commands), change.sections)) && areAllTold;
     }
+    if (!areAllTold) await this.#tellFollowers(wanted);
   }
 
   #runtimePlan(commands: readonly RuntimeCommand[]): Plan {

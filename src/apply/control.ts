@@ -57,8 +57,8 @@ export type UnexpectedReply = {
 export type Follower = {
   readonly sections: readonly Section[];
   readonly runtime: RuntimeState;
-  /** As far as it can; what it does not take is of no consequence. */
-  follow(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<void>;
+  /** As far as it can; what it does not take is of no consequence. False: it is to be planned anew. */
+  follow(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<boolean>;
 };
 
 /** The process that serves, as far as commands can change it and read it. */
@@ -79,7 +79,7 @@ export type Outcome =
   | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] }
   /** Some commands had replies that are not known to be good: what runs has to be read back. */
   | { readonly kind: 'unexpected'; readonly replies: readonly UnexpectedReply[] }
-  /** Another process has begun to serve meanwhile: what was sent counts for nothing. */
+  /** Another process has begun to serve meanwhile, or what was planned has become wrong: it is to be planned anew. */
   | { readonly kind: 'superseded' };
 
 export type OldWorkerView = {

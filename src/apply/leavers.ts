@@ -41,6 +41,10 @@ export class Leavers {
     return [...this.#leavers.values()];
   }
 
+  has(server: Pick<LeavingServer, 'backend' | 'server'>): boolean {
+    return this.#leavers.has(keyOf(server));
+  }
+
   /** What a command that was sent means for those that leave. */
   note(command: RuntimeCommand, verdict: Verdict, canDelete: boolean): void {
     const { backend, server } = command;

@@ -298,7 +298,9 @@ class ProcessControl implements Control {
       follow: async (commands, sections) => {
         // It goes anyway: what it does not take, or cannot answer any more, is not worth a word.
         const replies = await worker.send(commands, sections).catch(() => []);
+        if (replies === null) return false;
         if (replies.length > 0) worker.believe(sections, []);
+        return true;
       },
     };
   }

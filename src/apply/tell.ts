@@ -23,7 +23,7 @@ type ToTell = {
 export async function tell({ worker, commands, sections, onDisk, serves }: ToTell): Promise<Told> {
   const isNew = !sameText(sections, worker.sections);
   const replies = await worker.send(commands, sections);
-  if (!serves()) return { kind: 'superseded' };
+  if (replies === null || !serves()) return { kind: 'superseded' };
   if (replies.length > 0) return { kind: 'unexpected', replies };
   if (isNew) onDisk.note();
   return { kind: 'told' };

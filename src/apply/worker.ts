@@ -81,10 +81,12 @@ export class Worker {
 
   /**
    * Brings it to `sections` by commands. Where a reply is not known to be good, `sections` stays what it was, and what
-   * really runs has to be read back. Throws an AppError where it does not answer, or another process does.
+   * really runs has to be read back. null: nothing was sent, because what was planned has become wrong meanwhile. Throws
+   * an AppError where it does not answer, or another process does.
    */
-  send(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<readonly UnexpectedReply[]> {
+  send(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<readonly UnexpectedReply[] | null> {
     return this.#inTurn(async () => {
+      if (this.#isOutdated(commands)) return null;
       const unexpected = await this.#run(commands);
       if (unexpected.length === 0) {
         // Commands beside any plan, such as an order's, come with what is believed to run already.
@@ -124,7 +126,27 @@ export class Worker {
     });
   }
 
+  /** A server that was to return, because it still left, has been deleted since: it has to be added. */
+  #isOutdated(commands: readonly RuntimeCommand[]): boolean {
+    const [added, ready] = [serversThatGet('add', commands), serversThatGet('ready', commands)];
+    return commands.some((command) => {
+      const name = nameOf(command);
+      return command.kind === 're-address' && ready.has(name) && !added.has(name) && !this.leavers.has(command);
+    });
+  }
+
+  /** Servers are taken out only once those that come in their place are there: at no moment is there nobody. */
   async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
+    const ready = serversThatGet('ready', commands);
+    const takesOut = (command: RuntimeCommand): boolean =>
+      command.kind === 'remove' || (command.kind === 'weight' && command.weight === 0 && !ready.has(nameOf(command)));
+    const unexpected = await this.#runAll(commands.filter((command) => !takesOut(command)));
+    const failing = new Set(unexpected.map(({ command }) => command.backend));
+    const rest = commands.filter((command) => takesOut(command) && !failing.has(command.backend));
+    return [...unexpected, ...(await this.#runAll(rest))];
+  }
+
+  async #runAll(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
     const options = { capabilities: this.#capabilities, prefix: this.#prefix };
     const canDelete = this.#capabilities.deleteServer !== 'no';
     const unexpected: UnexpectedReply[] = [];
@@ -156,6 +178,14 @@ export class Worker {
       `HAProxy’s runtime API: process ${from.pid} answered in the place of ${this.pid}`,
     );
   }
+}
+
+function nameOf({ backend, server }: Pick<RuntimeCommand, 'backend' | 'server'>): string {
+  return `${backend}/${server}`;
+}
+
+function serversThatGet(wanted: RuntimeCommand['kind'], commands: readonly RuntimeCommand[]): ReadonlySet<string> {
+  return new Set(commands.filter(({ kind }) => kind === wanted).map(nameOf));
 }
 
 const cutShort: Verdict = { kind: 'unexpected', reply: '' };

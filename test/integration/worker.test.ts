@@ -1,0 +1,90 @@
+/** A process is told of servers so that at no moment nobody is left, whatever became of what was planned. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Worker } from '../../src/apply/worker.ts';
+import { readInfo, readServersState } from '../../src/haproxy/info.ts';
+import { ask } from '../../src/haproxy/socket.ts';
+import type { RuntimeCommand } from '../../src/model.ts';
+import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
+import { tempFolder, until } from '../support/index.ts';
+
+/** Others too with, say, `HAPROXY_BRANCHES=2.6,3.0,3.2`; 2.2 can neither add nor delete a server. */
+const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
+
+const [a, b] = ['a', 'b'].map((server) => ({ backend: 'web', server }) as const) as [Server, Server];
+type Server = Pick<RuntimeCommand, 'backend' | 'server'>;
+
+const ready = (it: Server): RuntimeCommand => ({ ...it, kind: 'ready' });
+const remove = (it: Server): RuntimeCommand => ({ ...it, kind: 'remove', options: [] });
+const returns = (it: Server): readonly RuntimeCommand[] => [
+  { ...it, kind: 're-address', address: '127.0.0.1', port: 9 },
+  { ...it, kind: 'weight', weight: 1 },
+  ready(it),
+];
+const add: RuntimeCommand = {
+  ...b,
+  kind: 'add',
+  address: '127.0.0.1',
+  port: 9,
+  weight: 1,
+  options: [],
+  checks: [],
+  dynamicCookie: false,
+};
+
+for (const branch of branches.filter((each) => each !== '2.2')) {
+  test(`HAProxy ${branch}: a server that was deleted before it could return is planned anew, and the other stays`, async () => {
+    await using world = await start(branch);
+    const { worker } = world;
+    assert.deepEqual(await worker.send([add, ready(b)], []), []);
+    assert.deepEqual(await worker.send([remove(b)], []), []);
+    await until('it is deleted', async () => {
+      await worker.tidy(0);
+      return !worker.leavers.has(b);
+    });
+    assert.equal(await worker.send([...returns(b), remove(a)], []), null);
+    assert.deepEqual(await world.serving(), ['a']);
+    assert.deepEqual(await worker.send([add, ready(b), remove(a)], []), []);
+    assert.deepEqual(await world.serving(), ['b']);
+  });
+
+  test(`HAProxy ${branch}: nobody is taken out where those in its place did not come`, async () => {
+    await using world = await start(branch);
+    const { worker } = world;
+    assert.deepEqual(await worker.send([add, ready(b)], []), []);
+    assert.deepEqual(await worker.send([remove(b)], []), []);
+    await ask(world.socket, ['del server web/b']);
+    for (const takesOut of [remove(a), { ...a, kind: 'weight', weight: 0 } as const]) {
+      const unexpected = await worker.send([...returns(b), takesOut], []);
+      assert.deepEqual(
+        unexpected?.map(({ command, reply }) => `${command.kind} ${command.server}: ${reply}`),
+        ['re-address', 'weight', 'ready'].map((kind) => `${kind} b: No such server.`),
+      );
+      assert.deepEqual(await world.serving(), ['a']);
+    }
+  });
+}
+
+async function start(branch: HaproxyBranch) {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempFolder());
+  const config = configOfWeb(folder.path, ['server a 127.0.0.1:9']);
+  const { socket } = stack.use(await startHaproxy(await haproxy(branch), folder.path, config));
+  const { pid, version } = await readInfo(socket);
+  const asks = (line: string): Promise<string> => ask(socket, [line]);
+  const worker = new Worker({ pid, version, started: null, sections: [], ask: asks, now: Date.now });
+  const kept = stack.move();
+  return {
+    worker,
+    socket,
+    /** The servers that get new connections. */
+    async serving(): Promise<readonly string[]> {
+      const { rows } = await readServersState(socket);
+      const isServing = (row: (typeof rows)[number]): boolean =>
+        row.srv_admin_state === '0' && row.srv_op_state === '2' && row.srv_uweight !== '0';
+      return rows.filter(isServing).map((row) => row.srv_name ?? '');
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
