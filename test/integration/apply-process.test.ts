@@ -10,6 +10,7 @@ import { readInfo } from '../../src/haproxy/info.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { accepts, applied, get, gone, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
+import { programOf } from '../support/listeners.ts';
 
 test('a first start serves, and a reload replaces the process and its answers', async () => {
   await using folder = await tempFolder();
@@ -99,7 +100,7 @@ test('a foreign HAProxy that shares its port is refused all the same', async () 
   const control = await my.open();
   const outcome = await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never);
   assert.equal(outcome.kind, 'refused');
-  assert.match(JSON.stringify(outcome), new RegExp(`port ${port} is held by \\S+ \\(pid ${pidOf(foreign)}\\)`));
+  assert.match(JSON.stringify(outcome), new RegExp(`${await programOf(pidOf(foreign))} \\(pid ${pidOf(foreign)}\\)`));
 });
 
 test('what haproxy -c refuses is reported with its line and its service, and touches nothing', async () => {

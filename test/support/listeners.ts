@@ -1,5 +1,6 @@
 /** Who listens on a port: what a test on lost requests has to know before it blames anybody. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
 
 /** PIDs of all processes that hold a listening socket of this port on 127.0.0.1, in ascending order. */
 export async function listenersOf(port: number): Promise<readonly number[]> {
@@ -17,4 +18,9 @@ async function holdsAny(pid: number, inodes: ReadonlySet<string>): Promise<boole
   const fds = await readdir(`/proc/${pid}/fd`).catch(() => []);
   const targets = await Promise.all(fds.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')));
   return targets.some((target) => inodes.has(target));
+}
+
+/** The name of its program, as messages have it: an unpacked HAProxy is run by its dynamic linker. */
+export async function programOf(pid: number): Promise<string> {
+  return basename(await readlink(`/proc/${pid}/exe`));
 }
