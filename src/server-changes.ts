@@ -174,7 +174,8 @@ export class ServerChanges {
     let areAllTold = true;
     for (const { sections, runtime, follow } of this.#control.runtime?.followers ?? []) {
       const change = planMeanwhile(sections, wanted.sections, runtime);
-      if (change !== null) areAllTold = (await follow(this.#respecting(change.commands), change.sections)) && areAllTold;
+      if (change !== null)
+        areAllTold = (await follow(this.#respecting(change.commands), change.sections)) && areAllTold;
     }
     if (!areAllTold) await this.#tellFollowers(wanted);
   }

@@ -143,7 +143,7 @@ export type ControlEvent =
   | { readonly kind: 'trouble'; readonly error: unknown };
 
 export type ControlOptions = {
-  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state' | 'file' | 'drainTimeout'>;
+  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state' | 'file' | 'drainTimeout' | 'drift'>;
   /** Something changed that asks for a reconcile: HAProxy ended, its executable changed, an old worker is gone. */
   readonly onChange: () => void;
   readonly onEvent: (event: ControlEvent) => void;

@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { access, copyFile, link, mkdir, open, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { access, copyFile, link, lstat, mkdir, open, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Moment } from '../model.ts';
@@ -21,6 +21,21 @@ export async function writeDurably(path: string, text: string): Promise<boolean>
     throw writeFailed(path, error);
   }
   return true;
+}
+
+/** Where `path` is a socket itself, and not what leads to one, it is found by this name too. */
+export async function keepSocket(path: string, name: string): Promise<void> {
+  const isSocket = await lstat(path).then(
+    (stats) => stats.isSocket(),
+    () => false,
+  );
+  if (!isSocket) return;
+  try {
+    await rm(name, { force: true });
+    await link(path, name);
+  } catch (error) {
+    throw writeFailed(name, error);
+  }
 }
 
 /** `path` leads to `target` from one moment to the next. */

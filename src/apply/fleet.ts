@@ -5,9 +5,9 @@ import { lastLines } from '../haproxy/check.ts';
 import type { Moment, Ms } from '../model.ts';
 import { createTurn } from '../turn.ts';
 import type { ControlEvent } from './control.ts';
-import { removeGeneration } from './generation.ts';
+import { type Generation, removeGeneration } from './generation.ts';
 import { OldWorker } from './old-worker.ts';
-import { isAlive } from './processes.ts';
+import { isAlive, type ProcessId } from './processes.ts';
 import type { Recovered } from './recover.ts';
 import type { Serving } from './serving.ts';
 
@@ -55,6 +55,15 @@ export class Fleet {
     return this.#inTurn(async () => {
       if (before === null) return;
       const leaving = await OldWorker.dismiss(before, this.#options.now());
+      this.#oldWorkers = [...this.#oldWorkers, leaving];
+    });
+  }
+
+  /** One that others started is told to leave, and counts as an old worker. */
+  displace(id: ProcessId, generation: Generation): Promise<void> {
+    return this.#inTurn(async () => {
+      const leaving = OldWorker.found(generation, id, this.#options.now());
+      leaving.signal('SIGUSR1');
       this.#oldWorkers = [...this.#oldWorkers, leaving];
     });
   }

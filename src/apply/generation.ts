@@ -24,6 +24,8 @@ export type Generation = {
   readonly socket: string;
   readonly stderr: string;
   readonly proof: string;
+  /** The process that was started by others and that this one takes the place of, where there is one. */
+  readonly displaced: string;
 };
 
 /** Written once HAProxy answered; a generation without it is not to be relied on. */
@@ -42,6 +44,7 @@ const proofShape: z.ZodType<Proof> = z.object({
   binary: z.object({ path: z.string(), inode: z.number(), mtimeMs: z.number(), size: z.number() }).nullable(),
   since: z.number(),
 });
+const processShape: z.ZodType<ProcessId> = z.object({ pid: z.number(), startTime: z.string() });
 const ownersShape = z.array(z.string().nullable());
 
 export function generationAt(state: string, number: number): Generation {
@@ -55,6 +58,7 @@ export function generationAt(state: string, number: number): Generation {
     socket: join(folder, 's'),
     stderr: join(folder, 'stderr'),
     proof: join(folder, 'proved'),
+    displaced: join(folder, 'displaced'),
   };
 }
 
@@ -88,6 +92,14 @@ export async function writeProof(generation: Generation, proof: Proof): Promise<
 /** Whatever runs, it is not known to be what stands in this folder. */
 export async function removeProof({ proof }: Generation): Promise<void> {
   await rm(proof, { force: true });
+}
+
+export async function writeDisplaced({ displaced }: Generation, id: ProcessId): Promise<void> {
+  await writeDurably(displaced, `${JSON.stringify(id)}\n`);
+}
+
+export function readDisplaced({ displaced }: Generation): Promise<ProcessId | null> {
+  return readJson(displaced, processShape);
 }
 
 /** null where it has not proved itself. */

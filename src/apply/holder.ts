@@ -4,10 +4,17 @@ import { isIPv4 } from 'node:net';
 import { hasCode } from '../errors.ts';
 import { commandName } from './processes.ts';
 
-/** `nginx (pid 123)`, or how to find out where it cannot be seen. For `unix`, `host` is the path. */
-export function holderOf(kind: 'tcp' | 'udp' | 'unix', host: string | null, port: number): string {
+type Kind = 'tcp' | 'udp' | 'unix';
+
+/** null where the system does not show it. */
+export function holdingPid(kind: Kind, host: string | null, port: number): number | null {
   const inodes = kind === 'unix' ? unixInodes(host ?? '') : inetInodes(kind, host, port);
-  const pid = inodes.size === 0 ? null : findOwner(inodes);
+  return inodes.size === 0 ? null : findOwner(inodes);
+}
+
+/** `nginx (pid 123)`, or how to find out where it cannot be seen. For `unix`, `host` is the path. */
+export function holderOf(kind: Kind, host: string | null, port: number): string {
+  const pid = holdingPid(kind, host, port);
   if (pid !== null) return `${commandName(pid)} (pid ${pid})`;
   const filter = kind === 'unix' ? '-xlp' : kind === 'tcp' ? '-tlnp' : '-ulnp';
   return `another process (\`ss ${filter}\`, run as root, tells which)`;

@@ -31,7 +31,7 @@ import {
 } from './generation.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
-import { MasterFleet } from './master-fleet.ts';
+import { MasterFleet, type Seen } from './master-fleet.ts';
 import { checkHere, missingBackend, replaceWorker } from './master-reload.ts';
 import {
   idOf,
@@ -45,7 +45,8 @@ import {
 } from './master-serving.ts';
 import { asAppError, emptyConfig } from './problems.ts';
 import { ReloadGate } from './reload-gate.ts';
-import { sectionsOf, textOf } from './sections.ts';
+import { sameText, sectionsOf, textOf } from './sections.ts';
+import { isLeft, leftInPlace, startedByOthers } from './stray.ts';
 import { tell } from './tell.ts';
 import { tidy } from './tidy.ts';
 
@@ -91,6 +92,11 @@ type Parts = {
   readonly now: () => Moment;
 };
 
+type Stranger = WorkerId & {
+  /** Somebody had it reloaded while ours served. */
+  readonly isByHand: boolean;
+};
+
 class MasterControl implements Control {
   readonly #options: ControlOptions;
   readonly #parts: Parts;
@@ -106,7 +112,7 @@ class MasterControl implements Control {
   #found: readonly Section[] | null = null;
   #whyNothingRuns: ReloadReason = { code: 'first_start' };
   /** Serves with a config that is not known: it is to be reloaded. */
-  #stranger: WorkerId | null = null;
+  #stranger: Stranger | null = null;
   /** Since when the master does not answer; null while it does. */
   #silentSince: Moment | null = null;
   #isSilenceTold = false;
@@ -276,7 +282,7 @@ class MasterControl implements Control {
     if (seen.kind === 'nobody') return this.#noteSilence(null);
     this.#silentSince = null;
     this.#isSilenceTold = false;
-    if (seen.kind === 'other') await this.#meet(seen.info);
+    if (seen.kind === 'other') await this.#meet(seen);
   }
 
   /** `error` is null where the master answers, and has no worker that serves. */
@@ -299,7 +305,7 @@ class MasterControl implements Control {
   }
 
   /** Another worker serves, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
-  async #meet(info: Info): Promise<void> {
+  async #meet({ info, isReload }: Extract<Seen, { kind: 'other' }>): Promise<void> {
     const { now, record } = this.#parts;
     const { onEvent, onChange } = this.#options;
     const id = idOf(info, now());
@@ -311,10 +317,12 @@ class MasterControl implements Control {
       this.#fleet.serve(info, recorded, null, proof.since);
     } else {
       const loaded = await this.#loadedBy(info, id, recorded);
-      if (loaded === null) {
+      const before = this.#fleet.serving?.worker.intended ?? null;
+      const isByHand = isReload && before !== null && (loaded === null || !sameText(loaded, before));
+      if (loaded === null || (isByHand && this.#config.drift === 'report')) {
         if (this.#fleet.serving !== null || proof !== null)
-          this.#whyNothingRuns = { code: 'haproxy_exited', detail: `process ${id.pid} was started by somebody else` };
-        this.#stranger = id;
+          this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(id.pid) };
+        this.#stranger = { ...id, isByHand };
         this.#fleet.disown();
         this.#gate.forgive();
         onChange();
@@ -358,6 +366,8 @@ class MasterControl implements Control {
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+    if (this.#stranger?.isByHand && isLeft(this.#config, plan))
+      return { kind: 'failed', error: leftInPlace(this.#stranger.pid), problems: [] };
     return this.#inTurn(async () => {
       this.#isReloading = true;
       try {
@@ -421,7 +431,7 @@ class MasterControl implements Control {
         const again = this.#fleet.serve(other.info, serving.worker.sections, serving.worker.sections);
         await this.#tolerate(this.#record(again));
       } else if (other !== null) {
-        this.#stranger = idOf(other.info, now());
+        this.#stranger = { ...idOf(other.info, now()), isByHand: false };
         this.#fleet.disown();
       }
       return outcome;

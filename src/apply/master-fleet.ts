@@ -34,8 +34,8 @@ type Leaving = {
 /** What a look has shown. */
 export type Seen =
   | { readonly kind: 'same' }
-  /** Another one serves than was known, or one does at last. */
-  | { readonly kind: 'other'; readonly info: Info }
+  /** Another one serves than was known, or one does at last. `isReload`: the same master made it. */
+  | { readonly kind: 'other'; readonly info: Info; readonly isReload: boolean }
   /** Nobody says that it serves: one may be starting. `isLeaving` where somebody told HAProxy to leave. */
   | { readonly kind: 'nobody'; readonly isLeaving: boolean };
 
@@ -51,6 +51,8 @@ export class MasterFleet {
   #serving: MasterServing | null = null;
   #leaving: readonly Leaving[] = [];
   #generation = 0;
+  /** How often the master had been told to reload when it was last looked at. */
+  #reloads = Number.POSITIVE_INFINITY;
 
   constructor(options: MasterFleetOptions) {
     this.#options = options;
@@ -73,7 +75,10 @@ export class MasterFleet {
     const info = infos.find(({ stopping }) => !stopping) ?? null;
     const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.#serving?.id.pid;
     await this.#lookAtLeaving(processes.oldWorkers.map(({ pid }) => pid).filter((pid) => !isKnown(pid)));
-    if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info };
+    // It begins anew with each master.
+    const isReload = processes.master.reloads > this.#reloads;
+    this.#reloads = processes.master.reloads;
+    if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info, isReload };
     const pids = [...processes.workers, ...processes.oldWorkers].map(({ pid }) => pid);
     const isLeaving = pids.length > 0 && infos.length === pids.length;
     const isSlow = !isLeaving && this.#serving !== null && pids.includes(this.#serving.id.pid);

@@ -135,7 +135,7 @@ async function examine(replacement: MasterReplacement): Promise<readonly Problem
   const { problems } = await checkHere(binary, version, replacement);
   // Where HAProxy is in another network, or it is not known what it holds, only HAProxy can try.
   if (serving === null || !(await sharesNetwork(socket))) return problems;
-  return [...problems, ...(await preflight(sections, serving.worker.sections, null)).problems];
+  return [...problems, ...(await preflight(sections, serving.worker.sections, { fdLimit: null })).problems];
 }
 
 /**

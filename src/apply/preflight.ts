@@ -10,7 +10,7 @@ import { ask, nobodyListens } from '../haproxy/socket.ts';
 import { linesOf } from '../haproxy/text.ts';
 import type { Problem, Section } from '../model.ts';
 import { fdProblem, readFdLimit } from './fd-limit.ts';
-import { holderOf } from './holder.ts';
+import { holderOf, holdingPid } from './holder.ts';
 
 export type Preflight = {
   readonly problems: readonly Problem[];
@@ -18,14 +18,18 @@ export type Preflight = {
   readonly inTheWay: readonly string[];
 };
 
-/**
- * `running` are the sections of the process that hands its listening sockets on; empty where there is none. `fdLimit` is
- * that of HAProxy; null where it is not known.
- */
+type Surroundings = {
+  /** Hands on what it holds, whatever its sections are; null: nobody does. */
+  readonly handingOn?: number | null;
+  /** Of HAProxy; null where it is not known. */
+  readonly fdLimit?: number | null;
+};
+
+/** `running` are the sections of the process that hands its listening sockets on; empty where they are not known. */
 export async function preflight(
   wanted: readonly Section[],
   running: readonly Section[],
-  fdLimit: number | null = readFdLimit(),
+  { handingOn = null, fdLimit = readFdLimit() }: Surroundings = {},
 ): Promise<Preflight> {
   const held = listenersOf(running);
   const heldKeys = new Set(held.map(({ address }) => keyOf(address)));
@@ -35,7 +39,7 @@ export async function preflight(
     if (heldKeys.has(keyOf(listener.address))) continue;
     const own = held.filter(({ address }) => bindsOverlap(address, listener.address));
     for (const { section } of own) if (section.name !== '') inTheWay.add(section.name);
-    const message = own.length > 0 ? null : await tryAddress(listener);
+    const message = own.length > 0 ? null : await tryAddress(listener, handingOn);
     if (message === null) continue;
     problems.push({
       message: `${listener.what}: ${message}`,
@@ -78,14 +82,16 @@ function keyOf(address: BindAddress): string {
 }
 
 /** What keeps us from listening there; null where nothing does, or where only HAProxy itself can know. */
-async function tryAddress({ address, what }: Listener): Promise<string | null> {
+async function tryAddress({ address, what }: Listener, handingOn: number | null): Promise<string | null> {
   switch (address.kind) {
     case 'tcp':
     case 'udp': {
       if (address.interface !== null || address.namespace !== null) return null;
       for (let port = address.port; port <= address.portEnd; port++) {
         const error = await (address.kind === 'tcp' ? listenTcp : listenUdp)(address, port);
-        if (hasCode(error, 'EADDRINUSE'))
+        const isHandedOn = (): boolean =>
+          handingOn !== null && holdingPid(address.kind, address.host, port) === handingOn;
+        if (hasCode(error, 'EADDRINUSE') && !isHandedOn())
           return `port ${port} is held by ${holderOf(address.kind, address.host, port)}`;
         // HAProxy can be told to listen on an address that this machine does not have yet.
         if (hasCode(error, 'EADDRNOTAVAIL') && !/\stransparent(\s|$)/.test(what))
@@ -95,7 +101,9 @@ async function tryAddress({ address, what }: Listener): Promise<string | null> {
       return null;
     }
     case 'unix':
-      return (await isAnswered(address.path)) ? `${holderOf('unix', address.path, 0)} listens on this socket` : null;
+      return (await isAnswered(address.path, handingOn))
+        ? `${holderOf('unix', address.path, 0)} listens on this socket`
+        : null;
     case 'abns':
     case 'other':
       return null;
@@ -128,10 +136,10 @@ function wildcard(family: InetAddress['family']): string {
 }
 
 /** HAProxy would push aside whoever listens there: it renames its own socket over the path. */
-async function isAnswered(path: string): Promise<boolean> {
+async function isAnswered(path: string, handingOn: number | null): Promise<boolean> {
   try {
-    await ask(path, ['show info'], { timeoutMs: 500 });
-    return true;
+    const answer = await ask(path, ['show info'], { timeoutMs: 500 });
+    return handingOn === null || !answer.split('\n').includes(`Pid: ${handingOn}`);
   } catch (error) {
     return (
       !nobodyListens(error) && !hasCode(error instanceof Error ? error.cause : null, 'ENOTSOCK', 'EACCES', 'ENOTDIR')

@@ -6,7 +6,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import timers from 'node:timers/promises';
-import { lockFile } from '../config/paths.ts';
+import { handedOnSocket, lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
@@ -25,6 +25,7 @@ import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
 import { textOf } from './sections.ts';
 import { isReplaced, type Serving, viewOf } from './serving.ts';
+import { findStray, isLeft, leftInPlace, type Stray, startedByOthers } from './stray.ts';
 import { tell } from './tell.ts';
 import { tidy } from './tidy.ts';
 import type { Worker } from './worker.ts';
@@ -76,6 +77,8 @@ class ProcessControl implements Control {
   #binary: Binary | null;
   #isBinaryReplaced = false;
   #whyNothingRuns: ReloadReason = { code: 'first_start' };
+  /** One of ours served at some time, so that another in its place was started by hand. */
+  #hasServed: boolean;
   #lastNumber: number;
   /** Of the file on disk when it was last looked at. */
   #stamp = '';
@@ -94,6 +97,7 @@ class ProcessControl implements Control {
     this.#binary = binary;
     this.#atEnd = atEnd;
     this.found = recovered.found;
+    this.#hasServed = recovered.hasServed;
     this.#lastNumber = recovered.lastNumber;
     this.#gate = new ReloadGate(random);
     this.#fleet = new Fleet(recovered, {
@@ -101,11 +105,7 @@ class ProcessControl implements Control {
       now: parts.now,
       onEvent,
       onRoom: onChange,
-      onExit: ({ worker, since }) => {
-        this.#whyNothingRuns = { code: 'haproxy_exited' };
-        this.#gate.crashed(worker.sections, since, parts.now());
-        onChange();
-      },
+      onExit: (lost) => void this.#tolerate(this.#lost(lost)),
     });
     this.#onDisk = new FileBehind({
       write: () => this.#writeFiles(),
@@ -245,10 +245,13 @@ class ProcessControl implements Control {
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
-    return this.#onDisk.during(() => this.#replace(sections, signal));
+    const stray = await this.#findStray();
+    if (stray !== null && isLeft(this.#config, plan))
+      return { kind: 'failed', error: leftInPlace(stray.id.pid), problems: [] };
+    return this.#onDisk.during(() => this.#replace(sections, stray, signal));
   }
 
-  async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
+  async #replace(sections: readonly Section[], stray: Stray | null, signal: AbortSignal): Promise<Outcome> {
     const binary = await this.#findBinary();
     this.#lastNumber += 1;
     const generation = generationAt(this.#parts.state, this.#lastNumber);
@@ -264,6 +267,7 @@ class ProcessControl implements Control {
         config: this.#config,
         file,
         fleet,
+        stray,
         orders: orders(),
         env,
         now,
@@ -276,7 +280,27 @@ class ProcessControl implements Control {
         await file.discard();
       }
       this.#isBinaryReplaced = fleet.serving !== null && isReplaced(fleet.serving, binary.identity);
+      this.#hasServed ||= fleet.serving !== null;
     }
+  }
+
+  async #lost({ worker, since }: Serving): Promise<void> {
+    this.#whyNothingRuns = { code: 'haproxy_exited' };
+    this.#gate.crashed(worker.sections, since, this.#parts.now());
+    const stray = await this.#findStray();
+    if (stray !== null) {
+      this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(stray.id.pid) };
+      this.#gate.forgive();
+    }
+    this.#options.onChange();
+  }
+
+  /** Who serves in the place of ours; null: nobody, as far as is known. */
+  async #findStray(): Promise<Stray | null> {
+    if (this.#fleet.serving !== null || !this.#hasServed) return null;
+    const { haproxy } = this.#config;
+    const ours = new Set(this.#fleet.oldWorkers.map(({ id }) => id.pid));
+    return findStray([haproxy.statsSocket, handedOnSocket(this.#config)], ours);
   }
 
   /** The process that serves is brought to `sections` by commands; the file follows. */

@@ -15,6 +15,7 @@ import {
   listGenerations,
   livingGenerations,
   type Proof,
+  readDisplaced,
   readProof,
   readSections,
   removeGeneration,
@@ -33,6 +34,8 @@ export type Recovered = {
   /** The file on disk, where nothing serves. */
   readonly found: readonly Section[] | null;
   readonly lastNumber: number;
+  /** One of ours was proved to serve, whatever became of it. */
+  readonly hasServed: boolean;
 };
 
 export type RecoverOptions = {
@@ -68,12 +71,18 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       if (current === null && isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now()));
     }
   }
+  const proofs = await Promise.all(folders.map((number) => readProof(generationAt(state, number))));
+  const displaced = current === null ? null : await readDisplaced(current.generation);
+  // Killed before it saw to that: both serve the same addresses now.
+  if (displaced !== null && sendSignal(displaced, 'SIGUSR1'))
+    oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now()));
   await settleFile(current, newest, options);
   const text = current === null ? await file.read() : null;
   const found = text === null ? null : await sectionsOnDisk(text, newest);
   const kept = new Set([current?.generation.number, ...oldWorkers.map((worker) => worker.generation.number)]);
   for (const number of folders) if (!kept.has(number)) await removeGeneration(generationAt(state, number));
-  return { serving: current, oldWorkers, found, lastNumber: numbers[0] ?? 0 };
+  const hasServed = proofs.some((proof) => proof !== null);
+  return { serving: current, oldWorkers, found, lastNumber: numbers[0] ?? 0, hasServed };
 }
 
 /** The newest living process: it serves, or is starting, or is leaving (null), or never came up and is ended (null). */

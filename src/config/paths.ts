@@ -22,5 +22,8 @@ export const ordersFile = (config: HasState): string => join(config.state, 'orde
 /** The services that sources offered last. */
 export const offersFile = (config: HasState): string => join(config.state, 'offers.json');
 
+/** The socket that one HAProxy hands on to the next, while `haproxy.statsSocket` leads to the one that serves. */
+export const handedOnSocket = (config: HasState): string => join(config.state, 'stats.sock');
+
 /** Held by the one Myelin that may work with this state. */
 export const lockFile = (config: HasState): string => join(config.state, 'lock');

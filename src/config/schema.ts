@@ -461,7 +461,10 @@ export const config = z
     drift: z
       .enum(['repair', 'report'])
       .default('repair')
-      .describe('Where a server is not what it should be: repair sets it right, report only tells.'),
+      .describe(
+        'What is done with a server that is not what it should be, and with a HAProxy that somebody reloaded by hand: ' +
+          'repair sets it right, report only tells.',
+      ),
     state: filePath.default('./run/state').describe('Myelin’s own folder: what runs, and what it was proved with.'),
     admin: z
       .strictObject({

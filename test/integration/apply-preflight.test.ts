@@ -37,6 +37,14 @@ test('what the running process holds is not tried; another form of it is in the 
   assert.deepEqual(await preflight(frontend(`*:${port}`), running), { problems: [], inTheWay: ['web:in'] });
 });
 
+test('what a process holds that hands it on is not taken', async () => {
+  const port = await freePort();
+  await using _ = await listen({ host: '127.0.0.1', port });
+  const wanted = frontend(`127.0.0.1:${port}`);
+  assert.deepEqual((await preflight(wanted, [], { handingOn: process.pid })).problems, []);
+  assert.equal((await preflight(wanted, [], { handingOn: process.pid + 1 })).problems.length, 1);
+});
+
 test('an address that this machine does not have is told, unless HAProxy is told to take it anyway', async () => {
   const { problems } = await preflight(frontend('192.0.2.1:80'), []);
   assert.match(problems[0]?.message ?? '', /this machine has no address 192\.0\.2\.1$/);

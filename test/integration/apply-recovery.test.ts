@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { generationAt, writeDisplaced } from '../../src/apply/generation.ts';
+import { identifyProcess } from '../../src/apply/processes.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import {
   accepts,
@@ -23,6 +25,7 @@ import {
   text,
 } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
+import { programOf } from '../support/listeners.ts';
 
 test('a restart of Myelin recognises what runs, with its sections and their services, and reloads nothing', async () => {
   await using folder = await tempFolder();
@@ -80,6 +83,21 @@ test('a process that was started but not yet seen to answer is recognised, and t
   await gone(old);
 });
 
+test('who was to give way to a process is told to leave where Myelin was killed before it did that', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const first = await my.open();
+  applied(await first.apply(rendered(my, [{ bind: `127.0.0.1:${await freePort()}` }]), reload, never));
+  await first[Symbol.asyncDispose]();
+  const byHand = spawn('sleep', ['60'], { stdio: 'ignore' });
+  const ended = once(byHand, 'exit');
+  await once(byHand, 'spawn');
+  await writeDisplaced(generationAt(my.state, 1), identifyProcess(byHand.pid ?? 0) ?? assert.fail());
+  const second = await my.open();
+  assert.deepEqual(await ended, [null, 'SIGUSR1']);
+  await until('it is forgotten', () => second.oldWorkers.length === 0);
+});
+
 test('a start that nobody saw the end of, and that failed, leaves the proven file', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
@@ -95,7 +113,7 @@ test('a start that nobody saw the end of, and that failed, leaves the proven fil
   const second = await my.open();
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   assert.equal(second.running?.generation, 1);
-  assert.deepEqual(await readdir(my.state), ['g1', 'lock', 'servers.state']);
+  assert.deepEqual(await readdir(my.state), ['g1', 'lock', 'servers.state', 'stats.sock']);
   assert.ok(my.events.some(({ kind }) => kind === 'file_restored'));
 });
 
@@ -136,7 +154,7 @@ test('a HAProxy whose state folder was taken away is neither ended nor joined by
   assert.equal(second.running, null);
   const outcome = await second.apply(wanted, reload, never);
   assert.equal(outcome.kind, 'refused');
-  assert.match(JSON.stringify(outcome), new RegExp(`port ${port} is held by \\S+ \\(pid ${pid}\\)`));
+  assert.match(JSON.stringify(outcome), new RegExp(`${await programOf(pid)} \\(pid ${pid}\\)`));
   assert.equal(await get(port), 'web');
   process.kill(pid, 'SIGTERM');
   await gone(pid);

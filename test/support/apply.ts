@@ -56,6 +56,7 @@ export async function setup(folder: string): Promise<Setup> {
       reload: { ...reloadDefaults, ...overrides.reload },
       file: { maxLag: 200 },
       drainTimeout: 600_000,
+      drift: 'repair',
     },
     env: process.env,
     orders: () => new Map(),
