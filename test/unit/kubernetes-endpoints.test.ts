@@ -78,32 +78,55 @@ test('an endpoint is named by its pod and tells pod, node and zone', () => {
   });
 });
 
-// What stands beside another endpoint that is ready, and what alone.
-const conditions: readonly (readonly [object | null, beside: string, alone: string])[] = [
-  [null, 'ready', 'ready'],
-  [{}, 'ready', 'ready'],
-  [{ ready: null, serving: null, terminating: null }, 'ready', 'ready'],
-  [{ ready: true }, 'ready', 'ready'],
-  [{ ready: true, serving: true, terminating: false }, 'ready', 'ready'],
-  [{ ready: true, serving: false, terminating: false }, 'ready', 'ready'],
-  [{ ready: false }, '', ''],
-  [{ ready: false, serving: true, terminating: false }, '', ''],
-  [{ ready: false, serving: false, terminating: false }, '', ''],
-  [{ ready: false, serving: true, terminating: true }, 'draining', 'ready'],
-  [{ ready: false, terminating: true }, 'draining', 'ready'],
-  [{ ready: false, serving: false, terminating: true }, '', ''],
+// What becomes of it beside another endpoint that is ready, and alone; `unknown` is nil and what is left out.
+const known = { no: false, yes: true, unknown: undefined } as const;
+type Known = keyof typeof known;
+const outcomes: readonly (readonly [Known, serving: Known, terminating: Known, beside: string, alone: string])[] = [
+  ['unknown', 'unknown', 'unknown', 'ready', 'ready'],
+  ['unknown', 'unknown', 'no', 'ready', 'ready'],
+  ['unknown', 'unknown', 'yes', 'draining', 'ready'],
+  ['unknown', 'no', 'unknown', 'ready', 'ready'],
+  ['unknown', 'no', 'no', 'ready', 'ready'],
+  ['unknown', 'no', 'yes', 'draining', 'ready'],
+  ['unknown', 'yes', 'unknown', 'ready', 'ready'],
+  ['unknown', 'yes', 'no', 'ready', 'ready'],
+  ['unknown', 'yes', 'yes', 'draining', 'ready'],
+  ['no', 'unknown', 'unknown', '', ''],
+  ['no', 'unknown', 'no', '', ''],
+  ['no', 'unknown', 'yes', 'draining', 'ready'],
+  ['no', 'no', 'unknown', '', ''],
+  ['no', 'no', 'no', '', ''],
+  ['no', 'no', 'yes', '', ''],
+  ['no', 'yes', 'unknown', '', ''],
+  ['no', 'yes', 'no', '', ''],
+  ['no', 'yes', 'yes', 'draining', 'ready'],
+  ['yes', 'unknown', 'unknown', 'ready', 'ready'],
+  ['yes', 'unknown', 'no', 'ready', 'ready'],
   // With publishNotReadyAddresses the control plane says ready of whatever there is.
-  [{ ready: true, serving: false, terminating: true }, 'draining', 'ready'],
-  [{ ready: true, serving: true, terminating: true }, 'draining', 'ready'],
+  ['yes', 'unknown', 'yes', 'draining', 'ready'],
+  ['yes', 'no', 'unknown', 'ready', 'ready'],
+  ['yes', 'no', 'no', 'ready', 'ready'],
+  ['yes', 'no', 'yes', 'draining', 'ready'],
+  ['yes', 'yes', 'unknown', 'ready', 'ready'],
+  ['yes', 'yes', 'no', 'ready', 'ready'],
+  ['yes', 'yes', 'yes', 'draining', 'ready'],
 ];
-for (const [written, beside, alone] of conditions)
-  test(`conditions ${JSON.stringify(written)}: ${beside || 'no traffic'} beside a ready endpoint, ${alone || 'no traffic'} alone`, () => {
-    const one = pod('one', '10.0.0.1', { conditions: written });
-    const both = told([{ endpoints: [one, pod('two', '10.0.0.2')] }]);
-    const expected = beside === '' ? [] : [`one 10.0.0.1:5432 ${beside}`];
-    assert.deepEqual(both, [...expected, 'two 10.0.0.2:5432 ready']);
-    assert.deepEqual(told([{ endpoints: [one] }]), alone === '' ? [] : [`one 10.0.0.1:5432 ${alone}`]);
+for (const [ready, serving, terminating, beside, alone] of outcomes)
+  test(`ready ${ready}, serving ${serving}, terminating ${terminating}: ${beside || 'no traffic'} beside a ready endpoint, ${alone || 'no traffic'} alone`, () => {
+    const said = { ready: known[ready], serving: known[serving], terminating: known[terminating] };
+    const nil = Object.fromEntries(Object.entries(said).map(([name, value]) => [name, value ?? null]));
+    for (const conditions of [said, nil]) {
+      const one = pod('one', '10.0.0.1', { conditions });
+      const expected = beside === '' ? [] : [`one 10.0.0.1:5432 ${beside}`];
+      assert.deepEqual(told([{ endpoints: [one, pod('two', '10.0.0.2')] }]), [...expected, 'two 10.0.0.2:5432 ready']);
+      assert.deepEqual(told([{ endpoints: [one] }]), alone === '' ? [] : [`one 10.0.0.1:5432 ${alone}`]);
+    }
   });
+
+test('an endpoint without any conditions is ready', () => {
+  for (const conditions of [{}, null, undefined])
+    assert.deepEqual(told([{ endpoints: [pod('one', '10.0.0.1', { conditions })] }]), ['one 10.0.0.1:5432 ready']);
+});
 
 test('several slices are one list, each address and port once, ready where any slice says so', () => {
   const slices = [
