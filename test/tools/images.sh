@@ -35,6 +35,7 @@ if [ "${INSIDE:-}" = "" ]; then
     images bud --pull=never --format docker --build-arg "MYELIN=localhost/myelin:$version" \
       --ignorefile "$file.dockerignore" --file "$file" --tag "localhost/$name:$version" .
   done
+  trap 'images rm --all >/dev/null' EXIT
   # Myelin with HAProxy in it; beside another HAProxy, with and without one of its own to check files; that HAProxy.
   for role in one:myelin-haproxy checking:myelin-haproxy trusting:myelin haproxy:myelin-haproxy; do
     container=$(images from --pull=never "localhost/${role#*:}:$version")
@@ -45,7 +46,8 @@ if [ "${INSIDE:-}" = "" ]; then
     mkdir -p "$work/$shape"
     node test/tools/print-config.ts "$shape" >"$work/$shape/myelin.yaml"
   done
-  exec env INSIDE=1 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$work"
+  env INSIDE=1 unshare --net --mount --pid --fork --kill-child --mount-proc "$0" "$work"
+  exit
 fi
 
 ip link set lo up
