@@ -26,9 +26,7 @@ export async function startBackends<Name extends string>(
 ): Promise<AsyncDisposable & { readonly [N in Name]: Backend }> {
   await using started = new AsyncDisposableStack();
   const folder = started.use(await tempFolder());
-  const socket = join(folder.path, 's');
   const map = join(folder.path, 'health.map');
-  const config = join(folder.path, 'haproxy.cfg');
   const ports = await Promise.all(names.map(() => freePort()));
   await writeFile(map, names.map((name) => `${name} up\n`).join(''));
   const frontends = names.map((name, at) =>
@@ -39,22 +37,7 @@ export async function startBackends<Name extends string>(
       `    http-request return status 200 content-type text/plain string ${name}`,
     ].join('\n'),
   );
-  await writeFile(
-    config,
-    [
-      `global\n    stats socket ${socket} mode 600 level admin\n    maxconn 8000\n    noreuseport`,
-      'defaults\n    mode http\n    timeout client 60s\n    timeout server 60s\n    timeout connect 5s',
-      ...frontends,
-      '',
-    ].join('\n'),
-  );
-  const child = spawn(await haproxy(), ['-db', '-f', config], { stdio: ['ignore', 'ignore', 'inherit'] });
-  started.defer(async () => {
-    const isGone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
-    child.kill('SIGKILL');
-    await isGone;
-  });
-  await until('the backends answer', async () => (await ask(socket, ['show info'])).includes('Pid:'));
+  const { socket } = started.use(await startFrontends(frontends));
   const backends = names.map(
     (name, at): Backend => ({
       name,
@@ -71,6 +54,34 @@ export async function startBackends<Name extends string>(
     ...(Object.fromEntries(backends.map((backend) => [backend.name, backend])) as { [N in Name]: Backend }),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+/** A HAProxy with these frontends, which listens when this returns. */
+export async function startFrontends(
+  frontends: readonly string[],
+): Promise<AsyncDisposable & { readonly socket: string }> {
+  await using started = new AsyncDisposableStack();
+  const folder = started.use(await tempFolder());
+  const socket = join(folder.path, 's');
+  const config = join(folder.path, 'haproxy.cfg');
+  await writeFile(
+    config,
+    [
+      `global\n    stats socket ${socket} mode 600 level admin\n    maxconn 8000\n    noreuseport`,
+      'defaults\n    mode http\n    timeout client 60s\n    timeout server 60s\n    timeout connect 5s',
+      ...frontends,
+      '',
+    ].join('\n'),
+  );
+  const child = spawn(await haproxy(), ['-db', '-f', config], { stdio: ['ignore', 'ignore', 'inherit'] });
+  started.defer(async () => {
+    const isGone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
+    child.kill('SIGKILL');
+    await isGone;
+  });
+  await until('the backends answer', async () => (await ask(socket, ['show info'])).includes('Pid:'));
+  const kept = started.move();
+  return { socket, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /** One in this process, which sees each request; `answer` may hold it as long as it likes. */
@@ -112,7 +123,7 @@ export async function startNodeBackend(
 }
 
 /** `show stat` is CSV with the names of its columns on the first line. */
-function requestsOf(csv: string, frontend: string): number {
+export function requestsOf(csv: string, frontend: string): number {
   const [header = [], ...rows] = csv.split('\n').map((line) => line.split(','));
   const row = rows.find(([name, kind]) => name === frontend && kind === 'FRONTEND');
   return Number(row?.[header.indexOf('req_tot')] ?? Number.NaN);

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { consulBinary } from '../servers/consul.ts';
-import { haproxy } from '../servers/haproxy.ts';
+import { haproxy, tool } from '../servers/haproxy.ts';
 import { helmBinary } from '../servers/helm.ts';
 import { kubernetesBinaries } from '../servers/kubernetes.ts';
 
@@ -17,6 +17,8 @@ const suites = [
 
 const chosen = process.argv.slice(2);
 process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\nHelm: ${await helmBinary()}\n`);
+// Tests in a network of their own can fetch nothing.
+for (const name of ['ab', 'wrk'] as const) process.stdout.write(`${name}: ${await tool(name)}\n`);
 for (const [name, path] of Object.entries(await kubernetesBinaries())) process.stdout.write(`${name}: ${path}\n`);
 
 const total = { passed: 0, failed: 0, skipped: 0 };
