@@ -4,10 +4,10 @@
  * controllers make EndpointSlices of that.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { createSign, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { delimiter, join } from 'node:path';
 import { runCommand } from '../../src/haproxy/command.ts';
@@ -45,8 +45,8 @@ export type Cluster = AsyncDisposable & {
   api(method: Method, path: string, body?: unknown, token?: string): Promise<unknown>;
   /** A new namespace in which the service account `myelin` may read Services and EndpointSlices, and nothing else. */
   namespace(name: string): Promise<void>;
-  /** A token of that service account, which holds for ten minutes at least. */
-  token(namespace: string): Promise<string>;
+  /** A token of that service account. The API server gives out none that holds for less than ten minutes. */
+  token(namespace: string, seconds?: number): Promise<string>;
   /** Writes a key and a client certificate of the user `system:serviceaccount:NAMESPACE:myelin`. */
   clientCertificate(namespace: string, keyFile: string, certFile: string): Promise<void>;
   /** Takes rights from that service account, or gives them back. */
@@ -64,9 +64,13 @@ export const watcherRules = [
 ];
 
 const adminToken = 'administrator';
+const shortestToken = 600;
+/** For so long the API server takes a token that has expired. */
+const leewaySeconds = 60;
 const roles = '/apis/rbac.authorization.k8s.io/v1/namespaces';
 
-export async function startKubernetes(): Promise<Cluster> {
+/** Without `controllers` nobody makes EndpointSlices of pods, and nobody but the test takes part. */
+export async function startKubernetes({ controllers = true } = {}): Promise<Cluster> {
   const binaries = await kubernetesBinaries();
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await tempFolder()).path;
@@ -126,15 +130,16 @@ export async function startKubernetes(): Promise<Cluster> {
   let running = await apiserver();
   stack.defer(() => running[Symbol.asyncDispose]());
   await running.until('the API server is ready', ready);
-  stack.use(
-    await start('kube-controller-manager', [
-      ...[`--kubeconfig=${file('manager.yaml')}`, '--leader-elect=false', '--secure-port=0'],
-      ...[
-        '--controllers=endpointslice-controller,garbage-collector-controller',
-        '--use-service-account-credentials=false',
-      ],
-    ]),
-  );
+  if (controllers)
+    stack.use(
+      await start('kube-controller-manager', [
+        ...[`--kubeconfig=${file('manager.yaml')}`, '--leader-elect=false', '--secure-port=0'],
+        ...[
+          '--controllers=endpointslice-controller,garbage-collector-controller',
+          '--use-service-account-credentials=false',
+        ],
+      ]),
+    );
   const caFile = file('certs/apiserver.crt');
   const api: Cluster['api'] = (method, path, body, token = adminToken) => call(method, path, token, body);
   const alive = stack.move();
@@ -154,10 +159,12 @@ export async function startKubernetes(): Promise<Cluster> {
         subjects: [{ kind: 'ServiceAccount', name: 'myelin', namespace: name }],
       });
     },
-    async token(namespace) {
+    async token(namespace, seconds = shortestToken) {
       const path = `/api/v1/namespaces/${namespace}/serviceaccounts/myelin/token`;
-      const made = (await api('POST', path, { spec: { expirationSeconds: 600 } })) as { status: { token: string } };
-      return made.status.token;
+      const expirationSeconds = Math.max(seconds, shortestToken);
+      const made = (await api('POST', path, { spec: { expirationSeconds } })) as { status: { token: string } };
+      const { token } = made.status;
+      return seconds < shortestToken ? shortened(token, seconds, await readFile(file('sa.key'), 'utf8')) : token;
     },
     async clientCertificate(namespace, keyFile, certFile) {
       const subject = `/CN=system:serviceaccount:${namespace}:myelin`;
@@ -184,6 +191,15 @@ export async function startKubernetes(): Promise<Cluster> {
     },
     [Symbol.asyncDispose]: () => alive.disposeAsync(),
   };
+}
+
+/** The same token, signed anew by the key of the API server for another time. */
+function shortened(token: string, seconds: number, key: string): string {
+  const [header = '', payload = ''] = token.split('.');
+  const claims = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8')) as object;
+  const exp = Math.floor(Date.now() / 1000) + seconds - leewaySeconds;
+  const content = `${header}.${Buffer.from(JSON.stringify({ ...claims, exp })).toString('base64url')}`;
+  return `${content}.${createSign('RSA-SHA256').update(content).sign(key, 'base64url')}`;
 }
 
 /** A kubeconfig with one context, `main`; `credentials` are the fields of its user. */

@@ -8,7 +8,8 @@ import { type Cluster, kubeconfigText } from '../servers/kubernetes.ts';
 import { tempFolder } from './index.ts';
 import { type Listening, listen } from './listen.ts';
 
-const slicesPath = (namespace: string): string => `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
+export const slicesPath = (namespace: string): string =>
+  `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
 
 /** `metadata`: labels and annotations; null takes one away. */
 export async function putService(
