@@ -182,6 +182,64 @@ test('the zones that the control plane hints at are kept, and internalTrafficPol
   await until('those of the node', () => here.served('local')?.join() === '192.0.2.1:80,192.0.2.3:80');
 });
 
+test('conditions as the API server takes them: what is unknown counts as ready and serving, and as not terminating', async () => {
+  await service('conditions', { selector: undefined });
+  const known = [true, false, undefined];
+  const endpoints = known.flatMap((ready) =>
+    known.flatMap((serving) => known.map((terminating) => ({ ready, serving, terminating }))),
+  );
+  await putSlice(cluster, 'shop', 'conditions', 'conditions-1', {
+    endpoints: endpoints.map((conditions, at) => ({ addresses: [`192.0.2.${at + 1}`], conditions })),
+    ports: [{ port: 80 }],
+  });
+  await using heard = await follow({ conditions: {} });
+  await until('they are told', () => heard.served('conditions')?.length);
+  const expected = endpoints.flatMap(({ ready = true, serving = true, terminating = false }, at) => {
+    const state = terminating ? (ready || serving ? 'draining' : null) : ready ? 'ready' : null;
+    return state === null ? [] : [`192.0.2.${at + 1}:80 ${state}`];
+  });
+  assert.equal(expected.length, 20);
+  assert.deepEqual(states(heard, 'conditions'), expected.sort());
+});
+
+test('hints that have none for our zone, or are missing on one endpoint, are left aside: all are used', async () => {
+  await service('hinted', { selector: undefined });
+  const endpoint = (number: number, ...zones: readonly string[]) => ({
+    addresses: [`192.0.2.${number}`],
+    ...(zones.length > 0 && { hints: { forZones: zones.map((name) => ({ name })) } }),
+  });
+  const put = (...endpoints: readonly object[]) =>
+    putSlice(cluster, 'shop', 'hinted', 'hinted-1', { endpoints, ports: [{ port: 80 }] });
+  await put(endpoint(1, 'zb'), endpoint(2, 'zb'), endpoint(3, 'zc'));
+  await using heard = await follow({ hinted: {} }, { zone: 'za' });
+  await until('all are used', () => heard.served('hinted')?.length === 3);
+  await put(endpoint(1, 'zb'), endpoint(2, 'za'), endpoint(3, 'zc'));
+  await until('ours is used', () => heard.served('hinted')?.join() === '192.0.2.2:80');
+  await put(endpoint(1, 'zb'), endpoint(2, 'za'), endpoint(3));
+  await until('all are used again', () => heard.served('hinted')?.length === 3);
+  await put(endpoint(1, 'zb'), endpoint(3, 'zc'));
+  await until('the two that are left are used', () => heard.served('hinted')?.length === 2);
+});
+
+test('a named port has another number in each slice', async () => {
+  await service('named', { ports: [{ name: 'http', port: 80, targetPort: 'http' }] });
+  for (const [number, port] of [
+    [1, 8001],
+    [2, 8002],
+    [3, 8001],
+  ] as const)
+    await putPod(cluster, 'shop', `named-${number}`, {
+      labels: { app: 'named' },
+      addresses: [`192.0.2.${number}`],
+      port,
+    });
+  await using heard = await follow({ named: { port: 'http' } });
+  await until(
+    'each is served at its own',
+    () => heard.served('named')?.join() === '192.0.2.1:8001,192.0.2.2:8002,192.0.2.3:8001',
+  );
+});
+
 test('an ExternalName is refused, with the line that allows it, and resolved where that stands', async () => {
   await putService(cluster, 'shop', 'outside', { type: 'ExternalName', externalName: 'localhost' });
   await using refused = await follow({ outside: { port: 5432 } });
