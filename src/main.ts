@@ -18,7 +18,7 @@ import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts
 import { Reconciler, type Result } from './reconcile.ts';
 import type { Renderer, RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
-import { oldestVersion, type Settings, seedOf } from './settings.ts';
+import { presumedVersion, type Settings, seedOf } from './settings.ts';
 import { Sources } from './sources.ts';
 import { createTurn } from './turn.ts';
 
@@ -250,7 +250,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     config: Config,
     endpoints: ReadonlyMap<string, readonly Endpoint[]>,
   ): RenderResult {
-    return renderer.render({ config, endpoints, version: control.version ?? oldestVersion, hostname });
+    return renderer.render({ config, endpoints, version: control.version ?? presumedVersion(config), hostname });
   }
 
   function broke(error: unknown): void {

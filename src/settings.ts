@@ -6,7 +6,7 @@ import { type LoadedConfig, loadConfig } from './config/load.ts';
 import { ConfigError } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
 import { serverLines } from './haproxy/text.ts';
-import type { Version } from './haproxy/version.ts';
+import { parseVersion, type Version } from './haproxy/version.ts';
 import type { Endpoint, Section } from './model.ts';
 import { createRenderer, type Renderer } from './render/render.ts';
 import { readTemplates } from './templates.ts';
@@ -71,8 +71,10 @@ function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
   >;
 }
 
-/** What is rendered for where no HAProxy can be asked: what every supported one understands. */
-export const oldestVersion: Version = { major: 2, minor: 2, text: '2.2' };
+/** What is rendered for where no HAProxy can be asked: what the config says, else what every supported one understands. */
+export function presumedVersion({ haproxy }: Pick<Config, 'haproxy'>): Version {
+  return parseVersion(haproxy.version ?? '') ?? { major: 2, minor: 2, text: '2.2' };
+}
 
 /** `offered`: the questions about services that sources offer. */
 export function catalogSettings(config: Config, offered: CatalogSettings['offered'] = []): CatalogSettings {

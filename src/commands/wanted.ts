@@ -11,7 +11,7 @@ import { findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Endpoint, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
-import { catalogSettings, oldestVersion, type Settings, seedOf } from '../settings.ts';
+import { catalogSettings, presumedVersion, type Settings, seedOf } from '../settings.ts';
 import { Sources } from '../sources.ts';
 
 type Given = {
@@ -39,13 +39,13 @@ export async function renderWanted(
   return result;
 }
 
-/** Of the HAProxy on this machine; where there is none, what every supported one understands is rendered. */
+/** Of the HAProxy on this machine; where there is none, the one that the config presumes. */
 export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise<Version> {
   const binary = await findBinary(config.haproxy.binary, env.PATH).catch((error: unknown) => {
     if (error instanceof AppError) return null;
     throw error;
   });
-  return binary?.version ?? oldestVersion;
+  return binary?.version ?? presumedVersion(config);
 }
 
 async function askSources(

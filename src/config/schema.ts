@@ -337,6 +337,13 @@ const haproxy = z
       .default('haproxy')
       .meta({ path: 'program' })
       .describe('The executable: a name is looked up in PATH, anything with a slash is a path.'),
+    version: z
+      .string()
+      .regex(/^\d+\.\d+$/, 'expected a branch such as 3.0')
+      .optional()
+      .describe(
+        'The branch of HAProxy for which the first config is written where none can be asked: none runs yet, and there is no executable here. Default: 2.2, which every later one understands.',
+      ),
     config: filePath.default('./run/haproxy.cfg').describe('The file that Myelin writes. It is Myelin’s alone.'),
     statsSocket: filePath
       .default('./run/admin.sock')

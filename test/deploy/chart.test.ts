@@ -88,6 +88,7 @@ test('Myelin accepts the myelin.yaml of every shape, with what the values say an
     assert.deepEqual([...config.services.keys()], ['web']);
     assert.equal(config.haproxy.control, shape === 'sidecar' ? 'master' : 'process');
     assert.equal(config.haproxy.onExit, shape === 'sidecar' ? 'keep' : 'stop');
+    assert.equal(config.haproxy.version, shape === 'sidecar' ? '3.0' : undefined);
     assert.equal(config.probes.listen, '*:8406');
   }
   const { config } = await load(configIn(await objects()));

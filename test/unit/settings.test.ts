@@ -1,7 +1,7 @@
 /** What of a new config a running Myelin takes over. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { keepFixed } from '../../src/settings.ts';
+import { keepFixed, presumedVersion } from '../../src/settings.ts';
 import { load } from '../support/config.ts';
 
 test('a running Myelin takes over a new config but for where things are and who controls HAProxy, and names what waits', async () => {
@@ -28,4 +28,15 @@ debounce: { quiet: 1s, max: 2s }
   const kept = keepFixed(running, master.config);
   assert.deepEqual(kept.afterRestart, ['haproxy.control', 'haproxy.masterSocket']);
   assert.deepEqual(kept.config.haproxy, running.haproxy);
+});
+
+test('where no HAProxy can be asked, the first config is for the branch that the config names, else for the oldest', async () => {
+  const branchOf = async (haproxy: string): Promise<readonly number[]> => {
+    const { config } = await load(`watchers: { consul: {} }\nhaproxy: ${haproxy}\n`);
+    const { major, minor } = presumedVersion(config);
+    return [major, minor];
+  };
+  assert.deepEqual(await branchOf('{}'), [2, 2]);
+  assert.deepEqual(await branchOf('{ version: "3.0" }'), [3, 0]);
+  await assert.rejects(branchOf('{ version: "3" }'), /expected a branch such as 3\.0/);
 });

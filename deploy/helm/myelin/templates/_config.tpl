@@ -6,6 +6,9 @@ haproxy:
   masterSocket: /run/haproxy/master.sock
   config: /run/haproxy/haproxy.cfg
   statsSocket: /run/haproxy/admin.sock
+  {{- with regexFind "^[0-9]+\\.[0-9]+" (toString .Values.haproxy.image.tag) }}
+  version: {{ quote . }}
+  {{- end }}
 {{- else -}}
 haproxy:
   control: process
