@@ -8,6 +8,7 @@ import {
   dig,
   type KubernetesObject,
   only,
+  pathIn,
   type Shape,
   shaped,
   shapes,
@@ -48,17 +49,9 @@ const everything: Values = {
   ],
 };
 
-const plurals: Readonly<Record<string, string>> = { NetworkPolicy: 'networkpolicies' };
-
-function pathOf({ apiVersion, kind, metadata: { namespace } }: KubernetesObject): string {
-  const group = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
-  const place = namespace === undefined ? group : `${group}/namespaces/${namespace}`;
-  return `${place}/${plurals[kind] ?? `${kind.toLowerCase()}s`}`;
-}
-
 /** As `kubectl apply --dry-run=server --validate=strict`: a field that is unknown or written twice is an error. */
 async function judge(object: KubernetesObject): Promise<void> {
-  await cluster.api('POST', `${pathOf(object)}?dryRun=All&fieldValidation=Strict`, object);
+  await cluster.api('POST', `${pathIn(object)}?dryRun=All&fieldValidation=Strict`, object);
 }
 
 async function define(): Promise<void> {
@@ -120,7 +113,7 @@ test('the chart’s rights are all that the watcher needs, and reach nowhere els
   const all = await shaped('sidecar');
   const rights = all.filter(({ kind }) => ['ServiceAccount', 'Role', 'RoleBinding'].includes(kind));
   assert.equal(rights.length, 3);
-  for (const object of rights) await cluster.api('POST', pathOf(object), object);
+  for (const object of rights) await cluster.api('POST', pathIn(object), object);
 
   const account = only(all, 'ServiceAccount').metadata.name;
   const path = `/api/v1/namespaces/edge/serviceaccounts/${account}/token`;

@@ -63,6 +63,15 @@ export function objectsIn(text: string): readonly KubernetesObject[] {
   });
 }
 
+const plurals: Readonly<Record<string, string>> = { NetworkPolicy: 'networkpolicies' };
+
+/** Where the API has the objects of its kind, in its namespace. */
+export function pathIn({ apiVersion, kind, metadata: { namespace } }: KubernetesObject): string {
+  const group = apiVersion === 'v1' ? '/api/v1' : `/apis/${apiVersion}`;
+  const place = namespace === undefined ? group : `${group}/namespaces/${namespace}`;
+  return `${place}/${plurals[kind] ?? `${kind.toLowerCase()}s`}`;
+}
+
 /** The only object of this kind. */
 export function only(all: readonly KubernetesObject[], kind: string): KubernetesObject {
   const [found, ...others] = all.filter((each) => each.kind === kind);
