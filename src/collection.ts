@@ -2,6 +2,7 @@
  * What is known from the sources: which services there are, those that nobody listed among them, and who serves each. A
  * service that is offered no more is there until its endpoints are gone: that it vanished may be doubted as well.
  */
+import { isDeepStrictEqual } from 'node:util';
 import {
   accept,
   advance,
@@ -36,22 +37,23 @@ export type Collection = {
   readonly catalog: Catalog;
 };
 
-/** `offers`: those that were known last; `seedOf` gives the servers that serve already, by service. */
+/** `offers`: those that were known last; `seed`: the servers that serve already, by backend. */
 export function createCollection(
   written: Config,
   offers: readonly KnownOffer[],
-  seedOf: (config: Config) => ReadonlyMap<string, readonly Endpoint[]>,
+  seed: ReadonlyMap<string, readonly Endpoint[]>,
   now: Moment,
 ): Collection {
   const asked = offers.filter((known) => discoveryOf(written, known) !== undefined);
   const { config, unserved, settings } = serving(written, asked);
-  return { written, config, offers: asked, unserved, catalog: createCatalog(settings, now, seedOf(config)) };
+  return { written, config, offers: asked, unserved, catalog: createCatalog(settings, now, seed) };
 }
 
 /** The same object where the event says nothing new. */
 export function collect(collection: Collection, event: SourceEvent, now: Moment): Collection {
   const heard = withCatalog(collection, receive(collection.catalog, event, now));
-  return event.kind === 'offers' ? takeOffers(heard, event, now) : heard;
+  if (event.kind === 'offers') return takeOffers(heard, event, now);
+  return event.kind === 'synced' ? endUnasked(heard, event.watcher, now) : heard;
 }
 
 /** The config was read again. */
@@ -75,50 +77,74 @@ function takeOffers(
   { watcher, key: query, offers }: Extract<SourceEvent, { kind: 'offers' }>,
   now: Moment,
 ): Collection {
-  if (discoveryOf(collection.written, { watcher, query }) === undefined) return collection;
-  const isOfQuery = (known: KnownOffer): boolean => known.watcher === watcher && known.query === query;
-  const before = new Map(collection.offers.filter(isOfQuery).map((known) => [known.offer.key, known]));
+  if (!collection.written.discoveries.some((one) => one.watcher === watcher && one.key === query)) return collection;
+  const keys = new Set(offers.map(({ key }) => key));
+  // One that another question found before, as where the config names the namespace now, goes over to this one.
+  const isConcerned = (known: KnownOffer): boolean =>
+    known.watcher === watcher && (known.query === query || keys.has(known.offer.key));
+  const before = new Map(collection.offers.filter(isConcerned).map((known) => [known.offer.key, known]));
   const offered = offers.map((offer): KnownOffer => {
     const known = before.get(offer.key);
-    return known !== undefined && !known.isOver && isSameOffer(known.offer, offer)
-      ? known
-      : { watcher, query, offer, isOver: false };
+    const isSame = known !== undefined && known.query === query && !known.isOver && isSameOffer(known.offer, offer);
+    return isSame ? known : { watcher, query, offer, isOver: false };
   });
-  const keys = new Set(offers.map(({ key }) => key));
-  const over = [...before.values()]
-    .filter(({ offer }) => !keys.has(offer.key))
-    .map((known) => (known.isOver ? known : { ...known, isOver: true }));
-  const knownNow = [...offered, ...over];
-  if (knownNow.length === before.size && knownNow.every((known) => before.get(known.offer.key) === known))
-    return collection;
-  const others = collection.offers.filter((known) => !isOfQuery(known));
-  const next = serve(collection, [...others, ...knownNow], now);
-  const told = over.reduce(
-    (catalog, { offer }) => receive(catalog, { watcher, kind: 'gone', key: offer.key }, now),
-    next.catalog,
+  const missing = [...before.values()].filter(({ offer }) => !keys.has(offer.key));
+  if (missing.length === 0 && offered.every((known) => before.get(known.offer.key) === known)) return collection;
+  const others = collection.offers.filter((known) => !isConcerned(known));
+  return end(collection, [...others, ...offered], missing, now);
+}
+
+/** After all questions of a new config have been answered: what only those of the old one found is not offered any more. */
+function endUnasked(collection: Collection, watcher: string, now: Moment): Collection {
+  const { discoveries } = collection.written;
+  const isUnasked = (known: KnownOffer): boolean =>
+    known.watcher === watcher && !discoveries.some((one) => one.watcher === watcher && one.key === known.query);
+  const missing = collection.offers.filter((known) => isUnasked(known) && !known.isOver);
+  if (missing.length === 0) return collection;
+  return end(
+    collection,
+    collection.offers.filter((known) => !missing.includes(known)),
+    missing,
+    now,
   );
-  return withoutOver(withCatalog(next, told), now);
+}
+
+/** These are not offered any more; who of them is doubted to have gone stays. */
+function end(
+  collection: Collection,
+  others: readonly KnownOffer[],
+  missing: readonly KnownOffer[],
+  now: Moment,
+): Collection {
+  const catalog = missing
+    .filter(({ isOver }) => !isOver)
+    .reduce(
+      (all, { watcher, offer }) => receive(all, { watcher, kind: 'gone', key: offer.key }, now),
+      collection.catalog,
+    );
+  const told = withCatalog(collection, catalog);
+  const over = missing
+    .map((known) => (known.isOver ? known : { ...known, isOver: true }))
+    .filter((known) => isLeft(told, known));
+  return serve(told, [...others, ...over], now);
 }
 
 /** The same offers that come again are the same objects: what is made of them is kept. */
 function isSameOffer(a: Offer, b: Offer): boolean {
-  return a === b || JSON.stringify(plain(a)) === JSON.stringify(plain(b));
-}
-
-function plain({ key, name, createdAt, options }: Offer): unknown {
-  return [key, name, createdAt, Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1))];
+  return a === b || isDeepStrictEqual(a, b);
 }
 
 /** Lets go the services that are offered no more and have nobody left. */
 function withoutOver(collection: Collection, now: Moment): Collection {
-  const { catalog, config } = collection;
-  const isLeft = ({ watcher, offer, isOver }: KnownOffer): boolean => {
-    const isServed = config.services
-      .get(offer.name)
-      ?.origins.some((one) => one.watcher === watcher && one.key === offer.key);
-    return !isOver || (isServed === true && (lookUp(catalog.services, offer.name)?.endpoints.length ?? 0) > 0);
-  };
-  return collection.offers.every(isLeft) ? collection : serve(collection, collection.offers.filter(isLeft), now);
+  const left = collection.offers.filter((known) => isLeft(collection, known));
+  return left.length === collection.offers.length ? collection : serve(collection, left, now);
+}
+
+function isLeft({ catalog, config }: Collection, { watcher, offer, isOver }: KnownOffer): boolean {
+  if (!isOver) return true;
+  const origins = config.services.get(offer.name)?.origins ?? [];
+  const isServed = origins.some((one) => one.watcher === watcher && one.key === offer.key);
+  return isServed && (lookUp(catalog.services, offer.name)?.endpoints.length ?? 0) > 0;
 }
 
 function serve(collection: Collection, offers: readonly KnownOffer[], now: Moment): Collection {
@@ -138,11 +164,13 @@ function serving(
   return { config, unserved, settings: catalogSettings(config, offered.map(originOfOffer)) };
 }
 
+/** Where the config asks in other words now, the limits of that until its answers are there. */
 function discoveryOf(
   { discoveries }: Config,
   { watcher, query }: Pick<KnownOffer, 'watcher' | 'query'>,
 ): Discovery | undefined {
-  return discoveries.find((one) => one.watcher === watcher && one.key === query);
+  const its = discoveries.filter((one) => one.watcher === watcher);
+  return its.find(({ key }) => key === query) ?? its[0];
 }
 
 function withCatalog(collection: Collection, catalog: Catalog): Collection {

@@ -45,6 +45,7 @@ export class KnownOffers {
   }
 
   keep(offers: readonly KnownOffer[]): void {
+    if (offers === this.#offers) return;
     const isSame = offers.length === this.#offers.length && offers.every((one, at) => one === this.#offers[at]);
     if (isSame) return;
     this.#offers = offers;

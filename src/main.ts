@@ -100,7 +100,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onError,
   } = world;
   let settings = world.settings;
-  let collection = createCollection(settings.config, offers.all, (config) => seedOf(control, config), Date.now());
+  let collection = createCollection(settings.config, offers.all, seedOf(control), Date.now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
   let started = Promise.resolve();

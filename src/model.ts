@@ -60,8 +60,11 @@ export type Update =
   | { readonly kind: 'offers'; readonly key: string; readonly offers: readonly Offer[] }
   /** What was asked for does not exist any more (not: has no endpoints). */
   | { readonly kind: 'gone'; readonly key: string }
-  /** This question fails, the others may not; the last answer serves on. */
-  | { readonly kind: 'stale'; readonly key: string; readonly reason: string }
+  /**
+   * This question fails, the others may not; the last answer serves on. `isUnanswerable`: it is not the source that is in
+   * trouble, the question does not fit what is there.
+   */
+  | { readonly kind: 'stale'; readonly key: string; readonly reason: string; readonly isUnanswerable?: true }
   /** Every query, and with one for many every service that it found, has been answered once since `watch` was called. */
   | { readonly kind: 'synced' };
 

@@ -1,6 +1,6 @@
 /** Tells of each offered service that is left out, when it begins to be and when that is over; each once. */
 import type { Unserved } from './config/offered.ts';
-import type { Events } from './http/events.ts';
+import { type Events, few } from './http/events.ts';
 import type { Log } from './log.ts';
 
 export class OfferLog {
@@ -17,14 +17,16 @@ export class OfferLog {
     if (unserved === this.#before) return;
     const before = new Map(this.#before.map((one) => [keyOf(one), one]));
     this.#before = unserved;
-    for (const one of unserved) {
-      const known = before.get(keyOf(one));
-      before.delete(keyOf(one));
-      if (known?.reason === one.reason) continue;
+    const fresh = unserved.filter((one) => before.get(keyOf(one))?.reason !== one.reason);
+    for (const one of unserved) before.delete(keyOf(one));
+    // One wrong limit may leave out all there are; the status has them.
+    const { list, more } = few(fresh);
+    for (const one of list) {
       this.#log.warn({ ...one }, 'a service that is offered is left out, the others are served');
       this.#events.add({ kind: 'left_out', ...one });
     }
-    for (const { watcher, service } of before.values()) {
+    if (more > 0) this.#log.warn({ more }, 'more services that are offered are left out; the status has them all');
+    for (const { watcher, service } of few([...before.values()]).list) {
       this.#log.info({ watcher, service }, 'a service that was offered is left out no more');
       this.#events.add({ kind: 'left_out_no_more', watcher, service });
     }

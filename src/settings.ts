@@ -88,12 +88,12 @@ export function catalogSettings(config: Config, offered: CatalogSettings['offere
 }
 
 /** The endpoints that are served already, by what runs or by the file that was found: last good at a cold start. */
-export function seedOf(
-  { running, found }: Pick<Control, 'running' | 'found'>,
-  config: Config,
-): ReadonlyMap<string, readonly Endpoint[]> {
+export function seedOf({
+  running,
+  found,
+}: Pick<Control, 'running' | 'found'>): ReadonlyMap<string, readonly Endpoint[]> {
   const sections = running?.sections ?? found ?? [];
-  const backends = sections.filter(({ kind, name }) => kind === 'backend' && config.services.has(name));
+  const backends = sections.filter(({ kind }) => kind === 'backend');
   return new Map(backends.map((backend) => [backend.name, endpointsOf(backend)]));
 }
 

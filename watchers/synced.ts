@@ -16,8 +16,8 @@ export async function* withSynced(
   for await (const update of updates) {
     yield update;
     if (isSynced || update.kind === 'synced') continue;
-    // What is wrong with one service that nobody listed holds up no others.
-    if (update.kind !== 'stale' || offered.has(update.key)) unanswered.delete(update.key);
+    // What is wrong with one service that nobody listed holds up no others; trouble of the source does.
+    if (update.kind !== 'stale' || (update.isUnanswerable && offered.has(update.key))) unanswered.delete(update.key);
     if (update.kind === 'offers') {
       const keys = new Set(update.offers.map(({ key }) => key));
       for (const key of offered) if (!keys.has(key)) unanswered.delete(key);

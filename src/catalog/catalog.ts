@@ -20,11 +20,12 @@ import {
   none,
   type Origin,
   originOf,
+  type Service,
   type Source,
   unanswered,
   unheard,
 } from './state.ts';
-import { emptyTable, lookUp, put, tableOf } from './table.ts';
+import { drop, emptyTable, entriesOf, lookUp, put, tableOf } from './table.ts';
 
 export type { Catalog, CatalogSettings } from './state.ts';
 
@@ -40,17 +41,16 @@ export type View = {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
 };
 
-/** `seed` has the servers of our own file on disk, by service: they serve until the sources have answered. */
+/** `seed` has the servers of what runs or of our own file, by backend: they serve until the sources have answered. */
 export function createCatalog(
   settings: CatalogSettings,
   now: Moment,
   seed: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
 ): Catalog {
   const index = indexOf(settings);
-  const services = [...settings.services].map(([name, service]) => {
-    const { endpoints } = admit(seed.get(name) ?? none, guardOf(service, index));
-    return [name, { ...newService, endpoints, seed: endpoints }] as const;
-  });
+  const services = [...settings.services].map(
+    ([name, service]) => [name, seeded(seed.get(name), guardOf(service, index))] as const,
+  );
   return openIfReady({
     settings,
     createdAt: now,
@@ -58,7 +58,8 @@ export function createCatalog(
     sources: new Map([...settings.watchers.keys()].map((name) => [name, unheard])),
     answers: emptyTable(),
     services: tableOf(services),
-    awaited: new Map(),
+    awaited: emptyTable(),
+    seed,
     doubtEnds: null,
     index,
   });
@@ -118,9 +119,9 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
-    if (before === undefined) return [name, newService] as const;
-    if (isSame(name)) return [name, before] as const;
     const guard = guardOf(service, index);
+    if (before === undefined) return [name, seeded(catalog.isOpen ? none : catalog.seed.get(name), guard)] as const;
+    if (isSame(name)) return [name, before] as const;
     const endpoints = admitAgain(before.endpoints, guard);
     // What the old questions found serves until the new ones are answered.
     const isMoved =
@@ -162,14 +163,14 @@ export function keptOf({ services }: Catalog, service: string): number {
 /** Ends what `now` ends: the wait for first answers, and doubts. */
 export function advance(catalog: Catalog, now: Moment): Catalog {
   const isLate = !catalog.isOpen && now >= catalog.createdAt + catalog.settings.startTimeout;
-  const opened = endWaits(isLate ? { ...catalog, isOpen: true } : catalog, now);
-  return opened.doubtEnds !== null && now >= opened.doubtEnds ? endDoubts(opened, now) : opened;
+  const next = endWaits(isLate ? opened(catalog) : catalog, now);
+  return next.doubtEnds !== null && now >= next.doubtEnds ? endDoubts(next, now) : next;
 }
 
 /** When `advance` is to be called next; null where only an event can change anything. */
 export function nextDeadline(catalog: Catalog): Moment | null {
   const opensAt = catalog.isOpen ? null : catalog.createdAt + catalog.settings.startTimeout;
-  return [catalog.doubtEnds, ...catalog.awaited.values()].reduce(earliest, opensAt);
+  return [catalog.doubtEnds, ...entriesOf(catalog.awaited).map(([, until]) => until)].reduce(earliest, opensAt);
 }
 
 export function view(catalog: Catalog): View {
@@ -180,7 +181,7 @@ export function view(catalog: Catalog): View {
     },
     // Gathered when asked for: whether it is open may be asked at each of ten thousand events.
     get endpoints() {
-      const names = [...catalog.settings.services.keys()].filter((name) => !catalog.awaited.has(name));
+      const names = [...catalog.settings.services.keys()].filter((name) => lookUp(catalog.awaited, name) === undefined);
       return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
     },
   };
@@ -232,10 +233,10 @@ function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Momen
 
 /** Who is new while others are served already; a catalog that is not open yet waits for all of them anyway. */
 function awaitedOf({ isOpen, awaited, settings: before }: Catalog, settings: CatalogSettings, now: Moment) {
-  if (!isOpen) return new Map<string, Moment>();
-  return new Map(
+  if (!isOpen) return emptyTable<Moment>();
+  return tableOf(
     [...settings.services.keys()].flatMap((name): [string, Moment][] => {
-      const until = before.services.has(name) ? awaited.get(name) : now + settings.startTimeout;
+      const until = before.services.has(name) ? lookUp(awaited, name) : now + settings.startTimeout;
       return until === undefined ? [] : [[name, until]];
     }),
   );
@@ -244,8 +245,9 @@ function awaitedOf({ isOpen, awaited, settings: before }: Catalog, settings: Cat
 /** All of its questions are answered: it is awaited no longer. */
 function welcome(catalog: Catalog, name: string): Catalog {
   const origins = catalog.settings.services.get(name)?.origins ?? [];
-  if (!catalog.awaited.has(name) || origins.some((origin) => !isAnswered(catalog, origin))) return catalog;
-  return { ...catalog, awaited: new Map([...catalog.awaited].filter(([other]) => other !== name)) };
+  const isAwaited = lookUp(catalog.awaited, name) !== undefined;
+  if (!isAwaited || origins.some((origin) => !isAnswered(catalog, origin))) return catalog;
+  return { ...catalog, awaited: drop(catalog.awaited, name) };
 }
 
 function isAnswered({ answers }: Catalog, origin: Origin): boolean {
@@ -253,12 +255,17 @@ function isAnswered({ answers }: Catalog, origin: Origin): boolean {
 }
 
 function endWaits(catalog: Catalog, now: Moment): Catalog {
-  const awaited = [...catalog.awaited].filter(([, until]) => until > now);
-  return awaited.length === catalog.awaited.size ? catalog : { ...catalog, awaited: new Map(awaited) };
+  const over = entriesOf(catalog.awaited).filter(([, until]) => until <= now);
+  if (over.length === 0) return catalog;
+  return { ...catalog, awaited: over.reduce((table, [name]) => drop(table, name), catalog.awaited) };
 }
 
 function openIfReady(catalog: Catalog): Catalog {
-  return catalog.isOpen || waitingFor(catalog).length > 0 ? catalog : { ...catalog, isOpen: true };
+  return catalog.isOpen || waitingFor(catalog).length > 0 ? catalog : opened(catalog);
+}
+
+function opened(catalog: Catalog): Catalog {
+  return { ...catalog, isOpen: true, seed: new Map() };
 }
 
 /** A watcher that is asked nothing has nothing to answer. */
@@ -274,7 +281,13 @@ function questionsOf({ services, offered }: CatalogSettings): Origin[] {
 }
 
 function isSameQuestion(before: Origin, after: Origin | undefined): boolean {
-  return after !== undefined && JSON.stringify(before.query) === JSON.stringify(after.query);
+  if (after === undefined) return false;
+  return before.query === after.query || JSON.stringify(before.query) === JSON.stringify(after.query);
+}
+
+function seeded(seed: readonly Endpoint[] = none, guard: Guard): Service {
+  const { endpoints } = admit(seed, guard);
+  return endpoints.length === 0 ? newService : { ...newService, endpoints, seed: endpoints };
 }
 
 function judgeAgain(answer: Answer, guard: Guard): Answer {

@@ -93,11 +93,17 @@ export function newlyKept(
   before: Catalog | null,
   now: Catalog,
 ): readonly { readonly service: string; readonly kept: Kept | null; readonly count: number }[] {
-  return news(before?.services ?? emptyTable<Service>(), now.services).flatMap(([name, service]) => {
+  const left = before === null ? [] : news(now.services, before.services);
+  const ended = left.flatMap(([name, service]) => {
+    const isOver = keptIn(service) !== null && lookUp(now.services, name) === undefined;
+    return isOver ? [{ service: name, kept: null, count: 0 }] : [];
+  });
+  const changed = news(before?.services ?? emptyTable<Service>(), now.services).flatMap(([name, service]) => {
     const kept = keptIn(service);
     const known = before === null ? null : keptIn(lookUp(before.services, name) ?? newService);
     return kept?.reason === known?.reason ? [] : [{ service: name, kept, count: keptBy(service).length }];
   });
+  return [...ended, ...changed];
 }
 
 function keptIn({ loss }: Service): Kept | null {

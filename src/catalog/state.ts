@@ -46,7 +46,9 @@ export type Catalog = {
   readonly answers: Table<Answer>;
   readonly services: Table<Service>;
   /** Services that came later, until their questions are answered; at the moment given they count without that. */
-  readonly awaited: ReadonlyMap<string, Moment>;
+  readonly awaited: Table<Moment>;
+  /** The servers that served at the start, by backend: for services that are found before the catalog opens. */
+  readonly seed: ReadonlyMap<string, readonly Endpoint[]>;
   /** No doubt ends before this; null where there is none. */
   readonly doubtEnds: Moment | null;
   readonly index: Index;

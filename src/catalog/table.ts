@@ -26,6 +26,18 @@ export function put<V>(table: Table<V>, key: string, value: V): Table<V> {
   return table.with(at, new Map(table[at]).set(key, value));
 }
 
+export function drop<V>(table: Table<V>, key: string): Table<V> {
+  const at = bucketOf(key);
+  if (!table[at]?.has(key)) return table;
+  const bucket = new Map(table[at]);
+  bucket.delete(key);
+  return table.with(at, bucket);
+}
+
+export function entriesOf<V>(table: Table<V>): (readonly [string, V])[] {
+  return table.flatMap((bucket) => [...bucket]);
+}
+
 /** The entries of `now` that `before` does not have, without looking at more than what changed. */
 export function news<V>(before: Table<V>, now: Table<V>): (readonly [string, V])[] {
   return now.flatMap((bucket, at) =>

@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { maskSecrets } from '../config/mask.ts';
 import { withOffers } from '../config/offered.ts';
+import { bindAt } from '../config/read-option.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
@@ -41,13 +42,20 @@ export async function check(globals: Globals): Promise<number> {
 
 /** With a service as each source may offer one, so that what they all have is looked at as well. */
 function withExampleOffers(config: Config): Config {
-  const offered = config.discoveries.map((discovery) => {
+  const services = new Map(config.services);
+  for (const discovery of config.discoveries) {
     const { watcher, key, limits } = discovery;
-    const options = limits.ports === undefined ? {} : { listen: `${limits.ports.first}` };
     const name = `discovered:${watcher}${key.slice(1)}`;
-    return { discovery, offer: { key: `${key}/example`, name, createdAt: 0, options } };
-  });
-  return withOffers(config, offered).config;
+    const offer = { key: `${key}/example`, name, createdAt: 0, options: {} };
+    const served = withOffers(config, [{ discovery, offer }]);
+    const [unserved] = served.unserved;
+    if (unserved !== undefined) throw new AppError('MYELIN_CONFIG_INVALID', `discover.${watcher}: ${unserved.reason}`);
+    const example = served.config.services.get(name);
+    // Whether a port is free is not asked here.
+    const bind = limits.ports === undefined ? [] : [bindAt(limits, limits.ports.first)];
+    if (example !== undefined) services.set(name, { ...example, bind });
+  }
+  return { ...config, services };
 }
 
 /** Throws MYELIN_CONFIG_REJECTED in HAProxy's words. Where HAProxy is elsewhere, its absence here is no fault. */

@@ -5,10 +5,12 @@ import { parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
 import { type Collection, collect, createCollection } from '../collection.ts';
 import { maskSecrets } from '../config/mask.ts';
+import { offersFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
+import { KnownOffers } from '../known-offers.ts';
 import type { Endpoint, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import { catalogSettings, presumedVersion, type Settings, seedOf } from '../settings.ts';
@@ -53,8 +55,9 @@ async function askSources(
   env: NodeJS.ProcessEnv,
   found: readonly Section[] | null,
 ): Promise<Collection> {
-  const seed = (serving: Config) => seedOf({ running: null, found }, serving);
-  let collection = createCollection(config, [], seed, Date.now());
+  // As `run` begins: with what was offered last, and with the servers that serve already.
+  const { all } = await KnownOffers.open(offersFile(config), () => {});
+  let collection = createCollection(config, all, seedOf({ running: null, found }), Date.now());
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
       process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);

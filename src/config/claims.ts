@@ -1,18 +1,17 @@
 /** Who has which name and address: what the config lists comes first, then whoever claims it first. */
 import { frontendName } from '../haproxy/names.ts';
 import { Held, type Listener, listenersOf } from './check-binds.ts';
-import { proxiesIn, reservedBy } from './names.ts';
+import { proxiesIn } from './names.ts';
 import { formatPath, type Path } from './problems.ts';
 import type { Config, Service } from './schema.ts';
 
 export class Claims {
   readonly #names = new Map<string, string>();
-  readonly #reserved: (name: string) => string | null;
   readonly #held = new Held();
 
   constructor({ services, haproxy, admin, probes }: Config) {
-    this.#reserved = reservedBy(services.keys());
-    for (const name of services.keys()) this.#names.set(name, 'a service of the config');
+    for (const name of services.keys())
+      this.#names.set(name, 'a service of the config').set(frontendName(name), 'a service of the config');
     for (const text of haproxy.sections)
       for (const { name } of proxiesIn(text)) this.#names.set(name, 'a hand-written section');
     for (const listener of listenersOf({ rest: { haproxy, admin, probes }, services }, judgeless))
@@ -23,8 +22,8 @@ export class Claims {
   add(service: Service): string | null {
     const { name } = service;
     for (const one of [name, frontendName(name)]) {
-      const owner = this.#names.get(one) ?? this.#reserved(one);
-      if (owner !== null) return `the name ${one} is taken: ${owner}`;
+      const owner = this.#names.get(one);
+      if (owner !== undefined) return `the name ${one} is taken: ${owner}`;
     }
     const listeners = listenersOf({ rest: {}, services: new Map([[name, service]]) }, judgeless);
     for (const listener of listeners) {

@@ -50,6 +50,9 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** Of what is wrong with one service. */
+const mostTold = 5;
+
 type Judged =
   | { readonly kind: 'service'; readonly service: Service }
   | { readonly kind: 'refused'; readonly reason: string };
@@ -84,7 +87,11 @@ function interpret(discovery: Discovery, offer: Offer): Judged {
     if (typeof read === 'string') problems.push(`${option}: ${read}`);
     else if (read !== null) settings = replaceAt(settings, read.path, read.value);
   }
-  if (problems.length > 0) return { kind: 'refused', reason: problems.sort().join('; ') };
+  if (problems.length > 0) {
+    const more = problems.length - mostTold;
+    const told = problems.sort().slice(0, mostTold).join('; ');
+    return { kind: 'refused', reason: more > 0 ? `${told}; and ${more} more` : told };
+  }
   const service = { ...(settings as Service), name, origins: [originOfOffer({ discovery, offer })] };
   return { kind: 'service', service };
 }

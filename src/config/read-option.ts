@@ -2,7 +2,7 @@
 import { isIPv6 } from 'node:net';
 import { didYouMean, formatPath, type Path } from './problems.ts';
 import { kubernetesQuery, type Limits, service as schema } from './schema.ts';
-import { plainBalances, type ServiceOption, serviceOptions, settingOf } from './service-options.ts';
+import { longestOption, plainBalances, type ServiceOption, serviceOptions, settingOf } from './service-options.ts';
 import { schemaAt } from './shape.ts';
 import type { Mark } from './tree.ts';
 import { validate } from './validate.ts';
@@ -10,9 +10,6 @@ import { port } from './values.ts';
 
 /** What is to stand where in the settings of the service; null: nothing. */
 type Read = { readonly path: Path; readonly value: unknown } | null;
-
-/** An annotation may have 256 KiB. */
-const longestText = 1024;
 
 /** A text in place of the setting says what is wrong. */
 export function readOption(option: string, text: string, limits: Limits): Read | string {
@@ -23,8 +20,10 @@ function isOption(option: string, limits: Limits): option is ServiceOption {
   return allowedBy(limits).includes(option);
 }
 
-function allowedBy({ options }: Limits): readonly string[] {
-  return options ?? serviceOptions;
+/** HAProxy leaves out lines about HTTP where the mode is another, those that keep people out as well. */
+function allowedBy({ options, service: { frontend, backend } }: Limits): readonly string[] {
+  const hasLines = frontend.length + backend.length > 0;
+  return options ?? serviceOptions.filter((option) => option !== 'mode' || !hasLines);
 }
 
 function refusalOf(option: string, limits: Limits): string {
@@ -34,7 +33,7 @@ function refusalOf(option: string, limits: Limits): string {
 }
 
 function readAllowed(option: ServiceOption, text: string, limits: Limits): Read | string {
-  if (text.length > longestText) return `expected at most ${longestText} characters`;
+  if (text.length > longestOption) return `expected at most ${longestOption} characters`;
   if (option === 'listen') return readListen(text, limits);
   // Which of its ports it means is the watcher's matter.
   if (option === 'port') return problemOf(validate(kubernetesQuery.shape.port, text, asText)) ?? null;
@@ -47,14 +46,19 @@ function readAllowed(option: ServiceOption, text: string, limits: Limits): Read 
   return problemOf(verdict) ?? { path, value: 'output' in verdict ? verdict.output : undefined };
 }
 
-function readListen(text: string, { ports, bindAddress }: Limits): Read | string {
+/** The bind line of a service that listens on this port. */
+export function bindAt({ bindAddress }: Limits, number: number): string {
+  return `${isIPv6(bindAddress) ? `[${bindAddress}]` : bindAddress}:${number}`;
+}
+
+function readListen(text: string, limits: Limits): Read | string {
+  const { ports } = limits;
   const verdict = validate(port, text, asText);
   if (!('output' in verdict)) return problemOf(verdict) ?? '';
   if (ports === undefined) return 'no ports may be chosen here (discover.ports)';
   if (verdict.output < ports.first || verdict.output > ports.last)
     return `${text} is not allowed; allowed: ${ports.first} to ${ports.last} (discover.ports)`;
-  const host = isIPv6(bindAddress) ? `[${bindAddress}]` : bindAddress;
-  return { path: ['bind'], value: [`${host}:${verdict.output}`] };
+  return { path: ['bind'], value: [bindAt(limits, verdict.output)] };
 }
 
 function problemOf(verdict: ReturnType<typeof validate>): string | undefined {

@@ -316,7 +316,9 @@ const discovery = z
       .array(z.enum(serviceOptions))
       .meta({ title: 'list of options' })
       .optional()
-      .describe('What they may choose. Default: every option that there is.'),
+      .describe(
+        'What they may choose. Default: every option that there is, but for `mode` where `service` has lines for HAProxy, as some count in one mode only.',
+      ),
     service: service
       .omit({ from: true, bind: true })
       .prefault({})

@@ -29,5 +29,8 @@ export const serviceOptions = ['listen', 'port', ...(Object.keys(settingOf) as (
 
 export type ServiceOption = (typeof serviceOptions)[number];
 
+/** Of the text of an option, in characters: more is refused, wherever it would stand. */
+export const longestOption = 1024;
+
 /** The balance algorithms that need no arguments: an argument may be any text. */
 export const plainBalances = ['roundrobin', 'leastconn', 'first', 'random', 'source'] as const;

@@ -379,7 +379,7 @@ function stdoutOf({ exitCode, stdout, stderr }: Finished): string {
 test('check looks at what discovered services will have, without any source', async () => {
   const config = (line: string): string => `
 watchers: { cluster: { type: kubernetes } }
-discover: { cluster: { labels: { a: b }, ports: "10000-10010", service: { backend: ["${line}"] } } }
+discover: { cluster: { labels: { a: b }, options: [port], ports: "10000-10010", service: { backend: ["${line}"] } } }
 `;
   await using place = await workplace(config('http-reuse safe'));
   assert.match(stdoutOf(await place.command('check')), /: 0 services, templates and config are valid\n/);

@@ -27,7 +27,7 @@ async function collecting(namespace: string, discover = '{ labels: { expose: "tr
   const text = `watchers: { cluster: { type: kubernetes, kubeconfig: ./kubeconfig } }\ndiscover: { cluster: ${discover} }\n`;
   await replaceFile(`${folder.path}/myelin.yaml`, text);
   const { config } = await loadConfig(`${folder.path}/myelin.yaml`, {});
-  const state = { now: createCollection(config, [], () => new Map(), Date.now()) };
+  const state = { now: createCollection(config, [], new Map(), Date.now()) };
   const sources = new Sources({}, (event) => {
     state.now = collect(state.now, event, Date.now());
   });

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nextDeadline, view } from '../../src/catalog/catalog.ts';
+import { newlyKept } from '../../src/catalog/report.ts';
 import { believe, type Collection, collect, createCollection, progress, recollect } from '../../src/collection.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { Endpoint, SourceEvent } from '../../src/model.ts';
 import { endpoint, minute } from '../support/catalog.ts';
+import { load } from '../support/config.ts';
 import { discovering, offer, offers } from '../support/offers.ts';
 
 const started: SourceEvent = { watcher: 'cluster', kind: 'started' };
@@ -22,7 +24,7 @@ function play(collection: Collection, now: number, ...events: readonly SourceEve
 }
 
 function create(config: Config, seed: ReadonlyMap<string, readonly Endpoint[]> = new Map()): Collection {
-  return createCollection(config, [], () => seed, 0);
+  return createCollection(config, [], seed, 0);
 }
 
 /** Who serves what is served, by service. */
@@ -101,7 +103,7 @@ test('while the source is down nothing that it offered goes', async () => {
 test('after a restart what was offered last serves on until the source has answered, beyond the start timeout as well', async () => {
   const { offers: known, written } = await steady();
   const file = new Map([['shop:web', [endpoint('one', '192.0.2.1')]]]);
-  let collection = createCollection(written, known, () => file, 0);
+  let collection = createCollection(written, known, file, 0);
   collection = progress(play(collection, 0, started, failed), minute);
   assert.ok(view(collection.catalog).open);
   assert.deepEqual(served(collection), { 'shop:db': [], 'shop:web': ['one'] });
@@ -159,4 +161,44 @@ test('an offer under the name of a service of the config never touches that serv
     collection.offers.map(({ offer: { name } }) => name),
     ['shop:db'],
   );
+});
+
+test('a config that asks in other words keeps all that was offered, until its own questions are answered', async () => {
+  const before = await steady();
+  const everywhere = await load(
+    'watchers: { cluster: { type: kubernetes, namespaces: all } }\ndiscover: { cluster: { labels: { expose: "true" }, ports: "10000-10999" } }',
+  );
+  const asked = recollect(before, everywhere.config, 11 * minute);
+  assert.deepEqual(served(asked), served(before));
+  const found: SourceEvent = {
+    watcher: 'cluster',
+    kind: 'offers',
+    key: '*',
+    offers: [offer('web', { listen: '10001' })],
+  };
+  const told = play(asked, 11 * minute, started, found, answer('web', two));
+  assert.deepEqual(served(told), { 'shop:db': ['one'], 'shop:web': ['two'] }, 'the new question has not found db yet');
+  const all = play(told, 11 * minute, synced);
+  assert.deepEqual(served(all)['shop:db'], ['one'], 'that it vanished with the reconnection is doubted');
+  assert.deepEqual(served(believe(all, 'shop:db', 11 * minute)), { 'shop:web': ['two'] });
+});
+
+test('a service that is found before the source is synced keeps the servers that it has in the file', async () => {
+  const file = new Map([['shop:web', [one]]]);
+  let collection = play(create(await discovering(), file), 0, started, offers(offer('web')));
+  collection = progress(collection, minute);
+  assert.deepEqual(served(collection), { 'shop:web': ['one'] });
+});
+
+test('that what was kept of a service is let go is told also when the service itself goes with it', async () => {
+  const kept = play(await steady(), 11 * minute, failed, started, offers(offer('db')), answer('db', one), synced);
+  const gone = believe(kept, 'shop:web', 12 * minute);
+  assert.deepEqual(newlyKept(kept.catalog, gone.catalog), [{ service: 'shop:web', kept: null, count: 0 }]);
+});
+
+test('ten thousand services that come while others are served cost no more than in proportion', async () => {
+  const names = Array.from({ length: 10_000 }, (_, at) => `s${at}`);
+  const open = play(await steady(), 10 * minute, offers(...names.map((name) => offer(name))));
+  const copied = names.reduce((all, name) => collect(all, answer(name, one), 10 * minute), open);
+  assert.equal(Object.keys(served(copied)).length, 10_000);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kubernetesWatcher } from '../../src/config/schema.ts';
+import { longestOption, serviceOptions } from '../../src/config/service-options.ts';
 import type { Update } from '../../src/model.ts';
 import { Answers } from '../../watchers/kubernetes/answers.ts';
 import { Hosts } from '../../watchers/kubernetes/external-names.ts';
@@ -11,7 +12,7 @@ import {
   service,
   understand,
 } from '../../watchers/kubernetes/objects.ts';
-import { Offers } from '../../watchers/kubernetes/offers.ts';
+import { Offers, questionAbout } from '../../watchers/kubernetes/offers.ts';
 import type { SecondRead } from '../../watchers/kubernetes/second-read.ts';
 import { View } from '../../watchers/kubernetes/view.ts';
 
@@ -143,7 +144,7 @@ function discovering(services: readonly Service[], slices: readonly EndpointSlic
     },
   });
   view.replaceServices(services);
-  answers.lookForOffers(view.services);
+  answers.lookForOffers(view.services, { isAll: true });
   view.replaceSlices(slices);
   answers.lookAtAll();
   const change = (kind: 'put' | 'delete', object: Service): void => {
@@ -176,7 +177,9 @@ test('a Service that loses the label is offered no more, at once; one that gains
   const { change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
   since();
   change('put', exposed('web', {}, {}));
-  assert.deepEqual(since(), ['offers ']);
+  assert.deepEqual(since(), ['gone *shop/web', 'offers ']);
+  change('put', exposed('other', {}, {}));
+  assert.deepEqual(since(), [], 'what never was offered');
   change('put', exposed('web'));
   assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
 });
@@ -185,7 +188,7 @@ test('a Service that is deleted is offered until a second read has confirmed it;
   const { answers, change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
   since();
   change('delete', exposed('web'));
-  assert.deepEqual(since(), ['offers shop:web']);
+  assert.deepEqual(since(), []);
   answers.confirm([key], {
     ...nobody,
     services: new Map([[key, exposed('web')]]),
@@ -222,4 +225,36 @@ test('an offered Service says itself which of its ports is meant, and may say ot
   assert.deepEqual(since(), ['offers shop:web', '*shop/web 9090']);
   change('put', choosing({ 'myelin.dev/port': '80' }));
   assert.deepEqual(since(), ['offers shop:web', '*shop/web 8080']);
+});
+
+test('a Service that is made anew while its end is being confirmed is offered all the while', () => {
+  const { answers, change, since } = discovering([exposed('web')], []);
+  answers.confirm([key], { ...nobody });
+  since();
+  change('delete', exposed('web'));
+  answers.confirm([key], { ...nobody, services: new Map([[key, exposed('web')]]) });
+  assert.deepEqual(since(), ['*shop/web ']);
+  change('put', exposed('web'));
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web ']);
+});
+
+test('while a resource fails that is told of the query for many as well; when it is well again so are the offers', () => {
+  const { answers, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
+  since();
+  answers.setFailure('endpointslices', 'no rights');
+  assert.deepEqual(since(), ['stale *shop/web', 'stale *shop']);
+  answers.setFailure('endpointslices', null);
+  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
+});
+
+test('of annotations that are too many or too long no more is kept than it takes to refuse them', () => {
+  const many = Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`myelin.dev/x${at}`, 'y'.repeat(5000)]));
+  const { options } = exposed('web', many).metadata;
+  assert.ok(Object.keys(options).length <= serviceOptions.length + 1);
+  assert.ok(Object.values(options).every((text) => text.length === longestOption + 1));
+});
+
+test('a port that is none is not asked for', () => {
+  const { query } = questionAbout(exposed('web', { 'myelin.dev/port': 'x\n'.repeat(1000) }));
+  assert.deepEqual(query.settings, { service: 'web', namespace: 'shop' });
 });

@@ -245,3 +245,12 @@ test('each namespace of the watcher is asked for by itself; where all are watche
   assert.deepEqual(await asked('{ namespace: shop, namespaces: [data, shop] }'), ['shop', 'data']);
   assert.deepEqual(await asked('{ namespaces: all }'), [undefined]);
 });
+
+test('where the administrator has lines for HAProxy, nobody chooses a mode in which they would not count', async () => {
+  const lines = 'service: { frontend: ["http-request deny unless { src 10.0.0.0/8 }"] }';
+  const tcp = offer('web', { mode: 'tcp' });
+  assert.deepEqual(reasons(await discovering(lines), tcp), {
+    'shop:web': 'mode: may not be chosen here (discover.options)',
+  });
+  assert.deepEqual(reasons(await discovering(`${lines}, options: [mode]`), tcp), {});
+});

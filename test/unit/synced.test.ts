@@ -17,7 +17,12 @@ async function said(keys: readonly string[], updates: readonly Update[]): Promis
 }
 
 const answer = (key: string): Update => ({ kind: 'endpoints', key, endpoints: [] });
-const stale = (key: string): Update => ({ kind: 'stale', key, reason: 'port?' });
+const stale = (key: string, isUnanswerable: true | undefined = undefined): Update => ({
+  kind: 'stale',
+  key,
+  reason: 'why',
+  ...(isUnanswerable && { isUnanswerable }),
+});
 const offers = (...names: readonly string[]): Update => ({
   kind: 'offers',
   key: '*',
@@ -38,5 +43,10 @@ test('a query for many services is answered when each that it found has been', a
 
 test('one that it found and that vanished, or that cannot be answered, holds up no others', async () => {
   assert.equal(await said(['*'], [offers('a', 'b'), answer('*shop/a'), offers('a')]), 'oao!');
-  assert.equal(await said(['*'], [offers('a', 'b'), stale('*shop/a'), answer('*shop/b')]), 'osa!');
+  assert.equal(await said(['*'], [offers('a', 'b'), stale('*shop/a', true), answer('*shop/b')]), 'osa!');
+  assert.equal(
+    await said(['*'], [offers('a'), stale('*shop/a'), answer('*shop/a')]),
+    'osa!',
+    'the source is in trouble',
+  );
 });

@@ -24,6 +24,7 @@ export class Answers {
   readonly #settings: KubernetesWatcherConfig;
   readonly #hosts: Hosts;
   readonly #offers: Offers | null;
+  #areOffersKnown = false;
   readonly #tell: (update: Update) => void;
   readonly #asked = new Map<ServiceKey, Question[]>();
   /** Queries that were told that nobody is there: it need not be confirmed again. */
@@ -46,18 +47,27 @@ export class Answers {
     return this.#asked.get(key) ?? [];
   }
 
-  /** These Services may be offered now, or no more, or otherwise; of those that were deleted that has yet to be confirmed. */
-  lookForOffers(keys: Iterable<ServiceKey>): void {
+  /**
+   * These Services may be offered now, or no more, or otherwise; of those that were deleted that has yet to be confirmed.
+   * `isAll`: they are all that there are.
+   */
+  lookForOffers(keys: Iterable<ServiceKey>, { isAll = false } = {}): void {
     if (this.#offers === null) return;
+    if (isAll) this.#areOffersKnown = true;
+    let isChanged = isAll;
+    const [failure] = this.#failures.values();
     for (const key of keys) {
       const service = this.#view.service(key);
-      if (service === undefined) continue;
+      const became = service === undefined ? 'none' : this.#offers.note(service);
+      if (service === undefined || became === 'none') continue;
+      isChanged = true;
       const question = questionAbout(service);
-      const isOffered = this.#offers.note(service);
-      this.#unask(question, isOffered);
-      if (isOffered) this.#ask(question);
+      this.#unask(question, became === 'offered');
+      if (became === 'offered') this.#ask(question);
+      else this.#tell({ kind: 'gone', key: question.query.key });
+      if (failure !== undefined) this.doubtfulFor([key], failure);
     }
-    this.#tellOffers(this.#offers);
+    if (isChanged) this.#tellOffers();
   }
 
   lookAtAll(): void {
@@ -67,7 +77,7 @@ export class Answers {
   /** Tells what is known of a Service now. */
   look(key: ServiceKey): void {
     if (!this.#view.isComplete || this.#failures.size > 0) return;
-    if (this.#view.service(key) !== undefined) this.#seen.add(key);
+    if (this.#view.service(key) !== undefined && this.#asked.has(key)) this.#seen.add(key);
     let isDoubtful = false;
     for (const question of this.questions(key)) if (!this.#lookAt(question, key)) isDoubtful = true;
     if (isDoubtful) this.doubts.add(key);
@@ -82,7 +92,7 @@ export class Answers {
       const service = this.#view.service(key) ?? found.services.get(key);
       const slices = found.slices.get(key) ?? [];
       const sure = empty.filter((question) => isEmpty(answerFrom(service, slices, this.#choiceOf(question))));
-      for (const question of sure) this.#tellEmpty(question, key);
+      for (const question of sure) this.#tellEmpty(question, key, service !== undefined);
       if (sure.length === empty.length) this.doubts.end(key);
     }
   }
@@ -97,10 +107,12 @@ export class Answers {
   setFailure(resource: string, reason: string | null): void {
     if (reason === null) {
       this.#failures.delete(resource);
+      this.#tellOffers();
       this.lookAtAll();
     } else {
       this.#failures.set(resource, reason);
       this.doubtfulFor([...this.#asked.keys()], reason);
+      if (this.#offers !== null) this.#tell({ kind: 'stale', key: this.#offers.query.key, reason });
     }
   }
 
@@ -118,9 +130,11 @@ export class Answers {
     }
     this.#hosts.end(query.key);
     const answer = external ?? this.#answer(question, key);
-    if (answer.kind === 'refused') this.#tell({ kind: 'stale', key: query.key, reason: answer.reason });
+    if (answer.kind === 'refused')
+      this.#tell({ kind: 'stale', key: query.key, reason: answer.reason, isUnanswerable: true });
     else if (answer.kind === 'endpoints' && answer.endpoints.length > 0) this.#tellSome(query.key, answer.endpoints);
-    else if (this.#empty.has(query.key)) this.#tellEmpty(question, key);
+    else if (this.#empty.has(query.key) && !(service === undefined && isAboutOffer(question)))
+      this.#tellEmpty(question, key, service !== undefined);
     else return false;
     return true;
   }
@@ -138,19 +152,19 @@ export class Answers {
     this.#tell({ kind: 'endpoints', key: query, endpoints });
   }
 
-  #tellEmpty(question: Question, key: ServiceKey): void {
+  #tellEmpty(question: Question, key: ServiceKey, isThere: boolean): void {
     const { query } = question;
     this.#empty.add(query.key);
-    const isAbsent = this.#view.service(key) === undefined;
-    const isGone = isAbsent && this.#seen.has(key);
+    const isGone = !isThere && this.#seen.has(key);
     this.#tell(isGone ? { kind: 'gone', key: query.key } : { kind: 'endpoints', key: query.key, endpoints: [] });
-    if (!isAbsent || this.#offers === null || !isAboutOffer(question) || !this.#offers.drop(key)) return;
+    if (isThere || !isAboutOffer(question) || !this.#offers?.drop(key)) return;
     this.#unask(question);
-    this.#tellOffers(this.#offers);
+    this.#tellOffers();
   }
 
-  #tellOffers({ query, all }: Offers): void {
-    this.#tell({ kind: 'offers', key: query.key, offers: all });
+  #tellOffers(): void {
+    if (this.#offers === null || !this.#areOffersKnown) return;
+    this.#tell({ kind: 'offers', key: this.#offers.query.key, offers: this.#offers.all });
   }
 
   #ask(question: Question): void {
@@ -166,6 +180,9 @@ export class Answers {
     else this.#asked.delete(key);
     if (isAskedAnew) return;
     this.#hosts.end(query.key);
-    if (others.length === 0) this.doubts.end(key);
+    this.#empty.delete(query.key);
+    if (others.length > 0) return;
+    this.#seen.delete(key);
+    this.doubts.end(key);
   }
 }

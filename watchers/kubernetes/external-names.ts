@@ -27,7 +27,8 @@ export function externalOf(
       kind: 'refused',
       reason: `${nameOf(service)} stands for the host ${JSON.stringify(host)}; to accept it, write externalName: resolve`,
     };
-  if (typeof port === 'number') return { kind: 'host', host, port };
+  // An annotation is text.
+  if (port !== undefined && /^\d+$/.test(`${port}`)) return { kind: 'host', host, port: Number(port) };
   const chosen = choosePort(service, port);
   const found = chosen.kind === 'named' && spec.ports.find(({ name = '' }) => name === chosen.name);
   if (found) return { kind: 'host', host, port: found.port };

@@ -65,7 +65,7 @@ export async function follow({ onFailure, tell, questions, discovery, ...where }
       schema: service,
       onList(all) {
         view.replaceServices(all);
-        answers.lookForOffers(view.services);
+        answers.lookForOffers(view.services, { isAll: true });
         answers.lookAtAll();
       },
       onChanges(changes) {

@@ -1,5 +1,6 @@
 /** Services and EndpointSlices as the API server sends them, reduced to what we use as soon as they are read. Pure. */
 import { z } from 'zod';
+import { longestOption, serviceOptions } from '../../src/config/service-options.ts';
 
 // Go writes an empty list or map as null, or leaves it out.
 const list = <T extends z.ZodType>(item: T) =>
@@ -59,11 +60,14 @@ export const service = z.object({
 });
 export type Service = z.output<typeof service>;
 
+/** A Service may have 256 KiB of annotations. What is kept of too many or too long ones is enough to refuse it for. */
 function optionsIn(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const names = Object.keys(annotations)
+    .filter((name) => name.startsWith(optionPrefix))
+    .sort()
+    .slice(0, serviceOptions.length + 1);
   return Object.fromEntries(
-    Object.entries(annotations).flatMap(([name, value]) =>
-      name.startsWith(optionPrefix) ? [[name.slice(optionPrefix.length), value]] : [],
-    ),
+    names.map((name) => [name.slice(optionPrefix.length), (annotations[name] ?? '').slice(0, longestOption + 1)]),
   );
 }
 

@@ -1,5 +1,5 @@
 /** The Services that a query for many finds. One that was deleted is among them until that has been confirmed. Pure. */
-import type { KubernetesDiscovery } from '../../src/config/schema.ts';
+import { type KubernetesDiscovery, kubernetesQuery } from '../../src/config/schema.ts';
 import type { Offer, Query } from '../../src/model.ts';
 import type { Service } from './objects.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
@@ -16,21 +16,20 @@ export class Offers {
     return [...this.#offers.values()];
   }
 
-  /** What the Service says of itself now. Returns whether it is offered. */
-  note({ metadata }: Service): boolean {
+  /** What the Service says of itself now: it is offered, it is not and never was, or not any more (`ended`). */
+  note({ metadata }: Service): 'offered' | 'ended' | 'none' {
     const { name, namespace, labels, options, creationTimestamp } = metadata;
     const key = keyOf(namespace, name);
     const isOffered = Object.entries(this.query.settings.labels).every(([label, value]) => labels[label] === value);
-    if (!isOffered) this.#offers.delete(key);
-    else
-      this.#offers.set(key, {
-        key: offerKey(key),
-        // Neither part may hold a colon, nor may the names of services in the config's usual form.
-        name: `${namespace}:${name}`,
-        createdAt: Date.parse(creationTimestamp ?? '') || 0,
-        options,
-      });
-    return isOffered;
+    if (!isOffered) return this.#offers.delete(key) ? 'ended' : 'none';
+    this.#offers.set(key, {
+      key: offerKey(key),
+      // Neither part may hold a colon, nor may the names of services in the config's usual form.
+      name: `${namespace}:${name}`,
+      createdAt: Date.parse(creationTimestamp ?? '') || 0,
+      options,
+    });
+    return 'offered';
   }
 
   /** It is gone for sure. Returns whether it was offered. */
@@ -49,7 +48,8 @@ export function isAboutOffer({ query }: Question): boolean {
 
 /** About the endpoints of a Service that is offered: which port it means is its own choice. */
 export function questionAbout({ metadata: { namespace, name, options } }: Service): Question {
-  const { port } = options;
+  // A port that is none is a reason to leave the service out, which is not ours to say.
+  const { data: port } = kubernetesQuery.shape.port.safeParse(options.port);
   return {
     query: {
       key: offerKey(keyOf(namespace, name)),

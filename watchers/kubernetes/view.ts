@@ -56,7 +56,9 @@ export class View {
     for (const { kind, object } of changes) {
       const before = this.#owners.get(sliceKey(object));
       if (before !== undefined) {
-        this.#slices.get(before)?.delete(object.metadata.name);
+        const its = this.#slices.get(before);
+        its?.delete(object.metadata.name);
+        if (its?.size === 0) this.#slices.delete(before);
         this.#owners.delete(sliceKey(object));
         touched.add(before);
       }
