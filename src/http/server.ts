@@ -1,18 +1,13 @@
 /** A small HTTP server: routes are data, answers are values, and it is gone promptly when its signal aborts. */
 import { chmodSync } from 'node:fs';
 import { lstat, mkdir, rm } from 'node:fs/promises';
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { parseListen } from '../config/values.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
+import { http } from '../node-http.ts';
 
 export type Reply = {
   readonly status: number;
@@ -106,7 +101,7 @@ export function text(status: number, body: string): Reply {
 }
 
 function createHttpServer(options: ServerOptions): Server {
-  const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
+  const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
     // Nothing is read from bodies.
     request.resume();
     answer(request, response, options).catch(options.onError);

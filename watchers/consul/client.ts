@@ -4,10 +4,11 @@
  */
 
 import { EventEmitter } from 'node:events';
-import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type RequestOptions } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import Consul from 'consul';
 import type { Ms } from '../../src/model.ts';
+import { http } from '../../src/node-http.ts';
 import { type Connection, readTls } from './connection.ts';
 
 /** As the HTTP API of Consul names them (GET /v1/health/service/:service). */
@@ -37,7 +38,7 @@ export async function openClient(connection: Connection, maxConnections: number,
   const shared = { keepAlive: true, maxSockets: maxConnections };
   const agent = secure
     ? new HttpsAgent({ ...shared, ...(await readTls(connection.tls)) })
-    : new HttpAgent({
+    : new http.Agent({
         ...shared,
         ...(connection.socketPath === undefined ? {} : { socketPath: connection.socketPath }),
       });
