@@ -3,16 +3,18 @@
  * a file and with a real Consul agent, and consul-template with a correct `-x` reload and the same agent.
  * `npm run bench:latency -- --idle`: what Myelin costs while nothing happens.
  */
-import { Agent } from 'node:http';
 import timers from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { startBackends } from '../test/servers/backend.ts';
-import { type ConsulAgent, startConsul } from '../test/servers/consul.ts';
+import type { Ms } from '../src/model.ts';
+import { type Backend, startBackends } from '../test/servers/backend.ts';
+import { startConsul } from '../test/servers/consul.ts';
 import { startConsulTemplate } from '../test/servers/consul-template.ts';
 import { ask } from '../test/servers/steady.ts';
 import { quantile } from '../test/support/figures.ts';
 import { freePort, until } from '../test/support/index.ts';
 import { workplace } from '../test/support/myelin.ts';
+import { ConsulClient, type Listener } from './consul-client.ts';
+import { now, startClient } from './first-answer.ts';
 import { measureIdle } from './idle.ts';
 import { machine, table } from './report.ts';
 
@@ -20,8 +22,8 @@ import { machine, table } from './report.ts';
 type Path = {
   readonly name: string;
   readonly port: number;
-  add(): Promise<void>;
-  remove(): Promise<void>;
+  add(): Promise<unknown>;
+  remove(): Promise<unknown>;
   /** Waits until so many servers take traffic and no old process is left. */
   settled(servers: number): Promise<unknown>;
   /** Asks the source itself; null where there is nobody to ask. */
@@ -29,10 +31,8 @@ type Path = {
   readonly startMs: number;
 };
 
-/** Settles when a client that waits for news of the service has been told of the second server. */
-type Listener = { readonly told: Promise<void> };
-
-type Figures = { readonly latenciesMs: number[]; readonly toldMs: number[] };
+/** Of each change: after how long the new server answered, and the source had told of it, where it can be asked. */
+type Figures = { readonly answeredMs: Ms[]; readonly toldMs: Ms[] };
 
 /** All paths in turns, so that whatever else the machine does at times hits all of them. */
 const rounds = 5;
@@ -52,8 +52,10 @@ async function measureLatency(): Promise<string> {
   stack.use(backends);
   const { first, second } = backends;
   const consul = stack.use(await startConsul());
+  const atConsul = stack.use(new ConsulClient(consul.address));
+  const client = stack.use(startClient());
   const paths = [await fromFile(), await fromConsul(), await byConsulTemplate()] as const;
-  const figures = new Map(paths.map((path) => [path, { latenciesMs: [], toldMs: [] } as Figures]));
+  const figures = new Map(paths.map((path) => [path, { answeredMs: [], toldMs: [] } as Figures]));
   for (let round = 0; round < rounds; round++)
     for (const [path, found] of figures)
       for (let change = round; change < changes; change += rounds) await measure(path, found);
@@ -99,11 +101,16 @@ async function measureLatency(): Promise<string> {
   }
 
   async function inConsul(name: string): Promise<Pick<Path, 'add' | 'remove' | 'listen'>> {
-    await consul.register({ name, address: first.address, port: first.port });
+    const register = ({ address, port }: Pick<Backend, 'address' | 'port'>): Promise<unknown> => {
+      const ID = `${name}-${port}`;
+      const Check = { CheckID: `check-${ID}`, TTL: '1h', Status: 'passing' };
+      return atConsul.ask('PUT', '/v1/agent/service/register', { ID, Name: name, Address: address, Port: port, Check });
+    };
+    await register(first);
     return {
-      add: () => consul.register({ name, address: second.address, port: second.port }),
-      remove: () => consul.deregister(`${name}-${second.port}`),
-      listen: () => listen(consul, name),
+      add: () => register(second),
+      remove: () => atConsul.ask('PUT', `/v1/agent/service/deregister/${name}-${second.port}`),
+      listen: () => atConsul.listen(name, 2),
     };
   }
 
@@ -145,73 +152,37 @@ async function measureLatency(): Promise<string> {
     });
   }
 
-  async function measure(path: Path, { latenciesMs, toldMs }: Figures): Promise<void> {
+  async function measure(path: Path, { answeredMs, toldMs }: Figures): Promise<void> {
     await path.settled(1);
     const listener = await path.listen?.();
     // Not in step with any timer, and slower than anything that limits the rate of changes.
     await timers.setTimeout(300 + 200 * Math.random());
-    const changedAt = performance.now();
-    const since = (): number => performance.now() - changedAt;
-    const telling = listener?.told.then(() => void toldMs.push(since()));
+    const answer = await client.ask({ port: path.port, name: second.name });
+    await timers.setTimeout(20 * Math.random());
+    const changedAt = now();
     const adding = path.add();
-    await answering(path.port, second.name);
-    latenciesMs.push(since());
+    answeredMs.push((await answer.at) - changedAt);
+    if (listener !== undefined) toldMs.push((await listener.told) - changedAt);
     await adding;
-    await telling;
     await path.settled(2);
     await path.remove();
   }
 }
 
-/**
- * Asks over a kept connection, and again as soon as it has the answer: of two servers in turn the new one answers at
- * the latest at the second request, and no timer of ours is in the figure.
- */
-async function answering(port: number, name: string): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const deadline = performance.now() + 60_000;
-  try {
-    while ((await ask(port, agent)) !== name)
-      if (performance.now() > deadline) throw new Error(`${name} does not answer on port ${port}`);
-  } finally {
-    agent.destroy();
-  }
-}
-
-/** What every client of Consul waits for: its answer to a blocking query. */
-async function listen(consul: ConsulAgent, service: string): Promise<Listener> {
-  const ask = async (index: string): Promise<{ readonly count: number; readonly index: string }> => {
-    const response = await fetch(`${consul.address}/v1/health/service/${service}?passing${index}`);
-    const instances: unknown = await response.json();
-    const count = Array.isArray(instances) ? instances.length : 0;
-    return { count, index: `&wait=60s&index=${response.headers.get('x-consul-index')}` };
-  };
-  const before = await ask('');
-  const told = async (): Promise<void> => {
-    for (let { count, index } = before; count < 2; ) ({ count, index } = await ask(index));
-  };
-  return { told: told() };
-}
-
 function report(figures: ReadonlyMap<Path, Figures>, peer: Path, ours: Path): string {
   const ms = (value: number): string => (Number.isNaN(value) ? '–' : `${value.toFixed(1)} ms`);
-  const rows = [...figures].map(([{ name, startMs }, { latenciesMs, toldMs }]) => [
-    name,
-    `${latenciesMs.length}`,
-    ...[0.5, 0.9, 0.99, 1].map((share) => ms(quantile(latenciesMs, share))),
-    ms(quantile(toldMs, 0.5)),
-    `${startMs.toFixed(0)} ms`,
-  ]);
-  const p50 = (path: Path): number => quantile(figures.get(path)?.latenciesMs ?? [], 0.5);
-  const titles = [
-    'from the change to the first answer',
-    'changes',
-    'p50',
-    'p90',
-    'p99',
-    'max',
-    'source tells, p50',
-    'start',
-  ];
-  return `${table([titles, ...rows])}${peer.name} : ${ours.name}, p50: ${(p50(peer) / p50(ours)).toFixed(1)}\n`;
+  const rows = [...figures].map(([{ name, startMs }, { answeredMs, toldMs }]) => {
+    const beyondMs = toldMs.map((told, at) => (answeredMs[at] ?? Number.NaN) - told);
+    return [
+      name,
+      `${answeredMs.length}`,
+      ...[0.5, 0.9, 0.99, 1].map((share) => ms(quantile(answeredMs, share))),
+      ...[toldMs, beyondMs].flatMap((values) => [0.5, 0.99].map((share) => ms(quantile(values, share)))),
+      `${startMs.toFixed(0)} ms`,
+    ];
+  });
+  const p50 = (path: Path): number => quantile(figures.get(path)?.answeredMs ?? [], 0.5);
+  const titles = ['from the change to the first answer', 'changes', 'p50', 'p90', 'p99', 'max'];
+  const parts = ['source tells, p50', 'p99', 'from then on, p50', 'p99', 'start'];
+  return `${table([[...titles, ...parts], ...rows])}${peer.name} : ${ours.name}, p50: ${(p50(peer) / p50(ours)).toFixed(1)}\n`;
 }
