@@ -103,6 +103,11 @@ test('an empty list that the consistent read does not confirm is not told', asyn
   assert.deepEqual(served, [[1], [1]]);
 });
 
+test('an answer whose index stands still says nothing new, and nothing of it is told', async () => {
+  const { served } = await run([answer('10', [1, 2]), answer('10', [1, 2]), answer('11', [2])]);
+  assert.deepEqual(served, [[1, 2], [2]]);
+});
+
 test('fewer endpoints under an index that stands still count only as the leader repeats them', async () => {
   const filtered = answer('10', [], { 'x-consul-results-filtered-by-acls': 'true' });
   const lost = await run([answer('10', [1, 2]), answer('10', []), filtered], { hasToken: true });

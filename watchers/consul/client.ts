@@ -51,21 +51,25 @@ export async function openClient(connection: Connection, maxConnections: number,
         : { authorization: `Basic ${Buffer.from(connection.basicAuth).toString('base64')}` },
   });
   consul._ext('onRequest', failWhenCutShort);
-  if (signal.aborted) agent.destroy();
-  else signal.addEventListener('abort', () => agent.destroy(), { once: true });
+  const asking = new Set<EventEmitter>();
+  const close = (): void => {
+    for (const ctx of asking) ctx.emit('cancel');
+    agent.destroy();
+  };
+  if (signal.aborted) close();
+  else signal.addEventListener('abort', close, { once: true });
 
   return {
     async ask(question, timeoutMs) {
       signal.throwIfAborted();
       // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
       const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
-      const cancel = (): void => void ctx.emit('cancel');
-      signal.addEventListener('abort', cancel, { once: true });
+      asking.add(ctx);
       try {
         const [response, body] = await consul.health.service({ ...question, timeout: timeoutMs, ctx });
         return { headers: response.headers, body };
       } finally {
-        signal.removeEventListener('abort', cancel);
+        asking.delete(ctx);
       }
     },
   };

@@ -24,7 +24,12 @@ export type Following = {
 };
 
 /** What the last good answer said; without an index (a proxy dropped the header) the service is polled. */
-type Known = { readonly index: bigint | undefined; readonly endpoints: readonly Endpoint[] };
+type Known = {
+  readonly index: bigint | undefined;
+  readonly endpoints: readonly Endpoint[];
+  /** Those that are not served included. */
+  readonly instances: number;
+};
 
 const backoff = { baseMs: 100, capMs: 10_000 };
 /** A success that lasts less than this does not make the next failure the first one. */
@@ -33,6 +38,8 @@ const healthyAfterMs = 10_000;
 const movingPace = { burst: 10, everyMs: 100 };
 /** …and one whose index stands still, is missing or goes back although we asked to wait for news, this seldom. */
 const standingPace = { burst: 2, everyMs: 5000 };
+/** What an answer brought goes live before the next question is made, which costs as much as to plan a change. */
+const newsFirstMs = 10;
 /** A server that lost touch with the leader for longer than this is not believed. */
 const longestLagMs = 10_000;
 
@@ -54,10 +61,10 @@ export async function follow({ turn, waitMs, onAnswer, onFailure, signal, ...rea
       const now = performance.now();
       const waited = answer === known && known.index !== undefined && now - askedAt >= waitMs / 2;
       if (waited) delayMs = 0;
-      else delayMs = (hasMoved(known, answer) ? moving : standing).take(now);
+      else delayMs = Math.max(newsFirstMs, (hasMoved(known, answer) ? moving : standing).take(now));
       if (known === undefined) healthySince = now;
+      if (answer !== known) onAnswer(answer.endpoints);
       known = answer;
-      onAnswer(answer.endpoints);
     } catch (error) {
       if (signal.aborted) return;
       if (performance.now() - healthySince >= healthyAfterMs && known !== undefined) failures = 0;
@@ -68,7 +75,7 @@ export async function follow({ turn, waitMs, onAnswer, onFailure, signal, ...rea
       known = undefined;
       onFailure(failure);
     }
-    await pause(delayMs, signal);
+    if (delayMs > 0) await pause(delayMs, signal);
   }
 }
 
@@ -106,11 +113,11 @@ async function read(
           },
           (waitMs * 17) / 16 + slackMs,
         );
+  // An index that stands still says that nothing changed, and what follows need not be read. Fewer instances under it
+  // contradict that: a streaming agent shows so, and no otherwise, that the token has lost its rights.
+  const stands = known?.index !== undefined && indexIn(first) === known.index;
+  if (stands && Array.isArray(first.body) && first.body.length >= known.instances) return known;
   const answer = understand(first, question.service, expected);
-  // An index that stands still says that nothing changed. Fewer endpoints under it contradict that: a streaming agent
-  // shows so, and no otherwise, that the token has lost its rights.
-  const stands = known?.index !== undefined && answer.index === known.index;
-  if (stands && answer.endpoints.length >= known.endpoints.length) return known;
   if (!stands && !isDoubtful(first, answer, known)) return answer;
   return understand(await ask({ ...question, consistent: true }, slackMs), question.service, expected);
 }
@@ -126,13 +133,17 @@ function isDoubtful({ headers }: Answer, answer: Known, known: Known | undefined
 }
 
 function understand(
-  { headers, body }: Answer,
+  answer: Answer,
   service: string,
   { query, hasToken }: Pick<Following, 'query' | 'hasToken'>,
 ): Known {
-  const instances = readInstances(body);
-  if (instances.length === 0) refuseFiltered(headers, service, hasToken);
-  return { index: indexOf(headers['x-consul-index']), endpoints: endpointsOf(instances, query) };
+  const instances = readInstances(answer.body);
+  if (instances.length === 0) refuseFiltered(answer.headers, service, hasToken);
+  return { index: indexIn(answer), endpoints: endpointsOf(instances, query), instances: instances.length };
+}
+
+function indexIn({ headers }: Answer): bigint | undefined {
+  return indexOf(headers['x-consul-index']);
 }
 
 /** Without sufficient rights Consul shows an empty list where it could say 403; that is no absence. */
