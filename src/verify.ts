@@ -4,7 +4,8 @@
  */
 import type { Runtime } from './apply/control.ts';
 import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section, ServerOrder } from './model.ts';
-import { findDrift } from './plan/drift.ts';
+import { type Finding, findDrift, type Observed } from './plan/drift.ts';
+import { Proven } from './proven.ts';
 
 export type VerifySettings = {
   readonly verifyInterval: Ms;
@@ -36,6 +37,7 @@ export class Verifier {
   #repaired: ReadonlySet<string> = new Set();
   /** What was found at the last look and is left as it is. */
   #reported: ReadonlyMap<string, readonly Drift[]> = new Map();
+  readonly #proven = new Proven();
   #round: readonly string[] = [];
   #roundAt: Moment = 0;
 
@@ -65,6 +67,7 @@ export class Verifier {
   everything(running: readonly Section[], now: Moment): void {
     this.#repaired = new Set();
     this.#reported = new Map();
+    this.#proven.clear();
     this.soon(backendsOf(running), now + settleMs);
   }
 
@@ -96,10 +99,10 @@ export class Verifier {
     now: Moment,
   ): Promise<Verification> {
     if (backends.length === 0) return nothingFound;
-    const servers = await runtime.readBack(backends);
+    const said = await runtime.readBack(backends);
     const unsettled = this.#unsettled(now);
-    const finding = findDrift(running, {
-      servers,
+    const finding = this.#compare(running, {
+      servers: said,
       leaving: runtime.leaving,
       orders: this.#orders(),
       unsettled,
@@ -129,6 +132,18 @@ export class Verifier {
       return { code: 'drift_unrepairable', section: `backend ${backend}`, detail: `${kind} of ${server}` };
     });
     return { drift: finding.drift, commands: finding.commands, reasons };
+  }
+
+  #compare(running: readonly Section[], { servers: said, leaving, orders, unsettled }: Observed): Finding {
+    // Where more than the section and what is said of it counts, all of it is compared.
+    const isPlain = leaving.length + orders.size + unsettled.size === 0;
+    const servers = isPlain ? this.#proven.news(said, running) : said;
+    const finding = findDrift(running, { servers, leaving, orders, unsettled });
+    if (!isPlain) return finding;
+    const notAsWanted = [...finding.drift, ...finding.leaving].map(({ backend }) => backend);
+    const right = new Map([...servers].filter(([backend]) => !notAsWanted.includes(backend)));
+    this.#proven.add(right, running);
+    return finding;
   }
 
   /** What is due, and of the rotation as much as its turn is. */

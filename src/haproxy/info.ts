@@ -63,7 +63,9 @@ export function parseServersState(text: string): ServersState {
     .filter((line) => line.trim() !== '')
     .map((line) => {
       const values = line.trim().split(' ');
-      return Object.fromEntries(fields.map((field, at) => [field, values[at] ?? '-']));
+      const row: Record<string, string> = {};
+      for (const [at, field] of fields.entries()) row[field] = values[at] ?? '-';
+      return row;
     });
   return { fields, rows };
 }

@@ -77,7 +77,19 @@ function inheritedBy(section: Section, defaults: readonly Section[]): readonly R
   const at = name === null ? defaults.length - 1 : defaults.findLastIndex((each) => each.name === name);
   const source = defaults[at];
   if (source === undefined) return [];
-  return [...inheritedBy(source, defaults.slice(0, at)), ...meaning(source).slice(1)];
+  return [...inheritedBy(source, defaults.slice(0, at)), ...linesIn(source)];
+}
+
+/** Every backend inherits them. */
+const inheritable = new WeakMap<Section, readonly ReadLine[]>();
+
+function linesIn(defaults: Section): readonly ReadLine[] {
+  let lines = inheritable.get(defaults);
+  if (lines === undefined) {
+    lines = meaning(defaults).slice(1);
+    inheritable.set(defaults, lines);
+  }
+  return lines;
 }
 
 type Traits = {

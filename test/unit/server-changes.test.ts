@@ -78,6 +78,36 @@ test('drift is set right by a plan like any other, and told', async () => {
   );
 });
 
+test('what was right at many looks is found wrong at the next, each thing that can be, and right again after it', async () => {
+  const control = new Scripted(two);
+  const { changes, drift, pass } = reconciler(control, 'report');
+  const found = async (): Promise<readonly string[]> => {
+    for (let looks = 0; looks < 3; looks++) {
+      drift.length = 0;
+      pass(10_000);
+      await changes.verify(never);
+    }
+    return drift.map(({ server, kind }) => `${server} ${kind}`);
+  };
+  assert.deepEqual(await found(), []);
+  for (const [wrong, what] of [
+    [config('a 10.0.0.1:80 weight 9', 'b 10.0.0.2:80 weight 1'), 'a weight'],
+    [config('a 10.0.0.1:80 weight 1', 'b 10.0.0.3:80 weight 1'), 'b address'],
+    [config('a 10.0.0.1:81 weight 1', 'b 10.0.0.2:80 weight 1'), 'a address'],
+    [one, 'b missing'],
+    [config('a 10.0.0.1:80 weight 1', 'b 10.0.0.2:80 weight 1', 'c 10.0.0.3:80 weight 1'), 'c extra'],
+  ] as const) {
+    control.has(wrong);
+    assert.deepEqual(await found(), [what]);
+    control.has(two);
+    assert.deepEqual(await found(), []);
+  }
+  control.states.set('b', '1');
+  assert.deepEqual(await found(), ['b state']);
+  control.states.delete('b');
+  assert.deepEqual(await found(), []);
+});
+
 test('what is as it was right after it was set right is for a reload', async () => {
   const control = new Scripted(one);
   const { reconcile, changes, pass } = reconciler(control);
@@ -212,6 +242,8 @@ class Scripted implements Control {
   sent: RuntimeCommand[] = [];
   asked: string[] = [];
   readonly reloads: Plan[] = [];
+  /** `srv_admin_state` of servers where it is not 0. */
+  readonly states = new Map<string, string>();
   #has: readonly Section[];
 
   constructor({ sections }: Rendered) {
@@ -272,7 +304,10 @@ class Scripted implements Control {
     const rows = this.#has
       .filter(({ name }) => name === backend)
       .flatMap(serverLines)
-      .map(({ name, address, port, words }) => `${backend} ${name} ${address} ${port} ${words[4]} 0 -\n`);
+      .map(
+        ({ name, address, port, words }) =>
+          `${backend} ${name} ${address} ${port} ${words[4]} ${this.states.get(name) ?? 0} -\n`,
+      );
     const fields = 'be_name srv_name srv_addr srv_port srv_uweight srv_admin_state srv_fqdn';
     return parseServersState(`1\n# ${fields}\n${rows.join('')}`).rows;
   }
