@@ -1,9 +1,11 @@
 /** Every command prints what it found on stdout, ends with the exit code that says how it went, and shows no secret. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once as event } from 'node:events';
 import { readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
 import { ask as askHAProxy } from '../../src/haproxy/socket.ts';
 import { followEvents } from '../../src/http/client.ts';
 import type { Event } from '../../src/http/events.ts';
@@ -174,6 +176,43 @@ test('where only servers change, plan prints the commands that HAProxy would get
 
   for (const command of commands.filter(Boolean)) await askHAProxy(place.path('run/admin.sock'), [command]);
   await servedBy(my.port, 'alpha', 'gamma');
+});
+
+test('on a terminal the diff of a plan is coloured, but not with NO_COLOR, and nowhere else', async () => {
+  await using my = await site();
+  const { place } = my;
+  await my.serve('alpha');
+  const once = place.run('--once');
+  assert.equal(await once.ended, 0, once.output);
+  await my.configure({ web: ['balance: leastconn'] });
+  const piped = stdoutOf(await place.command('plan'));
+  assert.match(
+    piped,
+    /^reload, because of\n {2}option_changed .*\n\n@@ backend web @@\n[\s\S]*^\+ +balance leastconn$/m,
+  );
+  assert.doesNotMatch(piped, /\x1b/);
+  const onTerminal = async (env: NodeJS.ProcessEnv): Promise<string> => {
+    const command = [process.execPath, cli, 'plan'].join(' ');
+    const args = ['--quiet', '--return', '--command', command, '/dev/null'];
+    const PATH = [dirname(await haproxy()), process.env.PATH].join(delimiter);
+    const { NO_COLOR: _, ...others } = process.env;
+    const child = spawn('script', args, { cwd: place.folder, env: { ...others, PATH, TERM: 'xterm', ...env } });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk;
+    });
+    assert.deepEqual(await event(child, 'close'), [0, null], output);
+    return output.replaceAll('\r', '');
+  };
+  const coloured = await onTerminal({});
+  for (const [colour, line] of [
+    [36, '@@ backend web @@'],
+    [31, '-    balance roundrobin'],
+    [32, '+    balance leastconn'],
+  ] as const)
+    assert.ok(coloured.includes(`\x1b[${colour}m${line}\x1b[39m\n`), JSON.stringify(coloured));
+  assert.equal(stripVTControlCharacters(coloured), piped);
+  assert.equal(await onTerminal({ NO_COLOR: '1' }), piped);
 });
 
 test('run --no-apply writes the file and starts nothing', async () => {
