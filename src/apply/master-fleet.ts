@@ -51,7 +51,7 @@ export class MasterFleet {
   #serving: MasterServing | null = null;
   #leaving: readonly Leaving[] = [];
   #generation = 0;
-  /** How often the master had been told to reload when it was last looked at. */
+  /** How often the master had been told to reload when the one that serves was its newest worker. */
   #reloads = Number.POSITIVE_INFINITY;
 
   constructor(options: MasterFleetOptions) {
@@ -77,7 +77,7 @@ export class MasterFleet {
     await this.#lookAtLeaving(processes.oldWorkers.map(({ pid }) => pid).filter((pid) => !isKnown(pid)));
     // It begins anew with each master.
     const isReload = processes.master.reloads > this.#reloads;
-    this.#reloads = processes.master.reloads;
+    if (processes.workers.some(({ pid }) => pid === this.#serving?.id.pid)) this.#reloads = processes.master.reloads;
     if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info, isReload };
     const pids = [...processes.workers, ...processes.oldWorkers].map(({ pid }) => pid);
     const isLeaving = pids.length > 0 && infos.length === pids.length;

@@ -94,8 +94,11 @@ for (const drift of ['repair', 'report'] as const)
     await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
     const old = await place.read('shared/haproxy.cfg');
     await my.restructure();
+    await myelin.until(
+      'it is reloaded',
+      ({ lastApply, pending }) => lastApply?.reasons[0]?.code === 'option_changed' && pending === null,
+    );
     await my.serve('beta');
-    await myelin.until('it is reloaded', ({ lastApply }) => lastApply?.result === 'reload');
     await until('the file has followed', async () =>
       (await place.read('shared/haproxy.cfg')).includes(addressOf(my, 'beta')),
     );
