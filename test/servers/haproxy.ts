@@ -15,7 +15,11 @@ const tools = {
 } as const satisfies Record<string, DebianProgram>;
 
 /** What tests run on that name no branch themselves. */
-const defaultBranch = (process.env.HAPROXY_BRANCH ?? '2.6') as HaproxyBranch;
+export const defaultBranch = (process.env.HAPROXY_BRANCH ?? '2.6') as HaproxyBranch;
+
+/** For `skip`: why it cannot be tried on this branch. */
+export const cannotAddServers =
+  defaultBranch === '2.2' && 'HAProxy 2.2 cannot add servers while it runs: each that comes is a reload';
 
 /** Path of an executable of that branch: HAPROXY_BIN, PATH, cache, Debian's packages; whichever is first of that branch. */
 export async function haproxy(branch: HaproxyBranch = defaultBranch): Promise<string> {
