@@ -33,6 +33,21 @@ export async function askMyelin(
   }
 }
 
+/** What one of the probes says, be it good or not. */
+export async function askProbe(
+  socket: string,
+  path: '/healthz' | '/readyz',
+): Promise<{ readonly isGood: boolean; readonly words: string }> {
+  const timeoutMs = 10_000;
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    const response = await open(socket, { method: 'GET', path, signal });
+    return { isGood: isGood(response), words: (await bodyOf(response)).trim() };
+  } catch (cause) {
+    throw notReached(cause, socket, signal.aborted ? `gave no answer within ${timeoutMs} ms` : brokeOff);
+  }
+}
+
 /** What happens from now on, after the last of what has happened: what came after `lastId`. It ends when Myelin ends it. */
 export async function* followEvents(
   socket: string,
