@@ -3,7 +3,7 @@
  * One direction: what a watcher says changes the catalog, a changed catalog asks for a reconcile, and the reconcile
  * reads the newest catalog. No stage knows another; here they meet.
  */
-import timers from 'node:timers';
+import { createAlarm } from './alarm.ts';
 import type { Control } from './apply/control.ts';
 import { type Catalog, keptOf, nextDeadline, view } from './catalog/catalog.ts';
 import type { Refusal } from './catalog/guard.ts';
@@ -318,19 +318,4 @@ export function main(world: World, signal: AbortSignal): Instance {
     await inTurn(async () => {});
     for (const request of requests) request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping'));
   }
-}
-
-/** One timer for the next moment at which something is due though nothing changes. */
-function createAlarm(ring: () => void, signal: AbortSignal): { set(moments: readonly (Moment | null)[]): void } {
-  let timer: NodeJS.Timeout | undefined;
-  signal.addEventListener('abort', () => timers.clearTimeout(timer), { once: true });
-  return {
-    set(moments) {
-      timers.clearTimeout(timer);
-      const next = Math.min(...moments.filter((moment) => moment !== null));
-      if (signal.aborted || next === Number.POSITIVE_INFINITY) return;
-      // Longer than a day is beyond what a timer takes, and looking once more then costs nothing.
-      timer = timers.setTimeout(ring, Math.min(Math.max(next - Date.now(), 1), 86_400_000));
-    },
-  };
 }
