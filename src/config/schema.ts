@@ -83,7 +83,7 @@ export const consulWatcher = z
     required,
     wait: someTime
       .refine((ms) => ms <= 600_000, 'expected at most 10m (Consul waits no longer)')
-      .prefault('60s')
+      .prefault('2m')
       .describe('How long a blocking query waits at the agent; 10m at most.'),
     maxConnections: z
       .number()

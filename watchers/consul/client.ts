@@ -32,10 +32,16 @@ export type Client = {
   ask(question: Question, timeoutMs: Ms): Promise<Answer>;
 };
 
+/**
+ * When the kernel begins to probe a connection on which nothing happens, once a second; after ten probes without an
+ * answer it is dead. So a machine that has vanished is noticed long before a question would be answered.
+ */
+const probeAfterMs = 10_000;
+
 /** Every socket of the client is closed when `signal` aborts. */
 export async function openClient(connection: Connection, maxConnections: number, signal: AbortSignal): Promise<Client> {
   const secure = connection.url.startsWith('https:');
-  const shared = { keepAlive: true, maxSockets: maxConnections };
+  const shared = { keepAlive: true, keepAliveMsecs: probeAfterMs, maxSockets: maxConnections };
   const agent = secure
     ? new HttpsAgent({ ...shared, ...(await readTls(connection.tls)) })
     : new http.Agent({
