@@ -1,6 +1,7 @@
 /**
- * `npm test [-- FILE…]`: provides the real servers, then runs the suites: everything that is quick side by side, and
- * the end-to-end tests, which put load on the machine, one file after the other.
+ * `npm test [-- FILE…]`: provides the real servers, then runs the suites: everything that is quick side by side, the
+ * end-to-end tests, which put load on the machine, one file after the other, and on the other versions of HAProxy what
+ * depends on them most.
  */
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -10,10 +11,28 @@ import { haproxy, tool } from '../servers/haproxy.ts';
 import { helmBinary } from '../servers/helm.ts';
 import { kubernetesBinaries } from '../servers/kubernetes.ts';
 
-const suites = [
-  { folders: ['unit', 'docs', 'contract', 'integration', 'deploy'], concurrency: 2 },
-  { folders: ['e2e'], concurrency: 1 },
-] as const;
+type Suite = {
+  readonly files: readonly string[];
+  readonly concurrency: number;
+  /** Which HAProxy; else the default one. */
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+const suites: readonly Suite[] = [
+  { files: filesIn('unit', 'docs', 'contract', 'integration', 'deploy'), concurrency: 2 },
+  { files: filesIn('e2e'), concurrency: 1 },
+  {
+    files: ['apply-runtime', 'master', 'render-config', 'runtime-commands', 'worker'].map(integration),
+    concurrency: 2,
+    env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' },
+  },
+  // Without load: they may run side by side.
+  ...['2.2', '3.2'].map((branch) => ({
+    files: ['test/e2e/servers.test.ts', 'test/e2e/drift.test.ts'],
+    concurrency: 2,
+    env: { HAPROXY_BRANCH: branch },
+  })),
+];
 
 const chosen = process.argv.slice(2);
 process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\nHelm: ${await helmBinary()}\n`);
@@ -23,19 +42,21 @@ for (const [name, path] of Object.entries(await kubernetesBinaries())) process.s
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 let ok = true;
-if (chosen.length > 0) ok = await run(chosen, 1);
-else
-  for (const { folders, concurrency } of suites)
-    ok =
-      (await run(
-        folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()),
-        concurrency,
-      )) && ok;
+for (const suite of chosen.length > 0 ? [{ files: chosen, concurrency: 1 }] : suites) ok = (await run(suite)) && ok;
 process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 process.exit(ok && total.failed === 0 && total.passed > 0 ? 0 : 1);
 
+function filesIn(...folders: readonly string[]): readonly string[] {
+  return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort());
+}
+
+function integration(name: string): string {
+  return `test/integration/${name}.test.ts`;
+}
+
 /** One run of node's test runner; its own totals are shown and added up. */
-async function run(files: readonly string[], concurrency: number): Promise<boolean> {
+async function run({ files, concurrency, env = {} }: Suite): Promise<boolean> {
+  for (const [name, value] of Object.entries(env)) process.stdout.write(`\nwith ${name}=${value}\n`);
   const args = [
     '--test',
     '--test-reporter=spec',
@@ -43,7 +64,10 @@ async function run(files: readonly string[], concurrency: number): Promise<boole
     '--test-timeout=600000',
     ...files,
   ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  });
   for await (const line of createInterface({ input: child.stdout })) {
     process.stdout.write(`${line}\n`);
     const [, what, count] = /^ℹ (pass|fail|cancelled|skipped) (\d+)$/.exec(line) ?? [];
