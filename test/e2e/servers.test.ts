@@ -76,11 +76,11 @@ test('what a removed server still has after drainTimeout is closed, and counted'
   await using other = await startEcho();
   await world.serveTcp(echo.port);
   await using session = await world.openTcp();
+  const removedAfter = performance.now();
   await world.serveTcp(other.port);
-  const removedAt = performance.now();
   assert.equal(await session.echo('still here'), 'still here');
   await session.closed;
-  assert.ok(performance.now() - removedAt > 1500, `closed after ${performance.now() - removedAt} ms`);
+  assert.ok(performance.now() - removedAfter >= 2000, `closed after ${performance.now() - removedAfter} ms`);
   await until(
     'it is counted',
     async () => (await world.metric('myelin_connections_closed_total{limit="drain_timeout"}')) === 1,
@@ -196,9 +196,9 @@ test('a server that an operator took out stays out through changes, a reload and
   const { exitCode, stderr } = await world.place.command('server', 'drain', 'web/nobody');
   assert.equal(exitCode, 2);
   assert.match(stderr, /web has no server nobody/);
-  assert.equal((await world.place.command('server', 'drain', `web/${name}`, '--for', '1s')).exitCode, 0);
+  assert.equal((await world.place.command('server', 'drain', `web/${name}`, '--for', '3s')).exitCode, 0);
   await isOut();
-  await until('its time is over', async () => (await ask(world.port)) === 'first', { withinMs: 10_000 });
+  await until('its time is over', async () => (await ask(world.port)) === 'first');
 });
 
 type HalfSent = AsyncDisposable & {
@@ -228,7 +228,8 @@ async function start(...rest: readonly string[]): Promise<World> {
   const config = [
     'watchers: { file: { path: services.yaml, maxShrink: { share: 1 } } }',
     'services:',
-    `  web: { bind: "127.0.0.1:${port}", check: { type: none }, onEmpty: accept }`,
+    // A half-sent request may take as long as the test does.
+    `  web: { bind: "127.0.0.1:${port}", check: { type: none }, onEmpty: accept, timeouts: { httpRequest: 5m } }`,
     `  tcp: { bind: "127.0.0.1:${tcpPort}", mode: tcp, check: { type: none } }`,
     `  ws: { bind: "127.0.0.1:${wsPort}", check: { type: none } }`,
     'haproxy: { log: none }',

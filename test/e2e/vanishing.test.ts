@@ -27,7 +27,7 @@ function told(output: string, message: RegExp): number {
 }
 
 test('more than half vanish: they serve on, which is told, and go when the source has said so for the hold', async () => {
-  await using my = await shrinking('4s');
+  await using my = await shrinking('8s');
   const { place } = my;
   await say(my, 'alpha', 'beta', 'gamma');
   const myelin = place.run();
@@ -40,7 +40,7 @@ test('more than half vanish: they serve on, which is told, and go when the sourc
   const [web] = services;
   assert.deepEqual(web?.endpoints, { ready: 1, draining: 0, kept: 2, refused: 0 });
   assert.equal(web?.kept?.reason, 'shrunk');
-  assert.equal((web?.kept?.until ?? 0) - (web?.kept?.since ?? 0), 4000);
+  assert.equal((web?.kept?.until ?? 0) - (web?.kept?.since ?? 0), 8000);
   await servedBy(my.port, 'alpha', 'beta', 'gamma');
   const metrics = await ask(place.path('run/myelin.sock'), 'GET', '/metrics');
   assert.match(metrics, /^myelin_endpoints\{service="web",state="kept"\} 2$/m);
