@@ -155,6 +155,11 @@ test('a kept connection to a process that leaves is not sent to an endpoint that
   await world.myelin.until('the old one leaves', ({ haproxy }) => haproxy?.oldWorkers.length === 1);
   await world.serveAll({ web: [second.port], tcp: [echo.port], ws: [] });
   await until('the change is live', async () => (await ask(world.port)) === 'second');
+  // The one that serves is told first.
+  await until('it is in the old process', async () => {
+    const { rows } = await readServersState(before?.socket ?? '');
+    return rows.some((row) => row.srv_port === `${first.port}` && row.srv_admin_state === '1');
+  });
   const asked = first.requests.length;
   assert.equal(await half.finish(), 'second');
   assert.equal(first.requests.length, asked);
