@@ -64,6 +64,32 @@ for (const branch of branches) {
     assert.equal(await get(world.port), 'one');
   });
 
+  // 2.2 deletes no server.
+  const skip = branch === '2.2' && 'HAProxy 2.2 refuses no command that is planned for it';
+  test(`a command that HAProxy ${branch} refuses is followed by a reload from the file`, { skip }, async () => {
+    await using world = await start(branch);
+    const { control, reconcile } = world;
+    await using one = await startNodeBackend('one');
+    await using two = await startNodeBackend('two');
+    const wanted = world.web(one.port, two.port);
+    await reconcile(wanted);
+    const before = pidOf(control);
+    await ask(socketOf(control), [`set server web/s${two.port} state maint`, `del server web/s${two.port}`]);
+    const place = `127.0.0.1:${two.port} weight`;
+    const heavier = {
+      sections: wanted.sections.map((section) => {
+        return { ...section, text: section.text.replace(`${place} 1`, `${place} 5`) };
+      }),
+    };
+    const result = await reconcile(heavier);
+    assert.ok(result.kind === 'reload', JSON.stringify(result));
+    const detail = `weight s${two.port}: No such server.`;
+    assert.deepEqual(result.reasons[0], { code: 'reply_unexpected', section: 'backend web', detail });
+    assert.notEqual(pidOf(control), before);
+    assert.equal(await readFile(world.my.file, 'utf8'), text(heavier));
+    assert.deepEqual(await servers(control), [`s${one.port} ${one.port} 1`, `s${two.port} ${two.port} 5`].sort());
+  });
+
   test(`what somebody does to HAProxy ${branch} by hand never gets into the file`, async () => {
     await using world = await start(branch);
     await using one = await startNodeBackend('one');
