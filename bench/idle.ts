@@ -1,17 +1,15 @@
 /** What the built Myelin costs while nothing happens: 100 services in Consul, each with two servers, verification on. */
-import { readFile } from 'node:fs/promises';
 import timers from 'node:timers/promises';
 import { startConsul } from '../test/servers/consul.ts';
 import { freePort } from '../test/support/index.ts';
 import { built, workplace } from '../test/support/myelin.ts';
+import { cpuSeconds, memoryMiB } from './process.ts';
 import { table } from './report.ts';
 
 const services = 100;
 const seconds = 60;
 /** What starting left to do is over by then. */
 const settleMs = 10_000;
-/** In /proc, whatever the kernel's own. */
-const ticksPerSecond = 100;
 
 export async function measureIdle(): Promise<string> {
   // Builds as it is loaded, and ends the process where that fails.
@@ -53,17 +51,4 @@ export async function measureIdle(): Promise<string> {
       `${(await memoryMiB(myelin.pid, 'VmHWM')).toFixed(0)} MiB`,
     ],
   ]);
-}
-
-/** User and system time of all its threads. */
-async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The second field, a name in parentheses, may hold blanks.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
-}
-
-async function memoryMiB(pid: number, what: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const [, kiB] = new RegExp(`^${what}:\\s+(\\d+) kB`, 'm').exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kiB) / 1024;
 }

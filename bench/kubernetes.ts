@@ -1,0 +1,38 @@
+/**
+ * `npm run bench:kubernetes [-- CHANGES] [--only latency|scale]`: how long a change of an EndpointSlice takes until the
+ * new endpoint gives its first answer, and what 2,000 Services with 20,000 endpoints cost. In a network of its own.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { parseArgs } from 'node:util';
+import { runCommand } from '../src/haproxy/command.ts';
+import { haproxy } from '../test/servers/haproxy.ts';
+import { kubernetesBinaries } from '../test/servers/kubernetes.ts';
+import { isInOwnNetwork, ownNetworkRemedy, toOwnNetwork } from '../test/support/own-network.ts';
+import { measureLatency } from './kubernetes-latency.ts';
+import { measureScale } from './kubernetes-scale.ts';
+import { machine } from './report.ts';
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
+const changes = Number(positionals[0] ?? 100);
+const { only } = values;
+if (!Number.isInteger(changes) || changes < 1 || !(only === undefined || only === 'latency' || only === 'scale')) {
+  process.stderr.write('usage: npm run bench:kubernetes [-- CHANGES] [--only latency|scale]\n');
+  process.exit(2);
+}
+
+if (isInOwnNetwork()) {
+  if (only !== 'scale') process.stdout.write(await measureLatency(changes));
+  if (only !== 'latency') process.stdout.write(await measureScale());
+  process.stdout.write(await machine());
+} else {
+  // Nothing can be fetched in there.
+  await Promise.all([haproxy(), kubernetesBinaries()]);
+  // Builds as it is loaded, and ends the process where that fails.
+  await import('../test/tools/build.ts');
+  const { status } = await runCommand(toOwnNetwork(['true']), { timeoutMs: 10_000 });
+  if (status !== 0) throw new Error(ownNetworkRemedy);
+  const [command = '', ...args] = toOwnNetwork([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
+  const [code] = (await once(spawn(command, args, { stdio: 'inherit' }), 'exit')) as [number | null];
+  process.exitCode = code ?? 1;
+}

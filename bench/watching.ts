@@ -1,0 +1,54 @@
+/**
+ * A bare watch of EndpointSlices in a process of its own, for the benchmarks: tells its parent when each event came,
+ * which is what the API server takes, and no client can be faster.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+type Task = { readonly url: string; readonly token: string };
+type Event = { readonly version: string; readonly at: string };
+
+export type Watching = AsyncDisposable & {
+  /** The moment (`process.hrtime.bigint()`) at which the event about this version of an object came, if it has. */
+  cameAt(version: string): bigint | undefined;
+};
+
+export async function startWatching(task: Task): Promise<Watching> {
+  const child = fork(fileURLToPath(import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const exited = once(child, 'exit');
+  const came = new Map<string, bigint>();
+  await once(child, 'message');
+  child.send(task);
+  await once(child, 'message');
+  child.on('message', ({ version, at }: Event) => came.set(version, BigInt(at)));
+  return {
+    cameAt: (version) => came.get(version),
+    async [Symbol.asyncDispose]() {
+      child.disconnect();
+      await exited;
+    },
+  };
+}
+
+async function watch({ url, token }: Task): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
+  const asked = request(url, { headers, rejectUnauthorized: false });
+  asked.end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  process.send?.('open');
+  for await (const line of createInterface({ input: answer })) {
+    const at = `${process.hrtime.bigint()}`;
+    const { object } = JSON.parse(line) as { readonly object: { readonly metadata: { resourceVersion: string } } };
+    process.send?.({ version: object.metadata.resourceVersion, at });
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.once('message', (task: Task) => void watch(task));
+  process.once('disconnect', () => process.exit());
+  process.send?.('ready');
+}
