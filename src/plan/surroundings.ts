@@ -69,27 +69,26 @@ function placesIn(sections: readonly Section[]): ReadonlyMap<Section, Place> {
 
 /** By name where the section says `from`, else the nearest; and what that one inherits in turn. */
 function inheritedBy(section: Section, defaults: readonly Section[]): readonly ReadLine[] {
-  const [first] = meaning(section);
-  const from =
-    first?.line.words.findIndex((word, at) => word === 'from' && at > (section.kind === 'defaults' ? 0 : 1)) ?? -1;
-  const name = from === -1 ? null : first?.line.words[from + 1];
+  const words = openingWords(section);
+  const from = words.findIndex((word, at) => word === 'from' && at > (section.kind === 'defaults' ? 0 : 1));
+  const name = from === -1 ? null : words[from + 1];
   if (name === null && section.kind === 'defaults') return [];
   const at = name === null ? defaults.length - 1 : defaults.findLastIndex((each) => each.name === name);
   const source = defaults[at];
   if (source === undefined) return [];
-  return [...inheritedBy(source, defaults.slice(0, at)), ...linesIn(source)];
+  return [...inheritedBy(source, defaults.slice(0, at)), ...traitsOf(source).lines.slice(1)];
 }
 
-/** Every backend inherits them. */
-const inheritable = new WeakMap<Section, readonly ReadLine[]>();
-
-function linesIn(defaults: Section): readonly ReadLine[] {
-  let lines = inheritable.get(defaults);
-  if (lines === undefined) {
-    lines = meaning(defaults).slice(1);
-    inheritable.set(defaults, lines);
+/** Of the line that opens it: sections are long, and this is asked at each change. */
+function openingWords({ text }: Section): readonly string[] {
+  for (let at = 0; at < text.length; ) {
+    const feed = text.indexOf('\n', at);
+    const end = feed === -1 ? text.length : feed;
+    const { words } = tokenise(text.slice(at, end));
+    if (words.length > 0) return words;
+    at = end + 1;
   }
-  return lines;
+  return [];
 }
 
 type Traits = {
@@ -97,6 +96,8 @@ type Traits = {
   readonly mentions: readonly string[];
   /** Macros opened in it and not closed, or the other way round. */
   readonly macroDepth: number;
+  /** Of `defaults`, which each change of any backend asks for. */
+  readonly lines: readonly ReadLine[];
 };
 
 const traits = new WeakMap<Section, Traits>();
@@ -104,7 +105,11 @@ const traits = new WeakMap<Section, Traits>();
 function traitsOf(section: Section): Traits {
   let known = traits.get(section);
   if (known === undefined) {
-    known = { mentions: mentionsIn(section), macroDepth: macroDepthOf(section) };
+    known = {
+      mentions: mentionsIn(section),
+      macroDepth: macroDepthOf(section),
+      lines: section.kind === 'defaults' ? meaning(section) : [],
+    };
     traits.set(section, known);
   }
   return known;
