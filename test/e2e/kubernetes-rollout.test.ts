@@ -82,9 +82,11 @@ inOwnNetwork(import.meta.filename, () => {
       await my.tellToGo(old);
       running = [...running.slice(6), ...young];
       await serves(my, running, old);
-      // What was under way when they were told to go is over; from then on they are left alone.
-      await timers.setTimeout(200);
-      const got = await pods.answered(old);
+      const got = await until('what was under way is over', async () => {
+        const counts = await pods.answered(old);
+        await timers.setTimeout(100);
+        return String(await pods.answered(old)) === String(counts) ? counts : null;
+      });
       // A pod has time to end.
       await timers.setTimeout(800);
       assert.deepEqual(await pods.answered(old), got, 'who is told to go gets no more requests');
