@@ -77,14 +77,19 @@ async function main(argv: readonly string[]): Promise<number> {
   command('status', 'what the running Myelin does', (options: { watch?: true }) =>
     withGlobals(async (globals) => (await import('./commands/status.ts')).status(globals, options)),
   ).option('--watch', 'again whenever something changes, with what happened last, until Ctrl-C');
-  command('probe', 'whether the running Myelin is well, for orchestrators', (what: 'live' | 'ready') =>
-    withGlobals(async (globals) => (await import('./commands/probe.ts')).probe(globals, what)),
-  ).addArgument(
-    new Argument('<what>', 'live: it works; ready: a good config is applied; else the exit code is 1').choices([
-      'live',
-      'ready',
-    ]),
-  );
+  command(
+    'probe',
+    'whether the running Myelin is well, for orchestrators',
+    (what: 'live' | 'ready', { socket }: { socket?: string }) =>
+      withGlobals(async (globals) => (await import('./commands/probe.ts')).probe(globals, what, socket)),
+  )
+    .addArgument(
+      new Argument('<what>', 'live: it works; ready: a good config is applied; else the exit code is 1').choices([
+        'live',
+        'ready',
+      ]),
+    )
+    .option('--socket <path>', 'its control socket; to find it in the config takes longer than to ask there');
   command('reload', 'have the running Myelin reload HAProxy', () =>
     withGlobals(async (globals) => (await import('./commands/control.ts')).reload(globals)),
   );

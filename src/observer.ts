@@ -122,6 +122,12 @@ export class Observer {
       case 'adopted':
         this.#log.info(facts, 'HAProxy was running already and is kept');
         return;
+      case 'taken_over':
+        this.#log.info(
+          facts,
+          'the HAProxy of another Myelin has handed over: both take connections until that one ends',
+        );
+        return;
       case 'exited':
         this.#log.error(facts, 'HAProxy has ended by itself');
         return;

@@ -43,14 +43,14 @@ export async function loadSettings(
 
 /** Where things are and who controls HAProxy stays as it was at the start. */
 const fixedKeys = ['state', 'admin', 'probes'] as const;
-const fixedHaproxyKeys = ['control', 'config', 'statsSocket', 'masterSocket'] as const;
+const fixedHaproxyKeys = ['control', 'config', 'statsSocket', 'masterSocket', 'handover'] as const;
 
 /** `next` as a Myelin that was started with `running` can take it over; the rest of it counts after a restart. */
 export function keepFixed(
   running: Config,
   next: Config,
 ): { readonly config: Config; readonly afterRestart: readonly string[] } {
-  const { masterSocket: _, ...others } = next.haproxy;
+  const { masterSocket: _, handover: __, ...others } = next.haproxy;
   const haproxy = { ...others, ...pick(running.haproxy, fixedHaproxyKeys) };
   return {
     config: { ...next, ...pick(running, fixedKeys), haproxy },

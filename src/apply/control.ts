@@ -120,6 +120,8 @@ export type Control = AsyncDisposable & {
 export type ControlEvent =
   /** A HAProxy that was already running was recognised. */
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
+  /** The HAProxy of another Myelin has handed its listening sockets over; `folder` is that of this HAProxy. */
+  | { readonly kind: 'taken_over'; readonly folder: string }
   /** The running HAProxy is gone though nobody told it to. */
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   /** The running HAProxy was told to leave, and not by Myelin. */

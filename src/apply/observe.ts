@@ -1,5 +1,6 @@
 /** Looks at what runs without touching or locking anything: for `myelin plan`. */
 import { realpath } from 'node:fs/promises';
+import { generationsFolder } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import { parseVersion, type Version } from '../haproxy/version.ts';
@@ -18,7 +19,7 @@ export type Observed = {
 export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'state'>): Promise<Observed | null> {
   switch (haproxy.control) {
     case 'process':
-      return observeProcesses(state);
+      return observeProcesses(generationsFolder({ haproxy, state }));
     case 'master':
       return (await readRecord(recordIn(state))) ?? (await readFile(haproxy.config));
     case 'command':
@@ -27,8 +28,8 @@ export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'stat
   }
 }
 
-async function observeProcesses(state: string): Promise<Observed | null> {
-  const folder = await realpath(state).catch((error: unknown) => {
+async function observeProcesses(generations: string): Promise<Observed | null> {
+  const folder = await realpath(generations).catch((error: unknown) => {
     if (hasCode(error, 'ENOENT')) return null;
     throw error;
   });

@@ -6,7 +6,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import timers from 'node:timers/promises';
-import { handedOnSocket, lockFile } from '../config/paths.ts';
+import { generationsFolder, handedOnSocket, lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
@@ -17,6 +17,7 @@ import { type ConfigFile, configFile, makeFolder, pointTo, together } from './fi
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { generationAt, removeGeneration, writeSections } from './generation.ts';
+import { assertOwn, findPredecessor, type Predecessor, removeIfEmpty, removeLeftovers } from './handover.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { asAppError, emptyConfig } from './problems.ts';
@@ -39,18 +40,32 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   await makeFolder(stateFolder);
   await using opened = new AsyncDisposableStack();
   opened.use(await acquireLock(lockFile(options.config)));
-  for (const path of [haproxy.config, haproxy.statsSocket]) await makeFolder(dirname(path));
+  const generations = generationsFolder(options.config);
+  for (const path of [generations, dirname(haproxy.config), dirname(haproxy.statsSocket)]) await makeFolder(path);
   const binary = await findBinary(haproxy.binary, options.env.PATH).catch(asAppError);
   const known = binary instanceof AppError ? null : binary;
   const parts = {
     // HAProxy's command line is looked for this path, however it is spelled in the config.
-    state: await realpath(stateFolder),
+    generations: await realpath(generations),
     file: configFile(haproxy.config),
     now: options.now ?? Date.now,
   };
   const { onEvent } = options;
+  if (haproxy.handover !== undefined) {
+    await assertOwn(parts.generations);
+    await removeLeftovers(parts.generations, parts.now()).catch((error: unknown) =>
+      onEvent({ kind: 'trouble', error }),
+    );
+  }
   const startTimeoutMs = reload.startTimeout;
-  const recovered = await recover({ ...parts, startTimeoutMs, binary: known?.identity ?? null, onEvent, signal });
+  const recovered = await recover({
+    ...parts,
+    state: parts.generations,
+    startTimeoutMs,
+    binary: known?.identity ?? null,
+    onEvent,
+    signal,
+  });
   // What runs is more than what could be started; without either there is nothing to do here.
   if (binary instanceof AppError && recovered.serving === null) throw binary;
   await forgetHealth(options.config);
@@ -63,7 +78,7 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   return control;
 }
 
-type Parts = { readonly state: string; readonly file: ConfigFile; readonly now: () => Moment };
+type Parts = { readonly generations: string; readonly file: ConfigFile; readonly now: () => Moment };
 
 class ProcessControl implements Control {
   readonly found: readonly Section[] | null;
@@ -179,6 +194,7 @@ class ProcessControl implements Control {
 
   async stop(): Promise<void> {
     await this.#fleet.stop(this.#config.haproxy.stopGrace);
+    if (this.#config.haproxy.handover !== undefined) await removeIfEmpty(this.#parts.generations);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -254,13 +270,14 @@ class ProcessControl implements Control {
   async #replace(sections: readonly Section[], stray: Stray | null, signal: AbortSignal): Promise<Outcome> {
     const binary = await this.#findBinary();
     this.#lastNumber += 1;
-    const generation = generationAt(this.#parts.state, this.#lastNumber);
-    const { file, now } = this.#parts;
+    const { generations, file, now } = this.#parts;
+    const generation = generationAt(generations, this.#lastNumber);
     const { env, orders } = this.#options;
     const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
     const fleet = this.#fleet;
+    let predecessor: Predecessor | null = null;
     try {
-      return await replace({
+      const outcome = await replace({
         sections,
         generation,
         binary,
@@ -268,12 +285,19 @@ class ProcessControl implements Control {
         file,
         fleet,
         stray,
+        findPredecessor: async () => {
+          const isWanted = this.#config.haproxy.handover !== undefined;
+          predecessor = isWanted ? await findPredecessor(generations) : null;
+          return predecessor;
+        },
         orders: orders(),
         env,
         now,
         tolerate,
         signal,
       });
+      if (outcome.kind === 'applied') this.#tellOfTakeover(predecessor);
+      return outcome;
     } finally {
       if (this.#fleet.serving?.generation !== generation) {
         await removeGeneration(generation);
@@ -301,6 +325,10 @@ class ProcessControl implements Control {
     const { haproxy } = this.#config;
     const ours = new Set(this.#fleet.oldWorkers.map(({ id }) => id.pid));
     return findStray([haproxy.statsSocket, handedOnSocket(this.#config)], ours);
+  }
+
+  #tellOfTakeover(from: Predecessor | null): void {
+    if (from !== null) this.#options.onEvent({ kind: 'taken_over', folder: from.generation.folder });
   }
 
   /** The process that serves is brought to `sections` by commands; the file follows. */

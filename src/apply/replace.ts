@@ -3,7 +3,7 @@
  * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
  * next start (`recover.ts`).
  */
-import { handedOnSocket } from '../config/paths.ts';
+import { generationsFolder, handedOnSocket } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import type { Binary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
@@ -13,6 +13,7 @@ import type { Outcome } from './control.ts';
 import { type ConfigFile, keepSocket, pointTo, together } from './files.ts';
 import type { Fleet } from './fleet.ts';
 import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from './generation.ts';
+import { heldByPredecessor, type Predecessor } from './handover.ts';
 import { forgetHealth, noteHealth } from './health-file.ts';
 import { preflight } from './preflight.ts';
 import { startFailed, toProblems } from './problems.ts';
@@ -30,6 +31,8 @@ export type Replacement = {
   readonly fleet: Fleet;
   /** Where nothing of ours serves: who does instead, and makes room for it. */
   readonly stray: Stray | null;
+  /** Whose sockets can be taken over now, where nothing of ours serves; null: nobody's. */
+  readonly findPredecessor: () => Promise<Predecessor | null>;
   readonly orders: ReadonlyMap<string, ServerOrder>;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => Moment;
@@ -41,14 +44,18 @@ export type Replacement = {
 export async function replace(replacement: Replacement): Promise<Outcome> {
   const { sections, generation, file, fleet, stray, config } = replacement;
   await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
-  const { problems, inTheWay } = await examine(replacement);
+  const before = await handingOver(replacement);
+  const { problems, inTheWay } = await examine(replacement, before);
   if (problems.length > 0) {
     await file.reject();
     return { kind: 'refused', problems };
   }
+  // Of another Myelin's process nothing is taken away, not for a moment either.
+  if (fleet.serving === null && inTheWay.length > 0)
+    return { kind: 'failed', error: heldByPredecessor(inTheWay), problems: [] };
   if (fleet.serving !== null) await fleet.makeRoom(config.reload.maxOldWorkers);
-  const socket = socketBefore(replacement);
-  await noteHealth({ ...replacement, readState: socket === null ? null : () => readServersState(socket) });
+  const socket = before?.socket;
+  await noteHealth({ ...replacement, readState: socket === undefined ? null : () => readServersState(socket) });
   if (stray !== null) await writeDisplaced(generation, stray.id);
   await file.accept();
   const start = await startAccepted(replacement, inTheWay);
@@ -57,16 +64,29 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
   return startFailed(start, sections, file.path);
 }
 
-/** Of the process that hands its listening sockets on. It may end meanwhile. */
-function socketBefore({ fleet, stray }: Replacement): string | null {
-  return fleet.serving?.generation.socket ?? stray?.socket ?? null;
+/** The process whose listening sockets the new one takes over. */
+type Before = {
+  readonly socket: string;
+  /** What it runs, as far as that is known. */
+  readonly sections: readonly Section[];
+  /** Of one whose sections are not known: whatever it holds, it hands on. */
+  readonly pid: number | null;
+};
+
+/** Ours, or where none of ours serves another Myelin's, or one that others started in the place of ours. */
+async function handingOver({ fleet, stray, findPredecessor }: Replacement): Promise<Before | null> {
+  const { serving } = fleet;
+  if (serving !== null) return { socket: serving.generation.socket, sections: serving.worker.sections, pid: null };
+  const predecessor = await findPredecessor();
+  if (predecessor !== null) return { socket: predecessor.generation.socket, sections: predecessor.sections, pid: null };
+  return stray === null ? null : { socket: stray.socket, sections: [], pid: stray.id.pid };
 }
 
-async function examine({ sections, generation, binary, config, file, fleet, stray, signal }: Replacement) {
+async function examine({ sections, generation, binary, config, file, signal }: Replacement, before: Before | null) {
   const limits = { timeoutMs: config.reload.startTimeout, signal };
   const [complaints, { problems, inTheWay }] = await Promise.all([
     checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
-    preflight(sections, fleet.serving?.worker.sections ?? [], { handingOn: stray?.id.pid ?? null }),
+    preflight(sections, before?.sections ?? [], { handingOn: before?.pid ?? null }),
   ]);
   const all: readonly Problem[] = [...toProblems(complaints, sections, [file.candidate]), ...problems];
   return { problems: all, inTheWay };
@@ -79,7 +99,8 @@ async function startAccepted(replacement: Replacement, inTheWay: readonly string
       binary: binary.path,
       config: file.path,
       generation,
-      takeOverFrom: () => socketBefore(replacement),
+      // The old one may end meanwhile, or may have been replaced.
+      takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
       inTheWay,
       env,
       timeoutMs: config.reload.startTimeout,
@@ -108,7 +129,7 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
   await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
   await tolerate(fleet.replace(next));
-  if (stray !== null) await tolerate(fleet.displace(stray.id, generationAt(config.state, 0)));
+  if (stray !== null) await tolerate(fleet.displace(stray.id, generationAt(generationsFolder(config), 0)));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
   await tolerate(forgetHealth(config));

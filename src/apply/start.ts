@@ -15,7 +15,7 @@ export type StartOptions = {
   readonly config: string;
   readonly generation: Generation;
   /** The socket of the process whose listening sockets are taken over; null where there is none. Asked for each try. */
-  readonly takeOverFrom: () => string | null;
+  readonly takeOverFrom: () => Promise<string | null>;
   /** Frontends of that process that hold an address which the new one wants in another form. */
   readonly inTheWay: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -40,7 +40,7 @@ const pausesMs: readonly Ms[] = [50, 100, 200];
 export async function startHaproxy(options: StartOptions): Promise<Start> {
   const { inTheWay, signal } = options;
   for (let attempt = 0; ; attempt++) {
-    const from = options.takeOverFrom();
+    const from = await options.takeOverFrom();
     let start: Start | null = null;
     try {
       if (from !== null) await setFrontends('disable', from, inTheWay);

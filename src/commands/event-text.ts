@@ -70,6 +70,8 @@ export function describeEvent(event: Event): string {
       return `the new config is refused, the old one stays: ${event.reason}`;
     case 'adopted':
       return `HAProxy was running already and is kept (pid ${event.pid})`;
+    case 'taken_over':
+      return `the HAProxy of another Myelin has handed over (${event.folder})`;
     case 'dismissed':
       return `HAProxy (pid ${event.pid}) was told to leave by somebody else`;
     case 'exited':

@@ -2,13 +2,17 @@
 import { exitCodes } from '../errors.ts';
 import { askProbe } from '../http/client.ts';
 import type { Globals } from './globals.ts';
-import { findRunning } from './running.ts';
 
 const paths = { live: '/healthz', ready: '/readyz' } as const;
 
-export async function probe(globals: Globals, what: keyof typeof paths): Promise<number> {
-  const { socket } = await findRunning(globals.config);
+/** `given`: the control socket; to find it in the config takes longer than to ask there. */
+export async function probe(globals: Globals, what: keyof typeof paths, given: string | undefined): Promise<number> {
+  const { socket } = given === undefined ? await findRunning(globals.config) : { socket: given };
   const { isGood, words } = await askProbe(socket, paths[what]);
   process.stdout.write(`${globals.json ? JSON.stringify({ good: isGood, words }) : words}\n`);
   return isGood ? exitCodes.ok : exitCodes.unexpected;
+}
+
+async function findRunning(config: string): Promise<{ readonly socket: string }> {
+  return (await import('./running.ts')).findRunning(config);
 }

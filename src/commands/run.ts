@@ -132,6 +132,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       order: (order: GivenOrder) => instance.order(order),
       stop: () => end.resolve(stopped),
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
+      onWait: (err: unknown) => log.info({ err }, 'this address is had once the Myelin before this one has ended'),
     };
     const { closed } = await serveHttp(config, sources, signal);
     ending.push(closed, rereading.follow(startedAt, signal));

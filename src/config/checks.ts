@@ -46,6 +46,11 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
   const masterSocket: Path = ['haproxy', 'masterSocket'];
   if (haproxy?.control === 'master' && haproxy.masterSocket === undefined && !judge.isRefused(masterSocket))
     judge.report(masterSocket, 'is missing; `control: master` needs the socket that HAProxy was given by -S');
+  const handover: Path = ['haproxy', 'handover'];
+  if (haproxy?.handover !== undefined && haproxy.control !== 'process')
+    judge.report(handover, '`control: process` alone hands over from one Myelin to the next');
+  else if (haproxy?.handover !== undefined && haproxy.onExit !== 'stop')
+    judge.report(handover, 'needs `onExit: stop`: a HAProxy that stays would share its ports with the next one');
   if (debounce !== undefined && debounce.max < debounce.quiet && !judge.isRefused(['debounce']))
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }
@@ -76,6 +81,7 @@ function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: 
     [['haproxy', 'masterSocket'], rest.haproxy?.masterSocket],
     [['admin', 'socket'], rest.admin?.socket],
     [['state'], rest.state],
+    [['haproxy', 'handover'], rest.haproxy?.handover],
   ];
   const taken = new Map(files.map((file) => [file, "one of the config's own files"]));
   for (const [path, value] of paths) {
@@ -89,12 +95,17 @@ function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: 
 
 function checkSocketLengths({ rest: { haproxy, admin, state } }: Parts, judge: Judge): void {
   // Each HAProxy process that Myelin starts has a socket of its own there; room for a million of them.
-  const generation = state && join(state, 'g999999', 's');
+  const { handover } = haproxy ?? {};
+  const generation = state && join(handover ?? state, 'g999999', 's');
   const sockets: readonly (readonly [Path, string | undefined, string])[] = [
     [['haproxy', 'statsSocket'], haproxy?.statsSocket, ''],
     [['haproxy', 'masterSocket'], haproxy?.masterSocket, ''],
     [['admin', 'socket'], admin?.socket, ''],
-    [['state'], generation, ' (the folder holds the sockets of HAProxy processes, such as this)'],
+    [
+      handover === undefined ? ['state'] : ['haproxy', 'handover'],
+      generation,
+      ' (the folder holds the sockets of HAProxy processes, such as this)',
+    ],
   ];
   for (const [path, socket, why] of sockets) {
     const length = Buffer.byteLength(socket ?? '');

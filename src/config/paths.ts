@@ -25,5 +25,9 @@ export const offersFile = (config: HasState): string => join(config.state, 'offe
 /** The socket that one HAProxy hands on to the next, while `haproxy.statsSocket` leads to the one that serves. */
 export const handedOnSocket = (config: HasState): string => join(config.state, 'stats.sock');
 
+/** Each HAProxy that Myelin starts has a folder in here. */
+export const generationsFolder = ({ state, haproxy }: HasState & Pick<Config, 'haproxy'>): string =>
+  haproxy.handover ?? state;
+
 /** Held by the one Myelin that may work with this state. */
 export const lockFile = (config: HasState): string => join(config.state, 'lock');

@@ -366,6 +366,13 @@ const haproxy = z
         'What becomes of HAProxy when Myelin stops: keep serves on, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
       ),
     stopGrace: duration.prefault('30s').describe('onExit: stop. How long connections may finish.'),
+    handover: filePath
+      .optional()
+      .describe(
+        'control: process. A folder of this Myelin alone, such as /run/handover/${POD_UID}, for the processes that it starts. ' +
+          'The first one takes over the listening sockets of a HAProxy whose Myelin has its folder beside it, and which ' +
+          'then ends (`onExit: stop`).',
+      ),
     user: word.optional().describe('HAProxy drops to this user; only where Myelin runs as root.'),
     group: word.optional().describe('And to this group.'),
     log: word

@@ -89,6 +89,8 @@ export type Happening =
   | { readonly kind: 'config_refused'; readonly reason: string }
   /** A HAProxy that was running already is kept. */
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
+  /** The HAProxy of another Myelin has handed its listening sockets over. */
+  | { readonly kind: 'taken_over'; readonly folder: string }
   | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   | { readonly kind: 'binary_changed'; readonly path: string }

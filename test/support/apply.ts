@@ -38,9 +38,11 @@ export async function setup(folder: string): Promise<Setup> {
   const events: ControlEvent[] = [];
   let changes = 0;
   const opened: Control[] = [];
+  let latest: Overrides = {};
   const open = async (overrides: Overrides = {}): Promise<Control> => {
     const control = await openControl(options(overrides), never);
     opened.push(control);
+    latest = overrides;
     return control;
   };
   const options = (overrides: Overrides): ControlOptions => ({
@@ -74,7 +76,7 @@ export async function setup(folder: string): Promise<Setup> {
     open,
     async [Symbol.asyncDispose]() {
       await Promise.all(opened.map((control) => control[Symbol.asyncDispose]()));
-      const last = await open({ haproxy: { stopGrace: 0, binary } });
+      const last = await open({ haproxy: { ...latest.haproxy, stopGrace: 0, binary } });
       await last.stop();
       await last[Symbol.asyncDispose]();
     },

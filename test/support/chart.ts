@@ -21,6 +21,10 @@ const kubernetesObject = z.looseObject({
 });
 export type KubernetesObject = z.output<typeof kubernetesObject>;
 
+/** Over those of the shape `daemonset`: ports of the node that one pod hands to the next. */
+export const handover = { enabled: true };
+export const handingOver: Values = { handover, ports: [{ name: 'http', port: 8080, servicePort: 80 }] };
+
 /** The values that the chart shows for a shape. */
 export const exampleValues = (shape: Shape): string => join(chart, `ci/${shape}-values.yaml`);
 

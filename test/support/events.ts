@@ -31,6 +31,7 @@ const happenings: { readonly [K in Happening['kind']]: Omit<Extract<Happening, {
   config_read: { afterRestart: ['haproxy.control'] },
   config_refused: { reason: 'myelin.yaml:3:5: unknown key' },
   adopted: { pid: 42, generation: 3 },
+  taken_over: { folder: '/run/handover/a/g3' },
   dismissed: { pid: 42, generation: 3 },
   exited: { pid: 42, generation: 3, words: 'Segmentation fault' },
   binary_changed: { path: '/usr/sbin/haproxy' },

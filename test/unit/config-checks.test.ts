@@ -225,6 +225,21 @@ test('a Kubernetes watcher: a policy needs its zone, ports are numbers or names,
   assert.match(await web('{}', '{ service: My_Web }'), /service: "My_Web" is not allowed; expected a name/);
 });
 
+test('a handover is for control process with onExit stop, into a folder that is nobody else’s', async () => {
+  const told = (haproxy: string) => refusal(`${consul}haproxy: { handover: /run/h/a, ${haproxy} }\n`);
+  assert.equal(await told('onExit: stop'), 'no problem at all');
+  assert.match(await told('log: none'), /haproxy\.handover: needs `onExit: stop`/);
+  assert.match(await told('onExit: stop, control: none'), /haproxy\.handover: `control: process` alone hands over/);
+  assert.match(
+    await refusal(`${consul}state: /run/h/a\nhaproxy: { handover: /run/h/a, onExit: stop }\n`),
+    /haproxy\.handover: \/run\/h\/a is the path of state already/,
+  );
+  assert.match(
+    await refusal(`${consul}haproxy: { handover: /${'x'.repeat(88)}, onExit: stop }\n`),
+    /haproxy\.handover: the path of a unix socket is at most 97 bytes long/,
+  );
+});
+
 test('control master needs the socket of the master, which is nobody else’s', async () => {
   assert.match(
     await refusal(`${consul}haproxy: { control: master }\n`),

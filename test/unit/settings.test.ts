@@ -10,17 +10,18 @@ test('a running Myelin takes over a new config but for where things are and who 
 watchers: { consul: {} }
 services: { web: {} }
 state: elsewhere
-haproxy: { statsSocket: new.sock, onExit: stop }
+haproxy: { statsSocket: new.sock, onExit: stop, handover: h }
 probes: { listen: off }
 debounce: { quiet: 1s, max: 2s }
 `);
   const { config, afterRestart } = keepFixed(running, next);
-  assert.deepEqual(afterRestart, ['haproxy.statsSocket', 'state', 'probes']);
+  assert.deepEqual(afterRestart, ['haproxy.statsSocket', 'haproxy.handover', 'state', 'probes']);
+  const { handover: _, ...others } = next.haproxy;
   assert.deepEqual(config, {
     ...next,
     state: running.state,
     probes: running.probes,
-    haproxy: { ...next.haproxy, statsSocket: running.haproxy.statsSocket },
+    haproxy: { ...others, statsSocket: running.haproxy.statsSocket },
   });
   assert.deepEqual(keepFixed(running, running), { config: running, afterRestart: [] });
 
