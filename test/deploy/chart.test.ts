@@ -12,6 +12,8 @@ import {
   containersOf,
   dig,
   exampleValues,
+  handingOver,
+  handover,
   type KubernetesObject,
   objects,
   only,
@@ -22,7 +24,7 @@ import {
 } from '../support/chart.ts';
 import { load } from '../support/config.ts';
 
-const env = { NODE_NAME: 'node-1' };
+const env = { NODE_NAME: 'node-1', POD_UID: '6b1f7a0e-2b0c-4f0e-9d0a-1c5f0d9e7a11' };
 
 /** Where the rights hold: the namespaces of Roles, `*` for a ClusterRole. */
 function rightsIn(all: readonly KubernetesObject[]): readonly string[] {
@@ -31,7 +33,8 @@ function rightsIn(all: readonly KubernetesObject[]): readonly string[] {
 }
 
 test('Helm finds nothing to complain about, neither by default nor in the example of any shape', async () => {
-  for (const values of [[], ...shapes.map((shape) => [exampleValues(shape)])]) {
+  const examples = shapes.map((shape) => [exampleValues(shape)]);
+  for (const values of [[], ...examples, [exampleValues('daemonset'), handingOver]]) {
     const { status, stdout, stderr } = await runHelm('lint', ...values);
     assert.equal(status, 0, stdout + stderr);
   }
@@ -54,6 +57,20 @@ test('bad values are refused, by words that say where and what is allowed', asyn
     [{ config: { haproxy: { control: 'none' } } }, /config\.haproxy\.control follows from `shape`.*leave it out/],
     [{ config: { state: '/tmp' } }, /config\.state is set by the chart; leave it out/],
     [{ shape: 'deployment', ports: [{ ...port, hostPort: 80 }] }, /hostPort \[80\] is for the shape daemonset/],
+    [{ shape: 'sidecar', handover }, /handover is for the shape daemonset/],
+    [{ handover, ports: [{ ...port, hostPort: 80 }] }, /with handover http has neither hostPort nor hostIP/],
+    [{ handover, ports: [{ ...port, protocol: 'UDP' }] }, /with handover http cannot be UDP/],
+    [{ handover, lowPorts: 'sysctl' }, /Kubernetes sets no sysctl for a pod in the network of its node/],
+    [
+      { handover, serviceMonitor: { enabled: true } },
+      /Prometheus cannot reach 127\.0\.0\.1: set handover\.metricsAddress/,
+    ],
+    [{ handover: { ...handover, hostPath: 'run' } }, /'\/handover\/hostPath': 'run' does not match pattern/],
+    [
+      { handover: { ...handover, metricsAddress: 'here' } },
+      /'\/handover\/metricsAddress': 'here' does not match pattern/,
+    ],
+    [{ handover, config: { haproxy: { handover: '/x' } } }, /config\.haproxy\.handover follows from `shape`/],
     [
       { config: { services: { web: { from: { kubernetes: { namespace: '${NS}' } } } } } },
       /the namespace \$\{NS\} is known in the pod alone: list those that are read in rbac\.namespaces/,
@@ -177,6 +194,51 @@ test('the next pod comes before the old one leaves, but for ports of the node, w
   assert.equal(dig(only(await shaped('daemonset'), 'Service'), 'spec', 'internalTrafficPolicy'), 'Local');
 });
 
+test('pods that hand over are in the network of their node, claim no port of it, and find each other in a folder of it', async () => {
+  const all = await shaped('daemonset', handingOver);
+  const workload = workloadIn(all);
+  assert.deepEqual(dig(workload, 'spec', 'updateStrategy', 'rollingUpdate'), { maxUnavailable: 0, maxSurge: 1 });
+  const spec = dig(workload, 'spec', 'template', 'spec');
+  assert.equal(dig(spec, 'hostNetwork'), true);
+  assert.equal(dig(spec, 'dnsPolicy'), 'ClusterFirstWithHostNet');
+  const [first, myelin, ...others] = containersOf(workload);
+  assert.deepEqual(others, []);
+  for (const each of [first, myelin]) assert.equal(each?.ports, undefined);
+  const volumes = z.array(z.looseObject({ name: z.string() })).parse(dig(spec, 'volumes'));
+  assert.deepEqual(
+    volumes.find(({ name }) => name === 'handover'),
+    { name: 'handover', hostPath: { path: '/run/myelin/edge.myelin', type: 'DirectoryOrCreate' } },
+  );
+  assert.deepEqual(first?.command, ['chown', '10001:10001', '/run/handover']);
+  assert.deepEqual(first?.securityContext, {
+    runAsNonRoot: false,
+    runAsUser: 0,
+    runAsGroup: 0,
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ['ALL'], add: ['CHOWN'] },
+  });
+  assert.deepEqual(
+    first?.volumeMounts.map(({ mountPath }) => mountPath),
+    ['/run/handover'],
+  );
+
+  const { config } = await load(configIn(all), env);
+  // Two pods cannot both have an address for probes: they are asked over the control socket.
+  const probe = (what: string): readonly string[] => ['myelin', 'probe', what, '--socket', config.admin.socket];
+  assert.deepEqual(dig(myelin, 'startupProbe', 'exec', 'command'), probe('ready'));
+  assert.deepEqual(dig(myelin, 'livenessProbe', 'exec', 'command'), probe('live'));
+  assert.equal(dig(myelin, 'readinessProbe'), undefined);
+  assert.ok(all.every(({ kind }) => kind !== 'NetworkPolicy'));
+  assert.equal(config.haproxy.handover, `/run/handover/${env.POD_UID}`);
+  assert.equal(config.probes.listen, '127.0.0.1:8406');
+  assert.deepEqual(dig(only(all, 'Service'), 'spec', 'ports', 0, 'targetPort'), 8080);
+
+  const scraped = { handover: { ...handover, metricsAddress: '*' }, serviceMonitor: { enabled: true } };
+  const { config: open } = await load(configIn(await shaped('daemonset', { ...handingOver, ...scraped })), env);
+  assert.equal(open.probes.listen, '*:8406');
+});
+
 test('a pod is given the time that draining takes, and is told to wait without a shell', async () => {
   for (const shape of shapes) {
     const all = await shaped(shape, { drain: { delaySeconds: 15, graceSeconds: 60 } });
@@ -226,7 +288,7 @@ test('the values that the guide shows make a pod with a config that Myelin accep
   assert.ok(examples.length > 0);
   for (const example of examples) {
     const values = z.record(z.string(), z.unknown()).parse(parse(example));
-    const { config } = await load(configIn(await objects(values)));
+    const { config } = await load(configIn(await objects(values)), env);
     assert.deepEqual([...config.services.keys()], ['web']);
   }
 });

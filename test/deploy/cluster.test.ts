@@ -6,6 +6,8 @@ import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { serviceMonitorDefinition } from '../servers/prometheus-operator.ts';
 import {
   dig,
+  handingOver,
+  handover,
   type KubernetesObject,
   only,
   pathIn,
@@ -50,8 +52,8 @@ const everything: Values = {
 };
 
 /** As `kubectl apply --dry-run=server --validate=strict`: a field that is unknown or written twice is an error. */
-async function judge(object: KubernetesObject): Promise<void> {
-  await cluster.api('POST', `${pathIn(object)}?dryRun=All&fieldValidation=Strict`, object);
+async function judge(object: KubernetesObject): Promise<unknown> {
+  return await cluster.api('POST', `${pathIn(object)}?dryRun=All&fieldValidation=Strict`, object);
 }
 
 async function define(): Promise<void> {
@@ -88,24 +90,41 @@ test('a real API server accepts every object of every shape, each field of it', 
   ]);
   const wide = { config: { watchers: { cluster: { namespaces: 'all' } } } };
   for (const object of await shaped('deployment', wide)) await judge(object);
+  const scraped = { ...everything, ...handingOver, lowPorts: 'none', handover: { ...handover, metricsAddress: '*' } };
+  for (const values of [handingOver, scraped])
+    for (const object of await shaped('daemonset', values)) await judge(object);
   const [first] = await shaped('deployment');
   assert.ok(first !== undefined);
   await assert.rejects(judge({ ...first, sepc: {} }), /unknown field \\"sepc\\"/);
 });
 
-/** The pod that a controller would make of the shape, in a namespace that enforces the standard `restricted`. */
-async function podOf(shape: Shape, values: Values = {}): Promise<KubernetesObject> {
+/** The pod that a controller would make of the shape; the namespace `strict` enforces the standard `restricted`. */
+async function podOf(shape: Shape, values: Values = {}, namespace = 'strict'): Promise<KubernetesObject> {
   const template = dig(workloadIn(await shaped(shape, values)), 'spec', 'template');
   const spec = z.looseObject({}).parse(dig(template, 'spec'));
-  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pod', namespace: 'strict' }, spec };
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pod', namespace }, spec };
 }
 
-test('pods keep the Pod Security Standard `restricted`, but for what is asked for: ports of the node, the capability', async () => {
+test('pods that hand over claim no port, so that a node takes two; any that they named would be claimed', async () => {
+  const pod = await podOf('daemonset', handingOver, 'edge');
+  const claimed = async (): Promise<readonly unknown[]> => {
+    const containers = z.array(z.unknown()).parse(dig(await judge(pod), 'spec', 'containers'));
+    return containers.map((each) => dig(each, 'ports', 0, 'hostPort'));
+  };
+  assert.deepEqual(await claimed(), [undefined]);
+  const container = dig(pod, 'spec', 'containers', 0);
+  assert.ok(typeof container === 'object' && container !== null);
+  Object.assign(container, { ports: [{ containerPort: 8080 }] });
+  assert.deepEqual(await claimed(), [8080]);
+});
+
+test('pods keep the Pod Security Standard `restricted`, but for what is asked for: ports or the network of the node, the capability', async () => {
   const withoutHostPort = { ports: [{ name: 'http', port: 8080 }] };
   await judge(await podOf('sidecar', { lowPorts: 'sysctl' }));
   await judge(await podOf('deployment'));
   await judge(await podOf('daemonset', withoutHostPort));
   await assert.rejects(judge(await podOf('daemonset')), /violates PodSecurity.*hostPort/);
+  await assert.rejects(judge(await podOf('daemonset', handingOver)), /violates PodSecurity.*host namespaces/);
   await assert.rejects(judge(await podOf('deployment', { lowPorts: 'netBindService' })), /allowPrivilegeEscalation/);
 });
 

@@ -16,10 +16,13 @@ haproxy:
   statsSocket: /run/myelin/admin.sock
   onExit: stop
   stopGrace: {{ .Values.drain.graceSeconds }}s
+  {{- if .Values.handover.enabled }}
+  handover: '/run/handover/${POD_UID}'
+  {{- end }}
 {{- end }}
 state: /run/myelin/state
 admin: { socket: /run/myelin/myelin.sock }
-probes: { listen: '*:8406' }
+probes: { listen: '{{ .Values.handover.enabled | ternary .Values.handover.metricsAddress "*" }}:8406' }
 {{- if .Values.templates }}
 templates: /etc/myelin-templates
 {{- end }}

@@ -17,6 +17,10 @@ spec:
   # Myelin's container gets a token of its own where it needs one; HAProxy and others get none.
   automountServiceAccountToken: false
   enableServiceLinks: false
+  {{- if .Values.handover.enabled }}
+  hostNetwork: true
+  dnsPolicy: ClusterFirstWithHostNet
+  {{- end }}
   terminationGracePeriodSeconds: {{ add .Values.drain.delaySeconds .Values.drain.graceSeconds 10 }}
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
@@ -71,6 +75,26 @@ spec:
       securityContext:
         {{- include "myelin.security" (dict "root" . "hasHaproxy" true) | nindent 8 }}
   {{- else }}
+  {{- if .Values.handover.enabled }}
+  initContainers:
+    # The kubelet makes the folder for root.
+    - name: handover-folder
+      image: {{ include "myelin.image" (dict "image" .Values.image "tag" .Chart.AppVersion) }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      command: [chown, '{{ .Values.runAsUser }}:{{ .Values.runAsUser }}', /run/handover]
+      volumeMounts:
+        - { name: handover, mountPath: /run/handover }
+      resources:
+        requests: { cpu: 10m, memory: 16Mi }
+        limits: { memory: 64Mi }
+      securityContext:
+        runAsNonRoot: false
+        runAsUser: 0
+        runAsGroup: 0
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities: { drop: [ALL], add: [CHOWN] }
+  {{- end }}
   containers:
     - name: myelin
       {{- include "myelin.container" (dict "root" . "args" list) | nindent 6 }}
@@ -101,6 +125,9 @@ env:
   - { name: NODE_IP, valueFrom: { fieldRef: { fieldPath: status.hostIP } } }
   - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
   - { name: POD_NAMESPACE, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } }
+  {{- if .root.Values.handover.enabled }}
+  - { name: POD_UID, valueFrom: { fieldRef: { fieldPath: metadata.uid } } }
+  {{- end }}
   {{- with .root.Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -111,6 +138,9 @@ volumeMounts:
   - { name: templates, mountPath: /etc/myelin-templates, readOnly: true }
   {{- end }}
   - { name: run, mountPath: /run/myelin }
+  {{- if .root.Values.handover.enabled }}
+  - { name: handover, mountPath: /run/handover }
+  {{- end }}
   {{- if $isSidecar }}
   - { name: haproxy, mountPath: /run/haproxy }
   {{- end }}
@@ -140,6 +170,8 @@ capabilities:
 
 {{/* Of the container that HAProxy is in: where it listens, and how it leaves. */}}
 {{- define "myelin.traffic" -}}
+{{- /* In the network of its node they would be ports of the node, and keep the next pod from coming. */ -}}
+{{- if not .Values.handover.enabled -}}
 ports:
   {{- range .Values.ports }}
   - name: {{ .name }}
@@ -155,7 +187,8 @@ ports:
   {{- if ne .Values.shape "sidecar" }}
   - { name: probes, containerPort: 8406 }
   {{- end }}
-{{- if .Values.drain.delaySeconds }}
+{{ end -}}
+{{- if .Values.drain.delaySeconds -}}
 lifecycle:
   # The pod is no longer ready, and HAProxy takes connections until everybody knows.
   preStop: { sleep: { seconds: {{ .Values.drain.delaySeconds }} } }
@@ -167,6 +200,21 @@ lifecycle:
 ports:
   - { name: probes, containerPort: 8406 }
 {{ end -}}
+{{- if .Values.handover.enabled -}}
+# Not over the network, where the Myelin before would answer. What was ready once stays so: the pod that leaves has the
+# same address as the next one, and a Service must not lose it.
+startupProbe:
+  exec: { command: {{ include "myelin.probe" "ready" }} }
+  periodSeconds: 3
+  timeoutSeconds: 10
+  failureThreshold: 600
+# Seldom, as each starts a program.
+livenessProbe:
+  exec: { command: {{ include "myelin.probe" "live" }} }
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 4
+{{- else -}}
 readinessProbe:
   httpGet: { path: /readyz, port: 8406 }
   periodSeconds: 2
@@ -178,6 +226,11 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
+{{- end }}
+{{- end -}}
+
+{{- define "myelin.probe" -}}
+{{- list "myelin" "probe" . "--socket" "/run/myelin/myelin.sock" | toJson -}}
 {{- end -}}
 
 {{- define "myelin.volumes" -}}
@@ -189,6 +242,11 @@ livenessProbe:
 {{- end }}
 - name: run
   emptyDir: { sizeLimit: {{ .Values.runSizeLimit }} }
+{{- if .Values.handover.enabled }}
+# Of the node: the next pod finds here the HAProxy of the one before.
+- name: handover
+  hostPath: { path: {{ printf "%s/%s.%s" .Values.handover.hostPath .Release.Namespace (include "myelin.fullname" .) | quote }}, type: DirectoryOrCreate }
+{{- end }}
 {{- if eq .Values.shape "sidecar" }}
 # haproxy.cfg and the sockets of HAProxy.
 - name: haproxy
