@@ -12,10 +12,11 @@ import { tempFolder } from '../support/index.ts';
 
 test('what breaks off because Myelin ends is no failure, and who waits for a reload is told', async () => {
   const applying = Promise.withResolvers<void>();
-  const { instance, stopping, errors } = await started((signal) => {
+  await using running = await started((signal) => {
     applying.resolve();
     return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   });
+  const { instance, stopping, errors } = running;
   await applying.promise;
   const reload = assert.rejects(instance.reload(), { code: 'MYELIN_NOT_RUNNING' });
   stopping.abort();
@@ -25,7 +26,8 @@ test('what breaks off because Myelin ends is no failure, and who waits for a rel
 });
 
 test('a reconcile that breaks off is told, also to who waits for a reload', async () => {
-  const { instance, stopping, errors } = await started(() => Promise.reject(new TypeError('a bug')));
+  await using running = await started(() => Promise.reject(new TypeError('a bug')));
+  const { instance, stopping, errors } = running;
   await assert.rejects(instance.reload(), { message: 'a bug' });
   assert.match(String(errors[0]), /a bug/);
   stopping.abort();
@@ -33,7 +35,8 @@ test('a reconcile that breaks off is told, also to who waits for a reload', asyn
 });
 
 async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
-  await using folder = await tempFolder();
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempFolder());
   const path = join(folder.path, 'myelin.yaml');
   await writeFile(path, 'watchers: { file: { path: services.yaml } }\n');
   const control: Control = {
@@ -56,7 +59,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     settings: await loadSettings(path, {}),
     control,
     orders: await Orders.open(join(folder.path, 'orders.json'), Date.now),
-    offers: await KnownOffers.open(join(folder.path, 'offers.json'), () => {}),
+    offers: stack.use(await KnownOffers.open(join(folder.path, 'offers.json'), () => {})),
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',
@@ -70,5 +73,6 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   };
   const instance = main(world, stopping.signal);
   instance.start();
-  return { instance, stopping, errors };
+  const atEnd = stack.move();
+  return { instance, stopping, errors, [Symbol.asyncDispose]: () => atEnd.disposeAsync() };
 }
