@@ -16,6 +16,7 @@ import { ask } from '../servers/steady.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { ask as askSocket, type Finished, workplace } from '../support/myelin.ts';
 import { site } from '../support/site.ts';
+import { onTerminal } from '../support/terminal.ts';
 import { servedBy } from '../support/traffic.ts';
 
 /** Of the HAProxy that the tests run on, in patterns. */
@@ -194,12 +195,11 @@ test('on a terminal the diff of a plan is coloured, but not with NO_COLOR, and n
     /^reload, because of\n {2}option_changed .*\n\n@@ backend web @@\n[\s\S]*^\+ +balance leastconn$/m,
   );
   assert.doesNotMatch(piped, /\x1b/);
-  const onTerminal = async (env: NodeJS.ProcessEnv): Promise<string> => {
-    const command = [process.execPath, cli, 'plan'].join(' ');
-    const args = ['--quiet', '--return', '--command', command, '/dev/null'];
+  const plan = async (env: NodeJS.ProcessEnv): Promise<string> => {
+    const [program, args] = onTerminal([process.execPath, cli, 'plan']);
     const PATH = [dirname(await haproxy()), process.env.PATH].join(delimiter);
     const { NO_COLOR: _, ...others } = process.env;
-    const child = spawn('script', args, { cwd: place.folder, env: { ...others, PATH, TERM: 'xterm', ...env } });
+    const child = spawn(program, args, { cwd: place.folder, env: { ...others, PATH, TERM: 'xterm', ...env } });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       output += chunk;
@@ -207,7 +207,7 @@ test('on a terminal the diff of a plan is coloured, but not with NO_COLOR, and n
     assert.deepEqual(await event(child, 'close'), [0, null], output);
     return output.replaceAll('\r', '');
   };
-  const coloured = await onTerminal({});
+  const coloured = await plan({});
   for (const [colour, line] of [
     [36, '@@ backend web @@'],
     [31, '-    balance roundrobin'],
@@ -215,7 +215,7 @@ test('on a terminal the diff of a plan is coloured, but not with NO_COLOR, and n
   ] as const)
     assert.ok(coloured.includes(`\x1b[${colour}m${line}\x1b[39m\n`), JSON.stringify(coloured));
   assert.equal(stripVTControlCharacters(coloured), piped);
-  assert.equal(await onTerminal({ NO_COLOR: '1' }), piped);
+  assert.equal(await plan({ NO_COLOR: '1' }), piped);
 });
 
 test('run --no-apply writes the file and starts nothing', async () => {

@@ -14,6 +14,7 @@ import { ask } from '../servers/steady.ts';
 import { until } from '../support/index.ts';
 import { ask as askSocket } from '../support/myelin.ts';
 import { type Site, site } from '../support/site.ts';
+import { onTerminal } from '../support/terminal.ts';
 
 const cli = resolve(import.meta.dirname, '../../src/cli.ts');
 
@@ -194,7 +195,7 @@ test('status --watch ends well when it is interrupted, when its reader has had e
 test('on a terminal status --watch draws on a page of its own, and leaves the terminal as it was', async () => {
   await using my = await site();
   await my.start();
-  await using watch = await onTerminal(my);
+  await using watch = await watchingOnTerminal(my);
   const [open, close] = ['\x1b[?1049h\x1b[?25l\x1b[?7l', '\x1b[?7h\x1b[?25h\x1b[?1049l'];
   await until('it is drawn', () => watch.stdout.includes('services'));
   assert.ok(watch.stdout.startsWith(open), JSON.stringify(watch.stdout));
@@ -222,9 +223,8 @@ async function watching(my: Site, ...args: readonly string[]): Promise<Watching>
   return started(my, process.execPath, [cli, ...args]);
 }
 
-async function onTerminal(my: Site): Promise<Watching> {
-  const command = [process.execPath, cli, 'status', '--watch'].join(' ');
-  return started(my, 'script', ['--quiet', '--return', '--command', command, '/dev/null']);
+async function watchingOnTerminal(my: Site): Promise<Watching> {
+  return started(my, ...onTerminal([process.execPath, cli, 'status', '--watch']));
 }
 
 async function started({ place }: Site, program: string, args: readonly string[]): Promise<Watching> {
