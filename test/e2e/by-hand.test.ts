@@ -146,6 +146,10 @@ async function oldFile(my: Site): Promise<string> {
   await until('the file has followed', async () =>
     (await my.place.read('run/haproxy.cfg')).includes(addressOf(my, 'beta')),
   );
+  await until('it is settled which HAProxy that is', async () => {
+    const { pending, haproxy: now } = await my.place.status();
+    return pending === null && String(await my.place.haproxies()) === String(now?.pid);
+  });
   return my.place.path('old.cfg');
 }
 
