@@ -115,12 +115,11 @@ for (const drift of ['repair', 'report'] as const)
       await myelin.until('it is told', ({ lastApply }) => lastApply?.error?.includes(words) === true);
       await until('a while has passed', () => performance.now() - reloadedAt > 2500);
       assert.equal(await ask(my.port), 'alpha');
-      assert.equal(await place.read('shared/haproxy.cfg'), old);
       assert.equal((await place.command('reload')).exitCode, 0);
     }
     await until('what is wanted serves', async () => {
       const { state, haproxy: its } = await place.status();
-      const isRight = (await place.read('shared/haproxy.cfg')).includes('timeout queue 61s');
+      const isRight = (await place.read('shared/haproxy.cfg')).includes(my.structure);
       return state === 'ready' && its?.pid === (await master.worker()) && isRight && (await ask(my.port)) === 'beta';
     });
     const tookMs = performance.now() - reloadedAt;

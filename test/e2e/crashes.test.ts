@@ -98,7 +98,7 @@ test('HAProxy killed serves again within a second, from the newest state', async
   await my.serve('beta');
   await until('servers do not wait for it', async () => (await ask(my.port)) === 'beta');
   const replaced = await killed(my, 'beta');
-  assert.match(await my.place.read('run/haproxy.cfg'), /timeout queue 61s/);
+  assert.ok((await my.place.read('run/haproxy.cfg')).includes(my.structure));
   await first.until('the reason is told', ({ lastApply }) => lastApply?.reasons[0]?.code === 'haproxy_exited');
   assert.match(first.output, /HAProxy has ended/);
 

@@ -60,20 +60,28 @@ export class Site implements AsyncDisposable {
   async restructure(): Promise<void> {
     const config = this.#config;
     this.#structures += 1;
-    const line = `timeouts: { queue: ${60 + this.#structures}s }`;
-    await this.configure({ ...config, web: [...(config.web ?? []), line] });
+    await this.configure({ ...config, web: [...(config.web ?? []), `timeouts: { queue: ${this.#queueMs}ms }`] });
     this.#config = config;
+  }
+
+  /** The line of HAProxy's file that only the last new structure has. */
+  get structure(): string {
+    return `timeout queue ${this.#queueMs}ms`;
+  }
+
+  /** Never a whole number of seconds, which would be written otherwise. */
+  get #queueMs(): number {
+    return 60_001 + 2 * this.#structures;
   }
 
   /** Waits until the last new structure is live: the file of the process that serves has it. */
   async restructured(): Promise<void> {
-    const line = `timeout queue ${60 + this.#structures}s`;
     await until(
       'the new structure is live',
       async () => {
         const { haproxy } = await this.place.status();
         const file = await this.place.read(`run/state/g${haproxy?.generation}/haproxy.cfg`);
-        return file.includes(line);
+        return file.includes(this.structure);
       },
       { withinMs: 30_000 },
     );
