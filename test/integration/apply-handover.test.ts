@@ -35,7 +35,8 @@ test('both take connections until one of them ends, whichever that is', async ()
     second.events.filter(({ kind }) => kind === 'taken_over'),
     [{ kind: 'taken_over', folder: join(shared.path, 'a/g1') }],
   );
-  assert.deepEqual(await readdir(second.state), ['lock', 'servers.state'], 'only what is its own alone is in `state`');
+  const own = await readdir(second.state);
+  assert.deepEqual(own, ['lock', 'servers.state', 'stats.sock'], 'only what is its own alone is in `state`');
 
   // What ends by itself gets the sockets back from the one that is still there.
   process.kill(secondPid, 'SIGKILL');
