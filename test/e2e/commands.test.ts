@@ -198,7 +198,8 @@ test('on a terminal the diff of a plan is coloured, but not with NO_COLOR, and n
   const plan = async (env: NodeJS.ProcessEnv): Promise<string> => {
     const [program, args] = onTerminal([process.execPath, cli, 'plan']);
     const PATH = [dirname(await haproxy()), process.env.PATH].join(delimiter);
-    const { NO_COLOR: _, ...others } = process.env;
+    // Where CI is set, Node takes every terminal for one without colours.
+    const { NO_COLOR: _, CI: __, ...others } = process.env;
     const child = spawn(program, args, { cwd: place.folder, env: { ...others, PATH, TERM: 'xterm', ...env } });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
