@@ -189,7 +189,8 @@ inOwnNetwork(import.meta.filename, () => {
     for (const name of ['alpha', 'beta']) await pods.listen(name, true);
     await my.serve('gamma', 'alpha');
     await load.answeredBy('alpha');
-    assert.equal((await my.place.status()).haproxy?.pid, await second.worker());
+    const serving = await second.worker();
+    await myelin.until('it knows who serves', ({ haproxy: its }) => its?.pid === serving);
   });
 
   test('a config that only the reload itself can refuse: HAProxy serves on, servers still follow, and the next good one is live', async () => {

@@ -11,7 +11,7 @@ import { inOwnNetwork, ownAddress } from '../support/own-network.ts';
 import { assertValid, servedBy, serversOf } from '../support/traffic.ts';
 
 /** An outage of a minute takes a minute. */
-const outageSeconds = Number(process.env.MYELIN_TEST_OUTAGE_SECONDS ?? 20);
+const outageSeconds = Number(process.env.MYELIN_TEST_OUTAGE_SECONDS ?? 10);
 
 inOwnNetwork(import.meta.filename, () => {
   const names = ['alpha', 'beta', 'gamma'] as const;

@@ -50,7 +50,7 @@ test('an init container writes the file, HAProxy starts from it, and Myelin keep
   const load = my.load();
   await my.serve('beta');
   await load.answeredBy('beta');
-  assert.equal((await place.status()).lastApply?.result, 'runtime');
+  await myelin.until('it was done by commands', ({ lastApply }) => lastApply?.result === 'runtime');
   assert.equal((await master.processes()).master.reloads, 0, 'servers change without a reload');
   const address = `127.0.0.1:${backends.beta.port}`;
   await until('the file follows', async () => (await place.read('shared/haproxy.cfg')).includes(` ${address} `));

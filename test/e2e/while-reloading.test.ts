@@ -8,7 +8,7 @@ import { freePort, until } from '../support/index.ts';
 import { type Site, site } from '../support/site.ts';
 
 /** More with, say, `ROUNDS=200`. */
-const rounds = Number(process.env.ROUNDS ?? 40);
+const rounds = Number(process.env.ROUNDS ?? 20);
 
 test(`a change that comes while a reload is under way is live in the new process, ${rounds} times in a row`, async () => {
   await using my = await site();

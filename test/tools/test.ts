@@ -1,6 +1,6 @@
 /**
- * `npm test [-- FILE…]`: provides the real servers, then runs the suites: everything that is quick side by side, the
- * end-to-end tests, which put load on the machine, one file after the other, and on the other versions of HAProxy what
+ * `npm test [-- FILE…]`: provides the real servers, then runs the suites: everything that is quick or light side by side,
+ * the end-to-end tests that put load on the machine one file after the other, and on the other versions of HAProxy what
  * depends on them most.
  */
 import { spawn } from 'node:child_process';
@@ -18,9 +18,16 @@ type Suite = {
   readonly env?: Readonly<Record<string, string>>;
 };
 
+/** Their load leaves room for another file beside them. */
+const light =
+  /\/(command-line|commands|file-source|hostile|kubernetes-(?!rollout)[a-z]+|operator|start|vanishing)\.test\.ts$/;
+const isLight = (file: string): boolean => light.test(file);
+const endToEnd = filesIn('e2e');
+
 const suites: readonly Suite[] = [
   { files: filesIn('unit', 'docs', 'contract', 'integration', 'deploy'), concurrency: 2 },
-  { files: filesIn('e2e'), concurrency: 1 },
+  { files: endToEnd.filter(isLight), concurrency: 2 },
+  { files: endToEnd.filter((file) => !isLight(file)), concurrency: 1 },
   {
     files: ['apply-runtime', 'master', 'render-config', 'runtime-commands', 'worker'].map(integration),
     concurrency: 2,
