@@ -36,9 +36,15 @@ test(`a service scaled 1, 2, 5, 3, 1, 0, 1 has exactly the wanted servers at eac
       answers.set(name, (answers.get(name) ?? 0) + 1);
     }
     assert.deepEqual(
-      [...answers].sort(),
-      there.map(({ name }) => [name, 2]),
+      [...answers.keys()].sort(),
+      there.map(({ name }) => name),
     );
+    // In a process that has just begun the turns need not be even yet.
+    if (!cannotAddServers)
+      assert.ok(
+        [...answers.values()].every((times) => times === 2),
+        `${[...answers]}`,
+      );
   }
   assert.equal(pids.size === 1, !cannotAddServers, `${pids.size} processes`);
   const { lastApply } = await world.place.status();
