@@ -6,12 +6,8 @@ export async function* withSynced(
   updates: AsyncIterable<Update>,
 ): AsyncGenerator<Update, void, undefined> {
   const unanswered = new Set(queries.map(({ key }) => key));
-  let isSynced = false;
-  const isNowSynced = (): boolean => !isSynced && unanswered.size === 0;
-  if (isNowSynced()) {
-    isSynced = true;
-    yield { kind: 'synced' };
-  }
+  let isSynced = unanswered.size === 0;
+  if (isSynced) yield { kind: 'synced' };
   const offered = new Set<string>();
   for await (const update of updates) {
     yield update;
@@ -24,8 +20,7 @@ export async function* withSynced(
       for (const key of keys) if (!offered.has(key)) unanswered.add(key);
       for (const key of keys) offered.add(key);
     }
-    if (!isNowSynced()) continue;
-    isSynced = true;
-    yield { kind: 'synced' };
+    isSynced = unanswered.size === 0;
+    if (isSynced) yield { kind: 'synced' };
   }
 }
