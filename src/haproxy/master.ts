@@ -1,7 +1,7 @@
 /**
  * HAProxy's master (`haproxy -W -S SOCKET`): it starts the workers, and its command line tells of them, reloads, and
  * hands commands on to each of them. Every connection carries one line: the master closes it after the answer because
- * ours is half-closed.
+ * we half-close ours.
  */
 import timers from 'node:timers/promises';
 import { AppError } from '../errors.ts';

@@ -16,7 +16,6 @@ export async function ask(path: string, commands: readonly string[], limits: Lim
   const { timeoutMs = defaultTimeoutMs, signal } = limits;
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   if (signal?.aborted) throw signal.reason;
-  // The master CLI answers only until its own side is done: we close ours at once and keep reading.
   const socket = createConnection({ path, allowHalfOpen: true });
   const chunks: Buffer[] = [];
   const timer = setTimeout(() => socket.destroy(timedOut(timeoutMs)), timeoutMs);
@@ -25,7 +24,10 @@ export async function ask(path: string, commands: readonly string[], limits: Lim
     reject(signal?.reason);
   };
   signal?.addEventListener('abort', abort, { once: true });
-  socket.once('connect', () => socket.end(`${commands.join(';')}\n`));
+  socket.write(`${commands.join(';')}\n`);
+  // A master closes the connection only after we have closed our side. Not before it answers: from 3.0 on, where it
+  // refuses a command, it would at times not notice, keep the connection for ever, and after ten of them take no more.
+  socket.once('data', () => socket.end());
   socket.on('data', (chunk) => chunks.push(chunk));
   socket.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
   socket.once('error', (error) => reject(socketFailed(path, error)));

@@ -104,7 +104,14 @@ for (const branch of branches) {
     assert.equal(rows.get('web')?.length, 300);
     assert.ok(rows.get('web')?.every((row) => row.srv_uweight === '7'));
     assert.deepEqual(rows.get('nowhere'), []);
-    assert.equal(await readWorkerInfo(master.socket, 4_194_305), null, 'nobody is asked in the place of another');
+  });
+
+  test(`HAProxy ${branch}: who asks for a worker that is gone is told so each time, and nobody else is asked`, async () => {
+    await using folder = await tempFolder();
+    const file = await place(folder.path, configOfWeb(folder.path, ['server a 127.0.0.1:9']));
+    await using master = await startMaster(await haproxy(branch), folder.path, file);
+    for (let time = 0; time < 200; time++) assert.equal(await readWorkerInfo(master.socket, 4_194_305), null);
+    assert.ok((await readWorkerInfo(master.socket, await master.worker())) !== null, 'it still takes connections');
   });
 
   test(`HAProxy ${branch}: a worker that leaves can be told, and ends once its sessions are shut down`, async () => {
