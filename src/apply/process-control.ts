@@ -257,7 +257,7 @@ class ProcessControl implements Control {
   }
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    if (textOf(sections).trim() === '') return { kind: 'refused', problems: [emptyConfig] };
+    if (sections.every(({ text }) => text.trim() === '')) return { kind: 'refused', problems: [emptyConfig] };
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);

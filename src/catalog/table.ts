@@ -3,51 +3,58 @@
  * thousand events would take seconds of a start; here a change copies one small bucket and the list of buckets.
  */
 
-export type Table<V> = readonly ReadonlyMap<string, V>[];
+export type Table<V> = { readonly size: number; readonly buckets: readonly ReadonlyMap<string, V>[] };
 
-const buckets = 1024;
+const bucketCount = 1024;
 
 export function emptyTable<V>(): Table<V> {
-  return Array<ReadonlyMap<string, V>>(buckets).fill(new Map());
+  return { size: 0, buckets: Array<ReadonlyMap<string, V>>(bucketCount).fill(new Map()) };
 }
 
 export function tableOf<V>(entries: Iterable<readonly [string, V]>): Table<V> {
-  const filled = Array.from({ length: buckets }, () => new Map<string, V>());
-  for (const [key, value] of entries) filled[bucketOf(key)]?.set(key, value);
-  return filled;
+  const buckets = Array.from({ length: bucketCount }, () => new Map<string, V>());
+  for (const [key, value] of entries) buckets[bucketOf(key)]?.set(key, value);
+  return { size: buckets.reduce((sum, { size }) => sum + size, 0), buckets };
 }
 
-export function lookUp<V>(table: Table<V>, key: string): V | undefined {
-  return table[bucketOf(key)]?.get(key);
+export function lookUp<V>({ buckets }: Table<V>, key: string): V | undefined {
+  return buckets[bucketOf(key)]?.get(key);
 }
 
 export function put<V>(table: Table<V>, key: string, value: V): Table<V> {
-  const at = bucketOf(key);
-  return table.with(at, new Map(table[at]).set(key, value));
+  return withBucket(table, key, (bucket) => bucket.set(key, value));
 }
 
 export function drop<V>(table: Table<V>, key: string): Table<V> {
-  const at = bucketOf(key);
-  if (!table[at]?.has(key)) return table;
-  const bucket = new Map(table[at]);
-  bucket.delete(key);
-  return table.with(at, bucket);
+  return lookUp(table, key) === undefined ? table : withBucket(table, key, (bucket) => bucket.delete(key));
 }
 
-export function entriesOf<V>(table: Table<V>): (readonly [string, V])[] {
-  return table.flatMap((bucket) => [...bucket]);
+export function entriesOf<V>({ size, buckets }: Table<V>): (readonly [string, V])[] {
+  // Most often asked of a table that has none, at every change.
+  return size === 0 ? [] : buckets.flatMap((bucket) => [...bucket]);
 }
 
 /** The entries of `now` that `before` does not have, without looking at more than what changed. */
 export function news<V>(before: Table<V>, now: Table<V>): (readonly [string, V])[] {
-  return now.flatMap((bucket, at) =>
-    bucket === before[at] ? [] : [...bucket].filter(([key, value]) => before[at]?.get(key) !== value),
-  );
+  const found: (readonly [string, V])[] = [];
+  for (const [at, bucket] of now.buckets.entries()) {
+    const old = before.buckets[at];
+    if (bucket !== old) for (const entry of bucket) if (old?.get(entry[0]) !== entry[1]) found.push(entry);
+  }
+  return found;
+}
+
+function withBucket<V>({ size, buckets }: Table<V>, key: string, change: (bucket: Map<string, V>) => void): Table<V> {
+  const at = bucketOf(key);
+  const before = buckets[at];
+  const bucket = new Map(before);
+  change(bucket);
+  return { size: size - (before?.size ?? 0) + bucket.size, buckets: buckets.with(at, bucket) };
 }
 
 /** FNV-1a, its upper half mixed in: keys that differ in the last character alone differ little in the lowest bits. */
 function bucketOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
-  return ((hash >>> 16) ^ hash) & (buckets - 1);
+  return ((hash >>> 16) ^ hash) & (bucketCount - 1);
 }

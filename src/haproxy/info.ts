@@ -32,24 +32,18 @@ export async function readServersState(socket: string, limits?: Limits): Promise
 }
 
 export function parseInfo(text: string): Info {
-  const values = new Map(
-    text.split('\n').map((line) => {
-      const colon = line.indexOf(':');
-      return [line.slice(0, colon), line.slice(colon + 1).trim()] as const;
-    }),
-  );
-  const version = parseVersion(values.get('Version') ?? '');
-  const pid = number(values, 'Pid');
+  const version = parseVersion(infoOf(text, 'Version') ?? '');
+  const pid = countOf(text, 'Pid');
   if (version === null || pid === null)
     throw new AppError('MYELIN_SOCKET_FAILED', `this is no answer to "show info": ${text.slice(0, 200)}`);
   return {
     pid,
     version,
-    stopping: values.get('Stopping') === '1',
-    uptimeSec: number(values, 'Uptime_sec') ?? 0,
-    startTimeSec: number(values, 'Start_time_sec'),
-    currConns: number(values, 'CurrConns') ?? 0,
-    maxconn: number(values, 'Maxconn') ?? 0,
+    stopping: infoOf(text, 'Stopping') === '1',
+    uptimeSec: countOf(text, 'Uptime_sec') ?? 0,
+    startTimeSec: countOf(text, 'Start_time_sec'),
+    currConns: countOf(text, 'CurrConns') ?? 0,
+    maxconn: countOf(text, 'Maxconn') ?? 0,
   };
 }
 
@@ -70,7 +64,16 @@ export function parseServersState(text: string): ServersState {
   return { fields, rows };
 }
 
-function number(values: ReadonlyMap<string, string>, name: string): number | null {
-  const value = values.get(name);
-  return value !== undefined && /^\d+$/.test(value) ? Number(value) : null;
+/** What stands after `name:` at the beginning of a line; each change asks for seven of some seventy. */
+function infoOf(text: string, name: string): string | null {
+  const label = `${name}:`;
+  const at = text.startsWith(label) ? 0 : text.indexOf(`\n${label}`) + 1;
+  if (at === 0 && !text.startsWith(label)) return null;
+  const end = text.indexOf('\n', at);
+  return text.slice(at + label.length, end === -1 ? undefined : end).trim();
+}
+
+function countOf(text: string, name: string): number | null {
+  const value = infoOf(text, name);
+  return value !== null && /^\d+$/.test(value) ? Number(value) : null;
 }
