@@ -10,6 +10,7 @@ import { OldWorker } from './old-worker.ts';
 import { isAlive, type ProcessId } from './processes.ts';
 import type { Recovered } from './recover.ts';
 import type { Serving } from './serving.ts';
+import type { Worker } from './worker.ts';
 
 type FleetOptions = {
   readonly hardStopAfterMs: () => Ms;
@@ -54,8 +55,7 @@ export class Fleet {
     this.#serving = next;
     return this.#inTurn(async () => {
       if (before === null) return;
-      const leaving = await OldWorker.dismiss(before, this.#options.now());
-      this.#oldWorkers = [...this.#oldWorkers, leaving];
+      await this.#dismiss(before, before.worker);
     });
   }
 
@@ -88,6 +88,7 @@ export class Fleet {
     const serving = this.#serving;
     if (serving === null || (isAlive(serving.id) && !serving.worker.isStopping)) return;
     this.#serving = null;
+    serving.connection.close();
     if (this.#isStopping) return;
     this.#options.onExit(serving);
     if (isAlive(serving.id)) {
@@ -121,11 +122,8 @@ export class Fleet {
     return this.#inTurn(async () => {
       const serving = this.#serving;
       this.#serving = null;
-      if (serving !== null) {
-        // There is no other that could take what comes: its own way of leaving is the best.
-        const leaving = await OldWorker.dismiss({ ...serving, worker: null }, this.#options.now());
-        this.#oldWorkers = [...this.#oldWorkers, leaving];
-      }
+      // There is no other that could take what comes: its own way of leaving is the best.
+      if (serving !== null) await this.#dismiss(serving, null);
       const deadline = performance.now() + graceMs;
       await this.#lookAtOldWorkers();
       while (this.#oldWorkers.length > 0 && performance.now() < deadline) {
@@ -138,7 +136,15 @@ export class Fleet {
 
   /** They live on; only we look away. */
   forget(): void {
+    this.#serving?.connection.close();
     for (const worker of this.#oldWorkers) worker.forget();
+  }
+
+  /** `worker`: null where nobody has to tell it anything any more. */
+  async #dismiss({ generation, id, connection }: Serving, worker: Worker | null): Promise<void> {
+    const leaving = await OldWorker.dismiss({ generation, id, worker }, this.#options.now());
+    this.#oldWorkers = [...this.#oldWorkers, leaving];
+    connection.close();
   }
 
   async #lookAtOldWorkers(): Promise<void> {

@@ -6,10 +6,10 @@
  * at first: they let go of their sockets and have connections closed after the next answer, as SIGUSR1 does, and
  * servers can be changed on. SIGUSR1 follows when the last connection is gone.
  */
+import { AdminSession } from '../haproxy/admin-session.ts';
 import { frames, unframe } from '../haproxy/framing.ts';
 import { parseInfo } from '../haproxy/info.ts';
 import { cliWord } from '../haproxy/runtime-commands.ts';
-import { AdminSession } from '../haproxy/socket.ts';
 import type { Moment, Section } from '../model.ts';
 import type { Generation } from './generation.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';

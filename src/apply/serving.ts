@@ -1,6 +1,6 @@
 /** The HAProxy that serves: which process it is, what it was started with, and how it is shown to others. */
+import { HeldConnection } from '../haproxy/admin-session.ts';
 import { type BinaryIdentity, sameBinary } from '../haproxy/binary.ts';
-import { ask } from '../haproxy/socket.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Section } from '../model.ts';
 import type { Running, RunningProcess } from './control.ts';
@@ -17,6 +17,8 @@ export type Serving = {
   readonly since: Moment;
   /** What runs in it, which commands change. */
   readonly worker: Worker;
+  /** Over which the worker is asked while it serves. */
+  readonly connection: HeldConnection;
 };
 
 type Facts = {
@@ -31,9 +33,10 @@ type Facts = {
 
 export function serving(generation: Generation, id: ProcessId, facts: Facts): Serving {
   const { sections, started, version, binary, since, now } = facts;
-  const { socket } = generation;
-  const worker = new Worker({ pid: id.pid, version, started, sections, now, ask: (line) => ask(socket, [line]) });
-  return { generation, id, binary, version, since, worker };
+  const connection = new HeldConnection(generation.socket);
+  const ask = (line: string): Promise<string> => connection.ask(line);
+  const worker = new Worker({ pid: id.pid, version, started, sections, now, ask });
+  return { generation, id, binary, version, since, worker, connection };
 }
 
 export function viewOf(serving: Serving): Running & { readonly process: RunningProcess } {

@@ -15,6 +15,7 @@ export type HaproxyProcess = AsyncDisposable & {
   readonly capabilities: Capabilities;
   /** Sends commands and checks that this process answered. */
   run(commands: readonly RuntimeCommand[]): Promise<readonly Verdict[]>;
+  hasEnded(): boolean;
 };
 
 /** The config names `admin.sock` in the folder as its stats socket. */
@@ -47,6 +48,7 @@ export async function startHaproxy(binary: string, folder: string, config: strin
       }
       return verdicts;
     },
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await exited;
