@@ -6,13 +6,14 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { Ms } from '../src/model.ts';
+import { now } from './clock.ts';
 
-/** What the client is to do until it is told otherwise. */
-type Task = { readonly port: number; readonly host: string; readonly body: string; readonly pauseMs: number };
+type Task = { readonly port: number; readonly host: string; readonly body: string };
 
 export type Asking = AsyncDisposable & {
-  /** Asks from now on; settles with the moment (`process.hrtime.bigint()`) of the first answer with this body. */
-  until(task: Task): Promise<bigint>;
+  /** Asks from now on; settles with the moment of the first answer with this body. */
+  until(task: Task): Promise<Ms>;
 };
 
 export async function startAsking(): Promise<Asking> {
@@ -22,9 +23,9 @@ export async function startAsking(): Promise<Asking> {
   return {
     async until(task) {
       child.send(task);
-      const [told] = (await once(child, 'message')) as [string];
-      if (!/^\d+$/.test(told)) throw new Error(told);
-      return BigInt(told);
+      const [told] = (await once(child, 'message')) as [Ms | string];
+      if (typeof told === 'string') throw new Error(told);
+      return told;
     },
     async [Symbol.asyncDispose]() {
       child.disconnect();
@@ -33,36 +34,52 @@ export async function startAsking(): Promise<Asking> {
   };
 }
 
-const giveUpMs = 60_000;
+const giveUpMs: Ms = 60_000;
+/** From one answer to the next request: how exactly the moment is known. */
+const pauseMs: Ms = 0.05;
 
-async function ask(socket: Socket, host: string): Promise<string> {
-  socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+/** The body of the answer; null where the connection was closed, as by a HAProxy that leaves. */
+async function ask(socket: Socket, host: string): Promise<string | null> {
+  const { promise, resolve } = Promise.withResolvers<string | null>();
   let answer = '';
-  for (;;) {
-    const [chunk] = (await once(socket, 'data')) as [string];
+  const hear = (chunk: string): void => {
     answer += chunk;
-    const [head, body] = answer.split('\r\n\r\n');
-    const length = /^content-length: (\d+)\r?$/im.exec(head ?? '')?.[1];
-    if (body !== undefined && length !== undefined && body.length >= Number(length)) return body;
-  }
+    const [head = '', body] = answer.split('\r\n\r\n');
+    const length = /^content-length: (\d+)\r?$/im.exec(head)?.[1];
+    if (body !== undefined && length !== undefined && body.length >= Number(length)) resolve(body);
+  };
+  const end = (): void => resolve(null);
+  socket.on('data', hear).once('close', end);
+  if (socket.destroyed) end();
+  else socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  const body = await promise;
+  socket.off('data', hear).off('close', end);
+  return body;
 }
 
-async function perform({ port, host, body, pauseMs }: Task): Promise<string> {
+async function open(port: number): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true }).setEncoding('utf8');
+  socket.setTimeout(5000, () => socket.destroy());
+  // What breaks is closed as well.
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function perform({ port, host, body }: Task): Promise<Ms | string> {
   const clock = new Int32Array(new SharedArrayBuffer(4));
   const deadline = performance.now() + giveUpMs;
-  const open = async (): Promise<Socket> => {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true }).setEncoding('utf8');
-    socket.setTimeout(5000, () => socket.destroy(new Error('no answer within 5 s')));
-    await once(socket, 'connect');
-    return socket;
-  };
-  let socket = await open();
+  let socket = await open(port);
   try {
     while (performance.now() < deadline) {
-      if ((await ask(socket, host)) === body) return `${process.hrtime.bigint()}`;
+      const answer = await ask(socket, host);
+      if (answer === body) return now();
+      if (answer === null) {
+        socket.destroy();
+        socket = await open(port);
+      }
       // Timers of the event loop have no parts of a millisecond.
-      if (pauseMs > 0) Atomics.wait(clock, 0, 0, pauseMs);
-      if (socket.destroyed) socket = await open();
+      Atomics.wait(clock, 0, 0, pauseMs);
     }
     return `${body} did not answer`;
   } finally {

@@ -1,7 +1,7 @@
 /** Asks and changes a Consul agent over kept connections: what takes its time is Consul, not a client that connects. */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import type { Ms } from '../src/model.ts';
-import { now } from './first-answer.ts';
+import { now } from './clock.ts';
 
 type Reply = { readonly headers: IncomingHttpHeaders; readonly text: string; readonly at: Ms };
 

@@ -8,11 +8,10 @@ import { putService, putSlice, slicesPath } from '../test/support/kubernetes.ts'
 import { built, workplace } from '../test/support/myelin.ts';
 import { ownAddress } from '../test/support/own-network.ts';
 import { startAsking } from './asking.ts';
+import { now } from './clock.ts';
 import { table } from './report.ts';
 import { startWatching } from './watching.ts';
 
-/** Faster than one request after the other would be seen by users, and slow enough to leave them the machine. */
-const pauseMs = 0.5;
 const namespace = 'shop';
 const service = 'web';
 const warmUps = 5;
@@ -74,19 +73,18 @@ export async function measureLatency(changes: number): Promise<string> {
   }
 
   async function add(name: Name, figures: Figures | null): Promise<void> {
-    const answering = asking.until({ port, host: service, body: name, pauseMs });
+    const answering = asking.until({ port, host: service, body: name });
     // It asks already.
     await timers.setTimeout(20);
-    const changedAt = process.hrtime.bigint();
-    const since = (moment: bigint): number => Number(moment - changedAt) / 1e6;
+    const changedAt = now();
     const { version } = await put(name, true);
-    const writtenAt = process.hrtime.bigint();
+    const writtenAt = now();
     const answeredAt = await answering;
     if (figures === null) return;
-    figures.answered.push(since(answeredAt));
-    figures.written.push(since(writtenAt));
+    figures.answered.push(answeredAt - changedAt);
+    figures.written.push(writtenAt - changedAt);
     const toldAt = watching.cameAt(version);
-    if (toldAt !== undefined) figures.told.push(since(toldAt));
+    if (toldAt !== undefined) figures.told.push(toldAt - changedAt);
   }
 }
 

@@ -9,6 +9,7 @@ import { freePort, until } from '../test/support/index.ts';
 import { slicesPath } from '../test/support/kubernetes.ts';
 import { built, type Workplace, workplace } from '../test/support/myelin.ts';
 import { type Asking, startAsking } from './asking.ts';
+import { now } from './clock.ts';
 import { cpuSeconds, memoryMiB } from './process.ts';
 import { table } from './report.ts';
 
@@ -194,10 +195,10 @@ async function changeOne(
 ): Promise<number> {
   const expected = withNewPod(services[at] as Service, changesMade);
   const body = `${expected.pods.at(-1)?.address}:${expected.port}`;
-  const answering = asking.until({ port, host: expected.name, body, pauseMs: 0 });
-  const changedAt = process.hrtime.bigint();
+  const answering = asking.until({ port, host: expected.name, body });
+  const changedAt = now();
   await change(cluster, services, at);
-  return Number((await answering) - changedAt) / 1e6;
+  return (await answering) - changedAt;
 }
 
 /** Each Service in turn: at this rate, or as fast as the API server takes it. */

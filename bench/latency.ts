@@ -13,8 +13,9 @@ import { ask } from '../test/servers/steady.ts';
 import { quantile } from '../test/support/figures.ts';
 import { freePort, until } from '../test/support/index.ts';
 import { workplace } from '../test/support/myelin.ts';
+import { startAsking } from './asking.ts';
+import { now } from './clock.ts';
 import { ConsulClient, type Listener } from './consul-client.ts';
-import { now, startClient } from './first-answer.ts';
 import { measureIdle } from './idle.ts';
 import { machine, table } from './report.ts';
 
@@ -53,7 +54,7 @@ async function measureLatency(): Promise<string> {
   const { first, second } = backends;
   const consul = stack.use(await startConsul());
   const atConsul = stack.use(new ConsulClient(consul.address));
-  const client = stack.use(startClient());
+  const client = stack.use(await startAsking());
   const paths = [await fromFile(), await fromConsul(), await byConsulTemplate()] as const;
   const figures = new Map(paths.map((path) => [path, { answeredMs: [], toldMs: [] } as Figures]));
   for (let round = 0; round < rounds; round++)
@@ -157,11 +158,14 @@ async function measureLatency(): Promise<string> {
     const listener = await path.listen?.();
     // Not in step with any timer, and slower than anything that limits the rate of changes.
     await timers.setTimeout(300 + 200 * Math.random());
-    const answer = await client.ask({ port: path.port, name: second.name });
-    await timers.setTimeout(20 * Math.random());
+    const answering = client.until({ port: path.port, host: 'web', body: second.name });
+    // It asks already.
+    await timers.setTimeout(20 + 20 * Math.random());
     const changedAt = now();
     const adding = path.add();
-    answeredMs.push((await answer.at) - changedAt);
+    const tookMs = (await answering) - changedAt;
+    if (tookMs < 0) throw new Error(`${second.name} answers before it was added`);
+    answeredMs.push(tookMs);
     if (listener !== undefined) toldMs.push((await listener.told) - changedAt);
     await adding;
     await path.settled(2);

@@ -8,23 +8,25 @@ import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Ms } from '../src/model.ts';
+import { now } from './clock.ts';
 
 type Task = { readonly url: string; readonly token: string };
-type Event = { readonly version: string; readonly at: string };
+type Event = { readonly version: string; readonly at: Ms };
 
 export type Watching = AsyncDisposable & {
-  /** The moment (`process.hrtime.bigint()`) at which the event about this version of an object came, if it has. */
-  cameAt(version: string): bigint | undefined;
+  /** The moment at which the event about this version of an object came, if it has. */
+  cameAt(version: string): Ms | undefined;
 };
 
 export async function startWatching(task: Task): Promise<Watching> {
   const child = fork(fileURLToPath(import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const exited = once(child, 'exit');
-  const came = new Map<string, bigint>();
+  const came = new Map<string, Ms>();
   await once(child, 'message');
   child.send(task);
   await once(child, 'message');
-  child.on('message', ({ version, at }: Event) => came.set(version, BigInt(at)));
+  child.on('message', ({ version, at }: Event) => came.set(version, at));
   return {
     cameAt: (version) => came.get(version),
     async [Symbol.asyncDispose]() {
@@ -41,7 +43,7 @@ async function watch({ url, token }: Task): Promise<void> {
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
   process.send?.('open');
   for await (const line of createInterface({ input: answer })) {
-    const at = `${process.hrtime.bigint()}`;
+    const at = now();
     const { object } = JSON.parse(line) as { readonly object: { readonly metadata: { resourceVersion: string } } };
     process.send?.({ version: object.metadata.resourceVersion, at });
   }
