@@ -43,8 +43,10 @@ export async function readSessions(
     const [header = '', ...lines] = reply.split('\n');
     const fields = header.replace(/^# /, '').split(',');
     const [backendAt, serverAt, currentAt] = ['pxname', 'svname', 'scur'].map((name) => fields.indexOf(name));
+    // Of some hundred fields.
+    const needed = Math.max(backendAt ?? 0, serverAt ?? 0, currentAt ?? 0) + 1;
     for (const line of lines) {
-      const values = line.split(',');
+      const values = line.split(',', needed);
       const current = values[currentAt ?? -1];
       if (current !== undefined) sessions.set(`${values[backendAt ?? -1]}/${values[serverAt ?? -1]}`, Number(current));
     }
