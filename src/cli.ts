@@ -15,6 +15,8 @@ const configPlaces = ['./myelin.yaml', '/etc/myelin/myelin.yaml'];
 
 // A tenth less memory: what is allocated while starting would make the young generation grow for good.
 setFlagsFromString('--semi-space-growth-factor=1');
+// Under many changes a second, two thirds of the memory for a tenth more of the processor.
+setFlagsFromString('--heap-growing-percent=50');
 
 process.exitCode = await main(process.argv.slice(2));
 
