@@ -21,11 +21,14 @@ export class AdminSession {
   readonly #path: string;
   readonly #socket: Socket;
   readonly #inTurn = createTurn();
-  #received = '';
+  #chunks: string[] = [];
+  /** The end of what was received, which may be half of a prompt; and the prompts in all of it. */
+  #tail = '';
+  #prompts = 0;
   #waiting: PromiseWithResolvers<string> | null = null;
   /** Up to 3.0 a prompt follows each command of a line, later only the last one. */
   #promptsEach = false;
-  #isWhole: (received: string) => boolean = () => true;
+  #isWhole: IsWhole = () => true;
 
   private constructor(path: string) {
     this.#path = path;
@@ -50,23 +53,23 @@ export class AdminSession {
   ask(line: string, limits: Limits = {}): Promise<string> {
     return this.#inTurn(async () => {
       const prompts = this.#promptsEach ? commandsIn(line) : 1;
-      const received = await this.#askNow(line, limits, (received) => promptsIn(received) >= prompts);
+      const received = await this.#askNow(line, limits, (seen) => seen >= prompts);
       return received.replaceAll(prompt, '\n');
     });
   }
 
   /** Two answers come in any case: how many prompts come with them tells how to know the end of all others. */
   async #countPrompts(limits: Limits): Promise<void> {
-    const answer = await this.#askNow('show cli level;show cli level', limits, (received) => marksIn(received) === 2);
+    const answer = await this.#askNow(
+      'show cli level;show cli level',
+      limits,
+      (_, received) => marksIn(received()) === 2,
+    );
     this.#promptsEach = promptsIn(answer) === 2;
   }
 
-  async #askNow(
-    line: string,
-    { timeoutMs = defaultTimeoutMs, signal }: Limits,
-    isWhole: (received: string) => boolean,
-  ): Promise<string> {
-    if (!this.isOpen) throw socketFailed(this.#path, new Error('the connection is closed'));
+  async #askNow(line: string, { timeoutMs = defaultTimeoutMs, signal }: Limits, isWhole: IsWhole): Promise<string> {
+    if (!this.isOpen) throw socketFailed(this.#path, new Closed('the connection is closed'));
     const waiting = Promise.withResolvers<string>();
     this.#waiting = waiting;
     this.#isWhole = isWhole;
@@ -94,12 +97,22 @@ export class AdminSession {
 
   /** In interactive mode an answer ends with the prompt on a line of its own. */
   #receive(chunk: string): void {
-    this.#received += chunk;
-    if (!this.#received.endsWith(prompt) || !this.#isWhole(this.#received)) return;
-    this.#waiting?.resolve(this.#received);
-    this.#received = '';
+    // An answer may be megabytes long: it is put together once.
+    this.#chunks.push(chunk);
+    const end = this.#tail + chunk;
+    this.#prompts += promptsIn(end);
+    this.#tail = end.slice(1 - prompt.length);
+    const received = (): string => this.#chunks.join('');
+    if (!end.endsWith(prompt) || !this.#isWhole(this.#prompts, received)) return;
+    this.#waiting?.resolve(received());
+    this.#chunks = [];
+    this.#tail = '';
+    this.#prompts = 0;
   }
 }
+
+/** Whether an answer is complete that ends with a prompt, by the prompts in it, or by what else is in it. */
+type IsWhole = (prompts: number, received: () => string) => boolean;
 
 const prompt = '\n> ';
 
@@ -122,6 +135,8 @@ function commandsIn(line: string): number {
  */
 export class HeldConnection {
   readonly #path: string;
+  /** Two that ask at once must not open one each: nobody would close the first. */
+  readonly #inTurn = createTurn();
   #session: AdminSession | null = null;
   #isClosed = false;
 
@@ -130,7 +145,17 @@ export class HeldConnection {
   }
 
   /** As `ask` of a session. Throws an AppError where nobody answers, or after `close`. */
-  async ask(line: string): Promise<string> {
+  ask(line: string): Promise<string> {
+    return this.#inTurn(() => this.#ask(line));
+  }
+
+  /** A process that is told to leave would wait for it. */
+  close(): void {
+    this.#isClosed = true;
+    this.#session?.close();
+  }
+
+  async #ask(line: string): Promise<string> {
     const held = this.#session;
     if (held?.isOpen) {
       try {
@@ -143,11 +168,5 @@ export class HeldConnection {
     if (this.#isClosed) session.close();
     else this.#session = session;
     return session.ask(line);
-  }
-
-  /** A process that is told to leave would wait for it. */
-  close(): void {
-    this.#isClosed = true;
-    this.#session?.close();
   }
 }

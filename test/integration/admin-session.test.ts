@@ -46,6 +46,16 @@ for (const branch of branches) {
     await assert.rejects(held.ask(frame([])), { code: 'MYELIN_SOCKET_FAILED' }, 'after close nobody is asked');
   });
 
+  test(`who asks HAProxy ${branch} at the same time shares one connection that is held`, async () => {
+    await using folder = await tempFolder();
+    await using started = await startHaproxy(await haproxy(branch), folder.path, configOfWeb(folder.path, servers));
+    const held = new HeldConnection(started.socket);
+    const answers = await Promise.all([1, 2, 3].map(() => held.ask(frame(['show servers state web']))));
+    assert.ok(answers.every((answer) => unframe(answer).replies.length === 1));
+    assert.equal((await connectionsTo(started.socket)).length, 1 + 1, 'that one, and the one that asks here');
+    held.close();
+  });
+
   test(`HAProxy ${branch} leaves only when the connection that is held is closed, and answers over it until then`, async () => {
     await using folder = await tempFolder();
     await using started = await startHaproxy(await haproxy(branch), folder.path, configOfWeb(folder.path, servers));
@@ -70,12 +80,16 @@ test('where nobody listens that is said, and once somebody does the next questio
 
 /** As `stats timeout` does, but at once. */
 async function endConnections(socket: string): Promise<void> {
-  const sessions = await ask(socket, ['show sess']);
-  const ids = [...sessions.matchAll(/^(0x[0-9a-f]+): .*\bfe=GLOBAL\b/gm)].map(([, id]) => id);
+  const ids = await connectionsTo(socket);
   await ask(
     socket,
     ids.map((id) => `shutdown session ${id}`),
   );
+}
+
+async function connectionsTo(socket: string): Promise<readonly string[]> {
+  const sessions = await ask(socket, ['show sess']);
+  return [...sessions.matchAll(/^(0x[0-9a-f]+): .*\bfe=GLOBAL\b/gm)].map(([, id]) => id ?? '');
 }
 
 /** The seconds since a server last changed go on. */
