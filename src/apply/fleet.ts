@@ -18,11 +18,14 @@ type FleetOptions = {
   readonly onEvent: (event: ControlEvent) => void;
   /** The serving process ended by itself. */
   readonly onExit: (serving: Serving) => void;
-  /** An old worker is gone, which makes room for a reload. */
-  readonly onRoom: () => void;
+  /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
+  readonly onChange: () => void;
 };
 
 type Limit = Extract<ControlEvent, { kind: 'connections_closed' }>['limit'];
+
+/** So much later HAProxy has ended by itself, or will not. */
+const graceMs: Ms = 10_000;
 
 /** HAProxy prints every change of a server's health; where it was started, nobody reads that in the long run. */
 const maxOutputBytes = 1024 * 1024;
@@ -148,7 +151,10 @@ export class Fleet {
   }
 
   async #lookAtOldWorkers(): Promise<void> {
+    const unreachable = this.#oldWorkers.filter(({ worker }) => worker === null);
     await Promise.all(this.#oldWorkers.map((worker) => worker.look()));
+    // It has not heard what changed meanwhile.
+    if (unreachable.some(({ worker }) => worker !== null)) this.#options.onChange();
     const gone = this.#oldWorkers.filter((worker) => !worker.isAlive);
     for (const worker of gone) {
       // One that finished all it had was seen without connections, or ended long before this.
@@ -156,12 +162,13 @@ export class Fleet {
       await this.#bury(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
     for (const worker of this.#oldWorkers) if (this.#isOverdue(worker)) await this.#end(worker, 'hard_stop_after');
-    if (gone.length > 0 && !this.#isStopping) this.#options.onRoom();
+    if (gone.length > 0 && !this.#isStopping) this.#options.onChange();
   }
 
-  /** From SIGUSR1 on HAProxy itself counts. */
+  /** From SIGUSR1 on HAProxy itself counts, where its config says so and it is not stuck. */
   #isOverdue({ since, isStopping }: OldWorker): boolean {
-    return !isStopping && this.#options.now() - since >= this.#options.hardStopAfterMs();
+    const limitMs = this.#options.hardStopAfterMs() + (isStopping ? graceMs : 0);
+    return this.#options.now() - since >= limitMs;
   }
 
   async #end(worker: OldWorker, limit: Limit): Promise<void> {

@@ -89,8 +89,10 @@ export class OldWorker {
     if (answer === null) return;
     const { currConns, stopping } = parseInfo(answer);
     this.#connections = currConns;
+    // Somebody else may have told it to.
+    this.#isStopping ||= stopping;
     if (currConns > 0) return;
-    if (!stopping && this.#areFrontendsShut) this.#stop();
+    if (!this.#isStopping && this.#areFrontendsShut) this.#stop();
     // It would wait for our connection as for any other.
     if (this.#isStopping) this.#session.close();
   }

@@ -119,7 +119,7 @@ class ProcessControl implements Control {
       hardStopAfterMs: () => this.#config.reload.hardStopAfter,
       now: parts.now,
       onEvent,
-      onRoom: onChange,
+      onChange,
       onExit: (lost) => void this.#tolerate(this.#lost(lost)),
     });
     this.#onDisk = new FileBehind({

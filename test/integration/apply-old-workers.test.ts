@@ -34,6 +34,22 @@ test('an open connection outlives reloads, and its process goes when it ends', a
   );
 });
 
+test('an old worker that somebody else tells to leave as well ends with its last connection', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  await change(my, control, port, 0);
+  const first = pidOf(control);
+  const client = await hold(port);
+  await change(my, control, port, 1);
+  process.kill(first, 'SIGUSR1');
+  await until('its connection is seen', () => control.oldWorkers[0]?.connections === 1);
+  client.destroy();
+  await gone(first);
+  await until('that it is gone is noticed', () => control.oldWorkers.length === 0);
+});
+
 test('a reload waits while there are too many old workers; then the oldest is retired and its connections counted', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
