@@ -103,6 +103,8 @@ export function main(world: World, signal: AbortSignal): Instance {
   let collection = createCollection(settings.config, offers.all, seedOf(control), Date.now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
+  /** Told to the process that a reload is about to replace. */
+  let ordered: readonly GivenOrder[] = [];
   let started = Promise.resolve();
   let reloading = Promise.resolve();
   prove(settings);
@@ -195,6 +197,8 @@ export function main(world: World, signal: AbortSignal): Instance {
       reloading = result.result
         .then(settle)
         .catch(broke)
+        .then(() => inTurn(obeyAgain))
+        .catch(lookFailed)
         // What came meanwhile is planned anew against the process that serves now.
         .then(debounce.poke);
     }
@@ -229,8 +233,16 @@ export function main(world: World, signal: AbortSignal): Instance {
   }
 
   /** A server that has gone meanwhile is told when it comes back. */
-  async function obey({ backend, server, state }: GivenOrder): Promise<void> {
+  async function obey(order: GivenOrder): Promise<void> {
+    const { backend, server, state } = order;
+    if (reconciler.isReloading) ordered = [...ordered, order];
     if (isThere(control, backend, server)) await changes.order({ kind: state ?? 'ready', backend, server }, signal);
+  }
+
+  async function obeyAgain(): Promise<void> {
+    const orders = ordered;
+    ordered = [];
+    for (const order of orders) await obey(order);
   }
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */

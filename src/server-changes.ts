@@ -68,10 +68,10 @@ export class ServerChanges {
    */
   async apply(wanted: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
     const outcome = await this.#control.apply(wanted, this.#runtimePlan(commands), signal);
-    if (outcome.kind === 'applied') {
-      this.#verifier.touched(commands, this.#now());
-      if (commands.length > 0) await this.#tellFollowers(wanted);
-    } else if (outcome.kind === 'unexpected') {
+    // One that failed may have been executed late, or in part.
+    if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
+    if (outcome.kind === 'applied') await this.#tellFollowers(wanted);
+    else if (outcome.kind === 'unexpected') {
       await this.#examine(outcome.replies, signal);
       // What was read back may be what is wanted all the same.
       if (this.plan(wanted, []).kind === 'runtime') this.#distrust(outcome.replies.map(reasonOf));
@@ -122,9 +122,10 @@ export class ServerChanges {
     this.#known = this.#control.running?.generation ?? null;
   }
 
-  /** What was ordered of a server, or is not any more. */
+  /** What was ordered of a server, or is not any more. Throws an AppError where HAProxy could not be told. */
   async order(command: RuntimeCommand, signal: AbortSignal): Promise<void> {
-    await this.#send([command], signal);
+    const outcome = await this.#send([command], signal);
+    if (outcome?.kind === 'failed') throw outcome.error;
   }
 
   async #verifyDue(signal: AbortSignal): Promise<boolean> {
@@ -154,12 +155,13 @@ export class ServerChanges {
   }
 
   /** Sends what needs no plan of its own. */
-  async #send(commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<void> {
+  async #send(commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome | null> {
     const { running } = this.#control;
-    if (commands.length === 0 || running === null) return;
+    if (commands.length === 0 || running === null) return null;
     const outcome = await this.#control.apply(running, { kind: 'runtime', commands }, signal);
     if (outcome.kind === 'unexpected') this.#distrust(outcome.replies.map(reasonOf));
     this.#verifier.touched(commands, this.#now());
+    return outcome;
   }
 
   /** Of another process than before everything is to be looked at. */

@@ -157,6 +157,32 @@ test('what a look that failed was to see is looked at again', async () => {
   assert.deepEqual(control.asked, ['web']);
 });
 
+test('what commands without an answer may have done is read back at once, also where nothing of it is wanted any more', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes, drift, pass } = reconciler(control);
+  await reconcile(one);
+  pass(60);
+  await changes.verify(never);
+  control.isLate = true;
+  assert.equal((await reconcile(two)).kind, 'failed');
+  control.isLate = false;
+  assert.equal((await reconcile(one)).kind, 'noop');
+  pass(60);
+  assert.ok((changes.nextVerification ?? 0) <= 120);
+  await changes.verify(never);
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['b extra'],
+  );
+});
+
+test('who gives an order that HAProxy could not be told is told so', async () => {
+  const control = new Scripted(one);
+  const { changes } = reconciler(control);
+  control.isLate = true;
+  await assert.rejects(changes.order({ kind: 'maint', backend: 'web', server: 'a' }, never), /no answer/);
+});
+
 test('with drift: report nothing is sent, but for what an operator ordered', async () => {
   const control = new Scripted(two);
   const orders = new Map<string, ServerOrder>([['web/b', 'maint']]);
@@ -239,6 +265,8 @@ class Scripted implements Control {
   /** What it has whatever it is told. */
   stays: Rendered | null = null;
   isSilent = false;
+  /** Commands are executed, but not answered. */
+  isLate = false;
   sent: RuntimeCommand[] = [];
   asked: string[] = [];
   readonly reloads: Plan[] = [];
@@ -279,6 +307,10 @@ class Scripted implements Control {
   async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
     if (plan.kind === 'runtime') {
       this.sent.push(...plan.commands);
+      if (this.isLate) {
+        this.#has = sections;
+        return { kind: 'failed', error: new AppError('MYELIN_SOCKET_FAILED', 'no answer'), problems: [] };
+      }
       const [command] = plan.commands;
       const reply = this.does(plan.commands);
       if (reply !== null && command !== undefined) return { kind: 'unexpected', replies: [{ command, reply }] };
@@ -288,7 +320,7 @@ class Scripted implements Control {
       this.stays = null;
     }
     this.#run(sections);
-    this.#has = this.stays?.sections ?? sections;
+    if (plan.kind !== 'none') this.#has = this.stays?.sections ?? sections;
     return { kind: 'applied', running: this.running, tookMs: 0 };
   }
 
