@@ -187,6 +187,8 @@ export function main(world: World, signal: AbortSignal): Instance {
       alarm.set([nextDeadline(collection.catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
       setVerifyAlarm();
     };
+    const refusal = refuseToTakeOver(from);
+    if (refusal !== null) return settle(refusal);
     const result = await reconciler.reconcile(
       { rendered: wanted, faulty: wanted.problems, requested, onMeanwhile },
       signal,
@@ -237,6 +239,15 @@ export function main(world: World, signal: AbortSignal): Instance {
     const { backend, server, state } = order;
     if (reconciler.isReloading) ordered = [...ordered, order];
     if (isThere(control, backend, server)) await changes.order({ kind: state ?? 'ready', backend, server }, signal);
+  }
+
+  /** Whoever serves now, and has something to serve, would hand over to one that has nothing. */
+  function refuseToTakeOver(catalog: Catalog): Result | null {
+    const { isBlind, waitingFor } = view(catalog);
+    if (!isBlind || control.running !== null || collection.config.haproxy.handover === undefined) return null;
+    const why = `nothing is known to serve: no answer of ${waitingFor.join(', ')} yet`;
+    const error = new AppError('MYELIN_SOURCE_TIMEOUT', `nothing is taken over, because ${why}`);
+    return { kind: 'failed', error, reasons: [], at: Date.now() + retryMs };
   }
 
   async function obeyAgain(): Promise<void> {

@@ -22,7 +22,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
-  const { waitingFor } = view(instance.collection.catalog);
+  const { waitingFor, isBlind } = view(instance.collection.catalog);
   const { lastApply, pending } = observer;
   const isTroubled =
     waitingFor.length > 0 ||
@@ -35,7 +35,8 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     services.some(({ stale }) => stale !== null);
   return {
     version,
-    state: control.running === null ? 'starting' : isTroubled ? 'degraded' : 'ready',
+    // With nothing to serve it must not take the place of one that has, as in a rolling update.
+    state: control.running === null || isBlind ? 'starting' : isTroubled ? 'degraded' : 'ready',
     startedAt,
     waitingFor,
     haproxy: haproxyOf(control, instance.changes.drift),

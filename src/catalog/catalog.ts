@@ -34,6 +34,8 @@ export type View = {
   readonly open: boolean;
   /** The required sources that have not been synced yet; once open, it goes on without them. */
   readonly waitingFor: readonly string[];
+  /** Nobody is known to serve anything, and a source that is required has not said so. */
+  readonly isBlind: boolean;
   /**
    * Of every service in the settings, but for one that came later and has not been answered for: to serve nothing for
    * it would be a lie. Lists that did not change are the same objects.
@@ -178,6 +180,11 @@ export function view(catalog: Catalog): View {
     open: catalog.isOpen,
     get waitingFor() {
       return waitingFor(catalog);
+    },
+    get isBlind() {
+      const { settings, services } = catalog;
+      const isServed = (name: string): boolean => (lookUp(services, name)?.endpoints.length ?? 0) > 0;
+      return waitingFor(catalog).length > 0 && ![...settings.services.keys()].some(isServed);
     },
     // Gathered when asked for: whether it is open may be asked at each of ten thousand events.
     get endpoints() {

@@ -4,7 +4,10 @@ import type { Drift, Moment, Ms, Problem, ReloadReason, ServerOrder } from '../m
 /** Moments are milliseconds since 1970, UTC. */
 export type Status = {
   readonly version: string;
-  /** starting: no good config is applied yet; degraded: one is, but something below is not as it should be. */
+  /**
+   * starting: no good config is applied yet, or nothing is known to serve; degraded: one is, but something below is not
+   * as it should be.
+   */
   readonly state: 'starting' | 'ready' | 'degraded';
   readonly startedAt: Moment;
   /** Required sources that have not answered yet. */

@@ -196,6 +196,25 @@ test('where the one before holds an address in another form, the next one waits 
   assert.equal(await ask(my.port), 'alpha');
 });
 
+test('one that its source never answers takes nothing over, is not ready, and serves once it is answered', async () => {
+  await using my = await machine();
+  const first = await my.all.next();
+  const missing = join(my.folder, 'missing.yaml');
+  const second = await my.all.start({
+    edit: (config) => `${config.replace(/path: .* }/, `path: ${missing} } }`)}\nstartTimeout: 300ms\n`,
+  });
+  const { lastApply, state } = await second.myelin.until('startTimeout is over', (status) => status.lastApply !== null);
+  assert.match(lastApply?.error ?? '', /nothing is taken over.*no answer of file yet/);
+  assert.equal(state, 'starting');
+  assert.equal((await second.place.command('probe', 'ready')).exitCode, 1);
+  assert.deepEqual(await haproxiesOf(second), []);
+  assert.equal(await ask(my.port), 'alpha');
+  await my.serve([my.backends.beta], [], missing);
+  await second.ready();
+  assert.equal(await first.end(), 0);
+  assert.equal(await ask(my.port), 'beta');
+});
+
 test('probes and metrics are at the same address, of the one before until it ends; `myelin probe` tells them apart', async () => {
   const probes = await freePort();
   await using my = await machine({ rest: [`probes: { listen: "127.0.0.1:${probes}" }`] });

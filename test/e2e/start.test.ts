@@ -74,6 +74,17 @@ test('run --once without the answer of a required source serves the others and h
   assert.equal(await ask(my.port), 'alpha');
 });
 
+test('one that knows nobody to serve, because no source has answered, is not ready, and is once one has', async () => {
+  await using my = await site({ rest: ['startTimeout: 300ms'] });
+  const running = my.place.run();
+  const blind = await running.until('HAProxy runs all the same', ({ haproxy }) => haproxy !== null);
+  assert.deepEqual([blind.state, blind.waitingFor], ['starting', ['file']]);
+  assert.equal((await my.place.command('probe', 'ready')).exitCode, 1);
+  await my.serve('alpha');
+  await running.until('it is ready', ({ state }) => state === 'ready');
+  assert.equal(await ask(my.port), 'alpha');
+});
+
 test('a hangup at any moment of a start ends nothing', async () => {
   await using my = await site({ haproxy: ['onExit: stop'] });
   await my.serve('alpha');
