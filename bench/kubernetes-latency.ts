@@ -46,7 +46,7 @@ export async function measureLatency(changes: number): Promise<string> {
   const myelin = place.run();
   await myelin.until('it serves', ({ state }) => state === 'ready', 30_000);
   const asking = stack.use(await startAsking());
-  const url = `${cluster.address}${slicesPath(namespace)}?watch=true`;
+  const url = `${cluster.address}${slicesPath(namespace)}?watch=true&resourceVersion=0`;
   const watching = stack.use(await startWatching({ url, token: cluster.adminToken }));
 
   const apart: Figures = { answered: [], written: [], told: [] };
@@ -83,8 +83,7 @@ export async function measureLatency(changes: number): Promise<string> {
     if (figures === null) return;
     figures.answered.push(answeredAt - changedAt);
     figures.written.push(writtenAt - changedAt);
-    const toldAt = watching.cameAt(version);
-    if (toldAt !== undefined) figures.told.push(toldAt - changedAt);
+    figures.told.push((await watching.cameAt(version)) - changedAt);
   }
 }
 

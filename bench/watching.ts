@@ -9,14 +9,15 @@ import { request } from 'node:https';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Ms } from '../src/model.ts';
+import { until } from '../test/support/index.ts';
 import { now } from './clock.ts';
 
 type Task = { readonly url: string; readonly token: string };
 type Event = { readonly version: string; readonly at: Ms };
 
 export type Watching = AsyncDisposable & {
-  /** The moment at which the event about this version of an object came, if it has. */
-  cameAt(version: string): Ms | undefined;
+  /** The moment at which the event about this version of an object came. */
+  cameAt(version: string): Promise<Ms>;
 };
 
 export async function startWatching(task: Task): Promise<Watching> {
@@ -28,7 +29,7 @@ export async function startWatching(task: Task): Promise<Watching> {
   await once(child, 'message');
   child.on('message', ({ version, at }: Event) => came.set(version, at));
   return {
-    cameAt: (version) => came.get(version),
+    cameAt: (version) => until(`the event about version ${version} came`, () => came.get(version) ?? null),
     async [Symbol.asyncDispose]() {
       child.disconnect();
       await exited;
@@ -44,7 +45,11 @@ async function watch({ url, token }: Task): Promise<void> {
   process.send?.('open');
   for await (const line of createInterface({ input: answer })) {
     const at = now();
-    const { object } = JSON.parse(line) as { readonly object: { readonly metadata: { resourceVersion: string } } };
+    const { type, object } = JSON.parse(line) as {
+      readonly type: string;
+      readonly object: { readonly metadata: { readonly resourceVersion: string } };
+    };
+    if (type === 'ERROR') throw new Error(line);
     process.send?.({ version: object.metadata.resourceVersion, at });
   }
 }
