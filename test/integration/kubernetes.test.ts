@@ -151,6 +151,30 @@ test('named ports, a headless Service, publishNotReadyAddresses', async () => {
   );
 });
 
+test('a question that cannot be answered is told, and the source is synced all the same', async () => {
+  await service('clear');
+  await service('unclear', {
+    ports: [
+      { name: 'http', port: 80 },
+      { name: 'admin', port: 9090 },
+    ],
+  });
+  await putService(cluster, 'shop', 'elsewhere', { type: 'ExternalName', externalName: 'example.com' });
+  await pods('clear', 1);
+  await using heard = await follow({
+    clear: {},
+    unclear: {},
+    elsewhere: {},
+    'no name': {},
+  });
+  await until('synced', () => heard.count('synced') === 1);
+  assert.deepEqual(heard.served('clear'), ['192.0.2.1:80']);
+  for (const key of ['unclear', 'elsewhere', 'no name']) {
+    assert.equal(heard.served(key), undefined, key);
+    assert.notEqual(heard.staleReason(key), null, key);
+  }
+});
+
 test('of both families, IPv4 is used unless told otherwise', async () => {
   await service('dual', { ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv4', 'IPv6'] });
   await putPod(cluster, 'shop', 'dual-1', { labels: { app: 'dual' }, addresses: ['192.0.2.1', '2001:db8::1'] });

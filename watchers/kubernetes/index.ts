@@ -72,7 +72,7 @@ async function* watch(
       const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
       const refusal = refusalOf(question, settings);
       if (refusal === undefined) reachOf(namespace).questions.push(question);
-      else tell({ kind: 'stale', key, reason: refusal });
+      else tell({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
     }
     const failing = new Failing(access.server, reaches.size);
     following = [...reaches].map(([namespace, reach]) =>
