@@ -296,6 +296,66 @@ test('one strange object does not hold up what came before it, and is told', asy
   assert.ok(removedNothing(heard));
 });
 
+test('a server that takes fewer questions at once than there are answers them one after another: nothing begins anew', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  const lists: number[] = [];
+  proxy.spoil((url) => {
+    if (url.searchParams.has('watch')) return null;
+    const now = performance.now();
+    if (lists.filter((at) => now - at < 300).length >= 50)
+      return { kind: 'status', status: 429, body: 'slow down', headers: { 'retry-after': '1' } };
+    lists.push(now);
+    return null;
+  });
+  const queries = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`s${at}`, { namespace: `n${at}` }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await until('synced', () => heard.count('synced') === 1, { withinMs: 20_000 });
+  assert.deepEqual([heard.count('started'), heard.count('failed')], [1, 0]);
+  assert.ok(reasons(heard).some((reason) => /HTTP 429/.test(reason)));
+});
+
+test('while one namespace cannot be read the others go on, and it mends itself', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  await putService(cluster, 'shop', 'well', { ports: [{ port: 80 }] });
+  await serve('well', ['192.0.2.1'], 1);
+  const queries = { well: {}, ill: { namespace: 'default', service: 'kubernetes' } };
+  const credentials = { token: cluster.adminToken };
+  const faults = [
+    { kind: 'status', status: 503 },
+    { kind: 'status', status: 200, body: '<html></html>' },
+  ] as const;
+  for (const fault of faults) {
+    await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+    await until('synced', () => heard.count('synced') === 1);
+    const ofOne = (url: URL) => (url.pathname.includes('/default/') ? fault : null);
+    proxy.spoil(ofOne, { breakOff: true });
+    await until('it is told', () => heard.staleReason('ill') !== null);
+    await serve('well', ['192.0.2.1', '192.0.2.2'], 2);
+    await until('the other is followed', () => heard.served('well')?.length === 2);
+    assert.equal(heard.staleReason('well'), null);
+    proxy.spoil(null);
+    await until('it is well again', () => heard.staleReason('ill') === null);
+    assert.deepEqual([heard.count('started'), heard.count('failed')], [1, 0]);
+    assert.ok(removedNothing({ ...heard, said: heard.said.filter((one) => !('key' in one) || one.key === 'well') }));
+    await serve('well', ['192.0.2.1'], 2);
+  }
+});
+
+test('a server that is down for many namespaces is told at once as the failure of the source', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  const queries = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`s${at}`, { namespace: `n${at}` }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await until('synced', () => heard.count('synced') === 1);
+  const downAt = performance.now();
+  proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' }, { breakOff: true });
+  await until('it failed', () => heard.count('failed') > 0);
+  assert.ok(performance.now() - downAt < 1000, `${Math.round(performance.now() - downAt)} ms`);
+  proxy.spoil(null);
+  await until('synced again', () => heard.count('synced') === 2);
+});
+
 test('a source that is down at the start is asked little, however many queries there are', async () => {
   await using proxy = await startFaultProxy(cluster.address);
   proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' });

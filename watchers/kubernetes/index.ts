@@ -6,13 +6,12 @@ import {
   type KubernetesWatcherConfig,
   kubernetesQuery,
 } from '../../src/config/schema.ts';
-import { AppError } from '../../src/errors.ts';
 import { Latest } from '../../src/latest.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
 import { withSynced } from '../synced.ts';
 import { openAccess } from './access.ts';
 import { createApi } from './api.ts';
-import type { Failure } from './failure.ts';
+import { Failing } from './failing.ts';
 import { follow } from './follow.ts';
 import type { Question } from './question.ts';
 
@@ -117,29 +116,4 @@ function refusalOf(
   const isFree = query.settings.namespace === undefined || namespaces === undefined || namespace === own;
   if (isFree || namespaces.includes(everywhere) || namespaces.includes(namespace)) return undefined;
   return `the watcher's \`namespaces\` do not include ${namespace}`;
-}
-
-/** Knows when it is not one namespace that fails but the source. */
-class Failing {
-  readonly #server: string;
-  readonly #reaches: number;
-  readonly #failures = new Map<string | null, Map<string, Failure>>();
-
-  constructor(server: string, reaches: number) {
-    this.#server = server;
-    this.#reaches = reaches;
-  }
-
-  /** Returns an error when the whole source is down: for a reason that all share, or in every namespace. */
-  set(namespace: string | null, resource: string, failure: Failure | null): AppError | undefined {
-    const failures = this.#failures.get(namespace) ?? new Map<string, Failure>();
-    if (failure === null) failures.delete(resource);
-    else failures.set(resource, failure);
-    if (failures.size === 0) this.#failures.delete(namespace);
-    else this.#failures.set(namespace, failures);
-    if (failure === null || (failure.scope !== 'server' && this.#failures.size < this.#reaches)) return undefined;
-    return new AppError('MYELIN_SOURCE_FAILED', `Kubernetes at ${this.#server}: ${failure.reason}`, {
-      retryAfterMs: failure.retryAfterMs,
-    });
-  }
 }
