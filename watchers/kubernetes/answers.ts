@@ -80,7 +80,8 @@ export class Answers {
     if (this.#view.service(key) !== undefined && this.#asked.has(key)) this.#seen.add(key);
     let isDoubtful = false;
     for (const question of this.questions(key)) if (!this.#lookAt(question, key)) isDoubtful = true;
-    if (isDoubtful) this.doubts.add(key);
+    const isDeleted = this.#view.service(key) === undefined && this.#seen.has(key);
+    if (isDoubtful) this.doubts.add(key, { isDeleted });
     else this.doubts.end(key);
   }
 
