@@ -342,6 +342,22 @@ test('while one namespace cannot be read the others go on, and it mends itself',
   }
 });
 
+test('however long some of the namespaces were refused, what is new there is told within two seconds of the end', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  proxy.spoil((url) => (url.pathname.includes('/refused') ? { kind: 'status', status: 403, body: 'no' } : null));
+  const refused = Array.from({ length: 8 }, (_, at) => `refused${at}`);
+  const queries = Object.fromEntries(['shop', ...refused].map((namespace) => [namespace, { namespace }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await secondsPass(8);
+  assert.equal(heard.count('synced'), 0);
+  proxy.spoil(null);
+  const mendedAt = performance.now();
+  await until('all are told', () => heard.count('synced') === 1);
+  assert.ok(performance.now() - mendedAt < 2000, `${Math.round(performance.now() - mendedAt)} ms`);
+  assert.equal(heard.count('started'), 1);
+});
+
 test('a server that is down for many namespaces is told at once as the failure of the source', async () => {
   await using proxy = await startFaultProxy(cluster.address);
   const queries = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`s${at}`, { namespace: `n${at}` }]));

@@ -34,7 +34,8 @@ export type Reflecting<S extends z.ZodType> = {
 };
 
 const pageSize = 500;
-const backoff = { baseMs: 200, capMs: 10_000 };
+/** As for the source as a whole: one question a second costs the server nothing, and what is new is there soon after. */
+const backoff = { baseMs: 200, capMs: 1500 };
 /** A stream that lasts less does not make the next failure the first one. */
 const healthyAfterMs: Ms = 10_000;
 /** How often a list or watch may be opened: a server that ends every stream at once is not asked in a loop. */
