@@ -164,6 +164,63 @@ test('a stream that breaks is resumed at once, from where it was: nothing is lis
   assert.equal(heard.count('started'), 1);
 });
 
+/** Of everything, page by page: not those of one object. */
+function wholeLists(requests: readonly URL[]): readonly URL[] {
+  return requests.filter(({ searchParams }) => !searchParams.has('watch') && searchParams.get('limit') !== '1');
+}
+
+test('after an outage all goes on from where it was: what changed meanwhile is told, and nothing is listed anew', async () => {
+  await using round = await followThree();
+  const { heard, proxy, prefix } = round;
+  await serve(`${prefix}c`, ['192.0.2.1', '192.0.2.9'], 2);
+  await until('the change is told', () => heard.served('c')?.length === 2);
+  const asked = proxy.requests.length;
+  proxy.spoil({ kind: 'status', status: 503 }, { breakOff: true });
+  await until('it failed, and failed again', () => heard.count('failed') >= 2);
+  await serve(`${prefix}a`, ['192.0.2.1', '192.0.2.2'], 2);
+  await serve(`${prefix}b`, ['192.0.2.1', '192.0.2.2'], 2);
+  await serve(`${prefix}c`, ['192.0.2.1'], 2);
+  await putService(cluster, 'shop', `${prefix}b`, { ports: [{ name: 'other', port: 80 }] });
+  proxy.spoil(null);
+  await until('synced again', () => heard.count('synced') === 2);
+  await until(
+    'all changes are told',
+    () =>
+      heard.served('a')?.length === 2 &&
+      heard.served('c')?.length === 1 &&
+      /has the port "other" yet/.test(heard.staleReason('b') ?? ''),
+  );
+  assert.deepEqual(wholeLists(proxy.requests.slice(asked)), []);
+  assert.ok(removedNothing(heard));
+});
+
+const clusters = {
+  'with other objects': { version: '9'.repeat(30), uid: 'another' },
+  'that was put back to an earlier state': { version: '1', uid: undefined },
+} as const;
+for (const [what, { version, uid }] of Object.entries(clusters))
+  test(`a cluster ${what} at the same address, after an outage, is listed anew`, async () => {
+    await using round = await followThree();
+    const { heard, proxy } = round;
+    // Its first objects as they are, but for what the case says.
+    const firsts = new Map<string, string>();
+    for (const { pathname, search } of wholeLists(proxy.requests)) {
+      const { items } = (await cluster.api('GET', pathname + search)) as { items: readonly { metadata: object }[] };
+      const metadata = { ...items[0]?.metadata, ...(uid !== undefined && { uid }) };
+      firsts.set(pathname, JSON.stringify({ metadata: { resourceVersion: version }, items: [{ metadata }] }));
+    }
+    proxy.spoil({ kind: 'status', status: 503 }, { breakOff: true });
+    await until('it failed', () => heard.count('failed') > 0);
+    const asked = proxy.requests.length;
+    proxy.spoil(({ pathname, searchParams }) =>
+      searchParams.get('limit') === '1' ? { kind: 'status', status: 200, body: firsts.get(pathname) ?? '' } : null,
+    );
+    await until('synced again', () => heard.count('synced') === 2);
+    assert.equal(wholeLists(proxy.requests.slice(asked)).length, 2, 'of Services, and of EndpointSlices');
+    await round.addSecond();
+    await until('what is new is told', round.servesSecond);
+  });
+
 test('a stream that is open and dead is noticed: what changed meanwhile is told soon', async () => {
   await using round = await followThree({ idleTimeout: '1s' });
   const { heard, proxy } = round;

@@ -13,11 +13,13 @@ import { openAccess } from './access.ts';
 import { createApi } from './api.ts';
 import { Failing } from './failing.ts';
 import { follow } from './follow.ts';
-import type { Question } from './question.ts';
+import { Memories, Memory } from './memory.ts';
+import { keyOf, type Question, type ServiceKey } from './question.ts';
 
 /** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */
 export function watchKubernetes(settings: KubernetesWatcherConfig, env: NodeJS.ProcessEnv): Watch<Asked> {
-  return (queries, signal) => withSynced(queries, watch(settings, env, queries, signal));
+  const memories = new Memories();
+  return (queries, signal) => withSynced(queries, watch(settings, env, memories, queries, signal));
 }
 
 /** About one Service, or for all with certain labels. */
@@ -32,6 +34,7 @@ function connectionsFor(queries: readonly Query<Asked>[], { namespaces }: Kubern
 async function* watch(
   settings: KubernetesWatcherConfig,
   env: NodeJS.ProcessEnv,
+  memories: Memories,
   queries: readonly Query<Asked>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -45,6 +48,7 @@ async function* watch(
   setMaxListeners(0, stop.signal);
   signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
   let following: Promise<void>[] = [];
+  let keep = (): void => {};
   try {
     const reaches = new Map<string | null, Reach>();
     const access = await openAccess(settings, env, connectionsFor(queries, settings), stop.signal);
@@ -74,7 +78,14 @@ async function* watch(
       else tell({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
     }
     const failing = new Failing(access.server, reaches.size);
-    following = [...reaches].map(([namespace, reach]) =>
+    const about = JSON.stringify([access.server, access.namespace, queries]);
+    const known = memories.take(about);
+    const asked = [...reaches].map(([namespace, reach]) => {
+      const memory = known.get(namespace) ?? new Memory(wantedBy(reach));
+      return { ...reach, namespace, memory };
+    });
+    keep = () => memories.keep(about, new Map(asked.map(({ namespace, memory }) => [namespace, memory])));
+    following = asked.map(({ namespace, ...reach }) =>
       follow({
         ...reach,
         api,
@@ -97,6 +108,7 @@ async function* watch(
   } finally {
     stop.abort();
     await Promise.all(following);
+    if (!signal.aborted) keep();
   }
 }
 
@@ -104,6 +116,11 @@ const everywhere = 'all';
 
 /** What is asked about one namespace, or about all. */
 type Reach = { readonly questions: Question[]; discovery: Query<KubernetesDiscovery> | null };
+
+/** Null: all Services. */
+function wantedBy({ questions, discovery }: Reach): ReadonlySet<ServiceKey> | null {
+  return discovery === null ? new Set(questions.map(({ namespace, service }) => keyOf(namespace, service))) : null;
+}
 
 /** Why it is not even asked; undefined where it is. */
 function refusalOf(
