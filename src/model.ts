@@ -62,7 +62,7 @@ export type Update =
   | { readonly kind: 'gone'; readonly key: string }
   /**
    * This question fails, the others may not; the last answer serves on. `isUnanswerable`: it is not the source that is in
-   * trouble, the question does not fit what is there.
+   * trouble, the question does not fit what is there. That counts as answered for `synced`.
    */
   | { readonly kind: 'stale'; readonly key: string; readonly reason: string; readonly isUnanswerable?: true }
   /** Every query, and with one for many every service that it found, has been answered once since `watch` was called. */

@@ -12,8 +12,8 @@ export async function* withSynced(
   for await (const update of updates) {
     yield update;
     if (isSynced || update.kind === 'synced') continue;
-    // What is wrong with one service that nobody listed holds up no others; trouble of the source does.
-    if (update.kind !== 'stale' || (update.isUnanswerable && offered.has(update.key))) unanswered.delete(update.key);
+    // That there is no answer is one as well, and holds up no other service; trouble of the source does.
+    if (update.kind !== 'stale' || update.isUnanswerable) unanswered.delete(update.key);
     if (update.kind === 'offers') {
       const keys = new Set(update.offers.map(({ key }) => key));
       for (const key of offered) if (!keys.has(key)) unanswered.delete(key);

@@ -2,11 +2,18 @@
 import { isIPv6 } from 'node:net';
 import { didYouMean, formatPath, type Path } from './problems.ts';
 import { kubernetesQuery, type Limits, service as schema } from './schema.ts';
-import { longestOption, plainBalances, type ServiceOption, serviceOptions, settingOf } from './service-options.ts';
+import {
+  boundsOf,
+  longestOption,
+  plainBalances,
+  type ServiceOption,
+  serviceOptions,
+  settingOf,
+} from './service-options.ts';
 import { schemaAt } from './shape.ts';
 import type { Mark } from './tree.ts';
 import { validate } from './validate.ts';
-import { port } from './values.ts';
+import { duration, port } from './values.ts';
 
 /** What is to stand where in the settings of the service; null: nothing. */
 type Read = { readonly path: Path; readonly value: unknown } | null;
@@ -43,7 +50,20 @@ function readAllowed(option: ServiceOption, text: string, limits: Limits): Read 
   const place = schemaAt(schema, {}, path);
   if (place === undefined) throw new Error(`a service has no setting ${formatPath(path)}`);
   const verdict = validate(place, text, asText);
-  return problemOf(verdict) ?? { path, value: 'output' in verdict ? verdict.output : undefined };
+  if (!('output' in verdict)) return problemOf(verdict) ?? '';
+  return beyondBounds(option, text, verdict.output) ?? { path, value: verdict.output };
+}
+
+/** The administrator may set any time that HAProxy takes; a service's owner shares it with others. */
+function beyondBounds(option: ServiceOption, text: string, value: unknown): string | undefined {
+  if (!isBounded(option)) return undefined;
+  const [least, most] = boundsOf[option];
+  const isWithin = typeof value === 'number' && value >= duration.parse(least) && value <= duration.parse(most);
+  return isWithin ? undefined : `${JSON.stringify(text)} is not allowed; allowed: ${least} to ${most}`;
+}
+
+function isBounded(option: ServiceOption): option is keyof typeof boundsOf {
+  return Object.hasOwn(boundsOf, option);
 }
 
 /** The bind line of a service that listens on this port. */

@@ -32,5 +32,20 @@ export type ServiceOption = (typeof serviceOptions)[number];
 /** Of the text of an option, in characters: more is refused, wherever it would stand. */
 export const longestOption = 1024;
 
+/**
+ * Of options that are times, the least and the most: checks without a pause are paid for by HAProxy and whoever shares it,
+ * and what never ends keeps old processes from ever leaving.
+ */
+export const boundsOf = {
+  'check-interval': ['500ms', '1d'],
+  'check-timeout': ['1ms', '1d'],
+  slowstart: ['1ms', '1d'],
+  'timeout-connect': ['1ms', '1d'],
+  'timeout-client': ['1ms', '1d'],
+  'timeout-server': ['1ms', '1d'],
+  'timeout-queue': ['1ms', '1d'],
+  'timeout-tunnel': ['1ms', '1d'],
+} as const satisfies { readonly [Option in ServiceOption]?: readonly [least: string, most: string] };
+
 /** The balance algorithms that need no arguments: an argument may be any text. */
 export const plainBalances = ['roundrobin', 'leastconn', 'first', 'random', 'source'] as const;

@@ -239,6 +239,18 @@ test('pods that hand over are in the network of their node, claim no port of it,
   assert.equal(open.probes.listen, '*:8406');
 });
 
+test('the metrics are for the peers that are named, without any for nobody; the ports are for everybody until peers are named', async () => {
+  const rules = async (networkPolicy: object): Promise<readonly unknown[]> => {
+    const all = await shaped('sidecar', { networkPolicy });
+    return z.array(z.unknown()).parse(dig(only(all, 'NetworkPolicy'), 'spec', 'ingress'));
+  };
+  const metrics = { ports: [{ port: 8406 }] };
+  const [ports, ...rest] = await rules({});
+  assert.equal(dig(ports, 'from'), undefined);
+  assert.deepEqual(rest, [{ ...metrics, from: [{ podSelector: {} }] }]);
+  assert.deepEqual(await rules({ metricsFrom: [] }), [ports]);
+});
+
 test('a pod is given the time that draining takes, and is told to wait without a shell', async () => {
   for (const shape of shapes) {
     const all = await shaped(shape, { drain: { delaySeconds: 15, graceSeconds: 60 } });

@@ -193,4 +193,21 @@ inOwnNetwork(import.meta.filename, () => {
     await load.endsWithoutFailure();
     assert.equal(await my.reloads(), before);
   });
+
+  test('a Service that is replaced within a second loses no request, also where a sudden absence is accepted at once', async () => {
+    // As long after a start or a reconnection.
+    await using my = await kubernetesSite(cluster, pods, 'replaced', { web: 'onEmpty: accept' });
+    const some = names.slice(0, 3);
+    await my.run(some);
+    await my.start();
+    await servedBy(my.port, ...some);
+    const before = await my.reloads();
+    await using load = steadyLoad(my.port);
+    await deleteService(cluster, namespace, 'replaced');
+    await timers.setTimeout(700);
+    await my.putService(otherPodPort);
+    await servedBy(my.port, ...some.map((name) => `${name}:${otherPodPort}`));
+    await load.endsWithoutFailure();
+    assert.equal(await my.reloads(), before);
+  });
 });

@@ -88,6 +88,28 @@ inOwnNetwork(import.meta.filename, () => {
     await load.endsWithoutFailure();
   });
 
+  test('run --once --no-apply writes a good file and exits 0 although one Service has a second port that nobody chose', async () => {
+    await using my = await served('whole', 'alpha');
+    const { place } = my;
+    await putService(cluster, 'shop', 'vague', {
+      ports: [
+        { name: 'http', port: 80 },
+        { name: 'admin', port: 9090 },
+      ],
+    });
+    const config = (await place.read('myelin.yaml')).replace(
+      /^services: \{(.*)\}$/m,
+      'services: {$1, other: { from: { kubernetes: { service: vague } } } }\nstartTimeout: 60s',
+    );
+    await place.write('myelin.yaml', config);
+    const { exitCode, stdout, stderr } = await place.command('run', '--once', '--no-apply');
+    assert.equal(exitCode, 0, stdout + stderr);
+    assert.match(stdout, /shop\/vague has several ports: name one/);
+    assert.deepEqual(await serversOf(place, 'web'), [line('alpha')]);
+    assert.deepEqual(await serversOf(place, 'other'), []);
+    await assertValid(place);
+  });
+
   test(`an API server that is away for ${outageSeconds} s: no request is lost, and what is new is served within two seconds`, async (t) => {
     await using my = await served('away', 'alpha', 'beta');
     const { place, port } = my;

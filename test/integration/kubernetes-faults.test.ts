@@ -164,6 +164,63 @@ test('a stream that breaks is resumed at once, from where it was: nothing is lis
   assert.equal(heard.count('started'), 1);
 });
 
+/** Of everything, page by page: not those of one object. */
+function wholeLists(requests: readonly URL[]): readonly URL[] {
+  return requests.filter(({ searchParams }) => !searchParams.has('watch') && searchParams.get('limit') !== '1');
+}
+
+test('after an outage all goes on from where it was: what changed meanwhile is told, and nothing is listed anew', async () => {
+  await using round = await followThree();
+  const { heard, proxy, prefix } = round;
+  await serve(`${prefix}c`, ['192.0.2.1', '192.0.2.9'], 2);
+  await until('the change is told', () => heard.served('c')?.length === 2);
+  const asked = proxy.requests.length;
+  proxy.spoil({ kind: 'status', status: 503 }, { breakOff: true });
+  await until('it failed, and failed again', () => heard.count('failed') >= 2);
+  await serve(`${prefix}a`, ['192.0.2.1', '192.0.2.2'], 2);
+  await serve(`${prefix}b`, ['192.0.2.1', '192.0.2.2'], 2);
+  await serve(`${prefix}c`, ['192.0.2.1'], 2);
+  await putService(cluster, 'shop', `${prefix}b`, { ports: [{ name: 'other', port: 80 }] });
+  proxy.spoil(null);
+  await until('synced again', () => heard.count('synced') === 2);
+  await until(
+    'all changes are told',
+    () =>
+      heard.served('a')?.length === 2 &&
+      heard.served('c')?.length === 1 &&
+      /has the port "other" yet/.test(heard.staleReason('b') ?? ''),
+  );
+  assert.deepEqual(wholeLists(proxy.requests.slice(asked)), []);
+  assert.ok(removedNothing(heard));
+});
+
+const clusters = {
+  'with other objects': { version: '9'.repeat(30), uid: 'another' },
+  'that was put back to an earlier state': { version: '1', uid: undefined },
+} as const;
+for (const [what, { version, uid }] of Object.entries(clusters))
+  test(`a cluster ${what} at the same address, after an outage, is listed anew`, async () => {
+    await using round = await followThree();
+    const { heard, proxy } = round;
+    // Its first objects as they are, but for what the case says.
+    const firsts = new Map<string, string>();
+    for (const { pathname, search } of wholeLists(proxy.requests)) {
+      const { items } = (await cluster.api('GET', pathname + search)) as { items: readonly { metadata: object }[] };
+      const metadata = { ...items[0]?.metadata, ...(uid !== undefined && { uid }) };
+      firsts.set(pathname, JSON.stringify({ metadata: { resourceVersion: version }, items: [{ metadata }] }));
+    }
+    proxy.spoil({ kind: 'status', status: 503 }, { breakOff: true });
+    await until('it failed', () => heard.count('failed') > 0);
+    const asked = proxy.requests.length;
+    proxy.spoil(({ pathname, searchParams }) =>
+      searchParams.get('limit') === '1' ? { kind: 'status', status: 200, body: firsts.get(pathname) ?? '' } : null,
+    );
+    await until('synced again', () => heard.count('synced') === 2);
+    assert.equal(wholeLists(proxy.requests.slice(asked)).length, 2, 'of Services, and of EndpointSlices');
+    await round.addSecond();
+    await until('what is new is told', round.servesSecond);
+  });
+
 test('a stream that is open and dead is noticed: what changed meanwhile is told soon', async () => {
   await using round = await followThree({ idleTimeout: '1s' });
   const { heard, proxy } = round;
@@ -294,6 +351,82 @@ test('one strange object does not hold up what came before it, and is told', asy
   await round.addSecond();
   await until('all are served, with what is new', round.servesSecond);
   assert.ok(removedNothing(heard));
+});
+
+test('a server that takes fewer questions at once than there are answers them one after another: nothing begins anew', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  const lists: number[] = [];
+  proxy.spoil((url) => {
+    if (url.searchParams.has('watch')) return null;
+    const now = performance.now();
+    if (lists.filter((at) => now - at < 300).length >= 50)
+      return { kind: 'status', status: 429, body: 'slow down', headers: { 'retry-after': '1' } };
+    lists.push(now);
+    return null;
+  });
+  const queries = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`s${at}`, { namespace: `n${at}` }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await until('synced', () => heard.count('synced') === 1, { withinMs: 20_000 });
+  assert.deepEqual([heard.count('started'), heard.count('failed')], [1, 0]);
+  assert.ok(reasons(heard).some((reason) => /HTTP 429/.test(reason)));
+});
+
+test('while one namespace cannot be read the others go on, and it mends itself', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  await putService(cluster, 'shop', 'well', { ports: [{ port: 80 }] });
+  await serve('well', ['192.0.2.1'], 1);
+  const queries = { well: {}, ill: { namespace: 'default', service: 'kubernetes' } };
+  const credentials = { token: cluster.adminToken };
+  const faults = [
+    { kind: 'status', status: 503 },
+    { kind: 'status', status: 200, body: '<html></html>' },
+  ] as const;
+  for (const fault of faults) {
+    await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+    await until('synced', () => heard.count('synced') === 1);
+    const ofOne = (url: URL) => (url.pathname.includes('/default/') ? fault : null);
+    proxy.spoil(ofOne, { breakOff: true });
+    await until('it is told', () => heard.staleReason('ill') !== null);
+    await serve('well', ['192.0.2.1', '192.0.2.2'], 2);
+    await until('the other is followed', () => heard.served('well')?.length === 2);
+    assert.equal(heard.staleReason('well'), null);
+    proxy.spoil(null);
+    await until('it is well again', () => heard.staleReason('ill') === null);
+    assert.deepEqual([heard.count('started'), heard.count('failed')], [1, 0]);
+    assert.ok(removedNothing({ ...heard, said: heard.said.filter((one) => !('key' in one) || one.key === 'well') }));
+    await serve('well', ['192.0.2.1'], 2);
+  }
+});
+
+test('however long some of the namespaces were refused, what is new there is told within two seconds of the end', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  proxy.spoil((url) => (url.pathname.includes('/refused') ? { kind: 'status', status: 403, body: 'no' } : null));
+  const refused = Array.from({ length: 8 }, (_, at) => `refused${at}`);
+  const queries = Object.fromEntries(['shop', ...refused].map((namespace) => [namespace, { namespace }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await secondsPass(8);
+  assert.equal(heard.count('synced'), 0);
+  proxy.spoil(null);
+  const mendedAt = performance.now();
+  await until('all are told', () => heard.count('synced') === 1);
+  assert.ok(performance.now() - mendedAt < 2000, `${Math.round(performance.now() - mendedAt)} ms`);
+  assert.equal(heard.count('started'), 1);
+});
+
+test('a server that is down for many namespaces is told at once as the failure of the source', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  const queries = Object.fromEntries(Array.from({ length: 10 }, (_, at) => [`s${at}`, { namespace: `n${at}` }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await until('synced', () => heard.count('synced') === 1);
+  const downAt = performance.now();
+  proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' }, { breakOff: true });
+  await until('it failed', () => heard.count('failed') > 0);
+  assert.ok(performance.now() - downAt < 1000, `${Math.round(performance.now() - downAt)} ms`);
+  proxy.spoil(null);
+  await until('synced again', () => heard.count('synced') === 2);
 });
 
 test('a source that is down at the start is asked little, however many queries there are', async () => {

@@ -121,6 +121,19 @@ test('a Service that is deleted is gone; made anew with another port it is serve
   assert.equal(heard.count('failed'), 0);
 });
 
+test('a Service whose port is renamed again and again has its pods all the while', async () => {
+  const rename = (name: string, targetPort: number) => service('renamed', { ports: [{ name, port: 80, targetPort }] });
+  await rename('p0', 8000);
+  await pods('renamed', 2);
+  await using heard = await follow({ renamed: {} });
+  await until('served', () => heard.served('renamed')?.length === 2);
+  for (let round = 1; round <= 10; round++) {
+    await rename(`p${round}`, 8000 + round);
+    await until('the new one is served', () => heard.served('renamed')?.[0] === `192.0.2.1:${8000 + round}`);
+  }
+  assert.ok(heard.said.every((event) => event.kind !== 'endpoints' || event.endpoints.length === 2));
+});
+
 test('named ports, a headless Service, publishNotReadyAddresses', async () => {
   await service('multi', {
     ports: [
@@ -149,6 +162,30 @@ test('named ports, a headless Service, publishNotReadyAddresses', async () => {
     heard.staleReason('vague') ?? '',
     /shop\/multi has several ports: name one \(it has http: 80, admin: 9090\)/,
   );
+});
+
+test('a question that cannot be answered is told, and the source is synced all the same', async () => {
+  await service('clear');
+  await service('unclear', {
+    ports: [
+      { name: 'http', port: 80 },
+      { name: 'admin', port: 9090 },
+    ],
+  });
+  await putService(cluster, 'shop', 'elsewhere', { type: 'ExternalName', externalName: 'example.com' });
+  await pods('clear', 1);
+  await using heard = await follow({
+    clear: {},
+    unclear: {},
+    elsewhere: {},
+    'no name': {},
+  });
+  await until('synced', () => heard.count('synced') === 1);
+  assert.deepEqual(heard.served('clear'), ['192.0.2.1:80']);
+  for (const key of ['unclear', 'elsewhere', 'no name']) {
+    assert.equal(heard.served(key), undefined, key);
+    assert.notEqual(heard.staleReason(key), null, key);
+  }
 });
 
 test('of both families, IPv4 is used unless told otherwise', async () => {

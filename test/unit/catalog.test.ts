@@ -266,6 +266,27 @@ test('servers of the file are doubted, not dropped, when the first answer is tha
   assert.deepEqual(ids(advance(catalog, 1000 + 10 * minute)), []);
 });
 
+test('a service whose question has no answer serves what the file has, once its source is synced all the same', () => {
+  const services = {
+    web: {},
+    db: { origins: [{ watcher: 'consul', key: 'db' }] },
+    api: { origins: [{ watcher: 'consul', key: 'api' }] },
+  };
+  const seed = new Map([['db', [endpoint('old-db', '10.0.0.8')]]]);
+  const unanswerable = (key: string): SourceEvent => ({
+    watcher: 'consul',
+    kind: 'stale',
+    key,
+    reason: 'which port?',
+    isUnanswerable: true,
+  });
+  const events = [started, found([web1]), unanswerable('db'), unanswerable('api'), synced];
+  const catalog = play(createCatalog(settings({ services }), 0, seed), events);
+  assert.deepEqual([view(catalog).open, view(catalog).waitingFor], [true, []]);
+  assert.deepEqual([ids(catalog, 'web'), ids(catalog, 'db'), ids(catalog, 'api')], [['web-1'], ['old-db'], []]);
+  assert.deepEqual(ids(advance(catalog, 60 * minute), 'db'), ['old-db']);
+});
+
 test('onEmpty accept believes at once, onEmpty keep never does', () => {
   const emptied = (onEmpty: 'accept' | 'keep', at: number): Catalog =>
     play(steady({ services: { web: { onEmpty } } }), [failed, started, found([])], at);

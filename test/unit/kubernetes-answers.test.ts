@@ -31,16 +31,20 @@ function aSlice(name: string, addresses: readonly string[], owner = 'web'): Endp
   });
 }
 
-/** Both lists are read, with this Service and these slices. */
-function known(services: readonly Service[], slices: readonly EndpointSlice[]) {
+/** Both lists are read, with this Service and these slices; `ports`: those that further queries, called so, mean. */
+function known(services: readonly Service[], slices: readonly EndpointSlice[], ports: readonly string[] = []) {
   const settings = kubernetesWatcher.parse({ type: 'kubernetes' });
   const view = new View(new Set([key]));
   const told: Update[] = [];
-  const question = { query: { key: 'web', settings: {} }, namespace: 'shop', service: 'web' };
+  const about = { namespace: 'shop', service: 'web' };
+  const questions = [
+    { query: { key: 'web', settings: {} }, ...about },
+    ...ports.map((port) => ({ query: { key: port, settings: { port } }, ...about })),
+  ];
   const answers = new Answers({
     view,
     settings,
-    questions: [question],
+    questions,
     hosts: new Hosts('prefer4'),
     offers: null,
     tell: (update) => told.push(update),
@@ -73,6 +77,33 @@ test('nobody is told only after a second read has said so too, and then at once 
   assert.deepEqual([last(), told.length, answers.doubts.has(key)], ['', 2, false]);
   answers.look(key);
   assert.deepEqual([told.length, answers.doubts.has(key)], [3, false], 'it is known already');
+});
+
+test('a second read that fails makes stale only who is in doubt, and only while that lasts', () => {
+  const ports = [
+    { name: 'http', port: 80 },
+    { name: 'admin', port: 81, targetPort: 'admin' },
+  ];
+  const both = understand('', service, { metadata: { name: 'web', namespace: 'shop' }, spec: { ports } });
+  const slice = (...names: readonly string[]): EndpointSlice => ({
+    ...aSlice('a', ['10.0.0.1']),
+    ports: names.map((name) => ({ name, port: 80, protocol: 'TCP' })),
+  });
+  const { view, answers, told } = known([both], [slice('http', 'admin')], ['http', 'admin']);
+  const since = (): string =>
+    told
+      .splice(0)
+      .map(({ kind, ...rest }) => `${kind} ${'key' in rest ? rest.key : ''}`)
+      .join();
+  since();
+  for (const change of view.changeSlices([{ kind: 'put', object: slice('http') }])) answers.look(change);
+  assert.equal(since(), 'stale web,endpoints http', 'there are two ports; nobody has the other one');
+  answers.doubtfulFor([key], 'HTTP 500');
+  assert.equal(since(), 'stale admin');
+  answers.confirm([key], { ...nobody, slices: new Map([[key, [slice('http')]]]) });
+  assert.equal(since(), 'endpoints admin');
+  answers.doubtfulFor([key], 'HTTP 500');
+  assert.equal(since(), '', 'the doubt has ended');
 });
 
 test('what comes back before the second read ends the doubt', () => {

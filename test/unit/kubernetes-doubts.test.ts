@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Doubts } from '../../watchers/kubernetes/doubts.ts';
 import type { SecondRead } from '../../watchers/kubernetes/second-read.ts';
@@ -22,7 +22,7 @@ test('who is in doubt is asked about, many at once, until the doubt ends', async
     onFailure: () => assert.fail('no read fails'),
     signal: stop.signal,
   });
-  for (let at = 0; at < 60; at++) doubts.add(`shop/s${at}`);
+  for (let at = 0; at < 60; at++) doubts.add(`shop/s${at}`, { isDeleted: false });
   for (let round = 0; round < 20; round++) {
     await setImmediate();
     t.mock.timers.tick(10_000);
@@ -39,7 +39,7 @@ test('who is in doubt is asked about, many at once, until the doubt ends', async
 test('a list that denies what the watch says, again and again, ends it; a read that fails is told and tried again', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const doubts = new Doubts();
-  doubts.add('shop/web');
+  doubts.add('shop/web', { isDeleted: false });
   let reads = 0;
   let failed = 0;
   let error: unknown;
@@ -66,4 +66,81 @@ test('a list that denies what the watch says, again and again, ends it; a read t
   await settling;
   assert.match(String(error), /the watch says again and again that nobody serves shop\/web/);
   assert.deepEqual([failed, reads], [2, 13]);
+});
+
+/** Doubts by a clock of the test's own, and what was asked and confirmed so far: `SECONDS KEYS`. */
+function following(t: TestContext, read: () => Promise<SecondRead> = async () => nobody) {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let now = 0;
+  const doubts = new Doubts(() => now);
+  const stop = new AbortController();
+  const asked: string[] = [];
+  const confirmed: string[] = [];
+  const settling = doubts.settle({
+    read(keys) {
+      asked.push(`${now / 1000} ${keys.join()}`);
+      return read();
+    },
+    onRead(keys) {
+      confirmed.push(`${now / 1000} ${keys.join()}`);
+      for (const key of keys) doubts.end(key);
+    },
+    onFailure: () => assert.fail('no read fails'),
+    signal: stop.signal,
+  });
+  return {
+    doubts,
+    asked,
+    confirmed,
+    async pass(ms: number) {
+      for (let at = 0; at < ms; at += 100) {
+        await setImmediate();
+        now += 100;
+        t.mock.timers.tick(100);
+      }
+      await setImmediate();
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await settling;
+    },
+  };
+}
+
+test('a Service that was deleted is asked about again after a while, one that has nobody at once', async (t) => {
+  await using my = following(t);
+  my.doubts.add('shop/deleted', { isDeleted: true });
+  my.doubts.add('shop/empty', { isDeleted: false });
+  await my.pass(1400);
+  assert.deepEqual(my.asked, ['0 shop/empty']);
+  await my.pass(200);
+  assert.deepEqual(my.asked, ['0 shop/empty', '1.5 shop/deleted']);
+  my.doubts.add('shop/next', { isDeleted: false });
+  await my.pass(0);
+  assert.equal(my.asked.at(-1), '1.6 shop/next', 'whoever comes while nothing is due is not kept waiting');
+});
+
+test('a Service that is made anew in time is left until its slices can be there, and is forgotten when they are', async (t) => {
+  await using my = following(t);
+  my.doubts.add('shop/web', { isDeleted: true });
+  await my.pass(1000);
+  my.doubts.add('shop/web', { isDeleted: false });
+  await my.pass(1000);
+  assert.deepEqual(my.asked, []);
+  my.doubts.end('shop/web');
+  await my.pass(5000);
+  assert.deepEqual(my.asked, []);
+});
+
+test('a read that was under way when the Service was deleted confirms nothing', async (t) => {
+  const { promise, resolve } = Promise.withResolvers<SecondRead>();
+  await using my = following(t, () => promise);
+  my.doubts.add('shop/web', { isDeleted: false });
+  await my.pass(100);
+  my.doubts.add('shop/web', { isDeleted: true });
+  resolve(nobody);
+  await my.pass(1400);
+  assert.deepEqual(my.confirmed, ['0.1 ']);
+  await my.pass(200);
+  assert.equal(my.confirmed.at(-1), '1.6 shop/web');
 });

@@ -236,6 +236,39 @@ test('a named port may be another number in each slice; a slice without it has n
   assert.deepEqual(told(slices), ['a 10.0.0.1:5432 ready', 'b 10.0.0.2:6432 ready']);
 });
 
+test('a port that no slice has yet, of pods that are there, is no news that nobody is', () => {
+  const renamed = { ports: [{ name: 'web', port: 80, targetPort: 8080 }] };
+  const before = { endpoints: [pod('a', '10.0.0.1')], ports: [{ name: 'http', port: 8080 }] };
+  const after = { ...before, ports: [{ name: 'web', port: 8080 }] };
+  assert.equal(refusal([before], {}, renamed), 'no endpoint of the Service shop/pg has the port "web" yet');
+  assert.deepEqual(told([before, after], {}, renamed), ['a 10.0.0.1:8080 ready']);
+  assert.match(refusal([before], {}, { ports: [{ port: 80 }] }), /has the port 80 yet$/, 'it lost its name');
+  const inUdp = { ...before, ports: [{ name: 'web', port: 8080, protocol: 'UDP' }] };
+  assert.match(refusal([inUdp], {}, renamed), /"web" yet$/, 'of another protocol');
+  const byName = { ports: [{ name: 'web', port: 80, targetPort: 'web' }] };
+  assert.match(refusal([before], {}, byName), /"web" yet$/, 'a port that pods name');
+  assert.match(refusal([{ ...before, ports: [] }], {}, byName), /"web" yet$/, 'no pod has it');
+});
+
+test('where nobody could be served anyway, a port that no slice has yet is nobody as well', () => {
+  const renamed = { ports: [{ name: 'web', port: 80, targetPort: 8080 }] };
+  const ports = [{ name: 'http', port: 8080 }];
+  const unready = pod('a', '10.0.0.1', { conditions: { ready: false } });
+  assert.deepEqual(told([], {}, renamed), []);
+  for (const endpoints of [[], [unready], [{ addresses: [] }]])
+    assert.deepEqual(told([{ endpoints, ports }], {}, renamed), []);
+  const rewritten = { endpoints: [unready], ports: [{ name: 'web', port: 8080 }] };
+  assert.deepEqual(told([{ endpoints: [pod('b', '10.0.0.2')], ports }, rewritten], {}, renamed), []);
+});
+
+test('of several ports a new one is waited for; one that the pods name is nobody where those that are there have it not', () => {
+  const ports = [web[0], web[2], { name: 'new', port: 81 }];
+  const before = { endpoints: [pod('a', '10.0.0.1')], ports: [webSlice.ports[0] ?? {}, webSlice.ports[2] ?? {}] };
+  assert.match(refusal([before], { port: 'new' }, { ports }), /has the port "new" yet$/);
+  // The pods that had `manage` are gone, those of the other ports are not.
+  assert.deepEqual(told([before], { port: 'admin' }, { ports: web }), []);
+});
+
 test('a port without a name is that of slices whose port has none', () => {
   for (const port of [{ port: 8080 }, { name: '', port: 8080 }, { name: null, port: 8080 }])
     assert.deepEqual(told([{ endpoints: [pod('a', '10.0.0.1')], ports: [port] }], {}, { ports: [{ port: 80 }] }), [

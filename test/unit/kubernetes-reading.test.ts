@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AppError } from '../../src/errors.ts';
 import { ApiError } from '../../watchers/kubernetes/api.ts';
 import { failureOf } from '../../watchers/kubernetes/failure.ts';
 import { NotUnderstood, readEvent, readPage, versionOf } from '../../watchers/kubernetes/objects.ts';
@@ -16,6 +17,7 @@ test('a refusal names verb, resource and namespace, and the rule that allows it'
       'resources: ["endpointslices"], verbs: ["get", "list", "watch"] } of a Role in shop allows it',
     retryAfterMs: 0,
     scope: 'question',
+    isBusy: false,
   });
   const everywhere = failureOf(new ApiError(403, ''), { resource: services, namespace: null, verb: 'list' }, now);
   assert.match(
@@ -24,11 +26,13 @@ test('a refusal names verb, resource and namespace, and the rule that allows it'
   );
 });
 
-test('what every question would meet is the server’s, the rest is the question’s own', () => {
+test('what every question would meet is the server’s: who asks; the rest is the question’s own', () => {
   const scopeOf = (error: unknown): string => failureOf(error, asked, now).scope;
-  for (const code of [401, 429, 500, 503]) assert.equal(scopeOf(new ApiError(code, '')), 'server', `${code}`);
-  for (const code of [400, 403, 404, 410]) assert.equal(scopeOf(new ApiError(code, '')), 'question', `${code}`);
-  assert.equal(scopeOf(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })), 'server');
+  assert.equal(scopeOf(new ApiError(401, '')), 'server');
+  assert.equal(scopeOf(new AppError('MYELIN_SOURCE_FAILED', 'no kubeconfig')), 'server');
+  for (const code of [400, 403, 404, 410, 429, 500, 503])
+    assert.equal(scopeOf(new ApiError(code, '')), 'question', `${code}`);
+  assert.equal(scopeOf(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })), 'question');
   assert.equal(scopeOf(new NotUnderstood('strange')), 'question');
 });
 

@@ -81,6 +81,31 @@ test('an offer that is wrong is left out with every reason, and alone', async ()
   });
 });
 
+test('a time that a service chooses has bounds; that of the administrator has those of HAProxy alone', async () => {
+  const config = await discovering('service: { check: { interval: 1ms }, timeouts: { client: 24d } }');
+  const good = { 'check-interval': '500ms', 'timeout-client': '1d', 'timeout-tunnel': '24h', slowstart: '1s' };
+  const { config: all, unserved } = served(
+    config,
+    offer('bad', { 'check-interval': '499ms', 'timeout-client': '24d', 'timeout-tunnel': '25h', slowstart: '2d' }),
+    offer('good', good),
+    offer('plain'),
+  );
+  assert.deepEqual(
+    unserved.map(({ reason }) => reason.split('; ').join('\n')),
+    [
+      [
+        'check-interval: "499ms" is not allowed\nallowed: 500ms to 1d',
+        'slowstart: "2d" is not allowed\nallowed: 1ms to 1d',
+        'timeout-client: "24d" is not allowed\nallowed: 1ms to 1d',
+        'timeout-tunnel: "25h" is not allowed\nallowed: 1ms to 1d',
+      ].join('\n'),
+    ],
+  );
+  const plain = all.services.get('shop:plain');
+  assert.deepEqual([plain?.check.interval, plain?.timeouts.client], [1, 24 * 86_400_000]);
+  assert.equal(all.services.get('shop:good')?.timeouts.tunnel, 86_400_000);
+});
+
 test('of two that claim one address the older one has it, whatever the order in which they are told', async () => {
   const config = await discovering();
   const claims = [

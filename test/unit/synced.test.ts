@@ -50,3 +50,9 @@ test('one that it found and that vanished, or that cannot be answered, holds up 
     'the source is in trouble',
   );
 });
+
+test('a listed service that cannot be answered holds up no others; one whose source is in trouble does', async () => {
+  assert.equal(await said(['a', 'b'], [stale('a', true), answer('b'), answer('a')]), 'sa!a');
+  assert.equal(await said(['a'], [stale('a', true), stale('a')]), 's!s');
+  assert.equal(await said(['a', 'b'], [stale('a'), answer('b'), stale('a'), answer('a')]), 'sasa!');
+});

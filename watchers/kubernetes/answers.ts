@@ -65,7 +65,7 @@ export class Answers {
       this.#unask(question, became === 'offered');
       if (became === 'offered') this.#ask(question);
       else this.#tell({ kind: 'gone', key: question.query.key });
-      if (failure !== undefined) this.doubtfulFor([key], failure);
+      if (failure !== undefined) this.#tellStale([key], failure);
     }
     if (isChanged) this.#tellOffers();
   }
@@ -80,7 +80,8 @@ export class Answers {
     if (this.#view.service(key) !== undefined && this.#asked.has(key)) this.#seen.add(key);
     let isDoubtful = false;
     for (const question of this.questions(key)) if (!this.#lookAt(question, key)) isDoubtful = true;
-    if (isDoubtful) this.doubts.add(key);
+    const isDeleted = this.#view.service(key) === undefined && this.#seen.has(key);
+    if (isDoubtful) this.doubts.add(key, { isDeleted });
     else this.doubts.end(key);
   }
 
@@ -97,10 +98,15 @@ export class Answers {
     }
   }
 
-  /** The second read of these Services failed: what was told last holds on. */
+  /** The second read of these Services failed: what was told last of those that are still in doubt holds on. */
   doubtfulFor(keys: readonly ServiceKey[], reason: string): void {
-    for (const { query } of keys.flatMap((key) => this.questions(key)))
-      this.#tell({ kind: 'stale', key: query.key, reason });
+    if (this.#failures.size > 0) return;
+    for (const key of keys.filter((one) => this.doubts.has(one)))
+      for (const question of this.questions(key)) {
+        // Of the others nothing new would be told when the doubt ends: they would be stale for good.
+        const isInDoubt = isEmpty(this.#answer(question, key)) && !this.#isKnownEmpty(question, key);
+        if (isInDoubt) this.#tell({ kind: 'stale', key: question.query.key, reason });
+      }
   }
 
   /** From now on nothing can be learnt of this resource; or (null) it can again. */
@@ -111,7 +117,7 @@ export class Answers {
       this.lookAtAll();
     } else {
       this.#failures.set(resource, reason);
-      this.doubtfulFor([...this.#asked.keys()], reason);
+      this.#tellStale([...this.#asked.keys()], reason);
       if (this.#offers !== null) this.#tell({ kind: 'stale', key: this.#offers.query.key, reason });
     }
   }
@@ -133,10 +139,19 @@ export class Answers {
     if (answer.kind === 'refused')
       this.#tell({ kind: 'stale', key: query.key, reason: answer.reason, isUnanswerable: true });
     else if (answer.kind === 'endpoints' && answer.endpoints.length > 0) this.#tellSome(query.key, answer.endpoints);
-    else if (this.#empty.has(query.key) && !(service === undefined && isAboutOffer(question)))
-      this.#tellEmpty(question, key, service !== undefined);
+    else if (this.#isKnownEmpty(question, key)) this.#tellEmpty(question, key, service !== undefined);
     else return false;
     return true;
+  }
+
+  #tellStale(keys: readonly ServiceKey[], reason: string): void {
+    for (const { query } of keys.flatMap((key) => this.questions(key)))
+      this.#tell({ kind: 'stale', key: query.key, reason });
+  }
+
+  /** That one that is offered was deleted has to be confirmed although nobody served it before. */
+  #isKnownEmpty(question: Question, key: ServiceKey): boolean {
+    return this.#empty.has(question.query.key) && !(this.#view.service(key) === undefined && isAboutOffer(question));
   }
 
   #answer(question: Question, key: ServiceKey): Answer {

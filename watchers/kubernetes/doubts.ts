@@ -1,16 +1,17 @@
 /**
  * Services that seem to have nobody any more, until a second read says so too: lists of just these Services and their
- * slices, consistent as the first one, asked after it. What the watch brings meanwhile ends a doubt at once.
+ * slices, consistent as the first one, asked after it. What the watch brings meanwhile ends a doubt at once. A Service
+ * that was deleted is left some time before that: whoever replaces it makes it anew a moment later.
  */
 import { AppError } from '../../src/errors.ts';
-import type { Ms } from '../../src/model.ts';
+import type { Moment, Ms } from '../../src/model.ts';
 import { backoffMs, pause } from '../../src/retry.ts';
 import { namesAtOnce, type ServiceKey } from './question.ts';
 import type { SecondRead } from './second-read.ts';
 
 export type Doubting = {
   readonly read: (keys: readonly ServiceKey[]) => Promise<SecondRead>;
-  /** The second read; whoever is still in doubt after it stays so. */
+  /** The second read, and those whose doubt is the same as when it began; whoever is still in doubt after it stays so. */
   readonly onRead: (keys: readonly ServiceKey[], found: SecondRead) => void;
   /** Of the read, not of the Services. */
   readonly onFailure: (keys: readonly ServiceKey[], error: unknown) => void;
@@ -20,23 +21,43 @@ export type Doubting = {
 const backoff = { baseMs: 200, capMs: 5000 };
 /** Where list and watch go on to contradict each other for so many reads, neither is believed. */
 const mostReads = 10;
+/** Slices of a Service that is made anew take a moment as well. */
+const replacedWithinMs: Ms = 1500;
+
+type Doubt = {
+  readonly reads: number;
+  /** The Service was deleted. */
+  readonly isDeleted: boolean;
+  /** When the second read may be asked. */
+  readonly dueAt: Moment;
+};
 
 export class Doubts {
-  readonly #reads = new Map<ServiceKey, number>();
+  readonly #doubts = new Map<ServiceKey, Doubt>();
+  readonly #now: () => Moment;
   #news = Promise.withResolvers<void>();
 
-  add(key: ServiceKey): void {
-    if (this.#reads.has(key)) return;
-    this.#reads.set(key, 0);
+  /** `now`: of a clock that only goes forward. */
+  constructor(now: () => Moment = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** `isDeleted`: the Service was there once and is not. */
+  add(key: ServiceKey, { isDeleted }: Pick<Doubt, 'isDeleted'>): void {
+    const before = this.#doubts.get(key);
+    if (before?.isDeleted === isDeleted) return;
+    // One that has been made anew while it was in doubt has no slices yet.
+    const leaveMs = isDeleted || before !== undefined ? replacedWithinMs : 0;
+    this.#doubts.set(key, { reads: before?.reads ?? 0, isDeleted, dueAt: this.#now() + leaveMs });
     this.#news.resolve();
   }
 
   end(key: ServiceKey): void {
-    this.#reads.delete(key);
+    this.#doubts.delete(key);
   }
 
   has(key: ServiceKey): boolean {
-    return this.#reads.has(key);
+    return this.#doubts.has(key);
   }
 
   /** Ends when `signal` aborts; throws when the source contradicts itself for good. */
@@ -44,14 +65,15 @@ export class Doubts {
     const wake = (): void => this.#news.resolve();
     signal.addEventListener('abort', wake, { once: true });
     for (let failures = 0; !signal.aborted; ) {
+      const now = this.#now();
       // Who has been asked about least goes first.
-      const keys = [...this.#reads]
-        .sort(([, a], [, b]) => a - b)
-        .slice(0, namesAtOnce)
-        .map(([key]) => key);
+      const asked = [...this.#doubts]
+        .filter(([, { dueAt }]) => dueAt <= now)
+        .sort(([, a], [, b]) => a.reads - b.reads)
+        .slice(0, namesAtOnce);
+      const keys = asked.map(([key]) => key);
       if (keys.length === 0) {
-        this.#news = Promise.withResolvers();
-        await this.#news.promise;
+        await this.#wait(now);
         continue;
       }
       let found: SecondRead;
@@ -65,24 +87,36 @@ export class Doubts {
         failures += 1;
         continue;
       }
-      onRead(keys, found);
-      await pause(this.#count(keys), signal);
+      // About one that was deleted or made anew meanwhile it says too little.
+      const same = asked.filter(([key, doubt]) => this.#doubts.get(key) === doubt).map(([key]) => key);
+      onRead(same, found);
+      await pause(this.#count(same), signal);
     }
+  }
+
+  /** Until there is another doubt, or one is due. */
+  async #wait(now: Moment): Promise<void> {
+    this.#news = Promise.withResolvers();
+    const { promise, resolve } = this.#news;
+    const [first] = [...this.#doubts.values()].map(({ dueAt }) => dueAt).sort((a, b) => a - b);
+    const timer = first === undefined ? undefined : setTimeout(resolve, first - now);
+    await promise;
+    clearTimeout(timer);
   }
 
   /** Returns how long to leave those alone that are still in doubt: the watch is about to tell more. */
   #count(keys: readonly ServiceKey[]): Ms {
     let most = 0;
     for (const key of keys) {
-      const reads = this.#reads.get(key);
-      if (reads === undefined) continue;
-      if (reads >= mostReads)
+      const doubt = this.#doubts.get(key);
+      if (doubt === undefined) continue;
+      if (doubt.reads >= mostReads)
         throw new AppError(
           'MYELIN_SOURCE_FAILED',
           `the watch says again and again that nobody serves ${key}, and the list that somebody does`,
         );
-      this.#reads.set(key, reads + 1);
-      most = Math.max(most, reads + 1);
+      this.#doubts.set(key, { ...doubt, reads: doubt.reads + 1 });
+      most = Math.max(most, doubt.reads + 1);
     }
     return most === 0 ? 0 : backoffMs(most, backoff, () => 1) / 2;
   }

@@ -5,7 +5,7 @@
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Endpoint } from '../../src/model.ts';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.ts';
-import { choosePort, portIn } from './ports.ts';
+import { choosePort, isWrittenFor, portIn, wordsFor } from './ports.ts';
 
 export type Choice = Pick<KubernetesWatcherConfig, 'zone' | 'zonePolicy' | 'node' | 'family'> & {
   readonly port?: string | number | undefined;
@@ -19,10 +19,14 @@ export type Selected =
 export function selectEndpoints(service: Service, slices: readonly EndpointSlice[], choice: Choice): Selected {
   const chosen = choosePort(service, choice.port);
   if (chosen.kind === 'none') return { kind: 'refused', reason: `${nameOf(service)} ${chosen.reason}` };
-  const found = slices.flatMap((slice) => {
+  const served = slices.flatMap((slice) => {
     const port = portIn(slice, chosen);
-    return port === undefined ? [] : candidatesOf(slice, port);
+    return port === undefined ? [] : [{ slice, port }];
   });
+  // A port that was renamed: the Service says so before its slices do, and its pods are there all the while.
+  if (served.length === 0 && slices.some((slice) => isAnyoneIn(slice) && !isWrittenFor(slice, service)))
+    return { kind: 'refused', reason: `no endpoint of ${nameOf(service)} has ${wordsFor(chosen, service)} yet` };
+  const found = served.flatMap(({ slice, port }) => candidatesOf(slice, port));
   const usable = ofFamily(merge(found), choice.family).filter(({ condition }) => condition !== 'unfit');
   return { kind: 'endpoints', endpoints: withIds(inUse(usable, service, choice), choice) };
 }
@@ -51,6 +55,10 @@ function candidatesOf({ addressType, endpoints }: EndpointSlice, port: number): 
     const [address] = source.addresses;
     return address === undefined ? [] : [{ address, port, family, condition: conditionOf(source), source }];
   });
+}
+
+function isAnyoneIn({ endpoints }: EndpointSlice): boolean {
+  return endpoints.some((one) => one.addresses.length > 0 && conditionOf(one) !== 'unfit');
 }
 
 /**

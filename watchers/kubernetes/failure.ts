@@ -1,9 +1,8 @@
 /** What a failed question means: why, for people; how long to wait; how much is at fault. */
-import { describe } from '../../src/errors.ts';
+import { AppError, describe } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { retryAfterMs } from '../retry-after.ts';
 import { ApiError } from './api.ts';
-import { NotUnderstood } from './objects.ts';
 import type { Resource } from './resources.ts';
 
 export type Failure = {
@@ -12,6 +11,8 @@ export type Failure = {
   readonly retryAfterMs: Ms;
   /** `server`: all other questions would fail as well; `question`: this resource in this namespace, perhaps alone. */
   readonly scope: 'server' | 'question';
+  /** The server is there, and is asked too much. */
+  readonly isBusy: boolean;
 };
 
 export type Asked = {
@@ -29,14 +30,16 @@ export function failureOf(error: unknown, { resource, namespace, verb }: Asked, 
     return {
       reason: `${what}: ${reasonOf(error)}`,
       retryAfterMs: 0,
-      // One strange object must not hold up the others.
-      scope: error instanceof NotUnderstood ? 'question' : 'server',
+      // Without credentials nothing can be asked. A connection, an answer or an object may be bad alone.
+      scope: error instanceof AppError ? 'server' : 'question',
+      isBusy: false,
     };
   const said = `HTTP ${error.status}${error.message === '' ? '' : ` (${error.message})`}`;
   return {
     reason: `${what}: ${said}${remedyOf(error, { resource, namespace, verb })}`,
     retryAfterMs: retryAfterMs(error.retryAfter, now),
-    scope: error.status === 401 || error.status === 429 || error.status >= 500 ? 'server' : 'question',
+    scope: error.status === 401 ? 'server' : 'question',
+    isBusy: error.status === 429,
   };
 }
 

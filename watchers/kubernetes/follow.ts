@@ -5,13 +5,13 @@ import { Answers } from './answers.ts';
 import type { Api } from './api.ts';
 import { Hosts } from './external-names.ts';
 import { type Failure, failureOf } from './failure.ts';
+import type { Memory } from './memory.ts';
 import { endpointSlice, service } from './objects.ts';
 import { Offers } from './offers.ts';
 import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
-import { reflect } from './reflect.ts';
+import { type Place, reflect } from './reflect.ts';
 import { endpointSlices, type Resource, services } from './resources.ts';
 import { readAgain } from './second-read.ts';
-import { View } from './view.ts';
 
 export type Following = {
   readonly api: Api;
@@ -21,6 +21,7 @@ export type Following = {
   readonly questions: readonly Question[];
   /** For all Services with certain labels; null: only those count that are asked about. */
   readonly discovery: Query<KubernetesDiscovery> | null;
+  readonly memory: Memory;
   readonly tell: (update: Update) => void;
   /** The list or watch of this resource fails, or (null) is well again. */
   readonly onFailure: (resource: Resource, failure: Failure | null) => void;
@@ -28,11 +29,11 @@ export type Following = {
 };
 
 /** Ends when `signal` aborts. */
-export async function follow({ onFailure, tell, questions, discovery, ...where }: Following): Promise<void> {
+export async function follow({ onFailure, tell, questions, discovery, memory, ...where }: Following): Promise<void> {
   const { settings, namespace, signal } = where;
   const names = discovery === null ? [...new Set(questions.map((question) => question.service))] : null;
-  const wanted = new Set(questions.map((question) => keyOf(question.namespace, question.service)));
-  const view = new View(discovery === null ? wanted : null);
+  const { view } = memory;
+  view.doubt();
   await using hosts = new Hosts(settings.family);
   const answers = new Answers({
     view,
@@ -46,6 +47,8 @@ export async function follow({ onFailure, tell, questions, discovery, ...where }
   const reflecting = (resource: Resource) => ({
     ...where,
     resource,
+    from: memory.place(resource),
+    onPlace: (place: Place | null) => memory.setPlace(resource, place),
     onFailure(failure: Failure) {
       onFailure(resource, failure);
       // What was the end of the whole source is told by throwing.
@@ -56,6 +59,10 @@ export async function follow({ onFailure, tell, questions, discovery, ...where }
       answers.setFailure(resource.plural, null);
     },
   });
+  const onServices = (): void => {
+    answers.lookForOffers(view.services, { isAll: true });
+    answers.lookAtAll();
+  };
   const failureOfRead = (error: unknown): Failure =>
     failureOf(error, { resource: endpointSlices, namespace, verb: 'list' }, Date.now());
   await Promise.all([
@@ -65,8 +72,11 @@ export async function follow({ onFailure, tell, questions, discovery, ...where }
       schema: service,
       onList(all) {
         view.replaceServices(all);
-        answers.lookForOffers(view.services, { isAll: true });
-        answers.lookAtAll();
+        onServices();
+      },
+      onResume() {
+        view.confirm('services');
+        onServices();
       },
       onChanges(changes) {
         const changed = view.changeServices(changes);
@@ -80,6 +90,10 @@ export async function follow({ onFailure, tell, questions, discovery, ...where }
       schema: endpointSlice,
       onList(all) {
         view.replaceSlices(all);
+        answers.lookAtAll();
+      },
+      onResume() {
+        view.confirm('slices');
         answers.lookAtAll();
       },
       onChanges(changes) {
@@ -99,6 +113,9 @@ export async function follow({ onFailure, tell, questions, discovery, ...where }
         signal,
       })
       // Neither is believed any more: the source begins anew.
-      .catch((error: unknown) => onFailure(endpointSlices, failureOfRead(error))),
+      .catch((error: unknown) => {
+        memory.distrust();
+        onFailure(endpointSlices, failureOfRead(error));
+      }),
   ]);
 }

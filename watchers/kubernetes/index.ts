@@ -6,19 +6,20 @@ import {
   type KubernetesWatcherConfig,
   kubernetesQuery,
 } from '../../src/config/schema.ts';
-import { AppError } from '../../src/errors.ts';
 import { Latest } from '../../src/latest.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
 import { withSynced } from '../synced.ts';
 import { openAccess } from './access.ts';
 import { createApi } from './api.ts';
-import type { Failure } from './failure.ts';
+import { Failing } from './failing.ts';
 import { follow } from './follow.ts';
-import type { Question } from './question.ts';
+import { Memories, Memory } from './memory.ts';
+import { keyOf, type Question, type ServiceKey } from './question.ts';
 
 /** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */
 export function watchKubernetes(settings: KubernetesWatcherConfig, env: NodeJS.ProcessEnv): Watch<Asked> {
-  return (queries, signal) => withSynced(queries, watch(settings, env, queries, signal));
+  const memories = new Memories();
+  return (queries, signal) => withSynced(queries, watch(settings, env, memories, queries, signal));
 }
 
 /** About one Service, or for all with certain labels. */
@@ -33,6 +34,7 @@ function connectionsFor(queries: readonly Query<Asked>[], { namespaces }: Kubern
 async function* watch(
   settings: KubernetesWatcherConfig,
   env: NodeJS.ProcessEnv,
+  memories: Memories,
   queries: readonly Query<Asked>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -46,6 +48,7 @@ async function* watch(
   setMaxListeners(0, stop.signal);
   signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
   let following: Promise<void>[] = [];
+  let keep = (): void => {};
   try {
     const reaches = new Map<string | null, Reach>();
     const access = await openAccess(settings, env, connectionsFor(queries, settings), stop.signal);
@@ -72,10 +75,17 @@ async function* watch(
       const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
       const refusal = refusalOf(question, settings);
       if (refusal === undefined) reachOf(namespace).questions.push(question);
-      else tell({ kind: 'stale', key, reason: refusal });
+      else tell({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
     }
     const failing = new Failing(access.server, reaches.size);
-    following = [...reaches].map(([namespace, reach]) =>
+    const about = JSON.stringify([access.server, access.namespace, queries]);
+    const known = memories.take(about);
+    const asked = [...reaches].map(([namespace, reach]) => {
+      const memory = known.get(namespace) ?? new Memory(wantedBy(reach));
+      return { ...reach, namespace, memory };
+    });
+    keep = () => memories.keep(about, new Map(asked.map(({ namespace, memory }) => [namespace, memory])));
+    following = asked.map(({ namespace, ...reach }) =>
       follow({
         ...reach,
         api,
@@ -98,6 +108,7 @@ async function* watch(
   } finally {
     stop.abort();
     await Promise.all(following);
+    if (!signal.aborted) keep();
   }
 }
 
@@ -105,6 +116,11 @@ const everywhere = 'all';
 
 /** What is asked about one namespace, or about all. */
 type Reach = { readonly questions: Question[]; discovery: Query<KubernetesDiscovery> | null };
+
+/** Null: all Services. */
+function wantedBy({ questions, discovery }: Reach): ReadonlySet<ServiceKey> | null {
+  return discovery === null ? new Set(questions.map(({ namespace, service }) => keyOf(namespace, service))) : null;
+}
 
 /** Why it is not even asked; undefined where it is. */
 function refusalOf(
@@ -117,29 +133,4 @@ function refusalOf(
   const isFree = query.settings.namespace === undefined || namespaces === undefined || namespace === own;
   if (isFree || namespaces.includes(everywhere) || namespaces.includes(namespace)) return undefined;
   return `the watcher's \`namespaces\` do not include ${namespace}`;
-}
-
-/** Knows when it is not one namespace that fails but the source. */
-class Failing {
-  readonly #server: string;
-  readonly #reaches: number;
-  readonly #failures = new Map<string | null, Map<string, Failure>>();
-
-  constructor(server: string, reaches: number) {
-    this.#server = server;
-    this.#reaches = reaches;
-  }
-
-  /** Returns an error when the whole source is down: for a reason that all share, or in every namespace. */
-  set(namespace: string | null, resource: string, failure: Failure | null): AppError | undefined {
-    const failures = this.#failures.get(namespace) ?? new Map<string, Failure>();
-    if (failure === null) failures.delete(resource);
-    else failures.set(resource, failure);
-    if (failures.size === 0) this.#failures.delete(namespace);
-    else this.#failures.set(namespace, failures);
-    if (failure === null || (failure.scope !== 'server' && this.#failures.size < this.#reaches)) return undefined;
-    return new AppError('MYELIN_SOURCE_FAILED', `Kubernetes at ${this.#server}: ${failure.reason}`, {
-      retryAfterMs: failure.retryAfterMs,
-    });
-  }
 }

@@ -170,6 +170,13 @@ export function versionOf(object: unknown): string {
   return understand('an object with a version', versioned, object).metadata.resourceVersion;
 }
 
+const identified = z.object({ metadata: z.object({ uid: z.string() }) });
+
+/** Undefined where there is no object. */
+export function uidOf(object: unknown): string | undefined {
+  return object === undefined ? undefined : understand('an object with an identity', identified, object).metadata.uid;
+}
+
 export function understand<S extends z.ZodType>(what: string, schema: S, value: unknown): z.output<S> {
   const read = schema.safeParse(value);
   if (read.success) return read.data;

@@ -37,6 +37,28 @@ export function portIn(slice: EndpointSlice, chosen: Exclude<ChosenPort, { kind:
   return slice.ports.find(({ name, protocol }) => name === chosen.name && protocol === 'TCP')?.port;
 }
 
+/**
+ * Whether the slice has the ports that the Service has now. Of those that pods know by a name each pod may lack some, but
+ * not all: what has none at all says nothing.
+ */
+export function isWrittenFor({ ports }: EndpointSlice, { spec }: Service): boolean {
+  const has = (list: readonly Named[], { name = '', protocol }: Named): boolean =>
+    list.some((one) => (one.name ?? '') === name && one.protocol === protocol);
+  const ofEveryPod = spec.ports.filter(({ targetPort }) => typeof targetPort !== 'string');
+  return (
+    ports.length > 0 && ports.every((port) => has(spec.ports, port)) && ofEveryPod.every((port) => has(ports, port))
+  );
+}
+
+/** For people. */
+export function wordsFor(chosen: Exclude<ChosenPort, { kind: 'none' }>, { spec }: Service): string {
+  if (chosen.kind === 'number') return `the port ${chosen.number}`;
+  const port = spec.ports.find(({ name = '', protocol }) => name === chosen.name && protocol === 'TCP')?.port;
+  return `the port ${chosen.name === '' ? port : JSON.stringify(chosen.name)}`;
+}
+
+type Named = { readonly name?: string | undefined; readonly protocol: string };
+
 function named({ name = '' }: Service['spec']['ports'][number]): ChosenPort {
   return { kind: 'named', name };
 }

@@ -1,7 +1,7 @@
 /**
  * Follows all objects of one kind in one namespace, for ever: a consistent list, then a watch from where it ended.
- * What was read is kept over every break of the stream, and resumed from; only when the server does not remember that
- * far back (410) is the list read anew, and then it replaces the old one at once.
+ * What was read is kept over every break of the stream and every failure of the source, and resumed from; only when the
+ * server does not remember that far back (410) is the list read anew, and then it replaces the old one at once.
  */
 import type { z } from 'zod';
 import { AppError } from '../../src/errors.ts';
@@ -10,10 +10,17 @@ import { backoffMs, pause } from '../../src/retry.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { type Api, ApiError, type Params, Silence } from './api.ts';
 import { type Failure, failureOf } from './failure.ts';
-import { NotUnderstood, readEvent, readPage, status, understand, versionOf } from './objects.ts';
+import { NotUnderstood, readEvent, readPage, status, uidOf, understand, versionOf } from './objects.ts';
 import { pathOf, type Resource } from './resources.ts';
 
 export type Change<T> = { readonly kind: 'put' | 'delete'; readonly object: T };
+
+/** How far a list and the watch that follows it have come. */
+export type Place = {
+  readonly version: string;
+  /** Of the first object of the list. */
+  readonly first: string | undefined;
+};
 
 export type Reflecting<S extends z.ZodType> = {
   readonly api: Api;
@@ -23,6 +30,12 @@ export type Reflecting<S extends z.ZodType> = {
   readonly params: Params;
   /** Reduces an object to what is kept. */
   readonly schema: S;
+  /** Where an earlier one has come to; null: everything is to be listed first. */
+  readonly from: Place | null;
+  /** How far it has come; null: an earlier place is not to be relied on. */
+  readonly onPlace: (place: Place | null) => void;
+  /** What was known at `from` is so still, or is about to change. */
+  readonly onResume: () => void;
   /** Everything there is; called again after a 410. */
   readonly onList: (objects: readonly z.output<S>[]) => void;
   /** All that arrived together. */
@@ -34,7 +47,8 @@ export type Reflecting<S extends z.ZodType> = {
 };
 
 const pageSize = 500;
-const backoff = { baseMs: 200, capMs: 10_000 };
+/** As for the source as a whole: one question a second costs the server nothing, and what is new is there soon after. */
+const backoff = { baseMs: 200, capMs: 1500 };
 /** A stream that lasts less does not make the next failure the first one. */
 const healthyAfterMs: Ms = 10_000;
 /** How often a list or watch may be opened: a server that ends every stream at once is not asked in a loop. */
@@ -52,9 +66,15 @@ const resuming = { baseMs: 25, capMs: 500 };
 
 /** Ends when `signal` aborts. */
 export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): Promise<void> {
-  const { resource, namespace, onList, onFailure, onRecovery, signal } = reflecting;
+  const { resource, namespace, from, onPlace, onResume, onList, onFailure, onRecovery, signal } = reflecting;
   const bucket = new TokenBucket(pace, performance.now());
-  let version: string | undefined;
+  let place = from;
+  let isProved = from === null;
+  let isResumed = from === null;
+  const forget = (): void => {
+    place = null;
+    onPlace(null);
+  };
   let failures = 0;
   let breaks = 0;
   let silences = 0;
@@ -65,19 +85,27 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
     if (signal.aborted) return;
     let openedAt: number | undefined;
     try {
-      if (version === undefined) {
-        const all = await list(reflecting);
-        onList(all.objects);
-        version = all.version;
+      if (place !== null && !isProved && !(await isStill(reflecting, place))) forget();
+      isProved = true;
+      if (place === null) {
+        const { objects, ...reached } = await list(reflecting);
+        place = reached;
+        onList(objects);
+        onPlace(place);
+        isResumed = true;
       }
-      await watch(reflecting, version, {
+      const { first } = place;
+      await watch(reflecting, place.version, {
         onOpen() {
           openedAt = performance.now();
+          if (!isResumed) onResume();
+          isResumed = true;
           if (isFailing) onRecovery();
           isFailing = false;
         },
-        onVersion(reached) {
-          version = reached;
+        onVersion(version) {
+          place = { version, first };
+          onPlace(place);
           breaks = 0;
           silences = 0;
           patience = silencesAllowed.least;
@@ -92,14 +120,16 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       if (error instanceof Silence && openedAt !== undefined) {
         silences += 1;
         if (silences < patience) continue;
-        version = undefined;
+        forget();
         silences = 0;
         patience = Math.min(silencesAllowed.most, patience * 2);
         continue;
       }
-      const verb = version === undefined ? 'list' : 'watch';
+      const verb = place === null ? 'list' : 'watch';
       const isGone = error instanceof ApiError && error.status === 410;
-      if (isGone) version = undefined;
+      if (isGone) forget();
+      // Whoever begins anew may be spared it by a list.
+      if (error instanceof NotUnderstood) onPlace(null);
       // A stream that broke, or whose place is forgotten, is no failure yet: the next attempts tell. Behind a balancer
       // they may meet the replica that is just going.
       const isOfConnection = !(
@@ -107,7 +137,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
         error instanceof NotUnderstood ||
         error instanceof AppError
       );
-      const isResuming = isOfConnection && version !== undefined && !isFailing;
+      const isResuming = isOfConnection && place !== null && isProved && !isFailing;
       const isBreak = (openedAt !== undefined && !(error instanceof NotUnderstood)) || isGone || isResuming;
       if (isBreak && ++breaks <= breaksAllowed) {
         if (openedAt === undefined) await pause(backoffMs(breaks, resuming), signal);
@@ -130,19 +160,37 @@ export async function list<S extends z.ZodType>({
   params,
   schema,
   signal,
-}: Pick<Reflecting<S>, 'api' | 'resource' | 'namespace' | 'params' | 'schema' | 'signal'>): Promise<{
-  readonly version: string;
-  readonly objects: readonly z.output<S>[];
-}> {
+}: Pick<Reflecting<S>, 'api' | 'resource' | 'namespace' | 'params' | 'schema' | 'signal'>): Promise<
+  Place & { readonly objects: readonly z.output<S>[] }
+> {
   const objects: z.output<S>[] = [];
   let next: string | undefined;
+  let first: string | undefined;
   for (;;) {
     const asked = { ...params, limit: `${pageSize}`, ...(next === undefined ? {} : { continue: next }) };
     const page = readPage(await api.get(pathOf(resource, namespace), asked, signal));
+    first ??= uidOf(page.items[0]);
     for (const item of page.items) objects.push(understand(`one of ${resource.plural}`, schema, item));
     next = page.next;
-    if (next === undefined) return { version: page.resourceVersion, objects };
+    if (next === undefined) return { version: page.resourceVersion, first, objects };
   }
+}
+
+/**
+ * Whether this is the cluster that was read, and in no earlier state: at the same address there may be one that was made
+ * anew, or restored. A wrong no costs a list; after a wrong yes nothing would be told until its versions have caught up.
+ */
+async function isStill<S extends z.ZodType>(
+  { api, resource, namespace, params, signal }: Reflecting<S>,
+  { version, first }: Place,
+): Promise<boolean> {
+  const page = readPage(await api.get(pathOf(resource, namespace), { ...params, limit: '1' }, signal));
+  return uidOf(page.items[0]) === first && isAtLeast(page.resourceVersion, version);
+}
+
+/** Versions are whole numbers, of any size. */
+function isAtLeast(version: string, other: string): boolean {
+  return version.length === other.length ? version >= other : version.length > other.length;
 }
 
 type Watching = {

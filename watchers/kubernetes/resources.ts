@@ -8,6 +8,7 @@ export type Resource = {
 
 export const services: Resource = { group: '', version: 'v1', plural: 'services' };
 export const endpointSlices: Resource = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' };
+export const resources: readonly Resource[] = [services, endpointSlices];
 
 /** `namespace` null: of the whole cluster. */
 export function pathOf({ group, version, plural }: Resource, namespace: string | null): string {

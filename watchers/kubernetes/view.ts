@@ -15,6 +15,7 @@ export class View {
   #services: Map<ServiceKey, Service> | undefined;
   /** By Service, then by name of the slice. */
   #slices: Map<ServiceKey, Map<string, EndpointSlice>> | undefined;
+  readonly #current = new Set<'services' | 'slices'>();
   /** The Service of each slice: a label may change. */
   readonly #owners = new Map<string, ServiceKey>();
 
@@ -22,18 +23,29 @@ export class View {
     this.#wanted = wanted;
   }
 
-  /** Whether both lists have been read. */
+  /** Whether both lists have been read, or confirmed, since the last `doubt`. */
   get isComplete(): boolean {
-    return this.#services !== undefined && this.#slices !== undefined;
+    return this.#current.size === 2;
+  }
+
+  /** What is known may be outdated: it is kept, and counts again once it is read anew or confirmed. */
+  doubt(): void {
+    this.#current.clear();
+  }
+
+  confirm(what: 'services' | 'slices'): void {
+    this.#current.add(what);
   }
 
   /** All at once: nobody ever sees half of it. */
   replaceServices(all: readonly Service[]): void {
+    this.#current.add('services');
     const wanted = all.map((one) => [serviceKey(one), one] as const).filter(([key]) => this.#isWanted(key));
     this.#services = new Map(wanted);
   }
 
   replaceSlices(all: readonly EndpointSlice[]): void {
+    this.#current.add('slices');
     this.#slices = new Map();
     this.#owners.clear();
     for (const slice of all) this.#put(this.#slices, slice);

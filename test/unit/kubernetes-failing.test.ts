@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ApiError } from '../../watchers/kubernetes/api.ts';
+import { Failing } from '../../watchers/kubernetes/failing.ts';
+import { type Failure, failureOf } from '../../watchers/kubernetes/failure.ts';
+import { services } from '../../watchers/kubernetes/resources.ts';
+
+function answered(status: number, retryAfter?: string): Failure {
+  return failureOf(new ApiError(status, '', retryAfter), { resource: services, namespace: 'a', verb: 'list' }, 0);
+}
+
+test('the source is down when every namespace is, and not before; one that is well again does not count', () => {
+  for (const status of [403, 500]) {
+    const failing = new Failing('https://here', 3);
+    assert.equal(failing.set('a', 'services', answered(status)), undefined);
+    assert.equal(failing.set('a', 'endpointslices', answered(status)), undefined);
+    assert.equal(failing.set('b', 'services', answered(status)), undefined);
+    assert.equal(failing.set('b', 'services', null), undefined);
+    assert.equal(failing.set('c', 'services', answered(status)), undefined);
+    const error = failing.set('b', 'endpointslices', answered(status));
+    assert.match(String(error), /Kubernetes at https:\/\/here: list services in namespace a: HTTP/);
+  }
+});
+
+test('credentials that are refused are the end of it, whatever else is well', () => {
+  assert.match(String(new Failing('https://here', 9).set('a', 'services', answered(401))), /HTTP 401/);
+});
+
+test('a server that is asked too much is down only where it answers nothing at all, and is left alone as long as it asks', () => {
+  const failing = new Failing('https://here', 2);
+  assert.equal(failing.set('a', 'services', answered(429, '3')), undefined);
+  assert.equal(failing.set('b', 'services', answered(429, '1')), undefined);
+  assert.equal(failing.set('b', 'endpointslices', answered(429)), undefined);
+  assert.equal(failing.set('a', 'endpointslices', answered(429, '2'))?.retryAfterMs, 3000);
+});
