@@ -1,10 +1,15 @@
 /** TCP sessions and WebSockets outlive reloads: until `hardStopAfter`, not sooner, or until there are more than `maxOldWorkers`. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { startEcho, startWebSocketEcho } from '../servers/echo.ts';
 import { freePort, until } from '../support/index.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../support/myelin.ts';
 import { openTcp, openWebSocket } from '../support/session.ts';
+
+/** As many as you like: `CHANGES=30 MAX_DELAY=2s`. */
+const structuralChanges = Number(process.env.CHANGES ?? 12);
+const maxDelay = process.env.MAX_DELAY ?? '300ms';
 
 test('a TCP session and a WebSocket stay open over 10 reloads, until hardStopAfter', async () => {
   await using world = await start(['hardStopAfter: 8s']);
@@ -75,6 +80,35 @@ test('there are never more old processes than maxOldWorkers: a reload waits, the
   assert.equal(await world.closed('max_old_workers'), 1);
 });
 
+test('a session opened before each of many changes of structure: never more than maxOldWorkers + 1 processes, and each that a limit closed is counted', async (t) => {
+  await using world = await start(['hardStopAfter: 20s', `maxDelay: ${maxDelay}`]);
+  await using sessions = new AsyncDisposableStack();
+  let open = 0;
+  let most = 0;
+  const ended = new AbortController();
+  const counting = (async (): Promise<void> => {
+    while (!ended.signal.aborted) most = Math.max(most, await processes(world.place));
+  })();
+  for (let change = 0; change < structuralChanges; change++) {
+    for (const opened of [await openTcp(world.tcpPort), await openWebSocket(world.webPort)]) {
+      sessions.use(opened);
+      open += 1;
+      void opened.closed.then(() => (open -= 1));
+    }
+    await world.place.reload();
+  }
+  ended.abort();
+  await counting;
+  assert.ok(most <= 4 + 1, `${most} processes`);
+  const closed = async (): Promise<number> =>
+    (await world.closed('max_old_workers')) + (await world.closed('hard_stop_after'));
+  await until('what is not open any more was counted', async () => (await closed()) === 2 * structuralChanges - open);
+  assert.ok((await closed()) >= 2 * (structuralChanges - 4));
+  t.diagnostic(
+    `at most ${most} processes; ${await closed()} of ${2 * structuralChanges} sessions were closed by a limit`,
+  );
+});
+
 type World = AsyncDisposable & {
   readonly place: Workplace;
   readonly myelin: MyelinProcess;
@@ -120,6 +154,14 @@ async function start(reload: readonly string[]): Promise<World> {
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
+}
+
+/** HAProxies of this place that were started to serve, those that leave among them. */
+async function processes(place: Workplace): Promise<number> {
+  const lines = await Promise.all(
+    (await place.haproxies()).map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return lines.filter((line) => line.includes('\0-db\0')).length;
 }
 
 async function oldWorkers(place: Workplace): Promise<number | undefined> {
