@@ -20,7 +20,7 @@ type Suite = {
 
 /** Their load leaves room for another file beside them. */
 const light =
-  /\/(command-line|commands|file-source|hostile|kubernetes-(?!rollout)[a-z]+|operator|start|vanishing)\.test\.ts$/;
+  /\/(command-line|commands|drift|file-source|hostile|kubernetes-(?!rollout)[a-z]+|operator|servers|start|vanishing)\.test\.ts$/;
 const isLight = (file: string): boolean => light.test(file);
 const endToEnd = filesIn('e2e');
 
@@ -34,7 +34,7 @@ const suites: readonly Suite[] = [
     env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' },
   },
   // Without load: they may run side by side.
-  ...['2.2', '3.2'].map((branch) => ({
+  ...['2.2', '3.0', '3.2'].map((branch) => ({
     files: ['test/e2e/servers.test.ts', 'test/e2e/drift.test.ts'],
     concurrency: 2,
     env: { HAPROXY_BRANCH: branch },
