@@ -18,11 +18,12 @@ test('who is in doubt is asked about, many at once, until the doubt ends', async
     },
     onRead(keys) {
       for (const key of keys) doubts.end(key);
+      return true;
     },
     onFailure: () => assert.fail('no read fails'),
     signal: stop.signal,
   });
-  for (let at = 0; at < 60; at++) doubts.add(`shop/s${at}`, { isDeleted: false });
+  for (let at = 0; at < 60; at++) doubts.add(`shop/s${at}`, 'empty');
   for (let round = 0; round < 20; round++) {
     await setImmediate();
     t.mock.timers.tick(10_000);
@@ -39,7 +40,7 @@ test('who is in doubt is asked about, many at once, until the doubt ends', async
 test('a list that denies what the watch says, again and again, ends it; a read that fails is told and tried again', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const doubts = new Doubts();
-  doubts.add('shop/web', { isDeleted: false });
+  doubts.add('shop/web', 'empty');
   let reads = 0;
   let failed = 0;
   let error: unknown;
@@ -50,7 +51,7 @@ test('a list that denies what the watch says, again and again, ends it; a read t
         if (reads < 3) throw new Error('away');
         return nobody;
       },
-      onRead: () => {},
+      onRead: () => true,
       onFailure: () => {
         failed += 1;
       },
@@ -84,6 +85,7 @@ function following(t: TestContext, read: () => Promise<SecondRead> = async () =>
     onRead(keys) {
       confirmed.push(`${now / 1000} ${keys.join()}`);
       for (const key of keys) doubts.end(key);
+      return true;
     },
     onFailure: () => assert.fail('no read fails'),
     signal: stop.signal,
@@ -109,22 +111,22 @@ function following(t: TestContext, read: () => Promise<SecondRead> = async () =>
 
 test('a Service that was deleted is asked about again after a while, one that has nobody at once', async (t) => {
   await using my = following(t);
-  my.doubts.add('shop/deleted', { isDeleted: true });
-  my.doubts.add('shop/empty', { isDeleted: false });
+  my.doubts.add('shop/deleted', 'deleted');
+  my.doubts.add('shop/empty', 'empty');
   await my.pass(1400);
   assert.deepEqual(my.asked, ['0 shop/empty']);
   await my.pass(200);
   assert.deepEqual(my.asked, ['0 shop/empty', '1.5 shop/deleted']);
-  my.doubts.add('shop/next', { isDeleted: false });
+  my.doubts.add('shop/next', 'empty');
   await my.pass(0);
   assert.equal(my.asked.at(-1), '1.6 shop/next', 'whoever comes while nothing is due is not kept waiting');
 });
 
 test('a Service that is made anew in time is left until its slices can be there, and is forgotten when they are', async (t) => {
   await using my = following(t);
-  my.doubts.add('shop/web', { isDeleted: true });
+  my.doubts.add('shop/web', 'deleted');
   await my.pass(1000);
-  my.doubts.add('shop/web', { isDeleted: false });
+  my.doubts.add('shop/web', 'empty');
   await my.pass(1000);
   assert.deepEqual(my.asked, []);
   my.doubts.end('shop/web');
@@ -132,12 +134,45 @@ test('a Service that is made anew in time is left until its slices can be there,
   assert.deepEqual(my.asked, []);
 });
 
+test('where slices are not written for what the Service has become, they are waited for, but not for ever', async (t) => {
+  await using my = following(t);
+  my.doubts.add('shop/web', 'unsettled');
+  await my.pass(9900);
+  assert.deepEqual(my.asked, []);
+  await my.pass(200);
+  assert.deepEqual(my.confirmed, ['10 shop/web']);
+});
+
+test('reads that say nothing for now, because the watch fails, are no contradiction', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const doubts = new Doubts();
+  doubts.add('shop/web', 'empty');
+  const stop = new AbortController();
+  let reads = 0;
+  const settling = doubts.settle({
+    read: async () => nobody,
+    onRead() {
+      reads += 1;
+      return false;
+    },
+    onFailure: () => assert.fail('no read fails'),
+    signal: stop.signal,
+  });
+  for (let round = 0; round < 50; round++) {
+    await setImmediate();
+    t.mock.timers.tick(1000);
+  }
+  assert.ok(reads > 20 && doubts.has('shop/web'), `${reads} reads`);
+  stop.abort();
+  await settling;
+});
+
 test('a read that was under way when the Service was deleted confirms nothing', async (t) => {
   const { promise, resolve } = Promise.withResolvers<SecondRead>();
   await using my = following(t, () => promise);
-  my.doubts.add('shop/web', { isDeleted: false });
+  my.doubts.add('shop/web', 'empty');
   await my.pass(100);
-  my.doubts.add('shop/web', { isDeleted: true });
+  my.doubts.add('shop/web', 'deleted');
   resolve(nobody);
   await my.pass(1400);
   assert.deepEqual(my.confirmed, ['0.1 ']);

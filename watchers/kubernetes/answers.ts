@@ -1,7 +1,7 @@
 /** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Update } from '../../src/model.ts';
-import { Doubts } from './doubts.ts';
+import { Doubts, type Why } from './doubts.ts';
 import { externalOf, type Hosts } from './external-names.ts';
 import { isAboutOffer, type Offers, questionAbout } from './offers.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
@@ -78,16 +78,14 @@ export class Answers {
   look(key: ServiceKey): void {
     if (!this.#view.isComplete || this.#failures.size > 0) return;
     if (this.#view.service(key) !== undefined && this.#asked.has(key)) this.#seen.add(key);
-    let isDoubtful = false;
-    for (const question of this.questions(key)) if (!this.#lookAt(question, key)) isDoubtful = true;
-    const isDeleted = this.#view.service(key) === undefined && this.#seen.has(key);
-    if (isDoubtful) this.doubts.add(key, { isDeleted });
+    const doubtful = this.questions(key).filter((question) => !this.#lookAt(question, key));
+    if (doubtful.length > 0) this.doubts.add(key, this.#whyDoubtful(key, doubtful));
     else this.doubts.end(key);
   }
 
-  /** Of those that were doubted when the read began, and are still. */
-  confirm(keys: readonly ServiceKey[], found: SecondRead): void {
-    if (this.#failures.size > 0) return;
+  /** Of those that were doubted when the read began, and are still. Returns false where it says nothing for now. */
+  confirm(keys: readonly ServiceKey[], found: SecondRead): boolean {
+    if (this.#failures.size > 0) return false;
     for (const key of keys.filter((one) => this.doubts.has(one))) {
       const empty = this.questions(key).filter((question) => isEmpty(this.#answer(question, key)));
       const service = this.#view.service(key) ?? found.services.get(key);
@@ -96,6 +94,7 @@ export class Answers {
       for (const question of sure) this.#tellEmpty(question, key, service !== undefined);
       if (sure.length === empty.length) this.doubts.end(key);
     }
+    return true;
   }
 
   /** The second read of these Services failed: what was told last of those that are still in doubt holds on. */
@@ -142,6 +141,12 @@ export class Answers {
     else if (this.#isKnownEmpty(question, key)) this.#tellEmpty(question, key, service !== undefined);
     else return false;
     return true;
+  }
+
+  #whyDoubtful(key: ServiceKey, doubtful: readonly Question[]): Why {
+    if (this.#view.service(key) === undefined) return this.#seen.has(key) ? 'deleted' : 'empty';
+    const answers = doubtful.map((question) => this.#answer(question, key));
+    return answers.some((answer) => answer.kind === 'endpoints' && answer.isUnsettled) ? 'unsettled' : 'empty';
   }
 
   #tellStale(keys: readonly ServiceKey[], reason: string): void {

@@ -11,8 +11,11 @@ import type { SecondRead } from './second-read.ts';
 
 export type Doubting = {
   readonly read: (keys: readonly ServiceKey[]) => Promise<SecondRead>;
-  /** The second read, and those whose doubt is the same as when it began; whoever is still in doubt after it stays so. */
-  readonly onRead: (keys: readonly ServiceKey[], found: SecondRead) => void;
+  /**
+   * The second read, and those whose doubt is the same as when it began; whoever is still in doubt after it stays so.
+   * Returns false where it says nothing for now.
+   */
+  readonly onRead: (keys: readonly ServiceKey[], found: SecondRead) => boolean;
   /** Of the read, not of the Services. */
   readonly onFailure: (keys: readonly ServiceKey[], error: unknown) => void;
   readonly signal: AbortSignal;
@@ -23,11 +26,16 @@ const backoff = { baseMs: 200, capMs: 5000 };
 const mostReads = 10;
 /** Slices of a Service that is made anew take a moment as well. */
 const replacedWithinMs: Ms = 1500;
+/** Slices are written anew after their Service, as where a port was renamed; in a large cluster that takes a while. */
+const writtenWithinMs: Ms = 10_000;
+const pauseMs: Ms = 1000;
+
+/** `unsettled`: there are pods, in slices that are not written for what the Service has become. */
+export type Why = 'empty' | 'deleted' | 'unsettled';
 
 type Doubt = {
   readonly reads: number;
-  /** The Service was deleted. */
-  readonly isDeleted: boolean;
+  readonly why: Why;
   /** When the second read may be asked. */
   readonly dueAt: Moment;
 };
@@ -42,13 +50,10 @@ export class Doubts {
     this.#now = now;
   }
 
-  /** `isDeleted`: the Service was there once and is not. */
-  add(key: ServiceKey, { isDeleted }: Pick<Doubt, 'isDeleted'>): void {
+  add(key: ServiceKey, why: Why): void {
     const before = this.#doubts.get(key);
-    if (before?.isDeleted === isDeleted) return;
-    // One that has been made anew while it was in doubt has no slices yet.
-    const leaveMs = isDeleted || before !== undefined ? replacedWithinMs : 0;
-    this.#doubts.set(key, { reads: before?.reads ?? 0, isDeleted, dueAt: this.#now() + leaveMs });
+    if (before?.why === why) return;
+    this.#doubts.set(key, { reads: before?.reads ?? 0, why, dueAt: this.#now() + leaveMs(why, before) });
     this.#news.resolve();
   }
 
@@ -89,8 +94,7 @@ export class Doubts {
       }
       // About one that was deleted or made anew meanwhile it says too little.
       const same = asked.filter(([key, doubt]) => this.#doubts.get(key) === doubt).map(([key]) => key);
-      onRead(same, found);
-      await pause(this.#count(same), signal);
+      await pause(onRead(same, found) ? this.#count(same) : pauseMs, signal);
     }
   }
 
@@ -119,5 +123,17 @@ export class Doubts {
       most = Math.max(most, doubt.reads + 1);
     }
     return most === 0 ? 0 : backoffMs(most, backoff, () => 1) / 2;
+  }
+}
+
+function leaveMs(why: Why, before: Doubt | undefined): Ms {
+  switch (why) {
+    case 'deleted':
+      return replacedWithinMs;
+    case 'unsettled':
+      return writtenWithinMs;
+    case 'empty':
+      // One that has been made anew while it was in doubt has no slices yet.
+      return before === undefined ? 0 : replacedWithinMs;
   }
 }

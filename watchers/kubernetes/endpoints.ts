@@ -5,14 +5,19 @@
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Endpoint } from '../../src/model.ts';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.ts';
-import { choosePort, isWrittenFor, portIn, wordsFor } from './ports.ts';
+import { choosePort, isWrittenFor, portIn } from './ports.ts';
 
 export type Choice = Pick<KubernetesWatcherConfig, 'zone' | 'zonePolicy' | 'node' | 'family'> & {
   readonly port?: string | number | undefined;
 };
 
 export type Selected =
-  | { readonly kind: 'endpoints'; readonly endpoints: readonly Endpoint[] }
+  | {
+      readonly kind: 'endpoints';
+      readonly endpoints: readonly Endpoint[];
+      /** Nobody, but there are pods, in slices that are not written for what the Service has become. */
+      readonly isUnsettled: boolean;
+    }
   /** The question cannot be answered, and why. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -24,11 +29,10 @@ export function selectEndpoints(service: Service, slices: readonly EndpointSlice
     return port === undefined ? [] : [{ slice, port }];
   });
   // A port that was renamed: the Service says so before its slices do, and its pods are there all the while.
-  if (served.length === 0 && slices.some((slice) => isAnyoneIn(slice) && !isWrittenFor(slice, service)))
-    return { kind: 'refused', reason: `no endpoint of ${nameOf(service)} has ${wordsFor(chosen, service)} yet` };
+  const isUnsettled = served.length === 0 && slices.some((slice) => isAnyoneIn(slice) && !isWrittenFor(slice, service));
   const found = served.flatMap(({ slice, port }) => candidatesOf(slice, port));
   const usable = ofFamily(merge(found), choice.family).filter(({ condition }) => condition !== 'unfit');
-  return { kind: 'endpoints', endpoints: withIds(inUse(usable, service, choice), choice) };
+  return { kind: 'endpoints', endpoints: withIds(inUse(usable, service, choice), choice), isUnsettled };
 }
 
 export function nameOf({ metadata }: Service): string {

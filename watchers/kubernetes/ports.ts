@@ -50,13 +50,6 @@ export function isWrittenFor({ ports }: EndpointSlice, { spec }: Service): boole
   );
 }
 
-/** For people. */
-export function wordsFor(chosen: Exclude<ChosenPort, { kind: 'none' }>, { spec }: Service): string {
-  if (chosen.kind === 'number') return `the port ${chosen.number}`;
-  const port = spec.ports.find(({ name = '', protocol }) => name === chosen.name && protocol === 'TCP')?.port;
-  return `the port ${chosen.name === '' ? port : JSON.stringify(chosen.name)}`;
-}
-
 type Named = { readonly name?: string | undefined; readonly protocol: string };
 
 function named({ name = '' }: Service['spec']['ports'][number]): ChosenPort {
