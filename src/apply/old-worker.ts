@@ -31,6 +31,8 @@ export class OldWorker {
   readonly #worker: Worker | null;
   /** It was sent SIGUSR1: it ends by itself, and takes no commands. */
   #isStopping: boolean;
+  /** It is not only presumed to leave. */
+  #isTold = false;
   #areFrontendsShut = false;
   #connections: number | null = null;
 
@@ -53,9 +55,11 @@ export class OldWorker {
     return old;
   }
 
-  /** One that was found leaving, or that cannot be reached. */
-  static found(generation: Generation, id: ProcessId, now: Moment): OldWorker {
-    return new OldWorker({ generation, id, worker: null }, now);
+  /** One that was found leaving, or (`isTold` false) that cannot be reached: it may serve. */
+  static found(generation: Generation, id: ProcessId, now: Moment, { isTold }: { isTold: boolean }): OldWorker {
+    const old = new OldWorker({ generation, id, worker: null }, now);
+    old.#isTold = isTold;
+    return old;
   }
 
   /** null where it cannot be told anything (any more). */
@@ -77,6 +81,10 @@ export class OldWorker {
     return this.#isStopping;
   }
 
+  get isTold(): boolean {
+    return this.#isTold;
+  }
+
   signal(signal: NodeJS.Signals): void {
     sendSignal(this.id, signal);
   }
@@ -91,6 +99,7 @@ export class OldWorker {
     this.#connections = currConns;
     // Somebody else may have told it to.
     this.#isStopping ||= stopping;
+    this.#isTold ||= stopping;
     if (currConns > 0) return;
     if (!this.#isStopping && this.#areFrontendsShut) this.#stop();
     // It would wait for our connection as for any other.
@@ -118,6 +127,7 @@ export class OldWorker {
 
   #stop(): void {
     this.#isStopping = true;
+    this.#isTold = true;
     this.signal('SIGUSR1');
   }
 
