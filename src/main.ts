@@ -103,7 +103,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   let collection = createCollection(settings.config, offers.all, seedOf(control), Date.now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
-  /** Told to the process that a reload is about to replace. */
+  /** Told to the process that a reload is about to replace, or told in vain. */
   let ordered: readonly GivenOrder[] = [];
   let started = Promise.resolve();
   let reloading = Promise.resolve();
@@ -187,8 +187,6 @@ export function main(world: World, signal: AbortSignal): Instance {
       alarm.set([nextDeadline(collection.catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
       setVerifyAlarm();
     };
-    const refusal = refuseToTakeOver(from);
-    if (refusal !== null) return settle(refusal);
     const result = await reconciler.reconcile(
       { rendered: wanted, faulty: wanted.problems, requested, onMeanwhile },
       signal,
@@ -208,10 +206,11 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function verify(): Promise<void> {
     try {
+      if (!reconciler.isReloading) await obeyAgain();
       for (const order of await orders.expire()) {
         const over = { ...order, state: null };
         onOrder(over, 'over');
-        await obey(over);
+        await obey(over).catch(lookFailed);
       }
       if (!reconciler.isReloading && (await changes.verify(signal))) debounce.poke();
     } finally {
@@ -238,22 +237,23 @@ export function main(world: World, signal: AbortSignal): Instance {
   async function obey(order: GivenOrder): Promise<void> {
     const { backend, server, state } = order;
     if (reconciler.isReloading) ordered = [...ordered, order];
-    if (isThere(control, backend, server)) await changes.order({ kind: state ?? 'ready', backend, server }, signal);
+    if (!isThere(control, backend, server)) return;
+    try {
+      await changes.order({ kind: state ?? 'ready', backend, server }, signal);
+    } catch (error) {
+      ordered = [...ordered, order];
+      throw error;
+    }
   }
 
-  /** Whoever serves now, and has something to serve, would hand over to one that has nothing. */
-  function refuseToTakeOver(catalog: Catalog): Result | null {
-    const { isBlind, waitingFor } = view(catalog);
-    if (!isBlind || control.running !== null || collection.config.haproxy.handover === undefined) return null;
-    const why = `nothing is known to serve: no answer of ${waitingFor.join(', ')} yet`;
-    const error = new AppError('MYELIN_SOURCE_TIMEOUT', `nothing is taken over, because ${why}`);
-    return { kind: 'failed', error, reasons: [], at: Date.now() + retryMs };
-  }
-
+  /** What is ordered by now: more may have been since. */
   async function obeyAgain(): Promise<void> {
-    const orders = ordered;
+    const again = ordered;
     ordered = [];
-    for (const order of orders) await obey(order);
+    for (const { backend, server } of again) {
+      const state = orders.list().get(`${backend}/${server}`) ?? null;
+      await obey({ backend, server, state, until: null }).catch(lookFailed);
+    }
   }
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */

@@ -151,6 +151,11 @@ export type ControlOptions = {
   readonly onEvent: (event: ControlEvent) => void;
   /** What an operator ordered servers to be, by `backend/server`: a new process begins with it. */
   readonly orders: () => ReadonlyMap<string, ServerOrder>;
+  /**
+   * null: what is wanted may take the place of what another Myelin has wanted; else why it may not, as where nothing is
+   * known to serve.
+   */
+  readonly whyNoTakeover: () => string | null;
   /** PATH and what HAProxy's own config may refer to. */
   readonly env: NodeJS.ProcessEnv;
   readonly now?: () => Moment;

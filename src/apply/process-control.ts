@@ -288,6 +288,7 @@ class ProcessControl implements Control {
         findPredecessor: async () => {
           const isWanted = this.#config.haproxy.handover !== undefined;
           predecessor = isWanted ? await findPredecessor(generations) : null;
+          if (predecessor !== null) this.#assertTakeover();
           return predecessor;
         },
         orders: orders(),
@@ -325,6 +326,11 @@ class ProcessControl implements Control {
     const { haproxy } = this.#config;
     const ours = new Set(this.#fleet.oldWorkers.map(({ id }) => id.pid));
     return findStray([haproxy.statsSocket, handedOnSocket(this.#config)], ours);
+  }
+
+  #assertTakeover(): void {
+    const why = this.#options.whyNoTakeover();
+    if (why !== null) throw new AppError('MYELIN_SOURCE_TIMEOUT', `nothing is taken over: ${why}`);
   }
 
   #tellOfTakeover(from: Predecessor | null): void {

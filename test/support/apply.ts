@@ -46,6 +46,7 @@ export async function setup(folder: string): Promise<Setup> {
     return control;
   };
   const options = (overrides: Overrides): ControlOptions => ({
+    whyNoTakeover: () => null,
     config: {
       state,
       haproxy: {
