@@ -1,14 +1,16 @@
 /** Where servers and tools for the tests are kept once they were built or fetched, shared by all test processes. */
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { acquireLock } from '../../src/apply/lock.ts';
 import { AppError } from '../../src/errors.ts';
 import { until } from '../support/index.ts';
 
 export async function cacheFolder(): Promise<string> {
   const { MYELIN_CACHE, XDG_CACHE_HOME } = process.env;
-  const path = MYELIN_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'myelin');
+  // As the XDG specification says, an empty or relative one counts as unset.
+  const base = XDG_CACHE_HOME !== undefined && isAbsolute(XDG_CACHE_HOME) ? XDG_CACHE_HOME : join(homedir(), '.cache');
+  const path = MYELIN_CACHE ?? join(base, 'myelin');
   await mkdir(path, { recursive: true });
   return path;
 }
