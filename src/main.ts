@@ -223,14 +223,17 @@ export function main(world: World, signal: AbortSignal): Instance {
   }
 
   async function giveOrder(order: GivenOrder): Promise<void> {
-    await inTurn(async () => {
-      // What was ordered of a server that has gone since can be taken back all the same.
-      if (!(order.state === null && orders.has(order))) assertServer(control, order.backend, order.server);
-      await orders.give(order);
-      onOrder(order, 'given');
-      await obey(order);
-    });
-    setVerifyAlarm();
+    try {
+      await inTurn(async () => {
+        // What was ordered of a server that has gone since can be taken back all the same.
+        if (!(order.state === null && orders.has(order))) assertServer(control, order.backend, order.server);
+        await orders.give(order);
+        onOrder(order, 'given');
+        await obey(order);
+      });
+    } finally {
+      setVerifyAlarm();
+    }
   }
 
   /** A server that has gone meanwhile is told when it comes back. */

@@ -24,8 +24,8 @@ type FleetOptions = {
 
 type Limit = Extract<ControlEvent, { kind: 'connections_closed' }>['limit'];
 
-/** So much later HAProxy has ended by itself, or will not. */
-const graceMs: Ms = 10_000;
+/** So long after its own `hard-stop-after` HAProxy has ended by itself, or will not. */
+const hardStopSlackMs: Ms = 10_000;
 
 /** HAProxy prints every change of a server's health; where it was started, nobody reads that in the long run. */
 const maxOutputBytes = 1024 * 1024;
@@ -169,7 +169,7 @@ export class Fleet {
   #isOverdue({ since, isStopping, isTold }: OldWorker): boolean {
     // One that cannot be reached may serve: only the operator may end it.
     if (isStopping && !isTold) return false;
-    const limitMs = this.#options.hardStopAfterMs() + (isStopping ? graceMs : 0);
+    const limitMs = this.#options.hardStopAfterMs() + (isStopping ? hardStopSlackMs : 0);
     return this.#options.now() - since >= limitMs;
   }
 

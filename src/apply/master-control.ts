@@ -45,7 +45,7 @@ import {
 } from './master-serving.ts';
 import { asAppError, emptyConfig } from './problems.ts';
 import { ReloadGate } from './reload-gate.ts';
-import { sameText, sectionsOf, textOf } from './sections.ts';
+import { isBlank, sameText, sectionsOf, textOf } from './sections.ts';
 import { isLeft, leftInPlace, startedByOthers } from './stray.ts';
 import { tell } from './tell.ts';
 import { tidy } from './tidy.ts';
@@ -362,7 +362,7 @@ class MasterControl implements Control {
   }
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    if (sections.every(({ text }) => text.trim() === '')) return { kind: 'refused', problems: [emptyConfig] };
+    if (isBlank(sections)) return { kind: 'refused', problems: [emptyConfig] };
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);

@@ -24,7 +24,7 @@ import { asAppError, emptyConfig } from './problems.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
-import { textOf } from './sections.ts';
+import { isBlank, textOf } from './sections.ts';
 import { isReplaced, type Serving, viewOf } from './serving.ts';
 import { findStray, isLeft, leftInPlace, type Stray, startedByOthers } from './stray.ts';
 import { tell } from './tell.ts';
@@ -257,7 +257,7 @@ class ProcessControl implements Control {
   }
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    if (sections.every(({ text }) => text.trim() === '')) return { kind: 'refused', problems: [emptyConfig] };
+    if (isBlank(sections)) return { kind: 'refused', problems: [emptyConfig] };
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);

@@ -6,6 +6,11 @@ export function textOf(sections: readonly Section[]): string {
   return sections.map((section) => section.text).join('');
 }
 
+/** HAProxy would have nothing to do. */
+export function isBlank(sections: readonly Section[]): boolean {
+  return sections.every(({ text }) => text.trim() === '');
+}
+
 export function sameText(a: readonly Section[], b: readonly Section[]): boolean {
   return a.length === b.length && a.every((section, at) => section === b[at] || section.text === b[at]?.text);
 }

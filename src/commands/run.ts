@@ -158,11 +158,10 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
 
 /** Why nothing is known to serve; null: somebody is, or the sources say that nobody is. */
 function blindness(instance: Instance | null): string | null {
-  const { isBlind, waitingFor } = instance === null ? nothingKnown : view(instance.collection.catalog);
+  if (instance === null) return null;
+  const { isBlind, waitingFor } = view(instance.collection.catalog);
   return isBlind ? `no answer of ${waitingFor.join(', ')} yet, and nobody is known to serve` : null;
 }
-
-const nothingKnown = { isBlind: false, waitingFor: [] };
 
 /** For an init container: the file is written, HAProxy is left to whoever starts it. */
 function writingOnly(settings: Settings): Settings {
