@@ -29,7 +29,15 @@ const suites: readonly Suite[] = [
   { files: endToEnd.filter(isLight), concurrency: 2 },
   { files: endToEnd.filter((file) => !isLight(file)), concurrency: 1 },
   {
-    files: ['admin-session', 'apply-runtime', 'master', 'render-config', 'runtime-commands', 'worker'].map(integration),
+    files: [
+      'admin-session',
+      'apply-runtime',
+      'master',
+      'render-config',
+      'runtime-commands',
+      'runtime-plan',
+      'worker',
+    ].map(integration),
     concurrency: 2,
     env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' },
   },
