@@ -289,19 +289,26 @@ class MasterControl implements Control {
   #noteSilence(error: unknown): void {
     const now = this.#parts.now();
     this.#silentSince ??= now;
-    if (now - this.#silentSince < goneAfterMs || this.#isSilenceTold) return;
+    if (now - this.#silentSince < goneAfterMs) return;
+    if (error === null || nobodyListens(error)) this.#loseServing();
+    else this.#tellSilence(error);
+  }
+
+  /** It is not known to be gone: a master that leaves may cut an answer short before nobody listens any more. */
+  #tellSilence(error: unknown): void {
+    if (this.#isSilenceTold) return;
     this.#isSilenceTold = true;
+    this.#options.onEvent({ kind: 'trouble', error });
+  }
+
+  #loseServing(): void {
     const { serving } = this.#fleet;
-    if (error !== null && !nobodyListens(error)) this.#options.onEvent({ kind: 'trouble', error });
-    else if (serving !== null) {
-      const about = { pid: serving.id.pid, generation: serving.generation };
-      this.#options.onEvent(
-        this.#isLeaving ? { kind: 'dismissed', ...about } : { kind: 'exited', ...about, words: '' },
-      );
-      this.#whyNothingRuns = { code: 'haproxy_exited' };
-      this.#fleet.disown();
-      this.#options.onChange();
-    }
+    if (serving === null) return;
+    const about = { pid: serving.id.pid, generation: serving.generation };
+    this.#options.onEvent(this.#isLeaving ? { kind: 'dismissed', ...about } : { kind: 'exited', ...about, words: '' });
+    this.#whyNothingRuns = { code: 'haproxy_exited' };
+    this.#fleet.disown();
+    this.#options.onChange();
   }
 
   /** Another worker serves, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */

@@ -538,6 +538,33 @@ test('a master that takes no command is reported, and nothing is touched', async
   assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('before')));
 });
 
+test('a master that cuts its answers short is told of once and not given up; once nobody listens it is gone', async () => {
+  const { place: here, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  const pid = pidOf(control);
+  const troubles = (): number => here.my.events.filter(({ kind }) => kind === 'trouble').length;
+  const before = troubles();
+  let cuts = 0;
+  const cutting = createServer((socket) => {
+    cuts += 1;
+    socket.destroy();
+  });
+  await rename(here.socket, `${here.socket}.away`);
+  cutting.listen(here.socket);
+  await until('that is told', () => troubles() > before);
+  const cutsThen = cuts;
+  await until('it was asked again', () => cuts > cutsThen + 1);
+  assert.equal(troubles(), before + 1);
+  assert.equal(pidOf(control), pid);
+  // Its socket goes with it.
+  cutting.close();
+  await until('it is given up', () => control.running === null);
+  assert.ok(here.my.events.some((event) => event.kind === 'exited' && event.pid === pid));
+  await rename(`${here.socket}.away`, here.socket);
+  await until('it is known again', () => control.running !== null);
+  assert.equal(pidOf(control), pid);
+});
+
 test('a server that is down stays down over a reload', async () => {
   const state = (wanted: Rendered, here: Place): Rendered => ({
     sections: wanted.sections.map((section) => ({
