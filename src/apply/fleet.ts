@@ -65,7 +65,7 @@ export class Fleet {
   /** One that others started is told to leave, and counts as an old worker. */
   displace(id: ProcessId, generation: Generation): Promise<void> {
     return this.#inTurn(async () => {
-      const leaving = OldWorker.found(generation, id, this.#options.now(), { isTold: true });
+      const leaving = OldWorker.found(generation, id, this.#options.now(), 'stopping');
       leaving.signal('SIGUSR1');
       this.#oldWorkers = [...this.#oldWorkers, leaving];
     });
@@ -96,7 +96,7 @@ export class Fleet {
     this.#options.onExit(serving);
     if (isAlive(serving.id)) {
       // Somebody told it to leave: it finishes what it has like any other.
-      const old = OldWorker.found(serving.generation, serving.id, this.#options.now(), { isTold: true });
+      const old = OldWorker.found(serving.generation, serving.id, this.#options.now(), 'stopping');
       this.#oldWorkers = [...this.#oldWorkers, old];
       this.#options.onEvent({ kind: 'dismissed', pid: serving.id.pid, generation: serving.generation.number });
       return;
@@ -166,10 +166,10 @@ export class Fleet {
   }
 
   /** From SIGUSR1 on HAProxy itself counts, where its config says so and it is not stuck. */
-  #isOverdue({ since, isStopping, isTold }: OldWorker): boolean {
+  #isOverdue({ since, stage }: OldWorker): boolean {
     // One that cannot be reached may serve: only the operator may end it.
-    if (isStopping && !isTold) return false;
-    const limitMs = this.#options.hardStopAfterMs() + (isStopping ? hardStopSlackMs : 0);
+    if (stage === 'presumed') return false;
+    const limitMs = this.#options.hardStopAfterMs() + (stage === 'stopping' ? hardStopSlackMs : 0);
     return this.#options.now() - since >= limitMs;
   }
 

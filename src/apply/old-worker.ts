@@ -22,6 +22,12 @@ type Leaving = {
   readonly worker: Worker | null;
 };
 
+/**
+ * How far it is on its way: `presumed` to leave only (one that cannot be reached may serve), `finishing` with its
+ * frontends shut, or `stopping` since SIGUSR1: then it ends by itself, and takes no commands.
+ */
+type Stage = 'presumed' | 'finishing' | 'stopping';
+
 export class OldWorker {
   readonly generation: Generation;
   readonly id: ProcessId;
@@ -29,11 +35,7 @@ export class OldWorker {
   /** Opened before it was told to stop: after that it takes no connection any more. null: it cannot be asked. */
   #session: AdminSession | null;
   readonly #worker: Worker | null;
-  /** It was sent SIGUSR1: it ends by itself, and takes no commands. */
-  #isStopping: boolean;
-  /** It is not only presumed to leave. */
-  #isTold = false;
-  #areFrontendsShut = false;
+  #stage: Stage = 'presumed';
   #connections: number | null = null;
 
   private constructor({ generation, id, worker }: Leaving, since: Moment) {
@@ -42,7 +44,6 @@ export class OldWorker {
     this.since = since;
     this.#worker = worker;
     this.#session = null;
-    this.#isStopping = worker === null;
   }
 
   /** Tells a serving process to leave. */
@@ -55,16 +56,16 @@ export class OldWorker {
     return old;
   }
 
-  /** One that was found leaving, or (`isTold` false) that cannot be reached: it may serve. */
-  static found(generation: Generation, id: ProcessId, now: Moment, { isTold }: { isTold: boolean }): OldWorker {
+  /** One that was found. */
+  static found(generation: Generation, id: ProcessId, now: Moment, stage: 'presumed' | 'stopping'): OldWorker {
     const old = new OldWorker({ generation, id, worker: null }, now);
-    old.#isTold = isTold;
+    old.#stage = stage;
     return old;
   }
 
   /** null where it cannot be told anything (any more). */
   get worker(): Worker | null {
-    return this.#isStopping || !this.#session?.isOpen ? null : this.#worker;
+    return this.#stage === 'stopping' || !this.#session?.isOpen ? null : this.#worker;
   }
 
   /** The connections that it still had when it was last looked at; null where that is not known. */
@@ -76,13 +77,8 @@ export class OldWorker {
     return isAlive(this.id);
   }
 
-  /** Whether HAProxy itself sees to `hard-stop-after`: that counts from SIGUSR1. */
-  get isStopping(): boolean {
-    return this.#isStopping;
-  }
-
-  get isTold(): boolean {
-    return this.#isTold;
+  get stage(): Stage {
+    return this.#stage;
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -91,19 +87,18 @@ export class OldWorker {
 
   async look(): Promise<void> {
     // A question that took too long has cost the session; one that only shut its frontends takes another.
-    if (this.#areFrontendsShut && !this.#isStopping && !this.#session?.isOpen) await this.#open();
+    if (this.#stage === 'finishing' && !this.#session?.isOpen) await this.#open();
     if (this.#session === null || !this.#session.isOpen) return;
     const answer = await this.#session.ask('show info', { timeoutMs: 1000 }).catch(() => null);
     if (answer === null) return;
     const { currConns, stopping } = parseInfo(answer);
     this.#connections = currConns;
     // Somebody else may have told it to.
-    this.#isStopping ||= stopping;
-    this.#isTold ||= stopping;
+    if (stopping) this.#stage = 'stopping';
     if (currConns > 0) return;
-    if (!this.#isStopping && this.#areFrontendsShut) this.#stop();
+    if (this.#stage === 'finishing') this.#stop();
     // It would wait for our connection as for any other.
-    if (this.#isStopping) this.#session.close();
+    if (this.#stage === 'stopping') this.#session.close();
   }
 
   /** Ends it now, whatever it still has. */
@@ -115,7 +110,7 @@ export class OldWorker {
 
   /** Nobody looks after it any more: it ends by itself. */
   forget(): void {
-    if (this.isAlive && !this.#isStopping) this.#stop();
+    if (this.isAlive && this.#stage === 'finishing') this.#stop();
     this.#session?.close();
   }
 
@@ -126,8 +121,7 @@ export class OldWorker {
   }
 
   #stop(): void {
-    this.#isStopping = true;
-    this.#isTold = true;
+    this.#stage = 'stopping';
     this.signal('SIGUSR1');
   }
 
@@ -145,7 +139,7 @@ export class OldWorker {
     } catch {
       return false;
     }
-    this.#areFrontendsShut = true;
+    this.#stage = 'finishing';
     return true;
   }
 }

@@ -69,14 +69,14 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     } else {
       current = await recognise(generation, id, options);
       if (current === null && isAlive(id))
-        oldWorkers.unshift(OldWorker.found(generation, id, options.now(), { isTold: false }));
+        oldWorkers.unshift(OldWorker.found(generation, id, options.now(), 'presumed'));
     }
   }
   const proofs = await Promise.all(folders.map((number) => readProof(generationAt(state, number))));
   const displaced = current === null ? null : await readDisplaced(current.generation);
   // Killed before it saw to that: both serve the same addresses now.
   if (displaced !== null && sendSignal(displaced, 'SIGUSR1'))
-    oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now(), { isTold: true }));
+    oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now(), 'stopping'));
   await settleFile(current, newest, options);
   const text = current === null ? await file.read() : null;
   const found = text === null ? null : await sectionsOnDisk(text, newest);
