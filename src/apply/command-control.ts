@@ -12,13 +12,14 @@ import { lastLines, parseAlerts } from '../haproxy/check.ts';
 import { describeExit, runCommand } from '../haproxy/command.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
 import { type ConfigFile, configFile, makeFolder } from './files.ts';
 import type { Turn } from './gate.ts';
 import { type Generation, readSections, recordIn, writeSections } from './generation.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
-import { asAppError, emptyConfig, toProblems } from './problems.ts';
+import { toProblems } from './problems.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { sectionsOf, textOf } from './sections.ts';
 
@@ -97,15 +98,9 @@ class CommandControl implements Control {
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    const startedAt = performance.now();
-    const isStart = this.#running === null;
-    const outcome = await this.#attempt(sections, plan, signal).catch((error: unknown): Outcome => {
-      if (signal.aborted) throw signal.reason;
-      return { kind: 'failed', error: asAppError(error), problems: [] };
-    });
-    if (outcome.kind !== 'applied') this.#gate.failed(sections, this.#now());
-    else if (plan.kind === 'reload') this.#gate.succeeded(this.#now(), { isStart });
-    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+    const now = (): Moment => this.#now();
+    const about = { sections, plan, gate: this.#gate, isStart: this.#running === null, now, signal };
+    return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
   /** What was started elsewhere is ended elsewhere. */
@@ -119,7 +114,6 @@ class CommandControl implements Control {
     const { file, live } = this.#parts;
     const { control, checkCommand, reloadCommand } = this.#config.haproxy;
     const text = textOf(sections);
-    if (text.trim() === '') return { kind: 'refused', problems: [emptyConfig] };
     if (plan.kind === 'reload') {
       await file.propose(text);
       const problems =

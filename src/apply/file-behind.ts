@@ -1,12 +1,19 @@
-/** The file on disk, which follows what commands have changed, and what keeps it from that. */
+/**
+ * What runs, on disk, where it follows what commands have changed: as the file that HAProxy reads, and as what a
+ * restarted Myelin finds out from. And what keeps it from that.
+ */
 import { describe } from '../errors.ts';
-import type { Moment, Ms } from '../model.ts';
+import type { Moment, Ms, Section } from '../model.ts';
 import type { Control, ControlEvent } from './control.ts';
+import { type ConfigFile, together } from './files.ts';
+import { type Generation, writeSections } from './generation.ts';
 import { LateWriter } from './late-writer.ts';
+import { textOf } from './sections.ts';
 
 type FileBehindOptions = {
-  /** Writes what runs now. */
-  readonly write: () => Promise<void>;
+  readonly file: ConfigFile;
+  /** null: nothing of ours runs, and the file stays as it is. */
+  readonly runs: () => { readonly sections: readonly Section[]; readonly record: Generation } | null;
   readonly maxLagMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: ControlEvent) => void;
@@ -16,6 +23,8 @@ export class FileBehind {
   readonly #options: FileBehindOptions;
   readonly #writer: LateWriter;
   #trouble: Control['fileTrouble'] = null;
+  /** Of the file when it was last looked at. */
+  #stamp = '';
 
   constructor(options: FileBehindOptions) {
     this.#options = options;
@@ -33,6 +42,13 @@ export class FileBehind {
   /** What runs is not what was written, or may not be. */
   note(): void {
     this.#writer.note();
+  }
+
+  /** Compares it with what runs where somebody else has changed it, and puts it right. */
+  async inspect(): Promise<void> {
+    const stamp = await this.#options.file.stamp();
+    if (stamp !== this.#stamp) this.note();
+    this.#stamp = stamp;
   }
 
   /** Writes now what is to be written. Rejects where that fails. */
@@ -59,7 +75,12 @@ export class FileBehind {
   }
 
   async #write(): Promise<void> {
-    await this.#options.write();
+    const { file, runs } = this.#options;
+    const running = runs();
+    if (running !== null) {
+      const { sections, record } = running;
+      await together(writeSections(record, sections), file.write(textOf(sections)));
+    }
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
     this.#trouble = null;
   }

@@ -6,19 +6,18 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import timers from 'node:timers/promises';
 import { lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, findBinary } from '../haproxy/binary.ts';
-import type { Info } from '../haproxy/info.ts';
 import { parseProcesses } from '../haproxy/master.ts';
 import { nobodyListens } from '../haproxy/socket.ts';
 import { parseVersion, type Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { createTurn } from '../turn.ts';
+import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, makeFolder, together } from './files.ts';
+import { type ConfigFile, configFile, makeFolder } from './files.ts';
 import type { Turn } from './gate.ts';
 import {
   type Generation,
@@ -31,23 +30,16 @@ import {
 } from './generation.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
+import { keepLooking } from './looking.ts';
 import { MasterFleet, type Seen } from './master-fleet.ts';
-import { checkHere, missingBackend, replaceWorker } from './master-reload.ts';
-import {
-  idOf,
-  inexactSec,
-  isProved,
-  isSame,
-  type MasterServing,
-  proofOf,
-  viewOf,
-  type WorkerId,
-} from './master-serving.ts';
-import { asAppError, emptyConfig } from './problems.ts';
+import { asRecorded, loadedBy } from './master-loaded.ts';
+import { prepareForMaster } from './master-prepare.ts';
+import { replaceWorker } from './master-reload.ts';
+import { idOf, isProved, isSame, type MasterServing, proofOf, viewOf, type WorkerId } from './master-serving.ts';
 import { ReloadGate } from './reload-gate.ts';
-import { isBlank, sameText, sectionsOf, textOf } from './sections.ts';
+import { sameText, textOf } from './sections.ts';
 import { isLeft, leftInPlace, startedByOthers } from './stray.ts';
-import { tell } from './tell.ts';
+import { runtimeOf, tell } from './tell.ts';
 import { tidy } from './tidy.ts';
 
 const lookEveryMs: Ms = 200;
@@ -119,8 +111,6 @@ class MasterControl implements Control {
   /** Somebody told HAProxy to leave: it is theirs to start another. */
   #isLeaving = false;
   #isReloading = false;
-  /** Of the file on disk when it was last looked at. */
-  #stamp = '';
 
   constructor(options: ControlOptions, parts: Parts, atEnd: AsyncDisposableStack) {
     const { config, onEvent, onChange, random = Math.random } = options;
@@ -139,7 +129,11 @@ class MasterControl implements Control {
       onRoom: onChange,
     });
     this.#onDisk = new FileBehind({
-      write: () => this.#writeFiles(),
+      file: parts.file,
+      runs: () => {
+        const { serving } = this.#fleet;
+        return serving && { sections: serving.worker.intended, record: parts.record };
+      },
       maxLagMs: () => this.#config.file.maxLag,
       now: parts.now,
       onEvent,
@@ -171,16 +165,8 @@ class MasterControl implements Control {
 
   get runtime(): Runtime | null {
     const { serving } = this.#fleet;
-    if (serving === null) return null;
-    const { worker } = serving;
-    return {
-      ...worker.runtime,
-      // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
-      followers: [],
-      readBack: (backends) => worker.readBack(backends),
-      // The file stays what was wanted: what somebody made of it is not for the next start.
-      believe: (sections, leaving) => worker.believe(sections, leaving),
-    };
+    // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
+    return serving === null ? null : runtimeOf(serving.worker, []);
   }
 
   get fileTrouble(): Control['fileTrouble'] {
@@ -198,17 +184,9 @@ class MasterControl implements Control {
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    const startedAt = performance.now();
-    const isStart = this.#fleet.serving === null;
-    const outcome = await this.#attempt(sections, plan, signal).catch((error: unknown): Outcome => {
-      if (signal.aborted) throw signal.reason;
-      return { kind: 'failed', error: asAppError(error), problems: [] };
-    });
-    if (plan.kind === 'reload') {
-      if (outcome.kind === 'applied') this.#gate.succeeded(this.#parts.now(), { isStart });
-      else this.#gate.failed(sections, this.#parts.now());
-    }
-    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+    const { now } = this.#parts;
+    const about = { sections, plan, gate: this.#gate, isStart: this.#fleet.serving === null, now, signal };
+    return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
   /** What was started elsewhere is ended elsewhere. */
@@ -223,7 +201,7 @@ class MasterControl implements Control {
   /** Finds out what became of HAProxy and of the file while nobody looked. */
   async begin(): Promise<void> {
     const { file, record } = this.#parts;
-    await this.#look();
+    await this.#seeWhoServes();
     if (await file.isUnsettled()) {
       // Killed in the middle of a reload: HAProxy has the one file or the other, so it is told again.
       if (this.#fleet.serving === null) await file.putBack();
@@ -234,43 +212,25 @@ class MasterControl implements Control {
     if (serving !== null) await this.#tolerate(file.write(textOf(serving.worker.sections)));
     else {
       const text = await file.read();
-      this.#found = text === null ? null : await this.#asSections(text, await readSections(record));
+      this.#found = text === null ? null : asRecorded(text, await readSections(record));
     }
   }
 
   /** Sees by itself who serves, until `signal` or disposal ends it. */
   watch(signal: AbortSignal): void {
-    const ended = new AbortController();
-    const watching = this.#watch(AbortSignal.any([signal, ended.signal]));
-    this.#atEnd.defer(async () => {
-      ended.abort();
-      await watching;
-    });
+    const onError = (error: unknown): void => this.#options.onEvent({ kind: 'trouble', error });
+    this.#atEnd.use(keepLooking({ everyMs: lookEveryMs, look: (looks) => this.#look(looks), onError }, signal));
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
-    for (let looks = 1; !signal.aborted; looks++) {
-      try {
-        await timers.setTimeout(lookEveryMs, undefined, { signal });
-        if (this.#isReloading) continue;
-        await this.#inTurn(() => this.#look());
-        if (this.#silentSince === null && !this.#isReloading)
-          await tidy([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
-        if (looks % looksPerInspection === 0) await this.#inspectFile();
-      } catch (error) {
-        if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });
-      }
-    }
+  async #look(looks: number): Promise<void> {
+    if (this.#isReloading) return;
+    await this.#inTurn(() => this.#seeWhoServes());
+    if (this.#silentSince === null && !this.#isReloading)
+      await tidy([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
+    if (looks % looksPerInspection === 0) await this.#onDisk.inspect();
   }
 
-  async #inspectFile(): Promise<void> {
-    const stamp = await this.#parts.file.stamp();
-    // Compared with what runs, and put right where somebody else has changed it.
-    if (stamp !== this.#stamp) this.#onDisk.note();
-    this.#stamp = stamp;
-  }
-
-  async #look(): Promise<void> {
+  async #seeWhoServes(): Promise<void> {
     let seen: Awaited<ReturnType<MasterFleet['look']>>;
     try {
       seen = await this.#fleet.look();
@@ -323,7 +283,8 @@ class MasterControl implements Control {
     if (recorded !== null && proof !== null && isProved(proof, id)) {
       this.#fleet.serve(info, recorded, null, proof.since);
     } else {
-      const loaded = await this.#loadedBy(info, id, recorded);
+      const { ask } = this.#fleet;
+      const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, ask });
       const before = this.#fleet.serving?.worker.intended ?? null;
       const isByHand = isReload && before !== null && (loaded === null || !sameText(loaded, before));
       if (loaded === null || (isByHand && this.#config.drift === 'report')) {
@@ -345,31 +306,7 @@ class MasterControl implements Control {
     onChange();
   }
 
-  /**
-   * What it was started with: the file, if that has been in its place since before. Its time of start is known to the
-   * second, so in the second of a change it remains unknown, and null.
-   */
-  async #loadedBy(
-    info: Info,
-    { startedSec, isExact }: WorkerId,
-    recorded: readonly Section[] | null,
-  ): Promise<readonly Section[] | null> {
-    const { file } = this.#parts;
-    const [text, placedAt] = [await file.read(), await file.placedAt()];
-    const certainlySince = (startedSec - (isExact ? 0 : inexactSec)) * 1000;
-    if (text === null || placedAt === null || certainlySince < placedAt || (await file.isUnsettled())) return null;
-    const sections = await this.#asSections(text, recorded);
-    // It may have been started with another file altogether.
-    return (await missingBackend(this.#fleet.ask, info.pid, sections)) === null ? sections : null;
-  }
-
-  /** With the services that they were rendered for, where that was recorded. */
-  async #asSections(text: string, recorded: readonly Section[] | null): Promise<readonly Section[]> {
-    return recorded !== null && textOf(recorded) === text ? recorded : sectionsOf(text, null);
-  }
-
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    if (isBlank(sections)) return { kind: 'refused', problems: [emptyConfig] };
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
@@ -406,7 +343,16 @@ class MasterControl implements Control {
     const { env, orders } = this.#options;
     this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, this.#binary).catch(() => null);
     const absent = await this.#whyAbsent();
-    if (absent !== null) return this.#prepare(sections, absent, signal);
+    if (absent !== null)
+      return prepareForMaster({
+        ...this.#parts,
+        sections,
+        absent,
+        binary: this.#binary,
+        version: this.#version,
+        config: this.#config,
+        signal,
+      });
     if (this.#isLeaving) throw toldToLeave();
     const { serving, ask } = this.#fleet;
     try {
@@ -458,49 +404,6 @@ class MasterControl implements Control {
       if (!(error instanceof AppError) || !nobodyListens(error) || this.#fleet.serving !== null) throw error;
       return error;
     }
-  }
-
-  /**
-   * Nobody serves yet: the file waits for whoever will. One that is there may be all that HAProxy can start from, so it
-   * gives way only to one that was checked.
-   */
-  async #prepare(sections: readonly Section[], absent: AppError, signal: AbortSignal): Promise<Outcome> {
-    const { file, record } = this.#parts;
-    const text = textOf(sections);
-    const before = await file.read();
-    let isThere = before === text;
-    if (!isThere) {
-      await file.propose(text);
-      const of = { sections, file, config: this.#config, signal };
-      const { isChecked, problems } = await checkHere(this.#binary, this.#version, of);
-      if (problems.length > 0) {
-        await file.reject();
-        return { kind: 'refused', problems };
-      }
-      isThere = isChecked || before === null;
-      if (isThere) {
-        await removeProof(record);
-        await writeSections(record, sections);
-        await file.accept();
-        await file.settle();
-      } else await file.discard();
-    }
-    const what = isThere
-      ? `${file.path} is written for it`
-      : `${file.path} stays as it was, for nothing here can check`;
-    const error = new AppError('MYELIN_HAPROXY_UNAVAILABLE', `no HAProxy serves yet: ${absent.message}; ${what}`, {
-      cause: absent,
-      remedy: `start it with \`haproxy -W -S ${this.#parts.socket} -f ${file.path}\`; Myelin waits for it`,
-    });
-    return { kind: 'failed', error, problems: [] };
-  }
-
-  /** What runs, on disk: as the file that HAProxy reads, and as what a restarted Myelin finds out from. */
-  async #writeFiles(): Promise<void> {
-    const { serving } = this.#fleet;
-    if (serving === null) return;
-    const sections = serving.worker.intended;
-    await together(writeSections(this.#parts.record, sections), this.#parts.file.write(textOf(sections)));
   }
 
   /** The sections first: a proof says that they run. */

@@ -5,31 +5,30 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import timers from 'node:timers/promises';
 import { generationsFolder, handedOnSocket, lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
-import type { Control, ControlOptions, Follower, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
+import { applying } from './applying.ts';
+import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, makeFolder, pointTo, together } from './files.ts';
+import { type ConfigFile, configFile, makeFolder, pointTo } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
-import { generationAt, removeGeneration, writeSections } from './generation.ts';
+import { generationAt, removeGeneration } from './generation.ts';
 import { assertOwn, findPredecessor, type Predecessor, removeIfEmpty, removeLeftovers } from './handover.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
-import { asAppError, emptyConfig } from './problems.ts';
+import { keepLooking } from './looking.ts';
+import { asAppError } from './problems.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
-import { isBlank, textOf } from './sections.ts';
 import { isReplaced, type Serving, viewOf } from './serving.ts';
 import { findStray, isLeft, leftInPlace, type Stray, startedByOthers } from './stray.ts';
-import { tell } from './tell.ts';
+import { runtimeOf, tell } from './tell.ts';
 import { tidy } from './tidy.ts';
-import type { Worker } from './worker.ts';
 
 const lookEveryMs: Ms = 400;
 const looksPerInspection = 5;
@@ -95,8 +94,6 @@ class ProcessControl implements Control {
   /** One of ours served at some time, so that another in its place was started by hand. */
   #hasServed: boolean;
   #lastNumber: number;
-  /** Of the file on disk when it was last looked at. */
-  #stamp = '';
 
   constructor(
     options: ControlOptions,
@@ -123,7 +120,11 @@ class ProcessControl implements Control {
       onExit: (lost) => void this.#tolerate(this.#lost(lost)),
     });
     this.#onDisk = new FileBehind({
-      write: () => this.#writeFiles(),
+      file: parts.file,
+      runs: () => {
+        const { serving } = this.#fleet;
+        return serving && { sections: serving.worker.intended, record: serving.generation };
+      },
       maxLagMs: () => this.#config.file.maxLag,
       now: parts.now,
       onEvent,
@@ -154,14 +155,8 @@ class ProcessControl implements Control {
   get runtime(): Runtime | null {
     const { serving } = this.#fleet;
     if (serving === null) return null;
-    const { worker } = serving;
-    return {
-      ...worker.runtime,
-      followers: this.#fleet.oldWorkers.flatMap(({ worker }) => (worker === null ? [] : [this.#followerOf(worker)])),
-      readBack: (backends) => worker.readBack(backends),
-      // The file stays what was wanted: what somebody made of it is not for the next start.
-      believe: (sections, leaving) => worker.believe(sections, leaving),
-    };
+    const leaving = this.#fleet.oldWorkers.flatMap(({ worker }) => worker ?? []);
+    return runtimeOf(serving.worker, leaving);
   }
 
   get fileTrouble(): Control['fileTrouble'] {
@@ -179,17 +174,9 @@ class ProcessControl implements Control {
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    const startedAt = performance.now();
-    const isStart = this.#fleet.serving === null;
-    const outcome = await this.#attempt(sections, plan, signal).catch((error: unknown): Outcome => {
-      if (signal.aborted) throw signal.reason;
-      return { kind: 'failed', error: asAppError(error), problems: [] };
-    });
-    if (plan.kind === 'reload') {
-      if (outcome.kind === 'applied') this.#gate.succeeded(this.#parts.now(), { isStart });
-      else this.#gate.failed(sections, this.#parts.now());
-    }
-    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+    const { now } = this.#parts;
+    const about = { sections, plan, gate: this.#gate, isStart: this.#fleet.serving === null, now, signal };
+    return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
   async stop(): Promise<void> {
@@ -205,37 +192,23 @@ class ProcessControl implements Control {
 
   /** Sees by itself when a process ends or the executable changes, until `signal` or disposal ends it. */
   watch(signal: AbortSignal): void {
-    const ended = new AbortController();
-    const watching = this.#watch(AbortSignal.any([signal, ended.signal]));
-    this.#atEnd.defer(async () => {
-      ended.abort();
-      await watching;
-      this.#fleet.forget();
-    });
+    const onError = (error: unknown): void => this.#options.onEvent({ kind: 'trouble', error });
+    this.#atEnd.defer(() => this.#fleet.forget());
+    this.#atEnd.use(keepLooking({ everyMs: lookEveryMs, look: (looks) => this.#look(looks), onError }, signal));
   }
 
-  async #watch(signal: AbortSignal): Promise<void> {
-    for (let looks = 1; !signal.aborted; looks++) {
-      try {
-        await timers.setTimeout(lookEveryMs, undefined, { signal });
-        if (looks % looksPerQuestion === 0) await this.#fleet.serving?.worker.look();
-        await this.#fleet.look();
-        const { serving, oldWorkers } = this.#fleet;
-        const workers = [serving?.worker ?? null, ...oldWorkers.map(({ worker }) => worker)];
-        await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
-        if (looks % looksPerInspection === 0) await this.#inspect();
-      } catch (error) {
-        if (!signal.aborted) this.#options.onEvent({ kind: 'trouble', error });
-      }
-    }
+  async #look(looks: number): Promise<void> {
+    if (looks % looksPerQuestion === 0) await this.#fleet.serving?.worker.look();
+    await this.#fleet.look();
+    const { serving, oldWorkers } = this.#fleet;
+    const workers = [serving?.worker ?? null, ...oldWorkers.map(({ worker }) => worker)];
+    await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
+    if (looks % looksPerInspection === 0) await this.#inspect();
   }
 
   async #inspect(): Promise<void> {
     await this.#fleet.trimOutput();
-    const stamp = await this.#parts.file.stamp();
-    // Compared with what runs, and put right where somebody else has changed it.
-    if (stamp !== this.#stamp) this.#onDisk.note();
-    this.#stamp = stamp;
+    await this.#onDisk.inspect();
     // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
     const binary = await this.#findBinary().catch(() => null);
     if (binary !== null && this.#compareBinary(binary.identity)) this.#options.onChange();
@@ -257,7 +230,6 @@ class ProcessControl implements Control {
   }
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    if (isBlank(sections)) return { kind: 'refused', problems: [emptyConfig] };
     const { serving } = this.#fleet;
     if (plan.kind !== 'reload' && serving !== null)
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
@@ -347,28 +319,6 @@ class ProcessControl implements Control {
       serves: () => this.#fleet.serving === current,
     });
     return told.kind === 'told' ? { kind: 'applied', running: viewOf(current), tookMs: 0 } : told;
-  }
-
-  #followerOf(worker: Worker): Follower {
-    return {
-      sections: worker.sections,
-      runtime: worker.runtime,
-      follow: async (commands, sections) => {
-        // It goes anyway: what it does not take, or cannot answer any more, is not worth a word.
-        const replies = await worker.send(commands, sections).catch(() => []);
-        if (replies === null) return false;
-        if (replies.length > 0) worker.believe(sections, []);
-        return true;
-      },
-    };
-  }
-
-  /** What runs, on disk: as the file that HAProxy reads, and as what a restarted Myelin finds out from. */
-  async #writeFiles(): Promise<void> {
-    const { serving } = this.#fleet;
-    if (serving === null) return;
-    const sections = serving.worker.intended;
-    await together(writeSections(serving.generation, sections), this.#parts.file.write(textOf(sections)));
   }
 
   /** For what must neither undo an apply nor keep one from happening. */

@@ -1,6 +1,6 @@
-/** Brings the process that serves to other sections by commands; the file follows. */
+/** Brings processes to other sections by commands: the one that serves, which the file follows, and those that leave. */
 import type { RuntimeCommand, Section } from '../model.ts';
-import type { UnexpectedReply } from './control.ts';
+import type { Follower, Runtime, UnexpectedReply } from './control.ts';
 import type { FileBehind } from './file-behind.ts';
 import { sameText } from './sections.ts';
 import type { Worker } from './worker.ts';
@@ -27,4 +27,29 @@ export async function tell({ worker, commands, sections, onDisk, serves }: ToTel
   if (replies.length > 0) return { kind: 'unexpected', replies };
   if (isNew) onDisk.note();
   return { kind: 'told' };
+}
+
+/** How the process that serves can be told, and those that leave. */
+export function runtimeOf(worker: Worker, leaving: readonly Worker[]): Runtime {
+  return {
+    ...worker.runtime,
+    followers: leaving.map(followerOf),
+    readBack: (backends) => worker.readBack(backends),
+    // The file stays what was wanted: what somebody made of it is not for the next start.
+    believe: (sections, found) => worker.believe(sections, found),
+  };
+}
+
+function followerOf(worker: Worker): Follower {
+  return {
+    sections: worker.sections,
+    runtime: worker.runtime,
+    follow: async (commands, sections) => {
+      // It goes anyway: what it does not take, or cannot answer any more, is not worth a word.
+      const replies = await worker.send(commands, sections).catch(() => []);
+      if (replies === null) return false;
+      if (replies.length > 0) worker.believe(sections, []);
+      return true;
+    },
+  };
 }

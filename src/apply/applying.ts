@@ -1,0 +1,37 @@
+/** What every driver does around an apply: what is thrown becomes an outcome, and the gate remembers how a reload went. */
+import type { Moment, Plan, Section } from '../model.ts';
+import type { Outcome } from './control.ts';
+import { asAppError, emptyConfig } from './problems.ts';
+import type { ReloadGate } from './reload-gate.ts';
+import { isBlank } from './sections.ts';
+
+type Applying = {
+  readonly sections: readonly Section[];
+  readonly plan: Plan;
+  readonly gate: ReloadGate;
+  /** Nothing runs yet. */
+  readonly isStart: boolean;
+  readonly now: () => Moment;
+  readonly signal: AbortSignal;
+};
+
+/** Throws only where `signal` has aborted. */
+export async function applying(
+  { sections, plan, gate, isStart, now, signal }: Applying,
+  attempt: () => Promise<Outcome>,
+): Promise<Outcome> {
+  const startedAt = performance.now();
+  const outcome = isBlank(sections) ? nothingToDo : await attempt().catch((error: unknown) => failed(error, signal));
+  if (plan.kind === 'reload') {
+    if (outcome.kind === 'applied') gate.succeeded(now(), { isStart });
+    else gate.failed(sections, now());
+  }
+  return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+}
+
+const nothingToDo: Outcome = { kind: 'refused', problems: [emptyConfig] };
+
+function failed(error: unknown, signal: AbortSignal): Outcome {
+  if (signal.aborted) throw signal.reason;
+  return { kind: 'failed', error: asAppError(error), problems: [] };
+}

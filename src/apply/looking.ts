@@ -1,0 +1,36 @@
+/** Looks again and again at what happens by itself. */
+import timers from 'node:timers/promises';
+import type { Ms } from '../model.ts';
+
+type Looking = {
+  readonly everyMs: Ms;
+  /** `looks` counts from 1. */
+  readonly look: (looks: number) => Promise<void>;
+  /** What it throws costs one look. */
+  readonly onError: (error: unknown) => void;
+};
+
+/** Goes on until `signal` aborts or it is disposed of, which waits for a look that is under way. */
+export function keepLooking({ everyMs, look, onError }: Looking, signal: AbortSignal): AsyncDisposable {
+  const disposed = new AbortController();
+  const ended = AbortSignal.any([signal, disposed.signal]);
+  const looking = run();
+
+  async function run(): Promise<void> {
+    for (let looks = 1; !ended.aborted; looks++) {
+      try {
+        await timers.setTimeout(everyMs, undefined, { signal: ended });
+        await look(looks);
+      } catch (error) {
+        if (!ended.aborted) onError(error);
+      }
+    }
+  }
+
+  return {
+    async [Symbol.asyncDispose]() {
+      disposed.abort();
+      await looking;
+    },
+  };
+}
