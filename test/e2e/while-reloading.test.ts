@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readServersState } from '../../src/haproxy/info.ts';
+import type { Ms } from '../../src/model.ts';
 import { ask } from '../servers/steady.ts';
 import { quantile } from '../support/figures.ts';
 import { freePort, until } from '../support/index.ts';
+import { ask as askSocket, type MyelinProcess } from '../support/myelin.ts';
 import { type Site, site } from '../support/site.ts';
 
 /** More with, say, `ROUNDS=200`. */
@@ -18,10 +20,8 @@ test(`a change that comes while a reload is under way is live in the new process
   for (let round = 0; round < rounds; round++) {
     const name = names[round % 2] ?? 'alpha';
     const before = await my.place.status();
-    await my.restructure();
-    // From the moment at which the config is seen until the new process has proved itself, in steps.
-    const seenAt = performance.now();
-    await until('some of it has passed', () => performance.now() - seenAt > (round % 40) * 6, { everyMs: 1 });
+    // Until the new process has proved itself, in steps.
+    await intoReload(my, myelin, (round % 40) * 4);
     await my.serve(name);
     await my.restructured();
     await until(`${name} answers`, async () => (await ask(my.port)) === name);
@@ -78,6 +78,27 @@ test('while the structure changes ten times a second, reloads keep their distanc
   await load.endsWithoutFailure();
 });
 
+test('an order that is given while a reload is under way holds in the new process, 12 times in a row', async () => {
+  // Nothing is put right that was not obeyed.
+  await using my = await site({ rest: ['drift: report'] });
+  const { place, backends } = my;
+  const myelin = await my.start();
+  const all = Object.entries(backends).map(([id, { port }]) => `{ id: ${id}, address: 127.0.0.1, port: ${port} }`);
+  await place.write('services.yaml', `services: { web: [${all.join(', ')}] }\n`);
+  await until('all serve', async () => (await serving(my)).length === all.length);
+  for (let round = 0; round < 12; round++) {
+    const state = round % 2 === 0 ? 'maint' : 'ready';
+    await intoReload(my, myelin, round * 12);
+    await askSocket(place.path('run/myelin.sock'), 'POST', `/api/v1/servers/web/beta/${state}`);
+    await my.restructured();
+    await myelin.until('it is done', ({ pending, state: its }) => pending === null && its === 'ready');
+    const port = `${backends.beta.port}`;
+    await until(`beta is ${state}`, async () => (await serving(my)).includes(port) === (state === 'ready'), {
+      withinMs: 2000,
+    });
+  }
+});
+
 test('servers of a service whose new structure HAProxy refuses change all the same', async () => {
   const other = await freePort();
   const config = (lines: string) => ({ services: [`other: { bind: "127.0.0.1:${other}", backend: [${lines}] }`] });
@@ -92,6 +113,16 @@ test('servers of a service whose new structure HAProxy refuses change all the sa
   await until('the others change', async () => (await ask(my.port)) === 'beta');
   assert.equal((await my.place.status()).haproxy?.pid, before?.pid);
 });
+
+/** Changes the structure; `ms` after the config was seen the reload that this takes is under way, if it has not ended. */
+async function intoReload(my: Site, myelin: MyelinProcess, ms: Ms): Promise<void> {
+  const timesSeen = (): number => myelin.output.split('config and templates were read again').length;
+  const before = timesSeen();
+  await my.restructure();
+  await until('the config is seen', () => timesSeen() > before, { everyMs: 1 });
+  const seenAt = performance.now();
+  await until('some of the reload has passed', () => performance.now() - seenAt >= ms, { everyMs: 1 });
+}
 
 /** The ports of the servers that serve `web`. */
 async function serving(my: Site): Promise<readonly string[]> {
