@@ -50,6 +50,28 @@ test('an old worker that somebody else tells to leave as well ends with its last
   await until('that it is gone is noticed', () => control.oldWorkers.length === 0);
 });
 
+test('an old worker that did not answer for a while can be told again, and a reconcile is asked for that does', async (t) => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  await change(my, control, port, 0);
+  const first = pidOf(control);
+  t.after(() => resume(first));
+  const client = await hold(port);
+  await change(my, control, port, 1);
+  const followers = (): number => control.runtime?.followers.length ?? 0;
+  assert.equal(followers(), 1);
+  process.kill(first, 'SIGSTOP');
+  await until('it is given up for now', () => followers() === 0);
+  const before = my.changes();
+  resume(first);
+  await until('it can be told again', () => followers() === 1);
+  assert.equal(my.changes(), before + 1);
+  client.destroy();
+  await gone(first);
+});
+
 test('a reload waits while there are too many old workers; then the oldest is retired and its connections counted', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
@@ -116,4 +138,9 @@ async function hold(port: number): Promise<Socket> {
   // Connections are taken in order: once this one is answered, the other is HAProxy's.
   await get(port);
   return client;
+}
+
+/** Of a process that was stopped; nothing happens where it is gone. */
+function resume(pid: number): void {
+  if (isRunning(pid)) process.kill(pid, 'SIGCONT');
 }

@@ -1,7 +1,7 @@
 /** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Control, Outcome, Running, Runtime } from '../../src/apply/control.ts';
+import type { Control, Follower, Outcome, Running, Runtime } from '../../src/apply/control.ts';
 import { AppError } from '../../src/errors.ts';
 import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
 import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
@@ -207,6 +207,31 @@ test('a server that comes back while it is ordered out comes back out of service
   );
 });
 
+test('a process that leaves and missed a removal is told of it also where nothing else is to be done', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  const told: RuntimeCommand[] = [];
+  let has = two.sections;
+  const { capabilities } = control.runtime;
+  control.leaves = () => ({
+    sections: has,
+    runtime: { capabilities, leaving: [], started: null },
+    follow: async (commands, sections) => {
+      told.push(...commands);
+      has = sections;
+      // The first time what was planned has become wrong meanwhile.
+      if (told.length === 1) has = two.sections;
+      return told.length > 1;
+    },
+  });
+  assert.deepEqual(await reconcile(one), { kind: 'noop' });
+  assert.deepEqual(
+    told.map(({ kind, server }) => `${kind} ${server}`),
+    ['remove b', 'remove b'],
+  );
+  assert.deepEqual(control.sent, [], 'the one that serves has it already');
+});
+
 test('all backends are looked at within verifyInterval, a hundred at once', async () => {
   const names = Array.from({ length: 250 }, (_, at) => `s${at}`);
   const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
@@ -269,6 +294,8 @@ class Scripted implements Control {
   isLate = false;
   sent: RuntimeCommand[] = [];
   asked: string[] = [];
+  /** A process that was told to leave. */
+  leaves: (() => Follower) | null = null;
   readonly reloads: Plan[] = [];
   /** `srv_admin_state` of servers where it is not 0. */
   readonly states = new Map<string, string>();
@@ -284,7 +311,7 @@ class Scripted implements Control {
       capabilities: capabilitiesOf(version),
       leaving: [],
       started: null,
-      followers: [],
+      followers: this.leaves === null ? [] : [this.leaves()],
       readBack: async (backends) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
         return new Map(backends.map((backend) => [backend, this.#rows(backend)]));
