@@ -32,6 +32,7 @@ function report({ lanes, failed, changes, answered, tookMs, ...counts }: Drops):
     kept: 'kept connections',
     h2: 'HTTP/2 over TLS',
     tcp: 'TCP sessions (echoes)',
+    slow: 'requests in two halves',
   };
   const rows = lanes.map((lane) => [
     titles[lane.name],

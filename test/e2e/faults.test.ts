@@ -33,7 +33,7 @@ test('a template broken while Myelin runs is refused with its place, the old one
 
   await my.place.write('templates/defaults.hbs', `${good}    timeout tarpit 7s\n`);
   await myelin.until('it is mended', ({ refusedConfig, state }) => refusedConfig === null && state === 'ready');
-  await until('it is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout tarpit 7s'));
+  await until('it is live', () => isLive(my, 'timeout tarpit 7s'));
   await load.endsWithoutFailure();
 });
 
@@ -49,7 +49,7 @@ test('a broken template that is new is read again once it is mended in its place
   );
   await writeFile(template, `${await builtIn('defaults')}    timeout tarpit 7s\n`);
   await myelin.until('it is mended', ({ refusedConfig }) => refusedConfig === null);
-  await until('it is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout tarpit 7s'));
+  await until('it is live', () => isLive(my, 'timeout tarpit 7s'));
 });
 
 test('a template that fails for one service sets it apart, with the place; the others go live', async () => {
@@ -75,7 +75,10 @@ test('a template that fails for one service sets it apart, with the place; the o
   assert.equal(await ask(other), 'alpha');
 
   await my.place.write('templates/backend.hbs', good);
-  await myelin.until('it is whole again', ({ state }) => state === 'ready');
+  await myelin.until(
+    'it is whole again',
+    ({ state, haproxy: its }) => state === 'ready' && its?.oldWorkers.length === 0,
+  );
   await load.endsWithoutFailure();
 });
 
@@ -264,7 +267,7 @@ test('a bad myelin.yaml is refused with every problem, the old one stays until i
   await load.answeredBy('beta');
   await my.configure({ web: ['balance: leastconn'] });
   await myelin.until('it is mended', ({ refusedConfig, state }) => refusedConfig === null && state === 'ready');
-  await until('it is live', async () => (await my.place.read('run/haproxy.cfg')).includes('balance leastconn'));
+  await until('it is live', () => isLive(my, 'balance leastconn'));
   await load.endsWithoutFailure();
 });
 
@@ -276,11 +279,18 @@ test('SIGHUP has the config read again, whatever its timestamps say', async () =
   await writeFile(path, (await readFile(path, 'utf8')).replace('balance: roundrobin', 'balance: leastconn '));
   await utimes(path, atime, mtime);
   myelin.kill('SIGHUP');
-  await until('it is live', async () => (await my.place.read('run/haproxy.cfg')).includes('balance leastconn'));
+  await until('it is live', () => isLive(my, 'balance leastconn'));
 });
 
 function isApart({ services }: Awaited<ReturnType<Site['place']['status']>>, name: string): boolean {
   return services.some((service) => service.name === name && service.quarantined !== null);
+}
+
+/** The process that serves has this line, and those before it are gone. */
+async function isLive({ place }: Site, line: string): Promise<boolean> {
+  const { haproxy: its } = await place.status();
+  if (its === null || its.oldWorkers.length > 0) return false;
+  return (await place.read(`run/state/g${its.generation}/haproxy.cfg`)).includes(line);
 }
 
 async function builtIn(name: string): Promise<string> {

@@ -19,6 +19,9 @@ export type Backend = {
   answered(): Promise<number>;
 };
 
+/** What `ab` takes for a failure is an answer of another length. */
+const answerLength = 16;
+
 /** All of them in one HAProxy of their own: fast enough not to be what a load test measures. */
 export async function startBackends<Name extends string>(
   names: readonly Name[],
@@ -34,7 +37,7 @@ export async function startBackends<Name extends string>(
       `frontend ${name}`,
       `    bind ${address}:${ports[at]}`,
       `    http-request return status 500 if { path /health } { str(${name}),map(${map},up) -m str down }`,
-      `    http-request return status 200 content-type text/plain string ${name}`,
+      `    http-request return status 200 content-type text/plain string "${name.padEnd(answerLength)}"`,
     ].join('\n'),
   );
   const { socket } = started.use(await startFrontends(frontends));

@@ -21,10 +21,13 @@ type Target = { readonly url: string; readonly concurrency: number; readonly sig
 
 const longestRunMs = 300_000;
 
-/** A connection a request, unless `keepAlive`. Without it, losses of kept connections cannot be seen. */
+/**
+ * A connection a request, unless `keepAlive`. Without it, losses of kept connections cannot be seen. All answers have to
+ * be of one length: ab takes no answer at all, and half of one, for an answer of another length.
+ */
 export async function ab(options: Target & { readonly requests: number; readonly keepAlive: boolean }): Promise<Load> {
   const { url, concurrency, requests, keepAlive } = options;
-  const flags = ['-q', '-r', '-l', '-s', '30', ...(keepAlive ? ['-k'] : [])];
+  const flags = ['-q', '-r', '-s', '30', ...(keepAlive ? ['-k'] : [])];
   const ran = await load('ab', [...flags, '-c', `${concurrency}`, '-n', `${requests}`, url], options);
   const [, connect, receive, length, exceptions] =
     /\(Connect: (\d+), Receive: (\d+), Length: (\d+), Exceptions: (\d+)\)/.exec(ran.stdout) ?? [];
@@ -33,6 +36,8 @@ export async function ab(options: Target & { readonly requests: number; readonly
     write: find(ran.stdout, /^Write errors:\s+(\d+)/m),
     // ab ends early at an error that -r does not cover, such as refused connections.
     'not sent': ran.status === 0 ? 0 : requests - find(ran.stdout, /^Complete requests:\s+(\d+)/m),
+    // Where none is answered they are of one length, too.
+    'not answered': /^HTML transferred:\s+0 bytes/m.test(ran.stdout) ? requests : 0,
   };
   return result(ran, {
     complete: find(ran.stdout, /^Complete requests:\s+(\d+)/m),

@@ -1,6 +1,11 @@
-/** A light load that lasts as long as what it watches: kept connections, and a new connection every 10 ms that meets any gap. */
+/**
+ * A light load that lasts as long as what it watches: kept connections, a new connection every 10 ms that meets any gap,
+ * and connections in the middle of a request, which an end that does not wait for them would cut.
+ */
 import assert from 'node:assert/strict';
 import { Agent, get } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import timers from 'node:timers/promises';
 import { until } from '../support/index.ts';
 
@@ -16,7 +21,9 @@ export type SteadyLoad = AsyncDisposable & {
 };
 
 const keptConnections = 4;
+const slowClients = 4;
 const pauseMs = 10;
+const slowRequestMs = 100;
 
 /** `port` on 127.0.0.1 must answer already. */
 export function steadyLoad(port: number): SteadyLoad {
@@ -24,15 +31,20 @@ export function steadyLoad(port: number): SteadyLoad {
   const answers = new Map<string, number>();
   const failures: string[] = [];
   const agents = Array.from({ length: keptConnections }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
-  const clients = [false as const, ...agents].map(async (agent) => {
+  const client = async (how: string, request: () => Promise<string>): Promise<void> => {
     while (!ended.signal.aborted) {
-      await ask(port, agent).then(
+      await request().then(
         (body) => answers.set(body, (answers.get(body) ?? 0) + 1),
-        (error: unknown) => failures.push(`${agent === false ? 'new' : 'kept'} connection: ${String(error)}`),
+        (error: unknown) => failures.push(`${how}: ${String(error)}`),
       );
       await timers.setTimeout(pauseMs);
     }
-  });
+  };
+  const clients = [
+    client('new connection', () => ask(port)),
+    ...agents.map((agent) => client('kept connection', () => ask(port, agent))),
+    ...Array.from({ length: slowClients }, () => client('slow request', () => askSlowly(port))),
+  ];
   const end = async (): Promise<void> => {
     ended.abort();
     await Promise.all(clients);
@@ -74,4 +86,22 @@ export function ask(port: number, agent: Agent | false = false): Promise<string>
     request.on('timeout', () => request.destroy(new Error('no answer within 10 s')));
     request.on('error', reject);
   });
+}
+
+/** The same in two halves, over a connection of its own. */
+export async function askSlowly(port: number): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within 10 s')));
+  // The reading fails with it; by then it may be over.
+  socket.on('error', () => {});
+  const answer = text(socket);
+  answer.catch(() => {});
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n');
+  await timers.setTimeout(slowRequestMs);
+  socket.write('connection: close\r\n\r\n');
+  const [head = '', body = ''] = (await answer).split('\r\n\r\n');
+  const length = /^content-length: (\d+)$/im.exec(head)?.[1];
+  if (!head.startsWith('HTTP/1.1 200 ') || length !== `${body.length}`)
+    throw new Error(`no answer but ${JSON.stringify(`${head} ${body}`)}`);
+  return body.trim();
 }

@@ -10,6 +10,7 @@ import type { Config } from '../../src/config/schema.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Plan, Rendered, Section } from '../../src/model.ts';
 import { haproxy } from '../servers/haproxy.ts';
+import { askSlowly } from '../servers/steady.ts';
 import { until } from './index.ts';
 
 export const reload: Plan = { kind: 'reload', reasons: [{ code: 'operator_request' }] };
@@ -159,34 +160,34 @@ export const text = ({ sections }: Rendered): string => textOf(sections);
 /** The answer's body, or the error of a connection that failed. */
 export async function get(port: number, path = '/'): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
-  const body = await response.text();
+  const body = (await response.text()).trim();
   return response.ok ? body : `${response.status}`;
 }
 
-/** Asks every 10 ms over a new connection until it is disposed; every failure is kept. */
+/** Asks every 10 ms over a new connection, and slowly over others, until it is disposed; every failure is kept. */
 export function probe(
   port: number,
 ): AsyncDisposable & { readonly failures: readonly string[]; readonly asked: () => number } {
   const ended = new AbortController();
   const failures: string[] = [];
   let asked = 0;
-  const run = async (): Promise<void> => {
+  const run = async (request: () => Promise<string>): Promise<void> => {
     while (!ended.signal.aborted) {
       asked += 1;
-      await get(port).then(
+      await request().then(
         (body) => /^\d{3}$/.test(body) && failures.push(body),
         (error: unknown) => failures.push(String(error instanceof Error ? (error.cause ?? error) : error)),
       );
       await timers.setTimeout(10);
     }
   };
-  const running = run();
+  const running = [run(() => get(port)), ...Array.from({ length: 4 }, () => run(() => askSlowly(port)))];
   return {
     failures,
     asked: () => asked,
     async [Symbol.asyncDispose]() {
       ended.abort();
-      await running;
+      await Promise.all(running);
     },
   };
 }

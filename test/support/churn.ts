@@ -8,7 +8,7 @@ type Endpoint = {
 };
 
 /** What can become of the endpoints of a service. */
-const kinds = ['add', 'remove', 'weight', 'drain', 'address'] as const;
+const kinds = ['add', 'remove', 'replace', 'weight', 'drain', 'address'] as const;
 type Kind = (typeof kinds)[number];
 
 const ids = ['a', 'b', 'c', 'd'] as const;
@@ -66,16 +66,18 @@ export class Churn {
     const freePorts = (this.#ports.get(service) ?? []).filter((port) => endpoints.every((each) => each.port !== port));
     const one = pick(endpoints);
     const isDispensable = ready.some(({ id }) => id !== one.id);
+    const freeId = ids.find((name) => endpoints.every((each) => each.id !== name));
     const become = (changed: Partial<Endpoint>) => ({
       kind,
       endpoints: endpoints.map((each) => (each === one ? { ...each, ...changed } : each)),
     });
     switch (kind) {
-      case 'add': {
-        const id = ids.find((name) => endpoints.every((each) => each.id !== name));
-        if (id === undefined) return null;
-        return { kind, endpoints: [...endpoints, { id, port: pick(freePorts), weight: 1 }] };
-      }
+      case 'add':
+        if (freeId === undefined) return null;
+        return { kind, endpoints: [...endpoints, { id: freeId, port: pick(freePorts), weight: 1 }] };
+      case 'replace':
+        // Also the only one: at no moment may there be nobody.
+        return freeId === undefined ? null : become({ id: freeId, port: pick(freePorts), weight: 1 });
       case 'remove':
         return isDispensable ? { kind, endpoints: endpoints.filter((each) => each !== one) } : null;
       case 'weight':

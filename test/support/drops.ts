@@ -12,6 +12,7 @@ import { h2 } from '../servers/h2.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { ab, type Load, wrk } from '../servers/load.ts';
 import { echoSession } from '../servers/sessions.ts';
+import { askSlowly } from '../servers/steady.ts';
 import { Churn } from './churn.ts';
 import { builtInTemplate, withReuseport } from './controls.ts';
 import { quantile } from './figures.ts';
@@ -50,7 +51,7 @@ export type Drops = {
 };
 
 type LaneFigures = {
-  readonly name: Service;
+  readonly name: Service | 'slow';
   readonly complete: number;
   readonly failed: number;
   /** Of the bursts that the load consists of, the one in the middle. */
@@ -71,6 +72,8 @@ const backendNames = ['one', 'two', 'three', 'four', 'five', 'six'] as const;
 const concurrency = 200;
 const sessions = 40;
 const longestSessionMs: Ms = 4000;
+/** In the middle of a request at any moment: the others are answered sooner than an end could cut them. */
+const slowClients = 20;
 /** So slow is no machine that does any work. */
 const slowestPerSecond = 300;
 
@@ -93,11 +96,11 @@ export async function measureDrops({ requests, atLeastMs = 0, control, onProgres
   const startedAt = performance.now();
   const over = new AbortController();
   const lanes = services.map((name) => new Lane(name, requests / services.length));
-  const isDone = (lane: Lane): boolean => lane.progress >= 1 && performance.now() - startedAt >= atLeastMs;
+  const isDone = (lane: Lane<Service>): boolean => lane.progress >= 1 && performance.now() - startedAt >= atLeastMs;
   const slowest = (): number => Math.min(...lanes.map(({ progress }) => progress));
   const deadline = startedAt + atLeastMs + 60_000 + (requests / slowestPerSecond) * 1000;
   /** Nobody runs ahead: each kind of traffic is there all the time. */
-  const inStep = async (lane: Lane): Promise<void> => {
+  const inStep = async (lane: Lane<Service>): Promise<void> => {
     while (lane.progress > slowest() + lane.lead && !isDone(lane)) await timers.setTimeout(5);
     if (performance.now() > deadline) throw new Error(`the load on ${lane.name} has not come to its end`);
   };
@@ -121,6 +124,8 @@ export async function measureDrops({ requests, atLeastMs = 0, control, onProgres
     }),
   ];
   const loads = lanes.map((lane) => runLane(lane, ports[lane.name], isDone, inStep));
+  const slow = new Lane('slow', 1);
+  background.push(...Array.from({ length: slowClients }, () => runSlowly(slow, ports.kept, over.signal)));
   try {
     // What breaks off in the background must not go unseen for as long as the loads last.
     await Promise.race([Promise.all(loads), Promise.all(background)]);
@@ -134,8 +139,8 @@ export async function measureDrops({ requests, atLeastMs = 0, control, onProgres
   const metrics = await ask(place.path('run/myelin.sock'), 'GET', '/metrics');
   const closed = sumOf(metrics, 'myelin_connections_closed_total');
   return {
-    lanes: lanes.map((lane) => lane.figures),
-    failed: sum(lanes.map(({ failed }) => failed)) + closed,
+    lanes: [...lanes, slow].map((lane) => lane.figures),
+    failed: sum([...lanes, slow].map(({ failed }) => failed)) + closed,
     changes: churn.made,
     commands: commandsOf(myelin.output),
     structures,
@@ -149,8 +154,8 @@ export async function measureDrops({ requests, atLeastMs = 0, control, onProgres
   };
 }
 
-class Lane {
-  readonly name: Service;
+class Lane<Name extends LaneFigures['name'] = LaneFigures['name']> {
+  readonly name: Name;
   readonly #share: number;
   readonly #p50s: number[] = [];
   readonly #p99s: number[] = [];
@@ -158,7 +163,7 @@ class Lane {
   #complete = 0;
   #failed = 0;
 
-  constructor(name: Service, share: number) {
+  constructor(name: Name, share: number) {
     this.name = name;
     this.#share = share;
   }
@@ -196,15 +201,31 @@ class Lane {
 }
 
 async function runLane(
-  lane: Lane,
+  lane: Lane<Service>,
   port: number,
-  isDone: (lane: Lane) => boolean,
-  inStep: (lane: Lane) => Promise<void>,
+  isDone: (lane: Lane<Service>) => boolean,
+  inStep: (lane: Lane<Service>) => Promise<void>,
 ): Promise<void> {
   if (lane.name === 'tcp') return runSessions(lane, port, isDone, inStep);
   while (!isDone(lane)) {
     await inStep(lane);
     lane.add(await burst(lane.name, port));
+  }
+}
+
+/** Requests in two halves, one after the other. */
+async function runSlowly(lane: Lane, port: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const startedAt = performance.now();
+    const trouble = await askSlowly(port).then(() => null, String);
+    const tookMs = trouble === null ? performance.now() - startedAt : null;
+    lane.add({
+      complete: trouble === null ? 1 : 0,
+      failed: trouble === null ? 0 : 1,
+      p50Ms: tookMs,
+      p99Ms: tookMs,
+      output: trouble ?? '',
+    });
   }
 }
 
@@ -222,10 +243,10 @@ function burst(service: Exclude<Service, 'tcp'>, port: number): Promise<Omit<Loa
 
 /** An echo is a request. Sessions that last a while, one after the other, and two that last as long as the load. */
 async function runSessions(
-  lane: Lane,
+  lane: Lane<Service>,
   port: number,
-  isDone: (lane: Lane) => boolean,
-  inStep: (lane: Lane) => Promise<void>,
+  isDone: (lane: Lane<Service>) => boolean,
+  inStep: (lane: Lane<Service>) => Promise<void>,
 ): Promise<void> {
   let latenciesMs: number[] = [];
   const onEcho = (latencyMs: Ms): void => {
