@@ -1,14 +1,27 @@
 /** Control `process` with the real HAProxy: what a reload, a refusal and a failure do to what serves. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { appendFile, copyFile, readFile, rm, symlink } from 'node:fs/promises';
+import { access, appendFile, copyFile, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readInfo } from '../../src/haproxy/info.ts';
 import { haproxy } from '../servers/haproxy.ts';
-import { accepts, applied, get, gone, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
+import {
+  accepts,
+  applied,
+  get,
+  gone,
+  isRunning,
+  never,
+  pidOf,
+  probe,
+  reload,
+  rendered,
+  setup,
+  text,
+} from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { programOf } from '../support/listeners.ts';
 
@@ -189,6 +202,29 @@ test('listening sockets that cannot be taken over are tried for again, then repo
   assert.equal(await get(port), 'web');
 });
 
+test('listening sockets that cannot be taken over for a moment are taken over at the next try', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const binary = join(folder.path, 'away');
+  const port = await freePort();
+  const first = await my.open();
+  applied(await first.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  const socket = first.running?.process?.socket ?? '';
+  await first[Symbol.asyncDispose]();
+  // A start finds the socket away; it is back once that start has failed.
+  await writeScript(binary, [
+    `if [ "$1" = -db ] && [ -e '${socket}' ] && [ ! -e '${binary}.tried' ]; then`,
+    `  mv '${socket}' '${socket}.away'; '${await haproxy()}' "$@"; status=$?`,
+    `  mv '${socket}.away' '${socket}'; touch '${binary}.tried'; exit $status`,
+    'fi',
+    `exec '${await haproxy()}' "$@"`,
+  ]);
+  const control = await my.open({ haproxy: { binary } });
+  applied(await control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, never));
+  assert.ok(await isThere(`${binary}.tried`), 'the first try was in vain');
+  assert.equal(await get(port), 'b');
+});
+
 test('an address may change to an overlapping form, and comes back if that fails', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
@@ -310,10 +346,23 @@ test('aborting an apply ends the process that was starting, and the old one serv
   const control = await my.open();
   const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
   applied(await control.apply(good, reload, never));
+  await control[Symbol.asyncDispose]();
+  // It never comes to answer.
+  const binary = join(folder.path, 'slow');
+  const pidFile = join(folder.path, 'pid');
+  await writeScript(binary, [
+    `[ "$1" = -db ] || exec '${await haproxy()}' "$@"`,
+    `echo $$ > '${pidFile}.new'; mv '${pidFile}.new' '${pidFile}'; exec sleep 60`,
+  ]);
+  const second = await my.open({ haproxy: { binary } });
   const ended = new AbortController();
-  const applying = control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, ended.signal);
+  const applying = second.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, ended.signal);
+  await until('it starts', () => isThere(pidFile));
+  const pid = Number(await readFile(pidFile, 'utf8'));
+  assert.ok(isRunning(pid));
   ended.abort(new Error('enough'));
   await assert.rejects(applying, /enough/);
+  assert.ok(!isRunning(pid));
   assert.equal(await get(port), 'web');
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   await assertTidy(my.file);
@@ -344,4 +393,16 @@ test('stopping ends everything softly first, and what is left after the grace is
 async function assertTidy(file: string): Promise<void> {
   for (const ending of ['candidate', 'previous'])
     await assert.rejects(readFile(`${file}.${ending}`), { code: 'ENOENT' });
+}
+
+/** In the place of HAProxy's executable. */
+function writeScript(path: string, lines: readonly string[]): Promise<void> {
+  return writeFile(path, ['#!/bin/sh', ...lines, ''].join('\n'), { mode: 0o755 });
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { Worker } from '../../src/apply/worker.ts';
 import { readInfo, readServersState } from '../../src/haproxy/info.ts';
 import { ask } from '../../src/haproxy/socket.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
 import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
@@ -63,6 +64,24 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
       );
       assert.deepEqual(await world.serving(), ['a']);
     }
+  });
+
+  test(`HAProxy ${branch}: what another process answers is credited to nobody`, async () => {
+    await using leaving = await start(branch);
+    await using other = await start(branch);
+    let asked = leaving;
+    const { pid, version } = await readInfo(leaving.socket);
+    const asks = (line: string): Promise<string> => ask(asked.socket, [line]);
+    const sections = splitSections(configOfWeb('', ['server a 127.0.0.1:9']));
+    const worker = new Worker({ pid, version, started: null, sections, ask: asks, now: Date.now });
+    const changed = splitSections(configOfWeb('', ['server a 127.0.0.1:9', 'server b 127.0.0.1:9']));
+    assert.deepEqual(await worker.send([{ ...a, kind: 'weight', weight: 2 }], sections), []);
+    asked = other;
+    await assert.rejects(worker.send([add, ready(b)], changed), /answered in the place of/);
+    assert.equal(worker.sections, sections);
+    assert.deepEqual(await leaving.serving(), ['a']);
+    await assert.rejects(worker.readBack(['web']), /answered in the place of/);
+    await assert.rejects(worker.look(), /answered in the place of/);
   });
 }
 

@@ -176,6 +176,23 @@ test('what commands without an answer may have done is read back at once, also w
   );
 });
 
+test('what commands have changed is read back at once, and is set right where it did not come about', async () => {
+  const control = new Scripted(one);
+  const { changes, reconcile, drift, pass } = reconciler(control);
+  // The rotation has had its turn.
+  pass(60);
+  await changes.verify(never);
+  control.stays = one;
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.ok((changes.nextVerification ?? Number.POSITIVE_INFINITY) <= 60 + 60, `${changes.nextVerification}`);
+  pass(60);
+  assert.ok(await changes.verify(never));
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['b missing'],
+  );
+});
+
 test('who gives an order that HAProxy could not be told is told so', async () => {
   const control = new Scripted(one);
   const { changes } = reconciler(control);
