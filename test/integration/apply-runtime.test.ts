@@ -37,7 +37,9 @@ for (const branch of branches) {
     assert.equal((await reconcile(web(two.port))).kind, 'runtime');
     for (let requests = 0; requests < 4; requests++) assert.equal(await get(world.port), 'two');
     assert.equal(pidOf(control), pid);
-    await until('the file has followed', async () => (await readFile(world.my.file, 'utf8')) === text(web(two.port)));
+    await until('the file has followed', async () => (await readFile(world.my.file, 'utf8')) === text(web(two.port)), {
+      withinMs: 2000,
+    });
     const { deleteServer } = capabilitiesOf(control.version ?? assert.fail());
     await until('nothing is left of the other', async () => {
       const { rows } = await readServersState(socketOf(control));
