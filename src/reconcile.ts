@@ -98,7 +98,14 @@ export class Reconciler {
 
   /** While a reload is under way: what of `rendered` commands can do in the process that serves. null: nothing. */
   meanwhile(rendered: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
-    return this.#changes.meanwhile(this.#setApart.substituted(rendered), signal);
+    return this.#meanwhile(this.#setApart.substituted(rendered), signal);
+  }
+
+  async #meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const result = await this.#changes.meanwhile(wanted, signal);
+    // Should the rest be refused, they are not to be taken back.
+    if (result !== null) this.#setApart.serversWentLive(this.#control.running?.sections ?? [], result.backends);
+    return result;
   }
 
   async #reconcile(wish: Wish, signal: AbortSignal): Promise<Result> {
@@ -183,7 +190,7 @@ export class Reconciler {
     const now = this.#now();
     this.#wantedSince ??= now;
     // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
-    const meanwhile = this.#isReloading ? null : await this.#changes.meanwhile(wanted, signal);
+    const meanwhile = this.#isReloading ? null : await this.#meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
     const turn = control.reloadAt(wanted, this.#wantedSince);
     if (turn.at > now) return { kind: 'pending', reasons, because: turn.because, at: turn.at };

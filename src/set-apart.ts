@@ -58,11 +58,15 @@ export class SetApart {
     );
   }
 
-  /** What was refused as another text is wanted like any other again; the same text after a while, on trial. */
+  /** What was refused as another text gets its trial at once, the same text after a while. */
   putOnTrial(rendered: Rendered): void {
-    for (const [service, held] of this.#held)
-      if (!sameText(held.refused, sectionsOf(rendered, service))) this.#held.delete(service);
+    for (const [service, held] of this.#held) {
+      const refused = sectionsOf(rendered, service);
+      if (refused.length === 0 && held.refused.length > 0) this.#held.delete(service);
+      else if (!sameText(held.refused, refused))
+        this.#held.set(service, { ...held, refused, attempts: 0, onTrial: true });
       else if (held.retryAt <= this.#now()) this.#held.set(service, { ...held, onTrial: true });
+    }
   }
 
   /** Sets apart each service that a problem names. False when there is none that is not set apart already. */
@@ -110,6 +114,18 @@ export class SetApart {
   wentLive({ sections }: Rendered): void {
     this.#lastGood = sections;
     for (const [service, { onTrial }] of this.#held) if (onTrial) this.#held.delete(service);
+  }
+
+  /** Commands have changed the servers of these backends, in what runs, while the rest of what is wanted waits or is refused. */
+  serversWentLive(running: readonly Section[], backends: readonly string[]): void {
+    const changed = new Map(
+      running
+        .filter(({ kind, name }) => kind === 'backend' && backends.includes(name))
+        .map((each) => [each.name, each]),
+    );
+    this.#lastGood = this.#lastGood.map((section) =>
+      section.kind === 'backend' ? (changed.get(section.name) ?? section) : section,
+    );
   }
 
   /** Those in whose place something else stands. */

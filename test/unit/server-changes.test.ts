@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Control, Follower, Outcome, Running, Runtime } from '../../src/apply/control.ts';
+import { textOf } from '../../src/apply/sections.ts';
 import { AppError } from '../../src/errors.ts';
 import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
 import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
@@ -249,6 +250,39 @@ test('a process that leaves and missed a removal is told of it also where nothin
   assert.deepEqual(control.sent, [], 'the one that serves has it already');
 });
 
+test('servers of a service that is set apart follow their source, and are not taken back when it is tried again', async () => {
+  const control = new Scripted(one);
+  const { reconcile, apart, pass } = reconciler(control);
+  const refused = ({ sections }: Rendered): Rendered => ({
+    sections: sections.map((each) => (each.kind === 'backend' ? { ...each, text: `${each.text}    bad\n` } : each)),
+  });
+  control.refuses = 'bad';
+  // Once its reload was refused, what is left to do is for another look.
+  assert.equal((await reconcile(refused(one))).kind, 'pending');
+  assert.equal((await reconcile(refused(one))).kind, 'noop');
+  assert.deepEqual(
+    apart().map(({ service }) => service),
+    ['web'],
+  );
+  assert.equal((await reconcile(refused(two))).kind, 'pending');
+  assert.equal((await reconcile(refused(two))).kind, 'noop');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add b', 'ready b'],
+  );
+  assert.deepEqual(control.running.sections, two.sections);
+  for (const tries of [1, 2, 3]) {
+    pass(30_000);
+    await reconcile(refused(two));
+    assert.equal(control.sent.length, 2, `${tries} tries`);
+  }
+  assert.equal(apart()[0]?.since, 0, 'it is the same fault all the time');
+  control.refuses = null;
+  pass(30_000);
+  assert.equal((await reconcile(refused(two))).kind, 'reload');
+  assert.deepEqual(apart(), []);
+});
+
 test('all backends are looked at within verifyInterval, a hundred at once', async () => {
   const names = Array.from({ length: 250 }, (_, at) => `s${at}`);
   const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
@@ -283,6 +317,7 @@ function reconciler(
   return {
     changes,
     drift,
+    apart: () => made.apart,
     pass(ms: number) {
       now += ms;
     },
@@ -307,6 +342,8 @@ class Scripted implements Control {
   /** What it has whatever it is told. */
   stays: Rendered | null = null;
   isSilent = false;
+  /** A reload to sections with this text is refused. */
+  refuses: string | null = null;
   /** Commands are executed, but not answered. */
   isLate = false;
   sent: RuntimeCommand[] = [];
@@ -359,6 +396,8 @@ class Scripted implements Control {
       const reply = this.does(plan.commands);
       if (reply !== null && command !== undefined) return { kind: 'unexpected', replies: [{ command, reply }] };
     }
+    if (plan.kind === 'reload' && this.refuses !== null && textOf(sections).includes(this.refuses))
+      return { kind: 'refused', problems: [{ message: 'no', service: 'web' }] };
     if (plan.kind === 'reload') {
       this.reloads.push(plan);
       this.stays = null;
