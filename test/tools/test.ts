@@ -20,7 +20,7 @@ type Suite = {
 
 /** Their load leaves room for another file beside them. */
 const light =
-  /\/(command-line|commands|drift|file-source|hostile|kubernetes-(?!rollout)[a-z]+|operator|servers|start|vanishing)\.test\.ts$/;
+  /\/(by-hand|command-line|commands|consul-source|drift|faults|file-source|hostile|kubernetes-(?!rollout)[a-z]+|master|operator|servers|start|vanishing)\.test\.ts$/;
 const isLight = (file: string): boolean => light.test(file);
 const endToEnd = filesIn('e2e');
 
