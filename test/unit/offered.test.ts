@@ -109,14 +109,15 @@ test('a time that a service chooses has bounds; that of the administrator has th
 test('of two that claim one address the older one has it, whatever the order in which they are told', async () => {
   const config = await discovering();
   const claims = [
-    offer('young', { listen: '10080' }, 2),
+    // By name it would be the first.
+    offer('0-young', { listen: '10080' }, 2),
     offer('b', { listen: '10080' }, 1),
     offer('a', { listen: '10080' }, 1),
   ];
   for (const list of [claims, claims.toReversed()])
     assert.deepEqual(reasons(config, ...list), {
+      'shop:0-young': '127.0.0.1:10080 is taken by the service shop:a',
       'shop:b': '127.0.0.1:10080 is taken by the service shop:a',
-      'shop:young': '127.0.0.1:10080 is taken by the service shop:a',
     });
 });
 
