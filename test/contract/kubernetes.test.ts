@@ -6,7 +6,7 @@ import { kubernetesWatcher } from '../../src/config/schema.ts';
 import { createWatch } from '../../watchers/index.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
-import { tempFolder } from '../support/index.ts';
+import { tempFolder, until } from '../support/index.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
 import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
@@ -55,7 +55,11 @@ async function makeSubject(): Promise<Subject> {
         const path = `/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/${nameOf(service, text)}`;
         const object = { ...((await cluster.api('GET', path)) as object), endpoints: [] };
         const line = JSON.stringify({ type: 'MODIFIED', object });
-        proxy.inject((url) => url.pathname.endsWith('/endpointslices') && url.searchParams.has('watch'), line);
+        // The watch is opened after the list, which has told of the endpoints already.
+        await until('a watch is told', () => {
+          proxy.inject((url) => url.pathname.endsWith('/endpointslices') && url.searchParams.has('watch'), line);
+          return true;
+        });
       }
     },
     connections: {

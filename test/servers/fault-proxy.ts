@@ -41,7 +41,7 @@ export type FaultProxy = AsyncDisposable & {
   readonly underway: number;
   /** Answers that are under way go on no further, and their connections stay: as behind a router that lost its mind. */
   freeze(): void;
-  /** Puts a line of its own into every answer under way to a request for such a URL. */
+  /** Puts a line of its own into every answer under way to a request for such a URL; throws where there is none. */
   inject(matches: (url: URL) => boolean, line: string): void;
 };
 
@@ -118,7 +118,10 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
       }
     },
     inject(matches, line) {
-      for (const { url, outgoing } of underway) if (matches(url)) outgoing.write(`${line}\n`);
+      const reached = [...underway].filter(({ url }) => matches(url));
+      // A test would go on as if it had been said.
+      if (reached.length === 0) throw new Error(`none of ${underway.size} answers under way is for such a URL`);
+      for (const { outgoing } of reached) outgoing.write(`${line}\n`);
     },
     async [Symbol.asyncDispose]() {
       aborted.abort();
