@@ -109,6 +109,44 @@ test('250 endpoints of one Service, in several slices, are one list', async () =
   assert.equal(new Set(ids).size, 250);
 });
 
+test('lists that come in several pages are read to the end, and from the start where the next page has expired', async () => {
+  const names = [1, 2, 3, 4, 5].map((number) => `page-${number}`);
+  for (const [at, name] of names.entries()) {
+    await putService(cluster, 'shop', name, { ports: [{ port: 80 }] });
+    await putSlice(cluster, 'shop', name, `${name}-1`, {
+      endpoints: [{ addresses: [`192.0.2.${at + 1}`] }],
+      ports: [{ port: 80 }],
+    });
+  }
+  const expired = { kind: 'Status', code: 410, reason: 'Expired', message: 'the continue parameter is too old' };
+  for (const pagesExpired of [0, 1]) {
+    await using proxy = await startFaultProxy(cluster.address);
+    const left = new Map<string, number>();
+    proxy.spoil(({ pathname, searchParams }) => {
+      const isFirst = !searchParams.has('continue');
+      const expiring = left.get(pathname) ?? pagesExpired;
+      if (isFirst || expiring === 0) return { kind: 'small-pages', size: 2 };
+      left.set(pathname, expiring - 1);
+      return { kind: 'status', status: 410, body: JSON.stringify(expired) };
+    });
+    const queries = Object.fromEntries(names.map((name) => [name, {}]));
+    await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address });
+    await until('synced', () => heard.count('synced') === 1);
+    assert.deepEqual(
+      names.map((name) => heard.served(name)),
+      names.map((_, at) => [`192.0.2.${at + 1}:80`]),
+    );
+    assert.ok(heard.said.every((event) => event.kind !== 'endpoints' || event.endpoints.length === 1));
+    assert.deepEqual(reasons(heard), []);
+    const slices = proxy.requests.filter(
+      ({ pathname, searchParams }) => pathname.endsWith('/endpointslices') && !searchParams.has('watch'),
+    );
+    const pages = slices.map(({ searchParams }) => (searchParams.has('continue') ? 'next' : 'first'));
+    const all = ['first', 'next', 'next'];
+    assert.deepEqual(pages, pagesExpired === 0 ? all : ['first', 'next', ...all]);
+  }
+});
+
 test('a Service that is deleted is gone; made anew with another port it is served there', async () => {
   await service('brief');
   await pods('brief', 2);

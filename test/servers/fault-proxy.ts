@@ -17,6 +17,8 @@ type Fault =
   /** As above, each time with a lower index. */
   | { readonly kind: 'index-backwards' }
   | { readonly kind: 'no-index' }
+  /** Sends the question on with this `limit`, where it has a larger one: lists come in more pages. */
+  | { readonly kind: 'small-pages'; readonly size: number }
   /** The status and headers, half of the body, and the end of the connection. */
   | { readonly kind: 'cut-short' }
   /** The status and headers, nothing of the body, and the connection stays: a proxy that gathers what it should pass on. */
@@ -144,6 +146,8 @@ function forward(
   const asked = new URL(url);
   if (fault?.kind === 'at-once' || fault?.kind === 'index-backwards')
     for (const name of ['index', 'wait']) asked.searchParams.delete(name);
+  if (fault?.kind === 'small-pages' && Number(asked.searchParams.get('limit')) > fault.size)
+    asked.searchParams.set('limit', `${fault.size}`);
   const options = { method: incoming.method, headers: incoming.headers, agent: false, signal } as const;
   // A test server's certificate is of its own making.
   const sent =
