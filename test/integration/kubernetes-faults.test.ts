@@ -315,7 +315,8 @@ test('a right that is withdrawn is named with the rule that gives it back; then 
 test('a token that is revoked and replaced in its file is used at the next request, and nobody is told', async () => {
   await using folder = await tempFolder();
   const tokenFile = join(folder.path, 'token');
-  await replaceFile(tokenFile, await cluster.token('shop'));
+  const old = await cluster.token('shop');
+  await replaceFile(tokenFile, old);
   await using proxy = await startFaultProxy(cluster.address);
   await putService(cluster, 'shop', 'rotated', { ports: [{ port: 80 }] });
   await serve('rotated', ['192.0.2.1'], 1);
@@ -336,6 +337,13 @@ test('a token that is revoked and replaced in its file is used at the next reque
     await replaceFile(tokenFile, token);
     return true;
   });
+  // The API server remembers for ten seconds that a token was good.
+  await until('the old one is refused', () =>
+    cluster.api('GET', '/api/v1/namespaces/shop/services', undefined, old).then(
+      () => false,
+      (error: unknown) => error instanceof Error && error.cause === 401,
+    ),
+  );
   proxy.spoil(null, { breakOff: true });
   await serve('rotated', ['192.0.2.1', '192.0.2.2'], 2);
   await until('what is new is told', () => heard.served('rotated')?.length === 2);
