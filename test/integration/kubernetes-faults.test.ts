@@ -350,6 +350,35 @@ test('a token that is revoked and replaced in its file is used at the next reque
   assert.equal(heard.count('failed') + heard.count('stale'), 0);
 });
 
+test('a stream is resumed from the bookmark that came last, although nothing that is watched has changed', async () => {
+  await using round = await followThree();
+  const { heard, proxy } = round;
+  // Something else moves the cluster on.
+  const { metadata } = (await cluster.api('POST', '/api/v1/namespaces/default/configmaps', {
+    metadata: { generateName: 'other-' },
+  })) as { metadata: { resourceVersion: string } };
+  const { resourceVersion } = metadata;
+  const isWatch = ({ searchParams }: URL): boolean => searchParams.has('watch');
+  const before = proxy.requests.filter(isWatch);
+  assert.ok(before.every((url) => url.searchParams.get('allowWatchBookmarks') === 'true'));
+  assert.ok(before.every((url) => url.searchParams.get('resourceVersion') !== resourceVersion));
+  const asked = proxy.requests.length;
+  const bookmark = JSON.stringify({ type: 'BOOKMARK', object: { metadata: { resourceVersion } } });
+  // An error ends the stream in its turn, once the bookmark has been read.
+  const end = JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 500, message: 'about to stop' } });
+  proxy.inject(isWatch, `${bookmark}\n${end}`);
+  await until('both are resumed', () => watches(proxy) === before.length + 2 && proxy.underway === 2);
+  const later = proxy.requests.slice(asked);
+  assert.deepEqual(
+    later.map(({ searchParams }) => searchParams.get('resourceVersion')),
+    [resourceVersion, resourceVersion],
+  );
+  await round.addSecond();
+  await until('what is new is told', round.servesSecond);
+  assert.ok(proxy.requests.filter(isWatch).every((url) => url.searchParams.get('allowWatchBookmarks') === 'true'));
+  assert.deepEqual(reasons(heard), []);
+});
+
 test('one strange object does not hold up what came before it, and is told', async () => {
   await using round = await followThree();
   const { heard, proxy } = round;
