@@ -407,6 +407,22 @@ test('all namespaces by one watch, with a ClusterRole', async () => {
   await cluster.api('DELETE', `${rbac}/clusterrolebindings/${name}`);
 });
 
+test('many namespaces share the connections: two for the watches of each, and one for all second reads', async () => {
+  await using proxy = await startFaultProxy(cluster.address);
+  const namespaces = Array.from({ length: 8 }, (_, at) => `empty-${at}`);
+  // Nobody is there: each is asked about again, all at the same time.
+  const queries = Object.fromEntries(namespaces.map((namespace) => [namespace, { namespace, service: 'nobody' }]));
+  const credentials = { token: cluster.adminToken };
+  await using heard = await followServices(cluster, 'shop', queries, { server: proxy.address, credentials });
+  await until('synced', () => heard.count('synced') === 1);
+  for (const namespace of namespaces) assert.deepEqual(heard.served(namespace), [], namespace);
+  await until('all are watched', () => proxy.underway === 2 * namespaces.length);
+  const lists = proxy.requests.filter(({ searchParams }) => !searchParams.has('watch'));
+  assert.equal(lists.length, 4 * namespaces.length, 'of Services and EndpointSlices, twice each');
+  assert.ok(proxy.connections.most <= 2 * namespaces.length + 1, `${proxy.connections.most} connections`);
+  assert.deepEqual(reasons(heard), []);
+});
+
 test('client certificates, a plugin, a token file, and what is said when one of them is wrong', async () => {
   await service('safe');
   await pods('safe', 1);
