@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { hasCode } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import type { Access } from './access.ts';
 import { status } from './objects.ts';
@@ -117,10 +118,12 @@ async function send(access: Access, path: string, params: Params, idleMs: Ms, si
           timer.refresh();
           yield chunk;
         }
+      } catch (error) {
+        // Node calls that "aborted", as if we had.
+        throw hasCode(error, 'ECONNRESET') ? new Error('the answer was cut short', { cause: error }) : error;
       } finally {
         end();
       }
-      if (!answer.complete) throw new Error('the answer was cut short');
     },
     [Symbol.dispose]() {
       end();
