@@ -35,17 +35,21 @@ async function threeTimes(t: TestContext, branches: readonly HaproxyBranch[]): P
     () => wrk({ url, concurrency: 200, seconds: 2 }),
   ]);
   const changes = keepChanging(my, isOver.signal);
+  const answeredByBeta = (): number => steady.answers.get('beta') ?? 0;
   try {
     for (let handover = 1; handover <= 3; handover++) {
       const next = await my.all.next({ branch: branches[handover] });
       await next.tookOver();
       assert.equal(await next.statsSocket(), join(my.all.shared, `pod-${handover + 1}/g1/s`));
       assert.deepEqual(await listenersOf(my.port), await haproxiesOf(serving, next));
-      const asked = total(steady.answers);
+      const [asked, before] = [total(steady.answers), answeredByBeta()];
       await until('both have answered for a while', () => total(steady.answers) > asked + 100);
+      await until('a server that came has answered', () => answeredByBeta() > before);
       assert.equal(await serving.end(), 0);
       assert.deepEqual(await haproxiesOf(serving), []);
       assert.deepEqual(await listenersOf(my.port), await haproxiesOf(next));
+      const beforeAlone = answeredByBeta();
+      await until('a server that came has answered by the next one', () => answeredByBeta() > beforeAlone);
       serving = next;
     }
   } finally {
@@ -76,8 +80,10 @@ test('without a folder to hand over in, the next one is refused the port; and wh
 });
 
 test('a server that is down is still known to be down after a handover', async () => {
+  const spread = 'global: [max-spread-checks 50]';
   let isSick = false;
-  await using well = await startNodeBackend('well');
+  // In the order of names it comes first, and so does its first check: the sick one is not found out at once.
+  await using fit = await startNodeBackend('fit');
   await using ill = await startNodeBackend('ill', {
     answer: async () => {
       if (isSick) throw new Error('ill');
@@ -86,13 +92,13 @@ test('a server that is down is still known to be down after a handover', async (
   });
   await using my = await machine({
     web: ['check: { type: http, path: /health, interval: 500ms, timeout: 5s, fall: 2, rise: 2 }'],
-    haproxy: ['global: [max-spread-checks 50]'],
+    haproxy: [spread],
   });
-  await my.serve([well, ill]);
+  await my.serve([fit, ill]);
   const first = await my.all.next();
   await until('both answer', async () => {
     await ask(my.port);
-    return well.requests.length > 0 && ill.requests.length > 0;
+    return fit.requests.length > 0 && ill.requests.length > 0;
   });
   isSick = true;
   await ill.setHealthy(false);
@@ -104,7 +110,8 @@ test('a server that is down is still known to be down after a handover', async (
   await until('it is down', settled);
   const before = ill.requests.length;
   await using steady = steadyLoad(my.port);
-  await my.all.next();
+  // What it knows it was told: by its own checks it would know long after this is over.
+  await my.all.next({ edit: (config) => config.replace('interval: 500ms', 'interval: 20s').replace(spread, '') });
   const asked = total(steady.answers);
   await until('both have answered for a while', () => total(steady.answers) > asked + 100);
   assert.equal(await first.end(), 0);
