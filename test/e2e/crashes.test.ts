@@ -11,6 +11,7 @@ import { ask } from '../servers/steady.ts';
 import { accepts, gone, isRunning } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { programOf } from '../support/listeners.ts';
+import { ask as askSocket } from '../support/myelin.ts';
 import { type Site, site } from '../support/site.ts';
 
 /** More with, say, `KILLS=500`. */
@@ -188,27 +189,39 @@ test('a replaced executable is brought into service by a reload without loss', a
   await load.endsWithoutFailure();
 });
 
-test('an executable of another version is brought into service under load, and servers change in it without a reload', async () => {
+test('an executable of another version is brought into service under load, and what it can do more is done', async () => {
   await using my = await site({ haproxy: ['binary: bin/haproxy'] });
   const binary = my.place.path('bin/haproxy');
-  const use = async (branch: '2.6' | '3.0'): Promise<void> => {
+  const use = async (branch: '2.2' | '2.6' | '3.0'): Promise<void> => {
     await symlink(await haproxy(branch), `${binary}.new`);
     await rename(`${binary}.new`, binary);
   };
   await mkdir(my.place.path('bin'));
-  await use('2.6');
+  await use('2.2');
   const myelin = await my.start();
   const load = my.load();
-  await use('3.0');
-  await myelin.until('it serves', ({ haproxy: now }) => now?.version?.startsWith('3.0.') === true);
-  const { haproxy: before } = await myelin.until(
-    'it is settled',
-    ({ lastApply }) => lastApply?.reasons.some(({ code }) => code === 'binary_changed') === true,
-  );
   await my.serve('beta');
   await load.answeredBy('beta');
-  const after = await myelin.until('it is told', ({ lastApply }) => lastApply?.result === 'runtime');
-  assert.equal(after.haproxy?.pid, before?.pid);
+  const { lastApply } = await myelin.until(
+    'it is told',
+    (status) => status.lastApply?.reasons[0]?.code !== 'first_start',
+  );
+  assert.deepEqual([lastApply?.result, lastApply?.reasons[0]?.code], ['reload', 'capability_missing']);
+  for (const [branch, name] of [
+    ['2.6', 'gamma'],
+    ['3.0', 'alpha'],
+  ] as const) {
+    await use(branch);
+    await myelin.until('it serves', ({ haproxy: now }) => now?.version?.startsWith(`${branch}.`) === true);
+    const { haproxy: before } = await myelin.until(
+      'it is settled',
+      (status) => status.lastApply?.reasons.some(({ code }) => code === 'binary_changed') === true,
+    );
+    await my.serve(name);
+    await load.answeredBy(name);
+    const after = await myelin.until('it is told', (status) => status.lastApply?.result === 'runtime');
+    assert.equal(after.haproxy?.pid, before?.pid);
+  }
   await load.endsWithoutFailure();
 });
 
@@ -256,10 +269,15 @@ async function newestGeneration(my: Site): Promise<number> {
   return Math.max(0, ...(await generations(my)));
 }
 
-/** Kills HAProxy; the next answer must be `expected`. Gives back the PID of the one that serves then. */
+/** Kills HAProxy; the next answer must be `expected`, come soon, and be counted. Gives back the PID of the one that serves then. */
 async function killed(t: TestContext, my: Site, expected: string): Promise<number> {
   const before = (await my.place.status()).haproxy?.pid;
   assert.ok(before !== undefined);
+  const counted = async (): Promise<number> => {
+    const text = await askSocket(my.place.path('run/myelin.sock'), 'GET', '/metrics');
+    return Number(/^myelin_reloads_total\{reason="haproxy_exited",result="ok"\} (\d+)$/m.exec(text)?.[1] ?? 0);
+  };
+  const countedBefore = await counted();
   process.kill(before, 'SIGKILL');
   const killedAt = performance.now();
   await until('it is gone', () => !isRunning(before), { everyMs: 1 });
@@ -267,10 +285,14 @@ async function killed(t: TestContext, my: Site, expected: string): Promise<numbe
   const tookMs = performance.now() - killedAt;
   assert.equal(first, expected);
   t.diagnostic(`it served again after ${Math.round(tookMs)} ms`);
-  return until('the status tells', async () => {
+  assert.ok(tookMs < 3000, `it served again after ${tookMs} ms`);
+  const pid = await until('the status tells', async () => {
     const { haproxy: now } = await my.place.status();
     return now === null || now.pid === before ? null : now.pid;
   });
+  await until('it is counted', async () => (await counted()) > countedBefore);
+  assert.equal(await counted(), countedBefore + 1);
+  return pid;
 }
 
 /** One that would share the port with any other that allows it. */
