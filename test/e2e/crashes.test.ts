@@ -186,6 +186,7 @@ test('a replaced executable is brought into service by a reload without loss', a
   // An unpacked one is a script, of which the process keeps no trace but its name.
   const isScript = (await readFile(binary, 'latin1')).startsWith('#!');
   if (!isScript) assert.equal((await stat(`/proc/${now?.pid}/exe`)).ino, (await stat(binary)).ino);
+  await myelin.until('the one before is gone', ({ haproxy: its }) => its?.oldWorkers.length === 0);
   await load.endsWithoutFailure();
 });
 
