@@ -7,11 +7,11 @@ import { after, before, test } from 'node:test';
 import { z } from 'zod';
 import { haproxy } from '../servers/haproxy.ts';
 import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
-import { wrk } from '../servers/load.ts';
 import { type Pods, podPort, startPods } from '../servers/pods.ts';
 import { ask, steadyLoad } from '../servers/steady.ts';
 import { configIn, dig, objects, only, pathIn, shaped } from '../support/chart.ts';
 import { freePort, until } from '../support/index.ts';
+import { keptLoad } from '../support/kept-load.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
 import { type Master, startMaster } from '../support/master.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../support/myelin.ts';
@@ -138,7 +138,7 @@ inOwnNetwork(import.meta.filename, () => {
     assert.equal(await ask(my.port), 'alpha');
     const worker = await master.worker();
     await using load = steadyLoad(my.port);
-    const kept = wrk({ url: `http://127.0.0.1:${my.port}/`, concurrency: 200, seconds: 8, pauses: true });
+    await using kept = keptLoad(my.port);
     for (const [signal, next] of [
       ['SIGTERM', 'beta'],
       ['SIGKILL', 'gamma'],
@@ -153,9 +153,7 @@ inOwnNetwork(import.meta.filename, () => {
     }
     await my.startMyelin();
     await servedBy(my.port, 'alpha');
-    const { failed, output, complete } = await kept;
-    assert.equal(failed, 0, output);
-    assert.ok(complete > 1000, output);
+    await kept.endsWithoutFailure();
     await load.endsWithoutFailure();
     assert.equal(await master.worker(), worker);
     assert.equal((await master.processes()).master.reloads, 0);
@@ -207,12 +205,17 @@ inOwnNetwork(import.meta.filename, () => {
     const myelin = await my.startMyelin();
     await servedBy(my.port, 'alpha');
     await using load = steadyLoad(my.port);
-    const kept = wrk({ url: `http://127.0.0.1:${my.port}/`, concurrency: 200, seconds: 6, pauses: true });
+    await using kept = keptLoad(my.port);
 
     await my.configure({ haproxy: without, web: { backend: ['bogus'] } });
-    await myelin.until('HAProxy has refused it', ({ services: [web], lastApply }) => {
-      return web?.quarantined !== null || lastApply?.error !== null;
+    // Which of the two depends on whether this HAProxy says what it does not like.
+    const told = await myelin.until('HAProxy has refused it', ({ services: [web], lastApply }) => {
+      return (web !== undefined && web.quarantined !== null) || (lastApply !== null && lastApply.error !== null);
     });
+    const quarantined = told.services[0]?.quarantined ?? null;
+    const refused =
+      quarantined === null ? await my.place.read('shared/haproxy.cfg.rejected') : JSON.stringify(quarantined.problems);
+    assert.match(refused, /\bbogus\b/);
     await my.serve('alpha', 'beta');
     await load.answeredBy('beta');
     await my.configure({ haproxy: without, web: { timeouts: { queue: '77s' } } });
@@ -223,8 +226,7 @@ inOwnNetwork(import.meta.filename, () => {
       return state === 'ready' && web?.quarantined === null && pending === null;
     });
     await servedBy(my.port, 'alpha', 'beta');
-    const { failed, output } = await kept;
-    assert.equal(failed, 0, output);
+    await kept.endsWithoutFailure();
     await load.endsWithoutFailure();
     assert.equal((await my.place.status()).haproxy?.pid, await master.worker());
   });
