@@ -1,6 +1,8 @@
 /** Trouble between Myelin and the API server, under load: what was told last serves on, no request is lost, and what is new is served soon after. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import timers from 'node:timers/promises';
+import { readServersState } from '../../src/haproxy/info.ts';
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes, watcherRules } from '../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../servers/pods.ts';
@@ -10,7 +12,7 @@ import { deleteSlice, putNode, putSlice } from '../support/kubernetes.ts';
 import { type KubernetesSite, kubernetesSite, namespace } from '../support/kubernetes-site.ts';
 import type { MyelinProcess } from '../support/myelin.ts';
 import { inOwnNetwork } from '../support/own-network.ts';
-import { servedBy, serversOf } from '../support/traffic.ts';
+import { servedBy } from '../support/traffic.ts';
 
 inOwnNetwork(import.meta.filename, () => {
   let pods: Pods;
@@ -30,6 +32,48 @@ inOwnNetwork(import.meta.filename, () => {
     });
   }
 
+  /** The servers that HAProxy itself has, in the order of their addresses, each with its weight and states. */
+  async function serversNow(socket: string): Promise<string> {
+    const { rows } = await readServersState(socket);
+    return rows
+      .filter((row) => row.be_name === 'web')
+      .map((row) => `${row.srv_addr}:${row.srv_port} ${row.srv_uweight} ${row.srv_op_state} ${row.srv_admin_state}`)
+      .sort()
+      .join('\n');
+  }
+
+  type Seen = AsyncDisposable & {
+    /** Each set of servers that it had. */
+    readonly sets: ReadonlySet<string>;
+    moreLooks(count: number): Promise<void>;
+  };
+
+  /** Looks every 20 ms: who is lost for a moment only is missed by one look at the end, and by the file. */
+  function watchServers(socket: string): Seen {
+    const ended = new AbortController();
+    const sets = new Set<string>();
+    let looks = 0;
+    const look = async (): Promise<void> => {
+      while (!ended.signal.aborted) {
+        sets.add(await serversNow(socket).catch(String));
+        looks += 1;
+        await timers.setTimeout(20);
+      }
+    };
+    const looking = look();
+    return {
+      sets,
+      async moreLooks(count) {
+        const goal = looks + count;
+        await until(`${count} more looks`, () => looks >= goal);
+      },
+      async [Symbol.asyncDispose]() {
+        ended.abort();
+        await looking;
+      },
+    };
+  }
+
   type Trouble = AsyncDisposable & {
     readonly site: KubernetesSite;
     readonly myelin: MyelinProcess;
@@ -37,7 +81,7 @@ inOwnNetwork(import.meta.filename, () => {
     readonly load: SteadyLoad;
     /** The next request goes to the API server over a new connection. */
     breakOff(): void;
-    /** The file has the servers of the start, and nothing was reloaded. */
+    /** HAProxy is looked at for some more time: it has had nothing but the servers of the start, and nothing was reloaded. */
     lostNothing(): Promise<void>;
     /** `gamma` is there from now on; how long until it answers, and that nothing was lost so far. */
     serveGamma(): Promise<number>;
@@ -52,8 +96,11 @@ inOwnNetwork(import.meta.filename, () => {
     if (token !== null) await site.replaceToken(token);
     const myelin = await site.start();
     await servedBy(site.port, 'alpha', 'beta');
-    const [servers, reloads] = [await serversOf(site.place, 'web'), await site.reloads()];
-    assert.equal(servers.length, 2);
+    const { haproxy } = await site.place.status();
+    const socket = haproxy?.socket ?? '';
+    const [servers, reloads] = [await serversNow(socket), await site.reloads()];
+    for (const name of ['alpha', 'beta']) assert.ok(servers.includes(`${pods.addressOf(name)}:${podPort} `), servers);
+    const seen = stack.use(watchServers(socket));
     await until('both resources are watched', () => proxy.underway >= 2);
     const load = stack.use(steadyLoad(site.port));
     const kept = stack.move();
@@ -64,7 +111,8 @@ inOwnNetwork(import.meta.filename, () => {
       load,
       breakOff: () => proxy.spoil(null, { breakOff: true }),
       async lostNothing() {
-        assert.deepEqual(await serversOf(site.place, 'web'), servers);
+        await seen.moreLooks(30);
+        assert.deepEqual([...seen.sets], [servers]);
         assert.equal(await site.reloads(), reloads);
       },
       async serveGamma() {
@@ -74,6 +122,9 @@ inOwnNetwork(import.meta.filename, () => {
         const tookMs = performance.now() - changedAt;
         await servedBy(site.port, 'alpha', 'beta', 'gamma');
         await load.endsWithoutFailure();
+        // Gamma came, and nobody left.
+        assert.deepEqual([...seen.sets].slice(0, 1), [servers]);
+        for (const set of seen.sets) assert.ok(set.startsWith(servers), set);
         assert.equal(await site.reloads(), reloads);
         return tookMs;
       },
@@ -96,9 +147,11 @@ inOwnNetwork(import.meta.filename, () => {
     const asked = my.proxy.requests.length;
     my.breakOff();
     await until('it was listed anew', () =>
-      my.proxy.requests
-        .slice(asked)
-        .some((url) => url.pathname.endsWith('/endpointslices') && !url.searchParams.has('watch')),
+      my.proxy.requests.slice(asked).some(({ pathname, searchParams }) => {
+        // What asks for one object only looks whether this is still the same cluster.
+        const isWhole = !searchParams.has('watch') && searchParams.get('limit') !== '1';
+        return isWhole && pathname.endsWith('/endpointslices');
+      }),
     );
     await my.lostNothing();
     const tookMs = await my.serveGamma();
@@ -151,6 +204,7 @@ inOwnNetwork(import.meta.filename, () => {
     const idleMs = 1000;
     await using my = await inTrouble('frozen', `idleTimeout: ${idleMs}ms`);
     my.proxy.freeze();
+    // For most of the limit.
     await my.lostNothing();
     const tookMs = await my.serveGamma();
     t.diagnostic(`${Math.round(tookMs)} ms from the change to its first answer, with a limit of ${idleMs} ms`);
