@@ -10,22 +10,19 @@ import { inOwnNetwork, ownAddress } from '../support/own-network.ts';
 import { assertValid, servedBy } from '../support/traffic.ts';
 
 inOwnNetwork(import.meta.filename, () => {
-  let backends: Awaited<ReturnType<typeof startBackends<'alpha' | 'beta'>>>;
+  type Name = 'alpha' | 'beta';
+  let backends: Awaited<ReturnType<typeof startBackends<Name>>>;
   let cluster: Cluster;
   before(async () => {
     [backends, cluster] = await Promise.all([startBackends(['alpha', 'beta'], ownAddress), startKubernetes()]);
   });
   after(() => Promise.all([backends[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
 
-  /** A namespace with `alpha`, offered at a port of its own, and a Myelin that discovers, which has not been started. */
-  async function offered(namespace: string, { limits = '', rest = '' } = {}) {
+  /** A namespace with `oldest`, offered at a port of its own, and a Myelin that discovers, which has not been started. */
+  async function offered(namespace: string, { limits = '', rest = '', oldest = 'alpha' as Name } = {}) {
     await cluster.namespace(namespace);
     const [port, probes] = [await freePort(), await freePort()];
-    const put = async (
-      name: 'alpha' | 'beta',
-      annotations: object,
-      labels: object = { expose: 'true' },
-    ): Promise<void> => {
+    const put = async (name: Name, annotations: object, labels: object = { expose: 'true' }): Promise<void> => {
       const spec = { ports: [{ port: 80 }] };
       await putService(cluster, namespace, name, spec, { labels, annotations });
       await putSlice(cluster, namespace, name, name, {
@@ -34,7 +31,7 @@ inOwnNetwork(import.meta.filename, () => {
       });
     };
     const listen = (at: number): object => ({ 'myelin.dev/listen': `${at}` });
-    await put('alpha', listen(port));
+    await put(oldest, listen(port));
     const place = await workplace(
       [
         'watchers: { cluster: { type: kubernetes, kubeconfig: ./kubeconfig } }',
@@ -81,30 +78,33 @@ inOwnNetwork(import.meta.filename, () => {
   });
 
   test('one that is wrong, or claims what an older one has, is left out alone: status and metrics say why', async () => {
-    await using my = await offered('wrong');
+    await using my = await offered('wrong', { oldest: 'beta' });
     const { place, port, put, listen, metric } = my;
+    // The cluster tells in whole seconds when it made something. By name the younger one is first.
+    const second = Math.floor(Date.now() / 1000);
+    await until('the next second', () => Math.floor(Date.now() / 1000) > second);
     const myelin = place.run();
     await myelin.until('it serves', ({ state }) => state === 'ready');
-    await put('beta', { ...listen(await freePort()), 'myelin.dev/mode': 'udp' });
+    await put('alpha', { ...listen(await freePort()), 'myelin.dev/mode': 'udp' });
     const { unserved } = await myelin.until('it is told', (status) => status.unserved.length === 1);
     assert.deepEqual(unserved, [
-      { watcher: 'cluster', service: 'wrong:beta', reason: 'mode: "udp" is not allowed; allowed: http, tcp' },
+      { watcher: 'cluster', service: 'wrong:alpha', reason: 'mode: "udp" is not allowed; allowed: http, tcp' },
     ]);
     assert.equal(await metric('myelin_unserved_services'), 'myelin_unserved_services{watcher="cluster"} 1');
     const { stdout } = await place.command('status');
-    assert.match(stdout, /^left out\n {2}wrong:beta +offered by cluster: mode: "udp" is not allowed/m);
-    await put('beta', { ...listen(port), 'myelin.dev/mode': null });
+    assert.match(stdout, /^left out\n {2}wrong:alpha +offered by cluster: mode: "udp" is not allowed/m);
+    await put('alpha', { ...listen(port), 'myelin.dev/mode': null });
     await myelin.until('it is told what it claims', (status) =>
-      / is taken by the service wrong:alpha$/.test(status.unserved[0]?.reason ?? ''),
+      / is taken by the service wrong:beta$/.test(status.unserved[0]?.reason ?? ''),
     );
-    await servedBy(port, 'alpha');
-
-    await deleteSlice(cluster, 'wrong', 'alpha');
-    await deleteService(cluster, 'wrong', 'alpha');
-    // That alpha vanished so soon after the start is doubted, unless somebody knows better.
-    await myelin.until('it is doubted', ({ services }) => services[0]?.kept?.reason === 'emptied');
-    assert.equal((await place.command('accept', 'wrong:alpha')).exitCode, 0);
     await servedBy(port, 'beta');
+
+    await deleteSlice(cluster, 'wrong', 'beta');
+    await deleteService(cluster, 'wrong', 'beta');
+    // That beta vanished so soon after the start is doubted, unless somebody knows better.
+    await myelin.until('it is doubted', ({ services }) => services[0]?.kept?.reason === 'emptied');
+    assert.equal((await place.command('accept', 'wrong:beta')).exitCode, 0);
+    await servedBy(port, 'alpha');
     assert.deepEqual((await place.status()).unserved, []);
   });
 
