@@ -1,6 +1,8 @@
 /** Which addresses of a cluster HAProxy gets: of both families as configured, and none that would reach this machine or a cloud's credentials. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { runCommand } from '../../src/haproxy/command.ts';
+import { startFrontends } from '../servers/backend.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../servers/pods.ts';
@@ -8,42 +10,70 @@ import { steadyLoad } from '../servers/steady.ts';
 import { until } from '../support/index.ts';
 import { putNode, putSlice } from '../support/kubernetes.ts';
 import { kubernetesSite, namespace } from '../support/kubernetes-site.ts';
-import { inOwnNetwork } from '../support/own-network.ts';
+import { inOwnNetwork, ownAddress } from '../support/own-network.ts';
 import { assertValid, servedBy, serversOf } from '../support/traffic.ts';
+
+/** For documentation, nobody's: this machine, in the network of the test. */
+const address6 = '2001:db8::1';
 
 inOwnNetwork(import.meta.filename, () => {
   let pods: Pods;
   let cluster: Cluster;
+  /** `alpha` at its address of the other family, where it answers with another name. */
+  let sixth: AsyncDisposable;
   before(async () => {
+    const added = await runCommand(['ip', 'address', 'add', `${address6}/128`, 'dev', 'lo', 'nodad'], {
+      timeoutMs: 5000,
+    });
+    assert.equal(added.status, 0, added.stderr);
+    sixth = await startFrontends([
+      [
+        'frontend alpha6',
+        `    bind [${address6}]:${podPort}`,
+        '    http-request return status 200 content-type text/plain string alpha6',
+      ].join('\n'),
+    ]);
     [pods, cluster] = await Promise.all([startPods(['alpha', 'beta']), startKubernetes()]);
     await cluster.namespace(namespace);
     await putNode(cluster, 'node-1', 'za');
   });
-  after(() => Promise.all([pods[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
+  after(() => Promise.all([pods[Symbol.asyncDispose](), sixth[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
 
   const ports = [{ port: podPort }];
 
-  const families: Readonly<Record<string, readonly string[]>> = {
-    prefer4: ['192.0.2.1:8080 1'],
-    prefer6: ['2001:db8::1:8080 1'],
-    both: ['192.0.2.1:8080 1', '2001:db8::1:8080 1'],
+  const ofAlpha = {
+    alpha: { addressType: 'IPv4', address: ownAddress, server: `${ownAddress}:${podPort} 1` },
+    alpha6: { addressType: 'IPv6', address: address6, server: `${address6}:${podPort} 1` },
+  } as const;
+  type Answer = keyof typeof ofAlpha;
+
+  /** Who answers where there is one family only, and where there are both. */
+  const families: Readonly<Record<string, { readonly only: Answer; readonly both: readonly Answer[] }>> = {
+    prefer4: { only: 'alpha6', both: ['alpha'] },
+    prefer6: { only: 'alpha', both: ['alpha6'] },
+    both: { only: 'alpha6', both: ['alpha', 'alpha6'] },
   };
-  for (const [family, expected] of Object.entries(families))
-    test(`of a pod with both families HAProxy has what ${family} says, and a Service of one family is served by it`, async () => {
+  for (const [family, { only, both }] of Object.entries(families))
+    test(`with ${family} a Service of one family is served by it, and of a pod with both families HAProxy has ${both.join(' and ')}`, async () => {
       const service = `dual-${family}`;
       await using my = await kubernetesSite(cluster, pods, service, { watcher: `family: ${family}` });
-      const targetRef = { kind: 'Pod', name: 'alpha' };
-      for (const [addressType, address] of [
-        ['IPv4', '192.0.2.1'],
-        ['IPv6', '2001:db8::1'],
-      ] as const)
-        await putSlice(cluster, namespace, service, `${service}-${addressType.toLowerCase()}`, {
+      const put = async (name: Answer): Promise<void> => {
+        const { addressType, address } = ofAlpha[name];
+        await putSlice(cluster, namespace, service, `${service}-${name}`, {
           addressType,
-          endpoints: [{ addresses: [address], targetRef }],
+          endpoints: [{ addresses: [address], targetRef: { kind: 'Pod', name: 'alpha' } }],
           ports,
         });
+      };
+      const isInFile = async (names: readonly Answer[]): Promise<boolean> =>
+        String(await serversOf(my.place, 'web')) === String(names.map((name) => ofAlpha[name].server));
+      await put(only);
       await my.start();
-      await until('they are in the file', async () => String(await serversOf(my.place, 'web')) === String(expected));
+      await servedBy(my.port, only);
+      await until('it is in the file', () => isInFile([only]));
+      for (const name of ['alpha', 'alpha6'] as const) if (name !== only) await put(name);
+      await servedBy(my.port, ...both);
+      await until('they are in the file', () => isInFile(both));
       await assertValid(my.place);
     });
 
