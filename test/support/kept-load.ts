@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type Load, wrk } from '../servers/load.ts';
 
-export type KeptLoad = AsyncDisposable & {
+type KeptLoad = AsyncDisposable & {
   /** Ends the load, and asserts that it was one and that nothing failed; how many requests there were. */
   endsWithoutFailure(): Promise<number>;
 };
