@@ -97,7 +97,8 @@ export async function askSlowly(port: number): Promise<string> {
   const answer = text(socket);
   answer.catch(() => {});
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n');
-  await timers.setTimeout(slowRequestMs);
+  // Who is refused is told at once.
+  await Promise.race([timers.setTimeout(slowRequestMs), answer]);
   socket.write('connection: close\r\n\r\n');
   const [head = '', body = ''] = (await answer).split('\r\n\r\n');
   const length = /^content-length: (\d+)$/im.exec(head)?.[1];
