@@ -11,7 +11,7 @@ test('nothing is lost while servers change ten times a second by commands and th
   t.diagnostic(`${commands} commands, ${reloads} reloads`);
   assert.equal(failed, 0, `${lanes.flatMap(({ troubles }) => troubles).join('\n')}\n${drops.output.slice(-4000)}`);
   for (const { name, complete } of lanes)
-    assert.ok(complete >= (name === 'slow' ? 1000 : 10_000), `${complete} requests of ${name}`);
+    assert.ok(complete >= (name === 'slow' ? 300 : 10_000), `${complete} requests of ${name}`);
   for (const kind of ['add', 'remove', 'replace', 'weight', 'drain', 'address'])
     assert.ok(changes.has(kind), `there was a change: ${kind}`);
   assert.ok(commands >= 50, `${commands} commands`);

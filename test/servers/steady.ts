@@ -7,6 +7,7 @@ import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import timers from 'node:timers/promises';
+import type { Ms } from '../../src/model.ts';
 import { until } from '../support/index.ts';
 
 export type SteadyLoad = AsyncDisposable & {
@@ -88,8 +89,8 @@ export function ask(port: number, agent: Agent | false = false): Promise<string>
   });
 }
 
-/** The same in two halves, over a connection of its own. */
-export async function askSlowly(port: number): Promise<string> {
+/** The same in two halves, `pauseMs` apart, over a connection of its own. */
+export async function askSlowly(port: number, pauseMs: Ms = slowRequestMs): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within 10 s')));
   // The reading fails with it; by then it may be over.
@@ -98,7 +99,7 @@ export async function askSlowly(port: number): Promise<string> {
   answer.catch(() => {});
   socket.write('GET / HTTP/1.1\r\nhost: x\r\n');
   // Who is refused is told at once.
-  await Promise.race([timers.setTimeout(slowRequestMs), answer]);
+  await Promise.race([timers.setTimeout(pauseMs), answer]);
   socket.write('connection: close\r\n\r\n');
   const [head = '', body = ''] = (await answer).split('\r\n\r\n');
   const length = /^content-length: (\d+)$/im.exec(head)?.[1];

@@ -74,6 +74,8 @@ const sessions = 40;
 const longestSessionMs: Ms = 4000;
 /** In the middle of a request at any moment: the others are answered sooner than an end could cut them. */
 const slowClients = 20;
+/** Longer than it takes until an old process is looked at. */
+const slowRequestMs: Ms = 500;
 /** So slow is no machine that does any work. */
 const slowestPerSecond = 300;
 
@@ -217,7 +219,7 @@ async function runLane(
 async function runSlowly(lane: Lane, port: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const startedAt = performance.now();
-    const trouble = await askSlowly(port).then(() => null, String);
+    const trouble = await askSlowly(port, slowRequestMs).then(() => null, String);
     const tookMs = trouble === null ? performance.now() - startedAt : null;
     lane.add({
       complete: trouble === null ? 1 : 0,
