@@ -75,11 +75,11 @@ inOwnNetwork(import.meta.filename, () => {
       await serves(my, running, old);
       const got = await until('what was under way is over', async () => {
         const counts = await pods.answered(old);
-        await timers.setTimeout(100);
+        await steady.goesOn(20);
         return String(await pods.answered(old)) === String(counts) ? counts : null;
       });
       // A pod has time to end.
-      await timers.setTimeout(800);
+      await steady.goesOn(400);
       assert.deepEqual(await pods.answered(old), got, 'who is told to go gets no more requests');
       await my.end(old);
       await serves(my, running);
@@ -120,7 +120,7 @@ inOwnNetwork(import.meta.filename, () => {
       await load.answeredBy('p1');
       await my.tellToGo(first);
       // Nobody else is there: it serves until it is gone.
-      await timers.setTimeout(500);
+      await load.goesOn(200);
       await load.endsWithoutFailure();
     }
     await my.end(first);

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { haproxy } from '../servers/haproxy.ts';
 import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../servers/pods.ts';
-import { ask, type SteadyLoad, steadyLoad } from '../servers/steady.ts';
+import { ask, steadyLoad } from '../servers/steady.ts';
 import { configIn, dig, objects, only, pathIn, shaped } from '../support/chart.ts';
 import { freePort, until } from '../support/index.ts';
 import { keptLoad } from '../support/kept-load.ts';
@@ -130,13 +130,6 @@ inOwnNetwork(import.meta.filename, () => {
     await until('the next second', () => Math.floor(Date.now() / 1000) > second);
   }
 
-  /** Whatever happens now happens while requests are made. */
-  async function moreAnswers({ answers }: SteadyLoad): Promise<void> {
-    const count = (): number => [...answers.values()].reduce((sum, each) => sum + each, 0);
-    const goal = count() + 20;
-    await until('more requests are answered', () => count() >= goal);
-  }
-
   test('HAProxy first, Myelin ended, killed and started again under load: no request fails, nothing is reloaded', async () => {
     await using my = await pod('restarted');
     await my.serve('alpha');
@@ -153,16 +146,16 @@ inOwnNetwork(import.meta.filename, () => {
       const myelin = await my.startMyelin();
       await my.serve('alpha', next);
       await load.answeredBy(next);
-      await moreAnswers(load);
+      await load.goesOn(20);
       myelin.kill(signal);
       await myelin.ended;
       // While nobody looks.
       await my.serve('alpha');
-      await moreAnswers(load);
+      await load.goesOn(20);
     }
     await my.startMyelin();
     await servedBy(my.port, 'alpha');
-    await moreAnswers(load);
+    await load.goesOn(20);
     for (const name of names) assert.ok(load.answers.has(name), `${name} answered the load`);
     await kept.endsWithoutFailure();
     await load.endsWithoutFailure();
@@ -206,7 +199,7 @@ inOwnNetwork(import.meta.filename, () => {
       const { haproxy: its } = await my.place.status();
       return its !== null && its.pid === (await second.worker());
     });
-    await moreAnswers(load);
+    await load.goesOn(20);
     assert.deepEqual(load.failures, before, 'since it came again nothing failed');
   });
 
@@ -234,7 +227,7 @@ inOwnNetwork(import.meta.filename, () => {
     assert.match(refused, /\bbogus\b/);
     await my.serve('alpha', 'beta');
     await load.answeredBy('beta');
-    await moreAnswers(load);
+    await load.goesOn(20);
     await my.configure({ haproxy: without, web: { timeouts: { queue: '77s' } } });
     await until('the good one is in the file', async () =>
       (await my.place.read('shared/haproxy.cfg')).includes('timeout queue 77s'),

@@ -17,6 +17,8 @@ export type SteadyLoad = AsyncDisposable & {
   readonly failures: readonly string[];
   /** Waits until `body` is answered by the next request on a new connection. */
   answeredBy(body: string, withinMs?: number): Promise<void>;
+  /** Waits until so many more requests were answered. */
+  goesOn(requests: number): Promise<void>;
   /** Ends the load, and asserts that it was one and that nothing failed. */
   endsWithoutFailure(): Promise<void>;
 };
@@ -46,6 +48,7 @@ export function steadyLoad(port: number): SteadyLoad {
     ...agents.map((agent) => client('kept connection', () => ask(port, agent))),
     ...Array.from({ length: slowClients }, () => client('slow request', () => askSlowly(port))),
   ];
+  const answered = (): number => [...answers.values()].reduce((sum, count) => sum + count, 0);
   const end = async (): Promise<void> => {
     ended.abort();
     await Promise.all(clients);
@@ -57,10 +60,13 @@ export function steadyLoad(port: number): SteadyLoad {
     async answeredBy(body, withinMs = 15_000) {
       await until(`${body} answers`, async () => (await ask(port, false)) === body, { withinMs, everyMs: 5 });
     },
+    async goesOn(requests) {
+      const goal = answered() + requests;
+      await until(`${requests} more requests are answered`, () => answered() >= goal);
+    },
     async endsWithoutFailure() {
       // What it watched may have been over in no time.
-      const asked = (): number => [...answers.values()].reduce((sum, count) => sum + count, failures.length);
-      await until('there was a load', () => asked() > 10);
+      await until('there was a load', () => answered() + failures.length > 10);
       await end();
       assert.deepEqual(failures, []);
     },
