@@ -54,8 +54,7 @@ export class KnownOffers {
 
   /** Writes what is still to be written. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#writer.hold();
-    await this.#writer.flush().catch(this.#onTrouble);
+    await this.#writer.close().catch(this.#onTrouble);
   }
 
   async #write(): Promise<void> {

@@ -51,27 +51,21 @@ export class FileBehind {
     this.#stamp = stamp;
   }
 
-  /** Writes now what is to be written. Rejects where that fails. */
-  flush(): Promise<void> {
-    return this.#writer.flush();
-  }
-
-  /** Nothing is written by itself any more. */
-  hold(): void {
-    this.#writer.hold();
-  }
-
   /** What is written before `replace` is what runs; what it puts in the file's place is not touched until it is over. */
-  async during<T>(replace: () => Promise<T>): Promise<T> {
-    this.#writer.hold();
-    try {
-      await this.#writer.flush();
-      return await replace();
-    } finally {
-      // What ran before may have been told more meanwhile, or serve on.
-      this.#writer.note();
-      this.#writer.release();
-    }
+  during<T>(replace: () => Promise<T>): Promise<T> {
+    return this.#writer.during(async () => {
+      try {
+        return await replace();
+      } finally {
+        // What ran before may have been told more meanwhile, or serve on.
+        this.#writer.note();
+      }
+    });
+  }
+
+  /** Writes what is to be written, and nothing any more from then on, even where that rejects. */
+  close(): Promise<void> {
+    return this.#writer.close();
   }
 
   async #write(): Promise<void> {

@@ -193,8 +193,7 @@ class MasterControl implements Control {
   async stop(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tolerate(this.#onDisk.flush());
-    this.#onDisk.hold();
+    await this.#tolerate(this.#onDisk.close());
     await this.#atEnd.disposeAsync();
   }
 

@@ -185,8 +185,7 @@ class ProcessControl implements Control {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tolerate(this.#onDisk.flush());
-    this.#onDisk.hold();
+    await this.#tolerate(this.#onDisk.close());
     await this.#atEnd.disposeAsync();
   }
 
