@@ -8,7 +8,10 @@ export function createAlarm(ring: () => void, signal: AbortSignal): { set(moment
   return {
     set(moments) {
       timers.clearTimeout(timer);
-      const next = Math.min(...moments.filter((moment) => moment !== null));
+      const next = moments.reduce<Moment>(
+        (first, moment) => Math.min(first, moment ?? first),
+        Number.POSITIVE_INFINITY,
+      );
       if (signal.aborted || next === Number.POSITIVE_INFINITY) return;
       // Longer than a day is beyond what a timer takes, and looking once more then costs nothing.
       timer = timers.setTimeout(ring, Math.min(Math.max(next - Date.now(), 1), 86_400_000));

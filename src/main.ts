@@ -6,7 +6,7 @@
 import { createAlarm } from './alarm.ts';
 import type { Control } from './apply/control.ts';
 import { type Catalog, keptOf, nextDeadline, view } from './catalog/catalog.ts';
-import type { Refusal } from './catalog/guard.ts';
+import type { Refusals } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { believe, type Collection, collect, createCollection, progress, recollect } from './collection.ts';
 import type { Config } from './config/schema.ts';
@@ -34,7 +34,7 @@ export type World = {
   /** Told of every reconcile, and of what broke one. */
   readonly onResult: (result: Result, occasion: Occasion) => void;
   /** Told of what the sources say, what of it is left out that was not before, and whether anything of it is news. */
-  readonly onSource: (event: SourceEvent, refused: readonly Refusal[], isNews: boolean) => void;
+  readonly onSource: (event: SourceEvent, refused: Pick<Refusals, 'list' | 'count'>, isNews: boolean) => void;
   /** Told of a reload that begins; its end is a result. */
   readonly onReload: (reasons: readonly ReloadReason[]) => void;
   /** Told of an operator's order that is obeyed from now on, and of one whose time is over. */
@@ -133,14 +133,19 @@ export function main(world: World, signal: AbortSignal): Instance {
   // As it was written down: what is read back may be what somebody made of it.
   const found = control.running?.sections ?? control.found;
 
-  const sources = new Sources(env, (event) => {
-    const before = collection;
-    know(collect(collection, event, Date.now()));
-    onSource(event, newlyRefused(before.catalog, collection.catalog, event), collection !== before);
-    if (collection === before) return;
-    changedAt ??= Date.now();
-    debounce.poke();
-  });
+  const sources = new Sources(
+    env,
+    (event) => {
+      const before = collection;
+      know(collect(collection, event, Date.now()));
+      if (collection !== before) {
+        changedAt ??= Date.now();
+        debounce.poke();
+      }
+      onSource(event, newlyRefused(before.catalog, collection.catalog, event), collection !== before);
+    },
+    onTrouble,
+  );
 
   function know(next: Collection): void {
     collection = next;

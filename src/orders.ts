@@ -62,7 +62,7 @@ export class Orders {
   /** When the next one ends by itself; null: none does. */
   get nextEnd(): Moment | null {
     const ends = [...this.#orders.values()].flatMap(({ until }) => until ?? []);
-    return ends.length === 0 ? null : Math.min(...ends);
+    return ends.length === 0 ? null : ends.reduce((a, b) => Math.min(a, b));
   }
 
   /** Throws an AppError where it cannot be written down. */

@@ -57,9 +57,12 @@ export class Rereading {
   }
 
   async #read(): Promise<void> {
-    const read: string[] = [];
+    let read: readonly string[] = [];
+    const onRead = (paths: readonly string[]): void => {
+      read = [...read, ...paths];
+    };
     try {
-      const settings = await this.#load((paths) => read.push(...paths));
+      const settings = await this.#load(onRead);
       const { config, afterRestart } = keepFixed(this.#instance.settings.config, settings.config);
       await this.#instance.use({ ...settings, config });
       this.#refused = null;

@@ -42,7 +42,7 @@ export class SetApart {
   get nextTrial(): Moment | null {
     // One that is on trial has had its moment: what it waits for now is the reload.
     const moments = this.#waiting().map(({ retryAt }) => retryAt);
-    return moments.length === 0 ? null : Math.min(...moments);
+    return moments.length === 0 ? null : moments.reduce((a, b) => Math.min(a, b));
   }
 
   /** `rendered` with the last good sections of each that is set apart; where it has none, an empty backend. */

@@ -1,5 +1,5 @@
 /** What people are told of the sources: each trouble and its end once, whatever the number of attempts; and what is left out. */
-import type { Refusal } from './catalog/guard.ts';
+import type { Refusals } from './catalog/guard.ts';
 import type { Events } from './http/events.ts';
 import type { Log } from './log.ts';
 import type { SourceEvent } from './model.ts';
@@ -18,8 +18,8 @@ export class SourceLog {
     this.#events = events;
   }
 
-  /** `refused`: what the event brought that is left out, and was not before; `isNews`: whether it changed anything. */
-  note(event: SourceEvent, refused: readonly Refusal[], isNews: boolean): void {
+  /** `refused`: what is left out of the event, where some of it was not before; `isNews`: whether it changed anything. */
+  note(event: SourceEvent, refused: Pick<Refusals, 'list' | 'count'>, isNews: boolean): void {
     const { watcher } = event;
     switch (event.kind) {
       case 'failed': {
@@ -52,10 +52,10 @@ export class SourceLog {
           this.#events.add({ kind: 'answer_fresh', watcher, query });
         }
         if (isNews) this.#events.answered({ watcher, query });
-        if (refused.length > 0) {
-          const count = refused.length;
+        const { list, count } = refused;
+        if (count > 0) {
           this.#log.warn(
-            { watcher, query, count, refused: refused.slice(0, mostRefused) },
+            { watcher, query, count, refused: list.slice(0, mostRefused) },
             'some of what the source says is left out',
           );
           this.#events.add({ kind: 'refused', watcher, query, count });

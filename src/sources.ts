@@ -1,7 +1,8 @@
 /** Keeps one supervised watcher a configured source running, and restarts only those whose questions changed. */
 import { createWatch } from '../watchers/index.ts';
 import type { Config, WatcherConfig } from './config/schema.ts';
-import type { Query, SourceEvent } from './model.ts';
+import { AppError, describe } from './errors.ts';
+import type { Query, SourceEvent, Update } from './model.ts';
 import { supervise } from './supervise.ts';
 
 type Source = { readonly asks: string; readonly stop: AbortController; readonly ended: Promise<void> };
@@ -9,12 +10,15 @@ type Source = { readonly asks: string; readonly stop: AbortController; readonly 
 export class Sources {
   readonly #running = new Map<string, Source>();
   readonly #onEvent: (event: SourceEvent) => void;
+  readonly #onFault: (error: AppError) => void;
   readonly #env: NodeJS.ProcessEnv;
   #isDisposed = false;
 
-  constructor(env: NodeJS.ProcessEnv, onEvent: (event: SourceEvent) => void) {
+  /** `onFault` is told where `onEvent` throws, whose event counts as a question that failed. */
+  constructor(env: NodeJS.ProcessEnv, onEvent: (event: SourceEvent) => void, onFault: (error: AppError) => void) {
     this.#env = env;
     this.#onEvent = onEvent;
+    this.#onFault = onFault;
   }
 
   /** Starts what is new in `config` as it was written, stops what is not in it any more, leaves alone what asks the same as before. */
@@ -40,13 +44,29 @@ export class Sources {
   #start(name: string, watcher: WatcherConfig, queries: readonly Query[]): void {
     const stop = new AbortController();
     const env = this.#env;
+    // A watcher that cannot even be made is a source that fails.
+    async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
+      yield* (await createWatch(watcher, env))(queries, signal);
+    }
     const follow = async (): Promise<void> => {
-      const watch = await createWatch(watcher, env);
       // What it still had to say when it was let go may answer another question under the same key.
-      for await (const event of supervise(name, (signal) => watch(queries, signal), { signal: stop.signal }))
-        if (!stop.signal.aborted) this.#onEvent(event);
+      for await (const event of supervise(name, watch, { signal: stop.signal }))
+        if (!stop.signal.aborted) this.#hear(event);
     };
     this.#running.set(name, { asks: fingerprint(watcher, queries), stop, ended: follow() });
+  }
+
+  /** Does not throw: what a source says, which may be anybody's data, ends neither this process nor what it says next. */
+  #hear(event: SourceEvent): void {
+    try {
+      this.#onEvent(event);
+    } catch (cause) {
+      const { watcher } = event;
+      const error = new AppError('MYELIN_SOURCE_FAILED', `what ${watcher} said could not be taken`, { cause });
+      this.#onFault(error);
+      if (!('key' in event) || event.kind === 'stale') return;
+      this.#hear({ watcher, kind: 'stale', key: event.key, reason: describe(error) });
+    }
   }
 
   async #stop(name: string): Promise<void> {

@@ -212,7 +212,7 @@ function receiveAnswer(
   const answer: Answer = {
     endpoints: isSame ? before.endpoints : admitted.endpoints,
     refused: isSameRefused ? before.refused : admitted.refused,
-    received: admitted.refused.length > 0 ? received : null,
+    received: admitted.refused.count > 0 ? received : null,
     stale: null,
     era,
     connectedAt: isFirst ? now : before.connectedAt,
@@ -305,7 +305,7 @@ function judgeAgain(answer: Answer, guard: Guard): Answer {
     ...answer,
     endpoints: equalLists(answer.endpoints, endpoints) ? answer.endpoints : endpoints,
     refused,
-    received: refused.length > 0 ? received : null,
+    received: refused.count > 0 ? received : null,
   };
 }
 

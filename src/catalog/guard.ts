@@ -6,10 +6,18 @@ import { arrange } from './endpoints.ts';
 /** An entry that is left out, or (`part`) a tag or meta value that is left out of an entry that serves. */
 export type Refusal = { readonly id: string; readonly part: 'endpoint' | 'tag' | 'meta'; readonly reason: string };
 
+/** Some of them, and how many there are: whoever may register decides on their number. */
+export type Refusals = {
+  readonly list: readonly Refusal[];
+  readonly count: number;
+  /** Of them, entries that are left out as a whole. */
+  readonly endpoints: number;
+};
+
 /** Whether an address may get traffic: null, or why not and what allows it. */
 export type Guard = (address: Address) => string | null;
 
-const limits = { id: 512, tags: 256, tag: 1024, meta: 256, metaKey: 256, metaValue: 4096 } as const;
+const limits = { id: 512, tags: 256, tag: 1024, meta: 256, metaKey: 256, metaValue: 4096, refusals: 100 } as const;
 
 /** `loopbackAllowed`: the source is trusted to name this machine. */
 export function createGuard(allowAddresses: readonly string[], loopbackAllowed: boolean): Guard {
@@ -31,28 +39,49 @@ export function createGuard(allowAddresses: readonly string[], loopbackAllowed: 
   };
 }
 
+export const noRefusals: Refusals = { list: [], count: 0, endpoints: 0 };
+
 /** Sorts what came from a source into endpoints in normal form and refusals. Whatever comes, it does not throw. */
 export function admit(
   received: readonly Endpoint[],
   guard: Guard,
-): { readonly endpoints: readonly Endpoint[]; readonly refused: readonly Refusal[] } {
+): { readonly endpoints: readonly Endpoint[]; readonly refused: Refusals } {
   const endpoints: Endpoint[] = [];
-  const refused: Refusal[] = [];
+  const refused = new Refused();
   for (const entry of Array.isArray(received) ? (received as readonly unknown[]) : [received]) {
-    const judged = judge(entry, guard);
-    if (typeof judged === 'string') refused.push({ id: label(entry), part: 'endpoint', reason: judged });
-    else {
-      endpoints.push(judged.endpoint);
-      refused.push(...judged.dropped);
-    }
+    const judged = judge(entry, guard, refused);
+    if (typeof judged === 'string') refused.add({ id: label(entry), part: 'endpoint', reason: judged });
+    else endpoints.push(judged);
   }
-  return { endpoints: arrange(endpoints), refused: refused.sort(byText) };
+  return { endpoints: arrange(endpoints), refused: refused.all() };
 }
 
-type Judged = { readonly endpoint: Endpoint; readonly dropped: readonly Refusal[] };
+/** Counts all and holds few at any time. */
+class Refused {
+  readonly #list: Refusal[] = [];
+  #count = 0;
+  #endpoints = 0;
+
+  add(refusal: Refusal): void {
+    this.#count += 1;
+    if (refusal.part === 'endpoint') this.#endpoints += 1;
+    this.#list.push(refusal);
+    if (this.#list.length === 2 * limits.refusals) this.#trim();
+  }
+
+  all(): Refusals {
+    if (this.#count === 0) return noRefusals;
+    this.#trim();
+    return { list: this.#list, count: this.#count, endpoints: this.#endpoints };
+  }
+
+  #trim(): void {
+    this.#list.sort(byText).splice(limits.refusals);
+  }
+}
 
 /** The types of a watcher hold for our own; a user's watcher, or a bug, may hand over anything. */
-function judge(entry: unknown, guard: Guard): Judged | string {
+function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | string {
   if (!isRecord(entry)) return `expected an endpoint, got ${show(entry)}`;
   const { id, address, port, weight, state } = entry;
   if (typeof id !== 'string' || id === '' || id.length > limits.id)
@@ -65,23 +94,17 @@ function judge(entry: unknown, guard: Guard): Judged | string {
   if (state !== 'ready' && state !== 'draining') return `the state must be ready or draining, not ${show(state)}`;
   const reason = guard(parsed);
   if (reason !== null) return reason;
-  const dropped: Refusal[] = [];
-  const drop: Drop = (part, why) => {
-    dropped.push({ id, part, reason: why });
-  };
+  const drop: Drop = (part, reason) => refused.add({ id: label(entry), part, reason });
   const tags = readTags(entry.tags, drop);
   const meta = readMeta(entry.meta, drop);
   return {
-    endpoint: {
-      id,
-      address: parsed.text,
-      port,
-      weight,
-      state,
-      ...(tags === null ? {} : { tags }),
-      ...(meta === null ? {} : { meta }),
-    },
-    dropped,
+    id,
+    address: parsed.text,
+    port,
+    weight,
+    state,
+    ...(tags === null ? {} : { tags }),
+    ...(meta === null ? {} : { meta }),
   };
 }
 
@@ -89,7 +112,7 @@ type Drop = (part: 'tag' | 'meta', why: string) => void;
 
 /*
  * A tag or meta value is for templates and no reason to take a server out of service: annotations of several lines are
- * common. What cannot stand on one line is left out and reported.
+ * common. What cannot stand on one line is left out and reported; what is beyond the limits is not looked at.
  */
 function readTags(tags: unknown, drop: Drop): readonly string[] | null {
   if (tags === undefined) return null;
@@ -97,13 +120,12 @@ function readTags(tags: unknown, drop: Drop): readonly string[] | null {
     drop('tag', `tags must be a list of texts, not ${show(tags)}`);
     return null;
   }
-  const good = (tags as readonly unknown[]).filter((tag): tag is string => {
+  if (tags.length > limits.tags) drop('tag', `of ${tags.length} tags only the first ${limits.tags} are taken`);
+  return (tags as readonly unknown[]).slice(0, limits.tags).filter((tag): tag is string => {
     const why = wrong(tag, limits.tag);
     if (why !== null) drop('tag', `the tag ${show(tag)} ${why}`);
     return why === null;
   });
-  if (good.length > limits.tags) drop('tag', `of ${good.length} tags only the first ${limits.tags} are taken`);
-  return good.slice(0, limits.tags);
 }
 
 function readMeta(meta: unknown, drop: Drop): Readonly<Record<string, string>> | null {
@@ -112,7 +134,11 @@ function readMeta(meta: unknown, drop: Drop): Readonly<Record<string, string>> |
     drop('meta', `meta must be texts by name, not ${show(meta)}`);
     return null;
   }
-  const good = Object.entries(meta).filter((pair): pair is [string, string] => {
+  // Objects have no order that means anything: one order makes equal ones equal.
+  const keys = Object.keys(meta).sort();
+  if (keys.length > limits.meta) drop('meta', `of ${keys.length} meta values only the first ${limits.meta} are taken`);
+  const pairs = keys.slice(0, limits.meta).map((key) => [key, meta[key]] as const);
+  const good = pairs.filter((pair): pair is [string, string] => {
     const [key, value] = pair;
     // Copied by assignment, this name would replace an object's prototype.
     const badKey = key === '__proto__' ? 'is not a name for data' : wrong(key, limits.metaKey);
@@ -120,9 +146,7 @@ function readMeta(meta: unknown, drop: Drop): Readonly<Record<string, string>> |
     if (why !== null) drop('meta', `the meta ${badKey === null ? 'value' : 'name'} ${show(key)} ${why}`);
     return why === null;
   });
-  if (good.length > limits.meta) drop('meta', `of ${good.length} meta values only the first ${limits.meta} are taken`);
-  // Objects have no order that means anything: one order makes equal ones equal.
-  return Object.fromEntries(good.sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, limits.meta));
+  return Object.fromEntries(good);
 }
 
 function wrong(value: unknown, maxLength: number): string | null {
@@ -158,9 +182,10 @@ function clip(text: string): string {
   return text.length > 80 ? `${printable}…` : printable;
 }
 
+/** Entries as a whole first: they serve nobody. */
 function byText(a: Refusal, b: Refusal): number {
-  const one = `${a.id}\n${a.part}\n${a.reason}`;
-  const other = `${b.id}\n${b.part}\n${b.reason}`;
+  const one = `${a.part}\n${a.id}\n${a.reason}`;
+  const other = `${b.part}\n${b.id}\n${b.reason}`;
   return one < other ? -1 : one > other ? 1 : 0;
 }
 

@@ -1,7 +1,7 @@
 /** What people are told of the catalog: the health of the sources, and of each service who serves and why. */
 import type { Moment, SourceEvent } from '../model.ts';
 import { placeOf } from './endpoints.ts';
-import type { Refusal } from './guard.ts';
+import { noRefusals, type Refusal, type Refusals } from './guard.ts';
 import { endOf, keptBy } from './loss.ts';
 import {
   type Catalog,
@@ -48,8 +48,10 @@ type ServiceReport = {
   /** Why, and since when, its endpoints may be out of date. */
   readonly stale: Trouble | null;
   readonly kept: Kept | null;
-  /** Entries, tags and meta values that were left out, and why. */
+  /** Entries, tags and meta values that were left out, and why: some of each source, */
   readonly refused: readonly Refusal[];
+  /** and how many there are. */
+  readonly refusedCount: number;
 };
 
 /** Why endpoints serve on that no source names: all went (`onEmpty`), or many at once (`maxShrink`). */
@@ -77,15 +79,15 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
   };
 }
 
-/** What is left out of an answer since `event`, and was not before. */
-export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): readonly Refusal[] {
-  if (event.kind !== 'endpoints') return [];
-  const refusedIn = ({ answers }: Catalog): readonly Refusal[] =>
-    (lookUp(answers, originOf(event)) ?? unanswered).refused;
+/** What is left out of an answer since `event`, and was not before; `count`: of all that is left out of it. */
+export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): Pick<Refusals, 'list' | 'count'> {
+  if (event.kind !== 'endpoints') return noRefusals;
+  const refusedIn = ({ answers }: Catalog): Refusals => (lookUp(answers, originOf(event)) ?? unanswered).refused;
   const refused = refusedIn(now);
-  if (refused === refusedIn(before)) return [];
-  const known = new Set(refusedIn(before).map((one) => JSON.stringify(one)));
-  return refused.filter((one) => !known.has(JSON.stringify(one)));
+  if (refused === refusedIn(before)) return noRefusals;
+  const known = new Set(refusedIn(before).list.map((one) => JSON.stringify(one)));
+  const list = refused.list.filter((one) => !known.has(JSON.stringify(one)));
+  return list.length === 0 ? noRefusals : { list, count: refused.count };
 }
 
 /** The services of which endpoints are kept now and were not before, for another reason, or the other way round. */
@@ -123,7 +125,7 @@ function reportService(catalog: Catalog, name: string, settings: ServiceSettings
     watcher: origin.watcher,
     ...(lookUp(catalog.answers, originOf(origin)) ?? unanswered),
   }));
-  const refused = answers.flatMap((answer) => answer.refused);
+  const refusals = answers.map(({ refused }) => refused);
   const current = service.endpoints.filter((endpoint) => !kept.has(placeOf(endpoint)));
   const draining = current.filter(({ state }) => state === 'draining').length;
   return {
@@ -132,11 +134,12 @@ function reportService(catalog: Catalog, name: string, settings: ServiceSettings
       ready: current.length - draining,
       draining,
       kept: kept.size,
-      refused: refused.filter(({ part }) => part === 'endpoint').length,
+      refused: refusals.reduce((sum, { endpoints }) => sum + endpoints, 0),
     },
     unanswered: answers.filter((answer) => answer.endpoints === null).map(({ watcher }) => watcher),
     stale: troubles(catalog, settings).toSorted((a, b) => a.since - b.since)[0] ?? null,
     kept: keptIn(service),
-    refused,
+    refused: refusals.flatMap(({ list }) => list),
+    refusedCount: refusals.reduce((sum, { count }) => sum + count, 0),
   };
 }

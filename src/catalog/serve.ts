@@ -70,7 +70,10 @@ function rulesOf(
 /** What several sources name together shrinks together: the smallest share and the longest hold of theirs count. */
 function strictest({ origins }: ServiceSettings, { watchers }: CatalogSettings): { share: number; hold: number } {
   const all = origins.flatMap(({ watcher }) => watchers.get(watcher)?.maxShrink ?? []);
-  return { share: Math.min(1, ...all.map(({ share }) => share)), hold: Math.max(0, ...all.map(({ hold }) => hold)) };
+  return all.reduce(
+    (one, other) => ({ share: Math.min(one.share, other.share), hold: Math.max(one.hold, other.hold) }),
+    { share: 1, hold: 0 },
+  );
 }
 
 function withService(catalog: Catalog, name: string, before: Service, after: Service): Catalog {

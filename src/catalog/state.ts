@@ -1,6 +1,6 @@
 /** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
 import type { Endpoint, Moment, Ms } from '../model.ts';
-import { createGuard, type Guard, type Refusal } from './guard.ts';
+import { createGuard, type Guard, noRefusals, type Refusals } from './guard.ts';
 import type { Loss, MaxShrink } from './loss.ts';
 import { lookUp, type Table } from './table.ts';
 
@@ -69,7 +69,7 @@ export type Source = {
 export type Answer = {
   /** Null: not answered yet. */
   readonly endpoints: readonly Endpoint[] | null;
-  readonly refused: readonly Refusal[];
+  readonly refused: Refusals;
   /** As it came, where something was refused: judged again when what is allowed changes. */
   readonly received: readonly Endpoint[] | null;
   readonly stale: Trouble | null;
@@ -100,7 +100,7 @@ export const none: readonly Endpoint[] = [];
 export const unheard: Source = { isSynced: false, isHeard: false, era: 0, down: null };
 export const unanswered: Answer = {
   endpoints: null,
-  refused: [],
+  refused: noRefusals,
   received: null,
   stale: null,
   era: 0,

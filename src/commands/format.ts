@@ -13,7 +13,7 @@ export function formatDrift({ backend, server, kind, detail }: Drift): string {
 
 /** Rows of a name and a value, the names in one column; further lines of a value stand under its first. */
 export function table(rows: readonly (readonly [name: string, value: string])[]): string {
-  const width = Math.max(0, ...rows.map(([name]) => name.length));
+  const width = rows.reduce((most, [name]) => Math.max(most, name.length), 0);
   const indent = ' '.repeat(width + 4);
   return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value.replaceAll('\n', `\n${indent}`)}\n`).join('');
 }

@@ -54,6 +54,11 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const running: { instance: Instance | null } = { instance: null };
   const { logLevel: level, logFormat: format } = globals;
   const log = createLog({ level, format, destination: 1, secrets: () => [...secrets] });
+  // A source's library may leave a promise to nobody: that is no reason to end what serves.
+  process.on('unhandledRejection', (err) => {
+    log.error({ err }, 'a failure that nobody waited for; Myelin goes on');
+    if (options.once) end.resolve(exitCodes.unexpected);
+  });
   const metrics = createMetrics(version, () => status());
   const events = new Events({ now: Date.now, masked });
   const observer = new Observer(log, metrics, events, Date.now);

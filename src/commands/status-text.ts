@@ -26,7 +26,7 @@ export function formatStatus(raw: Status, now: Moment): string {
     ]);
   }
   if (pending !== null) rows.push(['pending', `${pending.why}, in ${age(now, pending.at)}`]);
-  if (haproxy !== null) rows.push(...describeDeviations(haproxy, now));
+  for (const row of haproxy === null ? [] : describeDeviations(haproxy, now)) rows.push(row);
   for (const { backend, server, state, until } of status.orders)
     rows.push(['ordered', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
   if (refusedConfig !== null)
@@ -51,13 +51,17 @@ function describeSource({ state, down }: SourceStatus, now: Moment): string {
   return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
 }
 
-function describeService({ name, endpoints, stale, kept, refused, quarantined }: ServiceStatus, now: Moment): string {
+function describeService(service: ServiceStatus, now: Moment): string {
+  const { name, endpoints, stale, kept, refused, refusedCount, quarantined } = service;
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
     ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
     ...(quarantined === null ? [] : [`set apart: ${quarantined.problems.map(({ message }) => message).join('; ')}`]),
     ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
+    ...(refusedCount > refused.length
+      ? [`${refusedCount - refused.length} more entries, tags or meta values are left out`]
+      : []),
   ];
   return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
 }

@@ -65,11 +65,15 @@ async function askSources(
   };
   const answered = Promise.withResolvers<void>();
   const failures = new Map<string, string>();
-  await using sources = new Sources(env, (event) => {
-    if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
-    collection = collect(collection, event, Date.now());
-    if (view(collection.catalog).open) answered.resolve();
-  });
+  await using sources = new Sources(
+    env,
+    (event) => {
+      if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
+      collection = collect(collection, event, Date.now());
+      if (view(collection.catalog).open) answered.resolve();
+    },
+    answered.reject,
+  );
   const timer = setTimeout(() => {
     const missing = view(collection.catalog).waitingFor.map(
       (name) => `${name} (${failures.get(name) ?? 'no answer yet'})`,

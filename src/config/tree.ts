@@ -122,16 +122,16 @@ class Builder {
 
   #buildMap(map: YAMLMap<Node, Node | null>, key: Place, path: Path): Tree {
     const own = new Map<string, Tree>();
-    const inherited: [string, Tree][] = [];
+    const inherited: (readonly [string, Tree])[][] = [];
     for (const pair of map.items) {
       const name = isScalar(pair.key) ? String(pair.key.value) : '';
       const place = this.#placeOf(pair.key, key);
-      if (name === '<<') inherited.push(...this.#merge(pair.value, place, path));
+      if (name === '<<') inherited.push(this.#merge(pair.value, place, path));
       else if (name === '__proto__') this.#report(place, [...path, name], 'this name is not allowed');
       else if (own.has(name)) this.#reportTwice(place, [...path, name], own.get(name)?.mark.key ?? key);
       else own.set(name, this.build(pair.value, place, [...path, name]));
     }
-    for (const [name, tree] of inherited) if (!own.has(name)) own.set(name, tree);
+    for (const [name, tree] of inherited.flat()) if (!own.has(name)) own.set(name, tree);
     return parent(Object.fromEntries([...own].map(([name, tree]) => [name, tree.value])), own, key);
   }
 

@@ -66,7 +66,7 @@ async function askEach(
     const answer = unframe(await ask(line));
     from.push(answer.from);
     // What was cut short counts as no answer, in its place.
-    replies.push(...commands.map((_, at) => answer.replies[at] ?? ''));
+    for (const at of commands.keys()) replies.push(answer.replies[at] ?? '');
   }
   return { from, replies };
 }

@@ -31,7 +31,7 @@ export function toBatches(commands: readonly RuntimeCommand[], options: Options)
       batch = { lines: [...head], bytes: 200, commands: [] };
       batches.push(batch);
     }
-    batch.lines.push(...lines);
+    for (const line of lines) batch.lines.push(line);
     batch.bytes += bytes;
     batch.commands.push(command);
   }

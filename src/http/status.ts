@@ -104,12 +104,14 @@ export type ServiceStatus = {
     readonly since: Moment;
     readonly until: Moment | null;
   } | null;
-  /** Entries, tags and meta values that were left out, and why. */
+  /** Entries, tags and meta values that were left out, and why: of many some. */
   readonly refused: readonly {
     readonly id: string;
     readonly part: 'endpoint' | 'tag' | 'meta';
     readonly reason: string;
   }[];
+  /** How many were left out in all. */
+  readonly refusedCount: number;
   /** Set apart: it keeps its last good section while the others go live. */
   readonly quarantined: { readonly since: Moment; readonly problems: readonly Problem[] } | null;
 };

@@ -42,7 +42,7 @@ function merge(before: readonly string[], after: readonly string[]): Edit[] {
   let a = 0;
   let b = 0;
   for (const [nextA, nextB] of [...meetings(before, after), [before.length, after.length] as const]) {
-    edits.push(...between(before.slice(a, nextA), after.slice(b, nextB)));
+    for (const edit of between(before.slice(a, nextA), after.slice(b, nextB))) edits.push(edit);
     const line = before[nextA];
     if (line !== undefined) edits.push({ sign: ' ', line });
     a = nextA + 1;

@@ -43,9 +43,9 @@ export function findDrift(running: readonly Section[], observed: Observed): Find
     const backend = backendIn(file, section);
     if (backend === null || backend.notPlain !== null) return section;
     const its = compareServers(section, backend.servers, rows, observed);
-    drift.push(...its.drift);
-    commands.push(...its.commands);
-    leaving.push(...its.leaving);
+    for (const one of its.drift) drift.push(one);
+    for (const one of its.commands) commands.push(one);
+    for (const one of its.leaving) leaving.push(one);
     return its.section;
   });
   return { drift, sections, commands, leaving };

@@ -34,7 +34,7 @@ export function changeServers(running: Backend, wanted: Backend, circumstances: 
   const ids = idsOf(running, wanted, circumstances.leaving);
   const attempt = (outcome: Outcome): void => {
     if ('code' in outcome) obstacles.set(outcome.code, [...(obstacles.get(outcome.code) ?? []), outcome.detail]);
-    else commands.push(...outcome.commands);
+    else for (const command of outcome.commands) commands.push(command);
   };
   if (isReordered(running, wanted)) attempt({ code: 'option_changed', detail: 'order' });
   for (const server of wanted.servers.values()) {

@@ -1,10 +1,13 @@
 /** Whoever may register may say what they like: it adds no line to the config, costs nobody else anything, and what is refused is told. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { createServer, get, type Server } from 'node:http';
 import { after, before, test } from 'node:test';
+import fc from 'fast-check';
 import { linesOf, splitSections, tokenise } from '../../src/haproxy/text.ts';
-import { type ConsulAgent, startConsul } from '../servers/consul.ts';
+import { startBackends } from '../servers/backend.ts';
+import { type ConsulAgent, type Registration, startConsul } from '../servers/consul.ts';
 import { freePort, until } from '../support/index.ts';
 import { workplace } from '../support/myelin.ts';
 import { assertValid, servedBy } from '../support/traffic.ts';
@@ -258,6 +261,74 @@ test('the refusal of this machine’s address prints the line that allows it, an
   await servedBy(port, '127.0.0.1');
   assert.deepEqual((await place.status()).services[0]?.refused, []);
 });
+
+/** What fills a registration of up to `bytes`: tags and meta of any number and length, instances of any number. */
+const fat = (bytes: number): fc.Arbitrary<readonly Registration[]> =>
+  fc
+    .record({
+      text: fc.constantFrom('\n', 'x', '"', '\u2028', 'é', '{{', '%[src]'),
+      tagLength: fc.constantFrom(1, 100, bytes),
+      metas: fc.nat(64),
+      instances: fc.constantFrom(1, 1, 40),
+      address: fc.constantFrom('192.0.2.1', '127.0.0.1', '\n', 'x'.repeat(100_000)),
+    })
+    .map(({ text, tagLength, metas, instances, address }) => {
+      const tag = text.repeat(tagLength).slice(0, tagLength);
+      // As it is sent: an escape is up to six characters.
+      const each = Buffer.byteLength(JSON.stringify(tag)) + 1;
+      const tags = Array<string>(Math.max(1, Math.floor(bytes / instances / each))).fill(
+        tag.slice(0, bytes / instances),
+      );
+      const meta = Object.fromEntries(Array.from({ length: metas }, (_, at) => [`m${at}`, text.repeat(100)]));
+      return Array.from({ length: instances }, (_, at) => ({
+        name: 'fat',
+        id: `fat-${at}`,
+        address,
+        port: 1,
+        tags,
+        meta,
+      }));
+    });
+
+test('registrations of any size that Consul takes end nothing, and status and memory stay bounded', async () => {
+  const port = await freePort();
+  await using backends = await startBackends(['alpha', 'beta']);
+  const good = (name: 'alpha' | 'beta') => consul.register({ name: 'good', id: 'good', port: backends[name].port });
+  await good('alpha');
+  await using place = await workplace(
+    [
+      `watchers: { consul: { address: "${consul.address}" } }`,
+      `services: { good: { bind: "127.0.0.1:${port}" }, fat: {} }`,
+      'allowAddresses: [127.0.0.1]',
+      'haproxy: { log: none }',
+      'probes: { listen: "off" }',
+      '',
+    ].join('\n'),
+  );
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  let name: 'alpha' | 'beta' = 'alpha';
+  // The one that ended every Myelin, and what else there may be.
+  const ended = { name: 'fat', id: 'fat-0', address: '192.0.2.1', port: 1, tags: Array<string>(130_000).fill('\n') };
+  await fc.assert(
+    fc.asyncProperty(fat(640_000), async (registrations) => {
+      for (const registration of registrations)
+        await consul.register(registration).catch((error: unknown) => assert.match(String(error), /HTTP [45]\d\d/));
+      name = name === 'alpha' ? 'beta' : 'alpha';
+      await good(name);
+      await servedBy(port, name);
+      const status = JSON.stringify(await place.status());
+      assert.ok(status.length < 200_000, `a status of ${status.length} bytes`);
+      assert.ok((await residentMb(myelin.pid)) < 500, `${await residentMb(myelin.pid)} MB`);
+    }),
+    { numRuns: 12, examples: [[[ended]]], endOnFailure: true },
+  );
+});
+
+async function residentMb(pid: number): Promise<number> {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kilobytes) / 1024;
+}
 
 /** A server at each of the addresses, which answers with its address. */
 async function listening(

@@ -28,9 +28,15 @@ async function collecting(namespace: string, discover = '{ labels: { expose: "tr
   await replaceFile(`${folder.path}/myelin.yaml`, text);
   const { config } = await loadConfig(`${folder.path}/myelin.yaml`, {});
   const state = { now: createCollection(config, [], new Map(), Date.now()) };
-  const sources = new Sources({}, (event) => {
-    state.now = collect(state.now, event, Date.now());
-  });
+  const sources = new Sources(
+    {},
+    (event) => {
+      state.now = collect(state.now, event, Date.now());
+    },
+    (error) => {
+      throw error;
+    },
+  );
   await sources.use(config);
   return {
     state,

@@ -5,9 +5,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
+import { describe } from '../../src/errors.ts';
 import type { SourceEvent } from '../../src/model.ts';
 import { Sources } from '../../src/sources.ts';
 import { tempFolder, until } from '../support/index.ts';
+
+const noFault = (error: unknown): never => {
+  throw error;
+};
 
 test('what a source still had to say when its questions changed is not heard', async () => {
   await using folder = await tempFolder();
@@ -24,11 +29,15 @@ test('what a source still had to say when its questions changed is not heard', a
 
   const heard: SourceEvent[] = [];
   let changing: Promise<void> | undefined;
-  await using sources = new Sources({}, (event) => {
-    heard.push(event);
-    // The first of three answers is in: the others are on their way.
-    if (event.kind === 'endpoints') changing ??= sources.use(after);
-  });
+  await using sources = new Sources(
+    {},
+    (event) => {
+      heard.push(event);
+      // The first of three answers is in: the others are on their way.
+      if (event.kind === 'endpoints') changing ??= sources.use(after);
+    },
+    noFault,
+  );
   await sources.use(before);
   await until('the new questions are answered', () => heard.at(-1)?.kind === 'synced');
   await changing;
@@ -42,10 +51,33 @@ test('a new config that is being taken over when all ends starts nothing any mor
   await writeFile(path, 'watchers: { file: { path: services.yaml } }\nservices: { web: {} }\n');
   const { config } = await loadConfig(path, {});
   const heard: SourceEvent[] = [];
-  const sources = new Sources({}, (event) => heard.push(event));
+  const sources = new Sources({}, (event) => heard.push(event), noFault);
   const taken = sources.use(config);
   await sources[Symbol.asyncDispose]();
   await taken;
   await sources.use(config);
   assert.deepEqual(heard, []);
+});
+
+test('an answer that cannot be taken is one stale question, and the source is heard on', async () => {
+  await using folder = await tempFolder();
+  await writeFile(join(folder.path, 'services.yaml'), 'services: { bad: ["127.0.0.1:1"], good: ["127.0.0.1:2"] }\n');
+  const path = join(folder.path, 'myelin.yaml');
+  await writeFile(path, 'watchers: { file: { path: services.yaml } }\nservices: { bad: {}, good: {} }\n');
+  const { config } = await loadConfig(path, {});
+  const heard: string[] = [];
+  const faults: string[] = [];
+  await using sources = new Sources(
+    {},
+    (event) => {
+      if (event.kind === 'endpoints' && event.key === 'bad') throw new RangeError('too much');
+      heard.push(event.kind === 'stale' ? `${event.key}: ${event.reason}` : event.kind);
+    },
+    (error) => faults.push(describe(error)),
+  );
+  await sources.use(config);
+  await until('it is heard to the end', () => heard.at(-1) === 'synced');
+  const said = 'what file said could not be taken: too much';
+  assert.deepEqual(heard.toSorted(), [`bad: ${said}`, 'endpoints', 'started', 'synced']);
+  assert.deepEqual(faults, [said]);
 });

@@ -15,7 +15,7 @@ export function consulBinary(): Promise<string> {
   });
 }
 
-type Registration = {
+export type Registration = {
   readonly name: string;
   /** Default: the name and the port. */
   readonly id?: string;

@@ -47,6 +47,7 @@ export const sampleStatus = {
       stale: null,
       kept: null,
       refused: [{ id: 'web-9', part: 'endpoint', reason: 'the port must be a whole number from 1 to 65535, not 0' }],
+      refusedCount: 1,
       quarantined: null,
     },
     {
@@ -56,6 +57,7 @@ export const sampleStatus = {
       stale: { reason: 'connect ECONNREFUSED', since: 1_767_000_002_000 },
       kept: { reason: 'emptied', since: 1_767_000_002_000, until: null },
       refused: [],
+      refusedCount: 0,
       quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }] },
     },
   ],

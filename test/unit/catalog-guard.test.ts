@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseAddress } from '../../src/address.ts';
-import { admit, createGuard } from '../../src/catalog/guard.ts';
+import { admit, createGuard, noRefusals } from '../../src/catalog/guard.ts';
 import type { Endpoint } from '../../src/model.ts';
 
 const strict = createGuard([], false);
 const good: Endpoint = { id: 'a', address: '10.0.0.1', port: 80, weight: 1, state: 'ready' };
 
 function reasonFor(change: object, guard = strict): string | undefined {
-  return admit([{ ...good, ...change } as Endpoint], guard).refused[0]?.reason;
+  return admit([{ ...good, ...change } as Endpoint], guard).refused.list[0]?.reason;
 }
 
 test('an ordinary endpoint passes as it is', () => {
   const endpoint = { ...good, tags: ['blue'], meta: { version: '2' } };
-  assert.deepEqual(admit([endpoint], strict), { endpoints: [endpoint], refused: [] });
+  assert.deepEqual(admit([endpoint], strict), { endpoints: [endpoint], refused: noRefusals });
 });
 
 test('addresses that lead to this machine, its link or nobody are refused in every disguise', () => {
@@ -104,7 +104,7 @@ test('an entry with a wrong value is left out alone, and the reason names the va
     const other = { ...good, id: 'b', address: '10.0.0.2' };
     const { endpoints, refused } = admit([{ ...good, ...change } as Endpoint, other], strict);
     assert.deepEqual(endpoints, [other]);
-    assert.match(refused[0]?.reason ?? 'accepted', reason);
+    assert.match(refused.list[0]?.reason ?? 'accepted', reason);
   }
 });
 
@@ -123,7 +123,7 @@ test('a bad tag or meta value is left out and reported, and its server serves on
     strict,
   );
   assert.deepEqual(endpoints, [{ ...good, tags: ['blue'], meta: { version: '2' } }]);
-  assert.deepEqual(refused.map(({ part }) => part).sort(), ['meta', 'meta', 'meta', 'tag', 'tag']);
+  assert.deepEqual(refused.list.map(({ part }) => part).sort(), ['meta', 'meta', 'meta', 'tag', 'tag']);
 });
 
 test('the number of tags and meta values is bounded', () => {
@@ -132,6 +132,21 @@ test('the number of tags and meta values is bounded', () => {
   const [endpoint] = admit([{ ...good, tags: many, meta }], strict).endpoints;
   assert.equal(endpoint?.tags?.length, 256);
   assert.equal(Object.keys(endpoint?.meta ?? {}).length, 256);
+});
+
+test('of any number of bad tags and endpoints a few are told, with how many there are', () => {
+  const lines = Array<string>(200_000).fill('two\nlines');
+  const judged = admit([{ ...good, tags: lines }, ...lines.map((id) => ({ ...good, id }))], strict);
+  assert.deepEqual(judged.endpoints, [{ ...good, tags: [] }]);
+  const { list, ...counts } = judged.refused;
+  assert.deepEqual(counts, { count: 1 + 256 + 200_000, endpoints: 200_000 });
+  assert.equal(list.length, 100);
+  assert.ok(JSON.stringify(list).length < 50_000);
+});
+
+test('which refusals are told does not depend on the order in which they came', () => {
+  const bad = Array.from({ length: 1000 }, (_, at) => ({ ...good, id: `e${at}`, port: 0 }));
+  assert.deepEqual(admit(bad, strict), admit(bad.toReversed(), strict));
 });
 
 test('no hostile entry passes the border or makes it throw', () => {

@@ -491,7 +491,7 @@ test('of what is left out only what is new is news', () => {
   const news = steps.map((endpoints) => {
     const before = catalog;
     catalog = receive(catalog, found(endpoints), 0);
-    return newlyRefused(before, catalog, found(endpoints)).map(({ id }) => id);
+    return newlyRefused(before, catalog, found(endpoints)).list.map(({ id }) => id);
   });
   assert.deepEqual(news, [['a'], [], ['b'], []]);
 });

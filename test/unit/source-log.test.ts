@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { noRefusals } from '../../src/catalog/guard.ts';
 import { Events } from '../../src/http/events.ts';
 import type { Log } from '../../src/log.ts';
 import type { SourceEvent } from '../../src/model.ts';
@@ -32,15 +33,15 @@ const answer = (key: string): SourceEvent => ({ watcher: 'consul', kind: 'endpoi
 test('an outage is told once for each reason and its end once, however often the source is tried', () => {
   const { log, lines, events, kinds } = recorder();
   const sources = new SourceLog(log, events);
-  for (let attempt = 0; attempt < 100; attempt++) sources.note(failed('ECONNREFUSED'), [], false);
-  sources.note(failed('HTTP 500 (No cluster leader)'), [], false);
-  for (let round = 0; round < 3; round++) sources.note(answer('web'), [], false);
+  for (let attempt = 0; attempt < 100; attempt++) sources.note(failed('ECONNREFUSED'), noRefusals, false);
+  sources.note(failed('HTTP 500 (No cluster leader)'), noRefusals, false);
+  for (let round = 0; round < 3; round++) sources.note(answer('web'), noRefusals, false);
   assert.deepEqual(lines, [
     'warn consul: source failed, what is known of it serves on',
     'warn consul: source failed, what is known of it serves on',
     'info consul: source answers again',
   ]);
-  sources.note(failed('ECONNREFUSED'), [], false);
+  sources.note(failed('ECONNREFUSED'), noRefusals, false);
   assert.equal(lines.length, 4, 'the next outage is another one');
   assert.deepEqual(kinds(), ['source_failed', 'source_failed', 'source_recovered', 'source_failed']);
 });
@@ -49,10 +50,10 @@ test('a question that fails is told once, and once when it is answered again; th
   const { log, lines, events, kinds } = recorder();
   const sources = new SourceLog(log, events);
   for (let attempt = 0; attempt < 100; attempt++) {
-    sources.note(stale('web', 'HTTP 403'), [], false);
-    sources.note(answer('db'), [], false);
+    sources.note(stale('web', 'HTTP 403'), noRefusals, false);
+    sources.note(answer('db'), noRefusals, false);
   }
-  for (let round = 0; round < 2; round++) sources.note(answer('web'), [], false);
+  for (let round = 0; round < 2; round++) sources.note(answer('web'), noRefusals, false);
   assert.deepEqual(lines, [
     'warn consul/web: answer is stale, the last one serves on',
     'info consul/web: answer is fresh again',
@@ -72,7 +73,7 @@ test('what is left out is told in one line, with some of it and how much there i
   );
   const reason = '127.0.0.1 is a loopback address; to accept it, write allowAddresses: [127.0.0.0/8]';
   const refused = Array.from({ length: 25 }, (_, at) => ({ id: `web-${at}`, part: 'endpoint' as const, reason }));
-  sources.note(answer('web'), refused, true);
+  sources.note(answer('web'), { list: refused.slice(0, 20), count: 25 }, true);
   assert.deepEqual(told, [{ watcher: 'consul', query: 'web', count: 25, refused: refused.slice(0, 10) }]);
   assert.deepEqual(kinds(), ['answered', 'refused']);
 });

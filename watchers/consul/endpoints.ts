@@ -40,7 +40,7 @@ export function endpointsOf(instances: readonly Instance[], { warning }: Pick<Co
     return [endpointOf(found, health)];
   });
   // Consul's weights go to 65,535, HAProxy's to 256: the ratios are kept.
-  const heaviest = Math.max(0, ...endpoints.map(({ weight }) => weight));
+  const heaviest = endpoints.reduce((most, { weight }) => Math.max(most, weight), 0);
   if (heaviest <= maxWeight) return endpoints;
   return endpoints.map((endpoint) => ({ ...endpoint, weight: scaled(endpoint.weight, heaviest) }));
 }

@@ -24,7 +24,7 @@ export class Failing {
     if (failure === null || (failure.scope !== 'server' && !this.#isDown())) return undefined;
     const all = [...this.#failures.values()].flatMap((its) => [...its.values()]);
     return new AppError('MYELIN_SOURCE_FAILED', `Kubernetes at ${this.#server}: ${failure.reason}`, {
-      retryAfterMs: Math.max(...all.map(({ retryAfterMs }) => retryAfterMs)),
+      retryAfterMs: all.reduce((most, { retryAfterMs }) => Math.max(most, retryAfterMs), 0),
     });
   }
 
