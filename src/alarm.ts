@@ -1,5 +1,6 @@
 /** One timer for the next moment at which something is due though nothing changes. */
 import timers from 'node:timers';
+import { now } from './clock.ts';
 import type { Moment } from './model.ts';
 
 export function createAlarm(ring: () => void, signal: AbortSignal): { set(moments: readonly (Moment | null)[]): void } {
@@ -14,7 +15,7 @@ export function createAlarm(ring: () => void, signal: AbortSignal): { set(moment
       );
       if (signal.aborted || next === Number.POSITIVE_INFINITY) return;
       // Longer than a day is beyond what a timer takes, and looking once more then costs nothing.
-      timer = timers.setTimeout(ring, Math.min(Math.max(next - Date.now(), 1), 86_400_000));
+      timer = timers.setTimeout(ring, Math.min(Math.max(next - now(), 1), 86_400_000));
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Tells when endpoints that no source names any more begin to be kept, and when that is over; each once. */
 import type { Catalog } from './catalog/catalog.ts';
 import { newlyKept } from './catalog/report.ts';
+import { toWallClock } from './clock.ts';
 import type { Events } from './http/events.ts';
 import type { Log } from './log.ts';
 import type { Moment } from './model.ts';
@@ -17,9 +18,10 @@ export class KeptLog {
 
   note(catalog: Catalog, now: Moment): void {
     for (const { service, kept, count } of newlyKept(this.#before, catalog)) {
+      const until = kept === null || kept.until === null ? null : toWallClock(kept.until);
       if (kept === null) this.#events.add({ kind: 'kept_no_longer', service });
-      else this.#events.add({ kind: 'kept', service, reason: kept.reason, endpoints: count, until: kept.until });
-      const forMs = kept === null || kept.until === null ? null : kept.until - now;
+      else this.#events.add({ kind: 'kept', service, reason: kept.reason, endpoints: count, until });
+      const forMs = kept === null || kept.until === null ? null : Math.round(kept.until - now);
       const facts = { kept: service, endpoints: count, forMs, remedy: `myelin accept ${service}` };
       switch (kept?.reason) {
         case 'shrunk':

@@ -8,6 +8,7 @@ import type { Control } from './apply/control.ts';
 import { type Catalog, keptOf, nextDeadline, view } from './catalog/catalog.ts';
 import type { Refusals } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
+import { now } from './clock.ts';
 import { believe, type Collection, collect, createCollection, progress, recollect } from './collection.ts';
 import type { Config } from './config/schema.ts';
 import { createDebounce } from './debounce.ts';
@@ -100,7 +101,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onError,
   } = world;
   let settings = world.settings;
-  let collection = createCollection(settings.config, offers.all, seedOf(control), Date.now());
+  let collection = createCollection(settings.config, offers.all, seedOf(control), now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
   /** Told to the process that a reload is about to replace, or told in vain. */
@@ -110,12 +111,12 @@ export function main(world: World, signal: AbortSignal): Instance {
   prove(settings);
 
   const changes = new ServerChanges(control, {
-    now: Date.now,
+    now: now,
     verify: () => settings.config,
     orders: () => orders.list(),
     onDrift,
   });
-  const reconciler = new Reconciler(control, changes, Date.now);
+  const reconciler = new Reconciler(control, changes, now);
   const inTurn = createTurn();
   const debounce = createDebounce(() => heartbeat.during(() => inTurn(reconcile)), {
     get quietMs() {
@@ -137,9 +138,9 @@ export function main(world: World, signal: AbortSignal): Instance {
     env,
     (event) => {
       const before = collection;
-      know(collect(collection, event, Date.now()));
+      know(collect(collection, event, now()));
       if (collection !== before) {
-        changedAt ??= Date.now();
+        changedAt ??= now();
         debounce.poke();
       }
       onSource(event, newlyRefused(before.catalog, collection.catalog, event), collection !== before);
@@ -154,7 +155,7 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function reconcile(): Promise<void> {
     const startedAt = performance.now();
-    know(progress(collection, Date.now()));
+    know(progress(collection, now()));
     const from = collection.catalog;
     const about = changedAt;
     const seenTo = requests;
@@ -290,7 +291,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     for (const request of requests) request.reject(error);
     requests = [];
     onError(error);
-    alarm.set([nextDeadline(collection.catalog), Date.now() + retryMs]);
+    alarm.set([nextDeadline(collection.catalog), now() + retryMs]);
   }
 
   /** What serves goes on serving; it is looked at again. */
@@ -317,7 +318,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       prove(next);
       settings = next;
       control.use(next.config);
-      know(recollect(collection, next.config, Date.now()));
+      know(recollect(collection, next.config, now()));
       await sources.use(next.config);
       debounce.poke();
     },
@@ -332,8 +333,8 @@ export function main(world: World, signal: AbortSignal): Instance {
     accept(service) {
       const kept = keptOf(collection.catalog, service);
       if (kept === 0) return 0;
-      know(believe(collection, service, Date.now()));
-      changedAt ??= Date.now();
+      know(believe(collection, service, now()));
+      changedAt ??= now();
       debounce.poke();
       return kept;
     },

@@ -7,8 +7,16 @@ import type { ErrorCode } from './errors.ts';
 /** A span of time in milliseconds. */
 export type Ms = number;
 
-/** A moment in milliseconds on the clock that `main` hands to the pure stages as `now`. */
-export type Moment = number;
+declare const clock: unique symbol;
+
+/**
+ * A moment in milliseconds on the steady clock (`clock.ts`), which `main` hands to the pure stages as `now`. It reads like
+ * a time of day, and is none: what is shown or written down is a `Timestamp`.
+ */
+export type Moment = number & { readonly [clock]?: 'steady' };
+
+/** A time of day in milliseconds since 1970, UTC. */
+export type Timestamp = number & { readonly [clock]?: 'wall' };
 
 /** One address and port at which a service answers, as a watcher found it. Not yet trusted: the catalog validates. */
 export type Endpoint = {
@@ -37,7 +45,7 @@ export type Offer = {
   /** What it is called in HAProxy. */
   readonly name: string;
   /** When it was made at the source: of two that claim the same, the older one has it. */
-  readonly createdAt: Moment;
+  readonly createdAt: Timestamp;
   /** How it wishes to be served: texts by the names of options. */
   readonly options: Readonly<Record<string, string>>;
 };

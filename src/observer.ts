@@ -1,5 +1,6 @@
 /** Tells people what happens: one log line an apply, what the status shows of it, what is counted, and events. */
 import type { ControlEvent } from './apply/control.ts';
+import { toWallClock } from './clock.ts';
 import { describe } from './errors.ts';
 import { type Events, few, type Happening } from './http/events.ts';
 import type { Metrics } from './http/metrics.ts';
@@ -12,14 +13,17 @@ import type { Result } from './reconcile.ts';
 import type { RuntimeResult } from './server-changes.ts';
 import type { Apart } from './set-apart.ts';
 
+/** As the status shows it, but for the time of day. */
+type Applied = Omit<LastApply, 'at'> & { readonly at: Moment };
+
 export class Observer {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #events: Pick<Events, 'add'>;
   readonly #now: () => Moment;
-  #lastApply: LastApply | null = null;
+  #lastApply: Applied | null = null;
   /** The last one that went well. */
-  #lastApplied: LastApply | null = null;
+  #lastApplied: Applied | null = null;
   #pending: Extract<Result, { kind: 'pending' }> | null = null;
   #apart: readonly Apart[] = [];
   /** What is amiss is said once, not at every attempt. */
@@ -33,7 +37,7 @@ export class Observer {
     this.#now = now;
   }
 
-  get lastApply(): LastApply | null {
+  get lastApply(): Applied | null {
     return this.#lastApply;
   }
 
@@ -62,7 +66,10 @@ export class Observer {
         this.#complaint = null;
         return;
       case 'pending':
-        this.#log.debug({ reasons: result.reasons, because: result.because, inMs: result.at - now }, 'reload waits');
+        this.#log.debug(
+          { reasons: result.reasons, because: result.because, inMs: Math.round(result.at - now) },
+          'reload waits',
+        );
         // Each change meanwhile finds it waiting still.
         if (JSON.stringify(pendingBefore) !== JSON.stringify(result)) this.#events.add(pendingEvent(result));
         return;
@@ -75,7 +82,7 @@ export class Observer {
         this.#lastApplied = { at: now, result: 'reload', reasons, backends: [], tookMs, error: null };
         this.#lastApply = this.#lastApplied;
         this.#complaint = null;
-        this.#log.info({ reasons, tookMs: Math.round(tookMs), sinceChangeMs }, 'reloaded');
+        this.#log.info({ reasons, tookMs: Math.round(tookMs), sinceChangeMs: rounded(sinceChangeMs) }, 'reloaded');
         this.#metrics.updated('reload', sinceChangeMs);
         this.#metrics.reloaded(reasons, 'ok', result.tookMs);
         this.#events.add({ kind: 'reload', ...fewReasons(reasons), tookMs, sinceChangeMs });
@@ -181,14 +188,15 @@ export class Observer {
   /** An operator's order is obeyed from now on, or its time is over. */
   order({ backend, server, state, until }: GivenOrder, what: 'given' | 'over'): void {
     const facts = { backend, server };
+    const ends = until === null ? null : toWallClock(until);
     if (what === 'over') {
       this.#log.info(facts, 'the time of an order is over, the server is given back');
       this.#events.add({ kind: 'order_over', backend, server });
       return;
     }
     if (state === null) this.#log.info(facts, 'an operator gives a server back');
-    else this.#log.info({ ...facts, state, until }, 'an operator takes a server out');
-    this.#events.add({ kind: 'ordered', backend, server, state: state ?? 'ready', until });
+    else this.#log.info({ ...facts, state, until: ends }, 'an operator takes a server out');
+    this.#events.add({ kind: 'ordered', backend, server, state: state ?? 'ready', until: ends });
   }
 
   /** An operator lets kept endpoints go. */
@@ -207,7 +215,10 @@ export class Observer {
       error: null,
     };
     this.#lastApply = this.#lastApplied;
-    this.#log.info({ backends, commands, tookMs: Math.round(tookMs), sinceChangeMs }, 'servers changed');
+    this.#log.info(
+      { backends, commands, tookMs: Math.round(tookMs), sinceChangeMs: rounded(sinceChangeMs) },
+      'servers changed',
+    );
     this.#metrics.updated('runtime', sinceChangeMs);
     const { list, more } = few(backends);
     this.#events.add({ kind: 'runtime', backends: list, more, commands, tookMs: wholeMs, sinceChangeMs });
@@ -236,7 +247,7 @@ export class Observer {
 }
 
 function pendingEvent({ reasons, because, at }: Extract<Result, { kind: 'pending' }>): Happening {
-  return { kind: 'pending', ...fewReasons(reasons), because, startsAt: at };
+  return { kind: 'pending', ...fewReasons(reasons), because, startsAt: toWallClock(at) };
 }
 
 function fewReasons(all: readonly ReloadReason[]): {
@@ -258,4 +269,8 @@ function textOf(problems: readonly Problem[]): string {
 
 function describeProblem({ message, line, service }: Problem): string {
   return `${service === null ? '' : `service ${service}: `}${message}${line === undefined ? '' : ` (line ${line})`}`;
+}
+
+function rounded(ms: Ms | null): Ms | null {
+  return ms === null ? null : Math.round(ms);
 }

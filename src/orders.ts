@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Control } from './apply/control.ts';
 import { readIfThere, writeDurably } from './apply/files.ts';
+import { pastFromWallClock, toWallClock } from './clock.ts';
 import { AppError } from './errors.ts';
 import { serverLines } from './haproxy/text.ts';
 import type { Moment, ServerOrder } from './model.ts';
@@ -71,7 +72,7 @@ export class Orders {
     const orders = new Map(this.all.map((each) => [keyOf(each), each]));
     orders.delete(keyOf(order));
     if (state !== null) orders.set(keyOf(order), { ...order, state, since: this.#now() });
-    await writeDurably(this.#path, `${JSON.stringify([...orders.values()])}\n`);
+    await this.#write([...orders.values()]);
     this.#orders = orders;
   }
 
@@ -81,8 +82,15 @@ export class Orders {
     const ended = [...this.#orders.values()].filter(({ until }) => until !== null && until <= now);
     if (ended.length === 0) return [];
     this.#orders = new Map(this.all.map((order) => [keyOf(order), order]));
-    await writeDurably(this.#path, `${JSON.stringify(this.all)}\n`);
+    await this.#write(this.all);
     return ended;
+  }
+
+  async #write(orders: readonly Order[]): Promise<void> {
+    const written = orders.map(({ since, until, ...order }): z.infer<typeof shape>[number] => {
+      return { ...order, since: toWallClock(since), until: until === null ? null : toWallClock(until) };
+    });
+    await writeDurably(this.#path, `${JSON.stringify(written)}\n`);
   }
 }
 
@@ -118,7 +126,11 @@ function namesOf(all: readonly { readonly name: string }[]): string {
 /** What is not ours to understand counts as no orders. */
 function read(text: string): readonly Order[] {
   try {
-    return shape.parse(JSON.parse(text));
+    return shape.parse(JSON.parse(text)).map(({ since: given, until, ...order }) => {
+      const since = pastFromWallClock(given);
+      // By its length, where the time of day was later when it was written down than it is now.
+      return { ...order, since, until: until === null ? null : since + (until - given) };
+    });
   } catch {
     return [];
   }

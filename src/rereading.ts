@@ -1,22 +1,26 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
+
+import { now } from './clock.ts';
 import { AppError, describe } from './errors.ts';
 import type { Events } from './http/events.ts';
-import type { Trouble } from './http/status.ts';
 import type { Log } from './log.ts';
 import type { Instance } from './main.ts';
-import type { Moment } from './model.ts';
+import type { Moment, Timestamp } from './model.ts';
 import { keepFixed, type Settings } from './settings.ts';
 import { changesOf } from './watched-files.ts';
 
 /** `onRead` is told of everything that is read, also where that leads to an error. */
 export type Load = (onRead?: (paths: readonly string[]) => void) => Promise<Settings>;
 
+/** Why, and since when, the newest config is not in force. */
+export type Refusal = { readonly reason: string; readonly since: Moment };
+
 export class Rereading {
   readonly #load: Load;
   readonly #instance: Instance;
   readonly #log: Log;
   readonly #events: Pick<Events, 'add'>;
-  #refused: Trouble | null = null;
+  #refused: Refusal | null = null;
   /** What the refused config was read from: to mend it is a change too. */
   #alsoWatched: readonly string[] = [];
   #ended: Promise<void> = Promise.resolve();
@@ -29,12 +33,12 @@ export class Rereading {
     this.#events = events;
   }
 
-  get refused(): Trouble | null {
+  get refused(): Refusal | null {
     return this.#refused;
   }
 
-  /** `since`: before the first reading. Settles after `signal` aborted and the reading at hand has ended. */
-  async follow(since: Moment, signal: AbortSignal): Promise<void> {
+  /** `since`: a time of day before the first reading. Settles after `signal` aborted and the reading at hand has ended. */
+  async follow(since: Timestamp, signal: AbortSignal): Promise<void> {
     const onHangup = (): void => void this.#again();
     process.on('SIGHUP', onHangup);
     try {
@@ -78,7 +82,7 @@ export class Rereading {
         this.#log.error({ err: error }, 'the new config is refused, the old one stays');
         this.#events.add({ kind: 'config_refused', reason });
       }
-      this.#refused = { reason, since: this.#refused?.since ?? Date.now() };
+      this.#refused = { reason, since: this.#refused?.since ?? now() };
       this.#alsoWatched = read;
       if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');
     }

@@ -2,11 +2,13 @@
 import type { Control } from './apply/control.ts';
 import { view } from './catalog/catalog.ts';
 import { report } from './catalog/report.ts';
-import type { Status, Trouble } from './http/status.ts';
+import { toWallClock } from './clock.ts';
+import type { Status } from './http/status.ts';
 import type { Instance } from './main.ts';
-import type { Drift, Moment } from './model.ts';
+import type { Drift, Moment, Timestamp } from './model.ts';
 import type { Observer } from './observer.ts';
 import type { Orders } from './orders.ts';
+import type { Refusal } from './rereading.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
@@ -15,7 +17,7 @@ export type StatusParts = {
   readonly orders: Orders;
   readonly version: string;
   readonly startedAt: Moment;
-  readonly refusedConfig: Trouble | null;
+  readonly refusedConfig: Refusal | null;
 };
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
@@ -37,17 +39,27 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     version,
     // With nothing to serve it must not take the place of one that has, as in a rolling update.
     state: control.running === null || isBlind ? 'starting' : isTroubled ? 'degraded' : 'ready',
-    startedAt,
+    startedAt: toWallClock(startedAt),
     waitingFor,
     haproxy: haproxyOf(control, instance.changes.drift),
-    lastApply,
-    refusedConfig,
-    pending: pending === null ? null : { why: pending.because, at: pending.at },
-    orders: orders.all,
-    sources,
+    lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
+    refusedConfig: orNull(refusedConfig, dated),
+    pending: pending === null ? null : { why: pending.because, at: toWallClock(pending.at) },
+    orders: orders.all.map((order) => ({ ...dated(order), until: orNull(order.until, toWallClock) })),
+    sources: sources.map((source) => ({
+      ...source,
+      lastSuccess: orNull(source.lastSuccess, toWallClock),
+      down: orNull(source.down, dated),
+    })),
     services: services.map((service) => {
       const held = apart.get(service.name);
-      return { ...service, quarantined: held === undefined ? null : { since: held.since, problems: held.problems } };
+      const { stale, kept } = service;
+      return {
+        ...service,
+        stale: orNull(stale, dated),
+        kept: orNull(kept, (each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
+        quarantined: held === undefined ? null : { since: toWallClock(held.since), problems: held.problems },
+      };
     }),
     unserved: instance.collection.unserved,
   };
@@ -58,5 +70,22 @@ function haproxyOf({ running, oldWorkers, fileTrouble }: Control, drift: readonl
   if (running === null || running.process === null) return null;
   const { generation, since, process } = running;
   const { pid, version, socket } = process;
-  return { pid, version: version.text, generation, since, socket, fileTrouble, drift, oldWorkers };
+  return {
+    pid,
+    version: version.text,
+    generation,
+    since: toWallClock(since),
+    socket,
+    fileTrouble: orNull(fileTrouble, dated),
+    drift,
+    oldWorkers: oldWorkers.map(dated),
+  };
+}
+
+function dated<T extends { readonly since: Moment }>(told: T): T & { readonly since: Timestamp } {
+  return { ...told, since: toWallClock(told.since) };
+}
+
+function orNull<T, R>(value: T | null, map: (value: T) => R): R | null {
+  return value === null ? null : map(value);
 }

@@ -1,7 +1,8 @@
 /** Tells when any of some files changed: the config, what it includes, templates, secrets. */
 import { stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import type { Moment, Ms } from './model.ts';
+import { wallClock } from './clock.ts';
+import type { Ms, Timestamp } from './model.ts';
 
 /** Time stamps of files are as coarse as the kernel's tick. */
 const tickMs: Ms = 20;
@@ -14,13 +15,13 @@ const tickMs: Ms = 20;
 export async function* changesOf(
   paths: () => readonly string[],
   signal: AbortSignal,
-  { since = Date.now(), everyMs = 1000 }: { readonly since?: Moment; readonly everyMs?: Ms } = {},
+  { since = wallClock(), everyMs = 1000 }: { readonly since?: Timestamp; readonly everyMs?: Ms } = {},
 ): AsyncGenerator<void, void, undefined> {
   const seen = new Map<string, string>();
   let lookedAt = since;
   while (await waits(everyMs, signal)) {
     const before = lookedAt;
-    lookedAt = Date.now();
+    lookedAt = wallClock();
     let changed = false;
     for (const path of paths()) {
       const { stamp, changedAt } = await look(path);
@@ -36,7 +37,7 @@ async function waits(ms: Ms, signal: AbortSignal): Promise<boolean> {
   return timers.setTimeout(ms, true, { signal }).catch(() => false);
 }
 
-async function look(path: string): Promise<{ readonly stamp: string; readonly changedAt: Moment }> {
+async function look(path: string): Promise<{ readonly stamp: string; readonly changedAt: Timestamp }> {
   try {
     const { ino, mtimeMs, ctimeMs, size } = await stat(path);
     return { stamp: `${ino} ${mtimeMs} ${size}`, changedAt: Math.max(mtimeMs, ctimeMs) };

@@ -5,6 +5,7 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { now } from '../clock.ts';
 import { lockFile } from '../config/paths.ts';
 import { AppError, describe } from '../errors.ts';
 import { type Binary, findBinary } from '../haproxy/binary.ts';
@@ -177,6 +178,6 @@ class CommandControl implements Control {
   }
 
   #now(): Moment {
-    return (this.#options.now ?? Date.now)();
+    return (this.#options.now ?? now)();
   }
 }

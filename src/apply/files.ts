@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { access, copyFile, link, lstat, mkdir, open, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
-import type { Moment } from '../model.ts';
+import type { Timestamp } from '../model.ts';
 
 const mode = 0o640;
 
@@ -158,7 +158,7 @@ export function configFile(path: string) {
     write: (text: string) => writeDurably(path, text),
 
     /** Since when the bytes that are there have been in their place, at the latest; null where there is no file. */
-    async placedAt(): Promise<Moment | null> {
+    async placedAt(): Promise<Timestamp | null> {
       // Not the time of writing: a candidate is written before it takes the place.
       return stat(path).then(
         ({ ctimeMs }) => ctimeMs,

@@ -7,7 +7,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
-import type { Section } from '../model.ts';
+import type { Section, Timestamp } from '../model.ts';
 import { makeFolder, readIfThere, together, writeDurably } from './files.ts';
 import { commandLines, identifyProcess, type ProcessId } from './processes.ts';
 import { sectionsOf, textOf } from './sections.ts';
@@ -34,7 +34,7 @@ export type Proof = {
   readonly startTime: string;
   readonly version: string;
   readonly binary: BinaryIdentity | null;
-  readonly since: number;
+  readonly since: Timestamp;
 };
 
 const proofShape: z.ZodType<Proof> = z.object({

@@ -9,7 +9,7 @@ import { basename, dirname, join } from 'node:path';
 import { AppError, hasCode } from '../errors.ts';
 import { readInfo } from '../haproxy/info.ts';
 import { nobodyListens } from '../haproxy/socket.ts';
-import type { Moment, Ms, Section } from '../model.ts';
+import type { Ms, Section, Timestamp } from '../model.ts';
 import { readIfThere } from './files.ts';
 import {
   type Generation,
@@ -57,7 +57,7 @@ export function heldByPredecessor(frontends: readonly string[]): AppError {
 }
 
 /** What Myelins that were killed have left: where nobody listens any more, nobody ever will. */
-export async function removeLeftovers(own: string, now: Moment): Promise<void> {
+export async function removeLeftovers(own: string, now: Timestamp): Promise<void> {
   for (const folder of await foldersBeside(own)) {
     if (!(await isOld(folder, now))) continue;
     for (const generation of await generationsIn(folder)) {
@@ -98,12 +98,12 @@ async function look({ socket }: Generation): Promise<'serves' | 'leaves' | 'sile
 }
 
 /** Only what Myelin has made: anything may lie beside its folder. */
-async function isLeftover(generation: Generation, now: Moment): Promise<boolean> {
+async function isLeftover(generation: Generation, now: Timestamp): Promise<boolean> {
   const isOurs = (await readIfThere(generation.socketConfig)) !== null;
   return isOurs && (await isOld(generation.folder, now)) && (await look(generation)) === 'gone';
 }
 
-async function isOld(path: string, now: Moment): Promise<boolean> {
+async function isOld(path: string, now: Timestamp): Promise<boolean> {
   return stat(path).then(
     ({ mtimeMs }) => now - mtimeMs > leftoverAfterMs,
     () => false,

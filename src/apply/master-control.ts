@@ -6,6 +6,7 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { now, pastFromWallClock } from '../clock.ts';
 import { lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, findBinary } from '../haproxy/binary.ts';
@@ -66,7 +67,7 @@ export async function openMasterControl(options: ControlOptions, signal: AbortSi
     version: parseVersion((await readProof(record))?.version ?? ''),
     // Only of use where it is of the branch that runs elsewhere.
     binary: await findBinary(haproxy.binary, options.env.PATH).catch(() => null),
-    now: options.now ?? Date.now,
+    now: options.now ?? now,
   };
   const control = new MasterControl(options, parts, opened.move());
   await control.begin();
@@ -280,7 +281,7 @@ class MasterControl implements Control {
     const recorded = await readSections(record);
     const proof = await readProof(record);
     if (recorded !== null && proof !== null && isProved(proof, id)) {
-      this.#fleet.serve(info, recorded, null, proof.since);
+      this.#fleet.serve(info, recorded, null, pastFromWallClock(proof.since));
     } else {
       const { ask } = this.#fleet;
       const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, ask });

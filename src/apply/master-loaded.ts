@@ -4,7 +4,7 @@ import type { Ask } from '../haproxy/read-back.ts';
 import type { Section } from '../model.ts';
 import type { ConfigFile } from './files.ts';
 import { missingBackend } from './master-reload.ts';
-import { inexactSec, type WorkerId } from './master-serving.ts';
+import { inexactSec, startedAtSec, type WorkerId } from './master-serving.ts';
 import { sectionsOf, textOf } from './sections.ts';
 
 type Came = {
@@ -22,7 +22,7 @@ type Came = {
  */
 export async function loadedBy({ info, id, file, recorded, ask }: Came): Promise<readonly Section[] | null> {
   const [text, placedAt] = [await file.read(), await file.placedAt()];
-  const certainlySince = (id.startedSec - (id.isExact ? 0 : inexactSec)) * 1000;
+  const certainlySince = (startedAtSec(id) - (id.isExact ? 0 : inexactSec)) * 1000;
   if (text === null || placedAt === null || certainlySince < placedAt || (await file.isUnsettled())) return null;
   const sections = asRecorded(text, recorded);
   // It may have been started with another file altogether.

@@ -1,4 +1,6 @@
 /** The worker that serves under a master elsewhere: which process it is, and how it is shown to others. */
+
+import { toWallClock } from '../clock.ts';
 import type { Info } from '../haproxy/info.ts';
 import { prefixOf } from '../haproxy/master.ts';
 import type { Ask } from '../haproxy/read-back.ts';
@@ -10,7 +12,8 @@ import { Worker } from './worker.ts';
 
 /**
  * A PID alone says little: in a container the same ones come back with every restart. Before 2.5 HAProxy does not say
- * when it was started, and its uptime is good for a second or two.
+ * when it was started, and its uptime is good for a second or two. `startedSec` is the time of day that HAProxy says
+ * (`isExact`), else on the steady clock.
  */
 export type WorkerId = { readonly pid: number; readonly startedSec: number; readonly isExact: boolean };
 
@@ -54,12 +57,23 @@ export function isSame(a: WorkerId, b: WorkerId): boolean {
 }
 
 export function proofOf({ id, version, since }: MasterServing): Proof {
-  return { pid: id.pid, startTime: `${id.startedSec}`, version: version.text, binary: null, since };
+  return {
+    pid: id.pid,
+    startTime: `${startedAtSec(id)}`,
+    version: version.text,
+    binary: null,
+    since: toWallClock(since),
+  };
+}
+
+/** By the time of day. */
+export function startedAtSec({ startedSec, isExact }: WorkerId): number {
+  return isExact ? startedSec : Math.floor(toWallClock(startedSec * 1000) / 1000);
 }
 
 /** Whether the proof is about this process. */
 export function isProved({ pid, startTime }: Proof, id: WorkerId): boolean {
-  return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, id);
+  return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, { ...id, startedSec: startedAtSec(id) });
 }
 
 /** `socket` is that of the master. */

@@ -5,6 +5,7 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { now, wallClock } from '../clock.ts';
 import { generationsFolder, handedOnSocket, lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
@@ -47,12 +48,12 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
     // HAProxy's command line is looked for this path, however it is spelled in the config.
     generations: await realpath(generations),
     file: configFile(haproxy.config),
-    now: options.now ?? Date.now,
+    now: options.now ?? now,
   };
   const { onEvent } = options;
   if (haproxy.handover !== undefined) {
     await assertOwn(parts.generations);
-    await removeLeftovers(parts.generations, parts.now()).catch((error: unknown) =>
+    await removeLeftovers(parts.generations, wallClock()).catch((error: unknown) =>
       onEvent({ kind: 'trouble', error }),
     );
   }

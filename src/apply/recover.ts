@@ -2,6 +2,8 @@
  * Finds out, after a start of Myelin, what became of the HAProxies and of the file while it was away, and brings both
  * to a state from which everything can go on: whatever moment the one before was killed at.
  */
+
+import { pastFromWallClock, toWallClock } from '../clock.ts';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
 import { type Info, readInfo } from '../haproxy/info.ts';
 import { nobodyListens } from '../haproxy/socket.ts';
@@ -103,7 +105,7 @@ async function recognise(generation: Generation, id: ProcessId, options: Recover
     if (sendSignal(id, 'SIGKILL')) await waitForEnd(id, 2000);
     return null;
   }
-  const fresh = { ...id, version: info.version.text, binary: options.binary, since: options.now() };
+  const fresh = { ...id, version: info.version.text, binary: options.binary, since: toWallClock(options.now()) };
   await writeProof(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
   return serve(generation, id, fresh, info, options);
 }
@@ -113,7 +115,14 @@ async function workerOf(generation: Generation, id: ProcessId, { now }: RecoverO
   const [proof, sections] = await Promise.all([readProof(generation), readSections(generation)]);
   const version = proof === null ? null : parseVersion(proof.version);
   if (proof === null || version === null || sections === null) return null;
-  return serving(generation, id, { ...proof, version, sections, started: null, now }).worker;
+  return serving(generation, id, {
+    ...proof,
+    since: pastFromWallClock(proof.since),
+    version,
+    sections,
+    started: null,
+    now,
+  }).worker;
 }
 
 async function serve(
@@ -129,7 +138,7 @@ async function serve(
     version: info?.version ?? parseVersion(proof.version) ?? { major: 0, minor: 0, text: proof.version },
     started: null,
     binary: proof.binary,
-    since: proof.since,
+    since: pastFromWallClock(proof.since),
     now,
   });
 }

@@ -1,4 +1,6 @@
 /** The HAProxy that serves: which process it is, what it was started with, and how it is shown to others. */
+
+import { toWallClock } from '../clock.ts';
 import { HeldConnection } from '../haproxy/admin-session.ts';
 import { type BinaryIdentity, sameBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
@@ -46,7 +48,7 @@ export function viewOf(serving: Serving): Running & { readonly process: RunningP
 }
 
 export function proofOf({ id, binary, version, since }: Serving): Proof {
-  return { ...id, version: version.text, binary, since };
+  return { ...id, version: version.text, binary, since: toWallClock(since) };
 }
 
 /** Whether the executable is another one than the process was started from. */

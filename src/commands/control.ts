@@ -1,8 +1,10 @@
 /** `myelin reload`, `accept`, `server` and `stop`: orders to the running Myelin. */
+
+import { wallClock } from '../clock.ts';
 import { readTime } from '../config/values.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import type { Accepted, Ordered } from '../http/admin.ts';
-import type { Moment } from '../model.ts';
+import type { Timestamp } from '../model.ts';
 import { age } from './format.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
@@ -49,12 +51,12 @@ export async function server(
   const query = time === undefined ? '' : `?for=${encodeURIComponent(time)}`;
   const path = `/api/v1/servers/${[...parts, state].map(encodeURIComponent).join('/')}${query}`;
   const answer = (await askRunning(globals.config, 'POST', path, { timeoutMs: reloadTimeoutMs })) as Ordered;
-  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `${describeOrdered(answer, Date.now())}\n`);
+  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `${describeOrdered(answer, wallClock())}\n`);
   return exitCodes.ok;
 }
 
 /** For people. */
-export function describeOrdered({ service, server, state, until }: Ordered, now: Moment): string {
+export function describeOrdered({ service, server, state, until }: Ordered, now: Timestamp): string {
   const name = `${service}/${server}`;
   const time = until === null ? '' : ` for another ${age(now, until)}`;
   const back = `\`myelin server ready ${name}\` gives it back`;

@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
+import { now, wallClock } from '../clock.ts';
 import { selfSignedPem } from '../demo/certificate.ts';
 import { Churn } from '../demo/churn.ts';
 import { type LoadReport, startLoad } from '../demo/load.ts';
@@ -145,7 +146,7 @@ class DemoInstance {
   }
 
   async until(what: string, satisfies: (status: Status) => boolean, signal: AbortSignal): Promise<void> {
-    for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+    for (const deadline = now() + 30_000; now() < deadline; ) {
       const status = await this.status();
       if (status !== null && satisfies(status)) return;
       await timers.setTimeout(50, undefined, { signal });
@@ -156,7 +157,7 @@ class DemoInstance {
 
   /** What the source said before now is applied, and no process that knows older things is left. */
   async forgotten(signal: AbortSignal): Promise<void> {
-    const since = Date.now();
+    const since = wallClock();
     await this.until(
       'what changed is applied and the old processes are gone',
       ({ lastApply, haproxy }) => (lastApply?.at ?? 0) > since && haproxy?.oldWorkers.length === 0,

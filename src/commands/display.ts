@@ -1,8 +1,10 @@
 /** Where `myelin status --watch` shows what it sees: on the page of a terminal, or one below the other. */
+
+import { wallClock } from '../clock.ts';
 import type { Event } from '../http/events.ts';
 import type { Status } from '../http/status.ts';
 import { printable } from '../log-line.ts';
-import type { Moment } from '../model.ts';
+import type { Timestamp } from '../model.ts';
 import { describeEvent } from './event-text.ts';
 import { age, table } from './format.ts';
 import { formatStatus } from './status-text.ts';
@@ -30,7 +32,7 @@ export function openDisplay(asJson: boolean, onResize: () => void): Display {
   if (process.stdout.isTTY) return page(onResize);
   return listing(
     write,
-    (sight) => `${formatStatus(sight.status, Date.now())}${formatEvents(sight, Date.now())}\n`,
+    (sight) => `${formatStatus(sight.status, wallClock())}${formatEvents(sight, wallClock())}\n`,
     (sight) => `${changeOf(sight)} ${sight.events.at(-1)?.id} ${sight.eventsTrouble}`,
   );
 }
@@ -58,7 +60,7 @@ function changeOf({ status }: Sight): string {
 }
 
 /** Each on a line, the newest below. */
-export function formatEvents({ events, eventsTrouble }: Omit<Sight, 'status'>, now: Moment): string {
+export function formatEvents({ events, eventsTrouble }: Omit<Sight, 'status'>, now: Timestamp): string {
   const rows = events.map((event): [string, string] => {
     // Names and reasons come from whoever may register.
     const text = printable(describeEvent(event).replaceAll(/\s*\n\s*/g, ' '));
@@ -96,7 +98,7 @@ function page(onResize: () => void): Display {
   stdout.on('resize', onResize);
   return {
     show(sight) {
-      const now = Date.now();
+      const now = wallClock();
       const lines = fit(formatStatus(sight.status, now), formatEvents(sight, now), stdout.rows || usualRows);
       const drawn = lines.map((line) => `${line}${terminal.clearLine}`).join('\r\n');
       stdout.write(`${terminal.home}${drawn}${terminal.clearBelow}`);

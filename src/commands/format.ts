@@ -1,5 +1,5 @@
 /** How the commands print what they found. */
-import type { Drift, Moment, ReloadReason } from '../model.ts';
+import type { Drift, ReloadReason, Timestamp } from '../model.ts';
 
 /** `bind_changed frontend web:in: …`, as in the log and the status. */
 export function formatReason({ code, section, detail }: ReloadReason): string {
@@ -19,7 +19,7 @@ export function table(rows: readonly (readonly [name: string, value: string])[])
 }
 
 /** `12s`, `5m`, `3h`, `2d`: as exactly as people want to know. */
-export function age(from: Moment, to: Moment): string {
+export function age(from: Timestamp, to: Timestamp): string {
   const seconds = Math.max(0, Math.round((to - from) / 1000));
   if (seconds < 120) return `${seconds}s`;
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;

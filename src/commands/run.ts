@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
+import { now, toWallClock, wallClock } from '../clock.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
 import { offersFile, ordersFile } from '../config/paths.ts';
 import { exitCodes } from '../errors.ts';
@@ -31,7 +32,7 @@ export type RunOptions = { readonly once?: true; readonly apply: boolean };
 const stuckAfterMs = 180_000;
 
 export async function run(globals: Globals, options: RunOptions): Promise<number> {
-  const startedAt = Date.now();
+  const startedAt = now();
   const version = ownVersion();
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -60,14 +61,14 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
     if (options.once) end.resolve(exitCodes.unexpected);
   });
   const metrics = createMetrics(version, () => status());
-  const events = new Events({ now: Date.now, masked });
-  const observer = new Observer(log, metrics, events, Date.now);
+  const events = new Events({ now: wallClock, masked });
+  const observer = new Observer(log, metrics, events, now);
   const sourceLog = new SourceLog(log, events);
   const keptLog = new KeptLog(log, events);
   const offerLog = new OfferLog(log, events);
-  const heartbeat = new Heartbeat(stuckAfterMs, Date.now);
+  const heartbeat = new Heartbeat(stuckAfterMs, now);
 
-  const orders = await Orders.open(ordersFile(config), Date.now);
+  const orders = await Orders.open(ordersFile(config), now);
   await using control = await openControl(
     {
       config,
@@ -94,7 +95,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       onSource: (event, refused, isNews) => sourceLog.note(event, refused, isNews),
       onResult(result, occasion) {
         // The newest one: results need not come in the order in which their catalogs did.
-        keptLog.note(instance.collection.catalog, Date.now());
+        keptLog.note(instance.collection.catalog, now());
         offerLog.note(instance.collection.unserved);
         observer.result(result, occasion, instance.reconciler.apart);
         const exitCode = options.once ? whenDone(result, occasion) : null;
@@ -114,10 +115,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const rereading = new Rereading(load, instance, log, events);
   const status = (): Status =>
     masked(
-      statusOf(
-        { instance, control, observer, orders, version, startedAt, refusedConfig: rereading.refused },
-        Date.now(),
-      ),
+      statusOf({ instance, control, observer, orders, version, startedAt, refusedConfig: rereading.refused }, now()),
     );
 
   const ending: Promise<unknown>[] = [instance.ended];
@@ -141,7 +139,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       onWait: (err: unknown) => log.info({ err }, 'this address is had once the Myelin before this one has ended'),
     };
     const { closed } = await serveHttp(config, sources, signal);
-    ending.push(closed, rereading.follow(startedAt, signal));
+    ending.push(closed, rereading.follow(toWallClock(startedAt), signal));
     log.info({ version, config: globals.config, watchers: Object.keys(config.watchers) }, 'myelin runs');
     running.instance = instance;
     instance.start();

@@ -2,10 +2,10 @@
 import { styleText } from 'node:util';
 import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../http/status.ts';
 import { printable } from '../log-line.ts';
-import type { Moment } from '../model.ts';
+import type { Timestamp } from '../model.ts';
 import { age, formatDrift, formatReason, table } from './format.ts';
 
-export function formatStatus(raw: Status, now: Moment): string {
+export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);
   const { haproxy, lastApply, pending, refusedConfig, waitingFor } = status;
   const rows: [string, string][] = [
@@ -41,17 +41,17 @@ export function formatStatus(raw: Status, now: Moment): string {
   return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
 }
 
-function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Moment): [string, string][] {
+function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Timestamp): [string, string][] {
   const behind: [string, string][] =
     fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
   return [...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
 }
 
-function describeSource({ state, down }: SourceStatus, now: Moment): string {
+function describeSource({ state, down }: SourceStatus, now: Timestamp): string {
   return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
 }
 
-function describeService(service: ServiceStatus, now: Moment): string {
+function describeService(service: ServiceStatus, now: Timestamp): string {
   const { name, endpoints, stale, kept, refused, refusedCount, quarantined } = service;
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
@@ -70,7 +70,7 @@ function describeKept(
   { reason, since, until }: ServiceStatus['kept'] & {},
   service: string,
   count: number,
-  now: Moment,
+  now: Timestamp,
 ): string {
   const still = until === null ? '' : ` for another ${age(now, until)}`;
   const remedy = `\`myelin accept ${service}\` lets them go`;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
+import { now } from '../clock.ts';
 import { type Collection, collect, createCollection } from '../collection.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { offersFile } from '../config/paths.ts';
@@ -57,7 +58,7 @@ async function askSources(
 ): Promise<Collection> {
   // As `run` begins: with what was offered last, and with the servers that serve already.
   const { all } = await KnownOffers.open(offersFile(config), () => {});
-  let collection = createCollection(config, all, seedOf({ running: null, found }), Date.now());
+  let collection = createCollection(config, all, seedOf({ running: null, found }), now());
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
       process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);
@@ -69,7 +70,7 @@ async function askSources(
     env,
     (event) => {
       if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
-      collection = collect(collection, event, Date.now());
+      collection = collect(collection, event, now());
       if (view(collection.catalog).open) answered.resolve();
     },
     answered.reject,
@@ -104,16 +105,16 @@ async function readSnapshot(config: Config, path: string): Promise<Catalog> {
   });
   const parsed = parseServices(path, text);
   if (parsed.kind === 'invalid') throw new AppError('MYELIN_USAGE', parsed.reason);
-  const now = Date.now();
+  const at = now();
   const settings = catalogSettings(config);
-  let catalog = createCatalog(settings, now);
+  let catalog = createCatalog(settings, at);
   for (const watcher of settings.watchers.keys()) {
     for (const { origins, name } of config.services.values())
       for (const origin of origins.filter((one) => one.watcher === watcher).slice(0, 1)) {
         const endpoints: readonly Endpoint[] = parsed.services.get(name) ?? [];
-        catalog = receive(catalog, { watcher, kind: 'endpoints', key: origin.key, endpoints }, now);
+        catalog = receive(catalog, { watcher, kind: 'endpoints', key: origin.key, endpoints }, at);
       }
-    catalog = receive(catalog, { watcher, kind: 'synced' }, now);
+    catalog = receive(catalog, { watcher, kind: 'synced' }, at);
   }
   return catalog;
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
+import { now } from '../clock.ts';
 import { AppError } from '../errors.ts';
 
 type Registered = { readonly name: string; readonly port: number; readonly weight: number };
@@ -95,7 +96,7 @@ async function startAgent(ports: { http: number; serf: number; server: number })
 
 /** Waits until the agent has elected itself. */
 async function leader(api: string, agent: ChildProcess, signal: AbortSignal): Promise<void> {
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+  for (const deadline = now() + 30_000; now() < deadline; ) {
     if (agent.exitCode !== null) break;
     const answer = await fetch(`${api}/status/leader`, { signal }).then(
       (response) => response.text(),

@@ -1,9 +1,10 @@
 /** What people and the command line ask and order. Orders go over the control socket alone, which is its owner's. */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { now, toWallClock } from '../clock.ts';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
-import type { Moment } from '../model.ts';
+import type { Timestamp } from '../model.ts';
 import type { GivenOrder } from '../orders.ts';
 import { type Asked, problem, type Reply, type Route, refusal } from './server.ts';
 import type { Status } from './status.ts';
@@ -30,7 +31,7 @@ export type Ordered = {
   readonly service: string;
   readonly server: string;
   readonly state: (typeof serverStates)[number];
-  readonly until: Moment | null;
+  readonly until: Timestamp | null;
 };
 
 /** What an operator can order a server to be; ready takes back what was ordered before. */
@@ -98,7 +99,8 @@ async function ordered(asked: Asked, give: AdminSources['order']): Promise<Reply
     return refused(404, error);
   }
   const { backend, server, state, until } = order;
-  return ok({ service: backend, server, state: state ?? 'ready', until } satisfies Ordered);
+  const ends = until === null ? null : toWallClock(until);
+  return ok({ service: backend, server, state: state ?? 'ready', until: ends } satisfies Ordered);
 }
 
 /** Throws an AppError. */
@@ -109,7 +111,7 @@ function readOrder({ names, query }: Asked): GivenOrder {
   if (state === undefined) throw new AppError('MYELIN_USAGE', `a server can be ordered ${serverStates.join(', ')}`);
   if (state === 'ready' && time !== null)
     throw new AppError('MYELIN_USAGE', 'a server is given back for good: `for` goes with maint and drain');
-  const until = time === null ? null : Date.now() + readTime('for', time);
+  const until = time === null ? null : now() + readTime('for', time);
   return { backend, server, state: state === 'ready' ? null : state, until };
 }
 

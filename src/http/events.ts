@@ -1,8 +1,8 @@
 /** What happens in a running Myelin, for those who watch it: the last of it is kept, and who listens is told at once. */
 import timers from 'node:timers';
-import type { Drift, Moment, Ms, Problem, ReloadReason, ServerOrder } from '../model.ts';
+import type { Drift, Ms, Problem, ReloadReason, ServerOrder, Timestamp } from '../model.ts';
 
-/** `at` in milliseconds since 1970, UTC. Where a list is long its first items stand here, and `more` counts the others. */
+/** Where a list is long its first items stand here, and `more` counts the others. */
 export type Happening =
   /** What the source answered to these questions is news. */
   | { readonly kind: 'answered'; readonly watcher: string; readonly queries: readonly string[]; readonly more: number }
@@ -20,7 +20,7 @@ export type Happening =
       readonly service: string;
       readonly reason: 'emptied' | 'shrunk';
       readonly endpoints: number;
-      readonly until: Moment | null;
+      readonly until: Timestamp | null;
     }
   | { readonly kind: 'kept_no_longer'; readonly service: string }
   /** A service that a source offers is not served. */
@@ -34,7 +34,7 @@ export type Happening =
       readonly reasons: readonly ReloadReason[];
       readonly more: number;
       readonly because: string;
-      readonly startsAt: Moment;
+      readonly startsAt: Timestamp;
     }
   /** It ends with `reload`, `rejected` or `failed`, or is tried again. */
   | { readonly kind: 'reload_begun'; readonly reasons: readonly ReloadReason[]; readonly more: number }
@@ -81,7 +81,7 @@ export type Happening =
       readonly backend: string;
       readonly server: string;
       readonly state: ServerOrder | 'ready';
-      readonly until: Moment | null;
+      readonly until: Timestamp | null;
     }
   /** The time of an order is over: the server is given back. */
   | { readonly kind: 'order_over'; readonly backend: string; readonly server: string }
@@ -107,7 +107,7 @@ export type Happening =
   | { readonly kind: 'trouble'; readonly error: string };
 
 /** `id`: of this run of Myelin, and rising. */
-export type Event = { readonly id: string; readonly at: Moment } & Happening;
+export type Event = { readonly id: string; readonly at: Timestamp } & Happening;
 
 type Answered = { readonly watcher: string; readonly query: string };
 
@@ -123,13 +123,13 @@ export function few<T>(list: readonly T[]): { readonly list: readonly T[]; reado
 }
 
 export type EventsOptions = {
-  readonly now: () => Moment;
+  readonly now: () => Timestamp;
   /** Keeps secrets out of what is told. */
   readonly masked: <T>(value: T) => T;
 };
 
 export class Events {
-  readonly #now: () => Moment;
+  readonly #now: () => Timestamp;
   readonly #masked: EventsOptions['masked'];
   /** Tells the ids of this run from those of an earlier one. */
   readonly #run: string;

@@ -1,7 +1,6 @@
 /** What a running Myelin says of itself: the same to the command line, to HTTP and to the metrics. */
-import type { Drift, Moment, Ms, Problem, ReloadReason, ServerOrder } from '../model.ts';
+import type { Drift, Ms, Problem, ReloadReason, ServerOrder, Timestamp } from '../model.ts';
 
-/** Moments are milliseconds since 1970, UTC. */
 export type Status = {
   readonly version: string;
   /**
@@ -9,7 +8,7 @@ export type Status = {
    * as it should be.
    */
   readonly state: 'starting' | 'ready' | 'degraded';
-  readonly startedAt: Moment;
+  readonly startedAt: Timestamp;
   /** Required sources that have not answered yet. */
   readonly waitingFor: readonly string[];
   readonly haproxy: HAProxyStatus | null;
@@ -17,14 +16,14 @@ export type Status = {
   /** A new config or template that was refused; the old one stays in force. */
   readonly refusedConfig: Trouble | null;
   /** What is wanted and waits, and what for. */
-  readonly pending: { readonly why: string; readonly at: Moment } | null;
+  readonly pending: { readonly why: string; readonly at: Timestamp } | null;
   /** What operators ordered servers to be; `until` null: until it is taken back. */
   readonly orders: readonly {
     readonly backend: string;
     readonly server: string;
     readonly state: ServerOrder;
-    readonly since: Moment;
-    readonly until: Moment | null;
+    readonly since: Timestamp;
+    readonly until: Timestamp | null;
   }[];
   readonly sources: readonly SourceStatus[];
   readonly services: readonly ServiceStatus[];
@@ -37,7 +36,7 @@ export type HAProxyStatus = {
   readonly version: string | null;
   /** Counts the processes that Myelin started. */
   readonly generation: number;
-  readonly since: Moment;
+  readonly since: Timestamp;
   /** Its runtime API. */
   readonly socket: string;
   /** Why, and since when, the file on disk is behind what runs; null: it is not. */
@@ -48,7 +47,7 @@ export type HAProxyStatus = {
   readonly oldWorkers: readonly {
     readonly pid: number;
     readonly generation: number;
-    readonly since: Moment;
+    readonly since: Timestamp;
     readonly connections: number | null;
   }[];
 };
@@ -59,7 +58,7 @@ export type UpdateResult = (typeof updateResults)[number];
 
 /** The last time that HAProxy was brought to a new state, or should have been. */
 export type LastApply = {
-  readonly at: Moment;
+  readonly at: Timestamp;
   readonly result: Exclude<UpdateResult, 'noop'>;
   /** Of a reload. */
   readonly reasons: readonly ReloadReason[];
@@ -71,7 +70,7 @@ export type LastApply = {
   readonly error: string | null;
 };
 
-export type Trouble = { readonly reason: string; readonly since: Moment };
+type Trouble = { readonly reason: string; readonly since: Timestamp };
 
 export type SourceStatus = {
   readonly name: string;
@@ -81,7 +80,7 @@ export type SourceStatus = {
   /** Has answered every question once. */
   readonly synced: boolean;
   /** Until when what is known of it was known to be current: the present while it is up. */
-  readonly lastSuccess: Moment | null;
+  readonly lastSuccess: Timestamp | null;
   readonly down: Trouble | null;
 };
 
@@ -101,8 +100,8 @@ export type ServiceStatus = {
    */
   readonly kept: {
     readonly reason: 'emptied' | 'shrunk';
-    readonly since: Moment;
-    readonly until: Moment | null;
+    readonly since: Timestamp;
+    readonly until: Timestamp | null;
   } | null;
   /** Entries, tags and meta values that were left out, and why: of many some. */
   readonly refused: readonly {
@@ -113,5 +112,5 @@ export type ServiceStatus = {
   /** How many were left out in all. */
   readonly refusedCount: number;
   /** Set apart: it keeps its last good section while the others go live. */
-  readonly quarantined: { readonly since: Moment; readonly problems: readonly Problem[] } | null;
+  readonly quarantined: { readonly since: Timestamp; readonly problems: readonly Problem[] } | null;
 };

@@ -1,4 +1,6 @@
 /** Follows one service by blocking queries, for ever: the rules of Consul's index, of its pace and of doubtful answers. */
+
+import { wallClock } from '../../src/clock.ts';
 import type { ConsulQuery } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Endpoint, Ms } from '../../src/model.ts';
@@ -68,7 +70,7 @@ export async function follow({ turn, waitMs, onAnswer, onFailure, signal, ...rea
     } catch (error) {
       if (signal.aborted) return;
       if (performance.now() - healthySince >= healthyAfterMs && known !== undefined) failures = 0;
-      const failure = failureOf(error, Date.now());
+      const failure = failureOf(error, wallClock());
       delayMs = failure.retryAfterMs + backoffMs(failures, backoff);
       failures += 1;
       // Asked anew without an index, the next answer comes at once and says whether anything was missed.

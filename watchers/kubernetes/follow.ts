@@ -1,4 +1,6 @@
 /** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
+
+import { wallClock } from '../../src/clock.ts';
 import type { KubernetesDiscovery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Query, Update } from '../../src/model.ts';
 import { Answers } from './answers.ts';
@@ -64,7 +66,7 @@ export async function follow({ onFailure, tell, questions, discovery, memory, ..
     answers.lookAtAll();
   };
   const failureOfRead = (error: unknown): Failure =>
-    failureOf(error, { resource: endpointSlices, namespace, verb: 'list' }, Date.now());
+    failureOf(error, { resource: endpointSlices, namespace, verb: 'list' }, wallClock());
   await Promise.all([
     reflect({
       ...reflecting(services),

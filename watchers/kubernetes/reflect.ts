@@ -4,6 +4,7 @@
  * server does not remember that far back (410) is the list read anew, and then it replaces the old one at once.
  */
 import type { z } from 'zod';
+import { wallClock } from '../../src/clock.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { backoffMs, pause } from '../../src/retry.ts';
@@ -143,7 +144,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
         if (openedAt === undefined) await pause(backoffMs(breaks, resuming), signal);
         continue;
       }
-      const failure = failureOf(error, { resource, namespace, verb }, Date.now());
+      const failure = failureOf(error, { resource, namespace, verb }, wallClock());
       isFailing = true;
       onFailure(failure);
       await pause(failure.retryAfterMs + backoffMs(failures, backoff), signal);
