@@ -35,6 +35,9 @@ export type Endpoint = {
   readonly meta?: Readonly<Record<string, string>>;
 };
 
+/** Something in a source that its watcher cannot make an endpoint of, and why, with its place where it has one. */
+export type Unreadable = { readonly id: string; readonly reason: string };
+
 /**
  * A service that a source has and nobody listed. Not yet trusted: what it says about itself counts within the limits that
  * the config sets (`discover`).
@@ -59,8 +62,16 @@ export type Query<Settings = unknown> = {
 
 /** What a watcher yields: whole truths, never deltas. Order, duplicates and equal repeats are allowed. */
 export type Update =
-  /** All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. */
-  | { readonly kind: 'endpoints'; readonly key: string; readonly endpoints: readonly Endpoint[] }
+  /**
+   * All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. `unreadable`: what is left out of
+   * them, for people to mend.
+   */
+  | {
+      readonly kind: 'endpoints';
+      readonly key: string;
+      readonly endpoints: readonly Endpoint[];
+      readonly unreadable?: readonly Unreadable[];
+    }
   /**
    * All services that a query for many of them finds, said before anything of their endpoints. What does not exist any
    * more leaves the list when it has been `gone`.

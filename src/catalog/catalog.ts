@@ -204,7 +204,8 @@ function receiveAnswer(
   const before = lookUp(catalog.answers, originOf(event)) ?? unanswered;
   if (guard === undefined) return catalog;
   const received = event.kind === 'endpoints' ? event.endpoints : none;
-  const admitted = admit(received, guard);
+  const unreadable = (event.kind === 'endpoints' && event.unreadable) || [];
+  const admitted = admit(received, guard, unreadable);
   const isSame = before.endpoints !== null && equalLists(before.endpoints, admitted.endpoints);
   const isSameRefused = JSON.stringify(before.refused) === JSON.stringify(admitted.refused);
   const isFirst = before.endpoints === null || before.stale !== null || before.era !== era;
@@ -213,6 +214,7 @@ function receiveAnswer(
     endpoints: isSame ? before.endpoints : admitted.endpoints,
     refused: isSameRefused ? before.refused : admitted.refused,
     received: admitted.refused.count > 0 ? received : null,
+    unreadable,
     stale: null,
     era,
     connectedAt: isFirst ? now : before.connectedAt,
@@ -300,7 +302,7 @@ function seeded(seed: readonly Endpoint[] = none, guard: Guard): Service {
 function judgeAgain(answer: Answer, guard: Guard): Answer {
   if (answer.endpoints === null) return answer;
   const received = answer.received ?? answer.endpoints;
-  const { endpoints, refused } = admit(received, guard);
+  const { endpoints, refused } = admit(received, guard, answer.unreadable);
   return {
     ...answer,
     endpoints: equalLists(answer.endpoints, endpoints) ? answer.endpoints : endpoints,

@@ -1,10 +1,17 @@
 /** Judges what sources say before anything else sees it: data is hostile, and whoever may register may send it. */
 import { type Address, contains, embeddedIPv4, parseAddress, type Range, range } from '../address.ts';
-import type { Endpoint } from '../model.ts';
+import type { Endpoint, Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
 
-/** An entry that is left out, or (`part`) a tag or meta value that is left out of an entry that serves. */
-export type Refusal = { readonly id: string; readonly part: 'endpoint' | 'tag' | 'meta'; readonly reason: string };
+/**
+ * What is left out: an endpoint, something of the source that its watcher could not make one of (`entry`), or a tag or meta
+ * value of an endpoint that serves.
+ */
+export type Refusal = {
+  readonly id: string;
+  readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
+  readonly reason: string;
+};
 
 /** Some of them, and how many there are: whoever may register decides on their number. */
 export type Refusals = {
@@ -17,7 +24,16 @@ export type Refusals = {
 /** Whether an address may get traffic: null, or why not and what allows it. */
 export type Guard = (address: Address) => string | null;
 
-const limits = { id: 512, tags: 256, tag: 1024, meta: 256, metaKey: 256, metaValue: 4096, refusals: 100 } as const;
+const limits = {
+  id: 512,
+  tags: 256,
+  tag: 1024,
+  meta: 256,
+  metaKey: 256,
+  metaValue: 4096,
+  refusals: 100,
+  reason: 500,
+} as const;
 
 /** `loopbackAllowed`: the source is trusted to name this machine. */
 export function createGuard(allowAddresses: readonly string[], loopbackAllowed: boolean): Guard {
@@ -41,13 +57,19 @@ export function createGuard(allowAddresses: readonly string[], loopbackAllowed: 
 
 export const noRefusals: Refusals = { list: [], count: 0, endpoints: 0 };
 
-/** Sorts what came from a source into endpoints in normal form and refusals. Whatever comes, it does not throw. */
+/**
+ * Sorts what came from a source into endpoints in normal form and refusals, to which `unreadable` adds what its watcher
+ * could not read. Whatever comes, it does not throw.
+ */
 export function admit(
   received: readonly Endpoint[],
   guard: Guard,
+  unreadable: readonly Unreadable[] = [],
 ): { readonly endpoints: readonly Endpoint[]; readonly refused: Refusals } {
   const endpoints: Endpoint[] = [];
   const refused = new Refused();
+  for (const { id, reason } of unreadable)
+    refused.add({ id: clip(id), part: 'entry', reason: clip(reason, limits.reason) });
   for (const entry of Array.isArray(received) ? (received as readonly unknown[]) : [received]) {
     const judged = judge(entry, guard, refused);
     if (typeof judged === 'string') refused.add({ id: label(entry), part: 'endpoint', reason: judged });
@@ -64,7 +86,7 @@ class Refused {
 
   add(refusal: Refusal): void {
     this.#count += 1;
-    if (refusal.part === 'endpoint') this.#endpoints += 1;
+    if (refusal.part === 'endpoint' || refusal.part === 'entry') this.#endpoints += 1;
     this.#list.push(refusal);
     if (this.#list.length === 2 * limits.refusals) this.#trim();
   }
@@ -177,9 +199,9 @@ function show(value: unknown): string {
   return Array.isArray(value) ? 'a list' : `a value of type ${typeof value}`;
 }
 
-function clip(text: string): string {
-  const printable = text.slice(0, 80).replaceAll(new RegExp(unprintable, 'gu'), '\ufffd');
-  return text.length > 80 ? `${printable}…` : printable;
+function clip(text: string, most = 80): string {
+  const printable = text.slice(0, most).replaceAll(new RegExp(unprintable, 'gu'), '\ufffd');
+  return text.length > most ? `${printable}…` : printable;
 }
 
 /** Entries as a whole first: they serve nobody. */

@@ -1,5 +1,5 @@
 /** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
-import type { Endpoint, Moment, Ms } from '../model.ts';
+import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
 import { createGuard, type Guard, noRefusals, type Refusals } from './guard.ts';
 import type { Loss, MaxShrink } from './loss.ts';
 import { lookUp, type Table } from './table.ts';
@@ -72,6 +72,8 @@ export type Answer = {
   readonly refused: Refusals;
   /** As it came, where something was refused: judged again when what is allowed changes. */
   readonly received: readonly Endpoint[] | null;
+  /** What its watcher could not read. */
+  readonly unreadable: readonly Unreadable[];
   readonly stale: Trouble | null;
   readonly era: number;
   /** When this question was first answered after the source's start, reconnection or its own trouble. */
@@ -102,6 +104,7 @@ export const unanswered: Answer = {
   endpoints: null,
   refused: noRefusals,
   received: null,
+  unreadable: [],
   stale: null,
   era: 0,
   connectedAt: null,

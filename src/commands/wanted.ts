@@ -1,7 +1,7 @@
 /** What should be, for the commands that only look: rendered from the live sources or from a file in their place. */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { parseServices } from '../../watchers/file/parse.ts';
+import { type Entry, parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
 import { now } from '../clock.ts';
 import { type Collection, collect, createCollection } from '../collection.ts';
@@ -105,16 +105,24 @@ async function readSnapshot(config: Config, path: string): Promise<Catalog> {
   });
   const parsed = parseServices(path, text);
   if (parsed.kind === 'invalid') throw new AppError('MYELIN_USAGE', parsed.reason);
+  const lists = new Map([...parsed.services].map(([name, entry]) => [name, wholeList(entry)]));
   const at = now();
   const settings = catalogSettings(config);
   let catalog = createCatalog(settings, at);
   for (const watcher of settings.watchers.keys()) {
     for (const { origins, name } of config.services.values())
       for (const origin of origins.filter((one) => one.watcher === watcher).slice(0, 1)) {
-        const endpoints: readonly Endpoint[] = parsed.services.get(name) ?? [];
+        const endpoints = lists.get(name) ?? [];
         catalog = receive(catalog, { watcher, kind: 'endpoints', key: origin.key, endpoints }, at);
       }
     catalog = receive(catalog, { watcher, kind: 'synced' }, at);
   }
   return catalog;
+}
+
+/** Whoever hands over a snapshot is there to mend it. */
+function wholeList(entry: Entry): readonly Endpoint[] {
+  const fault = entry.kind === 'unreadable' ? entry.reason : entry.unreadable[0]?.reason;
+  if (entry.kind === 'unreadable' || fault !== undefined) throw new AppError('MYELIN_USAGE', fault ?? entry.place);
+  return entry.endpoints;
 }

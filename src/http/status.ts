@@ -106,7 +106,7 @@ export type ServiceStatus = {
   /** Entries, tags and meta values that were left out, and why: of many some. */
   readonly refused: readonly {
     readonly id: string;
-    readonly part: 'endpoint' | 'tag' | 'meta';
+    readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
     readonly reason: string;
   }[];
   /** How many were left out in all. */

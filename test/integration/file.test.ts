@@ -5,9 +5,11 @@ import { once } from 'node:events';
 import { symlinkSync, unlinkSync } from 'node:fs';
 import { chmod, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { hints } from '../../watchers/file/folders.ts';
 import { watchFile } from '../../watchers/file/index.ts';
+import { parseServices } from '../../watchers/file/parse.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { type Listening, listen } from '../support/listen.ts';
 
@@ -23,6 +25,12 @@ function text(...ports: readonly number[]): string {
 
 function served(heard: Listening): string {
   return heard.served('web')?.join(' ').replaceAll('127.0.0.1:', '') ?? 'nothing yet';
+}
+
+/** Of the newest answer about `web`. */
+function leftOut(heard: Listening): string {
+  const last = heard.said.findLast((event) => event.kind === 'endpoints' && event.key === 'web');
+  return last?.kind === 'endpoints' ? (last.unreadable ?? []).map(({ reason }) => reason).join('\n') : '';
 }
 
 async function isServed(heard: Listening, ports: string): Promise<void> {
@@ -178,6 +186,44 @@ test('an invalid file keeps the last endpoints, says where it is wrong, and is b
   await isServed(heard, '2');
 });
 
+test('a wrong entry is left out alone, at the start and later, and the others of its service and file are followed', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  const wrong = '    - { address: 127.0.0.1, port: 9, weight: 257 }\n  db: [ "127.0.0.1:5" ]\n';
+  await writeFile(path, `services:\n  web:\n    - 127.0.0.1:1\n${wrong}`);
+  await using heard = follow(path, ['web', 'db']);
+  await until('synced', () => heard.count('synced') === 1);
+  await isServed(heard, '1');
+  assert.equal(leftOut(heard), `${path}:4:46: services.web[1].weight: expected a weight, a whole number from 0 to 256`);
+  await writeFile(path, `services:\n  web:\n    - 127.0.0.1:2\n${wrong.replace(':5', ':6')}`);
+  await isServed(heard, '2');
+  await until('db is followed', () => heard.served('db')?.join() === '127.0.0.1:6');
+});
+
+test('a file of thousands of services is read beside the rest, and once a change', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.yaml');
+  const many = Array.from({ length: 5000 }, (_, at) => `  s${at}: ["10.0.0.1:80", "10.0.0.2:80"]\n`).join('');
+  await writeFile(path, text(1) + many);
+  await using heard = follow(path);
+  await isServed(heard, '1');
+  const stalls = monitorEventLoopDelay({ resolution: 5 });
+  stalls.enable();
+  await writeFile(`${path}.new`, text(2) + many);
+  await rename(`${path}.new`, path);
+  await isServed(heard, '2');
+  stalls.disable();
+  const parsedHere = parsingMs(text(2) + many);
+  const longest = stalls.max / 1e6;
+  assert.ok(longest < parsedHere, `held up for ${Math.round(longest)} ms, parsing takes ${Math.round(parsedHere)} ms`);
+});
+
+function parsingMs(content: string): number {
+  const startedAt = performance.now();
+  parseServices('f', content);
+  return performance.now() - startedAt;
+}
+
 test('in a folder each file stands for itself: one is added, broken, removed', async () => {
   await using folder = await tempFolder();
   const at = (name: string): string => join(folder.path, name);
@@ -194,11 +240,13 @@ test('in a folder each file stands for itself: one is added, broken, removed', a
   await until('db is followed', () => heard.served('db')?.join() === '127.0.0.1:8');
   assert.deepEqual(heard.served('web'), ['127.0.0.1:1']);
   await writeFile(at('web.yaml'), text(2));
-  await writeFile(at('also.yml'), text(3));
-  await until('the clash is told', () =>
-    /stands in both .*also\.yml and .*web\.yaml/.test(heard.staleReason('web') ?? ''),
+  await writeFile(at('zone.yml'), text(3));
+  await until('the other file is told', () =>
+    /zone\.yml:2:3: services\.web counts as .*web\.yaml has it/.test(leftOut(heard)),
   );
-  await rm(at('also.yml'));
+  assert.deepEqual(heard.served('web'), ['127.0.0.1:2']);
+  await rm(at('zone.yml'));
+  await until('nothing is left out', () => leftOut(heard) === '');
   await isServed(heard, '2');
   await rm(at('web.yaml'));
   await until('web has nobody', () => heard.served('web')?.length === 0);

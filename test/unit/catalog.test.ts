@@ -371,6 +371,20 @@ test('what is refused is left out alone and reported, until the config allows it
   assert.deepEqual(ids(catalog), ['web-1']);
 });
 
+test('what a watcher could not read is reported with what is refused, also when the config changes; both in bounds', () => {
+  const unreadable = Array.from({ length: 5000 }, (_, at) => ({ id: `b.yaml\n${at}`, reason: 'x'.repeat(10_000) }));
+  const answer: SourceEvent = { watcher: 'consul', kind: 'endpoints', key: 'web', endpoints: [web1], unreadable };
+  let catalog = play(createCatalog(settings(), 0), [started, answer, synced]);
+  catalog = reconfigure(catalog, settings({ allowAddresses: ['127.0.0.0/8'] }), 1000);
+  const [service] = report(catalog, 1000).services;
+  assert.deepEqual(ids(catalog), ['web-1']);
+  assert.equal(service?.refused[0]?.part, 'entry');
+  assert.match(service?.refused[0]?.id ?? '', /^b\.yaml\ufffd0$/);
+  assert.ok(JSON.stringify(service?.refused).length < 100_000);
+  catalog = receive(catalog, found([web1]), 2000);
+  assert.deepEqual(report(catalog, 2000).services[0]?.refused, []);
+});
+
 test('no doubt keeps an endpoint that the config forbids', () => {
   const watchers = { consul: { loopbackAllowed: true } };
   const local = [endpoint('local', '127.0.0.1')];

@@ -1,52 +1,73 @@
 /** What the files say, kept over bad moments: a file that is broken keeps its last good services until it is mended. Pure. */
-import type { Endpoint, Update } from '../../src/model.ts';
+import type { Update } from '../../src/model.ts';
 import type { Text } from './disk.ts';
-import { parseServices } from './parse.ts';
+import type { Entry, Parsed } from './parse.ts';
+
+/** A file as it was read; the same object while it reads the same. */
+export type Content = { readonly text: Text; readonly parsed: Parsed };
 
 type File = {
-  readonly read: Text;
+  readonly content: Content;
   /** The last good ones; null before the first. */
-  readonly services: ReadonlyMap<string, readonly Endpoint[]> | null;
+  readonly services: ReadonlyMap<string, Entry> | null;
+  /** Why it might name more services than these. */
   readonly problem: string | null;
 };
 
-type Owner = { readonly path: string; readonly file: File };
+type Owner = { readonly path: string; readonly entry: Entry; readonly problem: string | null };
 
 export type Known = {
+  /** By path, in order of name. */
   readonly files: ReadonlyMap<string, File>;
-  /** By service. */
-  readonly owners: ReadonlyMap<string, readonly Owner[]>;
+  /** By service: whose answer it is, and then those whose word does not count. */
+  readonly owners: ReadonlyMap<string, readonly [Owner, ...Owner[]]>;
   /** That of the path itself; then the files are those of before. */
   readonly problem: string | null;
 };
 
 export const nothingKnown: Known = { files: new Map(), owners: new Map(), problem: 'not read yet' };
 
-export function learn(known: Known, texts: ReadonlyMap<string, Text>): Known {
-  const files = new Map([...texts].map(([path, read]) => [path, learnFile(known.files.get(path), path, read)]));
-  const owners = new Map<string, Owner[]>();
-  for (const [path, file] of files) {
-    for (const service of file.services?.keys() ?? []) {
+export function learn(known: Known, contents: ReadonlyMap<string, Content>): Known {
+  const files = new Map([...contents].map(([path, content]) => [path, learnFile(known.files.get(path), content)]));
+  const owners = new Map<string, [Owner, ...Owner[]]>();
+  for (const [path, { services, content }] of files) {
+    const problem = content.parsed.kind === 'invalid' ? content.parsed.reason : null;
+    for (const [service, entry] of services ?? []) {
+      const owner = { path, entry, problem };
       const others = owners.get(service);
-      if (others === undefined) owners.set(service, [{ path, file }]);
-      else others.push({ path, file });
+      if (others === undefined) owners.set(service, [owner]);
+      else others.push(owner);
     }
   }
   return { files, owners, problem: null };
 }
 
-/** A service that no file names has no endpoints, once all files are good: a broken one might be the one to name it. */
+/**
+ * A service that no file names has no endpoints, once all files are good: a broken one might be the one to name it. Of
+ * several files that name it the first by name counts: nobody takes a service from another by a file of his own.
+ */
 export function answer(known: Known, key: string, service: string): Update {
-  const [first, second] = known.owners.get(service) ?? [];
-  if (first !== undefined && second !== undefined)
-    return {
-      kind: 'stale',
-      key,
-      reason: `service ${JSON.stringify(service)} stands in both ${first.path} and ${second.path}`,
-    };
-  const reason = known.problem ?? (first === undefined ? anyProblem(known) : first.file.problem);
-  if (reason !== null) return { kind: 'stale', key, reason };
-  return { kind: 'endpoints', key, endpoints: first?.file.services?.get(service) ?? [] };
+  const [owner, ...others] = known.owners.get(service) ?? [];
+  const trouble = known.problem ?? (owner === undefined ? anyProblem(known) : owner.problem);
+  if (trouble !== null) return { kind: 'stale', key, reason: trouble };
+  if (owner === undefined) return { kind: 'endpoints', key, endpoints: [] };
+  const { entry } = owner;
+  if (entry.kind === 'unreadable') return { kind: 'stale', key, reason: entry.reason, isUnanswerable: true };
+  const unheard = others.map(({ path, entry: { place } }) => ({
+    id: path,
+    reason: `${place}: services.${service} counts as ${owner.path} has it, the first by name of file`,
+  }));
+  const unreadable = [...entry.unreadable, ...unheard];
+  return { kind: 'endpoints', key, endpoints: entry.endpoints, ...(unreadable.length > 0 && { unreadable }) };
+}
+
+/** Whether something in them is wrong that was not there before: perhaps they are being written. */
+export function hasNewFaults(before: Known, { files }: Known): boolean {
+  return [...files].some(([path, { content, services, problem }]) => {
+    if (before.files.get(path)?.content === content) return false;
+    const entries = [...(services?.values() ?? [])];
+    return problem !== null || entries.some((entry) => entry.kind === 'list' && entry.unreadable.length > 0);
+  });
 }
 
 function anyProblem({ files }: Known): string | null {
@@ -54,20 +75,11 @@ function anyProblem({ files }: Known): string | null {
   return null;
 }
 
-function learnFile(before: File | undefined, file: string, read: Text): File {
-  if (before !== undefined && isSame(before.read, read)) return before;
-  const services = before?.services ?? null;
-  if (read.kind === 'unreadable') return { read, services, problem: read.reason };
-  const parsed = parseServices(file, read.text);
-  switch (parsed.kind) {
-    case 'services':
-      return { read, services: parsed.services, problem: null };
-    case 'invalid':
-      return { read, services, problem: parsed.reason };
-  }
-}
-
-export function isSame(one: Text, other: Text): boolean {
-  if (one.kind === 'text') return other.kind === 'text' && one.text === other.text;
-  return other.kind === 'unreadable' && one.reason === other.reason;
+function learnFile(before: File | undefined, content: Content): File {
+  if (before?.content === content) return before;
+  const { parsed } = content;
+  if (parsed.kind === 'invalid') return { content, services: before?.services ?? null, problem: parsed.reason };
+  // A name without its list is how a file that is half-written ends.
+  const cut = [...parsed.services.values()].find(({ kind }) => kind === 'unreadable');
+  return { content, services: parsed.services, problem: cut?.kind === 'unreadable' ? cut.reason : null };
 }

@@ -1,12 +1,15 @@
 /** What is on disk at the configured path: one file, or those of a folder, each with its text or why it has none. */
 import { constants } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, describe } from '../../src/errors.ts';
 
 export type Text =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'unreadable'; readonly reason: string };
+
+/** Of one file: some 200,000 endpoints. */
+const mostBytes = 8 * 2 ** 20;
 
 /** By path, in order of name. Throws when the path itself gives nothing to read. */
 export async function readAll(path: string): Promise<ReadonlyMap<string, Text>> {
@@ -45,8 +48,11 @@ async function filesAt(path: string): Promise<string[]> {
 async function readText(file: string): Promise<Text> {
   try {
     // A pipe that nobody writes to would be waited for, for ever.
-    const flag = constants.O_RDONLY | constants.O_NONBLOCK;
-    return { kind: 'text', text: await readFile(file, { encoding: 'utf8', flag }) };
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const { size } = await handle.stat();
+    if (size > mostBytes)
+      return { kind: 'unreadable', reason: `${file} has ${size} bytes, more than the ${mostBytes} that are read` };
+    return { kind: 'text', text: await handle.readFile('utf8') };
   } catch (error) {
     return { kind: 'unreadable', reason: `cannot read ${file}: ${describe(error)}` };
   }

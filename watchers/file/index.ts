@@ -4,9 +4,10 @@ import { AppError, describe } from '../../src/errors.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
 import { pause } from '../../src/retry.ts';
 import { withSynced } from '../synced.ts';
-import { answer, isSame, type Known, learn, nothingKnown } from './answers.ts';
+import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';
+import { parseAside } from './parse-aside.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -20,8 +21,8 @@ export function watchFile(settings: Pick<FileWatcherConfig, 'path'>): Watch<File
 const pollMs = 1000;
 /** What is read counts once it reads the same after this time: a file may be seen half-written, and yet be valid. */
 const settleMs = 25;
-/** The same where a service would lose its last endpoint. */
-const settleEmptyMs = 200;
+/** The same where something in it is wrong, or a service would lose its last endpoint. */
+const settleLongMs = 200;
 
 async function* watch(
   path: string,
@@ -53,26 +54,46 @@ async function look(
   queries: readonly Query<FileQuery>[],
   signal: AbortSignal,
 ): Promise<Known> {
-  const first = await tryRead(path);
+  const before = new Map([...known.files].map(([file, { content }]) => [file, content]));
+  const first = await tryRead(path, before);
   if (understand(known, first) === known) return known;
   const settled = await settle(first, {
-    read: () => tryRead(path),
+    read: (last) => tryRead(path, last instanceof AppError ? before : last),
     isSame: isSameRead,
-    waitMs: (read) => (losesAll(known, understand(known, read), queries) ? settleEmptyMs : settleMs),
+    waitMs(read) {
+      const next = understand(known, read);
+      return hasNewFaults(known, next) || losesAll(known, next, queries) ? settleLongMs : settleMs;
+    },
     signal,
   });
   return understand(known, settled);
 }
 
-type Read = ReadonlyMap<string, Text> | AppError;
+type Read = ReadonlyMap<string, Content> | AppError;
 
-async function tryRead(path: string): Promise<Read> {
+/** What reads as it did `before` is the same object, and is not parsed again. */
+async function tryRead(path: string, before: ReadonlyMap<string, Content>): Promise<Read> {
   try {
-    return await readAll(path);
+    const contents = new Map<string, Content>();
+    for (const [file, text] of await readAll(path)) {
+      const same = before.get(file);
+      contents.set(file, same !== undefined && isSame(same.text, text) ? same : await contentOf(file, text));
+    }
+    return contents;
   } catch (error) {
     if (error instanceof AppError) return error;
     throw error;
   }
+}
+
+async function contentOf(file: string, text: Text): Promise<Content> {
+  if (text.kind === 'unreadable') return { text, parsed: { kind: 'invalid', reason: text.reason } };
+  return { text, parsed: await parseAside({ file, text: text.text }) };
+}
+
+function isSame(one: Text, other: Text): boolean {
+  if (one.kind === 'text') return other.kind === 'text' && one.text === other.text;
+  return other.kind === 'unreadable' && one.reason === other.reason;
 }
 
 function understand(known: Known, read: Read): Known {
@@ -80,24 +101,17 @@ function understand(known: Known, read: Read): Known {
     const problem = describe(read);
     return problem === known.problem ? known : { ...known, problem };
   }
-  const next = learn(known, read);
   const isSameAsBefore =
     known.problem === null &&
-    next.files.size === known.files.size &&
-    [...next.files].every(([file, value]) => known.files.get(file) === value);
-  return isSameAsBefore ? known : next;
+    read.size === known.files.size &&
+    [...read].every(([file, content]) => known.files.get(file)?.content === content);
+  return isSameAsBefore ? known : learn(known, read);
 }
 
 function isSameRead(one: Read, other: Read): boolean {
   if (one instanceof AppError || other instanceof AppError)
     return one instanceof AppError && other instanceof AppError && describe(one) === describe(other);
-  return (
-    one.size === other.size &&
-    [...one].every(([file, text]) => {
-      const now = other.get(file);
-      return now !== undefined && isSame(text, now);
-    })
-  );
+  return one.size === other.size && [...one].every(([file, content]) => other.get(file) === content);
 }
 
 function losesAll(known: Known, next: Known, queries: readonly Query<FileQuery>[]): boolean {

@@ -1,39 +1,127 @@
-/** The format of a file of services: text in, services with their endpoints out, or the first fault with its place. Pure. */
-import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
+/** The format of a file of services: text in, services with their endpoints out, and every fault with its place. Pure. */
+import {
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLMap,
+} from 'yaml';
 import { z } from 'zod';
-import type { Endpoint } from '../../src/model.ts';
+import type { Endpoint, Unreadable } from '../../src/model.ts';
 
 export type Parsed =
-  | { readonly kind: 'services'; readonly services: ReadonlyMap<string, readonly Endpoint[]> }
-  /** `reason` starts with FILE:LINE:COLUMN. */
+  | { readonly kind: 'services'; readonly services: ReadonlyMap<string, Entry> }
+  /** It is no file of services. `reason` starts with FILE:LINE:COLUMN. */
   | { readonly kind: 'invalid'; readonly reason: string };
+
+/** One service; `place` is FILE:LINE:COLUMN of its name. */
+export type Entry = { readonly place: string } & (
+  | {
+      readonly kind: 'list';
+      readonly endpoints: readonly Endpoint[];
+      /** What of it is wrong, each alone. */
+      readonly unreadable: readonly Unreadable[];
+    }
+  /** What stands there names nobody, and does not say that nobody is there. */
+  | { readonly kind: 'unreadable'; readonly reason: string }
+);
+
+/** Of one service. */
+const mostTold = 20;
 
 export function parseServices(file: string, text: string): Parsed {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const invalid = (offset: number, message: string): Parsed => {
+  const placeAt = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
-    return { kind: 'invalid', reason: `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}: ${message}` };
+    return `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}`;
   };
+  const invalid = (offset: number, message: string): Parsed => ({
+    kind: 'invalid',
+    reason: `${placeAt(offset)}: ${message}`,
+  });
 
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    // We see to it ourselves: here, the time would grow with the square of the number of keys.
+    uniqueKeys: false,
+    logLevel: 'error',
+  });
   const [error] = document.errors;
-  if (error !== undefined) return invalid(error.pos[0], error.message);
-  if (document.contents === null) return invalid(0, 'the file is empty: expected `services:`');
-  let value: unknown;
+  if (error !== undefined) return invalid(error.pos[0], messageOf(error));
+  const { contents } = document;
+  if (contents === null) return invalid(0, 'the file is empty: expected `services:`');
+  if (!isMap(contents)) return invalid(startOf(contents), 'expected `services:`');
+  const stranger = contents.items.find(({ key }) => nameOf(key) !== 'services');
+  if (stranger !== undefined)
+    return invalid(startOf(stranger.key), `unknown key ${JSON.stringify(nameOf(stranger.key))}; allowed: services`);
+  const [found, second] = contents.items;
+  if (second !== undefined) return invalid(startOf(second.key), '`services` stands twice: keep one of them');
+  if (!isMap(found?.value)) return invalid(startOf(found?.value ?? contents), 'services: expected services by name');
+
+  const twice = withoutRepeated(found.value);
+  let values: Readonly<Record<string, unknown>>;
   try {
-    value = document.toJS();
+    values = (document.toJS() as { readonly services: Readonly<Record<string, unknown>> }).services;
   } catch (error) {
-    // An alias without an anchor, or far too many of them.
-    return invalid(0, String(error));
+    // An alias without an anchor, or aliases that stand for far too much.
+    return invalid(0, `the aliases cannot be followed: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const read = shape.safeParse(value);
-  if (read.success) return { kind: 'services', services: new Map(Object.entries(read.data.services)) };
-  const [issue] = read.error.issues;
-  const path = issue?.path ?? [];
-  return invalid(offsetOf(document, path), `${formatPath(path)}${path.length === 0 ? '' : ': '}${issue?.message}`);
+  const services = new Map<string, Entry>();
+  for (const { key, value } of found.value.items) {
+    const name = nameOf(key);
+    const place = placeAt(startOf(key));
+    const path = `services.${name}`;
+    const list = Object.hasOwn(values, name) ? values[name] : undefined;
+    if (!Array.isArray(list)) {
+      const where = placeAt(startOf(value ?? key));
+      const reason = `${where}: ${path}: expected a list of endpoints; [] where there is none`;
+      services.set(name, { kind: 'unreadable', place, reason });
+      continue;
+    }
+    const judged = list.map((item: unknown, at) => readEndpoint(item, itemOf(value, at), `${path}[${at}]`, placeAt));
+    const endpoints = judged.filter((one) => 'address' in one);
+    const wrong = judged.filter((one) => 'reason' in one);
+    const repeated = (twice.get(name) ?? []).map((again): Unreadable => {
+      const where = placeAt(startOf(again));
+      return { id: where, reason: `${where}: ${path} stands twice in this file, first at ${place}: the first counts` };
+    });
+    const [first] = wrong;
+    // Nobody can be made out, which is not the same as nobody.
+    if (endpoints.length === 0 && first !== undefined)
+      services.set(name, { kind: 'unreadable', place, reason: first.reason });
+    else services.set(name, { kind: 'list', place, endpoints, unreadable: few([...wrong, ...repeated]) });
+  }
+  return { kind: 'services', services };
+}
+
+/** Takes services of a name that stands there already out of `map`; returns where they stand. */
+function withoutRepeated(map: YAMLMap<unknown, unknown>): ReadonlyMap<string, readonly unknown[]> {
+  const known = new Set<string>();
+  const repeated = new Map<string, unknown[]>();
+  map.items = map.items.filter(({ key }) => {
+    const name = nameOf(key);
+    if (!known.has(name)) return known.add(name);
+    const others = repeated.get(name);
+    if (others === undefined) repeated.set(name, [key]);
+    else others.push(key);
+    return false;
+  });
+  return repeated;
+}
+
+function few(all: readonly Unreadable[]): readonly Unreadable[] {
+  if (all.length <= mostTold) return all;
+  const more = all.length - mostTold;
+  return [...all.slice(0, mostTold), { id: `${more} more`, reason: `${more} more entries are left out` }];
 }
 
 const word = z.union([z.string(), z.number(), z.boolean()], { error: 'expected a word' }).transform(String);
+const keys = ['address', 'port', 'id', 'weight', 'state', 'tags', 'meta'];
 
 const endpoint = z
   .strictObject(
@@ -47,24 +135,39 @@ const endpoint = z
       meta: z.record(z.string(), word, { error: 'expected words by name' }).default({}),
     },
     {
-      error: orUnknownKey(
-        'expected ADDRESS:PORT or { address, port, … }',
-        'address, port, id, weight, state, tags, meta',
-      ),
+      error: (issue) =>
+        issue.code === 'unrecognized_keys'
+          ? `unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}; allowed: ${keys.join(', ')}`
+          : 'expected ADDRESS:PORT or { address, port, … }',
     },
   )
   .transform(({ id, ...rest }): Endpoint => ({ ...rest, id: id ?? joined(rest.address, rest.port) }));
 
-const shape = z.strictObject(
-  {
-    services: z.record(
-      z.string(),
-      z.array(z.preprocess(splitText, endpoint), { error: 'expected a list of endpoints; [] where there is none' }),
-      { error: 'expected services by name' },
-    ),
-  },
-  { error: orUnknownKey('expected `services:`', 'services') },
-);
+function readEndpoint(
+  value: unknown,
+  node: Node | undefined,
+  path: string,
+  placeAt: (offset: number) => string,
+): Endpoint | Unreadable {
+  const wrong = (inner: readonly PropertyKey[], message: string): Unreadable => {
+    const place = placeAt(startOf(nodeAt(node, inner)));
+    return { id: idOf(value) ?? path, reason: `${place}: ${path}${formatPath(inner)}: ${message}` };
+  };
+  const twice = isMap(node) ? [...repeatedIn(node)] : [];
+  if (twice[0] !== undefined) return wrong([twice[0]], 'stands twice: keep one of them');
+  const read = endpoint.safeParse(splitText(value));
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  return wrong(issue?.path ?? [], issue?.message ?? 'not an endpoint');
+}
+
+function* repeatedIn({ items }: YAMLMap<unknown, unknown>): Iterable<string> {
+  const known = new Set<string>();
+  for (const { key } of items) {
+    if (known.has(nameOf(key))) yield nameOf(key);
+    known.add(nameOf(key));
+  }
+}
 
 function text(what: string): z.ZodString {
   return z.string({ error: `expected ${what}` }).min(1, `expected ${what}`);
@@ -73,13 +176,6 @@ function text(what: string): z.ZodString {
 function whole(what: string, min: number, max: number): z.ZodInt {
   const error = `expected ${what}, a whole number from ${min} to ${max}`;
   return z.int({ error }).min(min, error).max(max, error);
-}
-
-function orUnknownKey(expected: string, allowed: string): (issue: z.core.$ZodRawIssue) => string {
-  return (issue) => {
-    if (issue.code !== 'unrecognized_keys') return expected;
-    return `unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}; allowed: ${allowed}`;
-  };
 }
 
 /** `10.0.0.1:80` and `[2001:db8::1]:80`; anything else is left as it is, for the schema to refuse. */
@@ -94,18 +190,43 @@ function joined(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** `services.web[1].port`, as in the errors of the config. */
-function formatPath(path: readonly PropertyKey[]): string {
-  return path
-    .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at === 0 ? '' : '.'}${String(part)}`))
-    .join('');
+/** What people would call a wrong entry; undefined where it has nothing of the kind. */
+function idOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { id, address }: { readonly id?: unknown; readonly address?: unknown } = value;
+  return [id, address].find((one) => typeof one === 'string' && one !== '') as string | undefined;
 }
 
-/** Where the value at `path` stands, or the nearest thing around it that is there. */
-function offsetOf(document: Document, path: readonly PropertyKey[]): number {
-  for (let length = path.length; length >= 0; length--) {
-    const node = document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return node.range[0];
+/** As in the errors of the config: `.meta.zone`, `.tags[1]`. */
+function formatPath(path: readonly PropertyKey[]): string {
+  return path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+}
+
+function nameOf(key: unknown): string {
+  return isScalar(key) ? String(key.value ?? '') : '';
+}
+
+function itemOf(list: unknown, at: number): Node | undefined {
+  const item: unknown = isSeq(list) ? list.items[at] : list;
+  return isNode(item) ? item : undefined;
+}
+
+/** What stands at `path` in `node`, or the nearest thing around it that is there. */
+function nodeAt(node: Node | undefined, path: readonly PropertyKey[]): Node | undefined {
+  let nearest = node;
+  for (const part of path) {
+    const inner: unknown = isMap(nearest) || isSeq(nearest) ? nearest.get(part, true) : undefined;
+    if (!isNode(inner)) return nearest;
+    nearest = inner;
   }
-  return 0;
+  return nearest;
+}
+
+function startOf(node: unknown): number {
+  return isNode(node) ? (node.range?.[0] ?? 0) : 0;
+}
+
+function messageOf({ code, message }: Document['errors'][number]): string {
+  return code === 'MULTIPLE_DOCS' ? 'a second document begins here: remove the line `---`' : message;
 }

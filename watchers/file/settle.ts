@@ -6,7 +6,7 @@ import { pause } from '../../src/retry.ts';
 const mostReads = 20;
 
 export type Settling<T> = {
-  readonly read: () => Promise<T>;
+  readonly read: (last: T) => Promise<T>;
   readonly isSame: (one: T, other: T) => boolean;
   /** How long it must have been the same. */
   readonly waitMs: (value: T) => Ms;
@@ -18,7 +18,7 @@ export async function settle<T>(first: T, { read, isSame, waitMs, signal }: Sett
   let last = first;
   for (let reads = 1; reads < mostReads && !signal.aborted; reads++) {
     await pause(waitMs(last), signal);
-    const again = await read();
+    const again = await read(last);
     if (isSame(last, again)) return again;
     last = again;
   }
