@@ -174,15 +174,21 @@ export type RuntimeCommand = { readonly backend: string; readonly server: string
     }
   | { readonly kind: 're-address'; readonly address: string; readonly port: number }
   /** 0 drains: no new connections but for sticky sessions. */
-  | { readonly kind: 'weight'; readonly weight: number }
-  | { readonly kind: 'ready' }
-  | { readonly kind: 'drain' }
-  | { readonly kind: 'maint' }
+  | ({ readonly kind: 'weight'; readonly weight: number } & MayHaveAgent)
+  | ({ readonly kind: 'ready' } & MayHaveAgent)
+  | ({ readonly kind: 'drain' } & MayHaveAgent)
+  | ({ readonly kind: 'maint' } & MayHaveAgent)
   /** Out of service now, to be deleted once it is idle; `options` is what it must have to come back under its name. */
-  | { readonly kind: 'remove'; readonly options: readonly string[] }
+  | ({ readonly kind: 'remove'; readonly options: readonly string[] } & MayHaveAgent)
   /** The end of a removed server. */
   | { readonly kind: 'delete' }
 );
+
+/**
+ * An agent beside the server says how much it takes, and may call it ready at any time, which would undo whatever it was
+ * told: it is asked only while the server is to serve.
+ */
+type MayHaveAgent = { readonly hasAgent?: true };
 
 /** What an operator can order a server to be, other than ready. */
 export type ServerOrder = 'maint' | 'drain';

@@ -192,7 +192,7 @@ export class ServerChanges {
     return commands.flatMap((command): readonly RuntimeCommand[] => {
       const { backend, server } = command;
       const order = orders.get(`${backend}/${server}`);
-      return command.kind !== 'ready' || order === undefined ? [command] : [command, { kind: order, backend, server }];
+      return command.kind !== 'ready' || order === undefined ? [command] : [command, { ...command, kind: order }];
     });
   }
 

@@ -20,7 +20,7 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
       const words = ['add server', target, place, 'weight', weightOf(weight), ...options.map(cliWord)];
       return [
         words.join(' '),
-        ...checks.map((check) => `enable ${check} ${target}`),
+        ...checks.flatMap((check) => enable(check, target)),
         // Before 3.0 a new server has no cookie (9a0e0d3a1); this makes all of them anew, the same for the old ones.
         ...(dynamicCookie ? [`enable dynamic-cookie backend ${cliWord(backend)}`] : []),
       ];
@@ -29,13 +29,17 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
       // Here IPv6 stands without brackets.
       return [`set server ${target} addr ${cliWord(command.address)} port ${portOf(command.port)}`];
     case 'weight':
-      return [`set server ${target} weight ${weightOf(command.weight)}`];
+      return [
+        ...(command.weight === 0 ? silenceAgent(command, target) : []),
+        `set server ${target} weight ${weightOf(command.weight)}`,
+      ];
     case 'ready':
+      return [`set server ${target} state ready`, ...(command.hasAgent ? [`enable agent ${target}`] : [])];
     case 'drain':
     case 'maint':
-      return [`set server ${target} state ${command.kind}`];
+      return [...silenceAgent(command, target), `set server ${target} state ${command.kind}`];
     case 'remove':
-      return [`set server ${target} state maint`];
+      return [...silenceAgent(command, target), `set server ${target} state maint`];
     case 'delete':
       return [`del server ${target}`];
   }
@@ -59,6 +63,18 @@ export function isCliWord(text: string): boolean {
 export function cliWord(text: string): string {
   if (!isCliWord(text)) throw new TypeError(`${JSON.stringify(text)} cannot be a word of a runtime command`);
   return text.replace(/[ ;\\]/g, '\\$&');
+}
+
+/**
+ * A server of the file is up until its agent calls it down. One that was added begins as if it had, and most agents only
+ * ever say how much it takes.
+ */
+function enable(check: 'health' | 'agent', target: string): readonly string[] {
+  return [`enable ${check} ${target}`, ...(check === 'agent' ? [`set server ${target} agent up`] : [])];
+}
+
+function silenceAgent({ hasAgent }: { readonly hasAgent?: true }, target: string): readonly string[] {
+  return hasAgent ? [`disable agent ${target}`] : [];
 }
 
 const done: Verdict = { kind: 'done' };

@@ -8,7 +8,7 @@ import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
 import type { Drift, LeavingServer, RuntimeCommand, Section, ServerOrder } from '../model.ts';
 import type { Server } from './backend.ts';
 import { backendIn, isOurs } from './backends.ts';
-import { parseOptions, wordsOf } from './options.ts';
+import { agentOf, parseOptions, wordsOf } from './options.ts';
 import { readFile } from './surroundings.ts';
 
 export type Observed = {
@@ -83,9 +83,10 @@ function compareServers(
     if (correction.place !== undefined || correction.weight !== undefined) corrections.set(name, correction);
     const order = orders.get(key) ?? 'ready';
     const state = stateOf(row);
-    if (state === order || isSetElsewhere(server)) continue;
+    // Against an order, neither counts.
+    if (state === order || (order === 'ready' && isSetElsewhere(server))) continue;
     note(name, 'state', state);
-    commands.push({ kind: order, backend, server: name });
+    commands.push({ kind: order, backend, server: name, ...agentOf(server.options) });
   }
   for (const [name, row] of found) {
     if (servers.has(name)) continue;
@@ -123,7 +124,8 @@ function wrongPlace({ address, port }: Server, row: ServerStateRow): { readonly 
 
 function wrongWeight(server: Server, row: ServerStateRow): { readonly weight?: number } {
   const weight = Number(row.srv_uweight);
-  return weight === server.weight || isSetElsewhere(server) ? {} : { weight };
+  // While it drains, its agent is not asked.
+  return weight === server.weight || (server.weight > 0 && isSetElsewhere(server)) ? {} : { weight };
 }
 
 /** An agent on the server may say how much it takes, and a server of the config may be disabled in it. */

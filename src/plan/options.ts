@@ -38,6 +38,11 @@ export function lastValue(options: readonly Option[], keyword: string): string |
   return options.findLast((option) => option.keyword === keyword)?.args[0];
 }
 
+/** For a command about a server with these options. */
+export function agentOf(options: readonly Option[]): { readonly hasAgent?: true } {
+  return options.some(({ keyword }) => keyword === 'agent-check') ? { hasAgent: true } : {};
+}
+
 /**
  * What `add server` has to be given for settled options of a server with an IP address: nothing that is so anyway, and
  * what a server of the file has of itself. Checks of an added server are plain unless they are told (7d098bea2).

@@ -8,7 +8,7 @@ import { isCliWord } from '../haproxy/runtime-commands.ts';
 import type { LeavingServer, ReloadCode, RuntimeCommand } from '../model.ts';
 import type { Backend, Server } from './backend.ts';
 import { names } from './names.ts';
-import { lastValue, type Option, spellOut, wordsOf } from './options.ts';
+import { agentOf, lastValue, type Option, spellOut, wordsOf } from './options.ts';
 import { serverId } from './server-id.ts';
 
 type Obstacle = { readonly code: ReloadCode; readonly detail: string };
@@ -67,16 +67,13 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
   if (!wanted.isDynamic) return { code: 'balance_not_dynamic', detail: wanted.algorithm };
   if (wanted.isOrdered) return { code: 'balance_not_dynamic', detail: `${wanted.algorithm}, which goes by the order` };
   const it = { backend: wanted.name, server: name };
+  const ready: RuntimeCommand = { ...it, kind: 'ready', ...agentOf(server.options) };
   const left = circumstances.leaving.find((each) => each.server === name);
   if (left !== undefined) {
     if (left.options.join('\0') !== server.key)
       return { code: 'server_changed', detail: `${name}, which still leaves, with other options` };
     return {
-      commands: [
-        { ...it, kind: 're-address', ...at },
-        { ...it, kind: 'weight', weight },
-        { ...it, kind: 'ready' },
-      ],
+      commands: [{ ...it, kind: 're-address', ...at }, { ...it, kind: 'weight', weight }, ready],
     };
   }
   const spelled = spellOut(server.options);
@@ -100,10 +97,7 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
   const { dynamicCookie } = wanted;
   return {
-    commands: [
-      { ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie },
-      { ...it, kind: 'ready' },
-    ],
+    commands: [{ ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie }, ready],
   };
 }
 
@@ -127,18 +121,22 @@ function alter(old: Server, server: Server, wanted: Backend): Outcome {
   }
   if (old.weight !== server.weight) {
     if (!wanted.isDynamic) return { code: 'balance_not_dynamic', detail: wanted.algorithm };
-    commands.push({ ...it, kind: 'weight', weight: server.weight });
+    const agent = agentOf(server.options);
+    // What the agent says is a part of the weight that the server was made with, which no command changes.
+    if (agent.hasAgent && server.weight !== 0) return { code: 'keyword_not_dynamic', detail: 'agent-check' };
+    commands.push({ ...it, kind: 'weight', weight: server.weight, ...agent });
   }
   return { commands };
 }
 
 function remove(server: Server, wanted: Backend, { isMentioned }: Circumstances): Outcome {
-  const { name, unknown } = server;
+  const { name, unknown, options } = server;
   if (!wanted.isDynamic) return { code: 'balance_not_dynamic', detail: wanted.algorithm };
   if (unknown !== null) return notUnderstood(server);
   // The file would be refused at the next start; let that be known now.
   if (isMentioned(name)) return { code: 'server_removed', detail: `${name}, which is named elsewhere` };
-  return { commands: [{ backend: wanted.name, server: name, kind: 'remove', options: wordsOf(server.options) }] };
+  const it = { backend: wanted.name, server: name };
+  return { commands: [{ ...it, kind: 'remove', options: wordsOf(options), ...agentOf(options) }] };
 }
 
 /** New servers before others leave, rising weights before falling ones: at no moment are there fewer than need be. */

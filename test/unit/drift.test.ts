@@ -118,6 +118,15 @@ test('weight and state that an agent on the server sets are its own', () => {
   assert.deepEqual(kinds(agent, observed(rows({ name: 'a', weight: 40, admin: 8 }))), []);
 });
 
+test('an agent undoes neither an order nor draining: both are set right again', () => {
+  const agent = web('server a 10.0.0.1:80 weight 0 check agent-check agent-port 9');
+  assert.deepEqual(kinds(agent, observed(rows({ name: 'a', weight: 40 }))), ['weight a 40']);
+  const orders = new Map<string, ServerOrder>([['web/a', 'maint']]);
+  assert.deepEqual(findDrift(agent, observed(rows({ name: 'a', weight: 0 }), { orders })).commands, [
+    { kind: 'maint', backend: 'web', server: 'a', hasAgent: true },
+  ]);
+});
+
 test('a server that the config disables, and one whose name HAProxy resolves, are left to HAProxy', () => {
   const lines = web('server a 10.0.0.1:80 weight 1 disabled', 'server b db.internal:80 weight 5');
   const seen = rows({ name: 'a', admin: 4 }, { name: 'b', place: '10.9.9.9 80', fqdn: 'db.internal' });

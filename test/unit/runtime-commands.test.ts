@@ -33,6 +33,7 @@ test('each command is said in the words of the command line', () => {
         'add server web/a [2001:db8::1]:80 weight 5',
         'enable health web/a',
         'enable agent web/a',
+        'set server web/a agent up',
         'enable dynamic-cookie backend web',
       ],
     ],
@@ -44,7 +45,15 @@ test('each command is said in the words of the command line', () => {
     [{ ...it, kind: 'remove', options: ['check'] }, ['set server web/a state maint']],
     [{ ...it, kind: 'delete' }, ['del server web/a']],
   ];
-  for (const [command, expected] of lines) assert.deepEqual(commandLines(command), expected);
+  const hasAgent = true;
+  const withAgent: readonly (readonly [RuntimeCommand, readonly string[]])[] = [
+    [{ ...it, kind: 'weight', weight: 0, hasAgent }, ['disable agent web/a', 'set server web/a weight 0']],
+    [{ ...it, kind: 'ready', hasAgent }, ['set server web/a state ready', 'enable agent web/a']],
+    [{ ...it, kind: 'drain', hasAgent }, ['disable agent web/a', 'set server web/a state drain']],
+    [{ ...it, kind: 'maint', hasAgent }, ['disable agent web/a', 'set server web/a state maint']],
+    [{ ...it, kind: 'remove', options: [], hasAgent }, ['disable agent web/a', 'set server web/a state maint']],
+  ];
+  for (const [command, expected] of [...lines, ...withAgent]) assert.deepEqual(commandLines(command), expected);
 });
 
 test('no value adds a command, a line or a payload', () => {

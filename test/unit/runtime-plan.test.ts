@@ -342,6 +342,15 @@ test('a hash over addresses does not follow a new address, so that is a reload',
   ]);
 });
 
+test('an agent has a share of the weight that its server was made with, so that another one is a reload, but for none', () => {
+  const from = base.replace('default-server check', 'default-server agent-check check');
+  const weighing = (weight: number): string => changed('10.0.0.2:80 weight 1', `10.0.0.2:80 weight ${weight}`, from);
+  assert.deepEqual(reasonsFor(weighing(5), { from }), ['keyword_not_dynamic backend web: agent-check']);
+  assert.deepEqual(commandsFor(weighing(0), { from }), [
+    { backend: 'web', server: 'b', kind: 'weight', weight: 0, hasAgent: true },
+  ]);
+});
+
 test('what a reply denies is not tried again', () => {
   const before = capabilitiesOf(version('3.0.11'));
   const plan = (capabilities: typeof before): Plan =>
