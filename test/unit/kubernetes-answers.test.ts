@@ -140,6 +140,22 @@ test('while a resource fails nothing is told but that; then everything, changed 
   assert.equal(last(), '10.0.0.2');
 });
 
+test('a Service whose slices have another port is answered at once with the reason, and so when it is sure', () => {
+  const slice = { ...aSlice('a', ['10.0.0.1']), ports: [{ name: 'web', port: 80, protocol: 'TCP' }] };
+  const reason = 'the EndpointSlice a has no TCP port "" (it has web: 80)';
+  const { answers, told } = known([aService()], [slice]);
+  assert.deepEqual(told, [{ kind: 'stale', key: 'web', reason, isUnanswerable: true }]);
+  answers.confirm([key], { ...nobody, slices: new Map([[key, [slice]]]) });
+  assert.deepEqual(told.at(-1), { kind: 'endpoints', key: 'web', endpoints: [], unreadable: [{ id: 'a', reason }] });
+});
+
+test('while slices are written anew for a port that was renamed, nothing is told of what was answered before', () => {
+  const { view, answers, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  const renamed = { ...aSlice('a', ['10.0.0.1']), ports: [{ name: 'web', port: 80, protocol: 'TCP' }] };
+  for (const change of view.changeSlices([{ kind: 'put', object: renamed }])) answers.look(change);
+  assert.deepEqual([last(), told.length, answers.doubts.has(key)], ['10.0.0.1', 1, true]);
+});
+
 test('a new list replaces the old one whole; a slice that moves to another Service leaves the first', () => {
   const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1']), aSlice('b', ['10.0.0.2'])]);
   assert.equal(last(), '10.0.0.1,10.0.0.2');

@@ -84,6 +84,7 @@ test('an endpoint is named by its pod and tells pod, node and zone', () => {
       },
     ],
     isUnsettled: false,
+    unmatched: null,
   });
 });
 
@@ -175,6 +176,7 @@ test('an endpoint without an address, and a slice without endpoints or ports, ar
     kind: 'endpoints',
     endpoints: [],
     isUnsettled: false,
+    unmatched: null,
   });
 });
 
@@ -322,11 +324,30 @@ test('a pod whose preferred address is not ready does not come in by the other o
   assert.deepEqual(told(slices), []);
 });
 
-test('endpoints without a name cannot be paired: the preferred family is used while it has any', () => {
-  const four = { addressType: 'IPv4', endpoints: [{ addresses: ['10.0.0.1'] }] };
-  const six = { addressType: 'IPv6', endpoints: [{ addresses: ['fd00::1'] }] };
-  assert.deepEqual(told([four, six]), ['10.0.0.1:5432 10.0.0.1:5432 ready']);
-  assert.deepEqual(told([six]), ['fd00::1:5432 fd00::1:5432 ready']);
+test('an address that belongs to no pod stands for itself, whatever its family and those beside it', () => {
+  const four = { addressType: 'IPv4', endpoints: [{ addresses: ['10.0.0.1'] }, pod('a', '10.0.0.2')] };
+  const six = { addressType: 'IPv6', endpoints: [{ addresses: ['fd00::1'] }, pod('a', 'fd00::2')] };
+  const owned = 'a 10.0.0.2:5432 ready';
+  const stray = ['10.0.0.1:5432 10.0.0.1:5432 ready', 'fd00::1:5432 fd00::1:5432 ready'];
+  assert.deepEqual(told([four, six]), [...stray, owned].sort());
+  assert.deepEqual(told([six, four], { family: 'prefer6' }), [...stray, 'a fd00::2:5432 ready'].sort());
+});
+
+test('where slices have somebody, but not at the port that is asked for, one of them is named with the ports it has', () => {
+  const unmatched = (...args: Parameters<typeof select>) => {
+    const selected = select(...args);
+    return selected.kind === 'endpoints' ? selected.unmatched : null;
+  };
+  const other = { endpoints: [pod('a', '10.0.0.1')], ports: [{ name: 'web', port: 80 }] };
+  assert.deepEqual(unmatched([other]), {
+    id: 'pg-1',
+    reason: 'the EndpointSlice pg-1 has no TCP port "sql" (it has web: 80)',
+  });
+  const many = Array.from({ length: 100 }, (_, at) => ({ name: `p${at}`, port: at + 1 }));
+  assert.match(unmatched([{ ...other, ports: many }])?.reason ?? '', /p9: 10, and 90 more\)$/);
+  assert.match(refusal([other], { port: 'none' }, { ports: many }), /p9: 10, and 90 more\)$/);
+  assert.equal(unmatched([other, { endpoints: [pod('b', '10.0.0.2')] }]), null);
+  assert.equal(unmatched([{ ...other, endpoints: [] }]), null);
 });
 
 const hint = (...zones: readonly string[]) => ({ hints: { forZones: zones.map((name) => ({ name })) } });

@@ -27,6 +27,8 @@ export class Answers {
   #areOffersKnown = false;
   readonly #tell: (update: Update) => void;
   readonly #asked = new Map<ServiceKey, Question[]>();
+  /** Queries that were answered once. */
+  readonly #told = new Set<string>();
   /** Queries that were told that nobody is there: it need not be confirmed again. */
   readonly #empty = new Set<string>();
   /** Services that were there once: of these it can be said that they are gone. */
@@ -139,7 +141,13 @@ export class Answers {
       this.#tell({ kind: 'stale', key: query.key, reason: answer.reason, isUnanswerable: true });
     else if (answer.kind === 'endpoints' && answer.endpoints.length > 0) this.#tellSome(query.key, answer.endpoints);
     else if (this.#isKnownEmpty(question, key)) this.#tellEmpty(question, key, service !== undefined);
-    else return false;
+    else {
+      // Nobody waits for what slices that are written anew may bring: where nothing was told yet, this is the answer.
+      const why = answer.kind === 'endpoints' ? answer.unmatched : null;
+      if (why !== null && !this.#told.has(query.key))
+        this.#tell({ kind: 'stale', key: query.key, reason: why.reason, isUnanswerable: true });
+      return false;
+    }
     return true;
   }
 
@@ -169,14 +177,20 @@ export class Answers {
 
   #tellSome(query: string, endpoints: (Update & { kind: 'endpoints' })['endpoints']): void {
     this.#empty.delete(query);
+    this.#told.add(query);
     this.#tell({ kind: 'endpoints', key: query, endpoints });
   }
 
   #tellEmpty(question: Question, key: ServiceKey, isThere: boolean): void {
     const { query } = question;
     this.#empty.add(query.key);
-    const isGone = !isThere && this.#seen.has(key);
-    this.#tell(isGone ? { kind: 'gone', key: query.key } : { kind: 'endpoints', key: query.key, endpoints: [] });
+    this.#told.add(query.key);
+    if (!isThere && this.#seen.has(key)) this.#tell({ kind: 'gone', key: query.key });
+    else {
+      const answer = this.#answer(question, key);
+      const why = answer.kind === 'endpoints' ? answer.unmatched : null;
+      this.#tell({ kind: 'endpoints', key: query.key, endpoints: [], ...(why && { unreadable: [why] }) });
+    }
     if (isThere || !isAboutOffer(question) || !this.#offers?.drop(key)) return;
     this.#unask(question);
     this.#tellOffers();
@@ -201,6 +215,7 @@ export class Answers {
     if (isAskedAnew) return;
     this.#hosts.end(query.key);
     this.#empty.delete(query.key);
+    this.#told.delete(query.key);
     if (others.length > 0) return;
     this.#seen.delete(key);
     this.doubts.end(key);

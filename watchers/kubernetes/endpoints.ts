@@ -3,9 +3,9 @@
  * manner of kube-proxy (pkg/proxy/topology.go). Pure.
  */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
-import type { Endpoint } from '../../src/model.ts';
+import type { Endpoint, Unreadable } from '../../src/model.ts';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.ts';
-import { choosePort, isWrittenFor, portIn } from './ports.ts';
+import { choosePort, describePort, isWrittenFor, portIn, portsOf, type ServedPort } from './ports.ts';
 
 export type Choice = Pick<KubernetesWatcherConfig, 'zone' | 'zonePolicy' | 'node' | 'family'> & {
   readonly port?: string | number | undefined;
@@ -17,6 +17,8 @@ export type Selected =
       readonly endpoints: readonly Endpoint[];
       /** Nobody, but there are pods, in slices that are not written for what the Service has become. */
       readonly isUnsettled: boolean;
+      /** Slices have somebody, but not at this port: one of them, and why. */
+      readonly unmatched: Unreadable | null;
     }
   /** The question cannot be answered, and why. */
   | { readonly kind: 'refused'; readonly reason: string };
@@ -32,7 +34,20 @@ export function selectEndpoints(service: Service, slices: readonly EndpointSlice
   const isUnsettled = served.length === 0 && slices.some((slice) => isAnyoneIn(slice) && !isWrittenFor(slice, service));
   const found = served.flatMap(({ slice, port }) => candidatesOf(slice, port));
   const usable = ofFamily(merge(found), choice.family).filter(({ condition }) => condition !== 'unfit');
-  return { kind: 'endpoints', endpoints: withIds(inUse(usable, service, choice), choice), isUnsettled };
+  const endpoints = withIds(inUse(usable, service, choice), choice);
+  return {
+    kind: 'endpoints',
+    endpoints,
+    isUnsettled,
+    unmatched: served.length > 0 ? null : unmatchedIn(slices, chosen),
+  };
+}
+
+function unmatchedIn(slices: readonly EndpointSlice[], chosen: ServedPort): Unreadable | null {
+  const slice = slices.find(isAnyoneIn);
+  if (slice === undefined) return null;
+  const { name } = slice.metadata;
+  return { id: name, reason: `the EndpointSlice ${name} has no TCP port ${describePort(chosen)}${portsOf(slice)}` };
 }
 
 export function nameOf({ metadata }: Service): string {
@@ -94,14 +109,15 @@ function isBetter(one: Candidate, other: Candidate): boolean {
 
 const rank: Readonly<Record<Condition, number>> = { ready: 0, leaving: 1, unfit: 2 };
 
-/** A pod with addresses of both families is one server; of endpoints without a name the families cannot be paired. */
+/** A pod with addresses of both families is one server; what belongs to nobody stands for itself, whatever its family. */
 function ofFamily(candidates: readonly Candidate[], family: Choice['family']): readonly Candidate[] {
   if (family === 'both') return candidates;
   const preferred = family === 'prefer4' ? 4 : 6;
   const reached = new Set(candidates.filter((one) => one.family === preferred).map(({ source }) => ownerOf(source)));
-  return candidates.filter(
-    (one) => one.family === undefined || one.family === preferred || !reached.has(ownerOf(one.source)),
-  );
+  return candidates.filter(({ family: its, source }) => {
+    const owner = ownerOf(source);
+    return its === undefined || its === preferred || owner === undefined || !reached.has(owner);
+  });
 }
 
 function ownerOf({ targetRef }: SliceEndpoint): string | undefined {

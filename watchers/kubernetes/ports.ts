@@ -8,6 +8,8 @@ export type ChosenPort =
   | { readonly kind: 'number'; readonly number: number }
   | { readonly kind: 'none'; readonly reason: string };
 
+export type ServedPort = Exclude<ChosenPort, { kind: 'none' }>;
+
 /** A named port goes first, then a number, then what `targetPort` says; without a wish there must be one TCP port. */
 export function choosePort({ spec }: Service, wanted: string | number | undefined): ChosenPort {
   const ports = spec.ports.filter(({ protocol }) => protocol === 'TCP');
@@ -32,7 +34,7 @@ export function choosePort({ spec }: Service, wanted: string | number | undefine
 }
 
 /** The port at which the endpoints of this slice answer; slices of one Service may differ. Undefined: not at all. */
-export function portIn(slice: EndpointSlice, chosen: Exclude<ChosenPort, { kind: 'none' }>): number | undefined {
+export function portIn(slice: EndpointSlice, chosen: ServedPort): number | undefined {
   if (chosen.kind === 'number') return chosen.number;
   return slice.ports.find(({ name, protocol }) => name === chosen.name && protocol === 'TCP')?.port;
 }
@@ -56,9 +58,26 @@ function named({ name = '' }: Service['spec']['ports'][number]): ChosenPort {
   return { kind: 'named', name };
 }
 
-function known(ports: Service['spec']['ports']): string {
+/** As a query would name it. */
+export function describePort(chosen: ServedPort): string {
+  return chosen.kind === 'number' ? `${chosen.number}` : JSON.stringify(chosen.name);
+}
+
+/** In parentheses, for a message. */
+export function portsOf({ ports }: EndpointSlice): string {
+  return known(ports);
+}
+
+/** Whoever may write a Service decides how many there are. */
+const mostTold = 10;
+
+function known(ports: readonly { readonly name?: string | undefined; readonly port?: number | undefined }[]): string {
   if (ports.length === 0) return '';
-  return ` (it has ${ports.map(({ name, port }) => (name === undefined ? `${port}` : `${name}: ${port}`)).join(', ')})`;
+  const told = ports
+    .slice(0, mostTold)
+    .map(({ name = '', port = '' }) => (name === '' ? `${port}` : `${name}: ${port}`))
+    .join(', ');
+  return ` (it has ${told}${ports.length > mostTold ? `, and ${ports.length - mostTold} more` : ''})`;
 }
 
 function others(ports: Service['spec']['ports']): string {
