@@ -3,6 +3,7 @@
  * service that is offered no more is there until its endpoints are gone: that it vanished may be doubted as well.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { askedBy } from './asked.ts';
 import {
   accept,
   advance,
@@ -37,16 +38,35 @@ export type Collection = {
   readonly catalog: Catalog;
 };
 
-/** `offers`: those that were known last; `seed`: the servers that serve already, by backend. */
-export function createCollection(
-  written: Config,
-  offers: readonly KnownOffer[],
-  seed: ReadonlyMap<string, readonly Endpoint[]>,
-  now: Moment,
-): Collection {
-  const asked = offers.filter((known) => discoveryOf(written, known) !== undefined);
+/** Who was known to serve a service, by the answers to these questions. */
+export type Known = { readonly asked: string; readonly endpoints: readonly Endpoint[] };
+
+/** What was known last, of offers and, by service, of endpoints. */
+export type Remembered = {
+  readonly offers: readonly KnownOffer[];
+  readonly endpoints: ReadonlyMap<string, Known>;
+};
+
+export const nothingKnown: Remembered = { offers: [], endpoints: new Map() };
+
+export function createCollection(written: Config, { offers, endpoints }: Remembered, now: Moment): Collection {
+  const asked = offers.filter((one) => discoveryOf(written, one) !== undefined);
   const { config, unserved, settings } = serving(written, asked);
-  return { written, config, offers: asked, unserved, catalog: createCatalog(settings, now, seed) };
+  // What another question found says nothing about this one.
+  const seed = [...config.services].flatMap(([name, service]) => {
+    const last = endpoints.get(name);
+    return last?.asked === askedBy(service) ? [[name, last.endpoints] as const] : [];
+  });
+  return { written, config, offers: asked, unserved, catalog: createCatalog(settings, now, new Map(seed)) };
+}
+
+/** What to remember of who serves, by service. */
+export function known({ config, catalog }: Collection): ReadonlyMap<string, Known> {
+  const all = [...config.services].flatMap(([name, service]) => {
+    const its = lookUp(catalog.services, name);
+    return its?.basis === 'known' ? [[name, { asked: askedBy(service), endpoints: its.endpoints }] as const] : [];
+  });
+  return new Map(all);
 }
 
 /** The same object where the event says nothing new. */

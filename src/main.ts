@@ -10,16 +10,17 @@ import type { Refusals } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { now } from './clock.ts';
 import { believe, type Collection, collect, createCollection, progress, recollect } from './collection.ts';
-import type { Config } from './config/schema.ts';
 import { createDebounce } from './debounce.ts';
 import { AppError } from './errors.ts';
+import { frontendName } from './haproxy/names.ts';
+import type { KnownEndpoints } from './known-endpoints.ts';
 import type { KnownOffers } from './known-offers.ts';
-import type { Drift, Endpoint, Moment, Ms, ReloadReason, SourceEvent } from './model.ts';
+import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
 import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts';
 import { Reconciler, type Result } from './reconcile.ts';
-import type { Renderer, RenderResult } from './render/render.ts';
+import type { Renderer, RenderInput, RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
-import { presumedVersion, type Settings, seedOf } from './settings.ts';
+import { presumedVersion, type Settings } from './settings.ts';
 import { Sources } from './sources.ts';
 import { createTurn } from './turn.ts';
 
@@ -28,6 +29,7 @@ export type World = {
   readonly control: Control;
   readonly orders: Orders;
   readonly offers: KnownOffers;
+  readonly endpoints: KnownEndpoints;
   /** Shows from outside that a reconcile comes to an end. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
@@ -89,6 +91,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     control,
     orders,
     offers,
+    endpoints: lastEndpoints,
     heartbeat,
     env,
     hostname,
@@ -101,7 +104,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onError,
   } = world;
   let settings = world.settings;
-  let collection = createCollection(settings.config, offers.all, seedOf(control), now());
+  let collection = createCollection(settings.config, { offers: offers.all, endpoints: lastEndpoints.all }, now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
   /** Told to the process that a reload is about to replace, or told in vain. */
@@ -151,6 +154,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   function know(next: Collection): void {
     collection = next;
     offers.keep(next.offers);
+    lastEndpoints.keep(next);
   }
 
   async function reconcile(): Promise<void> {
@@ -267,22 +271,32 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
   function render(): RenderResult | null {
-    const { open, endpoints } = view(collection.catalog);
+    const { open, endpoints, unknown } = view(collection.catalog);
     if (!open) return found === null ? null : { sections: found, problems: [] };
-    return renderWith(settings.renderer, collection.config, endpoints);
+    const kept = [...unknown].map((name) => [name, lastGood(name)] as const);
+    return renderWith(settings.renderer, {
+      config: collection.config,
+      endpoints,
+      kept: new Map(kept.filter(([, sections]) => sections.length > 0)),
+    });
+  }
+
+  /** What runs of a service, or stands in the file that was found. */
+  function lastGood(service: string): readonly Section[] {
+    const sections = reconciler.lastGood(service);
+    // Nobody wrote down whose sections these are: their names tell.
+    return sections.length > 0 || found === null || found.some((section) => section.service !== null)
+      ? sections
+      : named(found, service);
   }
 
   /** What fails in no service's name would fail at every change, and hold up them all. */
   function prove(candidate: Settings): void {
-    renderWith(candidate.renderer, candidate.config, new Map());
+    renderWith(candidate.renderer, { config: candidate.config, endpoints: new Map() });
   }
 
-  function renderWith(
-    renderer: Renderer,
-    config: Config,
-    endpoints: ReadonlyMap<string, readonly Endpoint[]>,
-  ): RenderResult {
-    return renderer.render({ config, endpoints, version: control.version ?? presumedVersion(config), hostname });
+  function renderWith(renderer: Renderer, input: Omit<RenderInput, 'version' | 'hostname'>): RenderResult {
+    return renderer.render({ ...input, version: control.version ?? presumedVersion(input.config), hostname });
   }
 
   function broke(error: unknown): void {
@@ -350,4 +364,12 @@ export function main(world: World, signal: AbortSignal): Instance {
     await inTurn(async () => {});
     for (const request of requests) request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping'));
   }
+}
+
+/** The sections that have the names which a service's usually have. */
+function named(sections: readonly Section[], service: string): readonly Section[] {
+  const names = [`frontend ${frontendName(service)}`, `backend ${service}`];
+  return sections
+    .filter(({ kind, name }) => names.includes(`${kind} ${name}`))
+    .map((section) => ({ ...section, service }));
 }

@@ -84,6 +84,11 @@ export class Reconciler {
     return this.#setApart.nextTrial;
   }
 
+  /** What went live last of a service; empty: nothing did. */
+  lastGood(service: string): readonly Section[] {
+    return this.#setApart.lastGood(service);
+  }
+
   get isReloading(): boolean {
     return this.#isReloading;
   }

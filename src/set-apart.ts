@@ -45,13 +45,18 @@ export class SetApart {
     return moments.length === 0 ? null : moments.reduce((a, b) => Math.min(a, b));
   }
 
+  /** The last good sections of a service; empty: it has none. */
+  lastGood(service: string): readonly Section[] {
+    return sectionsOf({ sections: this.#lastGood }, service);
+  }
+
   /** `rendered` with the last good sections of each that is set apart; where it has none, an empty backend. */
   substituted(rendered: Rendered): Rendered {
     return hold(
       rendered,
       new Map(
         this.#waiting().map(({ service }) => {
-          const lastGood = sectionsOf({ sections: this.#lastGood }, service);
+          const lastGood = this.lastGood(service);
           return [service, lastGood.length === 0 ? null : lastGood];
         }),
       ),

@@ -1,13 +1,10 @@
 /** What a config file and its templates come to: everything that may be replaced while Myelin runs. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Control } from './apply/control.ts';
 import type { CatalogSettings } from './catalog/catalog.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
 import { ConfigError } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
-import { serverLines } from './haproxy/text.ts';
 import { parseVersion, type Version } from './haproxy/version.ts';
-import type { Endpoint, Section } from './model.ts';
 import { createRenderer, type Renderer } from './render/render.ts';
 import { readTemplates } from './templates.ts';
 
@@ -85,23 +82,4 @@ export function catalogSettings(config: Config, offered: CatalogSettings['offere
   const { services, discoveries, allowAddresses, startTimeout } = config;
   const discovering = discoveries.map(({ watcher }) => watcher);
   return { services, watchers: new Map(watchers), discovering, offered, allowAddresses, startTimeout };
-}
-
-/** The endpoints that are served already, by what runs or by the file that was found: last good at a cold start. */
-export function seedOf({
-  running,
-  found,
-}: Pick<Control, 'running' | 'found'>): ReadonlyMap<string, readonly Endpoint[]> {
-  const sections = running?.sections ?? found ?? [];
-  const backends = sections.filter(({ kind }) => kind === 'backend');
-  return new Map(backends.map((backend) => [backend.name, endpointsOf(backend)]));
-}
-
-function endpointsOf(backend: Section): Endpoint[] {
-  return serverLines(backend).flatMap(({ name, address, port, words }) => {
-    if (port === null) return [];
-    const at = words.indexOf('weight');
-    const weight = at < 0 ? 1 : Number(words[at + 1]);
-    return [{ id: name, address, port, weight: weight || 1, state: weight === 0 ? 'draining' : 'ready' }];
-  });
 }

@@ -10,7 +10,7 @@ import type { BinaryIdentity } from '../haproxy/binary.ts';
 import type { Section, Timestamp } from '../model.ts';
 import { makeFolder, readIfThere, together, writeDurably } from './files.ts';
 import { commandLines, identifyProcess, type ProcessId } from './processes.ts';
-import { sectionsOf, textOf } from './sections.ts';
+import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
 
 export type Generation = {
   readonly number: number;
@@ -45,7 +45,9 @@ const proofShape: z.ZodType<Proof> = z.object({
   since: z.number(),
 });
 const processShape: z.ZodType<ProcessId> = z.object({ pid: z.number(), startTime: z.string() });
-const ownersShape = z.array(z.string().nullable());
+const ownersShape: z.ZodType<readonly Owner[]> = z.array(
+  z.union([z.string(), z.null(), z.object({ service: z.string().nullable(), asked: z.string() })]),
+);
 
 export function generationAt(state: string, number: number): Generation {
   const folder = join(state, `g${number}`);
@@ -75,8 +77,10 @@ export async function prepareGeneration(generation: Generation, sections: readon
 }
 
 export async function writeSections({ owners, config }: Generation, sections: readonly Section[]): Promise<void> {
-  const services = sections.map((section) => section.service);
-  await together(writeDurably(owners, `${JSON.stringify(services)}\n`), writeDurably(config, textOf(sections)));
+  await together(
+    writeDurably(owners, `${JSON.stringify(sections.map(ownerOf))}\n`),
+    writeDurably(config, textOf(sections)),
+  );
 }
 
 /** null where there is no such folder any more. A section gets back its service where that was recorded. */

@@ -15,9 +15,19 @@ export function sameText(a: readonly Section[], b: readonly Section[]): boolean 
   return a.length === b.length && a.every((section, at) => section === b[at] || section.text === b[at]?.text);
 }
 
+/** What is recorded of a section beside its text; Myelin up to 0.9 recorded the service alone. */
+export type Owner = string | null | Required<Pick<Section, 'service' | 'asked'>>;
+
+export function ownerOf({ service, asked }: Section): Owner {
+  return asked === undefined ? service : { service, asked };
+}
+
 /** The sections of a file; each gets back the service that it was written for, where that was recorded. */
-export function sectionsOf(text: string, owners: readonly (string | null)[] | null): readonly Section[] {
+export function sectionsOf(text: string, owners: readonly Owner[] | null): readonly Section[] {
   const sections = splitSections(text);
   if (sections.length !== owners?.length) return sections;
-  return sections.map((section, at) => ({ ...section, service: owners[at] ?? null }));
+  return sections.map((section, at) => {
+    const owner = owners[at] ?? null;
+    return typeof owner === 'string' || owner === null ? { ...section, service: owner } : { ...section, ...owner };
+  });
 }

@@ -41,9 +41,11 @@ export type View = {
    * it would be a lie. Lists that did not change are the same objects.
    */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+  /** The services of which nobody has said yet who serves them: what runs of them stays as it is. */
+  readonly unknown: ReadonlySet<string>;
 };
 
-/** `seed` has the servers of what runs or of our own file, by backend: they serve until the sources have answered. */
+/** `seed`: who served last before the start, by service, as answers to the same questions: they serve until these are answered. */
 export function createCatalog(
   settings: CatalogSettings,
   now: Moment,
@@ -61,7 +63,6 @@ export function createCatalog(
     answers: emptyTable(),
     services: tableOf(services),
     awaited: emptyTable(),
-    seed,
     doubtEnds: null,
     index,
   });
@@ -122,14 +123,14 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
     const guard = guardOf(service, index);
-    if (before === undefined) return [name, seeded(catalog.isOpen ? none : catalog.seed.get(name), guard)] as const;
+    if (before === undefined) return [name, newService] as const;
     if (isSame(name)) return [name, before] as const;
     const endpoints = admitAgain(before.endpoints, guard);
     // What the old questions found serves until the new ones are answered.
     const isMoved =
       catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin))) ?? false;
     const seed = isMoved ? endpoints : admitAgain(before.seed, guard);
-    return [name, { ...before, endpoints, seed, isMoved: isMoved || before.isMoved }] as const;
+    return [name, { ...before, endpoints, seed, basis: isMoved ? 'moved' : before.basis }] as const;
   });
   const next: Catalog = {
     ...catalog,
@@ -190,6 +191,10 @@ export function view(catalog: Catalog): View {
     get endpoints() {
       const names = [...catalog.settings.services.keys()].filter((name) => lookUp(catalog.awaited, name) === undefined);
       return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
+    },
+    get unknown() {
+      const isKnown = (name: string): boolean => lookUp(catalog.services, name)?.basis === 'known';
+      return new Set([...catalog.settings.services.keys()].filter((name) => !isKnown(name)));
     },
   };
 }
@@ -274,7 +279,7 @@ function openIfReady(catalog: Catalog): Catalog {
 }
 
 function opened(catalog: Catalog): Catalog {
-  return { ...catalog, isOpen: true, seed: new Map() };
+  return { ...catalog, isOpen: true };
 }
 
 /** A watcher that is asked nothing has nothing to answer. */
@@ -294,9 +299,10 @@ function isSameQuestion(before: Origin, after: Origin | undefined): boolean {
   return before.query === after.query || JSON.stringify(before.query) === JSON.stringify(after.query);
 }
 
-function seeded(seed: readonly Endpoint[] = none, guard: Guard): Service {
+function seeded(seed: readonly Endpoint[] | undefined, guard: Guard): Service {
+  if (seed === undefined) return newService;
   const { endpoints } = admit(seed, guard);
-  return endpoints.length === 0 ? newService : { ...newService, endpoints, seed: endpoints };
+  return { ...newService, endpoints, seed: endpoints, basis: 'known' };
 }
 
 function judgeAgain(answer: Answer, guard: Guard): Answer {

@@ -30,13 +30,13 @@ export function settle(catalog: Catalog, name: string, word: Word, now: Moment):
   const [only = none, ...others] = answers.map(({ endpoints }) => endpoints ?? none);
   const found = others.length === 0 ? only : arrange([only, ...others].flat());
   const wanted = isAnswered ? found : union(found, before.seed);
-  const isDoubtful = word === 'source' && !before.isMoved;
+  const isDoubtful = word === 'source' && before.basis !== 'moved';
   const rules = { ...rulesOf(catalog, settings, answers), isDoubtful };
   const loss = word === 'operator' ? null : judgeLoss(before, wanted, rules, now);
   return withService(catalog, name, before, {
     endpoints: sameOr(before.endpoints, union(wanted, keptBy({ endpoints: before.endpoints, loss }))),
     seed: isAnswered ? none : before.seed,
-    isMoved: before.isMoved && !isAnswered,
+    basis: isAnswered ? 'known' : before.basis,
     loss,
   });
 }
@@ -80,7 +80,7 @@ function withService(catalog: Catalog, name: string, before: Service, after: Ser
   const isSame =
     after.endpoints === before.endpoints &&
     after.seed === before.seed &&
-    after.isMoved === before.isMoved &&
+    after.basis === before.basis &&
     after.loss === before.loss;
   if (isSame) return catalog;
   return {

@@ -47,8 +47,6 @@ export type Catalog = {
   readonly services: Table<Service>;
   /** Services that came later, until their questions are answered; at the moment given they count without that. */
   readonly awaited: Table<Moment>;
-  /** The servers that served at the start, by backend: for services that are found before the catalog opens. */
-  readonly seed: ReadonlyMap<string, readonly Endpoint[]>;
   /** No doubt ends before this; null where there is none. */
   readonly doubtEnds: Moment | null;
   readonly index: Index;
@@ -83,13 +81,20 @@ export type Answer = {
 export type Service = {
   /** Those that serve. */
   readonly endpoints: readonly Endpoint[];
-  /** Served until every origin has answered: from the file on disk, or from origins that the config no longer has. */
+  /** Served until every origin has answered: known from before the start, or from origins that the config no longer has. */
   readonly seed: readonly Endpoint[];
-  /** Its questions have changed and are not all answered yet: what the new answers leave out is what the config wants. */
-  readonly isMoved: boolean;
+  readonly basis: Basis;
   /** What the sources take away, and whether it is believed; null: nothing. */
   readonly loss: Loss | null;
 };
+
+type Basis =
+  /** Its questions have never all been answered: who serves is not known. */
+  | 'unknown'
+  /** They are others than before, and not all answered yet: what the new answers leave out is what the config wants. */
+  | 'moved'
+  /** All of them were answered once, by now or before the start. */
+  | 'known';
 
 /** What follows from the settings alone. */
 export type Index = {
@@ -109,7 +114,7 @@ export const unanswered: Answer = {
   era: 0,
   connectedAt: null,
 };
-export const newService: Service = { endpoints: none, seed: none, isMoved: false, loss: null };
+export const newService: Service = { endpoints: none, seed: none, basis: 'unknown', loss: null };
 
 /** Names an origin in the tables. A watcher's name holds no slash. */
 export function originOf({ watcher, key }: Omit<Origin, 'query'>): string {

@@ -4,13 +4,14 @@ import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
 import { now, toWallClock, wallClock } from '../clock.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
-import { offersFile, ordersFile } from '../config/paths.ts';
+import { endpointsFile, offersFile, ordersFile } from '../config/paths.ts';
 import { exitCodes } from '../errors.ts';
 import { Events } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { Heartbeat } from '../http/probes.ts';
 import type { Status } from '../http/status.ts';
 import { KeptLog } from '../kept-log.ts';
+import { KnownEndpoints } from '../known-endpoints.ts';
 import { KnownOffers } from '../known-offers.ts';
 import { createLog } from '../log.ts';
 import { type Instance, main, type Occasion } from '../main.ts';
@@ -80,15 +81,16 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
     },
     signal,
   );
-  await using offers = await KnownOffers.open(offersFile(config), (error) =>
-    observer.control({ kind: 'trouble', error }),
-  );
+  const onTrouble = (error: unknown): void => observer.control({ kind: 'trouble', error });
+  await using offers = await KnownOffers.open(offersFile(config), onTrouble);
+  await using endpoints = await KnownEndpoints.open(endpointsFile(config), onTrouble);
   const instance = main(
     {
       settings,
       control,
       orders,
       offers,
+      endpoints,
       heartbeat,
       env: process.env,
       hostname: hostname(),
@@ -104,7 +106,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       onReload: (reasons) => observer.reload(reasons),
       onOrder: (order, what) => observer.order(order, what),
       onDrift: (drift, what) => observer.drift(drift, what),
-      onTrouble: (error) => observer.control({ kind: 'trouble', error }),
+      onTrouble,
       onError(error) {
         observer.broke(error);
         if (options.once) end.resolve(exitCodes.unexpected);

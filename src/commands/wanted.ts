@@ -6,21 +6,22 @@ import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.t
 import { now } from '../clock.ts';
 import { type Collection, collect, createCollection } from '../collection.ts';
 import { maskSecrets } from '../config/mask.ts';
-import { offersFile } from '../config/paths.ts';
+import { endpointsFile, offersFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
+import { KnownEndpoints } from '../known-endpoints.ts';
 import { KnownOffers } from '../known-offers.ts';
 import type { Endpoint, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
-import { catalogSettings, presumedVersion, type Settings, seedOf } from '../settings.ts';
+import { catalogSettings, presumedVersion, type Settings } from '../settings.ts';
 import { Sources } from '../sources.ts';
 
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */
   readonly snapshot?: string | undefined;
-  /** What runs: its endpoints are doubted to have gone where the sources do not name them, as at a start. */
+  /** What runs: it stays where nobody says who serves. */
   readonly running?: readonly Section[] | null;
 };
 
@@ -33,10 +34,15 @@ export async function renderWanted(
   const { renderer } = settings;
   const { config, catalog } =
     snapshot === undefined
-      ? await askSources(settings, env, running)
+      ? await askSources(settings, env)
       : { config: settings.config, catalog: await readSnapshot(settings.config, snapshot) };
   const version = await versionOf(config, env);
-  const result = renderer.render({ config, endpoints: view(catalog).endpoints, version, hostname: hostname() });
+  const { endpoints, unknown } = view(catalog);
+  const kept = Map.groupBy(
+    (running ?? []).filter(({ service }) => service !== null && unknown.has(service)),
+    ({ service }) => service ?? '',
+  );
+  const result = renderer.render({ config, endpoints, kept, version, hostname: hostname() });
   const [problem] = result.problems;
   if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);
   return result;
@@ -51,14 +57,11 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
   return binary?.version ?? presumedVersion(config);
 }
 
-async function askSources(
-  { config, secrets }: Settings,
-  env: NodeJS.ProcessEnv,
-  found: readonly Section[] | null,
-): Promise<Collection> {
-  // As `run` begins: with what was offered last, and with the servers that serve already.
-  const { all } = await KnownOffers.open(offersFile(config), () => {});
-  let collection = createCollection(config, all, seedOf({ running: null, found }), now());
+async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
+  // As `run` begins: with what was known last.
+  const { all: offers } = await KnownOffers.open(offersFile(config), () => {});
+  const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), () => {});
+  let collection = createCollection(config, { offers, endpoints }, now());
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
       process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);

@@ -22,6 +22,9 @@ export const ordersFile = (config: HasState): string => join(config.state, 'orde
 /** The services that sources offered last. */
 export const offersFile = (config: HasState): string => join(config.state, 'offers.json');
 
+/** Who served each service last. */
+export const endpointsFile = (config: HasState): string => join(config.state, 'endpoints.json');
+
 /** The socket that one HAProxy hands on to the next, while `haproxy.statsSocket` leads to the one that serves. */
 export const handedOnSocket = (config: HasState): string => join(config.state, 'stats.sock');
 

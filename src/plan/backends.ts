@@ -50,6 +50,8 @@ export function withServersOf(old: Section, now: Section): Section {
   if (!areOurs(old, now)) return old;
   const servers = serverTexts(now);
   if (readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure) return now;
+  // Those that another question found speak TLS, say, as the new structure does: into the old one they are not put.
+  if (old.asked !== now.asked && old.asked !== undefined && now.asked !== undefined) return old;
   if (servers.join('\n') === serverTexts(old).join('\n')) return old;
   const structure = linesOf(old.text).filter((line) => !isServer(line));
   return { ...old, text: [...structure, ...servers].map((line) => `${line}\n`).join('') };

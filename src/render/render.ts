@@ -1,4 +1,5 @@
 /** What should be: the config and the endpoints of its services as the sections of `haproxy.cfg`. */
+import { askedBy } from '../asked.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { splitSections, tokenise } from '../haproxy/text.ts';
@@ -10,10 +11,12 @@ import { createEngine, type Engine } from './engine.ts';
 import type { TemplateSource } from './template-error.ts';
 import { haproxyContext, serviceContext } from './view.ts';
 
-type RenderInput = {
+export type RenderInput = {
   readonly config: Config;
   /** By service; a service that is not among them is left out. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+  /** The sections of services that are not rendered but stay as they are. */
+  readonly kept?: ReadonlyMap<string, readonly Section[]>;
   /** Of the HAProxy that will read it. */
   readonly version: Version;
   /** For `order: host`. */
@@ -49,6 +52,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
       }
       const problems: Problem[] = [];
       for (const [name, service] of config.services) {
+        if (input.kept?.has(name)) continue;
         const endpoints = input.endpoints.get(name);
         let part = parts.get(name);
         if (endpoints === undefined) {
@@ -61,7 +65,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
         }
         if (part.problem !== null) problems.push(part.problem);
       }
-      return { sections: assemble(frame.slots, parts), problems };
+      return { sections: assemble(frame.slots, parts, input.kept ?? new Map()), problems };
     },
   };
 }
@@ -148,10 +152,11 @@ function renderService(
   old: Parts | undefined,
 ): Parts {
   try {
+    const asked = askedBy(service);
     const context = serviceContext(service, endpoints, haproxy, config.order === 'host' ? hostname : null);
     const hasFrontend = context.bind.length > 0;
-    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, old?.frontend) : [];
-    const backend = renderPart(engine, 'backend', context, old?.backend);
+    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
+    const backend = renderPart(engine, 'backend', context, { asked, old: old?.backend });
     return { service, endpoints, frontend, backend, problem: null };
   } catch (error) {
     // Whatever it was, it came of this service's data, and only this service is to feel it.
@@ -165,11 +170,12 @@ function renderPart(
   engine: Engine,
   part: 'frontend' | 'backend',
   context: ServiceContext,
-  old: readonly Section[] | undefined,
+  { asked, old }: { readonly asked: string; readonly old: readonly Section[] | undefined },
 ): readonly Section[] {
   const text = withEnd(engine(part, context));
-  if (old !== undefined && textOf({ sections: old }) === text) return old;
-  const sections = splitSections(text, context.name);
+  const isSame = old !== undefined && textOf({ sections: old }) === text;
+  if (isSame && old.every((section) => section.asked === asked)) return old;
+  const sections = splitSections(text, context.name).map((section) => ({ ...section, asked }));
   const [first] = sections;
   // It would belong to whatever section happens to stand before.
   if (first?.kind === '' && first.text.split('\n').some((line) => tokenise(line).words.length > 0))
@@ -177,11 +183,27 @@ function renderPart(
   return sections;
 }
 
-function assemble(slots: Frame['slots'], parts: ReadonlyMap<string, Parts>): Section[] {
+function assemble(
+  slots: Frame['slots'],
+  parts: ReadonlyMap<string, Parts>,
+  kept: ReadonlyMap<string, readonly Section[]>,
+): Section[] {
   const sections: Section[] = [];
+  const placed = new Set<Section>();
   for (const slot of slots) {
-    const some = 'part' in slot ? (parts.get(slot.service)?.[slot.part] ?? []) : slot;
-    for (const section of some) sections.push(section);
+    if (!('part' in slot)) for (const section of slot) sections.push(section);
+    else {
+      const its = kept.get(slot.service);
+      // What is kept stands where such parts do; with the backend at the latest, where there is no other place any more.
+      const some =
+        its === undefined
+          ? (parts.get(slot.service)?.[slot.part] ?? [])
+          : its.filter((section) => !placed.has(section) && (slot.part === 'backend' || section.kind === 'frontend'));
+      for (const section of some) {
+        sections.push(section);
+        if (its !== undefined) placed.add(section);
+      }
+    }
   }
   return sections;
 }

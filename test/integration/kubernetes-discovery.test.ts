@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { view } from '../../src/catalog/catalog.ts';
-import { type Collection, collect, createCollection } from '../../src/collection.ts';
+import { type Collection, collect, createCollection, nothingKnown } from '../../src/collection.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { textOf } from '../../src/render/render.ts';
@@ -27,7 +27,7 @@ async function collecting(namespace: string, discover = '{ labels: { expose: "tr
   const text = `watchers: { cluster: { type: kubernetes, kubeconfig: ./kubeconfig } }\ndiscover: { cluster: ${discover} }\n`;
   await replaceFile(`${folder.path}/myelin.yaml`, text);
   const { config } = await loadConfig(`${folder.path}/myelin.yaml`, {});
-  const state = { now: createCollection(config, [], new Map(), Date.now()) };
+  const state = { now: createCollection(config, nothingKnown, Date.now()) };
   const sources = new Sources(
     {},
     (event) => {

@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Control, Outcome } from '../../src/apply/control.ts';
+import { KnownEndpoints } from '../../src/known-endpoints.ts';
 import { KnownOffers } from '../../src/known-offers.ts';
 import { main } from '../../src/main.ts';
 import { Orders } from '../../src/orders.ts';
@@ -60,6 +61,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     control,
     orders: await Orders.open(join(folder.path, 'orders.json'), Date.now),
     offers: stack.use(await KnownOffers.open(join(folder.path, 'offers.json'), () => {})),
+    endpoints: stack.use(await KnownEndpoints.open(join(folder.path, 'endpoints.json'), () => {})),
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nextDeadline, view } from '../../src/catalog/catalog.ts';
 import { newlyKept } from '../../src/catalog/report.ts';
-import { believe, type Collection, collect, createCollection, progress, recollect } from '../../src/collection.ts';
+import {
+  believe,
+  type Collection,
+  collect,
+  createCollection,
+  known,
+  nothingKnown,
+  progress,
+  recollect,
+} from '../../src/collection.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { Endpoint, SourceEvent } from '../../src/model.ts';
 import { endpoint, minute } from '../support/catalog.ts';
@@ -23,8 +32,8 @@ function play(collection: Collection, now: number, ...events: readonly SourceEve
   return events.reduce((all, event) => collect(all, event, now), collection);
 }
 
-function create(config: Config, seed: ReadonlyMap<string, readonly Endpoint[]> = new Map()): Collection {
-  return createCollection(config, [], seed, 0);
+function create(config: Config): Collection {
+  return createCollection(config, nothingKnown, 0);
 }
 
 /** Who serves what is served, by service. */
@@ -101,16 +110,18 @@ test('while the source is down nothing that it offered goes', async () => {
 });
 
 test('after a restart what was offered last serves on until the source has answered, beyond the start timeout as well', async () => {
-  const { offers: known, written } = await steady();
-  const file = new Map([['shop:web', [endpoint('one', '192.0.2.1')]]]);
-  let collection = createCollection(written, known, file, 0);
+  const before = await steady();
+  const { offers: lastOffers, written } = before;
+  const last = [...known(before)].filter(([name]) => name === 'shop:web');
+  let collection = createCollection(written, { offers: lastOffers, endpoints: new Map(last) }, 0);
   collection = progress(play(collection, 0, started, failed), minute);
   assert.ok(view(collection.catalog).open);
-  assert.deepEqual(served(collection), { 'shop:db': [], 'shop:web': ['one'] });
+  assert.deepEqual(served(collection), { 'shop:db': [], 'shop:web': ['one', 'two'] });
+  assert.deepEqual([...view(collection.catalog).unknown], ['shop:db']);
   collection = play(collection, minute, started, offers(offer('db')), answer('db', one), synced);
   assert.deepEqual(
     served(collection),
-    { 'shop:db': ['one'], 'shop:web': ['one'] },
+    { 'shop:db': ['one'], 'shop:web': ['one', 'two'] },
     'gone right after a start: doubted',
   );
 });
@@ -183,11 +194,31 @@ test('a config that asks in other words keeps all that was offered, until its ow
   assert.deepEqual(served(believe(all, 'shop:db', 11 * minute)), { 'shop:web': ['two'] });
 });
 
-test('a service that is found before the source is synced keeps the servers that it has in the file', async () => {
-  const file = new Map([['shop:web', [one]]]);
-  let collection = play(create(await discovering(), file), 0, started, offers(offer('web')));
-  collection = progress(collection, minute);
-  assert.deepEqual(served(collection), { 'shop:web': ['one'] });
+test('of a service that is found and not answered for yet nobody knows who serves it', async () => {
+  const found = progress(play(create(await discovering()), 0, started, offers(offer('web'))), minute);
+  assert.deepEqual([...view(found.catalog).unknown], ['shop:web']);
+  const answered = play(found, minute, answer('web'));
+  assert.deepEqual([...view(answered.catalog).unknown], []);
+});
+
+test('what another question found last is not taken for the answer to the one that is asked now', async () => {
+  const { config: plain } = await load(
+    'watchers: { file: { path: s.yaml } }\nservices: { web: { from: { file: { service: plain } } } }\n',
+  );
+  const answered = play(
+    create(plain),
+    0,
+    { watcher: 'file', kind: 'started' },
+    { watcher: 'file', kind: 'endpoints', key: 'web', endpoints: [one] },
+  );
+  const endpoints = known(answered);
+  const again = createCollection(plain, { offers: [], endpoints }, 0);
+  assert.deepEqual([served(again), view(again.catalog).unknown.size], [{ web: ['one'] }, 0]);
+  const { config: tls } = await load(
+    'watchers: { file: { path: s.yaml } }\nservices: { web: { from: { file: { service: tls } } } }\n',
+  );
+  const other = createCollection(tls, { offers: [], endpoints }, 0);
+  assert.deepEqual([served(other), [...view(other.catalog).unknown]], [{ web: [] }, ['web']]);
 });
 
 test('that what was kept of a service is let go is told also when the service itself goes with it', async () => {
