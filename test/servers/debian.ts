@@ -7,6 +7,7 @@ import { execFile } from 'node:child_process';
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { runCommand } from '../../src/haproxy/command.ts';
 import { cacheFolder, lockCache } from './cache.ts';
 
 const run = promisify(execFile);
@@ -18,13 +19,15 @@ export type DebianProgram = {
   readonly path: string;
 };
 
+/** Raised with every change to what is unpacked or how it is run: what was kept of before is not used any more. */
+const layout = 2;
+
 /** Of Debian 12, where a suite's own cannot tell a program its name: HAProxy's master runs itself again by that. */
 const newerLinker: readonly DebianProgram['suite'][] = ['bullseye'];
 
 /** The path of a script that runs the program; fetched once and kept. */
 export async function debianProgram(program: DebianProgram): Promise<string> {
-  const linker = newerLinker.includes(program.suite) ? '-newer-linker' : '';
-  const name = `debian-${program.suite}-${program.package}-${process.arch}${linker}`;
+  const name = `debian-${program.suite}-${program.package}-${process.arch}-${layout}`;
   const target = join(await cacheFolder(), name);
   const script = join(target, 'run', program.path.slice(program.path.lastIndexOf('/') + 1));
   if (await isThere(script)) return script;
@@ -84,14 +87,30 @@ async function writeScript({ path }: DebianProgram, target: string, script: stri
   // Not a link to it: those are absolute in some releases, and would name this machine's own.
   const linker = folders.find((entry) => /^ld-linux.*\.so\.\d$/.test(entry.name) && entry.isFile());
   if (linker === undefined) throw new Error(`no dynamic linker among the packages of ${path}`);
-  const libraries = new Set(folders.flatMap((entry) => (/\.so(\.|$)/.test(entry.name) ? [entry.parentPath] : [])));
+  const linkerPath = join(linker.parentPath, linker.name);
+  const all = new Set(folders.flatMap((entry) => (/\.so(\.|$)/.test(entry.name) ? [entry.parentPath] : [])));
+  const libraries = await foldersOfNeeded(linkerPath, [...all], join(root, path));
   const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
   await writeFile(
     script,
-    `#!/bin/sh\nexec ${quoted(join(linker.parentPath, linker.name))} --argv0 "$0"` +
-      ` --library-path ${quoted([...libraries].join(':'))} ${quoted(join(root, path))} "$@"\n`,
+    `#!/bin/sh\nexec ${quoted(linkerPath)} --argv0 "$0"` +
+      ` --library-path ${quoted(libraries.join(':'))} ${quoted(join(root, path))} "$@"\n`,
   );
   await chmod(script, 0o755);
+}
+
+/** Those of `folders` in which the linker finds a library of the program: it looks into each for each, at every start. */
+async function foldersOfNeeded(
+  linker: string,
+  folders: readonly string[],
+  program: string,
+): Promise<readonly string[]> {
+  const argv = [linker, '--library-path', folders.join(':'), '--list', program];
+  const { status, stdout, stderr } = await runCommand(argv, { timeoutMs: 10_000 });
+  const missing = /^\s*(\S+) => not found/m.exec(stdout)?.[1];
+  if (status !== 0 || missing !== undefined) throw new Error(`${program} lacks ${missing ?? stderr}`);
+  const found = [...stdout.matchAll(/ => (\/.*)\/[^/]+ \(0x/g)].map(([, folder = '']) => folder);
+  return [...new Set(found)];
 }
 
 /** Debian's archive as this machine's own sources name it, so that mirrors and keys are the ones that work here. */
