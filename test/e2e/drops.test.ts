@@ -5,7 +5,7 @@ import { losesSome } from '../support/controls.ts';
 import { measureDrops } from '../support/drops.ts';
 
 test('nothing is lost while servers change ten times a second by commands and the structure every two seconds by reloads', async (t) => {
-  const drops = await measureDrops({ requests: 40_000, atLeastMs: 15_000 });
+  const drops = await measureDrops({ requests: 40_000, atLeastMs: 15_000, signal: t.signal });
   const { lanes, failed, changes, commands, reloads, answered } = drops;
   for (const { name, complete } of lanes) t.diagnostic(`${name}: ${complete} requests`);
   t.diagnostic(`${commands} commands, ${reloads} reloads`);
@@ -22,10 +22,10 @@ test('nothing is lost while servers change ten times a second by commands and th
 });
 
 // Without `-x` so short a load loses some only now and then: no-drop.test.ts has that control.
-test('the same load loses requests and sessions where connections are not left to finish', async () => {
+test('the same load loses requests and sessions where connections are not left to finish', async ({ signal }) => {
   const lost = { slow: 0, tcp: 0 };
   await losesSome(async () => {
-    const { lanes } = await measureDrops({ requests: 20_000, control: 'hard-stop' });
+    const { lanes } = await measureDrops({ requests: 20_000, control: 'hard-stop', signal });
     for (const { name, failed } of lanes) if (name === 'slow' || name === 'tcp') lost[name] += failed;
     return { failed: Math.min(lost.slow, lost.tcp) };
   });

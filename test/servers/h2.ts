@@ -6,7 +6,9 @@
  * it opens no other connection and counts all that it had left as errors.
  */
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import type { Ms } from '../../src/model.ts';
 import { quantile } from '../support/figures.ts';
+import { endsWithin } from '../support/index.ts';
 import type { Load } from './load.ts';
 
 export type H2Load = Pick<Load, 'complete' | 'failed' | 'p50Ms' | 'p99Ms' | 'output'> & {
@@ -20,11 +22,21 @@ type H2Options = {
   readonly requests: number;
   /** Requests at once on each connection. */
   readonly streams: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Its last end, whatever it asks does. */
+  readonly withinMs?: Ms;
 };
+
+const longestAnswerMs: Ms = 10_000;
 
 type Answer = { readonly kind: 'complete' | 'refused' } | { readonly kind: 'failed'; readonly why: string };
 
-export async function h2({ url, concurrency, requests, streams }: H2Options): Promise<H2Load> {
+export async function h2(options: H2Options): Promise<H2Load> {
+  const { url, withinMs = 300_000, signal } = options;
+  return endsWithin(`HTTP/2 clients of ${url}`, withinMs, (over) => load(options, over), signal);
+}
+
+async function load({ url, concurrency, requests, streams }: H2Options, over: AbortSignal): Promise<H2Load> {
   const failures = new Map<string, number>();
   const latenciesMs: number[] = [];
   let left = requests;
@@ -33,18 +45,17 @@ export async function h2({ url, concurrency, requests, streams }: H2Options): Pr
   const failed = (why: string): void => void failures.set(why, (failures.get(why) ?? 0) + 1);
 
   const client = async (): Promise<void> => {
-    while (left > 0) {
+    while (left > 0 && !over.aborted) {
       const session = connect(url, { rejectUnauthorized: false });
+      const cut = (): void => session.destroy();
+      over.addEventListener('abort', cut, { once: true });
       let isToldToGo = false;
       session.once('goaway', () => {
         isToldToGo = true;
         goaways += 1;
       });
       session.on('error', (error) => failed(`connection: ${describe(error)}`));
-      await new Promise<void>((resolve) => {
-        session.once('connect', () => resolve());
-        session.once('close', () => resolve());
-      });
+      await connected(session);
       const askInTurn = async (): Promise<void> => {
         while (left > 0 && !session.closed && !session.destroyed) {
           left -= 1;
@@ -58,6 +69,7 @@ export async function h2({ url, concurrency, requests, streams }: H2Options): Pr
         }
       };
       await Promise.all(Array.from({ length: streams }, askInTurn));
+      over.removeEventListener('abort', cut);
       session.destroy();
     }
   };
@@ -66,6 +78,19 @@ export async function h2({ url, concurrency, requests, streams }: H2Options): Pr
   const [p50Ms, p99Ms] =
     latenciesMs.length === 0 ? [null, null] : [quantile(latenciesMs, 0.5), quantile(latenciesMs, 0.99)];
   return { complete, failed: count, goaways, p50Ms, p99Ms, output: JSON.stringify(Object.fromEntries(failures)) };
+}
+
+/** Or closed. */
+function connected(session: ClientHttp2Session): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => session.destroy(new Error('no connection in time')), longestAnswerMs);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    session.once('connect', done);
+    session.once('close', done);
+  });
 }
 
 function ask(session: ClientHttp2Session): Promise<Answer> {
@@ -83,9 +108,14 @@ function ask(session: ClientHttp2Session): Promise<Answer> {
     stream.once('error', (thrown) => {
       error = thrown;
     });
-    stream.setTimeout(10_000, () => stream.close(constants.NGHTTP2_CANCEL));
+    // One that was cut together with its connection may never say that it is closed.
+    const timer = setTimeout(() => {
+      resolve({ kind: 'failed', why: `no answer within ${longestAnswerMs} ms` });
+      stream.destroy();
+    }, longestAnswerMs);
     stream.resume();
     stream.once('close', () => {
+      clearTimeout(timer);
       const { rstCode } = stream;
       if (error === null && hasEnded && status === 200) resolve({ kind: 'complete' });
       else if (rstCode === constants.NGHTTP2_REFUSED_STREAM && status === 0) resolve({ kind: 'refused' });

@@ -1,6 +1,7 @@
 /** Puts load on an address with `ab` or `wrk`, and counts every way in which a request can fail. */
 import { join } from 'node:path';
 import { type Finished, runCommand } from '../../src/haproxy/command.ts';
+import type { Ms } from '../../src/model.ts';
 import { tool } from './haproxy.ts';
 
 export type Load = {
@@ -17,9 +18,15 @@ export type Load = {
   readonly output: string;
 };
 
-type Target = { readonly url: string; readonly concurrency: number; readonly signal?: AbortSignal };
+type Target = {
+  readonly url: string;
+  readonly concurrency: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Its last end, whatever it asks does. */
+  readonly withinMs?: Ms;
+};
 
-const longestRunMs = 300_000;
+const longestRunMs: Ms = 300_000;
 
 /**
  * A connection a request, unless `keepAlive`. Without it, losses of kept connections cannot be seen. All answers have to
@@ -60,7 +67,7 @@ export async function wrk(options: WrkOptions): Promise<Load> {
   const { url, concurrency, seconds, threads = 1, pauses = false } = options;
   const script = pauses ? ['--script', join(import.meta.dirname, 'wrk-pause.lua')] : [];
   const args = [`-t${threads}`, `-c${concurrency}`, `-d${seconds}s`, '--latency', '--timeout', '10s', ...script, url];
-  const ran = await load('wrk', args, options);
+  const ran = await load('wrk', args, { ...options, withinMs: options.withinMs ?? seconds * 1000 + 60_000 });
   const [, connect, read, write, timeout] =
     /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(ran.stdout) ?? [];
   return result(ran, {
@@ -72,8 +79,11 @@ export async function wrk(options: WrkOptions): Promise<Load> {
   });
 }
 
-async function load(name: 'ab' | 'wrk', args: readonly string[], { signal }: Target): Promise<Finished> {
-  return runCommand([await tool(name), ...args], { timeoutMs: longestRunMs, signal });
+async function load(name: 'ab' | 'wrk', args: readonly string[], target: Target): Promise<Finished> {
+  const { url, signal, withinMs = longestRunMs } = target;
+  const ran = await runCommand([await tool(name), ...args], { timeoutMs: withinMs, signal });
+  if (ran.timedOut) throw new Error(`not over within ${withinMs} ms: ${name} on ${url}`);
+  return ran;
 }
 
 function result(ran: Finished, seen: Omit<Load, 'failed' | 'output'>): Load {

@@ -9,12 +9,15 @@ type SessionOptions = {
   /** Settles when the next message may be sent. */
   readonly turn: () => Promise<void>;
   readonly onEcho: (latencyMs: Ms) => void;
+  /** Its last end, whatever `isOver` and `turn` say. */
+  readonly withinMs?: Ms;
 };
 
-const longestEchoMs = 10_000;
+const longestEchoMs: Ms = 10_000;
 
 /** Settles with what went wrong, or with null where it ended as it should. Rejects with what `turn` rejects with. */
-export function echoSession({ port, isOver, turn, onEcho }: SessionOptions): Promise<string | null> {
+export function echoSession(options: SessionOptions): Promise<string | null> {
+  const { port, isOver, turn, onEcho, withinMs = 300_000 } = options;
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }).setEncoding('utf8');
     let echoes = 0;
@@ -34,6 +37,7 @@ export function echoSession({ port, isOver, turn, onEcho }: SessionOptions): Pro
       trouble = why;
       socket.destroy();
     };
+    const timer = setTimeout(() => end(`not over within ${withinMs} ms: the session on port ${port}`), withinMs);
     socket.once('connect', send);
     socket.on('error', (error) => {
       trouble = error.message;
@@ -49,8 +53,15 @@ export function echoSession({ port, isOver, turn, onEcho }: SessionOptions): Pro
       onEcho(performance.now() - sentAt);
       hasEnded = isOver();
       if (hasEnded) socket.destroy();
-      else turn().then(send, reject);
+      else
+        turn().then(send, (error: unknown) => {
+          reject(error);
+          socket.destroy();
+        });
     });
-    socket.once('close', () => resolve(hasEnded ? null : `${trouble} after ${echoes} echoes`));
+    socket.once('close', () => {
+      clearTimeout(timer);
+      resolve(hasEnded ? null : `${trouble} after ${echoes} echoes`);
+    });
   });
 }

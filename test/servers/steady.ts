@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import timers from 'node:timers/promises';
 import type { Ms } from '../../src/model.ts';
-import { until } from '../support/index.ts';
+import { endsWithin, until } from '../support/index.ts';
 
 export type SteadyLoad = AsyncDisposable & {
   /** How often each body was answered. */
@@ -27,9 +27,11 @@ const keptConnections = 4;
 const slowClients = 4;
 const pauseMs = 10;
 const slowRequestMs = 100;
+/** A request that is on its way is waited for. */
+const longestRequestMs: Ms = 10_000;
 
-/** `port` on 127.0.0.1 must answer already. */
-export function steadyLoad(port: number): SteadyLoad {
+/** `port` on 127.0.0.1 must answer already. Whoever does not end it finds it ended, and failed, after `withinMs`. */
+export function steadyLoad(port: number, { withinMs = 600_000 }: { readonly withinMs?: Ms } = {}): SteadyLoad {
   const ended = new AbortController();
   const answers = new Map<string, number>();
   const failures: string[] = [];
@@ -49,11 +51,17 @@ export function steadyLoad(port: number): SteadyLoad {
     ...Array.from({ length: slowClients }, () => client('slow request', () => askSlowly(port))),
   ];
   const answered = (): number => [...answers.values()].reduce((sum, count) => sum + count, 0);
+  const what = `the steady load on port ${port}`;
   const end = async (): Promise<void> => {
+    clearTimeout(timer);
     ended.abort();
-    await Promise.all(clients);
+    await endsWithin(what, 2 * longestRequestMs, () => Promise.all(clients));
     for (const agent of agents) agent.destroy();
   };
+  const timer = setTimeout(() => {
+    failures.push(`not over within ${withinMs} ms: ${what}`);
+    end().catch((error: unknown) => failures.push(String(error)));
+  }, withinMs).unref();
   return {
     answers,
     failures,
@@ -78,7 +86,7 @@ export function steadyLoad(port: number): SteadyLoad {
 export function ask(port: number, agent: Agent | false = false): Promise<string> {
   return new Promise((resolve, reject) => {
     const headers = agent === false ? { connection: 'close' } : {};
-    const request = get({ host: '127.0.0.1', port, agent, headers, timeout: 10_000 }, (response) => {
+    const request = get({ host: '127.0.0.1', port, agent, headers, timeout: longestRequestMs }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -90,7 +98,7 @@ export function ask(port: number, agent: Agent | false = false): Promise<string>
         else reject(new Error(`status ${response.statusCode}`));
       });
     });
-    request.on('timeout', () => request.destroy(new Error('no answer within 10 s')));
+    request.on('timeout', () => request.destroy(noAnswer()));
     request.on('error', reject);
   });
 }
@@ -98,7 +106,7 @@ export function ask(port: number, agent: Agent | false = false): Promise<string>
 /** The same in two halves, `pauseMs` apart, over a connection of its own. */
 export async function askSlowly(port: number, pauseMs: Ms = slowRequestMs): Promise<string> {
   const socket = connect(port, '127.0.0.1');
-  socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within 10 s')));
+  socket.setTimeout(longestRequestMs, () => socket.destroy(noAnswer()));
   // The reading fails with it; by then it may be over.
   socket.on('error', () => {});
   const answer = text(socket);
@@ -112,4 +120,8 @@ export async function askSlowly(port: number, pauseMs: Ms = slowRequestMs): Prom
   if (!head.startsWith('HTTP/1.1 200 ') || length !== `${body.length}`)
     throw new Error(`no answer but ${JSON.stringify(`${head} ${body}`)}`);
   return body.trim();
+}
+
+function noAnswer(): Error {
+  return new Error(`no answer within ${longestRequestMs} ms`);
 }

@@ -16,7 +16,7 @@ import { askSlowly } from '../servers/steady.ts';
 import { Churn } from './churn.ts';
 import { builtInTemplate, withReuseport } from './controls.ts';
 import { quantile } from './figures.ts';
-import { freePort, until } from './index.ts';
+import { endsWithin, freePort, until } from './index.ts';
 import { ask, type Workplace, workplace } from './myelin.ts';
 import { serversOf } from './traffic.ts';
 
@@ -29,6 +29,8 @@ export type DropsOptions = {
   readonly requests: number;
   readonly atLeastMs?: Ms;
   readonly control?: Control | undefined;
+  /** Of the test that wants to know. */
+  readonly signal?: AbortSignal;
   /** Told about once a second. */
   readonly onProgress?: (complete: number, failed: number) => void;
 };
@@ -79,7 +81,8 @@ const slowRequestMs: Ms = 500;
 /** So slow is no machine that does any work. */
 const slowestPerSecond = 300;
 
-export async function measureDrops({ requests, atLeastMs = 0, control, onProgress }: DropsOptions): Promise<Drops> {
+export async function measureDrops(options: DropsOptions): Promise<Drops> {
+  const { requests, atLeastMs = 0, control, signal, onProgress } = options;
   await using stack = new AsyncDisposableStack();
   const backends = stack.use(await startBackends(backendNames));
   const echoes = await Promise.all(backendNames.map(async () => stack.use(await startEcho())));
@@ -96,46 +99,56 @@ export async function measureDrops({ requests, atLeastMs = 0, control, onProgres
   await myelin.until('the first config is applied', ({ state }) => state === 'ready');
 
   const startedAt = performance.now();
-  const over = new AbortController();
   const lanes = services.map((name) => new Lane(name, requests / services.length));
   const isDone = (lane: Lane<Service>): boolean => lane.progress >= 1 && performance.now() - startedAt >= atLeastMs;
   const slowest = (): number => Math.min(...lanes.map(({ progress }) => progress));
-  const deadline = startedAt + atLeastMs + 60_000 + (requests / slowestPerSecond) * 1000;
+  const longestMs = atLeastMs + 60_000 + (requests / slowestPerSecond) * 1000;
+  const unfinished = (): string =>
+    lanes.flatMap((lane) => (isDone(lane) ? [] : `${lane.name} ${Math.floor(lane.progress * 100)} %`)).join(', ');
   /** Nobody runs ahead: each kind of traffic is there all the time. */
-  const inStep = async (lane: Lane<Service>): Promise<void> => {
-    while (lane.progress > slowest() + lane.lead && !isDone(lane)) await timers.setTimeout(5);
-    if (performance.now() > deadline) throw new Error(`the load on ${lane.name} has not come to its end`);
+  const inStep = async (lane: Lane<Service>, over: AbortSignal): Promise<void> => {
+    while (lane.progress > slowest() + lane.lead && !isDone(lane) && !over.aborted) await timers.setTimeout(5);
+    over.throwIfAborted();
   };
   let structures = 0;
   let mostOldProcesses = 0;
-  const background = [
-    every(changeEveryMs, over.signal, async () => {
-      churn.change();
-      await place.write('services.yaml', churn.text);
-    }),
-    every(restructureEveryMs, over.signal, async () => {
-      structures += 1;
-      await place.write('myelin.yaml', configOf(ports, control, structures));
-    }),
-    every(250, over.signal, async () => {
-      const { haproxy: running } = await place.status();
-      mostOldProcesses = Math.max(mostOldProcesses, running?.oldWorkers.length ?? 0);
-    }),
-    every(1000, over.signal, async () => {
-      onProgress?.(sum(lanes.map(({ complete }) => complete)), sum(lanes.map(({ failed }) => failed)));
-    }),
-  ];
-  const loads = lanes.map((lane) => runLane(lane, ports[lane.name], isDone, inStep));
   const slow = new Lane('slow', 1);
-  background.push(...Array.from({ length: slowClients }, () => runSlowly(slow, ports.kept, over.signal)));
-  try {
-    // What breaks off in the background must not go unseen for as long as the loads last.
-    await Promise.race([Promise.all(loads), Promise.all(background)]);
-  } finally {
-    over.abort();
-    await Promise.allSettled([...loads, ...background]);
-  }
-  await Promise.all(background);
+  /** Ends with the loads, or with the first that breaks off; then so do the others, and what is changed meanwhile. */
+  const runAll = async (given: AbortSignal): Promise<void> => {
+    const over = new AbortController();
+    const abort = (): void => over.abort(given.reason);
+    given.addEventListener('abort', abort, { once: true });
+    const background = [
+      every(changeEveryMs, over.signal, async () => {
+        churn.change();
+        await place.write('services.yaml', churn.text);
+      }),
+      every(restructureEveryMs, over.signal, async () => {
+        structures += 1;
+        await place.write('myelin.yaml', configOf(ports, control, structures));
+      }),
+      every(250, over.signal, async () => {
+        const { haproxy: running } = await place.status();
+        mostOldProcesses = Math.max(mostOldProcesses, running?.oldWorkers.length ?? 0);
+      }),
+      every(1000, over.signal, async () => {
+        onProgress?.(sum(lanes.map(({ complete }) => complete)), sum(lanes.map(({ failed }) => failed)));
+      }),
+      ...Array.from({ length: slowClients }, () => runSlowly(slow, ports.kept, over.signal)),
+    ];
+    const loads = lanes.map((lane) =>
+      runLane(lane, ports[lane.name], { isDone, inStep, over: over.signal, longestMs }),
+    );
+    try {
+      // What breaks off in the background must not go unseen for as long as the loads last.
+      await Promise.race([Promise.all(loads), Promise.all(background)]);
+    } finally {
+      over.abort();
+      await Promise.allSettled([...loads, ...background]);
+    }
+    await Promise.all(background);
+  };
+  await endsWithin(() => `the load, of which there is left: ${unfinished()}`, longestMs, runAll, signal);
   const tookMs = performance.now() - startedAt;
   await until('the last change is live', () => isLive(place, churn), { withinMs: 30_000 });
   const metrics = await ask(place.path('run/myelin.sock'), 'GET', '/metrics');
@@ -202,16 +215,19 @@ class Lane<Name extends LaneFigures['name'] = LaneFigures['name']> {
   }
 }
 
-async function runLane(
-  lane: Lane<Service>,
-  port: number,
-  isDone: (lane: Lane<Service>) => boolean,
-  inStep: (lane: Lane<Service>) => Promise<void>,
-): Promise<void> {
-  if (lane.name === 'tcp') return runSessions(lane, port, isDone, inStep);
-  while (!isDone(lane)) {
-    await inStep(lane);
-    lane.add(await burst(lane.name, port));
+type LaneRun = {
+  readonly isDone: (lane: Lane<Service>) => boolean;
+  readonly inStep: (lane: Lane<Service>, over: AbortSignal) => Promise<void>;
+  /** All of them end. */
+  readonly over: AbortSignal;
+  readonly longestMs: Ms;
+};
+
+async function runLane(lane: Lane<Service>, port: number, run: LaneRun): Promise<void> {
+  if (lane.name === 'tcp') return runSessions(lane, port, run);
+  while (!run.isDone(lane)) {
+    await run.inStep(lane, run.over);
+    lane.add(await burst(lane.name, port, run.over));
   }
 }
 
@@ -231,25 +247,32 @@ async function runSlowly(lane: Lane, port: number, signal: AbortSignal): Promise
   }
 }
 
-function burst(service: Exclude<Service, 'tcp'>, port: number): Promise<Omit<Load, 'non2xx' | 'errors'>> {
+function burst(
+  service: Exclude<Service, 'tcp'>,
+  port: number,
+  signal: AbortSignal,
+): Promise<Omit<Load, 'non2xx' | 'errors'>> {
   const url = `http://127.0.0.1:${port}/`;
   switch (service) {
     case 'fresh':
-      return ab({ url, concurrency, requests: 5000, keepAlive: false });
+      return ab({ url, concurrency, requests: 5000, keepAlive: false, signal });
     case 'kept':
-      return wrk({ url, concurrency, seconds: 3, pauses: true });
+      return wrk({ url, concurrency, seconds: 3, pauses: true, signal });
     case 'h2':
-      return h2({ url: url.replace('http:', 'https:'), concurrency: concurrency / 4, requests: 5000, streams: 4 });
+      return h2({
+        url: url.replace('http:', 'https:'),
+        concurrency: concurrency / 4,
+        requests: 5000,
+        streams: 4,
+        signal,
+      });
   }
 }
 
 /** An echo is a request. Sessions that last a while, one after the other, and two that last as long as the load. */
-async function runSessions(
-  lane: Lane<Service>,
-  port: number,
-  isDone: (lane: Lane<Service>) => boolean,
-  inStep: (lane: Lane<Service>) => Promise<void>,
-): Promise<void> {
+async function runSessions(lane: Lane<Service>, port: number, run: LaneRun): Promise<void> {
+  const { inStep, over, longestMs: withinMs } = run;
+  const isDone = (): boolean => over.aborted || run.isDone(lane);
   let latenciesMs: number[] = [];
   const onEcho = (latencyMs: Ms): void => {
     latenciesMs.push(latencyMs);
@@ -259,16 +282,16 @@ async function runSessions(
   };
   const failed = (why: string): void => lane.add({ complete: 0, failed: 1, p50Ms: null, p99Ms: null, output: why });
   const client = async (): Promise<void> => {
-    while (!isDone(lane)) {
+    while (!isDone()) {
       const endsAt = performance.now() + longestSessionMs * Math.random();
-      const isOver = (): boolean => isDone(lane) || performance.now() >= endsAt;
-      const trouble = await echoSession({ port, isOver, turn: () => inStep(lane), onEcho });
+      const isOver = (): boolean => isDone() || performance.now() >= endsAt;
+      const trouble = await echoSession({ port, isOver, turn: () => inStep(lane, over), onEcho, withinMs });
       if (trouble !== null) failed(trouble);
     }
   };
   const staying = async (): Promise<void> => {
     const turn = async (): Promise<void> => void (await timers.setTimeout(100));
-    const trouble = await echoSession({ port, isOver: () => isDone(lane), turn, onEcho });
+    const trouble = await echoSession({ port, isOver: isDone, turn, onEcho, withinMs });
     if (trouble !== null) failed(trouble);
   };
   await Promise.all([...Array.from({ length: sessions }, client), staying(), staying()]);

@@ -4,6 +4,7 @@ import { createServer, type ListenOptions, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
+import type { Ms } from '../../src/model.ts';
 
 /** The only port of that range that `fetch` asks nobody at (a "bad port" of its specification). */
 const refusedByFetch: ReadonlySet<number> = new Set([10_080]);
@@ -65,5 +66,33 @@ export async function until<T>(
     }
     if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: last });
     await timers.setTimeout(everyMs);
+  }
+}
+
+/**
+ * What `work` comes to, where it comes to its end in time; else rejects, and names what did not. The signal that `work`
+ * gets aborts then, when `signal` does, and when it is over: what it started goes with it.
+ */
+export async function endsWithin<T>(
+  what: string | (() => string),
+  limitMs: Ms,
+  work: (signal: AbortSignal) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const over = new AbortController();
+  const abort = (): void => over.abort(signal?.reason);
+  const timer = setTimeout(() => {
+    over.abort(new Error(`not over within ${limitMs} ms: ${typeof what === 'string' ? what : what()}`));
+  }, limitMs);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  over.signal.addEventListener('abort', () => reject(over.signal.reason), { once: true });
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
+  try {
+    return await Promise.race([aborted, work(over.signal)]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+    over.abort();
   }
 }

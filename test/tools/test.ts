@@ -1,97 +1,99 @@
 /**
- * `npm test [-- FILE…]`: provides the real servers, then runs the suites: everything that is quick or light side by side,
- * the end-to-end tests that put load on the machine one file after the other, and on the other versions of HAProxy what
- * depends on them most.
+ * `npm test [-- FILE…]`: provides the real servers, then runs the files of tests: everything that is quick or light two at a
+ * time, the end-to-end tests that put load on the machine one file after the other, and on the other versions of HAProxy
+ * what depends on them most. At the end stand the slowest tests, the files that failed, and the totals.
  */
-import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { createInterface } from 'node:readline';
+import type { Ms } from '../../src/model.ts';
 import { consulBinary } from '../servers/consul.ts';
 import { haproxy, tool } from '../servers/haproxy.ts';
 import { helmBinary } from '../servers/helm.ts';
 import { kubernetesBinaries } from '../servers/kubernetes.ts';
+import { type FileResult, runTestFile, type TestFile } from './test-file.ts';
 
-type Suite = {
-  readonly files: readonly string[];
-  readonly concurrency: number;
-  /** Which HAProxy; else the default one. */
-  readonly env?: Readonly<Record<string, string>>;
-};
+/** No test takes a tenth of it on a machine that has nothing else to do; it ends what hangs, and counts it as failed. */
+const testLimitMs: Ms = 600_000;
+/** Of a file with all its tests. */
+const fileLimitMs: Ms = 900_000;
 
 /** Their load leaves room for another file beside them. */
 const light =
   /\/(by-hand|command-line|commands|consul-source|drift|faults|file-source|hostile|kubernetes-(?!rollout)[a-z]+|master|operator|servers|start|vanishing)\.test\.ts$/;
-const isLight = (file: string): boolean => light.test(file);
+const isLight = ({ path }: TestFile): boolean => light.test(path);
 const endToEnd = filesIn('e2e');
 
-const suites: readonly Suite[] = [
-  { files: filesIn('unit', 'docs', 'contract', 'integration', 'deploy'), concurrency: 2 },
-  { files: endToEnd.filter(isLight), concurrency: 2 },
-  { files: endToEnd.filter((file) => !isLight(file)), concurrency: 1 },
-  {
-    files: [
-      'admin-session',
-      'apply-runtime',
-      'master',
-      'render-config',
-      'runtime-commands',
-      'runtime-plan',
-      'worker',
-    ].map(integration),
-    concurrency: 2,
-    env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' },
-  },
-  // Without load: they may run side by side.
-  ...['2.2', '3.0', '3.2'].map((branch) => ({
-    files: ['test/e2e/servers.test.ts', 'test/e2e/drift.test.ts'],
-    concurrency: 2,
-    env: { HAPROXY_BRANCH: branch },
-  })),
+const sideBySide: readonly TestFile[] = [
+  ...filesIn('unit', 'docs', 'contract', 'integration', 'deploy'),
+  ...endToEnd.filter(isLight),
+  ...['admin-session', 'apply-runtime', 'master', 'render-config', 'runtime-commands', 'runtime-plan', 'worker'].map(
+    (name) => ({ path: `test/integration/${name}.test.ts`, env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' } }),
+  ),
+  ...['2.2', '3.0', '3.2'].flatMap((branch) =>
+    ['servers', 'drift'].map((name) => ({ path: `test/e2e/${name}.test.ts`, env: { HAPROXY_BRANCH: branch } })),
+  ),
 ];
+const oneByOne: readonly TestFile[] = endToEnd.filter((file) => !isLight(file));
 
-const chosen = process.argv.slice(2);
+const chosen = process.argv.slice(2).map((path): TestFile => ({ path }));
 process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\nHelm: ${await helmBinary()}\n`);
 // Tests in a network of their own can fetch nothing.
 for (const name of ['ab', 'wrk'] as const) process.stdout.write(`${name}: ${await tool(name)}\n`);
 for (const [name, path] of Object.entries(await kubernetesBinaries())) process.stdout.write(`${name}: ${path}\n`);
 
-const total = { passed: 0, failed: 0, skipped: 0 };
-let ok = true;
-for (const suite of chosen.length > 0 ? [{ files: chosen, concurrency: 1 }] : suites) ok = (await run(suite)) && ok;
-process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
-process.exit(ok && total.failed === 0 && total.passed > 0 ? 0 : 1);
+// Each file is a group of processes of its own: Ctrl-C does not reach it, and what it started goes with it.
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
 
-function filesIn(...folders: readonly string[]): readonly string[] {
-  return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort());
+const results: (readonly [TestFile, FileResult])[] = [];
+if (chosen.length > 0) await runAll(chosen, 1);
+else {
+  await runAll(sideBySide, 2);
+  await runAll(oneByOne, 1);
+}
+process.exit(report() ? 0 : 1);
+
+function filesIn(...folders: readonly string[]): readonly TestFile[] {
+  return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()).map((path) => ({ path }));
 }
 
-function integration(name: string): string {
-  return `test/integration/${name}.test.ts`;
+/** What a file prints is shown at once, or where there are others beside it, when it is over. */
+async function runAll(files: readonly TestFile[], concurrency: number): Promise<void> {
+  const waiting = files.values();
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const runInTurn = async (): Promise<void> => {
+    for (const file of waiting) {
+      if (stop.signal.aborted) return;
+      const lines: string[] = [`\n▶ ${nameOf(file)}`];
+      const onLine = concurrency === 1 ? print : (line: string) => void lines.push(line);
+      if (concurrency === 1) lines.splice(0).forEach(print);
+      const result = await runTestFile(file, { testLimitMs, limitMs: fileLimitMs, onLine, signal: stop.signal });
+      if (result.trouble !== null) lines.push(`✖ ${nameOf(file)} ${result.trouble}`);
+      lines.forEach(print);
+      results.push([file, result]);
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, runInTurn));
 }
 
-/** One run of node's test runner; its own totals are shown and added up. */
-async function run({ files, concurrency, env = {} }: Suite): Promise<boolean> {
-  for (const [name, value] of Object.entries(env)) process.stdout.write(`\nwith ${name}=${value}\n`);
-  const args = [
-    '--test',
-    '--test-reporter=spec',
-    `--test-concurrency=${concurrency}`,
-    '--test-timeout=600000',
-    ...files,
+/** The totals are its last line. Whether all is well. */
+function report(): boolean {
+  const slowest = results
+    .flatMap(([file, { tookMs }]) => [...tookMs].map(([title, ms]) => ({ title, ms, file })))
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, 10);
+  const failing = results.filter(([, { failed }]) => failed > 0);
+  const total = (what: 'passed' | 'failed' | 'skipped'): number => results.reduce((sum, [, one]) => sum + one[what], 0);
+  const lines = [
+    '',
+    ...slowest.map(({ title, ms, file }) => `${(ms / 1000).toFixed(1).padStart(6)} s  ${nameOf(file)}: ${title}`),
+    ...failing.map(([file, { failed, trouble }]) => `✖ ${nameOf(file)} ${trouble ?? `${failed} failed`}`),
+    ...(stop.signal.aborted ? ['✖ the run was stopped'] : []),
+    `${total('passed')} passed, ${total('failed')} failed, ${total('skipped')} skipped`,
   ];
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, ...env },
-  });
-  for await (const line of createInterface({ input: child.stdout })) {
-    process.stdout.write(`${line}\n`);
-    const [, what, count] = /^ℹ (pass|fail|cancelled|skipped) (\d+)$/.exec(line) ?? [];
-    if (what === 'pass') total.passed += Number(count);
-    if (what === 'fail' || what === 'cancelled') total.failed += Number(count);
-    if (what === 'skipped') total.skipped += Number(count);
-  }
-  return new Promise((resolve) => {
-    if (child.exitCode !== null) resolve(child.exitCode === 0);
-    else child.once('exit', (code) => resolve(code === 0));
-  });
+  process.stdout.write(`${lines.join('\n')}\n`);
+  return failing.length === 0 && total('passed') > 0 && !stop.signal.aborted;
+}
+
+function nameOf({ path, env = {} }: TestFile): string {
+  return [path, ...Object.entries(env).map(([name, value]) => `${name}=${value}`)].join(' ');
 }
