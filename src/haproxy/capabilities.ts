@@ -4,7 +4,7 @@
  */
 import type { ReloadReason } from '../model.ts';
 import { serverKeywords } from './server-keywords.ts';
-import { atLeast, type Version } from './version.ts';
+import { atLeast, isBefore, type Version } from './version.ts';
 
 export type Capabilities = {
   readonly version: Version;
@@ -34,17 +34,37 @@ export function capabilitiesOf(version: Version): Capabilities {
   };
 }
 
-/** Why `add server` cannot be used with these options; null: it can. */
+/** A server that is to be added, and what of its backend matters. */
+export type Addition = {
+  readonly options: readonly { readonly keyword: string; readonly args: readonly string[] }[];
+  readonly algorithm: string;
+  /** Its checks run a program (`option external-check`). */
+  readonly hasExternalChecks: boolean;
+};
+
+/** Why `add server` cannot be used for it; null: it can. */
 export function whyNotAdded(
   { addServer, version, deniedKeywords }: Capabilities,
-  keywords: Iterable<string>,
+  { options, algorithm, hasExternalChecks }: Addition,
 ): Pick<ReloadReason, 'code' | 'detail'> | null {
-  if (addServer === 'no') return { code: 'capability_missing', detail: `add server, on HAProxy ${version.text}` };
-  for (const keyword of keywords) {
+  const missing = (what: string): Pick<ReloadReason, 'code' | 'detail'> => {
+    return { code: 'capability_missing', detail: `${what}, on HAProxy ${version.text}` };
+  };
+  if (addServer === 'no') return missing('add server');
+  for (const { keyword, args } of options) {
     const since = serverKeywords.get(keyword)?.dynamicSince ?? null;
     if (since === null || !atLeast(version, ...since) || deniedKeywords.has(keyword))
       return { code: 'keyword_not_dynamic', detail: keyword };
+    // Its `max-reuse` is 0, and cannot be given: each request would take a new connection (8a31783b6).
+    if (keyword === 'alpn' && args[0]?.split(',').includes('h2') && !atLeast(version, 3, 0))
+      return { code: 'keyword_not_dynamic', detail: 'alpn h2' };
   }
+  // The program is to be started by another thread than may (seen on 2.6 to 3.2): HAProxy dies.
+  if (hasExternalChecks && options.some(({ keyword }) => keyword === 'check'))
+    return missing('add server with external checks');
+  // To take it out and back again hangs a thread, and with it HAProxy (upstream issue 3360).
+  if (algorithm === 'leastconn' && !isBefore(version, [3, 2, 6]) && isBefore(version, [3, 2, 19]))
+    return missing('add server with leastconn');
   return null;
 }
 

@@ -14,7 +14,7 @@ export type ServerKeyword = {
 
 const table: readonly (readonly [since: Since | null, args: 0 | 1, words: string])[] = [
   [[2, 4], 0, 'backup no-backup no-send-proxy no-send-proxy-v2 no-tfo send-proxy send-proxy-v2 tfo'],
-  [[2, 4], 1, 'id maxconn maxqueue minconn pool-low-conn pool-max-conn pool-purge-delay proto proxy-v2-options weight'],
+  [[2, 4], 1, 'id maxconn maxqueue minconn pool-low-conn pool-max-conn pool-purge-delay proxy-v2-options weight'],
   // What may follow the address of `source` reads like options of their own.
   [[2, 4], 1, 'source usesrc interface'],
   [[2, 5], 0, 'agent-check allow-0rtt check check-send-proxy check-ssl check-via-socks4 force-sslv3 force-tlsv10'],
@@ -29,6 +29,8 @@ const table: readonly (readonly [since: Since | null, args: 0 | 1, words: string
   [[2, 5], 1, 'on-marked-down on-marked-up port rise slowstart sni ssl-max-ver ssl-min-ver verify verifyhost ws'],
   [[2, 7], 1, 'shard'],
   [[2, 9], 1, 'client-sigalgs curves sigalgs'],
+  // Taken since 2.4, and of no effect (2.9-dev9).
+  [[3, 0], 1, 'proto'],
   [[3, 0], 1, 'cookie guid hash-key pool-conn-name'],
   [[3, 1], 1, 'init-state'],
   [[3, 2], 0, 'check-reuse-pool strict-maxconn'],

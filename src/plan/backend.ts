@@ -17,6 +17,8 @@ export type Backend = {
   readonly isDynamic: boolean;
   /** The servers are tried in the order of the file, so that a new one cannot be put among them. */
   readonly isOrdered: boolean;
+  /** Its checks run a program. */
+  readonly hasExternalChecks: boolean;
   /** Cookies are made up from the servers' addresses. */
   readonly dynamicCookie: boolean;
   /** Why commands cannot be trusted here; null: they can. */
@@ -70,6 +72,7 @@ export function readBackend(section: Section, { inherited, isConditional }: Surr
     servers,
     structure: structure.join('\n'),
     ...balance,
+    hasExternalChecks: settings.some(({ line: { words } }) => words[0] === 'option' && words[1] === 'external-check'),
     dynamicCookie: valuesOf(settings, 'cookie').includes('dynamic'),
     notPlain: troubles[0] ?? null,
   };

@@ -77,10 +77,8 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
     };
   }
   const spelled = spellOut(server.options);
-  const refused = whyNotAdded(
-    circumstances.capabilities,
-    spelled.map(({ keyword }) => keyword),
-  );
+  const { algorithm, hasExternalChecks, dynamicCookie } = wanted;
+  const refused = whyNotAdded(circumstances.capabilities, { options: spelled, algorithm, hasExternalChecks });
   if (refused !== null) return { detail: '', ...refused };
   if (!isProven(server, running, circumstances.started)) return { code: 'options_unproven', detail: name };
   const options = [
@@ -95,7 +93,6 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
     return { code: 'backend_not_plain', detail: `the options of server ${name}` };
   const has = (keyword: string): boolean => spelled.some((option) => option.keyword === keyword);
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
-  const { dynamicCookie } = wanted;
   return {
     commands: [{ ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie }, ready],
   };

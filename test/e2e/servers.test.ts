@@ -11,6 +11,7 @@ import { ask, steadyLoad } from '../servers/steady.ts';
 import { freePort, until } from '../support/index.ts';
 import { ask as askSocket, type MyelinProcess, type Workplace, workplace } from '../support/myelin.ts';
 import { openTcp, openWebSocket, type Session } from '../support/session.ts';
+import { site } from '../support/site.ts';
 
 const only = { skip: cannotAddServers };
 const inOneProcess = cannotAddServers ? 'with reloads' : 'in one process';
@@ -96,6 +97,30 @@ test('what a removed server still has after drainTimeout is closed, and counted'
     async () => (await world.metric('myelin_connections_closed_total{limit="drain_timeout"}')) === 1,
   );
   await until('it is deleted', async () => (await world.leaving()).length === 0);
+});
+
+test('where programs check the servers, a new one comes by a reload: HAProxy dies of `add server` there', async () => {
+  await using my = await site({
+    haproxy: ['global: [external-check, insecure-fork-wanted]'],
+    web: [
+      'check: { type: none }',
+      'backend: [option external-check, external-check command /bin/true, external-check path /bin]',
+      'server: { options: "check inter 100ms" }',
+    ],
+  });
+  const myelin = await my.start();
+  const { haproxy: first } = await my.place.status();
+  const addresses = Object.values(my.backends).map(({ port }) => `"127.0.0.1:${port}"`);
+  await my.place.write('services.yaml', `services: { web: [${addresses.join(', ')}] }\n`);
+  const { lastApply, haproxy: second } = await myelin.until(
+    'another serves',
+    ({ haproxy }) => haproxy?.pid !== first?.pid && haproxy?.pid !== undefined,
+  );
+  assert.equal(lastApply?.result, 'reload');
+  assert.equal(second?.generation, (first?.generation ?? 0) + 1);
+  assert.doesNotMatch(myelin.output, /exited|ended by itself/);
+  const answers = new Set<string>();
+  await until('all of them answer', async () => answers.add(await ask(my.port)).size === 3);
 });
 
 test('a server whose name comes back while it leaves serves again, and keeps its connections', only, async () => {

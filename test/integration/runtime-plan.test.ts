@@ -1,6 +1,7 @@
 /** The real HAProxy executes what is planned: it ends with the wanted servers, and those serve like the others. */
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
+import { createServer as createH2Server, createSecureServer as createSecureH2Server } from 'node:http2';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -10,7 +11,7 @@ import { readServersState } from '../../src/haproxy/info.ts';
 import { toBatches } from '../../src/haproxy/runtime-batch.ts';
 import { ask } from '../../src/haproxy/socket.ts';
 import { serverLines, splitSections } from '../../src/haproxy/text.ts';
-import type { Endpoint, LeavingServer, RuntimeCommand, Section } from '../../src/model.ts';
+import type { Endpoint, LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
 import { planChange } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
 import { startNodeBackend } from '../servers/backend.ts';
@@ -191,15 +192,48 @@ for (const branch of adding) {
     const at = lines[0]?.slice(2).split(',').indexOf('connect') ?? -1;
     assert.ok(Number(lines[1]?.split(',')[at]) < 5, `${lines[1]?.split(',')[at]} connections for 20 requests`);
   });
+
+  test(`over HTTP/2 connections to a server that is added to HAProxy ${branch} are used again too, or it is not added`, async () => {
+    await using folder = await tempFolder();
+    await using stack = new AsyncDisposableStack();
+    const pem = selfSignedPem(new Date());
+    for (const [options, server] of [
+      ['proto h2', createH2Server()],
+      ['ssl verify none alpn h2,http/1.1', createSecureH2Server({ cert: pem, key: pem, allowHTTP1: true })],
+    ] as const) {
+      let connections = 0;
+      server.on('connection', () => {
+        connections += 1;
+      });
+      server.on('request', (_, response) => response.end('good'));
+      const port = await freePort();
+      await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+      stack.defer(() => void server.close());
+      const structure = ['http-reuse always', `default-server ${options}`];
+      const before = configOfWeb(folder.path, structure);
+      const after = configOfWeb(folder.path, [...structure, `server added 127.0.0.1:${port}`]);
+      await using haproxyProcess = await startHaproxy(await haproxy(branch), folder.path, before);
+      const plan = planOf(haproxyProcess, before, after);
+      assert.equal(plan.kind, branch === '2.6' ? 'reload' : 'runtime');
+      if (plan.kind !== 'runtime') continue;
+      await haproxyProcess.run(plan.commands);
+      for (let times = 0; times < 20; times++) assert.equal((await get(folder.path)).body, 'good');
+      assert.ok(connections < 5, `${connections} connections for 20 requests with ${options}`);
+    }
+  });
 }
 
 /** The commands from one config with the backend `web` to another. */
-function planned({ capabilities }: HaproxyProcess, before: string, after: string): readonly RuntimeCommand[] {
-  const read = (text: string): readonly Section[] =>
-    splitSections(text).map((section) => ({ ...section, service: section.kind === 'backend' ? 'web' : null }));
-  const plan = planChange(read(before), read(after), { forced: [], capabilities, leaving: [], started: null });
+function planned(process: HaproxyProcess, before: string, after: string): readonly RuntimeCommand[] {
+  const plan = planOf(process, before, after);
   assert.ok(plan.kind === 'runtime', JSON.stringify(plan));
   return plan.commands;
+}
+
+function planOf({ capabilities }: HaproxyProcess, before: string, after: string): Plan {
+  const read = (text: string): readonly Section[] =>
+    splitSections(text).map((section) => ({ ...section, service: section.kind === 'backend' ? 'web' : null }));
+  return planChange(read(before), read(after), { forced: [], capabilities, leaving: [], started: null });
 }
 
 function isSame(a: RuntimeCommand, b: LeavingServer): boolean {

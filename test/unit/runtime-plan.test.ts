@@ -191,6 +191,38 @@ test('what a version lacks is named', () => {
   assert.equal(commandsFor(to, { from: cookies, on: '3.0.11' }).length, 2);
 });
 
+test('what a version takes and gets wrong is a reload', () => {
+  const added = (options: string, on: string, backend = ''): readonly string[] => {
+    const from = base.replace('default-server check', `${backend}default-server ${options}`);
+    const plan = planned(changed('    server b', '    server c 10.0.0.3:80 weight 1\n    server b', from), {
+      from,
+      on,
+    });
+    return plan.kind === 'reload' ? plan.reasons.map(({ code, detail }) => `${code}: ${detail}`) : [plan.kind];
+  };
+  assert.deepEqual(added('proto h2', '2.8.3'), ['keyword_not_dynamic: proto']);
+  assert.deepEqual(added('ssl verify none alpn h2,http/1.1', '2.6.12'), ['keyword_not_dynamic: alpn h2']);
+  assert.deepEqual(added('ssl verify none alpn http/1.1', '2.6.12'), ['runtime']);
+  assert.deepEqual(added('ssl verify none alpn h2 proto h2', '3.0.11'), ['runtime']);
+  const external = 'option external-check\n    external-check command /bin/true\n    ';
+  for (const on of ['2.6.12', '3.2.26'])
+    assert.deepEqual(added('check', on, external), [
+      `capability_missing: add server with external checks, on HAProxy ${on}`,
+    ]);
+  assert.deepEqual(added('inter 5s', '3.2.26', external), ['runtime']);
+  for (const [on, isSound] of [
+    ['3.0.11', true],
+    ['3.2.5', true],
+    ['3.2.6', false],
+    ['3.2.18-1', false],
+    ['3.2.19', true],
+  ] as const)
+    assert.deepEqual(
+      added('check', on, 'balance leastconn\n    '),
+      isSound ? ['runtime'] : [`capability_missing: add server with leastconn, on HAProxy ${on}`],
+    );
+});
+
 test('without dynamic balancing only addresses change at runtime', () => {
   const from = base.replace('balance roundrobin', 'balance source');
   const reason = ['balance_not_dynamic backend web: source, hash-type map-based'];
