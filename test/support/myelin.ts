@@ -18,6 +18,8 @@ export type Finished = { readonly exitCode: number; readonly stdout: string; rea
 /** A folder with a `myelin.yaml`, in which commands are run. Disposing ends every process that was started from it. */
 export class Workplace implements AsyncDisposable {
   readonly folder: string;
+  /** For what is started from now on, beside what this process has. */
+  env: NodeJS.ProcessEnv = {};
   readonly #dispose: () => PromiseLike<void>;
   readonly #haproxy: string;
   readonly #cli: string;
@@ -100,7 +102,7 @@ export class Workplace implements AsyncDisposable {
     const child = spawn(process.execPath, [this.#cli, ...args], {
       cwd: this.folder,
       stdio,
-      env: { ...process.env, PATH },
+      env: { ...process.env, ...this.env, PATH },
     });
     this.#children.push({ child, exited: once(child, 'exit') });
     return child;
