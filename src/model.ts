@@ -38,6 +38,9 @@ export type Endpoint = {
 /** Something in a source that its watcher cannot make an endpoint of, and why, with its place where it has one. */
 export type Unreadable = { readonly id: string; readonly reason: string };
 
+/** One that the source names although it is to get no traffic: critical, not ready, meant for another zone. */
+export type Unfit = Pick<Endpoint, 'id' | 'address' | 'port'>;
+
 /**
  * A service that a source has and nobody listed. Not yet trusted: what it says about itself counts within the limits that
  * the config sets (`discover`).
@@ -63,14 +66,16 @@ export type Query<Settings = unknown> = {
 /** What a watcher yields: whole truths, never deltas. Order, duplicates and equal repeats are allowed. */
 export type Update =
   /**
-   * All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. `unreadable`: what is left out of
-   * them, for people to mend.
+   * All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. `unfit`: who is there as well, and
+   * not to be used: that such a one stops serving is no loss that might be a mistake.
+   * `unreadable`: what is left out of them, for people to mend.
    */
   | {
       readonly kind: 'endpoints';
       readonly key: string;
       readonly endpoints: readonly Endpoint[];
       readonly unreadable?: readonly Unreadable[];
+      readonly unfit?: readonly Unfit[];
     }
   /**
    * All services that a query for many of them finds, said before anything of their endpoints. What does not exist any

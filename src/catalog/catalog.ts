@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
-import { equalLists } from './endpoints.ts';
+import { equalLists, equalNames, namesOf } from './endpoints.ts';
 import { admit, type Guard } from './guard.ts';
 import { keptBy } from './loss.ts';
 import { endDoubts, settle } from './serve.ts';
@@ -211,15 +211,18 @@ function receiveAnswer(
   const received = event.kind === 'endpoints' ? event.endpoints : none;
   const unreadable = (event.kind === 'endpoints' && event.unreadable) || [];
   const admitted = admit(received, guard, unreadable);
+  const unfit = namesOf(event.kind === 'endpoints' ? event.unfit : none);
+  const isSameUnfit = equalNames(before.unfit, unfit);
   const isSame = before.endpoints !== null && equalLists(before.endpoints, admitted.endpoints);
   const isSameRefused = JSON.stringify(before.refused) === JSON.stringify(admitted.refused);
   const isFirst = before.endpoints === null || before.stale !== null || before.era !== era;
-  if (isSame && isSameRefused && !isFirst) return catalog;
+  if (isSame && isSameRefused && isSameUnfit && !isFirst) return catalog;
   const answer: Answer = {
     endpoints: isSame ? before.endpoints : admitted.endpoints,
     refused: isSameRefused ? before.refused : admitted.refused,
     received: admitted.refused.count > 0 ? received : null,
     unreadable,
+    unfit: isSameUnfit ? before.unfit : unfit,
     stale: null,
     era,
     connectedAt: isFirst ? now : before.connectedAt,

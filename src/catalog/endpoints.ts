@@ -1,5 +1,6 @@
 /** One order and one choice among duplicates, so that the same endpoints are the same list whatever way they came. */
-import type { Endpoint } from '../model.ts';
+import { parseAddress } from '../address.ts';
+import type { Endpoint, Unfit } from '../model.ts';
 
 /** Sorted by id, then address and port; of each address and port one. */
 export function arrange(endpoints: readonly Endpoint[]): readonly Endpoint[] {
@@ -39,6 +40,26 @@ function equal(a: Endpoint, b: Endpoint | undefined): boolean {
 /** Which of two lists' endpoints are the same one: where it answers, whatever its name. */
 export function placeOf({ address, port }: Endpoint): string {
   return `${address} ${port}`;
+}
+
+/** The places and ids of those whom a source names and calls unfit. Whatever comes, it does not throw. */
+export function namesOf(unfit: readonly Unfit[] = []): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const one of Array.isArray(unfit) ? (unfit as readonly unknown[]) : []) {
+    const { id, address, port } = (one ?? {}) as Partial<Record<keyof Unfit, unknown>>;
+    names.add(`id ${String(id)}`);
+    names.add(`${typeof address === 'string' ? (parseAddress(address)?.text ?? '') : ''} ${String(port)}`);
+  }
+  return names;
+}
+
+/** By where it is, or by its identity, as where its address changed as well. */
+export function isNamedIn(names: ReadonlySet<string>, endpoint: Endpoint): boolean {
+  return names.has(placeOf(endpoint)) || names.has(`id ${endpoint.id}`);
+}
+
+export function equalNames(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((name) => b.has(name));
 }
 
 function byIdentity(a: Endpoint, b: Endpoint): number {

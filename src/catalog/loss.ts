@@ -4,7 +4,8 @@
  * never held back.
  *
  * Numbers count, not names: five that are replaced by five others are no loss. Only ready endpoints count: one that was
- * announced as draining may go.
+ * announced as draining may go. Nor does one count that the source still names and calls unfit: that is its word about
+ * somebody whom it knows, and to serve on what is broken is no better than a mistake.
  */
 import type { Endpoint, Moment, Ms } from '../model.ts';
 import { placeOf } from './endpoints.ts';
@@ -35,6 +36,8 @@ export type LossRules = MaxShrink & {
   readonly isTroubled: boolean;
   /** False: the config took them away. */
   readonly isDoubtful: boolean;
+  /** A source names it, and says that it is not to be used. */
+  readonly isUnfit: (endpoint: Endpoint) => boolean;
 };
 
 type Served = { readonly endpoints: readonly Endpoint[]; readonly loss: Loss | null };
@@ -79,7 +82,8 @@ export function endOf(loss: Loss | null, which: 'first' | 'last'): Moment | null
   }
 }
 
-function emptied({ loss }: Served, { onEmpty, keepFor, connectedAt, isTroubled }: LossRules, now: Moment): Loss | null {
+function emptied({ endpoints, loss }: Served, rules: LossRules, now: Moment): Loss | null {
+  const { onEmpty, keepFor, connectedAt, isTroubled, isUnfit } = rules;
   const kept = loss?.kind === 'emptied' ? loss : null;
   const since = kept?.since ?? now;
   switch (onEmpty) {
@@ -89,20 +93,21 @@ function emptied({ loss }: Served, { onEmpty, keepFor, connectedAt, isTroubled }
       return { kind: 'emptied', since, until: null };
     case 'doubt': {
       if (kept === null && now - connectedAt > doubtfulAfterMs) return null;
-      // Each reconnection may bring them back: the time starts anew. So it may at the end of a trouble.
-      const until = Math.max(since, connectedAt) + keepFor;
+      // Each reconnection may bring them back: the time starts anew. So it may at the end of a trouble. A source that
+      // names them all may only not have looked at them yet, as an agent that has just started: that is over sooner.
+      const until = endpoints.every(isUnfit) ? connectedAt + doubtfulAfterMs : Math.max(since, connectedAt) + keepFor;
       return isOver(until, isTroubled, now) ? null : { kind: 'emptied', since, until };
     }
   }
 }
 
 function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules: LossRules, now: Moment): Loss | null {
-  const { share, hold, connectedAt, isTroubled, isDoubtful } = rules;
+  const { share, hold, connectedAt, isTroubled, isDoubtful, isUnfit } = rules;
   if (share >= 1) return null;
   const listed = readyOf(wanted).length;
   const serving = readyOf(endpoints);
   if (loss?.kind !== 'shrunk' && loss?.kind !== 'shrinking' && listed >= serving.length) return null;
-  const { missing, drained } = compare(serving, endpoints, wanted);
+  const { missing, announced } = compare(serving, endpoints, wanted, isUnfit);
 
   if (loss?.kind === 'shrunk') {
     const before = new Map(loss.lost.map((one) => [placeOf(one.endpoint), one]));
@@ -110,7 +115,7 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
     const held = still
       .map((one) => postponed(one, Math.max(one.since, connectedAt) + hold))
       .filter(({ until }) => !isOver(until, isTroubled, now));
-    const from = loss.from - drained - (still.length - held.length);
+    const from = loss.from - announced - (still.length - held.length);
     if (listed >= from) return null;
     // Above that number one that goes was replaced: by names they need not have come back.
     const isDeeper = isDoubtful && listed + held.length < from;
@@ -121,20 +126,21 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
 
   const isGoingOn = loss?.kind === 'shrinking' && now <= loss.since + hold;
   const { since, from: before } = isGoingOn ? loss : { since: now, from: serving.length };
-  const from = before - drained;
+  const from = before - announced;
   const gone = from - listed;
   if (gone <= 0 || !isDoubtful) return null;
   if (gone < fewestDoubted || gone / from <= share || missing.length === 0) return { kind: 'shrinking', since, from };
   const lost = missing.map((endpoint) => ({ endpoint, since: now, until: now + hold }));
-  return { kind: 'shrunk', since: now, from: serving.length - drained, lost };
+  return { kind: 'shrunk', since: now, from: serving.length - announced, lost };
 }
 
-/** Of the ready ones that serve: who is not there any more, and how many are draining now. */
+/** Of the ready ones that serve: who is not there any more, and how many are said to be draining or unfit now. */
 function compare(
   serving: readonly Endpoint[],
   endpoints: readonly Endpoint[],
   wanted: readonly Endpoint[],
-): { readonly missing: readonly Endpoint[]; readonly drained: number } {
+  isUnfit: LossRules['isUnfit'],
+): { readonly missing: readonly Endpoint[]; readonly announced: number } {
   const known = new Set(endpoints.map(placeOf));
   const states = new Map(wanted.map((endpoint) => [placeOf(endpoint), endpoint.state]));
   // One whose address changed is not missing; ids need not be unique, so each that came stands for one that went.
@@ -142,8 +148,10 @@ function compare(
     wanted.filter((endpoint) => !known.has(placeOf(endpoint))),
     ({ id }) => id,
   );
-  const missing = serving.filter((endpoint) => !states.has(placeOf(endpoint)) && came.get(endpoint.id)?.pop() == null);
-  return { missing, drained: serving.filter((endpoint) => states.get(placeOf(endpoint)) === 'draining').length };
+  const gone = serving.filter((endpoint) => !states.has(placeOf(endpoint)) && came.get(endpoint.id)?.pop() == null);
+  const missing = gone.filter((endpoint) => !isUnfit(endpoint));
+  const draining = serving.filter((endpoint) => states.get(placeOf(endpoint)) === 'draining').length;
+  return { missing, announced: draining + gone.length - missing.length };
 }
 
 function isOver(until: Moment, isTroubled: boolean, now: Moment): boolean {

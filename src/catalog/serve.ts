@@ -1,6 +1,6 @@
 /** Who serves: decides from the last answers, and from the doubt about sudden absence, which endpoints a service has. */
 import type { Moment } from '../model.ts';
-import { arrange, equalLists, union } from './endpoints.ts';
+import { arrange, equalLists, isNamedIn, union } from './endpoints.ts';
 import { endOf, judgeLoss, keptBy, type LossRules } from './loss.ts';
 import {
   type Answer,
@@ -64,6 +64,7 @@ function rulesOf(
     keepFor: settings.keepFor,
     connectedAt: answers.reduce((latest, answer) => Math.max(latest, answer.connectedAt ?? latest), -Infinity),
     isTroubled: troubles(catalog, settings).length > 0,
+    isUnfit: (endpoint) => answers.some(({ unfit }) => isNamedIn(unfit, endpoint)),
   };
 }
 

@@ -72,6 +72,8 @@ export type Answer = {
   readonly received: readonly Endpoint[] | null;
   /** What its watcher could not read. */
   readonly unreadable: readonly Unreadable[];
+  /** Names of those that are there and not to be used, for `isNamedIn`. */
+  readonly unfit: ReadonlySet<string>;
   readonly stale: Trouble | null;
   readonly era: number;
   /** When this question was first answered after the source's start, reconnection or its own trouble. */
@@ -110,6 +112,7 @@ export const unanswered: Answer = {
   refused: noRefusals,
   received: null,
   unreadable: [],
+  unfit: new Set(),
   stale: null,
   era: 0,
   connectedAt: null,

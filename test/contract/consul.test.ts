@@ -40,6 +40,11 @@ async function makeSubject(): Promise<Subject> {
       }
       registered.set(service, addresses);
     },
+    async judge(service, unfit) {
+      const name = prefix + service;
+      for (const text of registered.get(service) ?? [])
+        await agent.setCheck(`${name}-${text}`, unfit.includes(text) ? 'fail' : 'pass');
+    },
     fail: async () => proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' }, { breakOff: true }),
     mend: async () => proxy.spoil(null),
     async flicker(service) {

@@ -13,6 +13,8 @@ export type Subject = AsyncDisposable & {
   settings(service: string): unknown;
   /** Makes the source say that these `ADDRESS:PORT`, and no others, serve `service`. */
   put(service: string, addresses: readonly string[]): Promise<void>;
+  /** A source that judges: these of `service`, all of which are there, are unfit to serve now. */
+  readonly judge?: (service: string, unfit: readonly string[]) => Promise<void>;
   /** From now on nothing can be learnt from the source; until `mend`. */
   fail(): Promise<void>;
   mend(): Promise<void>;
@@ -56,6 +58,23 @@ export function holdsTheContract(
     await until('both are told', () => heard.served('of web')?.join() === [web, other].join());
     await subject.put('web', [other]);
     await until('the one that left is not told any more', () => heard.served('of web')?.join() === other);
+  });
+
+  test(`${name}: who is there and unfit to serve is told apart from who is not there`, async (t) => {
+    await using subject = await makeSubject();
+    if (subject.judge === undefined) return t.skip('this source does not judge');
+    await subject.put('web', [web, other]);
+    await using heard = watch(subject, ['web']);
+    await until('both are told', () => heard.served('of web')?.length === 2);
+    await subject.judge('web', [other]);
+    await until('one is unfit', () => heard.served('of web')?.join() === web);
+    assert.deepEqual(heard.unfit('of web'), [other]);
+    await subject.judge('web', [web, other]);
+    await until('both are', () => heard.served('of web')?.length === 0);
+    assert.deepEqual(heard.unfit('of web'), [web, other]);
+    await subject.put('web', [web]);
+    await until('one is there', () => heard.unfit('of web')?.join('') === '' || heard.unfit('of web')?.length === 1);
+    assert.ok(!heard.unfit('of web')?.includes(other));
   });
 
   test(`${name}: synced is said once, after every query has been answered`, async () => {

@@ -30,6 +30,13 @@ async function makeSubject(): Promise<Subject> {
   const prefix = `subject-${subjects++}-`;
   const slices = new Map<string, readonly string[]>();
   const nameOf = (service: string, address: string): string => `${prefix}${service}-${address.replace(/[.:]/g, '-')}`;
+  const write = (service: string, text: string, ready: boolean): Promise<void> => {
+    const [address, port] = text.split(':');
+    return putSlice(cluster, 'shop', prefix + service, nameOf(service, text), {
+      endpoints: [{ addresses: [address], conditions: { ready } }],
+      ports: [{ port: Number(port) }],
+    });
+  };
   return {
     // A short limit, so that silence is noticed soon.
     watch: await createWatch(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig, idleTimeout: '2s' }), {}),
@@ -38,14 +45,11 @@ async function makeSubject(): Promise<Subject> {
       await putService(cluster, 'shop', prefix + service, { ports: [{ port: 80 }] });
       for (const old of slices.get(service) ?? [])
         if (!addresses.includes(old)) await deleteSlice(cluster, 'shop', nameOf(service, old));
-      for (const text of addresses) {
-        const [address, port] = text.split(':');
-        await putSlice(cluster, 'shop', prefix + service, nameOf(service, text), {
-          endpoints: [{ addresses: [address] }],
-          ports: [{ port: Number(port) }],
-        });
-      }
+      for (const text of addresses) await write(service, text, true);
       slices.set(service, addresses);
+    },
+    async judge(service, unfit) {
+      for (const text of slices.get(service) ?? []) await write(service, text, !unfit.includes(text));
     },
     fail: async () => proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' }, { breakOff: true }),
     mend: async () => proxy.spoil(null),

@@ -62,6 +62,19 @@ async function start({ place, port, service }: Served, agent: ConsulAgent, ...wh
 
 const line = (name: Name, weight = 1): string => `127.0.0.1:${backends[name].port} ${weight}`;
 
+test('more than half that turn critical at once are served no longer, and those that stay lose no request', async () => {
+  await using my = await served(consul.address);
+  const { place, port, service } = my;
+  await start(my, consul, 'alpha', 'beta', 'gamma');
+  await using load = steadyLoad(port);
+  await Promise.all(['beta', 'gamma'].map((name) => consul.setCheck(`${service}-${name}`, 'fail')));
+  await servedBy(port, 'alpha');
+  await until('they are no servers any more', async () => (await serversOf(place, 'web')).length === 1);
+  const { services } = await place.status();
+  assert.deepEqual([services[0]?.endpoints.ready, services[0]?.kept], [1, null]);
+  await load.endsWithoutFailure();
+});
+
 test('registered, critical, warned, in maintenance, deregistered in Consul: traffic follows and no request is lost', async () => {
   // Two of three go in the end.
   await using my = await served(consul.address, ', maxShrink: { share: 1 }');

@@ -58,6 +58,11 @@ export function found(endpoints: readonly Endpoint[], key = 'web', watcher = 'co
   return { watcher, kind: 'endpoints', key, endpoints };
 }
 
+/** Of these some are named and called unfit. */
+export function judged(endpoints: readonly Endpoint[], unfit: readonly Endpoint[]): SourceEvent {
+  return { watcher: 'consul', kind: 'endpoints', key: 'web', endpoints, unfit };
+}
+
 export function play(catalog: Catalog, events: readonly SourceEvent[], now = 0): Catalog {
   return events.reduce((all, event) => receive(all, event, now), catalog);
 }

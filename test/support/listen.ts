@@ -1,5 +1,5 @@
 /** Follows a watcher in a test and remembers what it said. */
-import type { Endpoint, SourceEvent, Update } from '../../src/model.ts';
+import type { Endpoint, SourceEvent, Unfit, Update } from '../../src/model.ts';
 
 type Said = Update | SourceEvent;
 
@@ -8,6 +8,8 @@ export type Listening = AsyncDisposable & {
   /** `address:port` of the newest endpoints of `key`, sorted; undefined before the first. */
   served(key: string): readonly string[] | undefined;
   endpoints(key: string): readonly Endpoint[] | undefined;
+  /** `address:port` of those that are there and unfit, sorted. */
+  unfit(key: string): readonly string[] | undefined;
   /** The newest reason why `key` is stale, or null where an answer came since. */
   staleReason(key: string): string | null;
   count(kind: Said['kind']): number;
@@ -21,6 +23,7 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
   const abort = new AbortController();
   const said: Said[] = [];
   const answers = new Map<string, readonly Endpoint[]>();
+  const unfit = new Map<string, readonly Unfit[]>();
   const stale = new Map<string, string>();
   let error: unknown;
 
@@ -29,6 +32,7 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
       said.push(event);
       if (event.kind === 'endpoints') {
         answers.set(event.key, event.endpoints);
+        unfit.set(event.key, event.unfit ?? []);
         stale.delete(event.key);
       }
       if (event.kind === 'stale') stale.set(event.key, event.reason);
@@ -43,11 +47,8 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
   };
   return {
     said,
-    served: (key) =>
-      answers
-        .get(key)
-        ?.map(({ address, port }) => `${address}:${port}`)
-        .sort(),
+    served: (key) => placesOf(answers.get(key)),
+    unfit: (key) => placesOf(unfit.get(key)),
     endpoints: (key) => answers.get(key),
     staleReason: (key) => stale.get(key) ?? null,
     count: (kind) => said.filter((event) => event.kind === kind).length,
@@ -57,4 +58,8 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+function placesOf(all: readonly Unfit[] | undefined): readonly string[] | undefined {
+  return all?.map(({ address, port }) => `${address}:${port}`).sort();
 }

@@ -22,6 +22,7 @@ import {
   found,
   gone,
   ids,
+  judged,
   minute,
   play,
   settings,
@@ -75,6 +76,44 @@ test('a loss of the share or less is believed at once, and share 1 believes ever
   const strict = serving(ten, { watchers: { consul: { maxShrink: { share: 0.2, hold: minute } } } });
   assert.equal(names(receive(strict, found(ten.slice(0, 8)), at)), 'abcdefgh');
   assert.equal(names(receive(strict, found(ten.slice(0, 7)), at)), 'abcdefghij');
+});
+
+test('who is still named and called unfit is no loss: it goes at once', () => {
+  const [a, ...others] = ten;
+  assert.ok(a);
+  assert.equal(names(receive(serving(ten), judged([a], others), at)), 'a');
+  const halves = [ten.slice(0, 3), ten.slice(3, 7)] as const;
+  const both = receive(serving(ten), judged(...halves), at);
+  assert.equal(names(both), 'abc', 'three that are not named any more are no large loss of what is left');
+  const held = receive(serving(ten), judged(ten.slice(0, 1), ten.slice(1, 3)), at);
+  assert.equal(names(held), 'adefghij', 'seven of eight that are not named any more are one');
+  assert.equal(names(receive(held, judged(ten.slice(0, 1), ten.slice(1, 6)), at + 1000)), 'aghij');
+});
+
+test('an unfit endpoint is known by its place, and by its name where it moved as well', () => {
+  const [a, ...others] = ten;
+  assert.ok(a);
+  const moved = others.map((one) => ({ ...one, address: '10.9.9.9' }));
+  assert.equal(names(receive(serving(ten), judged([a], moved), at)), 'a');
+  const renamed = others.map((one) => ({ ...one, id: `new ${one.id}` }));
+  assert.equal(names(receive(serving(ten), judged([a], renamed), at)), 'a');
+});
+
+test('that the unfit are not named any more later on is no loss either', () => {
+  const [a, ...others] = ten;
+  assert.ok(a);
+  const catalog = receive(receive(serving(ten), judged([a], others), at), found([a]), at + 1000);
+  assert.equal(names(catalog), 'a');
+});
+
+test('all of them unfit is believed, but for the minute after the source was connected', () => {
+  assert.equal(names(receive(serving(ten), judged([], ten), at)), '');
+  const early = receive(serving(ten), judged([], ten), 20_000);
+  assert.equal(names(early), 'abcdefghij');
+  assert.equal(names(advance(early, minute - 1)), 'abcdefghij');
+  assert.equal(names(advance(early, minute)), '', 'not for keepFor, which is for those who are not named');
+  const returned = receive(receive(serving(ten), found([]), 20_000), judged([], ten), 2 * minute);
+  assert.equal(names(returned), '');
 });
 
 test('one endpoint alone is never held, two of three are', () => {

@@ -14,8 +14,10 @@ function instance(checks: Checks, service: object = {}) {
   };
 }
 
-function judge(checks: Checks, { service = {}, warning = 'use' as 'use' | 'ignore' } = {}) {
-  return endpointsOf(readInstances([instance(checks, service)]), { warning });
+type How = { readonly service?: object; readonly warning?: 'use' | 'ignore' };
+
+function judge(checks: Checks, { service = {}, warning = 'use' }: How = {}) {
+  return endpointsOf(readInstances([instance(checks, service)]), { warning }).endpoints;
 }
 
 const passing = { CheckID: 'serfHealth', Status: 'passing' };
@@ -33,6 +35,16 @@ test('the address of the node counts where the service has none', () => {
 test('a critical check, or one of a status nobody knows, takes an instance out', () => {
   assert.deepEqual(judge([passing, { CheckID: 'http', Status: 'critical' }]), []);
   assert.deepEqual(judge([passing, { CheckID: 'http', Status: 'odd' }]), []);
+});
+
+test('who is there and gets no traffic is told as unfit', () => {
+  const [critical, warning] = ['critical', 'warning'].map((Status) => [passing, { CheckID: 'http', Status }]);
+  const unfit = [{ id: 'node-1:web-1', address: '10.1.0.1', port: 80 }];
+  const judged = (checks: Checks | undefined, how: 'use' | 'ignore') =>
+    endpointsOf(readInstances([instance(checks ?? [])]), { warning: how }).unfit;
+  assert.deepEqual(judged(critical, 'use'), unfit);
+  assert.deepEqual(judged(warning, 'ignore'), unfit);
+  assert.deepEqual(judged(warning, 'use'), []);
 });
 
 test('an instance without checks is used', () => {
@@ -63,7 +75,7 @@ test('weights beyond 256 keep their ratio within what HAProxy takes', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 65_535 }), { minLength: 1 }), (weights) => {
       const found = weights.map((Passing) => instance([passing], { Weights: { Passing, Warning: 1 } }));
-      const scaled = endpointsOf(readInstances(found), { warning: 'use' }).map(({ weight }) => weight);
+      const scaled = endpointsOf(readInstances(found), { warning: 'use' }).endpoints.map(({ weight }) => weight);
       assert.ok(scaled.every((weight) => weight >= 1 && weight <= 256));
       if (Math.max(...weights) <= 256) assert.deepEqual(scaled, weights);
       else assert.equal(Math.max(...scaled), 256);

@@ -32,7 +32,7 @@ async function run(script: readonly Script[], { hasToken = false, stale = true }
     },
     turn: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
     waitMs: 60_000,
-    onAnswer: (endpoints) => said.push(endpoints),
+    onAnswer: ({ endpoints }) => said.push(endpoints),
     onFailure: (failure) => failures.push(failure),
     signal: stop.signal,
   });

@@ -127,7 +127,7 @@ test('a Service that was there and is not is gone; one that never was has nobody
   assert.equal(last(), 'gone');
   const never = known([], []);
   never.answers.confirm([key], nobody);
-  assert.deepEqual(never.told, [{ kind: 'endpoints', key: 'web', endpoints: [] }]);
+  assert.deepEqual(never.told, [{ kind: 'endpoints', key: 'web', endpoints: [], unfit: [] }]);
 });
 
 test('while a resource fails nothing is told but that; then everything, changed or not', () => {
@@ -146,7 +146,13 @@ test('a Service whose slices have another port is answered at once with the reas
   const { answers, told } = known([aService()], [slice]);
   assert.deepEqual(told, [{ kind: 'stale', key: 'web', reason, isUnanswerable: true }]);
   answers.confirm([key], { ...nobody, slices: new Map([[key, [slice]]]) });
-  assert.deepEqual(told.at(-1), { kind: 'endpoints', key: 'web', endpoints: [], unreadable: [{ id: 'a', reason }] });
+  assert.deepEqual(told.at(-1), {
+    kind: 'endpoints',
+    key: 'web',
+    endpoints: [],
+    unfit: [],
+    unreadable: [{ id: 'a', reason }],
+  });
 });
 
 test('while slices are written anew for a port that was renamed, nothing is told of what was answered before', () => {

@@ -83,6 +83,7 @@ test('an endpoint is named by its pod and tells pod, node and zone', () => {
         meta: { pod: 'pg-0', node: 'n1', zone: 'a' },
       },
     ],
+    unfit: [],
     isUnsettled: false,
     unmatched: null,
   });
@@ -175,9 +176,26 @@ test('an endpoint without an address, and a slice without endpoints or ports, ar
   assert.deepEqual(selectEndpoints(aService(), [empty], anyone), {
     kind: 'endpoints',
     endpoints: [],
+    unfit: [],
     isUnsettled: false,
     unmatched: null,
   });
+});
+
+test('who is in the slices and gets no traffic here is told as unfit', () => {
+  const unfit = (...args: Parameters<typeof select>): string[] => {
+    const selected = select(...args);
+    assert.ok(selected.kind === 'endpoints', JSON.stringify(selected));
+    return selected.unfit.map(({ id, address, port }) => `${id} ${address}:${port}`).sort();
+  };
+  const ready = pod('pg-0', '10.0.0.1', { zone: 'a' });
+  const notReady = pod('pg-1', '10.0.0.2', { conditions: { ready: false } });
+  const ended = pod('pg-2', '10.0.0.3', { conditions: { ready: false, serving: false, terminating: true } });
+  assert.deepEqual(unfit([{ endpoints: [ready, notReady, ended] }]), ['pg-1 10.0.0.2:5432', 'pg-2 10.0.0.3:5432']);
+  const elsewhere = pod('pg-3', '10.0.0.4', { zone: 'b' });
+  assert.deepEqual(unfit([{ endpoints: [ready, elsewhere] }], { zone: 'a', zonePolicy: 'only' }), [
+    'pg-3 10.0.0.4:5432',
+  ]);
 });
 
 test('a host name is handed on, for the catalog to refuse by name', () => {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { ConsulQuery } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
-import type { Endpoint } from '../../src/model.ts';
+import type { Endpoint, Unfit } from '../../src/model.ts';
 
 /** Only the fields that we use of GET /v1/health/service/:service. */
 const instance = z.object({
@@ -32,17 +32,24 @@ export function readInstances(body: unknown): readonly Instance[] {
   });
 }
 
-/** Instances in maintenance drain, critical ones are left out, those with a warning are used if the query says so. */
-export function endpointsOf(instances: readonly Instance[], { warning }: Pick<ConsulQuery, 'warning'>): Endpoint[] {
-  const endpoints = instances.flatMap((found) => {
+export type Found = { readonly endpoints: readonly Endpoint[]; readonly unfit: readonly Unfit[] };
+
+/** Instances in maintenance drain, critical ones are unfit, those with a warning are used if the query says so. */
+export function endpointsOf(instances: readonly Instance[], { warning }: Pick<ConsulQuery, 'warning'>): Found {
+  const endpoints: Endpoint[] = [];
+  const unfit: Unfit[] = [];
+  for (const found of instances) {
     const health = healthOf(found);
-    if (health === 'critical' || (health === 'warning' && warning === 'ignore')) return [];
-    return [endpointOf(found, health)];
-  });
+    const endpoint = endpointOf(found, health);
+    if (health === 'critical' || (health === 'warning' && warning === 'ignore')) {
+      const { id, address, port } = endpoint;
+      unfit.push({ id, address, port });
+    } else endpoints.push(endpoint);
+  }
   // Consul's weights go to 65,535, HAProxy's to 256: the ratios are kept.
   const heaviest = endpoints.reduce((most, { weight }) => Math.max(most, weight), 0);
-  if (heaviest <= maxWeight) return endpoints;
-  return endpoints.map((endpoint) => ({ ...endpoint, weight: scaled(endpoint.weight, heaviest) }));
+  if (heaviest <= maxWeight) return { endpoints, unfit };
+  return { endpoints: endpoints.map((one) => ({ ...one, weight: scaled(one.weight, heaviest) })), unfit };
 }
 
 type Health = 'passing' | 'warning' | 'critical' | 'maintenance';

@@ -3,11 +3,11 @@
 import { wallClock } from '../../src/clock.ts';
 import type { ConsulQuery } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
-import type { Endpoint, Ms } from '../../src/model.ts';
+import type { Ms } from '../../src/model.ts';
 import { backoffMs, pause } from '../../src/retry.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import type { Answer, Question } from './client.ts';
-import { endpointsOf, readInstances } from './endpoints.ts';
+import { endpointsOf, type Found, readInstances } from './endpoints.ts';
 import { type Failure, failureOf } from './failure.ts';
 
 export type Following = {
@@ -20,15 +20,14 @@ export type Following = {
   /** Waits for one of the connections; held while it is asked. */
   readonly turn: () => Promise<Disposable>;
   readonly waitMs: Ms;
-  readonly onAnswer: (endpoints: readonly Endpoint[]) => void;
+  readonly onAnswer: (found: Found) => void;
   readonly onFailure: (failure: Failure) => void;
   readonly signal: AbortSignal;
 };
 
 /** What the last good answer said; without an index (a proxy dropped the header) the service is polled. */
-type Known = {
+type Known = Found & {
   readonly index: bigint | undefined;
-  readonly endpoints: readonly Endpoint[];
   /** Those that are not served included. */
   readonly instances: number;
 };
@@ -65,7 +64,7 @@ export async function follow({ turn, waitMs, onAnswer, onFailure, signal, ...rea
       if (waited) delayMs = 0;
       else delayMs = Math.max(newsFirstMs, (hasMoved(known, answer) ? moving : standing).take(now));
       if (known === undefined) healthySince = now;
-      if (answer !== known) onAnswer(answer.endpoints);
+      if (answer !== known) onAnswer(answer);
       known = answer;
     } catch (error) {
       if (signal.aborted) return;
@@ -141,7 +140,7 @@ function understand(
 ): Known {
   const instances = readInstances(answer.body);
   if (instances.length === 0) refuseFiltered(answer.headers, service, hasToken);
-  return { index: indexIn(answer), endpoints: endpointsOf(instances, query), instances: instances.length };
+  return { index: indexIn(answer), ...endpointsOf(instances, query), instances: instances.length };
 }
 
 function indexIn({ headers }: Answer): bigint | undefined {

@@ -55,10 +55,10 @@ async function* watch(
         ask: (question, timeoutMs) => ask(client, token, question, timeoutMs),
         turn: () => turns.take(),
         waitMs: waitMsOf(settings, queries.length),
-        onAnswer: (endpoints) => {
+        onAnswer: ({ endpoints, unfit }) => {
           openAll();
           failing.delete(key);
-          heard.put(`endpoints ${key}`, { kind: 'endpoints', key, endpoints });
+          heard.put(`endpoints ${key}`, { kind: 'endpoints', key, endpoints, unfit });
         },
         onFailure: (failure) => {
           const error = failing.add(key, failure);

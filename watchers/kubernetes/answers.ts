@@ -1,6 +1,6 @@
 /** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
-import type { Update } from '../../src/model.ts';
+import type { Endpoint, Unfit, Update } from '../../src/model.ts';
 import { Doubts, type Why } from './doubts.ts';
 import { externalOf, type Hosts } from './external-names.ts';
 import { isAboutOffer, type Offers, questionAbout } from './offers.ts';
@@ -139,7 +139,8 @@ export class Answers {
     const answer = external ?? this.#answer(question, key);
     if (answer.kind === 'refused')
       this.#tell({ kind: 'stale', key: query.key, reason: answer.reason, isUnanswerable: true });
-    else if (answer.kind === 'endpoints' && answer.endpoints.length > 0) this.#tellSome(query.key, answer.endpoints);
+    else if (answer.kind === 'endpoints' && answer.endpoints.length > 0)
+      this.#tellSome(query.key, answer.endpoints, answer.unfit);
     else if (this.#isKnownEmpty(question, key)) this.#tellEmpty(question, key, service !== undefined);
     else {
       // Nobody waits for what slices that are written anew may bring: where nothing was told yet, this is the answer.
@@ -175,10 +176,10 @@ export class Answers {
     return { ...this.#settings, port: query.settings.port };
   }
 
-  #tellSome(query: string, endpoints: (Update & { kind: 'endpoints' })['endpoints']): void {
+  #tellSome(query: string, endpoints: readonly Endpoint[], unfit: readonly Unfit[] = []): void {
     this.#empty.delete(query);
     this.#told.add(query);
-    this.#tell({ kind: 'endpoints', key: query, endpoints });
+    this.#tell({ kind: 'endpoints', key: query, endpoints, unfit });
   }
 
   #tellEmpty(question: Question, key: ServiceKey, isThere: boolean): void {
@@ -188,8 +189,8 @@ export class Answers {
     if (!isThere && this.#seen.has(key)) this.#tell({ kind: 'gone', key: query.key });
     else {
       const answer = this.#answer(question, key);
-      const why = answer.kind === 'endpoints' ? answer.unmatched : null;
-      this.#tell({ kind: 'endpoints', key: query.key, endpoints: [], ...(why && { unreadable: [why] }) });
+      const { unfit, unmatched: why } = answer.kind === 'endpoints' ? answer : { unfit: [], unmatched: null };
+      this.#tell({ kind: 'endpoints', key: query.key, endpoints: [], unfit, ...(why && { unreadable: [why] }) });
     }
     if (isThere || !isAboutOffer(question) || !this.#offers?.drop(key)) return;
     this.#unask(question);

@@ -3,7 +3,7 @@
  * manner of kube-proxy (pkg/proxy/topology.go). Pure.
  */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
-import type { Endpoint, Unreadable } from '../../src/model.ts';
+import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.ts';
 import { choosePort, describePort, isWrittenFor, portIn, portsOf, type ServedPort } from './ports.ts';
 
@@ -15,6 +15,8 @@ export type Selected =
   | {
       readonly kind: 'endpoints';
       readonly endpoints: readonly Endpoint[];
+      /** Who is in the slices as well: not ready, or not for this HAProxy. */
+      readonly unfit: readonly Unfit[];
       /** Nobody, but there are pods, in slices that are not written for what the Service has become. */
       readonly isUnsettled: boolean;
       /** Slices have somebody, but not at this port: one of them, and why. */
@@ -33,11 +35,13 @@ export function selectEndpoints(service: Service, slices: readonly EndpointSlice
   // A port that was renamed: the Service says so before its slices do, and its pods are there all the while.
   const isUnsettled = served.length === 0 && slices.some((slice) => isAnyoneIn(slice) && !isWrittenFor(slice, service));
   const found = served.flatMap(({ slice, port }) => candidatesOf(slice, port));
-  const usable = ofFamily(merge(found), choice.family).filter(({ condition }) => condition !== 'unfit');
+  const there = merge(found);
+  const usable = ofFamily(there, choice.family).filter(({ condition }) => condition !== 'unfit');
   const endpoints = withIds(inUse(usable, service, choice), choice);
   return {
     kind: 'endpoints',
     endpoints,
+    unfit: unfitOf(there, endpoints),
     isUnsettled,
     unmatched: served.length > 0 ? null : unmatchedIn(slices, chosen),
   };
@@ -96,9 +100,8 @@ function conditionOf({ conditions: { ready = true, serving = true, terminating =
 function merge(candidates: readonly Candidate[]): Candidate[] {
   const merged = new Map<string, Candidate>();
   for (const candidate of candidates) {
-    const place = `${candidate.address} ${candidate.port}`;
-    const other = merged.get(place);
-    if (other === undefined || isBetter(candidate, other)) merged.set(place, candidate);
+    const other = merged.get(placeOf(candidate));
+    if (other === undefined || isBetter(candidate, other)) merged.set(placeOf(candidate), candidate);
   }
   return [...merged.values()];
 }
@@ -122,6 +125,18 @@ function ofFamily(candidates: readonly Candidate[], family: Choice['family']): r
 
 function ownerOf({ targetRef }: SliceEndpoint): string | undefined {
   return targetRef?.name === undefined ? undefined : `${targetRef.kind} ${targetRef.name}`;
+}
+
+function unfitOf(there: readonly Candidate[], used: readonly Endpoint[]): Unfit[] {
+  const places = new Set(used.map(placeOf));
+  return there
+    .filter((one) => !places.has(placeOf(one)))
+    .map(({ address, port, source }) => ({ id: source.targetRef?.name ?? `${address}:${port}`, address, port }))
+    .sort((a, b) => compare(placeOf(a), placeOf(b)));
+}
+
+function placeOf({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
+  return `${address} ${port}`;
 }
 
 type Used = Candidate & { readonly state: Endpoint['state'] };
