@@ -153,7 +153,7 @@ export function configFile(path: string) {
     putBack: () => step(putBack),
 
     /** Whether a candidate was accepted and nothing settled: whoever did it was killed in the middle. */
-    isUnsettled: () => exists(previous),
+    isUnsettled: () => isThere(previous),
 
     write: (text: string) => writeDurably(path, text),
 
@@ -177,7 +177,7 @@ export function configFile(path: string) {
 
   async function putBack(): Promise<void> {
     // A rename, not a copy: the place is never empty, and a full disk does not matter.
-    if (await exists(previous)) await rename(previous, path);
+    if (await isThere(previous)) await rename(previous, path);
     else await rm(path, { force: true });
     // Where both were one file still, the rename did nothing.
     await rm(previous, { force: true });
@@ -206,7 +206,7 @@ async function removeIfThere(path: string): Promise<void> {
   await rm(path, { force: true }).catch(() => {});
 }
 
-async function exists(path: string): Promise<boolean> {
+export async function isThere(path: string): Promise<boolean> {
   return access(path).then(
     () => true,
     () => false,

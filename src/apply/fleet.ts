@@ -62,13 +62,18 @@ export class Fleet {
     });
   }
 
-  /** One that others started is told to leave, and counts as an old worker. */
-  displace(id: ProcessId, generation: Generation): Promise<void> {
+  /** One that never served for us, as it was started by others or has not proved itself, is told to leave like any other. */
+  dismissOther(id: ProcessId, generation: Generation): Promise<void> {
     return this.#inTurn(async () => {
       const leaving = OldWorker.found(generation, id, this.#options.now(), 'stopping');
       leaving.signal('SIGUSR1');
       this.#oldWorkers = [...this.#oldWorkers, leaving];
     });
+  }
+
+  /** Whether a process of this generation lives, as far as is known. */
+  has(generation: Generation): boolean {
+    return [this.#serving, ...this.#oldWorkers].some((each) => each?.generation === generation);
   }
 
   /** Ends the oldest of the leaving ones until there are fewer than `max`. */

@@ -272,10 +272,8 @@ class ProcessControl implements Control {
       if (outcome.kind === 'applied') this.#tellOfTakeover(predecessor);
       return outcome;
     } finally {
-      if (this.#fleet.serving?.generation !== generation) {
-        await removeGeneration(generation);
-        await file.discard();
-      }
+      if (!this.#fleet.has(generation)) await removeGeneration(generation);
+      if (this.#fleet.serving?.generation !== generation) await file.discard();
       this.#isBinaryReplaced = fleet.serving !== null && isReplaced(fleet.serving, binary.identity);
       this.#hasServed ||= fleet.serving !== null;
     }

@@ -10,7 +10,7 @@ import { nobodyListens } from '../haproxy/socket.ts';
 import { parseVersion } from '../haproxy/version.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import type { ControlEvent } from './control.ts';
-import type { ConfigFile } from './files.ts';
+import { type ConfigFile, isThere } from './files.ts';
 import {
   type Generation,
   generationAt,
@@ -24,7 +24,7 @@ import {
   writeProof,
 } from './generation.ts';
 import { OldWorker } from './old-worker.ts';
-import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
+import { isAlive, type ProcessId, sendSignal } from './processes.ts';
 import { sectionsOf, textOf } from './sections.ts';
 import { type Serving, serving } from './serving.ts';
 import { prove, setFrontends } from './start.ts';
@@ -69,9 +69,9 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       const worker = await workerOf(generation, id, options);
       oldWorkers.unshift(await OldWorker.dismiss({ generation, id, worker }, options.now()));
     } else {
-      current = await recognise(generation, id, options);
-      if (current === null && isAlive(id))
-        oldWorkers.unshift(OldWorker.found(generation, id, options.now(), 'presumed'));
+      const recognised = await recognise(generation, id, options);
+      if (typeof recognised !== 'string') current = recognised;
+      else if (isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now(), recognised));
     }
   }
   const proofs = await Promise.all(folders.map((number) => readProof(generationAt(state, number))));
@@ -88,26 +88,39 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   return { serving: current, oldWorkers, found, lastNumber: numbers[0] ?? 0, hasServed };
 }
 
-/** The newest living process: it serves, or is starting, or is leaving (null), or never came up and is ended (null). */
-async function recognise(generation: Generation, id: ProcessId, options: RecoverOptions): Promise<Serving | null> {
+/** The newest living process: it serves, or is starting, or leaves, or never came up and is told to leave. */
+async function recognise(
+  generation: Generation,
+  id: ProcessId,
+  options: RecoverOptions,
+): Promise<Serving | 'presumed' | 'stopping'> {
   const proof = await readProof(generation);
   if (proof !== null && proof.pid === id.pid && proof.startTime === id.startTime) {
     const info = await readInfo(generation.socket, { timeoutMs: 2000, signal: options.signal }).catch(asUnreachable);
     // One that is merely silent may well serve: it is left in peace.
-    if (info === 'gone' || (info !== 'silent' && info.stopping)) return null;
+    if (info === 'gone') return 'presumed';
+    if (info !== 'silent' && info.stopping) return 'stopping';
     return serve(generation, id, proof, info === 'silent' ? null : info, options);
   }
   // Its folder was taken away: it may serve, but cannot be reached. Then nobody but the operator may end it.
-  if ((await readSections(generation)) === null) return null;
+  if ((await readSections(generation)) === null) return 'presumed';
   // It was started by a Myelin that was killed before it saw the answer.
-  const info = await prove(generation.socket, id, { timeoutMs: options.startTimeoutMs, signal: options.signal });
+  const limits = { timeoutMs: options.startTimeoutMs, signal: options.signal };
+  const info = (await hasLetGo(generation)) ? null : await prove(generation.socket, id, limits);
   if (info === null) {
-    if (sendSignal(id, 'SIGKILL')) await waitForEnd(id, 2000);
-    return null;
+    // It may have accepted connections since it has the listening sockets.
+    sendSignal(id, 'SIGUSR1');
+    return 'stopping';
   }
   const fresh = { ...id, version: info.version.text, binary: options.binary, since: toWallClock(options.now()) };
   await writeProof(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
   return serve(generation, id, fresh, info, options);
+}
+
+/** Whether it listened on its socket once and does not any more: it was told to leave before. */
+async function hasLetGo({ socket }: Generation): Promise<boolean> {
+  const answer = await readInfo(socket, { timeoutMs: 1000 }).catch((error: unknown) => error);
+  return nobodyListens(answer) && (await isThere(socket));
 }
 
 /** What an older process runs, as it was last written down; null where it never served. */

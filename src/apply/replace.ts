@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts';
 import type { Binary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
 import { readServersState } from '../haproxy/info.ts';
+import { notOurs } from '../haproxy/own-process.ts';
 import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
 import type { Outcome } from './control.ts';
 import { type ConfigFile, keepSocket, pointTo, together } from './files.ts';
@@ -88,12 +89,16 @@ async function examine({ sections, generation, binary, config, file, signal }: R
     checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
     preflight(sections, before?.sections ?? [], { handingOn: before?.pid ?? null }),
   ]);
-  const all: readonly Problem[] = [...toProblems(complaints, sections, [file.candidate]), ...problems];
+  const all: readonly Problem[] = [
+    ...toProblems(complaints, sections, [file.candidate]),
+    ...notOurs(sections),
+    ...problems,
+  ];
   return { problems: all, inTheWay };
 }
 
 async function startAccepted(replacement: Replacement, inTheWay: readonly string[]): Promise<Start> {
-  const { binary, file, generation, env, config, signal } = replacement;
+  const { binary, file, fleet, generation, env, config, signal } = replacement;
   try {
     return await startHaproxy({
       binary: binary.path,
@@ -102,6 +107,7 @@ async function startAccepted(replacement: Replacement, inTheWay: readonly string
       // The old one may end meanwhile, or may have been replaced.
       takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
       inTheWay,
+      dismiss: (id) => fleet.dismissOther(id, generation),
       env,
       timeoutMs: config.reload.startTimeout,
       signal,
@@ -129,7 +135,7 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
   await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
   await tolerate(fleet.replace(next));
-  if (stray !== null) await tolerate(fleet.displace(stray.id, generationAt(generationsFolder(config), 0)));
+  if (stray !== null) await tolerate(fleet.dismissOther(stray.id, generationAt(generationsFolder(config), 0)));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
   await tolerate(forgetHealth(config));

@@ -18,6 +18,8 @@ export type StartOptions = {
   readonly takeOverFrom: () => Promise<string | null>;
   /** Frontends of that process that hold an address which the new one wants in another form. */
   readonly inTheWay: readonly string[];
+  /** Of a process that was started, has not proved itself and still lives: it may have accepted connections. */
+  readonly dismiss: (id: ProcessId) => Promise<void>;
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: Ms;
   readonly signal: AbortSignal;
@@ -89,13 +91,18 @@ async function startOnce(options: StartOptions, from: string | null): Promise<St
       return { kind: 'proved', id, info, child };
     }
     const isSilent = id !== null && isAlive(id);
-    child.kill('SIGKILL');
-    await exited;
+    if (isSilent) await leave(id);
+    else await exited;
     return await explain(child, generation, isSilent ? `it did not answer within ${timeoutMs} ms` : null);
   } catch (error) {
-    child.kill('SIGKILL');
-    await exited;
+    if (id !== null && isAlive(id)) await leave(id);
     throw error;
+  }
+
+  /** Killed, it would take along what it has accepted since it has the listening sockets. */
+  async function leave(unproved: ProcessId): Promise<void> {
+    await options.dismiss(unproved);
+    child.unref();
   }
 }
 
@@ -111,7 +118,7 @@ export async function prove(
       if (signal.aborted) throw error;
       return null;
     });
-    if (info !== null && info.pid === id.pid && !info.stopping) return info;
+    if (info !== null && info.pid === id.pid) return info.stopping ? null : info;
     if (!isAlive(id) || performance.now() > deadline) return null;
     await timers.setTimeout(4, undefined, { signal });
   }

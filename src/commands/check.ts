@@ -8,7 +8,8 @@ import { bindAt } from '../config/read-option.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
-import { checkConfig } from '../haproxy/check.ts';
+import { type Complaint, checkConfig } from '../haproxy/check.ts';
+import { notOurs } from '../haproxy/own-process.ts';
 import type { Endpoint } from '../model.ts';
 import { blame } from '../quarantine.ts';
 import { type RenderResult, textOf } from '../render/render.ts';
@@ -71,7 +72,8 @@ async function checkWithHaproxy({ config, secrets }: Settings, rendered: RenderR
   try {
     const file = join(folder, 'haproxy.cfg');
     await writeFile(file, textOf(rendered), { mode: 0o600 });
-    const complaints = await checkConfig(binary.path, [file], { timeoutMs: 60_000 });
+    const refused: readonly Complaint[] = control === 'process' ? notOurs(rendered.sections) : [];
+    const complaints = [...(await checkConfig(binary.path, [file], { timeoutMs: 60_000 })), ...refused];
     if (complaints.length === 0) return `HAProxy ${binary.version.text} accepts it`;
     const lines = complaints.map(({ message, line }) => {
       const service = blame(message, line, rendered.sections);

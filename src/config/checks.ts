@@ -1,6 +1,7 @@
 /** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
 import { join } from 'node:path';
 import { maxSocketPath } from '../haproxy/bind.ts';
+import { whyNotOurs } from '../haproxy/own-process.ts';
 import { checkBinds } from './check-binds.ts';
 import type { Judge } from './judge.ts';
 import { proxiesIn, reservedBy } from './names.ts';
@@ -43,6 +44,11 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
   const reloadCommand: Path = ['haproxy', 'reloadCommand'];
   if (haproxy?.control === 'command' && haproxy.reloadCommand === undefined && !judge.isRefused(reloadCommand))
     judge.report(reloadCommand, 'is missing; `control: command` needs a command that makes HAProxy reload');
+  if (haproxy?.control === 'process')
+    for (const [index, line] of haproxy.global.entries()) {
+      const why = whyNotOurs(line);
+      if (why !== null) judge.report(['haproxy', 'global', index], why);
+    }
   const masterSocket: Path = ['haproxy', 'masterSocket'];
   if (haproxy?.control === 'master' && haproxy.masterSocket === undefined && !judge.isRefused(masterSocket))
     judge.report(masterSocket, 'is missing; `control: master` needs the socket that HAProxy was given by -S');

@@ -395,7 +395,9 @@ const haproxy = z
       })
       .optional()
       .describe('HAProxy’s own Prometheus exporter.'),
-    global: lines.default([]).describe('Further lines of the global section.'),
+    global: lines
+      .default([])
+      .describe('Further lines of the global section; with control: process not `master-worker`.'),
     defaults: lines.default([]).describe('Further lines of the defaults section.'),
     sections: z
       .array(section)

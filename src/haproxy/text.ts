@@ -120,6 +120,31 @@ export function linesOf(text: string): string[] {
   return lines;
 }
 
+/** One line of a file, and where it stands in it. */
+export type PlacedLine = {
+  readonly section: Section;
+  readonly text: string;
+  /** 1-based, in the whole file. */
+  readonly number: number;
+  /** Stands in an `.if` of its section or of the file: HAProxy may leave it out. */
+  readonly isConditional: boolean;
+};
+
+export function placedLines(sections: readonly Section[]): PlacedLine[] {
+  let number = 0;
+  let depth = 0;
+  return sections.flatMap((section) =>
+    linesOf(section.text).map((text) => {
+      number += 1;
+      const [, macro] = /^[ \t\v\f]*\.(if|endif)(?![^ \t\v\f\r])/.exec(text) ?? [];
+      if (macro === 'endif') depth -= 1;
+      const line = { section, text, number, isConditional: depth > 0 };
+      if (macro === 'if') depth += 1;
+      return line;
+    }),
+  );
+}
+
 /** The `server` lines of a backend or listen section; `server-template` and the peers' servers are not among them. */
 export function serverLines(section: Section): ServerLine[] {
   if (section.kind !== 'backend' && section.kind !== 'listen') return [];

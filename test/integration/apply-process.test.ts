@@ -362,9 +362,44 @@ test('aborting an apply ends the process that was starting, and the old one serv
   assert.ok(isRunning(pid));
   ended.abort(new Error('enough'));
   await assert.rejects(applying, /enough/);
-  assert.ok(!isRunning(pid));
+  await gone(pid);
   assert.equal(await get(port), 'web');
   assert.equal(await readFile(my.file, 'utf8'), text(good));
+  await assertTidy(my.file);
+});
+
+test('a process that has the listening sockets and does not prove itself is told to leave, and answers what it has accepted', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const slow = [
+    'http-request set-var(txn.x) rand(2)',
+    'tcp-request inspect-delay 100ms',
+    'tcp-request content accept if WAIT_END',
+  ];
+  applied(
+    await control.apply(rendered(my, [{ name: 'one', bind: `127.0.0.1:${port}`, frontend: slow }]), reload, never),
+  );
+  await control[Symbol.asyncDispose]();
+  // Another process than the one that was started answers: a master's worker.
+  const binary = join(folder.path, 'as-master');
+  await writeScript(binary, [`[ "$1" = -db ] || exec '${await haproxy()}' "$@"`, `exec '${await haproxy()}' -W "$@"`]);
+  const second = await my.open({ haproxy: { binary }, reload: { startTimeout: 3000 } });
+  const before = pidOf(second);
+  await using load = probe(port);
+  const next = rendered(my, [{ name: 'two', bind: `127.0.0.1:${port}`, frontend: slow }]);
+  const answers = new Set<string>();
+  const applying = second.apply(next, reload, never);
+  await until('it serves as well', async () => answers.add(await get(port)) && answers.has('two'));
+  const outcome = await applying;
+  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /it did not answer within 3000 ms/);
+  assert.equal(second.oldWorkers.length, 1);
+  await until('it is gone', () => second.oldWorkers.length === 0);
+  assert.equal(pidOf(second), before);
+  assert.equal(await get(port), 'one');
+  await load[Symbol.asyncDispose]();
+  assert.deepEqual(load.failures, []);
   await assertTidy(my.file);
 });
 

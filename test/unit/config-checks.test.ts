@@ -32,6 +32,17 @@ test('two listeners that cannot both be held are a problem of the later one, whi
   for (const [a, b] of apart) assert.equal(await refusal(services([a, b])), 'no problem at all', `${a} ${b}`);
 });
 
+test('`master-worker` is refused where Myelin starts HAProxy, with its place and what to do', async () => {
+  const message = await refusal(`${consul}haproxy:\n  global: ["maxconn 100", "master-worker no-exit-on-failure"]\n`);
+  assert.match(
+    message,
+    /^myelin\.yaml:3:\d+: haproxy\.global\[1\]: `master-worker`: it makes HAProxy serve from another/,
+  );
+  assert.match(message, /leave it out, or start HAProxy with -W yourself and set `control: master`/);
+  const elsewhere = 'haproxy: { control: master, masterSocket: /run/m.sock, global: ["master-worker"] }\n';
+  assert.equal(await refusal(consul + elsewhere), 'no problem at all');
+});
+
 test('a bind must not take the addresses of the statistics page, the exporter, the probes, the admin API or other sections', async () => {
   const message = await refusal(`${consul}
 services:
