@@ -2,7 +2,7 @@
 import { createWatch } from '../watchers/index.ts';
 import type { Config, WatcherConfig } from './config/schema.ts';
 import { AppError, describe } from './errors.ts';
-import type { Query, SourceEvent, Update } from './model.ts';
+import type { Query, SourceEvent, Update, Watch } from './model.ts';
 import { supervise } from './supervise.ts';
 
 type Source = { readonly asks: string; readonly stop: AbortController; readonly ended: Promise<void> };
@@ -44,9 +44,11 @@ export class Sources {
   #start(name: string, watcher: WatcherConfig, queries: readonly Query[]): void {
     const stop = new AbortController();
     const env = this.#env;
-    // A watcher that cannot even be made is a source that fails.
+    let made: Watch | null = null;
+    // A watcher that cannot even be made is a source that fails; one that was made remembers what it read.
     async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
-      yield* (await createWatch(watcher, env))(queries, signal);
+      made ??= await createWatch(watcher, env);
+      yield* made(queries, signal);
     }
     const follow = async (): Promise<void> => {
       // What it still had to say when it was let go may answer another question under the same key.
