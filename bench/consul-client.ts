@@ -8,6 +8,9 @@ type Reply = { readonly headers: IncomingHttpHeaders; readonly text: string; rea
 /** When the agent has told of what was listened for. */
 export type Listener = { readonly told: Promise<Ms> };
 
+/** Longer than any blocking query waits. */
+const longestAnswerMs: Ms = 90_000;
+
 export class ConsulClient implements Disposable {
   readonly #address: string;
   readonly #agent = new Agent({ keepAlive: true });
@@ -18,7 +21,8 @@ export class ConsulClient implements Disposable {
 
   ask(method: 'GET' | 'PUT', path: string, body?: unknown): Promise<Reply> {
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-    const asking = request(`${this.#address}${path}`, { method, agent: this.#agent }, (response) => {
+    const signal = AbortSignal.timeout(longestAnswerMs);
+    const asking = request(`${this.#address}${path}`, { method, agent: this.#agent, signal }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:drops [-- REQUESTS] [--control no-x|hard-stop]`: how many of so many requests and of the TCP
+ * `npm run bench:drops [-- REQUESTS] [--control no-x|hard-stop] [--short]`: how many of so many requests and of the TCP
  * sessions beside them are lost while endpoints change ten times a second and the structure every two seconds. The exit
  * code is 1 where any was. With a control, some must be: it takes away what Myelin does against it.
  */
@@ -7,11 +7,14 @@ import { parseArgs } from 'node:util';
 import { controls, type Drops, measureDrops } from '../test/support/drops.ts';
 import { machine, table } from './report.ts';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { control: { type: 'string' } } });
-const requests = Number(positionals[0] ?? 1_000_000);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { control: { type: 'string' }, short: { type: 'boolean' } },
+});
+const requests = Number(positionals[0] ?? (values.short === true ? 4000 : 1_000_000));
 const control = controls.find((name) => name === values.control);
 if (!Number.isInteger(requests) || requests < 1 || control !== values.control) {
-  process.stderr.write(`usage: npm run bench:drops [-- REQUESTS] [--control ${controls.join('|')}]\n`);
+  process.stderr.write(`usage: npm run bench:drops [-- REQUESTS] [--control ${controls.join('|')}] [--short]\n`);
   process.exit(2);
 }
 

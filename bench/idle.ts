@@ -2,18 +2,20 @@
 import timers from 'node:timers/promises';
 import { startConsul } from '../test/servers/consul.ts';
 import { freePort } from '../test/support/index.ts';
-import { built, workplace } from '../test/support/myelin.ts';
+import { built, source, workplace } from '../test/support/myelin.ts';
 import { cpuSeconds, memoryMiB } from './process.ts';
 import { table } from './report.ts';
 
-const services = 100;
-const seconds = 60;
-/** What starting left to do is over by then. */
-const settleMs = 10_000;
+/** What starting left to do is over after `settleMs`. */
+const sizes = {
+  full: { services: 100, seconds: 60, settleMs: 10_000 },
+  short: { services: 2, seconds: 1, settleMs: 0 },
+} as const;
 
-export async function measureIdle(): Promise<string> {
+export async function measureIdle(isShort: boolean): Promise<string> {
+  const { services, seconds, settleMs } = sizes[isShort ? 'short' : 'full'];
   // Builds as it is loaded, and ends the process where that fails.
-  await import('../test/tools/build.ts');
+  if (!isShort) await import('../test/tools/build.ts');
   await using consul = await startConsul();
   const names = Array.from({ length: services }, (_, at) => `service-${at}`);
   for (const name of names)
@@ -28,7 +30,7 @@ export async function measureIdle(): Promise<string> {
     'probes: { listen: "off" }',
     '',
   ];
-  await using place = await workplace(config.join('\n'), built);
+  await using place = await workplace(config.join('\n'), isShort ? source : built);
   const myelin = place.run();
   await myelin.until(
     'all services are live',

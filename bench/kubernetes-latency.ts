@@ -5,7 +5,7 @@ import { kubeconfigText, startKubernetes } from '../test/servers/kubernetes.ts';
 import { quantile } from '../test/support/figures.ts';
 import { freePort } from '../test/support/index.ts';
 import { putService, putSlice, slicesPath } from '../test/support/kubernetes.ts';
-import { built, workplace } from '../test/support/myelin.ts';
+import { workplace } from '../test/support/myelin.ts';
 import { ownAddress } from '../test/support/own-network.ts';
 import { startAsking } from './asking.ts';
 import { now } from './clock.ts';
@@ -20,7 +20,8 @@ type Name = (typeof names)[number];
 
 type Figures = { readonly answered: number[]; readonly written: number[]; readonly told: number[] };
 
-export async function measureLatency(changes: number): Promise<string> {
+/** `cli`: which Myelin. */
+export async function measureLatency(changes: number, cli: string): Promise<string> {
   await using stack = new AsyncDisposableStack();
   const backends = stack.use(await startBackends(names, ownAddress));
   const cluster = stack.use(await startKubernetes({ controllers: false }));
@@ -40,7 +41,7 @@ export async function measureLatency(changes: number): Promise<string> {
     'probes: { listen: "off" }',
     '',
   ];
-  const place = stack.use(await workplace(config.join('\n'), built));
+  const place = stack.use(await workplace(config.join('\n'), cli));
   const credentials = { token: await cluster.token(namespace) };
   await place.write('kubeconfig', kubeconfigText(cluster.address, credentials, { caFile: cluster.caFile, namespace }));
   const myelin = place.run();

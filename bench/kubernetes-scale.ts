@@ -7,18 +7,20 @@ import { type Cluster, kubeconfigText, startKubernetes } from '../test/servers/k
 import { quantile } from '../test/support/figures.ts';
 import { freePort, until } from '../test/support/index.ts';
 import { slicesPath } from '../test/support/kubernetes.ts';
-import { built, type Workplace, workplace } from '../test/support/myelin.ts';
+import { built, source, type Workplace, workplace } from '../test/support/myelin.ts';
 import { type Asking, startAsking } from './asking.ts';
 import { now } from './clock.ts';
 import { cpuSeconds, memoryMiB } from './process.ts';
 import { table } from './report.ts';
 
 const namespace = 'shop';
-const serviceCount = 2000;
 const endpointsEach = 10;
-const singleChanges = 50;
-const changesASecond = 500;
-const churnSeconds = 10;
+/** `singleChanges` one after the other, then `changesASecond` at once. */
+const sizes = {
+  full: { serviceCount: 2000, singleChanges: 50, changesASecond: 500, churnSeconds: 10 },
+  short: { serviceCount: 200, singleChanges: 2, changesASecond: 20, churnSeconds: 1 },
+} as const;
+type Size = (typeof sizes)['full' | 'short'];
 /** Of the changes while there are so many, those whose first answer is waited for. */
 const watchedEveryMs = 500;
 
@@ -30,10 +32,12 @@ type Pod = { readonly name: string; readonly address: string };
 const servicesAGroup = 100;
 const firstPort = 30_000;
 /** From here on addresses are spare: pods that come are there. */
-const firstSpare = 1 + (serviceCount / servicesAGroup) * endpointsEach;
+const firstSpare = 1 + (sizes.full.serviceCount / servicesAGroup) * endpointsEach;
 const spares = 47;
 
-export async function measureScale(): Promise<string> {
+export async function measureScale(isShort: boolean): Promise<string> {
+  const size = sizes[isShort ? 'short' : 'full'];
+  const { serviceCount, singleChanges } = size;
   await using stack = new AsyncDisposableStack();
   stack.use(await startFrontends([everywhere]));
   const cluster = stack.use(await startKubernetes({ controllers: false }));
@@ -42,7 +46,7 @@ export async function measureScale(): Promise<string> {
   await inParallel(services, (service) => create(cluster, service));
 
   const port = await freePort();
-  const place = stack.use(await workplace(configOf(port, services), built));
+  const place = stack.use(await workplace(configOf(port, services), isShort ? source : built));
   const { address, caFile } = cluster;
   const credentials = { token: await cluster.token(namespace) };
   await place.write('kubeconfig', kubeconfigText(address, credentials, { caFile, namespace }));
@@ -64,7 +68,7 @@ export async function measureScale(): Promise<string> {
 
   const isOver = new AbortController();
   const cpuBefore = await cpuSeconds(myelin.pid);
-  const churning = churn(cluster, services);
+  const churning = churn(cluster, services, size);
   void churning.finally(() => isOver.abort());
   const during: number[] = [];
   // These are at the other end of the list: who changes twice at once is nobody's to wait for.
@@ -205,6 +209,7 @@ async function changeOne(
 async function churn(
   cluster: Cluster,
   services: Service[],
+  { changesASecond, churnSeconds }: Size,
 ): Promise<{ readonly writes: number; readonly tookMs: number }> {
   const startedAt = performance.now();
   const writes = changesASecond * churnSeconds;
@@ -212,7 +217,7 @@ async function churn(
     const dueMs = startedAt + (write * 1000) / changesASecond - performance.now();
     if (dueMs > 0) await timers.setTimeout(dueMs);
     // The last ones are those whose answers are waited for meanwhile.
-    await change(cluster, services, write % (serviceCount - servicesAGroup));
+    await change(cluster, services, write % (services.length - servicesAGroup));
   });
   return { writes, tookMs: performance.now() - startedAt };
 }

@@ -1,5 +1,5 @@
 /**
- * `npm run bench:kubernetes [-- CHANGES] [--only latency|scale]`: how long a change of an EndpointSlice takes until the
+ * `npm run bench:kubernetes [-- CHANGES] [--only latency|scale] [--short]`: how long a change of an EndpointSlice takes until the
  * new endpoint gives its first answer, and what 2,000 Services with 20,000 endpoints cost. In a network of its own.
  */
 import { spawn } from 'node:child_process';
@@ -8,28 +8,32 @@ import { parseArgs } from 'node:util';
 import { runCommand } from '../src/haproxy/command.ts';
 import { haproxy } from '../test/servers/haproxy.ts';
 import { kubernetesBinaries } from '../test/servers/kubernetes.ts';
+import { built, source } from '../test/support/myelin.ts';
 import { isInOwnNetwork, ownNetworkRemedy, toOwnNetwork } from '../test/support/own-network.ts';
 import { measureLatency } from './kubernetes-latency.ts';
 import { measureScale } from './kubernetes-scale.ts';
 import { machine } from './report.ts';
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { only: { type: 'string' } } });
-const changes = Number(positionals[0] ?? 100);
-const { only } = values;
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string' }, short: { type: 'boolean' } },
+});
+const { only, short = false } = values;
+const changes = Number(positionals[0] ?? (short ? 2 : 100));
 if (!Number.isInteger(changes) || changes < 1 || !(only === undefined || only === 'latency' || only === 'scale')) {
-  process.stderr.write('usage: npm run bench:kubernetes [-- CHANGES] [--only latency|scale]\n');
+  process.stderr.write('usage: npm run bench:kubernetes [-- CHANGES] [--only latency|scale] [--short]\n');
   process.exit(2);
 }
 
 if (isInOwnNetwork()) {
-  if (only !== 'scale') process.stdout.write(await measureLatency(changes));
-  if (only !== 'latency') process.stdout.write(await measureScale());
+  if (only !== 'scale') process.stdout.write(await measureLatency(changes, short ? source : built));
+  if (only !== 'latency') process.stdout.write(await measureScale(short));
   process.stdout.write(await machine());
 } else {
   // Nothing can be fetched in there.
   await Promise.all([haproxy(), kubernetesBinaries()]);
   // Builds as it is loaded, and ends the process where that fails.
-  await import('../test/tools/build.ts');
+  if (!short) await import('../test/tools/build.ts');
   const { status } = await runCommand(toOwnNetwork(['true']), { timeoutMs: 10_000 });
   if (status !== 0) throw new Error(ownNetworkRemedy);
   const [command = '', ...args] = toOwnNetwork([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:latency [-- CHANGES]`: how long a change takes until the new server gives its first answer: Myelin with
  * a file and with a real Consul agent, and consul-template with a correct `-x` reload and the same agent.
- * `npm run bench:latency -- --idle`: what Myelin costs while nothing happens.
+ * `npm run bench:latency -- --idle`: what Myelin costs while nothing happens. `--short`: whether the benchmark runs.
  */
 import timers from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -38,13 +38,17 @@ type Figures = { readonly answeredMs: Ms[]; readonly toldMs: Ms[] };
 /** All paths in turns, so that whatever else the machine does at times hits all of them. */
 const rounds = 5;
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { idle: { type: 'boolean' } } });
-const changes = Number(positionals[0] ?? 100);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { idle: { type: 'boolean' }, short: { type: 'boolean' } },
+});
+const { idle = false, short = false } = values;
+const changes = Number(positionals[0] ?? (short ? 2 : 100));
 if (!Number.isInteger(changes) || changes < 1) {
-  process.stderr.write('usage: npm run bench:latency [-- CHANGES | --idle]\n');
+  process.stderr.write('usage: npm run bench:latency [-- CHANGES | --idle] [--short]\n');
   process.exit(2);
 }
-process.stdout.write(values.idle === true ? await measureIdle() : await measureLatency());
+process.stdout.write(idle ? await measureIdle(short) : await measureLatency());
 process.stdout.write(await machine());
 
 async function measureLatency(): Promise<string> {

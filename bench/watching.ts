@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import type { Ms } from '../src/model.ts';
 import { until } from '../test/support/index.ts';
 import { now } from './clock.ts';
+import { messageOf } from './process.ts';
 
 type Task = { readonly url: string; readonly token: string };
 type Event = { readonly version: string; readonly at: Ms };
@@ -24,9 +25,9 @@ export async function startWatching(task: Task): Promise<Watching> {
   const child = fork(fileURLToPath(import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const exited = once(child, 'exit');
   const came = new Map<string, Ms>();
-  await once(child, 'message');
+  await messageOf(child);
   child.send(task);
-  await once(child, 'message');
+  await messageOf(child);
   child.on('message', ({ version, at }: Event) => came.set(version, at));
   return {
     cameAt: (version) => until(`the event about version ${version} came`, () => came.get(version) ?? null),

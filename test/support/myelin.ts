@@ -9,7 +9,7 @@ import { haproxy } from '../servers/haproxy.ts';
 import { tempFolder, until } from './index.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const source = join(root, 'src/cli.ts');
+export const source = join(root, 'src/cli.ts');
 /** As `npm run build` leaves it. */
 export const built = join(root, 'dist/src/cli.js');
 
