@@ -32,6 +32,8 @@ export type Line = {
    * (open quotes, an empty word, which ends the line for it).
    */
   readonly isExact: boolean;
+  /** Where its words end; a comment may follow. */
+  readonly end: number;
 };
 
 /** One `server` line of a backend or listen section. */
@@ -49,12 +51,14 @@ export type ServerLine = {
 /** Splits one line into words as HAProxy does: bare, "weak" and 'strong' quoting, escapes, comments. */
 export function tokenise(line: string): Line {
   // Most lines hold nothing special, and files have a hundred thousand of them.
-  if (!/["'\\#\r\0]/.test(line)) return { words: line.split(/[ \t\v\f\n]+/).filter(Boolean), isExact: true };
+  if (!/["'\\#\r\0]/.test(line))
+    return { words: line.split(/[ \t\v\f\n]+/).filter(Boolean), isExact: true, end: line.length };
   const words: string[] = [];
   let word: string | null = null;
   let quote: '"' | "'" | null = null;
   let isExact = true;
-  for (let at = 0; at < line.length; at++) {
+  let at = 0;
+  for (; at < line.length; at++) {
     const char = line.charAt(at);
     if (char === '\n' || char === '\r' || char === '\0') break;
     if (char === quote) {
@@ -82,7 +86,7 @@ export function tokenise(line: string): Line {
     }
   }
   if (word !== null) words.push(word);
-  return { words, isExact: isExact && quote === null && !words.includes('') };
+  return { words, isExact: isExact && quote === null && !words.includes(''), end: at };
 }
 
 /**

@@ -5,11 +5,11 @@
 import { parseAddress } from '../address.ts';
 import { type Capabilities, maxCommandWords, whyNotAdded } from '../haproxy/capabilities.ts';
 import { isCliWord } from '../haproxy/runtime-commands.ts';
+import { serverId } from '../haproxy/server-id.ts';
 import type { LeavingServer, ReloadCode, RuntimeCommand } from '../model.ts';
 import type { Backend, Server } from './backend.ts';
 import { names } from './names.ts';
 import { agentOf, lastValue, type Option, spellOut, wordsOf } from './options.ts';
-import { serverId } from './server-id.ts';
 
 type Obstacle = { readonly code: ReloadCode; readonly detail: string };
 

@@ -8,6 +8,7 @@ import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { emptyBackend } from '../quarantine.ts';
 import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
 import { createEngine, type Engine } from './engine.ts';
+import { settleServers } from './settle.ts';
 import type { TemplateSource } from './template-error.ts';
 import { haproxyContext, serviceContext } from './view.ts';
 
@@ -81,6 +82,8 @@ type Frame = {
   readonly version: Version;
   readonly hostname: string;
   readonly haproxy: HaproxyContext;
+  /** Text of the `defaults` sections. */
+  readonly defaults: string;
   readonly slots: readonly (Slot | readonly Section[])[];
 };
 
@@ -116,7 +119,7 @@ function renderFile(
   templates: ReadonlyMap<string, TemplateSource>,
   config: Config,
   version: Version,
-): Pick<Frame, 'haproxy' | 'slots'> {
+): Pick<Frame, 'haproxy' | 'defaults' | 'slots'> {
   const haproxy = haproxyContext(config, version);
   const services = [...config.services.values()];
   const context: FileContext = {
@@ -141,14 +144,15 @@ function renderFile(
     end = match.index + marker.length;
   }
   slots.push(splitSections(text.slice(end)));
-  return { haproxy, slots };
+  const shared = slots.flatMap((slot) => ('part' in slot ? [] : slot));
+  return { haproxy, defaults: textOf({ sections: shared.filter(({ kind }) => kind === 'defaults') }), slots };
 }
 
 function renderService(
   engine: Engine,
   service: Service,
   endpoints: readonly Endpoint[],
-  { haproxy, config, hostname }: Frame,
+  { haproxy, config, hostname, defaults }: Frame,
   old: Parts | undefined,
 ): Parts {
   try {
@@ -156,7 +160,9 @@ function renderService(
     const context = serviceContext(service, endpoints, haproxy, config.order === 'host' ? hostname : null);
     const hasFrontend = context.bind.length > 0;
     const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
-    const backend = renderPart(engine, 'backend', context, { asked, old: old?.backend });
+    const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
+    const settle = (text: string): string => settleServers(text, { draining, defaults });
+    const backend = renderPart(engine, 'backend', context, { asked, old: old?.backend, settle });
     return { service, endpoints, frontend, backend, problem: null };
   } catch (error) {
     // Whatever it was, it came of this service's data, and only this service is to feel it.
@@ -166,13 +172,19 @@ function renderService(
   }
 }
 
+type Rendering = {
+  readonly asked: string;
+  readonly old: readonly Section[] | undefined;
+  readonly settle?: (text: string) => string;
+};
+
 function renderPart(
   engine: Engine,
   part: 'frontend' | 'backend',
   context: ServiceContext,
-  { asked, old }: { readonly asked: string; readonly old: readonly Section[] | undefined },
+  { asked, old, settle = (text) => text }: Rendering,
 ): readonly Section[] {
-  const text = withEnd(engine(part, context));
+  const text = settle(withEnd(engine(part, context)));
   const isSame = old !== undefined && textOf({ sections: old }) === text;
   if (isSame && old.every((section) => section.asked === asked)) return old;
   const sections = splitSections(text, context.name).map((section) => ({ ...section, asked }));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
+import { serverId } from '../../src/haproxy/server-id.ts';
 import { linesOf, serverLines, splitSections, tokenise } from '../../src/haproxy/text.ts';
 import type { Endpoint, Section } from '../../src/model.ts';
 import { planReload } from '../../src/plan/plan.ts';
@@ -159,6 +160,35 @@ const structureOf = (sections: readonly Section[]): readonly string[] =>
     const { words } = tokenise(line);
     return `${words[0]} ${words.length}`;
   });
+
+test('a server that drains has weight 0, and one of a consistent hash an id of its own, whatever its template prints', async () => {
+  const own = await rendererWith({ server: 'server {{name}} {{address}} weight {{or meta.weight 7}} # {{name}}\n' });
+  const config = configOf({
+    haproxy: { defaults: ['hash-type consistent'] },
+    services: { plain: {}, hashed: { balance: 'uri' }, mapped: { balance: 'uri', backend: ['hash-type map-based'] } },
+  });
+  const endpoints = [endpoint('a', { state: 'draining' }), endpoint('b')];
+  const all = { plain: endpoints, hashed: endpoints, mapped: endpoints };
+  const servers = (renderer: typeof own): readonly string[] =>
+    render(renderer, config, all)
+      .sections.flatMap(({ name, text }) => linesOf(text).map((line) => `${name}: ${line.trim()}`))
+      .filter((line) => /: server /.test(line))
+      .sort();
+  const [a, b] = ['a', 'b'].map((name) => serverId(name, new Set()));
+  assert.deepEqual(servers(own), [
+    `hashed: server a 10.0.0.1:80 weight 7 weight 0 id ${a} # a`,
+    `hashed: server b 10.0.0.1:80 weight 7 id ${b} # b`,
+    'mapped: server a 10.0.0.1:80 weight 7 weight 0 # a',
+    'mapped: server b 10.0.0.1:80 weight 7 # b',
+    'plain: server a 10.0.0.1:80 weight 7 weight 0 # a',
+    'plain: server b 10.0.0.1:80 weight 7 # b',
+  ]);
+  assert.deepEqual(servers(builtIn).slice(0, 3), [
+    `hashed: server a 10.0.0.1:80 weight 0 id ${a}`,
+    `hashed: server b 10.0.0.1:80 weight 1 id ${b}`,
+    'mapped: server a 10.0.0.1:80 weight 0',
+  ]);
+});
 
 test('no endpoint, however hostile, adds a line or a word to the built-in templates', () => {
   fc.assert(

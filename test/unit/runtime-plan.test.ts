@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf, learn } from '../../src/haproxy/capabilities.ts';
+import { serverId } from '../../src/haproxy/server-id.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
 import { planChange, planMeanwhile, planReload } from '../../src/plan/plan.ts';
-import { serverId } from '../../src/plan/server-id.ts';
 import { ModelHaproxy } from '../support/model-haproxy.ts';
 import { version } from '../support/render.ts';
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
+import { amendServers } from '../../src/haproxy/amend.ts';
 import { bindLines, sectionKeywords, serverLines, splitSections, tokenise } from '../../src/haproxy/text.ts';
 
 const words = (line: string): readonly string[] => tokenise(line).words;
@@ -42,7 +43,31 @@ test('quotes and escapes read as HAProxy reads them', () => {
     ['a\\', 'a\\'],
     [String.raw`a\tb\nc`, 'a\tb\nc'],
   ];
-  for (const [text, word] of cases) assert.deepEqual(tokenise(text), { words: [word], isExact: true }, text);
+  for (const [text, word] of cases) {
+    const { words, isExact } = tokenise(text);
+    assert.deepEqual([words, isExact], [[word], true], text);
+  }
+});
+
+test('words are put behind those of a server line, before its comment', () => {
+  const text = [
+    'backend web',
+    '    # server c 10.0.0.3:80',
+    '    server a 10.0.0.1:80 weight 1',
+    '    server b 10.0.0.2:80 cookie "b # c" # one more',
+    '    server d 10.0.0.4:80#',
+    '    http-response set-header server none',
+    '',
+  ].join('\n');
+  const amended = amendServers(text, ({ name }) => (name === 'd' ? '' : `id ${name.charCodeAt(0)}`));
+  assert.equal(
+    amended,
+    text.replace('weight 1', 'weight 1 id 97').replace('"b # c" # one more', '"b # c" id 98 # one more'),
+  );
+  assert.equal(
+    amendServers(text, () => ''),
+    text,
+  );
 });
 
 test('a line whose meaning is not in its text alone is not exact', () => {

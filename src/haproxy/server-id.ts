@@ -1,7 +1,8 @@
 /**
- * The numeric id of a server that is added at runtime. Without one, older versions place it wrongly in a consistent hash
- * and newer ones may give it the id of one that has just left. It is made of the name: the same server gets the same
- * place each time, on each machine. HAProxy itself numbers the file's servers from 1, far below these.
+ * The numeric id of a server that is added at runtime, and of one in the file where a hash is dealt by ids. Without one,
+ * older versions place an added server wrongly in a consistent hash and newer ones may give it the id of one that has just
+ * left. It is made of the name: the same server gets the same place each time, on each machine. HAProxy itself numbers the
+ * file's servers from 1, far below these.
  */
 
 const lowest = 2 ** 30;
