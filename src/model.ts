@@ -138,6 +138,7 @@ export const reloadCodes = [
   'haproxy_exited', // it ran and is gone
   'binary_changed', // the executable was replaced
   'operator_request', // `myelin reload`
+  'socket_removed', // somebody removed the socket of the process that serves
   'global_changed',
   'defaults_changed',
   'bind_changed',

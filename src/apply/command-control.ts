@@ -132,7 +132,6 @@ class CommandControl implements Control {
         if (failed.length > 0) return this.#reloadFailed(failed);
       }
     } else await file.write(text);
-    await makeFolder(live.folder);
     await writeSections(live, sections);
     await file.settle();
     return { kind: 'applied', running: this.#setRunning(sections), tookMs: 0 };

@@ -52,6 +52,11 @@ export class Fleet {
     return this.#oldWorkers;
   }
 
+  /** Those that were told to leave, without one that cannot be reached and may serve. */
+  get leaving(): readonly OldWorker[] {
+    return this.#oldWorkers.filter(({ stage }) => stage !== 'presumed');
+  }
+
   /** `next` serves from now on; the one that did is told to leave. */
   replace(next: Serving): Promise<void> {
     const before = this.#serving;
@@ -65,9 +70,10 @@ export class Fleet {
   /** One that never served for us, as it was started by others or has not proved itself, is told to leave like any other. */
   dismissOther(id: ProcessId, generation: Generation): Promise<void> {
     return this.#inTurn(async () => {
-      const leaving = OldWorker.found(generation, id, this.#options.now(), 'stopping');
+      const presumed = this.#oldWorkers.find((each) => each.id.pid === id.pid);
+      const leaving = OldWorker.found(presumed?.generation ?? generation, id, this.#options.now(), 'stopping');
       leaving.signal('SIGUSR1');
-      this.#oldWorkers = [...this.#oldWorkers, leaving];
+      this.#oldWorkers = [...this.#oldWorkers.filter((each) => each !== presumed), leaving];
     });
   }
 
@@ -79,9 +85,9 @@ export class Fleet {
   /** Ends the oldest of the leaving ones until there are fewer than `max`. */
   makeRoom(max: number): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#oldWorkers.length < max) return;
+      if (this.leaving.length < max) return;
       await this.#lookAtOldWorkers();
-      const excess = this.#oldWorkers.slice(0, Math.max(0, this.#oldWorkers.length - max + 1));
+      const excess = this.leaving.slice(0, Math.max(0, this.leaving.length - max + 1));
       for (const worker of excess) await this.#end(worker, 'max_old_workers');
     });
   }
@@ -132,6 +138,7 @@ export class Fleet {
       this.#serving = null;
       // There is no other that could take what comes: its own way of leaving is the best.
       if (serving !== null) await this.#dismiss(serving, null);
+      for (const worker of this.#oldWorkers) if (worker.stage === 'presumed') worker.signal('SIGUSR1');
       const deadline = performance.now() + graceMs;
       await this.#lookAtOldWorkers();
       while (this.#oldWorkers.length > 0 && performance.now() < deadline) {

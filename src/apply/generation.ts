@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
 import type { Section, Timestamp } from '../model.ts';
-import { makeFolder, readIfThere, together, writeDurably } from './files.ts';
-import { commandLines, identifyProcess, type ProcessId } from './processes.ts';
+import { isThere, makeFolder, readIfThere, together, writeDurably } from './files.ts';
+import { commandLines, findsSame, identifyProcess, type ProcessId, parentOf } from './processes.ts';
 import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
 
 export type Generation = {
@@ -70,13 +70,23 @@ export function recordIn(state: string): Generation {
 }
 
 export async function prepareGeneration(generation: Generation, sections: readonly Section[]): Promise<void> {
-  await makeFolder(generation.folder);
   const socket = generation.socket.replaceAll("'", "'\\''");
   const socketConfig = `global\n    stats socket '${socket}' mode 600 level admin expose-fd listeners\n`;
-  await together(writeSections(generation, sections), writeDurably(generation.socketConfig, socketConfig));
+  await writeSections(generation, sections);
+  await writeDurably(generation.socketConfig, socketConfig);
 }
 
-export async function writeSections({ owners, config }: Generation, sections: readonly Section[]): Promise<void> {
+/** Whether what it was started with is still there. */
+export async function isPrepared({ config, socketConfig }: Generation): Promise<boolean> {
+  return (await isThere(config)) && (await isThere(socketConfig));
+}
+
+export async function writeSections(
+  { folder, owners, config }: Generation,
+  sections: readonly Section[],
+): Promise<void> {
+  // Somebody may have removed it.
+  await makeFolder(folder);
   await together(
     writeDurably(owners, `${JSON.stringify(sections.map(ownerOf))}\n`),
     writeDurably(config, textOf(sections)),
@@ -111,19 +121,34 @@ export function readProof({ proof }: Generation): Promise<Proof | null> {
   return readJson(proof, proofShape);
 }
 
+/** Whether the proof is about this process. */
+export function isProvedBy(proof: Proof | null, id: ProcessId): proof is Proof {
+  return proof !== null && proof.pid === id.pid && proof.startTime === id.startTime;
+}
+
 /** The numbers of all generations that left a folder, in ascending order. */
 export async function listGenerations(state: string): Promise<readonly number[]> {
   const names = await readdir(state);
   return names.flatMap((name) => (/^g\d+$/.test(name) ? [Number(name.slice(1))] : [])).sort((a, b) => a - b);
 }
 
-/** The living HAProxies of this state folder by generation, whoever started them. */
-export function livingGenerations(state: string): ReadonlyMap<number, ProcessId> {
-  const living = new Map<number, ProcessId>();
+/**
+ * The living HAProxies of this state folder by generation, whoever started them. The same path may be another folder in
+ * another container, whose HAProxy is not ours.
+ */
+export async function livingGenerations(state: string): Promise<ReadonlyMap<number, ProcessId>> {
+  const named = new Map<number, number>();
   for (const { pid, command } of commandLines()) {
     const number = generationOf(state, command);
-    const id = number === null ? null : identifyProcess(pid);
-    if (number !== null && id !== null) living.set(number, id);
+    if (number !== null) named.set(pid, number);
+  }
+  const living = new Map<number, ProcessId>();
+  for (const [pid, number] of named) {
+    const id = identifyProcess(pid);
+    // A child that has yet to become another program, as an external check, still has the command line of HAProxy.
+    if (id === null || named.get(parentOf(pid) ?? 0) === number) continue;
+    const isOurs = findsSame(pid, state) ?? isProvedBy(await readProof(generationAt(state, number)), id);
+    if (isOurs) living.set(number, id);
   }
   return living;
 }

@@ -39,7 +39,7 @@ export async function findPredecessor(own: string): Promise<Predecessor | null> 
 
 /** Throws where a HAProxy answers in our own folder that none of our processes is: it is not ours alone. */
 export async function assertOwn(own: string): Promise<void> {
-  const living = livingGenerations(own);
+  const living = await livingGenerations(own);
   for (const generation of await generationsIn(own))
     if (!living.has(generation.number) && (await look(generation)) === 'serves')
       throw new AppError('MYELIN_LOCKED', `the folder ${own} is in use by another Myelin`, {

@@ -34,7 +34,7 @@ async function observeProcesses(generations: string): Promise<Observed | null> {
     throw error;
   });
   if (folder === null) return null;
-  const newestFirst = [...livingGenerations(folder).keys()].sort((a, b) => b - a);
+  const newestFirst = [...(await livingGenerations(folder)).keys()].sort((a, b) => b - a);
   for (const number of newestFirst) {
     const generation = generationAt(folder, number);
     if ((await readProof(generation)) !== null) return readRecord(generation);

@@ -14,7 +14,7 @@ import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section 
 import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, makeFolder, pointTo } from './files.ts';
+import { type ConfigFile, configFile, isThere, makeFolder, pointTo } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { generationAt, removeGeneration } from './generation.ts';
@@ -91,6 +91,8 @@ class ProcessControl implements Control {
   #config: ControlOptions['config'];
   #binary: Binary | null;
   #isBinaryReplaced = false;
+  /** Where the process that serves was asked, and can be asked no more once the connection that is held ends. */
+  #lostSocket: string | null = null;
   #whyNothingRuns: ReloadReason = { code: 'first_start' };
   /** One of ours served at some time, so that another in its place was started by hand. */
   #hasServed: boolean;
@@ -143,8 +145,12 @@ class ProcessControl implements Control {
   }
 
   get forced(): readonly ReloadReason[] {
-    if (this.#fleet.serving === null) return [this.#whyNothingRuns];
-    return this.#isBinaryReplaced ? [{ code: 'binary_changed' }] : [];
+    const { serving } = this.#fleet;
+    if (serving === null) return [this.#whyNothingRuns];
+    const reasons: ReloadReason[] = this.#isBinaryReplaced ? [{ code: 'binary_changed' }] : [];
+    const { socket } = serving.generation;
+    if (this.#lostSocket === socket) reasons.push({ code: 'socket_removed', detail: socket });
+    return reasons;
   }
 
   get oldWorkers(): readonly OldWorkerView[] {
@@ -170,7 +176,7 @@ class ProcessControl implements Control {
 
   reloadAt({ sections }: Rendered, since: Moment): Turn {
     const isStart = this.#fleet.serving === null;
-    const oldWorkers = this.#fleet.oldWorkers.length;
+    const oldWorkers = this.#fleet.leaving.length;
     return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers });
   }
 
@@ -209,9 +215,20 @@ class ProcessControl implements Control {
   async #inspect(): Promise<void> {
     await this.#fleet.trimOutput();
     await this.#onDisk.inspect();
+    if (await this.#losesSocket()) this.#options.onChange();
     // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
     const binary = await this.#findBinary().catch(() => null);
     if (binary !== null && this.#compareBinary(binary.identity)) this.#options.onChange();
+  }
+
+  /** Whether it turned out to be lost just now, and another process can take over from this one. */
+  async #losesSocket(): Promise<boolean> {
+    const { serving } = this.#fleet;
+    const before = this.#lostSocket;
+    const socket = serving?.generation.socket ?? null;
+    const isLost = socket !== null && !(await isThere(socket)) && (await isThere(handedOnSocket(this.#config)));
+    this.#lostSocket = isLost ? socket : null;
+    return isLost && before !== socket;
   }
 
   async #findBinary(): Promise<Binary> {
@@ -292,10 +309,12 @@ class ProcessControl implements Control {
 
   /** Who serves in the place of ours; null: nobody, as far as is known. */
   async #findStray(): Promise<Stray | null> {
-    if (this.#fleet.serving !== null || !this.#hasServed) return null;
+    if (this.#fleet.serving !== null) return null;
     const { haproxy } = this.#config;
-    const ours = new Set(this.#fleet.oldWorkers.map(({ id }) => id.pid));
-    return findStray([haproxy.statsSocket, handedOnSocket(this.#config)], ours);
+    const leaving = new Set(this.#fleet.leaving.map(({ id }) => id.pid));
+    // Who answers at the second one was ours, or was handed the socket by one of ours.
+    const sockets = this.#hasServed ? [haproxy.statsSocket] : [];
+    return findStray([...sockets, handedOnSocket(this.#config)], leaving);
   }
 
   #assertTakeover(): void {

@@ -1,6 +1,6 @@
 /** Processes as the system shows them. A process is its PID and its start time: PIDs alone are used again. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import timers from 'node:timers/promises';
 import { hasCode } from '../errors.ts';
@@ -54,6 +54,30 @@ export function commandLines(): readonly { readonly pid: number; readonly comman
     .map((name) => ({ pid: Number(name), command: readProc(`/proc/${name}/cmdline`) ?? '' }));
 }
 
+/** null where it is not known. */
+export function parentOf(pid: number): number | null {
+  const text = hasProc ? statFields(pid)?.[1] : ps(['-o', 'ppid=', '-p', `${pid}`])[0];
+  return text === undefined ? null : Number(text);
+}
+
+/**
+ * Whether the process finds by this path what we find there: in another container it may be something else. null where
+ * that is hidden from us.
+ */
+export function findsSame(pid: number, path: string): boolean | null {
+  if (!hasProc) return true;
+  try {
+    // A `chroot` of its own, after its start, changes what it finds now, and not what it was given.
+    if (readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt')) return true;
+    const [theirs, ours] = [`/proc/${pid}/root${path}`, path].map((each) => statSync(each, { bigint: true }));
+    return theirs?.dev === ours?.dev && theirs?.ino === ours?.ino;
+  } catch (error) {
+    if (hasCode(error, 'EACCES', 'EPERM')) return null;
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ESRCH')) return false;
+    throw error;
+  }
+}
+
 /** The name of its program, for messages: a process may call itself anything, as Node does (`MainThread`). */
 export function commandName(pid: number): string {
   const path = hasProc ? programOf(pid) : ps(['-o', 'comm=', '-p', `${pid}`])[0];
@@ -69,11 +93,16 @@ function programOf(pid: number): string | undefined {
   }
 }
 
-/** The 22nd field of /proc/PID/stat; the name in the second one may hold blanks and parentheses. */
+/** The 22nd field of /proc/PID/stat. */
 function startTimeFromProc(pid: number): string | undefined {
+  const fields = statFields(pid);
+  return fields?.[0] === 'Z' || fields?.[0] === 'X' ? undefined : fields?.[19];
+}
+
+/** Of /proc/PID/stat, from the third one on, the state: the name in the second one may hold blanks and parentheses. */
+function statFields(pid: number): readonly string[] | undefined {
   const stat = readProc(`/proc/${pid}/stat`);
-  const [state, ...fields] = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
-  return state === undefined || state === 'Z' || state === 'X' ? undefined : fields[18];
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function isThere(pid: number): boolean {

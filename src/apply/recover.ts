@@ -4,6 +4,7 @@
  */
 
 import { pastFromWallClock, toWallClock } from '../clock.ts';
+import { AppError } from '../errors.ts';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
 import { type Info, readInfo } from '../haproxy/info.ts';
 import { nobodyListens } from '../haproxy/socket.ts';
@@ -14,6 +15,8 @@ import { type ConfigFile, isThere } from './files.ts';
 import {
   type Generation,
   generationAt,
+  isPrepared,
+  isProvedBy,
   listGenerations,
   livingGenerations,
   type Proof,
@@ -54,7 +57,7 @@ export type RecoverOptions = {
 export async function recover(options: RecoverOptions): Promise<Recovered> {
   const { state, file } = options;
   const folders = await listGenerations(state);
-  const living = livingGenerations(state);
+  const living = await livingGenerations(state);
   const numbers = [...new Set([...folders, ...living.keys()])].sort((a, b) => b - a);
   const newest = numbers[0] === undefined ? null : generationAt(state, numbers[0]);
 
@@ -77,7 +80,8 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const proofs = await Promise.all(folders.map((number) => readProof(generationAt(state, number))));
   const displaced = current === null ? null : await readDisplaced(current.generation);
   // Killed before it saw to that: both serve the same addresses now.
-  if (displaced !== null && sendSignal(displaced, 'SIGUSR1'))
+  const isKnown = oldWorkers.some(({ id }) => id.pid === displaced?.pid);
+  if (displaced !== null && !isKnown && sendSignal(displaced, 'SIGUSR1'))
     oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now(), 'stopping'));
   await settleFile(current, newest, options);
   const text = current === null ? await file.read() : null;
@@ -88,22 +92,21 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   return { serving: current, oldWorkers, found, lastNumber: numbers[0] ?? 0, hasServed };
 }
 
-/** The newest living process: it serves, or is starting, or leaves, or never came up and is told to leave. */
+/** The newest living process: it serves, or is starting, or leaves, or cannot be reached and may serve (`presumed`). */
 async function recognise(
   generation: Generation,
   id: ProcessId,
   options: RecoverOptions,
 ): Promise<Serving | 'presumed' | 'stopping'> {
   const proof = await readProof(generation);
-  if (proof !== null && proof.pid === id.pid && proof.startTime === id.startTime) {
+  if (isProvedBy(proof, id)) {
     const info = await readInfo(generation.socket, { timeoutMs: 2000, signal: options.signal }).catch(asUnreachable);
     // One that is merely silent may well serve: it is left in peace.
-    if (info === 'gone') return 'presumed';
+    if (info === 'gone') return (await isThere(generation.socket)) ? 'stopping' : outOfReach(generation, id, options);
     if (info !== 'silent' && info.stopping) return 'stopping';
     return serve(generation, id, proof, info === 'silent' ? null : info, options);
   }
-  // Its folder was taken away: it may serve, but cannot be reached. Then nobody but the operator may end it.
-  if ((await readSections(generation)) === null) return 'presumed';
+  if (!(await isPrepared(generation))) return outOfReach(generation, id, options);
   // It was started by a Myelin that was killed before it saw the answer.
   const limits = { timeoutMs: options.startTimeoutMs, signal: options.signal };
   const info = (await hasLetGo(generation)) ? null : await prove(generation.socket, id, limits);
@@ -121,6 +124,20 @@ async function recognise(
 async function hasLetGo({ socket }: Generation): Promise<boolean> {
   const answer = await readInfo(socket, { timeoutMs: 1000 }).catch((error: unknown) => error);
   return nobodyListens(answer) && (await isThere(socket));
+}
+
+/**
+ * Its folder was taken away: it may serve, but cannot be asked there. Its listening sockets may be had elsewhere
+ * (`findStray`); else nobody but the operator may end it.
+ */
+function outOfReach({ folder }: Generation, { pid }: ProcessId, { onEvent }: RecoverOptions): 'presumed' {
+  const error = new AppError(
+    'MYELIN_SOCKET_FAILED',
+    `what ${folder} held was removed while the HAProxy that uses it (pid ${pid}) runs`,
+    { remedy: `if it is not replaced within moments, end it with \`kill -USR1 ${pid}\`` },
+  );
+  onEvent({ kind: 'trouble', error });
+  return 'presumed';
 }
 
 /** What an older process runs, as it was last written down; null where it never served. */

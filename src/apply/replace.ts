@@ -11,7 +11,7 @@ import { readServersState } from '../haproxy/info.ts';
 import { notOurs } from '../haproxy/own-process.ts';
 import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
 import type { Outcome } from './control.ts';
-import { type ConfigFile, keepSocket, pointTo, together } from './files.ts';
+import { type ConfigFile, isThere, keepSocket, pointTo, together } from './files.ts';
 import type { Fleet } from './fleet.ts';
 import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from './generation.ts';
 import { heldByPredecessor, type Predecessor } from './handover.ts';
@@ -75,9 +75,14 @@ type Before = {
 };
 
 /** Ours, or where none of ours serves another Myelin's, or one that others started in the place of ours. */
-async function handingOver({ fleet, stray, findPredecessor }: Replacement): Promise<Before | null> {
+async function handingOver({ fleet, stray, findPredecessor, config }: Replacement): Promise<Before | null> {
   const { serving } = fleet;
-  if (serving !== null) return { socket: serving.generation.socket, sections: serving.worker.sections, pid: null };
+  if (serving !== null) {
+    // Where somebody has removed its own socket, it is had by the one that it was handed on.
+    const own = serving.generation.socket;
+    const socket = (await isThere(own)) ? own : handedOnSocket(config);
+    return { socket, sections: serving.worker.sections, pid: null };
+  }
   const predecessor = await findPredecessor();
   if (predecessor !== null) return { socket: predecessor.generation.socket, sections: predecessor.sections, pid: null };
   return stray === null ? null : { socket: stray.socket, sections: [], pid: stray.id.pid };
