@@ -1,57 +1,75 @@
 /** Keeps a second Myelin out of a state folder, and lets nobody be kept out by a dead one. */
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
-import { identifyProcess, isAlive, type ProcessId } from './processes.ts';
 
 /**
- * The lock is a folder with a claim for everyone who wants it: an empty file named by PID and start time. A claim is
- * laid down first and the others are looked at afterwards, so of two at least one sees the other: never do both hold
- * the lock, and no claim is ever taken from a living process. A dead one's claim counts for nothing.
+ * The lock is a folder with a claim for everyone who wants it: a socket on which its process listens for as long as it
+ * lives. A claim is laid down first and the others are looked at afterwards, so of two at least one sees the other: never
+ * do both hold the lock, and no claim is ever taken from a living process. Whether it lives is for the kernel to say, by
+ * taking a connection: a PID would say nothing of a process in another container with which the folder is shared.
  */
 export async function acquireLock(folder: string): Promise<AsyncDisposable> {
-  const self = identifyProcess(process.pid);
-  if (self === null) throw new Error('this process cannot find itself');
-  const own = join(folder, nameOf(self));
+  await using stack = new AsyncDisposableStack();
+  const name = `${process.pid}-${Math.random().toString(36).slice(2, 10)}`;
+  let place: string;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await (await open(own, 'wx', 0o600)).close();
+    place = await shortPath(folder, stack);
+    const server = createServer((connection) => connection.destroy()).unref();
+    // Under a name that nobody looks at, until it listens: before that it would be taken for dead.
+    server.listen(join(place, `.${name}`));
+    await once(server, 'listening');
+    stack.defer(() => void server.close());
+    await rename(join(folder, `.${name}`), join(folder, name));
+    stack.defer(() => rm(join(folder, name), { force: true }));
   } catch (cause) {
-    if (hasCode(cause, 'EEXIST')) throw refused(folder, self, cause);
     throw new AppError(
       'MYELIN_WRITE_FAILED',
       `the state folder ${dirname(folder)} cannot be used: ${describe(cause)}`,
       {
         cause,
-        remedy: 'let `state` in myelin.yaml name a folder that the user who runs Myelin may write in',
+        remedy: 'let `state` in myelin.yaml name a folder of this machine that the user who runs Myelin may write in',
       },
     );
   }
-  for (const name of await readdir(folder)) {
-    const other = readName(name);
-    if (other === null || name === nameOf(self)) continue;
-    if (isAlive(other)) {
-      await rm(own, { force: true });
-      throw refused(folder, other);
-    }
-    await rm(join(folder, name), { force: true });
+  for (const other of await readdir(folder)) {
+    if (other === name || other.startsWith('.')) continue;
+    if (await isHeld(join(place, other))) throw refused(folder, other);
+    await rm(join(folder, other), { force: true });
   }
-  return { [Symbol.asyncDispose]: () => rm(own, { force: true }) };
+  return stack.move();
 }
 
-function refused(folder: string, holder: ProcessId, cause?: unknown): AppError {
+function refused(folder: string, holder: string): AppError {
   const state = dirname(folder);
-  return new AppError('MYELIN_LOCKED', `the state folder ${state} is in use by another Myelin (pid ${holder.pid})`, {
-    cause,
+  const pid = holder.replace(/-.*/, '');
+  return new AppError('MYELIN_LOCKED', `the state folder ${state} is in use by another Myelin (pid ${pid})`, {
     remedy: 'stop that one first, or give this one its own `state`, `haproxy.config` and sockets',
   });
 }
 
-function nameOf({ pid, startTime }: ProcessId): string {
-  return `${pid}-${encodeURIComponent(startTime)}`;
+/** Paths of sockets have room for about a hundred characters. */
+async function shortPath(folder: string, stack: AsyncDisposableStack): Promise<string> {
+  const handle = stack.use(await open(folder, 'r'));
+  const short = `/proc/self/fd/${handle.fd}`;
+  return access(short).then(
+    () => short,
+    () => folder,
+  );
 }
 
-function readName(name: string): ProcessId | null {
-  const [, pid, startTime] = /^(\d+)-(.+)$/.exec(name) ?? [];
-  return startTime === undefined ? null : { pid: Number(pid), startTime: decodeURIComponent(startTime) };
+/** Whether its process lives, even one that hangs. */
+async function isHeld(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const connection = createConnection(path);
+  connection.once('connect', () => resolve(true));
+  connection.once('error', (error) => resolve(!hasCode(error, 'ECONNREFUSED', 'ENOENT', 'ENOTSOCK')));
+  try {
+    return await promise;
+  } finally {
+    connection.destroy();
+  }
 }

@@ -1,12 +1,12 @@
 /** The lock of the state folder among real processes. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { acquireLock } from '../../src/apply/lock.ts';
-import { tempFolder } from '../support/index.ts';
+import { tempFolder, until } from '../support/index.ts';
 
 const module = resolve(import.meta.dirname, '../../src/apply/lock.ts');
 
@@ -30,6 +30,37 @@ test('a claim whose pid is in use again by another process counts for nothing', 
   const lock = join(folder.path, 'lock');
   await (await acquireLock(lock))[Symbol.asyncDispose]();
   await writeFile(join(lock, `${process.ppid}-1`), '');
+  await using _ = await acquireLock(lock);
+});
+
+test('a lock is held against a process that numbers its processes anew, as in another container', {
+  skip:
+    spawnSync('unshare', ['-rpf', 'true']).status === 0 ? false : 'this needs `unshare -rpf` (Linux, user namespaces)',
+}, async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'lock');
+  const holding = `await acquireLock(${JSON.stringify(lock)}); console.log('held'); setInterval(() => {}, 1000)`;
+  const holder = start(holding, ['unshare', '-rpf', '--kill-child', '--mount-proc']);
+  await once(holder.stdout, 'data');
+  const trying = `await acquireLock(${JSON.stringify(lock)}).catch((error) => console.log(error.message))`;
+  for (const container of [[], ['unshare', '-rpf', '--mount-proc']]) {
+    const [words] = await once(start(trying, container).stdout, 'data');
+    assert.match(String(words), /is in use by another Myelin/);
+  }
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  await using _ = await until('it is free', () => acquireLock(lock));
+});
+
+test('a lock is held by a Myelin that hangs, and its folder may have a long path', async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'a-folder-with-a-long-name/'.repeat(6), 'lock');
+  const holder = start(`await acquireLock(${JSON.stringify(lock)}); console.log('held'); setInterval(() => {}, 1000)`);
+  await once(holder.stdout, 'data');
+  holder.kill('SIGSTOP');
+  await assert.rejects(acquireLock(lock), { code: 'MYELIN_LOCKED' });
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
   await using _ = await acquireLock(lock);
 });
 
@@ -58,7 +89,8 @@ test('of many that start at once never two hold the lock', async () => {
   await using _ = await acquireLock(lock);
 });
 
-function start(program: string) {
+function start(program: string, container: readonly string[] = []) {
   const code = `const { acquireLock } = await import(${JSON.stringify(module)});\n${program}`;
-  return spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [command = '', ...args] = [...container, process.execPath, '--input-type=module', '-e', code];
+  return spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
 }
