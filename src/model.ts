@@ -148,7 +148,7 @@ export const reloadCodes = [
   'server_added',
   'server_removed',
   'server_changed', // address, port, weight or an option of a server line
-  'balance_not_dynamic', // the balance algorithm does not let servers come and go while it runs
+  'balance_not_dynamic', // the balance algorithm does not let this happen to servers while it runs, or their order does not
   'keyword_not_dynamic', // an option of a server line that a running HAProxy does not take
   'options_unproven', // a set of server options that `haproxy -c` has not seen yet
   'backend_not_plain', // something in the backend that Myelin does not model, such as `.if` or `server-template`

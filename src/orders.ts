@@ -4,7 +4,7 @@ import type { Control } from './apply/control.ts';
 import { readIfThere, writeDurably } from './apply/files.ts';
 import { pastFromWallClock, toWallClock } from './clock.ts';
 import { AppError } from './errors.ts';
-import { serverLines } from './haproxy/text.ts';
+import { isTakenOut, serverLines } from './haproxy/text.ts';
 import type { Moment, ServerOrder } from './model.ts';
 
 export type Order = {
@@ -113,9 +113,10 @@ export function assertServer({ running, runtime }: Control, backend: string, ser
     });
 }
 
+/** One that is gone at its source is not, though its line may have to stay. */
 export function isThere({ running }: Control, backend: string, server: string): boolean {
   const section = running?.sections.find(({ kind, name }) => kind === 'backend' && name === backend);
-  return section !== undefined && serverLines(section).some(({ name }) => name === server);
+  return section !== undefined && serverLines(section).some((line) => line.name === server && !isTakenOut(line));
 }
 
 function namesOf(all: readonly { readonly name: string }[]): string {

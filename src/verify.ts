@@ -109,7 +109,8 @@ export class Verifier {
     });
     if (this.#settings().drift === 'report') {
       // An order is obeyed all the same.
-      const commands = finding.commands.filter(({ kind }) => kind !== 'ready');
+      const orders = this.#orders();
+      const commands = finding.commands.filter(({ backend, server }) => orders.has(`${backend}/${server}`));
       const isOrdered = (drift: Drift): boolean =>
         drift.kind === 'state' &&
         commands.some((each) => each.backend === drift.backend && each.server === drift.server);

@@ -9,6 +9,7 @@ import type { Info } from '../haproxy/info.ts';
 import { type Ask, type ReadBack, readBackends } from '../haproxy/read-back.ts';
 import { readBatch, toBatches } from '../haproxy/runtime-batch.ts';
 import type { Verdict } from '../haproxy/runtime-commands.ts';
+import { serverLines } from '../haproxy/text.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { LeavingServer, Moment, Ms, RuntimeCommand, Section } from '../model.ts';
 import { createTurn } from '../turn.ts';
@@ -131,7 +132,8 @@ export class Worker {
     const [added, ready] = [serversThatGet('add', commands), serversThatGet('ready', commands)];
     return commands.some((command) => {
       const name = nameOf(command);
-      return command.kind === 're-address' && ready.has(name) && !added.has(name) && !this.leavers.has(command);
+      const isReturning = command.kind === 're-address' && ready.has(name) && !added.has(name);
+      return isReturning && !this.leavers.has(command) && !hasServer(this.sections, command);
     });
   }
 
@@ -139,7 +141,9 @@ export class Worker {
   async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
     const ready = serversThatGet('ready', commands);
     const takesOut = (command: RuntimeCommand): boolean =>
-      command.kind === 'remove' || (command.kind === 'weight' && command.weight === 0 && !ready.has(nameOf(command)));
+      command.kind === 'remove' ||
+      ((command.kind === 'maint' || (command.kind === 'weight' && command.weight === 0)) &&
+        !ready.has(nameOf(command)));
     const unexpected = await this.#runAll(commands.filter((command) => !takesOut(command)));
     const failing = new Set(unexpected.map(({ command }) => command.backend));
     const rest = commands.filter((command) => takesOut(command) && !failing.has(command.backend));
@@ -178,6 +182,14 @@ export class Worker {
       `HAProxy’s runtime API: process ${from.pid} answered in the place of ${this.pid}`,
     );
   }
+}
+
+function hasServer(
+  sections: readonly Section[],
+  { backend, server }: Pick<RuntimeCommand, 'backend' | 'server'>,
+): boolean {
+  const section = sections.find(({ kind, name }) => kind === 'backend' && name === backend);
+  return section !== undefined && serverLines(section).some(({ name }) => name === server);
 }
 
 function nameOf({ backend, server }: Pick<RuntimeCommand, 'backend' | 'server'>): string {

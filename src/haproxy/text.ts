@@ -160,6 +160,11 @@ export function serverLines(section: Section): ServerLine[] {
   });
 }
 
+/** A line that takes its server out of service says so last. */
+export function isTakenOut({ words }: Pick<ServerLine, 'words'>): boolean {
+  return words.length > 3 && words.at(-1) === 'disabled';
+}
+
 /** What stands after `bind` in each such line of the section, as it is written. */
 export function bindLines(section: Section): string[] {
   return linesOf(section.text).flatMap((line) => {

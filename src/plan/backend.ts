@@ -1,5 +1,5 @@
 /** A backend as HAProxy has it when it runs: how it balances, and each server with all that `default-server` gives it. */
-import { type Line, readServer } from '../haproxy/text.ts';
+import { isTakenOut, type Line, readServer } from '../haproxy/text.ts';
 import type { Section } from '../model.ts';
 import { meaning, type ReadLine } from './lines.ts';
 import { lastValue, type Option, parseOptions, proofOf, settle, wordsOf } from './options.ts';
@@ -11,12 +11,16 @@ export type Backend = {
   readonly servers: ReadonlyMap<string, Server>;
   /** All but the servers, as text that is the same where HAProxy reads the same. */
   readonly structure: string;
+  /** The same with the servers. */
+  readonly lines: string;
   /** The balance algorithm, `hash-type` included where it matters. */
   readonly algorithm: string;
-  /** Whether servers may come, go and change their weight while it runs. */
-  readonly isDynamic: boolean;
-  /** The servers are tried in the order of the file, so that a new one cannot be put among them. */
-  readonly isOrdered: boolean;
+  /** `dynamic`: servers may come and change their weight while it runs; `static`: they may be taken out and put back. */
+  readonly balance: 'dynamic' | 'static' | 'unknown';
+  /** The servers among which it matters where they stand, in the order of the file; an added one stands at the end. */
+  readonly ordered: readonly string[];
+  /** A `default-server` stands behind servers, so that it matters where the line of one is put. */
+  readonly isMixed: boolean;
   /** Its checks run a program. */
   readonly hasExternalChecks: boolean;
   /** Cookies are made up from the servers' addresses. */
@@ -31,10 +35,14 @@ export type Server = {
   /** null where it has none of its own. */
   readonly port: number | null;
   readonly weight: number;
-  /** All that holds for it but its weight. */
+  /** All that holds for it but its weight and whether it is disabled. */
   readonly options: readonly Option[];
+  /** Its options as words; where something is not understood, all of its line but the address. */
+  readonly words: readonly string[];
   /** Equal for two servers with the same options. */
   readonly key: string;
+  /** Out of service by its line. */
+  readonly isDisabled: boolean;
   /** Equal for two servers whose own lines ask for the same; empty: it asks for nothing beyond `default-server`. */
   readonly proof: string;
   /** A keyword that is not known here, so that what comes after it is not either. */
@@ -46,18 +54,23 @@ export function readBackend(section: Section, { inherited, isConditional }: Surr
   if (section.kind !== 'backend') return null;
   const servers = new Map<string, Server>();
   const structure: string[] = [];
-  const troubles: string[] = isConditional ? ['.if'] : [];
+  const lines = meaning(section);
+  const troubles: string[] = isConditional || areServersConditional([...inherited, ...lines]) ? ['.if'] : [];
   const defaults = inherited.filter(({ line }) => line.words[0] === 'default-server');
   const settings = [...inherited];
-  for (const read of meaning(section)) {
+  let isMixed = false;
+  for (const read of lines) {
     const { line, text } = read;
     const keyword = line.words[0] ?? '';
     const server = readServer(line);
     if (server === null) {
       structure.push(text);
       settings.push(read);
-      if (keyword === 'default-server') defaults.push(read);
-      if (keyword === 'server' || keyword === 'server-template' || keyword.startsWith('.')) troubles.push(keyword);
+      if (keyword === 'default-server') {
+        defaults.push(read);
+        isMixed ||= servers.size > 0;
+      }
+      if (keyword === 'server' || keyword === 'server-template') troubles.push(keyword);
       continue;
     }
     if (servers.has(server.name)) troubles.push(`two servers called ${server.name}`);
@@ -65,13 +78,17 @@ export function readBackend(section: Section, { inherited, isConditional }: Surr
     servers.set(server.name, readOptions(server, defaults));
   }
   if (defaults.some(({ line }) => !line.isExact)) troubles.push('default-server');
-  const balance = balanceOf(settings);
-  if (!balance.isExact) troubles.push('balance');
+  const { algorithm, balance, isExact } = balanceOf(settings);
+  if (!isExact) troubles.push('balance');
   return {
     name: section.name,
     servers,
     structure: structure.join('\n'),
-    ...balance,
+    lines: lines.map(({ text }) => text).join('\n'),
+    algorithm,
+    balance,
+    ordered: orderedOf(algorithm, balance, servers, settings),
+    isMixed,
     hasExternalChecks: settings.some(({ line: { words } }) => words[0] === 'option' && words[1] === 'external-check'),
     dynamicCookie: valuesOf(settings, 'cookie').includes('dynamic'),
     notPlain: troubles[0] ?? null,
@@ -85,30 +102,59 @@ type Written = {
   readonly words: Line['words'];
 };
 
+/** Whether an `.if` may leave out what says how servers are: any other line may come and go as it likes. */
+function areServersConditional(lines: readonly ReadLine[]): boolean {
+  let depth = 0;
+  return lines.some(({ line: { words } }) => {
+    if (words[0] === '.if') depth += 1;
+    if (words[0] === '.endif') depth -= 1;
+    return depth < 0 || (depth > 0 && (aboutServers.has(words[0] ?? '') || words.includes('allbackups')));
+  });
+}
+
+const aboutServers: ReadonlySet<string> = new Set([
+  'balance',
+  'cookie',
+  'default-server',
+  'hash-type',
+  'mode',
+  'server',
+  'server-template',
+]);
+
 function readOptions({ name, address, port, words }: Written, defaults: readonly ReadLine[]): Server {
   const own = parseOptions(words.slice(3));
   const all = parseOptions([...defaults.flatMap(({ line }) => line.words.slice(1)), ...words.slice(3)]);
   const settled = settle(all.options);
-  const options = settled.filter(({ keyword }) => keyword !== 'weight');
+  const isUnderstood = all.unknown === null;
+  const options = settled.filter(({ keyword }) => keyword !== 'weight' && !isPresence(keyword));
   const weight = lastValue(settled, 'weight') ?? '1';
   const isWeight = /^\d{1,3}$/.test(weight) && Number(weight) <= 256;
+  // Where something is not understood, every word counts.
+  const isOut = isTakenOut({ words });
+  const ownWords = isUnderstood ? wordsOf(options) : words.slice(3, isOut ? -1 : undefined);
   return {
     name,
     address,
     port,
     weight: isWeight ? Number(weight) : 1,
     options,
-    // Where something is not understood, every word counts.
-    key: all.unknown === null ? wordsOf(options).join('\0') : words.slice(3).join('\0'),
-    proof: proofOf(own.options),
+    words: ownWords,
+    key: ownWords.join('\0'),
+    isDisabled: isUnderstood ? settled.some(({ keyword }) => keyword === 'disabled') : isOut,
+    proof: proofOf(own.options.filter(({ keyword }) => !isPresence(keyword))),
     unknown: all.unknown ?? (isWeight ? null : 'weight'),
   };
 }
 
-type Balance = Pick<Backend, 'algorithm' | 'isDynamic' | 'isOrdered'> & { readonly isExact: boolean };
+function isPresence(keyword: string): boolean {
+  return keyword === 'disabled' || keyword === 'enabled';
+}
 
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);
 const hashAlgorithms: ReadonlySet<string> = new Set(['source', 'uri', 'url_param', 'hdr', 'rdp-cookie', 'hash']);
+
+type Balance = Pick<Backend, 'algorithm' | 'balance'> & { readonly isExact: boolean };
 
 function balanceOf(settings: readonly ReadLine[]): Balance {
   const [algorithm = 'roundrobin'] = valuesOf(settings, 'balance');
@@ -117,14 +163,28 @@ function balanceOf(settings: readonly ReadLine[]): Balance {
   const name = algorithm.replace(/\(.*$/, '');
   const isHash = hashAlgorithms.has(name);
   const isDynamic = dynamicAlgorithms.has(name) || (isHash && hashType === 'consistent');
+  const isStatic = name === 'static-rr' || (isHash && hashType === 'map-based');
   return {
     algorithm: mode === 'log' ? 'mode log' : isHash ? `${name}, hash-type ${hashType}` : name,
-    isDynamic: isDynamic && mode !== 'log',
-    isOrdered: name === 'first',
+    balance: mode === 'log' ? 'unknown' : isDynamic ? 'dynamic' : isStatic ? 'static' : 'unknown',
     isExact: settings.every(
       ({ line }) => line.isExact || !['balance', 'hash-type', 'mode'].includes(line.words[0] ?? ''),
     ),
   };
+}
+
+/** `first` and a hash over a map count the servers through; of `backup` servers the first that is up is used, alone. */
+function orderedOf(
+  algorithm: string,
+  balance: Backend['balance'],
+  servers: ReadonlyMap<string, Server>,
+  settings: readonly ReadLine[],
+): readonly string[] {
+  const names = [...servers.keys()];
+  if (algorithm === 'first' || (balance === 'static' && algorithm !== 'static-rr')) return names;
+  const allBackups = settings.findLast(({ line: { words } }) => words.includes('allbackups'));
+  if (allBackups !== undefined && allBackups.line.words[0] === 'option') return [];
+  return names.filter((name) => servers.get(name)?.options.some(({ keyword }) => keyword === 'backup'));
 }
 
 /** The words after the last line that begins with `keyword`: it replaces the others. */

@@ -2,8 +2,8 @@
  * Which changed sections are backends of ours in which only servers differ, and what those changes take. Hand-written
  * sections are never touched, and a `listen` section is no backend here.
  */
+import { amendServers, editServers } from '../haproxy/amend.ts';
 import type { Capabilities } from '../haproxy/capabilities.ts';
-import { linesOf, readServer, serverLines, tokenise } from '../haproxy/text.ts';
 import type { LeavingServer, Section } from '../model.ts';
 import { type Backend, readBackend } from './backend.ts';
 import { type Change, changeServers } from './runtime.ts';
@@ -19,7 +19,7 @@ export type Runtime = {
 };
 
 /** `structure`: more than servers differs. null: it is no backend of ours. */
-export type Changer = (old: Section, now: Section) => Change | { readonly kind: 'structure' } | null;
+export type Changer = (old: Section, now: Section) => Change | 'structure' | null;
 
 export function changeBackends(
   running: readonly Section[],
@@ -35,7 +35,7 @@ export function changeBackends(
     const a = backendIn(before, old);
     const b = backendIn(after, now);
     if (a === null || b === null) return null;
-    if (a.structure !== b.structure) return { kind: 'structure' };
+    if (a.structure !== b.structure) return 'structure';
     return changeServers(a, b, {
       capabilities,
       leaving: left.get(b.name) ?? [],
@@ -45,35 +45,46 @@ export function changeBackends(
   };
 }
 
-/** What commands could make of `old`: its own structure with the servers of `now`; `old` itself where they are not ours. */
+/** What there is to be made of `old` by commands: its own structure with the servers of `now`; `old` itself where they are not ours. */
 export function withServersOf(old: Section, now: Section): Section {
   if (!areOurs(old, now)) return old;
-  const servers = serverTexts(now);
   if (readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure) return now;
   // Those that another question found speak TLS, say, as the new structure does: into the old one they are not put.
   if (old.asked !== now.asked && old.asked !== undefined && now.asked !== undefined) return old;
-  if (servers.join('\n') === serverTexts(old).join('\n')) return old;
-  const structure = linesOf(old.text).filter((line) => !isServer(line));
-  return { ...old, text: [...structure, ...servers].map((line) => `${line}\n`).join('') };
-}
-
-/** `now` without the servers that `old` has not; `old` itself where none of its own would be left. */
-export function withoutNewServers(old: Section, now: Section): Section {
-  const names = new Set(serverLines(old).map(({ name }) => name));
-  const kept = serverLines(now).filter(({ name }) => names.has(name));
-  if (kept.length === 0) return old;
-  const lines = linesOf(now.text).filter(
-    (line) => !isServer(line) || names.has(readServer(tokenise(line))?.name ?? ''),
+  const [before, after] = [old, now].map((section) =>
+    serverTexts(section)
+      .map(([, line]) => `${line}\n`)
+      .join(''),
   );
-  return { ...now, text: lines.map((line) => `${line}\n`).join('') };
+  if (before === after) return old;
+  return { ...old, text: editServers(old.text, () => null) + after };
 }
 
-function serverTexts({ text }: Section): readonly string[] {
-  return linesOf(text).filter(isServer);
+/** `old` after the commands of `change`, which was to lead to `target`. */
+export function changed(old: Section, target: Section, { obstacles, becomes }: Change): Section {
+  if (obstacles.length === 0) return target;
+  const lines = new Map(serverTexts(target));
+  const there = amendServers(old.text, ({ name }) => (becomes.get(name) === 'disabled' ? 'disabled' : ''));
+  const edited = editServers(there, ({ name }, line) => {
+    const wanted = lines.get(name);
+    lines.delete(name);
+    const what = becomes.get(name);
+    if (what === 'gone') return null;
+    return what === 'wanted' && wanted !== undefined ? wanted : line;
+  });
+  const added = [...lines].flatMap(([name, line]) => (becomes.get(name) === 'wanted' ? [`${line}\n`] : []));
+  const text = edited + added.join('');
+  return text === old.text ? old : { ...target, text };
 }
 
-function isServer(line: string): boolean {
-  return line.includes('server') && readServer(tokenise(line)) !== null;
+/** The lines of its servers, by their names. */
+function serverTexts({ text }: Section): readonly (readonly [name: string, line: string])[] {
+  const lines: (readonly [name: string, line: string])[] = [];
+  editServers(text, ({ name }, line) => {
+    lines.push([name, line]);
+    return line;
+  });
+  return lines;
 }
 
 const nothing = { inherited: [], isConditional: false };

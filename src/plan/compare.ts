@@ -8,13 +8,10 @@ import type { Changer } from './backends.ts';
 import { meaning } from './lines.ts';
 import { names } from './names.ts';
 
-const serverCodes: ReadonlySet<ReloadCode> = new Set(['server_added', 'server_removed', 'server_changed']);
-
 type Difference = {
   readonly reasons: readonly ReloadReason[];
+  /** Where there are no reasons, they do it all. */
   readonly commands: readonly RuntimeCommand[];
-  /** The wanted sections that differ only in servers of ours, and yet not so that commands would do. */
-  readonly blocked: ReadonlySet<Section>;
 };
 
 /** `change` is asked first about every section that differs. */
@@ -25,27 +22,21 @@ export function compare(running: readonly Section[], wanted: readonly Section[],
   const added = [...now].flatMap(([key, section]) => (old.has(key) ? [] : [reason('added', section)]));
   const removed = [...old].flatMap(([key, section]) => (now.has(key) ? [] : [reason('removed', section)]));
   const commands: RuntimeCommand[] = [];
-  const blocked = new Set<Section>();
   const changed = [...now].flatMap(([key, section]) => {
     const other = old.get(key);
     if (other === undefined || isSame(other, section)) return [];
     const outcome = change(other, section);
-    if (outcome === null) return compareSection(other, section);
+    if (outcome === null) return [...compareStructure(other, section), ...compareServers(other, section)];
     // Its servers would not be worth a reload.
-    if (outcome.kind === 'structure')
-      return compareSection(other, section).filter(({ code }) => !serverCodes.has(code));
-    if (outcome.kind === 'obstacles') {
-      blocked.add(section);
-      return outcome.obstacles.map(({ code, detail }) => ({ code, section: title(section), detail }));
-    }
+    if (outcome === 'structure') return compareStructure(other, section);
     for (const command of outcome.commands) commands.push(command);
-    return [];
+    return outcome.obstacles.map(({ code, detail }) => ({ code, section: title(section), detail }));
   });
   const reasons = [...changed, ...added, ...removed];
   const kept = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
     [...keys].filter((key) => others.has(key)).join('\n');
   if (kept(old.keys(), now) !== kept(now.keys(), old)) reasons.push({ code: 'order_changed' });
-  return { reasons, commands, blocked };
+  return { reasons, commands };
 }
 
 /** Without what is the same at both ends, which is nearly everything: equal sections cost nothing. */
@@ -100,27 +91,36 @@ function codeOf(section: Section): ReloadCode {
   return isProxy(section) ? 'option_changed' : 'section_changed';
 }
 
-function compareSection(old: Section, now: Section): ReloadReason[] {
+/** All but the servers. */
+function compareStructure(old: Section, now: Section): ReloadReason[] {
   const before = sort(old);
   const after = sort(now);
-  const section = title(now);
-  const reasons: ReloadReason[] = [];
-  const add = (code: ReloadCode, detail: string): void => {
-    if (detail !== '') reasons.push({ code, section, detail });
-  };
-  add('bind_changed', differing(before.binds, after.binds, addressOfBind));
-  add(codeOf(now), differing(before.others, after.others, keywordOf));
-  add('server_added', names([...after.servers.keys()].filter((name) => !before.servers.has(name))));
-  add('server_removed', names([...before.servers.keys()].filter((name) => !after.servers.has(name))));
+  const reasons = reasonsOf(now, [
+    ['bind_changed', differing(before.binds, after.binds, addressOfBind)],
+    [codeOf(now), differing(before.others, after.others, keywordOf)],
+  ]);
+  return reasons.length > 0 || before.structure === after.structure
+    ? reasons
+    : reasonsOf(now, [[codeOf(now), 'order']]);
+}
+
+function compareServers(old: Section, now: Section): ReloadReason[] {
+  const before = sort(old);
+  const after = sort(now);
   const altered = [...after.servers].filter(([name, line]) => (before.servers.get(name) ?? line) !== line);
-  add('server_changed', names(altered.map(([name]) => name)));
-  // Where lines stand matters too: servers among each other, and after which `default-server` or `.if`.
-  const read = (of: Section): string =>
-    meaning(of)
-      .map(({ text }) => text)
-      .join('\n');
-  if (reasons.length === 0 && read(old) !== read(now)) add(codeOf(now), 'order');
-  return reasons;
+  const reasons = reasonsOf(now, [
+    ['server_added', names([...after.servers.keys()].filter((name) => !before.servers.has(name)))],
+    ['server_removed', names([...before.servers.keys()].filter((name) => !after.servers.has(name)))],
+    ['server_changed', names(altered.map(([name]) => name))],
+  ]);
+  // Where they stand matters too: among each other, and after which `default-server` or `.if`.
+  const isSame = reasons.length > 0 || before.structure !== after.structure || before.all === after.all;
+  return isSame ? reasons : reasonsOf(now, [[codeOf(now), 'order']]);
+}
+
+/** Those that have a detail. */
+function reasonsOf(now: Section, found: readonly (readonly [code: ReloadCode, detail: string])[]): ReloadReason[] {
+  return found.flatMap(([code, detail]) => (detail === '' ? [] : [{ code, section: title(now), detail }]));
 }
 
 type Sorted = {
@@ -128,6 +128,9 @@ type Sorted = {
   /** The line of each server, by its name. */
   readonly servers: ReadonlyMap<string, string>;
   readonly others: readonly string[];
+  /** All but the servers, and all, as they stand. */
+  readonly structure: string;
+  readonly all: string;
 };
 
 /** The section's lines by what they are, each as HAProxy reads it. */
@@ -135,24 +138,31 @@ function sort(section: Section): Sorted {
   const binds: string[] = [];
   const servers = new Map<string, string>();
   const others: string[] = [];
+  const structure: string[] = [];
   const hasServers = section.kind === 'backend' || section.kind === 'listen';
-  for (const { line, text } of meaning(section)) {
+  const lines = meaning(section);
+  for (const { line, text } of lines) {
     const server = hasServers ? readServer(line) : null;
     // A second server of the same name is HAProxy's to refuse; it must not go unnoticed here.
-    if (server !== null && !servers.has(server.name)) servers.set(server.name, text);
-    else if (isProxy(section) && line.words[0] === 'bind') binds.push(text);
+    if (server !== null && !servers.has(server.name)) {
+      servers.set(server.name, text);
+      continue;
+    }
+    structure.push(text);
+    if (isProxy(section) && line.words[0] === 'bind') binds.push(text);
     else others.push(text);
   }
-  return { binds, servers, others };
+  const all = lines.map(({ text }) => text).join('\n');
+  return { binds, servers, others, structure: structure.join('\n'), all };
 }
 
-/** What the lines that are in one list and not in the other begin with. */
+/** What the lines begin with of which there are not as many in the one list as in the other. */
 function differing(before: readonly string[], after: readonly string[], short: (line: string) => string): string {
-  const different = [
-    ...after.filter((line) => !before.includes(line)),
-    ...before.filter((line) => !after.includes(line)),
-  ];
-  return names([...new Set(different.map(short))]);
+  const counts = new Map<string, number>();
+  for (const line of after) counts.set(line, (counts.get(line) ?? 0) + 1);
+  for (const line of before) counts.set(line, (counts.get(line) ?? 0) - 1);
+  const different = [...counts].flatMap(([line, count]) => (count === 0 ? [] : [short(line)]));
+  return names([...new Set(different)]);
 }
 
 function addressOfBind(line: string): string {

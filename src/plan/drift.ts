@@ -3,8 +3,8 @@
  * the file: the sections as they really run, from which a plan leads back to what is wanted like any other.
  */
 import { parseAddress } from '../address.ts';
+import { editServers } from '../haproxy/amend.ts';
 import type { ServerStateRow } from '../haproxy/info.ts';
-import { linesOf, readServer, tokenise } from '../haproxy/text.ts';
 import type { Drift, LeavingServer, RuntimeCommand, Section, ServerOrder } from '../model.ts';
 import type { Server } from './backend.ts';
 import { backendIn, isOurs } from './backends.ts';
@@ -81,12 +81,12 @@ function compareServers(
     if (correction.place !== undefined) note(name, 'address', correction.place);
     if (correction.weight !== undefined) note(name, 'weight', `${correction.weight}`);
     if (correction.place !== undefined || correction.weight !== undefined) corrections.set(name, correction);
-    const order = orders.get(key) ?? 'ready';
+    const wanted = server.isDisabled ? 'maint' : (orders.get(key) ?? 'ready');
     const state = stateOf(row);
-    // Against an order, neither counts.
-    if (state === order || (order === 'ready' && isSetElsewhere(server))) continue;
+    // Against what takes it out, its agent does not count.
+    if (state === wanted || (wanted === 'ready' && hasAgent(server))) continue;
     note(name, 'state', state);
-    commands.push({ kind: order, backend, server: name, ...agentOf(server.options) });
+    commands.push({ kind: wanted, backend, server: name, ...agentOf(server.options) });
   }
   for (const [name, row] of found) {
     if (servers.has(name)) continue;
@@ -102,7 +102,7 @@ function compareServers(
 /** Equal to no server's: one that comes back under its name is not taken for the same. */
 const unknownOptions = ['?'];
 
-/** Bits of `srv_admin_state`: forced by an order; what the config or a tracked server says is not drift. */
+/** Bits of `srv_admin_state`: forced by an order, or by `disabled` in the file; what a tracked server says is not drift. */
 const forcedMaint = 0x01;
 const forcedDrain = 0x08;
 
@@ -125,12 +125,12 @@ function wrongPlace({ address, port }: Server, row: ServerStateRow): { readonly 
 function wrongWeight(server: Server, row: ServerStateRow): { readonly weight?: number } {
   const weight = Number(row.srv_uweight);
   // While it drains, its agent is not asked.
-  return weight === server.weight || (server.weight > 0 && isSetElsewhere(server)) ? {} : { weight };
+  return weight === server.weight || (server.weight > 0 && hasAgent(server)) ? {} : { weight };
 }
 
-/** An agent on the server may say how much it takes, and a server of the config may be disabled in it. */
-function isSetElsewhere({ options }: Server): boolean {
-  return options.some(({ keyword }) => keyword === 'agent-check' || keyword === 'disabled');
+/** An agent on the server may say how much it takes, and whether it takes anything. */
+function hasAgent({ options }: Server): boolean {
+  return options.some(({ keyword }) => keyword === 'agent-check');
 }
 
 function placeOf({ srv_addr: address = '', srv_port: port = '' }: ServerStateRow): string {
@@ -139,17 +139,16 @@ function placeOf({ srv_addr: address = '', srv_port: port = '' }: ServerStateRow
 
 function correct(section: Section, corrections: ReadonlyMap<string, Correction>, added: readonly string[]): Section {
   if (corrections.size + added.length === 0) return section;
-  const lines = linesOf(section.text).flatMap((text) => {
-    const line = tokenise(text);
-    const correction = text.includes('server') ? corrections.get(readServer(line)?.name ?? '') : undefined;
-    if (correction === undefined) return [`${text}\n`];
-    return correction === 'drop' ? [] : [`    ${corrected(line.words, correction).map(spell).join(' ')}\n`];
+  const corrected = editServers(section.text, ({ name, words }, line) => {
+    const correction = corrections.get(name);
+    if (correction === undefined) return line;
+    return correction === 'drop' ? null : `    ${correctedWords(words, correction).map(spell).join(' ')}`;
   });
-  return { ...section, text: [...lines, ...added].join('') };
+  return { ...section, text: corrected + added.join('') };
 }
 
 /** `words` are those of a whole `server` line. */
-function corrected(words: readonly string[], { place, weight }: Exclude<Correction, 'drop'>): readonly string[] {
+function correctedWords(words: readonly string[], { place, weight }: Exclude<Correction, 'drop'>): readonly string[] {
   const [keyword = '', name = '', oldPlace = '', ...own] = words;
   const head = [keyword, name, place ?? oldPlace];
   if (weight === undefined) return [...head, ...own];

@@ -3,7 +3,7 @@
  * the file, which is written, and not HAProxy, which is left alone.
  */
 import type { Plan, ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
-import { type Changer, changeBackends, type Runtime, withoutNewServers, withServersOf } from './backends.ts';
+import { type Changer, changeBackends, changed, type Runtime, withServersOf } from './backends.ts';
 import { compare, keyed } from './compare.ts';
 
 type Forced = {
@@ -38,8 +38,8 @@ export function planReload(
 }
 
 /**
- * While a reload waits for its turn: what of `wanted` commands can do now, and the sections that run after it. null:
- * nothing.
+ * While a reload waits for its turn, or is refused: what of `wanted` commands can do now, server by server, and the
+ * sections that run after it. HAProxy starts from these like from the wanted ones. null: nothing.
  */
 export function planMeanwhile(
   running: readonly Section[],
@@ -47,29 +47,22 @@ export function planMeanwhile(
   runtime: Runtime,
 ): { readonly sections: readonly Section[]; readonly commands: readonly RuntimeCommand[] } | null {
   const now = keyed(wanted);
-  const replaced = new Map<Section, Section>();
+  const targets = new Map<Section, Section>();
   for (const [key, old] of keyed(running)) {
     const section = now.get(key);
-    if (section !== undefined && section.text !== old.text) replaced.set(old, withServersOf(old, section));
+    if (section !== undefined && section.text !== old.text) targets.set(old, withServersOf(old, section));
   }
-  const first = replaceSections(running, replaced, runtime);
-  if (first.blocked.size === 0) return first.commands.length === 0 ? null : first;
-  // Where a new server has to wait, the others need not: those that are gone must not serve on because of it.
-  for (const [old, section] of replaced)
-    if (first.blocked.has(section)) replaced.set(old, withoutNewServers(old, section));
-  const { commands, sections } = replaceSections(running, replaced, runtime);
-  return commands.length === 0 ? null : { commands, sections };
-}
-
-/** As far as commands can; `blocked` are those of the sections put in that they cannot bring about. */
-function replaceSections(running: readonly Section[], replaced: ReadonlyMap<Section, Section>, runtime: Runtime) {
-  const all = running.map((section) => replaced.get(section) ?? section);
-  const { commands, blocked } = compare(running, all, changeBackends(running, all, runtime));
-  const sections = running.map((section) => {
-    const other = replaced.get(section) ?? section;
-    return blocked.has(other) ? section : other;
+  const target = running.map((section) => targets.get(section) ?? section);
+  const change = changeBackends(running, target, runtime);
+  const commands: RuntimeCommand[] = [];
+  const sections = running.map((old, at) => {
+    const section = target[at];
+    const outcome = section === undefined || section === old ? null : change(old, section);
+    if (section === undefined || outcome === null || outcome === 'structure') return old;
+    for (const command of outcome.commands) commands.push(command);
+    return changed(old, section, outcome);
   });
-  return { sections, commands, blocked };
+  return commands.length === 0 ? null : { sections, commands };
 }
 
 /** Why nothing may run. */

@@ -1,6 +1,6 @@
 /**
- * A backend of ours in which only servers differ: the commands that bring the running HAProxy there, or what stands in
- * the way of it.
+ * A backend of ours in which only servers differ: server by server, the commands that bring the running HAProxy there,
+ * or what stands in the way of it. What can be done does not wait for what cannot.
  */
 import { parseAddress } from '../address.ts';
 import { type Capabilities, maxCommandWords, whyNotAdded } from '../haproxy/capabilities.ts';
@@ -13,9 +13,16 @@ import { agentOf, lastValue, type Option, spellOut, wordsOf } from './options.ts
 
 type Obstacle = { readonly code: ReloadCode; readonly detail: string };
 
-export type Change =
-  | { readonly kind: 'commands'; readonly commands: readonly RuntimeCommand[] }
-  | { readonly kind: 'obstacles'; readonly obstacles: readonly Obstacle[] };
+export type Change = {
+  readonly commands: readonly RuntimeCommand[];
+  /** Why the rest waits for a reload; none: nothing does. */
+  readonly obstacles: readonly Obstacle[];
+  /** What the commands make of each server; one that is not named here stays as it is. */
+  readonly becomes: ReadonlyMap<string, Becomes>;
+};
+
+/** `wanted`: as its wanted line says; `disabled`: still there, and out of service. */
+type Becomes = 'wanted' | 'gone' | 'disabled';
 
 export type Circumstances = {
   readonly capabilities: Capabilities;
@@ -29,60 +36,114 @@ export type Circumstances = {
 
 /** `running` and `wanted` have the same structure. */
 export function changeServers(running: Backend, wanted: Backend, circumstances: Circumstances): Change {
-  const obstacles = new Map<ReloadCode, string[]>();
-  const commands: RuntimeCommand[] = [];
-  const ids = idsOf(running, wanted, circumstances.leaving);
-  const attempt = (outcome: Outcome): void => {
-    if ('code' in outcome) obstacles.set(outcome.code, [...(obstacles.get(outcome.code) ?? []), outcome.detail]);
-    else for (const command of outcome.commands) commands.push(command);
-  };
-  if (isReordered(running, wanted)) attempt({ code: 'option_changed', detail: 'order' });
-  for (const server of wanted.servers.values()) {
-    const old = running.servers.get(server.name);
-    if (old === undefined) attempt(bring(server, running, wanted, { ...circumstances, ids }));
-    else attempt(alter(old, server, wanted));
-  }
-  for (const server of running.servers.values())
-    if (!wanted.servers.has(server.name)) attempt(remove(server, wanted, circumstances));
   const notPlain = running.notPlain ?? wanted.notPlain;
-  // Whatever else stands in the way was read from what is not understood.
-  if (notPlain !== null && commands.length + obstacles.size > 0)
-    return { kind: 'obstacles', obstacles: [{ code: 'backend_not_plain', detail: notPlain }] };
-  if (obstacles.size === 0) return { kind: 'commands', commands: inSafeOrder(commands) };
+  // Whatever could be told apart would be read from what is not understood.
+  if (notPlain !== null) {
+    const isSame = running.lines === wanted.lines;
+    return { ...nothing, obstacles: isSame ? [] : [{ code: 'backend_not_plain', detail: notPlain }] };
+  }
+  const ids = idsOf(running, wanted, circumstances.leaving);
+  const steps = [
+    ...[...wanted.servers.values()].map((server) => {
+      const old = running.servers.get(server.name);
+      return old === undefined
+        ? bring(server, running, wanted, { ...circumstances, ids })
+        : alter(old, server, wanted, circumstances);
+    }),
+    ...[...running.servers.values()]
+      .filter(({ name }) => !wanted.servers.has(name))
+      .map((server) => remove(server, wanted, circumstances)),
+  ];
+  const obstacles = [
+    ...(isReordered(running, wanted) ? [{ code: 'option_changed' as const, detail: 'order' }] : []),
+    ...steps.flatMap(({ obstacle }) => obstacle ?? []),
+  ];
+  const taken = obstacles.length === 0 ? steps : possibleAlone(steps, running, wanted);
   return {
-    kind: 'obstacles',
-    obstacles: [...obstacles].map(([code, details]) => ({ code, detail: names([...new Set(details)]) })),
+    commands: inSafeOrder(taken.flatMap(({ commands }) => commands)),
+    obstacles: [...Map.groupBy(obstacles, ({ code }) => code)].map(([code, its]) => ({
+      code,
+      detail: names([...new Set(its.map(({ detail }) => detail))]),
+    })),
+    becomes: new Map(taken.flatMap(({ name, becomes }) => (becomes === null ? [] : [[name, becomes] as const]))),
   };
+}
+
+const nothing: Change = { commands: [], obstacles: [], becomes: new Map() };
+
+/** What of it is right also while the rest waits. */
+function possibleAlone(steps: readonly Step[], running: Backend, wanted: Backend): readonly Step[] {
+  // The lines of new servers would stand last, where another `default-server` may hold.
+  const all = running.isMixed || wanted.isMixed ? steps.filter(({ becomes }) => becomes !== 'wanted') : steps;
+  if (![...wanted.servers.values()].some(serves)) return all;
+  // Better a server that was to drain, or even one that may be gone, than none.
+  const draining = all.filter(({ becomes, commands }) => becomes !== 'wanted' || !commands.some(takesOut));
+  const staying = all.filter(({ commands }) => !commands.some(takesOut));
+  return [all, draining, staying].find((some) => anyServes(some, running, wanted)) ?? all;
+}
+
+function anyServes(steps: readonly Step[], running: Backend, wanted: Backend): boolean {
+  const after = new Map([...running.servers].map(([name, server]) => [name, serves(server)]));
+  for (const { name, becomes } of steps) {
+    const server = wanted.servers.get(name);
+    if (becomes !== null) after.set(name, becomes === 'wanted' && server !== undefined && serves(server));
+  }
+  return [...after.values()].includes(true);
+}
+
+function serves({ weight, isDisabled }: Server): boolean {
+  return weight > 0 && !isDisabled;
+}
+
+function takesOut(command: RuntimeCommand): boolean {
+  const { kind } = command;
+  return kind === 'remove' || kind === 'maint' || (kind === 'weight' && command.weight === 0);
 }
 
 type Bringing = Circumstances & { readonly ids: ReadonlyMap<string, number> };
 
-type Outcome = Obstacle | { readonly commands: readonly RuntimeCommand[] };
+/** What happens to one server. */
+type Step = {
+  readonly name: string;
+  readonly commands: readonly RuntimeCommand[];
+  /** Why more than that waits for a reload. */
+  readonly obstacle: Obstacle | null;
+  /** null: what it was. */
+  readonly becomes: Becomes | null;
+};
+
+function waits(name: string, obstacle: Obstacle): Step {
+  return { name, commands: [], obstacle, becomes: null };
+}
 
 /** A server that has to be in the running HAProxy and is not among those that it serves with. */
-function bring(server: Server, running: Backend, wanted: Backend, circumstances: Bringing): Outcome {
+function bring(server: Server, running: Backend, wanted: Backend, circumstances: Bringing): Step {
   const { name, weight } = server;
+  const { started, capabilities } = circumstances;
   const at = addressOf(server);
-  if (at === null || server.unknown !== null) return notUnderstood(server);
-  if (!wanted.isDynamic) return { code: 'balance_not_dynamic', detail: wanted.algorithm };
-  if (wanted.isOrdered) return { code: 'balance_not_dynamic', detail: `${wanted.algorithm}, which goes by the order` };
+  if (at === null || server.unknown !== null) return waits(name, notUnderstood(server));
   const it = { backend: wanted.name, server: name };
-  const ready: RuntimeCommand = { ...it, kind: 'ready', ...agentOf(server.options) };
+  const toReady: readonly RuntimeCommand[] = server.isDisabled
+    ? []
+    : [{ ...it, kind: 'ready', ...agentOf(server.options) }];
   const left = circumstances.leaving.find((each) => each.server === name);
   if (left !== undefined) {
     if (left.options.join('\0') !== server.key)
-      return { code: 'server_changed', detail: `${name}, which still leaves, with other options` };
-    return {
-      commands: [{ ...it, kind: 're-address', ...at }, { ...it, kind: 'weight', weight }, ready],
-    };
+      return waits(name, { code: 'server_changed', detail: `${name}, which still leaves, with other options` });
+    if (!isInPlace(server, wanted, started))
+      return waits(name, wanted.balance === 'dynamic' ? notInOrder(wanted) : notDynamic(wanted));
+    const commands = [{ ...it, kind: 're-address', ...at }, { ...it, kind: 'weight', weight }, ...toReady] as const;
+    return { name, commands, obstacle: null, becomes: 'wanted' };
   }
+  if (wanted.balance !== 'dynamic') return waits(name, notDynamic(wanted));
+  if (!isLast(server, running, wanted)) return waits(name, notInOrder(wanted));
   const spelled = spellOut(server.options);
   const { algorithm, hasExternalChecks, dynamicCookie } = wanted;
-  const refused = whyNotAdded(circumstances.capabilities, { options: spelled, algorithm, hasExternalChecks });
-  if (refused !== null) return { detail: '', ...refused };
-  if (!isProven(server, running, circumstances.started)) return { code: 'options_unproven', detail: name };
+  const refused = whyNotAdded(capabilities, { options: spelled, algorithm, hasExternalChecks });
+  if (refused !== null) return waits(name, { detail: '', ...refused });
+  if (!isProven(server, running, started)) return waits(name, { code: 'options_unproven', detail: name });
   const options = [
-    ...circumstances.capabilities.forgottenDefaults,
+    ...capabilities.forgottenDefaults,
     ...wordsOf(spelled.filter(({ keyword }) => keyword !== 'id')),
     'id',
     `${circumstances.ids.get(name) ?? 0}`,
@@ -90,11 +151,14 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
   const isTooLong =
     options.length > maxCommandWords - wordsBesideOptions || options.join(' ').length > maxOptionsLength;
   if (isTooLong || !options.every(isCliWord))
-    return { code: 'backend_not_plain', detail: `the options of server ${name}` };
+    return waits(name, { code: 'backend_not_plain', detail: `the options of server ${name}` });
   const has = (keyword: string): boolean => spelled.some((option) => option.keyword === keyword);
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
   return {
-    commands: [{ ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie }, ready],
+    name,
+    commands: [{ ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie }, ...toReady],
+    obstacle: null,
+    becomes: 'wanted',
   };
 }
 
@@ -104,42 +168,50 @@ const wordsBesideOptions = 7;
 /** A line of the runtime API holds 16 kB at most, escapes and the rest included. */
 const maxOptionsLength = 3000;
 
-function alter(old: Server, server: Server, wanted: Backend): Outcome {
+function alter(old: Server, server: Server, wanted: Backend, { started }: Circumstances): Step {
+  const { name, weight } = server;
   if (old.key !== server.key || old.unknown !== server.unknown)
-    return server.unknown === null ? { code: 'server_changed', detail: server.name } : notUnderstood(server);
-  const it = { backend: wanted.name, server: server.name };
+    return waits(name, server.unknown === null ? { code: 'server_changed', detail: name } : notUnderstood(server));
+  const it = { backend: wanted.name, server: name };
+  const agent = agentOf(server.options);
   const commands: RuntimeCommand[] = [];
   if (old.address !== server.address || old.port !== server.port) {
     const at = addressOf(server);
-    if (at === null || addressOf(old) === null) return { code: 'server_changed', detail: server.name };
+    if (at === null || addressOf(old) === null) return waits(name, { code: 'server_changed', detail: name });
     // A hash over addresses is not made anew when one changes.
-    if (hashesAddress(server.options)) return { code: 'keyword_not_dynamic', detail: 'hash-key' };
+    if (hashesAddress(server.options)) return waits(name, { code: 'keyword_not_dynamic', detail: 'hash-key' });
     commands.push({ ...it, kind: 're-address', ...at });
   }
-  if (old.weight !== server.weight) {
-    if (!wanted.isDynamic) return { code: 'balance_not_dynamic', detail: wanted.algorithm };
-    const agent = agentOf(server.options);
+  if (old.weight !== weight) {
+    if (!takesWeight(server, wanted, started)) return waits(name, notDynamic(wanted));
     // What the agent says is a part of the weight that the server was made with, which no command changes.
-    if (agent.hasAgent && server.weight !== 0) return { code: 'keyword_not_dynamic', detail: 'agent-check' };
-    commands.push({ ...it, kind: 'weight', weight: server.weight, ...agent });
+    if (agent.hasAgent && weight !== 0) return waits(name, { code: 'keyword_not_dynamic', detail: 'agent-check' });
+    commands.push({ ...it, kind: 'weight', weight, ...agent });
   }
-  return { commands };
+  if (old.isDisabled !== server.isDisabled)
+    commands.push({ ...it, kind: server.isDisabled ? 'maint' : 'ready', ...agent });
+  return { name, commands, obstacle: null, becomes: commands.length === 0 ? null : 'wanted' };
 }
 
-function remove(server: Server, wanted: Backend, { isMentioned }: Circumstances): Outcome {
-  const { name, unknown, options } = server;
-  if (!wanted.isDynamic) return { code: 'balance_not_dynamic', detail: wanted.algorithm };
-  if (unknown !== null) return notUnderstood(server);
-  // The file would be refused at the next start; let that be known now.
-  if (isMentioned(name)) return { code: 'server_removed', detail: `${name}, which is named elsewhere` };
-  const it = { backend: wanted.name, server: name };
-  return { commands: [{ ...it, kind: 'remove', options: wordsOf(options), ...agentOf(options) }] };
+function remove(server: Server, wanted: Backend, { isMentioned }: Circumstances): Step {
+  const { name, words, options, isDisabled } = server;
+  if (wanted.balance === 'unknown') return waits(name, notDynamic(wanted));
+  const it = { backend: wanted.name, server: name, ...agentOf(options) };
+  if (!isMentioned(name))
+    return { name, commands: [{ ...it, kind: 'remove', options: words }], obstacle: null, becomes: 'gone' };
+  // HAProxy would refuse the file without it: its line stays, and takes it out.
+  return {
+    name,
+    commands: isDisabled ? [] : [{ ...it, kind: 'maint' }],
+    obstacle: { code: 'server_removed', detail: `${name}, which is named elsewhere` },
+    becomes: isDisabled ? null : 'disabled',
+  };
 }
 
 /** New servers before others leave, rising weights before falling ones: at no moment are there fewer than need be. */
 function inSafeOrder(commands: readonly RuntimeCommand[]): readonly RuntimeCommand[] {
   const rank = (command: RuntimeCommand): number => {
-    if (command.kind === 'remove') return 1000;
+    if (command.kind === 'remove' || command.kind === 'maint') return 1000;
     return command.kind === 'weight' && !isReturning(command) ? 500 - command.weight : 0;
   };
   const returning = new Set(commands.filter(({ kind }) => kind === 'ready').map(({ server }) => server));
@@ -147,12 +219,40 @@ function inSafeOrder(commands: readonly RuntimeCommand[]): readonly RuntimeComma
   return commands.toSorted((a, b) => rank(a) - rank(b));
 }
 
-/** Only `first` cares for the order: it fills the servers one after the other. */
-function isReordered(running: Backend, wanted: Backend): boolean {
-  if (!wanted.isOrdered) return false;
-  const kept = (of: Backend, other: Backend): string =>
-    [...of.servers.keys()].filter((name) => other.servers.has(name)).join('\n');
-  return kept(running, wanted) !== kept(wanted, running);
+function isReordered({ ordered: before }: Backend, { ordered: after }: Backend): boolean {
+  const kept = (order: readonly string[], other: readonly string[]): string =>
+    order.filter((name) => other.includes(name)).join('\n');
+  return kept(before, after) !== kept(after, before);
+}
+
+/** An added server stands behind those that are there. */
+function isLast({ name }: Server, running: Backend, wanted: Backend): boolean {
+  const at = wanted.ordered.indexOf(name);
+  if (at === -1) return true;
+  return wanted.algorithm !== 'first' && !wanted.ordered.slice(at + 1).some((other) => running.servers.has(other));
+}
+
+/** Whether one that has not left yet stands where it is wanted, as far as that counts, and can have the weight. */
+function isInPlace(server: Server, wanted: Backend, started: Circumstances['started']): boolean {
+  if (wanted.balance === 'dynamic') return !wanted.ordered.includes(server.name);
+  const first = started();
+  if (first === null || !takesWeight(server, wanted, started)) return false;
+  return !isReordered(first, wanted);
+}
+
+/** Static algorithms know a server with the weight that it was started with, or with none. */
+function takesWeight({ name, weight }: Server, { balance }: Backend, started: Circumstances['started']): boolean {
+  if (balance === 'dynamic' || (balance === 'static' && weight === 0)) return true;
+  return balance === 'static' && started()?.servers.get(name)?.weight === weight;
+}
+
+function notInOrder({ algorithm }: Backend): Obstacle {
+  const what = algorithm === 'first' ? algorithm : 'backup';
+  return { code: 'balance_not_dynamic', detail: `${what}, which goes by the order` };
+}
+
+function notDynamic({ algorithm }: Backend): Obstacle {
+  return { code: 'balance_not_dynamic', detail: algorithm };
 }
 
 function isProven({ proof }: Server, running: Backend, started: () => Backend | null): boolean {

@@ -127,10 +127,19 @@ test('an agent undoes neither an order nor draining: both are set right again', 
   ]);
 });
 
-test('a server that the config disables, and one whose name HAProxy resolves, are left to HAProxy', () => {
-  const lines = web('server a 10.0.0.1:80 weight 1 disabled', 'server b db.internal:80 weight 5');
-  const seen = rows({ name: 'a', admin: 4 }, { name: 'b', place: '10.9.9.9 80', fqdn: 'db.internal' });
+test('a server whose name HAProxy resolves is left to HAProxy', () => {
+  const lines = web('server a 10.0.0.1:80 weight 1', 'server b db.internal:80 weight 5');
+  const seen = rows({ name: 'a' }, { name: 'b', place: '10.9.9.9 80', fqdn: 'db.internal' });
   assert.deepEqual(kinds(lines, observed(seen)), []);
+});
+
+test('a server that its line takes out of service stays out', () => {
+  const lines = web('server a 10.0.0.1:80 weight 1 disabled', 'server b 10.0.0.2:80 weight 5');
+  // As HAProxy says after a start from that line, and after a command.
+  for (const admin of [5, 1]) assert.deepEqual(kinds(lines, observed(rows({ name: 'a', admin }, { name: 'b' }))), []);
+  const orders = new Map<string, ServerOrder>([['web/a', 'drain']]);
+  const { commands } = findDrift(lines, observed(rows({ name: 'a', admin: 4 }, { name: 'b' }), { orders }));
+  assert.deepEqual(commands, [{ kind: 'maint', backend: 'web', server: 'a' }]);
 });
 
 test('equal addresses in another spelling are equal', () => {

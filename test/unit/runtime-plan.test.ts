@@ -7,7 +7,6 @@ import { serverId } from '../../src/haproxy/server-id.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
 import { planChange, planMeanwhile, planReload } from '../../src/plan/plan.ts';
-import { ModelHaproxy } from '../support/model-haproxy.ts';
 import { version } from '../support/render.ts';
 
 const base = `
@@ -223,14 +222,37 @@ test('what a version takes and gets wrong is a reload', () => {
     );
 });
 
-test('without dynamic balancing only addresses change at runtime', () => {
+test('with static balancing servers move, drain and leave at runtime, and come back as what they were', () => {
   const from = base.replace('balance roundrobin', 'balance source');
+  const started = sectionsOf(from);
   const reason = ['balance_not_dynamic backend web: source, hash-type map-based'];
   const other = (to: string): string => to.replace('balance roundrobin', 'balance source');
+  const weighing = (weight: number): string => changed('10.0.0.2:80 weight 1', `10.0.0.2:80 weight ${weight}`, from);
   assert.deepEqual(reasonsFor(other(withC), { from }), reason);
-  assert.deepEqual(reasonsFor(other(withoutB), { from }), reason);
-  assert.deepEqual(reasonsFor(changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 2', from), { from }), reason);
+  assert.deepEqual(reasonsFor(weighing(2), { from, started }), reason);
   assert.equal(commandsFor(changed('10.0.0.2:80', '10.0.0.9:80', from), { from })[0]?.kind, 're-address');
+  const it = { backend: 'web', server: 'b' };
+  assert.deepEqual(commandsFor(weighing(0), { from }), [{ ...it, kind: 'weight', weight: 0 }]);
+  assert.deepEqual(commandsFor(from, { from: weighing(0), started }), [{ ...it, kind: 'weight', weight: 1 }]);
+  // Started without a weight it has none to go back to, and of a process that was found nobody knows.
+  assert.deepEqual(reasonsFor(from, { from: weighing(0), started: sectionsOf(weighing(0)) }), reason);
+  assert.deepEqual(reasonsFor(from, { from: weighing(0) }), reason);
+
+  const [remove, ...more] = commandsFor(other(withoutB), { from });
+  assert.ok(remove?.kind === 'remove' && more.length === 0);
+  const back = { from: other(withoutB), leaving: [remove] };
+  assert.deepEqual(
+    commandsFor(from, { ...back, started }).map(({ kind }) => kind),
+    ['re-address', 'weight', 'ready'],
+  );
+  // A hash over a map goes by the order.
+  const servers = /( {4}server a 10.0.0.1.*\n)( {4}server b.*\n)/;
+  const swapped = changed(servers, '$2$1', from);
+  assert.deepEqual(reasonsFor(swapped, { ...back, started }), reason);
+  assert.deepEqual(reasonsFor(swapped, { from }), ['option_changed backend web: order']);
+});
+
+test('whether a balancing is dynamic is known from all that holds for the backend', () => {
   for (const [section, line] of [
     ['balance', 'balance roundrobin\n    hash-type consistent'],
     ['defaults', 'balance roundrobin'],
@@ -260,6 +282,24 @@ test('where the order of the servers counts, it is kept', () => {
   assert.deepEqual(reasonsFor(changed(servers, '$2$1', from), { from }), ['option_changed backend web: order']);
 });
 
+test('a backup server is added at runtime where it comes last, as only the first one that is up is used', () => {
+  const backups = (...names: readonly string[]): string =>
+    base.replace(
+      '    server b 10.0.0.2:80 weight 1\n',
+      names.map((name) => `    server ${name} 10.0.0.9:80 weight 1 backup\n`).join(''),
+    );
+  const order = ['balance_not_dynamic backend web: backup, which goes by the order'];
+  assert.equal(commandsFor(backups('k', 'z'), { from: backups('k') })[0]?.kind, 'add');
+  assert.deepEqual(reasonsFor(backups('c', 'k'), { from: backups('k') }), order);
+  assert.deepEqual(reasonsFor(backups('z', 'k'), { from: backups('k', 'z') }), ['option_changed backend web: order']);
+  // One that still leaves stands where it stood, wherever that is.
+  const [remove] = commandsFor(backups('k'), { from: backups('k', 'z') });
+  assert.ok(remove?.kind === 'remove');
+  assert.deepEqual(reasonsFor(backups('k', 'z'), { from: backups('k'), leaving: [remove] }), order);
+  const all = (text: string): string => text.replace('    default-server check', '    option allbackups\n$&');
+  assert.equal(commandsFor(all(backups('c', 'k')), { from: all(backups('k')) })[0]?.kind, 'add');
+});
+
 test('options that haproxy -c has not seen are structure; those of a neighbour, or of the start, are not', () => {
   assert.deepEqual(reasonsFor(changed('weight 7', 'weight 7 maxconn 5', withC)), ['options_unproven backend web: c']);
   assert.deepEqual(reasonsFor(changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 backup')), [
@@ -283,7 +323,8 @@ test('options that haproxy -c has not seen are structure; those of a neighbour, 
 test('a construct that is not modelled is a reload', () => {
   const cases: readonly (readonly [line: string, detail: string])[] = [
     ['server-template s 3 10.0.0.9:80', 'server-template'],
-    ['.if defined(X)\n    .endif', '.if'],
+    ['.if defined(X)\n    server x 10.0.0.8:80\n    .endif', '.if'],
+    ['.if defined(X)\n    balance source\n    .endif', '.if'],
     ['default-server maxconn "$MAX"', 'default-server'],
     ['balance "$ALGORITHM"', 'balance'],
     ['server $x', 'server'],
@@ -295,6 +336,15 @@ test('a construct that is not modelled is a reload', () => {
     assert.deepEqual(reasonsFor(to, { from: insert(base) }), [`backend_not_plain backend web: ${detail}`], line);
     assert.deepEqual(planned(insert(base), { from: insert(base) }), { kind: 'none' });
   }
+  // What does not say how servers are may depend on anything.
+  const harmless = (text: string): string => text.replace('    default-server check', `${conditional}$&`);
+  const conditional = '    .if defined(X)\n    http-request deny\n    option httpclose\n    .endif\n';
+  assert.equal(commandsFor(harmless(withC), { from: harmless(base) })[0]?.kind, 'add');
+  const within = (text: string): string => text.replace(/ {4}server a 10.0.0.1.*\n/, '.if defined(X)\n$&.endif\n');
+  assert.deepEqual(
+    reasonsFor(within(changed(/( {4}server a 10.*\n)( {4}server b.*\n)/, '$2$1')), { from: within(base) }),
+    ['backend_not_plain backend web: .if'],
+  );
   const surrounded = (text: string): string => text.replace('    bind :80', '    bind :80\n.if defined(X)');
   assert.deepEqual(reasonsFor(surrounded(withC), { from: surrounded(base) }), ['backend_not_plain backend web: .if']);
   assert.deepEqual(reasonsFor(changed('10.0.0.3:81', 'shop.example:81', withC)), [
@@ -426,6 +476,51 @@ test('while a reload waits, servers that can change at runtime do', () => {
   );
 });
 
+test('lines that are swapped or doubled are a reload also where servers change with them', () => {
+  const rules = ['    http-request allow if x', '    http-request deny if y'] as const;
+  const written = (...lines: readonly string[]) => changed('    default-server check', `${lines.join('\n')}\n$&`, base);
+  const from = written(...rules);
+  const other = (...lines: readonly string[]) =>
+    changed('    server b', '    server c 10.0.0.3:80\n    server b', written(...lines));
+  assert.deepEqual(reasonsFor(other(...rules.toReversed()), { from }), ['option_changed backend web: order']);
+  assert.deepEqual(reasonsFor(other(...rules, rules[1]), { from }), ['option_changed backend web: http-request deny']);
+  assert.deepEqual(reasonsFor(other(rules[1], rules[0], rules[0]), { from }), [
+    'option_changed backend web: http-request allow',
+  ]);
+});
+
+test('one server that needs a reload holds up no other', () => {
+  const from = changed('10.0.0.1:80 weight 1', '10.0.0.1:80 weight 1 maxconn 5');
+  const to = changed('maxconn 5', 'maxconn 6', from)
+    .replace('    server b 10.0.0.2:80 weight 1\n', '    server c 10.0.0.3:80 weight 7\n')
+    .replace('backend db', 'backend db # moved');
+  assert.deepEqual(reasonsFor(to, { from }), ['server_changed backend web: a']);
+  const meanwhile = planMeanwhile(sectionsOf(from), sectionsOf(to), runtime({}));
+  assert.deepEqual(
+    meanwhile?.commands.map(({ kind, server }) => `${kind} ${server}`),
+    ['add c', 'ready c', 'remove b'],
+  );
+  const servers = meanwhile?.sections.find(({ name }) => name === 'web')?.text.match(/server .*/g);
+  assert.deepEqual(servers?.slice(1), ['server a 10.0.0.1:80 weight 1 maxconn 5', 'server c 10.0.0.3:80 weight 7']);
+});
+
+test('a gone server that is named elsewhere is taken out and keeps its line, until it may go or comes back', () => {
+  const rule = '    use-server b if { path /special }\n';
+  const named = (text: string): string => changed('    default-server check', `${rule}$&`, text);
+  const given = runtime({});
+  const out = planMeanwhile(sectionsOf(named(base)), sectionsOf(named(withoutB)), given);
+  assert.deepEqual(out?.commands, [{ kind: 'maint', backend: 'web', server: 'b' }]);
+  const running = out?.sections ?? [];
+  const text = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 disabled', named(base));
+  assert.equal(running.map((section) => section.text).join(''), text);
+  assert.equal(planMeanwhile(running, sectionsOf(named(withoutB)), given), null, 'once is enough');
+  assert.deepEqual(commandsFor(changed('server b 10.0.0.2:80', 'server b 10.0.0.9:80', named(base)), { from: text }), [
+    { kind: 're-address', backend: 'web', server: 'b', address: '10.0.0.9', port: 80 },
+    { kind: 'ready', backend: 'web', server: 'b' },
+  ]);
+  assert.equal(commandsFor(withoutB, { from: changed(rule, '', text) })[0]?.kind, 'remove');
+});
+
 test('where a new server has to wait for the reload, those that are gone go at once', () => {
   const wanted = changed('server a 10.0.0.1:80 weight 1', 'server c 10.0.0.3:80 weight 1');
   const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(wanted), runtime({ on: '2.2.9' }));
@@ -437,6 +532,12 @@ test('where a new server has to wait for the reload, those that are gone go at o
   // The last one stays: better a server that may be gone than none.
   const none = wanted.replace('    server b 10.0.0.2:80 weight 1\n', '');
   assert.equal(planMeanwhile(sectionsOf(base), sectionsOf(none), runtime({ on: '2.2.9' })), null);
+  // And better one that drains.
+  const draining = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 0', wanted);
+  assert.deepEqual(
+    planMeanwhile(sectionsOf(base), sectionsOf(draining), runtime({ on: '2.2.9' }))?.commands.map(({ kind }) => kind),
+    ['remove'],
+  );
 });
 
 test('ids are stable, in range, and two servers of a backend never share one', () => {
@@ -453,85 +554,6 @@ test('ids are stable, in range, and two servers of a backend never share one', (
       assert.notEqual(serverId(first, new Set([serverId(first, new Set())])), serverId(first, new Set()));
     }),
   );
-});
-
-type Written = { readonly name: string; readonly place: string; readonly weight: number; readonly odd: boolean };
-
-/** What a server's own line asks for, by its name, so that most servers keep their options. */
-const own: Readonly<Record<string, string>> = {
-  d: ' maxconn 5',
-  e: ' no-check',
-  f: ' maxconn 5',
-  g: ' ssl verify none',
-};
-
-const servers = fc.uniqueArray(
-  fc.record<Written>({
-    name: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g'),
-    place: fc.constantFrom('10.0.0.1:80', '10.0.0.2:80', '[2001:db8::1]:80', '10.0.0.1:81'),
-    weight: fc.constantFrom(0, 1, 5),
-    odd: fc.constantFrom(true, ...Array<boolean>(30).fill(false)),
-  }),
-  { selector: ({ name }) => name },
-);
-const structure = fc
-  .tuple(
-    fc.constantFrom(
-      '',
-      '    balance leastconn\n',
-      '    balance uri\n    hash-type consistent\n',
-      '    balance source\n',
-    ),
-    fc.constantFrom('', '    default-server check inter 3s\n', '    default-server check send-proxy resolvers x\n'),
-  )
-  .map((lines) => lines.join(''));
-const pair = fc
-  .record({
-    before: servers,
-    after: servers,
-    one: structure,
-    two: structure,
-    same: fc.constantFrom(true, true, true, false),
-  })
-  .map(({ before, after, one, two, same }) => [
-    { lines: one, list: before },
-    { lines: same ? one : two, list: after },
-  ]);
-
-test('for random pairs of configs, a HAProxy that executes the plan ends with the wanted servers, or it is a reload', () => {
-  const line = ({ name, place, weight, odd }: Written): string =>
-    `    server ${name} ${place} weight ${weight}${own[name] ?? ''}${odd ? ' backup' : ''}\n`;
-  const file = (backends: readonly ({ lines: string; list: readonly Written[] } | undefined)[]): readonly Section[] =>
-    splitSections(
-      `defaults\n    mode http\n    default-server fall 9 check\n${backends
-        .map((backend, at) => `backend s${at}\n${backend?.lines}${backend?.list.map(line).join('')}`)
-        .join('')}`,
-    ).map((section) => ({ ...section, service: section.kind === 'backend' ? section.name : null }));
-  let viaRuntime = 0;
-  fc.assert(
-    fc.property(fc.array(pair, { minLength: 1, maxLength: 3 }), fc.constantFrom('2.6.12', '3.2.0'), (pairs, on) => {
-      const running = file(pairs.map(([before]) => before));
-      const wanted = file(pairs.map(([, after]) => after));
-      const plan = planChange(running, wanted, { forced: [], ...runtime({ on }) });
-      const meanwhile = planMeanwhile(running, wanted, runtime({ on }));
-      const part = new ModelHaproxy(running);
-      for (const command of meanwhile?.commands ?? []) part.run(command);
-      assert.deepEqual(part.serving(), new ModelHaproxy(meanwhile?.sections ?? running).serving());
-      if (plan.kind === 'reload') return assert.ok(plan.reasons.length > 0);
-      assert.deepEqual(meanwhile?.commands ?? [], plan.kind === 'runtime' ? plan.commands : []);
-      if (plan.kind === 'runtime') viaRuntime += 1;
-      const model = new ModelHaproxy(running);
-      const end = new ModelHaproxy(wanted);
-      const throughout = [...model.available()].filter((name) => end.available().has(name));
-      for (const command of plan.kind === 'runtime' ? plan.commands : []) {
-        model.run(command);
-        for (const name of throughout) assert.ok(model.available().has(name), `${name} has no server meanwhile`);
-      }
-      assert.deepEqual(model.serving(), end.serving());
-    }),
-    { numRuns: 3000 },
-  );
-  assert.ok(viaRuntime > 150, `only ${viaRuntime} by commands`);
 });
 
 test('the plan without a runtime API has every difference for a reason', () => {
