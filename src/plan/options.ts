@@ -112,15 +112,20 @@ function isSoAnyway(keyword: string): boolean {
 }
 
 /** The options by which a line differs from its neighbours without being another kind of server. */
-const namesItself: ReadonlySet<string> = new Set(['cookie', 'guid', 'id']);
+const namesItself: ReadonlySet<string> = new Set(['cookie', 'guid']);
 
 /** Equal for two servers of which one proves that HAProxy takes the other's options too. */
 export function proofOf(own: readonly Option[]): string {
-  return own
-    .filter(({ keyword }) => keyword !== 'weight')
-    .map(({ keyword, args }) => {
-      const isPlain = namesItself.has(keyword) && /^[A-Za-z0-9_.:-]+$/.test(args[0] ?? '');
-      return [keyword, ...(isPlain ? [] : args)].join('\0');
-    })
-    .join('\0\0');
+  return (
+    own
+      // A number is always taken.
+      .filter(
+        ({ keyword, args }) => keyword !== 'weight' && !(keyword === 'id' && /^[1-9]\d{0,9}$/.test(args[0] ?? '')),
+      )
+      .map(({ keyword, args }) => {
+        const isPlain = namesItself.has(keyword) && /^[A-Za-z0-9_.:-]+$/.test(args[0] ?? '');
+        return [keyword, ...(isPlain ? [] : args)].join('\0');
+      })
+      .join('\0\0')
+  );
 }

@@ -312,6 +312,12 @@ test('options that haproxy -c has not seen are structure; those of a neighbour, 
   );
   const twice = to.replace(/ {4}server a 10.0.0.1:80 weight 1\n/, '');
   assert.equal(commandsFor(twice, { from })[0]?.kind, 'add');
+  // An id is no option of its own: the first server of a consistent hash has one like all others.
+  const none = changed(/ {4}server [ab] 10\.0\.0.*\n {4}server [ab] 10\.0\.0.*\n/, '');
+  assert.equal(
+    commandsFor(changed('port 8080\n', 'port 8080\n    server c 10.0.0.3:80 id 7\n', none), { from: none })[0]?.kind,
+    'add',
+  );
   // Every server that had them is gone meanwhile.
   const empty = changed(/ {4}server [ab] 10\.0\.0.*\n {4}server [ab] 10\.0\.0.*\n/, '', from);
   assert.deepEqual(reasonsFor(twice, { from: empty }), ['options_unproven backend web: c']);
