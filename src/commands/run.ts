@@ -100,7 +100,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
         keptLog.note(instance.collection.catalog, now());
         offerLog.note(instance.collection.unserved);
         observer.result(result, occasion, instance.reconciler.apart);
-        const exitCode = options.once ? whenDone(result, occasion) : null;
+        const exitCode = options.once ? whenDone(result, occasion, options) : null;
         if (exitCode !== null) end.resolve(exitCode);
       },
       onReload: (reasons) => observer.reload(reasons),
@@ -174,16 +174,19 @@ function writingOnly(settings: Settings): Settings {
   return { ...settings, config: { ...settings.config, haproxy } };
 }
 
-/** The exit code of `--once` after this result; null: there is more to come. */
-function whenDone(result: Result, { catalog }: Occasion): number | null {
-  const { open, waitingFor } = view(catalog);
+/**
+ * The exit code of `--once` after this result; null: there is more to come. A file that only begins without some of its
+ * sources is worth having: whoever reads it next has a Myelin beside it that goes on waiting for them.
+ */
+function whenDone(result: Result, { catalog }: Occasion, { apply }: RunOptions): number | null {
+  const { open, waitingFor, isBlind } = view(catalog);
   // Before that it is about the file that was found, good or not.
   if (!open) return null;
   switch (result.kind) {
     case 'noop':
     case 'runtime':
     case 'reload':
-      return waitingFor.length === 0 ? exitCodes.ok : exitCodes.sourceTimeout;
+      return waitingFor.length === 0 || !(apply || isBlind) ? exitCodes.ok : exitCodes.sourceTimeout;
     case 'rejected':
       return exitCodes.configRejected;
     case 'failed':

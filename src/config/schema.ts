@@ -103,11 +103,15 @@ export const consulQuery = z
     tags: z.array(text).default([]).describe('Only instances that carry all of these tags.'),
     filter: text.optional().describe('Consul’s filter expression, such as `Service.Meta.version == "2"`.'),
     datacenter: word.optional().describe('Ask this datacenter. Default: the watcher’s.'),
-    near: word.optional().describe('Sort by round trip from this node (`_agent` for the agent’s own).'),
+    near: word
+      .optional()
+      .describe('Without effect, and taken for the sake of older configs: who is chosen is for `balance` to say.'),
     stale: z
       .boolean()
       .default(true)
-      .describe('Let any Consul server answer, not the leader alone: faster, and works while there is no leader.'),
+      .describe(
+        'Let any Consul server answer, not the leader alone: faster. What a server says that has lost its leader counts once the leader has said so too.',
+      ),
     warning: z.enum(['use', 'ignore']).default('use').describe('Whether instances with a warning check get traffic.'),
   })
   .describe('One service of a Consul watcher.');

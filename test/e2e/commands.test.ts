@@ -229,6 +229,25 @@ test('run --no-apply writes the file and starts nothing', async () => {
   assert.deepEqual(await my.place.haproxies(), []);
 });
 
+test('run --once --no-apply without one of its sources writes the others and exits 0, and 6 where nothing is known', async () => {
+  await using my = await site({ services: ['far: { from: { consul: {} } }'], rest: ['startTimeout: 1s'] });
+  const { place } = my;
+  const config = (await place.read('myelin.yaml'))
+    .replace('watchers: {', `watchers: { consul: { address: "127.0.0.1:${await freePort()}" },`)
+    .replace('web:\n', 'web:\n    from: { file: {} }\n');
+  await place.write('myelin.yaml', config);
+  await my.serve('alpha');
+  const { exitCode, stdout } = await place.command('run', '--once', '--no-apply');
+  assert.equal(exitCode, 0, stdout);
+  const file = await place.read('run/haproxy.cfg');
+  assert.match(file, new RegExp(`^ +server \\S+ 127.0.0.1:${my.backends.alpha.port} `, 'm'));
+  assert.match(file, /^backend far$/m);
+
+  await place.write('services.yaml', 'services: {}\n');
+  await place.write('myelin.yaml', `${config}state: ./run/another\n`.replace(/^ {2}haproxy:/m, '  haproxy:'));
+  assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 6);
+});
+
 test('what goes wrong has its exit code, a message with code and, where there is one, a remedy on stderr', async () => {
   await using my = await site();
   const { place } = my;

@@ -144,3 +144,46 @@ test('a source that is down at the start is asked one question a try, however ma
   proxy.spoil(null);
   await until('synced', () => heard.count('synced') === 1);
 });
+
+/** Ten services here, and as many in a datacenter that swallows what it is asked. */
+async function followFar(settings: object) {
+  const proxy = await startFaultProxy(consul.address);
+  proxy.spoil((url) => (url.searchParams.get('dc') === 'far' ? { kind: 'silent' } : null));
+  const prefix = `round-${rounds++}-`;
+  const names = Array.from({ length: 10 }, (_, at) => `${prefix}${at}`);
+  for (const name of names) await consul.register({ name, port: 9001 });
+  const watch = watchConsul(consulWatcher.parse({ type: 'consul', address: proxy.address, ...settings }), {});
+  // Those that hang ask first.
+  const queries = ['far', undefined].flatMap((datacenter) =>
+    names.map((service) => ({
+      key: `${datacenter ?? 'here'} ${service}`,
+      settings: consulQuery.parse({ service, ...(datacenter === undefined ? {} : { datacenter }) }),
+    })),
+  );
+  const heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
+  return {
+    names,
+    heard,
+    async [Symbol.asyncDispose]() {
+      await heard[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('a datacenter that swallows questions keeps nobody waiting who is elsewhere, at the start and later', async () => {
+  await using far = await followFar({ maxConnections: 4, wait: '10m' });
+  const { names, heard } = far;
+  await until('all that answers is served, and all has been answered for', () => heard.count('synced') === 1, {
+    withinMs: 20_000,
+  });
+  for (const name of names) {
+    assert.deepEqual(heard.served(`here ${name}`), ['127.0.0.1:9001']);
+    assert.match(heard.staleReason(`far ${name}`) ?? '', /no answer from the datacenter far|timed out/);
+  }
+  for (const name of names) await consul.register({ name, port: 9002 });
+  await until('changes are seen', () => names.every((name) => heard.served(`here ${name}`)?.length === 2), {
+    withinMs: 20_000,
+  });
+  assert.equal(heard.count('failed'), 0);
+});

@@ -99,11 +99,11 @@ test('a question that Consul refuses is stale with the reason, the others are an
     far: { datacenter: 'dc9' },
   });
   await until('both are stale', () => heard.staleReason('bad') !== null && heard.staleReason('far') !== null);
+  await until('nobody waits for their answers', () => heard.count('synced') === 1);
   await until('the other is served', () => heard.served('fine')?.length === 1);
   assert.match(heard.staleReason('bad') ?? '', /HTTP 500 \(Failed to create boolean expression/);
   assert.match(heard.staleReason('far') ?? '', /HTTP 500.*No path to datacenter/);
   assert.equal(heard.count('failed'), 0);
-  assert.equal(heard.count('synced'), 0);
 });
 
 test('names with spaces, slashes, quotes and non-ASCII letters are asked for as they are', async () => {
@@ -175,6 +175,39 @@ test('ACLs: without a token, with a weak one, with the right one from a file', a
   assert.deepEqual([byFile.served('shop'), byEnv.served('shop')], [['127.0.0.1:9001'], ['127.0.0.1:9001']]);
   for (const heard of [anonymous, weakly, wrongly])
     assert.equal(heard.count('endpoints'), 0, 'an empty list for want of rights is no absence');
+});
+
+test('a token that is narrowed removes nobody, one that was narrow from the start is told of', async () => {
+  await using own = await startConsul({ acl: true });
+  for (const [node, port] of [
+    ['prod-1', 9001],
+    ['prod-2', 9002],
+    ['test-1', 9003],
+  ] as const)
+    await own.api('PUT', '/v1/catalog/register', {
+      Node: node,
+      Address: '127.0.0.1',
+      Service: { ID: `shop-${port}`, Service: 'shop', Port: port },
+    });
+  const rules = (nodes: string): string =>
+    `service_prefix "" { policy = "read" } node_prefix "${nodes}" { policy = "read" }`;
+  const policy = (await own.api('PUT', '/v1/acl/policy', { Name: 'reader', Rules: rules('') })) as { ID: string };
+  const { SecretID: token } = (await own.api('PUT', '/v1/acl/token', { Policies: [{ ID: policy.ID }] })) as {
+    SecretID: string;
+  };
+  await using heard = follow({ shop: {} }, { address: own.address, token, wait: '2s' });
+  await until('all are served', () => heard.served('shop')?.length === 3);
+
+  await own.api('PUT', `/v1/acl/policy/${policy.ID}`, { Name: 'reader', Rules: rules('prod-') });
+  const failed = (): string | undefined =>
+    heard.said.flatMap((event) => (event.kind === 'failed' ? [event.reason] : [])).at(-1);
+  await until('it is told', () => /may not see all of "shop".*node:read/.test(failed() ?? ''));
+  assert.equal(heard.served('shop')?.length, 3);
+
+  await using narrow = follow({ shop: {} }, { address: own.address, token, wait: '2s' });
+  await until('what it shows is served', () => narrow.served('shop')?.length === 2);
+  const [answer] = narrow.said.flatMap((event) => (event.kind === 'endpoints' ? [event] : []));
+  assert.match(answer?.unreadable?.[0]?.reason ?? '', /shows only some instances of "shop".*node:read/);
 });
 
 async function deleteToken(agent: ConsulAgent, accessor: string): Promise<void> {

@@ -45,3 +45,11 @@ test('a failure says whether it is of the question, its datacenter or the agent'
   assert.equal(scope(new CutShort('cut')), 'question');
   assert.equal(scope(new Error('request timed out')), 'question');
 });
+
+test('a question that is wrong itself is told from one that is only not answered now', () => {
+  const isFault = (error: Error) => failureOf(error, now).isFault;
+  assert.ok(isFault(answered(400, 'bad request')));
+  assert.ok(isFault(answered(500, 'Failed to create boolean expression evaluator: …')));
+  for (const error of [answered(500, 'No path to datacenter'), answered(403, ''), new Error('request timed out')])
+    assert.ok(!isFault(error), error.message);
+});

@@ -3,17 +3,23 @@ import { test } from 'node:test';
 import type { Endpoint } from '../../src/model.ts';
 import type { Answer, Question } from '../../watchers/consul/client.ts';
 import type { Failure } from '../../watchers/consul/failure.ts';
-import { follow, indexOf } from '../../watchers/consul/follow.ts';
+import { follow } from '../../watchers/consul/follow.ts';
+import { hiddenIn, indexOf, type Known } from '../../watchers/consul/reading.ts';
 
 type Script = (question: Question) => Answer | Error;
 
 /** Follows `web` at an agent that answers from `script`; ends, after its last line, with the questions and what came of them. */
-async function run(script: readonly Script[], { hasToken = false, stale = true } = {}) {
+async function run(
+  script: readonly Script[],
+  { hasToken = false, stale = true, remembered }: { hasToken?: boolean; stale?: boolean; remembered?: Known } = {},
+) {
   const stop = new AbortController();
   const questions: Question[] = [];
   const timeouts: number[] = [];
   const said: (readonly Endpoint[])[] = [];
   const failures: Failure[] = [];
+  const hidden: (string | null)[] = [];
+  let known: Known | undefined;
   const lines = script.values();
   await follow({
     query: { tags: [], stale, warning: 'use' },
@@ -32,11 +38,16 @@ async function run(script: readonly Script[], { hasToken = false, stale = true }
     },
     turn: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
     waitMs: 60_000,
-    onAnswer: ({ endpoints }) => said.push(endpoints),
+    remembered,
+    onAnswer: (now) => {
+      known = now;
+      said.push(now.endpoints);
+      hidden.push(hiddenIn(now, 'web'));
+    },
     onFailure: (failure) => failures.push(failure),
     signal: stop.signal,
   });
-  return { questions, timeouts, served: said.map((list) => list.map(({ port }) => port)), failures };
+  return { questions, timeouts, served: said.map((list) => list.map(({ port }) => port)), failures, hidden, known };
 }
 
 function answer(index: string | undefined, ports: readonly number[], headers: object = {}): Script {
@@ -147,6 +158,74 @@ test('after a failure the service is asked for anew, without an index', async ()
     ['down'],
   );
   assert.deepEqual(questions[2], { service: 'web', stale: true });
+});
+
+test('after a failure an index that is lower than before it counts only as the leader repeats it', async () => {
+  const down: Script = () => new Error('down');
+  const { questions, served, failures } = await run([
+    answer('10', [1, 2, 3]),
+    down,
+    answer('9', [1]),
+    answer('12', [1, 2]),
+  ]);
+  assert.deepEqual(questions[3], { service: 'web', consistent: true });
+  assert.deepEqual(
+    [served, failures.length],
+    [
+      [
+        [1, 2, 3],
+        [1, 2],
+      ],
+      1,
+    ],
+  );
+});
+
+test('fewer endpoints under the index from before a failure count only as the leader repeats them', async () => {
+  const { served } = await run([
+    answer('10', [1, 2]),
+    () => new Error('down'),
+    answer('10', [1]),
+    answer('10', [1, 2]),
+  ]);
+  assert.deepEqual(served, [
+    [1, 2],
+    [1, 2],
+  ]);
+});
+
+test('what was known when the source failed is what its first answers have to measure up to', async () => {
+  const { known } = await run([answer('1000', [1, 2, 3])]);
+  assert.ok(known);
+  const { questions, served } = await run([answer('900', [1]), answer('1001', [1, 2, 3])], { remembered: known });
+  assert.deepEqual(questions, [
+    { service: 'web', stale: true },
+    { service: 'web', consistent: true },
+  ]);
+  assert.deepEqual(served, [[1, 2, 3]]);
+});
+
+test('a token that loses a part of its rights removes nobody, and the failure names the rights', async () => {
+  const filtered = { 'x-consul-results-filtered-by-acls': 'true' };
+  const lost = await run([answer('10', [1, 2]), answer('12', [1], filtered), answer('13', [1], filtered)], {
+    hasToken: true,
+  });
+  assert.deepEqual(lost.served, [[1, 2]]);
+  for (const { reason } of lost.failures) assert.match(reason, /may not see all of "web".*service:read.*node:read/);
+  assert.equal(lost.failures.length, 2);
+  const more = await run([answer('10', [1]), answer('12', [1, 2], filtered)], { hasToken: true });
+  assert.deepEqual(more.served, [[1], [1, 2]]);
+});
+
+test('a token that never showed all is told of, and those that it shows come and go', async () => {
+  const filtered = { 'x-consul-results-filtered-by-acls': 'true' };
+  const partly = await run([answer('10', [1, 2], filtered), answer('11', [1], filtered), answer('12', [1, 2])], {
+    hasToken: true,
+  });
+  assert.deepEqual(partly.served, [[1, 2], [1], [1, 2]]);
+  const [first, second, third] = partly.hidden;
+  assert.match(first ?? '', /shows only some instances of "web".*node:read/);
+  assert.deepEqual([second, third], [first, null]);
 });
 
 test('an empty list because of missing rights is a failure that names them', async () => {

@@ -48,6 +48,35 @@ test('turns are taken in the order in which they were asked for, never more at o
   );
 });
 
+test('those of whom it is feared that they hang get a part of the turns, each group its share, and the rest goes on', async () => {
+  const turns = new Turns(20);
+  const taken: string[] = [];
+  const take = async (group: string, isProven: () => boolean): Promise<void> => {
+    await turns.take(group, isProven);
+    taken.push(group);
+  };
+  let isFarWell = false;
+  for (let at = 0; at < 50; at++) void take('far', () => isFarWell);
+  for (let at = 0; at < 50; at++) void take('further', () => false);
+  for (let at = 0; at < 50; at++) void take('here', () => true);
+  const counts = async (): Promise<readonly number[]> => {
+    await new Promise(setImmediate);
+    return ['far', 'further', 'here'].map((group) => taken.filter((one) => one === group).length);
+  };
+  assert.deepEqual(await counts(), [2, 2, 16]);
+  isFarWell = true;
+  turns.add(10);
+  assert.deepEqual(await counts(), [12, 2, 16], 'who is well again has waited longest');
+});
+
+test('all that are doubted together get no more than half of the turns', async () => {
+  const turns = new Turns(10);
+  let taken = 0;
+  for (let at = 0; at < 30; at++) void turns.take(`far ${at}`, () => false).then(() => (taken += 1));
+  await new Promise(setImmediate);
+  assert.equal(taken, 5);
+});
+
 test('more turns let those who wait go on', async () => {
   const turns = new Turns(0);
   const waiting = [turns.take(), turns.take()];

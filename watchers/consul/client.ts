@@ -17,7 +17,6 @@ export type Question = {
   readonly tag?: readonly string[];
   readonly filter?: string;
   readonly dc?: string;
-  readonly near?: string;
   readonly stale?: boolean;
   readonly consistent?: boolean;
   readonly index?: string;

@@ -10,19 +10,28 @@ export type Failure = {
   readonly retryAfterMs: Ms;
   /** Whom the failure is about; questions that share it would fail as well. */
   readonly scope: 'agent' | 'datacenter' | 'question';
+  /** The question itself is wrong: it has no answer before somebody changes it. */
+  readonly isFault: boolean;
 };
 
 /** `now` is the wall clock's, in milliseconds: Retry-After may be a date. */
 export function failureOf(error: unknown, now: number): Failure {
-  if (!(error instanceof Error)) return { reason: String(error), retryAfterMs: 0, scope: 'question' };
+  if (!(error instanceof Error)) return { reason: String(error), retryAfterMs: 0, scope: 'question', isFault: false };
   const response = responseOf(error);
   if (response === undefined)
-    return { reason: reasonOf(error), retryAfterMs: 0, scope: isOfConnection(error) ? 'agent' : 'question' };
+    return {
+      reason: reasonOf(error),
+      retryAfterMs: 0,
+      scope: isOfConnection(error) ? 'agent' : 'question',
+      isFault: false,
+    };
   const text = bodyText(response.body);
   return {
     reason: `HTTP ${response.statusCode}${text === '' ? '' : ` (${text})`}${hints[response.statusCode] ?? ''}`,
     retryAfterMs: retryAfterMs(response.headers['retry-after'], now),
     scope: scopeOf(response.statusCode, text),
+    // A wrong filter has either status.
+    isFault: response.statusCode === 400 || /boolean expression/i.test(text),
   };
 }
 

@@ -1,33 +1,38 @@
 /** Watches services of a Consul agent: one blocking query each, over a fixed number of connections. */
 import { setMaxListeners } from 'node:events';
 import type { ConsulQuery, ConsulWatcherConfig } from '../../src/config/schema.ts';
-import { AppError } from '../../src/errors.ts';
 import { Latest } from '../../src/latest.ts';
 import type { Ms, Query, Update, Watch } from '../../src/model.ts';
 import { withSynced } from '../synced.ts';
 import { type Client, openClient, type Question } from './client.ts';
-import { type Connection, connectionOf } from './connection.ts';
-import type { Failure } from './failure.ts';
+import { connectionOf } from './connection.ts';
 import { follow } from './follow.ts';
+import { Health } from './health.ts';
+import { hiddenIn, type Known } from './reading.ts';
 import { tokenReader } from './token.ts';
 import { Turns } from './turns.ts';
 
 /** `env` is read for what the settings leave open: the variables of the `consul` command line. */
 export function watchConsul(settings: ConsulWatcherConfig, env: NodeJS.ProcessEnv): Watch<ConsulQuery> {
-  return (queries, signal) => withSynced(queries, watch(settings, env, queries, signal));
+  const memory: Memory = new Map();
+  return (queries, signal) => withSynced(queries, watch(settings, env, memory, queries, signal));
 }
+
+/** By question, what was known of it when the source failed: answers after that have to measure up to it. */
+type Memory = Map<string, Known>;
 
 /** The first question goes alone, so that an agent in trouble is asked once a try; but it holds up nobody for longer. */
 const aloneMs = 1000;
 /** When more is asked than there are connections, everyone gets a turn within about this time. */
 const roundMs = 2000;
 const shortestWaitMs = 100;
-/** When all questions failed one by one, asking them all again is put off by this much for each. */
-const perQuestionMs = 5;
+/** A datacenter that has said nothing for so long while another has answered is waited for no longer. */
+const patienceMs = 3000;
 
 async function* watch(
   settings: ConsulWatcherConfig,
   env: NodeJS.ProcessEnv,
+  memory: Memory,
   queries: readonly Query<ConsulQuery>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -38,78 +43,63 @@ async function* watch(
   signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
 
   const heard = new Latest<Update>();
-  const turns = new Turns(1);
-  const openAll = once(() => turns.add(settings.maxConnections - 1));
+  const { maxConnections } = settings;
+  const turns = new Turns(1, maxConnections);
+  const openAll = once(() => turns.add(maxConnections - 1));
   const alone = setTimeout(openAll, aloneMs);
+  const stale = (key: string, reason: string, isUnanswerable: boolean): void =>
+    heard.put(`stale ${key}`, { kind: 'stale', key, reason, ...(isUnanswerable && { isUnanswerable }) });
+  let patience: NodeJS.Timeout | undefined;
   let following: Promise<void>[] = [];
   try {
     const connection = connectionOf(settings, env);
-    const client = await openClient(connection, settings.maxConnections, stop.signal);
+    const client = await openClient(connection, maxConnections, stop.signal);
     const token = tokenReader(connection);
-    const failing = new Failing(connection, settings, queries);
-    following = queries.map(({ key, settings: query }) =>
-      follow({
+    const datacenters = new Map(queries.map((query) => [query.key, questionOf(query, settings).dc ?? '']));
+    const health = new Health(connection, datacenters, maxConnections);
+    patience = setTimeout(() => {
+      for (const key of health.hanging) stale(key, `no answer from the datacenter ${health.datacenter(key)} yet`, true);
+    }, patienceMs);
+    following = queries.map(({ key, settings: query }) => {
+      const question = questionOf({ key, settings: query }, settings);
+      const id = JSON.stringify(question);
+      return follow({
         query,
-        question: questionOf(query, key, settings),
+        question,
         hasToken: connection.token !== undefined || connection.tokenFile !== undefined,
-        ask: (question, timeoutMs) => ask(client, token, question, timeoutMs),
-        turn: () => turns.take(),
+        ask: (asked, timeoutMs) => ask(client, token, asked, timeoutMs),
+        remembered: memory.get(id),
+        turn: () => turns.take(health.datacenter(key), () => health.isWell(key)),
         waitMs: waitMsOf(settings, queries.length),
-        onAnswer: ({ endpoints, unfit }) => {
+        onAnswer: (known) => {
           openAll();
-          failing.delete(key);
-          heard.put(`endpoints ${key}`, { kind: 'endpoints', key, endpoints, unfit });
+          health.answered(key);
+          memory.set(id, known);
+          const { endpoints, unfit } = known;
+          const hidden = hiddenIn(known, question.service);
+          const unreadable = hidden === null ? [] : [{ id: question.service, reason: hidden }];
+          heard.put(`endpoints ${key}`, { kind: 'endpoints', key, endpoints, unfit, unreadable });
         },
         onFailure: (failure) => {
-          const error = failing.add(key, failure);
-          if (error === undefined) {
+          const verdict = health.failed(key, failure);
+          if (verdict.kind === 'question') {
             openAll();
-            heard.put(`stale ${key}`, { kind: 'stale', key, reason: failure.reason });
+            stale(key, failure.reason, verdict.isUnanswerable);
           } else {
-            heard.fail(error);
+            heard.fail(verdict.error);
             stop.abort();
           }
         },
         signal: stop.signal,
-      }).catch((error: unknown) => heard.fail(error)),
-    );
+      }).catch((error: unknown) => heard.fail(error));
+    });
     yield* heard.read(signal);
   } finally {
     clearTimeout(alone);
+    clearTimeout(patience);
     stop.abort();
     turns.add(Number.POSITIVE_INFINITY);
     await Promise.all(following);
-  }
-}
-
-/** Knows when it is not single questions that fail but the source. */
-class Failing {
-  readonly #connection: Connection;
-  readonly #questions: number;
-  readonly #datacenters: number;
-  readonly #keys = new Set<string>();
-  #answered = false;
-
-  constructor(connection: Connection, settings: ConsulWatcherConfig, queries: readonly Query<ConsulQuery>[]) {
-    this.#connection = connection;
-    this.#questions = queries.length;
-    this.#datacenters = new Set(queries.map((query) => query.settings.datacenter ?? settings.datacenter)).size;
-  }
-
-  delete(key: string): void {
-    this.#answered = true;
-    this.#keys.delete(key);
-  }
-
-  /** Returns an error when the whole source is down: every question fails, or the first one for a reason all share. */
-  add(key: string, { reason, retryAfterMs, scope }: Failure): AppError | undefined {
-    this.#keys.add(key);
-    const isShared = scope === 'agent' || (scope === 'datacenter' && this.#datacenters === 1);
-    const isWhole = this.#keys.size === this.#questions || (isShared && !this.#answered);
-    if (!isWhole) return undefined;
-    return new AppError('MYELIN_SOURCE_FAILED', `Consul at ${this.#connection.name}: ${reason}`, {
-      retryAfterMs: Math.max(retryAfterMs, isShared ? 0 : this.#questions * perQuestionMs),
-    });
   }
 }
 
@@ -123,13 +113,12 @@ async function ask(
   return client.ask(current === undefined ? question : { ...question, token: current }, timeoutMs);
 }
 
-function questionOf(query: ConsulQuery, key: string, { datacenter }: ConsulWatcherConfig): Question {
+function questionOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }: ConsulWatcherConfig): Question {
   const dc = query.datacenter ?? datacenter;
   return {
     service: query.service ?? key,
     ...(query.tags.length === 0 ? {} : { tag: query.tags }),
     ...(query.filter === undefined ? {} : { filter: query.filter }),
-    ...(query.near === undefined ? {} : { near: query.near }),
     ...(dc === undefined ? {} : { dc }),
   };
 }

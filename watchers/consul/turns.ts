@@ -1,28 +1,92 @@
-/** Shares a number of connections among more questions, in the order in which they ask. */
+/**
+ * Shares a number of connections among more questions, in the order in which they ask. A question that hangs holds its turn
+ * for long: those of whom that is to be feared get a part of the turns only, and each group of them (a datacenter) a share of
+ * that, so that all that hang together do not keep the others waiting.
+ */
+
+/** Of all turns, for one group of doubted questions… */
+const groupShare = 0.1;
+/** …and for all that are doubted. */
+const doubtedShare = 0.5;
+
+type Waiting = { readonly isProven: () => boolean; readonly begin: () => void };
 
 export class Turns {
+  readonly #mostOfGroup: number;
+  readonly #mostDoubted: number;
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  #doubted = 0;
+  readonly #proven: (Waiting & { readonly group: string })[] = [];
+  readonly #groups = new Map<string, { held: number; waiting: Waiting[] }>();
 
-  constructor(free: number) {
+  /** `free`: how many may begin now; `most`: how many there will be. */
+  constructor(free: number, most = free) {
     this.#free = free;
+    this.#mostOfGroup = Math.max(1, Math.floor(most * groupShare));
+    this.#mostDoubted = Math.max(1, Math.floor(most * doubtedShare));
   }
 
-  /** Waits for a turn; disposing of it hands it to the next. */
-  async take(): Promise<Disposable> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return { [Symbol.dispose]: () => this.add(1) };
+  /** Waits for a turn; disposing of it hands it to the next. `isProven`: asked when its turn comes. */
+  take(group = '', isProven: () => boolean = () => true): Promise<Disposable> {
+    const { promise, resolve } = Promise.withResolvers<Disposable>();
+    const begin = (): void => {
+      const isDoubted = !isProven();
+      this.#free -= 1;
+      this.#count(group, isDoubted ? 1 : 0);
+      resolve({
+        [Symbol.dispose]: () => {
+          this.#count(group, isDoubted ? -1 : 0);
+          this.add(1);
+        },
+      });
+    };
+    this.#proven.push({ group, isProven, begin });
+    this.#serve();
+    return promise;
   }
 
   /** Makes this many more turns; with Infinity nobody waits any longer. */
   add(count: number): void {
     this.#free += count;
+    this.#serve();
+  }
+
+  #serve(): void {
     while (this.#free > 0) {
-      const next = this.#waiting.shift();
+      const next = this.#next();
       if (next === undefined) return;
-      this.#free -= 1;
-      next();
+      next.begin();
     }
+  }
+
+  #next(): Waiting | undefined {
+    for (const its of this.#groups.values()) {
+      const at = its.waiting.findIndex(({ isProven }) => isProven() || this.#isOpenTo(its.held));
+      if (at >= 0) return its.waiting.splice(at, 1)[0];
+    }
+    while (true) {
+      const first = this.#proven.shift();
+      if (first === undefined || first.isProven()) return first;
+      const its = this.#group(first.group);
+      if (this.#isOpenTo(its.held)) return first;
+      its.waiting.push(first);
+    }
+  }
+
+  #isOpenTo(held: number): boolean {
+    return this.#free === Number.POSITIVE_INFINITY || (held < this.#mostOfGroup && this.#doubted < this.#mostDoubted);
+  }
+
+  #count(group: string, change: number): void {
+    this.#doubted += change;
+    this.#group(group).held += change;
+  }
+
+  #group(name: string): { held: number; waiting: Waiting[] } {
+    const known = this.#groups.get(name);
+    if (known !== undefined) return known;
+    const made = { held: 0, waiting: [] };
+    this.#groups.set(name, made);
+    return made;
   }
 }
