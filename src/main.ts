@@ -5,12 +5,13 @@
  */
 import { createAlarm } from './alarm.ts';
 import type { Control } from './apply/control.ts';
-import { type Catalog, keptOf, nextDeadline, view } from './catalog/catalog.ts';
+import { type Catalog, view } from './catalog/catalog.ts';
 import type { Refusals } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { now } from './clock.ts';
-import { believe, type Collection, collect, createCollection, progress, recollect } from './collection.ts';
+import { type Collection, createCollection } from './collection.ts';
 import { createDebounce } from './debounce.ts';
+import { type Edit, Editions } from './editions.ts';
 import { AppError } from './errors.ts';
 import { frontendName } from './haproxy/names.ts';
 import type { KnownEndpoints } from './known-endpoints.ts';
@@ -64,6 +65,8 @@ export type Instance = {
   readonly settings: Settings;
   /** What is known from the sources. */
   readonly collection: Collection;
+  /** A config that was read and is not live yet; null: there is none. */
+  readonly edit: Edit | null;
   readonly reconciler: Reconciler;
   readonly changes: ServerChanges;
   /** Begins to watch and to apply. */
@@ -103,30 +106,31 @@ export function main(world: World, signal: AbortSignal): Instance {
     onTrouble,
     onError,
   } = world;
-  let settings = world.settings;
-  let collection = createCollection(settings.config, { offers: offers.all, endpoints: lastEndpoints.all }, now());
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
   /** Told to the process that a reload is about to replace, or told in vain. */
   let ordered: readonly GivenOrder[] = [];
   let started = Promise.resolve();
   let reloading = Promise.resolve();
-  prove(settings);
+  prove(world.settings);
 
   const changes = new ServerChanges(control, {
     now: now,
-    verify: () => settings.config,
+    verify: () => editions.settings.config,
     orders: () => orders.list(),
     onDrift,
   });
   const reconciler = new Reconciler(control, changes, now);
+  const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
+  const first = { settings: world.settings, collection: createCollection(world.settings.config, remembered, now()) };
+  const editions = new Editions(first, () => reconciler.live);
   const inTurn = createTurn();
   const debounce = createDebounce(() => heartbeat.during(() => inTurn(reconcile)), {
     get quietMs() {
-      return settings.config.debounce.quiet;
+      return editions.settings.config.debounce.quiet;
     },
     get maxMs() {
-      return settings.config.debounce.max;
+      return editions.settings.config.debounce.max;
     },
     signal,
     onError: broke,
@@ -140,32 +144,36 @@ export function main(world: World, signal: AbortSignal): Instance {
   const sources = new Sources(
     env,
     (event) => {
-      const before = collection;
-      know(collect(collection, event, now()));
-      if (collection !== before) {
-        changedAt ??= now();
-        debounce.poke();
-      }
-      onSource(event, newlyRefused(before.catalog, collection.catalog, event), collection !== before);
+      const before = editions.newest;
+      const isNews = editions.receive(event, now());
+      if (isNews) changed();
+      onSource(event, newlyRefused(before.catalog, editions.newest.catalog, event), isNews);
     },
     onTrouble,
   );
 
-  function know(next: Collection): void {
-    collection = next;
-    offers.keep(next.offers);
-    lastEndpoints.keep(next);
+  /** Something else than before is known, or wanted. */
+  function changed(): void {
+    remember();
+    changedAt ??= now();
+    debounce.poke();
+  }
+
+  function remember(): void {
+    offers.keep(editions.collection.offers);
+    lastEndpoints.keep(editions.collection);
   }
 
   async function reconcile(): Promise<void> {
     const startedAt = performance.now();
-    know(progress(collection, now()));
-    const from = collection.catalog;
+    if (editions.advance(now())) control.use(editions.settings.config);
+    remember();
+    const from = editions.collection.catalog;
     const about = changedAt;
     const seenTo = requests;
     const wanted = render();
     if (wanted === null) {
-      alarm.set([nextDeadline(from)]);
+      alarm.set([editions.nextDeadline(now())]);
       return;
     }
     const renderMs = performance.now() - startedAt;
@@ -194,7 +202,7 @@ export function main(world: World, signal: AbortSignal): Instance {
         for (const request of seenTo) request.resolve(result);
       }
       tell(result);
-      alarm.set([nextDeadline(collection.catalog), reconciler.nextTrial, 'at' in result ? result.at : null]);
+      alarm.set([editions.nextDeadline(now()), reconciler.nextTrial, 'at' in result ? result.at : null]);
       setVerifyAlarm();
     };
     const result = await reconciler.reconcile(
@@ -271,6 +279,7 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   /** Until every required source has answered, what was found on disk serves; null: there is nothing yet. */
   function render(): RenderResult | null {
+    const { collection, settings } = editions;
     const { open, endpoints, unknown } = view(collection.catalog);
     if (!open) return found === null ? null : { sections: found, problems: [] };
     const kept = [...unknown].map((name) => [name, lastGood(name)] as const);
@@ -305,7 +314,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     for (const request of requests) request.reject(error);
     requests = [];
     onError(error);
-    alarm.set([nextDeadline(collection.catalog), now() + retryMs]);
+    alarm.set([editions.nextDeadline(now()), now() + retryMs]);
   }
 
   /** What serves goes on serving; it is looked at again. */
@@ -317,22 +326,24 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   return {
     get settings() {
-      return settings;
+      return editions.settings;
     },
     get collection() {
-      return collection;
+      return editions.collection;
+    },
+    get edit() {
+      return editions.edit(now());
     },
     reconciler,
     changes,
     start() {
-      started = sources.use(settings.config);
+      started = sources.use(editions.settings.config);
       debounce.poke();
     },
     async use(next) {
       prove(next);
-      settings = next;
-      control.use(next.config);
-      know(recollect(collection, next.config, now()));
+      editions.use(next, now());
+      // Nothing is heard between the two: whatever comes from now on answers the new questions.
       await sources.use(next.config);
       debounce.poke();
     },
@@ -345,11 +356,8 @@ export function main(world: World, signal: AbortSignal): Instance {
       return request.promise;
     },
     accept(service) {
-      const kept = keptOf(collection.catalog, service);
-      if (kept === 0) return 0;
-      know(believe(collection, service, now()));
-      changedAt ??= now();
-      debounce.poke();
+      const kept = editions.accept(service, now());
+      if (kept > 0) changed();
       return kept;
     },
     ended: end(),

@@ -84,6 +84,11 @@ export class Reconciler {
     return this.#setApart.nextTrial;
   }
 
+  /** All that was wanted and went live last. */
+  get live(): readonly Section[] {
+    return this.#setApart.live;
+  }
+
   /** What went live last of a service; empty: nothing did. */
   lastGood(service: string): readonly Section[] {
     return this.#setApart.lastGood(service);

@@ -20,6 +20,7 @@ export class Rereading {
   readonly #instance: Instance;
   readonly #log: Log;
   readonly #events: Pick<Events, 'add'>;
+  #watched: readonly string[];
   #refused: Refusal | null = null;
   /** What the refused config was read from: to mend it is a change too. */
   #alsoWatched: readonly string[] = [];
@@ -29,6 +30,7 @@ export class Rereading {
   constructor(load: Load, instance: Instance, log: Log, events: Pick<Events, 'add'>) {
     this.#load = load;
     this.#instance = instance;
+    this.#watched = instance.settings.watched;
     this.#log = log;
     this.#events = events;
   }
@@ -42,7 +44,7 @@ export class Rereading {
     const onHangup = (): void => void this.#again();
     process.on('SIGHUP', onHangup);
     try {
-      const paths = (): string[] => [...this.#instance.settings.watched, ...this.#alsoWatched];
+      const paths = (): string[] => [...this.#watched, ...this.#alsoWatched];
       for await (const _ of changesOf(paths, signal, { since })) await this.#again();
     } finally {
       process.off('SIGHUP', onHangup);
@@ -69,10 +71,14 @@ export class Rereading {
       const settings = await this.#load(onRead);
       const { config, afterRestart } = keepFixed(this.#instance.settings.config, settings.config);
       await this.#instance.use({ ...settings, config });
+      this.#watched = settings.watched;
       this.#refused = null;
       this.#alsoWatched = [];
       this.#log.info({}, 'config and templates were read again');
       this.#events.add({ kind: 'config_read', afterRestart });
+      const { waitingFor = [] } = this.#instance.edit ?? {};
+      if (waitingFor.length > 0)
+        this.#log.info({ waitingFor }, 'the new config goes live once these services have an answer');
       if (afterRestart.length > 0)
         this.#log.warn({ afterRestart }, 'some of the new config counts after a restart only');
     } catch (error) {

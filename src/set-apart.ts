@@ -45,6 +45,11 @@ export class SetApart {
     return moments.length === 0 ? null : moments.reduce((a, b) => Math.min(a, b));
   }
 
+  /** All that went live last. */
+  get live(): readonly Section[] {
+    return this.#lastGood;
+  }
+
   /** The last good sections of a service; empty: it has none. */
   lastGood(service: string): readonly Section[] {
     return sectionsOf({ sections: this.#lastGood }, service);

@@ -5,7 +5,14 @@ import { AppError, describe } from './errors.ts';
 import type { Query, SourceEvent, Update, Watch } from './model.ts';
 import { supervise } from './supervise.ts';
 
-type Source = { readonly asks: string; readonly stop: AbortController; readonly ended: Promise<void> };
+type Source = {
+  /** Where and how it asks. */
+  readonly watcher: string;
+  /** What it asks. */
+  readonly queries: string;
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+};
 
 export class Sources {
   readonly #running = new Map<string, Source>();
@@ -26,13 +33,16 @@ export class Sources {
     const wanted = new Map(
       Object.entries(config.watchers).map(([name, watcher]) => [name, { watcher, queries: queriesOf(config, name) }]),
     );
-    const stopping = [...this.#running].filter(([name, source]) => {
+    const before = new Map(this.#running);
+    const stopping = [...before].filter(([name, source]) => {
       const now = wanted.get(name);
-      return now === undefined || fingerprint(now.watcher, now.queries) !== source.asks;
+      return now === undefined || whereOf(now.watcher) !== source.watcher || whatOf(now.queries) !== source.queries;
     });
     await Promise.all(stopping.map(([name]) => this.#stop(name)));
-    for (const [name, { watcher, queries }] of wanted)
-      if (!this.#isDisposed && !this.#running.has(name)) this.#start(name, watcher, queries);
+    for (const [name, { watcher, queries }] of wanted) {
+      if (this.#isDisposed || this.#running.has(name)) continue;
+      this.#start(name, watcher, queries, before.get(name)?.watcher === whereOf(watcher));
+    }
   }
 
   /** Nothing starts after it, also where a new config is just being taken over. */
@@ -41,7 +51,8 @@ export class Sources {
     await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
   }
 
-  #start(name: string, watcher: WatcherConfig, queries: readonly Query[]): void {
+  /** `isKnown`: the same source is asked other questions. That is no start of it: only the new ones have never been answered. */
+  #start(name: string, watcher: WatcherConfig, queries: readonly Query[], isKnown: boolean): void {
     const stop = new AbortController();
     const env = this.#env;
     let made: Watch | null = null;
@@ -51,11 +62,15 @@ export class Sources {
       yield* made(queries, signal);
     }
     const follow = async (): Promise<void> => {
-      // What it still had to say when it was let go may answer another question under the same key.
-      for await (const event of supervise(name, watch, { signal: stop.signal }))
-        if (!stop.signal.aborted) this.#hear(event);
+      let isGoingOn = isKnown;
+      for await (const event of supervise(name, watch, { signal: stop.signal })) {
+        // What it still had to say when it was let go may answer another question under the same key.
+        if (stop.signal.aborted) return;
+        if (!(isGoingOn && event.kind === 'started')) this.#hear(event);
+        isGoingOn = false;
+      }
     };
-    this.#running.set(name, { asks: fingerprint(watcher, queries), stop, ended: follow() });
+    this.#running.set(name, { watcher: whereOf(watcher), queries: whatOf(queries), stop, ended: follow() });
   }
 
   /** Does not throw: what a source says, which may be anybody's data, ends neither this process nor what it says next. */
@@ -86,6 +101,10 @@ function queriesOf({ services, discoveries }: Config, watcher: string): Query[] 
 }
 
 /** How its answers are judged is no question to the source. */
-function fingerprint(watcher: WatcherConfig, queries: readonly Query[]): string {
-  return JSON.stringify([{ ...watcher, required: undefined, maxShrink: undefined }, queries]);
+function whereOf(watcher: WatcherConfig): string {
+  return JSON.stringify({ ...watcher, required: undefined, maxShrink: undefined });
+}
+
+function whatOf(queries: readonly Query[]): string {
+  return JSON.stringify(queries);
 }

@@ -44,6 +44,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     haproxy: haproxyOf(control, instance.changes.drift),
     lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
     refusedConfig: orNull(refusedConfig, dated),
+    waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
     pending: pending === null ? null : { why: pending.because, at: toWallClock(pending.at) },
     orders: orders.all.map((order) => ({ ...dated(order), until: orNull(order.until, toWallClock) })),
     sources: sources.map((source) => ({

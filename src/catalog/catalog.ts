@@ -22,6 +22,7 @@ import {
   originOf,
   type Service,
   type Source,
+  troubles,
   unanswered,
   unheard,
 } from './state.ts';
@@ -146,6 +147,19 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     next,
   );
   return openIfReady(settled);
+}
+
+/** Whether what is heard answers the same question in both, or none of either. */
+export function isAskedAlike(a: Catalog, b: Catalog, event: SourceEvent): boolean {
+  if (!('key' in event)) return true;
+  const [one, other] = [a.index.queries.get(originOf(event)), b.index.queries.get(originOf(event))];
+  return one === other || JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** Whether the sources of this service are in trouble, or its questions. */
+export function isTroubled(catalog: Catalog, service: string): boolean {
+  const settings = catalog.settings.services.get(service);
+  return settings !== undefined && troubles(catalog, settings).length > 0;
 }
 
 /** What of the settings is about all services. */

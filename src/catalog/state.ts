@@ -102,6 +102,8 @@ type Basis =
 export type Index = {
   readonly guards: ReadonlyMap<string, Guard>;
   readonly servicesOf: ReadonlyMap<string, readonly string[]>;
+  /** What each origin asks. */
+  readonly queries: ReadonlyMap<string, unknown>;
   readonly askedWatchers: ReadonlySet<string>;
 };
 
@@ -133,22 +135,27 @@ export function troubles({ sources, answers }: Catalog, { origins }: ServiceSett
 
 export function indexOf(settings: CatalogSettings): Index {
   const servicesOf = new Map<string, string[]>();
+  const queries = new Map<string, unknown>();
   const askedWatchers = new Set<string>(settings.discovering);
   for (const [name, { origins }] of settings.services)
     for (const origin of origins) {
       askedWatchers.add(origin.watcher);
+      queries.set(originOf(origin), origin.query);
       const names = servicesOf.get(originOf(origin));
       if (names === undefined) servicesOf.set(originOf(origin), [name]);
       else names.push(name);
     }
-  for (const origin of settings.offered) if (!servicesOf.has(originOf(origin))) servicesOf.set(originOf(origin), []);
+  for (const origin of settings.offered) {
+    if (!servicesOf.has(originOf(origin))) servicesOf.set(originOf(origin), []);
+    queries.set(originOf(origin), origin.query);
+  }
   const guards = new Map(
     [...settings.watchers].map(([name, { loopbackAllowed }]) => [
       name,
       createGuard(settings.allowAddresses, loopbackAllowed),
     ]),
   );
-  return { guards, servicesOf, askedWatchers };
+  return { guards, servicesOf, queries, askedWatchers };
 }
 
 /** For endpoints of which only the service is known: what any of its sources may name. */

@@ -7,7 +7,7 @@ import { age, formatDrift, formatReason, table } from './format.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);
-  const { haproxy, lastApply, pending, refusedConfig, waitingFor } = status;
+  const { haproxy, lastApply, pending, refusedConfig, waitingConfig, waitingFor } = status;
   const rows: [string, string][] = [
     ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
   ];
@@ -31,6 +31,11 @@ export function formatStatus(raw: Status, now: Timestamp): string {
     rows.push(['ordered', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
   if (refusedConfig !== null)
     rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
+  if (waitingConfig !== null && waitingConfig.services.length > 0)
+    rows.push([
+      'config',
+      `a new one waits for answers about ${waitingConfig.services.join(', ')}, for ${age(waitingConfig.since, now)}`,
+    ]);
   const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
   const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
   const unserved = status.unserved.map(({ service, watcher, reason }): [string, string] => [

@@ -15,6 +15,8 @@ export type Status = {
   readonly lastApply: LastApply | null;
   /** A new config or template that was refused; the old one stays in force. */
   readonly refusedConfig: Trouble | null;
+  /** A new config that goes live once these services, which are new or ask anew, have an answer. */
+  readonly waitingConfig: { readonly since: Timestamp; readonly services: readonly string[] } | null;
   /** What is wanted and waits, and what for. */
   readonly pending: { readonly why: string; readonly at: Timestamp } | null;
   /** What operators ordered servers to be; `until` null: until it is taken back. */

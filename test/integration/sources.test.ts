@@ -42,7 +42,30 @@ test('what a source still had to say when its questions changed is not heard', a
   await until('the new questions are answered', () => heard.at(-1)?.kind === 'synced');
   await changing;
   const ports = heard.map((event) => (event.kind === 'endpoints' ? event.endpoints[0]?.port : event.kind));
-  assert.deepEqual(ports, ['started', 1, 'started', 2, 2, 2, 'synced']);
+  assert.deepEqual(ports, ['started', 1, 2, 2, 2, 'synced']);
+});
+
+test('a source that is asked more does not count as started anew, one that is asked elsewhere does', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'myelin.yaml');
+  const asking = async (file: string, ...services: readonly string[]): Promise<Config> => {
+    const list = services.map((name) => `${name}: ["127.0.0.1:1"]`).join(', ');
+    await writeFile(join(folder.path, file), `services: { ${list} }\n`);
+    const lines = services.map((name) => `  ${name}: {}\n`);
+    await writeFile(path, `watchers: { file: { path: ${file} } }\nservices:\n${lines.join('')}`);
+    return (await loadConfig(path, {})).config;
+  };
+  let heard: string[] = [];
+  await using sources = new Sources({}, (event) => heard.push('key' in event ? event.key : event.kind), noFault);
+  const hears = async (config: Config): Promise<readonly string[]> => {
+    heard = [];
+    await sources.use(config);
+    await until('all is answered', () => heard.at(-1) === 'synced');
+    return heard.toSorted();
+  };
+  assert.deepEqual(await hears(await asking('one.yaml', 'web')), ['started', 'synced', 'web']);
+  assert.deepEqual(await hears(await asking('one.yaml', 'web', 'db')), ['db', 'synced', 'web']);
+  assert.deepEqual(await hears(await asking('two.yaml', 'web', 'db')), ['db', 'started', 'synced', 'web']);
 });
 
 test('a new config that is being taken over when all ends starts nothing any more', async () => {

@@ -25,6 +25,7 @@ export const sampleStatus = {
     error: null,
   },
   refusedConfig: { reason: 'myelin.yaml:3:5: unknown key', since: 1_767_000_003_500 },
+  waitingConfig: { since: 1_767_000_003_500, services: ['api'] },
   pending: null,
   orders: [{ backend: 'web', server: 'web-2', state: 'drain', since: 1_767_000_003_000, until: 1_767_001_803_000 }],
   sources: [
