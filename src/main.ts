@@ -14,6 +14,7 @@ import { createDebounce } from './debounce.ts';
 import { type Edit, Editions } from './editions.ts';
 import { AppError } from './errors.ts';
 import { frontendName } from './haproxy/names.ts';
+import { serverLines } from './haproxy/text.ts';
 import type { KnownEndpoints } from './known-endpoints.ts';
 import type { KnownOffers } from './known-offers.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
@@ -65,6 +66,8 @@ export type Instance = {
   readonly settings: Settings;
   /** What is known from the sources. */
   readonly collection: Collection;
+  /** Nobody is known to serve anything, and a source that is required has not said so. */
+  readonly isBlind: boolean;
   /** A config that was read and is not live yet; null: there is none. */
   readonly edit: Edit | null;
   readonly reconciler: Reconciler;
@@ -330,6 +333,10 @@ export function main(world: World, signal: AbortSignal): Instance {
     },
     get collection() {
       return editions.collection;
+    },
+    get isBlind() {
+      const { isBlind, unknown } = view(editions.collection.catalog);
+      return isBlind && ![...unknown].some((name) => lastGood(name).some((section) => serverLines(section).length > 0));
     },
     get edit() {
       return editions.edit(now());

@@ -24,7 +24,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
-  const { waitingFor, isBlind } = view(instance.collection.catalog);
+  const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = observer;
   const isTroubled =
     waitingFor.length > 0 ||
@@ -38,7 +38,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   return {
     version,
     // With nothing to serve it must not take the place of one that has, as in a rolling update.
-    state: control.running === null || isBlind ? 'starting' : isTroubled ? 'degraded' : 'ready',
+    state: control.running === null || instance.isBlind ? 'starting' : isTroubled ? 'degraded' : 'ready',
     startedAt: toWallClock(startedAt),
     waitingFor,
     haproxy: haproxyOf(control, instance.changes.drift),

@@ -164,8 +164,8 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
 /** Why nothing is known to serve; null: somebody is, or the sources say that nobody is. */
 function blindness(instance: Instance | null): string | null {
   if (instance === null) return null;
-  const { isBlind, waitingFor } = view(instance.collection.catalog);
-  return isBlind ? `no answer of ${waitingFor.join(', ')} yet, and nobody is known to serve` : null;
+  const { waitingFor } = view(instance.collection.catalog);
+  return instance.isBlind ? `no answer of ${waitingFor.join(', ')} yet, and nobody is known to serve` : null;
 }
 
 /** For an init container: the file is written, HAProxy is left to whoever starts it. */
