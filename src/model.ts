@@ -188,6 +188,8 @@ export type RuntimeCommand = { readonly backend: string; readonly server: string
   | ({ readonly kind: 'maint' } & MayHaveAgent)
   /** Out of service now, to be deleted once it is idle; `options` is what it must have to come back under its name. */
   | ({ readonly kind: 'remove'; readonly options: readonly string[] } & MayHaveAgent)
+  /** Ends the connections that it still has. */
+  | { readonly kind: 'shutdown' }
   /** The end of a removed server. */
   | { readonly kind: 'delete' }
 );

@@ -25,12 +25,16 @@ export type RuntimeResult = {
   readonly tookMs: Ms;
 };
 
+const failuresUntilReload = 2;
+
 export class ServerChanges {
   readonly #control: Control;
   readonly #options: ServerChangesOptions;
   readonly #verifier: Verifier;
   /** Backends that commands no longer help, and why: the next reload is for them. */
   readonly #distrusted = new Map<string, ReloadReason>();
+  /** How often in a row commands got no answer. */
+  #failures = 0;
   /** The generation that is known here; what another one has is yet to be looked at. */
   #known: number | null = null;
   /** What runs was started before this Myelin, and not been looked at. */
@@ -70,6 +74,8 @@ export class ServerChanges {
     const outcome = await this.#control.apply(wanted, this.#runtimePlan(commands), signal);
     // One that failed may have been executed late, or in part.
     if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
+    if (outcome.kind === 'failed') return this.#afterFailure(outcome, wanted, commands, signal);
+    this.#failures = 0;
     if (outcome.kind === 'applied') await this.#tellFollowers(wanted);
     else if (outcome.kind === 'unexpected') {
       await this.#examine(outcome.replies, signal);
@@ -77,6 +83,35 @@ export class ServerChanges {
       if (this.plan(wanted, []).kind === 'runtime') this.#distrust(outcome.replies.map(reasonOf));
     }
     return outcome;
+  }
+
+  /**
+   * Once without an answer, HAProxy may have been busy. Where it answers what it is asked, and again not what it is told,
+   * its command line is of no use for that, and a reload has to do it.
+   */
+  async #afterFailure(
+    failed: Extract<Outcome, { readonly kind: 'failed' }>,
+    wanted: Rendered,
+    commands: readonly RuntimeCommand[],
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    this.#failures += 1;
+    if (commands.length === 0 || this.#failures < failuresUntilReload) return failed;
+    const backends = new Set(commands.map(({ backend }) => backend));
+    try {
+      this.#verifier.soon(backends, this.#now());
+      await this.#verifyDue(signal);
+    } catch (error) {
+      if (error instanceof AppError) return failed;
+      throw error;
+    }
+    this.#failures = 0;
+    const detail = failed.error.message;
+    if (this.plan(wanted, []).kind === 'runtime')
+      this.#distrust(
+        [...backends].map((backend) => ({ code: 'reply_unexpected', section: `backend ${backend}`, detail })),
+      );
+    return { kind: 'unexpected', replies: [] };
   }
 
   /** What commands can do of it, while the rest waits for a reload or one is under way. null: nothing. */

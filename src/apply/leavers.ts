@@ -2,8 +2,9 @@
  * The removed servers of one process: out of service, they finish the connections that they have, up to `drainTimeout`,
  * and are deleted once they are idle. Until then their names may come back.
  */
+import type { Frame } from '../haproxy/framing.ts';
 import { type Ask, readSessions } from '../haproxy/read-back.ts';
-import { cliWord, type Verdict } from '../haproxy/runtime-commands.ts';
+import type { Verdict } from '../haproxy/runtime-commands.ts';
 import type { LeavingServer, Moment, Ms, RuntimeCommand } from '../model.ts';
 
 type Leaver = LeavingServer & {
@@ -16,8 +17,7 @@ type Leaver = LeavingServer & {
 
 type Step = {
   readonly commands: readonly RuntimeCommand[];
-  /** Lines that close what is left after `drainTimeout`, and how many connections that are. */
-  readonly shutdown: readonly string[];
+  /** Connections that they close: those that are left after `drainTimeout`. */
   readonly closed: number;
 };
 
@@ -64,6 +64,7 @@ export class Leavers {
       case 'weight':
       case 'drain':
       case 'maint':
+      case 'shutdown':
         return;
     }
   }
@@ -80,13 +81,12 @@ export class Leavers {
   }
 
   /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
-  async next(ask: Ask, limits: { readonly drainTimeoutMs: Ms; readonly prefix: string }): Promise<Step> {
+  async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Step> {
     const now = this.#now();
     this.#lookedAt = now;
     const open = [...this.#leavers.values()].filter(isOpen);
     const sessions = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
     const commands: RuntimeCommand[] = [];
-    const shutdown: string[] = [];
     let closed = 0;
     for (const leaver of open) {
       const key = keyOf(leaver);
@@ -97,13 +97,13 @@ export class Leavers {
       else if (current > 0) {
         this.#set({ ...leaver, idleSince: null });
         if (now - leaver.since < limits.drainTimeoutMs) continue;
-        shutdown.push(`shutdown sessions server ${cliWord(`${backend}/${server}`)}`);
+        commands.push({ kind: 'shutdown', backend, server });
         closed += current;
       } else if (leaver.idleSince === null) this.#set({ ...leaver, idleSince: now });
       else if (now - leaver.idleSince >= idleForMs && !leaver.isPinned)
         commands.push({ kind: 'delete', backend, server });
     }
-    return { commands, shutdown, closed };
+    return { commands, closed };
   }
 
   #add(server: LeavingServer, isPinned: boolean): void {

@@ -161,7 +161,7 @@ export class MasterFleet {
     each.connections = (await this.#readInfo(pid))?.currConns ?? each.connections;
     const deadline = performance.now() + endWithinMs;
     while (performance.now() < deadline) {
-      await shutDownSessions(this.ask, prefixOf(pid));
+      await shutDownSessions(this.ask, { ...this.#serving?.worker.frame, prefix: prefixOf(pid) });
       const { oldWorkers } = await readProcesses(socket);
       if (!oldWorkers.some((row) => row.pid === pid)) return this.#bury(each, 'max_old_workers');
       await timers.setTimeout(endPauseMs);

@@ -128,13 +128,12 @@ export class OldWorker {
   /** False where that is not enough, or not possible. */
   async #shutFrontends(): Promise<boolean> {
     if (this.worker === null || this.#session === null || !this.worker.sections.every(isKnown)) return false;
-    const commands = this.worker.sections
-      .filter(({ kind }) => kind === 'frontend' || kind === 'listen')
-      .map(({ name }) => `shutdown frontend ${cliWord(name)}`);
+    const frontends = this.worker.sections.filter(({ kind }) => kind === 'frontend' || kind === 'listen');
+    const shutDown = ({ name }: Section): readonly string[] => [`shutdown frontend ${cliWord(name)}`];
     try {
-      for (const { line } of frames(commands)) {
+      for (const { line, items } of frames(frontends, shutDown, this.worker.frame)) {
         const { replies } = unframe(await this.#session.ask(line));
-        if (!replies.every((reply) => shut.has(reply))) return false;
+        if (replies.length < items.length || !replies.every((reply) => shut.has(reply))) return false;
       }
     } catch {
       return false;

@@ -3,8 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import timers from 'node:timers/promises';
+import { AppError } from '../errors.ts';
 import { type Complaint, lastLines, parseAlerts } from '../haproxy/check.ts';
+import { frames, unframe } from '../haproxy/framing.ts';
 import { type Info, readInfo } from '../haproxy/info.ts';
+import { cliWord } from '../haproxy/runtime-commands.ts';
 import { ask } from '../haproxy/socket.ts';
 import type { Ms } from '../model.ts';
 import type { Generation } from './generation.ts';
@@ -65,12 +68,23 @@ export async function setFrontends(
   socket: string,
   names: readonly string[],
 ): Promise<void> {
-  if (names.length > 0)
-    await ask(
-      socket,
-      names.map((name) => `${command} frontend ${name}`),
-    );
+  const commandOf = (name: string): readonly string[] => [`${command} frontend ${cliWord(name)}`];
+  for (const { line, items } of frames(names, commandOf, { maxBytes: shortLineBytes })) {
+    const { replies } = unframe(await ask(socket, [line]));
+    const at = items.findIndex((_, each) => !isSet.test(replies[each] ?? 'nothing'));
+    if (at !== -1)
+      throw new AppError(
+        'MYELIN_SOCKET_FAILED',
+        `HAProxy answered ${JSON.stringify(replies[at] ?? '')} to ${command} frontend ${items[at]}`,
+      );
+  }
 }
+
+/** It is so now, or was before; one that an `.if` leaves out is not there. */
+const isSet = /^(|Frontend (is already|was previously) .*|No such frontend\.)$/;
+
+/** Whatever the buffers of that process hold. */
+const shortLineBytes = 1_000;
 
 /**
  * No `-sf`: a new process that is given the old one's PID and cannot bind makes it stop listening for two seconds.

@@ -4,8 +4,9 @@
  */
 import { AppError } from '../errors.ts';
 import { type Capabilities, capabilitiesOf, learn } from '../haproxy/capabilities.ts';
-import { frame, unframe } from '../haproxy/framing.ts';
+import { type Frame, frame, unframe } from '../haproxy/framing.ts';
 import type { Info } from '../haproxy/info.ts';
+import { maxLineBytes } from '../haproxy/line-limit.ts';
 import { type Ask, type ReadBack, readBackends } from '../haproxy/read-back.ts';
 import { readBatch, toBatches } from '../haproxy/runtime-batch.ts';
 import type { Verdict } from '../haproxy/runtime-commands.ts';
@@ -55,7 +56,7 @@ export class Worker {
     this.pid = pid;
     this.sections = sections;
     this.#intended = sections;
-    this.#capabilities = capabilitiesOf(version);
+    this.#capabilities = capabilitiesOf(version, maxLineBytes(sections));
     this.#started = started;
     this.#ask = ask;
     this.#prefix = prefix;
@@ -73,6 +74,11 @@ export class Worker {
 
   get runtime(): RuntimeState {
     return { capabilities: this.#capabilities, leaving: this.leavers.list, started: this.#started };
+  }
+
+  /** How lines for it are to be. */
+  get frame(): Frame {
+    return { prefix: this.#prefix, maxBytes: this.#capabilities.maxLineBytes };
   }
 
   /** It is spoken to in another way from now on. */
@@ -100,12 +106,12 @@ export class Worker {
 
   /** Sees whether it still serves. Throws an AppError where it does not answer, or another process does. */
   async look(): Promise<void> {
-    this.#identify(unframe(await this.#ask(frame([], { prefix: this.#prefix }))).from);
+    this.#identify(unframe(await this.#ask(frame([], this.frame))).from);
   }
 
   /** Throws an AppError where it does not answer, or another process does. */
   async readBack(backends: readonly string[]): Promise<ReadBack['servers']> {
-    const { from, servers } = await readBackends(this.#ask, backends, { prefix: this.#prefix });
+    const { from, servers } = await readBackends(this.#ask, backends, this.frame);
     for (const each of from) this.#identify(each);
     return servers;
   }
@@ -120,9 +126,7 @@ export class Worker {
   async tidy(drainTimeoutMs: Ms): Promise<Tidied> {
     if (!this.leavers.isDue) return { closed: 0, unexpected: [] };
     return this.#inTurn(async () => {
-      const prefix = this.#prefix;
-      const { commands, closed, shutdown } = await this.leavers.next(this.#ask, { drainTimeoutMs, prefix });
-      if (shutdown.length > 0) await this.#ask(frame(shutdown, { prefix }));
+      const { commands, closed } = await this.leavers.next(this.#ask, { drainTimeoutMs, ...this.frame });
       return { closed, unexpected: await this.#run(commands) };
     });
   }
@@ -157,7 +161,7 @@ export class Worker {
     for (const batch of toBatches(commands, options)) {
       const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
       this.#identify(from);
-      for (const [at, command] of batch.commands.entries()) {
+      for (const [at, command] of batch.items.entries()) {
         const verdict = verdicts[at] ?? cutShort;
         this.leavers.note(command, verdict, canDelete);
         if (verdict.kind !== 'unexpected') continue;

@@ -3,6 +3,7 @@
  * because builds and backports differ.
  */
 import type { ReloadReason } from '../model.ts';
+import { defaultMaxLineBytes } from './framing.ts';
 import { serverKeywords } from './server-keywords.ts';
 import { atLeast, isBefore, type Version } from './version.ts';
 
@@ -14,6 +15,8 @@ export type Capabilities = {
   readonly deleteServer: 'no' | 'added' | 'any';
   /** What the settings of an added server start from where they differ from those of a server in the file. */
   readonly forgottenDefaults: readonly string[];
+  /** Of a line of the runtime API. */
+  readonly maxLineBytes: number;
   /** Options that `add server` refused although its version should take them. */
   readonly deniedKeywords: ReadonlySet<string>;
 };
@@ -21,7 +24,7 @@ export type Capabilities = {
 /** The runtime API cuts, or refuses, a command of more words. */
 export const maxCommandWords = 64;
 
-export function capabilitiesOf(version: Version): Capabilities {
+export function capabilitiesOf(version: Version, maxLineBytes: number = defaultMaxLineBytes): Capabilities {
   const is = (major: number, minor: number): boolean => atLeast(version, major, minor);
   return {
     version,
@@ -30,6 +33,7 @@ export function capabilitiesOf(version: Version): Capabilities {
     // 14c3c5c12
     deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
     forgottenDefaults: forgottenDefaults(version),
+    maxLineBytes,
     deniedKeywords: new Set(),
   };
 }

@@ -7,6 +7,8 @@ import { type Info, parseInfo } from './info.ts';
 export type Frame = {
   /** What the master's command line wants before each command: `@1 `. */
   readonly prefix?: string;
+  /** Of a line, see `maxLineBytes`. */
+  readonly maxBytes?: number;
 };
 
 export type FramedAnswer = {
@@ -16,10 +18,40 @@ export type FramedAnswer = {
   readonly replies: readonly string[];
 };
 
-/** One line for one connection, without a line feed. */
+/** One line, without a line feed, and what it is about. */
+export type Framed<T> = { readonly line: string; readonly items: readonly T[] };
+
+/** One line of a few questions, without a line feed. What may be more is cut by `frames`. */
 export function frame(commands: readonly string[], { prefix = '' }: Frame = {}): string {
-  const parts = [whoAnswers, ...commands].flatMap((command) => [command, mark]);
-  return parts.map((part) => `${prefix}${part}`).join(';');
+  return [whoAnswers, ...commands]
+    .flatMap((command) => [command, mark])
+    .map((part) => `${prefix}${part}`)
+    .join(';');
+}
+
+/**
+ * As few lines as hold the commands of all items. Those of one item are never on two lines: where they alone are too long,
+ * HAProxy refuses them. `head` begins each line.
+ */
+export function frames<T>(
+  items: readonly T[],
+  commandsOf: (item: T) => readonly string[],
+  { prefix = '', maxBytes = defaultMaxLineBytes, head = [] }: Frame & { readonly head?: readonly string[] } = {},
+): readonly Framed<T>[] {
+  const lines: { commands: string[]; bytes: number; items: T[] }[] = [];
+  for (const item of items) {
+    const commands = commandsOf(item);
+    const bytes = bytesOf(commands, prefix);
+    let line = lines.at(-1);
+    if (line === undefined || line.bytes + bytes > maxBytes) {
+      line = { commands: [...head], bytes: bytesOf([whoAnswers, ...head], prefix), items: [] };
+      lines.push(line);
+    }
+    line.commands.push(...commands);
+    line.bytes += bytes;
+    line.items.push(item);
+  }
+  return lines.map(({ commands, items }) => ({ line: frame(commands, { prefix }), items }));
 }
 
 export function unframe(answer: string): FramedAnswer {
@@ -27,35 +59,11 @@ export function unframe(answer: string): FramedAnswer {
   return { from: infoIn(first), replies };
 }
 
-/** As few lines as hold all of the commands, each with its commands. */
-export function frames(
-  commands: readonly string[],
-  options?: Frame,
-): readonly { readonly line: string; readonly commands: readonly string[] }[] {
-  const lines: string[][] = [];
-  let bytes = maxFrameBytes;
-  for (const command of commands) {
-    const its = framedBytes(command, options);
-    if (bytes + its > maxFrameBytes) {
-      lines.push([]);
-      bytes = 100;
-    }
-    lines.at(-1)?.push(command);
-    bytes += its;
-  }
-  return lines.map((commands) => ({ line: frame(commands, options), commands }));
-}
-
-/** How many bytes a command takes in a frame. */
-export function framedBytes(command: string, { prefix = '' }: Frame = {}): number {
-  return Buffer.byteLength(`${prefix}${command};${prefix}${mark};`);
-}
-
 /**
- * 16 kB (`tune.bufsize`) is where 3.2 refuses a line and 2.6 hangs on a long command; half of it is safe with smaller
- * buffers too, and costs nothing: a line more is a tenth of a millisecond.
+ * A buffer (`tune.bufsize`, 16 kB) is where 3.2 refuses a line, and all versions end the connection at a command. Half of
+ * it costs nothing: a line more is a tenth of a millisecond.
  */
-export const maxFrameBytes = 8_000;
+export const defaultMaxLineBytes = 8_000;
 
 const whoAnswers = 'show info';
 
@@ -64,6 +72,10 @@ const whoAnswers = 'show info';
  * So a question stands between the commands whose answer is known and short in every version.
  */
 const mark = 'show cli level';
+
+function bytesOf(commands: readonly string[], prefix: string): number {
+  return commands.reduce((sum, command) => sum + Buffer.byteLength(`${prefix}${command};${prefix}${mark};`), 0);
+}
 
 /** What stands before each mark; what comes after the last one was cut short. */
 function answersIn(answer: string): string[] {

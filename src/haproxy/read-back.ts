@@ -62,11 +62,11 @@ async function askEach(
 ): Promise<{ readonly from: readonly (Info | null)[]; readonly replies: readonly string[] }> {
   const from: (Info | null)[] = [];
   const replies: string[] = [];
-  for (const { line, commands } of frames(backends.map(command), options)) {
+  for (const { line, items } of frames(backends, (backend) => [command(backend)], options)) {
     const answer = unframe(await ask(line));
     from.push(answer.from);
     // What was cut short counts as no answer, in its place.
-    for (const at of commands.keys()) replies.push(answer.replies[at] ?? '');
+    for (const at of items.keys()) replies.push(answer.replies[at] ?? '');
   }
   return { from, replies };
 }

@@ -40,6 +40,8 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
       return [...silenceAgent(command, target), `set server ${target} state ${command.kind}`];
     case 'remove':
       return [...silenceAgent(command, target), `set server ${target} state maint`];
+    case 'shutdown':
+      return [`shutdown sessions server ${target}`];
     case 'delete':
       return [`del server ${target}`];
   }
@@ -95,6 +97,7 @@ function judgeLine({ kind }: RuntimeCommand, line: number, reply: string | undef
     case 'maint':
       return reply === '' ? done : unexpected;
     case 'remove':
+    case 'shutdown':
       return reply === '' || reply === 'No such server.' ? done : unexpected;
     case 'delete':
       if (reply === 'Server deleted.' || reply === 'No such server.') return done;

@@ -1,23 +1,24 @@
 /** Ends the connections of one HAProxy over its own command line: where it runs elsewhere, no signal reaches it. */
-import { framedBytes, maxFrameBytes } from './framing.ts';
+import { AppError } from '../errors.ts';
+import { type Frame, frames, unframe } from './framing.ts';
 import type { Ask } from './read-back.ts';
 
-/** Closes what it serves; a worker that was told to leave then ends. */
-export async function shutDownSessions(ask: Ask, prefix: string): Promise<void> {
-  const commands = sessionsIn(await ask(`${prefix}show sess`)).map((session) => `shutdown session ${session}`);
-  const lines: string[][] = [];
-  let bytes = maxFrameBytes;
-  for (const command of commands) {
-    const its = framedBytes(command, { prefix });
-    if (bytes + its > maxFrameBytes) {
-      lines.push([]);
-      bytes = 0;
-    }
-    lines.at(-1)?.push(`${prefix}${command}`);
-    bytes += its;
+/**
+ * Closes what it serves; a worker that was told to leave then ends. Throws an AppError where it does not take that, unless
+ * it is gone.
+ */
+export async function shutDownSessions(ask: Ask, options: Frame): Promise<void> {
+  const sessions = sessionsIn(await ask(`${options.prefix ?? ''}show sess`));
+  for (const { line } of frames(sessions, (session) => [`shutdown session ${session}`], options)) {
+    const { from, replies } = unframe(await ask(line));
+    const refusal = replies.find((reply) => !shut.test(reply));
+    if (from !== null && refusal !== undefined)
+      throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy answered ${JSON.stringify(refusal)} to shutdown session`);
   }
-  for (const line of lines) await ask(line.join(';'));
 }
+
+/** Nothing, or that it has ended by itself. */
+const shut = /^(|No such session\b.*)$/;
 
 /** All but those of its own command line, ours among them. */
 export function sessionsIn(answer: string): readonly string[] {

@@ -149,7 +149,8 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
     `${circumstances.ids.get(name) ?? 0}`,
   ];
   const isTooLong =
-    options.length > maxCommandWords - wordsBesideOptions || options.join(' ').length > maxOptionsLength;
+    options.length > maxCommandWords - wordsBesideOptions ||
+    2 * options.join(' ').length + bytesBesideOptions > circumstances.capabilities.maxLineBytes;
   if (isTooLong || !options.every(isCliWord))
     return waits(name, { code: 'backend_not_plain', detail: `the options of server ${name}` });
   const has = (keyword: string): boolean => spelled.some((option) => option.keyword === keyword);
@@ -165,8 +166,8 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
 /** `add server NAME ADDRESS weight N`, and one to spare: `usesrc` and the like are counted by some versions. */
 const wordsBesideOptions = 7;
 
-/** A line of the runtime API holds 16 kB at most, escapes and the rest included. */
-const maxOptionsLength = 3000;
+/** Names, what stands around each command, and the commands that follow. Escapes may double the options. */
+const bytesBesideOptions = 1000;
 
 function alter(old: Server, server: Server, wanted: Backend, { started }: Circumstances): Step {
   const { name, weight } = server;

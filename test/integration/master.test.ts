@@ -141,7 +141,7 @@ for (const branch of branches) {
     });
     assert.equal(info.currConns, 1);
     const closed = once(client, 'close');
-    await shutDownSessions(askingMaster(master.socket), prefixOf(pid));
+    await shutDownSessions(askingMaster(master.socket), { prefix: prefixOf(pid) });
     await closed;
     await until('it is gone', async () => (await master.processes()).oldWorkers.length === 0);
   });

@@ -85,6 +85,8 @@ export class ModelHaproxy {
       case 'remove':
         servers.set(command.server, { ...server, state: 'maint' });
         return;
+      case 'shutdown':
+        return;
       case 'delete':
         if (server.state !== 'maint') throw new Error('Only servers in maintenance mode can be deleted.');
         servers.delete(command.server);

@@ -63,8 +63,8 @@ test('what is left after drainTimeout is closed, and counted', async () => {
   pass(59_999);
   assert.equal((await all.next(haproxy({ a: 3 }), limits)).closed, 0);
   pass(1);
-  const { shutdown, closed } = await all.next(haproxy({ a: 3 }), limits);
-  assert.deepEqual([shutdown, closed], [['shutdown sessions server web/a'], 3]);
+  const { commands, closed } = await all.next(haproxy({ a: 3 }), limits);
+  assert.deepEqual([commands, closed], [[{ kind: 'shutdown', backend: 'web', server: 'a' }], 3]);
 });
 
 test('one that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {

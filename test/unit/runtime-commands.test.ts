@@ -3,8 +3,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
+import { maxLineBytes } from '../../src/haproxy/line-limit.ts';
 import { readBatch, toBatches } from '../../src/haproxy/runtime-batch.ts';
 import { cliWord, commandLines, isCliWord, judge } from '../../src/haproxy/runtime-commands.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
 import { version } from '../support/render.ts';
 
@@ -43,6 +45,7 @@ test('each command is said in the words of the command line', () => {
     [{ ...it, kind: 'drain' }, ['set server web/a state drain']],
     [{ ...it, kind: 'maint' }, ['set server web/a state maint']],
     [{ ...it, kind: 'remove', options: ['check'] }, ['set server web/a state maint']],
+    [{ ...it, kind: 'shutdown' }, ['shutdown sessions server web/a']],
     [{ ...it, kind: 'delete' }, ['del server web/a']],
   ];
   const hasAgent = true;
@@ -138,7 +141,7 @@ test('lines stay small, hold whole commands in their order, and never end in a s
     fc.property(fc.array(command, { maxLength: 300 }), fc.constantFrom('', '@1 '), (commands, prefix) => {
       const batches = toBatches(commands, { capabilities, prefix });
       assert.deepEqual(
-        batches.flatMap((batch) => batch.commands),
+        batches.flatMap((batch) => batch.items),
         commands,
       );
       for (const { line } of batches) {
@@ -156,4 +159,14 @@ test('where adding is experimental, each line that may add says so first', () =>
   assert.match(batch.line, /^show info;show cli level;experimental-mode on;show cli level;add server /);
   const answer = [info, '\n', 'New server registered.\n', '\n', ''].join(mark);
   assert.deepEqual(readBatch(batch, answer, { capabilities: old }).verdicts, [done]);
+});
+
+test('a line takes half of a buffer, and no more than is worth it', () => {
+  const limit = (...global: readonly string[]): number =>
+    maxLineBytes(splitSections(`defaults\n${global.map((line) => `global\n    ${line}\n`).join('')}`));
+  assert.equal(limit(), 8000);
+  assert.equal(limit('tune.bufsize 32768'), 8000);
+  assert.equal(limit('tune.bufsize 4096 # small'), 2048);
+  assert.equal(limit('tune.bufsize 4096', 'tune.bufsize 1024'), 512);
+  assert.equal(limit('# tune.bufsize 4096'), 8000);
 });

@@ -177,6 +177,28 @@ test('what commands without an answer may have done is read back at once, also w
   );
 });
 
+test('where HAProxy answers what it is asked and again not what it is told, a reload does it', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.isDeaf = true;
+  assert.equal((await reconcile(two)).kind, 'failed');
+  const result = await reconcile(two);
+  assert.ok(result.kind === 'reload', JSON.stringify(result));
+  assert.deepEqual(result.reasons[0], { code: 'reply_unexpected', section: 'backend web', detail: 'no answer' });
+});
+
+test('where HAProxy answers nothing at all, commands are tried again and nothing is reloaded', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes } = reconciler(control);
+  await changes.verifyFound(never);
+  control.isDeaf = true;
+  control.isSilent = true;
+  for (let times = 0; times < 3; times++) assert.equal((await reconcile(two)).kind, 'failed');
+  control.isDeaf = false;
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(control.reloads, []);
+});
+
 test('what commands have changed is read back at once, and is set right where it did not come about', async () => {
   const control = new Scripted(one);
   const { changes, reconcile, drift, pass } = reconciler(control);
@@ -346,6 +368,8 @@ class Scripted implements Control {
   refuses: string | null = null;
   /** Commands are executed, but not answered. */
   isLate = false;
+  /** They are neither. */
+  isDeaf = false;
   sent: RuntimeCommand[] = [];
   asked: string[] = [];
   /** A process that was told to leave. */
@@ -388,8 +412,8 @@ class Scripted implements Control {
   async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
     if (plan.kind === 'runtime') {
       this.sent.push(...plan.commands);
-      if (this.isLate) {
-        this.#has = sections;
+      if (this.isLate || this.isDeaf) {
+        if (this.isLate) this.#has = sections;
         return { kind: 'failed', error: new AppError('MYELIN_SOCKET_FAILED', 'no answer'), problems: [] };
       }
       const [command] = plan.commands;
