@@ -1,7 +1,8 @@
 /** The config is edited while Myelin runs: an edit is one change, and no state between the old and the new one serves. */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import timers from 'node:timers/promises';
 import { startFrontends } from '../servers/backend.ts';
 import { freePort, until } from '../support/index.ts';
 import { type Site, site } from '../support/site.ts';
@@ -76,6 +77,42 @@ test('a new service whose source is in trouble does not hold up the rest of the 
   assert.equal(waitingConfig, null);
   await load.endsWithoutFailure();
 });
+
+for (const [what, fileOf] of [
+  ['the config', 'myelin.yaml'],
+  ['a file that it includes', 'services.d/web.yaml'],
+] as const)
+  test(`${what} that is written in place with a pause before its end takes away nothing`, async () => {
+    await using my = await site();
+    const text = await my.place.read('myelin.yaml');
+    const web = /^services:\n {2}web:\n(?: {4}.*\n)+/m.exec(text)?.[0] ?? assert.fail('there is no web');
+    // The service comes last.
+    const file = my.place.path(fileOf);
+    const rest = text.replace(web, '');
+    if (fileOf === 'myelin.yaml')
+      await my.place.write(fileOf, `${rest}services:\n  other: {}\n${web.replace('services:\n', '')}`);
+    else {
+      await my.place.write(fileOf, web.replace('services:\n', 'services:\n  other: {}\n'));
+      await my.place.write('myelin.yaml', `${rest}include: [ "services.d/*.yaml" ]\n`);
+    }
+    await my.serve('alpha', 'other');
+    const myelin = my.place.run();
+    await myelin.until('it serves', ({ state }) => state === 'ready');
+    const load = my.load();
+    const whole = await my.place.read(fileOf);
+    const { pid } = (await my.place.status()).haproxy ?? assert.fail('it does not run');
+    const half = whole.slice(0, whole.indexOf('  web:'));
+    for (const round of [1, 2]) {
+      await writeFile(file, `# ${round}\n${half}`);
+      // As over a slow link: longer than it takes until a change is seen.
+      await timers.setTimeout(1500);
+      await appendFile(file, whole.slice(half.length));
+    }
+    await until('it was read to its end', () => myelin.output.includes('config and templates were read again'));
+    await load.goesOn(100);
+    assert.equal((await my.place.status()).haproxy?.pid, pid, 'nothing was reloaded');
+    await load.endsWithoutFailure();
+  });
 
 /** Answers `proxied` to who sends the PROXY protocol, and nothing to anybody else. */
 async function startProxied(): Promise<AsyncDisposable & { readonly port: number }> {
