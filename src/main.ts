@@ -233,7 +233,9 @@ export function main(world: World, signal: AbortSignal): Instance {
         onOrder(over, 'over');
         await obey(over).catch(lookFailed);
       }
-      if (!reconciler.isReloading && (await changes.verify(signal))) debounce.poke();
+      // One that does not answer would be asked in vain: that it hangs is told already.
+      const canLook = !reconciler.isReloading && control.unresponsive === null;
+      if (canLook && (await changes.verify(signal))) debounce.poke();
     } finally {
       setVerifyAlarm();
     }

@@ -13,6 +13,9 @@ import type { Result } from './reconcile.ts';
 import type { RuntimeResult } from './server-changes.ts';
 import type { Apart } from './set-apart.ts';
 
+const sameTroubleMs: Ms = 300_000;
+const mostTroubles = 1000;
+
 /** As the status shows it, but for the time of day. */
 type Applied = Omit<LastApply, 'at'> & { readonly at: Moment };
 
@@ -29,6 +32,8 @@ export class Observer {
   /** What is amiss is said once, not at every attempt. */
   #complaint: string | null = null;
   #reportedDrift: string | null = null;
+  /** What was told, and when. */
+  readonly #troubles = new Map<string, Moment>();
 
   constructor(log: Log, metrics: Metrics, events: Pick<Events, 'add'>, now: () => Moment) {
     this.#log = log;
@@ -124,6 +129,7 @@ export class Observer {
   /** Something that a HAProxy did by itself, or that was done to one. */
   control(event: ControlEvent): void {
     const { kind: _, ...facts } = event;
+    if (event.kind === 'trouble' && !this.#isNews(describe(event.error))) return;
     this.#events.add('error' in event ? { ...event, error: describe(event.error) } : event);
     switch (event.kind) {
       case 'adopted':
@@ -140,6 +146,12 @@ export class Observer {
         return;
       case 'dismissed':
         this.#log.error(facts, 'HAProxy was told to leave by somebody else');
+        return;
+      case 'unresponsive':
+        this.#log.error({ pid: event.pid, err: event.error }, 'HAProxy does not answer: it hangs, or is stopped');
+        return;
+      case 'responsive':
+        this.#log.info({ ...facts, silentMs: Math.round(event.silentMs) }, 'HAProxy answers again');
         return;
       case 'binary_changed':
         this.#log.info(facts, 'the executable of HAProxy has changed');
@@ -238,6 +250,16 @@ export class Observer {
       this.#log.info({ apart: service }, 'service is whole again');
       this.#events.add({ kind: 'whole_again', service });
     }
+  }
+
+  /** What goes wrong again and again is told now and then. */
+  #isNews(trouble: string): boolean {
+    const now = this.#now();
+    for (const [told, at] of this.#troubles) if (now - at >= sameTroubleMs) this.#troubles.delete(told);
+    if (this.#troubles.has(trouble)) return false;
+    if (this.#troubles.size >= mostTroubles) this.#troubles.clear();
+    this.#troubles.set(trouble, now);
+    return true;
   }
 
   #complain(complaint: string, say: () => void): void {

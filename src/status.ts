@@ -26,6 +26,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
   const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = observer;
+  const isBegun = control.running !== null && !instance.isBlind;
   const isTroubled =
     waitingFor.length > 0 ||
     apart.size > 0 ||
@@ -38,7 +39,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   return {
     version,
     // With nothing to serve it must not take the place of one that has, as in a rolling update.
-    state: control.running === null || instance.isBlind ? 'starting' : isTroubled ? 'degraded' : 'ready',
+    state: !isBegun ? 'starting' : control.unresponsive !== null ? 'unresponsive' : isTroubled ? 'degraded' : 'ready',
     startedAt: toWallClock(startedAt),
     waitingFor,
     haproxy: haproxyOf(control, instance.changes.drift),
@@ -67,7 +68,10 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
 }
 
 /** null while none runs, and where somebody else starts it. */
-function haproxyOf({ running, oldWorkers, fileTrouble }: Control, drift: readonly Drift[]): Status['haproxy'] {
+function haproxyOf(
+  { running, oldWorkers, unresponsive, fileTrouble }: Control,
+  drift: readonly Drift[],
+): Status['haproxy'] {
   if (running === null || running.process === null) return null;
   const { generation, since, process } = running;
   const { pid, version, socket } = process;
@@ -77,6 +81,7 @@ function haproxyOf({ running, oldWorkers, fileTrouble }: Control, drift: readonl
     generation,
     since: toWallClock(since),
     socket,
+    unresponsive: orNull(unresponsive, dated),
     fileTrouble: orNull(fileTrouble, dated),
     drift,
     oldWorkers: oldWorkers.map(dated),

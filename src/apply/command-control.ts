@@ -61,6 +61,7 @@ class CommandControl implements Control {
   readonly oldWorkers: readonly OldWorkerView[] = [];
   readonly runtime = null;
   readonly fileTrouble = null;
+  readonly unresponsive = null;
   readonly #options: ControlOptions;
   readonly #parts: Parts;
   readonly #gate: ReloadGate;

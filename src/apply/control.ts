@@ -101,6 +101,8 @@ export type Control = AsyncDisposable & {
   readonly runtime: Runtime | null;
   /** Why, and since when, the file on disk is behind what runs; null: it is not, or no longer than it may be. */
   readonly fileTrouble: { readonly reason: string; readonly since: Moment } | null;
+  /** Why, and since when, the process that serves does not answer, as one that hangs; null: it does, or none serves. */
+  readonly unresponsive: { readonly reason: string; readonly since: Moment } | null;
   /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
   readonly found: readonly Section[] | null;
   /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
@@ -126,13 +128,16 @@ export type ControlEvent =
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   /** The running HAProxy was told to leave, and not by Myelin. */
   | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
+  /** The running HAProxy does not answer, and then does again. */
+  | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: unknown }
+  | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
   /** The executable is another one than that which runs. */
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
   /** A limit that the operator set closed connections; null where it is not known how many. */
   | {
       readonly kind: 'connections_closed';
-      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace' | 'drain_timeout';
+      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace' | 'drain_timeout' | 'on_hang';
       readonly pid: number;
       readonly connections: number | null;
     }

@@ -7,7 +7,7 @@ import { createTurn } from '../turn.ts';
 import type { ControlEvent } from './control.ts';
 import { type Generation, removeGeneration } from './generation.ts';
 import { OldWorker } from './old-worker.ts';
-import { isAlive, type ProcessId } from './processes.ts';
+import { isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
 import type { Recovered } from './recover.ts';
 import type { Serving } from './serving.ts';
 import type { Worker } from './worker.ts';
@@ -116,6 +116,19 @@ export class Fleet {
     const words = await readFile(stderr, 'utf8').catch(() => '');
     this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation, words: lastLines(words) });
     await removeGeneration(serving.generation);
+  }
+
+  /** The serving process hangs: it is ended, with whatever it has. */
+  async kill(limit: Limit): Promise<void> {
+    const serving = this.#serving;
+    if (serving === null) return;
+    this.#serving = null;
+    serving.connection.close();
+    sendSignal(serving.id, 'SIGKILL');
+    await waitForEnd(serving.id, 2000);
+    this.#options.onEvent({ kind: 'connections_closed', limit, pid: serving.id.pid, connections: null });
+    await removeGeneration(serving.generation);
+    this.#options.onExit(serving);
   }
 
   async trimOutput(): Promise<void> {

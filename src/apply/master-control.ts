@@ -37,6 +37,7 @@ import { asRecorded, loadedBy } from './master-loaded.ts';
 import { prepareForMaster } from './master-prepare.ts';
 import { replaceWorker } from './master-reload.ts';
 import { idOf, isProved, isSame, type MasterServing, proofOf, viewOf, type WorkerId } from './master-serving.ts';
+import { Pulse } from './pulse.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { sameText, textOf } from './sections.ts';
 import { isLeft, leftInPlace, startedByOthers } from './stray.ts';
@@ -96,6 +97,7 @@ class MasterControl implements Control {
   readonly #fleet: MasterFleet;
   readonly #gate: ReloadGate;
   readonly #onDisk: FileBehind;
+  readonly #pulse: Pulse;
   readonly #atEnd: AsyncDisposableStack;
   /** Who came up by a reload of ours must not be taken for somebody else's. */
   readonly #inTurn = createTurn();
@@ -139,6 +141,7 @@ class MasterControl implements Control {
       now: parts.now,
       onEvent,
     });
+    this.#pulse = new Pulse({ now: parts.now, onEvent });
   }
 
   get version(): Version | null {
@@ -168,6 +171,10 @@ class MasterControl implements Control {
     const { serving } = this.#fleet;
     // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
     return serving === null ? null : runtimeOf(serving.worker, []);
+  }
+
+  get unresponsive(): Control['unresponsive'] {
+    return this.#fleet.serving === null ? null : this.#pulse.unresponsive;
   }
 
   get fileTrouble(): Control['fileTrouble'] {
@@ -225,17 +232,19 @@ class MasterControl implements Control {
   async #look(looks: number): Promise<void> {
     if (this.#isReloading) return;
     await this.#inTurn(() => this.#seeWhoServes());
-    if (this.#silentSince === null && !this.#isReloading)
+    if (this.#silentSince === null && this.unresponsive === null && !this.#isReloading)
       await tidy([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
     if (looks % looksPerInspection === 0) await this.#onDisk.inspect();
   }
 
   async #seeWhoServes(): Promise<void> {
     let seen: Awaited<ReturnType<MasterFleet['look']>>;
+    const askedAt = this.#parts.now();
     try {
       seen = await this.#fleet.look();
     } catch (error) {
       this.#noteSilence(error);
+      this.#notePulse(askedAt, error);
       return;
     }
     this.#isLeaving = seen.kind === 'nobody' && seen.isLeaving;
@@ -243,6 +252,18 @@ class MasterControl implements Control {
     this.#silentSince = null;
     this.#isSilenceTold = false;
     if (seen.kind === 'other') await this.#meet(seen);
+    this.#notePulse(askedAt, seen.kind === 'silent' ? seen.error : null);
+  }
+
+  #notePulse(askedAt: Moment, error: unknown): void {
+    const { serving } = this.#fleet;
+    if (serving === null) {
+      this.#pulse.none();
+      return;
+    }
+    const whose = { pid: serving.id.pid, generation: serving.generation };
+    if (error === null) this.#pulse.answered(whose);
+    else this.#pulse.missed(whose, askedAt, error);
   }
 
   /** `error` is null where the master answers, and has no worker that serves. */

@@ -34,6 +34,8 @@ type Leaving = {
 /** What a look has shown. */
 export type Seen =
   | { readonly kind: 'same' }
+  /** The one that served is there still, and does not answer. */
+  | { readonly kind: 'silent'; readonly error: AppError }
   /** Another one serves than was known, or one does at last. `isReload`: the same master made it. */
   | { readonly kind: 'other'; readonly info: Info; readonly isReload: boolean }
   /** Nobody says that it serves: one may be starting. `isLeaving` where somebody told HAProxy to leave. */
@@ -81,8 +83,10 @@ export class MasterFleet {
     if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info, isReload };
     const pids = [...processes.workers, ...processes.oldWorkers].map(({ pid }) => pid);
     const isLeaving = pids.length > 0 && infos.length === pids.length;
-    const isSlow = !isLeaving && this.#serving !== null && pids.includes(this.#serving.id.pid);
-    return isSlow ? { kind: 'same' } : { kind: 'nobody', isLeaving };
+    const pid = this.#serving?.id.pid;
+    if (isLeaving || pid === undefined || !pids.includes(pid)) return { kind: 'nobody', isLeaving };
+    const error = new AppError('MYELIN_SOCKET_FAILED', `the worker ${pid} does not answer its master`);
+    return { kind: 'silent', error };
   }
 
   /** It serves from now on; the one that did leaves, for all that is known. */

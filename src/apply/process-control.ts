@@ -23,6 +23,7 @@ import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { keepLooking } from './looking.ts';
 import { asAppError } from './problems.ts';
+import { Pulse } from './pulse.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
@@ -34,6 +35,8 @@ import { tidy } from './tidy.ts';
 const lookEveryMs: Ms = 400;
 const looksPerInspection = 5;
 const looksPerQuestion = 4;
+/** One that hangs has been told to be replaced by now; the machine may have been busy with something else until then. */
+const replaceAfterMs: Ms = 30_000;
 
 export async function openProcessControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
   const { haproxy, reload, state: stateFolder } = options.config;
@@ -87,6 +90,7 @@ class ProcessControl implements Control {
   readonly #fleet: Fleet;
   readonly #gate: ReloadGate;
   readonly #onDisk: FileBehind;
+  readonly #pulse: Pulse;
   readonly #atEnd: AsyncDisposableStack;
   #config: ControlOptions['config'];
   #binary: Binary | null;
@@ -132,6 +136,7 @@ class ProcessControl implements Control {
       now: parts.now,
       onEvent,
     });
+    this.#pulse = new Pulse({ now: parts.now, onEvent });
     this.#compareBinary(binary?.identity ?? null);
   }
 
@@ -164,6 +169,10 @@ class ProcessControl implements Control {
     if (serving === null) return null;
     const leaving = this.#fleet.oldWorkers.flatMap(({ worker }) => worker ?? []);
     return runtimeOf(serving.worker, leaving);
+  }
+
+  get unresponsive(): Control['unresponsive'] {
+    return this.#fleet.serving === null ? null : this.#pulse.unresponsive;
   }
 
   get fileTrouble(): Control['fileTrouble'] {
@@ -204,12 +213,29 @@ class ProcessControl implements Control {
   }
 
   async #look(looks: number): Promise<void> {
-    if (looks % looksPerQuestion === 0) await this.#fleet.serving?.worker.look();
+    if (looks % looksPerQuestion === 0) await this.#feelPulse();
     await this.#fleet.look();
     const { serving, oldWorkers } = this.#fleet;
-    const workers = [serving?.worker ?? null, ...oldWorkers.map(({ worker }) => worker)];
+    const workers = [this.unresponsive === null ? serving?.worker : null, ...oldWorkers.map(({ worker }) => worker)];
     await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
     if (looks % looksPerInspection === 0) await this.#inspect();
+  }
+
+  /** Sees whether the process that serves hangs, and, where that is wanted, ends it: it cannot hand over any more. */
+  async #feelPulse(): Promise<void> {
+    const { serving } = this.#fleet;
+    if (serving === null) return this.#pulse.none();
+    const askedAt = this.#parts.now();
+    const whose = { pid: serving.id.pid, generation: serving.generation.number };
+    const error: unknown = await serving.worker.look().then(
+      () => null,
+      (cause: unknown) => cause,
+    );
+    if (this.#fleet.serving !== serving) return this.#pulse.none();
+    if (error === null) return this.#pulse.answered(whose);
+    this.#pulse.missed(whose, askedAt, error);
+    const isOver = this.#pulse.unresponsive !== null && this.#pulse.silentMs >= replaceAfterMs;
+    if (isOver && this.#config.haproxy.onHang === 'replace') await this.#fleet.kill('on_hang');
   }
 
   async #inspect(): Promise<void> {

@@ -4,16 +4,24 @@ import type { ControlEvent } from './control.ts';
 import { unexpectedReply } from './problems.ts';
 import type { Worker } from './worker.ts';
 
+/** One process that does not answer holds up no other. */
 export async function tidy(
-  workers: readonly (Worker | null)[],
+  workers: readonly (Worker | null | undefined)[],
   drainTimeoutMs: Ms,
   onEvent: (event: ControlEvent) => void,
 ): Promise<void> {
-  for (const worker of workers) {
-    if (worker === null) continue;
-    const { closed, unexpected } = await worker.tidy(drainTimeoutMs);
-    const { pid } = worker;
-    if (closed > 0) onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });
-    for (const { command, reply } of unexpected) onEvent({ kind: 'trouble', error: unexpectedReply(command, reply) });
-  }
+  await Promise.all(
+    workers.map(
+      (worker) =>
+        worker &&
+        tidyOne(worker, drainTimeoutMs, onEvent).catch((error: unknown) => onEvent({ kind: 'trouble', error })),
+    ),
+  );
+}
+
+async function tidyOne(worker: Worker, drainTimeoutMs: Ms, onEvent: (event: ControlEvent) => void): Promise<void> {
+  const { closed, unexpected } = await worker.tidy(drainTimeoutMs);
+  const { pid } = worker;
+  if (closed > 0) onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });
+  for (const { command, reply } of unexpected) onEvent({ kind: 'trouble', error: unexpectedReply(command, reply) });
 }

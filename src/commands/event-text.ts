@@ -76,6 +76,10 @@ export function describeEvent(event: Event): string {
       return `HAProxy (pid ${event.pid}) was told to leave by somebody else`;
     case 'exited':
       return `HAProxy has ended by itself (pid ${event.pid}): ${event.words}`;
+    case 'unresponsive':
+      return `HAProxy does not answer (pid ${event.pid}): ${event.error}`;
+    case 'responsive':
+      return `HAProxy answers again (pid ${event.pid}) after ${age(0, event.silentMs)}`;
     case 'binary_changed':
       return `the executable of HAProxy has changed: ${event.path}`;
     case 'old_worker_gone':

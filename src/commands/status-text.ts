@@ -46,10 +46,14 @@ export function formatStatus(raw: Status, now: Timestamp): string {
   return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
 }
 
-function describeDeviations({ drift, fileTrouble }: HAProxyStatus, now: Timestamp): [string, string][] {
+function describeDeviations({ drift, unresponsive, fileTrouble }: HAProxyStatus, now: Timestamp): [string, string][] {
+  const silent: [string, string][] =
+    unresponsive === null
+      ? []
+      : [['HAProxy', `unresponsive for ${age(unresponsive.since, now)}: ${unresponsive.reason}`]];
   const behind: [string, string][] =
     fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
-  return [...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
+  return [...silent, ...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
 }
 
 function describeSource({ state, down }: SourceStatus, now: Timestamp): string {
@@ -88,7 +92,7 @@ function describeKept(
 }
 
 function coloured(state: Status['state']): string {
-  const colours = { starting: 'yellow', ready: 'green', degraded: 'red' } as const;
+  const colours = { starting: 'yellow', ready: 'green', degraded: 'red', unresponsive: 'red' } as const;
   return styleText(colours[state], state, { stream: process.stdout });
 }
 

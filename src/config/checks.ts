@@ -57,6 +57,11 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
     judge.report(handover, '`control: process` alone hands over from one Myelin to the next');
   else if (haproxy?.handover !== undefined && haproxy.onExit !== 'stop')
     judge.report(handover, 'needs `onExit: stop`: a HAProxy that stays would share its ports with the next one');
+  if (haproxy?.onHang === 'replace' && haproxy.control !== 'process')
+    judge.report(
+      ['haproxy', 'onHang'],
+      '`replace` needs `control: process`: what was started elsewhere is ended elsewhere',
+    );
   if (debounce !== undefined && debounce.max < debounce.quiet && !judge.isRefused(['debounce']))
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }

@@ -370,6 +370,13 @@ const haproxy = z
         'What becomes of HAProxy when Myelin stops: keep serves on, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
       ),
     stopGrace: duration.prefault('30s').describe('onExit: stop. How long connections may finish.'),
+    onHang: z
+      .enum(['report', 'replace'])
+      .default('report')
+      .describe(
+        'What becomes of a HAProxy that does not answer. It cannot hand over: replace, with control: process, ends it ' +
+          'after half a minute, with the connections that it has, and starts another.',
+      ),
     handover: filePath
       .optional()
       .describe(

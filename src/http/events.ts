@@ -93,6 +93,9 @@ export type Happening =
   | { readonly kind: 'taken_over'; readonly folder: string }
   | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
+  /** HAProxy does not answer, and then does again. */
+  | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: string }
+  | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
   | {

@@ -10,7 +10,7 @@ import { endpointStates, type Status, type UpdateResult, updateResults } from '.
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /** The limits of the operator at which connections are closed. */
-export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace', 'drain_timeout'] as const;
+export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace', 'drain_timeout', 'on_hang'] as const;
 type ClosingLimit = (typeof closingLimits)[number];
 
 export type Metrics = {
@@ -115,6 +115,15 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     for (const { name } of now.sources)
       set({ watcher: name }, now.unserved.filter(({ watcher }) => watcher === name).length);
   });
+  gauge(
+    'haproxy_up',
+    '1 while the HAProxy that serves answers, 0 while it does not or none runs; missing where Myelin asks none.',
+    [],
+    ({ haproxy, state }, set) => {
+      if (haproxy !== null) set({}, haproxy.unresponsive === null ? 1 : 0);
+      else if (state === 'starting') set({}, 0);
+    },
+  );
   gauge('old_workers', 'HAProxy processes that finish their last connections.', [], ({ haproxy }, set) =>
     set({}, haproxy?.oldWorkers.length ?? 0),
   );

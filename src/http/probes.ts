@@ -59,8 +59,10 @@ function healthz({ stuckForMs }: Heartbeat): ReturnType<typeof text> {
 }
 
 /** Degraded still serves: taking it out of service would help nobody. */
-function readyz({ state, waitingFor, lastApply, pending }: Status): ReturnType<typeof text> {
-  if (state !== 'starting') return text(200, state);
+function readyz({ state, waitingFor, lastApply, pending, haproxy }: Status): ReturnType<typeof text> {
+  if (state === 'ready' || state === 'degraded') return text(200, state);
+  if (state === 'unresponsive')
+    return text(503, `not ready: HAProxy does not answer: ${haproxy?.unresponsive?.reason}`);
   const reasons = [
     ...(waitingFor.length > 0 ? [`waiting for the first answer of ${waitingFor.join(', ')}`] : []),
     ...(lastApply === null || lastApply.error === null ? [] : [`the last apply failed: ${lastApply.error}`]),

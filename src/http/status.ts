@@ -5,9 +5,9 @@ export type Status = {
   readonly version: string;
   /**
    * starting: no good config is applied yet, or nothing is known to serve; degraded: one is, but something below is not
-   * as it should be.
+   * as it should be; unresponsive: HAProxy hangs.
    */
-  readonly state: 'starting' | 'ready' | 'degraded';
+  readonly state: 'starting' | 'ready' | 'degraded' | 'unresponsive';
   readonly startedAt: Timestamp;
   /** Required sources that have not answered yet. */
   readonly waitingFor: readonly string[];
@@ -41,6 +41,8 @@ export type HAProxyStatus = {
   readonly since: Timestamp;
   /** Its runtime API. */
   readonly socket: string;
+  /** Why, and since when, it does not answer, as one that hangs; null: it does. */
+  readonly unresponsive: Trouble | null;
   /** Why, and since when, the file on disk is behind what runs; null: it is not. */
   readonly fileTrouble: Trouble | null;
   /** Servers that are not what they should be, and are left so (`drift: report`). */

@@ -48,6 +48,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     found: null,
     runtime: null,
     fileTrouble: null,
+    unresponsive: null,
     use() {},
     reloadAt: (_, since) => ({ at: since, because: 'free' }),
     apply: (_wanted, _plan, signal) => apply(signal),

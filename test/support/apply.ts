@@ -91,6 +91,7 @@ const haproxyDefaults: Config['haproxy'] = {
   config: '',
   statsSocket: '',
   onExit: 'keep',
+  onHang: 'report',
   stopGrace: 30_000,
   log: 'none',
   global: [],

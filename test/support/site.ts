@@ -15,6 +15,8 @@ export type SiteConfig = {
   readonly haproxy?: readonly string[];
   readonly reload?: readonly string[];
   readonly rest?: readonly string[];
+  /** Where the probes listen; nowhere by default. */
+  readonly probes?: string;
 };
 
 export class Site implements AsyncDisposable {
@@ -36,7 +38,7 @@ export class Site implements AsyncDisposable {
   /** Replaces `myelin.yaml`. */
   async configure(config: SiteConfig = {}): Promise<void> {
     this.#config = config;
-    const { web = [], services = [], haproxy = [], reload = ['minInterval: 0ms'], rest = [] } = config;
+    const { web = [], services = [], haproxy = [], reload = ['minInterval: 0ms'], probes = 'off', rest = [] } = config;
     const below = (lines: readonly string[], depth: number): string[] => lines.map((line) => ' '.repeat(depth) + line);
     const lines = [
       'watchers: { file: { path: services.yaml } }',
@@ -50,7 +52,7 @@ export class Site implements AsyncDisposable {
       ...below(haproxy, 2),
       'reload:',
       ...below(reload, 2),
-      'probes: { listen: "off" }',
+      `probes: { listen: "${probes}" }`,
       ...rest,
     ];
     await this.place.write('myelin.yaml', `${lines.join('\n')}\n`);

@@ -12,6 +12,7 @@ export const sampleStatus = {
     generation: 3,
     since: 1_767_000_001_000,
     socket: '/run/myelin/admin.sock',
+    unresponsive: { reason: 'no answer within 5000 ms', since: 1_767_000_002_800 },
     fileTrouble: { reason: 'no space left on device', since: 1_767_000_002_500 },
     drift: [{ backend: 'web', server: 'web-1', kind: 'state', detail: 'maint' }],
     oldWorkers: [{ pid: 41, generation: 2, since: 1_767_000_002_000, connections: 1 }],

@@ -236,6 +236,14 @@ test('a Kubernetes watcher: a policy needs its zone, ports are numbers or names,
   assert.match(await web('{}', '{ service: My_Web }'), /service: "My_Web" is not allowed; expected a name/);
 });
 
+test('only a HAProxy that Myelin starts can be replaced when it hangs', async () => {
+  assert.equal(await refusal(`${consul}haproxy: { onHang: replace }\n`), 'no problem at all');
+  assert.match(
+    await refusal(`${consul}haproxy: { onHang: replace, control: master, masterSocket: /run/m }\n`),
+    /haproxy\.onHang: `replace` needs `control: process`/,
+  );
+});
+
 test('a handover is for control process with onExit stop, into a folder that is nobody else’s', async () => {
   const told = (haproxy: string) => refusal(`${consul}haproxy: { handover: /run/h/a, ${haproxy} }\n`);
   assert.equal(await told('onExit: stop'), 'no problem at all');

@@ -158,6 +158,7 @@ class Scripted implements Control {
   readonly oldWorkers = [];
   readonly runtime = null;
   readonly fileTrouble = null;
+  readonly unresponsive = null;
   readonly found: readonly Section[] | null;
   running: Running | null = null;
   /** Until when a reload has to wait. */

@@ -357,6 +357,7 @@ class Scripted implements Control {
   readonly oldWorkers = [];
   readonly found = null;
   readonly fileTrouble = null;
+  readonly unresponsive = null;
   running: Running;
   freeAt = 0;
   /** The unexpected reply to the first command of a plan; null: all is well. */
