@@ -36,6 +36,8 @@ export type Collection = {
   /** Offers that are not taken, and why. */
   readonly unserved: readonly Unserved[];
   readonly catalog: Catalog;
+  /** Addresses of this machine, at which no service is served that would be the one of this config. */
+  readonly addresses: readonly string[];
 };
 
 /** Who was known to serve a service, by the answers to these questions. */
@@ -49,15 +51,21 @@ export type Remembered = {
 
 export const nothingKnown: Remembered = { offers: [], endpoints: new Map() };
 
-export function createCollection(written: Config, { offers, endpoints }: Remembered, now: Moment): Collection {
+export function createCollection(
+  written: Config,
+  { offers, endpoints }: Remembered,
+  now: Moment,
+  addresses: readonly string[] = [],
+): Collection {
   const asked = offers.filter((one) => discoveryOf(written, one) !== undefined);
-  const { config, unserved, settings } = serving(written, asked);
+  const { config, unserved, settings } = serving(written, asked, addresses);
   // What another question found says nothing about this one.
   const seed = [...config.services].flatMap(([name, service]) => {
     const last = endpoints.get(name);
     return last?.asked === askedBy(service) ? [[name, last.endpoints] as const] : [];
   });
-  return { written, config, offers: asked, unserved, catalog: createCatalog(settings, now, new Map(seed)) };
+  const catalog = createCatalog(settings, now, new Map(seed));
+  return { written, config, offers: asked, unserved, catalog, addresses };
 }
 
 /** What to remember of who serves, by service. */
@@ -77,9 +85,14 @@ export function collect(collection: Collection, event: SourceEvent, now: Moment)
 }
 
 /** The config was read again. */
-export function recollect(collection: Collection, written: Config, now: Moment): Collection {
+export function recollect(
+  collection: Collection,
+  written: Config,
+  now: Moment,
+  addresses: readonly string[] = collection.addresses,
+): Collection {
   const offers = collection.offers.filter((known) => discoveryOf(written, known) !== undefined);
-  return withoutOver(serve({ ...collection, written }, offers, now), now);
+  return withoutOver(serve({ ...collection, written, addresses }, offers, now), now);
 }
 
 /** Ends what `now` ends. */
@@ -168,20 +181,21 @@ function isLeft({ catalog, config }: Collection, { watcher, offer, isOver }: Kno
 }
 
 function serve(collection: Collection, offers: readonly KnownOffer[], now: Moment): Collection {
-  const { config, unserved, settings } = serving(collection.written, offers);
+  const { config, unserved, settings } = serving(collection.written, offers, collection.addresses);
   return { ...collection, offers, config, unserved, catalog: reconfigure(collection.catalog, settings, now) };
 }
 
 function serving(
   written: Config,
   offers: readonly KnownOffer[],
+  addresses: readonly string[],
 ): Pick<Collection, 'config' | 'unserved'> & { readonly settings: CatalogSettings } {
   const offered = offers.flatMap((known) => {
     const discovery = discoveryOf(written, known);
     return discovery === undefined ? [] : [{ discovery, offer: known.offer }];
   });
   const { config, unserved } = withOffers(written, offered);
-  return { config, unserved, settings: catalogSettings(config, offered.map(originOfOffer)) };
+  return { config, unserved, settings: catalogSettings(config, { offered: offered.map(originOfOffer), addresses }) };
 }
 
 /** Where the config asks in other words now, the limits of that until its answers are there. */

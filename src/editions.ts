@@ -57,9 +57,9 @@ export class Editions {
     return end === null || end <= now ? live : Math.min(live ?? end, end);
   }
 
-  /** A config that is to go live. */
-  use(settings: Settings, now: Moment): void {
-    this.#next = { settings, collection: recollect(this.newest, settings.config, now), since: now };
+  /** A config that is to go live; `addresses` are those of this machine. */
+  use(settings: Settings, now: Moment, addresses?: readonly string[]): void {
+    this.#next = { settings, collection: recollect(this.newest, settings.config, now, addresses), since: now };
   }
 
   /** Whether it is news. */

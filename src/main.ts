@@ -19,6 +19,7 @@ import type { KnownEndpoints } from './known-endpoints.ts';
 import type { KnownOffers } from './known-offers.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
 import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts';
+import { ownAddresses } from './own-addresses.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { Renderer, RenderInput, RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
@@ -125,7 +126,10 @@ export function main(world: World, signal: AbortSignal): Instance {
   });
   const reconciler = new Reconciler(control, changes, now);
   const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
-  const first = { settings: world.settings, collection: createCollection(world.settings.config, remembered, now()) };
+  const first = {
+    settings: world.settings,
+    collection: createCollection(world.settings.config, remembered, now(), ownAddresses(env)),
+  };
   const editions = new Editions(first, () => reconciler.live);
   const inTurn = createTurn();
   const debounce = createDebounce(() => heartbeat.during(() => inTurn(reconcile)), {
@@ -351,7 +355,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     },
     async use(next) {
       prove(next);
-      editions.use(next, now());
+      editions.use(next, now(), ownAddresses(env));
       // Nothing is heard between the two: whatever comes from now on answers the new questions.
       await sources.use(next.config);
       debounce.poke();

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { CatalogSettings } from './catalog/catalog.ts';
 import { type LoadedConfig, loadConfig } from './config/load.ts';
+import { ownListeners } from './config/own-listeners.ts';
 import { ConfigError } from './config/problems.ts';
 import type { Config } from './config/schema.ts';
 import { parseVersion, type Version } from './haproxy/version.ts';
@@ -73,13 +74,17 @@ export function presumedVersion({ haproxy }: Pick<Config, 'haproxy'>): Version {
   return parseVersion(haproxy.version ?? '') ?? { major: 2, minor: 2, text: '2.2' };
 }
 
-/** `offered`: the questions about services that sources offer. */
-export function catalogSettings(config: Config, offered: CatalogSettings['offered'] = []): CatalogSettings {
+/** `offered`: the questions about services that sources offer; `addresses`: those of this machine. */
+export function catalogSettings(
+  config: Config,
+  { offered, addresses }: { readonly offered: CatalogSettings['offered']; readonly addresses: readonly string[] },
+): CatalogSettings {
   const watchers = Object.entries(config.watchers).map(
     ([name, { type, required, maxShrink }]) =>
       [name, { required, loopbackAllowed: type === 'file', maxShrink }] as const,
   );
   const { services, discoveries, allowAddresses, startTimeout } = config;
   const discovering = discoveries.map(({ watcher }) => watcher);
-  return { services, watchers: new Map(watchers), discovering, offered, allowAddresses, startTimeout };
+  const own = { addresses, listeners: ownListeners(config) };
+  return { services, watchers: new Map(watchers), discovering, offered, allowAddresses, own, startTimeout };
 }

@@ -8,6 +8,7 @@ import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { equalLists, equalNames, namesOf } from './endpoints.ts';
 import { admit, type Guard } from './guard.ts';
 import { keptBy } from './loss.ts';
+import { changedPorts } from './own.ts';
 import { endDoubts, settle } from './serve.ts';
 import {
   type Answer,
@@ -107,8 +108,18 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
 export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Moment): Catalog {
   const index = indexOf(settings);
   const hasSameRules = isDeepStrictEqual(rulesOf(catalog.settings), rulesOf(settings));
-  const isSame = (name: string): boolean =>
-    hasSameRules && catalog.settings.services.get(name) === settings.services.get(name);
+  const ports = changedPorts(catalog.settings.own, settings.own);
+  const isConcerned = (endpoints: readonly Endpoint[] | null): boolean =>
+    ports.size > 0 && (endpoints?.some(({ port }) => ports.has(port)) ?? false);
+  const mustJudge = ({ received, endpoints }: Answer): boolean => !hasSameRules || isConcerned(received ?? endpoints);
+  const isSame = (name: string): boolean => {
+    const service = settings.services.get(name);
+    if (!hasSameRules || service === undefined || catalog.settings.services.get(name) !== service) return false;
+    const concerned = service.origins.some((origin) =>
+      mustJudge(lookUp(catalog.answers, originOf(origin)) ?? unanswered),
+    );
+    return !concerned && !isConcerned(lookUp(catalog.services, name)?.endpoints ?? null);
+  };
   const asked = new Map<string, Origin>();
   for (const origin of questionsOf(settings)) asked.set(originOf(origin), origin);
   const changed = new Set<string>();
@@ -119,7 +130,7 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     const answer = lookUp(catalog.answers, name);
     const guard = index.guards.get(watcher);
     if (answer === undefined || guard === undefined || changed.has(name)) return [];
-    return [[name, hasSameRules ? answer : judgeAgain(answer, guard)] as const];
+    return [[name, mustJudge(answer) ? judgeAgain(answer, guard) : answer] as const];
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);

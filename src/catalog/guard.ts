@@ -2,6 +2,7 @@
 import { type Address, contains, embeddedIPv4, parseAddress, type Range, range } from '../address.ts';
 import type { Endpoint, Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
+import type { OwnGuard } from './own.ts';
 
 /**
  * What is left out: an endpoint, something of the source that its watcher could not make one of (`entry`), or a tag or meta
@@ -21,8 +22,8 @@ export type Refusals = {
   readonly endpoints: number;
 };
 
-/** Whether an address may get traffic: null, or why not and what allows it. */
-export type Guard = (address: Address) => string | null;
+/** Whether an address and port may get traffic: null, or why not and what allows it. */
+export type Guard = (address: Address, port: number) => string | null;
 
 const limits = {
   id: 512,
@@ -35,11 +36,18 @@ const limits = {
   reason: 500,
 } as const;
 
-/** `loopbackAllowed`: the source is trusted to name this machine. */
-export function createGuard(allowAddresses: readonly string[], loopbackAllowed: boolean): Guard {
+/** `loopbackAllowed`: the source is trusted to name this machine; `isOwn`: whoever it is, and whatever is allowed. */
+export function createGuard(
+  allowAddresses: readonly string[],
+  loopbackAllowed: boolean,
+  isOwn: OwnGuard = () => null,
+): Guard {
   const allowed = allowAddresses.map(range);
   const isAllowed = (address: Address): boolean => allowed.some((one) => contains(one, address));
-  return (address) => {
+  return (address, port) => {
+    const listener = isOwn(address, port);
+    if (listener !== null)
+      return `${address.text} port ${port} leads back to ${listener.text} of this config, and is never served`;
     if (isAllowed(address)) return null;
     const reached = embeddedIPv4(address);
     // `::1` and `::` lie in the range of IPv4-compatible addresses: their own meaning goes first.
@@ -114,7 +122,7 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
   if (!isWhole(port, 1, 65_535)) return `the port must be a whole number from 1 to 65535, not ${show(port)}`;
   if (!isWhole(weight, 0, 256)) return `the weight must be a whole number from 0 to 256, not ${show(weight)}`;
   if (state !== 'ready' && state !== 'draining') return `the state must be ready or draining, not ${show(state)}`;
-  const reason = guard(parsed);
+  const reason = guard(parsed, port);
   if (reason !== null) return reason;
   const drop: Drop = (part, reason) => refused.add({ id: label(entry), part, reason });
   const tags = readTags(entry.tags, drop);

@@ -2,6 +2,7 @@
 import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
 import { createGuard, type Guard, noRefusals, type Refusals } from './guard.ts';
 import type { Loss, MaxShrink } from './loss.ts';
+import { createOwnGuard, type Own } from './own.ts';
 import { lookUp, type Table } from './table.ts';
 
 export type CatalogSettings = {
@@ -13,6 +14,8 @@ export type CatalogSettings = {
   readonly offered: readonly Origin[];
   /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
   readonly allowAddresses: readonly string[];
+  /** No endpoint leads back there, whatever is allowed. */
+  readonly own: Own;
   readonly startTimeout: Ms;
 };
 
@@ -149,10 +152,11 @@ export function indexOf(settings: CatalogSettings): Index {
     if (!servicesOf.has(originOf(origin))) servicesOf.set(originOf(origin), []);
     queries.set(originOf(origin), origin.query);
   }
+  const isOwn = createOwnGuard(settings.own);
   const guards = new Map(
     [...settings.watchers].map(([name, { loopbackAllowed }]) => [
       name,
-      createGuard(settings.allowAddresses, loopbackAllowed),
+      createGuard(settings.allowAddresses, loopbackAllowed, isOwn),
     ]),
   );
   return { guards, servicesOf, queries, askedWatchers };
@@ -160,8 +164,8 @@ export function indexOf(settings: CatalogSettings): Index {
 
 /** For endpoints of which only the service is known: what any of its sources may name. */
 export function guardOf({ origins }: ServiceSettings, { guards }: Index): Guard {
-  return (address) => {
-    const judged = origins.map(({ watcher }) => guards.get(watcher)?.(address) ?? null);
+  return (address, port) => {
+    const judged = origins.map(({ watcher }) => guards.get(watcher)?.(address, port) ?? null);
     return judged.includes(null) ? null : (judged[0] ?? null);
   };
 }

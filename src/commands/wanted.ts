@@ -14,6 +14,7 @@ import type { Version } from '../haproxy/version.ts';
 import { KnownEndpoints } from '../known-endpoints.ts';
 import { KnownOffers } from '../known-offers.ts';
 import type { Endpoint, Section } from '../model.ts';
+import { ownAddresses } from '../own-addresses.ts';
 import type { RenderResult } from '../render/render.ts';
 import { catalogSettings, presumedVersion, type Settings } from '../settings.ts';
 import { Sources } from '../sources.ts';
@@ -61,7 +62,7 @@ async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv)
   // As `run` begins: with what was known last.
   const { all: offers } = await KnownOffers.open(offersFile(config), () => {});
   const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), () => {});
-  let collection = createCollection(config, { offers, endpoints }, now());
+  let collection = createCollection(config, { offers, endpoints }, now(), ownAddresses(env));
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
       process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);
@@ -110,7 +111,7 @@ async function readSnapshot(config: Config, path: string): Promise<Catalog> {
   if (parsed.kind === 'invalid') throw new AppError('MYELIN_USAGE', parsed.reason);
   const lists = new Map([...parsed.services].map(([name, entry]) => [name, wholeList(entry)]));
   const at = now();
-  const settings = catalogSettings(config);
+  const settings = catalogSettings(config, { offered: [], addresses: ownAddresses(process.env) });
   let catalog = createCatalog(settings, at);
   for (const watcher of settings.watchers.keys()) {
     for (const { origins, name } of config.services.values())

@@ -33,6 +33,9 @@ type Listening = {
 };
 type ListenersJudge = Pick<Judge, 'report' | 'isRefused' | 'pathOfItem'>;
 
+/** For a config that has been judged already. */
+export const judgeless: ListenersJudge = { report: () => {}, isRefused: () => false, pathOfItem: (list) => list };
+
 /** Listeners by port and host, because comparing each with each takes minutes for thousands of services. */
 export class Held {
   readonly #slots = new Map<string, Map<string | null, Listener[]>>();

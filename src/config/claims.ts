@@ -1,8 +1,8 @@
 /** Who has which name and address: what the config lists comes first, then whoever claims it first. */
 import { frontendName } from '../haproxy/names.ts';
-import { Held, type Listener, listenersOf } from './check-binds.ts';
+import { Held, judgeless, type Listener, listenersOf } from './check-binds.ts';
 import { proxiesIn } from './names.ts';
-import { formatPath, type Path } from './problems.ts';
+import { formatPath } from './problems.ts';
 import type { Config, Service } from './schema.ts';
 
 export class Claims {
@@ -39,10 +39,3 @@ export class Claims {
 function describe({ path, text }: Listener): string {
   return path[0] === 'services' ? `the service ${path[1]}` : `${text} of ${formatPath(path)}`;
 }
-
-/** The config has been judged already. */
-const judgeless = {
-  report: () => {},
-  isRefused: () => false,
-  pathOfItem: (list: Path): Path => list,
-};

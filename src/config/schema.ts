@@ -434,7 +434,9 @@ export const config = z
     allowAddresses: z
       .array(cidr)
       .default([])
-      .describe('Ranges (CIDR) in which endpoints are accepted although they are loopback, link-local or the like.'),
+      .describe(
+        'Ranges (CIDR) in which endpoints are accepted although they are loopback, link-local or the like. Never accepted is what leads back to a listener of this config.',
+      ),
     haproxy: haproxy.prefault({}),
     templates: filePath.optional().describe('A folder whose templates replace the built-in ones, file by file.'),
     order: z

@@ -1,5 +1,6 @@
 /** Catalogs for tests: settings, events and what is served, in few words. */
 import { type Catalog, type CatalogSettings, receive, view } from '../../src/catalog/catalog.ts';
+import { nothingOwn } from '../../src/catalog/own.ts';
 import type { Endpoint, SourceEvent } from '../../src/model.ts';
 
 export const minute = 60_000;
@@ -33,6 +34,7 @@ export function settings({ services = { web: {} }, watchers = { consul: {} }, ..
     discovering: [],
     offered: [],
     allowAddresses: [],
+    own: nothingOwn,
     startTimeout: 30_000,
     ...rest,
   };

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { parseAddress } from '../../src/address.ts';
 import { admit, createGuard, noRefusals } from '../../src/catalog/guard.ts';
+import { createOwnGuard } from '../../src/catalog/own.ts';
 import type { Endpoint } from '../../src/model.ts';
 
 const strict = createGuard([], false);
@@ -73,6 +74,46 @@ test('a source that may name this machine may name loopback and nothing else of 
   assert.equal(reasonFor({ address: '127.0.0.1' }, local), undefined);
   assert.equal(reasonFor({ address: '::1' }, local), undefined);
   assert.match(reasonFor({ address: '169.254.169.254' }, local) ?? '', /metadata/);
+});
+
+test('what leads back to a listener of this config is refused in every disguise, whatever is allowed', () => {
+  const isOwn = createOwnGuard({
+    addresses: ['10.0.0.5', '2001:db8::5'],
+    listeners: [
+      { host: null, port: 80, text: '*:80' },
+      { host: '127.0.0.1', port: 8405, text: '127.0.0.1:8405' },
+      { host: '10.0.0.9', port: 443, text: '10.0.0.9:443' },
+      { host: 'localhost', port: 8406, text: 'localhost:8406' },
+    ],
+  });
+  const guard = createGuard(['0.0.0.0/0', '::/0'], true, isOwn);
+  for (const [address, port] of [
+    ['10.0.0.5', 80],
+    ['2001:DB8:0::5', 80],
+    ['::ffff:10.0.0.5', 80],
+    ['64:ff9b::10.0.0.5', 80],
+    ['127.0.0.1', 80],
+    ['127.3.2.1', 80],
+    ['::1', 80],
+    ['0.0.0.0', 80],
+    ['127.0.0.1', 8405],
+    ['0.0.0.0', 8405],
+    ['10.0.0.9', 443],
+    ['127.0.0.1', 8406],
+  ] as const)
+    assert.match(
+      reasonFor({ address, port }, guard) ?? 'accepted',
+      /leads back to \S+ of this config/,
+      `${address} ${port}`,
+    );
+  for (const [address, port] of [
+    ['10.0.0.5', 81],
+    ['10.0.0.6', 80],
+    ['10.0.0.5', 8405],
+    ['127.0.0.2', 8405],
+    ['10.0.0.5', 443],
+  ] as const)
+    assert.equal(reasonFor({ address, port }, guard), undefined, `${address} ${port}`);
 });
 
 test('allowing an address allows no other', () => {

@@ -509,3 +509,18 @@ test('of what is left out only what is new is news', () => {
   });
   assert.deepEqual(news, [['a'], [], ['b'], []]);
 });
+
+test('a new listener of ours ends what leads to it, of the services at that port alone, and its end brings it back', () => {
+  const services = { web: {}, db: {} };
+  const before = play(createCatalog(settings({ services }), 0), [
+    found([endpoint('a', '10.0.0.5'), endpoint('b', '10.0.0.6')]),
+    found([endpoint('c', '10.0.0.7', { port: 5432 })], 'db'),
+    synced,
+  ]);
+  const own = { addresses: ['10.0.0.5'], listeners: [{ host: null, port: 80, text: ':80' }] };
+  const after = reconfigure(before, { ...before.settings, own }, 0);
+  assert.deepEqual(ids(after), ['b']);
+  assert.match(report(after, 0).services[0]?.refused[0]?.reason ?? '', /10\.0\.0\.5 port 80 leads back to :80/);
+  assert.equal(view(after).endpoints.get('db'), view(before).endpoints.get('db'));
+  assert.deepEqual(ids(reconfigure(after, before.settings, 0)), ['a', 'b']);
+});

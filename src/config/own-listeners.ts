@@ -1,0 +1,29 @@
+/** Where Myelin and its HAProxy listen for TCP, by this config. */
+import { judgeless, type Listener, listenersOf } from './check-binds.ts';
+import type { Config, Service } from './schema.ts';
+
+/** `host` null: on every address. */
+type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };
+
+/** Of many services a few change at a time. */
+const known = new WeakMap<Service, readonly OwnListener[]>();
+
+export function ownListeners({ services, haproxy, admin, probes }: Config): readonly OwnListener[] {
+  const others = listenersOf({ rest: { haproxy, admin, probes }, services: new Map() }, judgeless).flatMap(ofListener);
+  return [...others, ...[...services].flatMap(([name, service]) => ofService(name, service))];
+}
+
+function ofService(name: string, service: Service): readonly OwnListener[] {
+  const before = known.get(service);
+  if (before !== undefined) return before;
+  const its = listenersOf({ rest: {}, services: new Map([[name, service]]) }, judgeless).flatMap(ofListener);
+  known.set(service, its);
+  return its;
+}
+
+/** In another network namespace it is not where this machine's addresses are. */
+function ofListener({ address, text }: Listener): OwnListener[] {
+  if (address.kind !== 'tcp' || address.namespace !== null) return [];
+  const { host, port, portEnd } = address;
+  return Array.from({ length: portEnd - port + 1 }, (_, at) => ({ host, port: port + at, text }));
+}
