@@ -20,6 +20,7 @@ import {
   runHelm,
   shaped,
   shapes,
+  type Values,
   workloadIn,
 } from '../support/chart.ts';
 import { load } from '../support/config.ts';
@@ -249,6 +250,54 @@ test('the metrics are for the peers that are named, without any for nobody; the 
   assert.equal(dig(ports, 'from'), undefined);
   assert.deepEqual(rest, [{ ...metrics, from: [{ podSelector: {} }] }]);
   assert.deepEqual(await rules({ metricsFrom: [] }), [ports]);
+});
+
+test('nobody who reaches a pod can have it killed: liveness is asked over the control socket', async () => {
+  const probe = ['myelin', 'probe', 'live', '--socket', '/run/myelin/myelin.sock'];
+  for (const shape of shapes) {
+    const containers = containersOf(workloadIn(await shaped(shape)));
+    const asked = containers.flatMap((each) => dig(each, 'livenessProbe', 'exec', 'command') ?? []);
+    assert.deepEqual(asked, probe, shape);
+    for (const each of containers) assert.equal(dig(each, 'livenessProbe', 'httpGet'), undefined);
+  }
+});
+
+test('whether HAProxy’s own container is ready depends on no port: the service of any one may be set apart, or be UDP', async () => {
+  for (const protocol of ['TCP', 'UDP']) {
+    const all = await shaped('sidecar', { ports: [{ name: 'quic', port: 8443, protocol }] });
+    const haproxy = containersOf(workloadIn(all)).find(({ name }) => name === 'haproxy');
+    assert.equal(dig(haproxy, 'readinessProbe'), undefined);
+  }
+});
+
+test('what Myelin reads is not mounted into HAProxy’s own container, nor the other way round', async () => {
+  const mount = (name: string): object => ({ name, mountPath: `/mnt/${name}` });
+  const all = await shaped('sidecar', {
+    extraVolumes: [
+      { name: 'token', emptyDir: {} },
+      { name: 'tls', emptyDir: {} },
+    ],
+    extraVolumeMounts: [mount('token')],
+    haproxy: { extraVolumeMounts: [mount('tls')] },
+  });
+  const extra = containersOf(workloadIn(all)).map(({ name, volumeMounts }) => [
+    name,
+    ...volumeMounts.flatMap(({ mountPath }) => (mountPath.startsWith('/mnt/') ? mountPath : [])),
+  ]);
+  assert.deepEqual(extra, [
+    ['first-config', '/mnt/token'],
+    ['myelin', '/mnt/token'],
+    ['haproxy', '/mnt/tls'],
+  ]);
+});
+
+test('the notes say that Prometheus in another namespace is kept out until it is named', async () => {
+  const notes = async (values: Values): Promise<string> =>
+    (await runHelm('notes', exampleValues('sidecar'), { serviceMonitor: { enabled: true } }, values)).stdout;
+  assert.match(await notes({}), /name it in `networkPolicy.metricsFrom`/);
+  const named = { networkPolicy: { metricsFrom: [{ namespaceSelector: {} }] } };
+  assert.doesNotMatch(await notes(named), /networkPolicy.metricsFrom/);
+  assert.doesNotMatch(await notes({ networkPolicy: { enabled: false } }), /networkPolicy.metricsFrom/);
 });
 
 test('a pod is given the time that draining takes, and is told to wait without a shell', async () => {

@@ -28,9 +28,9 @@ export const handingOver: Values = { handover, ports: [{ name: 'http', port: 808
 /** The values that the chart shows for a shape. */
 export const exampleValues = (shape: Shape): string => join(chart, `ci/${shape}-values.yaml`);
 
-/** `helm COMMAND` with the release `myelin` in the namespace `edge`; later values go over earlier ones. */
+/** `helm COMMAND`, or the notes of an installation, with the release `myelin` in the namespace `edge`; later values go over earlier ones. */
 export async function runHelm(
-  command: 'template' | 'lint',
+  command: 'template' | 'lint' | 'notes',
   ...values: readonly (Values | string)[]
 ): Promise<Finished> {
   await using folder = await tempFolder();
@@ -40,8 +40,12 @@ export async function runHelm(
     if (typeof each !== 'string') await writeFile(path, JSON.stringify(each));
     files.push('--values', path);
   }
-  const what = command === 'lint' ? ['lint', '--strict', chart] : ['template', 'myelin', chart];
-  return await helm(...what, '--namespace', 'edge', ...files);
+  const commands = {
+    template: ['template', 'myelin', chart],
+    lint: ['lint', '--strict', chart],
+    notes: ['install', 'myelin', chart, '--dry-run=client'],
+  };
+  return await helm(...commands[command], '--namespace', 'edge', ...files);
 }
 
 /** The text of all objects. Throws what Helm says where it fails. */

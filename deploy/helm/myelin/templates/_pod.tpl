@@ -57,17 +57,11 @@ spec:
       # Not by the image's own script, which needs a shell. Only this user may give orders to the master.
       command: [haproxy, -W, -db, -S, '/run/haproxy/master.sock,mode,600,level,admin', -f, /run/haproxy/haproxy.cfg]
       {{- include "myelin.traffic" . | nindent 6 }}
-      # Whether it runs and listens; whether its config is applied is what Myelin's probe says.
-      {{- range $index, $port := .Values.ports }}
-      {{- if eq $index 0 }}
-      readinessProbe:
-        tcpSocket: { port: {{ $port.port }} }
-        periodSeconds: 2
-      {{- end }}
-      {{- end }}
+      # Ready as long as it runs: whether it serves is what Myelin's probe says. No port tells that, as the service of any
+      # one may be set apart, or be reached by UDP.
       volumeMounts:
         - { name: haproxy, mountPath: /run/haproxy }
-        {{- with .Values.extraVolumeMounts }}
+        {{- with .Values.haproxy.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
       resources:
@@ -208,25 +202,20 @@ startupProbe:
   periodSeconds: 3
   timeoutSeconds: 10
   failureThreshold: 600
-# Seldom, as each starts a program.
-livenessProbe:
-  exec: { command: {{ include "myelin.probe" "live" }} }
-  periodSeconds: 30
-  timeoutSeconds: 10
-  failureThreshold: 4
 {{- else -}}
 readinessProbe:
   httpGet: { path: /readyz, port: 8406 }
   periodSeconds: 2
   timeoutSeconds: 2
-# Patient: in one container HAProxy ends with Myelin.
-livenessProbe:
-  httpGet: { path: /healthz, port: 8406 }
-  initialDelaySeconds: 10
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
 {{- end }}
+# Over the control socket: whoever reaches the pod could keep the kubelet from an answer over the network, and have the pod
+# killed. Seldom, as each starts a program, and patient: in one container HAProxy ends with Myelin.
+livenessProbe:
+  exec: { command: {{ include "myelin.probe" "live" }} }
+  initialDelaySeconds: 10
+  periodSeconds: 30
+  timeoutSeconds: 10
+  failureThreshold: 4
 {{- end -}}
 
 {{- define "myelin.probe" -}}
