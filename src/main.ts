@@ -37,6 +37,8 @@ export type World = {
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
   readonly hostname: string;
+  /** Told of what the sources are asked with, which nobody is to read in a message. */
+  readonly onSecret: (secret: string) => void;
   /** Told of every reconcile, and of what broke one. */
   readonly onResult: (result: Result, occasion: Occasion) => void;
   /** Told of what the sources say, what of it is left out that was not before, and whether anything of it is news. */
@@ -157,6 +159,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       onSource(event, newlyRefused(before.catalog, editions.newest.catalog, event), isNews);
     },
     onTrouble,
+    world.onSecret,
   );
 
   /** Something else than before is known, or wanted. */

@@ -19,10 +19,20 @@ export class Sources {
   readonly #onEvent: (event: SourceEvent) => void;
   readonly #onFault: (error: AppError) => void;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #onSecret: (secret: string) => void;
   #isDisposed = false;
 
-  /** `onFault` is told where `onEvent` throws, whose event counts as a question that failed. */
-  constructor(env: NodeJS.ProcessEnv, onEvent: (event: SourceEvent) => void, onFault: (error: AppError) => void) {
+  /**
+   * `onFault` is told where `onEvent` throws, whose event counts as a question that failed; `onSecret` of what sources
+   * prove themselves with.
+   */
+  constructor(
+    env: NodeJS.ProcessEnv,
+    onEvent: (event: SourceEvent) => void,
+    onFault: (error: AppError) => void,
+    onSecret: (secret: string) => void = () => {},
+  ) {
+    this.#onSecret = onSecret;
     this.#env = env;
     this.#onEvent = onEvent;
     this.#onFault = onFault;
@@ -55,10 +65,11 @@ export class Sources {
   #start(name: string, watcher: WatcherConfig, queries: readonly Query[], isKnown: boolean): void {
     const stop = new AbortController();
     const env = this.#env;
+    const onSecret = this.#onSecret;
     let made: Watch | null = null;
     // A watcher that cannot even be made is a source that fails; one that was made remembers what it read.
     async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
-      made ??= await createWatch(watcher, env);
+      made ??= await createWatch(watcher, env, onSecret);
       yield* made(queries, signal);
     }
     const follow = async (): Promise<void> => {

@@ -11,6 +11,7 @@ import { AppError, describe } from '../errors.ts';
 import { type Binary, findBinary } from '../haproxy/binary.ts';
 import { lastLines, parseAlerts } from '../haproxy/check.ts';
 import { describeExit, runCommand } from '../haproxy/command.ts';
+import { environmentFor } from '../haproxy/environment.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { applying } from './applying.ts';
@@ -156,8 +157,10 @@ class CommandControl implements Control {
     signal: AbortSignal,
   ): Promise<readonly Problem[]> {
     const argv = command.map((word) => word.replaceAll('{file}', path));
-    const timeoutMs: Ms = this.#config.reload.startTimeout;
-    const finished = await runCommand(argv, { timeoutMs, signal }).catch((cause: unknown) => {
+    const { reload, haproxy } = this.#config;
+    const timeoutMs: Ms = reload.startTimeout;
+    const env = await environmentFor(this.#options.env, [path], haproxy.passEnv);
+    const finished = await runCommand(argv, { timeoutMs, signal, env }).catch((cause: unknown) => {
       if (signal.aborted) throw cause;
       throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${argv[0]} cannot be run: ${describe(cause)}`, {
         cause,

@@ -125,7 +125,7 @@ export async function checkHere(
 ): Promise<{ readonly isChecked: boolean; readonly problems: readonly Problem[] }> {
   if (binary === null || (version !== null && !sameBranch(binary.version, version)))
     return { isChecked: false, problems: [] };
-  const limits = { timeoutMs: config.reload.startTimeout, signal };
+  const limits = { timeoutMs: config.reload.startTimeout, signal, passEnv: config.haproxy.passEnv };
   const complaints = await checkConfig(binary.path, [file.candidate], limits);
   return { isChecked: true, problems: toProblems(complaints, sections, [file.candidate]) };
 }

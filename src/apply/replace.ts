@@ -7,6 +7,7 @@ import { generationsFolder, handedOnSocket } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import type { Binary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
+import { environmentFor } from '../haproxy/environment.ts';
 import { readServersState } from '../haproxy/info.ts';
 import { notOurs } from '../haproxy/own-process.ts';
 import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
@@ -89,7 +90,7 @@ async function handingOver({ fleet, stray, findPredecessor, config }: Replacemen
 }
 
 async function examine({ sections, generation, binary, config, file, signal }: Replacement, before: Before | null) {
-  const limits = { timeoutMs: config.reload.startTimeout, signal };
+  const limits = { timeoutMs: config.reload.startTimeout, signal, passEnv: config.haproxy.passEnv };
   const [complaints, { problems, inTheWay }] = await Promise.all([
     checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
     preflight(sections, before?.sections ?? [], { handingOn: before?.pid ?? null }),
@@ -113,7 +114,7 @@ async function startAccepted(replacement: Replacement, inTheWay: readonly string
       takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
       inTheWay,
       dismiss: (id) => fleet.dismissOther(id, generation),
-      env,
+      env: await environmentFor(env, [file.path, generation.socketConfig], config.haproxy.passEnv),
       timeoutMs: config.reload.startTimeout,
       signal,
     });

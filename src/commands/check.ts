@@ -61,7 +61,7 @@ function withExampleOffers(config: Config): Config {
 
 /** Throws MYELIN_CONFIG_REJECTED in HAProxy's words. Where HAProxy is elsewhere, its absence here is no fault. */
 async function checkWithHaproxy({ config, secrets }: Settings, rendered: RenderResult): Promise<string> {
-  const { control, binary: name } = config.haproxy;
+  const { control, binary: name, passEnv } = config.haproxy;
   const binary = await findBinary(name, process.env.PATH).catch((error: unknown) => {
     if (control === 'process' || !(error instanceof AppError)) throw error;
     return null;
@@ -73,7 +73,7 @@ async function checkWithHaproxy({ config, secrets }: Settings, rendered: RenderR
     const file = join(folder, 'haproxy.cfg');
     await writeFile(file, textOf(rendered), { mode: 0o600 });
     const refused: readonly Complaint[] = control === 'process' ? notOurs(rendered.sections) : [];
-    const complaints = [...(await checkConfig(binary.path, [file], { timeoutMs: 60_000 })), ...refused];
+    const complaints = [...(await checkConfig(binary.path, [file], { timeoutMs: 60_000, passEnv })), ...refused];
     if (complaints.length === 0) return `HAProxy ${binary.version.text} accepts it`;
     const lines = complaints.map(({ message, line }) => {
       const service = blame(message, line, rendered.sections);

@@ -5,6 +5,7 @@ import { view } from '../catalog/catalog.ts';
 import { now, toWallClock, wallClock } from '../clock.ts';
 import { maskConfig, maskWithin } from '../config/mask.ts';
 import { endpointsFile, offersFile, ordersFile } from '../config/paths.ts';
+import { Secrets } from '../config/secrets.ts';
 import { exitCodes } from '../errors.ts';
 import { Events } from '../http/events.ts';
 import { createMetrics } from '../http/metrics.ts';
@@ -43,19 +44,18 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   // It would end this process while nobody listens yet, or any more; what it is about is read in either case.
   process.on('SIGHUP', () => {});
 
-  // What was a secret once is masked for good: messages may be older than the config.
-  const secrets = new Set<string>();
-  const masked = <T>(value: T): T => maskWithin(value, [...secrets]);
+  const secrets = new Secrets();
+  const masked = <T>(value: T): T => maskWithin(value, secrets.all);
   const load: Load = async (onRead) => {
     const settings = await loadSettings(globals.config, process.env, onRead);
-    for (const secret of settings.secrets) secrets.add(secret);
+    secrets.configured(settings.secrets);
     return options.apply ? settings : writingOnly(settings);
   };
   const settings = await load();
   const { config } = settings;
   const running: { instance: Instance | null } = { instance: null };
   const { logLevel: level, logFormat: format } = globals;
-  const log = createLog({ level, format, destination: 1, secrets: () => [...secrets] });
+  const log = createLog({ level, format, destination: 1, secrets: () => secrets.all });
   // A source's library may leave a promise to nobody: that is no reason to end what serves.
   process.on('unhandledRejection', (err) => {
     log.error({ err }, 'a failure that nobody waited for; Myelin goes on');
@@ -94,6 +94,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
       heartbeat,
       env: process.env,
       hostname: hostname(),
+      onSecret: secrets.used,
       onSource: (event, refused, isNews) => sourceLog.note(event, refused, isNews),
       onResult(result, occasion) {
         // The newest one: results need not come in the order in which their catalogs did.

@@ -8,6 +8,7 @@ import { type Collection, collect, createCollection } from '../collection.ts';
 import { maskSecrets } from '../config/mask.ts';
 import { endpointsFile, offersFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
+import { Secrets } from '../config/secrets.ts';
 import { AppError } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
 import type { Version } from '../haproxy/version.ts';
@@ -58,14 +59,16 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
   return binary?.version ?? presumedVersion(config);
 }
 
-async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
+async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
+  const { config } = settings;
+  const secrets = new Secrets(settings.secrets);
   // As `run` begins: with what was known last.
   const { all: offers } = await KnownOffers.open(offersFile(config), () => {});
   const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), () => {});
   let collection = createCollection(config, { offers, endpoints }, now(), ownAddresses(env));
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
-      process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets)}\n`);
+      process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets.all)}\n`);
     failures.set(watcher, reason);
   };
   const answered = Promise.withResolvers<void>();
@@ -78,6 +81,7 @@ async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv)
       if (view(collection.catalog).open) answered.resolve();
     },
     answered.reject,
+    secrets.used,
   );
   const timer = setTimeout(() => {
     const missing = view(collection.catalog).waitingFor.map(
@@ -86,7 +90,7 @@ async function askSources({ config, secrets }: Settings, env: NodeJS.ProcessEnv)
     answered.reject(
       new AppError(
         'MYELIN_SOURCE_TIMEOUT',
-        maskSecrets(`no complete answer within ${config.startTimeout} ms from ${missing.join(', ')}`, secrets),
+        maskSecrets(`no complete answer within ${config.startTimeout} ms from ${missing.join(', ')}`, secrets.all),
         {
           remedy: 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place',
         },

@@ -363,6 +363,13 @@ const haproxy = z
       .optional()
       .describe('control: command. Must succeed before the file goes live; `{file}` is the candidate.'),
     reloadCommand: command.optional().describe('control: command. Makes HAProxy read the new file.'),
+    passEnv: z
+      .array(z.string().regex(/^[A-Za-z_]\w*$/, 'expected the name of an environment variable'))
+      .default([])
+      .meta({ title: 'list of names' })
+      .describe(
+        'Environment variables that HAProxy and the commands above are given beside the usual ones: see below.',
+      ),
     onExit: z
       .enum(['keep', 'stop'])
       .default('keep')

@@ -2,6 +2,7 @@
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
 import { describeExit, runCommand } from './command.ts';
+import { environmentFor } from './environment.ts';
 
 /** One thing that HAProxy refuses, in its own words. */
 export type Complaint = {
@@ -18,11 +19,13 @@ export type Complaint = {
 export async function checkConfig(
   binary: string,
   files: readonly string[],
-  limits: { readonly timeoutMs: Ms; readonly signal?: AbortSignal | undefined },
+  limits: { readonly timeoutMs: Ms; readonly signal?: AbortSignal | undefined; readonly passEnv: readonly string[] },
 ): Promise<readonly Complaint[]> {
+  const { timeoutMs, signal, passEnv } = limits;
   const argv = [binary, '-c', ...files.flatMap((file) => ['-f', file])];
   try {
-    const finished = await runCommand(argv, limits);
+    const env = await environmentFor(process.env, files, passEnv);
+    const finished = await runCommand(argv, { timeoutMs, signal, env });
     if (finished.status === 0) return [];
     const complaints = parseAlerts(finished.stderr);
     if (complaints.length > 0) return complaints;

@@ -1,6 +1,7 @@
 /** Runs a program to its end, without a shell and never for longer than it is given. */
 import { spawn } from 'node:child_process';
 import type { Ms } from '../model.ts';
+import { plainEnvironment } from './environment.ts';
 
 export type Finished = {
   /** null where a signal ended it. */
@@ -11,17 +12,23 @@ export type Finished = {
   readonly timedOut: boolean;
 };
 
-type Limits = { readonly timeoutMs: Ms; readonly signal?: AbortSignal | undefined };
+type Limits = {
+  readonly timeoutMs: Ms;
+  readonly signal?: AbortSignal | undefined;
+  /** Not Myelin's own, unless somebody says so: that has the tokens of the sources. */
+  readonly env?: NodeJS.ProcessEnv;
+};
 
 /** What is kept of each stream: enough for every message, however much a broken program prints. */
 const maxOutput = 1024 * 1024;
 
 /** Rejects with Node's own error (`ENOENT`, `EACCES`) where the program cannot be started, and when `signal` aborts. */
-export function runCommand(argv: readonly string[], { timeoutMs, signal }: Limits): Promise<Finished> {
+export function runCommand(argv: readonly string[], limits: Limits): Promise<Finished> {
+  const { timeoutMs, signal, env = plainEnvironment(process.env) } = limits;
   const [program = '', ...args] = argv;
   const { promise, resolve, reject } = Promise.withResolvers<Finished>();
   if (signal?.aborted) return Promise.reject(signal.reason);
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (chunk: string) => {

@@ -23,7 +23,7 @@ for (const { name, args, finds } of benchmarks)
   test(`${[`bench:${name}`, ...args].join(' ')} comes to its figures`, async ({ signal }) => {
     const file = resolve(import.meta.dirname, `../../bench/${name}.ts`);
     const argv = [process.execPath, '--disable-warning=ExperimentalWarning', file, '--short', ...args];
-    const { status, stdout, stderr } = await runCommand(argv, { timeoutMs: longestMs, signal });
+    const { status, stdout, stderr } = await runCommand(argv, { timeoutMs: longestMs, signal, env: process.env });
     assert.equal(status, 0, `${stdout}${stderr}`);
     assert.match(stdout, finds);
   });

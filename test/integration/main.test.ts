@@ -66,6 +66,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',
+    onSecret() {},
     onResult() {},
     onSource() {},
     onReload() {},

@@ -43,7 +43,7 @@ async function build(program: GoProgram, path: string): Promise<void> {
   const needed = `${name} ${version} is needed`;
   const remedy = `Set ${variable}, put ${name} into PATH, or install Go (https://go.dev/dl): then it is built into ${folder}.`;
   const argv = ['go', 'build', '-C', module, '-o', unfinished, program.package];
-  const finished = await runCommand(argv, { timeoutMs: 1_800_000 }).catch((cause: unknown) => {
+  const finished = await runCommand(argv, { timeoutMs: 1_800_000, env: process.env }).catch((cause: unknown) => {
     throw new Error(`${needed} and go cannot be run. ${remedy}`, { cause });
   });
   if (finished.status !== 0) {

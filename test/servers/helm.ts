@@ -26,7 +26,7 @@ export async function helmBinary(): Promise<string> {
 export async function helm(...args: readonly string[]): Promise<Finished> {
   // No plugins, repositories or cluster of whoever runs the tests.
   const environment = ['HELM_CONFIG_HOME', 'HELM_DATA_HOME', 'KUBECONFIG'].map((name) => `${name}=/nonexistent`);
-  return runCommand(['env', ...environment, await helmBinary(), ...args], { timeoutMs: 60_000 });
+  return runCommand(['env', ...environment, await helmBinary(), ...args], { timeoutMs: 60_000, env: process.env });
 }
 
 async function build(path: string): Promise<void> {
@@ -37,7 +37,7 @@ async function build(path: string): Promise<void> {
   const unfinished = `${path}.new`;
   const remedy = `Set HELM_BIN, put helm into PATH, or install Go (https://go.dev/dl): then it is built into ${folder}.`;
   const argv = ['go', 'build', '-C', module, '-ldflags', '-s -w', '-o', unfinished, 'helm.sh/helm/v4/cmd/helm'];
-  const finished = await runCommand(argv, { timeoutMs: 1_800_000 }).catch((cause: unknown) => {
+  const finished = await runCommand(argv, { timeoutMs: 1_800_000, env: process.env }).catch((cause: unknown) => {
     throw new Error(`Helm ${version} is needed for the tests and go cannot be run. ${remedy}`, { cause });
   });
   if (finished.status !== 0)

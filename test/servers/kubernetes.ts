@@ -320,7 +320,7 @@ async function build(program: string, path: string): Promise<void> {
     `Set KUBERNETES_BIN to a folder with ${programs.join(' and ')}, put them into PATH, or install Go ` +
     `(https://go.dev/dl): then they are built into ${folder}.`;
   const argv = ['go', 'build', '-C', module, '-o', unfinished, `k8s.io/kubernetes/cmd/${program}`];
-  const finished = await runCommand(argv, { timeoutMs: 3_600_000 }).catch((cause: unknown) => {
+  const finished = await runCommand(argv, { timeoutMs: 3_600_000, env: process.env }).catch((cause: unknown) => {
     throw new Error(`${program} ${version} is needed for the tests and go cannot be run. ${remedy}`, { cause });
   });
   if (finished.status !== 0) {

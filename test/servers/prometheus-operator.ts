@@ -22,6 +22,7 @@ async function fetchInto(path: string): Promise<string> {
   // Go says in its answer what went wrong.
   const { status, stdout, stderr } = await runCommand(['go', 'mod', 'download', '-json', module], {
     timeoutMs: 300_000,
+    env: process.env,
   }).catch((cause: unknown) => {
     throw new Error('the tests need go in PATH to fetch the definition of ServiceMonitor', { cause });
   });

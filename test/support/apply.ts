@@ -90,6 +90,7 @@ const haproxyDefaults: Config['haproxy'] = {
   binary: 'haproxy',
   config: '',
   statsSocket: '',
+  passEnv: [],
   onExit: 'keep',
   onHang: 'report',
   stopGrace: 30_000,

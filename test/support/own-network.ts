@@ -38,7 +38,7 @@ export function inOwnNetwork(file: string, define: () => void): void {
   }
   test('in a network of its own', { timeout: 600_000 }, async (t) => {
     const run = [process.execPath, '--test', '--test-reporter=spec', file];
-    const { status, stdout, stderr } = await runCommand(toOwnNetwork(run), { timeoutMs: 590_000 });
+    const { status, stdout, stderr } = await runCommand(toOwnNetwork(run), { timeoutMs: 590_000, env: process.env });
     const ran = /^ℹ tests [1-9]/m.test(stdout);
     for (const line of stdout.split('\n').filter((one) => told.test(one))) t.diagnostic(line);
     assert.ok(ran, `${ownNetworkRemedy}\n${stdout}${stderr}`);

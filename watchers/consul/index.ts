@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { ConsulQuery, ConsulWatcherConfig } from '../../src/config/schema.ts';
 import { Latest } from '../../src/latest.ts';
 import type { Ms, Query, Update, Watch } from '../../src/model.ts';
+import { spellingsOfLogin } from '../login.ts';
 import { withSynced } from '../synced.ts';
 import { type Client, openClient, type Question } from './client.ts';
 import { connectionOf } from './connection.ts';
@@ -13,9 +14,13 @@ import { tokenReader } from './token.ts';
 import { Turns } from './turns.ts';
 
 /** `env` is read for what the settings leave open: the variables of the `consul` command line. */
-export function watchConsul(settings: ConsulWatcherConfig, env: NodeJS.ProcessEnv): Watch<ConsulQuery> {
-  const memory: Memory = new Map();
-  return (queries, signal) => withSynced(queries, watch(settings, env, memory, queries, signal));
+export function watchConsul(
+  settings: ConsulWatcherConfig,
+  env: NodeJS.ProcessEnv,
+  onSecret: (secret: string) => void = () => {},
+): Watch<ConsulQuery> {
+  const given: Given = { settings, env, onSecret, memory: new Map() };
+  return (queries, signal) => withSynced(queries, watch(given, queries, signal));
 }
 
 /** By question, what was known of it when the source failed: answers after that have to measure up to it. */
@@ -29,10 +34,15 @@ const shortestWaitMs = 100;
 /** A datacenter that has said nothing for so long while another has answered is waited for no longer. */
 const patienceMs = 3000;
 
+type Given = {
+  readonly settings: ConsulWatcherConfig;
+  readonly env: NodeJS.ProcessEnv;
+  readonly onSecret: (secret: string) => void;
+  readonly memory: Memory;
+};
+
 async function* watch(
-  settings: ConsulWatcherConfig,
-  env: NodeJS.ProcessEnv,
-  memory: Memory,
+  { settings, env, onSecret, memory }: Given,
   queries: readonly Query<ConsulQuery>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -54,7 +64,9 @@ async function* watch(
   try {
     const connection = connectionOf(settings, env);
     const client = await openClient(connection, maxConnections, stop.signal);
-    const token = tokenReader(connection);
+    const token = tokenReader(connection, onSecret);
+    const { basicAuth } = connection;
+    if (basicAuth !== undefined) for (const spelling of spellingsOfLogin(basicAuth)) onSecret(spelling);
     const datacenters = new Map(queries.map((query) => [query.key, questionOf(query, settings).dc ?? '']));
     const health = new Health(connection, datacenters, maxConnections);
     patience = setTimeout(() => {

@@ -6,14 +6,22 @@ import type { Connection } from './connection.ts';
 /** A renewed file is in use after this long: soon enough for a token that was refused, seldom enough to cost nothing. */
 const readAgainMs = 1000;
 
-export function tokenReader({ token, tokenFile }: Connection): () => Promise<string | undefined> {
+/** `onSecret` is told of each before it is used. */
+export function tokenReader(
+  { token, tokenFile }: Connection,
+  onSecret: (secret: string) => void,
+): () => Promise<string | undefined> {
+  if (token !== undefined) onSecret(token);
   if (tokenFile === undefined) return () => Promise.resolve(token);
   let readAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<string> | undefined;
   return () => {
     if (reading === undefined || performance.now() - readAt >= readAgainMs) {
       readAt = performance.now();
-      reading = readToken(tokenFile);
+      reading = readToken(tokenFile).then((read) => {
+        onSecret(read);
+        return read;
+      });
     }
     return reading;
   };

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import { AppError, describe, hasCode } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
+import { spellingsOfLogin } from '../login.ts';
 
 export type Access = {
   /** For people: the address of the API server. */
@@ -31,12 +32,13 @@ const credentialTimeoutMs: Ms = 60_000;
 
 /** Every idle connection is closed when `signal` aborts. `podFolder` is where a pod finds its service account. */
 export async function openAccess(
-  settings: Pick<KubernetesWatcherConfig, 'kubeconfig' | 'context'>,
+  settings: Pick<KubernetesWatcherConfig, 'kubeconfig' | 'context'> & { readonly onSecret?: (secret: string) => void },
   env: NodeJS.ProcessEnv,
   maxConnections: number,
   signal: AbortSignal,
   podFolder: string = serviceAccount,
 ): Promise<Access> {
+  const { onSecret = () => {} } = settings;
   const load = (): Promise<KubeConfig> => loadConfig(settings, env, podFolder);
   const first = await load();
   const { server } = clusterOf(first);
@@ -54,6 +56,7 @@ export async function openAccess(
       const cluster = clusterOf(config);
       const options: RequestOptions = {};
       await within(config.applyToHTTPSOptions(options), config.getCurrentUser(), stop);
+      for (const secret of secretsIn(options)) onSecret(secret);
       // Its own agent opens a connection for each request; through a proxy there is no other.
       return { url: cluster.server, options: cluster.proxyUrl === undefined ? { ...options, agent } : options };
     },
@@ -61,6 +64,14 @@ export async function openAccess(
       config = undefined;
     },
   };
+}
+
+/** What a request says to prove who asks. */
+function secretsIn({ headers, auth }: RequestOptions): readonly string[] {
+  const entries = Array.isArray(headers) ? [] : Object.entries(headers ?? {});
+  const [, value] = entries.find(([name]) => name.toLowerCase() === 'authorization') ?? [];
+  const words = typeof value === 'string' ? value.replace(/^\S+\s+/, '') : '';
+  return [...(words === '' ? [] : [words]), ...(auth ? spellingsOfLogin(auth) : [])];
 }
 
 /** As kubectl looks for them, and then as a pod does. */

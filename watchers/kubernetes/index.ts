@@ -17,9 +17,13 @@ import { Memories, Memory } from './memory.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
 
 /** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */
-export function watchKubernetes(settings: KubernetesWatcherConfig, env: NodeJS.ProcessEnv): Watch<Asked> {
-  const memories = new Memories();
-  return (queries, signal) => withSynced(queries, watch(settings, env, memories, queries, signal));
+export function watchKubernetes(
+  settings: KubernetesWatcherConfig,
+  env: NodeJS.ProcessEnv,
+  onSecret: (secret: string) => void = () => {},
+): Watch<Asked> {
+  const given: Given = { settings, env, onSecret, memories: new Memories() };
+  return (queries, signal) => withSynced(queries, watch(given, queries, signal));
 }
 
 /** About one Service, or for all with certain labels. */
@@ -31,10 +35,15 @@ function connectionsFor(queries: readonly Query<Asked>[], { namespaces }: Kubern
   return 2 * (all ? 1 : new Set(queries.map((query) => query.settings.namespace)).size) + 1;
 }
 
+type Given = {
+  readonly settings: KubernetesWatcherConfig;
+  readonly env: NodeJS.ProcessEnv;
+  readonly onSecret: (secret: string) => void;
+  readonly memories: Memories;
+};
+
 async function* watch(
-  settings: KubernetesWatcherConfig,
-  env: NodeJS.ProcessEnv,
-  memories: Memories,
+  { settings, env, onSecret, memories }: Given,
   queries: readonly Query<Asked>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -51,7 +60,7 @@ async function* watch(
   let keep = (): void => {};
   try {
     const reaches = new Map<string | null, Reach>();
-    const access = await openAccess(settings, env, connectionsFor(queries, settings), stop.signal);
+    const access = await openAccess({ ...settings, onSecret }, env, connectionsFor(queries, settings), stop.signal);
     const api = createApi(access, settings.idleTimeout);
     const tell = (update: Update): void => {
       if (update.kind === 'synced') return;
