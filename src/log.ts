@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
-import { AppError, hasCode } from './errors.ts';
+import { AppError, describe, hasCode } from './errors.ts';
 import { formatLine } from './log-line.ts';
 import type { Ms } from './model.ts';
 
@@ -39,7 +39,8 @@ export function createLog({ level, format, destination, secrets }: LogOptions): 
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const facts = pino.stdSerializers.err(error);
-  return error instanceof AppError ? { ...facts, stack: undefined } : facts;
+  const message = describe(error);
+  return error instanceof AppError ? { ...facts, message, stack: undefined } : { ...facts, message };
 }
 
 /** How long a reader that does not read may hold up what is logged. */

@@ -25,7 +25,7 @@ import { toProblems } from './problems.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { sectionsOf, textOf } from './sections.ts';
 
-export async function openCommandControl(options: ControlOptions, _signal: AbortSignal): Promise<Control> {
+export async function openCommandControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
   const { haproxy, state: stateFolder } = options.config;
   await makeFolder(stateFolder);
   await using opened = new AsyncDisposableStack();
@@ -43,7 +43,8 @@ export async function openCommandControl(options: ControlOptions, _signal: Abort
   const recorded = await readSections(live);
   const isLive = !isUnsettled && recorded !== null && textOf(recorded) === text;
   // Only its version is of use here, where it is the same as that of the HAProxy elsewhere.
-  const binary = await findBinary(haproxy.binary, options.env.PATH).catch(() => null);
+  const binary = await findBinary(haproxy.binary, options.env.PATH, { signal }).catch(() => null);
+  signal.throwIfAborted();
   await forgetHealth(options.config);
   const found = text === null || isLive ? null : sectionsOf(text, null);
   return new CommandControl(options, { file, live, found, binary }, isLive ? recorded : null, opened.move());

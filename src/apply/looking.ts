@@ -4,8 +4,8 @@ import type { Ms } from '../model.ts';
 
 type Looking = {
   readonly everyMs: Ms;
-  /** `looks` counts from 1. */
-  readonly look: (looks: number) => Promise<void>;
+  /** `looks` counts from 1; `signal` tells a look that takes long that nobody waits for what it sees. */
+  readonly look: (looks: number, signal: AbortSignal) => Promise<void>;
   /** What it throws costs one look. */
   readonly onError: (error: unknown) => void;
 };
@@ -20,7 +20,7 @@ export function keepLooking({ everyMs, look, onError }: Looking, signal: AbortSi
     for (let looks = 1; !ended.aborted; looks++) {
       try {
         await timers.setTimeout(everyMs, undefined, { signal: ended });
-        await look(looks);
+        await look(looks, ended);
       } catch (error) {
         if (!ended.aborted) onError(error);
       }

@@ -67,9 +67,10 @@ export async function openMasterControl(options: ControlOptions, signal: AbortSi
     record,
     version: parseVersion((await readProof(record))?.version ?? ''),
     // Only of use where it is of the branch that runs elsewhere.
-    binary: await findBinary(haproxy.binary, options.env.PATH).catch(() => null),
+    binary: await findBinary(haproxy.binary, options.env.PATH, { signal }).catch(() => null),
     now: options.now ?? now,
   };
+  signal.throwIfAborted();
   const control = new MasterControl(options, parts, opened.move());
   await control.begin();
   control.watch(signal);
@@ -362,7 +363,9 @@ class MasterControl implements Control {
   async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
     const { socket, file, now } = this.#parts;
     const { env, orders } = this.#options;
-    this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, this.#binary).catch(() => null);
+    const known = this.#binary;
+    this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, { known, signal }).catch(() => null);
+    signal.throwIfAborted();
     const absent = await this.#whyAbsent();
     if (absent !== null)
       return prepareForMaster({

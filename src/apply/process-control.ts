@@ -45,7 +45,8 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   opened.use(await acquireLock(lockFile(options.config)));
   const generations = generationsFolder(options.config);
   for (const path of [generations, dirname(haproxy.config), dirname(haproxy.statsSocket)]) await makeFolder(path);
-  const binary = await findBinary(haproxy.binary, options.env.PATH).catch(asAppError);
+  const binary = await findBinary(haproxy.binary, options.env.PATH, { signal }).catch(asAppError);
+  signal.throwIfAborted();
   const known = binary instanceof AppError ? null : binary;
   const parts = {
     // HAProxy's command line is looked for this path, however it is spelled in the config.
@@ -209,16 +210,18 @@ class ProcessControl implements Control {
   watch(signal: AbortSignal): void {
     const onError = (error: unknown): void => this.#options.onEvent({ kind: 'trouble', error });
     this.#atEnd.defer(() => this.#fleet.forget());
-    this.#atEnd.use(keepLooking({ everyMs: lookEveryMs, look: (looks) => this.#look(looks), onError }, signal));
+    this.#atEnd.use(
+      keepLooking({ everyMs: lookEveryMs, look: (looks, ended) => this.#look(looks, ended), onError }, signal),
+    );
   }
 
-  async #look(looks: number): Promise<void> {
+  async #look(looks: number, signal: AbortSignal): Promise<void> {
     if (looks % looksPerQuestion === 0) await this.#feelPulse();
     await this.#fleet.look();
     const { serving, oldWorkers } = this.#fleet;
     const workers = [this.unresponsive === null ? serving?.worker : null, ...oldWorkers.map(({ worker }) => worker)];
     await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
-    if (looks % looksPerInspection === 0) await this.#inspect();
+    if (looks % looksPerInspection === 0) await this.#inspect(signal);
   }
 
   /** Sees whether the process that serves hangs, and, where that is wanted, ends it: it cannot hand over any more. */
@@ -238,12 +241,12 @@ class ProcessControl implements Control {
     if (isOver && this.#config.haproxy.onHang === 'replace') await this.#fleet.kill('on_hang');
   }
 
-  async #inspect(): Promise<void> {
+  async #inspect(signal: AbortSignal): Promise<void> {
     await this.#fleet.trimOutput();
     await this.#onDisk.inspect();
     if (await this.#losesSocket()) this.#options.onChange();
     // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
-    const binary = await this.#findBinary().catch(() => null);
+    const binary = await this.#findBinary(signal).catch(() => null);
     if (binary !== null && this.#compareBinary(binary.identity)) this.#options.onChange();
   }
 
@@ -257,8 +260,9 @@ class ProcessControl implements Control {
     return isLost && before !== socket;
   }
 
-  async #findBinary(): Promise<Binary> {
-    this.#binary = await findBinary(this.#config.haproxy.binary, this.#options.env.PATH, this.#binary);
+  async #findBinary(signal: AbortSignal): Promise<Binary> {
+    const known = this.#binary;
+    this.#binary = await findBinary(this.#config.haproxy.binary, this.#options.env.PATH, { known, signal });
     return this.#binary;
   }
 
@@ -283,7 +287,7 @@ class ProcessControl implements Control {
   }
 
   async #replace(sections: readonly Section[], stray: Stray | null, signal: AbortSignal): Promise<Outcome> {
-    const binary = await this.#findBinary();
+    const binary = await this.#findBinary(signal);
     this.#lastNumber += 1;
     const { generations, file, now } = this.#parts;
     const generation = generationAt(generations, this.#lastNumber);

@@ -34,13 +34,33 @@ export type RunOptions = { readonly once?: true; readonly apply: boolean };
 const stuckAfterMs = 180_000;
 
 export async function run(globals: Globals, options: RunOptions): Promise<number> {
-  const startedAt = now();
-  const version = ownVersion();
   const stopping = new AbortController();
   const { signal } = stopping;
   const end = Promise.withResolvers<number>();
   const stopped = options.once ? exitCodes.unexpected : exitCodes.ok;
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(stopped));
+  // What is under way is broken off at once, also where Myelin has yet to begin.
+  void end.promise.then(() => stopping.abort());
+  try {
+    return await runUntil({ end, stopping, stopped }, globals, options);
+  } catch (error) {
+    if (error !== signal.reason || !signal.aborted) throw error;
+    return end.promise;
+  }
+}
+
+type Life = {
+  /** With the exit code. */
+  readonly end: PromiseWithResolvers<number>;
+  readonly stopping: AbortController;
+  /** The exit code where somebody orders it to end. */
+  readonly stopped: number;
+};
+
+async function runUntil({ end, stopping, stopped }: Life, globals: Globals, options: RunOptions): Promise<number> {
+  const { signal } = stopping;
+  const startedAt = now();
+  const version = ownVersion();
   // It would end this process while nobody listens yet, or any more; what it is about is read in either case.
   process.on('SIGHUP', () => {});
 

@@ -19,8 +19,14 @@ export type Binary = { readonly path: string; readonly version: Version; readonl
 /** Looked in after PATH: unprivileged users often lack it there, and HAProxy is a daemon. */
 const daemonFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
+type Finding = { readonly known?: Binary | null; readonly signal?: AbortSignal };
+
 /** Finds the executable and asks it for its version; `known` saves the question while the file is the same. */
-export async function findBinary(name: string, path: string | undefined, known?: Binary | null): Promise<Binary> {
+export async function findBinary(
+  name: string,
+  path: string | undefined,
+  { known, signal }: Finding = {},
+): Promise<Binary> {
   const found = await locate(name, path);
   if (found === null)
     throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `HAProxy's executable ${JSON.stringify(name)} was not found`, {
@@ -28,7 +34,7 @@ export async function findBinary(name: string, path: string | undefined, known?:
     });
   const identity = await identify(found);
   if (identity !== null && known && sameBinary(known.identity, identity)) return known;
-  const version = await askVersion(found);
+  const version = await askVersion(found, signal);
   if (identity === null)
     throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${found} vanished while it was looked at`, {
       remedy: 'it is probably being upgraded; Myelin tries again by itself',
@@ -71,20 +77,20 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-async function askVersion(path: string): Promise<Version> {
+async function askVersion(path: string, signal: AbortSignal | undefined): Promise<Version> {
   const unusable = (why: string, cause?: unknown): AppError =>
     new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${path} -v: ${why}`, {
       cause,
       remedy: 'haproxy.binary in myelin.yaml must name a HAProxy that runs on this machine',
     });
   try {
-    const finished = await runCommand([path, '-v'], { timeoutMs: 10_000 });
+    const finished = await runCommand([path, '-v'], { timeoutMs: 10_000, signal });
     const version = parseVersion(finished.stdout);
     if (finished.status !== 0 || version === null || !/^HA-?Proxy version/im.test(finished.stdout))
       throw unusable(`is not HAProxy (${describeExit(finished)}): ${firstLine(finished.stderr || finished.stdout)}`);
     return version;
   } catch (error) {
-    throw error instanceof AppError ? error : unusable(`cannot be run: ${describe(error)}`, error);
+    throw error instanceof AppError || signal?.aborted ? error : unusable(`cannot be run: ${describe(error)}`, error);
   }
 }
 

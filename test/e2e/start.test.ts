@@ -1,6 +1,6 @@
 /** How a start goes that is not an ordinary one: what cannot listen, what is in the way, what is wanted once. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { ask } from '../servers/steady.ts';
@@ -126,3 +126,20 @@ async function catchesHangup(pid: number): Promise<boolean> {
   const [, mask = '0'] = /^SigCgt:\s*(\w+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8')) ?? [];
   return (BigInt(`0x${mask}`) & 1n) === 1n;
 }
+
+test('Myelin ends at once where it is told to while HAProxy’s executable hangs', async () => {
+  await using my = await site({ haproxy: ['binary: ./hangs'] });
+  const binary = my.place.path('hangs');
+  await my.place.write('hangs', `#!/bin/sh\ntouch '${my.place.path('asked')}'\nexec sleep 30\n`);
+  await chmod(binary, 0o755);
+  for (const args of [[], ['--once']]) {
+    await rm(my.place.path('asked'), { force: true });
+    const myelin = my.place.run(...args);
+    await until('it asks the executable', () => my.place.read('asked').then(() => true));
+    const since = performance.now();
+    myelin.kill('SIGTERM');
+    assert.equal(await myelin.ended, args.length === 0 ? 0 : 1, myelin.output);
+    // The executable is given ten seconds.
+    assert.ok(performance.now() - since < 8000, `it took ${performance.now() - since} ms`);
+  }
+});

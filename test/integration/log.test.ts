@@ -80,6 +80,16 @@ test('for machines an error has its code and causes, and the stack of a bug', as
   assert.match(String(bug?.stack), /^TypeError: x is undefined\n +at /);
 });
 
+test('a cause that the message quotes already is not told twice, for machines and for people', async () => {
+  for (const format of ['json', 'pretty'] as const) {
+    const text = await logged(
+      `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload: no socket', { cause: new Error('no socket') }) }, 'failed');`,
+      { format },
+    );
+    assert.equal(text.split('no socket').length, 2, text);
+  }
+});
+
 test('for people an error is its message with its causes, and the stack of a bug', async () => {
   const text = await logged(
     `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) }, 'failed');
