@@ -130,7 +130,7 @@ export class Observer {
   control(event: ControlEvent): void {
     const { kind: _, ...facts } = event;
     if (event.kind === 'trouble' && !this.#isNews(describe(event.error))) return;
-    this.#events.add('error' in event ? { ...event, error: describe(event.error) } : event);
+    this.#events.add(happeningOf(event));
     switch (event.kind) {
       case 'adopted':
         this.#log.info(facts, 'HAProxy was running already and is kept');
@@ -140,6 +140,9 @@ export class Observer {
           facts,
           'the HAProxy of another Myelin has handed over: both take connections until that one ends',
         );
+        return;
+      case 'address_moved':
+        this.#log.warn(facts, 'an address took another form: these frontends refused connections for a moment');
         return;
       case 'exited':
         this.#log.error(facts, 'HAProxy has ended by itself');
@@ -266,6 +269,13 @@ export class Observer {
     if (this.#complaint !== complaint) say();
     this.#complaint = complaint;
   }
+}
+
+function happeningOf(event: ControlEvent): Happening {
+  if ('error' in event) return { ...event, error: describe(event.error) };
+  if (event.kind !== 'address_moved') return event;
+  const { list, more } = few(event.frontends);
+  return { kind: event.kind, frontends: list, more };
 }
 
 function pendingEvent({ reasons, because, at }: Extract<Result, { kind: 'pending' }>): Happening {

@@ -124,6 +124,8 @@ export type ControlEvent =
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
   /** The HAProxy of another Myelin has handed its listening sockets over; `folder` is that of this HAProxy. */
   | { readonly kind: 'taken_over'; readonly folder: string }
+  /** An address took another form: these frontends did not listen for the moment that this took. */
+  | { readonly kind: 'address_moved'; readonly frontends: readonly string[] }
   /** The running HAProxy is gone though nobody told it to. */
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   /** The running HAProxy was told to leave, and not by Myelin. */

@@ -6,18 +6,23 @@ import { commandName } from './processes.ts';
 
 type Kind = 'tcp' | 'udp' | 'unix';
 
-/** null where the system does not show it. */
-export function holdingPid(kind: Kind, host: string | null, port: number): number | null {
-  const inodes = kind === 'unix' ? unixInodes(host ?? '') : inetInodes(kind, host, port);
-  return inodes.size === 0 ? null : findOwner(inodes);
+/** Whether this process holds all that listens there, whoever shares it; false where the system does not show it. */
+export function holds(pid: number, kind: Kind, host: string | null, port: number): boolean {
+  const inodes = inodesAt(kind, host, port);
+  const its = new Set(inodesOf(`${pid}`));
+  return inodes.size > 0 && [...inodes].every((inode) => its.has(inode));
 }
 
 /** `nginx (pid 123)`, or how to find out where it cannot be seen. For `unix`, `host` is the path. */
 export function holderOf(kind: Kind, host: string | null, port: number): string {
-  const pid = holdingPid(kind, host, port);
+  const pid = findOwner(inodesAt(kind, host, port));
   if (pid !== null) return `${commandName(pid)} (pid ${pid})`;
   const filter = kind === 'unix' ? '-xlp' : kind === 'tcp' ? '-tlnp' : '-ulnp';
   return `another process (\`ss ${filter}\`, run as root, tells which)`;
+}
+
+function inodesAt(kind: Kind, host: string | null, port: number): ReadonlySet<string> {
+  return kind === 'unix' ? unixInodes(host ?? '') : inetInodes(kind, host, port);
 }
 
 /** Sockets that listen on the port, of the address or of all addresses. */
@@ -50,12 +55,16 @@ function unixInodes(path: string): ReadonlySet<string> {
 }
 
 function findOwner(inodes: ReadonlySet<string>): number | null {
-  for (const pid of entries('/proc').filter((name) => /^\d+$/.test(name)))
-    for (const fd of entries(`/proc/${pid}/fd`)) {
-      const inode = /^socket:\[(\d+)\]$/.exec(target(`/proc/${pid}/fd/${fd}`))?.[1];
-      if (inode !== undefined && inodes.has(inode)) return Number(pid);
-    }
-  return null;
+  if (inodes.size === 0) return null;
+  const pids = entries('/proc').filter((name) => /^\d+$/.test(name));
+  const pid = pids.find((each) => inodesOf(each).some((inode) => inodes.has(inode)));
+  return pid === undefined ? null : Number(pid);
+}
+
+function inodesOf(pid: string): readonly string[] {
+  return entries(`/proc/${pid}/fd`).flatMap(
+    (fd) => /^socket:\[(\d+)\]$/.exec(target(`/proc/${pid}/fd/${fd}`))?.[1] ?? [],
+  );
 }
 
 function lines(path: string): readonly string[] {

@@ -135,7 +135,10 @@ async function examine(replacement: MasterReplacement): Promise<readonly Problem
   const { problems } = await checkHere(binary, version, replacement);
   // Where HAProxy is in another network, or it is not known what it holds, only HAProxy can try.
   if (serving === null || !(await sharesNetwork(socket))) return problems;
-  return [...problems, ...(await preflight(sections, serving.worker.sections, { fdLimit: null })).problems];
+  return [
+    ...problems,
+    ...(await preflight(sections, serving.worker.sections, { handingOn: serving.worker.pid, fdLimit: null })).problems,
+  ];
 }
 
 /**

@@ -291,7 +291,7 @@ class ProcessControl implements Control {
     this.#lastNumber += 1;
     const { generations, file, now } = this.#parts;
     const generation = generationAt(generations, this.#lastNumber);
-    const { env, orders } = this.#options;
+    const { env, orders, onEvent } = this.#options;
     const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
     const fleet = this.#fleet;
     let predecessor: Predecessor | null = null;
@@ -313,6 +313,7 @@ class ProcessControl implements Control {
         orders: orders(),
         env,
         now,
+        onEvent,
         tolerate,
         signal,
       });

@@ -12,6 +12,7 @@ import { parseVersion } from '../haproxy/version.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import type { ControlEvent } from './control.ts';
 import { type ConfigFile, isThere } from './files.ts';
+import { setFrontends } from './frontends.ts';
 import {
   type Generation,
   generationAt,
@@ -30,7 +31,7 @@ import { OldWorker } from './old-worker.ts';
 import { isAlive, type ProcessId, sendSignal } from './processes.ts';
 import { sectionsOf, textOf } from './sections.ts';
 import { type Serving, serving } from './serving.ts';
-import { prove, setFrontends } from './start.ts';
+import { prove } from './start.ts';
 import type { Worker } from './worker.ts';
 
 export type Recovered = {
@@ -182,7 +183,7 @@ async function settleFile(
   try {
     if (current !== null) {
       // It may have been killed while a frontend of the serving one had to let go of its address.
-      if (await file.isUnsettled()) await setFrontends('enable', current.generation.socket, frontendsOf(current));
+      if (await file.isUnsettled()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
       const isRestored = await file.write(textOf(current.worker.sections));
       if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
     } else if (newest !== null && (await readProof(newest)) === null && (await file.isUnsettled())) {

@@ -10,8 +10,9 @@ import { checkConfig } from '../haproxy/check.ts';
 import { environmentFor } from '../haproxy/environment.ts';
 import { readServersState } from '../haproxy/info.ts';
 import { notOurs } from '../haproxy/own-process.ts';
+import type { Version } from '../haproxy/version.ts';
 import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
-import type { Outcome } from './control.ts';
+import type { ControlEvent, Outcome } from './control.ts';
 import { type ConfigFile, isThere, keepSocket, pointTo, together } from './files.ts';
 import type { Fleet } from './fleet.ts';
 import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from './generation.ts';
@@ -21,7 +22,7 @@ import { preflight } from './preflight.ts';
 import { startFailed, toProblems } from './problems.ts';
 import { textOf } from './sections.ts';
 import { proofOf, serving, viewOf } from './serving.ts';
-import { type Start, startHaproxy } from './start.ts';
+import { type Moves, type Start, startHaproxy } from './start.ts';
 import type { Stray } from './stray.ts';
 
 export type Replacement = {
@@ -38,6 +39,7 @@ export type Replacement = {
   readonly orders: ReadonlyMap<string, ServerOrder>;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
   /** For what must neither undo an apply nor keep one from happening. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
@@ -47,21 +49,21 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
   const { sections, generation, file, fleet, stray, config } = replacement;
   await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
   const before = await handingOver(replacement);
-  const { problems, inTheWay } = await examine(replacement, before);
+  const { problems, moves } = await examine(replacement, before);
   if (problems.length > 0) {
     await file.reject();
     return { kind: 'refused', problems };
   }
   // Of another Myelin's process nothing is taken away, not for a moment either.
-  if (fleet.serving === null && inTheWay.length > 0)
-    return { kind: 'failed', error: heldByPredecessor(inTheWay), problems: [] };
+  if (fleet.serving === null && moves.inTheWay.length > 0)
+    return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
   if (fleet.serving !== null) await fleet.makeRoom(config.reload.maxOldWorkers);
   const socket = before?.socket;
   await noteHealth({ ...replacement, readState: socket === undefined ? null : () => readServersState(socket) });
   if (stray !== null) await writeDisplaced(generation, stray.id);
   await file.accept();
-  const start = await startAccepted(replacement, inTheWay);
-  if (start.kind === 'proved') return takeOver(replacement, start);
+  const start = await startAccepted(replacement, moves);
+  if (start.kind === 'proved') return takeOver(replacement, start, moves);
   await file.rejectAccepted();
   return startFailed(start, sections, file.path);
 }
@@ -71,7 +73,7 @@ type Before = {
   readonly socket: string;
   /** What it runs, as far as that is known. */
   readonly sections: readonly Section[];
-  /** Of one whose sections are not known: whatever it holds, it hands on. */
+  /** null where it may be in another container, where PIDs mean something else. */
   readonly pid: number | null;
 };
 
@@ -82,7 +84,7 @@ async function handingOver({ fleet, stray, findPredecessor, config }: Replacemen
     // Where somebody has removed its own socket, it is had by the one that it was handed on.
     const own = serving.generation.socket;
     const socket = (await isThere(own)) ? own : handedOnSocket(config);
-    return { socket, sections: serving.worker.sections, pid: null };
+    return { socket, sections: serving.worker.sections, pid: serving.id.pid };
   }
   const predecessor = await findPredecessor();
   if (predecessor !== null) return { socket: predecessor.generation.socket, sections: predecessor.sections, pid: null };
@@ -91,7 +93,7 @@ async function handingOver({ fleet, stray, findPredecessor, config }: Replacemen
 
 async function examine({ sections, generation, binary, config, file, signal }: Replacement, before: Before | null) {
   const limits = { timeoutMs: config.reload.startTimeout, signal, passEnv: config.haproxy.passEnv };
-  const [complaints, { problems, inTheWay }] = await Promise.all([
+  const [complaints, { problems, moves }] = await Promise.all([
     checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
     preflight(sections, before?.sections ?? [], { handingOn: before?.pid ?? null }),
   ]);
@@ -100,11 +102,16 @@ async function examine({ sections, generation, binary, config, file, signal }: R
     ...notOurs(sections),
     ...problems,
   ];
-  return { problems: all, inTheWay };
+  return { problems: all, moves };
 }
 
-async function startAccepted(replacement: Replacement, inTheWay: readonly string[]): Promise<Start> {
-  const { binary, file, fleet, generation, env, config, signal } = replacement;
+/** Without a process before it, one of these counts as untaught for 5 s, and until then teaches nobody its stick tables. */
+function needsPredecessor({ major, minor }: Version): boolean {
+  return major === 2 && minor >= 4;
+}
+
+async function startAccepted(replacement: Replacement, moves: Moves): Promise<Start> {
+  const { sections, binary, file, fleet, generation, env, config, signal } = replacement;
   try {
     return await startHaproxy({
       binary: binary.path,
@@ -112,7 +119,8 @@ async function startAccepted(replacement: Replacement, inTheWay: readonly string
       generation,
       // The old one may end meanwhile, or may have been replaced.
       takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
-      inTheWay,
+      moves,
+      takesOverTables: needsPredecessor(binary.version) && sections.some(({ kind }) => kind === 'peers'),
       dismiss: (id) => fleet.dismissOther(id, generation),
       env: await environmentFor(env, [file.path, generation.socketConfig], config.haproxy.passEnv),
       timeoutMs: config.reload.startTimeout,
@@ -124,8 +132,12 @@ async function startAccepted(replacement: Replacement, inTheWay: readonly string
   }
 }
 
-async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 'proved' }>): Promise<Outcome> {
-  const { sections, generation, binary, config, file, fleet, stray, now, tolerate } = replacement;
+async function takeOver(
+  replacement: Replacement,
+  start: Extract<Start, { kind: 'proved' }>,
+  moves: Moves,
+): Promise<Outcome> {
+  const { sections, generation, binary, config, file, fleet, stray, now, onEvent, tolerate } = replacement;
   const { version } = start.info;
   const next = serving(generation, start.id, {
     sections,
@@ -145,5 +157,6 @@ async function takeOver(replacement: Replacement, start: Extract<Start, { kind: 
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
   await tolerate(forgetHealth(config));
+  if (moves.inTheWay.length > 0) onEvent({ kind: 'address_moved', frontends: moves.inTheWay });
   return { kind: 'applied', running: viewOf(next), tookMs: 0 };
 }

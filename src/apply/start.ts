@@ -3,15 +3,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { AppError } from '../errors.ts';
 import { type Complaint, lastLines, parseAlerts } from '../haproxy/check.ts';
-import { frames, unframe } from '../haproxy/framing.ts';
 import { type Info, readInfo } from '../haproxy/info.ts';
-import { cliWord } from '../haproxy/runtime-commands.ts';
-import { ask } from '../haproxy/socket.ts';
 import type { Ms } from '../model.ts';
+import { setFrontends } from './frontends.ts';
 import type { Generation } from './generation.ts';
-import { identifyProcess, isAlive, type ProcessId } from './processes.ts';
+import { identifyProcess, isAlive, type ProcessId, sendSignal, waitForEnd } from './processes.ts';
+import { StandIn } from './stand-in.ts';
 
 export type StartOptions = {
   readonly binary: string;
@@ -19,8 +17,9 @@ export type StartOptions = {
   readonly generation: Generation;
   /** The socket of the process whose listening sockets are taken over; null where there is none. Asked for each try. */
   readonly takeOverFrom: () => Promise<string | null>;
-  /** Frontends of that process that hold an address which the new one wants in another form. */
-  readonly inTheWay: readonly string[];
+  readonly moves: Moves;
+  /** It takes over stick tables, which HAProxy 2.4 to 2.8 does only where it knows of a process before it. */
+  readonly takesOverTables: boolean;
   /** Of a process that was started, has not proved itself and still lives: it may have accepted connections. */
   readonly dismiss: (id: ProcessId) => Promise<void>;
   readonly env: NodeJS.ProcessEnv;
@@ -38,21 +37,28 @@ export type Start =
       readonly lostSockets: boolean;
     };
 
+/** Addresses that the new process wants in another form than the one that serves holds them in. */
+export type Moves = {
+  /** The frontends of the one that serves which hold them. */
+  readonly inTheWay: readonly string[];
+  /** The frontends of the new one that keep another address of those. */
+  readonly kept: readonly string[];
+};
+
+/** Whose listening sockets are taken over, and whom the new process takes for the one before it, if anybody. */
+type Before = { readonly socket: string; readonly standIn: StandIn | null };
+
+const letGoWithinMs: Ms = 2000;
+
 /** HAProxy 2.2 now and then fails to get the old one's listening sockets, and gets them the next time. */
 const pausesMs: readonly Ms[] = [50, 100, 200];
 
 /** Rejects where HAProxy cannot be run at all. */
 export async function startHaproxy(options: StartOptions): Promise<Start> {
-  const { inTheWay, signal } = options;
+  const { signal } = options;
   for (let attempt = 0; ; attempt++) {
     const from = await options.takeOverFrom();
-    let start: Start | null = null;
-    try {
-      if (from !== null) await setFrontends('disable', from, inTheWay);
-      start = await startOnce(options, from);
-    } finally {
-      if (start?.kind !== 'proved' && from !== null) await setFrontends('enable', from, inTheWay);
-    }
+    const start = from === null ? await startOnce(options, null) : await startBeside(options, from);
     const pauseMs = pausesMs[attempt];
     if (start.kind === 'proved' || !start.lostSockets || pauseMs === undefined) return start;
     await timers.setTimeout(pauseMs, undefined, { signal });
@@ -60,37 +66,54 @@ export async function startHaproxy(options: StartOptions): Promise<Start> {
 }
 
 /**
- * `*:80` cannot be bound while `127.0.0.1:80` is held, not even by handing it on: the old process lets go of it for the
- * few milliseconds that the new one needs. Nothing else than those frontends is touched.
+ * `*:80` cannot be bound while `127.0.0.1:80` is held, not even by handing it on: the old process lets go of it once the
+ * new one is ready for it, and for no longer than that takes. Nothing else than those frontends is touched.
  */
-export async function setFrontends(
-  command: 'disable' | 'enable',
-  socket: string,
-  names: readonly string[],
-): Promise<void> {
-  const commandOf = (name: string): readonly string[] => [`${command} frontend ${cliWord(name)}`];
-  for (const { line, items } of frames(names, commandOf, { maxBytes: shortLineBytes })) {
-    const { replies } = unframe(await ask(socket, [line]));
-    const at = items.findIndex((_, each) => !isSet.test(replies[each] ?? 'nothing'));
-    if (at !== -1)
-      throw new AppError(
-        'MYELIN_SOCKET_FAILED',
-        `HAProxy answered ${JSON.stringify(replies[at] ?? '')} to ${command} frontend ${items[at]}`,
-      );
+async function startBeside(options: StartOptions, from: string): Promise<Start> {
+  const { inTheWay } = options.moves;
+  if (inTheWay.length === 0 && !options.takesOverTables) return startOnce(options, { socket: from, standIn: null });
+  await using standIn = await StandIn.start(async () => {
+    await setFrontends(['disable'], from, inTheWay);
+  });
+  let start: Start | null = null;
+  let unproved: ProcessId | null = null;
+  const dismiss = async (id: ProcessId): Promise<void> => {
+    unproved = id;
+    await options.dismiss(id);
+  };
+  try {
+    start = await startOnce({ ...options, dismiss }, { socket: from, standIn });
+    // What kept the old one from letting go says more than what came of it.
+    if (start.kind === 'failed') await standIn.wasPaused();
+    return start;
+  } finally {
+    if (start?.kind !== 'proved' && inTheWay.length > 0) {
+      await standIn.wasPaused().catch(() => {});
+      await takeBack(from, inTheWay, unproved);
+    }
   }
 }
 
-/** It is so now, or was before; one that an `.if` leaves out is not there. */
-const isSet = /^(|Frontend (is already|was previously) .*|No such frontend\.)$/;
-
-/** Whatever the buffers of that process hold. */
-const shortLineBytes = 1_000;
+/** What was told to leave lets go of its addresses at once, or hangs: then it must not keep them from the one that serves. */
+async function takeBack(from: string, frontends: readonly string[], unproved: ProcessId | null): Promise<void> {
+  const deadline = performance.now() + letGoWithinMs;
+  for (;;)
+    try {
+      return await setFrontends(['enable'], from, frontends);
+    } catch (error) {
+      if (performance.now() > deadline) {
+        if (unproved === null || !sendSignal(unproved, 'SIGKILL')) throw error;
+        await waitForEnd(unproved, letGoWithinMs);
+      }
+      await timers.setTimeout(20);
+    }
+}
 
 /**
- * No `-sf`: a new process that is given the old one's PID and cannot bind makes it stop listening for two seconds.
+ * No `-sf` of the old one: a new process that is given its PID and cannot bind makes it stop listening for two seconds.
  * Detached and with no pipe of ours, so that it lives on when Myelin ends.
  */
-async function startOnce(options: StartOptions, from: string | null): Promise<Start> {
+async function startOnce(options: StartOptions, from: Before | null): Promise<Start> {
   const { generation, timeoutMs, signal } = options;
   const child = await spawnHaproxy(options, from);
   const { promise: exited, resolve } = Promise.withResolvers<void>();
@@ -100,6 +123,7 @@ async function startOnce(options: StartOptions, from: string | null): Promise<St
   try {
     const info = id === null ? null : await prove(generation.socket, id, { timeoutMs, signal });
     if (id !== null && info !== null) {
+      await listenAgain(options, from);
       // Only now may Myelin end without it: until it has proved itself its end is waited for.
       child.unref();
       return { kind: 'proved', id, info, child };
@@ -138,13 +162,22 @@ export async function prove(
   }
 }
 
-async function spawnHaproxy(options: StartOptions, from: string | null): Promise<ChildProcess> {
+/**
+ * What the old process let go of, the new one had taken over before, as both share these sockets: whichever of them it
+ * keeps, it has to listen on again.
+ */
+async function listenAgain({ generation, moves }: StartOptions, from: Before | null): Promise<void> {
+  if (await from?.standIn?.wasPaused()) await setFrontends(['disable', 'enable'], generation.socket, moves.kept);
+}
+
+async function spawnHaproxy(options: StartOptions, from: Before | null): Promise<ChildProcess> {
   const { binary, config, generation, env } = options;
   // Appended to, so that it can be cut short while HAProxy has it open.
   await using stderr = await open(generation.stderr, 'a', 0o640);
   await stderr.truncate(0);
   const args = ['-db', '-f', config, '-f', generation.socketConfig];
-  if (from !== null) args.push('-x', from);
+  if (from !== null) args.push('-x', from.socket);
+  if (from?.standIn) args.push('-sf', `${from.standIn.pid}`);
   const child = spawn(binary, args, { detached: true, env, stdio: ['ignore', 'inherit', stderr.fd] });
   await once(child, 'spawn');
   return child;

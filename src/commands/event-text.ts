@@ -72,6 +72,8 @@ export function describeEvent(event: Event): string {
       return `HAProxy was running already and is kept (pid ${event.pid})`;
     case 'taken_over':
       return `the HAProxy of another Myelin has handed over (${event.folder})`;
+    case 'address_moved':
+      return `an address took another form, refused for a moment: ${listed(event.frontends, event.more)}`;
     case 'dismissed':
       return `HAProxy (pid ${event.pid}) was told to leave by somebody else`;
     case 'exited':

@@ -1,6 +1,7 @@
 /** `myelin plan`: prints what `run` would do now, and why, without doing it. */
 import { styleText } from 'node:util';
 import { type Observed, observe } from '../apply/observe.ts';
+import { movingFrontends } from '../apply/preflight.ts';
 import { maskSecrets, maskWithin } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/capabilities.ts';
@@ -21,10 +22,13 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const running = observed?.sections ?? null;
   const wanted = await renderWanted(settings, process.env, { snapshot, running });
   const planned = decide(observed, wanted.sections);
+  const moving = planned.kind === 'reload' ? await movingFrontends(wanted.sections, running ?? []) : [];
   const changes = maskSecrets(diff(running ?? [], wanted.sections), settings.secrets);
   const shown = maskWithin(forPeople(planned), settings.secrets);
   process.stdout.write(
-    globals.json ? `${JSON.stringify({ ...shown, diff: changes }, null, 2)}\n` : describe(shown, changes),
+    globals.json
+      ? `${JSON.stringify({ ...shown, moving, diff: changes }, null, 2)}\n`
+      : describe(shown, moving, changes),
   );
   return exitCode === true && planned.kind !== 'none' ? exitCodes.changesPending : exitCodes.ok;
 }
@@ -44,15 +48,20 @@ function forPeople(planned: Plan): Shown {
   return planned.kind === 'runtime' ? { ...planned, commands: planned.commands.flatMap(commandLines) } : planned;
 }
 
-function describe(planned: Shown, changes: string): string {
+function describe(planned: Shown, moving: readonly string[], changes: string): string {
   switch (planned.kind) {
     case 'none':
       return changes === '' ? 'nothing to do\n' : `nothing but comments to write\n\n${coloured(changes)}`;
     case 'runtime':
       return `no reload, but the runtime commands\n${indented(planned.commands)}\n${coloured(changes)}`;
     case 'reload':
-      return `reload, because of\n${indented(planned.reasons.map(formatReason))}\n${coloured(changes)}`;
+      return `reload, because of\n${indented(planned.reasons.map(formatReason))}${gap(moving)}\n${coloured(changes)}`;
   }
+}
+
+function gap(moving: readonly string[]): string {
+  if (moving.length === 0) return '';
+  return `an address takes another form: ${moving.join(', ')} will refuse connections for a moment\n`;
 }
 
 function indented(lines: readonly string[]): string {

@@ -279,7 +279,8 @@ export const service = z
     bind: oneOrMany(rawLine)
       .optional()
       .describe(
-        'Where the frontend listens, in HAProxy’s bind syntax with its options. Without it there is only a backend.',
+        'Where the frontend listens, in HAProxy’s bind syntax with its options. Without it there is only a backend. ' +
+          'Another form of the same address, such as `*:80` for `127.0.0.1:80`, costs the frontend some milliseconds in which it refuses connections.',
       ),
     mode: z.enum(['http', 'tcp']).default('http').describe('Whether HAProxy understands the traffic as HTTP.'),
     balance: rawLine.default('roundrobin').describe('HAProxy’s balance algorithm with its arguments.'),

@@ -18,6 +18,8 @@ export type BindAddress =
       /** Bound to one network interface, or in another network namespace than Myelin's. */
       readonly interface: string | null;
       readonly namespace: string | null;
+      /** May be an address that the machine does not have; a socket without that is another one. */
+      readonly isTransparent: boolean;
     }
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'abns'; readonly name: string }
@@ -69,7 +71,12 @@ export function bindsOverlap(a: BindAddress, b: BindAddress): boolean {
   }
 }
 
-type Options = { readonly interface: string | null; readonly namespace: string | null; readonly v6only: boolean };
+type Options = {
+  readonly interface: string | null;
+  readonly namespace: string | null;
+  readonly isTransparent: boolean;
+  readonly v6only: boolean;
+};
 
 function readOptions(words: readonly string[]): Options {
   const comment = words.findIndex((word) => word.startsWith('#'));
@@ -78,7 +85,12 @@ function readOptions(words: readonly string[]): Options {
     const at = known.indexOf(keyword);
     return at === -1 ? null : (known[at + 1] ?? null);
   };
-  return { interface: after('interface'), namespace: after('namespace'), v6only: known.includes('v6only') };
+  return {
+    interface: after('interface'),
+    namespace: after('namespace'),
+    isTransparent: known.includes('transparent'),
+    v6only: known.includes('v6only'),
+  };
 }
 
 /** The address, or what is wrong with it. */

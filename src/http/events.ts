@@ -91,6 +91,7 @@ export type Happening =
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
   /** The HAProxy of another Myelin has handed its listening sockets over. */
   | { readonly kind: 'taken_over'; readonly folder: string }
+  | { readonly kind: 'address_moved'; readonly frontends: readonly string[]; readonly more: number }
   | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   /** HAProxy does not answer, and then does again. */

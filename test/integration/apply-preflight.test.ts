@@ -29,12 +29,42 @@ test('a port of another address or family is not taken', async () => {
     assert.deepEqual((await preflight(frontend(bind), [])).problems, [], bind);
 });
 
+const nothing = { problems: [], moves: { inTheWay: [], kept: [] } };
+
 test('what the running process holds is not tried; another form of it is in the way', async () => {
   const port = await freePort();
   await using _ = await listen({ host: '127.0.0.1', port });
   const running = frontend(`127.0.0.1:${port}`);
-  assert.deepEqual(await preflight(frontend(`127.0.0.1:${port} name other`), running), { problems: [], inTheWay: [] });
-  assert.deepEqual(await preflight(frontend(`*:${port}`), running), { problems: [], inTheWay: ['web:in'] });
+  assert.deepEqual(await preflight(frontend(`127.0.0.1:${port} name other`), running), nothing);
+  for (const other of [`*:${port}`, `127.0.0.1:${port} transparent`, `127.0.0.1:${port} interface lo`])
+    assert.deepEqual((await preflight(frontend(other), running)).moves, { inTheWay: ['web:in'], kept: [] }, other);
+});
+
+test('ports are looked at one by one: what a range keeps is kept, and of a frontend in the way it is known what it keeps', async () => {
+  const port = await freePort();
+  await using _ = await listen({ host: '127.0.0.1', port });
+  const running = frontend(`127.0.0.1:${port - 1}-${port}`);
+  assert.deepEqual(await preflight(frontend(`127.0.0.1:${port - 1}-${port + 1}`), running), nothing);
+  const moved = frontend(`127.0.0.1:${port - 1},*:${port}`);
+  assert.deepEqual((await preflight(moved, running)).moves, { inTheWay: ['web:in'], kept: ['web:in'] });
+});
+
+test('a name and the address that it stands for are the same', async () => {
+  const port = await freePort();
+  await using _ = await listen({ host: 'localhost', port });
+  const forms = [`localhost:${port}`, `127.0.0.1:${port}`];
+  for (const [wanted = '', running = ''] of [forms, forms.toReversed()])
+    assert.deepEqual(await preflight(frontend(wanted), frontend(running), { handingOn: process.pid }), nothing, wanted);
+});
+
+test('what stands in an `.if` is neither refused nor taken for held', async () => {
+  const [port, free] = [await freePort(), await freePort()];
+  await using _ = await listen({ host: '127.0.0.1', port });
+  const conditional = (bind: string) =>
+    splitSections(`frontend web:in\n    .if defined(X)\n    bind ${bind}\n    .endif\n`, 'web');
+  assert.deepEqual(await preflight(conditional(`127.0.0.1:${port}`), []), nothing);
+  assert.equal((await preflight(frontend(`127.0.0.1:${port}`), conditional(`127.0.0.1:${port}`))).problems.length, 1);
+  assert.deepEqual(await preflight(frontend(`*:${free}`), conditional(`127.0.0.1:${free}`)), nothing);
 });
 
 test('what a process holds that hands it on is not taken', async () => {
@@ -42,7 +72,7 @@ test('what a process holds that hands it on is not taken', async () => {
   await using _ = await listen({ host: '127.0.0.1', port });
   const wanted = frontend(`127.0.0.1:${port}`);
   assert.deepEqual((await preflight(wanted, [], { handingOn: process.pid })).problems, []);
-  assert.equal((await preflight(wanted, [], { handingOn: process.pid + 1 })).problems.length, 1);
+  assert.equal((await preflight(wanted, [], { handingOn: process.ppid })).problems.length, 1);
 });
 
 test('an address that this machine does not have is told, unless HAProxy is told to take it anyway', async () => {

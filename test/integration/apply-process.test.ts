@@ -6,7 +6,11 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import timers from 'node:timers/promises';
 import { readInfo } from '../../src/haproxy/info.ts';
+import { ask } from '../../src/haproxy/socket.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
+import type { Rendered } from '../../src/model.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import {
   accepts,
@@ -243,6 +247,73 @@ test('an address may change to an overlapping form, and comes back if that fails
   assert.equal(await get(port), 'one');
 });
 
+test('an address takes another form for no longer than HAProxy needs to listen, and what else its frontend listens on comes back with it', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const [moved, kept, other] = [await freePort(), await freePort(), await freePort()];
+  const control = await my.open();
+  // Reading all of these takes the new process far longer than listening.
+  const many = Array.from(
+    { length: 3000 },
+    (_, at) => `use_backend web if { path /${at} } { path_beg /${at} } { dst_port ${at} }`,
+  );
+  const forms = (form: string): Rendered =>
+    rendered(my, [
+      { name: 'web', bind: `127.0.0.1:${kept},${form}`, frontend: many },
+      { name: 'other', bind: `127.0.0.1:${other}` },
+    ]);
+  applied(await control.apply(forms(`127.0.0.1:${moved}`), reload, never));
+  for (const form of [`*:${moved}`, `127.0.0.1:${moved}`, `127.0.0.1:${moved} transparent`, `localhost:${moved}`]) {
+    const windows = [refusals(moved), refusals(kept), refusals(other)] as const;
+    const startedAt = performance.now();
+    applied(await control.apply(forms(form), reload, never));
+    const tookMs = performance.now() - startedAt;
+    const [ofMoved, ofKept, ofOther] = await Promise.all(windows.map((each) => each.end()));
+    for (const window of [ofMoved, ofKept])
+      assert.ok((window?.lengthMs ?? 0) < tookMs / 2, `${form}: refused for ${window?.lengthMs} of ${tookMs} ms`);
+    assert.equal(ofOther?.count, 0, `${form}: other frontends refuse nothing`);
+    for (const port of [moved, kept]) assert.equal(await get(port), 'web', form);
+  }
+});
+
+test('stick tables outlive reloads, however soon they follow each other', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const [port, peerPort] = [await freePort(), await freePort()];
+  const control = await my.open();
+  const peers = splitSections(`peers mypeers\n    peer me 127.0.0.1:${peerPort}\n`);
+  const table = 'stick-table type string len 32 size 1k expire 10m store http_req_cnt peers mypeers';
+  const track = 'http-request track-sc0 path table web';
+  const version = (name: string): Rendered => {
+    const { sections } = rendered(
+      my,
+      [
+        {
+          bind: `127.0.0.1:${port}`,
+          frontend: [track, `http-response set-header x-version ${name}`],
+          backend: [table],
+        },
+      ],
+      ['localpeer me'],
+    );
+    return { sections: [...sections, ...peers] };
+  };
+  const entries = async (): Promise<string> => {
+    const socket = control.running?.process?.socket ?? '';
+    return /used:(\d+)/.exec(await ask(socket, ['show table web']))?.[1] ?? 'no table';
+  };
+  applied(await control.apply(version('first'), reload, never));
+  await until('the first, which nobody has taught, teaches others', async () =>
+    (await ask(control.running?.process?.socket ?? '', ['show peers'])).includes('resync_timeout=<PAST>'),
+  );
+  for (const path of ['/a', '/b', '/c']) await get(port, path);
+  assert.equal(await entries(), '3');
+  for (const name of ['second', 'third', 'fourth']) {
+    applied(await control.apply(version(name), reload, never));
+    await until(`the ${name} has been taught`, async () => (await entries()) === '3');
+  }
+});
+
 test('a missing executable stops no traffic, and once it is back the change goes live', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
@@ -440,4 +511,23 @@ function isThere(path: string): Promise<boolean> {
     () => true,
     () => false,
   );
+}
+
+/** Connects all the time until its end. */
+function refusals(port: number): { end(): Promise<{ readonly count: number; readonly lengthMs: number }> } {
+  const ended = new AbortController();
+  const times: number[] = [];
+  const running = (async () => {
+    while (!ended.signal.aborted) {
+      if (!(await accepts(port))) times.push(performance.now());
+      await timers.setTimeout(1);
+    }
+  })();
+  return {
+    async end() {
+      ended.abort();
+      await running;
+      return { count: times.length, lengthMs: (times.at(-1) ?? 0) - (times[0] ?? 0) };
+    },
+  };
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setFrontends } from '../../src/apply/start.ts';
+import { setFrontends } from '../../src/apply/frontends.ts';
 import { Worker } from '../../src/apply/worker.ts';
 import { readInfo, readServersState } from '../../src/haproxy/info.ts';
 import { ask } from '../../src/haproxy/socket.ts';
@@ -72,12 +72,12 @@ for (const branch of branches)
       const at = rows[0]?.indexOf('status') ?? -1;
       return new Set(rows.filter(([name = '']) => names.includes(name)).map((row) => row[at] ?? ''));
     };
-    await setFrontends('disable', process.socket, names);
+    await setFrontends(['disable'], process.socket, names);
     assert.ok(!(await statuses()).has('OPEN'));
-    await setFrontends('enable', process.socket, names);
+    await setFrontends(['enable'], process.socket, names);
     assert.deepEqual(await statuses(), new Set(['OPEN']));
     await ask(process.socket, ['shutdown frontend server-399']);
-    await setFrontends('disable', process.socket, ['nobody', 'server-399']);
+    await setFrontends(['disable'], process.socket, ['nobody', 'server-399']);
   });
 
 async function start(

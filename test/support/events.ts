@@ -34,6 +34,7 @@ const happenings: { readonly [K in Happening['kind']]: Omit<Extract<Happening, {
   taken_over: { folder: '/run/handover/a/g3' },
   unresponsive: { pid: 42, generation: 3, error: 'no answer within 5000 ms' },
   responsive: { pid: 42, generation: 3, silentMs: 12_000 },
+  address_moved: { frontends: ['web:in'], more: 0 },
   dismissed: { pid: 42, generation: 3 },
   exited: { pid: 42, generation: 3, words: 'Segmentation fault' },
   binary_changed: { path: '/usr/sbin/haproxy' },

@@ -16,6 +16,7 @@ test('bind addresses are read as HAProxy reads them', () => {
     portEnd,
     interface: null,
     namespace: null,
+    isTransparent: false,
   });
   const cases: readonly (readonly [string, ...BindAddress[]])[] = [
     ['*:80', tcp(null, 4)],
@@ -50,6 +51,7 @@ test('bind addresses are read as HAProxy reads them', () => {
     ['"$ADDRESS:80"', { kind: 'other', text: '"$ADDRESS:80"' }],
     ['quic4@:443 ssl crt /x.pem', { ...tcp(null, 4, 443), kind: 'udp' }],
     [':80 interface eth0', { ...tcp(null, 4), interface: 'eth0' }],
+    [':80 transparent', { ...tcp(null, 4), isTransparent: true }],
     [':80 namespace blue', { ...tcp(null, 4), namespace: 'blue' }],
   ];
   for (const [text, ...addresses] of cases) assert.deepEqual(parseBind(text), { addresses, problems: [] }, text);
