@@ -40,7 +40,7 @@ export function compare(running: readonly Section[], wanted: readonly Section[],
 }
 
 /** Without what is the same at both ends, which is nearly everything: equal sections cost nothing. */
-function trim(a: readonly Section[], b: readonly Section[]): readonly [readonly Section[], readonly Section[]] {
+export function trim(a: readonly Section[], b: readonly Section[]): readonly [readonly Section[], readonly Section[]] {
   const shorter = Math.min(a.length, b.length);
   let start = 0;
   while (start < shorter && isSameAt(a, start, b, start)) start++;

@@ -4,7 +4,7 @@
  */
 import type { Plan, ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
 import { type Changer, changeBackends, changed, type Runtime, withServersOf } from './backends.ts';
-import { compare, keyed } from './compare.ts';
+import { compare, keyed, trim } from './compare.ts';
 
 type Forced = {
   /** Reasons that are not in the text. */
@@ -46,9 +46,10 @@ export function planMeanwhile(
   wanted: readonly Section[],
   runtime: Runtime,
 ): { readonly sections: readonly Section[]; readonly commands: readonly RuntimeCommand[] } | null {
-  const now = keyed(wanted);
+  const [before, after] = trim(running, wanted);
+  const now = keyed(after);
   const targets = new Map<Section, Section>();
-  for (const [key, old] of keyed(running)) {
+  for (const [key, old] of keyed(before)) {
     const section = now.get(key);
     if (section !== undefined && section.text !== old.text) targets.set(old, withServersOf(old, section));
   }
