@@ -59,6 +59,19 @@ export function embeddedIPv4(address: Address): Address | null {
   return null;
 }
 
+/**
+ * All IPv4 addresses that may be reached by it: of a NAT64 prefix for local use only the translator knows the length, and so
+ * the place of the address (RFC 6052, section 2.2: around the eight bits from 64 on, and what follows it is ignored).
+ */
+export function reachedIPv4(address: Address): readonly Address[] {
+  const embedded = embeddedIPv4(address);
+  if (embedded === null || !contains(localNat64, address)) return embedded === null ? [] : [embedded];
+  const bits = (from: bigint, to: bigint): bigint => (address.value >> (128n - to)) & ((1n << (to - from)) - 1n);
+  const others = [(bits(48n, 64n) << 16n) | bits(72n, 88n), (bits(56n, 64n) << 24n) | bits(72n, 96n), bits(72n, 104n)];
+  // Of a longer prefix they are zeros, which is nobody's address.
+  return [embedded, ...others.filter((one) => one >> 24n !== 0n).map(ipv4)];
+}
+
 const mappedPrefix = 0xffffn;
 
 const embeddings = (
@@ -70,6 +83,8 @@ const embeddings = (
     ['2002::/16', 80n], // 6to4
   ] as const
 ).map(([text, at]) => ({ prefix: range(text), at }));
+
+const localNat64 = range('64:ff9b:1::/48');
 
 /** A range that is known to be well formed. */
 export function range(text: string): Range {

@@ -1,5 +1,5 @@
 /** Judges what sources say before anything else sees it: data is hostile, and whoever may register may send it. */
-import { type Address, contains, embeddedIPv4, parseAddress, type Range, range } from '../address.ts';
+import { type Address, contains, parseAddress, type Range, range, reachedIPv4 } from '../address.ts';
 import type { Endpoint, Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
 import type { OwnGuard } from './own.ts';
@@ -49,9 +49,8 @@ export function createGuard(
     if (listener !== null)
       return `${address.text} port ${port} leads back to ${listener.text} of this config, and is never served`;
     if (isAllowed(address)) return null;
-    const reached = embeddedIPv4(address);
     // `::1` and `::` lie in the range of IPv4-compatible addresses: their own meaning goes first.
-    for (const one of reached === null ? [address] : [address, reached]) {
+    for (const one of [address, ...reachedIPv4(address)]) {
       const found = special.find(({ ranges }) => ranges.some((candidate) => contains(candidate, one)));
       if (found === undefined) continue;
       if (isAllowed(one) || (found.what === 'loopback' && loopbackAllowed)) return null;
@@ -118,7 +117,8 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
     return `the id must be text of 1 to ${limits.id} characters`;
   if (unprintable.test(id)) return `the id ${show(id)} holds line breaks or other control characters`;
   const parsed = typeof address === 'string' ? parseAddress(address) : null;
-  if (parsed === null) return `the address must be an IPv4 or IPv6 literal, not ${show(address)}`;
+  if (parsed === null)
+    return `the address must be an IPv4 or IPv6 literal, not ${show(address)}${isName(address) ? ': names are not resolved' : ''}`;
   if (!isWhole(port, 1, 65_535)) return `the port must be a whole number from 1 to 65535, not ${show(port)}`;
   if (!isWhole(weight, 0, 256)) return `the weight must be a whole number from 0 to 256, not ${show(weight)}`;
   if (state !== 'ready' && state !== 'draining') return `the state must be ready or draining, not ${show(state)}`;
@@ -188,6 +188,10 @@ function wrong(value: unknown, maxLength: number): string | null {
 /** Control characters, line and paragraph separators, and halves of characters that no encoding can write. */
 const unprintable = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
+function isName(address: unknown): boolean {
+  return typeof address === 'string' && /^(?=.*[a-z])[a-z0-9_.-]{1,253}$/i.test(address);
+}
+
 function isWhole(value: unknown, min: number, max: number): value is number {
   return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 }
@@ -236,6 +240,7 @@ const special: readonly Special[] = [
       'fd00:ec2::254', // AWS
       'fd00:ec2::23', // AWS EKS
       'fd20:ce::254', // GCP
+      'fd00:42::42', // Scaleway
     ].map(range),
   },
   { what: 'loopback', label: 'a loopback address, this very machine', ranges: ['127.0.0.0/8', '::1'].map(range) },

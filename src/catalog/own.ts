@@ -1,8 +1,8 @@
 /** What leads back to Myelin and the HAProxy that it keeps: to send traffic there is a loop, or gives away the admin API. */
-import { type Address, contains, embeddedIPv4, parseAddress, range } from '../address.ts';
+import { type Address, contains, parseAddress, range, reachedIPv4 } from '../address.ts';
 
 /** Where this config listens; `host` null: on every address of this machine. */
-export type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };
+type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };
 
 export type Own = {
   /** Of this machine's network interfaces, and what else is translated to them; loopback need not be named. */
@@ -29,8 +29,7 @@ export function createOwnGuard({ addresses, listeners }: Own): OwnGuard {
   return (address, port) => {
     const at = byPort.get(port);
     if (at === undefined) return null;
-    const reached = embeddedIPv4(address);
-    const all = reached === null ? [address] : [address, reached];
+    const all = [address, ...reachedIPv4(address)];
     return at.find(({ host }) => all.some((one) => isAt(one, host))) ?? null;
   };
 }

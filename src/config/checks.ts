@@ -9,8 +9,8 @@ import type { Parts } from './parts.ts';
 import type { Path } from './problems.ts';
 
 /** `files` are the absolute paths of the config's own files. */
-export function checkParts(parts: Parts, files: readonly string[], judge: Judge): void {
-  checkWatchers(parts, judge);
+export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.ProcessEnv, judge: Judge): void {
+  checkWatchers(parts, env, judge);
   checkHaproxy(parts, judge);
   checkNames(parts, judge);
   checkPaths(parts, files, judge);
@@ -18,7 +18,7 @@ export function checkParts(parts: Parts, files: readonly string[], judge: Judge)
   checkBinds(parts, judge);
 }
 
-function checkWatchers({ watchers }: Parts, judge: Judge): void {
+function checkWatchers({ watchers }: Parts, env: NodeJS.ProcessEnv, judge: Judge): void {
   for (const [name, watcher] of watchers) {
     const path: Path = ['watchers', name];
     if (watcher?.type === 'kubernetes' && watcher.zone === undefined && needsZone.has(watcher.zonePolicy))
@@ -32,9 +32,29 @@ function checkWatchers({ watchers }: Parts, judge: Judge): void {
       judge.report([...path, 'tls', 'certFile'], 'a certificate needs its key: give keyFile as well');
     if (keyFile !== undefined && certFile === undefined)
       judge.report([...path, 'tls', 'keyFile'], 'a key needs its certificate: give certFile as well');
+    for (const variable of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION'])
+      if (!['', 'default', undefined].includes(env[variable]))
+        judge.report(
+          path,
+          `${variable} is set, and Myelin knows the default one only, whose services of the same names would be served: unset it`,
+        );
+    if (Object.keys(watcher.tls).length > 0 && isAskedInClear(watcher.address, env))
+      judge.report(
+        [...path, 'tls'],
+        'is for an agent at https://, and this one would be asked in clear, its token with it: write https://HOST:PORT as address',
+      );
     if (watcher.token !== undefined && watcher.tokenFile !== undefined)
       judge.report([...path, 'tokenFile'], 'there is a token already: give either token or tokenFile');
   }
+}
+
+/** As the watcher does: a scheme in the config has the last word. The agent on this machine, where none is named, may be. */
+function isAskedInClear(ours: string | undefined, env: NodeJS.ProcessEnv): boolean {
+  const address = ours ?? env.CONSUL_HTTP_ADDR ?? '';
+  const [, scheme] = /^([a-z]+):\/\//.exec(address) ?? [];
+  if (address === '' || scheme === 'https') return false;
+  const mayBeRaised = scheme !== 'unix' && (ours === undefined || scheme === undefined);
+  return !(mayBeRaised && /^(1|t|true)$/i.test(env.CONSUL_HTTP_SSL ?? ''));
 }
 
 /** `hints` does without: it then uses all endpoints, as kube-proxy does. */

@@ -28,7 +28,7 @@ const head = `# Myelin's config. A line with \`#\` right before a key is an opti
 `;
 
 const consulWatcher = `watchers:
-  # Where endpoints come from. Every CONSUL_* variable of the consul command is understood as well.
+  # Where endpoints come from. The variables of the consul command (CONSUL_HTTP_ADDR, …) are understood as well.
   consul:
     #address: "http://127.0.0.1:8500"
     # The ACL token; the file is read again when it changes.

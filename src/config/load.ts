@@ -63,7 +63,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   );
   const services = resolveServices(parts, judge);
   const discoveries = resolveDiscoveries(parts, judge);
-  checkParts(parts, reader.files, judge);
+  checkParts(parts, reader.files, env, judge);
   if (problems.size > 0) return throwProblems(parts.rest.admin?.socket);
 
   const watchers = Object.fromEntries(parts.watchers) as Config['watchers'];

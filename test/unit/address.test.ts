@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { contains, embeddedIPv4, parseAddress, parseRange } from '../../src/address.ts';
+import { contains, embeddedIPv4, parseAddress, parseRange, reachedIPv4 } from '../../src/address.ts';
 
 test('every spelling of an address becomes one', () => {
   for (const [written, text] of [
@@ -95,4 +95,27 @@ test('the IPv4 address inside an IPv6 address is found', () => {
     assert.ok(parsed);
     assert.equal(embeddedIPv4(parsed), null, written);
   }
+});
+
+test('of a NAT64 prefix for local use the IPv4 address is looked for wherever its length may have put it', () => {
+  for (const written of [
+    '64:ff9b:1:a9fe:a9:fe00::',
+    '64:ff9b:1:a9:fe:a9fe::',
+    '64:ff9b:1:0:a9:fea9:fe00:0',
+    '64:ff9b:1:0:a9:fea9:fe00:1',
+    '64:ff9b:1::169.254.169.254',
+  ]) {
+    const parsed = parseAddress(written);
+    assert.ok(parsed);
+    assert.ok(
+      reachedIPv4(parsed).some(({ text }) => text === '169.254.169.254'),
+      `${written}: ${reachedIPv4(parsed).map(({ text }) => text)}`,
+    );
+  }
+  const plain = parseAddress('64:ff9b:1::10.0.0.1');
+  assert.ok(plain);
+  assert.deepEqual(
+    reachedIPv4(plain).map(({ text }) => text),
+    ['10.0.0.1'],
+  );
 });

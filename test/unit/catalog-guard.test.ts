@@ -46,6 +46,8 @@ test('addresses that lead to this machine, its link or nobody are refused in eve
     '168.63.129.16',
     'fd00:ec2::254',
     'FD00:0EC2::0254',
+    '64:ff9b:1:0:a9:fea9:fe00:0',
+    'fd00:42::42',
   ])
     assert.match(reasonFor({ address }) ?? 'accepted', /write allowAddresses: \[.+\]$/, address);
   for (const address of ['10.1.2.3', '100.64.0.1', '192.168.0.1', '203.0.113.7', '2001:db8::1', 'fd12:3456::1'])
@@ -130,7 +132,7 @@ test('an entry with a wrong value is left out alone, and the reason names the va
     [{ id: 'a\u0085' }, /control characters/],
     [{ id: 'a\ud800' }, /control characters/],
     [{ id: 7 }, /id must be text/],
-    [{ address: 'web.example' }, /address must be an IPv4 or IPv6 literal, not "web.example"/],
+    [{ address: 'web.example' }, /address must be an IPv4 or IPv6 literal, not "web.example": names are not resolved$/],
     [{ address: '010.0.0.1' }, /not "010.0.0.1"/],
     [{ address: undefined }, /address must be/],
     [{ port: 0 }, /port must be a whole number from 1 to 65535, not 0/],

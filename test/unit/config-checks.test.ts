@@ -275,3 +275,39 @@ test('control master needs the socket of the master, which is nobody else’s', 
   const { config } = await load(`${consul}haproxy: { control: master, masterSocket: m.sock }\n`);
   assert.equal(config.haproxy.masterSocket, '/etc/myelin/m.sock');
 });
+
+test('TLS settings of a Consul agent that would be asked in clear are refused', async () => {
+  const asked = (address: string | null, env: NodeJS.ProcessEnv = {}) =>
+    refusal(
+      `watchers: { consul: { ${address === null ? '' : `address: "${address}", `}tls: { verify: false } } }\n`,
+      env,
+    );
+  for (const address of ['consul.example:8501', 'http://consul.example:8501', 'unix:///run/consul.sock'])
+    assert.match(
+      await asked(address),
+      /watchers\.consul\.tls: is for an agent at https:\/\/.*write https:/,
+      `${address}`,
+    );
+  assert.match(await asked('http://a:1', { CONSUL_HTTP_SSL: 'true' }), /asked in clear/);
+  assert.match(await asked(null, { CONSUL_HTTP_ADDR: 'consul.example:8501' }), /asked in clear/);
+  for (const [address, env] of [
+    ['https://consul.example:8501', {}],
+    ['consul.example:8501', { CONSUL_HTTP_SSL: 'true' }],
+    [null, { CONSUL_HTTP_ADDR: 'https://consul.example:8501' }],
+    [null, { CONSUL_HTTP_ADDR: 'consul.example:8501', CONSUL_HTTP_SSL: '1' }],
+    [null, {}],
+  ] as const)
+    assert.equal(await asked(address, env), 'no problem at all');
+});
+
+test('a namespace or partition of Consul that would not be asked for is refused', async () => {
+  for (const variable of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION']) {
+    assert.match(
+      await refusal(consul, { [variable]: 'shop' }),
+      new RegExp(`watchers.consul: ${variable} is set.*unset it`),
+    );
+    for (const value of ['', 'default'])
+      assert.equal(await refusal(consul, { [variable]: value }), 'no problem at all');
+    assert.equal(await refusal('watchers: { file: { path: x } }\n', { [variable]: 'shop' }), 'no problem at all');
+  }
+});

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { consulWatcher } from '../../src/config/schema.ts';
-import { connectionOf } from '../../watchers/consul/connection.ts';
+import { connectionOf, readTls } from '../../watchers/consul/connection.ts';
+import { tempFolder } from '../support/index.ts';
 
 function connect(settings: object, env: NodeJS.ProcessEnv = {}) {
   return connectionOf(consulWatcher.parse({ type: 'consul', ...settings }), env);
@@ -91,6 +94,14 @@ test('an empty variable counts as unset, a misspelt one is refused by name', () 
   assert.equal(connect({}, { CONSUL_HTTP_ADDR: '', CONSUL_HTTP_SSL: '' }).url, 'http://127.0.0.1:8500');
   assert.throws(() => connect({}, { CONSUL_HTTP_SSL: 'maybe' }), /CONSUL_HTTP_SSL="maybe" is neither true nor false/);
   assert.throws(() => connect({}, { CONSUL_HTTP_ADDR: 'ftp://a' }), /"ftp:\/\/a" is no address of a Consul agent/);
+});
+
+test('in CONSUL_CAPATH folders beside the certificates are passed over', async () => {
+  await using folder = await tempFolder();
+  await mkdir(join(folder.path, 'java'));
+  await writeFile(join(folder.path, 'ca.pem'), 'PEM');
+  const { ca } = await readTls({ caPath: folder.path, verify: true });
+  assert.deepEqual(ca, [Buffer.from('PEM')]);
 });
 
 test('credentials in an address are refused without printing them', () => {

@@ -1,5 +1,5 @@
 /** How the agent is reached: the config first, then the variables that the `consul` command line reads. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
 import type { ConsulWatcherConfig } from '../../src/config/schema.ts';
@@ -127,7 +127,17 @@ async function readAuthorities({ caFile, caPath }: TlsFiles): Promise<Buffer[]> 
   const names = await readdir(caPath).catch((cause: unknown) => {
     throw new AppError('MYELIN_SOURCE_FAILED', `cannot read CONSUL_CAPATH ${caPath}`, { cause });
   });
-  return Promise.all(names.sort().map((name) => readPem('CA certificate', join(caPath, name))));
+  const paths = names.sort().map((name) => join(caPath, name));
+  // Folders of the system's certificates hold others, of Java's for example.
+  const isFolder = await Promise.all(
+    paths.map((path) =>
+      stat(path).then(
+        (one) => one.isDirectory(),
+        () => false,
+      ),
+    ),
+  );
+  return Promise.all(paths.filter((_, at) => !isFolder[at]).map((path) => readPem('CA certificate', path)));
 }
 
 async function readOptional(what: string, path: string | undefined): Promise<Buffer | undefined> {
