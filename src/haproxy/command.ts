@@ -1,5 +1,6 @@
 /** Runs a program to its end, without a shell and never for longer than it is given. */
 import { spawn } from 'node:child_process';
+import { hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
 import { plainEnvironment } from './environment.ts';
 
@@ -17,6 +18,8 @@ type Limits = {
   readonly signal?: AbortSignal | undefined;
   /** Not Myelin's own, unless somebody says so: that has the tokens of the sources. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Whether what the program has started ends with it when it has to be ended. */
+  readonly endsChildren?: boolean;
 };
 
 /** What is kept of each stream: enough for every message, however much a broken program prints. */
@@ -24,11 +27,15 @@ const maxOutput = 1024 * 1024;
 
 /** Rejects with Node's own error (`ENOENT`, `EACCES`) where the program cannot be started, and when `signal` aborts. */
 export function runCommand(argv: readonly string[], limits: Limits): Promise<Finished> {
-  const { timeoutMs, signal, env = plainEnvironment(process.env) } = limits;
+  const { timeoutMs, signal, env = plainEnvironment(process.env), endsChildren = false } = limits;
   const [program = '', ...args] = argv;
   const { promise, resolve, reject } = Promise.withResolvers<Finished>();
   if (signal?.aborted) return Promise.reject(signal.reason);
-  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: endsChildren });
+  const kill = (): void => {
+    if (endsChildren && child.pid !== undefined) killGroup(child.pid);
+    else child.kill('SIGKILL');
+  };
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name].setEncoding('utf8').on('data', (chunk: string) => {
@@ -37,10 +44,10 @@ export function runCommand(argv: readonly string[], limits: Limits): Promise<Fin
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
-    child.kill('SIGKILL');
+    kill();
   }, timeoutMs);
   const abort = (): void => {
-    child.kill('SIGKILL');
+    kill();
     reject(signal?.reason);
   };
   signal?.addEventListener('abort', abort, { once: true });
@@ -63,6 +70,15 @@ export function runCommand(argv: readonly string[], limits: Limits): Promise<Fin
   function closePipes(): void {
     child.stdout.destroy();
     child.stderr.destroy();
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch (error) {
+    // It has just ended.
+    if (!hasCode(error, 'ESRCH')) throw error;
   }
 }
 

@@ -14,6 +14,7 @@ import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import { AppError, describe, hasCode } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { spellingsOfLogin } from '../login.ts';
+import { type Plugin, PluginCredentials, type Proof } from './plugin.ts';
 
 export type Access = {
   /** For people: the address of the API server. */
@@ -21,13 +22,15 @@ export type Access = {
   /** Of the context or the pod. */
   readonly namespace: string | undefined;
   /** Address, certificates, headers and agent of one request; tokens from files and plugins are renewed when due. */
-  request(signal: AbortSignal): Promise<{ readonly url: string; readonly options: RequestOptions }>;
+  request(signal: AbortSignal): Promise<Credentials>;
   /** Reads every credential anew at the next request: the server has refused what it was given. */
   renew(): void;
 };
 
+export type Credentials = { readonly url: string; readonly options: RequestOptions };
+
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** A plugin that asks somebody for a password would hang for ever. */
+/** The package asks for a new token where the kubeconfig says how (`oidc`), over the network. */
 const credentialTimeoutMs: Ms = 60_000;
 
 /** Every idle connection is closed when `signal` aborts. `podFolder` is where a pod finds its service account. */
@@ -48,6 +51,7 @@ export async function openAccess(
   else signal.addEventListener('abort', () => agent.destroy(), { once: true });
 
   let config: KubeConfig | undefined = first;
+  let fromPlugin: PluginCredentials | undefined;
   return {
     server,
     namespace: first.getContextObject(first.getCurrentContext())?.namespace,
@@ -55,13 +59,19 @@ export async function openAccess(
       config ??= await load();
       const cluster = clusterOf(config);
       const options: RequestOptions = {};
-      await within(config.applyToHTTPSOptions(options), config.getCurrentUser(), stop);
+      await within(config.applyToHTTPSOptions(options), stop);
+      const plugin = pluginOf(config.getCurrentUser());
+      if (plugin !== null) {
+        fromPlugin ??= new PluginCredentials(plugin, env, signal);
+        prove(options, await untilAborted(fromPlugin.get(), stop));
+      }
       for (const secret of secretsIn(options)) onSecret(secret);
       // Its own agent opens a connection for each request; through a proxy there is no other.
       return { url: cluster.server, options: cluster.proxyUrl === undefined ? { ...options, agent } : options };
     },
     renew() {
       config = undefined;
+      fromPlugin = undefined;
     },
   };
 }
@@ -163,11 +173,15 @@ const written = z.object({
     .array(z.object({ name: z.string(), user: z.object({ tokenFile: z.string().optional() }).nullish() }))
     .nullish(),
 });
-const plugin = z.looseObject({
+const execOfUser = z.object({
   apiVersion: z.string().optional(),
   command: z.string(),
+  args: z.array(z.string()).nullish(),
   env: z.array(z.object({ name: z.string(), value: z.string() })).nullish(),
 });
+/** What the package passes by: it would start a program anew that hangs, and leave the others. */
+const pluginMark = 'myelin-plugin';
+const markedPlugin = z.object({ name: z.literal(pluginMark), config: z.object({ plugin: z.custom<Plugin>() }) });
 
 /** What the package leaves out: `tokenFile`, relative commands, and what plugins are told about the cluster. */
 function completed(user: User, text: unknown, folder: string, cluster: Cluster | undefined): User {
@@ -176,22 +190,37 @@ function completed(user: User, text: unknown, folder: string, cluster: Cluster |
   // A token that stands beside it goes first, as with kubectl.
   if (tokenFile !== undefined && user.token === undefined)
     return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
-  const found = plugin.safeParse(user.exec).data;
+  const found = execOfUser.safeParse(user.exec).data;
   if (found === undefined) return user;
-  const { command, env, ...exec } = found;
+  const { command, args, env } = found;
   const info = {
-    apiVersion: exec.apiVersion ?? 'client.authentication.k8s.io/v1',
+    apiVersion: found.apiVersion ?? 'client.authentication.k8s.io/v1',
     kind: 'ExecCredential',
     spec: { interactive: false, ...(cluster === undefined ? {} : { cluster: clusterInfo(cluster) }) },
   };
-  return {
-    ...user,
-    exec: {
-      ...exec,
-      command: command.includes('/') && !isAbsolute(command) ? join(folder, command) : command,
-      env: [...(env ?? []), { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(info) }],
+  const plugin: Plugin = {
+    command: command.includes('/') && !isAbsolute(command) ? join(folder, command) : command,
+    args: args ?? [],
+    env: {
+      ...Object.fromEntries((env ?? []).map(({ name, value }) => [name, value])),
+      KUBERNETES_EXEC_INFO: JSON.stringify(info),
     },
   };
+  const { exec: _, ...rest } = user;
+  return { ...rest, authProvider: { name: pluginMark, config: { plugin } } };
+}
+
+function pluginOf(user: User | null): Plugin | null {
+  const provider: unknown = user?.authProvider;
+  // A token that stands beside it goes first, as with kubectl.
+  if (user?.token !== undefined) return null;
+  return markedPlugin.safeParse(provider).data?.config.plugin ?? null;
+}
+
+function prove(options: RequestOptions, { token, clientCertificateData, clientKeyData }: Proof): void {
+  if (token !== undefined) options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
+  if (clientCertificateData !== undefined) options.cert = clientCertificateData;
+  if (clientKeyData !== undefined) options.key = clientKeyData;
 }
 
 function clusterInfo({ server, caData, tlsServerName, skipTLSVerify }: Cluster): object {
@@ -237,24 +266,30 @@ function clusterOf(config: KubeConfig): Cluster {
   );
 }
 
-/** The package's own words, such as those of a plugin, with what they are about. */
-async function within(work: Promise<void>, user: User | null, signal: AbortSignal): Promise<void> {
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const stop = (): void => reject(signal.reason);
-  const timer = setTimeout(
-    () => reject(new Error(`no answer within ${credentialTimeoutMs / 1000} s`)),
-    credentialTimeoutMs,
-  );
-  signal.addEventListener('abort', stop, { once: true });
+/** The package's own words, with what they are about. */
+async function within(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const patience = new AbortController();
+  const late = (): void => patience.abort(new Error(`no answer within ${credentialTimeoutMs / 1000} s`));
+  const timer = setTimeout(late, credentialTimeoutMs);
   try {
-    await Promise.race([work, ended]);
+    await untilAborted(untilAborted(work, patience.signal), signal);
   } catch (error) {
-    const command = plugin.safeParse(user?.exec).data?.command;
-    const from = command === undefined ? '' : ` from ${JSON.stringify(command)}`;
     const why = describe(error).replace(/\s+/g, ' ').trim();
-    throw new AppError('MYELIN_SOURCE_FAILED', `no credentials for the Kubernetes API${from}: ${why}`);
+    throw new AppError('MYELIN_SOURCE_FAILED', `no credentials for the Kubernetes API: ${why}`);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Rejects with its reason as soon as `signal` aborts. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
     signal.removeEventListener('abort', stop);
   }
 }
