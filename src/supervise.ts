@@ -1,12 +1,15 @@
 /** Keeps a watcher running: whoever iterates sees its updates and, between them, that it started or failed. */
 import { describe } from './errors.ts';
 import type { Ms, SourceEvent, Update } from './model.ts';
-import { type Backoff, backoffMs, longestRetryAfterMs, pause } from './retry.ts';
+import { longestRetryAfterMs, type Patience, pause, Retries } from './retry.ts';
 
 export type Supervision = {
   readonly signal: AbortSignal;
-  /** A source is usually an agent on this machine or nearby: asking it once a second is cheap, being late is not. */
-  readonly backoff?: Backoff;
+  /**
+   * A source is usually an agent on this machine or nearby: asking it once a second is cheap, being late is not. Of one
+   * that many ask, such as an API server, that holds for a minute or two.
+   */
+  readonly patience?: Patience;
   /** After running this long a failure counts as the first one again. */
   readonly healthyAfterMs?: Ms;
 };
@@ -15,19 +18,17 @@ export type Supervision = {
 export async function* supervise(
   watcher: string,
   start: (signal: AbortSignal) => AsyncIterable<Update>,
-  { signal, backoff = { baseMs: 100, capMs: 1500 }, healthyAfterMs = 10_000 }: Supervision,
+  { signal, patience = { baseMs: 100, capMs: 1500, longestMs: 30_000, share: 1 / 8 }, healthyAfterMs }: Supervision,
 ): AsyncGenerator<SourceEvent, void, undefined> {
-  for (let failures = 0; !signal.aborted; ) {
-    const startedAt = performance.now();
+  const retries = new Retries(patience, healthyAfterMs);
+  while (!signal.aborted) {
     yield { watcher, kind: 'started' };
     try {
       for await (const update of start(signal)) yield { watcher, ...update };
       return;
     } catch (error) {
       if (signal.aborted) return;
-      if (performance.now() - startedAt >= healthyAfterMs) failures = 0;
-      const retryInMs = retryAfterMs(error) + backoffMs(failures, backoff);
-      failures += 1;
+      const retryInMs = retries.failed(performance.now(), retryAfterMs(error));
       yield { watcher, kind: 'failed', reason: describe(error), retryInMs };
       await pause(retryInMs, signal);
     }

@@ -503,7 +503,7 @@ test('in a pod: address from the environment, token and namespace from its servi
   const access = await open();
   assert.deepEqual([access.server, access.namespace], [cluster.address, 'shop']);
   const api = createApi(access, 5000);
-  const ask = () => api.get('/api/v1/namespaces/shop/services', {}, stop.signal);
+  const ask = () => api.get('/api/v1/namespaces/shop/services', {}, stop.signal, 1_000_000);
   await assert.rejects(ask(), /Unauthorized/);
   await replaceFile(file('token'), await cluster.token('shop'));
   await ask();

@@ -9,7 +9,7 @@ import {
   type EndpointSlice,
   endpointSlice,
   type Service,
-  service,
+  serviceWith,
   understand,
 } from '../../watchers/kubernetes/objects.ts';
 import { Offers, questionAbout } from '../../watchers/kubernetes/offers.ts';
@@ -17,6 +17,7 @@ import type { SecondRead } from '../../watchers/kubernetes/second-read.ts';
 import { View } from '../../watchers/kubernetes/view.ts';
 
 const key = 'shop/web';
+const service = serviceWith(['expose']);
 
 function aService(name = 'web'): Service {
   return understand('', service, { metadata: { name, namespace: 'shop' }, spec: { ports: [{ port: 80 }] } });
@@ -138,6 +139,23 @@ test('while a resource fails nothing is told but that; then everything, changed 
   assert.equal(last(), 'stale');
   answers.setFailure('services', null);
   assert.equal(last(), '10.0.0.2');
+});
+
+test('of a fat Service little is kept: the labels that are asked for, and the beginning of a long option', () => {
+  const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, at) => [`l${at}`, 'x'.repeat(60)]));
+  const ports = Array.from({ length: 20_000 }, (_, at) => ({ port: at + 1 }));
+  const read = understand('', service, {
+    metadata: {
+      name: 'web',
+      namespace: 'shop',
+      labels: { ...many, expose: 'true' },
+      annotations: { 'myelin.dev/balance': 'x'.repeat(250_000), other: 'x'.repeat(250_000) },
+    },
+    spec: { ports, loadBalancerSourceRanges: Array.from({ length: 50_000 }, () => '10.0.0.0/8') },
+  });
+  assert.deepEqual(read.metadata.labels, { expose: 'true' });
+  assert.equal(read.spec.ports.length, 1000);
+  assert.equal(read.metadata.options.balance?.length, longestOption + 1);
 });
 
 test('a Service whose slices have another port is answered at once with the reason, and so when it is sure', () => {

@@ -5,7 +5,7 @@ import type { SourceEvent, Update } from '../../src/model.ts';
 import { type Supervision, supervise } from '../../src/supervise.ts';
 
 const synced: Update = { kind: 'synced' };
-const soon = { baseMs: 0, capMs: 0 };
+const soon = { baseMs: 0, capMs: 0, longestMs: 0, share: 0 };
 
 /** What is said until `enough`, by a source whose starts run one script after the other. */
 async function say(
@@ -18,7 +18,7 @@ async function say(
   const start = scripts.values();
   const supervised = supervise('consul', () => start.next().value?.() ?? hang(stop.signal), {
     signal: stop.signal,
-    backoff: soon,
+    patience: soon,
     ...options,
   });
   for await (const event of supervised) {
@@ -68,7 +68,7 @@ test('retries slow down exponentially while a source keeps failing', async () =>
   const events = await say(
     Array.from({ length: 8 }, () => () => fails(new Error('down'))),
     (said) => failures(said).length === 8,
-    { backoff: { baseMs: 0.1, capMs: 1 } },
+    { patience: { ...soon, baseMs: 0.1, capMs: 1 } },
   );
   for (const [attempt, { retryInMs }] of failures(events).entries())
     assert.ok(retryInMs <= Math.min(1, 0.1 * 2 ** attempt), `${retryInMs} ms after failure ${attempt}`);
@@ -78,7 +78,7 @@ test('a source that was healthy for a while is retried as fast as after the firs
   const events = await say(
     Array.from({ length: 30 }, () => () => answersThen(new Error('down'))),
     (said) => failures(said).length === 30,
-    { backoff: { baseMs: 0.001, capMs: 3_600_000 }, healthyAfterMs: 0 },
+    { patience: { ...soon, baseMs: 0.001, capMs: 3_600_000 }, healthyAfterMs: 0 },
   );
   assert.ok(failures(events).every(({ retryInMs }) => retryInMs <= 0.001));
 });

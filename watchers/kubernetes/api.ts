@@ -1,23 +1,29 @@
 /** Questions to the API server: a whole answer, or a watch line by line. Every silence has an end. */
 import { once } from 'node:events';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import { type RequestOptions, request as requestHttps } from 'node:https';
+import { isDeepStrictEqual } from 'node:util';
 import { hasCode } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
-import type { Access } from './access.ts';
-import { status } from './objects.ts';
+import type { Access, Credentials } from './access.ts';
+import { NotUnderstood, status } from './objects.ts';
 
 export type Params = Readonly<Record<string, string>>;
 
 export type Api = {
-  /** The JSON of the answer. Throws on anything but an answer with status 200; see `failureOf`. */
-  get(path: string, params: Params, signal: AbortSignal): Promise<unknown>;
+  /** Reads no more than `mostBytes`. Throws on anything but an answer with status 200; see `failureOf`. */
+  get(path: string, params: Params, signal: AbortSignal, mostBytes: number): Promise<Got>;
   /**
    * Resolves when the server ends the stream. `onOpen` is called once the server has agreed; `onLines` with all lines
    * that arrived together, and what it throws ends the stream and is thrown here.
    */
   stream(path: string, params: Params, reader: StreamReader, signal: AbortSignal): Promise<void>;
 };
+
+/** `body`: the JSON of the answer. */
+export type Got =
+  | { readonly kind: 'answer'; readonly body: unknown; readonly bytes: number }
+  | { readonly kind: 'too_long' };
 
 type StreamReader = {
   readonly onOpen: () => void;
@@ -48,36 +54,54 @@ const answerMs: Ms = 70_000;
 const keepAliveMs: Ms = 15_000;
 /** Bounds what a failing server's page may cost. */
 const longestFailureText = 10_000;
+/** Of one event, that is of one object. */
+const longestLine = 32 * 2 ** 20;
 
 export function createApi(access: Access, idleMs: Ms): Api {
   const ask = async (path: string, params: Params, signal: AbortSignal): Promise<Listening> => {
-    const first = await send(access, path, params, idleMs, signal);
+    const credentials = await access.request(signal);
+    const first = await send(credentials, path, params, idleMs, signal);
     if (first.response.statusCode !== 401) return first;
-    // A token that expired or was rotated: once more with what is there now.
-    first[Symbol.dispose]();
+    // A token that expired or was rotated: once more with what is there now, where that is something else.
     access.renew();
-    return send(access, path, params, idleMs, signal);
+    const renewed = await access.request(signal);
+    if (isSameProof(credentials, renewed)) return first;
+    first[Symbol.dispose]();
+    return send(renewed, path, params, idleMs, signal);
   };
   return {
-    async get(path, params, signal) {
+    async get(path, params, signal, mostBytes) {
       using listening = await ask(path, params, signal);
       await refuseFailure(listening);
-      return JSON.parse(await text(listening, Number.POSITIVE_INFINITY));
+      const { text, bytes } = await readText(listening, mostBytes);
+      return bytes > mostBytes ? { kind: 'too_long' } : { kind: 'answer', body: JSON.parse(text), bytes };
     },
     async stream(path, params, { onOpen, onLines }, signal) {
       using listening = await ask(path, params, signal);
       await refuseFailure(listening);
       onOpen();
-      let rest = '';
+      let parts: string[] = [];
+      let length = 0;
       for await (const chunk of listening.chunks()) {
-        const lines = (rest + chunk).split('\n');
-        rest = lines.pop() ?? '';
-        if (lines.length > 0) onLines(lines.filter((line) => line !== ''));
+        const [first = '', ...others] = chunk.split('\n');
+        parts.push(first);
+        length += first.length;
+        if (length > longestLine) throw new NotUnderstood('the watch sent a line that does not end');
+        const last = others.pop();
+        if (last === undefined) continue;
+        onLines([parts.join(''), ...others].filter((line) => line !== ''));
+        parts = [last];
+        length = last.length;
       }
       // What ends without a line feed is no event, but whoever reads lines can say what it is not.
-      if (rest !== '') onLines([rest]);
+      if (length > 0) onLines([parts.join('')]);
     },
   };
+}
+
+function isSameProof({ options: one }: Credentials, { options: other }: Credentials): boolean {
+  const proof = ({ headers, auth, cert, key }: RequestOptions): unknown => [headers, auth, cert, key];
+  return isDeepStrictEqual(proof(one), proof(other));
 }
 
 type Listening = Disposable & {
@@ -85,8 +109,13 @@ type Listening = Disposable & {
   chunks(): AsyncIterable<string>;
 };
 
-async function send(access: Access, path: string, params: Params, idleMs: Ms, signal: AbortSignal): Promise<Listening> {
-  const { url, options } = await access.request(signal);
+async function send(
+  { url, options }: Credentials,
+  path: string,
+  params: Params,
+  idleMs: Ms,
+  signal: AbortSignal,
+): Promise<Listening> {
   const target = new URL(`${url}${path}?${new URLSearchParams(params)}`);
   const request = (target.protocol === 'https:' ? requestHttps : requestHttp)(target, {
     ...options,
@@ -136,18 +165,26 @@ async function send(access: Access, path: string, params: Params, idleMs: Ms, si
 async function refuseFailure(listening: Listening): Promise<void> {
   const { statusCode = 0, headers } = listening.response;
   if (statusCode === 200) return;
-  throw new ApiError(statusCode, messageOf(await text(listening, longestFailureText)), headers['retry-after']);
+  throw new ApiError(
+    statusCode,
+    messageOf((await readText(listening, longestFailureText)).text),
+    headers['retry-after'],
+  );
 }
 
-async function text(listening: Listening, most: number): Promise<string> {
+/** Reads on until there are more than `most`. */
+async function readText(
+  listening: Listening,
+  most: number,
+): Promise<{ readonly text: string; readonly bytes: number }> {
   const chunks: string[] = [];
-  let length = 0;
+  let bytes = 0;
   for await (const chunk of listening.chunks()) {
     chunks.push(chunk);
-    length += chunk.length;
-    if (length > most) break;
+    bytes += Buffer.byteLength(chunk);
+    if (bytes > most) break;
   }
-  return chunks.join('');
+  return { text: chunks.join(''), bytes };
 }
 
 /** What the API server says, on one line; a proxy's page of HTML says nothing. */

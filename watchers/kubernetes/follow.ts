@@ -8,7 +8,7 @@ import type { Api } from './api.ts';
 import { Hosts } from './external-names.ts';
 import { type Failure, failureOf } from './failure.ts';
 import type { Memory } from './memory.ts';
-import { endpointSlice, service } from './objects.ts';
+import { endpointSlice, serviceWith } from './objects.ts';
 import { Offers } from './offers.ts';
 import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
 import { type Place, reflect } from './reflect.ts';
@@ -71,7 +71,8 @@ export async function follow({ onFailure, tell, questions, discovery, memory, ..
     reflect({
       ...reflecting(services),
       params: servicesParams(settings, names),
-      schema: service,
+      schema: serviceWith(Object.keys(discovery?.settings.labels ?? {})),
+      isWanted: view.wantsService,
       onList(all) {
         view.replaceServices(all);
         onServices();
@@ -90,6 +91,7 @@ export async function follow({ onFailure, tell, questions, discovery, memory, ..
       ...reflecting(endpointSlices),
       params: slicesParams(settings, names),
       schema: endpointSlice,
+      isWanted: view.wantsSlice,
       onList(all) {
         view.replaceSlices(all);
         answers.lookAtAll();

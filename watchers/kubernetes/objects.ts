@@ -30,34 +30,44 @@ const texts = z
   .nullish()
   .transform((value) => value ?? {});
 
-export const service = z.object({
-  metadata: z
-    .object({
-      name: z.string(),
-      namespace: z.string(),
-      creationTimestamp: text,
-      labels: texts,
-      annotations: texts,
-    })
-    .transform(({ annotations, ...metadata }) => ({ ...metadata, options: optionsIn(annotations) })),
-  spec: z.object({
-    type: text,
-    clusterIP: text,
-    externalName: text,
-    internalTrafficPolicy: text,
-    ports: list(
-      z.object({
-        name: text,
-        port: z.number(),
-        protocol,
-        targetPort: z
-          .union([z.string(), z.number()])
-          .nullish()
-          .transform((value) => value ?? undefined),
-      }),
-    ),
-  }),
-});
+/** A Service has room for tens of thousands; further ones are as if they were not there. */
+const mostPorts = 1000;
+
+/** With these of its labels: it may have a megabyte of others. */
+export const serviceWith = (labels: readonly string[]) =>
+  z.object({
+    metadata: z
+      .object({
+        name: z.string(),
+        namespace: z.string(),
+        creationTimestamp: text,
+        labels: texts.transform((all) =>
+          Object.fromEntries(
+            labels.flatMap((name): [string, string][] => (all[name] === undefined ? [] : [[name, all[name]]])),
+          ),
+        ),
+        annotations: texts,
+      })
+      .transform(({ annotations, ...metadata }) => ({ ...metadata, options: optionsIn(annotations) })),
+    spec: z.object({
+      type: text,
+      clusterIP: text,
+      externalName: text,
+      internalTrafficPolicy: text,
+      ports: list(
+        z.object({
+          name: text,
+          port: z.number(),
+          protocol,
+          targetPort: z
+            .union([z.string(), z.number()])
+            .nullish()
+            .transform((value) => value ?? undefined),
+        }),
+      ).transform((ports) => (ports.length > mostPorts ? ports.slice(0, mostPorts) : ports)),
+    }),
+  });
+export const service = serviceWith([]);
 export type Service = z.output<typeof service>;
 
 /** A Service may have 256 KiB of annotations. What is kept of too many or too long ones is enough to refuse it for. */
@@ -67,8 +77,13 @@ function optionsIn(annotations: Readonly<Record<string, string>>): Readonly<Reco
     .sort()
     .slice(0, serviceOptions.length + 1);
   return Object.fromEntries(
-    names.map((name) => [name.slice(optionPrefix.length), (annotations[name] ?? '').slice(0, longestOption + 1)]),
+    names.map((name) => [name.slice(optionPrefix.length), beginningOf(annotations[name] ?? '', longestOption + 1)]),
   );
+}
+
+/** Not a slice of `value`, which would keep all of it in memory. */
+function beginningOf(value: string, length: number): string {
+  return value.length <= length ? value : Buffer.from(value.slice(0, length)).toString();
 }
 
 const names = list(z.object({ name: z.string() })).transform((items) => items.map(({ name }) => name));

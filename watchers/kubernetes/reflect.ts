@@ -7,7 +7,7 @@ import type { z } from 'zod';
 import { wallClock } from '../../src/clock.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
-import { backoffMs, pause } from '../../src/retry.ts';
+import { backoffMs, pause, Retries } from '../../src/retry.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { type Api, ApiError, type Params, Silence } from './api.ts';
 import { type Failure, failureOf } from './failure.ts';
@@ -23,7 +23,7 @@ export type Place = {
   readonly first: string | undefined;
 };
 
-export type Reflecting<S extends z.ZodType> = {
+export type Listing<S extends z.ZodType> = {
   readonly api: Api;
   readonly resource: Resource;
   readonly namespace: string | null;
@@ -31,6 +31,12 @@ export type Reflecting<S extends z.ZodType> = {
   readonly params: Params;
   /** Reduces an object to what is kept. */
   readonly schema: S;
+  /** What is nobody's business is not kept for a moment: a namespace may be full of it. */
+  readonly isWanted: (object: z.output<S>) => boolean;
+  readonly signal: AbortSignal;
+};
+
+export type Reflecting<S extends z.ZodType> = Listing<S> & {
   /** Where an earlier one has come to; null: everything is to be listed first. */
   readonly from: Place | null;
   /** How far it has come; null: an earlier place is not to be relied on. */
@@ -44,13 +50,19 @@ export type Reflecting<S extends z.ZodType> = {
   readonly onFailure: (failure: Failure) => void;
   /** After a failure all is well again, and what was told is current. */
   readonly onRecovery: () => void;
-  readonly signal: AbortSignal;
 };
 
-const pageSize = 500;
-/** As for the source as a whole: one question a second costs the server nothing, and what is new is there soon after. */
-const backoff = { baseMs: 200, capMs: 1500 };
-/** A stream that lasts less does not make the next failure the first one. */
+/**
+ * Objects weigh from some hundred bytes to some megabytes, as whoever may write them likes. The first page is small, the
+ * next ones as large as those before allow; one that turns out too heavy is broken off and asked for in smaller ones.
+ */
+const pageSize = { first: 100, most: 500 };
+const pageBytes = 8 * 2 ** 20;
+/** Of one object alone: etcd takes 1.5 MiB, which in JSON may be six times as much. */
+const objectBytes = 32 * 2 ** 20;
+/** As for the source as a whole: what is new is there soon after a short trouble, and a long one is not made worse. */
+const retrying = { baseMs: 200, capMs: 1500, longestMs: 30_000, share: 1 / 8 };
+/** A stream that lasts less does not make the next break the first one. */
 const healthyAfterMs: Ms = 10_000;
 /** How often a list or watch may be opened: a server that ends every stream at once is not asked in a loop. */
 const pace = { burst: 10, everyMs: 1000 };
@@ -76,7 +88,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
     place = null;
     onPlace(null);
   };
-  let failures = 0;
+  const retries = new Retries(retrying);
   let breaks = 0;
   let silences = 0;
   let patience = silencesAllowed.least;
@@ -114,10 +126,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       });
     } catch (error) {
       if (signal.aborted) return;
-      if (openedAt !== undefined && performance.now() - openedAt >= healthyAfterMs) {
-        failures = 0;
-        breaks = 0;
-      }
+      if (openedAt !== undefined && performance.now() - openedAt >= healthyAfterMs) breaks = 0;
       if (error instanceof Silence && openedAt !== undefined) {
         silences += 1;
         if (silences < patience) continue;
@@ -147,33 +156,46 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       const failure = failureOf(error, { resource, namespace, verb }, wallClock());
       isFailing = true;
       onFailure(failure);
-      await pause(failure.retryAfterMs + backoffMs(failures, backoff), signal);
-      failures += 1;
+      await pause(retries.failed(performance.now(), failure.retryAfterMs), signal);
     }
   }
 }
 
-/** Everything that the parameters select, by a read that is consistent: no version is asked for, so a quorum answers. */
+/**
+ * Everything that the parameters select and `isWanted`, by a read that is consistent: no version is asked for, so a quorum
+ * answers.
+ */
 export async function list<S extends z.ZodType>({
   api,
   resource,
   namespace,
   params,
   schema,
+  isWanted,
   signal,
-}: Pick<Reflecting<S>, 'api' | 'resource' | 'namespace' | 'params' | 'schema' | 'signal'>): Promise<
-  Place & { readonly objects: readonly z.output<S>[] }
-> {
+}: Listing<S>): Promise<Place & { readonly objects: readonly z.output<S>[] }> {
   const objects: z.output<S>[] = [];
   let next: string | undefined;
   let first: string | undefined;
+  let limit = pageSize.first;
   for (;;) {
-    const asked = { ...params, limit: `${pageSize}`, ...(next === undefined ? {} : { continue: next }) };
-    const page = readPage(await api.get(pathOf(resource, namespace), asked, signal));
+    const asked = { ...params, limit: `${limit}`, ...(next === undefined ? {} : { continue: next }) };
+    const answer = await api.get(pathOf(resource, namespace), asked, signal, limit === 1 ? objectBytes : pageBytes);
+    if (answer.kind === 'too_long') {
+      if (limit === 1) throw new NotUnderstood(`one of ${resource.plural} has more than ${objectBytes} bytes`);
+      limit = Math.ceil(limit / 10);
+      continue;
+    }
+    const page = readPage(answer.body);
     first ??= uidOf(page.items[0]);
-    for (const item of page.items) objects.push(understand(`one of ${resource.plural}`, schema, item));
+    for (const item of page.items) {
+      const object = understand(`one of ${resource.plural}`, schema, item);
+      if (isWanted(object)) objects.push(object);
+    }
     next = page.next;
     if (next === undefined) return { version: page.resourceVersion, first, objects };
+    const fitting = Math.floor((limit * pageBytes) / (2 * answer.bytes));
+    limit = Math.max(1, Math.min(fitting, 2 * limit, pageSize.most));
   }
 }
 
@@ -185,7 +207,9 @@ async function isStill<S extends z.ZodType>(
   { api, resource, namespace, params, signal }: Reflecting<S>,
   { version, first }: Place,
 ): Promise<boolean> {
-  const page = readPage(await api.get(pathOf(resource, namespace), { ...params, limit: '1' }, signal));
+  const answer = await api.get(pathOf(resource, namespace), { ...params, limit: '1' }, signal, objectBytes);
+  if (answer.kind === 'too_long') return false;
+  const page = readPage(answer.body);
   return uidOf(page.items[0]) === first && isAtLeast(page.resourceVersion, version);
 }
 

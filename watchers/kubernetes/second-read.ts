@@ -30,7 +30,8 @@ export async function readAgain(
   const slices = new Map<ServiceKey, EndpointSlice[]>();
   const names = [...new Set(asked.map((question) => question.service))];
   const params = slicesParams(settings, names);
-  const { objects } = await list({ ...where, resource: endpointSlices, params, schema: endpointSlice });
+  const isWanted = (): boolean => true;
+  const { objects } = await list({ ...where, resource: endpointSlices, params, schema: endpointSlice, isWanted });
   for (const slice of objects) {
     const key = ownerKey(slice);
     if (key !== undefined) slices.set(key, [...(slices.get(key) ?? []), slice]);
@@ -39,7 +40,8 @@ export async function readAgain(
   for (const question of absent) {
     const { namespace } = question;
     const only = servicesParams(settings, [question.service]);
-    const [one] = (await list({ ...where, namespace, resource: services, params: only, schema: service })).objects;
+    const asked = { ...where, namespace, resource: services, params: only, schema: service, isWanted };
+    const [one] = (await list(asked)).objects;
     if (one !== undefined) found.set(keyOf(namespace, question.service), one);
   }
   return { services: found, slices };

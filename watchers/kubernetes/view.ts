@@ -23,6 +23,13 @@ export class View {
     this.#wanted = wanted;
   }
 
+  readonly wantsService = (service: Service): boolean => this.#isWanted(serviceKey(service));
+
+  readonly wantsSlice = (slice: EndpointSlice): boolean => {
+    const owner = ownerKey(slice);
+    return owner !== undefined && this.#isWanted(owner);
+  };
+
   /** Whether both lists have been read, or confirmed, since the last `doubt`. */
   get isComplete(): boolean {
     return this.#current.size === 2;
@@ -40,8 +47,7 @@ export class View {
   /** All at once: nobody ever sees half of it. */
   replaceServices(all: readonly Service[]): void {
     this.#current.add('services');
-    const wanted = all.map((one) => [serviceKey(one), one] as const).filter(([key]) => this.#isWanted(key));
-    this.#services = new Map(wanted);
+    this.#services = new Map(all.filter(this.wantsService).map((one) => [serviceKey(one), one]));
   }
 
   replaceSlices(all: readonly EndpointSlice[]): void {
@@ -53,7 +59,7 @@ export class View {
 
   /** Returns the Services about which something may have changed. */
   changeServices(changes: readonly Change<Service>[]): ReadonlySet<ServiceKey> {
-    const touched = changes.filter(({ object }) => this.#isWanted(serviceKey(object)));
+    const touched = changes.filter(({ object }) => this.wantsService(object));
     this.#services ??= new Map();
     for (const { kind, object } of touched) {
       if (kind === 'put') this.#services.set(serviceKey(object), object);
