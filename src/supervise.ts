@@ -1,4 +1,5 @@
 /** Keeps a watcher running: whoever iterates sees its updates and, between them, that it started or failed. */
+import { now } from './clock.ts';
 import { describe } from './errors.ts';
 import type { Ms, SourceEvent, Update } from './model.ts';
 import { longestRetryAfterMs, type Patience, pause, Retries } from './retry.ts';
@@ -28,7 +29,7 @@ export async function* supervise(
       return;
     } catch (error) {
       if (signal.aborted) return;
-      const retryInMs = retries.failed(performance.now(), retryAfterMs(error));
+      const retryInMs = retries.failed(now(), retryAfterMs(error));
       yield { watcher, kind: 'failed', reason: describe(error), retryInMs };
       await pause(retryInMs, signal);
     }

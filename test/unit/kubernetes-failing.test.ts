@@ -9,9 +9,11 @@ function answered(status: number, retryAfter?: string): Failure {
   return failureOf(new ApiError(status, '', retryAfter), { resource: services, namespace: 'a', verb: 'list' }, 0);
 }
 
+const asAsked = (askedMs: number): number => askedMs;
+
 test('the source is down when every namespace is, and not before; one that is well again does not count', () => {
   for (const status of [403, 500]) {
-    const failing = new Failing('https://here', 3);
+    const failing = new Failing('https://here', 3, asAsked);
     assert.equal(failing.set('a', 'services', answered(status)), undefined);
     assert.equal(failing.set('a', 'endpointslices', answered(status)), undefined);
     assert.equal(failing.set('b', 'services', answered(status)), undefined);
@@ -23,11 +25,13 @@ test('the source is down when every namespace is, and not before; one that is we
 });
 
 test('credentials that are refused are the end of it, whatever else is well', () => {
-  assert.match(String(new Failing('https://here', 9).set('a', 'services', answered(401))), /HTTP 401/);
+  const error = new Failing('https://here', 9, (askedMs) => askedMs + 60_000).set('a', 'services', answered(401, '3'));
+  assert.match(String(error), /HTTP 401/);
+  assert.equal(error?.retryAfterMs, 63_000, 'more tries would not help');
 });
 
 test('a server that is asked too much is down only where it answers nothing at all, and is left alone as long as it asks', () => {
-  const failing = new Failing('https://here', 2);
+  const failing = new Failing('https://here', 2, asAsked);
   assert.equal(failing.set('a', 'services', answered(429, '3')), undefined);
   assert.equal(failing.set('b', 'services', answered(429, '1')), undefined);
   assert.equal(failing.set('b', 'endpointslices', answered(429)), undefined);

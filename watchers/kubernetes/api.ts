@@ -21,9 +21,7 @@ export type Api = {
 };
 
 /** `body`: the JSON of the answer. */
-export type Got =
-  | { readonly kind: 'answer'; readonly body: unknown; readonly bytes: number }
-  | { readonly kind: 'too_long' };
+type Got = { readonly kind: 'answer'; readonly body: unknown; readonly bytes: number } | { readonly kind: 'too_long' };
 
 type StreamReader = {
   readonly onOpen: () => void;

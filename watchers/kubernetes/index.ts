@@ -1,5 +1,6 @@
 /** Watches Services of a Kubernetes cluster by their EndpointSlices: two watches a namespace, however many Services. */
 import { setMaxListeners } from 'node:events';
+import { now } from '../../src/clock.ts';
 import {
   type KubernetesDiscovery,
   type KubernetesQuery,
@@ -7,7 +8,8 @@ import {
   kubernetesQuery,
 } from '../../src/config/schema.ts';
 import { Latest } from '../../src/latest.ts';
-import type { Query, Update, Watch } from '../../src/model.ts';
+import type { Ms, Query, Update, Watch } from '../../src/model.ts';
+import { Retries } from '../../src/retry.ts';
 import { withSynced } from '../synced.ts';
 import { openAccess } from './access.ts';
 import { createApi } from './api.ts';
@@ -22,9 +24,20 @@ export function watchKubernetes(
   env: NodeJS.ProcessEnv,
   onSecret: (secret: string) => void = () => {},
 ): Watch<Asked> {
-  const given: Given = { settings, env, onSecret, memories: new Memories() };
+  const given: Given = {
+    settings,
+    env,
+    onSecret,
+    memories: new Memories(),
+    refusals: new Retries(patience, healthyAfterMs),
+  };
   return (queries, signal) => withSynced(queries, watch(given, queries, signal));
 }
+
+/** With a server that refuses who asks: a whole fleet may have lost its rights, and more tries would not help. */
+const patience = { baseMs: 1000, capMs: 3000, longestMs: 60_000, share: 1 / 2 };
+/** The source waits for some time of its own before each try. */
+const healthyAfterMs: Ms = 60_000;
 
 /** About one Service, or for all with certain labels. */
 type Asked = KubernetesQuery | KubernetesDiscovery;
@@ -39,11 +52,13 @@ type Given = {
   readonly settings: KubernetesWatcherConfig;
   readonly env: NodeJS.ProcessEnv;
   readonly onSecret: (secret: string) => void;
+  /** These outlive a failure of the source. */
   readonly memories: Memories;
+  readonly refusals: Retries;
 };
 
 async function* watch(
-  { settings, env, onSecret, memories }: Given,
+  { settings, env, onSecret, memories, refusals }: Given,
   queries: readonly Query<Asked>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -86,7 +101,7 @@ async function* watch(
       if (refusal === undefined) reachOf(namespace).questions.push(question);
       else tell({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
     }
-    const failing = new Failing(access.server, reaches.size);
+    const failing = new Failing(access.server, reaches.size, (askedMs) => refusals.failed(now(), askedMs));
     const about = JSON.stringify([access.server, access.namespace, queries]);
     const known = memories.take(about);
     const asked = [...reaches].map(([namespace, reach]) => {

@@ -4,7 +4,7 @@
  * server does not remember that far back (410) is the list read anew, and then it replaces the old one at once.
  */
 import type { z } from 'zod';
-import { wallClock } from '../../src/clock.ts';
+import { now, wallClock } from '../../src/clock.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { backoffMs, pause, Retries } from '../../src/retry.ts';
@@ -156,7 +156,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       const failure = failureOf(error, { resource, namespace, verb }, wallClock());
       isFailing = true;
       onFailure(failure);
-      await pause(retries.failed(performance.now(), failure.retryAfterMs), signal);
+      await pause(retries.failed(now(), failure.retryAfterMs), signal);
     }
   }
 }
