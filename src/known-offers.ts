@@ -10,6 +10,7 @@ const shape = z.array(
     offer: z.object({
       key: z.string(),
       name: z.string(),
+      owner: z.string(),
       createdAt: z.number(),
       options: z.record(z.string(), z.string()),
     }),

@@ -50,6 +50,8 @@ export type Offer = {
   readonly key: string;
   /** What it is called in HAProxy. */
   readonly name: string;
+  /** Those who may make it, such as a namespace: of one owner only so many are served. */
+  readonly owner: string;
   /** When it was made at the source: of two that claim the same, the older one has it. */
   readonly createdAt: Timestamp;
   /** How it wishes to be served: texts by the names of options. */

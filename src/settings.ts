@@ -80,11 +80,20 @@ export function catalogSettings(
   { offered, addresses }: { readonly offered: CatalogSettings['offered']; readonly addresses: readonly string[] },
 ): CatalogSettings {
   const watchers = Object.entries(config.watchers).map(
-    ([name, { type, required, maxShrink }]) =>
-      [name, { required, loopbackAllowed: type === 'file', maxShrink }] as const,
+    ([name, { type, required, maxServers, maxShrink }]) =>
+      [name, { required, loopbackAllowed: type === 'file', maxServers, maxShrink }] as const,
   );
-  const { services, discoveries, allowAddresses, startTimeout } = config;
+  const { services, discoveries, allowAddresses, onlyAddresses, startTimeout } = config;
   const discovering = discoveries.map(({ watcher }) => watcher);
   const own = { addresses, listeners: ownListeners(config) };
-  return { services, watchers: new Map(watchers), discovering, offered, allowAddresses, own, startTimeout };
+  return {
+    services,
+    watchers: new Map(watchers),
+    discovering,
+    offered,
+    allowAddresses,
+    onlyAddresses,
+    own,
+    startTimeout,
+  };
 }

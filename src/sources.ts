@@ -113,7 +113,7 @@ function queriesOf({ services, discoveries }: Config, watcher: string): Query[] 
 
 /** How its answers are judged is no question to the source. */
 function whereOf(watcher: WatcherConfig): string {
-  return JSON.stringify({ ...watcher, required: undefined, maxShrink: undefined });
+  return JSON.stringify({ ...watcher, required: undefined, maxShrink: undefined, maxServers: undefined });
 }
 
 function whatOf(queries: readonly Query[]): string {

@@ -20,6 +20,9 @@ export type StatusParts = {
   readonly refusedConfig: Refusal | null;
 };
 
+/** Whoever may offer services decides on their number. */
+const mostUnserved = 100;
+
 export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
@@ -50,6 +53,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     orders: orders.all.map((order) => ({ ...dated(order), until: orNull(order.until, toWallClock) })),
     sources: sources.map((source) => ({
       ...source,
+      unserved: instance.collection.unserved.filter(({ watcher }) => watcher === source.name).length,
       lastSuccess: orNull(source.lastSuccess, toWallClock),
       down: orNull(source.down, dated),
     })),
@@ -63,7 +67,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
         quarantined: held === undefined ? null : { since: toWallClock(held.since), problems: held.problems },
       };
     }),
-    unserved: instance.collection.unserved,
+    unserved: instance.collection.unserved.slice(0, mostUnserved),
   };
 }
 

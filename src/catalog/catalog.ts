@@ -130,7 +130,8 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     const answer = lookUp(catalog.answers, name);
     const guard = index.guards.get(watcher);
     if (answer === undefined || guard === undefined || changed.has(name)) return [];
-    return [[name, mustJudge(answer) ? judgeAgain(answer, guard) : answer] as const];
+    const most = settings.watchers.get(watcher)?.maxServers;
+    return [[name, mustJudge(answer) ? judgeAgain(answer, guard, most) : answer] as const];
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
@@ -174,8 +175,8 @@ export function isTroubled(catalog: Catalog, service: string): boolean {
 }
 
 /** What of the settings is about all services. */
-function rulesOf({ watchers, allowAddresses }: CatalogSettings): unknown {
-  return { watchers, allowAddresses };
+function rulesOf({ watchers, allowAddresses, onlyAddresses }: CatalogSettings): unknown {
+  return { watchers, allowAddresses, onlyAddresses };
 }
 
 /** An operator believes what the sources say of this service: nothing of it is kept any more. */
@@ -235,7 +236,8 @@ function receiveAnswer(
   if (guard === undefined) return catalog;
   const received = event.kind === 'endpoints' ? event.endpoints : none;
   const unreadable = (event.kind === 'endpoints' && event.unreadable) || [];
-  const admitted = admit(received, guard, unreadable);
+  const most = catalog.settings.watchers.get(event.watcher)?.maxServers;
+  const admitted = admit(received, guard, unreadable, most);
   const unfit = namesOf(event.kind === 'endpoints' ? event.unfit : none);
   const isSameUnfit = equalNames(before.unfit, unfit);
   const isSame = before.endpoints !== null && equalLists(before.endpoints, admitted.endpoints);
@@ -333,10 +335,10 @@ function seeded(seed: readonly Endpoint[] | undefined, guard: Guard): Service {
   return { ...newService, endpoints, seed: endpoints, basis: 'known' };
 }
 
-function judgeAgain(answer: Answer, guard: Guard): Answer {
+function judgeAgain(answer: Answer, guard: Guard, most: number | undefined): Answer {
   if (answer.endpoints === null) return answer;
   const received = answer.received ?? answer.endpoints;
-  const { endpoints, refused } = admit(received, guard, answer.unreadable);
+  const { endpoints, refused } = admit(received, guard, answer.unreadable, most);
   return {
     ...answer,
     endpoints: equalLists(answer.endpoints, endpoints) ? answer.endpoints : endpoints,

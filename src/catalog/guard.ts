@@ -36,21 +36,30 @@ const limits = {
   reason: 500,
 } as const;
 
-/** `loopbackAllowed`: the source is trusted to name this machine; `isOwn`: whoever it is, and whatever is allowed. */
+/**
+ * `loopbackAllowed`: the source is trusted to name this machine; `isOwn`: whoever it is, and whatever is allowed;
+ * `onlyAddresses`: no others are accepted, empty: any.
+ */
 export function createGuard(
   allowAddresses: readonly string[],
   loopbackAllowed: boolean,
   isOwn: OwnGuard = () => null,
+  onlyAddresses: readonly string[] = [],
 ): Guard {
   const allowed = allowAddresses.map(range);
+  const only = onlyAddresses.map(range);
   const isAllowed = (address: Address): boolean => allowed.some((one) => contains(one, address));
+  const isOutside = (address: Address): boolean => only.length > 0 && !only.some((one) => contains(one, address));
   return (address, port) => {
     const listener = isOwn(address, port);
     if (listener !== null)
       return `${address.text} port ${port} leads back to ${listener.text} of this config, and is never served`;
     if (isAllowed(address)) return null;
+    const reached = reachedIPv4(address);
+    if (isOutside(address) && (reached.length === 0 || reached.some(isOutside)))
+      return `${address.text} is in none of the ranges of onlyAddresses`;
     // `::1` and `::` lie in the range of IPv4-compatible addresses: their own meaning goes first.
-    for (const one of [address, ...reachedIPv4(address)]) {
+    for (const one of [address, ...reached]) {
       const found = special.find(({ ranges }) => ranges.some((candidate) => contains(candidate, one)));
       if (found === undefined) continue;
       if (isAllowed(one) || (found.what === 'loopback' && loopbackAllowed)) return null;
@@ -66,12 +75,13 @@ export const noRefusals: Refusals = { list: [], count: 0, endpoints: 0 };
 
 /**
  * Sorts what came from a source into endpoints in normal form and refusals, to which `unreadable` adds what its watcher
- * could not read. Whatever comes, it does not throw.
+ * could not read, and of which no more than `most` are taken. Whatever comes, it does not throw.
  */
 export function admit(
   received: readonly Endpoint[],
   guard: Guard,
   unreadable: readonly Unreadable[] = [],
+  most = Number.POSITIVE_INFINITY,
 ): { readonly endpoints: readonly Endpoint[]; readonly refused: Refusals } {
   const endpoints: Endpoint[] = [];
   const refused = new Refused();
@@ -82,7 +92,15 @@ export function admit(
     if (typeof judged === 'string') refused.add({ id: label(entry), part: 'endpoint', reason: judged });
     else endpoints.push(judged);
   }
-  return { endpoints: arrange(endpoints), refused: refused.all() };
+  const arranged = arrange(endpoints);
+  if (arranged.length <= most) return { endpoints: arranged, refused: refused.all() };
+  refused.addBeyond(arranged.length - most, `of ${arranged.length} endpoints ${most} are taken (maxServers)`);
+  const [draining, ready] = [arranged.filter(isDraining), arranged.filter((endpoint) => !isDraining(endpoint))];
+  return { endpoints: arrange([...ready, ...draining].slice(0, most)), refused: refused.all() };
+}
+
+function isDraining({ state }: Endpoint): boolean {
+  return state === 'draining';
 }
 
 /** Counts all and holds few at any time. */
@@ -96,6 +114,13 @@ class Refused {
     if (refusal.part === 'endpoint' || refusal.part === 'entry') this.#endpoints += 1;
     this.#list.push(refusal);
     if (this.#list.length === 2 * limits.refusals) this.#trim();
+  }
+
+  /** So many endpoints for one reason. */
+  addBeyond(count: number, reason: string): void {
+    this.add({ id: '', part: 'endpoint', reason });
+    this.#count += count - 1;
+    this.#endpoints += count - 1;
   }
 
   all(): Refusals {

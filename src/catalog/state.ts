@@ -14,6 +14,8 @@ export type CatalogSettings = {
   readonly offered: readonly Origin[];
   /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
   readonly allowAddresses: readonly string[];
+  /** Ranges outside of which, and of those, no endpoint is accepted; empty: any. */
+  readonly onlyAddresses: readonly string[];
   /** No endpoint leads back there, whatever is allowed. */
   readonly own: Own;
   readonly startTimeout: Ms;
@@ -22,6 +24,8 @@ export type CatalogSettings = {
 type WatcherSettings = {
   readonly required: boolean;
   readonly loopbackAllowed: boolean;
+  /** Of one service. */
+  readonly maxServers: number;
   readonly maxShrink: MaxShrink;
 };
 
@@ -156,7 +160,7 @@ export function indexOf(settings: CatalogSettings): Index {
   const guards = new Map(
     [...settings.watchers].map(([name, { loopbackAllowed }]) => [
       name,
-      createGuard(settings.allowAddresses, loopbackAllowed, isOwn),
+      createGuard(settings.allowAddresses, loopbackAllowed, isOwn, settings.onlyAddresses),
     ]),
   );
   return { guards, servicesOf, queries, askedWatchers };

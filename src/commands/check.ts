@@ -47,7 +47,7 @@ function withExampleOffers(config: Config): Config {
   for (const discovery of config.discoveries) {
     const { watcher, key, limits } = discovery;
     const name = `discovered:${watcher}${key.slice(1)}`;
-    const offer = { key: `${key}/example`, name, createdAt: 0, options: {} };
+    const offer = { key: `${key}/example`, name, owner: '', createdAt: 0, options: {} };
     const served = withOffers(config, [{ discovery, offer }]);
     const [unserved] = served.unserved;
     if (unserved !== undefined) throw new AppError('MYELIN_CONFIG_INVALID', `discover.${watcher}: ${unserved.reason}`);

@@ -42,6 +42,8 @@ export function formatStatus(raw: Status, now: Timestamp): string {
     service,
     `offered by ${watcher}: ${reason}`,
   ]);
+  const more = status.sources.reduce((sum, source) => sum + source.unserved, 0) - unserved.length;
+  if (more > 0) unserved.push([`and ${more} more`, '']);
   const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
   return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
 }

@@ -23,14 +23,39 @@ export function withOffers(
   const services = new Map<string, Service>(config.services);
   const unserved: Unserved[] = [];
   const claims = new Claims(config);
+  const quotas = new Quotas();
   for (const { discovery, offer } of offered.toSorted(byAge)) {
     const judged = judge(discovery, offer);
-    const reason = judged.kind === 'refused' ? judged.reason : claims.add(judged.service);
+    const reason =
+      judged.kind === 'refused' ? judged.reason : (quotas.whyFull(discovery, offer) ?? claims.add(judged.service));
+    if (reason === null) quotas.count(discovery, offer);
     if (reason !== null) unserved.push({ watcher: discovery.watcher, service: offer.name, reason });
     else if (judged.kind === 'service') services.set(offer.name, judged.service);
   }
   const ordered = new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
   return { config: { ...config, services: ordered }, unserved: unserved.sort(byName) };
+}
+
+/** How many are served of each watcher, and of each owner there. */
+class Quotas {
+  readonly #served = new Map<string, number>();
+
+  whyFull({ watcher, limits }: Discovery, { owner }: Offer): string | null {
+    const { maxServices, maxPerNamespace } = limits;
+    if (this.#of(watcher) >= maxServices)
+      return `${maxServices} older services are served (discover.${watcher}.maxServices)`;
+    if (this.#of(`${watcher} ${owner}`) >= maxPerNamespace)
+      return `${maxPerNamespace} older services of ${owner} are served (discover.${watcher}.maxPerNamespace)`;
+    return null;
+  }
+
+  count({ watcher }: Discovery, { owner }: Offer): void {
+    for (const whose of [watcher, `${watcher} ${owner}`]) this.#served.set(whose, this.#of(whose) + 1);
+  }
+
+  #of(whose: string): number {
+    return this.#served.get(whose) ?? 0;
+  }
 }
 
 /** The oldest first: of two that claim the same, it has it. */

@@ -47,6 +47,13 @@ const maxShrink = z
   .prefault({})
   .describe('A larger loss is held back: those that vanished serve on for `hold`, or until `myelin accept SERVICE`.');
 
+const maxServers = z
+  .number()
+  .int()
+  .min(1)
+  .default(1000)
+  .describe('So many endpoints of one service are taken, ready ones first, then by name; further ones are left out.');
+
 const tls = z
   .strictObject({
     caFile: filePath
@@ -92,6 +99,7 @@ export const consulWatcher = z
       .max(10_000)
       .default(100)
       .describe('Connections to the agent at most (it allows 200 from one address unless told otherwise).'),
+    maxServers,
     maxShrink,
     tls: tls.prefault({}),
   })
@@ -121,6 +129,7 @@ const fileWatcher = z
     type: z.literal('file').describe('The kind of source. Default: the name of the watcher, where that is a kind.'),
     path: filePath.describe('A YAML or JSON file, or a folder of them.'),
     required,
+    maxServers,
     maxShrink,
   })
   .describe('Services and endpoints from a file.');
@@ -186,6 +195,7 @@ export const kubernetesWatcher = z
         'A watch without a word for this long is opened anew. Where anything happens in the cluster the server says something once a minute.',
       ),
     required,
+    maxServers,
     maxShrink,
   })
   .describe('Services of a Kubernetes cluster.');
@@ -317,6 +327,20 @@ const discovery = z
       .describe(
         'Ports that they may choose by the option `listen`, such as 10000-19999. Default: none, only backends.',
       ),
+    maxServices: z
+      .number()
+      .int()
+      .min(1)
+      .default(10_000)
+      .describe('So many are served, the older ones first; further ones are left out.'),
+    maxPerNamespace: z
+      .number()
+      .int()
+      .min(1)
+      .default(1000)
+      .describe(
+        'So many of one namespace, and so many of `ports`: who may write Services in one takes them from no other.',
+      ),
     options: z
       .array(z.enum(serviceOptions))
       .meta({ title: 'list of options' })
@@ -445,6 +469,10 @@ export const config = z
       .describe(
         'Ranges (CIDR) in which endpoints are accepted although they are loopback, link-local or the like. Never accepted is what leads back to a listener of this config.',
       ),
+    onlyAddresses: z
+      .array(cidr)
+      .default([])
+      .describe('Ranges (CIDR) outside of which, and of `allowAddresses`, no endpoint is accepted. Default: any.'),
     haproxy: haproxy.prefault({}),
     templates: filePath.optional().describe('A folder whose templates replace the built-in ones, file by file.'),
     order: z

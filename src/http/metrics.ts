@@ -112,8 +112,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     },
   );
   gauge('unserved_services', 'Services that a source offers and that are left out.', ['watcher'], (now, set) => {
-    for (const { name } of now.sources)
-      set({ watcher: name }, now.unserved.filter(({ watcher }) => watcher === name).length);
+    for (const { name, unserved } of now.sources) set({ watcher: name }, unserved);
   });
   gauge(
     'haproxy_up',

@@ -29,7 +29,7 @@ export type Status = {
   }[];
   readonly sources: readonly SourceStatus[];
   readonly services: readonly ServiceStatus[];
-  /** Services that a source offers and that are left out, and why (`discover`). */
+  /** Services that a source offers and that are left out, and why (`discover`): some of them, by name. */
   readonly unserved: readonly { readonly watcher: string; readonly service: string; readonly reason: string }[];
 };
 
@@ -86,6 +86,8 @@ export type SourceStatus = {
   /** Until when what is known of it was known to be current: the present while it is up. */
   readonly lastSuccess: Timestamp | null;
   readonly down: Trouble | null;
+  /** How many services that it offers are left out. */
+  readonly unserved: number;
 };
 
 export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;

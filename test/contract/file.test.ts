@@ -15,7 +15,10 @@ async function makeSubject(): Promise<Subject> {
   };
   await write({ services });
   return {
-    watch: await createWatch({ type: 'file', path, required: true, maxShrink: { share: 1, hold: 1000 } }, {}),
+    watch: await createWatch(
+      { type: 'file', path, required: true, maxServers: 1000, maxShrink: { share: 1, hold: 1000 } },
+      {},
+    ),
     settings: (service) => ({ service }),
     async put(service, addresses) {
       services[service] = addresses;

@@ -165,11 +165,13 @@ test('a Service whose port is renamed again and again has its pods all the while
   await pods('renamed', 2);
   await using heard = await follow({ renamed: {} });
   await until('served', () => heard.served('renamed')?.length === 2);
+  const began = heard.said.length;
   for (let round = 1; round <= 10; round++) {
     await rename(`p${round}`, 8000 + round);
     await until('the new one is served', () => heard.served('renamed')?.[0] === `192.0.2.1:${8000 + round}`);
   }
-  assert.ok(heard.said.every((event) => event.kind !== 'endpoints' || event.endpoints.length === 2));
+  const since = heard.said.slice(began);
+  assert.ok(since.every((event) => event.kind !== 'endpoints' || event.endpoints.length === 2));
 });
 
 test('named ports, a headless Service, publishNotReadyAddresses', async () => {

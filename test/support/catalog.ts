@@ -28,12 +28,19 @@ export function settings({ services = { web: {} }, watchers = { consul: {} }, ..
     watchers: new Map(
       Object.entries(watchers).map(([name, watcher]) => [
         name,
-        { required: true, loopbackAllowed: false, maxShrink: { share: 0.5, hold: minute }, ...watcher },
+        {
+          required: true,
+          loopbackAllowed: false,
+          maxServers: 1000,
+          maxShrink: { share: 0.5, hold: minute },
+          ...watcher,
+        },
       ]),
     ),
     discovering: [],
     offered: [],
     allowAddresses: [],
+    onlyAddresses: [],
     own: nothingOwn,
     startTimeout: 30_000,
     ...rest,

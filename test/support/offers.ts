@@ -14,7 +14,7 @@ ${rest}
 }
 
 export function offer(name: string, options: Offer['options'] = {}, createdAt = 0): Offer {
-  return { key: `*shop/${name}`, name: `shop:${name}`, createdAt, options };
+  return { key: `*shop/${name}`, name: `shop:${name}`, owner: 'shop', createdAt, options };
 }
 
 export function offers(...list: readonly Offer[]): SourceEvent {

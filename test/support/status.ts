@@ -30,7 +30,15 @@ export const sampleStatus = {
   pending: null,
   orders: [{ backend: 'web', server: 'web-2', state: 'drain', since: 1_767_000_003_000, until: 1_767_001_803_000 }],
   sources: [
-    { name: 'consul', state: 'up', required: true, synced: true, lastSuccess: 1_767_000_004_000, down: null },
+    {
+      name: 'consul',
+      state: 'up',
+      required: true,
+      synced: true,
+      lastSuccess: 1_767_000_004_000,
+      down: null,
+      unserved: 0,
+    },
     {
       name: 'cluster',
       state: 'down',
@@ -38,8 +46,9 @@ export const sampleStatus = {
       synced: true,
       lastSuccess: 1_767_000_002_000,
       down: { reason: 'connect ECONNREFUSED', since: 1_767_000_002_000 },
+      unserved: 1,
     },
-    { name: 'slow', state: 'starting', required: false, synced: false, lastSuccess: null, down: null },
+    { name: 'slow', state: 'starting', required: false, synced: false, lastSuccess: null, down: null, unserved: 0 },
   ],
   services: [
     {

@@ -13,6 +13,30 @@ function reasonFor(change: object, guard = strict): string | undefined {
   return admit([{ ...good, ...change } as Endpoint], guard).refused.list[0]?.reason;
 }
 
+test('with a list of ranges none outside of it are accepted, in whatever form an address is written', () => {
+  const guard = createGuard(['127.0.0.5/32'], false, undefined, ['10.0.0.0/8', '2001:db8::/32']);
+  for (const address of ['10.1.2.3', '::ffff:10.1.2.3', '2001:db8::7', '127.0.0.5'])
+    assert.equal(reasonFor({ address }, guard), undefined, address);
+  for (const address of ['11.0.0.1', '::ffff:11.0.0.1', '2001:db9::7', '192.0.2.1'])
+    assert.match(reasonFor({ address }, guard) ?? '', /is in none of the ranges of onlyAddresses$/, address);
+  assert.match(
+    reasonFor({ address: '127.0.0.1' }, createGuard([], false, undefined, ['127.0.0.0/8'])) ?? '',
+    /is a loopback/,
+  );
+});
+
+test('of more endpoints than a source may name those that are ready go first, then by name; the others are told', () => {
+  const many = Array.from({ length: 30_000 }, (_, at): Endpoint => {
+    const address = `10.0.${Math.floor(at / 250)}.${(at % 250) + 1}`;
+    return { ...good, id: `${at}`.padStart(5, '0'), address, state: at < 2 ? 'draining' : 'ready' };
+  });
+  const { endpoints, refused } = admit(many.toReversed(), strict, [], 1000);
+  assert.deepEqual([endpoints.length, endpoints[0]?.id, endpoints.at(-1)?.id], [1000, '00002', '01001']);
+  assert.deepEqual([refused.count, refused.endpoints, refused.list.length], [29_000, 29_000, 1]);
+  assert.equal(refused.list[0]?.reason, 'of 30000 endpoints 1000 are taken (maxServers)');
+  assert.equal(admit(many.slice(0, 1000), strict, [], 1000).refused, noRefusals);
+});
+
 test('an ordinary endpoint passes as it is', () => {
   const endpoint = { ...good, tags: ['blue'], meta: { version: '2' } };
   assert.deepEqual(admit([endpoint], strict), { endpoints: [endpoint], refused: noRefusals });

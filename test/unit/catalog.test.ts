@@ -385,6 +385,15 @@ test('what a watcher could not read is reported with what is refused, also when 
   assert.deepEqual(report(catalog, 2000).services[0]?.refused, []);
 });
 
+test('what a source names beyond its number is left out, and taken as soon as the config allows more', () => {
+  const more = endpoint('web-9', '10.0.0.9');
+  const of = (maxServers: number) => settings({ watchers: { consul: { maxServers } } });
+  let catalog = play(createCatalog(of(1), 0), [started, found([more, web1]), synced]);
+  assert.deepEqual(ids(catalog), ['web-1']);
+  catalog = reconfigure(catalog, of(2), 1000);
+  assert.deepEqual(ids(catalog), ['web-1', 'web-9']);
+});
+
 test('no doubt keeps an endpoint that the config forbids', () => {
   const watchers = { consul: { loopbackAllowed: true } };
   const local = [endpoint('local', '127.0.0.1')];

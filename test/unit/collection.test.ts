@@ -45,11 +45,11 @@ function served(collection: Collection): Readonly<Record<string, readonly string
 }
 
 /** `web` and `db` are offered and answered, the source long since healthy. */
-async function steady(rest = ''): Promise<Collection> {
+async function steady(rest = '', limits = ''): Promise<Collection> {
   const web = offer('web', { listen: '10001' });
   const db = offer('db');
   const first = play(
-    create(await discovering('', rest)),
+    create(await discovering(limits, rest)),
     0,
     started,
     offers(web, db),
@@ -229,7 +229,8 @@ test('that what was kept of a service is let go is told also when the service it
 
 test('ten thousand services that come while others are served cost no more than in proportion', async () => {
   const names = Array.from({ length: 10_000 }, (_, at) => `s${at}`);
-  const open = play(await steady(), 10 * minute, offers(...names.map((name) => offer(name))));
+  const many = await steady('', 'maxServices: 20000, maxPerNamespace: 20000');
+  const open = play(many, 10 * minute, offers(...names.map((name) => offer(name))));
   const copied = names.reduce((all, name) => collect(all, answer(name, one), 10 * minute), open);
   assert.equal(Object.keys(served(copied)).length, 10_000);
 });

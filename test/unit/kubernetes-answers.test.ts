@@ -240,7 +240,13 @@ test('an offer has the age of the Service, and its annotations under myelin.dev/
   const offers = new Offers({ key: '*', settings: { labels: { expose: 'true' }, namespace: undefined } });
   offers.note(exposed('web', { 'myelin.dev/listen': '10080', 'example.com/other': 'x' }));
   assert.deepEqual(offers.all, [
-    { key: '*shop/web', name: 'shop:web', createdAt: Date.UTC(2026, 0, 2, 3, 4, 5), options: { listen: '10080' } },
+    {
+      key: '*shop/web',
+      name: 'shop:web',
+      owner: 'shop',
+      createdAt: Date.UTC(2026, 0, 2, 3, 4, 5),
+      options: { listen: '10080' },
+    },
   ]);
 });
 

@@ -260,6 +260,30 @@ discover:
   );
 });
 
+test('of one namespace, and of all, the older services are served within their number, so that nobody takes the ports of others', async () => {
+  const config = await discovering('maxServices: 5, maxPerNamespace: 3');
+  const of = (owner: string, age: number, at: number): Offer => ({
+    ...offer(`${owner}-${at}`, { listen: `${10_000 + age}` }, age),
+    owner,
+  });
+  const greedy = Array.from({ length: 50 }, (_, at) => of('greedy', at, at));
+  const others = ['a', 'b', 'c'].map((owner, at) => of(owner, 100 + at, 0));
+  const { config: all, unserved } = served(config, ...greedy.toReversed(), ...others);
+  assert.deepEqual(
+    [...all.services.keys()],
+    ['shop:a-0', 'shop:b-0', 'shop:greedy-0', 'shop:greedy-1', 'shop:greedy-2'],
+  );
+  const told = Object.fromEntries(unserved.map(({ service, reason }) => [service, reason]));
+  assert.equal(told['shop:greedy-3'], '3 older services of greedy are served (discover.cluster.maxPerNamespace)');
+  assert.equal(told['shop:c-0'], '5 older services are served (discover.cluster.maxServices)');
+});
+
+test('a service that cannot be served takes no place from one that can', async () => {
+  const config = await discovering('maxPerNamespace: 1');
+  const wrong = offer('wrong', { listen: '80' }, 1);
+  assert.deepEqual([...served(config, wrong, offer('good', {}, 2)).config.services.keys()], ['shop:good']);
+});
+
 test('each namespace of the watcher is asked for by itself; where all are watched, one question is enough', async () => {
   const asked = async (watcher: string): Promise<(string | undefined)[]> => {
     const text = `watchers: { kubernetes: ${watcher} }\ndiscover: { kubernetes: { labels: { a: b } } }`;

@@ -27,7 +27,7 @@ test('of endpoints that are kept it says for how long, and which key decides it'
   const [, db] = sampleStatus.services;
   const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
     const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };
-    const status: Status = { ...sampleStatus, services: [service], unserved: [] };
+    const status: Status = { ...sampleStatus, sources: [], services: [service], unserved: [] };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';
   };
   assert.equal(

@@ -26,6 +26,7 @@ export class Offers {
       key: offerKey(key),
       // Neither part may hold a colon, nor may the names of services in the config's usual form.
       name: `${namespace}:${name}`,
+      owner: namespace,
       createdAt: Date.parse(creationTimestamp ?? '') || 0,
       options,
     });
