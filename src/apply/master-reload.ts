@@ -10,6 +10,7 @@ import { checkConfig, parseAlerts } from '../haproxy/check.ts';
 import { type Info, parseServersState } from '../haproxy/info.ts';
 import { prefixOf, readWorkerInfo, reloadMaster } from '../haproxy/master.ts';
 import type { Ask } from '../haproxy/read-back.ts';
+import { placedLines } from '../haproxy/text.ts';
 import { atLeast, sameBranch, type Version } from '../haproxy/version.ts';
 import type { Ms, Problem, Section, ServerOrder } from '../model.ts';
 import type { Outcome } from './control.ts';
@@ -113,8 +114,10 @@ async function noteServersDown(replacement: MasterReplacement): Promise<void> {
 /** The first backend of `sections` that the worker does not have; null where it was started with a file that has them. */
 export async function missingBackend(ask: Ask, pid: number, sections: readonly Section[]): Promise<string | null> {
   const has = new Set((await ask(`${prefixOf(pid)}show backend`)).split('\n'));
-  const wanted = sections.filter(({ kind, text }) => kind === 'backend' && !/^\s*disabled\b/m.test(text));
-  return wanted.find(({ name }) => !has.has(name))?.name ?? null;
+  // One that stands in an `.if` may be left out.
+  const sure = placedLines(sections).filter(({ text, isConditional }) => !isConditional && /^\s*backend\s/.test(text));
+  const wanted = sure.filter(({ section }) => section.kind === 'backend' && !/^\s*disabled\b/m.test(section.text));
+  return wanted.find(({ section }) => !has.has(section.name))?.section.name ?? null;
 }
 
 /** What a binary on this machine says of the file; nothing where there is none of that branch to ask. */

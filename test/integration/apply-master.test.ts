@@ -10,6 +10,7 @@ import { configFile } from '../../src/apply/files.ts';
 import type { Info } from '../../src/haproxy/info.ts';
 import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/master.ts';
 import { ask } from '../../src/haproxy/socket.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
 import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
 import { startBackends } from '../servers/backend.ts';
 import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
@@ -428,6 +429,25 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     t.diagnostic(`${reloads} reloads`);
   });
 }
+
+test('a backend that HAProxy leaves out, because it stands in an `.if`, keeps no reload from being done', async () => {
+  const left =
+    'backend left\n.if defined(NOBODY_SETS_THIS)\nbackend out\n    mode http\n.endif\nbackend last\n    mode http\n';
+  const wanted = (here: Place, name: string): Rendered => {
+    const { sections } = here.web(name);
+    return { sections: [...sections, ...splitSections(left)] };
+  };
+  const { place: here, master, control } = await serving('2.6', (each) => wanted(each, 'web'));
+  await using _ = here;
+  assert.equal(pidOf(control), await master.worker());
+  applied(await control.apply(wanted(here, 'next'), reload, never));
+  await until('the new one alone answers', async () => (await get(here.port)) === 'next');
+  // Found again after a restart of Myelin.
+  await control[Symbol.asyncDispose]();
+  const again = await here.open();
+  assert.equal(pidOf(again), await master.worker());
+  assert.deepEqual(again.forced, []);
+});
 
 test('a file from before gives way, while nobody serves, only to one that was checked', async () => {
   await using here = await place();
