@@ -9,6 +9,8 @@ import { downServers, noServerDown } from './health.ts';
 type HealthNote = {
   readonly config: Pick<Config, 'state' | 'haproxy'>;
   readonly sections: readonly Section[];
+  /** What the process runs that serves; empty where that is not known. */
+  readonly running: readonly Section[];
   readonly orders: ReadonlyMap<string, ServerOrder>;
   /** Asks the process that serves; null where there is none. */
   readonly readState: (() => Promise<ServersState>) | null;
@@ -17,14 +19,21 @@ type HealthNote = {
 };
 
 /** What goes down after this is taken for healthy until it is checked. */
-export async function noteHealth({ config, sections, orders, readState, tolerate }: HealthNote): Promise<void> {
+export async function noteHealth({
+  config,
+  sections,
+  running,
+  orders,
+  readState,
+  tolerate,
+}: HealthNote): Promise<void> {
   const file = serverStateFile(config);
   if (file === null) return;
   let text = noServerDown;
   if (readState !== null)
     await tolerate(
       readState().then((state) => {
-        text = downServers(state, sections, orders);
+        text = downServers(state, sections, { running, orders });
       }),
     );
   await writeDurably(file, text);

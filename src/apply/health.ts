@@ -3,8 +3,10 @@
  * its own checks fail. The rows are written here, never copied: a raw dump of HAProxy's overrides ports, brings back
  * weights and maintenance, and leaves a server without checks down for good.
  */
+import { parseAddress } from '../address.ts';
 import type { ServerStateRow, ServersState } from '../haproxy/info.ts';
-import { serverLines } from '../haproxy/text.ts';
+import { defaultsOf } from '../haproxy/inheritance.ts';
+import { linesOf, tokenise } from '../haproxy/text.ts';
 import type { Section, ServerOrder } from '../model.ts';
 
 /** Format 1, understood by every version. */
@@ -17,6 +19,13 @@ const fields =
 /** Says nothing about any server, and leaves HAProxy nothing to warn about. */
 export const noServerDown = `1\n# ${fields}\n`;
 
+type Known = {
+  /** What the process runs that was asked; empty where that is not known. */
+  readonly running?: readonly Section[];
+  /** What an operator ordered, by `backend/server`. */
+  readonly orders?: ReadonlyMap<string, ServerOrder>;
+};
+
 /**
  * Rows of those servers alone that are down by their checks, and are the same and checked in what comes next; and of
  * those that an operator has taken out (`orders`, by `backend/server`).
@@ -24,14 +33,15 @@ export const noServerDown = `1\n# ${fields}\n`;
 export function downServers(
   { rows }: ServersState,
   wanted: readonly Section[],
-  orders: ReadonlyMap<string, ServerOrder> = new Map(),
+  { running = [], orders = new Map() }: Known = {},
 ): string {
   const told = rows.filter((row) => isDown(row) || orders.has(keyOf(row)));
   if (told.length === 0) return noServerDown;
-  const servers = serversIn(wanted, new Set(told.map((row) => row.be_name ?? '')));
+  const backends = new Set(told.map((row) => row.be_name ?? ''));
+  const [servers, before] = [serversIn(wanted, backends), serversIn(running, backends)];
   const lines = told.flatMap((row) => {
     const server = servers.get(keyOf(row));
-    if (server === undefined || server.place !== `${row.srv_addr} ${row.srv_port}`) return [];
+    if (server === undefined || !isSamePlace(server.place, row, before.get(keyOf(row))?.place)) return [];
     const order = orders.get(keyOf(row));
     const down = isDown(row) && server.isChecked;
     if (order === undefined && !down) return [];
@@ -91,32 +101,58 @@ function value(row: Readonly<Record<string, string>>, field: string): string {
   }
 }
 
-type WantedServer = {
-  /** `address port` */
+type KnownServer = {
+  /** As it is written: an address, a name or a path, with a port where there is one. */
   readonly place: string;
   /** Without checks it could never come up again. */
   readonly isChecked: boolean;
 };
 
 /** By `backend/server`, of the named backends. */
-function serversIn(wanted: readonly Section[], backends: ReadonlySet<string>): ReadonlyMap<string, WantedServer> {
-  const servers = new Map<string, WantedServer>();
-  let defaults: readonly string[] = [];
-  for (const section of wanted) {
-    if (section.kind === 'defaults') defaults = defaultServerWords(section);
+function serversIn(sections: readonly Section[], backends: ReadonlySet<string>): ReadonlyMap<string, KnownServer> {
+  const servers = new Map<string, KnownServer>();
+  const defaults: Section[] = [];
+  for (const section of sections) {
+    if (section.kind === 'defaults') defaults.push(section);
     if ((section.kind !== 'backend' && section.kind !== 'listen') || !backends.has(section.name)) continue;
-    const inherited = [...defaults, ...defaultServerWords(section)];
-    for (const { name, address, port, words } of serverLines(section))
-      servers.set(`${section.name}/${name}`, {
-        place: `${address} ${port}`,
-        isChecked: isChecked([...inherited, ...words]),
-      });
+    const inherited = defaultsOf(section, defaults).flatMap((each) => linesOf(each.text));
+    let options: readonly string[] = [];
+    for (const line of [...inherited, ...linesOf(section.text)]) {
+      const { words } = tokenise(line);
+      if (words[0] === 'default-server') options = [...options, ...words.slice(1)];
+      for (const { name, place, own } of serversOf(words))
+        servers.set(`${section.name}/${name}`, { place, isChecked: isChecked([...options, ...own]) });
+    }
   }
   return servers;
 }
 
-function defaultServerWords({ text }: Section): readonly string[] {
-  return [...text.matchAll(/^\s*default-server\s+(.*)$/gm)].flatMap(([, words = '']) => words.trim().split(/\s+/));
+type WrittenServer = { readonly name: string; readonly place: string; readonly own: readonly string[] };
+
+/** One for a `server` line, and each that a `server-template` makes. */
+function serversOf([keyword, name = '', ...words]: readonly string[]): readonly WrittenServer[] {
+  if (keyword === 'server') return [{ name, place: words[0] ?? '', own: words.slice(1) }];
+  if (keyword !== 'server-template') return [];
+  const [, first = '', last] = /^(\d+)(?:-(\d+))?$/.exec(words[0] ?? '') ?? [];
+  const [from, to] = last === undefined ? [1, Number(first)] : [Number(first), Number(last)];
+  const count = Math.min(Math.max(0, to - from + 1), mostServers);
+  const [place = '', own] = [words[1], words.slice(2)];
+  return Array.from({ length: count }, (_, at) => ({ name: `${name}${from + at}`, place, own }));
+}
+
+/** HAProxy takes no more of one template than it has ports. */
+const mostServers = 65_535;
+
+/** Whether a server is where it was. `before`: how that was written then, where it is known. */
+function isSamePlace(place: string, row: ServerStateRow, before: string | undefined): boolean {
+  const [, host = '', port = '0'] = /^(?:(?:ipv4|ipv6|tcp4|tcp6)@)?(.*?)(?::([+-]?\d+))?$/.exec(place) ?? [];
+  const address = parseAddress(host.replace(/^\[(.*)\]$/, '$1'));
+  const isSamePort = Number(port) === Number(row.srv_port);
+  if (address !== null) return isSamePort && parseAddress(row.srv_addr ?? '')?.text === address.text;
+  if (row.srv_fqdn !== undefined && row.srv_fqdn !== '-')
+    return isSamePort && row.srv_fqdn.toLowerCase() === host.toLowerCase();
+  // Of a unix socket HAProxy says nothing: the name stands for it, where it is not known how it was written.
+  return row.srv_addr === '-' && (before === undefined ? isSamePort : before === place);
 }
 
 function isChecked(words: readonly string[]): boolean {

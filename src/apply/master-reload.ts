@@ -108,7 +108,7 @@ async function noteServersDown(replacement: MasterReplacement): Promise<void> {
   const { serving, ask } = replacement;
   const readState =
     serving === null ? null : async () => parseServersState(await ask(`${prefixOf(serving.id.pid)}show servers state`));
-  await noteHealth({ ...replacement, readState });
+  await noteHealth({ ...replacement, running: serving?.worker.sections ?? [], readState });
 }
 
 /** The first backend of `sections` that the worker does not have; null where it was started with a file that has them. */

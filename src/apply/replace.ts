@@ -58,8 +58,8 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
   if (fleet.serving === null && moves.inTheWay.length > 0)
     return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
   if (fleet.serving !== null) await fleet.makeRoom(config.reload.maxOldWorkers);
-  const socket = before?.socket;
-  await noteHealth({ ...replacement, readState: socket === undefined ? null : () => readServersState(socket) });
+  const readState = before === null ? null : () => readServersState(before.socket);
+  await noteHealth({ ...replacement, running: before?.sections ?? [], readState });
   if (stray !== null) await writeDisplaced(generation, stray.id);
   await file.accept();
   const start = await startAccepted(replacement, moves);

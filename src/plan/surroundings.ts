@@ -2,6 +2,7 @@
  * What a section takes from the rest of the file: the `defaults` that hold for it, whether a macro surrounds it, and
  * whether a server is named elsewhere. What is read of a section is kept for as long as the section is.
  */
+import { defaultsOf } from '../haproxy/inheritance.ts';
 import { linesOf, tokenise } from '../haproxy/text.ts';
 import type { Section } from '../model.ts';
 import { meaning, type ReadLine } from './lines.ts';
@@ -30,7 +31,10 @@ export function readFile(sections: readonly Section[]): File {
       if (places === null && ++asked > fewSections) places = placesIn(sections);
       const place = places === null ? placeOf(section, sections) : places.get(section);
       if (place === undefined) return null;
-      return { inherited: inheritedBy(section, place.defaults), isConditional: place.isConditional };
+      return {
+        inherited: defaultsOf(section, place.defaults).flatMap((each) => traitsOf(each).lines.slice(1)),
+        isConditional: place.isConditional,
+      };
     },
     mentions(backend, server) {
       mentioned ??= new Set(sections.flatMap((section) => traitsOf(section).mentions));
@@ -65,30 +69,6 @@ function placesIn(sections: readonly Section[]): ReadonlyMap<Section, Place> {
     depth += traitsOf(section).macroDepth;
   }
   return places;
-}
-
-/** By name where the section says `from`, else the nearest; and what that one inherits in turn. */
-function inheritedBy(section: Section, defaults: readonly Section[]): readonly ReadLine[] {
-  const words = openingWords(section);
-  const from = words.findIndex((word, at) => word === 'from' && at > (section.kind === 'defaults' ? 0 : 1));
-  const name = from === -1 ? null : words[from + 1];
-  if (name === null && section.kind === 'defaults') return [];
-  const at = name === null ? defaults.length - 1 : defaults.findLastIndex((each) => each.name === name);
-  const source = defaults[at];
-  if (source === undefined) return [];
-  return [...inheritedBy(source, defaults.slice(0, at)), ...traitsOf(source).lines.slice(1)];
-}
-
-/** Of the line that opens it: sections are long, and this is asked at each change. */
-function openingWords({ text }: Section): readonly string[] {
-  for (let at = 0; at < text.length; ) {
-    const feed = text.indexOf('\n', at);
-    const end = feed === -1 ? text.length : feed;
-    const { words } = tokenise(text.slice(at, end));
-    if (words.length > 0) return words;
-    at = end + 1;
-  }
-  return [];
 }
 
 type Traits = {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Control } from '../../src/apply/control.ts';
 import { readServersState } from '../../src/haproxy/info.ts';
+import { splitSections } from '../../src/haproxy/text.ts';
 import type { Rendered } from '../../src/model.ts';
 import { type Backend, startBackends, startNodeBackend } from '../servers/backend.ts';
 import {
@@ -84,6 +85,33 @@ test('a server that was down comes up by its checks after a reload', async () =>
   assert.equal(await stateOf(control, 'sick'), '0');
   await sick.setHealthy(true);
   await until('it gets requests', async () => (await get(port)) === 'sick');
+});
+
+test('whatever a server is reached by, and wherever its checks are asked for, it stays down over a reload', async () => {
+  await using world = await start();
+  const { my, control, port } = world;
+  const nobody = await freePort();
+  const places = {
+    ip: `127.0.0.1:${nobody}`,
+    name: `localhost:${nobody}`,
+    prefixed: `ipv4@127.0.0.1:${nobody}`,
+    v6: `[0:0:0:0:0:0:0:1]:${nobody}`,
+    mapped: `[::ffff:127.0.0.1]:${nobody}`,
+    portless: `127.0.0.1 port ${nobody}`,
+    unix: `unix@${join(my.folder, 'no.sock')}`,
+    path: join(my.folder, 'none.sock'),
+  };
+  const servers = Object.entries(places).map(([name, place]) => `    server ${name} ${place}\n`);
+  const version = (inter: string, comment: string): Rendered => {
+    const base = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+    const legacy = `defaults slow\n    mode http\n    timeout connect 2s\n    timeout server 2s\n    load-server-state-from-file global\n    default-server check inter ${inter} fall 1\ndefaults\n    mode http\n    load-server-state-from-file global\n    timeout connect 2s\n    timeout server 2s\nbackend legacy from slow\n    # ${comment}\n${servers.join('')}`;
+    return { sections: [...base.sections, ...splitSections(legacy)] };
+  };
+  applied(await control.apply(version('100ms', 'one'), reload, never));
+  for (const name of Object.keys(places)) await down(control, name);
+  // Its checks are so rare that a server that starts as up stays up.
+  applied(await control.apply(version('20s', 'two'), reload, never));
+  for (const name of Object.keys(places)) assert.equal(await stateOf(control, name), '0', name);
 });
 
 test('a server with another address, port or name, or without checks, inherits nothing', async () => {

@@ -43,3 +43,64 @@ test('a server without checks is not carried over, wherever they are switched of
 test('IPv6 addresses are compared without their brackets', () => {
   assert.match(downServers(state, web('    server v6 [2001:db8::5]:80 check\n')), /\bv6 2001:db8::5 0 0 /);
 });
+
+test('a server is known again however its place is written, and not where that is another one', () => {
+  const kinds = {
+    v6: ['2001:db8::1 0 - 80', '[2001:0db8:0:0:0:0:0:1]:80', '[2001:db8::2]:80'],
+    mapped: ['::ffff:10.0.0.1 0 - 80', '10.0.0.1:80', '10.0.0.2:80'],
+    prefixed: ['10.0.0.1 0 - 80', 'ipv4@10.0.0.1:80', 'ipv4@10.0.0.1:81'],
+    portless: ['10.0.0.1 0 - 0', '10.0.0.1', '10.0.0.1:80'],
+    offset: ['10.0.0.1 0 - 1000', '10.0.0.1:+1000', '10.0.0.1:1001'],
+    name: ['10.0.0.1 0 db.example 80', 'DB.example:80', 'other.example:80'],
+    unix: ['- 0 - 0', 'unix@/run/db.sock', '10.0.0.1:80'],
+    path: ['- 0 - 0', '/run/db.sock', 'db.example:80'],
+  };
+  for (const [kind, [found = '', same = '', other = '']] of Object.entries(kinds)) {
+    const [addr, , fqdn, port] = found.split(' ');
+    const rows = [
+      {
+        be_name: 'web',
+        srv_name: 's',
+        srv_addr: addr ?? '',
+        srv_op_state: '0',
+        srv_admin_state: '0',
+        srv_fqdn: fqdn ?? '',
+        srv_port: port ?? '',
+      },
+    ];
+    const carried = (place: string): boolean =>
+      downServers({ fields: [], rows }, web(`    server s ${place} check\n`)) !== noServerDown;
+    assert.deepEqual([carried(same), carried(other)], [true, false], kind);
+  }
+});
+
+test('a unix socket, which HAProxy does not tell, is the same where it is written the same', () => {
+  const dump2 = dump.replace(
+    '2 down 10.0.0.2 0 0 7 5 9 15 2 0 6 0 0 0 host 80',
+    '2 down - 0 0 7 5 9 15 2 0 6 0 0 0 - 0',
+  );
+  const at = (path: string) => web(`    server down unix@${path} check\n`);
+  const carried = (running: string): boolean =>
+    downServers(parseServersState(dump2), at('/run/a'), { running: at(running) }) !== noServerDown;
+  assert.deepEqual([carried('/run/a'), carried('/run/b')], [true, false]);
+});
+
+test('`default-server` comes from the defaults that the section names, and holds for the servers after it', () => {
+  const carried = (text: string): boolean => downServers(state, splitSections(text)) !== noServerDown;
+  const server = '    server down 10.0.0.2:80\n';
+  const two = 'defaults d1\n    default-server check\ndefaults d2\n    mode http\n';
+  assert.equal(carried(`${two}backend web from d1\n${server}`), true);
+  assert.equal(carried(`${two}backend web from d2\n${server}`), false);
+  assert.equal(carried(`defaults d1\n    default-server check\ndefaults d2 from d1\nbackend web\n${server}`), true);
+  assert.equal(carried(`backend web\n${server}    default-server check\n`), false);
+});
+
+test('each server of a template is carried over', () => {
+  const template = dump.replace(
+    '2 down 10.0.0.2 0 0 7 5 9 15 2 0 6 0 0 0 host',
+    '2 down3 10.0.0.2 0 0 7 5 9 15 2 0 6 0 0 0 host',
+  );
+  const text = (range: string) => web(`    server-template down ${range} host:80 check\n`);
+  const carried = (range: string): boolean => downServers(parseServersState(template), text(range)) !== noServerDown;
+  assert.deepEqual([carried('3'), carried('2-4'), carried('2')], [true, true, false]);
+});
