@@ -11,6 +11,7 @@ import { findBinary } from '../haproxy/binary.ts';
 import { type Complaint, checkConfig } from '../haproxy/check.ts';
 import { notOurs } from '../haproxy/own-process.ts';
 import type { Endpoint } from '../model.ts';
+import { reloadOnly } from '../plan/backends.ts';
 import { blame } from '../quarantine.ts';
 import { type RenderResult, textOf } from '../render/render.ts';
 import { loadSettings, type Settings } from '../settings.ts';
@@ -32,13 +33,20 @@ export async function check(globals: Globals): Promise<number> {
 
   const haproxy = await checkWithHaproxy(settings, rendered);
   const { size } = settings.config.services;
-  const result = { config: globals.config, services: size, haproxy };
+  const byReload = takesCommands(config) ? Object.fromEntries(reloadOnly(rendered.sections)) : {};
+  const result = { config: globals.config, services: size, haproxy, reloadOnly: byReload };
   if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else {
     const services = `${size} ${size === 1 ? 'service' : 'services'}`;
     process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
+    for (const [name, what] of Object.entries(byReload))
+      process.stdout.write(`${name}: each new server is a reload, because of what the backend has: ${what}\n`);
   }
   return exitCodes.ok;
+}
+
+function takesCommands({ haproxy }: Config): boolean {
+  return haproxy.control === 'process' || haproxy.control === 'master';
 }
 
 /** With a service as each source may offer one, so that what they all have is looked at as well. */

@@ -20,6 +20,7 @@ import { Observer } from '../observer.ts';
 import { OfferLog } from '../offer-log.ts';
 import { type GivenOrder, Orders } from '../orders.ts';
 import type { Result } from '../reconcile.ts';
+import { ReloadOnlyLog } from '../reload-only-log.ts';
 import { type Load, Rereading } from '../rereading.ts';
 import { serveHttp } from '../serve-http.ts';
 import { loadSettings, type Settings } from '../settings.ts';
@@ -87,6 +88,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const sourceLog = new SourceLog(log, events);
   const keptLog = new KeptLog(log, events);
   const offerLog = new OfferLog(log, events);
+  const reloadOnlyLog = new ReloadOnlyLog(log);
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
   const orders = await Orders.open(ordersFile(config), now);
@@ -121,6 +123,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         keptLog.note(instance.collection.catalog, now());
         offerLog.note(instance.collection.unserved);
         observer.result(result, occasion, instance.reconciler.apart);
+        if (result.kind === 'reload' && control.runtime !== null) reloadOnlyLog.note(control.running?.sections ?? []);
         const exitCode = options.once ? whenDone(result, occasion, options) : null;
         if (exitCode !== null) end.resolve(exitCode);
       },

@@ -6,7 +6,8 @@ import { amendServers, editServers } from '../haproxy/amend.ts';
 import type { Capabilities } from '../haproxy/capabilities.ts';
 import type { LeavingServer, Section } from '../model.ts';
 import { type Backend, readBackend } from './backend.ts';
-import { type Change, changeServers } from './runtime.ts';
+import { wordsOf } from './options.ts';
+import { type Change, changeServers, maxOptionWords } from './runtime.ts';
 import { type File, readFile } from './surroundings.ts';
 
 export type Runtime = {
@@ -43,6 +44,27 @@ export function changeBackends(
       isMentioned: (server) => after.mentions(b.name, server),
     });
   };
+}
+
+/** Backends of ours to which no server can be added by a command, by what stands there, and what that is. */
+export function reloadOnly(sections: readonly Section[]): ReadonlyMap<string, string> {
+  const file = readFile(sections);
+  const isSpread = sections.some(({ kind, text }) => (kind === 'defaults' ? isSuspect(text) : text.includes('.if')));
+  const suspects = sections.filter((section) => isOurs(section) && (isSpread || isSuspect(section.text)));
+  return new Map(
+    suspects.flatMap((section) => {
+      const backend = backendIn(file, section);
+      const servers = [...(backend?.servers.values() ?? [])];
+      const isTooLong = servers.some(({ options }) => wordsOf(options).length > maxOptionWords);
+      const why = backend?.notPlain ?? (isTooLong ? 'more options than a runtime command holds' : null);
+      return why === null ? [] : [[section.name, why] as const];
+    }),
+  );
+}
+
+/** Most files have nothing of the kind, and ten thousand backends. */
+function isSuspect(text: string): boolean {
+  return /^\s*\.|server-template|["'$\\]|^.{120}/m.test(text);
 }
 
 /** What there is to be made of `old` by commands: its own structure with the servers of `now`; `old` itself where they are not ours. */

@@ -149,7 +149,7 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
     `${circumstances.ids.get(name) ?? 0}`,
   ];
   const isTooLong =
-    options.length > maxCommandWords - wordsBesideOptions ||
+    options.length > maxOptionWords ||
     2 * options.join(' ').length + bytesBesideOptions > circumstances.capabilities.maxLineBytes;
   if (isTooLong || !options.every(isCliWord))
     return waits(name, { code: 'backend_not_plain', detail: `the options of server ${name}` });
@@ -165,6 +165,7 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
 
 /** `add server NAME ADDRESS weight N`, and one to spare: `usesrc` and the like are counted by some versions. */
 const wordsBesideOptions = 7;
+export const maxOptionWords = maxCommandWords - wordsBesideOptions;
 
 /** Names, what stands around each command, and the commands that follow. Escapes may double the options. */
 const bytesBesideOptions = 1000;

@@ -131,6 +131,14 @@ for (const balance of ['source', 'static-rr'])
     assert.deepEqual([after?.pid, pending], [before?.pid, null]);
   });
 
+test('that each new server is a reload is said before the first one comes', { skip: cannotAddServers }, async () => {
+  await using my = await site({ web: ['backend: ["server-template own 2 127.0.0.1:9"]'] });
+  const { stdout } = await my.place.command('check');
+  assert.match(stdout, /^web: each new server is a reload, because of what the backend has: server-template$/m);
+  const myelin = await my.start();
+  await until('it is logged', () => /"service":"web","what":"server-template"/.test(myelin.output));
+});
+
 /** The endpoints of `web` by their ids, with what else is known of some. */
 async function list(
   my: Site,

@@ -6,6 +6,7 @@ import { capabilitiesOf, learn } from '../../src/haproxy/capabilities.ts';
 import { serverId } from '../../src/haproxy/server-id.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
+import { reloadOnly } from '../../src/plan/backends.ts';
 import { planChange, planMeanwhile, planReload } from '../../src/plan/plan.ts';
 import { version } from '../support/render.ts';
 
@@ -365,6 +366,21 @@ test('a construct that is not modelled is a reload', () => {
   ]);
   const odd = (text: string): string => text.replace('default-server check', 'default-server mystery check');
   assert.deepEqual(reasonsFor(odd(withC), { from: odd(base) }), ['keyword_not_dynamic backend web: mystery']);
+});
+
+test('what makes each new server of a service a reload is known before the first one', () => {
+  const of = (...lines: readonly string[]): readonly string[] => {
+    const text = changed('    default-server check', `${lines.map((line) => `    ${line}\n`).join('')}$&`);
+    return [...reloadOnly(sectionsOf(text))].map(([service, what]) => `${service}: ${what}`);
+  };
+  assert.deepEqual(of('http-request set-header x "quoted"', '.if defined(X)', 'http-request deny', '.endif'), []);
+  assert.deepEqual(of('server-template s 3 10.0.0.9:80'), ['web: server-template']);
+  assert.deepEqual(of('.if defined(X)', 'server s 10.0.0.9:80', '.endif'), ['web: .if']);
+  assert.deepEqual(of('default-server maxconn "$MAX"'), ['web: default-server']);
+  const many = Array.from({ length: 30 }, (_, at) => `maxconn ${at}`).join(' ');
+  assert.deepEqual(of(`default-server ${many}`), ['web: more options than a runtime command holds']);
+  const hand = changed('backend hand\n', 'backend hand\n    server-template s 3 10.0.0.9:80\n');
+  assert.deepEqual([...reloadOnly(sectionsOf(hand))], []);
 });
 
 test('a server that is named elsewhere is not removed behind the back of the file', () => {
