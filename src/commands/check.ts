@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { maskSecrets } from '../config/mask.ts';
+import { maskText } from '../config/mask.ts';
 import { withOffers } from '../config/offered.ts';
 import { bindAt } from '../config/read-option.ts';
 import type { Config } from '../config/schema.ts';
@@ -89,7 +89,7 @@ async function checkWithHaproxy({ config, secrets }: Settings, rendered: RenderR
     });
     throw new AppError(
       'MYELIN_CONFIG_REJECTED',
-      maskSecrets(`HAProxy ${binary.version.text} rejects the config:\n${lines.join('\n')}`, secrets),
+      maskText(`HAProxy ${binary.version.text} rejects the config:\n${lines.join('\n')}`, secrets),
       { remedy: '`myelin render --snapshot FILE` prints the text; mend the lines in myelin.yaml or the template' },
     );
   } finally {

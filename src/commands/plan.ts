@@ -2,7 +2,7 @@
 import { styleText } from 'node:util';
 import { type Observed, observe } from '../apply/observe.ts';
 import { movingFrontends } from '../apply/preflight.ts';
-import { maskSecrets, maskWithin } from '../config/mask.ts';
+import { maskText, maskWithin } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/capabilities.ts';
 import { commandLines } from '../haproxy/runtime-commands.ts';
@@ -23,7 +23,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const wanted = await renderWanted(settings, process.env, { snapshot, running });
   const planned = decide(observed, wanted.sections);
   const moving = planned.kind === 'reload' ? await movingFrontends(wanted.sections, running ?? []) : [];
-  const changes = maskSecrets(diff(running ?? [], wanted.sections), settings.secrets);
+  const changes = maskText(diff(running ?? [], wanted.sections), settings.secrets);
   const shown = maskWithin(forPeople(planned), settings.secrets);
   process.stdout.write(
     globals.json

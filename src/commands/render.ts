@@ -1,5 +1,5 @@
 /** `myelin render`: prints what would be written. */
-import { maskSecrets } from '../config/mask.ts';
+import { maskText } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { textOf } from '../render/render.ts';
 import { loadSettings } from '../settings.ts';
@@ -9,7 +9,7 @@ import { renderWanted } from './wanted.ts';
 export async function render(globals: Globals, { snapshot }: { readonly snapshot?: string }): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
   const wanted = await renderWanted(settings, process.env, { snapshot });
-  const text = maskSecrets(textOf(wanted), settings.secrets);
+  const text = maskText(textOf(wanted), settings.secrets);
   const sections = wanted.sections.map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(globals.json ? `${JSON.stringify({ text, sections }, null, 2)}\n` : text);
   return exitCodes.ok;

@@ -82,7 +82,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     log.error({ err }, 'a failure that nobody waited for; Myelin goes on');
     if (options.once) end.resolve(exitCodes.unexpected);
   });
-  const metrics = createMetrics(version, () => status());
+  const metrics = createMetrics(version, () => plainStatus());
   const events = new Events({ now: wallClock, masked });
   const observer = new Observer(log, metrics, events, now);
   const sourceLog = new SourceLog(log, events);
@@ -139,15 +139,14 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     signal,
   );
   const rereading = new Rereading(load, instance, log, events);
-  const status = (): Status =>
-    masked(
-      statusOf({ instance, control, observer, orders, version, startedAt, refusedConfig: rereading.refused }, now()),
-    );
+  const plainStatus = (): Status =>
+    statusOf({ instance, control, observer, orders, version, startedAt, refusedConfig: rereading.refused }, now());
 
   const ending: Promise<unknown>[] = [instance.ended];
   try {
     const sources = {
-      status,
+      status: () => masked(plainStatus()),
+      plainStatus,
       events,
       metrics,
       heartbeat,

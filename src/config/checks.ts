@@ -7,6 +7,7 @@ import type { Judge } from './judge.ts';
 import { proxiesIn, reservedBy } from './names.ts';
 import type { Parts } from './parts.ts';
 import type { Path } from './problems.ts';
+import { parseListen } from './values.ts';
 
 /** `files` are the absolute paths of the config's own files. */
 export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.ProcessEnv, judge: Judge): void {
@@ -15,6 +16,7 @@ export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.P
   checkNames(parts, judge);
   checkPaths(parts, files, judge);
   checkSocketLengths(parts, judge);
+  checkAdmin(parts, judge);
   checkBinds(parts, judge);
 }
 
@@ -122,6 +124,17 @@ function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: 
     if (owner !== undefined && path[0] !== 'watchers') judge.report(path, `${value} is ${owner}: choose another path`);
     taken.set(value, `the path of ${path.join('.')} already`);
   }
+}
+
+/** Whoever reaches it reads status and config, without a password. */
+function checkAdmin({ rest: { admin } }: Parts, judge: Judge): void {
+  if (admin?.listen === undefined || admin.allowRemote) return;
+  const host = parseListen(admin.listen)?.host ?? null;
+  if (host !== null && (host === 'localhost' || /^127\.|^::1$/.test(host))) return;
+  judge.report(
+    ['admin', 'listen'],
+    `${admin.listen} can be reached by others, and asks nobody for a password: write 127.0.0.1:PORT, or add \`allowRemote: true\``,
+  );
 }
 
 function checkSocketLengths({ rest: { haproxy, admin, state } }: Parts, judge: Judge): void {

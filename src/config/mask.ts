@@ -11,7 +11,20 @@ const minLength = 4;
 /** The config as plain data for people and JSON, without the values of its secret fields. */
 export function maskConfig(config: Config): Record<string, unknown> {
   const plain = { ...config, services: Object.fromEntries(config.services) };
-  return mapNoted(schema, plain, (notes, value) => (notes.secret && value !== undefined ? mask : value));
+  const masked = mapNoted(schema, plain, (notes, value) => (notes.secret && value !== undefined ? mask : value));
+  return mapTexts(masked, maskLines) as Record<string, unknown>;
+}
+
+/** Lines for HAProxy with every one of `secrets` replaced, and the passwords that stand in them as they are. */
+export function maskText(text: string, secrets: readonly string[]): string {
+  return maskLines(maskSecrets(text, secrets));
+}
+
+/** `stats auth USER:PASSWORD`, and those of a userlist. */
+const passwords = /(\bstats\s+auth\s+["']?[^\s:"']+:|(?<=\s)(?:insecure-)?password\s+["']?)[^\s"']+/g;
+
+function maskLines(text: string): string {
+  return text.replace(passwords, (_, before: string) => `${before}${mask}`);
 }
 
 /** `text` with every one of `secrets` replaced. */
@@ -22,7 +35,8 @@ export function maskSecrets(text: string, secrets: readonly string[]): string {
 
 /** Plain data with every one of `secrets` replaced, whatever key it stands under and however its text quotes it. */
 export function maskWithin<T>(value: T, secrets: readonly string[]): T {
-  return mapTexts(value, spellings(secrets)) as T;
+  const all = spellings(secrets);
+  return mapTexts(value, (text) => maskSecrets(text, all)) as T;
 }
 
 /** Whether an environment variable of this name is likely to hold a secret. */
@@ -35,14 +49,13 @@ export function maskable(values: Iterable<string>): string[] {
   return [...new Set(values)].filter((value) => value.length >= minLength).sort((a, b) => b.length - a.length);
 }
 
-function mapTexts(value: unknown, secrets: readonly string[]): unknown {
-  if (typeof value === 'string') return maskSecrets(value, secrets);
-  if (typeof value === 'number') return secrets.includes(String(value)) ? maskSecrets(String(value), secrets) : value;
-  if (Array.isArray(value)) return value.map((item) => mapTexts(item, secrets));
+function mapTexts(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  // A secret may be a number; where it only holds one, the number is another.
+  if (typeof value === 'number') return map(String(value)) === mask ? mask : value;
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, map));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [maskSecrets(key, secrets), mapTexts(item, secrets)]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [map(key), mapTexts(item, map)]));
 }
 
 /** As a secret stands in a text that quotes it: in JSON, in JSON within JSON, in an address, in a header. */

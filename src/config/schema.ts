@@ -538,6 +538,10 @@ export const config = z
         listen: listen
           .optional()
           .describe('HOST:PORT of the admin API, which asks nobody for a password. Default: only the socket.'),
+        allowRemote: z
+          .boolean()
+          .default(false)
+          .describe('true: `listen` may be an address that others reach, who then read status and config.'),
         socket: filePath.default('./run/myelin.sock').describe('Control socket of the command line; mode 0600.'),
       })
       .prefault({})

@@ -1,6 +1,6 @@
 /** What people and the command line ask and order. Orders go over the control socket alone, which is its owner's. */
 import type { IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
+import { parseAddress } from '../address.ts';
 import { now, toWallClock } from '../clock.ts';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
@@ -66,12 +66,17 @@ export function adminRoutes({ status, config, reload, accept, order, stop }: Adm
  */
 export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply | null {
   const ownHost = parseListen(listen)?.host?.toLowerCase() ?? null;
-  return ({ method, headers }) => {
-    if (method !== 'GET' && method !== 'HEAD')
-      return problem(405, 'orders are taken on the control socket only: use the `myelin` command (admin.socket)');
+  return ({ method, headers, socket }) => {
+    if (method !== 'GET' && method !== 'HEAD') {
+      const why = 'orders are taken on the control socket only: use the `myelin` command (admin.socket)';
+      return { ...problem(405, why), allow: 'GET, HEAD' };
+    }
     const host = hostOf(headers.host);
-    if (host === null || !(host === ownHost || host === 'localhost' || isIP(host) !== 0))
-      return problem(403, 'refused for this Host header: ask by IP address, as localhost, or as admin.listen has it');
+    if (host === null || !(host === ownHost || host === 'localhost' || isSame(host, socket.localAddress)))
+      return problem(
+        403,
+        'refused for this Host header: ask by the IP address that is asked, as localhost, or as admin.listen has it',
+      );
     const { origin, 'sec-fetch-site': site } = headers;
     const isForeign = origin !== undefined && origin.toLowerCase() !== `http://${headers.host?.toLowerCase()}`;
     if (isForeign || site === 'cross-site' || site === 'same-site')
@@ -123,6 +128,12 @@ function refused(status: number, error: unknown): Reply {
 
 function ok(body: unknown): Reply {
   return { status: 200, body };
+}
+
+/** However each of them is spelled. */
+function isSame(host: string, address: string | undefined): boolean {
+  const asked = parseAddress(host);
+  return asked !== null && asked.text === parseAddress(address ?? '')?.text;
 }
 
 /** `HOST`, `HOST:PORT` or `[IPV6]:PORT` → the host, in lower case and without brackets. */

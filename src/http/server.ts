@@ -8,12 +8,15 @@ import { parseListen } from '../config/values.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
 import { http } from '../node-http.ts';
+import { boundConnections } from './connections.ts';
 
 export type Reply = {
   readonly status: number;
   /** Text goes out as it is, anything else as JSON. */
   readonly body: unknown;
   readonly contentType?: string;
+  /** Of a 405: what is taken there. */
+  readonly allow?: string;
 };
 
 /** An answer that goes on: `stream` writes the body, whose head is out already, and ends it when `signal` aborts. */
@@ -50,6 +53,9 @@ export type Listening = {
   readonly closed: Promise<void>;
 };
 
+/** Enough for probes, Prometheus and people, too few to use up the descriptors of this process. */
+const mostConnections = { total: 256, perAddress: 64 };
+
 /** How long answers under way may take when the server is to end. */
 const lastAnswersMs: Ms = 500;
 
@@ -62,6 +68,7 @@ export async function listenTcp(address: string, key: string, options: ServerOpt
   if (parsed === null) throw new AppError('MYELIN_CONFIG_INVALID', `${key}: ${address} is not HOST:PORT`);
   const { host, port } = parsed;
   const server = createHttpServer(options);
+  boundConnections(server, mostConnections);
   try {
     await listening(server, host === null ? { port } : { host, port });
   } catch (cause) {
@@ -76,6 +83,8 @@ export async function listenTcp(address: string, key: string, options: ServerOpt
 /** For this user only. A socket that a dead process left behind is replaced, one that answers is not. */
 export async function listenUnix(path: string, key: string, options: ServerOptions): Promise<Listening> {
   const server = createHttpServer(options);
+  // All of them are this user's.
+  boundConnections(server, { ...mostConnections, perAddress: mostConnections.total });
   try {
     if (Buffer.byteLength(path) > maxSocketPath)
       throw new Error(`the path is longer than the ${maxSocketPath} bytes that a socket may have`);
@@ -101,14 +110,11 @@ export function text(status: number, body: string): Reply {
 }
 
 function createHttpServer(options: ServerOptions): Server {
-  const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
+  return http.createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
     // Nothing is read from bodies.
     request.resume();
     answer(request, response, options).catch(options.onError);
   });
-  // Enough for probes, Prometheus and people, too few to use up the descriptors of this process.
-  server.maxConnections = 256;
-  return server;
 }
 
 async function answer(
@@ -133,7 +139,7 @@ async function answer(
     'content-type': reply.contentType ?? (isText ? 'text/plain; charset=utf-8' : 'application/json'),
     'content-length': Buffer.byteLength(body),
     ...alwaysSaid,
-    ...(reply.status === 405 ? { allow: 'GET, HEAD' } : {}),
+    ...(reply.allow === undefined ? {} : { allow: reply.allow }),
     ...(signal.aborted ? { connection: 'close' } : {}),
   });
   response.end(request.method === 'HEAD' ? undefined : body);
@@ -162,7 +168,11 @@ function find({ method, url = '/', headers }: IncomingMessage, routes: readonly 
   const found = here.find(({ route }) => route.method === wanted);
   if (found !== undefined)
     return found.route.answer({ names: found.names, query: new URLSearchParams(query), headers });
-  if (here.length > 0) return problem(405, `this is asked with ${here.map(({ route }) => route.method).join(' or ')}`);
+  const methods = here.map(({ route }) => route.method);
+  if (methods.length > 0) {
+    const allow = methods.flatMap((each) => (each === 'GET' ? ['GET', 'HEAD'] : each)).join(', ');
+    return { ...problem(405, `this is asked with ${methods.join(' or ')}`), allow };
+  }
   const known = routes.map((route) => `${route.method} ${route.path}`).join(', ');
   return problem(404, `there is no such page; there are ${known}`);
 }

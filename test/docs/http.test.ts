@@ -21,7 +21,7 @@ function rows(heading: string, pattern: RegExp): string[] {
 
 test('the reference lists every request that is answered, and no other', () => {
   const heartbeat = new Heartbeat(1, () => 0);
-  const probes = probeRoutes({ status, heartbeat, metrics: createMetrics('1', status) });
+  const probes = probeRoutes({ plainStatus: status, heartbeat, metrics: createMetrics('1', status) });
   const events = eventsRoute(new Events({ now: () => 0, masked: (value) => value }));
   const admin = adminRoutes({
     status,

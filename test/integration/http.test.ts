@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { stat, symlink, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { toWallClock } from '../../src/clock.ts';
@@ -306,6 +306,8 @@ test('other methods and paths are refused by what there is', async () => {
   );
   const order = await fetch(`${url}/api/v1/stop`, { method: 'POST', body: 'x'.repeat(100_000) });
   assert.deepEqual([order.status, order.headers.get('allow')], [405, 'GET, HEAD']);
+  const asked = await fetch(`${url}/api/v1/reload`);
+  assert.deepEqual([asked.status, asked.headers.get('allow')], [405, 'POST']);
   assert.equal((await fetch(`${url}/api/v1/status`)).status, 200);
   assert.equal((await fetch(`${url}/api/v1/status`, { headers: { 'sec-fetch-site': 'cross-site' } })).status, 403);
   const foreign = await new Promise<number | undefined>((resolve, reject) => {
@@ -316,6 +318,51 @@ test('other methods and paths are refused by what there is', async () => {
       .end();
   });
   assert.equal(foreign, 403);
+});
+
+/** Holds so many connections of one address, each with an answered request if it `asks`. */
+async function hold(port: number, localAddress: string, count: number, asks: boolean): Promise<readonly Socket[]> {
+  return Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress });
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      if (asks) {
+        socket.write('GET /hello HTTP/1.1\r\nhost: x\r\n\r\n');
+        await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+      }
+      return socket;
+    }),
+  );
+}
+
+test('nobody who holds connections keeps others from an answer, be they idle or mute, of one address or of many', async () => {
+  await using life = lifetime();
+  const port = await freePort();
+  const options = { routes: hello, signal: life.signal, onError: notWanted };
+  life.ends.push((await listenTcp(`127.0.0.1:${port}`, 'probes.listen', options)).closed);
+  const held: Socket[] = [];
+  try {
+    for (const [at, asks] of [true, false, true, false, true, false].entries()) {
+      held.push(...(await hold(port, `127.0.1.${at + 1}`, 100, asks)));
+      for (const localAddress of ['127.0.0.1', '127.0.1.1']) {
+        const probe = await new Promise<number | undefined>((resolve, reject) => {
+          const asked = { port, host: '127.0.0.1', path: '/hello', localAddress, agent: false };
+          request(asked, (response) => resolve(response.resume().statusCode))
+            .once('error', reject)
+            .end();
+        });
+        assert.equal(probe, 200);
+      }
+    }
+    // Those of one address are closed for its own new ones; of all of them no more are left than may be.
+    const open = (): number => held.filter(({ closed, readableEnded }) => !closed && !readableEnded).length;
+    for (const socket of held) socket.resume();
+    await until('the others are closed', () => open() <= 256);
+    assert.ok(open() >= 200, `${open()} are left`);
+  } finally {
+    for (const socket of held) socket.destroy();
+  }
 });
 
 test('on abort idle connections are closed at once and slow answers soon', async () => {

@@ -62,7 +62,7 @@ haproxy:
       listen mine
         mode tcp
         bind :9003
-admin: { listen: "*:9002" }
+admin: { listen: "*:9002", allowRemote: true }
 `);
   assert.equal(
     message,
@@ -310,4 +310,15 @@ test('a namespace or partition of Consul that would not be asked for is refused'
       assert.equal(await refusal(consul, { [variable]: value }), 'no problem at all');
     assert.equal(await refusal('watchers: { file: { path: x } }\n', { [variable]: 'shop' }), 'no problem at all');
   }
+});
+
+test('the admin API, which asks for no password, listens on loopback unless others are allowed', async () => {
+  const admin = (text: string): Promise<unknown> => load(`watchers: { consul: {} }\nadmin: ${text}`);
+  for (const address of ['"*:8405"', '":8405"', '"0.0.0.0:8405"', '"10.0.0.5:8405"', '"[::]:8405"'])
+    await assert.rejects(
+      admin(`{ listen: ${address} }`),
+      /admin\.listen: .* can be reached by others.*allowRemote: true/,
+    );
+  for (const address of ['"127.0.0.1:8405"', '"localhost:8405"', '"[::1]:8405"']) await admin(`{ listen: ${address} }`);
+  await admin('{ listen: "*:8405", allowRemote: true }');
 });

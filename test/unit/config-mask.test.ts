@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { maskConfig, maskSecrets, maskWithin } from '../../src/config/mask.ts';
+import { maskConfig, maskSecrets, maskText, maskWithin } from '../../src/config/mask.ts';
 import { load } from '../support/config.ts';
 
 test('the config is shown without the values of its secret fields', async () => {
@@ -25,6 +25,21 @@ services: { web: { backend: ["http-request set-header X-Key \${API_KEY}", "# \${
     { TOKEN: 'token-token', DC: 'plain', API_KEY: 'key-of-api', DB_PASSWORD: 'pw!' },
   );
   assert.deepEqual(secrets.toSorted(), ['from-a-file', 'key-of-api', 'token-token']);
+});
+
+test('passwords that stand in lines for HAProxy are shown neither with the config nor with what is made of it', async () => {
+  const lines = ['stats auth admin:literalpw99', 'user bob insecure-password "plain-pw"', 'user eve password $6$hash'];
+  const { config } = await load(`watchers: { consul: {} }
+services: { web: { frontend: [${JSON.stringify(lines[0])}] } }
+haproxy: { sections: [${JSON.stringify(`userlist people\n    ${lines[1]}\n    ${lines[2]}\n`)}] }`);
+  const shown = JSON.stringify(maskConfig(config));
+  for (const text of [shown, maskText(lines.join('\n'), [])]) {
+    assert.doesNotMatch(text, /literalpw99|plain-pw|hash/);
+    assert.match(text, /stats auth admin:\*\*\*/);
+    assert.match(text, /user bob insecure-password/);
+  }
+  const innocent = 'http-request deny if { path /password } { hdr(x-insecure-password) -m found }';
+  assert.equal(maskText(innocent, []), innocent);
 });
 
 test('secrets are masked in any text, the longest first', () => {

@@ -1,0 +1,49 @@
+/**
+ * Bounds the connections of a server without keeping anybody out: a new one is always taken, and where there are too many
+ * the oldest of whoever has most is closed for it. So nobody who holds connections, idle or mute, keeps the kubelet, which
+ * opens a new one for each probe, or Prometheus from an answer.
+ */
+import type { Server, Socket } from 'node:net';
+import { parseAddress } from '../address.ts';
+
+type Limits = { readonly total: number; readonly perAddress: number };
+
+/** In IPv6 one host has as many addresses as it likes of the last 64 bits. */
+const hostBits = 64n;
+
+export function boundConnections(server: Server, { total, perAddress }: Limits): void {
+  /** In the order in which they came. */
+  const held = new Map<string, Set<Socket>>();
+  let count = 0;
+  server.on('connection', (socket) => {
+    const who = whose(socket.remoteAddress);
+    const own = held.get(who) ?? new Set();
+    held.set(who, own.add(socket));
+    count += 1;
+    socket.once('close', () => {
+      if (own.delete(socket)) count -= 1;
+      if (own.size === 0 && held.get(who) === own) held.delete(who);
+    });
+    const most = own.size > perAddress ? own : count > total ? largest(held) : null;
+    const [oldest] = most ?? [];
+    if (most === null || oldest === undefined) return;
+    // It counts no longer, however long its end takes.
+    most.delete(oldest);
+    count -= 1;
+    oldest.destroy();
+  });
+}
+
+function largest(held: ReadonlyMap<string, Set<Socket>>): Set<Socket> | null {
+  return [...held.values()].reduce<Set<Socket> | null>(
+    (most, one) => (one.size > (most?.size ?? 0) ? one : most),
+    null,
+  );
+}
+
+/** Undefined: over a unix socket. */
+function whose(address: string | undefined): string {
+  const parsed = parseAddress(address?.replace(/%.*$/, '') ?? '');
+  if (parsed === null) return address ?? '';
+  return parsed.family === 6 ? `6 ${parsed.value >> hostBits}` : parsed.text;
+}
