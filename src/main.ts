@@ -18,6 +18,7 @@ import { serverLines } from './haproxy/text.ts';
 import type { KnownEndpoints } from './known-endpoints.ts';
 import type { KnownOffers } from './known-offers.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
+import { OfferBudget } from './offer-budget.ts';
 import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Reconciler, type Result } from './reconcile.ts';
@@ -126,7 +127,8 @@ export function main(world: World, signal: AbortSignal): Instance {
     orders: () => orders.list(),
     onDrift,
   });
-  const reconciler = new Reconciler(control, changes, now);
+  const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
+  const reconciler = new Reconciler(control, changes, now, budget);
   const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
   const first = {
     settings: world.settings,
@@ -178,6 +180,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     const startedAt = performance.now();
     if (editions.advance(now())) control.use(editions.settings.config);
     remember();
+    budget.note(editions.collection);
     const from = editions.collection.catalog;
     const about = changedAt;
     const seenTo = requests;

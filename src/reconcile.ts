@@ -5,6 +5,7 @@
 import type { Control } from './apply/control.ts';
 import { AppError } from './errors.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from './model.ts';
+import { OfferBudget } from './offer-budget.ts';
 import { type RuntimeResult, runtimeResult, type ServerChanges } from './server-changes.ts';
 import { type Apart, backOff, SetApart, sameText } from './set-apart.ts';
 
@@ -60,6 +61,7 @@ const retryAfterMs: Ms = 1000;
 export class Reconciler {
   readonly #control: Control;
   readonly #changes: ServerChanges;
+  readonly #budget: OfferBudget;
   readonly #setApart: SetApart;
   readonly #now: () => Moment;
   #refusal: Refusal | null = null;
@@ -68,9 +70,15 @@ export class Reconciler {
   #reloadBegun = Promise.withResolvers<{ readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] }>();
   #isReloading = false;
 
-  constructor(control: Control, changes: ServerChanges, now: () => Moment) {
+  constructor(
+    control: Control,
+    changes: ServerChanges,
+    now: () => Moment,
+    budget: OfferBudget = new OfferBudget(() => 0),
+  ) {
     this.#control = control;
     this.#changes = changes;
+    this.#budget = budget;
     this.#setApart = new SetApart(control.running?.sections ?? control.found, now);
     this.#now = now;
   }
@@ -202,7 +210,8 @@ export class Reconciler {
     // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
     const meanwhile = this.#isReloading ? null : await this.#meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
-    const turn = control.reloadAt(wanted, this.#wantedSince);
+    const about = { reasons, sections: [...(control.running?.sections ?? []), ...wanted.sections] };
+    const turn = this.#budget.turn(control.reloadAt(wanted, this.#wantedSince), about);
     if (turn.at > now) return { kind: 'pending', reasons, because: turn.because, at: turn.at };
     const refusal = this.#refusal;
     if (refusal !== null && refusal.retryAt > now && sameText(refusal.sections, wanted.sections))
@@ -215,6 +224,7 @@ export class Reconciler {
       case 'applied':
         this.#wantedSince = null;
         this.#refusal = null;
+        this.#budget.spend(turn, about, this.#now());
         await this.#changes.reloaded(wanted);
         return { kind: 'reload', reasons, tookMs: outcome.tookMs };
       case 'refused':

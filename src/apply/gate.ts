@@ -30,7 +30,9 @@ export type Waiting = {
 export type Turn = {
   /** The earliest moment, which may have passed. */
   readonly at: Moment;
-  readonly because: 'free' | 'min_interval' | 'back_off' | 'old_workers';
+  readonly because: 'free' | 'min_interval' | 'back_off' | 'old_workers' | 'offer_interval';
+  /** So many old processes are left that the oldest one has to make room. */
+  readonly retires?: true;
 };
 
 const shortestBackOffMs = 250;
@@ -40,15 +42,17 @@ const longestBackOffMs = 30_000;
 export function nextReload(settings: GateSettings, history: GateHistory, waiting: Waiting, random: number): Turn {
   const { since, isStart } = waiting;
   const { reloadedAt, failedAt, failures } = history;
-  let turn: Turn = { at: since, because: 'free' };
+  const retires = !isStart && waiting.oldWorkers >= settings.maxOldWorkers;
+  const its = retires ? ({ retires } as const) : {};
+  let turn: Turn = { at: since, because: 'free', ...its };
   const later = (at: Moment, because: Turn['because']): void => {
-    if (at > turn.at) turn = { at, because };
+    if (at > turn.at) turn = { at, because, ...its };
   };
   if (reloadedAt !== null && !isStart)
     later(reloadedAt + settings.minInterval + settings.jitter * random, 'min_interval');
   if (failedAt !== null && failures > 0 && waiting.failedBefore) later(failedAt + backOff(failures), 'back_off');
   // A worker that goes sooner makes its place at once; then the caller asks again.
-  if (!isStart && waiting.oldWorkers >= settings.maxOldWorkers) later(since + settings.maxDelay, 'old_workers');
+  if (retires) later(since + settings.maxDelay, 'old_workers');
   return turn;
 }
 

@@ -504,6 +504,11 @@ export const config = z
         maxDelay: duration
           .prefault('30s')
           .describe('A reload waits this long for that; then the oldest one is retired.'),
+        offerInterval: duration
+          .prefault('10m')
+          .describe(
+            'The oldest one is retired for what the discovered services of one namespace ask for only so often. 0s: as for anything else.',
+          ),
         hardStopAfter: someTime.prefault('10m').describe('An old process closes what is left after this time.'),
         startTimeout: someTime
           .prefault('30s')

@@ -89,7 +89,11 @@ test('a reload waits while there are too many old workers; then the oldest is re
     pids.slice(0, 2),
   );
   const since = Date.now();
-  assert.deepEqual(control.reloadAt(rendered(my, []), since), { at: since + 60_000, because: 'old_workers' });
+  assert.deepEqual(control.reloadAt(rendered(my, []), since), {
+    at: since + 60_000,
+    because: 'old_workers',
+    retires: true,
+  });
 
   await change(my, control, port, 3);
   await gone(pids[0] ?? 0);

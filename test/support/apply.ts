@@ -104,6 +104,7 @@ const reloadDefaults: Config['reload'] = {
   minInterval: 0,
   jitter: 0,
   maxOldWorkers: 4,
+  offerInterval: 0,
   maxDelay: 30_000,
   hardStopAfter: 600_000,
   startTimeout: 10_000,

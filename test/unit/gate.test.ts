@@ -38,6 +38,7 @@ test('too many old workers hold a reload back for maxDelay after it was first wa
   assert.deepEqual(nextReload(settings, fresh, { ...waiting, oldWorkers: 4 }, 0), {
     at: 40_000,
     because: 'old_workers',
+    retires: true,
   });
   assert.equal(nextReload(settings, fresh, { ...waiting, oldWorkers: 3 }, 0).at, 10_000);
 });
