@@ -82,12 +82,14 @@ export class Fleet {
     return [this.#serving, ...this.#oldWorkers].some((each) => each?.generation === generation);
   }
 
-  /** Ends the oldest of the leaving ones until there are fewer than `max`. */
-  makeRoom(max: number): Promise<void> {
+  /** Ends the oldest of the leaving ones until there are no more than `max`. */
+  keepAtMost(max: number): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.leaving.length < max) return;
+      if (this.leaving.length <= max) return;
       await this.#lookAtOldWorkers();
-      const excess = this.leaving.slice(0, Math.max(0, this.leaving.length - max + 1));
+      // One without connections is about to be gone.
+      const staying = this.leaving.filter(({ connections }) => connections !== 0);
+      const excess = staying.slice(0, Math.max(0, staying.length - max));
       for (const worker of excess) await this.#end(worker, 'max_old_workers');
     });
   }

@@ -390,7 +390,6 @@ class MasterControl implements Control {
         config: this.#config,
         file,
         orders: orders(),
-        makeRoom: () => this.#fleet.makeRoom(this.#config.reload.maxOldWorkers),
         tolerate: (work) => this.#tolerate(work),
         signal,
       });
@@ -401,6 +400,8 @@ class MasterControl implements Control {
         // From here on a Myelin that was killed finds the new one proved.
         await this.#tolerate(this.#record(next));
         await this.#tolerate(file.settle());
+        // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
+        await this.#tolerate(this.#fleet.keepAtMost(this.#config.reload.maxOldWorkers));
         return { kind: 'applied', running: viewOf(next, socket), tookMs: 0 };
       }
       const { other, outcome } = replaced;

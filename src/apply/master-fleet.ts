@@ -105,9 +105,9 @@ export class MasterFleet {
     this.#serving = null;
   }
 
-  /** Ends the oldest of those that leave until there are fewer than `max`. */
-  async makeRoom(max: number): Promise<void> {
-    for (const each of this.#leaving.slice(0, Math.max(0, this.#leaving.length - max + 1)))
+  /** Ends the oldest of those that leave until there are no more than `max`. */
+  async keepAtMost(max: number): Promise<void> {
+    for (const each of this.#leaving.slice(0, Math.max(0, this.#leaving.length - max)))
       if (!each.isStubborn) await this.#end(each);
   }
 

@@ -35,8 +35,6 @@ export type MasterReplacement = {
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
   readonly file: ConfigFile;
   readonly orders: ReadonlyMap<string, ServerOrder>;
-  /** Sees to it that there are not too many old workers. */
-  readonly makeRoom: () => Promise<void>;
   /** For what must neither undo an apply nor keep one from happening. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
@@ -66,7 +64,6 @@ export async function replaceWorker(replacement: MasterReplacement): Promise<Mas
     await file.reject();
     return { kind: 'not', outcome: { kind: 'refused', problems }, other: null };
   }
-  await tolerate(replacement.makeRoom());
   await noteServersDown(replacement);
   const hadFile = (await file.read()) !== null;
   await file.accept();

@@ -46,7 +46,7 @@ export type Replacement = {
 };
 
 export async function replace(replacement: Replacement): Promise<Outcome> {
-  const { sections, generation, file, fleet, stray, config } = replacement;
+  const { sections, generation, file, fleet, stray } = replacement;
   await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
   const before = await handingOver(replacement);
   const { problems, moves } = await examine(replacement, before);
@@ -57,7 +57,6 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
   // Of another Myelin's process nothing is taken away, not for a moment either.
   if (fleet.serving === null && moves.inTheWay.length > 0)
     return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
-  if (fleet.serving !== null) await fleet.makeRoom(config.reload.maxOldWorkers);
   const readState = before === null ? null : () => readServersState(before.socket);
   await noteHealth({ ...replacement, running: before?.sections ?? [], readState });
   if (stray !== null) await writeDisplaced(generation, stray.id);
@@ -154,6 +153,8 @@ async function takeOver(
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
   await tolerate(fleet.replace(next));
   if (stray !== null) await tolerate(fleet.dismissOther(stray.id, generationAt(generationsFolder(config), 0)));
+  // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
+  await tolerate(fleet.keepAtMost(config.reload.maxOldWorkers));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
   await tolerate(file.settle());
   await tolerate(forgetHealth(config));

@@ -500,7 +500,9 @@ export const config = z
           .int()
           .min(1)
           .default(4)
-          .describe('Old processes that may still finish their connections.'),
+          .describe(
+            'Old processes that may still finish their connections. One more for the moment of a reload: the oldest is retired once the new one has proved itself.',
+          ),
         maxDelay: duration
           .prefault('30s')
           .describe('A reload waits this long for that; then the oldest one is retired.'),

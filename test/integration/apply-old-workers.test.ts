@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Control } from '../../src/apply/control.ts';
 import { applied, get, gone, isRunning, never, pidOf, reload, rendered, type Setup, setup } from '../support/apply.ts';
@@ -88,6 +89,11 @@ test('a reload waits while there are too many old workers; then the oldest is re
     control.oldWorkers.map(({ pid }) => pid),
     pids.slice(0, 2),
   );
+  // It passes `haproxy -c` and the preflight, and fails at its start: it costs nobody a connection.
+  const missing = { name: 'b', bind: join(folder.path, 'missing/socket') };
+  const failing = rendered(my, [{ bind: `127.0.0.1:${port}` }, missing]);
+  assert.equal((await control.apply(failing, reload, never)).kind, 'failed');
+  assert.ok(pids.every(isRunning));
   const since = Date.now();
   assert.deepEqual(control.reloadAt(rendered(my, []), since), {
     at: since + 60_000,
