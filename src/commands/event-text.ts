@@ -15,9 +15,9 @@ export function describeEvent(event: Event): string {
     case 'source_recovered':
       return `${event.watcher} answers again`;
     case 'answer_stale':
-      return `${event.watcher}: the answer for ${event.query} is stale: ${event.reason}`;
+      return `${event.watcher}: stale is the answer for ${listed(event.queries, event.more)}: ${event.reason}`;
     case 'answer_fresh':
-      return `${event.watcher}: the answer for ${event.query} is fresh again`;
+      return `${event.watcher}: fresh again is the answer for ${listed(event.queries, event.more)}`;
     case 'refused':
       return `${event.watcher}: ${event.count} of ${event.query} left out`;
     case 'kept': {

@@ -175,6 +175,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   } finally {
     // Where it could not even begin, a HAProxy that was running already is left as it is.
     await rest();
+    sourceLog.flush();
     log.info({}, 'myelin ends');
   }
 

@@ -10,8 +10,20 @@ export type Happening =
   | { readonly kind: 'synced'; readonly watcher: string }
   | { readonly kind: 'source_failed'; readonly watcher: string; readonly reason: string; readonly retryInMs: Ms }
   | { readonly kind: 'source_recovered'; readonly watcher: string }
-  | { readonly kind: 'answer_stale'; readonly watcher: string; readonly query: string; readonly reason: string }
-  | { readonly kind: 'answer_fresh'; readonly watcher: string; readonly query: string }
+  /** These questions fail for one reason. */
+  | {
+      readonly kind: 'answer_stale';
+      readonly watcher: string;
+      readonly queries: readonly string[];
+      readonly more: number;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'answer_fresh';
+      readonly watcher: string;
+      readonly queries: readonly string[];
+      readonly more: number;
+    }
   /** Some of an answer is left out. */
   | { readonly kind: 'refused'; readonly watcher: string; readonly query: string; readonly count: number }
   /** `until` null: for ever. */

@@ -54,6 +54,7 @@ test('a question that fails is told once, and once when it is answered again; th
     sources.note(answer('db'), noRefusals, false);
   }
   for (let round = 0; round < 2; round++) sources.note(answer('web'), noRefusals, false);
+  sources.flush();
   assert.deepEqual(lines, [
     'warn consul/web: answer is stale, the last one serves on',
     'info consul/web: answer is fresh again',
@@ -76,4 +77,36 @@ test('what is left out is told in one line, with some of it and how much there i
   sources.note(answer('web'), { list: refused.slice(0, 20), count: 25 }, true);
   assert.deepEqual(told, [{ watcher: 'consul', query: 'web', count: 25, refused: refused.slice(0, 10) }]);
   assert.deepEqual(kinds(), ['answered', 'refused']);
+});
+
+test('what befalls many questions at once is told together, and so is its end', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { log, lines, events } = recorder();
+  const sources = new SourceLog(log, events);
+  const keys = Array.from({ length: 1000 }, (_, at) => `s${at}`);
+  for (const key of keys) sources.note(stale(key, 'ECONNREFUSED'), noRefusals, false);
+  sources.note(stale('other', 'HTTP 403'), noRefusals, false);
+  assert.deepEqual(lines, []);
+  t.mock.timers.tick(500);
+  for (const key of keys) sources.note(answer(key), noRefusals, false);
+  t.mock.timers.tick(500);
+  assert.deepEqual(lines, [
+    'warn consul: answers are stale, the last ones serve on',
+    'warn consul/other: answer is stale, the last one serves on',
+    'info consul: answers are fresh again',
+  ]);
+  const [first, , last] = events.after(null);
+  assert.deepEqual(first?.kind === 'answer_stale' && [first.queries.length, first.more], [20, 980]);
+  assert.deepEqual(last?.kind === 'answer_fresh' && [last.queries.length, last.more], [20, 980]);
+});
+
+test('a question that fails, is answered and fails again within a moment is told in that order', () => {
+  const { log, lines, events } = recorder();
+  const sources = new SourceLog(log, events);
+  for (const event of [stale('web', 'EOF'), answer('web'), stale('web', 'EOF')]) sources.note(event, noRefusals, false);
+  sources.flush();
+  assert.deepEqual(
+    lines.map((line) => line.replace(/^.*: /, '')),
+    ['answer is stale, the last one serves on', 'answer is fresh again', 'answer is stale, the last one serves on'],
+  );
 });
