@@ -7,6 +7,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
+import { linesOf } from '../haproxy/text.ts';
 import type { Section, Timestamp } from '../model.ts';
 import { isThere, makeFolder, readIfThere, together, writeDurably } from './files.ts';
 import { commandLines, findsSame, identifyProcess, type ProcessId, parentOf } from './processes.ts';
@@ -71,9 +72,20 @@ export function recordIn(state: string): Generation {
 
 export async function prepareGeneration(generation: Generation, sections: readonly Section[]): Promise<void> {
   const socket = generation.socket.replaceAll("'", "'\\''");
-  const socketConfig = `global\n    stats socket '${socket}' mode 600 level admin expose-fd listeners\n`;
+  const socketConfig =
+    `global\n    stats socket '${socket}' mode 600 level admin expose-fd listeners\n` +
+    `    stats maxconn ${Math.max(leastConnections, statsMaxconn(sections))}\n`;
   await writeSections(generation, sections);
   await writeDurably(generation.socketConfig, socketConfig);
+}
+
+/** HAProxy's limit is one for all of its stats sockets, and 10 if nothing is said: others must not keep us out. */
+const leastConnections = 100;
+
+/** As the file says; 0 where it says nothing. */
+function statsMaxconn(sections: readonly Section[]): number {
+  const lines = sections.flatMap(({ kind, text }) => (kind === 'global' ? linesOf(text) : []));
+  return Number(lines.flatMap((line) => /^\s*stats\s+maxconn\s+(\d+)/.exec(line)?.[1] ?? []).at(-1) ?? 0);
 }
 
 /** Whether what it was started with is still there. */

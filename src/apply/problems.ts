@@ -4,6 +4,7 @@ import type { Complaint } from '../haproxy/check.ts';
 import type { Problem, RuntimeCommand, Section } from '../model.ts';
 import { blame } from '../quarantine.ts';
 import type { Outcome } from './control.ts';
+import type { Start } from './start.ts';
 
 /** With the socket of its generation added, HAProxy would take an empty file, and stop serving. */
 export const emptyConfig: Problem = { message: 'the config is empty: it would end all service', service: null };
@@ -24,8 +25,10 @@ export function toProblems(
   });
 }
 
+type FailedStart = Extract<Start, { readonly kind: 'failed' }>;
+
 export function startFailed(
-  { why, complaints }: { readonly why: string; readonly complaints: readonly Complaint[] },
+  { why, complaints, lostSockets = false }: Pick<FailedStart, 'why' | 'complaints'> & Partial<FailedStart>,
   sections: readonly Section[],
   file: string,
 ): Outcome {
@@ -35,7 +38,10 @@ export function startFailed(
     'MYELIN_HAPROXY_FAILED',
     `the new HAProxy did not start (${why})${words && `: ${words}`}`,
     {
-      remedy: `the file that it refused is kept as ${file}.rejected`,
+      remedy: lostSockets
+        ? 'the old process does not hand its listening sockets over: its stats sockets may have as many connections as ' +
+          '`stats maxconn` allows, all of them together; close those that are not needed'
+        : `the file that it refused is kept as ${file}.rejected`,
     },
   );
   return { kind: 'failed', error, problems };

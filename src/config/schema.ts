@@ -379,7 +379,7 @@ const haproxy = z
     statsSocket: filePath
       .default('./run/admin.sock')
       .describe(
-        'HAProxy’s runtime API, for you; mode 0600. With control: process a link to the socket of the one that serves, in `state`. 97 bytes at most.',
+        'HAProxy’s runtime API, for you; mode 0600. With control: process a link to the socket of the one that serves, in `state`, which takes 100 connections at once or more (`stats maxconn`). 97 bytes at most.',
       ),
     masterSocket: filePath
       .optional()

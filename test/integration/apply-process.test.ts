@@ -206,6 +206,21 @@ test('listening sockets that cannot be taken over are tried for again, then repo
   assert.equal(await get(port), 'web');
 });
 
+test('others’ connections to HAProxy’s stats sockets keep no reload from happening', async () => {
+  await using folder = await tempFolder();
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open();
+  const version = (name: string): Rendered =>
+    rendered(my, [{ name, bind: `127.0.0.1:${port}` }], ['stats maxconn 1', 'stats timeout 1m']);
+  applied(await control.apply(version('one'), reload, never));
+  const others = Array.from({ length: 20 }, () => connect(join(folder.path, 'admin.sock')));
+  await Promise.all(others.map((other) => once(other, 'connect')));
+  applied(await control.apply(version('two'), reload, never));
+  assert.equal(await get(port), 'two');
+  for (const other of others) other.destroy();
+});
+
 test('listening sockets that cannot be taken over for a moment are taken over at the next try', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
