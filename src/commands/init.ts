@@ -13,9 +13,7 @@ export async function init(globals: Globals, source: string, options: { readonly
   if (kind === undefined)
     throw new AppError('MYELIN_USAGE', `there is no source ${JSON.stringify(source)}; known are ${kinds.join(', ')}`);
   const force = options.force === true;
-  await writeNewFile(globals.config, initText(kind, { sourceIsLocal: isLocal(process.env.CONSUL_HTTP_ADDR) }), {
-    force,
-  });
+  await writeNewFile(globals.config, initText(kind), { force });
   process.stdout.write(`${globals.config} written\n`);
   const services = join(dirname(globals.config), 'services.yaml');
   if (kind === 'file' && (force || !existsSync(services))) {
@@ -24,9 +22,4 @@ export async function init(globals: Globals, source: string, options: { readonly
   }
   process.stdout.write('next: `myelin check`, then `myelin run`\n');
   return exitCodes.ok;
-}
-
-/** An agent on this machine registers services of this machine, as a rule. */
-function isLocal(consulAddress: string | undefined): boolean {
-  return consulAddress === undefined || /^(\w+:\/\/)?(localhost|127\.|\[::1\]|\/)/.test(consulAddress);
 }

@@ -2,15 +2,9 @@
 
 export type InitKind = 'consul' | 'file' | 'kubernetes';
 
-/** `sourceIsLocal`: the registry is on this machine and names loopback addresses, which only a file may do unasked. */
-export function initText(kind: InitKind, { sourceIsLocal }: { readonly sourceIsLocal: boolean }): string {
-  return [
-    head,
-    watchers[kind],
-    services(kind),
-    ...(sourceIsLocal && kind === 'consul' ? [allowLoopback] : []),
-    others,
-  ].join('\n');
+export function initText(kind: InitKind): string {
+  // A file may name the loopback unasked.
+  return [head, watchers[kind], services(kind), ...(kind === 'file' ? [] : [allowLoopback]), others].join('\n');
 }
 
 /** The `services.yaml` that the config of `init file` reads. */
@@ -108,8 +102,9 @@ const discoverByLabel = `# Services that carry this label are served without bei
 
 `;
 
-const allowLoopback = `# Endpoints on this machine are refused unless they are allowed here: a registry should not name them by accident.
-allowAddresses: [127.0.0.0/8]
+const allowLoopback = `# Endpoints on the loopback are refused: whoever may register services could name what listens there for this machine alone.
+# Where all who may are trusted, as on a laptop with an agent of its own:
+#allowAddresses: [127.0.0.0/8]
 `;
 
 const others = `# More files that hold services.
