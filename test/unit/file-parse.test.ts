@@ -153,7 +153,7 @@ test('what is no file of services is refused, with file, line and column', () =>
   assert.match(reason('[]'), /:1:1: expected `services:`$/);
   assert.match(reason('services: [web]'), /:1:11: services: expected services by name$/);
   assert.match(reason('services: {}\n---\n'), /:2:1: a second document begins here/);
-  assert.match(reason('services: { a: *b }'), /:1:1: the aliases cannot be followed: /);
+  assert.match(reason('services: { a: *b }'), /:1:1: the alias \*b has no anchor &b before it$/);
 });
 
 test('what a half-written file looks like is refused', () => {
@@ -203,4 +203,21 @@ test('whatever a file holds, it is read or refused with a place', () => {
       if (parsed.kind === 'invalid') assert.match(parsed.reason, /^f:\d+:\d+: ./s);
     }),
   );
+});
+
+test('what stands under a name that is no text, and aliases that explode, are told in words of ours', () => {
+  const found = parseServices('f.yaml', 'services:\n  ? [x]\n  : ["1.2.3.4:1"]\n  web: []\n');
+  assert.ok(found.kind === 'services');
+  const [first] = found.services.values();
+  assert.deepEqual(
+    first?.kind === 'unreadable' && first.reason,
+    'f.yaml:2:5: the name of a service must be plain text',
+  );
+  const many = (name: string): string => Array.from({ length: 10 }, () => `*${name}`).join(', ');
+  const lists = ['b', 'c', 'd'].map((name, at) => `  ${name}: &${name} [${many('abc'[at] ?? '')}]`).join('\n');
+  const bomb = parseServices('f.yaml', `services:\n  a: &a [x]\n${lists}\n`);
+  assert.deepEqual(bomb, {
+    kind: 'invalid',
+    reason: 'f.yaml:1:1: aliases repeat far too many values: write fewer of them',
+  });
 });

@@ -69,7 +69,13 @@ export function parseServices(file: string, text: string): Parsed {
     values = (document.toJS() as { readonly services: Readonly<Record<string, unknown>> }).services;
   } catch (error) {
     // An alias without an anchor, or aliases that stand for far too much.
-    return invalid(0, `the aliases cannot be followed: ${error instanceof Error ? error.message : String(error)}`);
+    const [, name] = /Unresolved alias.*: (\S+)$/.exec(String(error)) ?? [];
+    return invalid(
+      0,
+      name === undefined
+        ? 'aliases repeat far too many values: write fewer of them'
+        : `the alias *${name} has no anchor &${name} before it`,
+    );
   }
   const services = new Map<string, Entry>();
   for (const { key, value } of found.value.items) {
@@ -79,7 +85,9 @@ export function parseServices(file: string, text: string): Parsed {
     const list = Object.hasOwn(values, name) ? values[name] : undefined;
     if (!Array.isArray(list)) {
       const where = placeAt(startOf(value ?? key));
-      const reason = `${where}: ${path}: expected a list of endpoints; [] where there is none`;
+      const reason = isScalar(key)
+        ? `${where}: ${path}: expected a list of endpoints; [] where there is none`
+        : `${place}: the name of a service must be plain text`;
       services.set(name, { kind: 'unreadable', place, reason });
       continue;
     }
