@@ -13,6 +13,7 @@ export function jsonSchema(): Json {
     title: 'myelin.yaml',
     ...root,
     type: 'object',
+    patternProperties: { '^x-': { description: 'Yours: a place for anchors.' } },
     properties: {
       ...root.properties,
       watchers: watchersByName(asSchema(watchers)),

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { describe, hasCode } from '../errors.ts';
 import type { Report } from './problems.ts';
 import { type Expansion, expand, type FileText, filesNamed } from './substitute.ts';
-import { parseYaml, stringsOf, type Tree, treeOf } from './tree.ts';
+import { parseYaml, stringsOf, type Tree, treeOf, withoutNotes } from './tree.ts';
 
 export class Reader {
   readonly #folder: string;
@@ -45,7 +45,7 @@ export class Reader {
       return expansion;
     };
     const tree = treeOf(yaml, expandAndKeep, report);
-    return tree === null || tree.value === null ? reportFile('is empty') : tree;
+    return tree === null || tree.value === null ? reportFile('is empty') : withoutNotes(tree);
   }
 
   async #readAll(paths: readonly string[]): Promise<ReadonlyMap<string, FileText>> {

@@ -174,6 +174,18 @@ class Builder {
   }
 }
 
+/** Keys of the top level that begin with `x-` are the author's own: a place for anchors. */
+const isNote = (key: unknown): boolean => typeof key === 'string' && key.startsWith('x-');
+
+export function withoutNotes({ value, mark }: Tree): Tree {
+  if (!isRecord(value)) return { value, mark };
+  const children = new Map([...mark.children].filter(([key]) => !isNote(key)));
+  return {
+    value: Object.fromEntries(Object.entries(value).filter(([key]) => !isNote(key))),
+    mark: { ...mark, children },
+  };
+}
+
 /** The mark of `path`, if anything was written there. */
 export function markAt(mark: Mark | undefined, path: Path): Mark | undefined {
   return path.reduce((inner, key) => inner?.children.get(key), mark);

@@ -19,9 +19,10 @@ test('the JSON Schema accepts what the loader accepts', () => {
     'watchers: { consul: { wait: "${WAIT}", maxConnections: "${MAX:-5}", required: "${R}" } }',
     'watchers: { consul: {} }\nservices: { web: { from: [ { consul: { tags: [a] } } ], bind: [":80"], mode: "${MODE}" } }',
     'watchers: { consul: {} }\nservices: { web: { from: { consul: } } }',
-    initText('consul', { sourceIsLocal: true }),
-    initText('file', { sourceIsLocal: false }),
-    initText('kubernetes', { sourceIsLocal: false }),
+    'x-http: &http { mode: http }\nwatchers: { consul: {} }\nservices: { web: *http }',
+    initText('consul'),
+    initText('file'),
+    initText('kubernetes'),
     'watchers: { main: { type: kubernetes, namespaces: [a, b] } }\nservices: { web: { from: { main: { port: http } } } }',
     'watchers: { kubernetes: { namespaces: all } }\nservices: { web: { from: { kubernetes: { port: 80 } } } }',
   ];

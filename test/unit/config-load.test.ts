@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
-import { load } from '../support/config.ts';
+import { load, refusal } from '../support/config.ts';
 import { tempFolder } from '../support/index.ts';
 
 const minimal = `
@@ -125,6 +125,22 @@ services:
   assert.deepEqual([b?.balance, b?.check.path], ['source', '/up']);
   const c = config.services.get('c');
   assert.deepEqual([c?.balance, c?.mode, c?.check.path], ['leastconn', 'tcp', '/up']);
+});
+
+test('keys of the top level that begin with x- are the author’s own, in included files as well', async () => {
+  const { config } = await load({
+    'myelin.yaml': `
+x-http: &http { check: { type: http, path: /up }, mode: http }
+x-: 1
+watchers: { consul: {} }
+services: { a: { <<: *http } }
+include: [more.yaml]
+`,
+    'more.yaml': 'x-tcp: &tcp { mode: tcp }\nservices: { b: *tcp }\n',
+  });
+  assert.deepEqual([config.services.get('a')?.check.path, config.services.get('b')?.mode], ['/up', 'tcp']);
+  assert.ok(!Object.keys(config).some((key) => key.startsWith('x-')));
+  assert.match(await refusal('x-a: 1\nwatchers: { consul: { x-b: 1 } }\n'), /watchers\.consul\.x-b: unknown key/);
 });
 
 test('durations become milliseconds and a single address a range', async () => {
