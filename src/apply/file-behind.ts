@@ -6,14 +6,16 @@ import { describe } from '../errors.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import type { Control, ControlEvent } from './control.ts';
 import { type ConfigFile, together } from './files.ts';
-import { type Generation, writeSections } from './generation.ts';
+import { type Generation, type Proof, writeProof, writeSections } from './generation.ts';
 import { LateWriter } from './late-writer.ts';
 import { textOf } from './sections.ts';
+
+type Recorded = { readonly sections: readonly Section[]; readonly record: Generation; readonly proof: Proof };
 
 type FileBehindOptions = {
   readonly file: ConfigFile;
   /** null: nothing of ours runs, and the file stays as it is. */
-  readonly runs: () => { readonly sections: readonly Section[]; readonly record: Generation } | null;
+  readonly runs: () => Recorded | null;
   readonly maxLagMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: ControlEvent) => void;
@@ -72,8 +74,10 @@ export class FileBehind {
     const { file, runs } = this.#options;
     const running = runs();
     if (running !== null) {
-      const { sections, record } = running;
+      const { sections, record, proof } = running;
       await together(writeSections(record, sections), file.write(textOf(sections)));
+      // It could not be written, maybe, when the process had proved itself.
+      await writeProof(record, proof);
     }
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
     this.#trouble = null;

@@ -107,8 +107,12 @@ export function configFile(path: string) {
 
     /** Writes the bytes that HAProxy is asked about; they are live only once accepted. */
     async propose(text: string): Promise<void> {
+      const bytes = Buffer.from(text);
       try {
-        await writeSynced(candidate, Buffer.from(text));
+        await rm(candidate, { force: true });
+        // Where they stand in place, as after HAProxy has ended by itself, they are there whatever the disk has room for.
+        if ((await readIfThere(path))?.equals(bytes) && (await isLinked(path, candidate))) return;
+        await writeSynced(candidate, bytes);
       } catch (error) {
         await removeIfThere(candidate);
         throw writeFailed(path, error);
@@ -213,13 +217,26 @@ export async function isThere(path: string): Promise<boolean> {
   );
 }
 
+/** Gives the file a second name; false where the file system or the file's owner allows no links. */
+async function isLinked(path: string, name: string): Promise<boolean> {
+  try {
+    await link(path, name);
+    return true;
+  } catch (error) {
+    if (hasCode(error, ...withoutLinks)) return false;
+    throw error;
+  }
+}
+
+const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+
 /** A second name for the file, if there is one; a copy where the file system or the file's owner allows no links. */
 async function keepAs(path: string, name: string): Promise<void> {
   try {
     await link(path, name);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return;
-    if (!hasCode(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK')) throw error;
+    if (!hasCode(error, ...withoutLinks)) throw error;
     await copyFile(path, name);
   }
 }

@@ -16,7 +16,7 @@ type FleetOptions = {
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: ControlEvent) => void;
-  /** The serving process ended by itself. */
+  /** The serving process ended by itself, or was told to leave by somebody else. Its folder is left. */
   readonly onExit: (serving: Serving) => void;
   /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
   readonly onChange: () => void;
@@ -117,7 +117,6 @@ export class Fleet {
     const { number: generation, stderr } = serving.generation;
     const words = await readFile(stderr, 'utf8').catch(() => '');
     this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation, words: lastLines(words) });
-    await removeGeneration(serving.generation);
   }
 
   /** The serving process hangs: it is ended, with whatever it has. */
@@ -129,7 +128,6 @@ export class Fleet {
     sendSignal(serving.id, 'SIGKILL');
     await waitForEnd(serving.id, 2000);
     this.#options.onEvent({ kind: 'connections_closed', limit, pid: serving.id.pid, connections: null });
-    await removeGeneration(serving.generation);
     this.#options.onExit(serving);
   }
 

@@ -23,7 +23,7 @@ export async function setFrontends(
 }
 
 /** It is so now, or was before; one that an `.if` leaves out is not there. */
-const isSet = /^(|Frontend (is already|was previously) .*|No such frontend\.)$/;
+const isSet = /^(|All sockets are already (en|dis)abled\.|Frontend (is already|was previously) .*|No such frontend\.)$/;
 
 /** Whatever the buffers of that process hold. */
 const shortLineBytes = 1_000;

@@ -136,7 +136,7 @@ class MasterControl implements Control {
       file: parts.file,
       runs: () => {
         const { serving } = this.#fleet;
-        return serving && { sections: serving.worker.intended, record: parts.record };
+        return serving && { sections: serving.worker.intended, record: parts.record, proof: proofOf(serving) };
       },
       maxLagMs: () => this.#config.file.maxLag,
       now: parts.now,

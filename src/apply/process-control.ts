@@ -17,17 +17,18 @@ import { FileBehind } from './file-behind.ts';
 import { type ConfigFile, configFile, isThere, makeFolder, pointTo } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
-import { generationAt, removeGeneration } from './generation.ts';
+import { type Generation, generationAt, removeGeneration } from './generation.ts';
 import { assertOwn, findPredecessor, type Predecessor, removeIfEmpty, removeLeftovers } from './handover.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { keepLooking } from './looking.ts';
 import { asAppError } from './problems.ts';
+import { isAlive } from './processes.ts';
 import { Pulse } from './pulse.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
-import { isReplaced, type Serving, viewOf } from './serving.ts';
+import { isReplaced, proofOf, type Serving, viewOf } from './serving.ts';
 import { findStray, isLeft, leftInPlace, type Stray, startedByOthers } from './stray.ts';
 import { runtimeOf, tell } from './tell.ts';
 import { tidy } from './tidy.ts';
@@ -102,6 +103,8 @@ class ProcessControl implements Control {
   /** One of ours served at some time, so that another in its place was started by hand. */
   #hasServed: boolean;
   #lastNumber: number;
+  /** The folder of the process that served and has ended, from which the next one is started. */
+  #fallen: Generation | null;
 
   constructor(
     options: ControlOptions,
@@ -119,6 +122,7 @@ class ProcessControl implements Control {
     this.found = recovered.found;
     this.#hasServed = recovered.hasServed;
     this.#lastNumber = recovered.lastNumber;
+    this.#fallen = recovered.fallen;
     this.#gate = new ReloadGate(random);
     this.#fleet = new Fleet(recovered, {
       hardStopAfterMs: () => this.#config.reload.hardStopAfter,
@@ -131,7 +135,13 @@ class ProcessControl implements Control {
       file: parts.file,
       runs: () => {
         const { serving } = this.#fleet;
-        return serving && { sections: serving.worker.intended, record: serving.generation };
+        return (
+          serving && {
+            sections: serving.worker.intended,
+            record: serving.generation,
+            proof: proofOf(serving),
+          }
+        );
       },
       maxLagMs: () => this.#config.file.maxLag,
       now: parts.now,
@@ -198,6 +208,7 @@ class ProcessControl implements Control {
 
   async stop(): Promise<void> {
     await this.#fleet.stop(this.#config.haproxy.stopGrace);
+    if (this.#fallen !== null) await removeGeneration(this.#fallen);
     if (this.#config.haproxy.handover !== undefined) await removeIfEmpty(this.#parts.generations);
   }
 
@@ -290,7 +301,9 @@ class ProcessControl implements Control {
     const binary = await this.#findBinary(signal);
     this.#lastNumber += 1;
     const { generations, file, now } = this.#parts;
-    const generation = generationAt(generations, this.#lastNumber);
+    // What stands in the folder of the one that has ended needs no room on the disk once more.
+    const fallen = this.#fallen;
+    const generation = { ...(fallen ?? generationAt(generations, this.#lastNumber)), number: this.#lastNumber };
     const { env, orders, onEvent } = this.#options;
     const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
     const fleet = this.#fleet;
@@ -320,14 +333,16 @@ class ProcessControl implements Control {
       if (outcome.kind === 'applied') this.#tellOfTakeover(predecessor);
       return outcome;
     } finally {
-      if (!this.#fleet.has(generation)) await removeGeneration(generation);
+      if (this.#fleet.has(generation)) this.#fallen = null;
+      else if (fallen === null) await removeGeneration(generation);
       if (this.#fleet.serving?.generation !== generation) await file.discard();
       this.#isBinaryReplaced = fleet.serving !== null && isReplaced(fleet.serving, binary.identity);
       this.#hasServed ||= fleet.serving !== null;
     }
   }
 
-  async #lost({ worker, since }: Serving): Promise<void> {
+  async #lost({ worker, since, id, generation }: Serving): Promise<void> {
+    if (!isAlive(id)) this.#fallen = generation;
     this.#whyNothingRuns = { code: 'haproxy_exited' };
     this.#gate.crashed(worker.sections, since, this.#parts.now());
     const stray = await this.#findStray();

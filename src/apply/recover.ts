@@ -39,6 +39,8 @@ export type Recovered = {
   readonly oldWorkers: readonly OldWorker[];
   /** The file on disk, where nothing serves. */
   readonly found: readonly Section[] | null;
+  /** The folder of the newest process, which has ended. */
+  readonly fallen: Generation | null;
   readonly lastNumber: number;
   /** One of ours was proved to serve, whatever became of it. */
   readonly hasServed: boolean;
@@ -87,10 +89,12 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   await settleFile(current, newest, options);
   const text = current === null ? await file.read() : null;
   const found = text === null ? null : await sectionsOnDisk(text, newest);
-  const kept = new Set([current?.generation.number, ...oldWorkers.map((worker) => worker.generation.number)]);
+  const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
+  const used = oldWorkers.map((worker) => worker.generation.number);
+  const kept = new Set([current?.generation.number, fallen?.number, ...used]);
   for (const number of folders) if (!kept.has(number)) await removeGeneration(generationAt(state, number));
   const hasServed = proofs.some((proof) => proof !== null);
-  return { serving: current, oldWorkers, found, lastNumber: numbers[0] ?? 0, hasServed };
+  return { serving: current, oldWorkers, found, fallen, lastNumber: numbers[0] ?? 0, hasServed };
 }
 
 /** The newest living process: it serves, or is starting, or leaves, or cannot be reached and may serve (`presumed`). */

@@ -1,9 +1,10 @@
 /** Trouble with templates, configs, ports, executables and disks costs no request, is said clearly, and mends itself. */
 import assert from 'node:assert/strict';
-import { mkdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { test } from 'node:test';
 import { runCommand } from '../../src/haproxy/command.ts';
+import type { Status } from '../../src/http/status.ts';
 import { builtInTemplates } from '../../src/templates.ts';
 import { startNodeBackend } from '../servers/backend.ts';
 import { haproxy } from '../servers/haproxy.ts';
@@ -242,6 +243,45 @@ for (const [what, size, says, spoil, mend] of [
     );
     await load.endsWithoutFailure();
   });
+
+test('a HAProxy that ends while the disk is full is started again, by Myelin and by one that is started anew', async (t) => {
+  await using my = await site({ haproxy: ['config: disk/haproxy.cfg'], rest: ['state: disk/state'] });
+  const disk = await mountDisk(t, my.place.path('disk'), '512k');
+  if (disk === null) return;
+  my.use(disk);
+  let myelin = await my.start();
+  const endHaproxy = async (): Promise<number> => {
+    const pid = (await my.place.status()).haproxy?.pid ?? 0;
+    process.kill(pid, 'SIGKILL');
+    return pid;
+  };
+  await disk.fill();
+  const first = await endHaproxy();
+  const isAnother = (pid: number) => (status: Status) =>
+    status.state !== 'starting' && status.haproxy !== null && status.haproxy.pid !== pid;
+  await myelin.until('another serves', isAnother(first));
+  assert.equal(await ask(my.port), 'alpha');
+
+  // Both end; what is free meanwhile is taken by somebody else.
+  myelin.kill('SIGKILL');
+  await myelin.ended;
+  const [second = 0] = await my.place.haproxies();
+  process.kill(second, 'SIGKILL');
+  await disk.makeRoom();
+  await disk.fill();
+  myelin = my.place.run();
+  await myelin.until('another serves', isAnother(second));
+  assert.equal(await ask(my.port), 'alpha');
+
+  // What could not be written down is, once there is room.
+  await disk.makeRoom();
+  const { haproxy } = await myelin.until('all is well', ({ state }) => state === 'ready');
+  await until('its proof is written', async () => {
+    const folders = (await readdir(my.place.path('disk/state'))).filter((name) => /^g\d+$/.test(name));
+    const proofs = await Promise.all(folders.map((name) => my.place.read(`disk/state/${name}/proved`).catch(() => '')));
+    return proofs.some((proof) => proof.includes(`"pid":${haproxy?.pid},`));
+  });
+});
 
 test('a bad myelin.yaml is refused with every problem, the old one stays until it is mended', async () => {
   await using my = await site();
