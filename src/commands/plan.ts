@@ -6,9 +6,9 @@ import { maskText, maskWithin } from '../config/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/capabilities.ts';
 import { commandLines } from '../haproxy/runtime-commands.ts';
-import type { Plan, Section } from '../model.ts';
+import type { Plan, RuntimeCommand, Section } from '../model.ts';
 import { diff } from '../plan/diff.ts';
-import { planChange, planReload } from '../plan/plan.ts';
+import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
 import { loadSettings } from '../settings.ts';
 import { formatReason } from './format.ts';
 import type { Globals } from './globals.ts';
@@ -24,28 +24,41 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const planned = decide(observed, wanted.sections);
   const moving = planned.kind === 'reload' ? await movingFrontends(wanted.sections, running ?? []) : [];
   const changes = maskText(diff(running ?? [], wanted.sections), settings.secrets);
-  const shown = maskWithin(forPeople(planned), settings.secrets);
+  const shown = maskWithin(planned, settings.secrets);
   process.stdout.write(
     globals.json
-      ? `${JSON.stringify({ ...shown, moving, diff: changes }, null, 2)}\n`
+      ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes }, null, 2)}\n`
       : describe(shown, moving, changes),
   );
   return exitCode === true && planned.kind !== 'none' ? exitCodes.changesPending : exitCodes.ok;
 }
 
 /** What a running Myelin knows besides is left out: servers that still leave, what HAProxy refused before. */
-function decide(observed: Observed | null, wanted: readonly Section[]): Plan {
+function decide(observed: Observed | null, wanted: readonly Section[]): Shown {
   if (observed === null || observed.version === null)
-    return planReload(observed?.sections ?? null, wanted, { forced: [] });
-  const capabilities = capabilitiesOf(observed.version);
-  return planChange(observed.sections, wanted, { forced: [], capabilities, leaving: [], started: null });
+    return forPeople(planReload(observed?.sections ?? null, wanted, { forced: [] }), []);
+  const runtime = { capabilities: capabilitiesOf(observed.version), leaving: [], started: null };
+  const planned = planChange(observed.sections, wanted, { forced: [], ...runtime });
+  const part = planned.kind === 'reload' ? planMeanwhile(observed.sections, wanted, runtime) : null;
+  return forPeople(planned, part?.commands ?? []);
 }
 
-type Shown = Exclude<Plan, { readonly kind: 'runtime' }> | { readonly kind: 'runtime'; readonly commands: string[] };
+type Shown =
+  | Extract<Plan, { readonly kind: 'none' }>
+  | { readonly kind: 'runtime'; readonly commands: readonly string[] }
+  /** `commands`: what is done of it at once, while the reload waits for its turn. */
+  | (Extract<Plan, { readonly kind: 'reload' }> & { readonly commands: readonly string[] });
 
 /** Commands as they are sent. */
-function forPeople(planned: Plan): Shown {
-  return planned.kind === 'runtime' ? { ...planned, commands: planned.commands.flatMap(commandLines) } : planned;
+function forPeople(planned: Plan, atOnce: readonly RuntimeCommand[]): Shown {
+  switch (planned.kind) {
+    case 'none':
+      return planned;
+    case 'runtime':
+      return { ...planned, commands: planned.commands.flatMap(commandLines) };
+    case 'reload':
+      return { ...planned, commands: atOnce.flatMap(commandLines) };
+  }
 }
 
 function describe(planned: Shown, moving: readonly string[], changes: string): string {
@@ -55,7 +68,11 @@ function describe(planned: Shown, moving: readonly string[], changes: string): s
     case 'runtime':
       return `no reload, but the runtime commands\n${indented(planned.commands)}\n${coloured(changes)}`;
     case 'reload':
-      return `reload, because of\n${indented(planned.reasons.map(formatReason))}${gap(moving)}\n${coloured(changes)}`;
+      return [
+        `reload, because of\n${indented(planned.reasons.map(formatReason))}${gap(moving)}`,
+        planned.commands.length === 0 ? '' : `before it, the runtime commands\n${indented(planned.commands)}`,
+        `\n${coloured(changes)}`,
+      ].join('');
   }
 }
 

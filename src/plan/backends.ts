@@ -64,7 +64,9 @@ export function reloadOnly(sections: readonly Section[]): ReadonlyMap<string, st
 
 /** Most files have nothing of the kind, and ten thousand backends. */
 function isSuspect(text: string): boolean {
-  return /^\s*\.|server-template|["'$\\]|^.{120}/m.test(text);
+  return /^[ \t]*(?:\.|server-template|(?:default-)?server.{100}|(?:server|default-server|balance|hash-type|mode)\b.*["'$\\])/m.test(
+    text,
+  );
 }
 
 /** What there is to be made of `old` by commands: its own structure with the servers of `now`; `old` itself where they are not ours. */
