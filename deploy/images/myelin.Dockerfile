@@ -20,7 +20,11 @@ COPY --from=build /build/package.json /build/LICENSE /opt/myelin/
 COPY --from=build /build/node_modules /opt/myelin/node_modules
 COPY --from=build /build/templates /opt/myelin/templates
 COPY --from=build /build/dist /opt/myelin/dist
-RUN ln -s /opt/myelin/dist/src/cli.js /usr/local/bin/myelin \
+# Nothing is installed here any more: no npm, yarn or corepack for whoever gets in. The shell stays for apt-get in images on
+# top of this one; Myelin needs none.
+RUN rm -rf /usr/local/lib/node_modules /usr/local/include/node /opt/yarn* \
+    /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg \
+ && ln -s /opt/myelin/dist/src/cli.js /usr/local/bin/myelin \
  && install -d -o 10001 -g 10001 -m 0750 /run/myelin
 # `myelin check` writes a file for HAProxy to read, and no other folder can be written to.
 ENV NODE_ENV=production TMPDIR=/run/myelin

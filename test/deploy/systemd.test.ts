@@ -71,3 +71,9 @@ test('the group of Myelin’s user, and nobody else, may use the socket of HAPro
   const [, group] = /^Group=(\w+)$/m.exec(unit) ?? [];
   assert.match(dropIn, new RegExp(`-S /run/haproxy-master\\.sock,mode,660,level,admin,group,${group}"`));
 });
+
+test('a Myelin that starts HAProxy itself sees neither the temporary files nor the processes of others', async () => {
+  const unit = await readFile(join(folder, 'process/myelin.service'), 'utf8');
+  assert.match(unit, /^PrivateTmp=true$/m);
+  assert.match(unit, /^ProtectProc=invisible$/m);
+});

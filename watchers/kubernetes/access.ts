@@ -136,7 +136,9 @@ async function readInto(reader: KubeConfig, all: KubeConfig, file: string): Prom
     reader.makePathsAbsolute(dirname(path));
     reader.loadFromOptions({
       clusters: reader.clusters.map(allowHttp),
-      users: reader.users.map((user) => completed(user, parse(text), dirname(path), clusterFor(reader, user))),
+      users: reader.users.map((user) =>
+        completed(user, parse(text, { logLevel: 'error' }), dirname(path), clusterFor(reader, user)),
+      ),
       contexts: reader.contexts,
       currentContext: reader.currentContext,
     });
