@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Section } from '../../src/model.ts';
+import { settleServers } from '../../src/render/settle.ts';
 
 /** A server of a service; what its own line asks for goes by its name, so that most servers keep their options. */
 const own: Readonly<Record<string, string>> = {
@@ -101,7 +102,14 @@ function file({ elsewhere, hand, defaults }: Around, backends: readonly Backend[
   text.push('frontend in', elsewhere, ...lines);
   text.push('backend hand', `server ${hand}`);
   const sections = splitSections(`${text.join('\n')}\n`);
-  return sections.map((section) => ({ ...section, service: /^s\d$/.test(section.name) ? section.name : null }));
+  return sections.map((section) => {
+    if (!/^s\d$/.test(section.name)) return section;
+    return {
+      ...section,
+      service: section.name,
+      text: settleServers(section.text, { draining: new Set(), defaults: '' }),
+    };
+  });
 }
 
 const around = fc.record({ elsewhere, hand, defaults });
