@@ -4,9 +4,11 @@ import type { ControlEvent } from './control.ts';
 import { unexpectedReply } from './problems.ts';
 import type { Worker } from './worker.ts';
 
+type Tidied = Pick<Worker, 'pid' | 'tidy'>;
+
 /** One process that does not answer holds up no other. */
 export async function tidy(
-  workers: readonly (Worker | null | undefined)[],
+  workers: readonly (Tidied | null | undefined)[],
   drainTimeoutMs: Ms,
   onEvent: (event: ControlEvent) => void,
 ): Promise<void> {
@@ -19,7 +21,7 @@ export async function tidy(
   );
 }
 
-async function tidyOne(worker: Worker, drainTimeoutMs: Ms, onEvent: (event: ControlEvent) => void): Promise<void> {
+async function tidyOne(worker: Tidied, drainTimeoutMs: Ms, onEvent: (event: ControlEvent) => void): Promise<void> {
   const { closed, unexpected } = await worker.tidy(drainTimeoutMs);
   const { pid } = worker;
   if (closed > 0) onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });

@@ -587,6 +587,28 @@ test('a master that cuts its answers short is told of once and not given up; onc
   assert.equal(pidOf(control), pid);
 });
 
+test('a worker that hangs is told once, though its master answers, and so is that it answers again', async () => {
+  const { place: here, master, control } = await serving('2.6', (each) => each.web('web'));
+  await using _ = here;
+  const pid = await master.worker();
+  const told = (): readonly string[] =>
+    here.my.events.map(({ kind }) => kind).filter((kind) => kind === 'unresponsive' || kind === 'responsive');
+  for (let times = 1; times <= 2; times++) {
+    process.kill(pid, 'SIGSTOP');
+    try {
+      await until('it is noticed', () => control.unresponsive !== null, { withinMs: 40_000 });
+      assert.equal(control.running?.process?.pid, pid, 'it is there still');
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await until('it answers again', () => control.unresponsive === null);
+  }
+  assert.deepEqual(told(), ['unresponsive', 'responsive', 'unresponsive', 'responsive']);
+  assert.equal(await get(here.port), 'web');
+  applied(await control.apply(here.web('next'), reload, never));
+  await until('the new one alone answers', async () => (await get(here.port)) === 'next');
+});
+
 test('a server that is down stays down over a reload', async () => {
   const state = (wanted: Rendered, here: Place): Rendered => ({
     sections: wanted.sections.map((section) => ({
