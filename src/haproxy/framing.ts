@@ -47,7 +47,7 @@ export function frames<T>(
       line = { commands: [...head], bytes: bytesOf([whoAnswers, ...head], prefix), items: [] };
       lines.push(line);
     }
-    line.commands.push(...commands);
+    for (const command of commands) line.commands.push(command);
     line.bytes += bytes;
     line.items.push(item);
   }
