@@ -19,7 +19,8 @@ import type { KnownEndpoints } from './known-endpoints.ts';
 import type { KnownOffers } from './known-offers.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
 import { OfferBudget } from './offer-budget.ts';
-import { assertServer, type GivenOrder, isThere, type Orders } from './orders.ts';
+import { assertServer, type GivenOrder, type Orders } from './orders.ts';
+import { withoutOverrides } from './overrides.ts';
 import { ownAddresses } from './own-addresses.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { Renderer, RenderInput, RenderResult } from './render/render.ts';
@@ -115,8 +116,6 @@ export function main(world: World, signal: AbortSignal): Instance {
   } = world;
   let changedAt: Moment | null = null;
   let requests: readonly PromiseWithResolvers<Result>[] = [];
-  /** Told to the process that a reload is about to replace, or told in vain. */
-  let ordered: readonly GivenOrder[] = [];
   let started = Promise.resolve();
   let reloading = Promise.resolve();
   prove(world.settings);
@@ -124,11 +123,10 @@ export function main(world: World, signal: AbortSignal): Instance {
   const changes = new ServerChanges(control, {
     now: now,
     verify: () => editions.settings.config,
-    orders: () => orders.list(),
     onDrift,
   });
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
-  const reconciler = new Reconciler(control, changes, now, budget);
+  const reconciler = new Reconciler(control, changes, () => orders.list(), now, budget);
   const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
   const first = {
     settings: world.settings,
@@ -150,7 +148,8 @@ export function main(world: World, signal: AbortSignal): Instance {
   // Apart from the debounce: a look at what runs is no change, and no change waits for quiet because of it.
   const verifyAlarm = createAlarm(() => void inTurn(verify).catch(lookFailed), signal);
   // As it was written down: what is read back may be what somebody made of it.
-  const found = control.running?.sections ?? control.found;
+  const onDisk = control.running?.sections ?? control.found;
+  const found = onDisk === null ? null : withoutOverrides(onDisk);
 
   const sources = new Sources(
     env,
@@ -228,8 +227,6 @@ export function main(world: World, signal: AbortSignal): Instance {
       reloading = result.result
         .then(settle)
         .catch(broke)
-        .then(() => inTurn(obeyAgain))
-        .catch(lookFailed)
         // What came meanwhile is planned anew against the process that serves now.
         .then(debounce.poke);
     }
@@ -237,15 +234,13 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function verify(): Promise<void> {
     try {
-      if (!reconciler.isReloading) await obeyAgain();
-      for (const order of await orders.expire()) {
-        const over = { ...order, state: null };
-        onOrder(over, 'over');
-        await obey(over).catch(lookFailed);
-      }
+      const ended = orders.takeEnded();
+      for (const order of ended) onOrder({ ...order, state: null }, 'over');
+      if (ended.length > 0) debounce.poke();
       // One that does not answer would be asked in vain: that it hangs is told already.
       const canLook = !reconciler.isReloading && control.unresponsive === null;
-      if (canLook && (await changes.verify(signal))) debounce.poke();
+      if (canLook && (await changes.verify())) debounce.poke();
+      if (ended.length > 0) await orders.save();
     } finally {
       setVerifyAlarm();
     }
@@ -262,33 +257,11 @@ export function main(world: World, signal: AbortSignal): Instance {
         if (!(order.state === null && orders.has(order))) assertServer(control, order.backend, order.server);
         await orders.give(order);
         onOrder(order, 'given');
-        await obey(order);
+        await reconcile();
+        await changes.assertObeyed(order, signal);
       });
     } finally {
       setVerifyAlarm();
-    }
-  }
-
-  /** A server that has gone meanwhile is told when it comes back. */
-  async function obey(order: GivenOrder): Promise<void> {
-    const { backend, server, state } = order;
-    if (reconciler.isReloading) ordered = [...ordered, order];
-    if (!isThere(control, backend, server)) return;
-    try {
-      await changes.order({ kind: state ?? 'ready', backend, server }, signal);
-    } catch (error) {
-      ordered = [...ordered, order];
-      throw error;
-    }
-  }
-
-  /** What is ordered by now: more may have been since. */
-  async function obeyAgain(): Promise<void> {
-    const again = ordered;
-    ordered = [];
-    for (const { backend, server } of again) {
-      const state = orders.list().get(`${backend}/${server}`) ?? null;
-      await obey({ backend, server, state, until: null }).catch(lookFailed);
     }
   }
 

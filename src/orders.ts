@@ -4,7 +4,7 @@ import type { Control } from './apply/control.ts';
 import { readIfThere, writeDurably } from './apply/files.ts';
 import { pastFromWallClock, toWallClock } from './clock.ts';
 import { AppError } from './errors.ts';
-import { isTakenOut, serverLines } from './haproxy/text.ts';
+import { serverLines } from './haproxy/text.ts';
 import type { Moment, ServerOrder } from './model.ts';
 
 export type Order = {
@@ -76,14 +76,17 @@ export class Orders {
     this.#orders = orders;
   }
 
-  /** Forgets those that have ended: they are given back. */
-  async expire(): Promise<readonly Order[]> {
+  /** Those that have ended since they were taken last. What is written down says itself when they end. */
+  takeEnded(): readonly Order[] {
     const now = this.#now();
     const ended = [...this.#orders.values()].filter(({ until }) => until !== null && until <= now);
-    if (ended.length === 0) return [];
-    this.#orders = new Map(this.all.map((order) => [keyOf(order), order]));
-    await this.#write(this.all);
+    if (ended.length > 0) this.#orders = new Map(this.all.map((order) => [keyOf(order), order]));
     return ended;
+  }
+
+  /** Throws an AppError where it cannot be written down. */
+  async save(): Promise<void> {
+    await this.#write(this.all);
   }
 
   async #write(orders: readonly Order[]): Promise<void> {
@@ -111,12 +114,6 @@ export function assertServer({ running, runtime }: Control, backend: string, ser
     throw new AppError('MYELIN_USAGE', `${backend} has no server ${server}`, {
       remedy: servers.length === 0 ? 'it has none at all' : `its servers are ${namesOf(servers)}`,
     });
-}
-
-/** One that is gone at its source is not, though its line may have to stay. */
-export function isThere({ running }: Control, backend: string, server: string): boolean {
-  const section = running?.sections.find(({ kind, name }) => kind === 'backend' && name === backend);
-  return section !== undefined && serverLines(section).some((line) => line.name === server && !isTakenOut(line));
 }
 
 function namesOf(all: readonly { readonly name: string }[]): string {

@@ -6,6 +6,7 @@ import type { Control } from './apply/control.ts';
 import { AppError } from './errors.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from './model.ts';
 import { OfferBudget } from './offer-budget.ts';
+import { type Overrides, overridden } from './overrides.ts';
 import { type RuntimeResult, runtimeResult, type ServerChanges } from './server-changes.ts';
 import { type Apart, backOff, SetApart, sameText } from './set-apart.ts';
 
@@ -63,6 +64,7 @@ export class Reconciler {
   readonly #changes: ServerChanges;
   readonly #budget: OfferBudget;
   readonly #setApart: SetApart;
+  readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
   #refusal: Refusal | null = null;
   /** Since when something is wanted that only a reload can do. */
@@ -73,10 +75,12 @@ export class Reconciler {
   constructor(
     control: Control,
     changes: ServerChanges,
+    overrides: () => Overrides,
     now: () => Moment,
     budget: OfferBudget = new OfferBudget(() => 0),
   ) {
     this.#control = control;
+    this.#overrides = overrides;
     this.#changes = changes;
     this.#budget = budget;
     this.#setApart = new SetApart(control.running?.sections ?? control.found, now);
@@ -116,7 +120,7 @@ export class Reconciler {
 
   /** While a reload is under way: what of `rendered` commands can do in the process that serves. null: nothing. */
   meanwhile(rendered: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
-    return this.#meanwhile(this.#setApart.substituted(rendered), signal);
+    return this.#meanwhile(this.#overridden(this.#setApart.substituted(rendered)), signal);
   }
 
   async #meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
@@ -130,12 +134,13 @@ export class Reconciler {
     const { rendered, faulty } = wish;
     const setApart = this.#setApart;
     try {
-      const unanswered = await this.#lookAtFound(signal);
+      const unanswered = await this.#lookAtFound();
       if (unanswered !== null) return unanswered;
       setApart.putOnTrial(rendered);
       setApart.blame(rendered, faulty);
       for (;;) {
-        const wanted = setApart.substituted(rendered);
+        const good = setApart.substituted(rendered);
+        const wanted = this.#overridden(good);
         const isServing = this.#control.running !== null;
         // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
         if (!isServing && listens(rendered) && !listens(wanted))
@@ -147,12 +152,17 @@ export class Reconciler {
         const result = await this.#attempt(wanted, wish, signal);
         if (result.kind === 'rejected' && setApart.blameRefused(rendered, result.problems, isServing)) continue;
         if ((result.kind === 'rejected' || result.kind === 'failed') && setApart.endTrials()) continue;
-        if (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload') setApart.wentLive(wanted);
+        if (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload') setApart.wentLive(good);
         return result;
       }
     } finally {
       this.#isReloading = false;
     }
+  }
+
+  /** Also what a service keeps that is set apart follows the operator. */
+  #overridden(rendered: Rendered): Rendered {
+    return overridden(rendered, this.#overrides());
   }
 
   async #attempt(wanted: Rendered, wish: Wish, signal: AbortSignal): Promise<Result> {
@@ -166,9 +176,9 @@ export class Reconciler {
   }
 
   /** What was found running must be known before anything is planned. null: it is. */
-  async #lookAtFound(signal: AbortSignal): Promise<Result | null> {
+  async #lookAtFound(): Promise<Result | null> {
     try {
-      await this.#changes.verifyFound(signal);
+      await this.#changes.verifyFound();
       return null;
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

@@ -2,17 +2,18 @@
  * Changes servers by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
  * should be when it is read back, lead to another command or to a reload, never to silence.
  */
-import type { Control, Outcome, Running, UnexpectedReply } from './apply/control.ts';
+import type { Control, Outcome, Running, Runtime, UnexpectedReply } from './apply/control.ts';
 import { AppError } from './errors.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from './model.ts';
+import type { GivenOrder } from './orders.ts';
+import { isOverridden } from './overrides.ts';
+import { stateOf } from './plan/drift.ts';
 import { planChange, planMeanwhile, planReload } from './plan/plan.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verify.ts';
 
 export type ServerChangesOptions = {
   readonly now: () => Moment;
   readonly verify: () => VerifySettings;
-  /** What an operator ordered servers to be, by `backend/server`. */
-  readonly orders: () => ReadonlyMap<string, ServerOrder>;
   /** Told of what does not run as it should, and whether it is being set right. */
   readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
 };
@@ -43,7 +44,7 @@ export class ServerChanges {
   constructor(control: Control, options: ServerChangesOptions) {
     this.#control = control;
     this.#options = options;
-    this.#verifier = new Verifier(options.verify, options.orders);
+    this.#verifier = new Verifier(options.verify);
     this.#isFound = control.running !== null;
   }
 
@@ -71,14 +72,14 @@ export class ServerChanges {
    * would be commands again, it will be a reload.
    */
   async apply(wanted: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
-    const outcome = await this.#control.apply(wanted, this.#runtimePlan(commands), signal);
+    const outcome = await this.#control.apply(wanted, planOf(commands), signal);
     // One that failed may have been executed late, or in part.
     if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
-    if (outcome.kind === 'failed') return this.#afterFailure(outcome, wanted, commands, signal);
+    if (outcome.kind === 'failed') return this.#afterFailure(outcome, wanted, commands);
     this.#failures = 0;
     if (outcome.kind === 'applied') await this.#tellFollowers(wanted);
     else if (outcome.kind === 'unexpected') {
-      await this.#examine(outcome.replies, signal);
+      await this.#examine(outcome.replies);
       // What was read back may be what is wanted all the same.
       if (this.plan(wanted, []).kind === 'runtime') this.#distrust(outcome.replies.map(reasonOf));
     }
@@ -93,14 +94,13 @@ export class ServerChanges {
     failed: Extract<Outcome, { readonly kind: 'failed' }>,
     wanted: Rendered,
     commands: readonly RuntimeCommand[],
-    signal: AbortSignal,
   ): Promise<Outcome> {
     this.#failures += 1;
     if (commands.length === 0 || this.#failures < failuresUntilReload) return failed;
     const backends = new Set(commands.map(({ backend }) => backend));
     try {
       this.#verifier.soon(backends, this.#now());
-      await this.#verifyDue(signal);
+      await this.#verifyDue();
     } catch (error) {
       if (error instanceof AppError) return failed;
       throw error;
@@ -136,67 +136,74 @@ export class ServerChanges {
   }
 
   /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
-  async verify(signal: AbortSignal): Promise<boolean> {
+  async verify(): Promise<boolean> {
     const { running } = this.#control;
     if (running !== null) this.#followProcess(running);
-    return this.#verifyDue(signal);
+    return this.#verifyDue();
   }
 
   /**
    * Looks at all of a process that was found running: it may have been told more, or less, than was written down, and
    * no plan is right before that is known. Throws an AppError where it does not answer; then it is yet to be done.
    */
-  async verifyFound(signal: AbortSignal): Promise<void> {
+  async verifyFound(): Promise<void> {
     if (!this.#isFound) return;
     for (const backends of partsOf(this.#control.running?.sections ?? [])) {
       const { running, runtime } = this.#control;
       if (running === null || runtime === null) break;
-      await this.#act(await this.#verifier.look(runtime, running.sections, backends, this.#now()), signal);
+      this.#act(await this.#verifier.look(runtime, running.sections, backends, this.#now()));
     }
     this.#isFound = false;
     this.#known = this.#control.running?.generation ?? null;
   }
 
-  /** What was ordered of a server, or is not any more. Throws an AppError where HAProxy could not be told. */
-  async order(command: RuntimeCommand, signal: AbortSignal): Promise<void> {
-    const outcome = await this.#send([command], signal);
-    if (outcome?.kind === 'failed') throw outcome.error;
+  /**
+   * Sees that a server is what an operator ordered, as its wanted line says by now. Where that line waits for a reload it
+   * is told here, as far as it is to be taken out. Throws an AppError where it is not.
+   */
+  async assertObeyed({ backend, server, state }: GivenOrder, signal: AbortSignal): Promise<void> {
+    const { running, runtime } = this.#control;
+    if (running === null || runtime === null) return;
+    if (
+      state === null ? !isOverridden(running.sections, backend, server) : await isOut(runtime, backend, server, state)
+    )
+      return;
+    if (state === 'maint') {
+      const commands = [{ kind: state, backend, server, hasAgent: true } as const];
+      const outcome = await this.#control.apply(running, { kind: 'runtime', commands }, signal);
+      this.#verifier.touched(commands, this.#now());
+      if (outcome.kind === 'failed') throw outcome.error;
+      if (await isOut(runtime, backend, server, state)) return;
+    }
+    const what = state === null ? 'has not put back' : 'still sends new connections to';
+    throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy ${what} ${backend}/${server}`, {
+      remedy: 'the order holds, and is tried again; `myelin status` says what it waits for',
+    });
   }
 
-  async #verifyDue(signal: AbortSignal): Promise<boolean> {
+  async #verifyDue(): Promise<boolean> {
     const { running, runtime } = this.#control;
     if (running === null || runtime === null) return false;
-    return this.#act(await this.#verifier.verify(runtime, running.sections, this.#now()), signal);
+    return this.#act(await this.#verifier.verify(runtime, running.sections, this.#now()));
   }
 
   /** Whether a reconcile has to follow. */
-  async #act({ drift, commands, reasons }: Verification, signal: AbortSignal): Promise<boolean> {
+  #act({ drift, reasons }: Verification): boolean {
     const { drift: mode } = this.#options.verify();
     if (drift.length > 0) this.#options.onDrift(drift, mode);
-    await this.#send(commands, signal);
     this.#distrust(reasons);
     return drift.length > 0 && mode === 'repair';
   }
 
   /** Where replies were not as they should be, what really runs is read back. */
-  async #examine(replies: readonly UnexpectedReply[], signal: AbortSignal): Promise<void> {
+  async #examine(replies: readonly UnexpectedReply[]): Promise<void> {
     this.#verifier.soon(new Set(replies.map(({ command }) => command.backend)), this.#now());
     try {
-      await this.#verifyDue(signal);
+      await this.#verifyDue();
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       this.#distrust(replies.map(reasonOf));
     }
-  }
-
-  /** Sends what needs no plan of its own. */
-  async #send(commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome | null> {
-    const { running } = this.#control;
-    if (commands.length === 0 || running === null) return null;
-    const outcome = await this.#control.apply(running, { kind: 'runtime', commands }, signal);
-    if (outcome.kind === 'unexpected') this.#distrust(outcome.replies.map(reasonOf));
-    this.#verifier.touched(commands, this.#now());
-    return outcome;
   }
 
   /** Of another process than before everything is to be looked at. */
@@ -211,24 +218,9 @@ export class ServerChanges {
     let areAllTold = true;
     for (const { sections, runtime, follow } of this.#control.runtime?.followers ?? []) {
       const change = planMeanwhile(sections, wanted.sections, runtime);
-      if (change !== null)
-        areAllTold = (await follow(this.#respecting(change.commands), change.sections)) && areAllTold;
+      if (change !== null) areAllTold = (await follow(change.commands, change.sections)) && areAllTold;
     }
     if (!areAllTold) await this.#tellFollowers(wanted);
-  }
-
-  #runtimePlan(commands: readonly RuntimeCommand[]): Plan {
-    return commands.length === 0 ? { kind: 'none' } : { kind: 'runtime', commands: this.#respecting(commands) };
-  }
-
-  /** A server that an operator has taken out stays out, also when it comes back under its name. */
-  #respecting(commands: readonly RuntimeCommand[]): readonly RuntimeCommand[] {
-    const orders = this.#options.orders();
-    return commands.flatMap((command): readonly RuntimeCommand[] => {
-      const { backend, server } = command;
-      const order = orders.get(`${backend}/${server}`);
-      return command.kind !== 'ready' || order === undefined ? [command] : [command, { ...command, kind: order }];
-    });
   }
 
   #distrust(reasons: readonly ReloadReason[]): void {
@@ -238,6 +230,17 @@ export class ServerChanges {
   #now(): Moment {
     return this.#options.now();
   }
+}
+
+function planOf(commands: readonly RuntimeCommand[]): Plan {
+  return commands.length === 0 ? { kind: 'none' } : { kind: 'runtime', commands };
+}
+
+/** One that is not there has nothing to be taken out of. */
+async function isOut(runtime: Runtime, backend: string, server: string, order: ServerOrder): Promise<boolean> {
+  const row = (await runtime.readBack([backend])).get(backend)?.find(({ srv_name }) => srv_name === server);
+  if (row === undefined) return true;
+  return order === 'maint' ? stateOf(row) === 'maint' : row.srv_uweight === '0';
 }
 
 export function runtimeResult(commands: readonly RuntimeCommand[], tookMs: Ms): RuntimeResult {

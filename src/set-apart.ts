@@ -2,6 +2,7 @@
  * The services that are set apart: what each was refused for, what stands in its place, and when it gets another try.
  */
 import type { Moment, Ms, Problem, Rendered, Section } from './model.ts';
+import { withoutOverrides } from './overrides.ts';
 import { hold } from './quarantine.ts';
 
 /** A service that was set apart, and what for. */
@@ -30,7 +31,7 @@ export class SetApart {
 
   constructor(found: readonly Section[] | null, now: () => Moment) {
     this.#now = now;
-    this.#lastGood = found ?? [];
+    this.#lastGood = withoutOverrides(found ?? []);
   }
 
   /** Those on trial too: it is not over before their sections are live. */
@@ -129,9 +130,9 @@ export class SetApart {
   /** Commands have changed the servers of these backends, in what runs, while the rest of what is wanted waits or is refused. */
   serversWentLive(running: readonly Section[], backends: readonly string[]): void {
     const changed = new Map(
-      running
-        .filter(({ kind, name }) => kind === 'backend' && backends.includes(name))
-        .map((each) => [each.name, each]),
+      withoutOverrides(running.filter(({ kind, name }) => kind === 'backend' && backends.includes(name))).map(
+        (each) => [each.name, each],
+      ),
     );
     this.#lastGood = this.#lastGood.map((section) =>
       section.kind === 'backend' ? (changed.get(section.name) ?? section) : section,

@@ -3,7 +3,7 @@
  * after a reload and in rotation. What is found goes into what is believed to run, and the next plan sets it right.
  */
 import type { Runtime } from './apply/control.ts';
-import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section, ServerOrder } from './model.ts';
+import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section } from './model.ts';
 import { type Finding, findDrift, type Observed } from './plan/drift.ts';
 import { Proven } from './proven.ts';
 
@@ -15,8 +15,6 @@ export type VerifySettings = {
 export type Verification = {
   /** What was found now. */
   readonly drift: readonly Drift[];
-  /** Sets right what the text of a section does not say; to be sent at once. */
-  readonly commands: readonly RuntimeCommand[];
   /** What was set right before and is as it was again: only a reload can help. */
   readonly reasons: readonly ReloadReason[];
 };
@@ -28,7 +26,6 @@ const retryMs: Ms = 1000;
 
 export class Verifier {
   readonly #settings: () => VerifySettings;
-  readonly #orders: () => ReadonlyMap<string, ServerOrder>;
   /** Backends that are to be looked at, and when. */
   readonly #due = new Map<string, Moment>();
   /** `backend/server` → when it was given a new address. */
@@ -41,9 +38,8 @@ export class Verifier {
   #round: readonly string[] = [];
   #roundAt: Moment = 0;
 
-  constructor(settings: () => VerifySettings, orders: () => ReadonlyMap<string, ServerOrder>) {
+  constructor(settings: () => VerifySettings) {
     this.#settings = settings;
-    this.#orders = orders;
   }
 
   /** Drift that stands, because it is only to be reported. */
@@ -101,45 +97,34 @@ export class Verifier {
     if (backends.length === 0) return nothingFound;
     const said = await runtime.readBack(backends);
     const unsettled = this.#unsettled(now);
-    const finding = this.#compare(running, {
-      servers: said,
-      leaving: runtime.leaving,
-      orders: this.#orders(),
-      unsettled,
-    });
+    const finding = this.#compare(running, { servers: said, leaving: runtime.leaving, unsettled });
+    const { drift } = finding;
     if (this.#settings().drift === 'report') {
-      // An order is obeyed all the same.
-      const orders = this.#orders();
-      const commands = finding.commands.filter(({ backend, server }) => orders.has(`${backend}/${server}`));
-      const isOrdered = (drift: Drift): boolean =>
-        drift.kind === 'state' &&
-        commands.some((each) => each.backend === drift.backend && each.server === drift.server);
-      const drift = finding.drift.filter((each) => !isOrdered(each));
       this.#report(backends, drift);
       runtime.believe(running, finding.leaving);
-      return { drift, commands, reasons: [] };
+      return { drift, reasons: [] };
     }
     this.#reported = new Map();
-    if (finding.drift.length + finding.leaving.length > 0) runtime.believe(finding.sections, finding.leaving);
-    const again = finding.drift.filter((drift) => this.#repaired.has(keyOf(drift)));
+    if (drift.length + finding.leaving.length > 0) runtime.believe(finding.sections, finding.leaving);
+    const again = drift.filter((each) => this.#repaired.has(keyOf(each)));
     const others = [...this.#repaired].filter((key) => {
       const [backend = ''] = key.split('/');
       const [server = ''] = key.split(' ');
       return !backends.includes(backend) || unsettled.has(server);
     });
-    this.#repaired = new Set([...others, ...finding.drift.map(keyOf)]);
-    for (const { backend } of finding.drift) this.#due.set(backend, now + settleMs);
+    this.#repaired = new Set([...others, ...drift.map(keyOf)]);
+    for (const { backend } of drift) this.#due.set(backend, now + settleMs);
     const reasons = again.map(({ backend, server, kind }): ReloadReason => {
       return { code: 'drift_unrepairable', section: `backend ${backend}`, detail: `${kind} of ${server}` };
     });
-    return { drift: finding.drift, commands: finding.commands, reasons };
+    return { drift, reasons };
   }
 
-  #compare(running: readonly Section[], { servers: said, leaving, orders, unsettled }: Observed): Finding {
+  #compare(running: readonly Section[], { servers: said, leaving, unsettled }: Observed): Finding {
     // Where more than the section and what is said of it counts, all of it is compared.
-    const isPlain = leaving.length + orders.size + unsettled.size === 0;
+    const isPlain = leaving.length + unsettled.size === 0;
     const servers = isPlain ? this.#proven.news(said, running) : said;
-    const finding = findDrift(running, { servers, leaving, orders, unsettled });
+    const finding = findDrift(running, { servers, leaving, unsettled });
     if (!isPlain) return finding;
     const notAsWanted = [...finding.drift, ...finding.leaving].map(({ backend }) => backend);
     const right = new Map([...servers].filter(([backend]) => !notAsWanted.includes(backend)));
@@ -178,7 +163,7 @@ export class Verifier {
   }
 }
 
-const nothingFound: Verification = { drift: [], commands: [], reasons: [] };
+const nothingFound: Verification = { drift: [], reasons: [] };
 
 /** All of ours, in parts of what is looked at in one go. */
 export function partsOf(sections: readonly Section[]): readonly (readonly string[])[] {

@@ -14,7 +14,6 @@ import type {
   Rendered,
   RuntimeCommand,
   Section,
-  ServerOrder,
 } from '../model.ts';
 import type { Turn } from './gate.ts';
 
@@ -156,8 +155,6 @@ export type ControlOptions = {
   /** Something changed that asks for a reconcile: HAProxy ended, its executable changed, an old worker is gone. */
   readonly onChange: () => void;
   readonly onEvent: (event: ControlEvent) => void;
-  /** What an operator ordered servers to be, by `backend/server`: a new process begins with it. */
-  readonly orders: () => ReadonlyMap<string, ServerOrder>;
   /**
    * null: what is wanted may take the place of what another Myelin has wanted; else why it may not, as where nothing is
    * known to serve.

@@ -2,7 +2,7 @@
 import { serverStateFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import type { ServersState } from '../haproxy/info.ts';
-import type { Section, ServerOrder } from '../model.ts';
+import type { Section } from '../model.ts';
 import { writeDurably } from './files.ts';
 import { downServers, noServerDown } from './health.ts';
 
@@ -11,7 +11,6 @@ type HealthNote = {
   readonly sections: readonly Section[];
   /** What the process runs that serves; empty where that is not known. */
   readonly running: readonly Section[];
-  readonly orders: ReadonlyMap<string, ServerOrder>;
   /** Asks the process that serves; null where there is none. */
   readonly readState: (() => Promise<ServersState>) | null;
   /** For what must not keep the start from happening. */
@@ -19,21 +18,14 @@ type HealthNote = {
 };
 
 /** What goes down after this is taken for healthy until it is checked. */
-export async function noteHealth({
-  config,
-  sections,
-  running,
-  orders,
-  readState,
-  tolerate,
-}: HealthNote): Promise<void> {
+export async function noteHealth({ config, sections, running, readState, tolerate }: HealthNote): Promise<void> {
   const file = serverStateFile(config);
   if (file === null) return;
   let text = noServerDown;
   if (readState !== null)
     await tolerate(
       readState().then((state) => {
-        text = downServers(state, sections, { running, orders });
+        text = downServers(state, sections, running);
       }),
     );
   await writeDurably(file, text);

@@ -7,7 +7,7 @@ import { parseAddress } from '../address.ts';
 import type { ServerStateRow, ServersState } from '../haproxy/info.ts';
 import { defaultsOf } from '../haproxy/inheritance.ts';
 import { linesOf, tokenise } from '../haproxy/text.ts';
-import type { Section, ServerOrder } from '../model.ts';
+import type { Section } from '../model.ts';
 
 /** Format 1, understood by every version. */
 const fields =
@@ -19,38 +19,27 @@ const fields =
 /** Says nothing about any server, and leaves HAProxy nothing to warn about. */
 export const noServerDown = `1\n# ${fields}\n`;
 
-type Known = {
-  /** What the process runs that was asked; empty where that is not known. */
-  readonly running?: readonly Section[];
-  /** What an operator ordered, by `backend/server`. */
-  readonly orders?: ReadonlyMap<string, ServerOrder>;
-};
-
 /**
- * Rows of those servers alone that are down by their checks, and are the same and checked in what comes next; and of
- * those that an operator has taken out (`orders`, by `backend/server`).
+ * Rows of those servers alone that are down by their checks, and are the same and checked in what comes next. `running` is
+ * what the process runs that was asked; empty where that is not known.
  */
 export function downServers(
   { rows }: ServersState,
   wanted: readonly Section[],
-  { running = [], orders = new Map() }: Known = {},
+  running: readonly Section[] = [],
 ): string {
-  const told = rows.filter((row) => isDown(row) || orders.has(keyOf(row)));
+  const told = rows.filter(isDown);
   if (told.length === 0) return noServerDown;
   const backends = new Set(told.map((row) => row.be_name ?? ''));
   const [servers, before] = [serversIn(wanted, backends), serversIn(running, backends)];
   const lines = told.flatMap((row) => {
     const server = servers.get(keyOf(row));
     if (server === undefined || !isSamePlace(server.place, row, before.get(keyOf(row))?.place)) return [];
-    const order = orders.get(keyOf(row));
-    const down = isDown(row) && server.isChecked;
-    if (order === undefined && !down) return [];
-    // Once it may serve again, a server that nobody found down does so at once.
-    const state = { ...row, srv_op_state: down ? '0' : '2', srv_admin_state: adminState(order) };
+    if (!server.isChecked) return [];
     return [
       `${fields
         .split(' ')
-        .map((field) => value(state, field))
+        .map((field) => value(row, field))
         .join(' ')}\n`,
     ];
   });
@@ -59,18 +48,6 @@ export function downServers(
 
 function keyOf(row: ServerStateRow): string {
   return `${row.be_name}/${row.srv_name}`;
-}
-
-/** Forced, as by an order on the command line. */
-function adminState(order: ServerOrder | undefined): string {
-  switch (order) {
-    case 'maint':
-      return '1';
-    case 'drain':
-      return '8';
-    case undefined:
-      return '0';
-  }
 }
 
 function isDown(row: ServerStateRow): boolean {
@@ -85,6 +62,7 @@ function isByChecks(adminState: string): boolean {
 /** What is not health is given as it is when nothing was ever set: then HAProxy takes it from the config. */
 function value(row: Readonly<Record<string, string>>, field: string): string {
   switch (field) {
+    case 'srv_admin_state':
     case 'srv_check_port':
     case 'srv_agent_port':
     case 'srv_agent_state':

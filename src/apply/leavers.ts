@@ -53,6 +53,7 @@ export class Leavers {
         if (verdict.kind === 'done') this.#add({ backend, server, options: command.options }, !canDelete);
         return;
       case 'ready':
+      case 'maint':
         if (verdict.kind === 'done') this.#forget(command);
         return;
       case 'delete':
@@ -63,7 +64,6 @@ export class Leavers {
       case 're-address':
       case 'weight':
       case 'drain':
-      case 'maint':
       case 'shutdown':
         return;
     }

@@ -362,7 +362,7 @@ class MasterControl implements Control {
 
   async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
     const { socket, file, now } = this.#parts;
-    const { env, orders } = this.#options;
+    const { env } = this.#options;
     const known = this.#binary;
     this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, { known, signal }).catch(() => null);
     signal.throwIfAborted();
@@ -389,7 +389,6 @@ class MasterControl implements Control {
         ask,
         config: this.#config,
         file,
-        orders: orders(),
         tolerate: (work) => this.#tolerate(work),
         signal,
       });

@@ -12,7 +12,7 @@ import { prefixOf, readWorkerInfo, reloadMaster } from '../haproxy/master.ts';
 import type { Ask } from '../haproxy/read-back.ts';
 import { placedLines } from '../haproxy/text.ts';
 import { atLeast, sameBranch, type Version } from '../haproxy/version.ts';
-import type { Ms, Problem, Section, ServerOrder } from '../model.ts';
+import type { Ms, Problem, Section } from '../model.ts';
 import type { Outcome } from './control.ts';
 import type { ConfigFile } from './files.ts';
 import { forgetHealth, noteHealth } from './health-file.ts';
@@ -34,7 +34,6 @@ export type MasterReplacement = {
   readonly ask: Ask;
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
   readonly file: ConfigFile;
-  readonly orders: ReadonlyMap<string, ServerOrder>;
   /** For what must neither undo an apply nor keep one from happening. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;

@@ -304,7 +304,7 @@ class ProcessControl implements Control {
     // What stands in the folder of the one that has ended needs no room on the disk once more.
     const fallen = this.#fallen;
     const generation = { ...(fallen ?? generationAt(generations, this.#lastNumber)), number: this.#lastNumber };
-    const { env, orders, onEvent } = this.#options;
+    const { env, onEvent } = this.#options;
     const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
     const fleet = this.#fleet;
     let predecessor: Predecessor | null = null;
@@ -323,7 +323,6 @@ class ProcessControl implements Control {
           if (predecessor !== null) this.#assertTakeover();
           return predecessor;
         },
-        orders: orders(),
         env,
         now,
         onEvent,

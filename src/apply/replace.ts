@@ -11,7 +11,7 @@ import { environmentFor } from '../haproxy/environment.ts';
 import { readServersState } from '../haproxy/info.ts';
 import { notOurs } from '../haproxy/own-process.ts';
 import type { Version } from '../haproxy/version.ts';
-import type { Moment, Problem, Section, ServerOrder } from '../model.ts';
+import type { Moment, Problem, Section } from '../model.ts';
 import type { ControlEvent, Outcome } from './control.ts';
 import { type ConfigFile, isThere, keepSocket, pointTo, together } from './files.ts';
 import type { Fleet } from './fleet.ts';
@@ -36,7 +36,6 @@ export type Replacement = {
   readonly stray: Stray | null;
   /** Whose sockets can be taken over now, where nothing of ours serves; null: nobody's. */
   readonly findPredecessor: () => Promise<Predecessor | null>;
-  readonly orders: ReadonlyMap<string, ServerOrder>;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => Moment;
   readonly onEvent: (event: ControlEvent) => void;

@@ -96,7 +96,7 @@ export class Worker {
       if (this.#isOutdated(commands)) return null;
       const unexpected = await this.#run(commands);
       if (unexpected.length === 0) {
-        // Commands beside any plan, such as an order's, come with what is believed to run already.
+        // Commands beside any plan come with what is believed to run already.
         if (sections !== this.sections) this.#intended = sections;
         this.sections = sections;
       }
@@ -134,9 +134,10 @@ export class Worker {
   /** A server that was to return, because it still left, has been deleted since: it has to be added. */
   #isOutdated(commands: readonly RuntimeCommand[]): boolean {
     const [added, ready] = [serversThatGet('add', commands), serversThatGet('ready', commands)];
+    const disabled = serversThatGet('maint', commands);
     return commands.some((command) => {
       const name = nameOf(command);
-      const isReturning = command.kind === 're-address' && ready.has(name) && !added.has(name);
+      const isReturning = command.kind === 're-address' && (ready.has(name) || disabled.has(name)) && !added.has(name);
       return isReturning && !this.leavers.has(command) && !hasServer(this.sections, command);
     });
   }

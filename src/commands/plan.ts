@@ -2,11 +2,15 @@
 import { styleText } from 'node:util';
 import { type Observed, observe } from '../apply/observe.ts';
 import { movingFrontends } from '../apply/preflight.ts';
+import { now } from '../clock.ts';
 import { maskText, maskWithin } from '../config/mask.ts';
+import { ordersFile } from '../config/paths.ts';
 import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/capabilities.ts';
 import { commandLines } from '../haproxy/runtime-commands.ts';
 import type { Plan, RuntimeCommand, Section } from '../model.ts';
+import { Orders } from '../orders.ts';
+import { overridden } from '../overrides.ts';
 import { diff } from '../plan/diff.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
 import { loadSettings } from '../settings.ts';
@@ -21,9 +25,11 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const observed = await observe(settings.config);
   const running = observed?.sections ?? null;
   const wanted = await renderWanted(settings, process.env, { snapshot, running });
-  const planned = decide(observed, wanted.sections);
-  const moving = planned.kind === 'reload' ? await movingFrontends(wanted.sections, running ?? []) : [];
-  const changes = maskText(diff(running ?? [], wanted.sections), settings.secrets);
+  const overrides = (await Orders.open(ordersFile(settings.config), now)).list();
+  const { sections } = overridden(wanted, overrides);
+  const planned = decide(observed, sections);
+  const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
+  const changes = maskText(diff(running ?? [], sections), settings.secrets);
   const shown = maskWithin(planned, settings.secrets);
   process.stdout.write(
     globals.json

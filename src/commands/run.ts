@@ -95,7 +95,6 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   await using control = await openControl(
     {
       config,
-      orders: () => orders.list(),
       env: process.env,
       whyNoTakeover: () => blindness(running.instance),
       onChange: () => running.instance?.poke(),

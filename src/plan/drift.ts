@@ -5,18 +5,16 @@
 import { parseAddress } from '../address.ts';
 import { editServers } from '../haproxy/amend.ts';
 import type { ServerStateRow } from '../haproxy/info.ts';
-import type { Drift, LeavingServer, RuntimeCommand, Section, ServerOrder } from '../model.ts';
+import type { Drift, LeavingServer, Section } from '../model.ts';
 import type { Server } from './backend.ts';
 import { backendIn, isOurs } from './backends.ts';
-import { agentOf, parseOptions, wordsOf } from './options.ts';
+import { parseOptions, wordsOf } from './options.ts';
 import { readFile } from './surroundings.ts';
 
 export type Observed = {
   /** By backend, those that were read back. */
   readonly servers: ReadonlyMap<string, readonly ServerStateRow[]>;
   readonly leaving: readonly LeavingServer[];
-  /** What an operator ordered, by `backend/server`. */
-  readonly orders: ReadonlyMap<string, ServerOrder>;
   /** `backend/server` of those whose new address may not have taken effect yet. */
   readonly unsettled: ReadonlySet<string>;
 };
@@ -25,8 +23,6 @@ export type Finding = {
   readonly drift: readonly Drift[];
   /** What really runs; sections without drift keep their identity. */
   readonly sections: readonly Section[];
-  /** What the text of a section does not say, such as maintenance. */
-  readonly commands: readonly RuntimeCommand[];
   /** Servers on their way out that nobody knew of. */
   readonly leaving: readonly LeavingServer[];
 };
@@ -34,7 +30,6 @@ export type Finding = {
 /** `running` is what is believed to run. A backend with constructs that are not modelled is left out of it. */
 export function findDrift(running: readonly Section[], observed: Observed): Finding {
   const drift: Drift[] = [];
-  const commands: RuntimeCommand[] = [];
   const leaving: LeavingServer[] = [];
   const file = readFile(running);
   const sections = running.map((section) => {
@@ -44,11 +39,10 @@ export function findDrift(running: readonly Section[], observed: Observed): Find
     if (backend === null || backend.notPlain !== null) return section;
     const its = compareServers(section, backend.servers, rows, observed);
     for (const one of its.drift) drift.push(one);
-    for (const one of its.commands) commands.push(one);
     for (const one of its.leaving) leaving.push(one);
     return its.section;
   });
-  return { drift, sections, commands, leaving };
+  return { drift, sections, leaving };
 }
 
 type Compared = Omit<Finding, 'sections'> & { readonly section: Section };
@@ -57,11 +51,10 @@ function compareServers(
   section: Section,
   servers: ReadonlyMap<string, Server>,
   rows: readonly ServerStateRow[],
-  { leaving: known, orders, unsettled }: Observed,
+  { leaving: known, unsettled }: Observed,
 ): Compared {
   const backend = section.name;
   const drift: Drift[] = [];
-  const commands: RuntimeCommand[] = [];
   const leaving: LeavingServer[] = [];
   const corrections = new Map<string, Correction>();
   const added: string[] = [];
@@ -77,16 +70,15 @@ function compareServers(
       continue;
     }
     const key = `${backend}/${name}`;
-    const correction = { ...(unsettled.has(key) ? {} : wrongPlace(server, row)), ...wrongWeight(server, row) };
+    const correction = {
+      ...(unsettled.has(key) ? {} : wrongPlace(server, row)),
+      ...wrongWeight(server, row),
+      ...wrongState(server, row),
+    };
     if (correction.place !== undefined) note(name, 'address', correction.place);
     if (correction.weight !== undefined) note(name, 'weight', `${correction.weight}`);
-    if (correction.place !== undefined || correction.weight !== undefined) corrections.set(name, correction);
-    const wanted = server.isDisabled ? 'maint' : (orders.get(key) ?? 'ready');
-    const state = stateOf(row);
-    // Against what takes it out, its agent does not count.
-    if (state === wanted || (wanted === 'ready' && hasAgent(server))) continue;
-    note(name, 'state', state);
-    commands.push({ kind: wanted, backend, server: name, ...agentOf(server.options) });
+    if (correction.isDisabled !== undefined) note(name, 'state', stateOf(row));
+    if (Object.keys(correction).length > 0) corrections.set(name, correction);
   }
   for (const [name, row] of found) {
     if (servers.has(name)) continue;
@@ -96,7 +88,7 @@ function compareServers(
     } else if (!known.some((left) => left.backend === backend && left.server === name))
       leaving.push({ backend, server: name, options: unknownOptions });
   }
-  return { section: correct(section, corrections, added), drift, commands, leaving };
+  return { section: correct(section, corrections, added), drift, leaving };
 }
 
 /** Equal to no server's: one that comes back under its name is not taken for the same. */
@@ -106,13 +98,13 @@ const unknownOptions = ['?'];
 const forcedMaint = 0x01;
 const forcedDrain = 0x08;
 
-function stateOf(row: ServerStateRow): 'ready' | ServerOrder {
+export function stateOf(row: ServerStateRow): 'ready' | 'maint' | 'drain' {
   const bits = Number(row.srv_admin_state);
   if ((bits & forcedMaint) !== 0) return 'maint';
   return (bits & forcedDrain) !== 0 ? 'drain' : 'ready';
 }
 
-type Correction = 'drop' | { readonly place?: string; readonly weight?: number };
+type Correction = 'drop' | { readonly place?: string; readonly weight?: number; readonly isDisabled?: boolean };
 
 function wrongPlace({ address, port }: Server, row: ServerStateRow): { readonly place?: string } {
   const wanted = parseAddress(address);
@@ -126,6 +118,13 @@ function wrongWeight(server: Server, row: ServerStateRow): { readonly weight?: n
   const weight = Number(row.srv_uweight);
   // While it drains, its agent is not asked.
   return weight === server.weight || (server.weight > 0 && hasAgent(server)) ? {} : { weight };
+}
+
+/** Whatever else it is, it is not as it should be: no line has a word for `drain`. */
+function wrongState(server: Server, row: ServerStateRow): { readonly isDisabled?: boolean } {
+  const isRight = stateOf(row) === (server.isDisabled ? 'maint' : 'ready');
+  // Against what takes it out, its agent does not count.
+  return isRight || (!server.isDisabled && hasAgent(server)) ? {} : { isDisabled: !server.isDisabled };
 }
 
 /** An agent on the server may say how much it takes, and whether it takes anything. */
@@ -148,14 +147,18 @@ function correct(section: Section, corrections: ReadonlyMap<string, Correction>,
 }
 
 /** `words` are those of a whole `server` line. */
-function correctedWords(words: readonly string[], { place, weight }: Exclude<Correction, 'drop'>): readonly string[] {
+function correctedWords(
+  words: readonly string[],
+  { place, weight, isDisabled }: Exclude<Correction, 'drop'>,
+): readonly string[] {
   const [keyword = '', name = '', oldPlace = '', ...own] = words;
   const head = [keyword, name, place ?? oldPlace];
-  if (weight === undefined) return [...head, ...own];
+  const presence = isDisabled === undefined ? [] : [isDisabled ? 'disabled' : 'enabled'];
+  if (weight === undefined) return [...head, ...own, ...presence];
   const { options, unknown } = parseOptions(own);
   // What is not understood keeps its place; the reading of the line ends there in any case.
   const others = unknown === null ? wordsOf(options.filter(({ keyword }) => keyword !== 'weight')) : own;
-  return [...head, 'weight', `${weight}`, ...others];
+  return [...head, 'weight', `${weight}`, ...others, ...presence];
 }
 
 /** As the file has it: what is not a plain word stands in quotes in which nothing means anything. */

@@ -123,16 +123,14 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
   const at = addressOf(server);
   if (at === null || server.unknown !== null) return waits(name, notUnderstood(server));
   const it = { backend: wanted.name, server: name };
-  const toReady: readonly RuntimeCommand[] = server.isDisabled
-    ? []
-    : [{ ...it, kind: 'ready', ...agentOf(server.options) }];
+  const presence = { ...it, kind: server.isDisabled ? 'maint' : 'ready', ...agentOf(server.options) } as const;
   const left = circumstances.leaving.find((each) => each.server === name);
   if (left !== undefined) {
     if (left.options.join('\0') !== server.key)
       return waits(name, { code: 'server_changed', detail: `${name}, which still leaves, with other options` });
     if (!isInPlace(server, wanted, started))
       return waits(name, wanted.balance === 'dynamic' ? notInOrder(wanted) : notDynamic(wanted));
-    const commands = [{ ...it, kind: 're-address', ...at }, { ...it, kind: 'weight', weight }, ...toReady] as const;
+    const commands = [{ ...it, kind: 're-address', ...at }, { ...it, kind: 'weight', weight }, presence] as const;
     return { name, commands, obstacle: null, becomes: 'wanted' };
   }
   if (wanted.balance !== 'dynamic') return waits(name, notDynamic(wanted));
@@ -157,7 +155,11 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
   return {
     name,
-    commands: [{ ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie }, ...toReady],
+    // It is created in maintenance.
+    commands: [
+      { ...it, kind: 'add', ...at, weight, options, checks, dynamicCookie },
+      ...(server.isDisabled ? [] : [presence]),
+    ],
     obstacle: null,
     becomes: 'wanted',
   };

@@ -63,7 +63,6 @@ export async function setup(folder: string): Promise<Setup> {
       drift: 'repair',
     },
     env: process.env,
-    orders: () => new Map(),
     onChange: () => {
       changes += 1;
     },

@@ -6,7 +6,7 @@ import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
 import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import { parseVersion } from '../../src/haproxy/version.ts';
-import type { LeavingServer, Section, ServerOrder } from '../../src/model.ts';
+import type { LeavingServer, Section } from '../../src/model.ts';
 import { findDrift, type Observed } from '../../src/plan/drift.ts';
 import { planChange } from '../../src/plan/plan.ts';
 
@@ -39,7 +39,6 @@ const rows = (...found: readonly Found[]): readonly ServerStateRow[] =>
 const observed = (servers: readonly ServerStateRow[], more: Partial<Observed> = {}): Observed => ({
   servers: new Map([['web', servers]]),
   leaving: [],
-  orders: new Map(),
   unsettled: new Set(),
   ...more,
 });
@@ -49,7 +48,7 @@ const kinds = (running: readonly Section[], seen: Observed): readonly string[] =
 
 test('servers that are what they should be are no drift, and the sections stay the same', () => {
   const finding = findDrift(wanted, observed(rows({ name: 'a' }, { name: 'b' })));
-  assert.deepEqual([finding.drift, finding.commands, finding.leaving], [[], [], []]);
+  assert.deepEqual([finding.drift, finding.leaving], [[], []]);
   assert.equal(finding.sections[0], wanted[0]);
 });
 
@@ -74,26 +73,20 @@ test('from what was found, a plan leads back to what is wanted', () => {
   ]);
 });
 
-test('maintenance and draining by hand are taken back by a command, whatever the text says', () => {
-  const { commands } = findDrift(wanted, observed(rows({ name: 'a', admin: 1 }, { name: 'b', admin: 8 })));
-  assert.deepEqual(commands, [
-    { kind: 'ready', backend: 'web', server: 'a' },
-    { kind: 'ready', backend: 'web', server: 'b' },
-  ]);
-});
-
-test('what an operator ordered is what should be', () => {
-  const orders = new Map<string, ServerOrder>([
-    ['web/a', 'maint'],
-    ['web/b', 'drain'],
-  ]);
-  const obeyed = rows({ name: 'a', admin: 1 }, { name: 'b', admin: 8 });
-  assert.deepEqual(kinds(wanted, observed(obeyed, { orders })), []);
-  const { commands } = findDrift(wanted, observed(rows({ name: 'a' }, { name: 'b', admin: 1 }), { orders }));
-  assert.deepEqual(commands, [
-    { kind: 'maint', backend: 'web', server: 'a' },
-    { kind: 'drain', backend: 'web', server: 'b' },
-  ]);
+test('maintenance and draining by hand, and what takes a server out that is to be out, are taken back', () => {
+  const lines = web('server a 10.0.0.1:80 weight 1', 'server b 10.0.0.2:80 weight 5 disabled # by hand');
+  for (const [seen, commands] of [
+    [rows({ name: 'a' }, { name: 'b', admin: 5 }), []],
+    [rows({ name: 'a', admin: 1 }, { name: 'b', admin: 5 }), ['ready a']],
+    [rows({ name: 'a', admin: 8 }, { name: 'b', admin: 1 }), ['ready a']],
+    [rows({ name: 'a', admin: 8 }, { name: 'b' }), ['ready a', 'maint b']],
+    [rows({ name: 'a' }, { name: 'b', admin: 8, weight: 6 }), ['weight b', 'maint b']],
+  ] as const) {
+    const { sections } = findDrift(lines, observed(seen));
+    const plan = planChange(sections, lines, { forced: [], capabilities, leaving: [], started: lines });
+    const sent = plan.kind === 'runtime' ? plan.commands.map(({ kind, server }) => `${kind} ${server}`) : [];
+    assert.deepEqual(sent, commands);
+  }
 });
 
 test('a server in maintenance that is not wanted is on its way out, and no drift', () => {
@@ -118,13 +111,19 @@ test('weight and state that an agent on the server sets are its own', () => {
   assert.deepEqual(kinds(agent, observed(rows({ name: 'a', weight: 40, admin: 8 }))), []);
 });
 
-test('an agent undoes neither an order nor draining: both are set right again', () => {
-  const agent = web('server a 10.0.0.1:80 weight 0 check agent-check agent-port 9');
-  assert.deepEqual(kinds(agent, observed(rows({ name: 'a', weight: 40 }))), ['weight a 40']);
-  const orders = new Map<string, ServerOrder>([['web/a', 'maint']]);
-  assert.deepEqual(findDrift(agent, observed(rows({ name: 'a', weight: 0 }), { orders })).commands, [
-    { kind: 'maint', backend: 'web', server: 'a', hasAgent: true },
-  ]);
+test('an agent undoes neither maintenance nor draining: both are set right again', () => {
+  const draining = web('server a 10.0.0.1:80 weight 0 check agent-check agent-port 9');
+  assert.deepEqual(kinds(draining, observed(rows({ name: 'a', weight: 40 }))), ['weight a 40']);
+  const out = web('server a 10.0.0.1:80 weight 1 agent-check agent-port 9 disabled');
+  const { sections, drift } = findDrift(out, observed(rows({ name: 'a' })));
+  assert.deepEqual(
+    drift.map(({ kind, detail }) => `${kind} ${detail}`),
+    ['state ready'],
+  );
+  assert.deepEqual(planChange(sections, out, { forced: [], capabilities, leaving: [], started: out }), {
+    kind: 'runtime',
+    commands: [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }],
+  });
 });
 
 test('a server whose name HAProxy resolves is left to HAProxy', () => {
@@ -137,9 +136,6 @@ test('a server that its line takes out of service stays out', () => {
   const lines = web('server a 10.0.0.1:80 weight 1 disabled', 'server b 10.0.0.2:80 weight 5');
   // As HAProxy says after a start from that line, and after a command.
   for (const admin of [5, 1]) assert.deepEqual(kinds(lines, observed(rows({ name: 'a', admin }, { name: 'b' }))), []);
-  const orders = new Map<string, ServerOrder>([['web/a', 'drain']]);
-  const { commands } = findDrift(lines, observed(rows({ name: 'a', admin: 4 }, { name: 'b' }), { orders }));
-  assert.deepEqual(commands, [{ kind: 'maint', backend: 'web', server: 'a' }]);
 });
 
 test('equal addresses in another spelling are equal', () => {

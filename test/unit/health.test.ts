@@ -81,7 +81,7 @@ test('a unix socket, which HAProxy does not tell, is the same where it is writte
   );
   const at = (path: string) => web(`    server down unix@${path} check\n`);
   const carried = (running: string): boolean =>
-    downServers(parseServersState(dump2), at('/run/a'), { running: at(running) }) !== noServerDown;
+    downServers(parseServersState(dump2), at('/run/a'), at(running)) !== noServerDown;
   assert.deepEqual([carried('/run/a'), carried('/run/b')], [true, false]);
 });
 

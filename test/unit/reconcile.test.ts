@@ -132,8 +132,8 @@ test('a service that the config has no more is not set apart any more', async ()
 
 function reconcilerOf(control: Control, now: () => number = () => 0): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
-  const changes = new ServerChanges(control, { now, verify, orders: () => new Map(), onDrift() {} });
-  return new Reconciler(control, changes, now);
+  const changes = new ServerChanges(control, { now, verify, onDrift() {} });
+  return new Reconciler(control, changes, () => new Map(), now);
 }
 
 /** What it comes to, however long it takes. */

@@ -9,6 +9,7 @@ import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.t
 import { serverLines, splitSections } from '../../src/haproxy/text.ts';
 import { parseVersion } from '../../src/haproxy/version.ts';
 import type { Drift, Plan, Rendered, RuntimeCommand, Section, ServerOrder } from '../../src/model.ts';
+import type { Overrides } from '../../src/overrides.ts';
 import { Reconciler, type Result } from '../../src/reconcile.ts';
 import { ServerChanges } from '../../src/server-changes.ts';
 
@@ -67,7 +68,7 @@ test('drift is set right by a plan like any other, and told', async () => {
   const control = new Scripted(two);
   const { reconcile, changes, drift } = reconciler(control);
   control.has(config('b 10.0.0.2:80 weight 9'));
-  assert.equal(await changes.verify(never), true);
+  assert.equal(await changes.verify(), true);
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['a missing', 'b weight'],
@@ -86,7 +87,7 @@ test('what was right at many looks is found wrong at the next, each thing that c
     for (let looks = 0; looks < 3; looks++) {
       drift.length = 0;
       pass(10_000);
-      await changes.verify(never);
+      await changes.verify();
     }
     return drift.map(({ server, kind }) => `${server} ${kind}`);
   };
@@ -117,11 +118,11 @@ test('what is as it was right after it was set right is for a reload', async () 
   control.does = () => null;
   const wrong = config('a 10.0.0.1:80 weight 9');
   control.has(wrong);
-  assert.equal(await changes.verify(never), true);
+  assert.equal(await changes.verify(), true);
   control.stays = wrong;
   assert.equal((await reconcile(one)).kind, 'runtime');
   pass(60);
-  assert.equal(await changes.verify(never), true);
+  assert.equal(await changes.verify(), true);
   const result = await reconcile(one);
   assert.ok(result.kind === 'reload', JSON.stringify(result));
   assert.ok(result.reasons.some(({ code }) => code === 'drift_unrepairable'));
@@ -150,11 +151,11 @@ test('what a look that failed was to see is looked at again', async () => {
   await reconcile(two);
   pass(60);
   control.isSilent = true;
-  await assert.rejects(changes.verify(never), /no answer/);
+  await assert.rejects(changes.verify(), /no answer/);
   control.isSilent = false;
   control.asked = [];
   pass(1100);
-  await changes.verify(never);
+  await changes.verify();
   assert.deepEqual(control.asked, ['web']);
 });
 
@@ -163,14 +164,14 @@ test('what commands without an answer may have done is read back at once, also w
   const { reconcile, changes, drift, pass } = reconciler(control);
   await reconcile(one);
   pass(60);
-  await changes.verify(never);
+  await changes.verify();
   control.isLate = true;
   assert.equal((await reconcile(two)).kind, 'failed');
   control.isLate = false;
   assert.equal((await reconcile(one)).kind, 'noop');
   pass(60);
   assert.ok((changes.nextVerification ?? 0) <= 120);
-  await changes.verify(never);
+  await changes.verify();
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['b extra'],
@@ -190,7 +191,7 @@ test('where HAProxy answers what it is asked and again not what it is told, a re
 test('where HAProxy answers nothing at all, commands are tried again and nothing is reloaded', async () => {
   const control = new Scripted(one);
   const { reconcile, changes } = reconciler(control);
-  await changes.verifyFound(never);
+  await changes.verifyFound();
   control.isDeaf = true;
   control.isSilent = true;
   for (let times = 0; times < 3; times++) assert.equal((await reconcile(two)).kind, 'failed');
@@ -204,47 +205,83 @@ test('what commands have changed is read back at once, and is set right where it
   const { changes, reconcile, drift, pass } = reconciler(control);
   // The rotation has had its turn.
   pass(60);
-  await changes.verify(never);
+  await changes.verify();
   control.stays = one;
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.ok((changes.nextVerification ?? Number.POSITIVE_INFINITY) <= 60 + 60, `${changes.nextVerification}`);
   pass(60);
-  assert.ok(await changes.verify(never));
+  assert.ok(await changes.verify());
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['b missing'],
   );
 });
 
-test('who gives an order that HAProxy could not be told is told so', async () => {
+test('who orders a server out is told where HAProxy could not be told, or did not do it', async () => {
   const control = new Scripted(one);
   const { changes } = reconciler(control);
-  control.isLate = true;
-  await assert.rejects(changes.order({ kind: 'maint', backend: 'web', server: 'a' }, never), /no answer/);
+  const order = { backend: 'web', server: 'a', state: 'maint', until: null } as const;
+  const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.assertObeyed({ ...order, state }, never);
+  await assert.rejects(obeyed('maint'), /HAProxy still sends new connections to web\/a/);
+  assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }]);
+  await assert.rejects(obeyed('drain'), /still sends/);
+  control.isDeaf = true;
+  await assert.rejects(obeyed('maint'), /no answer/);
+  control.states.set('a', '1');
+  await obeyed('maint');
+  control.has(config('a 10.0.0.1:80 weight 0'));
+  await obeyed('drain');
+  await obeyed(null);
+  control.has(config());
+  await obeyed('maint');
 });
 
-test('with drift: report nothing is sent, but for what an operator ordered', async () => {
+test('an order is obeyed by every process, whatever drift is only reported, and also where its service is set apart', async () => {
   const control = new Scripted(two);
-  const orders = new Map<string, ServerOrder>([['web/b', 'maint']]);
-  const { changes, drift } = reconciler(control, 'report', orders);
-  control.has(config('a 10.0.0.1:80 weight 9', 'b 10.0.0.2:80 weight 1'));
-  assert.equal(await changes.verify(never), false);
+  const overrides = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const { reconcile, apart } = reconciler(control, 'report', overrides);
+  const told: RuntimeCommand[] = [];
+  const { capabilities } = control.runtime;
+  let has = two.sections;
+  control.leaves = () => ({
+    sections: has,
+    runtime: { capabilities, leaving: [], started: null },
+    follow: async (commands, sections) => {
+      told.push(...commands);
+      has = sections;
+      return true;
+    },
+  });
+  const said = (): readonly string[] => [...control.sent, ...told].map(({ kind, server }) => `${kind} ${server}`);
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(said(), ['maint b', 'maint b']);
+  assert.match(textOf(control.running.sections), /server b .* disabled # by `myelin server`/);
+  control.refuses = 'bad';
+  const refused = { sections: two.sections.map((each) => ({ ...each, text: `${each.text}    bad\n` })) };
+  await reconcile(refused);
+  await reconcile(refused);
   assert.deepEqual(
-    drift.map(({ server, kind }) => `${server} ${kind}`),
-    ['a weight'],
+    apart().map(({ service }) => service),
+    ['web'],
   );
-  assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'b' }]);
-  assert.equal(changes.drift.length, 1);
+  overrides.clear();
+  assert.equal((await reconcile(refused)).kind, 'runtime');
+  assert.deepEqual(said(), ['maint b', 'ready b', 'maint b', 'ready b']);
+  assert.equal(textOf(control.running.sections), textOf(two.sections));
 });
 
 test('a server that comes back while it is ordered out comes back out of service', async () => {
   const control = new Scripted(one);
-  const { reconcile } = reconciler(control, 'repair', new Map([['web/b', 'drain']]));
+  const overrides = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const { reconcile } = reconciler(control, 'repair', overrides);
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  overrides.set('web/b', 'drain');
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.deepEqual(
     control.sent.map(({ kind, server }) => `${kind} ${server}`),
-    ['add b', 'ready b', 'drain b'],
+    ['add b', 'weight b', 'ready b'],
   );
+  assert.match(textOf(control.running.sections), /server b .* weight 0 # by `myelin server`/);
 });
 
 test('a process that leaves and missed a removal is told of it also where nothing else is to be done', async () => {
@@ -310,32 +347,32 @@ test('all backends are looked at within verifyInterval, a hundred at once', asyn
   const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
   const control = new Scripted({ sections: splitSections(text, 'web') });
   const { changes, pass } = reconciler(control);
-  while ((changes.nextVerification ?? 0) <= 0) await changes.verify(never);
+  while ((changes.nextVerification ?? 0) <= 0) await changes.verify();
   control.asked = [];
   for (let ms = 0; ms < 10_000; ms += 100) {
     pass(100);
     const before = control.asked.length;
-    await changes.verify(never);
+    await changes.verify();
     assert.ok(control.asked.length - before <= 100);
   }
   assert.deepEqual(new Set(control.asked), new Set(names));
   assert.ok(control.asked.length < 600, `${control.asked.length} questions`);
 });
 
-function reconciler(
-  control: Scripted,
-  mode: 'repair' | 'report' = 'repair',
-  orders: ReadonlyMap<string, ServerOrder> = new Map(),
-) {
+function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', overrides: Overrides = new Map()) {
   let now = 0;
   const drift: Drift[] = [];
   const changes = new ServerChanges(control, {
     now: () => now,
     verify: () => ({ verifyInterval: 10_000, drift: mode }),
-    orders: () => orders,
     onDrift: (found) => drift.push(...found),
   });
-  const made = new Reconciler(control, changes, () => now);
+  const made = new Reconciler(
+    control,
+    changes,
+    () => overrides,
+    () => now,
+  );
   return {
     changes,
     drift,
