@@ -75,6 +75,7 @@ test('a token that somebody echoes is masked in log, status and events, wherever
     const { port } = server.address() as AddressInfo;
     await using place = await workplace(
       [
+        'startTimeout: 2s',
         'watchers:',
         `  consul: { address: "http://127.0.0.1:${port}" }`,
         `  other: { type: consul, address: "http://127.0.0.1:${port}", tokenFile: token }`,
