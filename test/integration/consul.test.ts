@@ -300,3 +300,65 @@ test('basic authentication and a path before /v1 reach a proxy in front of the a
   assert.equal(proxy.authorization, `Basic ${Buffer.from('ann:secret').toString('base64')}`);
   assert.equal(heard.count('endpoints'), 0);
 });
+
+test('of more services than connections those at rest are not asked, and every kind of change is seen', async () => {
+  await using proxy = await startFaultProxy(consul.address);
+  const names = Array.from({ length: 40 }, (_, at) => `rest-${at}`);
+  for (const name of names) await consul.register({ name, port: 9001 });
+  await using heard = follow(Object.fromEntries(names.map((name) => [name, {}])), {
+    address: proxy.address,
+    maxConnections: 8,
+  });
+  await until('synced', () => heard.count('synced') === 1);
+  const questions = (): number => proxy.requests.filter(({ pathname }) => pathname.includes('/health/service/')).length;
+  await until('they rest', async () => {
+    const before = questions();
+    await until('two seconds', waited(2000));
+    // Taking turns, it would be forty by then.
+    return questions() - before <= 10;
+  });
+
+  const [checked = '', bare = '', moved = '', tagged = '', gone = '', critical = '', drained = ''] = names;
+  const bareOf = (name: string, Port: number, Tags: readonly string[] = []) =>
+    consul.api('PUT', '/v1/agent/service/register', { ID: `${name}-bare`, Name: name, Port, Tags });
+  await consul.register({ name: checked, port: 9002 });
+  await until('a second instance', () => heard.served(checked)?.length === 2);
+  await bareOf(bare, 9002);
+  await until('an instance without a check', () => heard.served(bare)?.length === 2);
+  await bareOf(moved, 9002);
+  await until('another one', () => heard.served(moved)?.length === 2);
+  await bareOf(moved, 9003);
+  await until('its other port', () => heard.served(moved)?.join() === '127.0.0.1:9001,127.0.0.1:9003');
+  await bareOf(tagged, 9002, ['blue']);
+  await until('its tag', () => heard.endpoints(tagged)?.some(({ tags }) => tags?.includes('blue')));
+  await consul.deregister(`${gone}-9001`);
+  await until('that it went', () => heard.served(gone)?.length === 0);
+  await consul.setCheck(`${critical}-9001`, 'fail');
+  await until('that it is critical', () => heard.served(critical)?.length === 0);
+  await consul.maintenance(true, `${drained}-9001`);
+  await until('that it drains', () => heard.endpoints(drained)?.[0]?.state === 'draining');
+  await consul.maintenance(true);
+  await until('that all drain with their node', () =>
+    names.every((name) => heard.endpoints(name)?.every(({ state }) => state === 'draining')),
+  );
+  await consul.maintenance(false);
+  await consul.maintenance(false, `${drained}-9001`);
+  await until('that all are back', () =>
+    names.every((name) => heard.endpoints(name)?.every(({ state }) => state === 'ready')),
+  );
+  for (const name of names) await bareOf(name, 9009);
+  await until('many at once', () => names.every((name) => heard.served(name)?.includes('127.0.0.1:9009')));
+
+  // Without a right to the lists of the datacenter all take turns, as ever.
+  proxy.spoil((url) => (/health.state|catalog/.test(url.pathname) ? { kind: 'status', status: 403 } : null), {
+    breakOff: true,
+  });
+  await bareOf(gone, 9010);
+  await until('a change without a feed', () => heard.served(gone)?.includes('127.0.0.1:9010'), { withinMs: 40_000 });
+  assert.ok(proxy.connections.most <= 8, `${proxy.connections.most} connections`);
+});
+
+function waited(ms: number): () => boolean {
+  const end = performance.now() + ms;
+  return () => performance.now() > end;
+}

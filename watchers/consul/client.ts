@@ -24,11 +24,19 @@ export type Question = {
   readonly token?: string;
 };
 
+/** Questions about a whole datacenter: states of all checks, names of all services, of all nodes, what is on a node. */
+export type Look = (
+  | { readonly what: 'checks' | 'services' | 'nodes' }
+  | { readonly what: 'node'; readonly node: string }
+) &
+  Pick<Question, 'dc' | 'stale' | 'index' | 'wait' | 'token'>;
+
 export type Answer = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
 
 export type Client = {
   /** Throws on anything but an answer with status 2xx; see `failureOf`. */
   ask(question: Question, timeoutMs: Ms): Promise<Answer>;
+  look(look: Look, timeoutMs: Ms): Promise<Answer>;
 };
 
 /**
@@ -65,19 +73,33 @@ export async function openClient(connection: Connection, maxConnections: number,
   else signal.addEventListener('abort', close, { once: true });
 
   return {
-    async ask(question, timeoutMs) {
-      signal.throwIfAborted();
-      // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
-      const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
-      asking.add(ctx);
-      try {
-        const [response, body] = await consul.health.service({ ...question, timeout: timeoutMs, ctx });
-        return { headers: response.headers, body };
-      } finally {
-        asking.delete(ctx);
+    ask: (question, timeoutMs) => call((options) => consul.health.service(options), question, timeoutMs),
+    look({ what, ...look }, timeoutMs) {
+      switch (what) {
+        case 'checks':
+          return call((options) => consul.health.state(options), { ...look, state: 'any' }, timeoutMs);
+        case 'services':
+          return call((options) => consul.catalog.service.list(options), look, timeoutMs);
+        case 'nodes':
+          return call((options) => consul.catalog.node.list(options), look, timeoutMs);
+        case 'node':
+          return call((options) => consul.catalog.node.services(options), look, timeoutMs);
       }
     },
   };
+
+  async function call(get: Get, options: object, timeoutMs: Ms): Promise<Answer> {
+    signal.throwIfAborted();
+    // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
+    const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
+    asking.add(ctx);
+    try {
+      const [response, body] = await get({ ...options, timeout: timeoutMs, ctx });
+      return { headers: response.headers, body };
+    } finally {
+      asking.delete(ctx);
+    }
+  }
 }
 
 /** An answer that ended before it was complete; the library itself would wait for the rest until its timeout. */
@@ -88,8 +110,14 @@ export class CutShort extends Error {
 type Transport = { request(options: RequestOptions): ClientRequest };
 type PapiRequest = { transport: Transport };
 
+type Get = (options: object) => Promise<[IncomingMessage, unknown]>;
+
 type ConsulClient = {
-  readonly health: { service(options: object): Promise<[IncomingMessage, unknown]> };
+  readonly health: { readonly service: Get; readonly state: Get };
+  readonly catalog: {
+    readonly service: { readonly list: Get };
+    readonly node: { readonly list: Get; readonly services: Get };
+  };
   _ext(event: 'onRequest', extension: (request: PapiRequest, next: () => void) => void): void;
 };
 

@@ -13,7 +13,12 @@ export type Following = Omit<Reading, 'slackMs'> & {
   /** Waits for one of the connections; held while it is asked. */
   readonly turn: () => Promise<Disposable>;
   readonly waitMs: Ms;
+  /** Waits until it is to be asked again, and says how long that question waits; where it is missing that is at once. */
+  readonly rest?: ((known: Known) => Promise<Ms>) | undefined;
+  /** Told of what is news. */
   readonly onAnswer: (known: Known) => void;
+  /** Told of every answer, before `onAnswer`. */
+  readonly onHeard?: (() => void) | undefined;
   readonly onFailure: (failure: Failure) => void;
   readonly signal: AbortSignal;
 };
@@ -29,7 +34,7 @@ const standingPace = { burst: 2, everyMs: 5000 };
 const newsFirstMs = 10;
 /** Ends when `signal` aborts. */
 export async function follow(following: Following): Promise<void> {
-  const { remembered, turn, waitMs, onAnswer, onFailure, signal } = following;
+  const { remembered, turn, waitMs, rest, onAnswer, onHeard, onFailure, signal } = following;
   // How near the agent is thought, is a part of `wait`.
   const reading = { ...following, slackMs: Math.max(2000, waitMs / 10) };
   const moving = new TokenBucket(movingPace, performance.now());
@@ -43,12 +48,15 @@ export async function follow(following: Following): Promise<void> {
   while (!signal.aborted) {
     let delayMs: Ms;
     try {
+      const thisWaitMs = isCurrent && known !== undefined && rest !== undefined ? await rest(known) : waitMs;
+      if (signal.aborted) return;
       using _turn = await turn();
       if (signal.aborted) return;
       const askedAt = performance.now();
-      const answer = await read(reading, known, isCurrent ? waitMs : null);
+      const answer = await read(reading, known, isCurrent ? thisWaitMs : null);
+      onHeard?.();
       const now = performance.now();
-      const waited = answer === known && known.index !== undefined && now - askedAt >= waitMs / 2;
+      const waited = answer === known && known.index !== undefined && now - askedAt >= thisWaitMs / 2;
       const isMoving = hasMoved(isCurrent ? known : undefined, answer);
       if (waited) delayMs = 0;
       else delayMs = Math.max(newsFirstMs, (isMoving ? moving : standing).take(now));

@@ -5,11 +5,13 @@ import { Latest } from '../../src/latest.ts';
 import type { Ms, Query, Update, Watch } from '../../src/model.ts';
 import { spellingsOfLogin } from '../login.ts';
 import { withSynced } from '../synced.ts';
-import { type Client, openClient, type Question } from './client.ts';
+import { type Answer, openClient, type Question } from './client.ts';
 import { connectionOf } from './connection.ts';
+import { Feed } from './feed.ts';
 import { follow } from './follow.ts';
 import { Health } from './health.ts';
 import { hiddenIn, type Known } from './reading.ts';
+import { Rota } from './rota.ts';
 import { tokenReader } from './token.ts';
 import { Turns } from './turns.ts';
 
@@ -31,6 +33,8 @@ const aloneMs = 1000;
 /** When more is asked than there are connections, everyone gets a turn within about this time. */
 const roundMs = 2000;
 const shortestWaitMs = 100;
+/** Connections of a feed. */
+const perFeed = 2;
 /** A datacenter that has said nothing for so long while another has answered is waited for no longer. */
 const patienceMs = 3000;
 
@@ -54,20 +58,41 @@ async function* watch(
 
   const heard = new Latest<Update>();
   const { maxConnections } = settings;
-  const turns = new Turns(1, maxConnections);
-  const openAll = once(() => turns.add(maxConnections - 1));
-  const alone = setTimeout(openAll, aloneMs);
+  const datacenters = new Map(queries.map((query) => [query.key, questionOf(query, settings).dc ?? '']));
+  const fed = fedBy(settings, datacenters);
+  const mostTurns = maxConnections - fed.length * perFeed;
+  const turns = new Turns(1, mostTurns);
+  const rota = new Rota(waitMsOf(settings, queries.length));
   const stale = (key: string, reason: string, isUnanswerable: boolean): void =>
     heard.put(`stale ${key}`, { kind: 'stale', key, reason, ...(isUnanswerable && { isUnanswerable }) });
-  let patience: NodeJS.Timeout | undefined;
+  let [alone, patience]: (NodeJS.Timeout | undefined)[] = [];
   let following: Promise<void>[] = [];
+  let feeding: Promise<void>[] = [];
   try {
     const connection = connectionOf(settings, env);
     const client = await openClient(connection, maxConnections, stop.signal);
     const token = tokenReader(connection, onSecret);
     const { basicAuth } = connection;
     if (basicAuth !== undefined) for (const spelling of spellingsOfLogin(basicAuth)) onSecret(spelling);
-    const datacenters = new Map(queries.map((query) => [query.key, questionOf(query, settings).dc ?? '']));
+    const ask = async <Asked>(call: (asked: Asked, timeoutMs: Ms) => Promise<Answer>, asked: Asked, timeoutMs: Ms) => {
+      const current = await token();
+      return call(current === undefined ? asked : { ...asked, token: current }, timeoutMs);
+    };
+    const openAll = once(() => {
+      turns.add(mostTurns - 1);
+      feeding = fed.map((dc) => {
+        const services = [...datacenters.values()].filter((one) => one === dc).length;
+        return new Feed({
+          look: (look, timeoutMs) => ask(client.look, dc === '' ? look : { ...look, dc }, timeoutMs),
+          services,
+          waitMs: settings.wait,
+          onChange: (changed) => rota.changed(dc, changed),
+          onFed: (isFed) => rota.setFed(dc, isFed),
+          signal: stop.signal,
+        }).run();
+      });
+    });
+    alone = setTimeout(openAll, aloneMs);
     const health = new Health(connection, datacenters, maxConnections);
     patience = setTimeout(() => {
       for (const key of health.hanging) stale(key, `no answer from the datacenter ${health.datacenter(key)} yet`, true);
@@ -79,13 +104,16 @@ async function* watch(
         query,
         question,
         hasToken: connection.token !== undefined || connection.tokenFile !== undefined,
-        ask: (asked, timeoutMs) => ask(client, token, asked, timeoutMs),
+        ask: (asked, timeoutMs) => ask(client.ask, asked, timeoutMs),
         remembered: memory.get(id),
         turn: () => turns.take(health.datacenter(key), () => health.isWell(key)),
         waitMs: waitMsOf(settings, queries.length),
-        onAnswer: (known) => {
+        rest: fed.length === 0 ? undefined : rota.join(health.datacenter(key), question.service),
+        onHeard: () => {
           openAll();
           health.answered(key);
+        },
+        onAnswer: (known) => {
           memory.set(id, known);
           const { endpoints, unfit } = known;
           const hidden = hiddenIn(known, question.service);
@@ -111,18 +139,15 @@ async function* watch(
     clearTimeout(patience);
     stop.abort();
     turns.add(Number.POSITIVE_INFINITY);
-    await Promise.all(following);
+    rota.end();
+    await Promise.all([...following, ...feeding]);
   }
 }
 
-async function ask(
-  client: Client,
-  token: () => Promise<string | undefined>,
-  question: Question,
-  timeoutMs: Ms,
-): ReturnType<Client['ask']> {
-  const current = await token();
-  return client.ask(current === undefined ? question : { ...question, token: current }, timeoutMs);
+/** The datacenters whose changes are told by a feed: all, where services are more than connections and those suffice. */
+function fedBy({ maxConnections }: ConsulWatcherConfig, datacenters: ReadonlyMap<string, string>): readonly string[] {
+  const all = [...new Set(datacenters.values())];
+  return datacenters.size > maxConnections && maxConnections >= 2 * perFeed * all.length ? all : [];
 }
 
 function questionOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }: ConsulWatcherConfig): Question {

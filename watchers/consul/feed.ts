@@ -1,0 +1,150 @@
+/**
+ * Tells which services of a datacenter changed, by two blocking queries for all of them: one for the states of all checks,
+ * and one that says when anything was registered; what that was stands in the lists of the nodes. So a thousand services at
+ * rest cost nothing, where a question for each takes hundreds of requests a second.
+ */
+import { AppError } from '../../src/errors.ts';
+import type { Ms } from '../../src/model.ts';
+import { backoffMs, pause } from '../../src/retry.ts';
+import type { Answer, Look } from './client.ts';
+import { indexOf } from './reading.ts';
+import type { Changed } from './rota.ts';
+import { changesOf, type Rows, readChecks, readNode, readNodes } from './rows.ts';
+
+export type Feeding = {
+  readonly look: (look: Look, timeoutMs: Ms) => Promise<Answer>;
+  /** How many services are asked for. */
+  readonly services: number;
+  readonly waitMs: Ms;
+  readonly onChange: (changed: Changed) => void;
+  /** Whether changes are being told: not at first, and not while one of the questions fails. */
+  readonly onFed: (isFed: boolean) => void;
+  readonly signal: AbortSignal;
+};
+
+const backoff = { baseMs: 1000, capMs: 30_000 };
+/** After an answer the next question waits by what there was to read: a part of a core, however much changes. */
+const restPerRowMs: Ms = 0.15;
+const shortestRestMs: Ms = 10;
+/** Whoever answers at once although nothing is new is asked this seldom. */
+const standingMs: Ms = 5000;
+/** The lists of the nodes are read where there are no more nodes than this part of the services. */
+const nodesShare = 0.25;
+/** What is registered with a check is told by that as well: then who registered what is looked up later, for many at once. */
+const gatherMs: Ms = 20;
+const explainedMs: Ms = 200;
+const lookUpEveryMs: Ms = 2000;
+
+type Kind = 'checks' | 'services';
+
+export class Feed {
+  readonly #feeding: Feeding;
+  readonly #slackMs: Ms;
+  readonly #up = new Set<Kind>();
+  #isFed = false;
+  #checks: Rows | null = null;
+  /** What is registered, by the lists of the nodes; null: not known. */
+  #instances: Rows | null = null;
+  #toldAt = Number.NEGATIVE_INFINITY;
+  #lookedUpAt = Number.NEGATIVE_INFINITY;
+
+  constructor(feeding: Feeding) {
+    this.#feeding = feeding;
+    this.#slackMs = Math.max(2000, feeding.waitMs / 10);
+  }
+
+  /** Ends when the signal aborts. */
+  async run(): Promise<void> {
+    await Promise.all([
+      this.#follow('checks', async (body) => this.#readChecks(body)),
+      this.#follow('services', (_, isFirst) => this.#lookUp(isFirst)),
+    ]);
+  }
+
+  async #follow(what: Kind, read: (body: unknown, isFirst: boolean) => Promise<number>): Promise<void> {
+    const { signal, waitMs } = this.#feeding;
+    let index: bigint | null = null;
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        const askedAt = performance.now();
+        const answer = await this.#ask(what, index);
+        const answeredAt = performance.now();
+        const now = indexOf(answer.headers['x-consul-index']);
+        if (now === undefined || (index !== null && now < index))
+          throw new AppError('MYELIN_SOURCE_FAILED', 'the index of the catalog is missing or went back');
+        const isNews = now !== index;
+        const rows = isNews ? await read(answer.body, index === null) : 0;
+        index = now;
+        failures = 0;
+        this.#setUp(what, true);
+        const waited = answeredAt - askedAt >= waitMs / 2;
+        if (isNews) await pause(Math.max(shortestRestMs, rows * restPerRowMs), signal);
+        else if (!waited) await pause(standingMs, signal);
+      } catch {
+        // What is wrong with Consul, the questions for single services tell.
+        if (signal.aborted) return;
+        index = null;
+        this.#setUp(what, false);
+        await pause(backoffMs(failures, backoff), signal);
+        failures += 1;
+      }
+    }
+  }
+
+  #ask(what: Kind, index: bigint | null): Promise<Answer> {
+    const { look, waitMs } = this.#feeding;
+    if (index === null) return look({ what, stale: true }, this.#slackMs);
+    const wait = `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms`;
+    return look({ what, stale: true, index: `${index}`, wait }, (waitMs * 17) / 16 + this.#slackMs);
+  }
+
+  /** Returns how much there was to read, as the other one does. */
+  #readChecks(body: unknown): number {
+    const before = this.#checks;
+    const checks = readChecks(body);
+    this.#checks = checks;
+    const changed = before !== null && this.#isFed ? changesOf(before, checks, this.#instances) : null;
+    if (changed !== null && (changed === 'all' || changed.size > 0)) {
+      this.#toldAt = performance.now();
+      this.#feeding.onChange(changed);
+    }
+    return checks.size;
+  }
+
+  /** Something was registered, or no longer is. */
+  async #lookUp(isFirst: boolean): Promise<number> {
+    const { onChange, signal } = this.#feeding;
+    if (!isFirst) {
+      await pause(gatherMs, signal);
+      const isExplained = performance.now() - this.#toldAt < explainedMs;
+      if (isExplained) await pause(Math.max(0, this.#lookedUpAt + lookUpEveryMs - performance.now()), signal);
+    }
+    this.#lookedUpAt = performance.now();
+    const before = this.#instances;
+    this.#instances = await this.#readInstances();
+    if (!isFirst && this.#isFed) {
+      const changed = before && this.#instances && changesOf(before, this.#instances, null);
+      onChange(changed === null || changed === 'all' || changed.size === 0 ? 'all' : changed);
+    }
+    return this.#instances?.size ?? this.#feeding.services;
+  }
+
+  async #readInstances(): Promise<Rows | null> {
+    const { look, services } = this.#feeding;
+    const names = readNodes((await look({ what: 'nodes', stale: true }, this.#slackMs)).body);
+    if (names.length > Math.max(1, services * nodesShare)) return null;
+    const lists: Rows[] = [];
+    for (const node of names)
+      lists.push(readNode(node, (await look({ what: 'node', node, stale: true }, this.#slackMs)).body));
+    return new Map(lists.flatMap((list) => [...list]));
+  }
+
+  #setUp(what: Kind, isUp: boolean): void {
+    if (isUp) this.#up.add(what);
+    else this.#up.delete(what);
+    const isFed = this.#up.size === 2;
+    if (isFed === this.#isFed) return;
+    this.#isFed = isFed;
+    this.#feeding.onFed(isFed);
+  }
+}
