@@ -61,6 +61,8 @@ export type Occasion = {
   readonly catalog: Catalog;
   /** When the oldest change came that this reconcile is about; null: it was about none. */
   readonly changedAt: Moment | null;
+  /** Whether anything runs that serves, whatever became of this. */
+  readonly isServing: boolean;
   readonly renderMs: Ms;
   /** All of the reconcile. */
   readonly tookMs: Ms;
@@ -177,7 +179,10 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function reconcile(): Promise<void> {
     const startedAt = performance.now();
-    if (editions.advance(now())) control.use(editions.settings.config);
+    if (editions.advance(now())) {
+      control.use(editions.settings.config);
+      reconciler.retrySoon();
+    }
     remember();
     budget.note(editions.collection);
     const from = editions.collection.catalog;
@@ -190,10 +195,16 @@ export function main(world: World, signal: AbortSignal): Instance {
     }
     const renderMs = performance.now() - startedAt;
     const tell = (result: Result): void =>
-      onResult(result, { catalog: from, changedAt: about, renderMs, tookMs: performance.now() - startedAt });
+      onResult(result, {
+        catalog: from,
+        changedAt: about,
+        isServing: control.running !== null,
+        renderMs,
+        tookMs: performance.now() - startedAt,
+      });
     if (reconciler.isReloading) {
       // A reload is under way and will be followed by another look: only what commands can do is done now.
-      const result = await reconciler.meanwhile(wanted, signal);
+      const result = await reconciler.meanwhile({ rendered: wanted, faulty: wanted.problems }, signal);
       if (result !== null) {
         changedAt = null;
         tell(result);
@@ -208,7 +219,8 @@ export function main(world: World, signal: AbortSignal): Instance {
       tell(result);
     };
     const settle = (result: Result): void => {
-      if (result.kind === 'pending') changedAt = isTold ? changedAt : (about ?? changedAt);
+      if (result.kind === 'pending' || result.kind === 'postponed')
+        changedAt = isTold ? changedAt : (about ?? changedAt);
       else {
         requests = requests.filter((request) => !seenTo.includes(request));
         for (const request of seenTo) request.resolve(result);
@@ -342,6 +354,11 @@ export function main(world: World, signal: AbortSignal): Instance {
     poke: debounce.poke,
     order: giveOrder,
     reload() {
+      const { open, waitingFor } = view(editions.collection.catalog);
+      if (!open && found === null) {
+        const what = `there is nothing to reload yet: ${waitingFor.join(', ')} has not answered`;
+        return Promise.reject(new AppError('MYELIN_SOURCE_TIMEOUT', what));
+      }
       const request = Promise.withResolvers<Result>();
       requests = [...requests, request];
       debounce.poke();

@@ -56,11 +56,12 @@ export class Observer {
   }
 
   /** One reconcile has ended. */
-  result(result: Result, { changedAt, renderMs, tookMs }: Occasion, apart: readonly Apart[]): void {
+  result(result: Result, { changedAt, isServing, renderMs, tookMs }: Occasion, apart: readonly Apart[]): void {
     const now = this.#now();
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     this.#metrics.rendered(renderMs);
     this.#noteApart(apart);
+    const serves = isServing ? 'what runs serves on' : 'nothing serves';
     const pendingBefore = this.#pending;
     this.#pending = result.kind === 'pending' ? result : null;
     switch (result.kind) {
@@ -69,6 +70,8 @@ export class Observer {
         // What could not be applied is not wanted any more.
         this.#lastApply = this.#lastApplied;
         this.#complaint = null;
+        return;
+      case 'postponed':
         return;
       case 'pending':
         this.#log.debug(
@@ -98,9 +101,7 @@ export class Observer {
         this.#lastApply = { at: now, result: 'rejected', reasons: [], backends: [], tookMs: null, error };
         this.#metrics.updated('rejected', null);
         this.#events.add({ kind: 'rejected', ...fewProblems(result.problems) });
-        this.#complain(error, () =>
-          this.#log.error({ problems: result.problems }, 'rejected, the old state serves on'),
-        );
+        this.#complain(error, () => this.#log.error({ problems: result.problems }, `rejected, ${serves}`));
         return;
       }
       case 'failed': {
@@ -111,19 +112,19 @@ export class Observer {
         this.#events.add({ kind: 'failed', error, ...fewReasons(result.reasons) });
         const { code, remedy } = result.error;
         this.#complain(error, () =>
-          this.#log.error({ err: result.error, code, remedy }, 'could not be applied, the old state serves on'),
+          this.#log.error({ err: result.error, code, remedy }, `could not be applied, ${serves}`),
         );
       }
     }
   }
 
-  /** One reconcile came to no end that it knows: nothing was applied, and only a change will start another. */
+  /** One reconcile came to no end that it knows: nothing was applied, and another one follows. */
   broke(err: unknown): void {
     const error = describe(err);
     this.#lastApply = { at: this.#now(), result: 'failed', reasons: [], backends: [], tookMs: null, error };
     this.#metrics.updated('failed', null);
     this.#events.add({ kind: 'failed', error, reasons: [], more: 0 });
-    this.#complain(error, () => this.#log.error({ err }, 'a reconcile broke off; the next change starts another'));
+    this.#complain(error, () => this.#log.error({ err }, 'a reconcile failed; it is tried again in a second'));
   }
 
   /** Something that a HAProxy did by itself, or that was done to one. */
@@ -245,7 +246,7 @@ export class Observer {
     const said = new Map(before.map((one) => [one.service, textOf(one.problems)]));
     for (const { service, problems } of apart) {
       if (said.get(service) === textOf(problems)) continue;
-      this.#log.error({ apart: service, problems }, 'service is set apart, the others go live');
+      this.#log.error({ apart: service, problems }, 'service is set apart');
       this.#events.add({ kind: 'set_apart', service, ...fewProblems(problems) });
     }
     for (const { service } of before) {

@@ -1,6 +1,6 @@
 /** Sets one service apart so that the others go live: whose fault it is, and what stands in its place meanwhile. */
 import { linesOf, tokenise } from './haproxy/text.ts';
-import type { Rendered, Section } from './model.ts';
+import type { Problem, Rendered, Section } from './model.ts';
 
 /**
  * `rendered` with other sections for the services in `held`: their last good ones, or an empty backend of their name
@@ -17,7 +17,9 @@ export function hold(rendered: Rendered, held: ReadonlyMap<string, readonly Sect
     placed.add(service);
     return substitute ?? [emptyBackend(service, modeOf(rendered.sections, service))];
   });
-  return { sections };
+  // Of what is not wanted any more something has to stay: it stands at the end.
+  const rest = [...held].flatMap(([service, substitute]) => (placed.has(service) ? [] : (substitute ?? [])));
+  return { sections: [...sections, ...rest] };
 }
 
 /** A backend that is valid whatever stands around it, and answers 503. */
@@ -41,6 +43,14 @@ export function blame(message: string, line: number | undefined, sections: reado
   return null;
 }
 
+/** Whether it speaks about one of these proxies, or the line that it is about does. */
+export function concerned({ message, line }: Problem, all: readonly Section[], proxies: readonly Section[]): boolean {
+  const text = all.map((section) => section.text).join('');
+  const words = `${message} ${line === undefined ? '' : (linesOf(text)[line - 1] ?? '')}`.match(/[\w.:-]+/g) ?? [];
+  const names = new Set(words.flatMap((word) => [word, word.replace(/[.:]+$/, '')]));
+  return proxies.some((section) => isProxy(section) && names.has(section.name));
+}
+
 /** The service whose section holds this line (1-based) of the file that the sections make. */
 export function serviceAtLine(sections: readonly Section[], line: number): string | null {
   let last = 0;
@@ -55,7 +65,7 @@ function isProxy({ kind }: Section): boolean {
   return kind === 'frontend' || kind === 'backend' || kind === 'listen';
 }
 
-function modeOf(sections: readonly Section[], service: string): 'http' | 'tcp' {
+export function modeOf(sections: readonly Section[], service: string): 'http' | 'tcp' {
   const isTcp = sections
     .filter((section) => section.service === service)
     .some(({ text }) => linesOf(text).some((line) => tokenise(line).words.join(' ') === 'mode tcp'));

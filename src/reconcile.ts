@@ -4,11 +4,12 @@
  */
 import type { Control } from './apply/control.ts';
 import { AppError } from './errors.ts';
+import { sameStructure } from './haproxy/structure.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from './model.ts';
 import { OfferBudget } from './offer-budget.ts';
 import { type Overrides, overridden } from './overrides.ts';
 import { type RuntimeResult, runtimeResult, type ServerChanges } from './server-changes.ts';
-import { type Apart, backOff, SetApart, sameText } from './set-apart.ts';
+import { type Apart, backOff, SetApart, shortestRetryMs } from './set-apart.ts';
 
 export type Result =
   /** What runs is what is wanted. */
@@ -22,15 +23,20 @@ export type Result =
       readonly because: string;
       readonly at: Moment;
     }
-  /** HAProxy or the preflight refuses it and no service can be set apart for it: the old state serves on. */
+  /** What is left to be done is seen to by the reconcile that follows at once. */
+  | { readonly kind: 'postponed' }
+  /** HAProxy or the preflight refuses it and no service can be set apart for it: what runs is left as it is. */
   | { readonly kind: 'rejected'; readonly problems: readonly Problem[]; readonly at: Moment }
-  /** It could not be written or started: the old state serves on. */
+  /** It could not be written or started: what runs is left as it is. */
   | {
       readonly kind: 'failed';
       readonly error: AppError;
       readonly reasons: readonly ReloadReason[];
       readonly at: Moment;
     };
+
+/** By HAProxy or the preflight; whose fault it is has yet to be found out. */
+type Refused = { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
 /** A reload has begun; `result` settles when it has come to an end. Until then `meanwhile` can be called. */
 export type Reloading = {
@@ -49,11 +55,12 @@ export type Wish = {
   readonly onMeanwhile: (result: RuntimeResult) => void;
 };
 
-/** A whole file that was refused, and when the same bytes get another try: what is amiss may lie outside them. */
+/** What was refused and is nobody's fault, and when the same structure gets another try: what is amiss may lie outside it. */
 type Refusal = {
   readonly sections: readonly Section[];
   readonly problems: readonly Problem[];
   readonly attempts: number;
+  readonly triedAt: Moment;
   readonly retryAt: Moment;
 };
 
@@ -106,6 +113,12 @@ export class Reconciler {
     return this.#setApart.lastGood(service);
   }
 
+  /** Something else than servers has changed, in the config or the templates: what was refused is tried as soon as may be. */
+  retrySoon(): void {
+    this.#setApart.retrySoon();
+    if (this.#refusal !== null) this.#refusal = { ...this.#refusal, retryAt: this.#refusal.triedAt + shortestRetryMs };
+  }
+
   get isReloading(): boolean {
     return this.#isReloading;
   }
@@ -118,9 +131,12 @@ export class Reconciler {
     return first.kind === 'begun' ? { kind: 'reloading', reasons: first.reasons, result } : first;
   }
 
-  /** While a reload is under way: what of `rendered` commands can do in the process that serves. null: nothing. */
-  meanwhile(rendered: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
-    return this.#meanwhile(this.#overridden(this.#setApart.substituted(rendered)), signal);
+  /** While a reload is under way: what of it commands can do in the process that serves. null: nothing. */
+  meanwhile(wish: Pick<Wish, 'rendered' | 'faulty'>, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const ofHeld = this.#ofHeld(wish);
+    const follow = new Set(ofHeld.map(({ service }) => service));
+    const others = this.#setApart.substituted(wish.rendered).sections.filter(({ service }) => !follow.has(service));
+    return this.#meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
   }
 
   async #meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
@@ -130,30 +146,55 @@ export class Reconciler {
     return result;
   }
 
+  /** The sections of services that are set apart, as they are wanted: their servers follow all the same. */
+  #ofHeld({ rendered, faulty }: Pick<Wish, 'rendered' | 'faulty'>): readonly Section[] {
+    // In the place of one that could not be rendered there is nothing to follow.
+    const isFaulty = new Set(faulty.map(({ service }) => service));
+    return rendered.sections.filter(({ service }) => this.#setApart.isHeld(service) && !isFaulty.has(service));
+  }
+
   async #reconcile(wish: Wish, signal: AbortSignal): Promise<Result> {
     const { rendered, faulty } = wish;
     const setApart = this.#setApart;
     try {
       const unanswered = await this.#lookAtFound();
       if (unanswered !== null) return unanswered;
-      setApart.putOnTrial(rendered);
+      setApart.retryDue(rendered);
       setApart.blame(rendered, faulty);
-      for (;;) {
+      const ofHeld = this.#ofHeld(wish);
+      let followed = ofHeld.length === 0 ? null : await this.#meanwhile(this.#overridden({ sections: ofHeld }), signal);
+      for (let problems: readonly Problem[] = []; ; ) {
         const good = setApart.substituted(rendered);
         const wanted = this.#overridden(good);
         const isServing = this.#control.running !== null;
         // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
-        if (!isServing && listens(rendered) && !listens(wanted))
-          return {
-            kind: 'rejected',
-            problems: this.apart.flatMap(({ problems }) => problems),
-            at: this.nextTrial ?? 0,
-          };
+        if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
         const result = await this.#attempt(wanted, wish, signal);
-        if (result.kind === 'rejected' && setApart.blameRefused(rendered, result.problems, isServing)) continue;
-        if ((result.kind === 'rejected' || result.kind === 'failed') && setApart.endTrials()) continue;
-        if (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload') setApart.wentLive(good);
-        return result;
+        if (followed !== null && result.kind !== 'noop') {
+          wish.onMeanwhile(followed);
+          followed = null;
+        }
+        switch (result.kind) {
+          case 'refused':
+            problems = result.problems;
+            if (setApart.blameRefused(rendered, good, problems, isServing) || setApart.endTrials()) continue;
+            setApart.acquit();
+            return this.#refuse(rendered, problems);
+          case 'failed':
+            if (setApart.endTrials()) continue;
+            return result;
+          case 'noop':
+          case 'runtime':
+            await this.#prove(rendered, good, signal);
+            return followed ?? result;
+          case 'reload':
+            setApart.wentLive(good, true);
+            return result;
+          case 'pending':
+          case 'postponed':
+          case 'rejected':
+            return result;
+        }
       }
     } finally {
       this.#isReloading = false;
@@ -165,11 +206,23 @@ export class Reconciler {
     return overridden(rendered, this.#overrides());
   }
 
-  async #attempt(wanted: Rendered, wish: Wish, signal: AbortSignal): Promise<Result> {
+  /** What was refused and is what runs may be refused still: it would be at the next reload. */
+  async #prove(rendered: Rendered, good: Rendered, signal: AbortSignal): Promise<void> {
+    const problems = this.#setApart.isUnproved ? await this.#control.check(good, signal).catch(asProblem) : [];
+    this.#setApart.blame(rendered, problems);
+    this.#setApart.wentLive(good, problems.length === 0);
+  }
+
+  #nothingToServe(rendered: Rendered, problems: readonly Problem[]): Result {
+    if (this.#setApart.acquit()) return this.#refuse(rendered, problems);
+    const its = this.apart.flatMap((one) => one.problems);
+    return { kind: 'rejected', problems: its, at: this.nextTrial ?? this.#now() + retryAfterMs };
+  }
+
+  async #attempt(wanted: Rendered, wish: Wish, signal: AbortSignal): Promise<Result | Refused> {
     const plan = this.#changes.plan(wanted, wish.requested);
     // After a reload that was refused: commands are for the reconcile that follows, not for beside `meanwhile`.
-    if (this.#isReloading && plan.kind !== 'reload')
-      return { kind: 'pending', reasons: [], because: 'free', at: this.#now() };
+    if (this.#isReloading && plan.kind !== 'reload') return { kind: 'postponed' };
     if (plan.kind === 'reload') return this.#reload(wanted, plan.reasons, wish, signal);
     this.#wantedSince = null;
     return this.#change(wanted, plan, wish, signal);
@@ -192,7 +245,7 @@ export class Reconciler {
     plan: Exclude<Plan, { readonly kind: 'reload' }>,
     wish: Wish,
     signal: AbortSignal,
-  ): Promise<Result> {
+  ): Promise<Result | Refused> {
     const commands = plan.kind === 'runtime' ? plan.commands : [];
     const outcome = await this.#changes.apply(wanted, commands, signal);
     switch (outcome.kind) {
@@ -202,7 +255,7 @@ export class Reconciler {
       case 'superseded':
         return this.#attempt(wanted, wish, signal);
       case 'refused':
-        return this.#refuse(wanted, outcome.problems);
+        return { kind: 'refused', problems: outcome.problems };
       case 'failed':
         return { kind: 'failed', error: outcome.error, reasons: [], at: this.#now() + retryAfterMs };
     }
@@ -211,9 +264,9 @@ export class Reconciler {
   async #reload(
     wanted: Rendered,
     reasons: readonly ReloadReason[],
-    { onMeanwhile }: Wish,
+    { rendered, onMeanwhile }: Wish,
     signal: AbortSignal,
-  ): Promise<Result> {
+  ): Promise<Result | Refused> {
     const control = this.#control;
     const now = this.#now();
     this.#wantedSince ??= now;
@@ -224,8 +277,11 @@ export class Reconciler {
     const turn = this.#budget.turn(control.reloadAt(wanted, this.#wantedSince), about);
     if (turn.at > now) return { kind: 'pending', reasons, because: turn.because, at: turn.at };
     const refusal = this.#refusal;
-    if (refusal !== null && refusal.retryAt > now && sameText(refusal.sections, wanted.sections))
-      return { kind: 'rejected', problems: refusal.problems, at: refusal.retryAt };
+    if (refusal !== null && !this.#isReloading) {
+      const { triedAt, retryAt } = refusal;
+      const at = sameStructure(refusal.sections, rendered.sections) ? retryAt : triedAt + shortestRetryMs;
+      if (at > now) return { kind: 'rejected', problems: refusal.problems, at };
+    }
 
     this.#isReloading = true;
     this.#reloadBegun.resolve({ kind: 'begun', reasons });
@@ -238,9 +294,10 @@ export class Reconciler {
         await this.#changes.reloaded(wanted);
         return { kind: 'reload', reasons, tookMs: outcome.tookMs };
       case 'refused':
-        return this.#refuse(wanted, outcome.problems);
+        return { kind: 'refused', problems: outcome.problems };
       case 'failed': {
-        if (outcome.problems.some(({ service }) => service !== null)) return this.#refuse(wanted, outcome.problems);
+        if (outcome.problems.some(({ service }) => service !== null))
+          return { kind: 'refused', problems: outcome.problems };
         const { at } = control.reloadAt(wanted, this.#wantedSince);
         return { kind: 'failed', error: outcome.error, reasons, at: Math.max(at, this.#now() + retryAfterMs) };
       }
@@ -250,13 +307,20 @@ export class Reconciler {
     }
   }
 
-  #refuse(wanted: Rendered, problems: readonly Problem[]): Result {
-    const again = this.#refusal !== null && sameText(this.#refusal.sections, wanted.sections);
+  #refuse({ sections }: Rendered, problems: readonly Problem[]): Result {
+    const again = this.#refusal !== null && sameStructure(this.#refusal.sections, sections);
     const attempts = again ? (this.#refusal?.attempts ?? 0) + 1 : 1;
-    const retryAt = this.#now() + backOff(attempts);
-    this.#refusal = { sections: wanted.sections, problems, attempts, retryAt };
+    const triedAt = this.#now();
+    const retryAt = triedAt + backOff(attempts);
+    this.#refusal = { sections, problems, attempts, triedAt, retryAt };
     return { kind: 'rejected', problems, at: retryAt };
   }
+}
+
+/** Who cannot be asked has not said that it is good. */
+function asProblem(error: unknown): readonly Problem[] {
+  if (!(error instanceof AppError)) throw error;
+  return [{ message: error.message, service: null, code: error.code }];
 }
 
 /** Whether any service can be reached by itself. */

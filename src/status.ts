@@ -1,8 +1,9 @@
 /** Puts together what a running Myelin says of itself. */
 import type { Control } from './apply/control.ts';
 import { view } from './catalog/catalog.ts';
-import { report } from './catalog/report.ts';
+import { nothingOf, report } from './catalog/report.ts';
 import { toWallClock } from './clock.ts';
+import { serverLines } from './haproxy/text.ts';
 import type { Status } from './http/status.ts';
 import type { Instance } from './main.ts';
 import type { Drift, Moment, Timestamp } from './model.ts';
@@ -27,6 +28,9 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
+  // Not wanted any more, but something still refers to them.
+  const names = new Set(services.map(({ name }) => name));
+  const goneOnes = observer.apart.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = observer;
   const isBegun = control.running !== null && !instance.isBlind;
@@ -57,18 +61,30 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       lastSuccess: orNull(source.lastSuccess, toWallClock),
       down: orNull(source.down, dated),
     })),
-    services: services.map((service) => {
+    services: [...services, ...goneOnes].map((service) => {
       const held = apart.get(service.name);
       const { stale, kept } = service;
       return {
         ...service,
         stale: orNull(stale, dated),
         kept: orNull(kept, (each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
-        quarantined: held === undefined ? null : { since: toWallClock(held.since), problems: held.problems },
+        quarantined:
+          held === undefined
+            ? null
+            : { ...dated({ since: held.since, problems: held.problems }), servers: serversOf(control, service.name) },
       };
     }),
     unserved: instance.collection.unserved.slice(0, mostUnserved),
   };
+}
+
+/** As far as was read back. */
+function serversOf({ running }: Control, service: string): number | null {
+  if (running === null || running.process === null) return null;
+  return running.sections
+    .filter((section) => section.service === service)
+    .flatMap(serverLines)
+    .filter(({ words }) => !words.includes('disabled')).length;
 }
 
 /** null while none runs, and where somebody else starts it. */

@@ -16,7 +16,7 @@ import type { Version } from '../haproxy/version.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
-import { type ConfigFile, configFile, makeFolder } from './files.ts';
+import { type ConfigFile, configFile, makeFolder, tryOut } from './files.ts';
 import type { Turn } from './gate.ts';
 import { type Generation, readSections, recordIn, writeSections } from './generation.ts';
 import { forgetHealth } from './health-file.ts';
@@ -105,6 +105,13 @@ class CommandControl implements Control {
     const now = (): Moment => this.#now();
     const about = { sections, plan, gate: this.#gate, isStart: this.#running === null, now, signal };
     return applying(about, () => this.#attempt(sections, plan, signal));
+  }
+
+  async check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
+    const { file } = this.#parts;
+    const { checkCommand } = this.#config.haproxy;
+    if (checkCommand === undefined) return [];
+    return tryOut(file, textOf(sections), () => this.#run(checkCommand, file.candidate, sections, signal));
   }
 
   /** What was started elsewhere is ended elsewhere. */

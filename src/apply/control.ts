@@ -113,6 +113,11 @@ export type Control = AsyncDisposable & {
    * go to the process that still serves.
    */
   apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
+  /**
+   * Whether HAProxy would take it at its next start, as far as that can be asked here; nothing becomes of it. Throws an
+   * AppError where it cannot be written or asked.
+   */
+  check(wanted: Rendered, signal: AbortSignal): Promise<readonly Problem[]>;
   /** Ends everything that Myelin started: softly, then after `stopGrace` for good. */
   stop(): Promise<void>;
 };

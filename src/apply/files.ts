@@ -257,3 +257,13 @@ function remedyFor(error: unknown, path: string): string {
   if (hasCode(error, 'ENOENT')) return `create the folder ${folder}`;
   return `see what is wrong with ${folder}`;
 }
+
+/** Asks about a candidate that is not to be accepted. */
+export async function tryOut<T>(file: ConfigFile, text: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    await file.propose(text);
+    return await ask();
+  } finally {
+    await file.discard();
+  }
+}

@@ -13,12 +13,12 @@ import { type Binary, findBinary } from '../haproxy/binary.ts';
 import { parseProcesses } from '../haproxy/master.ts';
 import { nobodyListens } from '../haproxy/socket.ts';
 import { parseVersion, type Version } from '../haproxy/version.ts';
-import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { createTurn } from '../turn.ts';
 import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, makeFolder } from './files.ts';
+import { type ConfigFile, configFile, makeFolder, tryOut } from './files.ts';
 import type { Turn } from './gate.ts';
 import {
   type Generation,
@@ -35,7 +35,7 @@ import { keepLooking } from './looking.ts';
 import { MasterFleet, type Seen } from './master-fleet.ts';
 import { asRecorded, loadedBy } from './master-loaded.ts';
 import { prepareForMaster } from './master-prepare.ts';
-import { replaceWorker } from './master-reload.ts';
+import { checkHere, replaceWorker } from './master-reload.ts';
 import { idOf, isProved, isSame, type MasterServing, proofOf, viewOf, type WorkerId } from './master-serving.ts';
 import { Pulse } from './pulse.ts';
 import { ReloadGate } from './reload-gate.ts';
@@ -198,6 +198,12 @@ class MasterControl implements Control {
     return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
+  async check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
+    const { file } = this.#parts;
+    const about = { sections, file, config: this.#config, signal };
+    return tryOut(file, textOf(sections), async () => (await checkHere(this.#binary, this.#version, about)).problems);
+  }
+
   /** What was started elsewhere is ended elsewhere. */
   async stop(): Promise<void> {}
 
@@ -330,8 +336,11 @@ class MasterControl implements Control {
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { serving } = this.#fleet;
-    if (plan.kind !== 'reload' && serving !== null)
+    if (plan.kind !== 'reload') {
+      // It has ended since this was planned: to start another one has to be planned, and has its turn.
+      if (serving === null) return { kind: 'superseded' };
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+    }
     if (this.#stranger?.isByHand && isLeft(this.#config, plan))
       return { kind: 'failed', error: leftInPlace(this.#stranger.pid), problems: [] };
     return this.#inTurn(async () => {

@@ -9,12 +9,13 @@ import { now, wallClock } from '../clock.ts';
 import { generationsFolder, handedOnSocket, lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
+import { checkConfig } from '../haproxy/check.ts';
 import type { Version } from '../haproxy/version.ts';
-import type { Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, isThere, makeFolder, pointTo } from './files.ts';
+import { type ConfigFile, configFile, isThere, makeFolder, pointTo, tryOut } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { type Generation, generationAt, removeGeneration } from './generation.ts';
@@ -22,12 +23,13 @@ import { assertOwn, findPredecessor, type Predecessor, removeIfEmpty, removeLeft
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { keepLooking } from './looking.ts';
-import { asAppError } from './problems.ts';
+import { asAppError, toProblems } from './problems.ts';
 import { isAlive } from './processes.ts';
 import { Pulse } from './pulse.ts';
 import { type Recovered, recover } from './recover.ts';
 import { ReloadGate } from './reload-gate.ts';
 import { replace } from './replace.ts';
+import { textOf } from './sections.ts';
 import { isReplaced, proofOf, type Serving, viewOf } from './serving.ts';
 import { findStray, isLeft, leftInPlace, type Stray, startedByOthers } from './stray.ts';
 import { runtimeOf, tell } from './tell.ts';
@@ -206,6 +208,16 @@ class ProcessControl implements Control {
     return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
+  async check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
+    const { file } = this.#parts;
+    const binary = await this.#findBinary(signal);
+    const { haproxy, reload } = this.#config;
+    const limits = { timeoutMs: reload.startTimeout, signal, passEnv: haproxy.passEnv };
+    return tryOut(file, textOf(sections), async () => {
+      return toProblems(await checkConfig(binary.path, [file.candidate], limits), sections, [file.candidate]);
+    });
+  }
+
   async stop(): Promise<void> {
     await this.#fleet.stop(this.#config.haproxy.stopGrace);
     if (this.#fallen !== null) await removeGeneration(this.#fallen);
@@ -289,8 +301,11 @@ class ProcessControl implements Control {
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { serving } = this.#fleet;
-    if (plan.kind !== 'reload' && serving !== null)
+    if (plan.kind !== 'reload') {
+      // It has ended since this was planned: to start another one has to be planned, and has its turn.
+      if (serving === null) return { kind: 'superseded' };
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+    }
     const stray = await this.#findStray();
     if (stray !== null && isLeft(this.#config, plan))
       return { kind: 'failed', error: leftInPlace(stray.id.pid), problems: [] };

@@ -1,7 +1,8 @@
 /** Remembers what the gate needs to know of past reloads, for one control. */
+
+import { sameStructure } from '../haproxy/structure.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import { type GateHistory, type GateSettings, nextReload, type Turn } from './gate.ts';
-import { sameText } from './sections.ts';
 
 /** A HAProxy that ended by itself sooner than this is taken for one that cannot live. */
 const healthyAfterMs: Ms = 10_000;
@@ -22,7 +23,7 @@ export class ReloadGate {
     wanted: readonly Section[],
     waiting: { readonly since: Moment; readonly isStart: boolean; readonly oldWorkers: number },
   ): Turn {
-    const failedBefore = this.#failedWith !== null && sameText(wanted, this.#failedWith);
+    const failedBefore = this.#failedWith !== null && sameStructure(wanted, this.#failedWith);
     return nextReload(settings, this.#history, { ...waiting, failedBefore }, this.#random);
   }
 
@@ -34,7 +35,7 @@ export class ReloadGate {
   }
 
   failed(wanted: readonly Section[], at: Moment): void {
-    const again = this.#failedWith !== null && sameText(wanted, this.#failedWith);
+    const again = this.#failedWith !== null && sameStructure(wanted, this.#failedWith);
     this.#failedWith = wanted;
     this.#history = { ...this.#history, failedAt: at, failures: again ? this.#history.failures + 1 : 1 };
   }

@@ -79,6 +79,19 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
   };
 }
 
+/** Of a service that is not wanted any more. */
+export function nothingOf(name: string): ServiceReport {
+  return {
+    name,
+    endpoints: { ready: 0, draining: 0, kept: 0, refused: 0 },
+    unanswered: [],
+    stale: null,
+    kept: null,
+    refused: [],
+    refusedCount: 0,
+  };
+}
+
 /** What is left out of an answer since `event`, and was not before; `count`: of all that is left out of it. */
 export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): Pick<Refusals, 'list' | 'count'> {
   if (event.kind !== 'endpoints') return noRefusals;

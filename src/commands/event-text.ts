@@ -43,13 +43,13 @@ export function describeEvent(event: Event): string {
     case 'runtime':
       return `servers changed${timing(event)}: ${listed(event.backends, event.more)} (${counted(event.commands, 'command')})`;
     case 'rejected':
-      return `rejected, the old state serves on: ${listed(messages(event.problems), event.more)}`;
+      return `rejected: ${listed(messages(event.problems), event.more)}`;
     case 'failed': {
       const reasons = event.reasons.length === 0 ? '' : ` (${listed(event.reasons.map(formatReason), event.more)})`;
       return `could not be applied${reasons}: ${event.error}`;
     }
     case 'set_apart':
-      return `${event.service} is set apart, the others go live: ${listed(messages(event.problems), event.more)}`;
+      return `${event.service} is set apart: ${listed(messages(event.problems), event.more)}`;
     case 'whole_again':
       return `${event.service} is whole again`;
     case 'drift': {

@@ -215,6 +215,7 @@ function whenDone(result: Result, { catalog }: Occasion, { apply }: RunOptions):
     case 'failed':
       return result.error.exitCode;
     case 'pending':
+    case 'postponed':
       return null;
   }
 }

@@ -68,13 +68,19 @@ function describeService(service: ServiceStatus, now: Timestamp): string {
   const notes = [
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
     ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
-    ...(quarantined === null ? [] : [`set apart: ${quarantined.problems.map(({ message }) => message).join('; ')}`]),
+    ...(quarantined === null ? [] : [describeQuarantine(quarantined)]),
     ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
     ...(refusedCount > refused.length
       ? [`${refusedCount - refused.length} more entries, tags or meta values are left out`]
       : []),
   ];
   return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
+}
+
+function describeQuarantine({ problems, servers }: ServiceStatus['quarantined'] & {}): string {
+  const serve =
+    servers === null ? '' : ` (HAProxy has ${servers} ${servers === 1 ? 'server' : 'servers'} of it in service)`;
+  return `set apart${serve}: ${problems.map(({ message }) => message).join('; ')}`;
 }
 
 function describeKept(

@@ -117,6 +117,13 @@ export type ServiceStatus = {
   }[];
   /** How many were left out in all. */
   readonly refusedCount: number;
-  /** Set apart: it keeps its last good section while the others go live. */
-  readonly quarantined: { readonly since: Timestamp; readonly problems: readonly Problem[] } | null;
+  /**
+   * Set apart: it keeps its last good structure while the others go live. `servers`: how many HAProxy has of it that are
+   * in service, hand-written ones among them; null: none that is asked runs.
+   */
+  readonly quarantined: {
+    readonly since: Timestamp;
+    readonly problems: readonly Problem[];
+    readonly servers: number | null;
+  } | null;
 };

@@ -65,6 +65,15 @@ test('an order answers what it means, for people and as JSON, and says what to d
   }
 });
 
+test('a reload that is asked for before there is anything to reload names what is waited for', async () => {
+  await using my = await site();
+  const myelin = my.place.run();
+  await myelin.until('the source is missing', ({ waitingFor }) => waitingFor.length === 1);
+  const { exitCode, stderr } = await my.place.command('reload');
+  assert.equal(exitCode, 6);
+  assert.match(stderr, /^error: there is nothing to reload yet: file has not answered \[MYELIN_SOURCE_TIMEOUT\]/);
+});
+
 test('orders given at once are all obeyed, and one about a server that has gone costs no reload', async () => {
   await using my = await site();
   const { place, backends } = my;

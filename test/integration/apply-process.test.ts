@@ -386,6 +386,9 @@ test('HAProxy killed is noticed within a second and started again from what is w
   process.kill(before, 'SIGKILL');
   await until('the exit is noticed', () => control.running === null, { everyMs: 5 });
   assert.deepEqual(control.forced, [{ code: 'haproxy_exited' }]);
+  const planned = await control.apply(wanted, { kind: 'none' }, never);
+  assert.equal(planned.kind, 'superseded', 'what was planned before starts nothing');
+  assert.equal(control.running, null);
   assert.ok(control.reloadAt(wanted, Date.now()).at - Date.now() < 500, 'the gate lets it start soon');
   applied(await control.apply(wanted, reload, never));
   assert.equal(await get(port), 'web');

@@ -52,6 +52,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     use() {},
     reloadAt: (_, since) => ({ at: since, because: 'free' }),
     apply: (_wanted, _plan, signal) => apply(signal),
+    check: async () => [],
     async stop() {},
     async [Symbol.asyncDispose]() {},
   };

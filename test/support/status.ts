@@ -69,7 +69,7 @@ export const sampleStatus = {
       kept: { reason: 'emptied', since: 1_767_000_002_000, until: null },
       refused: [],
       refusedCount: 0,
-      quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }] },
+      quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }], servers: 1 },
     },
   ],
   unserved: [{ watcher: 'cluster', service: 'shop:web', reason: 'mode: "udp" is not allowed; allowed: http, tcp' }],

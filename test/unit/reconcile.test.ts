@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Control, Outcome, Running } from '../../src/apply/control.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
-import type { Problem, Rendered, Section } from '../../src/model.ts';
+import type { Plan, Problem, Rendered, Section } from '../../src/model.ts';
 import { Reconciler, type Result } from '../../src/reconcile.ts';
 import { ServerChanges } from '../../src/server-changes.ts';
 import type { VerifySettings } from '../../src/verify.ts';
@@ -58,8 +58,8 @@ test('while something serves, a service whose last good sections are refused too
   const reconciler = reconcilerOf(control);
   await ended(reconciler, config('web', 'db'));
   control.refused = ['db'];
-  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'pending');
-  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'rejected');
+  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'postponed');
+  assert.equal((await ended(reconciler, config('web', 'db new'))).kind, 'noop');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
@@ -130,6 +130,126 @@ test('a service that the config has no more is not set apart any more', async ()
   assert.deepEqual([reconciler.apart, reconciler.nextTrial], [[], null]);
 });
 
+test('that servers come and go gets a service that is set apart no try before its time', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web', 'db'));
+  control.refusedText = 'new';
+  await ended(reconciler, config('web', 'db new'));
+  const tries: number[] = [];
+  for (let at = 0; at < 60_000; at += 200) {
+    now = at;
+    const before = control.tries;
+    await ended(reconciler, config('web', `db new\n    server s${at} 10.0.0.1:80`));
+    if (control.tries > before) tries.push(at);
+  }
+  assert.deepEqual(tries, [1000, 3000, 7000, 15_000, 31_000]);
+
+  await ended(reconciler, config('web', 'db good'));
+  assert.deepEqual([reconciler.apart, control.names.length], [[], 4], 'another structure has not to wait so long');
+});
+
+test('what is refused and is nobody’s fault is known again whichever servers there are, and tried again less and less often', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web'));
+  const shared = (at: number): Rendered => ({
+    sections: [
+      ...config(`web x\n    server s${at} 10.0.0.1:80`).sections,
+      ...splitSections('listen bad\n    mode nonsense\n'),
+    ],
+  });
+  control.refusedText = 'nonsense';
+  const rounds: number[] = [];
+  for (let at = 0; at < 40_000; at += 200) {
+    now = at;
+    const before = control.tries;
+    const result = await ended(reconciler, shared(at));
+    assert.equal(result.kind, 'rejected');
+    if (control.tries > before) rounds.push(at);
+  }
+  assert.deepEqual(rounds, [0, 1000, 3000, 7000, 15_000, 31_000]);
+  assert.deepEqual(reconciler.apart, [], 'no service is left out for it');
+  control.refusedText = null;
+  reconciler.retrySoon();
+  now += 1000;
+  assert.equal((await ended(reconciler, shared(0))).kind, 'reload', 'an edit is tried at once');
+});
+
+test('whose change is refused is found out by halves where nobody is named, and the others go live', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  const names = Array.from({ length: 16 }, (_, at) => `s${at}`);
+  await ended(reconciler, config(...names));
+  control.refusedText = 'guilty';
+  control.namesNobody = true;
+  const wanted = config(...names.map((name) => `${name} ${name === 's11' ? 'guilty' : 'changed'}`), 'more');
+  for (let round = 0; round < 20 && control.changed < 16; round++) {
+    await ended(reconciler, wanted);
+    now = reconciler.nextTrial ?? now;
+  }
+  assert.equal(control.changed, 16, 'all others');
+  assert.deepEqual(
+    reconciler.apart.map(({ service }) => service),
+    ['s11'],
+  );
+  assert.ok(control.tries < 50, `${control.tries} tries`);
+});
+
+test('a service that goes while others refer to it leaves an empty backend of its name, until nobody does', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  const hand = (line: string): readonly Section[] => splitSections(`frontend hand\n    mode http\n${line}`);
+  const both = { sections: [...config('web', 'api').sections, ...hand('    use_backend api\n')] };
+  await ended(reconciler, both);
+  control.needs = 'api';
+  const without = { sections: [...config('web changed').sections, ...hand('    use_backend api\n')] };
+  assert.equal((await ended(reconciler, without)).kind, 'reload');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend hand', 'backend api']);
+  assert.match(control.running?.sections.at(-1)?.text ?? '', /^\n# Set apart/);
+  const [{ service, problems } = assert.fail('nobody is set apart')] = reconciler.apart;
+  assert.deepEqual(
+    [service, problems[0]?.message],
+    ['api', "Proxy 'hand': unable to find required use_backend: 'api'."],
+  );
+
+  control.needs = null;
+  reconciler.retrySoon();
+  now = reconciler.nextTrial ?? 0;
+  assert.equal(
+    (await ended(reconciler, { sections: [...config('web changed').sections, ...hand('')] })).kind,
+    'reload',
+  );
+  assert.deepEqual([control.names, reconciler.apart], [['frontend web:in', 'backend web', 'frontend hand'], []]);
+});
+
+test('a service that would be refused as it runs stays set apart until HAProxy would take it', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web', 'db'));
+  // As where its certificate is broken on disk.
+  control.refused = ['db'];
+  await ended(reconciler, config('web', 'db', 'new'));
+  for (let round = 1; round <= 3; round++) {
+    now = reconciler.nextTrial ?? assert.fail('no try is to come');
+    assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'noop');
+    assert.deepEqual(
+      reconciler.apart.map(({ service }) => service),
+      ['db'],
+      `round ${round}`,
+    );
+  }
+  control.refused = [];
+  now = reconciler.nextTrial ?? assert.fail('no try is to come');
+  await ended(reconciler, config('web', 'db'));
+  assert.deepEqual(reconciler.apart, []);
+});
+
 function reconcilerOf(control: Control, now: () => number = () => 0): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
   const changes = new ServerChanges(control, { now, verify, onDrift() {} });
@@ -145,7 +265,8 @@ async function ended(reconciler: Reconciler, rendered: Rendered, faulty: readonl
 /** A frontend and a backend for each service; what follows the name is a comment in its backend. */
 function config(...services: readonly string[]): Rendered {
   const sections = services.flatMap((service) => {
-    const [name = '', comment = ''] = service.split(' ');
+    const [name = '', ...rest] = service.split(' ');
+    const comment = rest.join(' ');
     return splitSections(`frontend ${name}:in\n    mode http\nbackend ${name}\n    mode http ${comment}\n`, name);
   });
   return { sections };
@@ -161,10 +282,14 @@ class Scripted implements Control {
   readonly unresponsive = null;
   readonly found: readonly Section[] | null;
   running: Running | null = null;
+  /** How often it was to be reloaded. */
+  tries = 0;
   /** Until when a reload has to wait. */
   freeAt = 0;
   /** Services whose frontends are refused. */
   refused: readonly string[];
+  /** A backend that some hand-written line refers to. */
+  needs: string | null = null;
   /** And whatever holds this. */
   refusedText: string | null = null;
   /** Whether it does not say whose fault that is. */
@@ -173,6 +298,11 @@ class Scripted implements Control {
   constructor(refused: readonly string[], found: readonly Section[] | null = null) {
     this.refused = refused;
     this.found = found;
+  }
+
+  /** How many of those that run have changed. */
+  get changed(): number {
+    return (this.running?.sections ?? []).filter(({ text }) => /changed|backend more/.test(text)).length;
   }
 
   get names(): readonly string[] {
@@ -185,15 +315,23 @@ class Scripted implements Control {
     return { at: this.freeAt, because: 'free' };
   }
 
-  async apply({ sections }: Rendered): Promise<Outcome> {
-    const problems = sections.flatMap(({ kind, service, text }): Problem[] => {
+  async apply({ sections }: Rendered, { kind }: Plan): Promise<Outcome> {
+    if (kind === 'reload') this.tries += 1;
+    const problems = kind === 'reload' ? await this.check({ sections }) : [];
+    if (problems.length > 0) return { kind: 'refused', problems };
+    this.running = { sections, generation: 1, since: 0, process: null };
+    return { kind: 'applied', running: this.running, tookMs: 0 };
+  }
+
+  async check({ sections }: Rendered): Promise<readonly Problem[]> {
+    const isThere = this.needs === null || sections.some(({ name }) => name === this.needs);
+    if (!isThere)
+      return [{ message: `Proxy 'hand': unable to find required use_backend: '${this.needs}'.`, service: null }];
+    return sections.flatMap(({ kind, service, text }): Problem[] => {
       const isRefused = kind === 'frontend' && service !== null && this.refused.includes(service);
       const isTold = this.refusedText !== null && text.includes(this.refusedText);
       return isRefused || isTold ? [{ message: 'no', service: this.namesNobody ? null : service }] : [];
     });
-    if (problems.length > 0) return { kind: 'refused', problems };
-    this.running = { sections, generation: 1, since: 0, process: null };
-    return { kind: 'applied', running: this.running, tookMs: 0 };
   }
 
   async stop(): Promise<void> {}

@@ -8,7 +8,7 @@ import { capabilitiesOf } from '../../src/haproxy/capabilities.ts';
 import { parseServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
 import { serverLines, splitSections } from '../../src/haproxy/text.ts';
 import { parseVersion } from '../../src/haproxy/version.ts';
-import type { Drift, Plan, Rendered, RuntimeCommand, Section, ServerOrder } from '../../src/model.ts';
+import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOrder } from '../../src/model.ts';
 import type { Overrides } from '../../src/overrides.ts';
 import { Reconciler, type Result } from '../../src/reconcile.ts';
 import { ServerChanges } from '../../src/server-changes.ts';
@@ -317,14 +317,13 @@ test('servers of a service that is set apart follow their source, and are not ta
   });
   control.refuses = 'bad';
   // Once its reload was refused, what is left to do is for another look.
-  assert.equal((await reconcile(refused(one))).kind, 'pending');
+  assert.equal((await reconcile(refused(one))).kind, 'postponed');
   assert.equal((await reconcile(refused(one))).kind, 'noop');
   assert.deepEqual(
     apart().map(({ service }) => service),
     ['web'],
   );
-  assert.equal((await reconcile(refused(two))).kind, 'pending');
-  assert.equal((await reconcile(refused(two))).kind, 'noop');
+  assert.equal((await reconcile(refused(two))).kind, 'runtime', 'they get it no other try');
   assert.deepEqual(
     control.sent.map(({ kind, server }) => `${kind} ${server}`),
     ['add b', 'ready b'],
@@ -467,6 +466,10 @@ class Scripted implements Control {
     this.#run(sections);
     if (plan.kind !== 'none') this.#has = this.stays?.sections ?? sections;
     return { kind: 'applied', running: this.running, tookMs: 0 };
+  }
+
+  async check(): Promise<readonly Problem[]> {
+    return [];
   }
 
   async stop(): Promise<void> {}
