@@ -120,6 +120,8 @@ haproxy:
   #masterSocket: /run/haproxy-master.sock
   # Whether HAProxy serves on when Myelin stops: keep or stop.
   #onExit: keep
+  # And what becomes of one that hangs: report or replace.
+  #onHang: report
   # stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log.
   #log: stdout
   # HAProxy's statistics page and its Prometheus exporter.

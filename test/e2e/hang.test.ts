@@ -26,16 +26,15 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
     const { haproxy, lastApply } = await myelin.until('it is noticed', ({ state }) => state === 'unresponsive');
     assert.match(haproxy?.unresponsive?.reason ?? '', /no answer within/);
     assert.equal(lastApply?.error, null);
-    const [status, words] = await answerOf('/readyz');
-    assert.equal(status, 503);
-    assert.match(words, /HAProxy does not answer/);
-    assert.equal(await isUp(), '0');
+    await until('it is not ready', async () => (await answerOf('/readyz'))[0] === 503);
+    assert.match((await answerOf('/readyz'))[1], /HAProxy does not answer/);
+    await until('it is not up', async () => (await isUp()) === '0');
     assert.match((await my.place.command('status')).stdout, /unresponsive for \d+s/);
   } finally {
     process.kill(pid, 'SIGCONT');
   }
   await myelin.until('it answers again', ({ state }) => state === 'ready');
-  assert.deepEqual([(await answerOf('/readyz'))[0], await isUp()], [200, '1']);
+  await until('it is ready', async () => (await answerOf('/readyz'))[0] === 200 && (await isUp()) === '1');
   assert.equal(await ask(my.port), 'alpha');
 
   await my.configure({ ...config, haproxy: ['onHang: replace'] });
@@ -48,7 +47,9 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
   );
   assert.deepEqual(replaced.haproxy?.oldWorkers, []);
   assert.equal(await ask(my.port), 'alpha');
-  assert.match((await answerOf('/metrics'))[1], /^myelin_connections_closed_total\{limit="on_hang"\} 1$/m);
+  await until('its connections are counted', async () =>
+    /^myelin_connections_closed_total\{limit="on_hang"\} 1$/m.test((await answerOf('/metrics'))[1]),
+  );
   const told = (message: string): number => myelin.output.split('\n').filter((line) => line.includes(message)).length;
   assert.equal(told('HAProxy does not answer'), 2, 'once for each time that it hangs');
   assert.ok(told('something beside the point') <= 4, myelin.output);
