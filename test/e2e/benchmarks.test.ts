@@ -16,6 +16,7 @@ const benchmarks = [
     finds: /Myelin, Consul +2 .*\n[\s\S]*consul-template, Consul : Myelin, Consul, p50: \d/,
   },
   { name: 'latency', args: ['--idle'], finds: /^2 Consul services +1 s +[\d.]+ % +\d+ MiB/m },
+  { name: 'resting', args: [], finds: /^120 Consul services +1 s [\s\S]*^of 120 services +3 +[\d.]+ ms/m },
   { name: 'failing', args: [], finds: /^503 +3 s [\s\S]*^401 +3 s /m },
   { name: 'kubernetes', args: [], finds: /^some time apart +2 [\s\S]*^reloads +\d+$/m },
 ] as const;

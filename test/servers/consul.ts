@@ -31,6 +31,7 @@ export type ConsulAgent = AsyncDisposable & {
   /** `http://127.0.0.1:PORT` */
   readonly address: string;
   readonly port: number;
+  readonly pid: number;
   /** The management token, where ACLs are on. */
   readonly token: string | undefined;
   /** Each registration has a check of its own, which passes until `setCheck` says otherwise. */
@@ -71,6 +72,9 @@ export async function startConsul({ acl = false, hcl = '' }: ConsulOptions = {})
   return {
     address,
     port,
+    get pid() {
+      return running.pid ?? -1;
+    },
     token,
     api,
     async register({ name, port, id = `${name}-${port}`, address = '', tags = [], meta = {}, weights }) {
