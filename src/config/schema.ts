@@ -239,10 +239,17 @@ const check = z
       .regex(/^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$/, 'expected statuses such as 200, 200-399 or 200,204')
       .default('200-399')
       .describe('Statuses that are good answers to an http check.'),
-    interval: someTime.prefault('2s').describe('From one check to the next.'),
+    interval: someTime
+      .optional()
+      .describe('From one check to the next. Default: `inter` of a `default-server` in `haproxy.defaults`, else `2s`.'),
     timeout: someTime.optional().describe('How long a check may take once connected. Default: `interval`.'),
-    rise: z.number().int().min(1).default(2).describe('Good checks until a server is up.'),
-    fall: z.number().int().min(1).default(3).describe('Bad checks until a server is down.'),
+    rise: z.number().int().min(1).optional().describe('Good checks until a server is up. Default: likewise, else `2`.'),
+    fall: z
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe('Bad checks until a server is down. Default: likewise, else `3`.'),
     port: port.optional().describe('Port to check, where it is not the endpoint’s.'),
   })
   .describe('HAProxy’s own health check of each server.');
@@ -293,7 +300,11 @@ export const service = z
           'Another form of the same address, such as `*:80` for `127.0.0.1:80`, costs the frontend some milliseconds in which it refuses connections.',
       ),
     mode: z.enum(['http', 'tcp']).default('http').describe('Whether HAProxy understands the traffic as HTTP.'),
-    balance: rawLine.default('roundrobin').describe('HAProxy’s balance algorithm with its arguments.'),
+    balance: rawLine
+      .optional()
+      .describe(
+        'HAProxy’s balance algorithm with its arguments. Default: that of `haproxy.defaults`, else `roundrobin`.',
+      ),
     check: check.prefault({}),
     server: server.prefault({}),
     timeouts: timeouts.prefault({}),
@@ -441,7 +452,11 @@ const haproxy = z
     global: lines
       .default([])
       .describe('Further lines of the global section; with control: process not `master-worker`.'),
-    defaults: lines.default([]).describe('Further lines of the defaults section.'),
+    defaults: lines
+      .default([])
+      .describe(
+        'Further lines of the defaults section. Their `balance`, `retry-on`, log format and the `inter`, `rise` and `fall` of their `default-server` hold for each service that says nothing else.',
+      ),
     sections: z
       .array(section)
       .default([])

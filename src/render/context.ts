@@ -76,8 +76,12 @@ export type ServiceContext = {
   readonly isHttp: boolean;
   /** Where it listens, each in HAProxy's bind syntax. */
   readonly bind: readonly string[];
-  /** The balance algorithm with its arguments. */
+  /** `httplog` or `tcplog`; null where nothing is logged, or `haproxy.defaults` says how. */
+  readonly logOption: string | null;
+  /** The balance algorithm with its arguments: the service's, or that of `haproxy.defaults`. */
   readonly balance: string;
+  /** What is tried again; null where `mode` is not http, or `haproxy.defaults` says it. */
+  readonly retryOn: string | null;
   /** The health check; null for none. */
   readonly check: CheckContext | null;
   /** Options of every server. */
@@ -106,7 +110,7 @@ export type CheckContext = {
   readonly host: Value | null;
   /** Good statuses, such as `200-399`. */
   readonly status: string;
-  /** From one check to the next. */
+  /** From one check to the next; like `rise` and `fall` the service's, or that of `haproxy.defaults`. */
   readonly interval: string;
   /** Good checks until a server is up. */
   readonly rise: number;

@@ -6,6 +6,7 @@ import { splitSections, tokenise } from '../haproxy/text.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { emptyBackend } from '../quarantine.ts';
+import { type Inherited, inheritedFrom } from './administrator.ts';
 import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { settleServers } from './settle.ts';
@@ -82,6 +83,7 @@ type Frame = {
   readonly version: Version;
   readonly hostname: string;
   readonly haproxy: HaproxyContext;
+  readonly inherited: Inherited;
   /** Text of the `defaults` sections. */
   readonly defaults: string;
   readonly slots: readonly (Slot | readonly Section[])[];
@@ -119,8 +121,9 @@ function renderFile(
   templates: ReadonlyMap<string, TemplateSource>,
   config: Config,
   version: Version,
-): Pick<Frame, 'haproxy' | 'defaults' | 'slots'> {
+): Pick<Frame, 'haproxy' | 'inherited' | 'defaults' | 'slots'> {
   const haproxy = haproxyContext(config, version);
+  const inherited = inheritedFrom(config.haproxy.defaults);
   const services = [...config.services.values()];
   const context: FileContext = {
     haproxy,
@@ -145,19 +148,24 @@ function renderFile(
   }
   slots.push(splitSections(text.slice(end)));
   const shared = slots.flatMap((slot) => ('part' in slot ? [] : slot));
-  return { haproxy, defaults: textOf({ sections: shared.filter(({ kind }) => kind === 'defaults') }), slots };
+  return {
+    haproxy,
+    inherited,
+    defaults: textOf({ sections: shared.filter(({ kind }) => kind === 'defaults') }),
+    slots,
+  };
 }
 
 function renderService(
   engine: Engine,
   service: Service,
   endpoints: readonly Endpoint[],
-  { haproxy, config, hostname, defaults }: Frame,
+  { haproxy, inherited, config, hostname, defaults }: Frame,
   old: Parts | undefined,
 ): Parts {
   try {
     const asked = askedBy(service);
-    const context = serviceContext(service, endpoints, haproxy, config.order === 'host' ? hostname : null);
+    const context = serviceContext(service, endpoints, haproxy, inherited, config.order === 'host' ? hostname : null);
     const hasFrontend = context.bind.length > 0;
     const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));

@@ -5,6 +5,7 @@ import { formatDuration } from '../config/values.ts';
 import { frontendName, prometheusProxy, statsProxy } from '../haproxy/names.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { Endpoint } from '../model.ts';
+import type { Inherited } from './administrator.ts';
 import type { CheckContext, HaproxyContext, OptionsContext, ServerContext, ServiceContext } from './context.ts';
 import { address } from './encode.ts';
 import { type Named, nameServers, orderServers } from './names.ts';
@@ -41,17 +42,20 @@ export function serviceContext(
   service: Service,
   endpoints: readonly Endpoint[],
   haproxy: HaproxyContext,
+  inherited: Inherited,
   hostname: string | null,
 ): ServiceContext {
-  const { name, mode, balance, check, timeouts, frontend, backend } = service;
+  const { name, mode, check, timeouts, frontend, backend } = service;
   return {
     name,
     frontendName: frontendName(name),
     mode,
     isHttp: mode === 'http',
     bind: service.bind ?? [],
-    balance,
-    check: checkContext(check),
+    logOption: haproxy.log === null || inherited.hasLogFormat(mode) ? null : `${mode}log`,
+    balance: service.balance ?? inherited.balance ?? 'roundrobin',
+    retryOn: mode !== 'http' || inherited.hasRetryOn ? null : 'conn-failure empty-response',
+    check: checkContext(check, inherited),
     server: optionsContext(service.server),
     timeouts: {
       connect: optional(timeouts.connect, formatDuration),
@@ -70,18 +74,18 @@ export function serviceContext(
   };
 }
 
-function checkContext(check: Service['check']): CheckContext | null {
+function checkContext(check: Service['check'], inherited: Inherited): CheckContext | null {
   if (check.type === 'none') return null;
-  const { method, path, status, interval, rise, fall } = check;
+  const { method, path, status, interval } = check;
   return {
     isHttp: check.type === 'http',
     method,
     path: fromConfig(path),
     host: optional(check.host, fromConfig),
     status,
-    interval: formatDuration(interval),
-    rise,
-    fall,
+    interval: optional(interval, formatDuration) ?? inherited.inter ?? '2s',
+    rise: check.rise ?? inherited.rise ?? 2,
+    fall: check.fall ?? inherited.fall ?? 3,
     port: check.port ?? null,
   };
 }
