@@ -77,6 +77,8 @@ function compare(a: string, b: string): number {
 
 /** Of what is wrong with one service. */
 const mostTold = 5;
+/** Of each: what is wrong may be as long as an option may be. */
+const longestTold = 400;
 
 type Judged =
   | { readonly kind: 'service'; readonly service: Service }
@@ -94,6 +96,10 @@ function judge(discovery: Discovery, offer: Offer): Judged {
   const judged = interpret(discovery, offer);
   known.set(offer, judged);
   return judged;
+}
+
+function clip(problem: string): string {
+  return problem.length > longestTold ? `${problem.slice(0, longestTold)}…` : problem;
 }
 
 /** The question about its endpoints: another one where another question found it. */
@@ -114,7 +120,7 @@ function interpret(discovery: Discovery, offer: Offer): Judged {
   }
   if (problems.length > 0) {
     const more = problems.length - mostTold;
-    const told = problems.sort().slice(0, mostTold).join('; ');
+    const told = problems.sort().slice(0, mostTold).map(clip).join('; ');
     return { kind: 'refused', reason: more > 0 ? `${told}; and ${more} more` : told };
   }
   const service = { ...(settings as Service), name, origins: [originOfOffer({ discovery, offer })] };

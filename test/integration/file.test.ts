@@ -224,6 +224,21 @@ function parsingMs(content: string): number {
   return performance.now() - startedAt;
 }
 
+test('a file that takes long to parse holds up none beside it, however often it is written', async () => {
+  await using folder = await tempFolder();
+  const at = (name: string): string => join(folder.path, name);
+  await writeFile(at('10-web.yaml'), text(1));
+  await using heard = follow(folder.path, ['web', 'slow']);
+  await isServed(heard, '1');
+  const entries = (port: number): string => `    - { address: 127.0.0.1, port: ${port}, weight: 5 }\n`.repeat(20_000);
+  for (let port = 2; port < 12; port++) {
+    await writeFile(at('20-slow.yaml'), `services:\n  slow:\n${entries(port)}`);
+    await writeFile(at('10-web.yaml'), text(port));
+    await isServed(heard, `${port}`);
+  }
+  await until('the last one counts', () => heard.served('slow')?.at(-1) === '127.0.0.1:11', { withinMs: 120_000 });
+});
+
 test('in a folder each file stands for itself: one is added, broken, removed', async () => {
   await using folder = await tempFolder();
   const at = (name: string): string => join(folder.path, name);

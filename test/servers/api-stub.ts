@@ -95,7 +95,10 @@ export async function startApiStub(): Promise<ApiStub> {
     const write = async (text: string): Promise<void> => {
       bytes += text.length;
       if (!response.write(text) && !response.destroyed)
-        await Promise.race([once(response, 'drain'), once(response, 'close')]);
+        await new Promise<void>((resolve) => {
+          response.once('drain', resolve);
+          response.once('close', resolve);
+        });
     };
     response.writeHead(200, { 'content-type': 'application/json' });
     await write(`{"metadata":${JSON.stringify(metadata)},"items":[`);

@@ -8,13 +8,22 @@ import type { Ms } from '../../src/model.ts';
 /** `event`: a folder on the way to the path changed; `poll`: nothing was heard for a while, look all the same. */
 export type Hint = 'event' | 'poll';
 
-/** The first hint comes at once, watching already: whoever reads after it misses nothing. Ends when `signal` aborts. */
-export async function* hints(path: string, signal: AbortSignal, pollMs: Ms): AsyncGenerator<Hint, void, undefined> {
+/**
+ * The first hint comes at once, watching already: whoever reads after it misses nothing. `news`: whoever dispatches `news`
+ * there has another one. Ends when `signal` aborts.
+ */
+export async function* hints(
+  path: string,
+  signal: AbortSignal,
+  pollMs: Ms,
+  news: EventTarget = new EventTarget(),
+): AsyncGenerator<Hint, void, undefined> {
   const watched = new Map<string, FSWatcher>();
   let hint: Hint = 'event';
   let heard = Promise.withResolvers<Hint>();
   const onEvent = (): void => heard.resolve('event');
   signal.addEventListener('abort', onEvent);
+  news.addEventListener('news', onEvent);
   try {
     while (!signal.aborted) {
       heard = Promise.withResolvers();
@@ -26,6 +35,7 @@ export async function* hints(path: string, signal: AbortSignal, pollMs: Ms): Asy
     }
   } finally {
     signal.removeEventListener('abort', onEvent);
+    news.removeEventListener('news', onEvent);
     for (const watcher of watched.values()) watcher.close();
   }
 }

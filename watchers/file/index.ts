@@ -7,7 +7,7 @@ import { withSynced } from '../synced.ts';
 import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';
-import { parseAside } from './parse-aside.ts';
+import { Parsing } from './parse-aside.ts';
 import { settle } from './settle.ts';
 
 /**
@@ -31,11 +31,13 @@ async function* watch(
 ): AsyncGenerator<Update, void, undefined> {
   let known = nothingKnown;
   let stamped = '';
-  for await (const hint of hints(path, signal, pollMs)) {
+  const news = new EventTarget();
+  await using parsing = new Parsing(() => news.dispatchEvent(new Event('news')));
+  for await (const hint of hints(path, signal, pollMs, news)) {
     const now = await stamp(path);
     if (hint === 'poll' && now === stamped) continue;
     stamped = now;
-    const next = await look(path, known, queries, signal);
+    const next = await look({ path, known, queries, parsing, signal });
     if (signal.aborted) return;
     if (next === known) {
       // A log in the same folder may be written without end, and each line is a hint.
@@ -47,21 +49,33 @@ async function* watch(
   }
 }
 
+/** How long the first look waits for large files. */
+const firstParseMs = 5000;
+
+type Looking = {
+  readonly path: string;
+  readonly known: Known;
+  readonly queries: readonly Query<FileQuery>[];
+  readonly parsing: Parsing;
+  readonly signal: AbortSignal;
+};
+
 /** Returns `known` itself when there is nothing new. */
-async function look(
-  path: string,
-  known: Known,
-  queries: readonly Query<FileQuery>[],
-  signal: AbortSignal,
-): Promise<Known> {
+async function look({ path, known, queries, parsing, signal }: Looking): Promise<Known> {
   const before = new Map([...known.files].map(([file, { content }]) => [file, content]));
-  const first = await tryRead(path, before);
+  const read = (last: ReadonlyMap<string, Content>): Promise<Read> => tryRead(path, last, parsing);
+  let first = await read(before);
+  if (known === nothingKnown) {
+    // There is nothing to serve on from meanwhile.
+    await Promise.race([parsing.idle(), pause(firstParseMs, signal)]);
+    first = await read(before);
+  }
   if (understand(known, first) === known) return known;
   const settled = await settle(first, {
-    read: (last) => tryRead(path, last instanceof AppError ? before : last),
+    read: (last) => read(last instanceof AppError ? before : last),
     isSame: isSameRead,
-    waitMs(read) {
-      const next = understand(known, read);
+    waitMs(last) {
+      const next = understand(known, last);
       return hasNewFaults(known, next) || losesAll(known, next, queries) ? settleLongMs : settleMs;
     },
     signal,
@@ -72,12 +86,14 @@ async function look(
 type Read = ReadonlyMap<string, Content> | AppError;
 
 /** What reads as it did `before` is the same object, and is not parsed again. */
-async function tryRead(path: string, before: ReadonlyMap<string, Content>): Promise<Read> {
+async function tryRead(path: string, before: ReadonlyMap<string, Content>, parsing: Parsing): Promise<Read> {
   try {
     const contents = new Map<string, Content>();
-    for (const [file, text] of await readAll(path)) {
+    const texts = await readAll(path);
+    parsing.keep(texts);
+    for (const [file, text] of texts) {
       const same = before.get(file);
-      contents.set(file, same !== undefined && isSame(same.text, text) ? same : await contentOf(file, text));
+      contents.set(file, same !== undefined && isSame(same.text, text) ? same : contentOf(file, text, same, parsing));
     }
     return contents;
   } catch (error) {
@@ -86,9 +102,13 @@ async function tryRead(path: string, before: ReadonlyMap<string, Content>): Prom
   }
 }
 
-async function contentOf(file: string, text: Text): Promise<Content> {
-  if (text.kind === 'unreadable') return { text, parsed: { kind: 'invalid', reason: text.reason } };
-  return { text, parsed: await parseAside({ file, text: text.text }) };
+/** What is being parsed is as it was `before`. */
+function contentOf(file: string, text: Text, before: Content | undefined, parsing: Parsing): Content {
+  const parsed = text.kind === 'text' ? parsing.parse({ file, text: text.text }) : null;
+  if (parsed !== null) return { text, parsed };
+  if (text.kind === 'text' && before !== undefined) return before;
+  const reason = text.kind === 'text' ? `${file} is being parsed` : text.reason;
+  return { text: { kind: 'unreadable', reason }, parsed: { kind: 'invalid', reason } };
 }
 
 function isSame(one: Text, other: Text): boolean {

@@ -70,6 +70,9 @@ export const serviceWith = (labels: readonly string[]) =>
 export const service = serviceWith([]);
 export type Service = z.output<typeof service>;
 
+/** Longer than that of any option. */
+const longestName = 64;
+
 /** A Service may have 256 KiB of annotations. What is kept of too many or too long ones is enough to refuse it for. */
 function optionsIn(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const names = Object.keys(annotations)
@@ -77,7 +80,10 @@ function optionsIn(annotations: Readonly<Record<string, string>>): Readonly<Reco
     .sort()
     .slice(0, serviceOptions.length + 1);
   return Object.fromEntries(
-    names.map((name) => [name.slice(optionPrefix.length), beginningOf(annotations[name] ?? '', longestOption + 1)]),
+    names.map((name) => [
+      beginningOf(name.slice(optionPrefix.length), longestName),
+      beginningOf(annotations[name] ?? '', longestOption + 1),
+    ]),
   );
 }
 
