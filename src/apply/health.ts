@@ -54,9 +54,12 @@ function isDown(row: ServerStateRow): boolean {
   return row.srv_op_state === '0' && isByChecks(row.srv_admin_state ?? '');
 }
 
-/** Maintenance, by an operator or by the config, is not health. The other bits say that it drains. */
+/**
+ * Maintenance, by an operator or by the config, is not health. The other bits say that it drains, or that the process was
+ * started with `disabled` in its line, which says nothing any more once it has been made ready.
+ */
 function isByChecks(adminState: string): boolean {
-  return (Number(adminState) & (0x01 | 0x02 | 0x04 | 0x20)) === 0;
+  return (Number(adminState) & (0x01 | 0x02 | 0x20)) === 0;
 }
 
 /** What is not health is given as it is when nothing was ever set: then HAProxy takes it from the config. */

@@ -27,6 +27,14 @@ test('only servers that their checks marked down are carried over, with weight a
   );
 });
 
+test('a server that was started disabled is down by its checks once it has been made ready, and not before', () => {
+  const carried = (admin: number): boolean =>
+    downServers(parseServersState(dump.replace('10.0.0.2 0 0 7', `10.0.0.2 0 ${admin} 7`)), all).includes(
+      ' down 10.0.0.2 ',
+    );
+  assert.deepEqual([carried(5), carried(4)], [false, true]);
+});
+
 test('a server whose address, port, name or backend changed is not carried over', () => {
   for (const line of ['down 10.0.0.9:80', 'down 10.0.0.2:81', 'renamed 10.0.0.2:80'])
     assert.equal(downServers(state, web(`    server ${line} check\n`)), noServerDown);
