@@ -251,7 +251,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       if (ended.length > 0) debounce.poke();
       // One that does not answer would be asked in vain: that it hangs is told already.
       const canLook = !reconciler.isReloading && control.unresponsive === null;
-      if (canLook && (await changes.verify())) debounce.poke();
+      if (canLook && (await changes.verify(signal))) debounce.poke();
       if (ended.length > 0) await orders.save();
     } finally {
       setVerifyAlarm();

@@ -291,7 +291,7 @@ export class Reconciler {
         this.#wantedSince = null;
         this.#refusal = null;
         this.#budget.spend(turn, about, this.#now());
-        await this.#changes.reloaded(wanted);
+        await this.#changes.reloaded(wanted, signal);
         return { kind: 'reload', reasons, tookMs: outcome.tookMs };
       case 'refused':
         return { kind: 'refused', problems: outcome.problems };

@@ -7,6 +7,7 @@ import { AppError } from './errors.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from './model.ts';
 import type { GivenOrder } from './orders.ts';
 import { isOverridden } from './overrides.ts';
+import { silencedAgents } from './plan/backends.ts';
 import { stateOf } from './plan/drift.ts';
 import { planChange, planMeanwhile, planReload } from './plan/plan.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verify.ts';
@@ -128,17 +129,17 @@ export class ServerChanges {
   }
 
   /** Another process serves, from `wanted`. */
-  async reloaded(wanted: Rendered): Promise<void> {
+  async reloaded(wanted: Rendered, signal: AbortSignal): Promise<void> {
     this.#distrusted.clear();
     this.#isFound = false;
-    if (this.#control.running !== null) this.#followProcess(this.#control.running);
+    if (this.#control.running !== null) await this.#followProcess(this.#control.running, signal);
     await this.#tellFollowers(wanted);
   }
 
   /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
-  async verify(): Promise<boolean> {
+  async verify(signal: AbortSignal): Promise<boolean> {
     const { running } = this.#control;
-    if (running !== null) this.#followProcess(running);
+    if (running !== null) await this.#followProcess(running, signal);
     return this.#verifyDue();
   }
 
@@ -207,10 +208,14 @@ export class ServerChanges {
   }
 
   /** Of another process than before everything is to be looked at. */
-  #followProcess({ generation, sections }: Running): void {
+  async #followProcess(running: Running, signal: AbortSignal): Promise<void> {
+    const { generation, sections } = running;
     if (this.#known === generation) return;
     this.#known = generation;
     this.#verifier.everything(sections, this.#now());
+    const commands = silencedAgents(sections);
+    // Whatever becomes of it, what they make of it is found.
+    if (commands.length > 0) await this.#control.apply(running, planOf(commands), signal);
   }
 
   /** Those that leave send no more to a server that is gone, as far as they can be told. */

@@ -4,9 +4,9 @@
  */
 import { amendServers, editServers } from '../haproxy/amend.ts';
 import type { Capabilities } from '../haproxy/capabilities.ts';
-import type { LeavingServer, Section } from '../model.ts';
+import type { LeavingServer, RuntimeCommand, Section } from '../model.ts';
 import { type Backend, readBackend } from './backend.ts';
-import { wordsOf } from './options.ts';
+import { agentOf, wordsOf } from './options.ts';
 import { type Change, changeServers, maxOptionWords } from './runtime.ts';
 import { type File, readFile } from './surroundings.ts';
 
@@ -120,6 +120,23 @@ export function isOurs({ kind, service }: Section): boolean {
 
 function areOurs(old: Section, now: Section): boolean {
   return isOurs(old) && isOurs(now) && old.service === now.service;
+}
+
+/**
+ * What a process has to be told that was started from these sections: no word in the file keeps an agent from calling a
+ * server ready that its line takes out.
+ */
+export function silencedAgents(sections: readonly Section[]): readonly RuntimeCommand[] {
+  const file = readFile(sections);
+  return sections
+    .filter((section) => isOurs(section) && section.text.includes('disabled'))
+    .flatMap((section) =>
+      [...(backendIn(file, section)?.servers.values() ?? [])].map((server) => ({ section, server })),
+    )
+    .flatMap(({ section, server: { name, isDisabled, options } }): readonly RuntimeCommand[] => {
+      const agent = agentOf(options);
+      return isDisabled && agent.hasAgent ? [{ kind: 'maint', backend: section.name, server: name, ...agent }] : [];
+    });
 }
 
 /** null where it is no backend, or not in the file. */

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { readServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Section } from '../../src/model.ts';
+import { silencedAgents } from '../../src/plan/backends.ts';
 import { planChange } from '../../src/plan/plan.ts';
 import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
@@ -47,6 +48,18 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     await until('its agent is heard', async () => (await world.row('a')).srv_op_state === '0');
   });
 
+  test(`HAProxy ${branch}: no agent brings back a server that the file takes out, once the process is told`, async () => {
+    await using world = await start(branch, ['a weight 100 disabled', 'b']);
+    world.agent.word = 'up ready 100%';
+    // HAProxy by itself believes the agent.
+    await until('it is back', async () => (Number((await world.row('a')).srv_admin_state) & 1) === 0);
+    const told = silencedAgents(world.running);
+    assert.equal(told.length, 1);
+    await world.haproxy.run(told);
+    await world.agent.isAsked();
+    assert.equal(Number((await world.row('a')).srv_admin_state) & 1, 1);
+  });
+
   test(`HAProxy ${branch}: an added server is up until its agent calls it down, as one of the file is`, async () => {
     await using world = await start(branch, ['a']);
     await world.change(['a', 'b']);
@@ -79,6 +92,7 @@ async function start(branch: HaproxyBranch, names: readonly string[]) {
   return {
     agent,
     haproxy: process,
+    running,
     async row(name: string): Promise<ServerStateRow> {
       const { rows } = await readServersState(process.socket);
       return rows.find(({ srv_name }) => srv_name === name) ?? assert.fail(`no server ${name}`);

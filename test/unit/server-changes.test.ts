@@ -68,7 +68,7 @@ test('drift is set right by a plan like any other, and told', async () => {
   const control = new Scripted(two);
   const { reconcile, changes, drift } = reconciler(control);
   control.has(config('b 10.0.0.2:80 weight 9'));
-  assert.equal(await changes.verify(), true);
+  assert.equal(await changes.verify(never), true);
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['a missing', 'b weight'],
@@ -87,7 +87,7 @@ test('what was right at many looks is found wrong at the next, each thing that c
     for (let looks = 0; looks < 3; looks++) {
       drift.length = 0;
       pass(10_000);
-      await changes.verify();
+      await changes.verify(never);
     }
     return drift.map(({ server, kind }) => `${server} ${kind}`);
   };
@@ -118,11 +118,11 @@ test('what is as it was right after it was set right is for a reload', async () 
   control.does = () => null;
   const wrong = config('a 10.0.0.1:80 weight 9');
   control.has(wrong);
-  assert.equal(await changes.verify(), true);
+  assert.equal(await changes.verify(never), true);
   control.stays = wrong;
   assert.equal((await reconcile(one)).kind, 'runtime');
   pass(60);
-  assert.equal(await changes.verify(), true);
+  assert.equal(await changes.verify(never), true);
   const result = await reconcile(one);
   assert.ok(result.kind === 'reload', JSON.stringify(result));
   assert.ok(result.reasons.some(({ code }) => code === 'drift_unrepairable'));
@@ -151,11 +151,11 @@ test('what a look that failed was to see is looked at again', async () => {
   await reconcile(two);
   pass(60);
   control.isSilent = true;
-  await assert.rejects(changes.verify(), /no answer/);
+  await assert.rejects(changes.verify(never), /no answer/);
   control.isSilent = false;
   control.asked = [];
   pass(1100);
-  await changes.verify();
+  await changes.verify(never);
   assert.deepEqual(control.asked, ['web']);
 });
 
@@ -164,14 +164,14 @@ test('what commands without an answer may have done is read back at once, also w
   const { reconcile, changes, drift, pass } = reconciler(control);
   await reconcile(one);
   pass(60);
-  await changes.verify();
+  await changes.verify(never);
   control.isLate = true;
   assert.equal((await reconcile(two)).kind, 'failed');
   control.isLate = false;
   assert.equal((await reconcile(one)).kind, 'noop');
   pass(60);
   assert.ok((changes.nextVerification ?? 0) <= 120);
-  await changes.verify();
+  await changes.verify(never);
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['b extra'],
@@ -205,12 +205,12 @@ test('what commands have changed is read back at once, and is set right where it
   const { changes, reconcile, drift, pass } = reconciler(control);
   // The rotation has had its turn.
   pass(60);
-  await changes.verify();
+  await changes.verify(never);
   control.stays = one;
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.ok((changes.nextVerification ?? Number.POSITIVE_INFINITY) <= 60 + 60, `${changes.nextVerification}`);
   pass(60);
-  assert.ok(await changes.verify());
+  assert.ok(await changes.verify(never));
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['b missing'],
@@ -268,6 +268,21 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
   assert.equal((await reconcile(refused)).kind, 'runtime');
   assert.deepEqual(said(), ['maint b', 'ready b', 'maint b', 'ready b']);
   assert.equal(textOf(control.running.sections), textOf(two.sections));
+});
+
+test('each process that was started with a server out is told to ask its agent no more', async () => {
+  const control = new Scripted(
+    config('a 10.0.0.1:80 weight 1 agent-check agent-port 9 disabled', 'b 10.0.0.2:80 weight 1'),
+  );
+  control.states.set('a', '5');
+  const { changes, drift } = reconciler(control);
+  const maint = { kind: 'maint', backend: 'web', server: 'a', hasAgent: true };
+  for (let looks = 0; looks < 3; looks++) await changes.verify(never);
+  assert.deepEqual(control.sent, [maint]);
+  control.running = { ...control.running, generation: 2 };
+  for (let looks = 0; looks < 3; looks++) await changes.verify(never);
+  assert.deepEqual(control.sent, [maint, maint]);
+  assert.deepEqual(drift, []);
 });
 
 test('a server that comes back while it is ordered out comes back out of service', async () => {
@@ -346,12 +361,12 @@ test('all backends are looked at within verifyInterval, a hundred at once', asyn
   const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
   const control = new Scripted({ sections: splitSections(text, 'web') });
   const { changes, pass } = reconciler(control);
-  while ((changes.nextVerification ?? 0) <= 0) await changes.verify();
+  while ((changes.nextVerification ?? 0) <= 0) await changes.verify(never);
   control.asked = [];
   for (let ms = 0; ms < 10_000; ms += 100) {
     pass(100);
     const before = control.asked.length;
-    await changes.verify();
+    await changes.verify(never);
     assert.ok(control.asked.length - before <= 100);
   }
   assert.deepEqual(new Set(control.asked), new Set(names));
