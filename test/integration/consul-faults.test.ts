@@ -1,12 +1,14 @@
 /** Trouble between Myelin and a real Consul agent is never absence: no endpoint goes, nothing is asked in a loop, it mends itself. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { consulQuery, consulWatcher } from '../../src/config/schema.ts';
 import { supervise } from '../../src/supervise.ts';
 import { watchConsul } from '../../watchers/consul/index.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
-import { until } from '../support/index.ts';
+import { freePort, until } from '../support/index.ts';
 import { type Listening, listen } from '../support/listen.ts';
 
 let consul: ConsulAgent;
@@ -186,4 +188,30 @@ test('a datacenter that swallows questions keeps nobody waiting who is elsewhere
     withinMs: 20_000,
   });
   assert.equal(heard.count('failed'), 0);
+});
+
+test('an answer without an end is broken off, and is that of one question', async () => {
+  const megabyte = Buffer.alloc(1024 * 1024, ' ');
+  const server = createServer((request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'x-consul-index': '5' });
+    if (!request.url?.includes('/endless')) return response.end('[]');
+    const more = (): void => {
+      while (response.write(megabyte)) if (response.destroyed) return;
+      response.once('drain', more);
+    };
+    return more();
+  });
+  const port = await freePort();
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  try {
+    const watch = watchConsul(consulWatcher.parse({ type: 'consul', address: `127.0.0.1:${port}` }), {});
+    const queries = ['endless', 'other'].map((key) => ({ key, settings: consulQuery.parse({}) }));
+    await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
+    await until('it is told', () => /longer than \d+ bytes/.test(heard.staleReason('endless') ?? ''));
+    assert.deepEqual(heard.served('other'), []);
+    assert.equal(heard.count('failed'), 0);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });

@@ -102,6 +102,9 @@ export async function openClient(connection: Connection, maxConnections: number,
   }
 }
 
+/** Whoever may register decides how long an answer is; more of one service, or of one datacenter, is not worth its memory. */
+const mostBytes = 64 * 1024 * 1024;
+
 /** An answer that ended before it was complete; the library itself would wait for the rest until its timeout. */
 export class CutShort extends Error {
   override readonly name = 'CutShort';
@@ -130,8 +133,14 @@ function failWhenCutShort(request: PapiRequest, next: () => void): void {
     request(options) {
       const sent = transport.request(options);
       sent.once('response', (response) => {
+        let bytes = 0;
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > mostBytes) response.destroy();
+        });
         response.once('close', () => {
-          if (!response.complete) sent.emit('error', new CutShort('the answer was cut short'));
+          const why = bytes > mostBytes ? `the answer is longer than ${mostBytes} bytes` : 'the answer was cut short';
+          if (!response.complete) sent.emit('error', new CutShort(why));
         });
       });
       return sent;

@@ -22,7 +22,8 @@ export type Feeding = {
   readonly signal: AbortSignal;
 };
 
-const backoff = { baseMs: 1000, capMs: 30_000 };
+/** To where a token may not ask, or where there is too much to read, it is asked ever more seldom. */
+const backoff = { baseMs: 1000, capMs: 300_000 };
 /** After an answer the next question waits by what there was to read: a part of a core, however much changes. */
 const restPerRowMs: Ms = 0.15;
 const shortestRestMs: Ms = 10;

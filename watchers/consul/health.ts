@@ -21,13 +21,13 @@ export class Health {
   readonly #troubled = new Set<string>();
   /** Questions that have neither been answered nor failed. */
   readonly #silent: Set<string>;
-  readonly #mostInARow: number;
+  readonly #connections: number;
   #inARow = 0;
 
-  /** `connections`: when as many questions as can be asked at once have failed and nothing came, nothing will. */
+  /** `connections`: how many questions can be asked at once. */
   constructor(connection: Connection, datacenters: ReadonlyMap<string, string>, connections: number) {
     this.#connection = connection;
-    this.#mostInARow = connections;
+    this.#connections = connections;
     this.#datacenters = datacenters;
     this.#silent = new Set(datacenters.keys());
   }
@@ -60,7 +60,9 @@ export class Health {
     this.#troubled.add(this.datacenter(key));
     const isAlone = new Set(this.#datacenters.values()).size === 1;
     const isShared = scope === 'agent' || (scope === 'datacenter' && isAlone);
-    const isWhole = this.#failing.size === this.#datacenters.size || this.#inARow > this.#mostInARow;
+    // Of more questions than can be asked at once the others may not have had their turn yet.
+    const isSilent = this.#inARow > this.#connections && this.#failing.size >= this.#connections;
+    const isWhole = this.#failing.size === this.#datacenters.size || isSilent;
     if (!isWhole && (!isShared || this.#answered.size > 0))
       return { kind: 'question', isUnanswerable: this.#isOutOfReach(key) };
     const error = new AppError('MYELIN_SOURCE_FAILED', `Consul at ${this.#connection.name}: ${reason}`, {
