@@ -96,8 +96,11 @@ export async function startApiStub(): Promise<ApiStub> {
       bytes += text.length;
       if (!response.write(text) && !response.destroyed)
         await new Promise<void>((resolve) => {
-          response.once('drain', resolve);
-          response.once('close', resolve);
+          const go = (): void => {
+            response.off('drain', go).off('close', go);
+            resolve();
+          };
+          response.once('drain', go).once('close', go);
         });
     };
     response.writeHead(200, { 'content-type': 'application/json' });
