@@ -2,14 +2,16 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { forgetHealth } from '../apply/health-file.ts';
 import { maskText } from '../config/mask.ts';
 import { withOffers } from '../config/offered.ts';
 import { bindAt } from '../config/read-option.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary.ts';
-import { type Complaint, checkConfig } from '../haproxy/check.ts';
+import { askForOpinion, type Complaint } from '../haproxy/check.ts';
 import { notOurs } from '../haproxy/own-process.ts';
+import { tokenise } from '../haproxy/text.ts';
 import type { Endpoint } from '../model.ts';
 import { reloadOnly } from '../plan/backends.ts';
 import { blame } from '../quarantine.ts';
@@ -27,22 +29,39 @@ export async function check(globals: Globals): Promise<number> {
   const config = withExampleOffers(settings.config);
   const endpoints = new Map([...config.services.keys()].map((name) => [name, [example]]));
   const version = await versionOf(config, process.env);
-  const rendered = renderer.render({ config, endpoints, version, hostname: hostname() });
+  await using folder = await temporaryFolder();
+  // A file of ours that is not there before the first start is nothing to warn of.
+  const trial = { ...config, state: folder.path };
+  await forgetHealth(trial);
+  const rendered = renderer.render({ config: trial, endpoints, version, hostname: hostname() });
   if (rendered.problems.length > 0)
     throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
 
-  const haproxy = await checkWithHaproxy(settings, rendered);
+  const { haproxy, warnings } = await checkWithHaproxy(settings, rendered, folder.path);
   const { size } = settings.config.services;
   const byReload = takesCommands(config) ? Object.fromEntries(reloadOnly(rendered.sections)) : {};
-  const result = { config: globals.config, services: size, haproxy, reloadOnly: byReload };
+  const allWarnings = [...withoutEffect(config), ...warnings];
+  const result = { config: globals.config, services: size, haproxy, warnings: allWarnings, reloadOnly: byReload };
   if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else {
     const services = `${size} ${size === 1 ? 'service' : 'services'}`;
     process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
+    for (const warning of allWarnings) process.stdout.write(`warning: ${warning}\n`);
     for (const [name, what] of Object.entries(byReload))
       process.stdout.write(`${name}: each new server is a reload, because of what the backend has: ${what}\n`);
   }
   return exitCodes.ok;
+}
+
+/** Each service prints a line of its own, and HAProxy takes the nearest. */
+function withoutEffect({ haproxy, services }: Config): readonly string[] {
+  if (services.size === 0) return [];
+  return haproxy.defaults
+    .filter((line) => tokenise(line).words[0] === 'mode')
+    .map(
+      (line) =>
+        `haproxy.defaults: \`${line}\` has no effect on services: each has a \`mode\` of its own (http, if it says nothing)`,
+    );
 }
 
 function takesCommands({ haproxy }: Config): boolean {
@@ -67,32 +86,47 @@ function withExampleOffers(config: Config): Config {
   return { ...config, services };
 }
 
+async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(tmpdir(), 'myelin-check-'));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+type Answer = { readonly haproxy: string; readonly warnings: readonly string[] };
+
 /** Throws MYELIN_CONFIG_REJECTED in HAProxy's words. Where HAProxy is elsewhere, its absence here is no fault. */
-async function checkWithHaproxy({ config, secrets }: Settings, rendered: RenderResult): Promise<string> {
+async function checkWithHaproxy(
+  { config, secrets }: Settings,
+  rendered: RenderResult,
+  folder: string,
+): Promise<Answer> {
   const { control, binary: name, passEnv } = config.haproxy;
   const binary = await findBinary(name, process.env.PATH).catch((error: unknown) => {
     if (control === 'process' || !(error instanceof AppError)) throw error;
     return null;
   });
-  if (binary === null) return `not checked by HAProxy: there is no ${name} on this machine (control: ${control})`;
+  if (binary === null)
+    return {
+      haproxy: `not checked by HAProxy: there is no ${name} on this machine (control: ${control})`,
+      warnings: [],
+    };
 
-  const folder = await mkdtemp(join(tmpdir(), 'myelin-check-'));
-  try {
-    const file = join(folder, 'haproxy.cfg');
-    await writeFile(file, textOf(rendered), { mode: 0o600 });
-    const refused: readonly Complaint[] = control === 'process' ? notOurs(rendered.sections) : [];
-    const complaints = [...(await checkConfig(binary.path, [file], { timeoutMs: 60_000, passEnv })), ...refused];
-    if (complaints.length === 0) return `HAProxy ${binary.version.text} accepts it`;
-    const lines = complaints.map(({ message, line }) => {
-      const service = blame(message, line, rendered.sections);
-      return `  ${service === null ? '' : `service ${service}: `}${message}${line === undefined ? '' : ` (line ${line})`}`;
-    });
-    throw new AppError(
-      'MYELIN_CONFIG_REJECTED',
-      maskText(`HAProxy ${binary.version.text} rejects the config:\n${lines.join('\n')}`, secrets),
-      { remedy: '`myelin render --snapshot FILE` prints the text; mend the lines in myelin.yaml or the template' },
-    );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  const file = join(folder, 'haproxy.cfg');
+  await writeFile(file, textOf(rendered), { mode: 0o600 });
+  const opinion = await askForOpinion(binary.path, [file], { timeoutMs: 60_000, passEnv });
+  const refused: readonly Complaint[] = [
+    ...opinion.refused,
+    ...(control === 'process' ? notOurs(rendered.sections) : []),
+  ];
+  const describe = ({ message, line }: Complaint): string => {
+    const service = blame(message, line, rendered.sections);
+    const place = line === undefined ? '' : ` (line ${line})`;
+    return maskText(`${service === null ? '' : `service ${service}: `}${message}${place}`, secrets);
+  };
+  if (refused.length === 0)
+    return { haproxy: `HAProxy ${binary.version.text} accepts it`, warnings: opinion.warnings.map(describe) };
+  throw new AppError(
+    'MYELIN_CONFIG_REJECTED',
+    `HAProxy ${binary.version.text} rejects the config:\n${refused.map((one) => `  ${describe(one)}`).join('\n')}`,
+    { remedy: '`myelin render --snapshot FILE` prints the text; mend the lines in myelin.yaml or the template' },
+  );
 }

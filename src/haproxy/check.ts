@@ -12,25 +12,46 @@ export type Complaint = {
   readonly line?: number;
 };
 
-/**
- * What is wrong with the config; nothing where HAProxy would accept it. Without -W and -S on purpose: with them an
- * empty file passes. Only the exit status counts: what is printed on success differs between versions.
- */
+export type Opinion = {
+  /** What is wrong with the config; nothing where HAProxy would accept it. */
+  readonly refused: readonly Complaint[];
+  readonly warnings: readonly Complaint[];
+};
+
+type Limits = {
+  readonly timeoutMs: Ms;
+  readonly signal?: AbortSignal | undefined;
+  readonly passEnv: readonly string[];
+};
+
 export async function checkConfig(
   binary: string,
   files: readonly string[],
-  limits: { readonly timeoutMs: Ms; readonly signal?: AbortSignal | undefined; readonly passEnv: readonly string[] },
+  limits: Limits,
 ): Promise<readonly Complaint[]> {
+  return (await askForOpinion(binary, files, limits)).refused;
+}
+
+/**
+ * Without -W and -S on purpose: with them an empty file passes. Only the exit status counts: what is printed on success
+ * differs between versions.
+ */
+export async function askForOpinion(binary: string, files: readonly string[], limits: Limits): Promise<Opinion> {
   const { timeoutMs, signal, passEnv } = limits;
   const argv = [binary, '-c', ...files.flatMap((file) => ['-f', file])];
   try {
     const env = await environmentFor(process.env, files, passEnv);
     const finished = await runCommand(argv, { timeoutMs, signal, env });
-    if (finished.status === 0) return [];
+    const warnings = parseMessages(finished.stderr, 'WARNING');
+    if (finished.status === 0) return { refused: [], warnings };
     const complaints = parseAlerts(finished.stderr);
-    if (complaints.length > 0) return complaints;
+    // With `zero-warning` in the global section each of them is what is wrong.
+    if (complaints.length > 0 && complaints.every(({ message }) => message.includes("'zero-warning' is set")))
+      return { refused: warnings.length > 0 ? warnings : complaints, warnings: [] };
+    if (complaints.length > 0) return { refused: complaints, warnings };
     const output = lastLines(`${finished.stderr}\n${finished.stdout}`);
-    return [{ message: `${argv.join(' ')}: ${describeExit(finished)}${output === '' ? '' : `: ${output}`}` }];
+    const message = `${argv.join(' ')}: ${describeExit(finished)}${output === '' ? '' : `: ${output}`}`;
+    return { refused: [{ message }], warnings };
   } catch (error) {
     if (!hasCode(error, 'ENOENT', 'EACCES', 'ENOEXEC', 'ETXTBSY')) throw error;
     throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${binary} cannot be run: ${describe(error)}`, {
@@ -41,29 +62,33 @@ export async function checkConfig(
 }
 
 /** `[ALERT] (PID) : …`, with a date before the PID up to 2.2. */
-const alertLine = /^\[ALERT\]\s+(?:\S+ )?\(\d+\) : (.*)$/;
+const messageLine = /^\[(ALERT|WARNING)\]\s+(?:\S+ )?\(\d+\) : (.*)$/;
 /** These sum up what was said before them. */
 const summaries =
   /^(?:config : )?(?:Error\(s\) found in configuration file|Fatal errors found in configuration|.*Some protocols failed to start their listeners)/;
 const place = /\[([^\]\s]+):(\d+)\]/;
 
-/** The alerts among HAProxy's lines, each with its continuation lines and its place, without PID and prefixes. */
 export function parseAlerts(output: string): readonly Complaint[] {
-  const alerts: string[] = [];
-  let isAlert = false;
-  for (const line of output.split('\n')) {
-    const text = alertLine.exec(line)?.[1];
-    if (text !== undefined) {
-      isAlert = !summaries.test(text);
-      if (isAlert) alerts.push(text.trim());
-    } else if (line.startsWith('[')) isAlert = false;
-    else if (isAlert && /^\s+\| /.test(line)) alerts.push(`${alerts.pop()} ${line.replace(/^\s+\| /, '').trim()}`);
-  }
-  return alerts.map(readAlert);
+  return parseMessages(output, 'ALERT');
 }
 
-function readAlert(text: string): Complaint {
-  const words = text.replace(/^config : /, '');
+/** Those of one kind among HAProxy's lines, each with its continuation lines and its place, without PID and prefixes. */
+function parseMessages(output: string, kind: 'ALERT' | 'WARNING'): readonly Complaint[] {
+  const messages: string[] = [];
+  let isMeant = false;
+  for (const line of output.split('\n')) {
+    const [whole, its, text = ''] = messageLine.exec(line) ?? [];
+    if (whole !== undefined) {
+      isMeant = its === kind && !summaries.test(text);
+      if (isMeant) messages.push(text.trim());
+    } else if (line.startsWith('[')) isMeant = false;
+    else if (isMeant && /^\s+\| /.test(line)) messages.push(`${messages.pop()} ${line.replace(/^\s+\| /, '').trim()}`);
+  }
+  return messages.map(readMessage);
+}
+
+function readMessage(text: string): Complaint {
+  const words = text.replace(/^config : (?:config: )?/, '');
   const [whole, file, line] = place.exec(words) ?? [];
   if (whole === undefined || file === undefined) return { message: words };
   const at = words.indexOf(whole);

@@ -83,6 +83,27 @@ test('init for Consul writes a config that is valid as it is', async () => {
   assert.equal((await place.command('init', 'zookeeper')).exitCode, 2);
 });
 
+test('check shows what HAProxy warns of and which lines have no effect, and a config that wants no warning passes with none', async () => {
+  await using place = await workplace('');
+  const port = await freePort();
+  const config = (haproxy: string): string =>
+    `watchers: { file: { path: s.yaml } }\nservices: { web: { bind: "127.0.0.1:${port}" } }\nhaproxy: { log: none, ${haproxy} }\n`;
+  await place.write('s.yaml', 'services: { web: [] }\n');
+  await place.write('myelin.yaml', config('global: [zero-warning]'));
+  assert.match(stdoutOf(await place.command('check')), /valid\nHAProxy \S+ accepts it\n$/);
+
+  const noTimeout = JSON.stringify('listen legacy\n    mode http\n    timeout client 0\n');
+  await place.write('myelin.yaml', config(`defaults: ["mode tcp"], sections: [${noTimeout}]`));
+  const warned = stdoutOf(await place.command('check'));
+  assert.match(warned, /^warning: haproxy\.defaults: `mode tcp` has no effect on services/m);
+  assert.match(warned, /^warning: missing timeouts for proxy 'legacy'/m);
+
+  await place.write('myelin.yaml', config(`global: [zero-warning], sections: [${noTimeout}]`));
+  const refused = await place.command('check');
+  assert.equal(refused.exitCode, 5);
+  assert.match(refused.stderr, /missing timeouts for proxy 'legacy'/);
+});
+
 test('results as JSON are JSON and nothing else', async () => {
   await using my = await site();
   const { place } = my;
