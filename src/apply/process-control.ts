@@ -38,8 +38,6 @@ import { tidy } from './tidy.ts';
 const lookEveryMs: Ms = 400;
 const looksPerInspection = 5;
 const looksPerQuestion = 4;
-/** One that hangs has been told to be replaced by now; the machine may have been busy with something else until then. */
-const replaceAfterMs: Ms = 30_000;
 
 export async function openProcessControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
   const { haproxy, reload, state: stateFolder } = options.config;
@@ -260,8 +258,7 @@ class ProcessControl implements Control {
     if (this.#fleet.serving !== serving) return this.#pulse.none();
     if (error === null) return this.#pulse.answered(whose);
     this.#pulse.missed(whose, askedAt, error);
-    const isOver = this.#pulse.unresponsive !== null && this.#pulse.silentMs >= replaceAfterMs;
-    if (isOver && this.#config.haproxy.onHang === 'replace') await this.#fleet.kill('on_hang');
+    if (this.#pulse.isHopeless && this.#config.haproxy.onHang === 'replace') await this.#fleet.kill('on_hang');
   }
 
   async #inspect(signal: AbortSignal): Promise<void> {

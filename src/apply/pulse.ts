@@ -6,12 +6,22 @@ import type { Control, ControlEvent } from './control.ts';
 
 type Whose = { readonly pid: number; readonly generation: number };
 
-type Silence = Whose & { readonly since: Moment; readonly reason: string; readonly isTold: boolean };
+type Silence = Whose & {
+  readonly since: Moment;
+  /** When the first answer was missed: all that is before may be Myelin's own pause, as that of the whole machine. */
+  readonly noticedAt: Moment;
+  readonly misses: number;
+  readonly reason: string;
+  readonly isTold: boolean;
+};
 
 type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: ControlEvent) => void };
 
-/** One that is merely busy answers sooner. */
-const hangsAfterMs: Ms = 10_000;
+type Limit = { readonly afterMs: Ms; readonly misses: number };
+
+/** From the first answer that is missed, and so many of them at least. One that is merely busy answers sooner. */
+const hangs: Limit = { afterMs: 10_000, misses: 2 };
+const hangsForGood: Limit = { afterMs: 25_000, misses: 4 };
 
 export class Pulse {
   readonly #options: PulseOptions;
@@ -26,9 +36,9 @@ export class Pulse {
     return this.#silence?.isTold ? this.#silence : null;
   }
 
-  /** How long it has not answered, where it was asked. */
-  get silentMs(): Ms {
-    return this.#silence === null ? 0 : this.#options.now() - this.#silence.since;
+  /** Whether it has been silent for so long that nothing is to be hoped for. */
+  get isHopeless(): boolean {
+    return this.#silence !== null && this.#lasts(this.#silence, hangsForGood);
   }
 
   /** Nothing serves. */
@@ -38,19 +48,23 @@ export class Pulse {
 
   answered({ pid, generation }: Whose): void {
     const silence = this.#silence;
-    const { silentMs } = this;
     this.#silence = null;
-    if (silence?.isTold && silence.pid === pid)
-      this.#options.onEvent({ kind: 'responsive', pid, generation, silentMs });
+    if (!silence?.isTold || silence.pid !== pid) return;
+    this.#options.onEvent({ kind: 'responsive', pid, generation, silentMs: this.#options.now() - silence.since });
   }
 
   missed({ pid, generation }: Whose, askedAt: Moment, error: unknown): void {
     // It has ended, or somebody has removed its socket: both are seen otherwise.
     if (nobodyListens(error)) return;
     const before = this.#silence?.pid === pid ? this.#silence : null;
-    const since = before?.since ?? askedAt;
-    const isTold = this.#options.now() - since >= hangsAfterMs;
-    this.#silence = { pid, generation, since, reason: describe(error), isTold };
+    const misses = (before?.misses ?? 0) + 1;
+    const { since, noticedAt } = before ?? { since: askedAt, noticedAt: this.#options.now() };
+    const isTold = this.#lasts({ noticedAt, misses }, hangs);
+    this.#silence = { pid, generation, since, noticedAt, misses, reason: describe(error), isTold };
     if (isTold && !before?.isTold) this.#options.onEvent({ kind: 'unresponsive', pid, generation, error });
+  }
+
+  #lasts({ noticedAt, misses }: Pick<Silence, 'noticedAt' | 'misses'>, limit: Limit): boolean {
+    return misses >= limit.misses && this.#options.now() - noticedAt >= limit.afterMs;
   }
 }
