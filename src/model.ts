@@ -182,7 +182,13 @@ export type RuntimeCommand = { readonly backend: string; readonly server: string
       /** The backend makes up cookies for its servers, which some versions forget for new ones. */
       readonly dynamicCookie: boolean;
     }
-  | { readonly kind: 're-address'; readonly address: string; readonly port: number }
+  | {
+      readonly kind: 're-address';
+      readonly address: string;
+      readonly port: number;
+      /** What its checks found at the old address is not held against the new one: an added server is up at once, too. */
+      readonly isChecked?: true;
+    }
   /** 0 drains: no new connections but for sticky sessions. */
   | ({ readonly kind: 'weight'; readonly weight: number } & MayHaveAgent)
   | ({ readonly kind: 'ready' } & MayHaveAgent)

@@ -27,7 +27,10 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
     }
     case 're-address':
       // Here IPv6 stands without brackets.
-      return [`set server ${target} addr ${cliWord(command.address)} port ${portOf(command.port)}`];
+      return [
+        `set server ${target} addr ${cliWord(command.address)} port ${portOf(command.port)}`,
+        ...(command.isChecked ? [`set server ${target} health up`] : []),
+      ];
     case 'weight':
       return [
         ...(command.weight === 0 ? silenceAgent(command, target) : []),
@@ -90,7 +93,7 @@ function judgeLine({ kind }: RuntimeCommand, line: number, reply: string | undef
       if (line === 0) return /(^|\n)New server registered\.$/.test(reply) ? done : unexpected;
       return reply === '' ? done : unexpected;
     case 're-address':
-      return reAddressed.test(reply) ? done : unexpected;
+      return (line === 0 ? reAddressed.test(reply) : reply === '') ? done : unexpected;
     case 'weight':
     case 'ready':
     case 'drain':

@@ -184,7 +184,9 @@ function alter(old: Server, server: Server, wanted: Backend, { started }: Circum
     if (at === null || addressOf(old) === null) return waits(name, { code: 'server_changed', detail: name });
     // A hash over addresses is not made anew when one changes.
     if (hashesAddress(server.options)) return waits(name, { code: 'keyword_not_dynamic', detail: 'hash-key' });
-    commands.push({ ...it, kind: 're-address', ...at });
+    // One that is out gets its health when it is put back.
+    const isChecked = !server.isDisabled && server.options.some(({ keyword }) => keyword === 'check');
+    commands.push({ ...it, kind: 're-address', ...at, ...(isChecked && { isChecked }) });
   }
   if (old.weight !== weight) {
     if (!takesWeight(server, wanted, started)) return waits(name, notDynamic(wanted));

@@ -180,6 +180,25 @@ for (const branch of adding) {
     assert.equal((await get(folder.path)).body, 'good\n');
   });
 
+  test(`a server of HAProxy ${branch} that was down is up at its new address at once, as an added one is`, async () => {
+    await using folder = await tempFolder();
+    await using backend = await startNodeBackend('moved');
+    const structure = ['default-server check inter 50ms fastinter 50ms downinter 50ms fall 2 rise 1000'];
+    const at = (port: number): string => configOfWeb(folder.path, [...structure, `server a 127.0.0.1:${port}`]);
+    const nowhere = await freePort();
+    await using haproxyProcess = await startHaproxy(await haproxy(branch), folder.path, at(nowhere));
+    const state = async (): Promise<string> =>
+      (await readServersState(haproxyProcess.socket)).rows[0]?.srv_op_state ?? '';
+    await until('it is down', async () => (await state()) === '0');
+    for (const verdict of await haproxyProcess.run(planned(haproxyProcess, at(nowhere), at(backend.port))))
+      assert.deepEqual(verdict, done);
+    await until('its check is passed', async () =>
+      (await ask(haproxyProcess.socket, ['show stat web 4 -1'])).includes('L4OK'),
+    );
+    assert.equal(await state(), '2');
+    assert.equal((await get(folder.path)).body.trim(), 'moved');
+  });
+
   test(`connections to a server that is added to HAProxy ${branch} are kept and used again`, async () => {
     await using folder = await tempFolder();
     await using backend = await startNodeBackend('first');

@@ -40,6 +40,10 @@ test('each command is said in the words of the command line', () => {
       ],
     ],
     [{ ...it, kind: 're-address', address: '::1', port: 81 }, ['set server web/a addr ::1 port 81']],
+    [
+      { ...it, kind: 're-address', address: '10.0.0.2', port: 81, isChecked: true },
+      ['set server web/a addr 10.0.0.2 port 81', 'set server web/a health up'],
+    ],
     [{ ...it, kind: 'weight', weight: 0 }, ['set server web/a weight 0']],
     [{ ...it, kind: 'ready' }, ['set server web/a state ready']],
     [{ ...it, kind: 'drain' }, ['set server web/a state drain']],

@@ -113,7 +113,7 @@ test('a server that is gone leaves, with the options by which it may come back',
 test('another address, port or weight is one command each, and draining is weight 0 alone', () => {
   const it = { backend: 'web', server: 'b' };
   assert.deepEqual(commandsFor(changed('10.0.0.2:80 weight 1', '[2001:db8::1]:81 weight 0')), [
-    { ...it, kind: 're-address', address: '2001:db8::1', port: 81 },
+    { ...it, kind: 're-address', address: '2001:db8::1', port: 81, isChecked: true },
     { ...it, kind: 'weight', weight: 0 },
   ]);
 });
@@ -537,7 +537,7 @@ test('a gone server that is named elsewhere is taken out and keeps its line, unt
   assert.equal(running.map((section) => section.text).join(''), text);
   assert.equal(planMeanwhile(running, sectionsOf(named(withoutB)), given), null, 'once is enough');
   assert.deepEqual(commandsFor(changed('server b 10.0.0.2:80', 'server b 10.0.0.9:80', named(base)), { from: text }), [
-    { kind: 're-address', backend: 'web', server: 'b', address: '10.0.0.9', port: 80 },
+    { kind: 're-address', backend: 'web', server: 'b', address: '10.0.0.9', port: 80, isChecked: true },
     { kind: 'ready', backend: 'web', server: 'b' },
   ]);
   assert.equal(commandsFor(withoutB, { from: changed(rule, '', text) })[0]?.kind, 'remove');
