@@ -1,6 +1,8 @@
 /** `npm test` comes to its end and names what did not, whatever a file of tests does. */
 import assert from 'node:assert/strict';
-import { resolve } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { test } from 'node:test';
 import { isRunning } from '../support/apply.ts';
 import { type FileResult, runTestFile } from '../tools/test-file.ts';
@@ -42,4 +44,14 @@ test('a file that is no test counts as failed', async () => {
   const { result } = await run('../tools/left-behind');
   assert.equal(result.failed, 1);
   assert.equal(result.trouble, 'ended with exit code 0 and no totals of tests');
+});
+
+test('what a file left and nobody can remove is told, and does not end the run', async (t) => {
+  const { result, output } = await run('leaves-a-mount');
+  const path = /mounted: (\S+)/.exec(output)?.[1];
+  if (path === undefined) return t.skip('needs root to mount a file system');
+  execFileSync('umount', ['--lazy', path]);
+  await rm(dirname(path), { recursive: true });
+  assert.equal(result.failed, 1);
+  assert.match(result.trouble ?? '', /^left something that cannot be removed: .*EBUSY/);
 });

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import timers from 'node:timers/promises';
+import { describe } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { tempFolder } from '../support/index.ts';
 import { endProcessesOf } from './left-behind.ts';
@@ -36,7 +37,7 @@ const restOfOutputMs: Ms = 1000;
 
 export async function runTestFile({ path, env = {} }: TestFile, options: Options): Promise<FileResult> {
   const { testLimitMs, limitMs, onLine, signal } = options;
-  await using folder = await tempFolder();
+  const folder = await tempFolder();
   const args = [
     '--disable-warning=ExperimentalWarning',
     '--test-reporter=spec',
@@ -65,12 +66,21 @@ export async function runTestFile({ path, env = {} }: TestFile, options: Options
   const end = await Promise.race([ended, limit, ...stopped]);
   over.abort();
   await Promise.allSettled([limit, ...stopped]);
-  await endProcessesOf(folder.path);
+  const left = await cleanUp(folder).then(
+    () => null,
+    (error: unknown) => `left something that cannot be removed: ${describe(error)}`,
+  );
   await Promise.race([read, timers.setTimeout(restOfOutputMs, undefined, { ref: false })]);
   child.stdout.destroy();
   await read.catch(() => {});
-  const trouble = typeof end === 'string' ? end : troubleOf(end, tally);
+  const trouble = (typeof end === 'string' ? end : troubleOf(end, tally)) ?? left;
   return { ...tally.result, failed: tally.result.failed + (trouble === null ? 0 : 1), trouble };
+}
+
+/** What cannot be taken away, such as a file system that is mounted there, is no reason to end the run. */
+async function cleanUp(folder: Awaited<ReturnType<typeof tempFolder>>): Promise<void> {
+  await endProcessesOf(folder.path);
+  await folder[Symbol.asyncDispose]();
 }
 
 /** Code 1 is what failed tests end with; they are counted by themselves. */
