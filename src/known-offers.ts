@@ -10,7 +10,8 @@ const shape = z.array(
     offer: z.object({
       key: z.string(),
       name: z.string(),
-      owner: z.string(),
+      // An older Myelin has not written it.
+      owner: z.string().default(''),
       createdAt: z.number(),
       options: z.record(z.string(), z.string()),
     }),

@@ -22,6 +22,18 @@ test('what was offered last is known after a restart; whether it still is, is fo
   assert.deepEqual(second.all, [{ ...known, isOver: false }]);
 });
 
+test('what an older Myelin has written is known too', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'offers.json');
+  const { owner: _, ...written } = offer('web', { listen: '10080' });
+  await writeFile(path, JSON.stringify([{ watcher: 'cluster', query: '*', offer: written }]));
+  await using known = await KnownOffers.open(path, never);
+  assert.deepEqual(
+    known.all.map((one) => [one.offer.name, one.offer.owner]),
+    [['shop:web', '']],
+  );
+});
+
 test('where nobody offers anything no file is written, and one that cannot be understood counts as none', async () => {
   await using folder = await tempFolder();
   const path = join(folder.path, 'offers.json');
