@@ -12,13 +12,10 @@ export async function tidy(
   drainTimeoutMs: Ms,
   onEvent: (event: ControlEvent) => void,
 ): Promise<void> {
-  await Promise.all(
-    workers.map(
-      (worker) =>
-        worker &&
-        tidyOne(worker, drainTimeoutMs, onEvent).catch((error: unknown) => onEvent({ kind: 'trouble', error })),
-    ),
-  );
+  const tidied = async (worker: Tidied): Promise<void> => {
+    await tidyOne(worker, drainTimeoutMs, onEvent).catch((error: unknown) => onEvent({ kind: 'trouble', error }));
+  };
+  await Promise.all(workers.filter((worker) => worker != null).map(tidied));
 }
 
 async function tidyOne(worker: Tidied, drainTimeoutMs: Ms, onEvent: (event: ControlEvent) => void): Promise<void> {
