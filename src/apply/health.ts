@@ -20,26 +20,35 @@ const fields =
 export const noServerDown = `1\n# ${fields}\n`;
 
 /**
- * Rows of those servers alone that are down by their checks, and are the same and checked in what comes next. `running` is
- * what the process runs that was asked; empty where that is not known.
+ * Rows of those servers alone that are down by their checks, and are the same and checked in what comes next; and of
+ * servers of hand-written sections that somebody has taken out, or given another weight, over the runtime API: nobody but
+ * them knows of it. `running` is what the process runs that was asked; empty where that is not known.
  */
 export function downServers(
   { rows }: ServersState,
   wanted: readonly Section[],
   running: readonly Section[] = [],
 ): string {
-  const told = rows.filter(isDown);
+  const told = rows.filter((row) => isDown(row) || isSetByHand(row));
   if (told.length === 0) return noServerDown;
   const backends = new Set(told.map((row) => row.be_name ?? ''));
   const [servers, before] = [serversIn(wanted, backends), serversIn(running, backends)];
   const lines = told.flatMap((row) => {
     const server = servers.get(keyOf(row));
     if (server === undefined || !isSamePlace(server.place, row, before.get(keyOf(row))?.place)) return [];
-    if (!server.isChecked) return [];
+    const isDownStill = isDown(row) && server.isChecked;
+    const isSet = !server.isOurs && isSetByHand(row);
+    if (!isDownStill && !isSet) return [];
+    const state = {
+      ...row,
+      srv_op_state: isDownStill ? '0' : '2',
+      srv_admin_state: `${isSet ? Number(row.srv_admin_state) & takenOut : 0}`,
+      srv_uweight: (isSet ? row.srv_uweight : row.srv_iweight) ?? '1',
+    };
     return [
       `${fields
         .split(' ')
-        .map((field) => value(row, field))
+        .map((field) => value(state, field))
         .join(' ')}\n`,
     ];
   });
@@ -62,10 +71,16 @@ function isByChecks(adminState: string): boolean {
   return (Number(adminState) & (0x01 | 0x02 | 0x20)) === 0;
 }
 
-/** What is not health is given as it is when nothing was ever set: then HAProxy takes it from the config. */
+/** `state maint` and `state drain`. */
+const takenOut = 0x01 | 0x08;
+
+function isSetByHand({ srv_admin_state, srv_uweight, srv_iweight }: ServerStateRow): boolean {
+  return (Number(srv_admin_state) & takenOut) !== 0 || srv_uweight !== srv_iweight;
+}
+
+/** What is neither is given as it is when nothing was ever set: then HAProxy takes it from the config. */
 function value(row: Readonly<Record<string, string>>, field: string): string {
   switch (field) {
-    case 'srv_admin_state':
     case 'srv_check_port':
     case 'srv_agent_port':
     case 'srv_agent_state':
@@ -75,8 +90,6 @@ function value(row: Readonly<Record<string, string>>, field: string): string {
     case 'srv_check_addr':
     case 'srv_agent_addr':
       return '-';
-    case 'srv_uweight':
-      return row.srv_iweight ?? '1';
     default:
       return row[field] ?? '0';
   }
@@ -87,6 +100,8 @@ type KnownServer = {
   readonly place: string;
   /** Without checks it could never come up again. */
   readonly isChecked: boolean;
+  /** Of a service: what it is, its source and Myelin's own orders say. */
+  readonly isOurs: boolean;
 };
 
 /** By `backend/server`, of the named backends. */
@@ -101,8 +116,10 @@ function serversIn(sections: readonly Section[], backends: ReadonlySet<string>):
     for (const line of [...inherited, ...linesOf(section.text)]) {
       const { words } = tokenise(line);
       if (words[0] === 'default-server') options = [...options, ...words.slice(1)];
-      for (const { name, place, own } of serversOf(words))
-        servers.set(`${section.name}/${name}`, { place, isChecked: isChecked([...options, ...own]) });
+      for (const { name, place, own } of serversOf(words)) {
+        const isOurs = section.service !== null;
+        servers.set(`${section.name}/${name}`, { place, isChecked: isChecked([...options, ...own]), isOurs });
+      }
     }
   }
   return servers;

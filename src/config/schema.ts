@@ -460,7 +460,9 @@ const haproxy = z
     sections: z
       .array(section)
       .default([])
-      .describe('Hand-written sections, each a block of lines; Myelin never touches their servers.'),
+      .describe(
+        'Hand-written sections, each a block of lines; Myelin never touches their servers. What is set of them over HAProxy’s runtime API (`maint`, `drain`, a weight) outlives reloads, but neither addresses nor servers added there.',
+      ),
   })
   .describe('The HAProxy that is kept in step.');
 

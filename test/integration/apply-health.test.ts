@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Control } from '../../src/apply/control.ts';
 import { readServersState } from '../../src/haproxy/info.ts';
+import { ask } from '../../src/haproxy/socket.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Rendered } from '../../src/model.ts';
 import { type Backend, startBackends, startNodeBackend } from '../servers/backend.ts';
@@ -112,6 +113,36 @@ test('whatever a server is reached by, and wherever its checks are asked for, it
   // Its checks are so rare that a server that starts as up stays up.
   applied(await control.apply(version('20s', 'two'), reload, never));
   for (const name of Object.keys(places)) assert.equal(await stateOf(control, name), '0', name);
+});
+
+test('what somebody sets of servers in hand-written sections outlives reloads', async () => {
+  await using world = await start();
+  const { my, control, port, good } = world;
+  const version = (comment: string): Rendered => {
+    const { sections } = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+    const servers = ['taken', 'drained', 'heavy', 'left'].map((name) => `    server ${name} 127.0.0.1:${good.port}\n`);
+    return { sections: [...sections, ...splitSections(`backend legacy\n    # ${comment}\n${servers.join('')}`)] };
+  };
+  const tell = (command: string): Promise<string> => ask(control.running?.process?.socket ?? '', [command]);
+  applied(await control.apply(version('one'), reload, never));
+  await tell('set server legacy/taken state maint');
+  await tell('set server legacy/drained state drain');
+  await tell('set server legacy/heavy weight 50');
+  for (const comment of ['two', 'three']) {
+    applied(await control.apply(version(comment), reload, never));
+    const { rows } = await readServersState(control.running?.process?.socket ?? '');
+    assert.deepEqual(
+      rows
+        .filter(({ be_name }) => be_name === 'legacy')
+        .map(({ srv_name, srv_admin_state, srv_uweight }) => [srv_name, srv_admin_state, srv_uweight]),
+      [
+        ['taken', '1', '1'],
+        ['drained', '8', '1'],
+        ['heavy', '0', '50'],
+        ['left', '0', '1'],
+      ],
+    );
+  }
 });
 
 test('a server with another address, port or name, or without checks, inherits nothing', async () => {

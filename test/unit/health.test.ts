@@ -4,6 +4,10 @@ import { test } from 'node:test';
 import { downServers, noServerDown } from '../../src/apply/health.ts';
 import { parseServersState } from '../../src/haproxy/info.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
+import type { Section } from '../../src/model.ts';
+
+/** Of a service. */
+const owned = (text: string): readonly Section[] => splitSections(text, 'web');
 
 const dump = `1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port
@@ -14,7 +18,7 @@ const dump = `1
 3 web 5 v6 2001:db8::5 0 0 1 1 9 15 2 0 6 0 0 0 - 80 - 0 0 - - 0
 `;
 const state = parseServersState(dump);
-const web = (servers: string, more = '') => splitSections(`defaults\n    mode http\nbackend web\n${more}${servers}`);
+const web = (servers: string, more = '') => owned(`defaults\n    mode http\nbackend web\n${more}${servers}`);
 const all = web(
   [1, 2, 3, 4].map((n) => `    server ${['up', 'down', 'maint', 'draining'][n - 1]} 10.0.0.${n}:80 check\n`).join(''),
 );
@@ -38,7 +42,7 @@ test('a server that was started disabled is down by its checks once it has been 
 test('a server whose address, port, name or backend changed is not carried over', () => {
   for (const line of ['down 10.0.0.9:80', 'down 10.0.0.2:81', 'renamed 10.0.0.2:80'])
     assert.equal(downServers(state, web(`    server ${line} check\n`)), noServerDown);
-  assert.equal(downServers(state, splitSections('backend other\n    server down 10.0.0.2:80 check\n')), noServerDown);
+  assert.equal(downServers(state, owned('backend other\n    server down 10.0.0.2:80 check\n')), noServerDown);
 });
 
 test('a server without checks is not carried over, wherever they are switched off', () => {
@@ -94,7 +98,7 @@ test('a unix socket, which HAProxy does not tell, is the same where it is writte
 });
 
 test('`default-server` comes from the defaults that the section names, and holds for the servers after it', () => {
-  const carried = (text: string): boolean => downServers(state, splitSections(text)) !== noServerDown;
+  const carried = (text: string): boolean => downServers(state, owned(text)) !== noServerDown;
   const server = '    server down 10.0.0.2:80\n';
   const two = 'defaults d1\n    default-server check\ndefaults d2\n    mode http\n';
   assert.equal(carried(`${two}backend web from d1\n${server}`), true);
@@ -111,4 +115,20 @@ test('each server of a template is carried over', () => {
   const text = (range: string) => web(`    server-template down ${range} host:80 check\n`);
   const carried = (range: string): boolean => downServers(parseServersState(template), text(range)) !== noServerDown;
   assert.deepEqual([carried('3'), carried('2-4'), carried('2')], [true, true, false]);
+});
+
+test('of hand-written sections also what somebody has set is carried over', () => {
+  const text = downServers(
+    state,
+    splitSections(
+      `backend web\n${['up', 'down', 'maint', 'draining'].map((name, at) => `    server ${name} 10.0.0.${at + 1}:80\n`).join('')}`,
+    ),
+  );
+  assert.deepEqual(
+    text
+      .split('\n')
+      .slice(2, -1)
+      .map((row) => row.split(' ').slice(3, 8).join(' ')),
+    ['down 10.0.0.2 2 0 7', 'maint 10.0.0.3 2 1 1', 'draining 10.0.0.4 2 8 1'],
+  );
 });
