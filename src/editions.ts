@@ -103,7 +103,7 @@ export class Editions {
     if (!view(this.#live.collection.catalog).open) return [];
     const { catalog, config } = next.collection;
     const isLate = now >= endOfWait(next);
-    return [...view(catalog).unknown].filter((name) => {
+    return [...view(catalog).unknown.keys()].filter((name) => {
       const service = config.services.get(name);
       const before = this.#live.collection.config.services.get(name);
       if (service === undefined || (before !== undefined && askedBy(before) === askedBy(service))) return false;

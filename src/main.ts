@@ -5,7 +5,7 @@
  */
 import { createAlarm } from './alarm.ts';
 import type { Control } from './apply/control.ts';
-import { type Catalog, view } from './catalog/catalog.ts';
+import { type Catalog, type View, view } from './catalog/catalog.ts';
 import type { Refusals } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
 import { now } from './clock.ts';
@@ -152,6 +152,7 @@ export function main(world: World, signal: AbortSignal): Instance {
   // As it was written down: what is read back may be what somebody made of it.
   const onDisk = control.running?.sections ?? control.found;
   const found = onDisk === null ? null : withoutOverrides(onDisk);
+  const atStart = byService(found ?? []);
 
   const sources = new Sources(
     env,
@@ -282,21 +283,20 @@ export function main(world: World, signal: AbortSignal): Instance {
     const { collection, settings } = editions;
     const { open, endpoints, unknown } = view(collection.catalog);
     if (!open) return found === null ? null : { sections: found, problems: [] };
-    const kept = [...unknown].map((name) => [name, lastGood(name)] as const);
-    return renderWith(settings.renderer, {
-      config: collection.config,
-      endpoints,
-      kept: new Map(kept.filter(([, sections]) => sections.length > 0)),
-    });
+    return renderWith(settings.renderer, { config: collection.config, endpoints, kept: keptOf(unknown) });
   }
 
-  /** What runs of a service, or stands in the file that was found. */
-  function lastGood(service: string): readonly Section[] {
-    const sections = reconciler.lastGood(service);
-    // Nobody wrote down whose sections these are: their names tell.
-    return sections.length > 0 || found === null || found.some((section) => section.service !== null)
-      ? sections
-      : named(found, service);
+  /** What runs of these services, or stands in the file that was found: what is not known of them stays with that. */
+  function keptOf(unknown: View['unknown']): ReadonlyMap<string, readonly Section[]> {
+    if (unknown.size === 0) return new Map();
+    const live = byService(reconciler.live);
+    return new Map(
+      [...unknown].flatMap(([name, basis]) => {
+        // What was rendered here, though with nobody, is rendered anew: it holds no servers that are not known.
+        const sections = basis === 'moved' || atStart.has(name) ? (live.get(name) ?? atStart.get(name)) : undefined;
+        return sections === undefined ? [] : [[name, sections] as const];
+      }),
+    );
   }
 
   /** What fails in no service's name would fail at every change, and hold up them all. */
@@ -333,7 +333,8 @@ export function main(world: World, signal: AbortSignal): Instance {
     },
     get isBlind() {
       const { isBlind, unknown } = view(editions.collection.catalog);
-      return isBlind && ![...unknown].some((name) => lastGood(name).some((section) => serverLines(section).length > 0));
+      const serves = (section: Section): boolean => serverLines(section).length > 0;
+      return isBlind && ![...keptOf(unknown).values()].some((sections) => sections.some(serves));
     },
     get edit() {
       return editions.edit(now());
@@ -383,10 +384,18 @@ export function main(world: World, signal: AbortSignal): Instance {
   }
 }
 
-/** The sections that have the names which a service's usually have. */
-function named(sections: readonly Section[], service: string): readonly Section[] {
-  const names = [`frontend ${frontendName(service)}`, `backend ${service}`];
-  return sections
-    .filter(({ kind, name }) => names.includes(`${kind} ${name}`))
-    .map((section) => ({ ...section, service }));
+/** The sections of each service. Where nobody wrote down whose they are, their names tell. */
+function byService(sections: readonly Section[]): ReadonlyMap<string, readonly Section[]> {
+  const isOwned = sections.some(({ service }) => service !== null);
+  const owned = isOwned ? sections : sections.map((section) => ({ ...section, service: usualOwner(section) }));
+  const of = Map.groupBy(owned, ({ service }) => service);
+  of.delete(null);
+  return of as ReadonlyMap<string, readonly Section[]>;
+}
+
+/** As a service's sections are usually called. */
+function usualOwner({ kind, name }: Section): string | null {
+  if (kind === 'backend') return name;
+  const service = name.replace(/:in$/, '');
+  return kind === 'frontend' && frontendName(service) === name ? service : null;
 }

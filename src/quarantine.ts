@@ -43,12 +43,12 @@ export function blame(message: string, line: number | undefined, sections: reado
   return null;
 }
 
-/** Whether it speaks about one of these proxies, or the line that it is about does. */
-export function concerned({ message, line }: Problem, all: readonly Section[], proxies: readonly Section[]): boolean {
-  const text = all.map((section) => section.text).join('');
-  const words = `${message} ${line === undefined ? '' : (linesOf(text)[line - 1] ?? '')}`.match(/[\w.:-]+/g) ?? [];
-  const names = new Set(words.flatMap((word) => [word, word.replace(/[.:]+$/, '')]));
-  return proxies.some((section) => isProxy(section) && names.has(section.name));
+/** What these problems may speak about: their own words, and those of the lines that they are about. */
+export function wordsOf(problems: readonly Problem[], sections: readonly Section[]): ReadonlySet<string> {
+  const lines = sections.flatMap(({ text }) => linesOf(text));
+  const texts = problems.map(({ message, line }) => `${message} ${line === undefined ? '' : (lines[line - 1] ?? '')}`);
+  const words = texts.join(' ').match(/[\w.:-]+/g) ?? [];
+  return new Set(words.flatMap((word) => [word, word.replace(/[.:]+$/, '')]));
 }
 
 /** The service whose section holds this line (1-based) of the file that the sections make. */
@@ -61,7 +61,7 @@ export function serviceAtLine(sections: readonly Section[], line: number): strin
   return null;
 }
 
-function isProxy({ kind }: Section): boolean {
+export function isProxy({ kind }: Section): boolean {
   return kind === 'frontend' || kind === 'backend' || kind === 'listen';
 }
 

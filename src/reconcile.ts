@@ -108,11 +108,6 @@ export class Reconciler {
     return this.#setApart.live;
   }
 
-  /** What went live last of a service; empty: nothing did. */
-  lastGood(service: string): readonly Section[] {
-    return this.#setApart.lastGood(service);
-  }
-
   /** Something else than servers has changed, in the config or the templates: what was refused is tried as soon as may be. */
   retrySoon(): void {
     this.#setApart.retrySoon();

@@ -5,7 +5,7 @@
 import { sameStructure } from './haproxy/structure.ts';
 import type { Moment, Ms, Problem, Rendered, Section } from './model.ts';
 import { withoutOverrides } from './overrides.ts';
-import { concerned, emptyBackend, hold, modeOf } from './quarantine.ts';
+import { emptyBackend, hold, isProxy, modeOf, wordsOf } from './quarantine.ts';
 
 /** A service that was set apart, and what for. */
 export type Apart = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
@@ -142,10 +142,12 @@ export class SetApart {
     if (any || problems.some(({ service }) => service !== null)) return any;
 
     const changed = this.#changed(wanted);
-    const names = changed.filter((service) => {
-      const sections = [...this.lastGood(service), ...sectionsOf(wanted.sections, service)];
-      return problems.some((problem) => concerned(problem, wanted.sections, sections));
-    });
+    const words = wordsOf(problems, wanted.sections);
+    const spokenOf = [...this.#lastGood, ...wanted.sections].filter(
+      (section) => isProxy(section) && words.has(section.name),
+    );
+    const concerned = new Set(spokenOf.map(({ service }) => service));
+    const names = changed.filter((service) => concerned.has(service));
     const retrying = this.#retrying().map(({ service }) => service);
     const suspects = retrying.length > 0 ? retrying : changed;
     return this.#suspect(rendered, names, problems) || this.#suspect(rendered, this.#half(suspects), problems);

@@ -43,8 +43,8 @@ export type View = {
    * it would be a lie. Lists that did not change are the same objects.
    */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
-  /** The services of which nobody has said yet who serves them: what runs of them stays as it is. */
-  readonly unknown: ReadonlySet<string>;
+  /** The services of which nobody has said yet who serves them: what was there before stays as it is. */
+  readonly unknown: ReadonlyMap<string, 'unknown' | 'moved'>;
 };
 
 /** `seed`: who served last before the start, by service, as answers to the same questions: they serve until these are answered. */
@@ -219,8 +219,12 @@ export function view(catalog: Catalog): View {
       return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
     },
     get unknown() {
-      const isKnown = (name: string): boolean => lookUp(catalog.services, name)?.basis === 'known';
-      return new Set([...catalog.settings.services.keys()].filter((name) => !isKnown(name)));
+      const found = new Map<string, 'unknown' | 'moved'>();
+      for (const name of catalog.settings.services.keys()) {
+        const { basis } = lookUp(catalog.services, name) ?? newService;
+        if (basis !== 'known') found.set(name, basis);
+      }
+      return found;
     },
   };
 }
