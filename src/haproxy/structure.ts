@@ -4,7 +4,7 @@ import { editServers } from './amend.ts';
 
 const known = new WeakMap<Section, string>();
 
-export function structureOf(section: Section): string {
+function structureOf(section: Section): string {
   if (section.kind !== 'backend' && section.kind !== 'listen') return section.text;
   const before = known.get(section);
   if (before !== undefined) return before;
