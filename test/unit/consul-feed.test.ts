@@ -83,6 +83,8 @@ test('a service rests until it is named, and again once its answer is as new as 
   assert.equal(await next(known(7n)), 2000, 'the server that answered did not know of it yet');
   const again = next(known(9n));
   assert.ok(!(await isSettled(again)));
+  rota.changed('', new Map([['web', 8n]]));
+  assert.ok(!(await isSettled(again)), 'what its answer has seen already is no news');
   rota.setFed('', false);
   assert.equal(await again, 200);
 });

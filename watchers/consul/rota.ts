@@ -41,8 +41,10 @@ export class Rota {
     its.services.set(service, [...(its.services.get(service) ?? []), place]);
     return async (known) => {
       if (!its.isFed || this.#isOver) return this.#turnMs;
-      if (place.due !== null && isSeen(place.due, known)) place.due = null;
-      if (place.due === null) await new Promise<void>((resolve) => (place.wake = resolve));
+      while (its.isFed && !this.#isOver && (place.due === null || isSeen(place.due, known))) {
+        place.due = null;
+        await new Promise<void>((resolve) => (place.wake = resolve));
+      }
       if (place.due === null) return this.#turnMs;
       place.due.tries += 1;
       place.lookAt = performance.now() + sweepMs * (0.5 + Math.random());
