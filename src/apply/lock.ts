@@ -1,9 +1,10 @@
 /** Keeps a second Myelin out of a state folder, and lets nobody be kept out by a dead one. */
 import { once } from 'node:events';
-import { access, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { access, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
+import { identifyProcess, isAlive, type ProcessId } from './processes.ts';
 
 /**
  * The lock is a folder with a claim for everyone who wants it: a socket on which its process listens for as long as it
@@ -13,7 +14,7 @@ import { AppError, describe, hasCode } from '../errors.ts';
  */
 export async function acquireLock(folder: string): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const name = `${process.pid}-${Math.random().toString(36).slice(2, 10)}`;
+  let name = `${process.pid}-${Math.random().toString(36).slice(2, 10)}`;
   let place: string;
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -23,7 +24,7 @@ export async function acquireLock(folder: string): Promise<AsyncDisposable> {
     server.listen(join(place, `.${name}`));
     await once(server, 'listening');
     stack.defer(() => void server.close());
-    await rename(join(folder, `.${name}`), join(folder, name));
+    name = await publish(folder, name);
     stack.defer(() => rm(join(folder, name), { force: true }));
   } catch (cause) {
     throw new AppError(
@@ -37,10 +38,38 @@ export async function acquireLock(folder: string): Promise<AsyncDisposable> {
   }
   for (const other of await readdir(folder)) {
     if (other === name || other.startsWith('.')) continue;
-    if (await isHeld(join(place, other))) throw refused(folder, other);
+    if (await isHeld(join(place, other), other)) throw refused(folder, other);
     await rm(join(folder, other), { force: true });
   }
   return stack.move();
+}
+
+/**
+ * Under the name that an older Myelin gave its claim, an empty file: so that one too is kept out. Where another container
+ * has a process of the same number and age, under one that is nobody else's. Returns the name.
+ */
+async function publish(folder: string, name: string): Promise<string> {
+  const hidden = join(folder, `.${name}`);
+  const self = identifyProcess(process.pid);
+  const known = self === null ? name : nameOf(self);
+  try {
+    await link(hidden, join(folder, known));
+    await rm(hidden);
+    return known;
+  } catch {
+    await rename(hidden, join(folder, name));
+    return name;
+  }
+}
+
+function nameOf({ pid, startTime }: ProcessId): string {
+  return `${pid}-${encodeURIComponent(startTime)}`;
+}
+
+/** Whose name it is, where the process can be seen from here. */
+function readName(name: string): ProcessId | null {
+  const [, pid, startTime] = /^(\d+)-(.+)$/.exec(name) ?? [];
+  return startTime === undefined ? null : { pid: Number(pid), startTime: decodeURIComponent(startTime) };
 }
 
 function refused(folder: string, holder: string): AppError {
@@ -62,7 +91,13 @@ async function shortPath(folder: string, stack: AsyncDisposableStack): Promise<s
 }
 
 /** Whether its process lives, even one that hangs. */
-async function isHeld(path: string): Promise<boolean> {
+async function isHeld(path: string, name: string): Promise<boolean> {
+  const isFile = await lstat(path).then(
+    (stats) => stats.isFile(),
+    () => false,
+  );
+  const older = isFile ? readName(name) : null;
+  if (older !== null) return isAlive(older);
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const connection = createConnection(path);
   connection.once('connect', () => resolve(true));

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { acquireLock } from '../../src/apply/lock.ts';
+import { identifyProcess } from '../../src/apply/processes.ts';
 import { tempFolder, until } from '../support/index.ts';
 
 const module = resolve(import.meta.dirname, '../../src/apply/lock.ts');
@@ -31,6 +32,26 @@ test('a claim whose pid is in use again by another process counts for nothing', 
   await (await acquireLock(lock))[Symbol.asyncDispose]();
   await writeFile(join(lock, `${process.ppid}-1`), '');
   await using _ = await acquireLock(lock);
+});
+
+test('an older Myelin holds the lock against this one, and this one against it', async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'lock');
+  const older = start('setInterval(() => {}, 1000)');
+  await once(older, 'spawn');
+  const nameOf = (pid: number): string => {
+    const { startTime } = identifyProcess(pid) ?? assert.fail('it does not run');
+    return `${pid}-${encodeURIComponent(startTime)}`;
+  };
+  await mkdir(lock);
+  // It claims with an empty file, and knows the claims of others by this name alone.
+  await writeFile(join(lock, nameOf(older.pid ?? 0)), '');
+  await assert.rejects(acquireLock(lock), { code: 'MYELIN_LOCKED' });
+  assert.deepEqual(await readdir(lock), [nameOf(older.pid ?? 0)], 'its claim stays');
+  older.kill('SIGKILL');
+  await once(older, 'exit');
+  await using _ = await acquireLock(lock);
+  assert.deepEqual(await readdir(lock), [nameOf(process.pid)]);
 });
 
 test('a lock is held against a process that numbers its processes anew, as in another container', {
