@@ -117,7 +117,7 @@ function endOfWait({ settings, since }: Edition & { readonly since: Moment }): M
 }
 
 /** Whether it is to listen where another one does. */
-function takesOver({ name, bind = [] }: Service, running: readonly Section[]): boolean {
+export function takesOver({ name, bind = [] }: Service, running: readonly Section[]): boolean {
   const wanted = bind.flatMap((line) => parseBind(line).addresses);
   const held = running.filter(({ service }) => service !== name).flatMap(bindLines);
   return held

@@ -11,7 +11,7 @@ import { newlyRefused } from './catalog/report.ts';
 import { now } from './clock.ts';
 import { type Collection, createCollection } from './collection.ts';
 import { createDebounce } from './debounce.ts';
-import { type Edit, Editions } from './editions.ts';
+import { type Edit, Editions, takesOver } from './editions.ts';
 import { AppError } from './errors.ts';
 import { frontendName } from './haproxy/names.ts';
 import { serverLines } from './haproxy/text.ts';
@@ -293,10 +293,19 @@ export function main(world: World, signal: AbortSignal): Instance {
     return new Map(
       [...unknown].flatMap(([name, basis]) => {
         // What was rendered here, though with nobody, is rendered anew: it holds no servers that are not known.
-        const sections = basis === 'moved' || atStart.has(name) ? (live.get(name) ?? atStart.get(name)) : undefined;
-        return sections === undefined ? [] : [[name, sections] as const];
+        const its = basis === 'moved' || atStart.has(name) ? (live.get(name) ?? atStart.get(name)) : undefined;
+        const sections = its ?? inItsPlace(name, live);
+        return sections.length === 0 ? [] : [[name, sections] as const];
       }),
     );
+  }
+
+  /** Of services that are not wanted any more, at whose addresses this one is to listen: given up, they would be nobody's. */
+  function inItsPlace(name: string, live: ReadonlyMap<string, readonly Section[]>): readonly Section[] {
+    const { services } = editions.collection.config;
+    const service = services.get(name);
+    const gone = [...live].flatMap(([other, sections]) => (services.has(other) ? [] : [sections]));
+    return service === undefined ? [] : gone.filter((sections) => takesOver(service, sections)).flat();
   }
 
   /** What fails in no service's name would fail at every change, and hold up them all. */

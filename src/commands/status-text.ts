@@ -63,9 +63,10 @@ function describeSource({ state, down }: SourceStatus, now: Timestamp): string {
 }
 
 function describeService(service: ServiceStatus, now: Timestamp): string {
-  const { name, endpoints, stale, kept, refused, refusedCount, quarantined } = service;
+  const { name, endpoints, unanswered, stale, kept, refused, refusedCount, quarantined } = service;
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
+    ...(unanswered.length === 0 ? [] : [`no answer from ${unanswered.join(', ')} yet`]),
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
     ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
     ...(quarantined === null ? [] : [describeQuarantine(quarantined)]),

@@ -102,6 +102,26 @@ for (const state of ['as it was', 'without what was known of endpoints'])
     await load.endsWithoutFailure();
   });
 
+test('a service renamed before a restart, of which nothing is known, leaves the address to the one that held it', async () => {
+  await using my = await site({ rest: ['startTimeout: 500ms'] });
+  const first = await my.start();
+  const load = my.load();
+  await stop(first);
+  await rm(my.place.path('services.yaml'));
+  const config = await my.place.read('myelin.yaml');
+  await my.place.write('myelin.yaml', config.replace('  web:\n', '  shop:\n'));
+  const second = my.place.run();
+  await second.until('it goes on without the source', ({ state }) => state === 'degraded');
+  assert.match((await my.place.command('status')).stdout, /shop +no endpoints\n +no answer from file yet/);
+  await my.place.reload();
+  await load.goesOn(100);
+  await my.place.write('services.yaml', `services: { shop: ["127.0.0.1:${my.backends.beta.port}"] }\n`);
+  await load.answeredBy('beta');
+  await second.until('the source is back', ({ state }) => state === 'ready');
+  assert.doesNotMatch(await my.place.read('run/haproxy.cfg'), /^(frontend|backend) web/m);
+  await load.endsWithoutFailure();
+});
+
 test('what vanished while Myelin was stopped is a loss as any other, and what is kept of it keeps its options', async () => {
   await using my = await site({ rest: ['templates: templates'] });
   await extend(my, '{{#if (has tags "few")}} maxconn 7{{/if}}');
