@@ -208,6 +208,7 @@ test('an answer without an end is broken off, and is that of one question', asyn
     const queries = ['endless', 'other'].map((key) => ({ key, settings: consulQuery.parse({}) }));
     await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
     await until('it is told', () => /longer than \d+ bytes/.test(heard.staleReason('endless') ?? ''));
+    await until('the other is answered', () => heard.served('other') !== undefined);
     assert.deepEqual(heard.served('other'), []);
     assert.equal(heard.count('failed'), 0);
   } finally {
