@@ -99,6 +99,10 @@ export const consulWatcher = z
       .max(10_000)
       .default(100)
       .describe('Connections to the agent at most (it allows 200 from one address unless told otherwise).'),
+    hostNames: z
+      .enum(['refuse', 'resolve'])
+      .default('refuse')
+      .describe('Instances whose address is a host name, as of external services: refused or resolved.'),
     maxServers,
     maxShrink,
     tls: tls.prefault({}),

@@ -7,6 +7,7 @@ import { type ConsulQuery, consulQuery, consulWatcher } from '../../src/config/s
 import { runCommand } from '../../src/haproxy/command.ts';
 import { supervise } from '../../src/supervise.ts';
 import { watchConsul } from '../../watchers/consul/index.ts';
+import { type LookUp, lookUpHere } from '../../watchers/hosts.ts';
 import { type ConsulAgent, consulBinary, startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
@@ -25,14 +26,19 @@ function follow(
   queries: Readonly<Record<string, Partial<ConsulQuery>>>,
   settings: Settings = {},
   env: NodeJS.ProcessEnv = {},
+  lookUp: LookUp = lookUpHere,
 ): Listening {
-  const watch = watchConsul(consulWatcher.parse({ type: 'consul', ...settings }), env);
+  const watch = watchConsul(consulWatcher.parse({ type: 'consul', ...settings }), env, () => {}, lookUp);
   const asked = Object.entries(queries).map(([key, query]) => ({ key, settings: consulQuery.parse(query) }));
   return listen((signal) => supervise('consul', (stop) => watch(asked, stop), { signal }));
 }
 
-function followHere(queries: Readonly<Record<string, Partial<ConsulQuery>>>, settings: Settings = {}): Listening {
-  return follow(queries, { address: consul.address, ...settings });
+function followHere(
+  queries: Readonly<Record<string, Partial<ConsulQuery>>>,
+  settings: Settings = {},
+  lookUp: LookUp = lookUpHere,
+): Listening {
+  return follow(queries, { address: consul.address, ...settings }, {}, lookUp);
 }
 
 test('registered, warned, critical, in maintenance, deregistered in Consul: the endpoints follow at once', async () => {
@@ -104,6 +110,43 @@ test('a question that Consul refuses is stale with the reason, the others are an
   assert.match(heard.staleReason('bad') ?? '', /HTTP 500 \(Failed to create boolean expression/);
   assert.match(heard.staleReason('far') ?? '', /HTTP 500.*No path to datacenter/);
   assert.equal(heard.count('failed'), 0);
+});
+
+test('an instance that is registered with a host name is refused, with the line that allows it, or looked up', async () => {
+  const external = { Node: 'outside', Address: 'db.example.com', NodeMeta: { 'external-node': 'true' } };
+  const put = (service: object) => consul.api('PUT', '/v1/catalog/register', { ...external, Service: service });
+  await put({ ID: 'db', Service: 'db', Port: 5432 });
+  await using refused = followHere({ db: {} });
+  await until('it is left out', () => refused.served('db')?.length === 0);
+  const [left] = refused.said.flatMap((event) => (event.kind === 'endpoints' ? (event.unreadable ?? []) : []));
+  assert.match(left?.reason ?? '', /is the host "db\.example\.com"; to accept it, write hostNames: resolve$/);
+
+  const zone = new Map([['db.example.com', ['192.0.2.1']]]);
+  const lookUp = (host: string) => {
+    const addresses = zone.get(host);
+    return addresses === undefined ? Promise.reject(new Error('ENOTFOUND')) : Promise.resolve(addresses);
+  };
+  await using heard = followHere({ db: {}, here: {} }, { hostNames: 'resolve' }, lookUp);
+  await until('the node’s name is looked up', () => heard.served('db')?.join() === '192.0.2.1:5432');
+  assert.equal(heard.endpoints('db')?.[0]?.id, 'outside:db');
+  await put({ ID: 'db', Service: 'db', Port: 5432, Address: 'second.example.com' });
+  await until('one that cannot be resolved is no empty service', () =>
+    /cannot resolve "second\.example\.com": ENOTFOUND/.test(heard.staleReason('db') ?? ''),
+  );
+  assert.equal(heard.served('db')?.join(), '192.0.2.1:5432');
+  zone.set('second.example.com', ['192.0.2.3', '192.0.2.2']);
+  await until('it is looked up again', () => heard.served('db')?.join() === '192.0.2.2:5432,192.0.2.3:5432');
+  await consul.register({ name: 'here', port: 9001, address: 'db.example.com' });
+  await until('the service’s own as well', () => heard.served('here')?.join() === '192.0.2.1:9001');
+  await consul.setCheck('here-9001', 'fail');
+  await until('its check counts', () => heard.unfit('here')?.join() === '192.0.2.1:9001');
+  assert.equal(heard.served('here')?.length, 0);
+});
+
+test('a host name is resolved as any program here would', async () => {
+  await consul.register({ name: 'local', port: 9001, address: 'localhost' });
+  await using heard = followHere({ local: {} }, { hostNames: 'resolve' });
+  await until('it is resolved', () => heard.served('local')?.join() === '127.0.0.1:9001');
 });
 
 test('names with spaces, slashes, quotes and non-ASCII letters are asked for as they are', async () => {

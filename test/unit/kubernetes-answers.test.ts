@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { kubernetesWatcher } from '../../src/config/schema.ts';
 import { longestOption, serviceOptions } from '../../src/config/service-options.ts';
 import type { Update } from '../../src/model.ts';
+import { Hosts } from '../../watchers/hosts.ts';
 import { Answers } from '../../watchers/kubernetes/answers.ts';
-import { Hosts } from '../../watchers/kubernetes/external-names.ts';
 import {
   type EndpointSlice,
   endpointSlice,
@@ -46,7 +46,7 @@ function known(services: readonly Service[], slices: readonly EndpointSlice[], p
     view,
     settings,
     questions,
-    hosts: new Hosts('prefer4'),
+    hosts: new Hosts(),
     offers: null,
     tell: (update) => told.push(update),
   });
@@ -206,7 +206,7 @@ function discovering(services: readonly Service[], slices: readonly EndpointSlic
     view,
     settings: kubernetesWatcher.parse({ type: 'kubernetes' }),
     questions: [],
-    hosts: new Hosts('prefer4'),
+    hosts: new Hosts(),
     offers: new Offers({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
     tell(update) {
       if (update.kind === 'offers') told.push(`offers ${update.offers.map(({ name }) => name).join()}`);

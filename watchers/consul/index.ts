@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { ConsulQuery, ConsulWatcherConfig } from '../../src/config/schema.ts';
 import { Latest } from '../../src/latest.ts';
 import type { Ms, Query, Update, Watch } from '../../src/model.ts';
+import { type HostMemory, Hosts, type LookUp, lookUpHere } from '../hosts.ts';
 import { spellingsOfLogin } from '../login.ts';
 import { withSynced } from '../synced.ts';
 import { type Answer, openClient, type Question } from './client.ts';
@@ -10,6 +11,7 @@ import { connectionOf } from './connection.ts';
 import { Feed } from './feed.ts';
 import { follow } from './follow.ts';
 import { Health } from './health.ts';
+import { Naming } from './naming.ts';
 import { hiddenIn, type Known } from './reading.ts';
 import { Rota } from './rota.ts';
 import { tokenReader } from './token.ts';
@@ -20,8 +22,9 @@ export function watchConsul(
   settings: ConsulWatcherConfig,
   env: NodeJS.ProcessEnv,
   onSecret: (secret: string) => void = () => {},
+  lookUp: LookUp = lookUpHere,
 ): Watch<ConsulQuery> {
-  const given: Given = { settings, env, onSecret, memory: new Map() };
+  const given: Given = { settings, env, onSecret, lookUp, memory: new Map(), hostMemory: new Map() };
   return (queries, signal) => withSynced(queries, watch(given, queries, signal));
 }
 
@@ -42,11 +45,13 @@ type Given = {
   readonly settings: ConsulWatcherConfig;
   readonly env: NodeJS.ProcessEnv;
   readonly onSecret: (secret: string) => void;
+  readonly lookUp: LookUp;
   readonly memory: Memory;
+  readonly hostMemory: HostMemory;
 };
 
 async function* watch(
-  { settings, env, onSecret, memory }: Given,
+  { settings, env, onSecret, lookUp, memory, hostMemory }: Given,
   queries: readonly Query<ConsulQuery>[],
   signal: AbortSignal,
 ): AsyncGenerator<Update, void, undefined> {
@@ -63,8 +68,12 @@ async function* watch(
   const mostTurns = maxConnections - fed.length * perFeed;
   const turns = new Turns(1, mostTurns);
   const rota = new Rota(waitMsOf(settings, queries.length));
-  const stale = (key: string, reason: string, isUnanswerable: boolean): void =>
+  await using hosts = new Hosts({ lookUp, memory: hostMemory });
+  const naming = new Naming({ settings, hosts, tell: (update) => heard.put(`${update.kind} ${update.key}`, update) });
+  const stale = (key: string, reason: string, isUnanswerable: boolean): void => {
+    naming.failed(key);
     heard.put(`stale ${key}`, { kind: 'stale', key, reason, ...(isUnanswerable && { isUnanswerable }) });
+  };
   let [alone, patience]: (NodeJS.Timeout | undefined)[] = [];
   let following: Promise<void>[] = [];
   let feeding: Promise<void>[] = [];
@@ -115,10 +124,8 @@ async function* watch(
         },
         onAnswer: (known) => {
           memory.set(id, known);
-          const { endpoints, unfit } = known;
           const hidden = hiddenIn(known, question.service);
-          const unreadable = hidden === null ? [] : [{ id: question.service, reason: hidden }];
-          heard.put(`endpoints ${key}`, { kind: 'endpoints', key, endpoints, unfit, unreadable });
+          naming.answered(key, known, hidden === null ? [] : [{ id: question.service, reason: hidden }]);
         },
         onFailure: (failure) => {
           const verdict = health.failed(key, failure);

@@ -1,8 +1,9 @@
 /** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Endpoint, Unfit, Update } from '../../src/model.ts';
+import type { Hosts } from '../hosts.ts';
 import { Doubts, type Why } from './doubts.ts';
-import { externalOf, type Hosts } from './external-names.ts';
+import { answerOf, externalOf } from './external-names.ts';
 import { isAboutOffer, type Offers, questionAbout } from './offers.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
 import type { SecondRead } from './second-read.ts';
@@ -129,10 +130,9 @@ export class Answers {
     const service = this.#view.service(key);
     const external = service && externalOf(service, query.settings, this.#settings);
     if (external?.kind === 'host') {
-      this.#hosts.follow(query.key, external.host, external.port, {
-        onEndpoints: (endpoints) => this.#tellSome(query.key, endpoints),
-        onFailure: (reason) => this.#tell({ kind: 'stale', key: query.key, reason }),
-      });
+      const tell = (): void => this.#tellHost(query.key, external);
+      this.#hosts.follow(query.key, new Set([external.host]), tell);
+      tell();
       return true;
     }
     this.#hosts.end(query.key);
@@ -174,6 +174,16 @@ export class Answers {
 
   #choiceOf({ query }: Question) {
     return { ...this.#settings, port: query.settings.port };
+  }
+
+  /** While it cannot be resolved the last addresses hold on; where there were none, nothing waits for them. */
+  #tellHost(query: string, { host, port }: { readonly host: string; readonly port: number }): void {
+    const answer = answerOf(this.#hosts.get(host), port, this.#settings.family);
+    if (answer === null) return;
+    const { endpoints, trouble } = answer;
+    if (endpoints !== null && (trouble === null || !this.#told.has(query))) this.#tellSome(query, endpoints);
+    if (trouble !== null)
+      this.#tell({ kind: 'stale', key: query, reason: trouble, ...(endpoints === null && { isUnanswerable: true }) });
   }
 
   #tellSome(query: string, endpoints: readonly Endpoint[], unfit: readonly Unfit[] = []): void {

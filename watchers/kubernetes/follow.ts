@@ -3,9 +3,9 @@
 import { wallClock } from '../../src/clock.ts';
 import type { KubernetesDiscovery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Query, Update } from '../../src/model.ts';
+import { Hosts } from '../hosts.ts';
 import { Answers } from './answers.ts';
 import type { Api } from './api.ts';
-import { Hosts } from './external-names.ts';
 import { type Failure, failureOf } from './failure.ts';
 import type { Memory } from './memory.ts';
 import { endpointSlice, serviceWith } from './objects.ts';
@@ -36,7 +36,7 @@ export async function follow({ onFailure, tell, questions, discovery, memory, ..
   const names = discovery === null ? [...new Set(questions.map((question) => question.service))] : null;
   const { view } = memory;
   view.doubt();
-  await using hosts = new Hosts(settings.family);
+  await using hosts = new Hosts();
   const answers = new Answers({
     view,
     settings,
