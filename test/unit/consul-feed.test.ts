@@ -5,7 +5,7 @@ import type { Answer, Look } from '../../watchers/consul/client.ts';
 import { Feed } from '../../watchers/consul/feed.ts';
 import type { Known } from '../../watchers/consul/reading.ts';
 import { type Changed, Rota } from '../../watchers/consul/rota.ts';
-import { changesOf, readChecks, readNode } from '../../watchers/consul/rows.ts';
+import { changesOf, movedWith, readChecks, readNode, readNodes } from '../../watchers/consul/rows.ts';
 import { until } from '../support/index.ts';
 
 type Check = readonly [node: string, id: string, status: string, service: string, index: number];
@@ -49,7 +49,47 @@ test('a check of a node is a change of all services on it', () => {
   assert.deepEqual(told(changesOf(readChecks(two), failed, instances)), { web: null, db: null, bare: null });
   assert.equal(changesOf(readChecks(two), failed, null), 'all', 'who is on it without a check is not known');
   const joined = readChecks([...two, ...checks(['n2', 'serf', 'passing', '', 7])]);
-  assert.deepEqual(told(changesOf(readChecks(two), joined, null)), {}, 'a new one has nobody yet');
+  assert.deepEqual(told(changesOf(readChecks(two), joined, instances)), {}, 'a new one has nobody yet');
+  const there = readNode('n2', { Services: { y: { Service: 'external', ModifyIndex: 4 } } });
+  assert.deepEqual(told(changesOf(readChecks(two), joined, there)), { external: null }, 'its first check');
+  assert.equal(changesOf(readChecks(two), joined, null), 'all');
+});
+
+test('an instance that is registered anew under another name is a change of both services', () => {
+  const renamed = readChecks([...two.slice(0, 2), ...checks(['n1', 'b', 'passing', 'queue', 9])]);
+  assert.deepEqual(told(changesOf(readChecks(two), renamed, null)), { queue: 9n, db: null });
+  const before = readNode('n1', { Services: { x: { Service: 'web', ModifyIndex: 4 } } });
+  const after = readNode('n1', { Services: { x: { Service: 'api', ModifyIndex: 5 } } });
+  assert.deepEqual(told(changesOf(before, after, null)), { api: 5n, web: null });
+});
+
+test('another address of a node is a change of all services on it', () => {
+  const before = readNodes([
+    { Node: 'n1', Address: '10.0.0.1' },
+    { Node: 'n2', Address: '10.0.0.2' },
+  ]);
+  const after = readNodes([
+    { Node: 'n1', Address: '10.0.0.9' },
+    { Node: 'n3', Address: '10.0.0.3' },
+  ]);
+  const instances = readNode('n1', { Services: { x: { Service: 'bare', ModifyIndex: 4 } } });
+  const changed = movedWith(before, after, readChecks(two), instances);
+  assert.deepEqual(told(changed), { web: null, db: null, bare: null });
+  assert.equal(movedWith(before, after, readChecks(two), null), 'all');
+  assert.deepEqual(told(movedWith(before, before, readChecks(two), null)), {});
+});
+
+test('names are the same in whatever capitals, as Consul takes them', async (t) => {
+  const failed = readChecks([...checks(['N1', 'serf', 'critical', '', 7]), ...two.slice(1)]);
+  assert.deepEqual(told(changesOf(readChecks(two), failed, new Map())), { web: null, db: null });
+  const rota = new Rota(200);
+  t.after(() => rota.end());
+  const next = rota.join('', 'WEB');
+  rota.setFed('', true);
+  await next(known(5n));
+  const resting = next(known(5n));
+  rota.changed('', changesOf(readChecks([]), readChecks(checks(['n1', 'a', 'passing', 'Web', 9])), null));
+  assert.equal(await resting, 2000);
 });
 
 test('what is no list of the catalog is refused', () => {
@@ -89,7 +129,17 @@ test('a service rests until it is named, and again once its answer is as new as 
   assert.equal(await again, 200);
 });
 
-test('a change that is told while its service is being asked is not lost', async (t) => {
+test('what was told before the index went back is no reason to believe that a change after it is known', async (t) => {
+  const rota = new Rota(200);
+  t.after(() => rota.end());
+  const next = rota.join('', 'web');
+  rota.setFed('', true);
+  rota.changed('', new Map([['web', 9n]]));
+  assert.equal(await next(known(5000n)), 2000, 'of a catalog that was restored');
+  assert.ok(!(await isSettled(next(known(9n)))));
+});
+
+test('a change that is told while its service is being asked is not lost', { timeout: 20_000 }, async (t) => {
   const rota = new Rota(200);
   t.after(() => rota.end());
   const next = rota.join('', 'web');
@@ -105,7 +155,7 @@ test('a change that is told while its service is being asked is not lost', async
 /** A datacenter whose lists a test writes. */
 class Lists {
   readonly #bodies: Record<string, unknown> = { checks: [], services: {}, nodes: [] };
-  readonly #index: Record<string, number> = { checks: 1, services: 1 };
+  readonly #index: Record<string, number> = { checks: 1, services: 1, nodes: 1 };
   readonly #waiting = new Set<() => void>();
   isDown = false;
   readonly asked: Look[] = [];
@@ -161,7 +211,7 @@ function feeding(lists: Lists, services: number) {
 test('a change of a check names its service; what is registered without one is found in the lists of the nodes', async () => {
   const lists = new Lists();
   lists.put('checks', two);
-  lists.put('nodes', [{ Node: 'n1' }]);
+  lists.put('nodes', [{ Node: 'n1', Address: '10.0.0.1' }]);
   lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 2 } } });
   await using my = feeding(lists, 100);
   await until('it is fed', () => my.states.at(-1) === true);
@@ -179,7 +229,10 @@ test('a change of a check names its service; what is registered without one is f
 
 test('of more nodes than it is worth no list is read: anything may have changed', async () => {
   const lists = new Lists();
-  lists.put('nodes', [{ Node: 'n1' }, { Node: 'n2' }]);
+  lists.put('nodes', [
+    { Node: 'n1', Address: '10.0.0.1' },
+    { Node: 'n2', Address: '10.0.0.2' },
+  ]);
   await using my = feeding(lists, 4);
   await until('it is fed', () => my.states.at(-1) === true);
   lists.put('services', {});

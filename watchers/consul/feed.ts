@@ -1,7 +1,7 @@
 /**
- * Tells which services of a datacenter changed, by two blocking queries for all of them: one for the states of all checks,
- * and one that says when anything was registered; what that was stands in the lists of the nodes. So a thousand services at
- * rest cost nothing, where a question for each takes hundreds of requests a second.
+ * Tells which services of a datacenter changed, by three blocking queries for all of them: for the states of all checks, for
+ * the addresses of all nodes, and one that says when anything was registered; what that was stands in the lists of the nodes.
+ * So a thousand services at rest cost nothing, where a question for each takes hundreds of requests a second.
  */
 import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
@@ -9,7 +9,7 @@ import { backoffMs, pause } from '../../src/retry.ts';
 import type { Answer, Look } from './client.ts';
 import { indexOf } from './reading.ts';
 import type { Changed } from './rota.ts';
-import { changesOf, type Rows, readChecks, readNode, readNodes } from './rows.ts';
+import { changesOf, movedWith, type Rows, readChecks, readNode, readNodes } from './rows.ts';
 
 export type Feeding = {
   readonly look: (look: Look, timeoutMs: Ms) => Promise<Answer>;
@@ -36,7 +36,11 @@ const gatherMs: Ms = 20;
 const explainedMs: Ms = 200;
 const lookUpEveryMs: Ms = 2000;
 
-type Kind = 'checks' | 'services';
+const kinds = ['checks', 'services', 'nodes'] as const;
+type Kind = (typeof kinds)[number];
+
+/** How many connections a feed takes. */
+export const perFeed = kinds.length;
 
 export class Feed {
   readonly #feeding: Feeding;
@@ -44,6 +48,8 @@ export class Feed {
   readonly #up = new Set<Kind>();
   #isFed = false;
   #checks: Rows | null = null;
+  /** Addresses by node. */
+  #nodes: ReadonlyMap<string, string> | null = null;
   /** What is registered, by the lists of the nodes; null: not known. */
   #instances: Rows | null = null;
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -59,6 +65,7 @@ export class Feed {
     await Promise.all([
       this.#follow('checks', async (body) => this.#readChecks(body)),
       this.#follow('services', (_, isFirst) => this.#lookUp(isFirst)),
+      this.#follow('nodes', async (body) => this.#readNodes(body)),
     ]);
   }
 
@@ -104,12 +111,25 @@ export class Feed {
     const before = this.#checks;
     const checks = readChecks(body);
     this.#checks = checks;
-    const changed = before !== null && this.#isFed ? changesOf(before, checks, this.#instances) : null;
-    if (changed !== null && (changed === 'all' || changed.size > 0)) {
-      this.#toldAt = performance.now();
-      this.#feeding.onChange(changed);
-    }
+    const changed = before !== null && this.#isFed ? changesOf(before, checks, this.#instances) : new Map();
+    if (this.#tell(changed)) this.#toldAt = performance.now();
     return checks.size;
+  }
+
+  #readNodes(body: unknown): number {
+    const before = this.#nodes;
+    const nodes = readNodes(body);
+    this.#nodes = nodes;
+    if (before !== null && this.#isFed)
+      this.#tell(movedWith(before, nodes, this.#checks ?? new Map(), this.#instances));
+    return nodes.size;
+  }
+
+  /** Returns whether anything is to be told. */
+  #tell(changed: Changed): boolean {
+    if (changed !== 'all' && changed.size === 0) return false;
+    this.#feeding.onChange(changed);
+    return true;
   }
 
   /** Something was registered, or no longer is. */
@@ -132,7 +152,7 @@ export class Feed {
 
   async #readInstances(): Promise<Rows | null> {
     const { look, services } = this.#feeding;
-    const names = readNodes((await look({ what: 'nodes', stale: true }, this.#slackMs)).body);
+    const names = [...readNodes((await look({ what: 'nodes', stale: true }, this.#slackMs)).body).keys()];
     if (names.length > Math.max(1, services * nodesShare)) return null;
     const lists: Rows[] = [];
     for (const node of names)
@@ -143,7 +163,7 @@ export class Feed {
   #setUp(what: Kind, isUp: boolean): void {
     if (isUp) this.#up.add(what);
     else this.#up.delete(what);
-    const isFed = this.#up.size === 2;
+    const isFed = this.#up.size === kinds.length;
     if (isFed === this.#isFed) return;
     this.#isFed = isFed;
     this.#feeding.onFed(isFed);

@@ -8,7 +8,7 @@ import { spellingsOfLogin } from '../login.ts';
 import { withSynced } from '../synced.ts';
 import { type Answer, openClient, type Question } from './client.ts';
 import { connectionOf } from './connection.ts';
-import { Feed } from './feed.ts';
+import { Feed, perFeed } from './feed.ts';
 import { follow } from './follow.ts';
 import { Health } from './health.ts';
 import { Naming } from './naming.ts';
@@ -36,8 +36,6 @@ const aloneMs = 1000;
 /** When more is asked than there are connections, everyone gets a turn within about this time. */
 const roundMs = 2000;
 const shortestWaitMs = 100;
-/** Connections of a feed. */
-const perFeed = 2;
 /** A datacenter that has said nothing for so long while another has answered is waited for no longer. */
 const patienceMs = 3000;
 

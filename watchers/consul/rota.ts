@@ -5,6 +5,11 @@
 import type { Ms } from '../../src/model.ts';
 import type { Known } from './reading.ts';
 
+/** Consul finds a service by its name in whatever capitals; what names one here is written like this. */
+export function folded(name: string): string {
+  return name.toLowerCase();
+}
+
 /** What changed in a datacenter: services, each with the index that its answer must have reached; `all`: it is not known which. */
 export type Changed = ReadonlyMap<string, bigint | null> | 'all';
 
@@ -17,7 +22,13 @@ const tickMs = 1000;
 /** An index may be missing from answers, as behind a proxy. */
 const mostTries = 3;
 
-type Due = { readonly atLeast: bigint | null; readonly waitMs: Ms; tries: number };
+type Due = {
+  readonly atLeast: bigint | null;
+  /** Whether it is to be asked whatever index is known: it went, or what is known is of an index that counts no more. */
+  readonly isLook: boolean;
+  readonly waitMs: Ms;
+  tries: number;
+};
 type Place = { due: Due | null; wake: (() => void) | null; lookAt: number };
 type Datacenter = { isFed: boolean; readonly services: Map<string, Place[]> };
 
@@ -38,7 +49,8 @@ export class Rota {
     const its = this.#datacenter(datacenter);
     // Not all at the same time.
     const place: Place = { due: null, wake: null, lookAt: performance.now() + sweepMs * Math.random() };
-    its.services.set(service, [...(its.services.get(service) ?? []), place]);
+    const name = folded(service);
+    its.services.set(name, [...(its.services.get(name) ?? []), place]);
     return async (known) => {
       if (!its.isFed || this.#isOver) return this.#turnMs;
       while (its.isFed && !this.#isOver && (place.due === null || isSeen(place.due, known))) {
@@ -66,7 +78,9 @@ export class Rota {
     else
       for (const [service, atLeast] of changed)
         for (const place of services.get(service) ?? []) {
-          place.due = { atLeast, waitMs: newsMs, tries: 0 };
+          const { due } = place;
+          const isLook = atLeast === null || (due?.isLook === true && due.tries === 0);
+          place.due = { atLeast: atLeast ?? due?.atLeast ?? null, isLook, waitMs: newsMs, tries: 0 };
           rouse(place);
         }
   }
@@ -93,9 +107,11 @@ export class Rota {
   }
 }
 
-/** One that is due for news already is asked with more patience. */
+/** One that is due for news already is asked with more patience; one that is being asked, once more. */
 function look(place: Place): void {
-  if (place.due === null || place.due.tries > 0) place.due ??= { atLeast: null, waitMs: lookMs, tries: 0 };
+  const { atLeast = null, waitMs = lookMs } = place.due ?? {};
+  const isWaiting = place.due?.tries === 0 || atLeast !== null;
+  place.due = { atLeast, isLook: true, waitMs: isWaiting ? waitMs : lookMs, tries: 0 };
   rouse(place);
 }
 
@@ -104,7 +120,8 @@ function rouse(place: Place): void {
   place.wake = null;
 }
 
-function isSeen({ atLeast, tries }: Due, { index }: Known): boolean {
+function isSeen({ atLeast, isLook, tries }: Due, { index }: Known): boolean {
+  if (isLook && tries === 0) return false;
   if (atLeast !== null && index !== undefined && index >= atLeast) return true;
   return tries >= (atLeast === null ? 1 : mostTries);
 }

@@ -1,8 +1,8 @@
 /** What the lists of a whole datacenter say, reduced to what tells that a service changed. Pure. */
 import { AppError } from '../../src/errors.ts';
-import type { Changed } from './rota.ts';
+import { type Changed, folded } from './rota.ts';
 
-/** A check, or an instance; `service` is '' for a check of a node. Two that look alike say the same. */
+/** A check, an instance or a node; `service` is '' for what is about a whole node. Two that look alike say the same. */
 type Row = { readonly node: string; readonly service: string; readonly look: string; readonly index: number };
 export type Rows = ReadonlyMap<string, Row>;
 
@@ -12,17 +12,19 @@ export function readChecks(body: unknown): Rows {
   for (const check of listOf(body)) {
     const { Node: node, CheckID: id, Status: status, ServiceName: service = '', ModifyIndex: index } = check;
     if (!isText(node) || !isText(id) || !isText(status) || !isText(service) || !isIndex(index)) throw notThat();
-    rows.set(`${node}\n${id}`, { node, service, look: `${status} ${service}`, index });
+    put(rows, id, { node, service, look: status, index });
   }
   return rows;
 }
 
-/** Of GET /v1/catalog/nodes. */
-export function readNodes(body: unknown): readonly string[] {
-  return listOf(body).map(({ Node: node }) => {
-    if (!isText(node)) throw notThat();
-    return node;
-  });
+/** Of GET /v1/catalog/nodes: by their names, with the addresses of instances that have none of their own. */
+export function readNodes(body: unknown): ReadonlyMap<string, string> {
+  return new Map(
+    listOf(body).map(({ Node: node, Address: address }) => {
+      if (!isText(node) || !isText(address)) throw notThat();
+      return [node, address];
+    }),
+  );
 }
 
 /** Of GET /v1/catalog/node/:node, which is null where there is no such node any more. */
@@ -34,7 +36,7 @@ export function readNode(node: string, body: unknown): Rows {
     if (!isRecord(instance)) throw notThat();
     const { Service: service, ModifyIndex: index } = instance;
     if (!isText(service) || !isIndex(index)) throw notThat();
-    rows.set(`${node}\n${id}`, { node, service, look: `${index} ${service}`, index });
+    put(rows, id, { node, service, look: `${index}`, index });
   }
   return rows;
 }
@@ -53,16 +55,45 @@ export function changesOf(before: Rows, after: Rows, instances: Rows | null): Ch
     else if (!isThere || known === null) changed.set(service, null);
     else if (known === undefined || known < index) changed.set(service, BigInt(index));
   };
-  for (const [id, row] of after) if (before.get(id)?.look !== row.look) note(row, true);
+  for (const [id, row] of after) {
+    const old = before.get(id);
+    if (old?.look === row.look && old.service === row.service) continue;
+    note(row, true);
+    // Registered again under the same id, it may be of another service now.
+    if (old !== undefined && old.service !== row.service) note(old, false);
+  }
   for (const [id, row] of before) if (!after.has(id)) note(row, false);
   if (nodesChanged.size === 0) return changed;
-  const there = [...before.values()].filter((row) => nodesChanged.has(row.node));
-  // A node that nothing was known of has come with its services, which have rows of their own.
-  if (there.length === 0) return changed;
-  if (instances === null) return 'all';
-  for (const row of [...there, ...instances.values()])
-    if (row.service !== '' && nodesChanged.has(row.node)) changed.set(row.service, null);
+  const there = servicesOn(nodesChanged, [before], instances);
+  if (there === null) return 'all';
+  for (const service of there) changed.set(service, null);
   return changed;
+}
+
+/** The services of nodes that have another address than before. One that came or went has rows of its services. */
+export function movedWith(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+  checks: Rows,
+  instances: Rows | null,
+): Changed {
+  const moved = [...after].filter(([node, address]) => (before.get(node) ?? address) !== address);
+  if (moved.length === 0) return new Map();
+  const there = servicesOn(new Set(moved.map(([node]) => folded(node))), [checks], instances);
+  return there === null ? 'all' : new Map([...there].map((service) => [service, null]));
+}
+
+/** null: not all that are there are known. */
+function servicesOn(nodes: ReadonlySet<string>, seen: readonly Rows[], instances: Rows | null): Set<string> | null {
+  if (instances === null) return null;
+  const rows = [...seen, instances].flatMap((all) => [...all.values()]);
+  return new Set(rows.filter(({ node, service }) => service !== '' && nodes.has(node)).map(({ service }) => service));
+}
+
+/** Consul's names of nodes and services are the same in capitals, and those of its lists may be written in both. */
+function put(rows: Map<string, Row>, id: string, { node, service, ...row }: Row): void {
+  const where = folded(node);
+  rows.set(JSON.stringify([where, id]), { node: where, service: folded(service), ...row });
 }
 
 function listOf(body: unknown): readonly Readonly<Record<string, unknown>>[] {
