@@ -1,4 +1,5 @@
 /** The file that tells a new HAProxy which servers are down, written as late as possible before each start. */
+import { rm } from 'node:fs/promises';
 import { serverStateFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import type { ServersState } from '../haproxy/info.ts';
@@ -28,11 +29,23 @@ export async function noteHealth({ config, sections, running, readState, tolerat
         text = downServers(state, sections, running);
       }),
     );
-  await writeDurably(file, text);
+  if (text === noServerDown) await writeNone(file);
+  else await writeDurably(file, text);
 }
 
 /** Nothing is known of any server: what is started later by somebody else shall find out by itself. */
 export async function forgetHealth(config: HealthNote['config']): Promise<void> {
   const file = serverStateFile(config);
-  if (file !== null) await writeDurably(file, noServerDown);
+  if (file !== null) await writeNone(file);
+}
+
+/** Where the disk is full, no file says the same, though HAProxy warns of it: nothing has to wait for room because of that. */
+async function writeNone(file: string): Promise<void> {
+  try {
+    await writeDurably(file, noServerDown);
+  } catch (error) {
+    await rm(file, { force: true }).catch(() => {
+      throw error;
+    });
+  }
 }
