@@ -142,9 +142,13 @@ class CommandControl implements Control {
         if (failed.length > 0) return this.#reloadFailed(failed);
       }
     } else await file.write(text);
-    await writeSections(live, sections);
-    await file.settle();
-    return { kind: 'applied', running: this.#setRunning(sections), tookMs: 0 };
+    // It is live: what is not written down of that has HAProxy told again by the next Myelin, and by no other.
+    const running = this.#setRunning(sections);
+    await file
+      .settle()
+      .then(() => writeSections(live, sections))
+      .catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
+    return { kind: 'applied', running, tookMs: 0 };
   }
 
   async #reloadFailed(problems: readonly Problem[]): Promise<Outcome> {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { haproxy } from '../servers/haproxy.ts';
 import { applied, never, reload, rendered, setup, text } from '../support/apply.ts';
+import { mountDisk } from '../support/disk.ts';
 import { tempFolder } from '../support/index.ts';
 
 const node = process.execPath;
@@ -63,6 +64,34 @@ test('a reload command that fails has its output reported and the previous file 
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
   assert.deepEqual(control.running?.sections, good.sections);
+});
+
+test('where state has no room HAProxy is told once, and once more after a restart', async (t) => {
+  await using folder = await tempFolder();
+  const disk = await mountDisk(t, join(folder.path, 'state'), '512k');
+  if (disk === null) return;
+  await using _ = disk;
+  await using my = await setup(folder.path);
+  const log = join(folder.path, 'log');
+  const note = `require('fs').appendFileSync(process.argv[1], 'reload ')`;
+  const reloadCommand = [node, '-e', note, log];
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand } });
+  applied(await control.apply(rendered(my, [{ bind: '127.0.0.1:1' }]), reload, never));
+  await disk.fill();
+  // More than what may be free on a disk that is called full.
+  const backend = Array.from({ length: 2000 }, (_, number) => `# a line of some length, which is number ${number}`);
+  const wanted = rendered(my, [{ bind: '127.0.0.1:2', backend }]);
+  applied(await control.apply(wanted, reload, never));
+  assert.deepEqual(control.running?.sections, wanted.sections);
+  assert.equal(await readFile(log, 'utf8'), 'reload reload ');
+  assert.deepEqual(
+    my.events.map(({ kind }) => kind),
+    ['trouble'],
+  );
+  await control[Symbol.asyncDispose]();
+  const again = await my.open({ haproxy: { control: 'command', reloadCommand } });
+  assert.equal(again.running, null);
+  assert.equal(text({ sections: again.found ?? [] }), text(wanted));
 });
 
 test('a reload command that hangs is ended after the start timeout', async () => {
