@@ -35,6 +35,9 @@ export type Result =
       readonly at: Moment;
     };
 
+/** Nothing came of it. */
+type Left = Extract<Result, { readonly kind: 'rejected' | 'failed' }>;
+
 /** By HAProxy or the preflight; whose fault it is has yet to be found out. */
 type Refused = { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
@@ -149,50 +152,65 @@ export class Reconciler {
   }
 
   async #reconcile(wish: Wish, signal: AbortSignal): Promise<Result> {
-    const { rendered, faulty } = wish;
-    const setApart = this.#setApart;
     try {
-      const unanswered = await this.#lookAtFound();
-      if (unanswered !== null) return unanswered;
-      setApart.retryDue(rendered);
-      setApart.blame(rendered, faulty);
-      const ofHeld = this.#ofHeld(wish);
-      let followed = ofHeld.length === 0 ? null : await this.#meanwhile(this.#overridden({ sections: ofHeld }), signal);
-      for (let problems: readonly Problem[] = []; ; ) {
-        const good = setApart.substituted(rendered);
-        const wanted = this.#overridden(good);
-        const isServing = this.#control.running !== null;
-        // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
-        if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
-        const result = await this.#attempt(wanted, wish, signal);
-        if (followed !== null && result.kind !== 'noop') {
-          wish.onMeanwhile(followed);
-          followed = null;
-        }
-        switch (result.kind) {
-          case 'refused':
-            problems = result.problems;
-            if (setApart.blameRefused(rendered, good, problems, isServing) || setApart.endTrials()) continue;
-            setApart.acquit();
-            return this.#refuse(rendered, problems);
-          case 'failed':
-            if (setApart.endTrials()) continue;
-            return result;
-          case 'noop':
-          case 'runtime':
-            await this.#prove(rendered, good, signal);
-            return followed ?? result;
-          case 'reload':
-            setApart.wentLive(good, true);
-            return result;
-          case 'pending':
-          case 'postponed':
-          case 'rejected':
-            return result;
-        }
-      }
+      const result = await this.#pursue(wish, signal);
+      const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#control.running === null;
+      return isLeft ? await this.#serveLast(result, wish, signal) : result;
     } finally {
       this.#isReloading = false;
+    }
+  }
+
+  /** HAProxy has ended, and what is wanted cannot take its place: what went live last serves until it can. */
+  async #serveLast(result: Left, wish: Wish, signal: AbortSignal): Promise<Result> {
+    const rendered = { sections: this.#setApart.live };
+    if (rendered.sections.length === 0 || sameStructure(rendered.sections, wish.rendered.sections)) return result;
+    const last = await this.#attempt(this.#overridden(rendered), { ...wish, rendered }, signal);
+    if (last.kind === 'reload') return last;
+    return 'at' in last ? { ...result, at: Math.min(result.at, last.at) } : result;
+  }
+
+  async #pursue(wish: Wish, signal: AbortSignal): Promise<Result> {
+    const { rendered, faulty } = wish;
+    const setApart = this.#setApart;
+    const unanswered = await this.#lookAtFound();
+    if (unanswered !== null) return unanswered;
+    setApart.retryDue(rendered);
+    setApart.blame(rendered, faulty);
+    const ofHeld = this.#ofHeld(wish);
+    let followed = ofHeld.length === 0 ? null : await this.#meanwhile(this.#overridden({ sections: ofHeld }), signal);
+    for (let problems: readonly Problem[] = []; ; ) {
+      const good = setApart.substituted(rendered);
+      const wanted = this.#overridden(good);
+      const isServing = this.#control.running !== null;
+      // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
+      if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
+      const result = await this.#attempt(wanted, wish, signal);
+      if (followed !== null && result.kind !== 'noop') {
+        wish.onMeanwhile(followed);
+        followed = null;
+      }
+      switch (result.kind) {
+        case 'refused':
+          problems = result.problems;
+          if (setApart.blameRefused(rendered, good, problems, isServing) || setApart.endTrials()) continue;
+          setApart.acquit();
+          return this.#refuse(rendered, problems);
+        case 'failed':
+          if (setApart.endTrials()) continue;
+          return result;
+        case 'noop':
+        case 'runtime':
+          await this.#prove(rendered, good, signal);
+          return followed ?? result;
+        case 'reload':
+          setApart.wentLive(good, true);
+          return result;
+        case 'pending':
+        case 'postponed':
+        case 'rejected':
+          return result;
+      }
     }
   }
 

@@ -33,6 +33,8 @@ export class SetApart {
    * from there. Never what was read back: that may be what somebody made of it.
    */
   #lastGood: readonly Section[];
+  /** The same as a whole: of the last good ones those are forgotten that are refused as well while nothing serves. */
+  #live: readonly Section[];
   /** Those that were left out in this reconcile although nobody named them, and were not before. */
   readonly #suspects = new Set<string>();
   /** Which half of the suspects was left out last. */
@@ -41,6 +43,7 @@ export class SetApart {
   constructor(found: readonly Section[] | null, now: () => Moment) {
     this.#now = now;
     this.#lastGood = withoutOverrides(found ?? []);
+    this.#live = this.#lastGood;
   }
 
   /** Those that are being tried too: it is not over before their sections are live. */
@@ -57,7 +60,7 @@ export class SetApart {
 
   /** All that went live last. */
   get live(): readonly Section[] {
-    return this.#lastGood;
+    return this.#live;
   }
 
   /** The last good sections of a service; empty: it has none. */
@@ -169,6 +172,7 @@ export class SetApart {
   /** This is live, and with it what was being tried. `isProved` false: what runs was there before. */
   wentLive({ sections }: Rendered, isProved: boolean): void {
     this.#lastGood = sections;
+    this.#live = sections;
     for (const [service, held] of this.#held) {
       if (held.state.kind !== 'retrying') continue;
       if (isProved || !held.state.isKnown) this.#held.delete(service);
@@ -188,9 +192,10 @@ export class SetApart {
         (each) => [each.name, each],
       ),
     );
-    this.#lastGood = this.#lastGood.map((section) =>
-      section.kind === 'backend' ? (changed.get(section.name) ?? section) : section,
-    );
+    const follow = (sections: readonly Section[]): readonly Section[] =>
+      sections.map((section) => (section.kind === 'backend' ? (changed.get(section.name) ?? section) : section));
+    this.#lastGood = follow(this.#lastGood);
+    this.#live = follow(this.#live);
   }
 
   /** Those in whose place something else stands. */

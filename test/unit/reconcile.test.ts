@@ -63,6 +63,25 @@ test('while something serves, a service whose last good sections are refused too
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
 });
 
+test('where HAProxy ends while what is wanted is refused and is nobody’s fault, what was live serves again', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  await ended(reconciler, config('web', 'db'));
+  control.refusedText = 'nonsense';
+  const wanted = { sections: [...config('web', 'db').sections, ...splitSections('listen bad\n    mode nonsense\n')] };
+  assert.equal((await ended(reconciler, wanted)).kind, 'rejected');
+  now += 1500;
+  control.running = null;
+  assert.equal((await ended(reconciler, wanted)).kind, 'reload');
+  assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
+  assert.equal((await ended(reconciler, wanted)).kind, 'rejected');
+  control.refusedText = null;
+  now += 30_000;
+  assert.equal((await ended(reconciler, wanted)).kind, 'reload');
+  assert.equal(control.names.at(-1), 'listen bad');
+});
+
 test('a service whose trial has to wait for its reload asks for no other moment meanwhile', async () => {
   const control = new Scripted(['db']);
   let now = 0;
