@@ -17,9 +17,12 @@ export function editServers(text: string, edit: (server: ServerLine, line: strin
 export function amendServers(text: string, wordsFor: (server: ServerLine) => string): string {
   return editServers(text, (server, line) => {
     const words = wordsFor(server);
-    if (words === '') return line;
-    const { end } = tokenise(line);
-    const comment = line.slice(end).trim();
-    return `${line.slice(0, end).trimEnd()} ${words}${comment === '' ? '' : ` ${comment}`}`;
+    return words === '' ? line : amendLine(line, words);
   });
+}
+
+export function amendLine(line: string, words: string): string {
+  const { end } = tokenise(line);
+  const comment = line.slice(end).trim();
+  return `${line.slice(0, end).trimEnd()} ${words}${comment === '' ? '' : ` ${comment}`}`;
 }

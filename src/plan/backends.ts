@@ -2,7 +2,7 @@
  * Which changed sections are backends of ours in which only servers differ, and what those changes take. Hand-written
  * sections are never touched, and a `listen` section is no backend here.
  */
-import { amendServers, editServers } from '../haproxy/amend.ts';
+import { amendLine, amendServers, editServers } from '../haproxy/amend.ts';
 import type { Capabilities } from '../haproxy/capabilities.ts';
 import type { LeavingServer, RuntimeCommand, Section } from '../model.ts';
 import { type Backend, readBackend } from './backend.ts';
@@ -88,15 +88,17 @@ export function withServersOf(old: Section, now: Section): Section {
 export function changed(old: Section, target: Section, { obstacles, becomes }: Change): Section {
   if (obstacles.length === 0) return target;
   const lines = new Map(serverTexts(target));
-  const there = amendServers(old.text, ({ name }) => (becomes.get(name) === 'disabled' ? 'disabled' : ''));
+  const there = amendServers(old.text, ({ name }) => (becomes.get(name)?.kind === 'disabled' ? 'disabled' : ''));
   const edited = editServers(there, ({ name }, line) => {
     const wanted = lines.get(name);
     lines.delete(name);
     const what = becomes.get(name);
-    if (what === 'gone') return null;
-    return what === 'wanted' && wanted !== undefined ? wanted : line;
+    if (what?.kind === 'gone') return null;
+    if (wanted === undefined) return line;
+    if (what?.kind === 'unweighed') return amendLine(wanted, `weight ${what.weight}`);
+    return what?.kind === 'wanted' ? wanted : line;
   });
-  const added = [...lines].flatMap(([name, line]) => (becomes.get(name) === 'wanted' ? [`${line}\n`] : []));
+  const added = [...lines].flatMap(([name, line]) => (becomes.get(name)?.kind === 'wanted' ? [`${line}\n`] : []));
   const text = edited + added.join('');
   return text === old.text ? old : { ...target, text };
 }

@@ -21,8 +21,14 @@ export type Change = {
   readonly becomes: ReadonlyMap<string, Becomes>;
 };
 
-/** `wanted`: as its wanted line says; `disabled`: still there, and out of service. */
-type Becomes = 'wanted' | 'gone' | 'disabled';
+type Becomes =
+  /** As its wanted line says. */
+  | { readonly kind: 'wanted' }
+  /** The same, with the weight that it has. */
+  | { readonly kind: 'unweighed'; readonly weight: number }
+  | { readonly kind: 'gone' }
+  /** Still there, and out of service. */
+  | { readonly kind: 'disabled' };
 
 export type Circumstances = {
   readonly capabilities: Capabilities;
@@ -74,24 +80,33 @@ const nothing: Change = { commands: [], obstacles: [], becomes: new Map() };
 /** What of it is right also while the rest waits. */
 function possibleAlone(steps: readonly Step[], running: Backend, wanted: Backend): readonly Step[] {
   // The lines of new servers would stand last, where another `default-server` may hold.
-  const all = running.isMixed || wanted.isMixed ? steps.filter(({ becomes }) => becomes !== 'wanted') : steps;
+  const isMixed = running.isMixed || wanted.isMixed;
+  const all = isMixed ? steps.filter((step) => !isAsWanted(step)) : steps;
   if (![...wanted.servers.values()].some(serves)) return all;
-  // Better a server that was to drain, or even one that may be gone, than none.
-  const draining = all.filter(({ becomes, commands }) => becomes !== 'wanted' || !commands.some(takesOut));
+  // Better a server that was to drain, one where it was before, or even one that may be gone, than none.
+  const draining = all.filter((step) => !isAsWanted(step) || !step.commands.some(takesOut));
+  const unmoved = draining.filter(({ name, becomes }) => becomes?.kind !== 'disabled' || !wanted.servers.has(name));
   const staying = all.filter(({ commands }) => !commands.some(takesOut));
-  return [all, draining, staying].find((some) => anyServes(some, running, wanted)) ?? all;
+  return [all, draining, unmoved, staying].find((some) => anyServes(some, running, wanted)) ?? all;
+}
+
+function isAsWanted({ becomes }: Step): boolean {
+  return becomes?.kind === 'wanted' || becomes?.kind === 'unweighed';
 }
 
 function anyServes(steps: readonly Step[], running: Backend, wanted: Backend): boolean {
   const after = new Map([...running.servers].map(([name, server]) => [name, serves(server)]));
-  for (const { name, becomes } of steps) {
+  for (const step of steps) {
+    const { name, becomes } = step;
     const server = wanted.servers.get(name);
-    if (becomes !== null) after.set(name, becomes === 'wanted' && server !== undefined && serves(server));
+    if (becomes === null) continue;
+    const weight = becomes.kind === 'unweighed' ? becomes.weight : (server?.weight ?? 0);
+    after.set(name, isAsWanted(step) && server !== undefined && serves({ ...server, weight }));
   }
   return [...after.values()].includes(true);
 }
 
-function serves({ weight, isDisabled }: Server): boolean {
+function serves({ weight, isDisabled }: Pick<Server, 'weight' | 'isDisabled'>): boolean {
   return weight > 0 && !isDisabled;
 }
 
@@ -131,7 +146,7 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
     if (!isInPlace(server, wanted, started))
       return waits(name, wanted.balance === 'dynamic' ? notInOrder(wanted) : notDynamic(wanted));
     const commands = [{ ...it, kind: 're-address', ...at }, { ...it, kind: 'weight', weight }, presence] as const;
-    return { name, commands, obstacle: null, becomes: 'wanted' };
+    return { name, commands, obstacle: null, becomes: { kind: 'wanted' } };
   }
   if (wanted.balance !== 'dynamic') return waits(name, notDynamic(wanted));
   if (!isLast(server, running, wanted)) return waits(name, notInOrder(wanted));
@@ -161,7 +176,7 @@ function bring(server: Server, running: Backend, wanted: Backend, circumstances:
       ...(server.isDisabled ? [] : [presence]),
     ],
     obstacle: null,
-    becomes: 'wanted',
+    becomes: { kind: 'wanted' },
   };
 }
 
@@ -174,29 +189,48 @@ const bytesBesideOptions = 1000;
 
 function alter(old: Server, server: Server, wanted: Backend, { started }: Circumstances): Step {
   const { name, weight } = server;
-  if (old.key !== server.key || old.unknown !== server.unknown)
-    return waits(name, server.unknown === null ? { code: 'server_changed', detail: name } : notUnderstood(server));
   const it = { backend: wanted.name, server: name };
   const agent = agentOf(server.options);
+  const at = addressOf(server);
+  const hasMoved = old.address !== server.address || old.port !== server.port;
+  const obstacle = whyNotAltered(old, server, hasMoved);
+  if (obstacle !== null) {
+    // Where it was, somebody else may be by now: as one that is gone it gets nothing new.
+    const isToLeave = (hasMoved || server.isDisabled) && !old.isDisabled;
+    if (!isToLeave) return waits(name, obstacle);
+    const commands = [{ ...it, kind: 'maint', ...agentOf(old.options) }] as const;
+    return { name, commands, obstacle, becomes: { kind: 'disabled' } };
+  }
   const commands: RuntimeCommand[] = [];
-  if (old.address !== server.address || old.port !== server.port) {
-    const at = addressOf(server);
-    if (at === null || addressOf(old) === null) return waits(name, { code: 'server_changed', detail: name });
-    // A hash over addresses is not made anew when one changes.
-    if (hashesAddress(server.options)) return waits(name, { code: 'keyword_not_dynamic', detail: 'hash-key' });
+  if (hasMoved && at !== null) {
     // One that is out gets its health when it is put back.
     const isChecked = !server.isDisabled && server.options.some(({ keyword }) => keyword === 'check');
     commands.push({ ...it, kind: 're-address', ...at, ...(isChecked && { isChecked }) });
   }
-  if (old.weight !== weight) {
-    if (!takesWeight(server, wanted, started)) return waits(name, notDynamic(wanted));
-    // What the agent says is a part of the weight that the server was made with, which no command changes.
-    if (agent.hasAgent && weight !== 0) return waits(name, { code: 'keyword_not_dynamic', detail: 'agent-check' });
-    commands.push({ ...it, kind: 'weight', weight, ...agent });
-  }
+  const unweighed = old.weight === weight ? null : whyNotWeighed(server, wanted, started);
+  if (old.weight !== weight && unweighed === null) commands.push({ ...it, kind: 'weight', weight, ...agent });
   if (old.isDisabled !== server.isDisabled)
     commands.push({ ...it, kind: server.isDisabled ? 'maint' : 'ready', ...agent });
-  return { name, commands, obstacle: null, becomes: commands.length === 0 ? null : 'wanted' };
+  const becomes: Becomes = unweighed === null ? { kind: 'wanted' } : { kind: 'unweighed', weight: old.weight };
+  return { name, commands, obstacle: unweighed, becomes: commands.length === 0 ? null : becomes };
+}
+
+/** Why it takes another server than the one that is there; null: it does not. */
+function whyNotAltered(old: Server, server: Server, hasMoved: boolean): Obstacle | null {
+  const { name } = server;
+  if (old.key !== server.key || old.unknown !== server.unknown)
+    return server.unknown === null ? { code: 'server_changed', detail: name } : notUnderstood(server);
+  if (!hasMoved) return null;
+  if (addressOf(server) === null || addressOf(old) === null) return { code: 'server_changed', detail: name };
+  // A hash over addresses is not made anew when one changes.
+  return hashesAddress(server.options) ? { code: 'keyword_not_dynamic', detail: 'hash-key' } : null;
+}
+
+function whyNotWeighed(server: Server, wanted: Backend, started: Circumstances['started']): Obstacle | null {
+  if (!takesWeight(server, wanted, started)) return notDynamic(wanted);
+  // What the agent says is a part of the weight that the server was made with, which no command changes.
+  const hasAgent = server.weight !== 0 && agentOf(server.options).hasAgent === true;
+  return hasAgent ? { code: 'keyword_not_dynamic', detail: 'agent-check' } : null;
 }
 
 function remove(server: Server, wanted: Backend, { isMentioned }: Circumstances): Step {
@@ -204,13 +238,13 @@ function remove(server: Server, wanted: Backend, { isMentioned }: Circumstances)
   if (wanted.balance === 'unknown') return waits(name, notDynamic(wanted));
   const it = { backend: wanted.name, server: name, ...agentOf(options) };
   if (!isMentioned(name))
-    return { name, commands: [{ ...it, kind: 'remove', options: words }], obstacle: null, becomes: 'gone' };
+    return { name, commands: [{ ...it, kind: 'remove', options: words }], obstacle: null, becomes: { kind: 'gone' } };
   // HAProxy would refuse the file without it: its line stays, and takes it out.
   return {
     name,
     commands: isDisabled ? [] : [{ ...it, kind: 'maint' }],
     obstacle: { code: 'server_removed', detail: `${name}, which is named elsewhere` },
-    becomes: isDisabled ? null : 'disabled',
+    becomes: isDisabled ? null : { kind: 'disabled' },
   };
 }
 

@@ -526,6 +526,41 @@ test('one server that needs a reload holds up no other', () => {
   assert.deepEqual(servers?.slice(1), ['server a 10.0.0.1:80 weight 1 maxconn 5', 'server c 10.0.0.3:80 weight 7']);
 });
 
+test('a server that is elsewhere by now and can only be changed by a reload gets nothing where it was', () => {
+  const to = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxconn 6');
+  const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(to), runtime({}));
+  assert.deepEqual(meanwhile?.commands, [{ kind: 'maint', backend: 'web', server: 'a' }]);
+  const running = meanwhile?.sections ?? [];
+  assert.equal(
+    running.map(({ text }) => text).join(''),
+    changed('10.0.0.1:80 weight 1', '10.0.0.1:80 weight 1 disabled'),
+  );
+  assert.equal(planMeanwhile(running, sectionsOf(to), runtime({})), null, 'once is enough');
+  assert.deepEqual(
+    planMeanwhile(running, sectionsOf(base), runtime({}))?.commands.map(({ kind }) => kind),
+    ['ready'],
+    'unless it comes back',
+  );
+  const alone = changed('    server b 10.0.0.2:80 weight 1\n', '', base);
+  const moved = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxconn 6', alone);
+  assert.equal(planMeanwhile(sectionsOf(alone), sectionsOf(moved), runtime({})), null, 'better there than nowhere');
+});
+
+test('a server whose weight has to wait for a reload goes to its new address at once', () => {
+  const isStatic = (text: string): string => changed('balance roundrobin', 'balance source', text);
+  const to = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 3 # three', isStatic(base));
+  const given = runtime({});
+  const meanwhile = planMeanwhile(sectionsOf(isStatic(base)), sectionsOf(to), given);
+  assert.deepEqual(
+    meanwhile?.commands.map(({ kind, server }) => `${kind} ${server}`),
+    ['re-address a'],
+  );
+  const running = meanwhile?.sections ?? [];
+  const text = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 3 weight 1 # three', isStatic(base));
+  assert.equal(running.map((section) => section.text).join(''), text);
+  assert.deepEqual(reasonsFor(to, { from: text }), ['balance_not_dynamic backend web: source, hash-type map-based']);
+});
+
 test('a gone server that is named elsewhere is taken out and keeps its line, until it may go or comes back', () => {
   const rule = '    use-server b if { path /special }\n';
   const named = (text: string): string => changed('    default-server check', `${rule}$&`, text);
