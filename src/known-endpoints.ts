@@ -5,13 +5,10 @@
 import { z } from 'zod';
 import { type Collection, type Known, known } from './collection.ts';
 import type { Endpoint } from './model.ts';
-import { StateFile } from './state-file.ts';
+import { listed, StateFile } from './state-file.ts';
 
 /** The endpoints are judged by the catalog, as whatever a source says. */
 const shape = z.array(z.tuple([z.string(), z.object({ asked: z.string(), endpoints: z.array(z.custom<Endpoint>()) })]));
-
-/** Of ten thousand lists one changes at a time. */
-const texts = new WeakMap<readonly Endpoint[], string>();
 
 export class KnownEndpoints {
   readonly #file: StateFile;
@@ -35,26 +32,10 @@ export class KnownEndpoints {
     const before = this.#collection;
     this.#collection = collection;
     if (before?.catalog.services === collection.catalog.services && before.config === collection.config) return;
-    this.#file.keep(() => textOf(known(collection)));
+    this.#file.keep(() => listed(known(collection), (entry) => JSON.stringify(entry)));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#file[Symbol.asyncDispose]();
   }
-}
-
-function textOf(services: ReadonlyMap<string, Known>): string {
-  const entries = [...services].map(
-    ([name, { asked, endpoints }]) =>
-      `[${JSON.stringify(name)},{"asked":${JSON.stringify(asked)},"endpoints":${textOfList(endpoints)}}]`,
-  );
-  return `[${entries.join(',\n')}]`;
-}
-
-function textOfList(endpoints: readonly Endpoint[]): string {
-  const before = texts.get(endpoints);
-  if (before !== undefined) return before;
-  const text = JSON.stringify(endpoints);
-  texts.set(endpoints, text);
-  return text;
 }

@@ -1,7 +1,7 @@
 /** Remembers in `state` what sources offered last: while one is away after a restart, its services serve on. */
 import { z } from 'zod';
 import type { KnownOffer } from './collection.ts';
-import { StateFile } from './state-file.ts';
+import { listed, StateFile } from './state-file.ts';
 
 const shape = z.array(
   z.object({
@@ -47,7 +47,7 @@ export class KnownOffers {
     const isSame = offers.length === this.#offers.length && offers.every((one, at) => one === this.#offers[at]);
     if (isSame) return;
     this.#offers = offers;
-    this.#file.keep(() => JSON.stringify(offers.map(({ watcher, query, offer }) => ({ watcher, query, offer }))));
+    this.#file.keep(() => listed(offers, ({ watcher, query, offer }) => JSON.stringify({ watcher, query, offer })));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

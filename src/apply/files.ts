@@ -11,16 +11,46 @@ const mode = 0o640;
 export async function writeDurably(path: string, text: string): Promise<boolean> {
   const bytes = Buffer.from(text);
   if ((await readIfThere(path))?.equals(bytes)) return false;
+  await place(path, [bytes]);
+  return true;
+}
+
+/** The same for what is long, without comparing: piece by piece, between which others have their turn. Returns its bytes. */
+export async function writeInPieces(path: string, texts: Iterable<string>): Promise<number> {
+  let written = 0;
+  await place(path, pieces());
+  return written;
+
+  function* pieces(): Generator<Buffer> {
+    let piece = '';
+    for (const text of texts) {
+      piece += text;
+      if (piece.length < pieceLength) continue;
+      yield counted(piece);
+      piece = '';
+    }
+    yield counted(piece);
+  }
+
+  function counted(piece: string): Buffer {
+    const bytes = Buffer.from(piece);
+    written += bytes.length;
+    return bytes;
+  }
+}
+
+const pieceLength = 65_536;
+
+async function place(path: string, content: Iterable<Buffer>): Promise<void> {
   const temp = join(dirname(path), `.${basename(path)}.tmp`);
   try {
-    await writeSynced(temp, bytes);
+    await writeSynced(temp, content);
     await rename(temp, path);
     await syncFolder(dirname(path));
   } catch (error) {
     await removeIfThere(temp);
     throw writeFailed(path, error);
   }
-  return true;
 }
 
 /** Where `path` is a socket itself, and not what leads to one, it is found by this name too. */
@@ -189,14 +219,14 @@ export function configFile(path: string) {
   }
 }
 
-async function writeSynced(path: string, bytes: Buffer): Promise<void> {
+async function writeSynced(path: string, content: Buffer | Iterable<Buffer>): Promise<void> {
   // Never through a link that somebody else left at this name.
   await rm(path, { force: true });
   const { O_WRONLY, O_CREAT, O_EXCL } = constants;
   await using file = await open(path, O_WRONLY | O_CREAT | O_EXCL, mode);
   // The mode that was asked for, whatever the umask made of it.
   await file.chmod(mode);
-  await file.writeFile(bytes);
+  await file.writeFile(content);
   await file.sync();
 }
 

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { configFile, writeDurably } from '../../src/apply/files.ts';
+import { configFile, writeDurably, writeInPieces } from '../../src/apply/files.ts';
 import { applied, get, never, pidOf, reload, rendered, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 
@@ -104,6 +104,26 @@ test('a file is written whole with mode 0640, and equal bytes are not written ag
   assert.deepEqual([after.ino, after.mtimeMs, after.ctimeMs], [before.ino, before.mtimeMs, before.ctimeMs]);
   assert.equal(await writeDurably(path, 'two\n'), true);
   assert.equal(await readFile(path, 'utf8'), 'two\n');
+  assert.deepEqual(await readdir(folder.path), ['file']);
+});
+
+test('a long file is written piece by piece, between which others have their turn', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'file');
+  let turns = 0;
+  const timer = setInterval(() => (turns += 1), 0);
+  const before: number[] = [];
+  function* parts(): Generator<string> {
+    for (let at = 0; at < 200; at += 1) {
+      before.push(turns);
+      yield 'ä'.repeat(50_000);
+    }
+  }
+  const bytes = await writeInPieces(path, parts());
+  clearInterval(timer);
+  assert.equal(bytes, 20_000_000);
+  assert.equal(await readFile(path, 'utf8'), 'ä'.repeat(10_000_000));
+  assert.ok(new Set(before).size > 10, `${new Set(before).size} turns`);
   assert.deepEqual(await readdir(folder.path), ['file']);
 });
 
