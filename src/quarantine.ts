@@ -22,10 +22,13 @@ export function hold(rendered: Rendered, held: ReadonlyMap<string, readonly Sect
   return { sections: [...sections, ...rest] };
 }
 
-/** A backend that is valid whatever stands around it, and answers 503. */
+/**
+ * A backend that is valid whatever stands around it, and answers 503. No question is asked for it: without the rules of its
+ * service no server is to get anything there.
+ */
 export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
   const text = `\n# Set apart: see the status of this service.\nbackend ${service}\n    mode ${mode}\n`;
-  return { kind: 'backend', name: service, text, service };
+  return { kind: 'backend', name: service, text, service, asked: '' };
 }
 
 /** Whose section a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it names. */

@@ -15,6 +15,11 @@ export function serverId(name: string, taken: ReadonlySet<number>): number {
   return lowest + id;
 }
 
+/** By its size: nobody counts so far. */
+export function isGeneratedId(id: number): boolean {
+  return id >= lowest;
+}
+
 /** FNV-1a with a final mix, so that names that end in another digit are far apart. */
 function hash(text: string): number {
   let value = 0x81_1c_9d_c5;

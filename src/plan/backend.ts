@@ -154,6 +154,9 @@ function isPresence(keyword: string): boolean {
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);
 const hashAlgorithms: ReadonlySet<string> = new Set(['source', 'uri', 'url_param', 'hdr', 'rdp-cookie', 'hash']);
 
+/** How the algorithm of a hash ends that deals by the servers' ids. */
+export const consistent = 'hash-type consistent';
+
 type Balance = Pick<Backend, 'algorithm' | 'balance'> & { readonly isExact: boolean };
 
 function balanceOf(settings: readonly ReadLine[]): Balance {

@@ -5,7 +5,8 @@
 import { amendLine, amendServers, editServers } from '../haproxy/amend.ts';
 import type { Capabilities } from '../haproxy/capabilities.ts';
 import type { LeavingServer, RuntimeCommand, Section } from '../model.ts';
-import { type Backend, readBackend } from './backend.ts';
+import { type Backend, consistent, readBackend } from './backend.ts';
+import { type NamedLine, numberedLike } from './numbering.ts';
 import { agentOf, wordsOf } from './options.ts';
 import { type Change, changeServers, maxOptionWords } from './runtime.ts';
 import { type File, readFile } from './surroundings.ts';
@@ -72,16 +73,17 @@ function isSuspect(text: string): boolean {
 /** What there is to be made of `old` by commands: its own structure with the servers of `now`; `old` itself where they are not ours. */
 export function withServersOf(old: Section, now: Section): Section {
   if (!areOurs(old, now)) return old;
-  if (readBackend(old, nothing)?.structure === readBackend(now, nothing)?.structure) return now;
+  const [before, after] = [old, now].map((section) => readBackend(section, nothing));
+  if (before?.structure === after?.structure) return now;
   // Those that another question found speak TLS, say, as the new structure does: into the old one they are not put.
   if (old.asked !== now.asked && old.asked !== undefined && now.asked !== undefined) return old;
-  const [before, after] = [old, now].map((section) =>
-    serverTexts(section)
-      .map(([, line]) => `${line}\n`)
-      .join(''),
-  );
-  if (before === after) return old;
-  return { ...old, text: editServers(old.text, () => null) + after };
+  // Out of its `.if` a server would be where none is wanted.
+  if (after?.notPlain !== null) return old;
+  const there = serverTexts(old);
+  const isHashed = before?.algorithm.endsWith(consistent) === true;
+  const lines = numberedLike(there, isHashed, serverTexts(now));
+  const [had, has] = [there, lines].map((each) => each.map(([, line]) => `${line}\n`).join(''));
+  return had === has ? old : { ...old, text: editServers(old.text, () => null) + has };
 }
 
 /** `old` after the commands of `change`, which was to lead to `target`. */
@@ -104,8 +106,8 @@ export function changed(old: Section, target: Section, { obstacles, becomes }: C
 }
 
 /** The lines of its servers, by their names. */
-function serverTexts({ text }: Section): readonly (readonly [name: string, line: string])[] {
-  const lines: (readonly [name: string, line: string])[] = [];
+function serverTexts({ text }: Section): readonly NamedLine[] {
+  const lines: NamedLine[] = [];
   editServers(text, ({ name }, line) => {
     lines.push([name, line]);
     return line;

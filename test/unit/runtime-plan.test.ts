@@ -8,6 +8,7 @@ import { splitSections } from '../../src/haproxy/text.ts';
 import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
 import { reloadOnly } from '../../src/plan/backends.ts';
 import { planChange, planMeanwhile, planReload } from '../../src/plan/plan.ts';
+import { emptyBackend } from '../../src/quarantine.ts';
 import { version } from '../support/render.ts';
 
 const base = `
@@ -559,6 +560,49 @@ test('a server whose weight has to wait for a reload goes to its new address at 
   const text = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 3 weight 1 # three', isStatic(base));
   assert.equal(running.map((section) => section.text).join(''), text);
   assert.deepEqual(reasonsFor(to, { from: text }), ['balance_not_dynamic backend web: source, hash-type map-based']);
+});
+
+test('in the empty backend of a service that is set apart no server gets anything', () => {
+  const wanted = sectionsOf(changed('    balance', '    http-request deny unless LOCALHOST\n    balance')).map(
+    (section) => (section.kind === 'backend' ? { ...section, asked: 'about web' } : section),
+  );
+  const running = wanted.map((section) =>
+    section.kind === 'backend' && section.name === 'web' ? emptyBackend('web', 'http') : section,
+  );
+  assert.equal(planMeanwhile(running, wanted, runtime({})), null);
+});
+
+test('a server that stands in an .if of the new structure is not put into the old one', () => {
+  const wanted = changed('server b 10.0.0.2:80', 'server a1 10.0.0.8:80', changed('roundrobin', 'leastconn')).replace(
+    'backend db',
+    '    .if 0\n    server c 10.0.0.3:80 weight 1\n    .endif\nbackend db',
+  );
+  assert.equal(planMeanwhile(sectionsOf(base), sectionsOf(wanted), runtime({})), null);
+});
+
+test('servers are numbered as the structure has them that they go into', () => {
+  const hashed = changed('balance roundrobin', 'balance uri\n    hash-type consistent')
+    .replace(/(server a 10.0.0.1:80 weight 1)/, '$1 id 1518383539')
+    .replace(/(server b 10.0.0.2:80 weight 1)/, '$1 id 1468050682');
+  const textOfWeb = (from: string, to: string): string =>
+    planMeanwhile(sectionsOf(from), sectionsOf(to), runtime({}))?.sections.find(({ name }) => name === 'web')?.text ??
+    '';
+  const moved = (text: string): string =>
+    changed('10.0.0.2:80 weight 1', '10.0.0.9:80 weight 0', text).replace(
+      /server a .*/,
+      '$&\n    server c 10.0.0.3:80 weight 1',
+    );
+  const serversIn = (text: string): readonly string[] => (text.match(/server [abc] .*/g) ?? []).toSorted();
+  const [a, b, c] = serversIn(textOfWeb(hashed, moved(base)));
+  assert.equal(a, 'server a 10.0.0.1:80 weight 1 id 1518383539');
+  assert.equal(b, 'server b 10.0.0.9:80 weight 0 id 1468050682');
+  assert.match(c ?? '', /^server c 10\.0\.0\.3:80 weight 1 id 1\d{9}$/, 'as it is there, and at the next start');
+  const numbered = moved(hashed).replace(/(server c 10.0.0.3:80 weight 1)/, '$1 id 1185767313');
+  assert.deepEqual(serversIn(textOfWeb(base, numbered)), [
+    'server a 10.0.0.1:80 weight 1',
+    'server b 10.0.0.9:80 weight 0',
+    'server c 10.0.0.3:80 weight 1',
+  ]);
 });
 
 test('a gone server that is named elsewhere is taken out and keeps its line, until it may go or comes back', () => {
