@@ -3,14 +3,19 @@
  * restarted Myelin finds out from. And what keeps it from that.
  */
 import { describe } from '../errors.ts';
-import type { Moment, Ms, Section } from '../model.ts';
+import type { LeavingServer, Moment, Ms, Section } from '../model.ts';
 import type { Control, ControlEvent } from './control.ts';
 import { type ConfigFile, together } from './files.ts';
 import { type Generation, type Proof, writeProof, writeSections } from './generation.ts';
 import { LateWriter } from './late-writer.ts';
 import { textOf } from './sections.ts';
 
-type Recorded = { readonly sections: readonly Section[]; readonly record: Generation; readonly proof: Proof };
+type Recorded = {
+  readonly sections: readonly Section[];
+  readonly leaving: readonly LeavingServer[];
+  readonly record: Generation;
+  readonly proof: Proof;
+};
 
 type FileBehindOptions = {
   readonly file: ConfigFile;
@@ -74,8 +79,8 @@ export class FileBehind {
     const { file, runs } = this.#options;
     const running = runs();
     if (running !== null) {
-      const { sections, record, proof } = running;
-      await together(writeSections(record, sections), file.write(textOf(sections)));
+      const { sections, leaving, record, proof } = running;
+      await together(writeSections(record, sections, leaving), file.write(textOf(sections)));
       // It could not be written, maybe, when the process had proved itself.
       await writeProof(record, proof);
     }

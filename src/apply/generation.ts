@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../haproxy/binary.ts';
 import { linesOf } from '../haproxy/text.ts';
-import type { Section, Timestamp } from '../model.ts';
+import type { LeavingServer, Section, Timestamp } from '../model.ts';
 import { isThere, makeFolder, readIfThere, together, writeDurably } from './files.ts';
 import { commandLines, findsSame, identifyProcess, type ProcessId, parentOf } from './processes.ts';
 import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
@@ -20,6 +20,8 @@ export type Generation = {
   readonly config: string;
   /** The service of each section in it. */
   readonly owners: string;
+  /** The servers that were removed and finish their connections; not there where there are none. */
+  readonly leaving: string;
   /** A second config file, which adds the socket of this generation: so the first holds the same bytes each time. */
   readonly socketConfig: string;
   readonly socket: string;
@@ -50,6 +52,10 @@ const ownersShape: z.ZodType<readonly Owner[]> = z.array(
   z.union([z.string(), z.null(), z.object({ service: z.string().nullable(), asked: z.string() })]),
 );
 
+const leavingShape: z.ZodType<readonly LeavingServer[]> = z.array(
+  z.object({ backend: z.string(), server: z.string(), options: z.array(z.string()) }),
+);
+
 export function generationAt(state: string, number: number): Generation {
   const folder = join(state, `g${number}`);
   return {
@@ -57,6 +63,7 @@ export function generationAt(state: string, number: number): Generation {
     folder,
     config: join(folder, 'haproxy.cfg'),
     owners: join(folder, 'owners'),
+    leaving: join(folder, 'leaving'),
     socketConfig: join(folder, 'socket.cfg'),
     socket: join(folder, 's'),
     stderr: join(folder, 'stderr'),
@@ -94,14 +101,17 @@ export async function isPrepared({ config, socketConfig }: Generation): Promise<
 }
 
 export async function writeSections(
-  { folder, owners, config }: Generation,
+  { folder, owners, config, leaving }: Generation,
   sections: readonly Section[],
+  servers: readonly LeavingServer[] = [],
 ): Promise<void> {
   // Somebody may have removed it.
   await makeFolder(folder);
   await together(
     writeDurably(owners, `${JSON.stringify(sections.map(ownerOf))}\n`),
     writeDurably(config, textOf(sections)),
+    // Nothing is written that a full disk could keep from being written.
+    servers.length === 0 ? rm(leaving, { force: true }) : writeDurably(leaving, `${JSON.stringify(servers)}\n`),
   );
 }
 
@@ -109,6 +119,10 @@ export async function writeSections(
 export async function readSections({ owners, config }: Generation): Promise<readonly Section[] | null> {
   const text = (await readIfThere(config))?.toString('utf8');
   return text === undefined ? null : sectionsOf(text, await readJson(owners, ownersShape));
+}
+
+export async function readLeaving({ leaving }: Generation): Promise<readonly LeavingServer[]> {
+  return (await readJson(leaving, leavingShape)) ?? [];
 }
 
 export async function writeProof(generation: Generation, proof: Proof): Promise<void> {

@@ -31,6 +31,7 @@ const lookEveryMs: Ms = 1000;
 export class Leavers {
   readonly #now: () => Moment;
   readonly #leavers = new Map<string, Leaver>();
+  #recalled: ReadonlyMap<string, LeavingServer> = new Map();
   #lookedAt: Moment = Number.NEGATIVE_INFINITY;
 
   constructor(now: () => Moment) {
@@ -43,6 +44,17 @@ export class Leavers {
 
   has(server: Pick<LeavingServer, 'backend' | 'server'>): boolean {
     return this.#leavers.has(keyOf(server));
+  }
+
+  /** For whoever takes over from here. */
+  get toRecord(): readonly LeavingServer[] {
+    const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#leavers]);
+    return [...all.values()].map(({ backend, server, options }) => ({ backend, server, options }));
+  }
+
+  /** What a Myelin before this one recorded. Whether they are still there is to be found. */
+  recall(servers: readonly LeavingServer[]): void {
+    this.#recalled = new Map(servers.map((server) => [keyOf(server), server]));
   }
 
   /** What a command that was sent means for those that leave. */
@@ -61,6 +73,8 @@ export class Leavers {
         else this.#keep(command, verdict.kind !== 'busy');
         return;
       case 'add':
+        if (verdict.kind === 'done') this.#forget(command);
+        return;
       case 're-address':
       case 'weight':
       case 'drain':
@@ -71,7 +85,8 @@ export class Leavers {
 
   /** One that a Myelin before this one removed, or an operator. */
   found(server: LeavingServer): void {
-    if (!this.#leavers.has(keyOf(server))) this.#add(server, false);
+    const key = keyOf(server);
+    if (!this.#leavers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
   }
 
   /** Whether anything is to be looked after by now. */
@@ -121,7 +136,9 @@ export class Leavers {
   }
 
   #forget(server: Pick<LeavingServer, 'backend' | 'server'>): void {
-    this.#leavers.delete(keyOf(server));
+    const key = keyOf(server);
+    this.#leavers.delete(key);
+    if (this.#recalled.has(key)) this.#recalled = new Map([...this.#recalled].filter(([other]) => other !== key));
   }
 }
 

@@ -22,6 +22,7 @@ import { type ConfigFile, configFile, makeFolder, tryOut } from './files.ts';
 import type { Turn } from './gate.ts';
 import {
   type Generation,
+  readLeaving,
   readProof,
   readSections,
   recordIn,
@@ -136,7 +137,14 @@ class MasterControl implements Control {
       file: parts.file,
       runs: () => {
         const { serving } = this.#fleet;
-        return serving && { sections: serving.worker.intended, record: parts.record, proof: proofOf(serving) };
+        return (
+          serving && {
+            sections: serving.worker.intended,
+            leaving: serving.worker.leavers.toRecord,
+            record: parts.record,
+            proof: proofOf(serving),
+          }
+        );
       },
       maxLagMs: () => this.#config.file.maxLag,
       now: parts.now,
@@ -309,7 +317,8 @@ class MasterControl implements Control {
     const recorded = await readSections(record);
     const proof = await readProof(record);
     if (recorded !== null && proof !== null && isProved(proof, id)) {
-      this.#fleet.serve(info, recorded, null, pastFromWallClock(proof.since));
+      const serving = this.#fleet.serve(info, recorded, null, pastFromWallClock(proof.since));
+      serving.worker.leavers.recall(await readLeaving(record));
     } else {
       const { ask } = this.#fleet;
       const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, ask });

@@ -138,6 +138,7 @@ class ProcessControl implements Control {
         return (
           serving && {
             sections: serving.worker.intended,
+            leaving: serving.worker.leavers.toRecord,
             record: serving.generation,
             proof: proofOf(serving),
           }

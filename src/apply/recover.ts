@@ -22,6 +22,7 @@ import {
   livingGenerations,
   type Proof,
   readDisplaced,
+  readLeaving,
   readProof,
   readSections,
   removeGeneration,
@@ -168,7 +169,7 @@ async function serve(
   { onEvent, now }: RecoverOptions,
 ): Promise<Serving> {
   onEvent({ kind: 'adopted', pid: id.pid, generation: generation.number });
-  return serving(generation, id, {
+  const adopted = serving(generation, id, {
     sections: (await readSections(generation)) ?? [],
     version: info?.version ?? parseVersion(proof.version) ?? { major: 0, minor: 0, text: proof.version },
     started: null,
@@ -176,6 +177,8 @@ async function serve(
     since: pastFromWallClock(proof.since),
     now,
   });
+  adopted.worker.leavers.recall(await readLeaving(generation));
+  return adopted;
 }
 
 /** On disk is what serves; or, where nothing does, what was there before a start of which nobody saw the end. */

@@ -142,6 +142,34 @@ test('a server whose name comes back while it leaves serves again, and keeps its
   assert.deepEqual((await world.place.status()).haproxy, before);
 });
 
+for (const end of ['SIGTERM', 'SIGKILL'] as const)
+  test(
+    `one that still leaves comes back without a reload after a restart of Myelin as well (${end})`,
+    only,
+    async () => {
+      await using world = await start('file: { maxLag: 100ms }');
+      await using echo = await startEcho();
+      await using other = await startEcho();
+      await world.serveTcp(echo.port);
+      await using session = await world.openTcp();
+      const { haproxy: before } = await world.place.status();
+      await world.serveTcp(other.port);
+      await until('it leaves', async () => String(await world.leaving()) === `127.0.0.1 ${echo.port}`);
+      const record = `run/state/g${before?.generation}/leaving`;
+      await until('that is on disk', async () =>
+        /"backend":"tcp"/.test(await world.place.read(record).catch(() => '')),
+      );
+      world.myelin.kill(end);
+      await world.myelin.ended;
+      const again = world.place.run();
+      await again.until('it serves', ({ state }) => state === 'ready');
+      await world.serveTcp(echo.port);
+      assert.equal(await session.echo('kept'), 'kept');
+      const { haproxy: after } = await world.place.status();
+      assert.deepEqual([after?.pid, after?.generation], [before?.pid, before?.generation]);
+    },
+  );
+
 test(
   '30 changes with a WebSocket, a TCP session and a half-sent request opened before each: one process, and none is closed',
   only,

@@ -46,6 +46,43 @@ test('a server that is idle for a second is deleted, and not before', async () =
   assert.equal(all.isDue, false);
 });
 
+test('of one that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
+  const { leavers: all } = leavers();
+  const found = (server: string) => ({ backend: 'web', server, options: ['?'] });
+  all.recall(['a', 'b'].map((server) => ({ ...found(server), options: ['check', server] })));
+  assert.deepEqual(all.list, [], 'whether they are there is not known');
+  assert.equal(all.toRecord.length, 2);
+  all.note(
+    {
+      backend: 'web',
+      server: 'b',
+      kind: 'add',
+      address: '10.0.0.2',
+      port: 80,
+      weight: 1,
+      options: [],
+      checks: [],
+      dynamicCookie: false,
+    },
+    done,
+    true,
+  );
+  for (const server of ['a', 'b', 'c']) all.found(found(server));
+  const expected = [
+    ['a', 'check', 'a'],
+    ['b', '?'],
+    ['c', '?'],
+  ];
+  assert.deepEqual(
+    all.list.map(({ server, options }) => [server, ...options]),
+    expected,
+  );
+  assert.deepEqual(
+    all.toRecord.map(({ server, options }) => [server, ...options]),
+    expected,
+  );
+});
+
 test('one that has connections again when it is to be deleted is waited for', async () => {
   const { leavers: all, pass } = leavers();
   all.note(remove, done, true);
