@@ -111,6 +111,7 @@ function haproxyListeners({ rest: { haproxy }, services }: Listening, judge: Lis
   return [
     ...bindListeners(['haproxy', 'stats', 'bind'], haproxy?.stats?.bind, judge),
     ...bindListeners(['haproxy', 'prometheus', 'bind'], haproxy?.prometheus?.bind, judge),
+    ...(haproxy?.global ?? []).flatMap((text, index) => rawListeners(['haproxy', 'global', index], text)),
     ...(haproxy?.sections ?? []).flatMap((text, index) => rawListeners(['haproxy', 'sections', index], text)),
     ...[...services].flatMap(([name, { bind, frontend }]) => [
       ...(bind ?? []).flatMap((text, index) => bindListeners(pathOf(name, index), text, judge)),
@@ -126,10 +127,15 @@ function bindListeners(path: Path, text: string | undefined, judge: ListenersJud
   return addresses.map((address) => ({ path, text: firstWord(text), address }));
 }
 
-/** The `bind` lines of hand-written text; whether they are right is for HAProxy to say. */
+/**
+ * The `bind` lines of hand-written text, and its stats sockets that the network reaches: whether they are right is for
+ * HAProxy to say.
+ */
 function rawListeners(path: Path, text: string): Listener[] {
-  return [...text.matchAll(/^[ \t]*bind[ \t]+(.+)$/gm)].flatMap(([, line = '']) =>
-    parseBind(line).addresses.map((address) => ({ path, text: firstWord(line), address })),
+  return [...text.matchAll(/^[ \t]*(bind|stats[ \t]+socket)[ \t]+(.+)$/gm)].flatMap(([, keyword, line = '']) =>
+    parseBind(line)
+      .addresses.filter(({ kind }) => keyword === 'bind' || kind === 'tcp')
+      .map((address) => ({ path, text: firstWord(line), address })),
   );
 }
 

@@ -3,6 +3,7 @@
  * fails on them, and so that a foreign process on one of them is.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { tokenise } from './text.ts';
 
 export type BindAddress =
   | {
@@ -34,8 +35,10 @@ export const maxSocketPath = 97;
 
 /** Reads what stands after `bind`: addresses separated by commas, then options. */
 export function parseBind(text: string): Bind {
-  const [first = '', ...options] = text.trim().split(/\s+/);
-  if (/["'\\$]/.test(first)) return { addresses: [{ kind: 'other', text: first }], problems: [] };
+  const [written = '', ...options] = text.trim().split(/\s+/);
+  const { words, isExact } = tokenise(written);
+  const [first = ''] = words;
+  if (written.includes('$') || !isExact) return { addresses: [{ kind: 'other', text: written }], problems: [] };
   const addresses: BindAddress[] = [];
   const problems: string[] = [];
   // HAProxy takes `:80,` for `:80`.

@@ -16,6 +16,7 @@ test('a log format, a balance algorithm, retries and the pace of checks in `hapr
   assert.doesNotMatch(text, /option httplog|option tcplog|retry-on conn-failure|disable-l7-retry|balance roundrobin/);
   assert.equal(text.match(/^ {4}balance leastconn$/gm)?.length, 3);
   assert.equal(text.match(/^ {4}default-server check inter 10s fall 5 rise 4$/gm)?.length, 2);
+  assert.equal(text.match(/^ {4}http-request return status 508 /gm)?.length, 1, 'rounds are counted all the same');
 });
 
 test('what a service says itself goes before `haproxy.defaults`', async () => {
