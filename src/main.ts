@@ -5,6 +5,7 @@
  */
 import { createAlarm } from './alarm.ts';
 import type { Control } from './apply/control.ts';
+import type { KeptFiles } from './apply/kept-files.ts';
 import { type Catalog, type View, view } from './catalog/catalog.ts';
 import type { Refusals } from './catalog/guard.ts';
 import { newlyRefused } from './catalog/report.ts';
@@ -35,6 +36,7 @@ export type World = {
   readonly orders: Orders;
   readonly offers: KnownOffers;
   readonly endpoints: KnownEndpoints;
+  readonly files?: KeptFiles;
   /** Shows from outside that a reconcile comes to an end. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
@@ -128,7 +130,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onDrift,
   });
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
-  const reconciler = new Reconciler(control, changes, () => orders.list(), now, budget);
+  const reconciler = new Reconciler(control, changes, () => orders.list(), now, budget, world.files);
   const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
   const first = {
     settings: world.settings,

@@ -3,6 +3,7 @@
  * here: it keeps its last good sections, or an empty backend of its name, and the others go live.
  */
 import type { Control } from './apply/control.ts';
+import { type KeptFiles, nothingKept } from './apply/kept-files.ts';
 import { AppError } from './errors.ts';
 import { sameStructure } from './haproxy/structure.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from './model.ts';
@@ -73,10 +74,12 @@ export class Reconciler {
   readonly #control: Control;
   readonly #changes: ServerChanges;
   readonly #budget: OfferBudget;
+  readonly #files: KeptFiles;
   readonly #setApart: SetApart;
   readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
   #refusal: Refusal | null = null;
+  #isFoundKept = false;
   /** Since when something is wanted that only a reload can do. */
   #wantedSince: Moment | null = null;
   #reloadBegun = Promise.withResolvers<{ readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] }>();
@@ -88,12 +91,14 @@ export class Reconciler {
     overrides: () => Overrides,
     now: () => Moment,
     budget: OfferBudget = new OfferBudget(() => 0),
+    files: KeptFiles = nothingKept,
   ) {
     this.#control = control;
     this.#overrides = overrides;
     this.#changes = changes;
     this.#budget = budget;
-    this.#setApart = new SetApart(control.running?.sections ?? control.found, now);
+    this.#setApart = new SetApart(control.running?.sections ?? control.found, now, files);
+    this.#files = files;
     this.#now = now;
   }
 
@@ -148,7 +153,8 @@ export class Reconciler {
   #ofHeld({ rendered, faulty }: Pick<Wish, 'rendered' | 'faulty'>): readonly Section[] {
     // In the place of one that could not be rendered there is nothing to follow.
     const isFaulty = new Set(faulty.map(({ service }) => service));
-    return rendered.sections.filter(({ service }) => this.#setApart.isHeld(service) && !isFaulty.has(service));
+    const sections = this.#setApart.withTheirFiles(rendered);
+    return sections.filter(({ service }) => this.#setApart.isHeld(service) && !isFaulty.has(service));
   }
 
   async #reconcile(wish: Wish, signal: AbortSignal): Promise<Result> {
@@ -202,6 +208,7 @@ export class Reconciler {
         case 'noop':
         case 'runtime':
           await this.#prove(rendered, good, signal);
+          await this.#keepFound(good, signal);
           return followed ?? result;
         case 'reload':
           setApart.wentLive(good, true);
@@ -224,6 +231,15 @@ export class Reconciler {
     const problems = this.#setApart.isUnproved ? await this.#control.check(good, signal).catch(asProblem) : [];
     this.#setApart.blame(rendered, problems);
     this.#setApart.wentLive(good, problems.length === 0);
+  }
+
+  /** What was found running names files as well: those that HAProxy would take now are as good. */
+  async #keepFound(good: Rendered, signal: AbortSignal): Promise<void> {
+    if (this.#isFoundKept) return;
+    this.#isFoundKept = true;
+    if (!this.#files.lacksSome(good.sections)) return;
+    const check = () => this.#control.check(good, signal).catch(asProblem);
+    await this.#files.during(good.sections, check, (problems) => problems.length === 0);
   }
 
   #nothingToServe(rendered: Rendered, problems: readonly Problem[]): Result {
@@ -298,7 +314,11 @@ export class Reconciler {
 
     this.#isReloading = true;
     this.#reloadBegun.resolve({ kind: 'begun', reasons });
-    const outcome = await control.apply(wanted, { kind: 'reload', reasons }, signal);
+    const outcome = await this.#files.during(
+      wanted.sections,
+      () => control.apply(wanted, { kind: 'reload', reasons }, signal),
+      ({ kind }) => kind === 'applied',
+    );
     switch (outcome.kind) {
       case 'applied':
         this.#wantedSince = null;

@@ -2,6 +2,7 @@
  * The services that are set apart: what each was refused for, what stands in its place, and when it gets another try.
  * A fault is known again by the structure that was refused: that servers come and go makes it no other.
  */
+import { type KeptFiles, nothingKept } from './apply/kept-files.ts';
 import { sameStructure } from './haproxy/structure.ts';
 import type { Moment, Ms, Problem, Rendered, Section } from './model.ts';
 import { withoutOverrides } from './overrides.ts';
@@ -25,8 +26,12 @@ type Held = Apart & {
 export const shortestRetryMs: Ms = 1000;
 const longestRetryMs: Ms = 30_000;
 
+/** What became of the files that sections name, as HAProxy had them when it was started with these sections. */
+type Copies = Pick<KeptFiles, 'withCopies' | 'areNamedBy'>;
+
 export class SetApart {
   readonly #now: () => Moment;
+  readonly #copies: Copies;
   readonly #held = new Map<string, Held>();
   /**
    * What was wanted and went live last, also once it has ended by itself: a service that is set apart keeps its sections
@@ -40,8 +45,9 @@ export class SetApart {
   /** Which half of the suspects was left out last. */
   #isFirstHalf = false;
 
-  constructor(found: readonly Section[] | null, now: () => Moment) {
+  constructor(found: readonly Section[] | null, now: () => Moment, copies: Copies = nothingKept) {
     this.#now = now;
+    this.#copies = copies;
     this.#lastGood = withoutOverrides(found ?? []);
     this.#live = this.#lastGood;
   }
@@ -66,6 +72,13 @@ export class SetApart {
   /** The last good sections of a service; empty: it has none. */
   lastGood(service: string): readonly Section[] {
     return sectionsOf(this.#lastGood, service);
+  }
+
+  /** What is wanted of those that are set apart, with the files that their last good sections name. */
+  withTheirFiles({ sections }: Rendered): readonly Section[] {
+    return this.#waiting()
+      .filter(({ service }) => this.#copies.areNamedBy(this.lastGood(service)))
+      .reduce((all, { service }) => this.#copies.withCopies(all, service), sections);
   }
 
   /** Whether something else stands in the place of this service. */
@@ -137,11 +150,11 @@ export class SetApart {
   blameRefused(rendered: Rendered, wanted: Rendered, problems: readonly Problem[], isServing: boolean): boolean {
     const waiting = this.#waiting().map(({ service }) => service);
     let any = this.blame(rendered, problems);
-    // Their last good sections are refused too. To empty a service that serves would be worse than to change nothing;
-    // where nothing serves, the others shall.
-    if (!isServing)
-      for (const service of waiting)
-        if (problems.some((problem) => problem.service === service)) any = this.#forgetLastGood(service) || any;
+    // Their last good sections are refused too: what they name on disk is not as it was, maybe. To empty a service that
+    // serves would be worse than to change nothing; where nothing serves, the others shall.
+    for (const service of waiting)
+      if (problems.some((problem) => problem.service === service))
+        any = this.#nameCopies(service) || (!isServing && this.#forgetLastGood(service)) || any;
     if (any || problems.some(({ service }) => service !== null)) return any;
 
     const changed = this.#changed(wanted);
@@ -246,6 +259,14 @@ export class SetApart {
       attempts: before?.attempts ?? 0,
     });
     return true;
+  }
+
+  /** The last good sections of a service refer to the files as they were. False when they do, or name none. */
+  #nameCopies(service: string): boolean {
+    const before = this.#lastGood;
+    this.#lastGood = this.#copies.withCopies(before, service);
+    this.#live = this.#copies.withCopies(this.#live, service);
+    return this.#lastGood.some((section, at) => section !== before[at]);
   }
 
   /** False when there is nothing to forget. */

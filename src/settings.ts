@@ -41,7 +41,7 @@ export async function loadSettings(
 
 /** Where things are and who controls HAProxy stays as it was at the start. */
 const fixedKeys = ['state', 'admin', 'probes'] as const;
-const fixedHaproxyKeys = ['control', 'config', 'statsSocket', 'masterSocket', 'handover'] as const;
+const fixedHaproxyKeys = ['control', 'config', 'statsSocket', 'masterSocket', 'handover', 'keepFiles'] as const;
 
 /** `next` as a Myelin that was started with `running` can take it over; the rest of it counts after a restart. */
 export function keepFixed(

@@ -81,9 +81,9 @@ export async function pointTo(path: string, target: string): Promise<void> {
 }
 
 /** With those above it. Only for us: what stands in it says what runs. */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string, itsMode = 0o750): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o750 });
+    await mkdir(path, { recursive: true, mode: itsMode });
   } catch (error) {
     throw writeFailed(path, error);
   }
@@ -219,13 +219,13 @@ export function configFile(path: string) {
   }
 }
 
-async function writeSynced(path: string, content: Buffer | Iterable<Buffer>): Promise<void> {
+export async function writeSynced(path: string, content: Buffer | Iterable<Buffer>, itsMode = mode): Promise<void> {
   // Never through a link that somebody else left at this name.
   await rm(path, { force: true });
   const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-  await using file = await open(path, O_WRONLY | O_CREAT | O_EXCL, mode);
+  await using file = await open(path, O_WRONLY | O_CREAT | O_EXCL, itsMode);
   // The mode that was asked for, whatever the umask made of it.
-  await file.chmod(mode);
+  await file.chmod(itsMode);
   await file.writeFile(content);
   await file.sync();
 }
@@ -271,7 +271,7 @@ async function keepAs(path: string, name: string): Promise<void> {
   }
 }
 
-function writeFailed(path: string, cause: unknown): AppError {
+export function writeFailed(path: string, cause: unknown): AppError {
   return new AppError('MYELIN_WRITE_FAILED', `${path} cannot be written: ${describe(cause)}`, {
     cause,
     remedy: remedyFor(cause, path),

@@ -1,5 +1,6 @@
 /** `myelin run`: watch and apply until told to stop. */
 import { hostname } from 'node:os';
+import { openKeptFiles } from '../apply/kept-files.ts';
 import { openControl } from '../apply/open-control.ts';
 import { view } from '../catalog/catalog.ts';
 import { now, toWallClock, wallClock } from '../clock.ts';
@@ -105,6 +106,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const onTrouble = (error: unknown): void => observer.control({ kind: 'trouble', error });
   await using offers = await KnownOffers.open(offersFile(config), onTrouble);
   await using endpoints = await KnownEndpoints.open(endpointsFile(config), onTrouble);
+  const files = await openKeptFiles(config, onTrouble);
   const instance = main(
     {
       settings,
@@ -112,6 +114,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       orders,
       offers,
       endpoints,
+      files,
       heartbeat,
       env: process.env,
       hostname: hostname(),

@@ -32,5 +32,10 @@ export const handedOnSocket = (config: HasState): string => join(config.state, '
 export const generationsFolder = ({ state, haproxy }: HasState & Pick<Config, 'haproxy'>): string =>
   haproxy.handover ?? state;
 
+/** Copies of the files that services name. With a HAProxy elsewhere it reads them beside its config, as the above. */
+export function keptFilesFolder({ state, haproxy }: HasState & Pick<Config, 'haproxy'>): string {
+  return haproxy.masterSocket !== undefined ? `${haproxy.config}.files` : join(state, 'files');
+}
+
 /** Held by the one Myelin that may work with this state. */
 export const lockFile = (config: HasState): string => join(config.state, 'lock');

@@ -424,6 +424,13 @@ const haproxy = z
         'What becomes of a HAProxy that does not answer. It cannot hand over: replace, with control: process, ends it ' +
           'after half a minute, with the connections that it has, and starts another.',
       ),
+    keepFiles: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether copies are kept of the certificates and error pages that services name, as HAProxy took them last: where ' +
+          'one is broken later, its service serves on with the copy, and nobody waits. Private keys are among them: see below.',
+      ),
     handover: filePath
       .optional()
       .describe(

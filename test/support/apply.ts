@@ -92,6 +92,7 @@ const haproxyDefaults: Config['haproxy'] = {
   passEnv: [],
   onExit: 'keep',
   onHang: 'report',
+  keepFiles: true,
   stopGrace: 30_000,
   log: 'none',
   global: [],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Control, Outcome, Running } from '../../src/apply/control.ts';
+import { type KeptFiles, nothingKept } from '../../src/apply/kept-files.ts';
 import { splitSections } from '../../src/haproxy/text.ts';
 import type { Plan, Problem, Rendered, Section } from '../../src/model.ts';
 import { Reconciler, type Result } from '../../src/reconcile.ts';
@@ -269,10 +270,66 @@ test('a service that would be refused as it runs stays set apart until HAProxy w
   assert.deepEqual(reconciler.apart, []);
 });
 
-function reconcilerOf(control: Control, now: () => number = () => 0): Reconciler {
+test('where what a service names on disk is broken, the others go live, and it keeps the copies until it is mended', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now, copies);
+  await ended(reconciler, config('web crt FILE', 'db'));
+  control.refusedText = 'FILE';
+  assert.equal((await ended(reconciler, config('web crt FILE', 'db', 'new'))).kind, 'reload');
+  assert.match(textOf(control), /crt COPY\nfrontend db.*backend new/s);
+  assert.deepEqual(
+    reconciler.apart.map(({ service }) => service),
+    ['web'],
+  );
+  // What else changes goes live at once, and each try of it costs the others nothing.
+  await ended(reconciler, config('web crt FILE', 'db changed', 'new'));
+  assert.match(textOf(control), /crt COPY\nfrontend db.*changed/s);
+  now = reconciler.nextTrial ?? assert.fail('no try is to come');
+  await ended(reconciler, config('web crt FILE', 'db changed', 'new'));
+  assert.equal((await ended(reconciler, config('web crt FILE', 'db changed', 'new'))).kind, 'noop');
+  assert.equal(reconciler.apart.length, 1);
+  control.refusedText = null;
+  now = reconciler.nextTrial ?? assert.fail('no try is to come');
+  assert.equal((await ended(reconciler, config('web crt FILE', 'db changed', 'new'))).kind, 'reload');
+  assert.match(textOf(control), /crt FILE/);
+  assert.deepEqual(reconciler.apart, []);
+});
+
+test('where nothing serves, a service is started with the copies of what is broken, and is empty where there are none', async () => {
+  const before = config('web crt FILE', 'db').sections;
+  for (const [kept, wanted] of [
+    [copies, /crt COPY/],
+    [nothingKept, /Set apart/],
+  ] as const) {
+    const control = new Scripted([], before);
+    control.refusedText = 'FILE';
+    await ended(reconcilerOf(control, undefined, kept), config('web crt FILE', 'db'));
+    assert.match(textOf(control), wanted);
+    assert.match(textOf(control), /backend db/);
+  }
+});
+
+/** As if FILE had been copied. */
+const copies: KeptFiles = {
+  ...nothingKept,
+  withCopies: (sections, service) =>
+    sections.map((section) =>
+      section.service === service && section.text.includes('FILE')
+        ? { ...section, text: section.text.replace('FILE', 'COPY') }
+        : section,
+    ),
+  areNamedBy: (sections) => sections.some(({ text }) => text.includes('COPY')),
+};
+
+function textOf({ running }: Control): string {
+  return (running?.sections ?? []).map(({ text }) => text).join('');
+}
+
+function reconcilerOf(control: Control, now: () => number = () => 0, files?: KeptFiles): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
   const changes = new ServerChanges(control, { now, verify, onDrift() {} });
-  return new Reconciler(control, changes, () => new Map(), now);
+  return new Reconciler(control, changes, () => new Map(), now, undefined, files);
 }
 
 /** What it comes to, however long it takes. */
