@@ -23,6 +23,7 @@ import { OfferBudget } from './offer-budget.ts';
 import { assertServer, type GivenOrder, type Orders } from './orders.ts';
 import { withoutOverrides } from './overrides.ts';
 import { ownAddresses } from './own-addresses.ts';
+import { assertPrintsServers } from './printed-servers.ts';
 import { Reconciler, type Result } from './reconcile.ts';
 import type { Renderer, RenderInput, RenderResult } from './render/render.ts';
 import { type RuntimeResult, ServerChanges } from './server-changes.ts';
@@ -315,6 +316,14 @@ export function main(world: World, signal: AbortSignal): Instance {
     renderWith(candidate.renderer, { config: candidate.config, endpoints: new Map() });
   }
 
+  function assertServers({ renderer }: Settings): void {
+    const { config, catalog } = editions.newest;
+    const { endpoints } = view(catalog);
+    const services = new Map([...config.services].filter(([name]) => (endpoints.get(name)?.length ?? 0) > 0));
+    if (services.size === 0) return;
+    assertPrintsServers(reconciler.live, renderWith(renderer, { config: { ...config, services }, endpoints }));
+  }
+
   function renderWith(renderer: Renderer, input: Omit<RenderInput, 'version' | 'hostname'>): RenderResult {
     return renderer.render({ ...input, version: control.version ?? presumedVersion(input.config), hostname });
   }
@@ -358,6 +367,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     },
     async use(next) {
       prove(next);
+      assertServers(next);
       editions.use(next, now(), ownAddresses(env));
       // Nothing is heard between the two: whatever comes from now on answers the new questions.
       await sources.use(next.config);

@@ -38,6 +38,27 @@ test('a template broken while Myelin runs is refused with its place, the old one
   await load.endsWithoutFailure();
 });
 
+test('templates that are cut off before the lines of servers, or empty, are refused though they are valid', async () => {
+  await using my = await site({ rest: ['templates: templates'] });
+  const [server, backend] = [await builtIn('server'), await builtIn('backend')];
+  await my.place.write('templates/server.hbs', server);
+  await my.place.write('templates/backend.hbs', backend);
+  const myelin = await my.start();
+  const load = my.load();
+  for (const [name, cut, whole] of [
+    ['server', '', server],
+    ['backend', 'backend {{name}}\n    mode {{mode}}\n', backend],
+  ] as const) {
+    await my.place.write(`templates/${name}.hbs`, cut);
+    const { refusedConfig } = await myelin.until('it is refused', (status) => status.refusedConfig !== null);
+    assert.match(refusedConfig?.reason ?? '', /^the templates print no server of any service any more/);
+    await load.goesOn(50);
+    await my.place.write(`templates/${name}.hbs`, whole);
+    await myelin.until('it is mended', ({ state }) => state === 'ready');
+  }
+  await load.endsWithoutFailure();
+});
+
 test('a broken template that is new is read again once it is mended in its place', async () => {
   await using my = await site({ rest: ['templates: templates'] });
   await mkdir(my.place.path('templates'));
