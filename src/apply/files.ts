@@ -68,6 +68,13 @@ export async function keepSocket(path: string, name: string): Promise<void> {
   }
 }
 
+/** Gives the socket a second name, unless there is one already, or cannot be. */
+export async function linkSocket(path: string, name: string): Promise<void> {
+  await link(path, name).catch((error: unknown) => {
+    if (!hasCode(error, 'ENOENT', 'EEXIST', 'EXDEV')) throw writeFailed(name, error);
+  });
+}
+
 /** `path` leads to `target` from one moment to the next. */
 export async function pointTo(path: string, target: string): Promise<void> {
   const temp = join(dirname(path), `.${basename(path)}.tmp`);

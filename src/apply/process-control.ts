@@ -6,7 +6,7 @@
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { now, wallClock } from '../clock.ts';
-import { generationsFolder, handedOnSocket, lockFile } from '../config/paths.ts';
+import { formerHandedOnSocket, generationsFolder, handedOnSocket, lockFile } from '../config/paths.ts';
 import { AppError } from '../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../haproxy/binary.ts';
 import { checkConfig } from '../haproxy/check.ts';
@@ -15,7 +15,7 @@ import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand,
 import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from './control.ts';
 import { FileBehind } from './file-behind.ts';
-import { type ConfigFile, configFile, isThere, makeFolder, pointTo, tryOut } from './files.ts';
+import { type ConfigFile, configFile, isThere, linkSocket, makeFolder, pointTo, tryOut } from './files.ts';
 import { Fleet } from './fleet.ts';
 import type { Turn } from './gate.ts';
 import { type Generation, generationAt, removeGeneration } from './generation.ts';
@@ -74,10 +74,10 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   // What runs is more than what could be started; without either there is nothing to do here.
   if (binary instanceof AppError && recovered.serving === null) throw binary;
   await forgetHealth(options.config);
+  const onTrouble = (error: unknown): void => onEvent({ kind: 'trouble', error });
+  await linkSocket(formerHandedOnSocket(options.config), handedOnSocket(options.config)).catch(onTrouble);
   if (recovered.serving !== null)
-    await pointTo(haproxy.statsSocket, recovered.serving.generation.socket).catch((error: unknown) =>
-      onEvent({ kind: 'trouble', error }),
-    );
+    await pointTo(haproxy.statsSocket, recovered.serving.generation.socket).catch(onTrouble);
   const control = new ProcessControl(options, parts, recovered, known, opened.move());
   control.watch(signal);
   return control;

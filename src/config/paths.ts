@@ -25,8 +25,14 @@ export const offersFile = (config: HasState): string => join(config.state, 'offe
 /** Who served each service last. */
 export const endpointsFile = (config: HasState): string => join(config.state, 'endpoints.json');
 
-/** The socket that one HAProxy hands on to the next, while `haproxy.statsSocket` leads to the one that serves. */
-export const handedOnSocket = (config: HasState): string => join(config.state, 'stats.sock');
+/**
+ * The socket that one HAProxy hands on to the next, while `haproxy.statsSocket` leads to the one that serves. Beside that:
+ * a second name has to be on the same file system, and does not go where somebody clears `state`.
+ */
+export const handedOnSocket = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.statsSocket}.kept`;
+
+/** Where an older Myelin had it. */
+export const formerHandedOnSocket = (config: HasState): string => join(config.state, 'stats.sock');
 
 /** Each HAProxy that Myelin starts has a folder in here. */
 export const generationsFolder = ({ state, haproxy }: HasState & Pick<Config, 'haproxy'>): string =>

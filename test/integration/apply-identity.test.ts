@@ -60,52 +60,59 @@ test('the HAProxy of another container with the same paths is neither recognised
   }
 });
 
-test('a HAProxy whose folder is removed while Myelin runs gives way to another, without a lost request', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const control = await my.open();
-  applied(await control.apply(wanted, reload, never));
-  const pid = pidOf(control);
-  await using load = probe(port);
-  await rm(generationAt(my.state, 1).folder, { recursive: true });
-  await until('a reload is wanted', () => control.forced[0]?.code === 'socket_removed');
-  assert.ok(my.changes() > 0);
-  applied(await control.apply(wanted, reload, never));
-  assert.deepEqual(control.forced, []);
-  assert.notEqual(pidOf(control), pid);
-  await gone(pid);
-  assert.equal(await get(port), 'web');
-  await load[Symbol.asyncDispose]();
-  assert.deepEqual(load.failures, []);
-  await until('its folder is not left', async () => !(await readdir(my.state)).includes('g1'));
-});
+const removals: readonly (readonly [string, (state: string) => string])[] = [
+  ['folder', (state) => generationAt(state, 1).folder],
+  ['`state`', (state) => state],
+];
 
-test('a HAProxy whose folder was removed while Myelin was away gives way to another, without a lost request', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const first = await my.open();
-  applied(await first.apply(wanted, reload, never));
-  const pid = pidOf(first);
-  await first[Symbol.asyncDispose]();
-  await using load = probe(port);
-  await rm(generationAt(my.state, 1).folder, { recursive: true });
+for (const [what, pathOf] of removals)
+  test(`a HAProxy whose ${what} is removed while Myelin runs gives way to another, without a lost request`, async () => {
+    await using folder = await tempFolder();
+    await using my = await setup(folder.path);
+    const port = await freePort();
+    const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+    const control = await my.open();
+    applied(await control.apply(wanted, reload, never));
+    const pid = pidOf(control);
+    await using load = probe(port);
+    await rm(pathOf(my.state), { recursive: true });
+    await until('a reload is wanted', () => control.forced[0]?.code === 'socket_removed');
+    assert.ok(my.changes() > 0);
+    applied(await control.apply(wanted, reload, never));
+    assert.deepEqual(control.forced, []);
+    assert.notEqual(pidOf(control), pid);
+    await gone(pid);
+    assert.equal(await get(port), 'web');
+    await load[Symbol.asyncDispose]();
+    assert.deepEqual(load.failures, []);
+    await until('its folder is not left', async () => !(await readdir(my.state)).includes('g1'));
+  });
 
-  const second = await my.open({ reload: { maxOldWorkers: 1 } });
-  assert.equal(second.running, null);
-  assert.ok(isRunning(pid), 'it serves on');
-  assert.match(JSON.stringify(my.events), new RegExp(`kill -USR1 ${pid}`));
-  applied(await second.apply(wanted, reload, never));
-  assert.notEqual(pidOf(second), pid);
-  assert.equal(second.oldWorkers.length, 1);
-  await gone(pid);
-  await until('it is forgotten', () => second.oldWorkers.length === 0);
-  await load[Symbol.asyncDispose]();
-  assert.deepEqual(load.failures, []);
-});
+for (const [what, pathOf] of removals)
+  test(`a HAProxy whose ${what} was removed while Myelin was away gives way to another, without a lost request`, async () => {
+    await using folder = await tempFolder();
+    await using my = await setup(folder.path);
+    const port = await freePort();
+    const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
+    const first = await my.open();
+    applied(await first.apply(wanted, reload, never));
+    const pid = pidOf(first);
+    await first[Symbol.asyncDispose]();
+    await using load = probe(port);
+    await rm(pathOf(my.state), { recursive: true });
+
+    const second = await my.open({ reload: { maxOldWorkers: 1 } });
+    assert.equal(second.running, null);
+    assert.ok(isRunning(pid), 'it serves on');
+    assert.match(JSON.stringify(my.events), new RegExp(`kill -USR1 ${pid}`));
+    applied(await second.apply(wanted, reload, never));
+    assert.notEqual(pidOf(second), pid);
+    assert.equal(second.oldWorkers.length, 1);
+    await gone(pid);
+    await until('it is forgotten', () => second.oldWorkers.length === 0);
+    await load[Symbol.asyncDispose]();
+    assert.deepEqual(load.failures, []);
+  });
 
 test('one that was started, has connections and does not answer is told to leave, and finishes them', async () => {
   await using folder = await tempFolder();

@@ -199,7 +199,7 @@ test('listening sockets that cannot be taken over are tried for again, then repo
   const port = await freePort();
   const control = await my.open();
   applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
-  for (const socket of [control.running?.process?.socket ?? '', join(my.state, 'stats.sock')]) await rm(socket);
+  for (const socket of [control.running?.process?.socket ?? '', join(folder.path, 'admin.sock.kept')]) await rm(socket);
   const outcome = await control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, never);
   assert.equal(outcome.kind, 'failed');
   assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /[Ff]ailed to get the (?:number of )?sockets/);

@@ -115,7 +115,7 @@ test('a start that nobody saw the end of, and that failed, leaves the proven fil
   const second = await my.open();
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   assert.equal(second.running?.generation, 1);
-  assert.deepEqual(await readdir(my.state), ['g1', 'lock', 'servers.state', 'stats.sock']);
+  assert.deepEqual(await readdir(my.state), ['g1', 'lock', 'servers.state']);
   assert.ok(my.events.some(({ kind }) => kind === 'file_restored'));
 });
 
@@ -141,7 +141,7 @@ test('with everything gone, the file from before an unproven start is what a col
   assert.equal(await get(port), 'web');
 });
 
-test('a HAProxy whose state folder was taken away is neither ended nor joined by a second one', async () => {
+test('a HAProxy whose sockets were all taken away is neither ended nor joined by a second one', async () => {
   await using folder = await tempFolder();
   await using my = await setup(folder.path);
   const port = await freePort();
@@ -151,6 +151,7 @@ test('a HAProxy whose state folder was taken away is neither ended nor joined by
   const pid = pidOf(first);
   await first[Symbol.asyncDispose]();
   await rm(my.state, { recursive: true });
+  await rm(join(folder.path, 'admin.sock.kept'));
 
   const second = await my.open();
   assert.equal(second.running, null);
