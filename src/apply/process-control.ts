@@ -21,6 +21,7 @@ import type { Turn } from './gate.ts';
 import { type Generation, generationAt, removeGeneration } from './generation.ts';
 import { assertOwn, findPredecessor, type Predecessor, removeIfEmpty, removeLeftovers } from './handover.ts';
 import { forgetHealth } from './health-file.ts';
+import { sectionsInPlace, startWithEither } from './in-place.ts';
 import { acquireLock } from './lock.ts';
 import { keepLooking } from './looking.ts';
 import { asAppError, toProblems } from './problems.ts';
@@ -321,9 +322,9 @@ class ProcessControl implements Control {
     const tolerate = (work: Promise<unknown>): Promise<void> => this.#tolerate(work);
     const fleet = this.#fleet;
     let predecessor: Predecessor | null = null;
-    try {
-      const outcome = await replace({
-        sections,
+    const start = (its: readonly Section[]): Promise<Outcome> =>
+      replace({
+        sections: its,
         generation,
         binary,
         config: this.#config,
@@ -342,7 +343,12 @@ class ProcessControl implements Control {
         tolerate,
         signal,
       });
+    try {
+      const inPlace = fleet.serving === null ? await sectionsInPlace(file, fallen) : null;
+      const outcome = await startWithEither(sections, inPlace, start);
       if (outcome.kind === 'applied') this.#tellOfTakeover(predecessor);
+      // What commands can do for it need not wait.
+      else if (inPlace !== null && fleet.serving !== null) this.#options.onChange();
       return outcome;
     } finally {
       if (this.#fleet.has(generation)) this.#fallen = null;

@@ -28,9 +28,10 @@ import {
   removeGeneration,
   writeProof,
 } from './generation.ts';
+import { sectionsInPlace } from './in-place.ts';
 import { OldWorker } from './old-worker.ts';
 import { isAlive, type ProcessId, sendSignal } from './processes.ts';
-import { sectionsOf, textOf } from './sections.ts';
+import { textOf } from './sections.ts';
 import { type Serving, serving } from './serving.ts';
 import { prove } from './start.ts';
 import type { Worker } from './worker.ts';
@@ -88,8 +89,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   if (displaced !== null && !isKnown && sendSignal(displaced, 'SIGUSR1'))
     oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now(), 'stopping'));
   await settleFile(current, newest, options);
-  const text = current === null ? await file.read() : null;
-  const found = text === null ? null : await sectionsOnDisk(text, newest);
+  const found = current === null ? await sectionsInPlace(file, newest) : null;
   const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
   const used = oldWorkers.map((worker) => worker.generation.number);
   const kept = new Set([current?.generation.number, fallen?.number, ...used]);
@@ -206,11 +206,6 @@ async function settleFile(
 
 function frontendsOf({ worker }: Serving): readonly string[] {
   return worker.sections.flatMap(({ kind, name }) => (kind === 'frontend' || kind === 'listen' ? [name] : []));
-}
-
-async function sectionsOnDisk(text: string, newest: Generation | null): Promise<readonly Section[]> {
-  const recorded = newest === null ? null : await readSections(newest);
-  return recorded !== null && textOf(recorded) === text ? recorded : sectionsOf(text, null);
 }
 
 function asUnreachable(error: unknown): 'gone' | 'silent' {

@@ -306,6 +306,47 @@ test('a HAProxy that ends while the disk is full is started again, by Myelin and
   });
 });
 
+test('where what has changed finds no room on a full disk, the older file is started, and servers follow by commands', async (t) => {
+  await using my = await site({ haproxy: ['config: disk/haproxy.cfg'], rest: ['state: disk/state'] });
+  const disk = await mountDisk(t, my.place.path('disk'), '512k');
+  if (disk === null) return;
+  my.use(disk);
+  let myelin = await my.start();
+  const answers = async (name: string) => (await ask(my.port).catch(() => '')) === name;
+  const endHaproxy = async (): Promise<number> => {
+    const [pid = 0] = await my.place.haproxies();
+    process.kill(pid, 'SIGKILL');
+    return pid;
+  };
+  const isAnother = (pid: number) => (status: Status) =>
+    status.state !== 'starting' && status.haproxy !== null && status.haproxy.pid !== pid;
+  await disk.fill();
+  await my.serve('beta');
+  await until('it serves by commands', () => answers('beta'));
+  const file = await my.place.read('disk/haproxy.cfg');
+  assert.ok(!file.includes(`127.0.0.1:${my.backends.beta.port}`));
+  const first = await endHaproxy();
+  await myelin.until('another serves', isAnother(first));
+  await until('commands have brought it up', () => answers('beta'));
+  assert.match(myelin.output, /HAProxy was started with the file that is in place, because .*ENOSPC/);
+  assert.equal(await my.place.read('disk/haproxy.cfg'), file);
+
+  myelin.kill('SIGKILL');
+  await myelin.ended;
+  const second = await endHaproxy();
+  await disk.makeRoom();
+  await disk.fill();
+  myelin = my.place.run();
+  await myelin.until('another serves', isAnother(second));
+  await until('commands have brought it up', () => answers('beta'));
+
+  await disk.makeRoom();
+  await myelin.until('all is well', ({ state }) => state === 'ready');
+  await until('the file has followed', async () =>
+    (await my.place.read('disk/haproxy.cfg')).includes(`127.0.0.1:${my.backends.beta.port}`),
+  );
+});
+
 test('a bad myelin.yaml is refused with every problem, the old one stays until it is mended', async () => {
   await using my = await site();
   const myelin = await my.start();
