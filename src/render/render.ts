@@ -84,8 +84,8 @@ type Frame = {
   readonly hostname: string;
   readonly haproxy: HaproxyContext;
   readonly inherited: Inherited;
-  /** Text of the `defaults` sections. */
-  readonly defaults: string;
+  /** The `defaults` sections that stand before the backend of a service. */
+  readonly defaults: ReadonlyMap<string, readonly Section[]>;
   readonly slots: readonly (Slot | readonly Section[])[];
 };
 
@@ -135,25 +135,24 @@ function renderFile(
   };
   const text = withEnd(engine('haproxy.cfg', context));
   const slots: (Slot | readonly Section[])[] = [];
+  const defaults = new Map<string, readonly Section[]>();
+  let before: readonly Section[] = [];
   let end = 0;
   for (const match of text.matchAll(/\0(frontend|backend) (\d+)\0(\n)?/g)) {
     const [marker, part, at, feed] = match;
     const service = services[Number(at)]?.name ?? '';
-    const before = text.slice(end, match.index);
+    const between = splitSections(text.slice(end, match.index));
     if (feed === undefined || (match.index > 0 && text[match.index - 1] !== '\n'))
       throw fileError(templates, `the ${part} of service ${service} must be printed on a line of its own`);
-    if (before !== '') slots.push(splitSections(before));
+    if (between.length > 0) slots.push(between);
     slots.push({ service, part: part === 'frontend' ? 'frontend' : 'backend' });
+    const nearer = between.filter(({ kind }) => kind === 'defaults');
+    if (nearer.length > 0) before = [...before, ...nearer];
+    defaults.set(service, before);
     end = match.index + marker.length;
   }
   slots.push(splitSections(text.slice(end)));
-  const shared = slots.flatMap((slot) => ('part' in slot ? [] : slot));
-  return {
-    haproxy,
-    inherited,
-    defaults: textOf({ sections: shared.filter(({ kind }) => kind === 'defaults') }),
-    slots,
-  };
+  return { haproxy, inherited, defaults, slots };
 }
 
 function renderService(
@@ -169,7 +168,8 @@ function renderService(
     const hasFrontend = context.bind.length > 0;
     const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
-    const settle = (text: string): string => settleServers(text, { draining, defaults });
+    const settle = (text: string): string =>
+      settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
     const backend = renderPart(engine, 'backend', context, { asked, old: old?.backend, settle });
     return { service, endpoints, frontend, backend, problem: null };
   } catch (error) {

@@ -1,18 +1,30 @@
 /** What holds for the servers of a backend whatever template has printed them. */
 import { amendServers } from '../haproxy/amend.ts';
+import { defaultsOf } from '../haproxy/inheritance.ts';
 import { serverId } from '../haproxy/server-id.ts';
-import { linesOf, type ServerLine, tokenise } from '../haproxy/text.ts';
+import { linesOf, type ServerLine, splitSections, tokenise } from '../haproxy/text.ts';
+import type { Section } from '../model.ts';
 
 type Circumstances = {
   /** Names of servers that get no new connections. */
   readonly draining: ReadonlySet<string>;
-  /** Text of the `defaults` sections. */
-  readonly defaults: string;
+  /** The `defaults` sections that stand before, the nearest last. */
+  readonly defaults: readonly Section[];
 };
 
 export function settleServers(text: string, { draining, defaults }: Circumstances): string {
-  const isHashed = isConsistentHash(`${defaults}${text}`);
-  if (!isHashed && draining.size === 0) return text;
+  const mayBeHashed = [text, ...defaults.map((section) => section.text)].some((each) => each.includes('hash-type'));
+  if (!mayBeHashed && draining.size === 0) return text;
+  const before = [...defaults];
+  const settled = splitSections(text).map((section) => {
+    if (section.kind === 'defaults') before.push(section);
+    const inherited = defaultsOf(section, before).map((each) => each.text);
+    return settle(section.text, draining, isConsistentHash([...inherited, section.text].join('')));
+  });
+  return settled.join('');
+}
+
+function settle(text: string, draining: ReadonlySet<string>, isHashed: boolean): string {
   const taken = new Set<number>();
   return amendServers(text, ({ name, words }) =>
     [

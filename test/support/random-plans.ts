@@ -107,7 +107,7 @@ function file({ elsewhere, hand, defaults }: Around, backends: readonly Backend[
     return {
       ...section,
       service: section.name,
-      text: settleServers(section.text, { draining: new Set(), defaults: '' }),
+      text: settleServers(section.text, { draining: new Set(), defaults: [] }),
     };
   });
 }

@@ -190,6 +190,30 @@ test('a server that drains has weight 0, and one of a consistent hash an id of i
   ]);
 });
 
+test('whether a hash is consistent is for the defaults to say that hold for the backend', async () => {
+  const servers = (renderer: typeof builtIn, sections: readonly string[]): readonly (string | undefined)[] => {
+    const config = configOf({
+      haproxy: { defaults: ['balance uri', 'hash-type consistent'], sections },
+      services: { web: {} },
+    });
+    const text = render(renderer, config, { web: [endpoint('a')] }).sections.map((section) => section.text);
+    return text.join('').match(/server a .*/g) ?? [];
+  };
+  const id = `id ${serverId('a', new Set())}`;
+  const line = `server a 10.0.0.1:80 weight 1`;
+  assert.deepEqual(servers(builtIn, ['defaults late\n    hash-type map-based']), [`${line} ${id}`]);
+  const two = await rendererWith({
+    backend:
+      'backend {{name}}\n    {{> server servers.[0]}}\nbackend other\n    balance leastconn\n    {{> server servers.[0]}}\n',
+  });
+  assert.deepEqual(servers(two, []), [`${line} ${id}`, line]);
+  const named = await rendererWith({
+    backend:
+      'defaults mine\n    balance uri\n    hash-type map-based\nbackend {{name}} from mine\n    {{> server servers.[0]}}\n',
+  });
+  assert.deepEqual(servers(named, []), [line]);
+});
+
 test('no endpoint, however hostile, adds a line or a word to the built-in templates', () => {
   fc.assert(
     fc.property(endpointsArbitrary, (list) => {
