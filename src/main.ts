@@ -7,8 +7,8 @@ import { createAlarm } from './alarm.ts';
 import type { Control } from './apply/control.ts';
 import type { KeptFiles } from './apply/kept-files.ts';
 import { type Catalog, type View, view } from './catalog/catalog.ts';
-import type { Refusals } from './catalog/guard.ts';
-import { newlyRefused } from './catalog/report.ts';
+import { type LeftOut, newlyRefused, refusedByConfig } from './catalog/report.ts';
+import type { Origin } from './catalog/state.ts';
 import { now } from './clock.ts';
 import { type Collection, createCollection } from './collection.ts';
 import { createDebounce } from './debounce.ts';
@@ -47,7 +47,9 @@ export type World = {
   /** Told of every reconcile, and of what broke one. */
   readonly onResult: (result: Result, occasion: Occasion) => void;
   /** Told of what the sources say, what of it is left out that was not before, and whether anything of it is news. */
-  readonly onSource: (event: SourceEvent, refused: Pick<Refusals, 'list' | 'count'>, isNews: boolean) => void;
+  readonly onSource: (event: SourceEvent, refused: LeftOut, isNews: boolean) => void;
+  /** Told of what a new config leaves out of what the sources have said before. */
+  readonly onJudged: (leftOut: readonly (Origin & LeftOut)[]) => void;
   /** Told of a reload that begins; its end is a result. */
   readonly onReload: (reasons: readonly ReloadReason[]) => void;
   /** Told of an operator's order that is obeyed from now on, and of one whose time is over. */
@@ -113,6 +115,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     hostname,
     onResult,
     onSource,
+    onJudged,
     onReload,
     onOrder,
     onDrift,
@@ -183,7 +186,9 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function reconcile(): Promise<void> {
     const startedAt = performance.now();
+    const { catalog: before } = editions.collection;
     if (editions.advance(now())) {
+      onJudged(refusedByConfig(before, editions.collection.catalog));
       control.use(editions.settings.config);
       reconciler.retrySoon();
     }

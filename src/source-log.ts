@@ -1,6 +1,7 @@
 /** What people are told of the sources: each trouble and its end once, whatever the number of attempts and questions; and what is left out. */
 import timers from 'node:timers';
-import type { Refusals } from './catalog/guard.ts';
+import type { LeftOut } from './catalog/report.ts';
+import type { Origin } from './catalog/state.ts';
 import { type Events, few } from './http/events.ts';
 import type { Log } from './log.ts';
 import type { Ms, SourceEvent } from './model.ts';
@@ -33,7 +34,7 @@ export class SourceLog {
   }
 
   /** `refused`: what is left out of the event, where some of it was not before; `isNews`: whether it changed anything. */
-  note(event: SourceEvent, refused: Pick<Refusals, 'list' | 'count'>, isNews: boolean): void {
+  note(event: SourceEvent, refused: LeftOut, isNews: boolean): void {
     const { watcher } = event;
     switch (event.kind) {
       case 'failed': {
@@ -77,6 +78,19 @@ export class SourceLog {
       case 'started':
         this.#log.trace({ ...event }, 'source');
     }
+  }
+
+  /** What is left out of answers that were there already, since another config counts. */
+  judged(leftOut: readonly (Origin & LeftOut)[]): void {
+    if (leftOut.length === 0) return;
+    const told = leftOut.slice(0, mostListed);
+    const facts = {
+      count: leftOut.reduce((sum, { count }) => sum + count, 0),
+      queries: told.map(({ watcher, key }) => `${watcher}/${key}`),
+      refused: told.flatMap(({ list }) => list).slice(0, mostListed),
+    };
+    this.#log.warn(facts, 'some of what the sources say is left out by the new config');
+    for (const { watcher, key: query, count } of told) this.#events.add({ kind: 'refused', watcher, query, count });
   }
 
   /** Tells what is gathered. */

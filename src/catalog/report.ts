@@ -6,6 +6,7 @@ import { endOf, keptBy } from './loss.ts';
 import {
   type Catalog,
   newService,
+  type Origin,
   originOf,
   type Service,
   type ServiceSettings,
@@ -92,10 +93,27 @@ export function nothingOf(name: string): ServiceReport {
   };
 }
 
+export type LeftOut = Pick<Refusals, 'list' | 'count'>;
+
 /** What is left out of an answer since `event`, and was not before; `count`: of all that is left out of it. */
-export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): Pick<Refusals, 'list' | 'count'> {
-  if (event.kind !== 'endpoints') return noRefusals;
-  const refusedIn = ({ answers }: Catalog): Refusals => (lookUp(answers, originOf(event)) ?? unanswered).refused;
+export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): LeftOut {
+  return event.kind === 'endpoints' ? refusedSince(before, now, event) : noRefusals;
+}
+
+/** The same of the answers that were there already, and are judged by another config. */
+export function refusedByConfig(before: Catalog, now: Catalog): readonly (Origin & LeftOut)[] {
+  const origins = new Map(
+    [...now.settings.services.values()].flatMap((service) => service.origins.map((one) => [originOf(one), one])),
+  );
+  return [...origins].flatMap(([name, { watcher, key }]) => {
+    if (lookUp(before.answers, name) === undefined) return [];
+    const refused = refusedSince(before, now, { watcher, key });
+    return refused.count === 0 ? [] : [{ watcher, key, ...refused }];
+  });
+}
+
+function refusedSince(before: Catalog, now: Catalog, origin: Origin): LeftOut {
+  const refusedIn = ({ answers }: Catalog): Refusals => (lookUp(answers, originOf(origin)) ?? unanswered).refused;
   const refused = refusedIn(now);
   if (refused === refusedIn(before)) return noRefusals;
   const known = new Set(refusedIn(before).list.map((one) => JSON.stringify(one)));

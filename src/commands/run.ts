@@ -120,6 +120,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       hostname: hostname(),
       onSecret: secrets.used,
       onSource: (event, refused, isNews) => sourceLog.note(event, refused, isNews),
+      onJudged: (leftOut) => sourceLog.judged(leftOut),
       onResult(result, occasion) {
         // The newest one: results need not come in the order in which their catalogs did.
         keptLog.note(instance.collection.catalog, now());

@@ -60,6 +60,21 @@ test('while nobody answers for the new name, the old one serves on at its addres
   await load.endsWithoutFailure();
 });
 
+test('what a new config leaves out of what the sources said before is told, with the reason', async () => {
+  const within = (range: string) => ({ rest: [`onlyAddresses: [${range}]`] });
+  await using my = await site(within('127.0.0.0/8'));
+  const myelin = await my.start();
+  await my.configure(within('10.0.0.0/8'));
+  const { services } = await myelin.until('it is live', (now) => now.services[0]?.endpoints.refused === 1);
+  assert.equal(services[0]?.endpoints.ready, 0);
+  await until('it is told', () => myelin.output.includes('is left out by the new config'));
+  const line = myelin.output.split('\n').find((one) => one.includes('left out by the new config')) ?? '';
+  assert.match(line, /"level":"warn".*"count":1,"queries":\["file\/web"\].*none of the ranges of onlyAddresses/);
+  await my.configure({ ...within('10.0.0.0/8'), web: ['timeouts: { queue: 7777ms }'] });
+  await until('that is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout queue 7777'));
+  assert.equal(myelin.output.match(/left out by the new config/g)?.length, 1, 'it is told once');
+});
+
 test('a new service whose source is in trouble does not hold up the rest of the edit', async () => {
   await using my = await site();
   const myelin = await my.start();

@@ -70,6 +70,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     onSecret() {},
     onResult() {},
     onSource() {},
+    onJudged() {},
     onReload() {},
     onOrder() {},
     onDrift() {},
