@@ -307,9 +307,13 @@ export class Reconciler {
     if (turn.at > now) return { kind: 'pending', reasons, because: turn.because, at: turn.at };
     const refusal = this.#refusal;
     if (refusal !== null && !this.#isReloading) {
-      const { triedAt, retryAt } = refusal;
-      const at = sameStructure(refusal.sections, rendered.sections) ? retryAt : triedAt + shortestRetryMs;
-      if (at > now) return { kind: 'rejected', problems: refusal.problems, at };
+      const { triedAt, retryAt, problems } = refusal;
+      const isKnown = sameStructure(refusal.sections, rendered.sections);
+      if (isKnown && retryAt > now) return { kind: 'rejected', problems, at: retryAt };
+      // Where nothing serves, what was not tried yet is worth a try at once.
+      const soonest = triedAt + shortestRetryMs;
+      if (!isKnown && control.running !== null && soonest > now)
+        return { kind: 'pending', reasons, because: 'back_off', at: soonest };
     }
 
     this.#isReloading = true;
