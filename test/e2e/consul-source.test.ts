@@ -75,6 +75,20 @@ test('more than half that turn critical at once are served no longer, and those 
   await load.endsWithoutFailure();
 });
 
+test('a host name is served by what it stands for, and refused where that leads back here', async () => {
+  await using my = await served(consul.address, ', hostNames: resolve');
+  const { place, port, service } = my;
+  await consul.register({ name: service, id: 'named', address: 'localhost', port: backends.alpha.port });
+  await consul.register({ name: service, id: 'loop', address: 'localhost', port });
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready' || state === 'degraded');
+  await servedBy(port, 'alpha');
+  const { services } = await place.status();
+  const refused = services[0]?.refused.map(({ id, reason }) => `${id}: ${reason}`);
+  assert.equal(refused?.length, 1);
+  assert.match(refused[0] ?? '', /^node-1:loop: 127\.0\.0\.1 port \d+ leads back to .* of this config/);
+});
+
 test('registered, critical, warned, in maintenance, deregistered in Consul: traffic follows and no request is lost', async () => {
   // Two of three go in the end.
   await using my = await served(consul.address, ', maxShrink: { share: 1 }');

@@ -198,6 +198,47 @@ test('what no query asks for is not kept, and touches nothing', () => {
   assert.equal(view.service('shop/other'), undefined);
 });
 
+test('an ExternalName that cannot be resolved holds up nothing, and keeps its last addresses', async () => {
+  let zone: readonly string[] | null = null;
+  const lookUp = () => (zone === null ? Promise.reject(new Error('ENOTFOUND')) : Promise.resolve(zone));
+  const told: Update[] = [];
+  const external = (): Service =>
+    understand('', service, {
+      metadata: { name: 'web', namespace: 'shop' },
+      spec: { type: 'ExternalName', externalName: 'db.example', ports: [{ name: 'db', port: 5432 }] },
+    });
+  const answering = async (memory: Map<string, readonly string[]>): Promise<Update | undefined> => {
+    await using hosts = new Hosts({ lookUp, memory });
+    const view = new View(new Set([key]));
+    const answers = new Answers({
+      view,
+      settings: kubernetesWatcher.parse({ type: 'kubernetes', externalName: 'resolve' }),
+      questions: [{ query: { key: 'web', settings: { port: 5432 } }, namespace: 'shop', service: 'web' }],
+      hosts,
+      offers: null,
+      tell: (update) => told.push(update),
+    });
+    view.replaceServices([external()]);
+    view.replaceSlices([]);
+    answers.lookAtAll();
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    return told.at(-1);
+  };
+  const reason = 'cannot resolve "db.example": ENOTFOUND';
+  const memory = new Map<string, readonly string[]>();
+  assert.deepEqual(await answering(memory), { kind: 'stale', key: 'web', reason, isUnanswerable: true });
+  zone = ['10.0.0.2', '10.0.0.1'];
+  const found = await answering(memory);
+  assert.deepEqual(found?.kind === 'endpoints' && found.endpoints.map(({ id }) => id), [
+    '10.0.0.1:5432',
+    '10.0.0.2:5432',
+  ]);
+  zone = null;
+  told.length = 0;
+  assert.deepEqual(await answering(memory), { kind: 'stale', key: 'web', reason });
+  assert.equal(told.filter(({ kind }) => kind === 'endpoints').length, 1, 'the last ones are told to who asks anew');
+});
+
 /** A query for all Services with `expose: "true"`, both lists read, and what was told since, in a line each. */
 function discovering(services: readonly Service[], slices: readonly EndpointSlice[]) {
   const view = new View(null);
