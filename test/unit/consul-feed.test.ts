@@ -225,6 +225,18 @@ test('a change of a check names its service; what is registered without one is f
   lists.put('services', {});
   await until('what cannot be found may be anywhere', () => my.changes.length === 3);
   assert.deepEqual(my.changes, [{ db: 12n }, { web: 13n, bare: 14n }, 'all']);
+  const looks = (): number => lists.asked.filter(({ what }) => what === 'node').length;
+  const before = looks();
+  lists.put('services', {});
+  await until('it is looked for once more', () => looks() === before + 2);
+  lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 20 } } });
+  lists.put('services', {});
+  await until('what is found is told', () => my.changes.length === 4);
+  assert.deepEqual(
+    my.changes[3],
+    { web: 20n, bare: null },
+    'and not all are looked at each time somebody else registers',
+  );
 });
 
 test('of more nodes than it is worth no list is read: anything may have changed', async () => {

@@ -35,6 +35,10 @@ const nodesShare = 0.25;
 const gatherMs: Ms = 20;
 const explainedMs: Ms = 200;
 const lookUpEveryMs: Ms = 2000;
+/** Looking at every service is dear: where anything may have changed, this seldom… */
+const lookAtAllEveryMs: Ms = 1000;
+/** …and where no list shows what did, as of services that the token may not see, hardly ever. */
+const lookInVainEveryMs: Ms = 20_000;
 
 const kinds = ['checks', 'services', 'nodes'] as const;
 type Kind = (typeof kinds)[number];
@@ -54,6 +58,7 @@ export class Feed {
   #instances: Rows | null = null;
   #toldAt = Number.NEGATIVE_INFINITY;
   #lookedUpAt = Number.NEGATIVE_INFINITY;
+  #lookedInVainAt = Number.NEGATIVE_INFINITY;
 
   constructor(feeding: Feeding) {
     this.#feeding = feeding;
@@ -69,7 +74,8 @@ export class Feed {
     ]);
   }
 
-  async #follow(what: Kind, read: (body: unknown, isFirst: boolean) => Promise<number>): Promise<void> {
+  /** `read` returns how long to rest after it. */
+  async #follow(what: Kind, read: (body: unknown, isFirst: boolean) => Promise<Ms>): Promise<void> {
     const { signal, waitMs } = this.#feeding;
     let index: bigint | null = null;
     for (let failures = 0; !signal.aborted; ) {
@@ -81,12 +87,12 @@ export class Feed {
         if (now === undefined || (index !== null && now < index))
           throw new AppError('MYELIN_SOURCE_FAILED', 'the index of the catalog is missing or went back');
         const isNews = now !== index;
-        const rows = isNews ? await read(answer.body, index === null) : 0;
+        const restMs = isNews ? await read(answer.body, index === null) : 0;
         index = now;
         failures = 0;
         this.#setUp(what, true);
         const waited = answeredAt - askedAt >= waitMs / 2;
-        if (isNews) await pause(Math.max(shortestRestMs, rows * restPerRowMs), signal);
+        if (isNews) await pause(Math.max(shortestRestMs, restMs), signal);
         else if (!waited) await pause(standingMs, signal);
       } catch {
         // What is wrong with Consul, the questions for single services tell.
@@ -106,48 +112,60 @@ export class Feed {
     return look({ what, stale: true, index: `${index}`, wait }, (waitMs * 17) / 16 + this.#slackMs);
   }
 
-  /** Returns how much there was to read, as the other one does. */
-  #readChecks(body: unknown): number {
+  #readChecks(body: unknown): Ms {
     const before = this.#checks;
     const checks = readChecks(body);
     this.#checks = checks;
     const changed = before !== null && this.#isFed ? changesOf(before, checks, this.#instances) : new Map();
     if (this.#tell(changed)) this.#toldAt = performance.now();
-    return checks.size;
+    return checks.size * restPerRowMs;
   }
 
-  #readNodes(body: unknown): number {
+  #readNodes(body: unknown): Ms {
     const before = this.#nodes;
     const nodes = readNodes(body);
     this.#nodes = nodes;
     if (before !== null && this.#isFed)
       this.#tell(movedWith(before, nodes, this.#checks ?? new Map(), this.#instances));
-    return nodes.size;
+    return nodes.size * restPerRowMs;
   }
 
   /** Returns whether anything is to be told. */
   #tell(changed: Changed): boolean {
-    if (changed !== 'all' && changed.size === 0) return false;
+    if (isNobody(changed)) return false;
     this.#feeding.onChange(changed);
     return true;
   }
 
   /** Something was registered, or no longer is. */
-  async #lookUp(isFirst: boolean): Promise<number> {
-    const { onChange, signal } = this.#feeding;
+  async #lookUp(isFirst: boolean): Promise<Ms> {
+    const { signal } = this.#feeding;
     if (!isFirst) {
       await pause(gatherMs, signal);
       const isExplained = performance.now() - this.#toldAt < explainedMs;
       if (isExplained) await pause(Math.max(0, this.#lookedUpAt + lookUpEveryMs - performance.now()), signal);
     }
+    let changed = await this.#newInstances();
+    if (isFirst || !this.#isFed) changed = new Map();
+    else if (isNobody(changed)) {
+      if (performance.now() - this.#lookedInVainAt < lookInVainEveryMs) {
+        // The server of the lists may only be behind the one that told.
+        await pause(lookUpEveryMs, signal);
+        changed = await this.#newInstances();
+      } else {
+        this.#lookedInVainAt = performance.now();
+        changed = 'all';
+      }
+    }
+    this.#tell(changed);
+    return changed === 'all' ? lookAtAllEveryMs : (this.#instances?.size ?? 0) * restPerRowMs;
+  }
+
+  async #newInstances(): Promise<Changed> {
     this.#lookedUpAt = performance.now();
     const before = this.#instances;
     this.#instances = await this.#readInstances();
-    if (!isFirst && this.#isFed) {
-      const changed = before && this.#instances && changesOf(before, this.#instances, null);
-      onChange(changed === null || changed === 'all' || changed.size === 0 ? 'all' : changed);
-    }
-    return this.#instances?.size ?? this.#feeding.services;
+    return before === null || this.#instances === null ? 'all' : changesOf(before, this.#instances, null);
   }
 
   async #readInstances(): Promise<Rows | null> {
@@ -168,4 +186,8 @@ export class Feed {
     this.#isFed = isFed;
     this.#feeding.onFed(isFed);
   }
+}
+
+function isNobody(changed: Changed): boolean {
+  return changed !== 'all' && changed.size === 0;
 }
