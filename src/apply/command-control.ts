@@ -18,7 +18,7 @@ import { applying } from './applying.ts';
 import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from './control.ts';
 import { type ConfigFile, configFile, makeFolder, tryOut } from './files.ts';
 import type { Turn } from './gate.ts';
-import { type Generation, readSections, recordIn, writeSections } from './generation.ts';
+import { type Generation, readSections, recordIn, writeFirst, writeSections } from './generation.ts';
 import { forgetHealth } from './health-file.ts';
 import { acquireLock } from './lock.ts';
 import { toProblems } from './problems.ts';
@@ -125,6 +125,7 @@ class CommandControl implements Control {
     const { file, live } = this.#parts;
     const { control, checkCommand, reloadCommand } = this.#config.haproxy;
     const text = textOf(sections);
+    const isFirst = (await file.read()) === null;
     if (plan.kind === 'reload') {
       await file.propose(text);
       const problems =
@@ -147,6 +148,7 @@ class CommandControl implements Control {
     await file
       .settle()
       .then(() => writeSections(live, sections))
+      .then(async () => isFirst && writeFirst(live, await file.stamp()))
       .catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
     return { kind: 'applied', running, tookMs: 0 };
   }

@@ -29,6 +29,8 @@ export type Generation = {
   readonly proof: string;
   /** The process that was started by others and that this one takes the place of, where there is one. */
   readonly displaced: string;
+  /** How the config file is known again that was put where none was: whoever reads it there has read no other. */
+  readonly first: string;
 };
 
 /** Written once HAProxy answered; a generation without it is not to be relied on. */
@@ -69,6 +71,7 @@ export function generationAt(state: string, number: number): Generation {
     stderr: join(folder, 'stderr'),
     proof: join(folder, 'proved'),
     displaced: join(folder, 'displaced'),
+    first: join(folder, 'first'),
   };
 }
 
@@ -140,6 +143,14 @@ export async function writeDisplaced({ displaced }: Generation, id: ProcessId): 
 
 export function readDisplaced({ displaced }: Generation): Promise<ProcessId | null> {
   return readJson(displaced, processShape);
+}
+
+export async function writeFirst({ first }: Generation, stamp: string): Promise<void> {
+  await writeDurably(first, `${stamp}\n`);
+}
+
+export async function isFirst({ first }: Generation, stamp: string): Promise<boolean> {
+  return (await readIfThere(first))?.toString('utf8') === `${stamp}\n`;
 }
 
 /** null where it has not proved itself. */

@@ -321,7 +321,7 @@ class MasterControl implements Control {
       serving.worker.leavers.recall(await readLeaving(record));
     } else {
       const { ask } = this.#fleet;
-      const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, ask });
+      const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, record, ask });
       const before = this.#fleet.serving?.worker.intended ?? null;
       const isByHand = isReload && before !== null && (loaded === null || !sameText(loaded, before));
       if (loaded === null || (isByHand && this.#config.drift === 'report')) {

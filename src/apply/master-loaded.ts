@@ -3,6 +3,7 @@ import type { Info } from '../haproxy/info.ts';
 import type { Ask } from '../haproxy/read-back.ts';
 import type { Section } from '../model.ts';
 import type { ConfigFile } from './files.ts';
+import { type Generation, isFirst } from './generation.ts';
 import { missingBackend } from './master-reload.ts';
 import { inexactSec, startedAtSec, type WorkerId } from './master-serving.ts';
 import { sectionsOf, textOf } from './sections.ts';
@@ -13,17 +14,20 @@ type Came = {
   readonly file: ConfigFile;
   /** What was recorded last to be in the file. */
   readonly recorded: readonly Section[] | null;
+  readonly record: Generation;
   readonly ask: Ask;
 };
 
 /**
  * The file, if that has been in its place since before. Its time of start is known to the second, so in the second of a
- * change it remains unknown, and null.
+ * change it remains unknown, and null; but where no file was before, it can have read no other.
  */
-export async function loadedBy({ info, id, file, recorded, ask }: Came): Promise<readonly Section[] | null> {
+export async function loadedBy({ info, id, file, recorded, record, ask }: Came): Promise<readonly Section[] | null> {
   const [text, placedAt] = [await file.read(), await file.placedAt()];
-  const certainlySince = (startedAtSec(id) - (id.isExact ? 0 : inexactSec)) * 1000;
-  if (text === null || placedAt === null || certainlySince < placedAt || (await file.isUnsettled())) return null;
+  const slackSec = id.isExact ? 0 : inexactSec;
+  const isOnly = await isFirst(record, await file.stamp());
+  const startedMs = (startedAtSec(id) + (isOnly ? 1 + slackSec : -slackSec)) * 1000;
+  if (text === null || placedAt === null || startedMs < placedAt || (await file.isUnsettled())) return null;
   const sections = asRecorded(text, recorded);
   // It may have been started with another file altogether.
   return (await missingBackend(ask, info.pid, sections)) === null ? sections : null;

@@ -5,7 +5,7 @@ import type { Version } from '../haproxy/version.ts';
 import type { Section } from '../model.ts';
 import type { ControlOptions, Outcome } from './control.ts';
 import type { ConfigFile } from './files.ts';
-import { type Generation, removeProof, writeSections } from './generation.ts';
+import { type Generation, removeProof, writeFirst, writeSections } from './generation.ts';
 import { checkHere } from './master-reload.ts';
 import { textOf } from './sections.ts';
 
@@ -44,6 +44,7 @@ export async function prepareForMaster(preparation: Preparation): Promise<Outcom
       await writeSections(record, sections);
       await file.accept();
       await file.settle();
+      if (before === null) await writeFirst(record, await file.stamp());
     } else await file.discard();
   }
   const what = isThere ? `${file.path} is written for it` : `${file.path} stays as it was, for nothing here can check`;

@@ -37,7 +37,6 @@ test('an init container writes the file, HAProxy starts from it, and Myelin keep
   await my.serve('alpha');
   const init = await place.command('run', '--once', '--no-apply');
   assert.equal(init.exitCode, 0, init.stdout);
-  await nextSecond();
   await using master = await startHaproxy(my);
   assert.equal(await ask(my.port), 'alpha');
   const first = await master.worker();
