@@ -70,6 +70,8 @@ type Refusal = {
 
 const retryAfterMs: Ms = 1000;
 
+const untried = { attempts: 0, retryAt: 0 };
+
 export class Reconciler {
   readonly #control: Control;
   readonly #changes: ServerChanges;
@@ -79,6 +81,8 @@ export class Reconciler {
   readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
   #refusal: Refusal | null = null;
+  /** How often in a row what was live last did not start either, and when it is tried again. */
+  #lastResort = untried;
   #isFoundKept = false;
   /** Since when something is wanted that only a reload can do. */
   #wantedSince: Moment | null = null;
@@ -171,9 +175,16 @@ export class Reconciler {
   async #serveLast(result: Left, wish: Wish, signal: AbortSignal): Promise<Result> {
     const rendered = { sections: this.#setApart.live };
     if (rendered.sections.length === 0 || sameStructure(rendered.sections, wish.rendered.sections)) return result;
+    const { attempts, retryAt } = this.#lastResort;
+    if (retryAt > this.#now()) return { ...result, at: Math.min(result.at, retryAt) };
     const last = await this.#attempt(this.#overridden(rendered), { ...wish, rendered }, signal);
-    if (last.kind === 'reload') return last;
-    return 'at' in last ? { ...result, at: Math.min(result.at, last.at) } : result;
+    if (last.kind === 'reload') {
+      this.#lastResort = untried;
+      return last;
+    }
+    if (last.kind === 'pending') return { ...result, at: Math.min(result.at, last.at) };
+    this.#lastResort = { attempts: attempts + 1, retryAt: this.#now() + backOff(attempts + 1) };
+    return { ...result, at: Math.min(result.at, this.#lastResort.retryAt) };
   }
 
   async #pursue(wish: Wish, signal: AbortSignal): Promise<Result> {

@@ -72,8 +72,13 @@ test('where HAProxy ends while what is wanted is refused and is nobody’s fault
   control.refusedText = 'nonsense';
   const wanted = { sections: [...config('web', 'db').sections, ...splitSections('listen bad\n    mode nonsense\n')] };
   assert.equal((await ended(reconciler, wanted)).kind, 'rejected');
-  now += 1500;
   control.running = null;
+  control.refusedText = 'mode';
+  const tries = control.tries;
+  for (let round = 0; round < 10; round++) assert.equal((await ended(reconciler, wanted)).kind, 'rejected');
+  assert.equal(control.tries, tries + 1, 'in vain it is tried seldom');
+  now += 1500;
+  control.refusedText = 'nonsense';
   assert.equal((await ended(reconciler, wanted)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend db:in', 'backend db']);
   assert.equal((await ended(reconciler, wanted)).kind, 'rejected');
