@@ -59,13 +59,17 @@ export function createCollection(
 ): Collection {
   const asked = offers.filter((one) => discoveryOf(written, one) !== undefined);
   const { config, unserved, settings } = serving(written, asked, addresses);
-  // What another question found says nothing about this one.
-  const seed = [...config.services].flatMap(([name, service]) => {
-    const last = endpoints.get(name);
-    return last?.asked === askedBy(service) ? [[name, last.endpoints] as const] : [];
-  });
-  const catalog = createCatalog(settings, now, new Map(seed));
+  const catalog = createCatalog(settings, now, seedOf(config, endpoints));
   return { written, config, offers: asked, unserved, catalog, addresses };
+}
+
+/** What another question found says nothing about this one. */
+function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
+  const seed = [...services].flatMap(([name, service]) => {
+    const its = last.get(name);
+    return its?.asked === askedBy(service) ? [[name, its.endpoints] as const] : [];
+  });
+  return new Map(seed);
 }
 
 /** What to remember of who serves, by service. */
@@ -84,16 +88,21 @@ export function collect(collection: Collection, event: SourceEvent, now: Moment)
   return event.kind === 'synced' ? endUnasked(heard, event.watcher, now) : heard;
 }
 
-/** The config was read again. */
+/** The config was read again. `last`: who is known to serve services that are not in this collection. */
 export function recollect(
   collection: Collection,
   written: Config,
   now: Moment,
-  addresses: readonly string[] = collection.addresses,
+  { addresses = collection.addresses, last = nothingKnown.endpoints }: Recollection = {},
 ): Collection {
   const offers = collection.offers.filter((known) => discoveryOf(written, known) !== undefined);
-  return withoutOver(serve({ ...collection, written, addresses }, offers, now), now);
+  return withoutOver(serve({ ...collection, written, addresses }, offers, now, last), now);
 }
+
+type Recollection = {
+  readonly addresses?: readonly string[] | undefined;
+  readonly last?: ReadonlyMap<string, Known>;
+};
 
 /** Ends what `now` ends. */
 export function progress(collection: Collection, now: Moment): Collection {
@@ -180,9 +189,15 @@ function isLeft({ catalog, config }: Collection, { watcher, offer, isOver }: Kno
   return isServed && (lookUp(catalog.services, offer.name)?.endpoints.length ?? 0) > 0;
 }
 
-function serve(collection: Collection, offers: readonly KnownOffer[], now: Moment): Collection {
+function serve(
+  collection: Collection,
+  offers: readonly KnownOffer[],
+  now: Moment,
+  last: ReadonlyMap<string, Known> = nothingKnown.endpoints,
+): Collection {
   const { config, unserved, settings } = serving(collection.written, offers, collection.addresses);
-  return { ...collection, offers, config, unserved, catalog: reconfigure(collection.catalog, settings, now) };
+  const catalog = reconfigure(collection.catalog, settings, now, seedOf(config, last));
+  return { ...collection, offers, config, unserved, catalog };
 }
 
 function serving(

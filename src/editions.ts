@@ -5,11 +5,11 @@
  */
 import { askedBy } from './asked.ts';
 import { isAskedAlike, isTroubled, keptOf, nextDeadline, view } from './catalog/catalog.ts';
-import { believe, type Collection, collect, progress, recollect } from './collection.ts';
+import { believe, type Collection, collect, type Known, known, progress, recollect } from './collection.ts';
 import type { Service } from './config/schema.ts';
 import { bindsOverlap, parseBind } from './haproxy/bind.ts';
 import { bindLines } from './haproxy/text.ts';
-import type { Moment, Section, SourceEvent } from './model.ts';
+import type { Moment, Ms, Section, SourceEvent } from './model.ts';
 import type { Settings } from './settings.ts';
 
 type Edition = { readonly settings: Settings; readonly collection: Collection };
@@ -21,10 +21,13 @@ export type Edit = {
   readonly waitingFor: readonly string[];
 };
 
+const rememberForMs: Ms = 600_000;
+
 export class Editions {
   readonly #running: () => readonly Section[];
   #live: Edition;
   #next: (Edition & { readonly since: Moment }) | null = null;
+  #gone: readonly { readonly services: ReadonlyMap<string, Known>; readonly until: Moment }[] = [];
 
   /** `running` is what went live last. */
   constructor(live: Edition, running: () => readonly Section[]) {
@@ -59,7 +62,10 @@ export class Editions {
 
   /** A config that is to go live; `addresses` are those of this machine. */
   use(settings: Settings, now: Moment, addresses?: readonly string[]): void {
-    this.#next = { settings, collection: recollect(this.newest, settings.config, now, addresses), since: now };
+    // What an edit that waits has taken away is in what is live, or was in it a moment ago.
+    const last = new Map([...this.#parted(now), ...known(this.#live.collection)]);
+    const collection = recollect(this.newest, settings.config, now, { addresses, last });
+    this.#next = { settings, collection, since: now };
   }
 
   /** Whether it is news. */
@@ -77,9 +83,25 @@ export class Editions {
     this.#onBoth((collection) => progress(collection, now));
     const next = this.#next;
     if (next === null || this.#awaited(next, now).length > 0) return false;
+    this.#part(next, now);
     this.#live = { settings: next.settings, collection: next.collection };
     this.#next = null;
     return true;
+  }
+
+  /** Services that are taken away while nobody can say who serves them, and may be wanted back before somebody can. */
+  #part({ collection: { config } }: Edition, now: Moment): void {
+    const { catalog } = this.#live.collection;
+    const gone = [...known(this.#live.collection)].filter(
+      ([name]) => !config.services.has(name) && isTroubled(catalog, name),
+    );
+    this.#gone = [...this.#gone, { services: new Map(gone), until: now + rememberForMs }].filter(
+      ({ services, until }) => services.size > 0 && until > now,
+    );
+  }
+
+  #parted(now: Moment): ReadonlyMap<string, Known> {
+    return new Map(this.#gone.flatMap(({ services, until }) => (until > now ? [...services] : [])));
   }
 
   /** An operator believes what the sources say of this service: how many endpoints are kept no longer. */

@@ -104,8 +104,14 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
 /**
  * The config was read again, or the services in it are others: answers to questions that are still asked are kept, and
  * judged by the new settings. A service whose settings are the same object is left as it is where the rules are the same.
+ * `seeds`: who is known to serve services that are not in this catalog, as in `createCatalog`.
  */
-export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Moment): Catalog {
+export function reconfigure(
+  catalog: Catalog,
+  settings: CatalogSettings,
+  now: Moment,
+  seeds: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
+): Catalog {
   const index = indexOf(settings);
   const hasSameRules = isDeepStrictEqual(rulesOf(catalog.settings), rulesOf(settings));
   const ports = changedPorts(catalog.settings.own, settings.own);
@@ -136,7 +142,7 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
     const guard = guardOf(service, index);
-    if (before === undefined) return [name, newService] as const;
+    if (before === undefined) return [name, seeded(seeds.get(name), guard)] as const;
     if (isSame(name)) return [name, before] as const;
     const endpoints = admitAgain(before.endpoints, guard);
     // What the old questions found serves until the new ones are answered.
@@ -151,7 +157,7 @@ export function reconfigure(catalog: Catalog, settings: CatalogSettings, now: Mo
     sources: new Map([...settings.watchers.keys()].map((name) => [name, catalog.sources.get(name) ?? unheard])),
     answers: tableOf(answers),
     services: tableOf(services),
-    awaited: awaitedOf(catalog, settings, now),
+    awaited: awaitedOf(catalog, settings, now, seeds),
     index,
   };
   const settled = [...settings.services.keys()].reduce(
@@ -280,11 +286,17 @@ function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Momen
 }
 
 /** Who is new while others are served already; a catalog that is not open yet waits for all of them anyway. */
-function awaitedOf({ isOpen, awaited, settings: before }: Catalog, settings: CatalogSettings, now: Moment) {
+function awaitedOf(
+  { isOpen, awaited, settings: before }: Catalog,
+  settings: CatalogSettings,
+  now: Moment,
+  seed: ReadonlyMap<string, unknown>,
+) {
   if (!isOpen) return emptyTable<Moment>();
   return tableOf(
     [...settings.services.keys()].flatMap((name): [string, Moment][] => {
-      const until = before.services.has(name) ? lookUp(awaited, name) : now + settings.startTimeout;
+      const isKnown = before.services.has(name) || seed.has(name);
+      const until = isKnown ? lookUp(awaited, name) : now + settings.startTimeout;
       return until === undefined ? [] : [[name, until]];
     }),
   );

@@ -4,6 +4,7 @@ import { appendFile, rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { startFrontends } from '../servers/backend.ts';
+import { steadyLoad } from '../servers/steady.ts';
 import { freePort, until } from '../support/index.ts';
 import { type Site, site } from '../support/site.ts';
 import { serversOf } from '../support/traffic.ts';
@@ -73,6 +74,35 @@ test('what a new config leaves out of what the sources said before is told, with
   await my.configure({ ...within('10.0.0.0/8'), web: ['timeouts: { queue: 7777ms }'] });
   await until('that is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout queue 7777'));
   assert.equal(myelin.output.match(/left out by the new config/g)?.length, 1, 'it is told once');
+});
+
+test('an edit that is taken back while a source is away leaves all as it was, waiting or live', async () => {
+  const other = await freePort();
+  const both = { services: [`other: { bind: "127.0.0.1:${other}" }`], rest: ['startTimeout: 500ms'] };
+  await using my = await site(both);
+  await list(my, { web: 'alpha', other: 'beta' });
+  const myelin = my.place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  const [load, loadOfOther] = [my.load(), my.use(steadyLoad(other))];
+  await load.goesOn(10);
+  await rm(my.place.path('services.yaml'));
+  await myelin.until('the source is away', ({ services }) => services.every(({ stale }) => stale !== null));
+  // It waits, since the address of `web` would be given up.
+  await rename(my, 'shop', 'shop');
+  await myelin.until('it waits', ({ waitingConfig }) => waitingConfig?.services.join() === 'shop');
+  await my.configure({ ...both, web: ['timeouts: { queue: 7777ms }'] });
+  await until('the next is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout queue 7777'));
+  await load.endsWithoutFailure();
+  await loadOfOther.endsWithoutFailure();
+
+  await my.configure({ rest: both.rest });
+  await until('the other is gone', async () => !(await my.place.read('run/haproxy.cfg')).includes('backend other'));
+  await my.configure(both);
+  await until('it is back', async () => (await my.place.read('run/haproxy.cfg')).includes('backend other'));
+  assert.match(
+    await my.place.read('run/haproxy.cfg'),
+    new RegExp(`backend other\n(?: .*\n)+ +server .*:${my.backends.beta.port} `),
+  );
 });
 
 test('a new service whose source is in trouble does not hold up the rest of the edit', async () => {
