@@ -63,6 +63,14 @@ test('an instance that is registered anew under another name is a change of both
   assert.deepEqual(told(changesOf(before, after, null)), { api: 5n, web: null });
 });
 
+test('a check of an instance that has another name since is a change of the service that it is of now', () => {
+  const ofWeb = (Status: string) =>
+    readChecks([{ Node: 'n1', CheckID: 'c', Status, ServiceName: 'web', ServiceID: 'x', ModifyIndex: 7 }]);
+  const instances = readNode('n1', { Services: { x: { Service: 'api', ModifyIndex: 5 } } });
+  assert.deepEqual(told(changesOf(ofWeb('passing'), ofWeb('critical'), instances)), { web: 7n, api: 7n });
+  assert.deepEqual(told(changesOf(ofWeb('critical'), readChecks([]), instances)), { web: null, api: null });
+});
+
 test('another address of a node is a change of all services on it', () => {
   const before = readNodes([
     { Node: 'n1', Address: '10.0.0.1' },
@@ -137,6 +145,19 @@ test('what was told before the index went back is no reason to believe that a ch
   rota.changed('', new Map([['web', 9n]]));
   assert.equal(await next(known(5000n)), 2000, 'of a catalog that was restored');
   assert.ok(!(await isSettled(next(known(9n)))));
+});
+
+test('after an answer that was news a service is asked once more, as what it saw may be gone again', {
+  timeout: 20_000,
+}, async (t) => {
+  const rota = new Rota(200);
+  t.after(() => rota.end());
+  const next = rota.join('', 'web');
+  rota.setFed('', true);
+  await next(known(5n));
+  const answer = known(6n);
+  assert.equal(await next(answer), 100);
+  assert.ok(!(await isSettled(next(answer))));
 });
 
 test('a change that is told while its service is being asked is not lost', { timeout: 20_000 }, async (t) => {

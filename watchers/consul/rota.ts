@@ -18,6 +18,11 @@ const newsMs = 2000;
 /** And where it may have changed. */
 const lookMs = 100;
 const sweepMs = 60_000;
+/**
+ * After an answer that was news it is asked once more: what came and went between two lists stands in none of them, and an
+ * answer may have seen it come.
+ */
+const againMs = 3000;
 const tickMs = 1000;
 /** An index may be missing from answers, as behind a proxy. */
 const mostTries = 3;
@@ -51,7 +56,10 @@ export class Rota {
     const place: Place = { due: null, wake: null, lookAt: performance.now() + sweepMs * Math.random() };
     const name = folded(service);
     its.services.set(name, [...(its.services.get(name) ?? []), place]);
+    let last: Known | null = null;
     return async (known) => {
+      if (known !== last) place.lookAt = Math.min(place.lookAt, performance.now() + againMs * (1 + Math.random() / 2));
+      last = known;
       if (!its.isFed || this.#isOver) return this.#turnMs;
       while (its.isFed && !this.#isOver && (place.due === null || isSeen(place.due, known))) {
         place.due = null;

@@ -2,17 +2,26 @@
 import { AppError } from '../../src/errors.ts';
 import { type Changed, folded } from './rota.ts';
 
-/** A check, an instance or a node; `service` is '' for what is about a whole node. Two that look alike say the same. */
-type Row = { readonly node: string; readonly service: string; readonly look: string; readonly index: number };
+/** A check or an instance; `service` is '' for a check of a node. Two that look alike say the same. */
+type Row = {
+  readonly node: string;
+  readonly service: string;
+  /** The instance, as it is found among instances; '' for a check of a node. */
+  readonly instance: string;
+  readonly look: string;
+  readonly index: number;
+};
 export type Rows = ReadonlyMap<string, Row>;
 
 /** Of GET /v1/health/state/any. Not by a schema: there are tens of thousands of them, at each change of one. */
 export function readChecks(body: unknown): Rows {
   const rows = new Map<string, Row>();
   for (const check of listOf(body)) {
-    const { Node: node, CheckID: id, Status: status, ServiceName: service = '', ModifyIndex: index } = check;
-    if (!isText(node) || !isText(id) || !isText(status) || !isText(service) || !isIndex(index)) throw notThat();
-    put(rows, id, { node, service, look: status, index });
+    const { Node: node, CheckID: id, Status: status, ModifyIndex: index } = check;
+    const { ServiceName: service = '', ServiceID: instance = '' } = check;
+    if (!isText(node) || !isText(id) || !isText(status) || !isIndex(index)) throw notThat();
+    if (!isText(service) || !isText(instance)) throw notThat();
+    rows.set(keyOf(node, id), rowOf(node, service, instance, status, index));
   }
   return rows;
 }
@@ -36,7 +45,7 @@ export function readNode(node: string, body: unknown): Rows {
     if (!isRecord(instance)) throw notThat();
     const { Service: service, ModifyIndex: index } = instance;
     if (!isText(service) || !isIndex(index)) throw notThat();
-    put(rows, id, { node, service, look: `${index}`, index });
+    rows.set(keyOf(node, id), rowOf(node, service, id, `${index}`, index));
   }
   return rows;
 }
@@ -48,12 +57,18 @@ export function readNode(node: string, body: unknown): Rows {
 export function changesOf(before: Rows, after: Rows, instances: Rows | null): Changed {
   const changed = new Map<string, bigint | null>();
   const nodesChanged = new Set<string>();
-  const note = ({ node: where, service, index }: Row, isThere: boolean): void => {
+  const add = (service: string, index: number, isThere: boolean): void => {
     const known = changed.get(service);
-    if (service === '') nodesChanged.add(where);
     // Of one that went it is not known at which index.
-    else if (!isThere || known === null) changed.set(service, null);
+    if (!isThere || known === null) changed.set(service, null);
     else if (known === undefined || known < index) changed.set(service, BigInt(index));
+  };
+  const note = ({ node: where, service, instance, index }: Row, isThere: boolean): void => {
+    if (service === '') nodesChanged.add(where);
+    else add(service, index, isThere);
+    // A check goes on under the name that its instance had when the check was registered.
+    const now = instances?.get(instance)?.service ?? service;
+    if (now !== service) add(now, index, isThere);
   };
   for (const [id, row] of after) {
     const old = before.get(id);
@@ -91,9 +106,13 @@ function servicesOn(nodes: ReadonlySet<string>, seen: readonly Rows[], instances
 }
 
 /** Consul's names of nodes and services are the same in capitals, and those of its lists may be written in both. */
-function put(rows: Map<string, Row>, id: string, { node, service, ...row }: Row): void {
-  const where = folded(node);
-  rows.set(JSON.stringify([where, id]), { node: where, service: folded(service), ...row });
+function rowOf(node: string, service: string, id: string, look: string, index: number): Row {
+  const instance = id === '' ? '' : keyOf(node, id);
+  return { node: folded(node), service: folded(service), instance, look, index };
+}
+
+function keyOf(node: string, id: string): string {
+  return JSON.stringify([node, id]);
 }
 
 function listOf(body: unknown): readonly Readonly<Record<string, unknown>>[] {
