@@ -6,7 +6,7 @@ import { selfSignedPem } from '../../src/demo/certificate.ts';
 import { ask } from '../servers/steady.ts';
 import { freePort, until } from '../support/index.ts';
 import { type Site, site } from '../support/site.ts';
-import { serversOf } from '../support/traffic.ts';
+import { servedBy, serversOf } from '../support/traffic.ts';
 
 async function list(
   { place, backends }: Site,
@@ -96,4 +96,15 @@ test('a service whose certificate was broken on disk stays set apart, with the r
   await writeFile(pem, selfSignedPem(new Date()));
   await myelin.until('it is whole again', ({ state }) => state === 'ready', 60_000);
   await load.endsWithoutFailure();
+});
+
+test('HAProxy that ends while an edit is refused that is nobody’s fault serves again what was live', async () => {
+  await using my = await site();
+  const myelin = await my.start();
+  await my.configure({ haproxy: ['sections: ["backend hand\\n    bogus line\\n"]'] });
+  await until('it is refused', () => myelin.output.includes('rejected, what runs serves on'));
+  for (const pid of await my.place.haproxies()) process.kill(pid, 'SIGKILL');
+  await servedBy(my.port, 'alpha');
+  await my.serve('beta');
+  await servedBy(my.port, 'beta');
 });
