@@ -241,10 +241,12 @@ async function intoReload(my: Site, myelin: MyelinProcess, ms: Ms): Promise<void
 
 /** The ports of the servers that serve `web`. */
 async function serving(my: Site): Promise<readonly string[]> {
+  // One bit says that a server is out; others may say that its line did so when HAProxy was started.
+  const isOut = (state: string | undefined): boolean => (Number(state) & 1) === 1;
   const { haproxy } = await my.place.status();
   const { rows } = await readServersState(haproxy?.socket ?? '');
   return rows
-    .filter((row) => row.be_name === 'web' && row.srv_admin_state === '0')
+    .filter((row) => row.be_name === 'web' && !isOut(row.srv_admin_state))
     .map((row) => row.srv_port ?? '')
     .sort();
 }
