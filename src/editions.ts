@@ -3,6 +3,7 @@
  * it goes live once its new questions are answered, so that nothing is taken away before what comes in its place is
  * there, and no server stands in a structure that it was not found for.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { askedBy } from './asked.ts';
 import { isAskedAlike, isTroubled, keptOf, nextDeadline, view } from './catalog/catalog.ts';
 import { believe, type Collection, collect, type Known, known, progress, recollect } from './collection.ts';
@@ -65,7 +66,9 @@ export class Editions {
     // What an edit that waits has taken away is in what is live, or was in it a moment ago.
     const last = new Map([...this.#parted(now), ...known(this.#live.collection)]);
     const collection = recollect(this.newest, settings.config, now, { addresses, last });
-    this.#next = { settings, collection, since: now };
+    // The same edit that is read again, as after a SIGHUP, is as old as it was.
+    const isSame = this.#next !== null && isDeepStrictEqual(this.#next.settings.config, settings.config);
+    this.#next = { settings, collection, since: isSame ? (this.#next?.since ?? now) : now };
   }
 
   /** Whether it is news. */
