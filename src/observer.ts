@@ -177,7 +177,7 @@ export class Observer {
         this.#log.info(facts, 'the file on disk is what runs again');
         return;
       case 'trouble':
-        this.#log.warn({ err: event.error }, 'something beside the point did not work');
+        this.#log.warn({ err: event.error }, 'background task failed, what runs is not affected');
     }
   }
 

@@ -152,7 +152,7 @@ export type ControlEvent =
   /** The file on disk is behind what runs, and cannot be written for now. */
   | { readonly kind: 'file_behind'; readonly error: unknown }
   | { readonly kind: 'file_caught_up' }
-  /** Something beside the point did not work; nothing is lost. */
+  /** A task beside the way of a change failed; what runs is not affected. */
   | { readonly kind: 'trouble'; readonly error: unknown };
 
 export type ControlOptions = {

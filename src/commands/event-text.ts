@@ -97,7 +97,7 @@ export function describeEvent(event: Event): string {
     case 'file_caught_up':
       return 'the file on disk is what runs again';
     case 'trouble':
-      return `something beside the point did not work: ${event.error}`;
+      return `background task failed, what runs is not affected: ${event.error}`;
   }
 }
 
