@@ -230,7 +230,10 @@ for (const [what, begin] of Object.entries(sources))
     }
     for (const { id, address } of refused.filter(isAccepted).filter((entry) => !unprintable.includes(entry.id))) {
       const allow = special[address];
-      if (allow === undefined) assert.match(reasonOf('endpoint', id), /must be an IPv4 or IPv6 literal/);
+      // Consul's watcher speaks of names itself, since it could resolve them.
+      if (address === 'localhost' && reasonOf('endpoint', id) === 'nothing')
+        assert.match(reasonOf('entry', id), /is the host "localhost"; to accept it, write hostNames: resolve/);
+      else if (allow === undefined) assert.match(reasonOf('endpoint', id), /must be an IPv4 or IPv6 literal/);
       else assert.ok(reasonOf('endpoint', id).endsWith(`write allowAddresses: [${allow}]`), reasonOf('endpoint', id));
     }
     const isClean = ({ id, reason }: { readonly id: string; readonly reason: string }): boolean =>
