@@ -80,6 +80,8 @@ export type Instance = {
   readonly collection: Collection;
   /** Nobody is known to serve anything, and a source that is required has not said so. */
   readonly isBlind: boolean;
+  /** What is known to serve is live: it was found so, or has been applied. */
+  readonly isBegun: boolean;
   /** A config that was read and is not live yet; null: there is none. */
   readonly edit: Edit | null;
   readonly reconciler: Reconciler;
@@ -160,6 +162,8 @@ export function main(world: World, signal: AbortSignal): Instance {
   const found = onDisk === null ? null : withoutOverrides(onDisk);
   const atStart = byService(found ?? []);
 
+  let isBegun = control.running !== null && !isBlind();
+
   const sources = new Sources(
     env,
     (event) => {
@@ -197,6 +201,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     const from = editions.collection.catalog;
     const about = changedAt;
     const seenTo = requests;
+    const isKnown = !isBlind();
     const wanted = render();
     if (wanted === null) {
       alarm.set([editions.nextDeadline(now())]);
@@ -234,6 +239,7 @@ export function main(world: World, signal: AbortSignal): Instance {
         requests = requests.filter((request) => !seenTo.includes(request));
         for (const request of seenTo) request.resolve(result);
       }
+      isBegun ||= isKnown && (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload');
       tell(result);
       alarm.set([editions.nextDeadline(now()), reconciler.nextTrial, 'at' in result ? result.at : null]);
       setVerifyAlarm();
@@ -316,6 +322,12 @@ export function main(world: World, signal: AbortSignal): Instance {
     return service === undefined ? [] : gone.filter((sections) => takesOver(service, sections)).flat();
   }
 
+  function isBlind(): boolean {
+    const { isBlind: isUntold, unknown } = view(editions.collection.catalog);
+    const serves = (section: Section): boolean => serverLines(section).length > 0;
+    return isUntold && ![...keptOf(unknown).values()].some((sections) => sections.some(serves));
+  }
+
   /** What fails in no service's name would fail at every change, and hold up them all. */
   function prove(candidate: Settings): void {
     renderWith(candidate.renderer, { config: candidate.config, endpoints: new Map() });
@@ -357,9 +369,10 @@ export function main(world: World, signal: AbortSignal): Instance {
       return editions.collection;
     },
     get isBlind() {
-      const { isBlind, unknown } = view(editions.collection.catalog);
-      const serves = (section: Section): boolean => serverLines(section).length > 0;
-      return isBlind && ![...keptOf(unknown).values()].some((sections) => sections.some(serves));
+      return isBlind();
+    },
+    get isBegun() {
+      return isBegun;
     },
     get edit() {
       return editions.edit(now());

@@ -33,7 +33,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const goneOnes = observer.apart.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = observer;
-  const isBegun = control.running !== null && !instance.isBlind;
+  const isBegun = control.running !== null && instance.isBegun;
   const isTroubled =
     waitingFor.length > 0 ||
     apart.size > 0 ||
