@@ -51,7 +51,13 @@ test(`Myelin killed ${kills} times, while it starts and while it applies, costs 
   assert.deepEqual(await my.place.haproxies(), [running?.pid]);
   assert.ok((load.answers.get('alpha') ?? 0) > 0 && (load.answers.get('beta') ?? 0) > 0, 'changes went live');
   assert.deepEqual(await generations(my), [running?.generation]);
-  assert.deepEqual((await readdir(my.place.path('run'))).sort(), ['admin.sock', 'haproxy.cfg', 'myelin.sock', 'state']);
+  assert.deepEqual((await readdir(my.place.path('run'))).sort(), [
+    'admin.sock',
+    'admin.sock.kept',
+    'haproxy.cfg',
+    'myelin.sock',
+    'state',
+  ]);
   assert.equal(
     await my.place.read('run/haproxy.cfg'),
     await my.place.read(`run/state/g${running?.generation}/haproxy.cfg`),
