@@ -18,7 +18,7 @@ const fileLimitMs: Ms = 900_000;
 
 /** Their load leaves room for another file beside them. */
 const light =
-  /\/(by-hand|command-line|commands|consul-source|drift|faults|file-source|hostile|kubernetes-(?!rollout)[a-z]+|master|operator|secrets|servers|start|vanishing)\.test\.ts$/;
+  /\/(blame|broken-files|by-hand|clock|command-line|commands|consul-source|drift|edits|faults|file-source|hang|hostile|hostile-kubernetes|kubernetes-(?!rollout)[a-z]+|loops|master|operator|overrides|parts|restarted|secrets|servers|start|vanishing)\.test\.ts$/;
 const isLight = ({ path }: TestFile): boolean => light.test(path);
 const endToEnd = filesIn('e2e');
 
