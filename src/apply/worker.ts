@@ -10,6 +10,7 @@ import { maxLineBytes } from '../haproxy/line-limit.ts';
 import { type Ask, type ReadBack, readBackends } from '../haproxy/read-back.ts';
 import { readBatch, toBatches } from '../haproxy/runtime-batch.ts';
 import type { Verdict } from '../haproxy/runtime-commands.ts';
+import { inTime } from '../haproxy/socket.ts';
 import { serverLines } from '../haproxy/text.ts';
 import type { Version } from '../haproxy/version.ts';
 import type { LeavingServer, Moment, Ms, RuntimeCommand, Section } from '../model.ts';
@@ -48,6 +49,8 @@ export class Worker {
   readonly #inTurn = createTurn();
   #capabilities: Capabilities;
   #ask: Ask;
+  /** Asked, and not answered yet. */
+  #looking: Promise<string> | null = null;
   #isStopping = false;
   /** Of the first answer; with the PID it tells one process from every other. */
   #startTimeSec: number | null = null;
@@ -104,9 +107,15 @@ export class Worker {
     });
   }
 
-  /** Sees whether it still serves. Throws an AppError where it does not answer, or another process does. */
+  /**
+   * Sees whether it still serves. Throws an AppError where it does not answer in time, or another process does: one that
+   * hangs is missed as soon, however many questions stand before this one.
+   */
   async look(): Promise<void> {
-    this.#identify(unframe(await this.#ask(frame([], this.frame))).from);
+    this.#looking ??= this.#ask(frame([], this.frame)).finally(() => {
+      this.#looking = null;
+    });
+    this.#identify(unframe(await inTime(this.#looking)).from);
   }
 
   /** Throws an AppError where it does not answer, or another process does. */

@@ -46,6 +46,18 @@ export function nobodyListens(error: unknown): boolean {
   return error instanceof AppError && hasCode(error.cause, 'ECONNREFUSED', 'ENOENT');
 }
 
+/** Rejects with an AppError where the answer takes longer than one may, its wait behind others included. */
+export async function inTime<T>(answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const error = new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API: ${timedOut(defaultTimeoutMs).message}`);
+  const timer = setTimeout(() => late.reject(error), defaultTimeoutMs);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 export function timedOut(timeoutMs: Ms): Error {
   return new Error(`no answer within ${timeoutMs} ms`);
 }
