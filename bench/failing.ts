@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import timers from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { kubernetesWatcher } from '../src/config/schema.ts';
-import { supervise } from '../src/supervise.ts';
+import { supervise } from '../src/sources/supervise.ts';
 import { startApiStub } from '../test/servers/api-stub.ts';
 import { kubeconfigText } from '../test/servers/kubernetes.ts';
 import { tempFolder, until } from '../test/support/index.ts';

@@ -1,7 +1,7 @@
 /** What a cluster of 2,000 Services with 20,000 endpoints costs: the start, memory, one change, and 500 a second. */
 import { get } from 'node:http';
 import timers from 'node:timers/promises';
-import { ask } from '../src/haproxy/socket.ts';
+import { ask } from '../src/haproxy/cli/socket.ts';
 import { startFrontends } from '../test/servers/backend.ts';
 import { type Cluster, kubeconfigText, startKubernetes } from '../test/servers/kubernetes.ts';
 import { quantile } from '../test/support/figures.ts';

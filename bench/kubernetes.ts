@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { runCommand } from '../src/haproxy/command.ts';
+import { runCommand } from '../src/lib/command.ts';
 import { haproxy } from '../test/servers/haproxy.ts';
 import { kubernetesBinaries } from '../test/servers/kubernetes.ts';
 import { built, source } from '../test/support/myelin.ts';

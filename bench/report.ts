@@ -1,6 +1,6 @@
 /** How the benchmarks tell what they found: tables, and what they were measured on. */
 import { cpus, loadavg } from 'node:os';
-import { findBinary } from '../src/haproxy/binary.ts';
+import { findBinary } from '../src/haproxy/binary/binary.ts';
 import { haproxy } from '../test/servers/haproxy.ts';
 
 /** The first row has the names of the columns. */

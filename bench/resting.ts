@@ -5,7 +5,7 @@
 import timers from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { consulQuery, consulWatcher } from '../src/config/schema.ts';
-import { supervise } from '../src/supervise.ts';
+import { supervise } from '../src/sources/supervise.ts';
 import { type ConsulAgent, startConsul } from '../test/servers/consul.ts';
 import { startFaultProxy } from '../test/servers/fault-proxy.ts';
 import { until } from '../test/support/index.ts';

@@ -3,33 +3,34 @@
  * One direction: what a watcher says changes the catalog, a changed catalog asks for a reconcile, and the reconcile
  * reads the newest catalog. No stage knows another; here they meet.
  */
-import { createAlarm } from './alarm.ts';
-import type { Control } from './apply/control.ts';
-import type { KeptFiles } from './apply/kept-files.ts';
+
+import type { Control } from './apply/driver.ts';
+import type { KeptFiles } from './apply/files/kept-files.ts';
 import { type Catalog, type View, view } from './catalog/catalog.ts';
+import { type Collection, createCollection } from './catalog/collection.ts';
 import { type LeftOut, newlyRefused, refusedByConfig } from './catalog/report.ts';
 import type { Origin } from './catalog/state.ts';
-import { now } from './clock.ts';
-import { type Collection, createCollection } from './collection.ts';
-import { createDebounce } from './debounce.ts';
-import { type Edit, Editions, takesOver } from './editions.ts';
 import { AppError } from './errors.ts';
-import { frontendName } from './haproxy/names.ts';
-import { serverLines } from './haproxy/text.ts';
-import type { KnownEndpoints } from './known-endpoints.ts';
-import type { KnownOffers } from './known-offers.ts';
+import { frontendName } from './haproxy/text/names.ts';
+import { serverLines } from './haproxy/text/text.ts';
+import { now } from './lib/clock.ts';
+import { createAlarm } from './lib/deadline.ts';
+import { createDebounce } from './lib/debounce.ts';
+import { createTurn } from './lib/mutex.ts';
+import { ownAddresses } from './lib/own-addresses.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
-import { OfferBudget } from './offer-budget.ts';
-import { assertServer, type GivenOrder, type Orders } from './orders.ts';
-import { withoutOverrides } from './overrides.ts';
-import { ownAddresses } from './own-addresses.ts';
-import { assertPrintsServers } from './printed-servers.ts';
-import { Reconciler, type Result } from './reconcile.ts';
+import { OfferBudget } from './reconcile/offer-budget.ts';
+import { assertServer, type GivenOrder, type Orders } from './reconcile/orders.ts';
+import { withoutOverrides } from './reconcile/overrides.ts';
+import { Reconciler, type Result } from './reconcile/reconciler.ts';
+import { type RuntimeResult, ServerChanges } from './reconcile/runtime-updater.ts';
+import { assertPrintsServers } from './render/printed-servers.ts';
 import type { Renderer, RenderInput, RenderResult } from './render/render.ts';
-import { type RuntimeResult, ServerChanges } from './server-changes.ts';
-import { presumedVersion, type Settings } from './settings.ts';
-import { Sources } from './sources.ts';
-import { createTurn } from './turn.ts';
+import { type Edit, Editions, takesOver } from './settings/editions.ts';
+import { presumedVersion, type Settings } from './settings/settings.ts';
+import type { KnownEndpoints } from './sources/known-endpoints.ts';
+import type { KnownOffers } from './sources/known-offers.ts';
+import { Sources } from './sources/sources.ts';
 
 export type World = {
   readonly settings: Settings;

@@ -1,8 +1,8 @@
 /** What every driver does around an apply: what is thrown becomes an outcome, and the gate remembers how a reload went. */
 import type { Moment, Plan, Section } from '../model.ts';
-import type { Outcome } from './control.ts';
+import type { Outcome } from './driver.ts';
 import { asAppError, emptyConfig } from './problems.ts';
-import type { ReloadGate } from './reload-gate.ts';
+import type { ReloadGate } from './reload-policy.ts';
 import { isBlank } from './sections.ts';
 
 type Applying = {

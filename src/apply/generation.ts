@@ -6,12 +6,12 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { BinaryIdentity } from '../haproxy/binary.ts';
-import { linesOf } from '../haproxy/text.ts';
+import type { BinaryIdentity } from '../haproxy/binary/binary.ts';
+import { linesOf } from '../haproxy/text/text.ts';
+import { isThere, makeFolder, readIfThere, together, writeDurably } from '../lib/files.ts';
 import type { LeavingServer, Section, Timestamp } from '../model.ts';
-import { isThere, makeFolder, readIfThere, together, writeDurably } from './files.ts';
-import { commandLines, findsSame, identifyProcess, type ProcessId, parentOf } from './processes.ts';
 import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
+import { commandLines, findsSame, identifyProcess, type ProcessId, parentOf } from './system/processes.ts';
 
 export type Generation = {
   readonly number: number;

@@ -3,9 +3,9 @@ import { realpath } from 'node:fs/promises';
 import { generationsFolder } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
-import { parseVersion, type Version } from '../haproxy/version.ts';
+import { parseVersion, type Version } from '../haproxy/binary/version.ts';
+import { configFile } from '../lib/files.ts';
 import type { Section } from '../model.ts';
-import { configFile } from './files.ts';
 import { type Generation, generationAt, livingGenerations, readProof, readSections, recordIn } from './generation.ts';
 import { sectionsOf } from './sections.ts';
 

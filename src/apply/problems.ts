@@ -1,10 +1,10 @@
 /** Turns what goes wrong, at HAProxy or in the system, into what is reported: problems that know the service at fault. */
 import { AppError, describe, hasCode } from '../errors.ts';
-import type { Complaint } from '../haproxy/check.ts';
+import type { Complaint } from '../haproxy/binary/check.ts';
+import { blame } from '../haproxy/text/attribution.ts';
 import type { Problem, RuntimeCommand, Section } from '../model.ts';
-import { blame } from '../quarantine.ts';
-import type { Outcome } from './control.ts';
-import type { Start } from './start.ts';
+import type { Outcome } from './driver.ts';
+import type { Start } from './process/start.ts';
 
 /** With the socket of its generation added, HAProxy would take an empty file, and stop serving. */
 export const emptyConfig: Problem = { message: 'the config is empty: it would end all service', service: null };

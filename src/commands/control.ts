@@ -1,13 +1,13 @@
 /** `myelin reload`, `accept`, `server` and `stop`: orders to the running Myelin. */
 
-import { wallClock } from '../clock.ts';
 import { readTime } from '../config/values.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import type { Accepted, Ordered } from '../http/admin.ts';
+import { wallClock } from '../lib/clock.ts';
 import type { Timestamp } from '../model.ts';
-import { age } from './format.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
+import { age } from './text/format.ts';
 
 /** As long as a new process may take to prove itself, and a reload before it. */
 const reloadTimeoutMs = 120_000;

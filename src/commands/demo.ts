@@ -5,7 +5,6 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
-import { now, wallClock } from '../clock.ts';
 import { selfSignedPem } from '../demo/certificate.ts';
 import { Churn } from '../demo/churn.ts';
 import { type LoadReport, startLoad } from '../demo/load.ts';
@@ -13,10 +12,11 @@ import { freePorts } from '../demo/ports.ts';
 import { consulSource, fileSource, type Source } from '../demo/source.ts';
 import { createView } from '../demo/view.ts';
 import { AppError, exitCodes } from '../errors.ts';
-import { findBinary } from '../haproxy/binary.ts';
+import { findBinary } from '../haproxy/binary/binary.ts';
 import { askMyelin } from '../http/client.ts';
-import type { Status } from '../http/status.ts';
-import { table } from './format.ts';
+import { now, wallClock } from '../lib/clock.ts';
+import type { Status } from '../report/status.ts';
+import { table } from './text/format.ts';
 
 export type DemoOptions = { readonly consul?: true; readonly seconds: number; readonly portBase: number };
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { exitCodes } from '../errors.ts';
-import { builtInTemplates } from '../templates.ts';
+import { builtInTemplates } from '../settings/templates.ts';
 import type { Globals } from './globals.ts';
 import { writeNewFile } from './new-file.ts';
 

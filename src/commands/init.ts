@@ -1,7 +1,7 @@
 /** `myelin init`: writes a commented config to start from. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { exampleServices, type InitKind, initText } from '../config/init.ts';
+import { exampleServices, type InitKind, initText } from '../config/print/init.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import type { Globals } from './globals.ts';
 import { writeNewFile } from './new-file.ts';

@@ -1,21 +1,21 @@
 /** `myelin plan`: prints what `run` would do now, and why, without doing it. */
 import { styleText } from 'node:util';
+import { movingFrontends } from '../apply/checks/preflight.ts';
 import { type Observed, observe } from '../apply/observe.ts';
-import { movingFrontends } from '../apply/preflight.ts';
-import { now } from '../clock.ts';
-import { maskText, maskWithin } from '../config/mask.ts';
 import { ordersFile } from '../config/paths.ts';
+import { maskText, maskWithin } from '../config/read/mask.ts';
 import { exitCodes } from '../errors.ts';
-import { capabilitiesOf } from '../haproxy/capabilities.ts';
-import { commandLines } from '../haproxy/runtime-commands.ts';
+import { capabilitiesOf } from '../haproxy/binary/capabilities.ts';
+import { commandLines } from '../haproxy/cli/runtime-commands.ts';
+import { now } from '../lib/clock.ts';
 import type { Plan, RuntimeCommand, Section } from '../model.ts';
-import { Orders } from '../orders.ts';
-import { overridden } from '../overrides.ts';
 import { diff } from '../plan/diff.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
-import { loadSettings } from '../settings.ts';
-import { formatReason } from './format.ts';
+import { Orders } from '../reconcile/orders.ts';
+import { overridden } from '../reconcile/overrides.ts';
+import { loadSettings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
+import { formatReason } from './text/format.ts';
 import { renderWanted } from './wanted.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };

@@ -1,8 +1,8 @@
 /** `myelin render`: prints what would be written. */
-import { maskText } from '../config/mask.ts';
+import { maskText } from '../config/read/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { textOf } from '../render/render.ts';
-import { loadSettings } from '../settings.ts';
+import { loadSettings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
 import { renderWanted } from './wanted.ts';
 

@@ -1,5 +1,5 @@
 /** `myelin schema`: prints the JSON Schema of the config. */
-import { jsonSchema } from '../config/json-schema.ts';
+import { jsonSchema } from '../config/print/json-schema.ts';
 import { exitCodes } from '../errors.ts';
 
 export async function schema(): Promise<number> {

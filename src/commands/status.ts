@@ -1,11 +1,11 @@
 /** `myelin status`: what the running Myelin does, for people or as JSON, once or again and again. */
 
-import { wallClock } from '../clock.ts';
 import { exitCodes } from '../errors.ts';
-import type { Status } from '../http/status.ts';
+import { wallClock } from '../lib/clock.ts';
+import type { Status } from '../report/status.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';
-import { formatStatus } from './status-text.ts';
+import { formatStatus } from './text/status-text.ts';
 import { watchStatus } from './watch.ts';
 
 export async function status(globals: Globals, { watch }: { readonly watch?: true }): Promise<number> {

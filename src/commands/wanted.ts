@@ -3,22 +3,22 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type Entry, parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
-import { now } from '../clock.ts';
-import { type Collection, collect, createCollection } from '../collection.ts';
-import { maskSecrets } from '../config/mask.ts';
+import { type Collection, collect, createCollection } from '../catalog/collection.ts';
 import { endpointsFile, offersFile } from '../config/paths.ts';
+import { maskSecrets } from '../config/read/mask.ts';
+import { Secrets } from '../config/read/secrets.ts';
 import type { Config } from '../config/schema.ts';
-import { Secrets } from '../config/secrets.ts';
 import { AppError } from '../errors.ts';
-import { findBinary } from '../haproxy/binary.ts';
-import type { Version } from '../haproxy/version.ts';
-import { KnownEndpoints } from '../known-endpoints.ts';
-import { KnownOffers } from '../known-offers.ts';
+import { findBinary } from '../haproxy/binary/binary.ts';
+import type { Version } from '../haproxy/binary/version.ts';
+import { now } from '../lib/clock.ts';
+import { ownAddresses } from '../lib/own-addresses.ts';
 import type { Endpoint, Section } from '../model.ts';
-import { ownAddresses } from '../own-addresses.ts';
 import type { RenderResult } from '../render/render.ts';
-import { catalogSettings, presumedVersion, type Settings } from '../settings.ts';
-import { Sources } from '../sources.ts';
+import { catalogSettings, presumedVersion, type Settings } from '../settings/settings.ts';
+import { KnownEndpoints } from '../sources/known-endpoints.ts';
+import { KnownOffers } from '../sources/known-offers.ts';
+import { Sources } from '../sources/sources.ts';
 
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */

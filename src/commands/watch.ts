@@ -3,12 +3,12 @@ import timers from 'node:timers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, describe, exitCodes } from '../errors.ts';
 import { followEvents, getStatus } from '../http/client.ts';
-import type { Status } from '../http/status.ts';
-import { Latest } from '../latest.ts';
+import { Latest } from '../lib/latest.ts';
 import type { Ms } from '../model.ts';
-import { type Display, openDisplay, type Sight, shownEvents } from './display.ts';
+import type { Status } from '../report/status.ts';
 import type { Globals } from './globals.ts';
 import { findRunning, isNotRunning } from './running.ts';
+import { type Display, openDisplay, type Sight, shownEvents } from './text/display.ts';
 
 /** For what changes without an event, and for the ages. */
 const refreshMs: Ms = 1000;

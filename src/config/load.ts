@@ -1,17 +1,17 @@
 /** Loads `myelin.yaml`: reads, substitutes, validates, resolves, and reports everything that is wrong at once. */
 import { dirname, resolve } from 'node:path';
-import { checkParts } from './checks.ts';
-import { resolveDiscoveries } from './discoveries.ts';
-import { joinServices, readIncluded } from './include.ts';
-import { Judge } from './judge.ts';
-import { maskable, maskSecrets } from './mask.ts';
-import { resolveOrigins } from './origins.ts';
-import { type Parts, partsOf, type Rest } from './parts.ts';
+import { resolveDiscoveries } from './discover/discoveries.ts';
 import { ConfigError, type ConfigProblem, formatPath, type Report } from './problems.ts';
-import { Reader } from './reader.ts';
+import { joinServices, readIncluded } from './read/include.ts';
+import { maskable, maskSecrets } from './read/mask.ts';
+import { Reader } from './read/reader.ts';
+import { isRecord } from './read/tree.ts';
 import { type Config, type Service, config as schema } from './schema.ts';
-import { mapNoted, type Notes } from './shape.ts';
-import { isRecord } from './tree.ts';
+import { checkParts } from './validate/checks.ts';
+import { Judge } from './validate/judge.ts';
+import { resolveOrigins } from './validate/origins.ts';
+import { type Parts, partsOf, type Rest } from './validate/parts.ts';
+import { mapNoted, type Notes } from './validate/shape.ts';
 
 export type LoadedConfig = {
   readonly config: Config;

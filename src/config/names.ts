@@ -1,5 +1,5 @@
 /** Which names of proxies are not free, beside those of services, and why. */
-import { frontendName } from '../haproxy/names.ts';
+import { frontendName } from '../haproxy/text/names.ts';
 
 /** Myelin's own proxies begin so. */
 const ownPrefix = 'myelin_';

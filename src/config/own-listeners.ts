@@ -1,6 +1,7 @@
 /** Where Myelin and its HAProxy listen for TCP, by this config. */
-import { judgeless, type Listener, listenersOf } from './check-binds.ts';
+
 import type { Config, Service } from './schema.ts';
+import { judgeless, type Listener, listenersOf } from './validate/check-binds.ts';
 
 /** `host` null: on every address. */
 type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };

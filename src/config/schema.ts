@@ -3,7 +3,7 @@
  * page are printed from here. All objects are strict: an unknown key is an error.
  */
 import { z } from 'zod';
-import { serviceOptions } from './service-options.ts';
+import { serviceOptions } from './discover/service-options.ts';
 import {
   cidr,
   command,

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
-import { sectionKeywords } from '../haproxy/text.ts';
+import { sectionKeywords } from '../haproxy/text/text.ts';
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
-import { now } from '../clock.ts';
 import { AppError } from '../errors.ts';
+import { now } from '../lib/clock.ts';
 
 type Registered = { readonly name: string; readonly port: number; readonly weight: number };
 

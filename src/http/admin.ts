@@ -1,13 +1,13 @@
 /** What people and the command line ask and order. Orders go over the control socket alone, which is its owner's. */
 import type { IncomingMessage } from 'node:http';
-import { parseAddress } from '../address.ts';
-import { now, toWallClock } from '../clock.ts';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
+import { parseAddress } from '../lib/address.ts';
+import { now, toWallClock } from '../lib/clock.ts';
 import type { Timestamp } from '../model.ts';
-import type { GivenOrder } from '../orders.ts';
+import type { GivenOrder } from '../reconcile/orders.ts';
+import type { Status } from '../report/status.ts';
 import { type Asked, problem, type Reply, type Route, refusal } from './server.ts';
-import type { Status } from './status.ts';
 
 export type AdminSources = {
   readonly status: () => Status;

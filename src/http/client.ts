@@ -2,9 +2,9 @@
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { AppError, type ErrorCode, errorCodes, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
-import type { Event } from './events.ts';
+import type { Event } from '../report/events.ts';
+import type { Status } from '../report/status.ts';
 import type { ErrorBody } from './server.ts';
-import type { Status } from './status.ts';
 
 export type ClientOptions = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal };
 

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import timers from 'node:timers';
 import type { Ms } from '../model.ts';
-import type { Event, Events } from './events.ts';
+import type { Event, Events } from '../report/events.ts';
 import { problem, type Route } from './server.ts';
 
 /** At one place; each may cost `mostUnread` of memory. */

@@ -1,9 +1,9 @@
 /** What orchestrators ask: whether Myelin is alive, and whether a good config is applied. */
 import type { Moment, Ms } from '../model.ts';
-import { type Metrics, metricsContentType } from './metrics.ts';
+import { type Metrics, metricsContentType } from '../report/metrics.ts';
+import type { Status } from '../report/status.ts';
 import { recent } from './recent.ts';
 import { type Route, text } from './server.ts';
-import type { Status } from './status.ts';
 
 export type ProbeSources = {
   /** Of which only states and the names of services and sources are told: secrets need not be masked. */

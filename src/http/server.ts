@@ -6,8 +6,8 @@ import { connect, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { parseListen } from '../config/values.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
+import { http } from '../lib/node-http.ts';
 import type { Ms } from '../model.ts';
-import { http } from '../node-http.ts';
 import { boundConnections } from './connections.ts';
 
 export type Reply = {

@@ -1,5 +1,5 @@
 /** A backend as HAProxy has it when it runs: how it balances, and each server with all that `default-server` gives it. */
-import { isTakenOut, type Line, readServer } from '../haproxy/text.ts';
+import { isTakenOut, type Line, readServer } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 import { meaning, type ReadLine } from './lines.ts';
 import { lastValue, type Option, parseOptions, proofOf, settle, wordsOf } from './options.ts';

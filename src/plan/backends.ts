@@ -2,8 +2,9 @@
  * Which changed sections are backends of ours in which only servers differ, and what those changes take. Hand-written
  * sections are never touched, and a `listen` section is no backend here.
  */
-import { amendLine, amendServers, editServers } from '../haproxy/amend.ts';
-import type { Capabilities } from '../haproxy/capabilities.ts';
+
+import type { Capabilities } from '../haproxy/binary/capabilities.ts';
+import { amendLine, amendServers, editServers } from '../haproxy/text/amend.ts';
 import type { LeavingServer, RuntimeCommand, Section } from '../model.ts';
 import { type Backend, consistent, readBackend } from './backend.ts';
 import { type NamedLine, numberedLike } from './numbering.ts';

@@ -2,7 +2,7 @@
  * How two states of the file differ, section by section, by what HAProxy reads in them; and what that is a reason for.
  * Sections that are equal cost nothing.
  */
-import { readServer } from '../haproxy/text.ts';
+import { readServer } from '../haproxy/text/text.ts';
 import type { ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
 import type { Changer } from './backends.ts';
 import { meaning } from './lines.ts';

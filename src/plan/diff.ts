@@ -1,5 +1,5 @@
 /** The difference between two states of the file as people read it: unified, section by section. */
-import { linesOf } from '../haproxy/text.ts';
+import { linesOf } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 
 /** Lines shown before and after each change. */

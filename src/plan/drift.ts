@@ -2,9 +2,10 @@
  * Where the servers that HAProxy says it has are not those that it should have. What is found is put into the words of
  * the file: the sections as they really run, from which a plan leads back to what is wanted like any other.
  */
-import { parseAddress } from '../address.ts';
-import { editServers } from '../haproxy/amend.ts';
-import type { ServerStateRow } from '../haproxy/info.ts';
+
+import type { ServerStateRow } from '../haproxy/cli/info.ts';
+import { editServers } from '../haproxy/text/amend.ts';
+import { parseAddress } from '../lib/address.ts';
 import type { Drift, LeavingServer, Section } from '../model.ts';
 import type { Server } from './backend.ts';
 import { backendIn, isOurs } from './backends.ts';

@@ -1,5 +1,5 @@
 /** The lines of a section that HAProxy acts on. */
-import { type Line, linesOf, tokenise } from '../haproxy/text.ts';
+import { type Line, linesOf, tokenise } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 
 /** `text` is the same for two lines that HAProxy reads alike. */

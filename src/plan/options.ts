@@ -2,7 +2,7 @@
  * The options of a server as HAProxy sees them in the end: those of `default-server` first, then its own, where a later
  * one undoes an earlier one. `add server` knows no `default-server`, so they are spelled out for it.
  */
-import { serverKeywords } from '../haproxy/server-keywords.ts';
+import { serverKeywords } from '../haproxy/text/server-keywords.ts';
 
 export type Option = { readonly keyword: string; readonly args: readonly string[] };
 

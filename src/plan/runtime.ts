@@ -2,10 +2,11 @@
  * A backend of ours in which only servers differ: server by server, the commands that bring the running HAProxy there,
  * or what stands in the way of it. What can be done does not wait for what cannot.
  */
-import { parseAddress } from '../address.ts';
-import { type Capabilities, maxCommandWords, whyNotAdded } from '../haproxy/capabilities.ts';
-import { isCliWord } from '../haproxy/runtime-commands.ts';
-import { serverId } from '../haproxy/server-id.ts';
+
+import { type Capabilities, maxCommandWords, whyNotAdded } from '../haproxy/binary/capabilities.ts';
+import { isCliWord } from '../haproxy/cli/runtime-commands.ts';
+import { serverId } from '../haproxy/text/server-id.ts';
+import { parseAddress } from '../lib/address.ts';
 import type { LeavingServer, ReloadCode, RuntimeCommand } from '../model.ts';
 import type { Backend, Server } from './backend.ts';
 import { names } from './names.ts';

@@ -2,8 +2,8 @@
  * What a section takes from the rest of the file: the `defaults` that hold for it, whether a macro surrounds it, and
  * whether a server is named elsewhere. What is read of a section is kept for as long as the section is.
  */
-import { defaultsOf } from '../haproxy/inheritance.ts';
-import { linesOf, tokenise } from '../haproxy/text.ts';
+import { defaultsOf } from '../haproxy/text/inheritance.ts';
+import { linesOf, tokenise } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 import { meaning, type ReadLine } from './lines.ts';
 

@@ -2,7 +2,7 @@
  * What `haproxy.defaults` says of what our templates would say in each service. HAProxy takes the nearest line, so that
  * the administrator's would count for nothing.
  */
-import { tokenise } from '../haproxy/text.ts';
+import { tokenise } from '../haproxy/text/text.ts';
 
 export type Inherited = {
   /** The balance algorithm with its arguments; null where nothing is said, as below. */

@@ -1,5 +1,5 @@
 /** The helpers that templates have, each with the words that document it. */
-import { atLeast, parseVersion } from '../haproxy/version.ts';
+import { atLeast, parseVersion } from '../haproxy/binary/version.ts';
 import { comment, logFormat, mapKey, mapValue, quote, sampleArgument, word } from './encode.ts';
 import { identifier } from './names.ts';
 import { fromSource, textOf, Value } from './value.ts';

@@ -1,11 +1,11 @@
 /** What should be: the config and the endpoints of its services as the sections of `haproxy.cfg`. */
-import { askedBy } from '../asked.ts';
+import { askedBy } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
-import { splitSections, tokenise } from '../haproxy/text.ts';
-import type { Version } from '../haproxy/version.ts';
+import type { Version } from '../haproxy/binary/version.ts';
+import { emptyBackend } from '../haproxy/text/attribution.ts';
+import { splitSections, tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
-import { emptyBackend } from '../quarantine.ts';
 import { type Inherited, inheritedFrom } from './administrator.ts';
 import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
 import { createEngine, type Engine } from './engine.ts';

@@ -1,8 +1,8 @@
 /** What holds for the servers of a backend whatever template has printed them. */
-import { amendServers } from '../haproxy/amend.ts';
-import { defaultsOf } from '../haproxy/inheritance.ts';
-import { serverId } from '../haproxy/server-id.ts';
-import { linesOf, type ServerLine, splitSections, tokenise } from '../haproxy/text.ts';
+import { amendServers } from '../haproxy/text/amend.ts';
+import { defaultsOf } from '../haproxy/text/inheritance.ts';
+import { serverId } from '../haproxy/text/server-id.ts';
+import { linesOf, type ServerLine, splitSections, tokenise } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 
 type Circumstances = {

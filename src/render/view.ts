@@ -2,8 +2,8 @@
 import { serverStateFile } from '../config/paths.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { formatDuration } from '../config/values.ts';
-import { frontendName, prometheusProxy, statsProxy } from '../haproxy/names.ts';
-import type { Version } from '../haproxy/version.ts';
+import type { Version } from '../haproxy/binary/version.ts';
+import { frontendName, prometheusProxy, statsProxy } from '../haproxy/text/names.ts';
 import type { Endpoint } from '../model.ts';
 import type { Inherited } from './administrator.ts';
 import type { CheckContext, HaproxyContext, OptionsContext, ServerContext, ServiceContext } from './context.ts';

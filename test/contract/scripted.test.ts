@@ -1,7 +1,7 @@
 /** The contract with a source in memory: shows what a pushed source needs, and that the suite asks for nothing more. */
-import { Latest } from '../../src/latest.ts';
+import { Latest } from '../../src/lib/latest.ts';
 import type { Endpoint, Query, Update, Watch } from '../../src/model.ts';
-import { withSynced } from '../../watchers/synced.ts';
+import { withSynced } from '../../watchers/kit/synced.ts';
 import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
 class Source {

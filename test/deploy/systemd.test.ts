@@ -4,7 +4,7 @@ import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { runCommand } from '../../src/haproxy/command.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { tempFolder } from '../support/index.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/systemd', import.meta.url));

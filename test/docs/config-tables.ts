@@ -1,6 +1,6 @@
 /** Prints the tables of keys in docs/reference/config.md from the schema, so that the page cannot lag behind it. */
 import { z } from 'zod';
-import { bare, notesOf } from '../../src/config/shape.ts';
+import { bare, notesOf } from '../../src/config/validate/shape.ts';
 
 /** The page with every table between `<!-- keys: NAME -->` and `<!-- /keys -->` printed anew. */
 export function withTables(page: string, sections: Readonly<Record<string, z.ZodType>>): string {

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { adminRoutes } from '../../src/http/admin.ts';
 import { eventsRoute } from '../../src/http/event-stream.ts';
-import { Events } from '../../src/http/events.ts';
-import { createMetrics } from '../../src/http/metrics.ts';
 import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
-import type { Status } from '../../src/http/status.ts';
+import { Events } from '../../src/report/events.ts';
+import { createMetrics } from '../../src/report/metrics.ts';
+import type { Status } from '../../src/report/status.ts';
 import { sampleEvents } from '../support/events.ts';
 import { sampleStatus } from '../support/status.ts';
 

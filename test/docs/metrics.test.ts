@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { closingLimits, createMetrics } from '../../src/http/metrics.ts';
-import { endpointStates, updateResults } from '../../src/http/status.ts';
 import { reloadCodes } from '../../src/model.ts';
+import { closingLimits, createMetrics } from '../../src/report/metrics.ts';
+import { endpointStates, updateResults } from '../../src/report/status.ts';
 import { sampleStatus } from '../support/status.ts';
 
 const page = await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { serverLines } from '../../src/haproxy/text.ts';
+import { serverLines } from '../../src/haproxy/text/text.ts';
 import { helpers } from '../../src/render/helpers.ts';
-import { templateNames } from '../../src/templates.ts';
+import { templateNames } from '../../src/settings/templates.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
 const path = fileURLToPath(new URL('../../docs/reference/templates.md', import.meta.url));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { ask as askHaproxy } from '../../src/haproxy/socket.ts';
+import { ask as askHaproxy } from '../../src/haproxy/cli/socket.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { ask } from '../servers/steady.ts';
 import { isRunning } from '../support/apply.ts';

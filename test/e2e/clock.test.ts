@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
-import { readServersState } from '../../src/haproxy/info.ts';
+import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { startEcho } from '../servers/echo.ts';
 import { freePort, until } from '../support/index.ts';
 import { openTcp } from '../support/session.ts';

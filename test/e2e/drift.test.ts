@@ -1,8 +1,8 @@
 /** What somebody does to HAProxy behind Myelin's back is set right and counted, or only told, as the config says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readServersState, type ServersState } from '../../src/haproxy/info.ts';
-import { ask as askHaproxy } from '../../src/haproxy/socket.ts';
+import { readServersState, type ServersState } from '../../src/haproxy/cli/info.ts';
+import { ask as askHaproxy } from '../../src/haproxy/cli/socket.ts';
 import { cannotAddServers } from '../servers/haproxy.ts';
 import { until } from '../support/index.ts';
 import { ask as askSocket } from '../support/myelin.ts';

@@ -1,7 +1,7 @@
 /** A server that its checks took out of service gets no request through any number of reloads, and comes back by its checks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readServersState } from '../../src/haproxy/info.ts';
+import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { startNodeBackend } from '../servers/backend.ts';
 import { ask, steadyLoad } from '../servers/steady.ts';
 import { freePort, until } from '../support/index.ts';

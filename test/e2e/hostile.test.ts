@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer, get, type Server } from 'node:http';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { linesOf, splitSections, tokenise } from '../../src/haproxy/text.ts';
+import { linesOf, splitSections, tokenise } from '../../src/haproxy/text/text.ts';
 import { startBackends } from '../servers/backend.ts';
 import { type ConsulAgent, type Registration, startConsul } from '../servers/consul.ts';
 import { freePort, until } from '../support/index.ts';

@@ -1,7 +1,7 @@
 /** Which addresses of a cluster HAProxy gets: of both families as configured, and none that would reach this machine or a cloud's credentials. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { runCommand } from '../../src/haproxy/command.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { startFrontends } from '../servers/backend.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';

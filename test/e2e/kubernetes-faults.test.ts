@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import timers from 'node:timers/promises';
-import { readServersState } from '../../src/haproxy/info.ts';
+import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { type FaultProxy, startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes, watcherRules } from '../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../servers/pods.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import timers from 'node:timers/promises';
-import { ask as askSocket } from '../../src/haproxy/socket.ts';
+import { ask as askSocket } from '../../src/haproxy/cli/socket.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { otherPodPort, type Pods, podPort, startPods } from '../servers/pods.ts';
 import { steadyLoad } from '../servers/steady.ts';

@@ -1,8 +1,8 @@
 /** A change of which a part has to wait for a reload, or is refused: what can be done is done, server by server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readServersState } from '../../src/haproxy/info.ts';
-import { ask as askHaproxy } from '../../src/haproxy/socket.ts';
+import { readServersState } from '../../src/haproxy/cli/info.ts';
+import { ask as askHaproxy } from '../../src/haproxy/cli/socket.ts';
 import type { Backend } from '../servers/backend.ts';
 import { cannotAddServers } from '../servers/haproxy.ts';
 import { ask } from '../servers/steady.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { test } from 'node:test';
-import { builtInTemplates } from '../../src/templates.ts';
+import { builtInTemplates } from '../../src/settings/templates.ts';
 import { until } from '../support/index.ts';
 import type { MyelinProcess } from '../support/myelin.ts';
 import { type Site, site } from '../support/site.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { readInfo, readServersState } from '../../src/haproxy/info.ts';
+import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { type Backend, startNodeBackend } from '../servers/backend.ts';
 import { startEcho, startWebSocketEcho } from '../servers/echo.ts';
 import { cannotAddServers } from '../servers/haproxy.ts';

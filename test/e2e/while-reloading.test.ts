@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { access, chmod, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { readServersState } from '../../src/haproxy/info.ts';
+import { readServersState } from '../../src/haproxy/cli/info.ts';
 import type { Ms } from '../../src/model.ts';
 import { cannotAddServers, haproxy } from '../servers/haproxy.ts';
 import { ask, steadyLoad } from '../servers/steady.ts';

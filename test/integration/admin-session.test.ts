@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
-import { AdminSession, HeldConnection } from '../../src/haproxy/admin-session.ts';
-import { frame, unframe } from '../../src/haproxy/framing.ts';
-import { readInfo } from '../../src/haproxy/info.ts';
-import { ask } from '../../src/haproxy/socket.ts';
+import { AdminSession, HeldConnection } from '../../src/haproxy/cli/admin-session.ts';
+import { frame, unframe } from '../../src/haproxy/cli/framing.ts';
+import { readInfo } from '../../src/haproxy/cli/info.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
 import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { readServersState, type ServerStateRow } from '../../src/haproxy/info.ts';
-import { splitSections } from '../../src/haproxy/text.ts';
+import { readServersState, type ServerStateRow } from '../../src/haproxy/cli/info.ts';
+import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Section } from '../../src/model.ts';
 import { silencedAgents } from '../../src/plan/backends.ts';
 import { planChange } from '../../src/plan/plan.ts';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readInfo } from '../../src/haproxy/info.ts';
+import { readInfo } from '../../src/haproxy/cli/info.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { applied, get, gone, isRunning, never, pidOf, probe, reload, rendered, setup } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Control } from '../../src/apply/control.ts';
-import { readServersState } from '../../src/haproxy/info.ts';
-import { ask } from '../../src/haproxy/socket.ts';
-import { splitSections } from '../../src/haproxy/text.ts';
+import type { Control } from '../../src/apply/driver.ts';
+import { readServersState } from '../../src/haproxy/cli/info.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
+import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Rendered } from '../../src/model.ts';
 import { type Backend, startBackends, startNodeBackend } from '../servers/backend.ts';
 import {

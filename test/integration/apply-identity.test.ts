@@ -6,7 +6,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { generationAt, livingGenerations } from '../../src/apply/generation.ts';
-import { commandLines, identifyProcess } from '../../src/apply/processes.ts';
+import { commandLines, identifyProcess } from '../../src/apply/system/processes.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { askSlowly } from '../servers/steady.ts';
 import { applied, get, gone, isRunning, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';

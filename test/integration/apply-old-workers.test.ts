@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Control } from '../../src/apply/control.ts';
+import type { Control } from '../../src/apply/driver.ts';
 import { applied, get, gone, isRunning, never, pidOf, reload, rendered, type Setup, setup } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 

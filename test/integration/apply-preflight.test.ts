@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { preflight } from '../../src/apply/preflight.ts';
-import { splitSections } from '../../src/haproxy/text.ts';
+import { preflight } from '../../src/apply/checks/preflight.ts';
+import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Section } from '../../src/model.ts';
 import { freePort, tempFolder } from '../support/index.ts';
 

@@ -7,9 +7,9 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
-import { readInfo } from '../../src/haproxy/info.ts';
-import { ask } from '../../src/haproxy/socket.ts';
-import { splitSections } from '../../src/haproxy/text.ts';
+import { readInfo } from '../../src/haproxy/cli/info.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
+import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Rendered } from '../../src/model.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import {

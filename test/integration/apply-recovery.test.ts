@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { generationAt, writeDisplaced } from '../../src/apply/generation.ts';
-import { identifyProcess } from '../../src/apply/processes.ts';
+import { identifyProcess } from '../../src/apply/system/processes.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import {
   accepts,

@@ -6,9 +6,9 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
-import { bindsOverlap, maxSocketPath, parseBind } from '../../src/haproxy/bind.ts';
-import { runCommand } from '../../src/haproxy/command.ts';
-import { readInfo } from '../../src/haproxy/info.ts';
+import { readInfo } from '../../src/haproxy/cli/info.ts';
+import { bindsOverlap, maxSocketPath, parseBind } from '../../src/haproxy/text/bind.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { consulQuery, consulWatcher } from '../../src/config/schema.ts';
-import { supervise } from '../../src/supervise.ts';
+import { supervise } from '../../src/sources/supervise.ts';
 import { watchConsul } from '../../watchers/consul/index.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';

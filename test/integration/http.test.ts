@@ -6,12 +6,12 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { toWallClock } from '../../src/clock.ts';
 import { AppError } from '../../src/errors.ts';
 import { type AdminSources, adminRoutes, type Ordered, tcpRefusal } from '../../src/http/admin.ts';
 import { askMyelin, getStatus } from '../../src/http/client.ts';
 import { listenTcp, listenUnix, type Route, text } from '../../src/http/server.ts';
-import type { GivenOrder } from '../../src/orders.ts';
+import { toWallClock } from '../../src/lib/clock.ts';
+import type { GivenOrder } from '../../src/reconcile/orders.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { sampleStatus } from '../support/status.ts';
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { KnownOffer } from '../../src/collection.ts';
-import { KnownOffers } from '../../src/known-offers.ts';
+import type { KnownOffer } from '../../src/catalog/collection.ts';
+import { KnownOffers } from '../../src/sources/known-offers.ts';
 import { tempFolder } from '../support/index.ts';
 import { offer } from '../support/offers.ts';
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { view } from '../../src/catalog/catalog.ts';
-import { type Collection, collect, createCollection, nothingKnown } from '../../src/collection.ts';
+import { type Collection, collect, createCollection, nothingKnown } from '../../src/catalog/collection.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { textOf } from '../../src/render/render.ts';
-import { Sources } from '../../src/sources.ts';
+import { Sources } from '../../src/sources/sources.ts';
 import { type Cluster, kubeconfigText, startKubernetes, watcherRules } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { deleteService, putService, putSlice, replaceFile } from '../support/kubernetes.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { PluginCredentials } from '../../watchers/kubernetes/plugin.ts';
+import { PluginCredentials } from '../../watchers/kubernetes/api/plugin.ts';
 import { tempFolder, until } from '../support/index.ts';
 
 /** A plugin that runs these lines of shell; `asked` counts its runs. */

@@ -5,11 +5,11 @@ import { once } from 'node:events';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { acquireLock } from '../../src/apply/lock.ts';
-import { identifyProcess } from '../../src/apply/processes.ts';
+import { acquireLock } from '../../src/apply/system/lock.ts';
+import { identifyProcess } from '../../src/apply/system/processes.ts';
 import { tempFolder, until } from '../support/index.ts';
 
-const module = resolve(import.meta.dirname, '../../src/apply/lock.ts');
+const module = resolve(import.meta.dirname, '../../src/apply/system/lock.ts');
 
 test('a lock held by another process is refused with its pid, and free once that process was killed', async () => {
   await using folder = await tempFolder();

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const module = JSON.stringify(new URL('../../src/log.ts', import.meta.url).href);
+const module = JSON.stringify(new URL('../../src/report/log.ts', import.meta.url).href);
 const errors = JSON.stringify(new URL('../../src/errors.ts', import.meta.url).href);
 
 /** A program that logs, as its own process: what is tested is what reaches its stdout and stderr. */

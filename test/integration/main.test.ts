@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Control, Outcome } from '../../src/apply/control.ts';
-import { KnownEndpoints } from '../../src/known-endpoints.ts';
-import { KnownOffers } from '../../src/known-offers.ts';
+import type { Control, Outcome } from '../../src/apply/driver.ts';
 import { main } from '../../src/main.ts';
-import { Orders } from '../../src/orders.ts';
-import { loadSettings } from '../../src/settings.ts';
+import { Orders } from '../../src/reconcile/orders.ts';
+import { loadSettings } from '../../src/settings/settings.ts';
+import { KnownEndpoints } from '../../src/sources/known-endpoints.ts';
+import { KnownOffers } from '../../src/sources/known-offers.ts';
 import { tempFolder } from '../support/index.ts';
 
 test('what breaks off because Myelin ends is no failure, and who waits for a reload is told', async () => {

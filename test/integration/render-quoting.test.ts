@@ -6,7 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
-import { tokenise } from '../../src/haproxy/text.ts';
+import { tokenise } from '../../src/haproxy/text/text.ts';
 import { anywhere, logFormat, quote, word } from '../../src/render/encode.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';

@@ -7,7 +7,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { describe } from '../../src/errors.ts';
 import type { SourceEvent } from '../../src/model.ts';
-import { Sources } from '../../src/sources.ts';
+import { Sources } from '../../src/sources/sources.ts';
 import { tempFolder, until } from '../support/index.ts';
 
 const noFault = (error: unknown): never => {

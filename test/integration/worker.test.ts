@@ -1,10 +1,10 @@
 /** A process is told of servers so that at no moment nobody is left, whatever became of what was planned. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Worker } from '../../src/apply/worker.ts';
-import { readInfo, readServersState } from '../../src/haproxy/info.ts';
-import { ask } from '../../src/haproxy/socket.ts';
-import { splitSections } from '../../src/haproxy/text.ts';
+import { Worker } from '../../src/apply/runtime/worker.ts';
+import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
+import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
 import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';

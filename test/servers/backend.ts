@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { ask } from '../../src/haproxy/socket.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { haproxy } from './haproxy.ts';
 

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { acquireLock } from '../../src/apply/lock.ts';
+import { acquireLock } from '../../src/apply/system/lock.ts';
 import { AppError } from '../../src/errors.ts';
 import { until } from '../support/index.ts';
 

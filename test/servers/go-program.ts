@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir, rename, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { runCommand } from '../../src/haproxy/command.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { cacheFolder, lockCache } from './cache.ts';
 
 type GoProgram = {

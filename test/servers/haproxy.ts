@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { findBinary } from '../../src/haproxy/binary.ts';
-import { runCommand } from '../../src/haproxy/command.ts';
+import { findBinary } from '../../src/haproxy/binary/binary.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { type DebianProgram, debianProgram } from './debian.ts';
 
 export type HaproxyBranch = keyof typeof suites;

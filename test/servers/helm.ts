@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir, rename } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { type Finished, runCommand } from '../../src/haproxy/command.ts';
+import { type Finished, runCommand } from '../../src/lib/command.ts';
 import { cacheFolder, lockCache } from './cache.ts';
 
 const version = '4.3.1';

@@ -10,7 +10,7 @@ import { constants } from 'node:fs';
 import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
 import { delimiter, join } from 'node:path';
-import { runCommand } from '../../src/haproxy/command.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { cacheFolder, lockCache } from './cache.ts';
 import { debianProgram } from './debian.ts';

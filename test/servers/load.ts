@@ -1,6 +1,6 @@
 /** Puts load on an address with `ab` or `wrk`, and counts every way in which a request can fail. */
 import { join } from 'node:path';
-import { type Finished, runCommand } from '../../src/haproxy/command.ts';
+import { type Finished, runCommand } from '../../src/lib/command.ts';
 import type { Ms } from '../../src/model.ts';
 import { tool } from './haproxy.ts';
 

@@ -2,7 +2,7 @@
  * The programs in pods: each answers with its name at an address of its own in 192.0.2.0/24, which is this machine where
  * no other network is. All in one HAProxy.
  */
-import { ask } from '../../src/haproxy/socket.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
 import { requestsOf, startFrontends } from './backend.ts';
 
 export type Pods = AsyncDisposable & {

@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { runCommand } from '../../src/haproxy/command.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { cacheFolder } from './cache.ts';
 
 const version = '0.83.0';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import type { Finished } from '../../src/haproxy/command.ts';
+import type { Finished } from '../../src/lib/command.ts';
 import { helm } from '../servers/helm.ts';
 import { tempFolder } from './index.ts';
 

@@ -1,5 +1,5 @@
 /** One event of each kind. */
-import type { Event, Happening } from '../../src/http/events.ts';
+import type { Event, Happening } from '../../src/report/events.ts';
 
 const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }] as const;
 const problems = [{ message: 'unknown keyword', service: 'web' }] as const;

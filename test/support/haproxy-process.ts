@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Capabilities, capabilitiesOf } from '../../src/haproxy/capabilities.ts';
-import { readInfo } from '../../src/haproxy/info.ts';
-import { readBatch, toBatches } from '../../src/haproxy/runtime-batch.ts';
-import type { Verdict } from '../../src/haproxy/runtime-commands.ts';
-import { ask } from '../../src/haproxy/socket.ts';
+import { type Capabilities, capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
+import { readInfo } from '../../src/haproxy/cli/info.ts';
+import { readBatch, toBatches } from '../../src/haproxy/cli/runtime-batch.ts';
+import type { Verdict } from '../../src/haproxy/cli/runtime-commands.ts';
+import { ask } from '../../src/haproxy/cli/socket.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
 import { until } from './index.ts';
 

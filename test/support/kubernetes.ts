@@ -2,7 +2,7 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kubernetesQuery, kubernetesWatcher } from '../../src/config/schema.ts';
-import { supervise } from '../../src/supervise.ts';
+import { supervise } from '../../src/sources/supervise.ts';
 import { watchKubernetes } from '../../watchers/kubernetes/index.ts';
 import { type Cluster, kubeconfigText } from '../servers/kubernetes.ts';
 import { tempFolder } from './index.ts';

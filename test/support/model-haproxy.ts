@@ -2,7 +2,7 @@
  * A HAProxy in a few lines: what it makes of a config, what the runtime API does to servers, with its rules, and nothing
  * else. It reads configs in its own way, so that it does not repeat the mistakes of what it judges.
  */
-import { serverKeywords } from '../../src/haproxy/server-keywords.ts';
+import { serverKeywords } from '../../src/haproxy/text/server-keywords.ts';
 import type { RuntimeCommand, Section } from '../../src/model.ts';
 
 type ModelServer = {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import type { Status } from '../../src/http/status.ts';
+import type { Status } from '../../src/report/status.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { tempFolder, until } from './index.ts';
 

@@ -1,6 +1,6 @@
 /** Random pairs of configs: what runs and what is wanted. Nearly all are such that HAProxy would start from the first one. */
 import fc from 'fast-check';
-import { splitSections } from '../../src/haproxy/text.ts';
+import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Section } from '../../src/model.ts';
 import { settleServers } from '../../src/render/settle.ts';
 

@@ -1,7 +1,7 @@
 /** Who answers, and which servers are in the file: what a change at the source comes to in the end. */
 import assert from 'node:assert/strict';
-import { runCommand } from '../../src/haproxy/command.ts';
-import { serverLines, splitSections } from '../../src/haproxy/text.ts';
+import { serverLines, splitSections } from '../../src/haproxy/text/text.ts';
+import { runCommand } from '../../src/lib/command.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { get } from './apply.ts';
 import { until } from './index.ts';

@@ -7,8 +7,8 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import Consul from 'consul';
+import { http } from '../../src/lib/node-http.ts';
 import type { Ms } from '../../src/model.ts';
-import { http } from '../../src/node-http.ts';
 import { type Connection, readTls } from './connection.ts';
 
 /** As the HTTP API of Consul names them (GET /v1/health/service/:service). */

@@ -1,7 +1,7 @@
 /** What a failed question means: why, for people; how long to wait; and how much is at fault. */
 import { describe } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
-import { retryAfterMs } from '../retry-after.ts';
+import { retryAfterMs } from '../kit/retry-after.ts';
 import { CutShort } from './client.ts';
 
 export type Failure = {

@@ -4,8 +4,8 @@
  * So a thousand services at rest cost nothing, where a question for each takes hundreds of requests a second.
  */
 import { AppError } from '../../src/errors.ts';
+import { backoffMs, pause } from '../../src/lib/retry.ts';
 import type { Ms } from '../../src/model.ts';
-import { backoffMs, pause } from '../../src/retry.ts';
 import type { Answer, Look } from './client.ts';
 import { indexOf } from './reading.ts';
 import type { Changed } from './rota.ts';

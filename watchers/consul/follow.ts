@@ -1,9 +1,9 @@
 /** Follows one service by blocking queries, for ever: the rules of Consul's index, of its pace and of doubtful answers. */
 
-import { wallClock } from '../../src/clock.ts';
+import { wallClock } from '../../src/lib/clock.ts';
+import { backoffMs, pause } from '../../src/lib/retry.ts';
 import type { Ms } from '../../src/model.ts';
-import { backoffMs, pause } from '../../src/retry.ts';
-import { TokenBucket } from '../token-bucket.ts';
+import { TokenBucket } from '../kit/token-bucket.ts';
 import { type Failure, failureOf } from './failure.ts';
 import { type Known, type Reading, read } from './reading.ts';
 

@@ -1,11 +1,11 @@
 /** Watches services of a Consul agent: one blocking query each, over a fixed number of connections. */
 import { setMaxListeners } from 'node:events';
 import type { ConsulQuery, ConsulWatcherConfig } from '../../src/config/schema.ts';
-import { Latest } from '../../src/latest.ts';
+import { Latest } from '../../src/lib/latest.ts';
 import type { Ms, Query, Update, Watch } from '../../src/model.ts';
-import { type HostMemory, Hosts, type LookUp, lookUpHere } from '../hosts.ts';
-import { spellingsOfLogin } from '../login.ts';
-import { withSynced } from '../synced.ts';
+import { type HostMemory, Hosts, type LookUp, lookUpHere } from '../kit/hosts.ts';
+import { spellingsOfLogin } from '../kit/login.ts';
+import { withSynced } from '../kit/synced.ts';
 import { type Answer, openClient, type Question } from './client.ts';
 import { connectionOf } from './connection.ts';
 import { Feed, perFeed } from './feed.ts';

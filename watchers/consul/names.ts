@@ -1,7 +1,7 @@
 /** Instances whose address is the name of a host, as of external services: left out, or with the addresses of the name. Pure. */
-import { parseAddress } from '../../src/address.ts';
+import { parseAddress } from '../../src/lib/address.ts';
 import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
-import { type Host, ofFamily } from '../hosts.ts';
+import { type Host, ofFamily } from '../kit/hosts.ts';
 import type { Found } from './endpoints.ts';
 
 export type Served =

@@ -1,7 +1,7 @@
 /** Puts the addresses of names into what Consul says, at each answer and whenever a name stands for others. */
 import type { ConsulWatcherConfig } from '../../src/config/schema.ts';
 import type { Unreadable, Update } from '../../src/model.ts';
-import type { Hosts } from '../hosts.ts';
+import type { Hosts } from '../kit/hosts.ts';
 import type { Found } from './endpoints.ts';
 import { namesIn, withAddresses } from './names.ts';
 

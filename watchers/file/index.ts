@@ -1,9 +1,9 @@
 /** Watches a file, or a folder of files, of services and their endpoints. */
 import type { FileQuery, FileWatcherConfig } from '../../src/config/schema.ts';
 import { AppError, describe } from '../../src/errors.ts';
+import { pause } from '../../src/lib/retry.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
-import { pause } from '../../src/retry.ts';
-import { withSynced } from '../synced.ts';
+import { withSynced } from '../kit/synced.ts';
 import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';

@@ -1,12 +1,12 @@
 /** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Endpoint, Unfit, Update } from '../../src/model.ts';
-import type { Hosts } from '../hosts.ts';
+import type { Hosts } from '../kit/hosts.ts';
+import type { SecondRead } from './api/second-read.ts';
 import { Doubts, type Why } from './doubts.ts';
 import { answerOf, externalOf } from './external-names.ts';
 import { isAboutOffer, type Offers, questionAbout } from './offers.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
-import type { SecondRead } from './second-read.ts';
 import { type Answer, answerFrom, isEmpty, type View } from './view.ts';
 
 export type Answering = {

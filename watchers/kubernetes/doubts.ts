@@ -4,10 +4,10 @@
  * that was deleted is left some time before that: whoever replaces it makes it anew a moment later.
  */
 import { AppError } from '../../src/errors.ts';
+import { backoffMs, pause } from '../../src/lib/retry.ts';
 import type { Moment, Ms } from '../../src/model.ts';
-import { backoffMs, pause } from '../../src/retry.ts';
+import type { SecondRead } from './api/second-read.ts';
 import { namesAtOnce, type ServiceKey } from './question.ts';
-import type { SecondRead } from './second-read.ts';
 
 export type Doubting = {
   readonly read: (keys: readonly ServiceKey[]) => Promise<SecondRead>;

@@ -4,7 +4,7 @@
  */
 import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
-import type { EndpointSlice, Service, SliceEndpoint } from './objects.ts';
+import type { EndpointSlice, Service, SliceEndpoint } from './api/objects.ts';
 import { choosePort, describePort, isWrittenFor, portIn, portsOf, type ServedPort } from './ports.ts';
 
 export type Choice = Pick<KubernetesWatcherConfig, 'zone' | 'zonePolicy' | 'node' | 'family'> & {

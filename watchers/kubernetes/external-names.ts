@@ -1,9 +1,9 @@
 /** Services of type ExternalName: what they stand for, and what its addresses mean. Pure. */
 import type { KubernetesQuery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Endpoint } from '../../src/model.ts';
-import { type Host, ofFamily } from '../hosts.ts';
+import { type Host, ofFamily } from '../kit/hosts.ts';
+import type { Service } from './api/objects.ts';
 import { nameOf } from './endpoints.ts';
-import type { Service } from './objects.ts';
 import { choosePort } from './ports.ts';
 
 type External =

@@ -1,19 +1,19 @@
 /** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
 
-import { wallClock } from '../../src/clock.ts';
 import type { KubernetesDiscovery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
+import { wallClock } from '../../src/lib/clock.ts';
 import type { Query, Update } from '../../src/model.ts';
-import { Hosts } from '../hosts.ts';
+import { Hosts } from '../kit/hosts.ts';
 import { Answers } from './answers.ts';
-import type { Api } from './api.ts';
-import { type Failure, failureOf } from './failure.ts';
-import type { Memory } from './memory.ts';
-import { endpointSlice, serviceWith } from './objects.ts';
+import type { Api } from './api/api.ts';
+import { type Failure, failureOf } from './api/failure.ts';
+import type { Memory } from './api/memory.ts';
+import { endpointSlice, serviceWith } from './api/objects.ts';
+import { type Place, reflect } from './api/reflect.ts';
+import { endpointSlices, type Resource, services } from './api/resources.ts';
+import { readAgain } from './api/second-read.ts';
 import { Offers } from './offers.ts';
 import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
-import { type Place, reflect } from './reflect.ts';
-import { endpointSlices, type Resource, services } from './resources.ts';
-import { readAgain } from './second-read.ts';
 
 export type Following = {
   readonly api: Api;

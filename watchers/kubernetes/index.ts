@@ -1,21 +1,21 @@
 /** Watches Services of a Kubernetes cluster by their EndpointSlices: two watches a namespace, however many Services. */
 import { setMaxListeners } from 'node:events';
-import { now } from '../../src/clock.ts';
 import {
   type KubernetesDiscovery,
   type KubernetesQuery,
   type KubernetesWatcherConfig,
   kubernetesQuery,
 } from '../../src/config/schema.ts';
-import { Latest } from '../../src/latest.ts';
+import { now } from '../../src/lib/clock.ts';
+import { Latest } from '../../src/lib/latest.ts';
+import { Retries } from '../../src/lib/retry.ts';
 import type { Ms, Query, Update, Watch } from '../../src/model.ts';
-import { Retries } from '../../src/retry.ts';
-import { withSynced } from '../synced.ts';
-import { openAccess } from './access.ts';
-import { createApi } from './api.ts';
-import { Failing } from './failing.ts';
+import { withSynced } from '../kit/synced.ts';
+import { openAccess } from './api/access.ts';
+import { createApi } from './api/api.ts';
+import { Failing } from './api/failing.ts';
+import { Memories, Memory } from './api/memory.ts';
 import { follow } from './follow.ts';
-import { Memories, Memory } from './memory.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
 
 /** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */

@@ -1,5 +1,5 @@
 /** Which port of a Service a query means, and which number that is in each of its EndpointSlices. Pure. */
-import type { EndpointSlice, Service } from './objects.ts';
+import type { EndpointSlice, Service } from './api/objects.ts';
 
 /** `name` is that of the Service's port, '' where it has none: slices carry the same name. */
 export type ChosenPort =

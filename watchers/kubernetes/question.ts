@@ -1,8 +1,8 @@
 /** Queries with the Service that each is about, and the selectors that let the server send little else. Pure. */
 import type { KubernetesQuery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import type { Query } from '../../src/model.ts';
-import type { Params } from './api.ts';
-import { serviceNameLabel } from './objects.ts';
+import type { Params } from './api/api.ts';
+import { serviceNameLabel } from './api/objects.ts';
 
 /** The name of a Service among those of all namespaces: NAMESPACE/NAME. */
 export type ServiceKey = string;

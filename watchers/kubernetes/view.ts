@@ -1,8 +1,9 @@
 /** What is known of the Services and EndpointSlices of one namespace, or of all, and what that says of a Service. Pure. */
+
+import type { EndpointSlice, Service } from './api/objects.ts';
+import type { Change } from './api/reflect.ts';
 import { type Choice, type Selected, selectEndpoints } from './endpoints.ts';
-import type { EndpointSlice, Service } from './objects.ts';
 import { keyOf, type ServiceKey } from './question.ts';
-import type { Change } from './reflect.ts';
 
 export type Answer =
   | Selected

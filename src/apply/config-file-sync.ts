@@ -1,0 +1,95 @@
+/**
+ * What runs, on disk, where it follows what commands have changed: as the file that HAProxy reads, and as what a
+ * restarted Myelin finds out from. And what keeps it from that.
+ */
+import { describe } from '../errors.ts';
+import { type ConfigFile, together } from '../lib/files.ts';
+import { LateWriter } from '../lib/write-behind.ts';
+import type { LeavingServer, Moment, Ms, Section } from '../model.ts';
+import type { Control, ControlEvent } from './driver.ts';
+import { type Generation, type Proof, writeProof, writeSections } from './generation.ts';
+import { textOf } from './sections.ts';
+
+type Recorded = {
+  readonly sections: readonly Section[];
+  readonly leaving: readonly LeavingServer[];
+  readonly record: Generation;
+  readonly proof: Proof;
+};
+
+type FileBehindOptions = {
+  readonly file: ConfigFile;
+  /** null: nothing of ours runs, and the file stays as it is. */
+  readonly runs: () => Recorded | null;
+  readonly maxLagMs: () => Ms;
+  readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
+};
+
+export class FileBehind {
+  readonly #options: FileBehindOptions;
+  readonly #writer: LateWriter;
+  #trouble: Control['fileTrouble'] = null;
+  /** Of the file when it was last looked at. */
+  #stamp = '';
+
+  constructor(options: FileBehindOptions) {
+    this.#options = options;
+    this.#writer = new LateWriter({
+      write: () => this.#write(),
+      maxLagMs: options.maxLagMs,
+      onTrouble: (error) => this.#noteTrouble(error),
+    });
+  }
+
+  get trouble(): Control['fileTrouble'] {
+    return this.#trouble;
+  }
+
+  /** What runs is not what was written, or may not be. */
+  note(): void {
+    this.#writer.note();
+  }
+
+  /** Compares it with what runs where somebody else has changed it, and puts it right. */
+  async inspect(): Promise<void> {
+    const stamp = await this.#options.file.stamp();
+    if (stamp !== this.#stamp) this.note();
+    this.#stamp = stamp;
+  }
+
+  /** What is written before `replace` is what runs; what it puts in the file's place is not touched until it is over. */
+  during<T>(replace: () => Promise<T>): Promise<T> {
+    return this.#writer.during(async () => {
+      try {
+        return await replace();
+      } finally {
+        // What ran before may have been told more meanwhile, or serve on.
+        this.#writer.note();
+      }
+    });
+  }
+
+  /** Writes what is to be written, and nothing any more from then on, even where that rejects. */
+  close(): Promise<void> {
+    return this.#writer.close();
+  }
+
+  async #write(): Promise<void> {
+    const { file, runs } = this.#options;
+    const running = runs();
+    if (running !== null) {
+      const { sections, leaving, record, proof } = running;
+      await together(writeSections(record, sections, leaving), file.write(textOf(sections)));
+      // It could not be written, maybe, when the process had proved itself.
+      await writeProof(record, proof);
+    }
+    if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
+    this.#trouble = null;
+  }
+
+  #noteTrouble(error: unknown): void {
+    if (this.#trouble === null) this.#options.onEvent({ kind: 'file_behind', error });
+    this.#trouble = { reason: describe(error), since: this.#trouble?.since ?? this.#options.now() };
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * A HAProxy that somebody else started in the place of ours, from a file that names our stats socket: a reload by hand
+ * from an old file, say. It holds our addresses, and hands them on as one of ours does.
+ */
+import type { Config } from '../config/schema.ts';
+import { AppError } from '../errors.ts';
+import { readInfo } from '../haproxy/cli/info.ts';
+import type { Plan } from '../model.ts';
+import { identifyProcess, type ProcessId } from './system/processes.ts';
+
+export type Stray = { readonly id: ProcessId; readonly socket: string };
+
+/** Old workers of ours may listen there too. */
+const attempts = 5;
+
+/** null where nobody else answers at one of the sockets, or only one that leaves. */
+export async function findStray(sockets: readonly string[], ours: ReadonlySet<number>): Promise<Stray | null> {
+  for (const socket of sockets)
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const info = await readInfo(socket, { timeoutMs: 500 }).catch(() => null);
+      if (info === null) break;
+      const id = info.stopping || ours.has(info.pid) ? null : identifyProcess(info.pid);
+      if (id !== null) return { id, socket };
+    }
+  return null;
+}
+
+/** For reasons. */
+export function startedByOthers(pid: number): string {
+  return `process ${pid} was started by somebody else`;
+}
+
+/** Only told, until an operator orders a reload. */
+export function isLeft({ drift }: Pick<Config, 'drift'>, plan: Plan): boolean {
+  const isOrdered = plan.kind === 'reload' && plan.reasons.some(({ code }) => code === 'operator_request');
+  return drift === 'report' && !isOrdered;
+}
+
+/** With `drift: report`. */
+export function leftInPlace(pid: number): AppError {
+  return new AppError(
+    'MYELIN_HAPROXY_UNAVAILABLE',
+    `HAProxy serves what somebody else gave it: ${startedByOthers(pid)}, and drift: report leaves it so`,
+    { remedy: '`myelin reload` puts the wanted config in its place' },
+  );
+}

@@ -1,0 +1,473 @@
+/**
+ * Control `master`: HAProxy runs elsewhere in master-worker mode, started by systemd or in another container. The file
+ * is written here, the master is told to reload over its command line, and servers are changed over it too, in the
+ * worker that they are meant for. What was proved last is kept in `state`, with the worker that it was proved with, so
+ * that neither a restart of Myelin nor one of HAProxy has to lead to a reload.
+ */
+import { realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { lockFile } from '../../config/paths.ts';
+import { AppError } from '../../errors.ts';
+import { type Binary, findBinary } from '../../haproxy/binary/binary.ts';
+import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
+import { parseProcesses } from '../../haproxy/cli/master.ts';
+import { nobodyListens } from '../../haproxy/cli/socket.ts';
+import { now, pastFromWallClock } from '../../lib/clock.ts';
+import { type ConfigFile, configFile, makeFolder, tryOut } from '../../lib/files.ts';
+import { createTurn } from '../../lib/mutex.ts';
+import { keepLooking } from '../../lib/poll.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import { applying } from '../applying.ts';
+import { FileBehind } from '../config-file-sync.ts';
+import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
+import { forgetHealth } from '../files/health-file.ts';
+import { isLeft, leftInPlace, startedByOthers } from '../foreign.ts';
+import {
+  type Generation,
+  readLeaving,
+  readProof,
+  readSections,
+  recordIn,
+  removeProof,
+  writeProof,
+  writeSections,
+} from '../generation.ts';
+import { ReloadGate } from '../reload-policy.ts';
+import type { Turn } from '../reload-slot.ts';
+import { runtimeOf, tell } from '../runtime/apply-commands.ts';
+import { Pulse } from '../runtime/liveness.ts';
+import { tidy } from '../runtime/reap.ts';
+import { sameText, textOf } from '../sections.ts';
+import { acquireLock } from '../system/lock.ts';
+import { asRecorded, loadedBy } from './loaded.ts';
+import { MasterFleet, type Seen } from './master-fleet.ts';
+import { prepareForMaster } from './prepare.ts';
+import { checkHere, replaceWorker } from './reload.ts';
+import { idOf, isProved, isSame, type MasterServing, proofOf, viewOf, type WorkerId } from './serving.ts';
+
+const lookEveryMs: Ms = 200;
+const looksPerInspection = 10;
+/** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
+const goneAfterMs: Ms = 1000;
+
+export async function openMasterControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+  const { haproxy, state: stateFolder } = options.config;
+  const { masterSocket } = haproxy;
+  if (masterSocket === undefined)
+    throw new AppError('MYELIN_CONFIG_INVALID', 'haproxy.masterSocket is missing; `control: master` needs it');
+  await makeFolder(stateFolder);
+  await using opened = new AsyncDisposableStack();
+  opened.use(await acquireLock(lockFile(options.config)));
+  await makeFolder(dirname(haproxy.config));
+  const record = recordIn(await realpath(stateFolder));
+  await makeFolder(record.folder);
+  await forgetHealth(options.config);
+  const parts = {
+    socket: masterSocket,
+    file: configFile(haproxy.config),
+    record,
+    version: parseVersion((await readProof(record))?.version ?? ''),
+    // Only of use where it is of the branch that runs elsewhere.
+    binary: await findBinary(haproxy.binary, options.env.PATH, { signal }).catch(() => null),
+    now: options.now ?? now,
+  };
+  signal.throwIfAborted();
+  const control = new MasterControl(options, parts, opened.move());
+  await control.begin();
+  control.watch(signal);
+  return control;
+}
+
+type Parts = {
+  readonly socket: string;
+  readonly file: ConfigFile;
+  readonly record: Generation;
+  /** Of the HAProxy that was proved last; null where that is not known. */
+  readonly version: Version | null;
+  readonly binary: Binary | null;
+  readonly now: () => Moment;
+};
+
+type Stranger = WorkerId & {
+  /** Somebody had it reloaded while ours served. */
+  readonly isByHand: boolean;
+};
+
+class MasterControl implements Control {
+  readonly #options: ControlOptions;
+  readonly #parts: Parts;
+  readonly #fleet: MasterFleet;
+  readonly #gate: ReloadGate;
+  readonly #onDisk: FileBehind;
+  readonly #pulse: Pulse;
+  readonly #atEnd: AsyncDisposableStack;
+  /** Who came up by a reload of ours must not be taken for somebody else's. */
+  readonly #inTurn = createTurn();
+  #config: ControlOptions['config'];
+  #binary: Binary | null;
+  #version: Version | null;
+  #found: readonly Section[] | null = null;
+  #whyNothingRuns: ReloadReason = { code: 'first_start' };
+  /** Serves with a config that is not known: it is to be reloaded. */
+  #stranger: Stranger | null = null;
+  /** Since when the master does not answer; null while it does. */
+  #silentSince: Moment | null = null;
+  #isSilenceTold = false;
+  /** Somebody told HAProxy to leave: it is theirs to start another. */
+  #isLeaving = false;
+  #isReloading = false;
+
+  constructor(options: ControlOptions, parts: Parts, atEnd: AsyncDisposableStack) {
+    const { config, onEvent, onChange, random = Math.random } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#parts = parts;
+    this.#binary = parts.binary;
+    this.#version = parts.version;
+    this.#atEnd = atEnd;
+    this.#gate = new ReloadGate(random);
+    this.#fleet = new MasterFleet({
+      socket: parts.socket,
+      hardStopAfterMs: () => this.#config.reload.hardStopAfter,
+      now: parts.now,
+      onEvent,
+      onRoom: onChange,
+    });
+    this.#onDisk = new FileBehind({
+      file: parts.file,
+      runs: () => {
+        const { serving } = this.#fleet;
+        return (
+          serving && {
+            sections: serving.worker.intended,
+            leaving: serving.worker.leavers.toRecord,
+            record: parts.record,
+            proof: proofOf(serving),
+          }
+        );
+      },
+      maxLagMs: () => this.#config.file.maxLag,
+      now: parts.now,
+      onEvent,
+    });
+    this.#pulse = new Pulse({ now: parts.now, onEvent });
+  }
+
+  get version(): Version | null {
+    return this.#version ?? this.#binary?.version ?? null;
+  }
+
+  get found(): readonly Section[] | null {
+    return this.#found;
+  }
+
+  get running(): Running | null {
+    const { serving } = this.#fleet;
+    return serving === null ? null : viewOf(serving, this.#parts.socket);
+  }
+
+  get forced(): readonly ReloadReason[] {
+    return this.#fleet.serving === null ? [this.#whyNothingRuns] : [];
+  }
+
+  get oldWorkers(): readonly OldWorkerView[] {
+    return this.#fleet.oldWorkers.map(({ pid, generation, since, connections }) => {
+      return { pid, generation, since, connections };
+    });
+  }
+
+  get runtime(): Runtime | null {
+    const { serving } = this.#fleet;
+    // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
+    return serving === null ? null : runtimeOf(serving.worker, []);
+  }
+
+  get unresponsive(): Control['unresponsive'] {
+    return this.#fleet.serving === null ? null : this.#pulse.unresponsive;
+  }
+
+  get fileTrouble(): Control['fileTrouble'] {
+    return this.#onDisk.trouble;
+  }
+
+  use(config: ControlOptions['config']): void {
+    this.#config = config;
+  }
+
+  reloadAt({ sections }: Rendered, since: Moment): Turn {
+    const isStart = this.#fleet.serving === null;
+    const oldWorkers = this.#fleet.oldWorkers.length;
+    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers });
+  }
+
+  async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const { now } = this.#parts;
+    const about = { sections, plan, gate: this.#gate, isStart: this.#fleet.serving === null, now, signal };
+    return applying(about, () => this.#attempt(sections, plan, signal));
+  }
+
+  async check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
+    const { file } = this.#parts;
+    const about = { sections, file, config: this.#config, signal };
+    return tryOut(file, textOf(sections), async () => (await checkHere(this.#binary, this.#version, about)).problems);
+  }
+
+  /** What was started elsewhere is ended elsewhere. */
+  async stop(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tolerate(this.#onDisk.close());
+    await this.#atEnd.disposeAsync();
+  }
+
+  /** Finds out what became of HAProxy and of the file while nobody looked. */
+  async begin(): Promise<void> {
+    const { file, record } = this.#parts;
+    await this.#seeWhoServes();
+    if (await file.isUnsettled()) {
+      // Killed in the middle of a reload: HAProxy has the one file or the other, so it is told again.
+      if (this.#fleet.serving === null) await file.putBack();
+      else await file.settle();
+      this.#options.onEvent({ kind: 'file_restored', path: file.path });
+    }
+    const { serving } = this.#fleet;
+    if (serving !== null) await this.#tolerate(file.write(textOf(serving.worker.sections)));
+    else {
+      const text = await file.read();
+      this.#found = text === null ? null : asRecorded(text, await readSections(record));
+    }
+  }
+
+  /** Sees by itself who serves, until `signal` or disposal ends it. */
+  watch(signal: AbortSignal): void {
+    const onError = (error: unknown): void => this.#options.onEvent({ kind: 'trouble', error });
+    this.#atEnd.use(keepLooking({ everyMs: lookEveryMs, look: (looks) => this.#look(looks), onError }, signal));
+  }
+
+  async #look(looks: number): Promise<void> {
+    if (this.#isReloading) return;
+    await this.#inTurn(() => this.#seeWhoServes());
+    if (this.#silentSince === null && this.unresponsive === null && !this.#isReloading)
+      await tidy([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
+    if (looks % looksPerInspection === 0) await this.#onDisk.inspect();
+  }
+
+  async #seeWhoServes(): Promise<void> {
+    let seen: Awaited<ReturnType<MasterFleet['look']>>;
+    const askedAt = this.#parts.now();
+    try {
+      seen = await this.#fleet.look();
+    } catch (error) {
+      this.#noteSilence(error);
+      this.#notePulse(askedAt, error);
+      return;
+    }
+    this.#isLeaving = seen.kind === 'nobody' && seen.isLeaving;
+    if (seen.kind === 'nobody') return this.#noteSilence(null);
+    this.#silentSince = null;
+    this.#isSilenceTold = false;
+    if (seen.kind === 'other') await this.#meet(seen);
+    this.#notePulse(askedAt, seen.kind === 'silent' ? seen.error : null);
+  }
+
+  #notePulse(askedAt: Moment, error: unknown): void {
+    const { serving } = this.#fleet;
+    if (serving === null) {
+      this.#pulse.none();
+      return;
+    }
+    const whose = { pid: serving.id.pid, generation: serving.generation };
+    if (error === null) this.#pulse.answered(whose);
+    else this.#pulse.missed(whose, askedAt, error);
+  }
+
+  /** `error` is null where the master answers, and has no worker that serves. */
+  #noteSilence(error: unknown): void {
+    const now = this.#parts.now();
+    this.#silentSince ??= now;
+    if (now - this.#silentSince < goneAfterMs) return;
+    if (error === null || nobodyListens(error)) this.#loseServing();
+    else this.#tellSilence(error);
+  }
+
+  /** It is not known to be gone: a master that leaves may cut an answer short before nobody listens any more. */
+  #tellSilence(error: unknown): void {
+    if (this.#isSilenceTold) return;
+    this.#isSilenceTold = true;
+    this.#options.onEvent({ kind: 'trouble', error });
+  }
+
+  #loseServing(): void {
+    const { serving } = this.#fleet;
+    if (serving === null) return;
+    const about = { pid: serving.id.pid, generation: serving.generation };
+    this.#options.onEvent(this.#isLeaving ? { kind: 'dismissed', ...about } : { kind: 'exited', ...about, words: '' });
+    this.#whyNothingRuns = { code: 'haproxy_exited' };
+    this.#fleet.disown();
+    this.#options.onChange();
+  }
+
+  /** Another worker serves, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
+  async #meet({ info, isReload }: Extract<Seen, { kind: 'other' }>): Promise<void> {
+    const { now, record } = this.#parts;
+    const { onEvent, onChange } = this.#options;
+    const id = idOf(info, now());
+    if (this.#stranger !== null && isSame(this.#stranger, id)) return;
+    this.#version = info.version;
+    const recorded = await readSections(record);
+    const proof = await readProof(record);
+    if (recorded !== null && proof !== null && isProved(proof, id)) {
+      const serving = this.#fleet.serve(info, recorded, null, pastFromWallClock(proof.since));
+      serving.worker.leavers.recall(await readLeaving(record));
+    } else {
+      const { ask } = this.#fleet;
+      const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, record, ask });
+      const before = this.#fleet.serving?.worker.intended ?? null;
+      const isByHand = isReload && before !== null && (loaded === null || !sameText(loaded, before));
+      if (loaded === null || (isByHand && this.#config.drift === 'report')) {
+        if (this.#fleet.serving !== null || proof !== null)
+          this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(id.pid) };
+        this.#stranger = { ...id, isByHand };
+        this.#fleet.disown();
+        this.#gate.forgive();
+        onChange();
+        return;
+      }
+      await this.#record(this.#fleet.serve(info, loaded, loaded));
+    }
+    this.#stranger = null;
+    this.#gate.forgive();
+    const generation = this.#fleet.serving?.generation ?? 0;
+    onEvent({ kind: 'adopted', pid: id.pid, generation });
+    this.#onDisk.note();
+    onChange();
+  }
+
+  async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const { serving } = this.#fleet;
+    if (plan.kind !== 'reload') {
+      // It has ended since this was planned: to start another one has to be planned, and has its turn.
+      if (serving === null) return { kind: 'superseded' };
+      return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+    }
+    if (this.#stranger?.isByHand && isLeft(this.#config, plan))
+      return { kind: 'failed', error: leftInPlace(this.#stranger.pid), problems: [] };
+    return this.#inTurn(async () => {
+      this.#isReloading = true;
+      try {
+        return await this.#onDisk.during(() => this.#replace(sections, signal));
+      } finally {
+        this.#isReloading = false;
+      }
+    });
+  }
+
+  async #tell(
+    current: MasterServing,
+    commands: readonly RuntimeCommand[],
+    sections: readonly Section[],
+  ): Promise<Outcome> {
+    const told = await tell({
+      worker: current.worker,
+      commands,
+      sections,
+      onDisk: this.#onDisk,
+      serves: () => this.#fleet.serving === current,
+    });
+    if (told.kind !== 'told') return told;
+    return { kind: 'applied', running: viewOf(current, this.#parts.socket), tookMs: 0 };
+  }
+
+  async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
+    const { socket, file, now } = this.#parts;
+    const { env } = this.#options;
+    const known = this.#binary;
+    this.#binary = await findBinary(this.#config.haproxy.binary, env.PATH, { known, signal }).catch(() => null);
+    signal.throwIfAborted();
+    const absent = await this.#whyAbsent();
+    if (absent !== null)
+      return prepareForMaster({
+        ...this.#parts,
+        sections,
+        absent,
+        binary: this.#binary,
+        version: this.#version,
+        config: this.#config,
+        signal,
+      });
+    if (this.#isLeaving) throw toldToLeave();
+    const { serving, ask } = this.#fleet;
+    try {
+      const replaced = await replaceWorker({
+        sections,
+        serving,
+        version: this.#version,
+        binary: this.#binary,
+        socket,
+        ask,
+        config: this.#config,
+        file,
+        tolerate: (work) => this.#tolerate(work),
+        signal,
+      });
+      if (replaced.kind === 'serves') {
+        const next = this.#fleet.serve(replaced.info, sections, sections);
+        this.#version = next.version;
+        this.#stranger = null;
+        // From here on a Myelin that was killed finds the new one proved.
+        await this.#tolerate(this.#record(next));
+        await this.#tolerate(file.settle());
+        // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
+        await this.#tolerate(this.#fleet.keepAtMost(this.#config.reload.maxOldWorkers));
+        return { kind: 'applied', running: viewOf(next, socket), tookMs: 0 };
+      }
+      const { other, outcome } = replaced;
+      if (other?.isBefore && serving !== null) {
+        const again = this.#fleet.serve(other.info, serving.worker.sections, serving.worker.sections);
+        await this.#tolerate(this.#record(again));
+      } else if (other !== null) {
+        this.#stranger = { ...idOf(other.info, now()), isByHand: false };
+        this.#fleet.disown();
+      }
+      return outcome;
+    } finally {
+      await file.discard();
+    }
+  }
+
+  /** null where a master answers. Throws where it is not just that nobody listens. */
+  async #whyAbsent(): Promise<AppError | null> {
+    try {
+      const { master } = parseProcesses(await this.#fleet.ask('show proc'));
+      this.#version = master.version ?? this.#version;
+      return null;
+    } catch (error) {
+      // While it is not known to be gone it may be about to come back, with what it had.
+      if (!(error instanceof AppError) || !nobodyListens(error) || this.#fleet.serving !== null) throw error;
+      return error;
+    }
+  }
+
+  /** The sections first: a proof says that they run. */
+  async #record(serving: MasterServing): Promise<void> {
+    const { record } = this.#parts;
+    await removeProof(record);
+    await writeSections(record, serving.worker.sections);
+    await writeProof(record, proofOf(serving));
+  }
+
+  /** For what must neither undo an apply nor keep one from happening. */
+  async #tolerate(work: Promise<unknown>): Promise<void> {
+    await work.catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
+  }
+}
+
+function toldToLeave(): AppError {
+  return new AppError(
+    'MYELIN_HAPROXY_UNAVAILABLE',
+    'HAProxy was told to leave, and not by Myelin, which waits for another',
+    {
+      remedy: 'start HAProxy again, as it was started before',
+    },
+  );
+}

@@ -1,0 +1,193 @@
+/**
+ * The workers of a HAProxy that runs elsewhere: the one that serves and those that leave. Its master tells of them, and
+ * hands on what is asked of each, so that no PID of theirs has to mean anything here: they may run in another container.
+ */
+import timers from 'node:timers/promises';
+import { AppError } from '../../errors.ts';
+import type { Info } from '../../haproxy/cli/info.ts';
+import { askingMaster, type Processes, prefixOf, readProcesses, readWorkerInfo } from '../../haproxy/cli/master.ts';
+import type { Ask } from '../../haproxy/cli/read-back.ts';
+import { shutDownSessions } from '../../haproxy/cli/sessions.ts';
+import type { Moment, Ms, Section } from '../../model.ts';
+import type { ControlEvent } from '../driver.ts';
+import { idOf, isSame, type MasterServing, masterServing } from './serving.ts';
+
+type MasterFleetOptions = {
+  readonly socket: string;
+  readonly hardStopAfterMs: () => Ms;
+  readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** An old worker is gone, which makes room for a reload. */
+  readonly onRoom: () => void;
+};
+
+type Leaving = {
+  readonly pid: number;
+  readonly generation: number;
+  readonly since: Moment;
+  connections: number | null;
+  lookedAt: Moment;
+  /** Its sessions were shut down, and it is still there. */
+  isStubborn: boolean;
+};
+
+/** What a look has shown. */
+export type Seen =
+  | { readonly kind: 'same' }
+  /** The one that served is there still, and does not answer. */
+  | { readonly kind: 'silent'; readonly error: AppError }
+  /** Another one serves than was known, or one does at last. `isReload`: the same master made it. */
+  | { readonly kind: 'other'; readonly info: Info; readonly isReload: boolean }
+  /** Nobody says that it serves: one may be starting. `isLeaving` where somebody told HAProxy to leave. */
+  | { readonly kind: 'nobody'; readonly isLeaving: boolean };
+
+const lookAtConnectionsEveryMs: Ms = 1000;
+/** One that still reads its config is asked in vain (3.1 and later); the next look comes soon. */
+const answerWithinMs: Ms = 300;
+const endWithinMs: Ms = 2000;
+const endPauseMs: Ms = 100;
+
+export class MasterFleet {
+  readonly ask: Ask;
+  readonly #options: MasterFleetOptions;
+  #serving: MasterServing | null = null;
+  #leaving: readonly Leaving[] = [];
+  #generation = 0;
+  /** How often the master had been told to reload when the one that serves was its newest worker. */
+  #reloads = Number.POSITIVE_INFINITY;
+
+  constructor(options: MasterFleetOptions) {
+    this.#options = options;
+    this.ask = askingMaster(options.socket);
+  }
+
+  get serving(): MasterServing | null {
+    return this.#serving;
+  }
+
+  /** The oldest first. */
+  get oldWorkers(): readonly Omit<Leaving, 'lookedAt' | 'isStubborn'>[] {
+    return this.#leaving;
+  }
+
+  /** Sees who serves and who is gone. Throws an AppError where the master does not answer. */
+  async look(): Promise<Seen> {
+    const processes = await readProcesses(this.#options.socket, { timeoutMs: 2000 });
+    const infos = await this.#askWhoServes(processes);
+    const info = infos.find(({ stopping }) => !stopping) ?? null;
+    const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.#serving?.id.pid;
+    await this.#lookAtLeaving(processes.oldWorkers.map(({ pid }) => pid).filter((pid) => !isKnown(pid)));
+    // It begins anew with each master.
+    const isReload = processes.master.reloads > this.#reloads;
+    if (processes.workers.some(({ pid }) => pid === this.#serving?.id.pid)) this.#reloads = processes.master.reloads;
+    if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info, isReload };
+    const pids = [...processes.workers, ...processes.oldWorkers].map(({ pid }) => pid);
+    const isLeaving = pids.length > 0 && infos.length === pids.length;
+    const pid = this.#serving?.id.pid;
+    if (isLeaving || pid === undefined || !pids.includes(pid)) return { kind: 'nobody', isLeaving };
+    const error = new AppError('MYELIN_SOCKET_FAILED', `the worker ${pid} does not answer its master`);
+    return { kind: 'silent', error };
+  }
+
+  /** It serves from now on; the one that did leaves, for all that is known. */
+  serve(info: Info, sections: readonly Section[], started: readonly Section[] | null, since?: Moment): MasterServing {
+    const { now } = this.#options;
+    this.#dismiss(info.pid);
+    this.#generation += 1;
+    const facts = { info, generation: this.#generation, sections, started, since: since ?? now(), now };
+    this.#serving = masterServing({ ...facts, ask: this.ask });
+    return this.#serving;
+  }
+
+  /** Nothing is known of what serves, if anything does. */
+  disown(): void {
+    this.#dismiss(null);
+    this.#serving = null;
+  }
+
+  /** Ends the oldest of those that leave until there are no more than `max`. */
+  async keepAtMost(max: number): Promise<void> {
+    for (const each of this.#leaving.slice(0, Math.max(0, this.#leaving.length - max)))
+      if (!each.isStubborn) await this.#end(each);
+  }
+
+  #isServing(info: Info): boolean {
+    return this.#serving !== null && isSame(this.#serving.id, idOf(info, this.#options.now()));
+  }
+
+  /**
+   * Until one says that it serves; without those that do not answer. After a failed reload some versions list it among
+   * the old ones.
+   */
+  async #askWhoServes({ workers, oldWorkers }: Processes): Promise<readonly Info[]> {
+    const infos: Info[] = [];
+    for (const { pid } of [...workers, ...oldWorkers.toReversed()]) {
+      const info = await this.#readInfo(pid);
+      if (info === null || info.pid !== pid) continue;
+      infos.push(info);
+      if (!info.stopping) break;
+    }
+    return infos;
+  }
+
+  /** null where it does not answer now. */
+  #readInfo(pid: number): Promise<Info | null> {
+    return readWorkerInfo(this.#options.socket, pid, { timeoutMs: answerWithinMs }).catch(() => null);
+  }
+
+  async #lookAtLeaving(pids: readonly number[]): Promise<void> {
+    const now = this.#options.now();
+    const gone = this.#leaving.filter(({ pid }) => !pids.includes(pid));
+    for (const each of gone) {
+      // One that finished all it had was seen without connections, or ended long before this.
+      this.#bury(each, now - each.since >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
+    }
+    const found = pids.filter((pid) => !this.#leaving.some((each) => each.pid === pid));
+    this.#leaving = [...found.map((pid) => leaving(pid, 0, now)), ...this.#leaving];
+    for (const each of this.#leaving) {
+      if (now - each.lookedAt < lookAtConnectionsEveryMs) continue;
+      each.lookedAt = now;
+      each.connections = (await this.#readInfo(each.pid))?.currConns ?? each.connections;
+    }
+    if (gone.length > 0) this.#options.onRoom();
+  }
+
+  #dismiss(successor: number | null): void {
+    const before = this.#serving;
+    if (before === null || before.id.pid === successor) return;
+    this.#leaving = [...this.#leaving, leaving(before.id.pid, before.generation, this.#options.now())];
+  }
+
+  /** By its sessions: a signal does not reach into another container, and may there be meant for somebody else. */
+  async #end(each: Leaving): Promise<void> {
+    const { socket, onEvent } = this.#options;
+    const { pid } = each;
+    each.connections = (await this.#readInfo(pid))?.currConns ?? each.connections;
+    const deadline = performance.now() + endWithinMs;
+    while (performance.now() < deadline) {
+      await shutDownSessions(this.ask, { ...this.#serving?.worker.frame, prefix: prefixOf(pid) });
+      const { oldWorkers } = await readProcesses(socket);
+      if (!oldWorkers.some((row) => row.pid === pid)) return this.#bury(each, 'max_old_workers');
+      await timers.setTimeout(endPauseMs);
+    }
+    each.isStubborn = true;
+    const message = `the old worker ${pid} keeps connections that cannot be shut down`;
+    onEvent({
+      kind: 'trouble',
+      error: new AppError('MYELIN_SOCKET_FAILED', message, { remedy: 'reload.hardStopAfter ends it in the end' }),
+    });
+  }
+
+  #bury(each: Leaving, limit: 'max_old_workers' | 'hard_stop_after' | null): void {
+    const { pid, since, connections } = each;
+    const { onEvent, now } = this.#options;
+    this.#leaving = this.#leaving.filter((other) => other !== each);
+    if (limit !== null && connections !== 0) onEvent({ kind: 'connections_closed', limit, pid, connections });
+    onEvent({ kind: 'old_worker_gone', pid, ageMs: now() - since });
+  }
+}
+
+function leaving(pid: number, generation: number, since: Moment): Leaving {
+  const lookedAt = Number.NEGATIVE_INFINITY;
+  return { pid, generation, since, connections: null, lookedAt, isStubborn: false };
+}

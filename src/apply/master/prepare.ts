@@ -1,0 +1,56 @@
+/** Where no HAProxy serves under a master yet: the file waits for whoever will start one. */
+import { AppError } from '../../errors.ts';
+import type { Binary } from '../../haproxy/binary/binary.ts';
+import type { Version } from '../../haproxy/binary/version.ts';
+import type { ConfigFile } from '../../lib/files.ts';
+import type { Section } from '../../model.ts';
+import type { ControlOptions, Outcome } from '../driver.ts';
+import { type Generation, removeProof, writeFirst, writeSections } from '../generation.ts';
+import { textOf } from '../sections.ts';
+import { checkHere } from './reload.ts';
+
+type Preparation = {
+  readonly sections: readonly Section[];
+  /** Why no master can be told. */
+  readonly absent: AppError;
+  /** The master's. */
+  readonly socket: string;
+  readonly file: ConfigFile;
+  readonly record: Generation;
+  /** HAProxy's executable on this machine, if there is one. */
+  readonly binary: Binary | null;
+  /** Of the HAProxy that served last; null where that is not known. */
+  readonly version: Version | null;
+  readonly config: ControlOptions['config'];
+  readonly signal: AbortSignal;
+};
+
+/** A file that is there may be all that HAProxy can start from, so it gives way only to one that was checked. */
+export async function prepareForMaster(preparation: Preparation): Promise<Outcome> {
+  const { sections, absent, socket, file, record, binary, version } = preparation;
+  const text = textOf(sections);
+  const before = await file.read();
+  let isThere = before === text;
+  if (!isThere) {
+    await file.propose(text);
+    const { isChecked, problems } = await checkHere(binary, version, preparation);
+    if (problems.length > 0) {
+      await file.reject();
+      return { kind: 'refused', problems };
+    }
+    isThere = isChecked || before === null;
+    if (isThere) {
+      await removeProof(record);
+      await writeSections(record, sections);
+      await file.accept();
+      await file.settle();
+      if (before === null) await writeFirst(record, await file.stamp());
+    } else await file.discard();
+  }
+  const what = isThere ? `${file.path} is written for it` : `${file.path} stays as it was, for nothing here can check`;
+  const error = new AppError('MYELIN_HAPROXY_UNAVAILABLE', `no HAProxy serves yet: ${absent.message}; ${what}`, {
+    cause: absent,
+    remedy: `start it with \`haproxy -W -S ${socket} -f ${file.path}\`; Myelin waits for it`,
+  });
+  return { kind: 'failed', error, problems: [] };
+}

@@ -1,0 +1,83 @@
+/** The worker that serves under a master elsewhere: which process it is, and how it is shown to others. */
+
+import type { Version } from '../../haproxy/binary/version.ts';
+import type { Info } from '../../haproxy/cli/info.ts';
+import { prefixOf } from '../../haproxy/cli/master.ts';
+import type { Ask } from '../../haproxy/cli/read-back.ts';
+import { toWallClock } from '../../lib/clock.ts';
+import type { Moment, Section } from '../../model.ts';
+import type { Running } from '../driver.ts';
+import type { Proof } from '../generation.ts';
+import { Worker } from '../runtime/worker.ts';
+
+/**
+ * A PID alone says little: in a container the same ones come back with every restart. Before 2.5 HAProxy does not say
+ * when it was started, and its uptime is good for a second or two. `startedSec` is the time of day that HAProxy says
+ * (`isExact`), else on the steady clock.
+ */
+export type WorkerId = { readonly pid: number; readonly startedSec: number; readonly isExact: boolean };
+
+/** By how much a time of start that is not exact may be wrong. */
+export const inexactSec = 2;
+
+export type MasterServing = {
+  readonly id: WorkerId;
+  readonly generation: number;
+  readonly version: Version;
+  readonly since: Moment;
+  /** What runs in it, which commands change. */
+  readonly worker: Worker;
+};
+
+type Facts = {
+  readonly info: Info;
+  readonly generation: number;
+  readonly sections: readonly Section[];
+  /** null where it is not known what it was started with. */
+  readonly started: readonly Section[] | null;
+  readonly since: Moment;
+  readonly ask: Ask;
+  readonly now: () => Moment;
+};
+
+export function masterServing({ info, generation, sections, started, since, ask, now }: Facts): MasterServing {
+  const { pid, version } = info;
+  const worker = new Worker({ pid, version, started, sections, ask, now, prefix: prefixOf(pid) });
+  return { id: idOf(info, now()), generation, version, since, worker };
+}
+
+export function idOf({ pid, startTimeSec, uptimeSec }: Info, now: Moment): WorkerId {
+  const isExact = startTimeSec !== null;
+  return { pid, startedSec: startTimeSec ?? Math.floor(now / 1000) - uptimeSec, isExact };
+}
+
+export function isSame(a: WorkerId, b: WorkerId): boolean {
+  const toleranceSec = a.isExact && b.isExact ? 0 : inexactSec;
+  return a.pid === b.pid && Math.abs(a.startedSec - b.startedSec) <= toleranceSec;
+}
+
+export function proofOf({ id, version, since }: MasterServing): Proof {
+  return {
+    pid: id.pid,
+    startTime: `${startedAtSec(id)}`,
+    version: version.text,
+    binary: null,
+    since: toWallClock(since),
+  };
+}
+
+/** By the time of day. */
+export function startedAtSec({ startedSec, isExact }: WorkerId): number {
+  return isExact ? startedSec : Math.floor(toWallClock(startedSec * 1000) / 1000);
+}
+
+/** Whether the proof is about this process. */
+export function isProved({ pid, startTime }: Proof, id: WorkerId): boolean {
+  return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, { ...id, startedSec: startedAtSec(id) });
+}
+
+/** `socket` is that of the master. */
+export function viewOf({ id, generation, version, since, worker }: MasterServing, socket: string): Running {
+  const process = { pid: id.pid, startTime: `${id.startedSec}`, version, socket };
+  return { sections: worker.sections, generation, since, process };
+}

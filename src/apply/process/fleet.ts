@@ -1,0 +1,215 @@
+/** All HAProxies that Myelin answers for: the one that serves and those that leave. Sees when one ends, and ends them. */
+import { open, readFile, stat } from 'node:fs/promises';
+import timers from 'node:timers/promises';
+import { lastLines } from '../../haproxy/binary/check.ts';
+import { createTurn } from '../../lib/mutex.ts';
+import type { Moment, Ms } from '../../model.ts';
+import type { ControlEvent } from '../driver.ts';
+import { type Generation, removeGeneration } from '../generation.ts';
+import type { Worker } from '../runtime/worker.ts';
+import { isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
+import { OldWorker } from './old-worker.ts';
+import type { Recovered } from './recover.ts';
+import type { Serving } from './serving.ts';
+
+type FleetOptions = {
+  readonly hardStopAfterMs: () => Ms;
+  readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** The serving process ended by itself, or was told to leave by somebody else. Its folder is left. */
+  readonly onExit: (serving: Serving) => void;
+  /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
+  readonly onChange: () => void;
+};
+
+type Limit = Extract<ControlEvent, { kind: 'connections_closed' }>['limit'];
+
+/** So long after its own `hard-stop-after` HAProxy has ended by itself, or will not. */
+const hardStopSlackMs: Ms = 10_000;
+
+/** HAProxy prints every change of a server's health; where it was started, nobody reads that in the long run. */
+const maxOutputBytes = 1024 * 1024;
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  /** Each old worker is buried once. */
+  readonly #inTurn = createTurn();
+  #serving: Serving | null;
+  #oldWorkers: readonly OldWorker[];
+  #isStopping = false;
+
+  constructor({ serving, oldWorkers }: Recovered, options: FleetOptions) {
+    this.#options = options;
+    this.#serving = serving;
+    this.#oldWorkers = oldWorkers;
+  }
+
+  get serving(): Serving | null {
+    return this.#serving;
+  }
+
+  get oldWorkers(): readonly OldWorker[] {
+    return this.#oldWorkers;
+  }
+
+  /** Those that were told to leave, without one that cannot be reached and may serve. */
+  get leaving(): readonly OldWorker[] {
+    return this.#oldWorkers.filter(({ stage }) => stage !== 'presumed');
+  }
+
+  /** `next` serves from now on; the one that did is told to leave. */
+  replace(next: Serving): Promise<void> {
+    const before = this.#serving;
+    this.#serving = next;
+    return this.#inTurn(async () => {
+      if (before === null) return;
+      await this.#dismiss(before, before.worker);
+    });
+  }
+
+  /** One that never served for us, as it was started by others or has not proved itself, is told to leave like any other. */
+  dismissOther(id: ProcessId, generation: Generation): Promise<void> {
+    return this.#inTurn(async () => {
+      const presumed = this.#oldWorkers.find((each) => each.id.pid === id.pid);
+      const leaving = OldWorker.found(presumed?.generation ?? generation, id, this.#options.now(), 'stopping');
+      leaving.signal('SIGUSR1');
+      this.#oldWorkers = [...this.#oldWorkers.filter((each) => each !== presumed), leaving];
+    });
+  }
+
+  /** Whether a process of this generation lives, as far as is known. */
+  has(generation: Generation): boolean {
+    return [this.#serving, ...this.#oldWorkers].some((each) => each?.generation === generation);
+  }
+
+  /** Ends the oldest of the leaving ones until there are no more than `max`. */
+  keepAtMost(max: number): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.leaving.length <= max) return;
+      await this.#lookAtOldWorkers();
+      // One without connections is about to be gone.
+      const staying = this.leaving.filter(({ connections }) => connections !== 0);
+      const excess = staying.slice(0, Math.max(0, staying.length - max));
+      for (const worker of excess) await this.#end(worker, 'max_old_workers');
+    });
+  }
+
+  /** Sees who is gone. */
+  async look(): Promise<void> {
+    await this.lookAtServing();
+    await this.#inTurn(() => this.#lookAtOldWorkers());
+  }
+
+  async lookAtServing(): Promise<void> {
+    const serving = this.#serving;
+    if (serving === null || (isAlive(serving.id) && !serving.worker.isStopping)) return;
+    this.#serving = null;
+    serving.connection.close();
+    if (this.#isStopping) return;
+    this.#options.onExit(serving);
+    if (isAlive(serving.id)) {
+      // Somebody told it to leave: it finishes what it has like any other.
+      const old = OldWorker.found(serving.generation, serving.id, this.#options.now(), 'stopping');
+      this.#oldWorkers = [...this.#oldWorkers, old];
+      this.#options.onEvent({ kind: 'dismissed', pid: serving.id.pid, generation: serving.generation.number });
+      return;
+    }
+    const { number: generation, stderr } = serving.generation;
+    const words = await readFile(stderr, 'utf8').catch(() => '');
+    this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation, words: lastLines(words) });
+  }
+
+  /** The serving process hangs: it is ended, with whatever it has. */
+  async kill(limit: Limit): Promise<void> {
+    const serving = this.#serving;
+    if (serving === null) return;
+    this.#serving = null;
+    serving.connection.close();
+    sendSignal(serving.id, 'SIGKILL');
+    await waitForEnd(serving.id, 2000);
+    this.#options.onEvent({ kind: 'connections_closed', limit, pid: serving.id.pid, connections: null });
+    this.#options.onExit(serving);
+  }
+
+  async trimOutput(): Promise<void> {
+    for (const { stderr } of [this.#serving, ...this.#oldWorkers].flatMap((each) => each?.generation ?? [])) {
+      const size = await stat(stderr).then(
+        (stats) => stats.size,
+        () => 0,
+      );
+      if (size <= maxOutputBytes) continue;
+      await using file = await open(stderr, 'r+');
+      await file.truncate(0);
+    }
+  }
+
+  /** Softly at first; after `graceMs` whatever they still have. */
+  stop(graceMs: Ms): Promise<void> {
+    this.#isStopping = true;
+    return this.#inTurn(async () => {
+      const serving = this.#serving;
+      this.#serving = null;
+      // There is no other that could take what comes: its own way of leaving is the best.
+      if (serving !== null) await this.#dismiss(serving, null);
+      for (const worker of this.#oldWorkers) if (worker.stage === 'presumed') worker.signal('SIGUSR1');
+      const deadline = performance.now() + graceMs;
+      await this.#lookAtOldWorkers();
+      while (this.#oldWorkers.length > 0 && performance.now() < deadline) {
+        await timers.setTimeout(20);
+        await this.#lookAtOldWorkers();
+      }
+      for (const worker of this.#oldWorkers) await this.#end(worker, 'stop_grace');
+    });
+  }
+
+  /** They live on; only we look away. */
+  forget(): void {
+    this.#serving?.connection.close();
+    for (const worker of this.#oldWorkers) worker.forget();
+  }
+
+  /** `worker`: null where nobody has to tell it anything any more. */
+  async #dismiss({ generation, id, connection }: Serving, worker: Worker | null): Promise<void> {
+    const leaving = await OldWorker.dismiss({ generation, id, worker }, this.#options.now());
+    this.#oldWorkers = [...this.#oldWorkers, leaving];
+    connection.close();
+  }
+
+  async #lookAtOldWorkers(): Promise<void> {
+    const unreachable = this.#oldWorkers.filter(({ worker }) => worker === null);
+    await Promise.all(this.#oldWorkers.map((worker) => worker.look()));
+    // It has not heard what changed meanwhile.
+    if (unreachable.some(({ worker }) => worker !== null)) this.#options.onChange();
+    const gone = this.#oldWorkers.filter((worker) => !worker.isAlive);
+    for (const worker of gone) {
+      // One that finished all it had was seen without connections, or ended long before this.
+      const age = this.#options.now() - worker.since;
+      await this.#bury(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
+    }
+    for (const worker of this.#oldWorkers) if (this.#isOverdue(worker)) await this.#end(worker, 'hard_stop_after');
+    if (gone.length > 0 && !this.#isStopping) this.#options.onChange();
+  }
+
+  /** From SIGUSR1 on HAProxy itself counts, where its config says so and it is not stuck. */
+  #isOverdue({ since, stage }: OldWorker): boolean {
+    // One that cannot be reached may serve: only the operator may end it.
+    if (stage === 'presumed') return false;
+    const limitMs = this.#options.hardStopAfterMs() + (stage === 'stopping' ? hardStopSlackMs : 0);
+    return this.#options.now() - since >= limitMs;
+  }
+
+  async #end(worker: OldWorker, limit: Limit): Promise<void> {
+    await worker.end();
+    await this.#bury(worker, limit);
+  }
+
+  async #bury(worker: OldWorker, limit: Limit | null): Promise<void> {
+    const { generation, id, since, connections } = worker;
+    const { onEvent, now } = this.#options;
+    this.#oldWorkers = this.#oldWorkers.filter((each) => each !== worker);
+    worker.forget();
+    if (limit !== null && connections !== 0) onEvent({ kind: 'connections_closed', limit, pid: id.pid, connections });
+    onEvent({ kind: 'old_worker_gone', pid: id.pid, ageMs: now() - since });
+    await removeGeneration(generation);
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Handing over from one Myelin to the next on the same machine (`haproxy.handover`). Each has a folder for the HAProxies
+ * that it starts, and the folders of all stand side by side. The first HAProxy of the next one takes the listening
+ * sockets of one that serves there: both accept from the same ones then, until the Myelin before ends its own. The other
+ * Myelin may be in another container, where PIDs mean something else: all that counts is who answers on a socket.
+ */
+import { readdir, rmdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { AppError, hasCode } from '../../errors.ts';
+import { readInfo } from '../../haproxy/cli/info.ts';
+import { nobodyListens } from '../../haproxy/cli/socket.ts';
+import { readIfThere } from '../../lib/files.ts';
+import type { Ms, Section, Timestamp } from '../../model.ts';
+import {
+  type Generation,
+  generationAt,
+  listGenerations,
+  livingGenerations,
+  readSections,
+  removeGeneration,
+} from '../generation.ts';
+
+/** A HAProxy whose listening sockets can be had, and what it runs. */
+export type Predecessor = { readonly generation: Generation; readonly sections: readonly Section[] };
+
+/** Long after any start that is still under way. */
+const leftoverAfterMs: Ms = 3_600_000;
+
+/** null where no HAProxy of another Myelin serves. `own` is the folder of this one. */
+export async function findPredecessor(own: string): Promise<Predecessor | null> {
+  for (const folder of await foldersBeside(own))
+    for (const generation of await generationsIn(folder)) {
+      if ((await look(generation)) !== 'serves') continue;
+      const sections = await readSections(generation);
+      if (sections !== null) return { generation, sections };
+    }
+  return null;
+}
+
+/** Throws where a HAProxy answers in our own folder that none of our processes is: it is not ours alone. */
+export async function assertOwn(own: string): Promise<void> {
+  const living = await livingGenerations(own);
+  for (const generation of await generationsIn(own))
+    if (!living.has(generation.number) && (await look(generation)) === 'serves')
+      throw new AppError('MYELIN_LOCKED', `the folder ${own} is in use by another Myelin`, {
+        remedy: 'let `haproxy.handover` name a folder for each one, such as /run/handover/${POD_UID}',
+      });
+}
+
+/** What is in the way belongs to the other Myelin, which reads the same config sooner or later: then it is not any more. */
+export function heldByPredecessor(frontends: readonly string[]): AppError {
+  return new AppError(
+    'MYELIN_PORT_TAKEN',
+    `the HAProxy that hands over holds addresses of ${frontends.join(', ')} in another form, such as *:80 for 127.0.0.1:80`,
+    { remedy: 'give the Myelin before this one the same `bind`, or stop it; until then this is tried again' },
+  );
+}
+
+/** What Myelins that were killed have left: where nobody listens any more, nobody ever will. */
+export async function removeLeftovers(own: string, now: Timestamp): Promise<void> {
+  for (const folder of await foldersBeside(own)) {
+    if (!(await isOld(folder, now))) continue;
+    for (const generation of await generationsIn(folder)) {
+      if (!(await isLeftover(generation, now))) continue;
+      await removeGeneration(generation);
+      await removeIfEmpty(folder);
+    }
+  }
+}
+
+export async function removeIfEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch((error: unknown) => {
+    if (!hasCode(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) throw error;
+  });
+}
+
+async function foldersBeside(own: string): Promise<readonly string[]> {
+  const shared = dirname(own);
+  return (await readdir(shared)).filter((name) => name !== basename(own)).map((name) => join(shared, name));
+}
+
+/** The newest first: older ones were told to leave. */
+async function generationsIn(folder: string): Promise<readonly Generation[]> {
+  const numbers = await listGenerations(folder).catch((error: unknown) => {
+    // What is none of Myelin's, or of another user, is nothing to us.
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) return [];
+    throw error;
+  });
+  return numbers.toReversed().map((number) => generationAt(folder, number));
+}
+
+async function look({ socket }: Generation): Promise<'serves' | 'leaves' | 'silent' | 'gone'> {
+  try {
+    return (await readInfo(socket, { timeoutMs: 1000 })).stopping ? 'leaves' : 'serves';
+  } catch (error) {
+    return nobodyListens(error) ? 'gone' : 'silent';
+  }
+}
+
+/** Only what Myelin has made: anything may lie beside its folder. */
+async function isLeftover(generation: Generation, now: Timestamp): Promise<boolean> {
+  const isOurs = (await readIfThere(generation.socketConfig)) !== null;
+  return isOurs && (await isOld(generation.folder, now)) && (await look(generation)) === 'gone';
+}
+
+async function isOld(path: string, now: Timestamp): Promise<boolean> {
+  return stat(path).then(
+    ({ mtimeMs }) => now - mtimeMs > leftoverAfterMs,
+    () => false,
+  );
+}

@@ -1,0 +1,213 @@
+/**
+ * Finds out, after a start of Myelin, what became of the HAProxies and of the file while it was away, and brings both
+ * to a state from which everything can go on: whatever moment the one before was killed at.
+ */
+
+import { AppError } from '../../errors.ts';
+import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
+import { parseVersion } from '../../haproxy/binary/version.ts';
+import { type Info, readInfo } from '../../haproxy/cli/info.ts';
+import { nobodyListens } from '../../haproxy/cli/socket.ts';
+import { pastFromWallClock, toWallClock } from '../../lib/clock.ts';
+import { type ConfigFile, isThere } from '../../lib/files.ts';
+import type { Moment, Ms, Section } from '../../model.ts';
+import type { ControlEvent } from '../driver.ts';
+import {
+  type Generation,
+  generationAt,
+  isPrepared,
+  isProvedBy,
+  listGenerations,
+  livingGenerations,
+  type Proof,
+  readDisplaced,
+  readLeaving,
+  readProof,
+  readSections,
+  removeGeneration,
+  writeProof,
+} from '../generation.ts';
+import type { Worker } from '../runtime/worker.ts';
+import { textOf } from '../sections.ts';
+import { isAlive, type ProcessId, sendSignal } from '../system/processes.ts';
+import { setFrontends } from './frontends.ts';
+import { sectionsInPlace } from './in-place.ts';
+import { OldWorker } from './old-worker.ts';
+import { type Serving, serving } from './serving.ts';
+import { prove } from './start.ts';
+
+export type Recovered = {
+  readonly serving: Serving | null;
+  readonly oldWorkers: readonly OldWorker[];
+  /** The file on disk, where nothing serves. */
+  readonly found: readonly Section[] | null;
+  /** The folder of the newest process, which has ended. */
+  readonly fallen: Generation | null;
+  readonly lastNumber: number;
+  /** One of ours was proved to serve, whatever became of it. */
+  readonly hasServed: boolean;
+};
+
+export type RecoverOptions = {
+  readonly state: string;
+  readonly file: ConfigFile;
+  readonly startTimeoutMs: Ms;
+  /** The executable as it is now. */
+  readonly binary: BinaryIdentity | null;
+  readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
+  readonly signal: AbortSignal;
+};
+
+export async function recover(options: RecoverOptions): Promise<Recovered> {
+  const { state, file } = options;
+  const folders = await listGenerations(state);
+  const living = await livingGenerations(state);
+  const numbers = [...new Set([...folders, ...living.keys()])].sort((a, b) => b - a);
+  const newest = numbers[0] === undefined ? null : generationAt(state, numbers[0]);
+
+  let current: Serving | null = null;
+  const oldWorkers: OldWorker[] = [];
+  for (const number of numbers) {
+    const id = living.get(number);
+    const generation = generationAt(state, number);
+    if (id === undefined) continue;
+    // All that are older than the serving one were told to leave, or were about to be.
+    if (current !== null) {
+      const worker = await workerOf(generation, id, options);
+      oldWorkers.unshift(await OldWorker.dismiss({ generation, id, worker }, options.now()));
+    } else {
+      const recognised = await recognise(generation, id, options);
+      if (typeof recognised !== 'string') current = recognised;
+      else if (isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now(), recognised));
+    }
+  }
+  const proofs = await Promise.all(folders.map((number) => readProof(generationAt(state, number))));
+  const displaced = current === null ? null : await readDisplaced(current.generation);
+  // Killed before it saw to that: both serve the same addresses now.
+  const isKnown = oldWorkers.some(({ id }) => id.pid === displaced?.pid);
+  if (displaced !== null && !isKnown && sendSignal(displaced, 'SIGUSR1'))
+    oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now(), 'stopping'));
+  await settleFile(current, newest, options);
+  const found = current === null ? await sectionsInPlace(file, newest) : null;
+  const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
+  const used = oldWorkers.map((worker) => worker.generation.number);
+  const kept = new Set([current?.generation.number, fallen?.number, ...used]);
+  for (const number of folders) if (!kept.has(number)) await removeGeneration(generationAt(state, number));
+  const hasServed = proofs.some((proof) => proof !== null);
+  return { serving: current, oldWorkers, found, fallen, lastNumber: numbers[0] ?? 0, hasServed };
+}
+
+/** The newest living process: it serves, or is starting, or leaves, or cannot be reached and may serve (`presumed`). */
+async function recognise(
+  generation: Generation,
+  id: ProcessId,
+  options: RecoverOptions,
+): Promise<Serving | 'presumed' | 'stopping'> {
+  const proof = await readProof(generation);
+  if (isProvedBy(proof, id)) {
+    const info = await readInfo(generation.socket, { timeoutMs: 2000, signal: options.signal }).catch(asUnreachable);
+    // One that is merely silent may well serve: it is left in peace.
+    if (info === 'gone') return (await isThere(generation.socket)) ? 'stopping' : outOfReach(generation, id, options);
+    if (info !== 'silent' && info.stopping) return 'stopping';
+    return serve(generation, id, proof, info === 'silent' ? null : info, options);
+  }
+  if (!(await isPrepared(generation))) return outOfReach(generation, id, options);
+  // It was started by a Myelin that was killed before it saw the answer.
+  const limits = { timeoutMs: options.startTimeoutMs, signal: options.signal };
+  const info = (await hasLetGo(generation)) ? null : await prove(generation.socket, id, limits);
+  if (info === null) {
+    // It may have accepted connections since it has the listening sockets.
+    sendSignal(id, 'SIGUSR1');
+    return 'stopping';
+  }
+  const fresh = { ...id, version: info.version.text, binary: options.binary, since: toWallClock(options.now()) };
+  await writeProof(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
+  return serve(generation, id, fresh, info, options);
+}
+
+/** Whether it listened on its socket once and does not any more: it was told to leave before. */
+async function hasLetGo({ socket }: Generation): Promise<boolean> {
+  const answer = await readInfo(socket, { timeoutMs: 1000 }).catch((error: unknown) => error);
+  return nobodyListens(answer) && (await isThere(socket));
+}
+
+/**
+ * Its folder was taken away: it may serve, but cannot be asked there. Its listening sockets may be had elsewhere
+ * (`findStray`); else nobody but the operator may end it.
+ */
+function outOfReach({ folder }: Generation, { pid }: ProcessId, { onEvent }: RecoverOptions): 'presumed' {
+  const error = new AppError(
+    'MYELIN_SOCKET_FAILED',
+    `what ${folder} held was removed while the HAProxy that uses it (pid ${pid}) runs`,
+    { remedy: `if it is not replaced within moments, end it with \`kill -USR1 ${pid}\`` },
+  );
+  onEvent({ kind: 'trouble', error });
+  return 'presumed';
+}
+
+/** What an older process runs, as it was last written down; null where it never served. */
+async function workerOf(generation: Generation, id: ProcessId, { now }: RecoverOptions): Promise<Worker | null> {
+  const [proof, sections] = await Promise.all([readProof(generation), readSections(generation)]);
+  const version = proof === null ? null : parseVersion(proof.version);
+  if (proof === null || version === null || sections === null) return null;
+  return serving(generation, id, {
+    ...proof,
+    since: pastFromWallClock(proof.since),
+    version,
+    sections,
+    started: null,
+    now,
+  }).worker;
+}
+
+async function serve(
+  generation: Generation,
+  id: ProcessId,
+  proof: Proof,
+  info: Info | null,
+  { onEvent, now }: RecoverOptions,
+): Promise<Serving> {
+  onEvent({ kind: 'adopted', pid: id.pid, generation: generation.number });
+  const adopted = serving(generation, id, {
+    sections: (await readSections(generation)) ?? [],
+    version: info?.version ?? parseVersion(proof.version) ?? { major: 0, minor: 0, text: proof.version },
+    started: null,
+    binary: proof.binary,
+    since: pastFromWallClock(proof.since),
+    now,
+  });
+  adopted.worker.leavers.recall(await readLeaving(generation));
+  return adopted;
+}
+
+/** On disk is what serves; or, where nothing does, what was there before a start of which nobody saw the end. */
+async function settleFile(
+  current: Serving | null,
+  newest: Generation | null,
+  { file, onEvent }: RecoverOptions,
+): Promise<void> {
+  try {
+    if (current !== null) {
+      // It may have been killed while a frontend of the serving one had to let go of its address.
+      if (await file.isUnsettled()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
+      const isRestored = await file.write(textOf(current.worker.sections));
+      if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
+    } else if (newest !== null && (await readProof(newest)) === null && (await file.isUnsettled())) {
+      await file.putBack();
+      onEvent({ kind: 'file_restored', path: file.path });
+    }
+    await file.settle();
+  } catch (error) {
+    // What serves goes on serving; the next apply meets the same trouble and reports it.
+    onEvent({ kind: 'trouble', error });
+  }
+}
+
+function frontendsOf({ worker }: Serving): readonly string[] {
+  return worker.sections.flatMap(({ kind, name }) => (kind === 'frontend' || kind === 'listen' ? [name] : []));
+}
+
+function asUnreachable(error: unknown): 'gone' | 'silent' {
+  return nobodyListens(error) ? 'gone' : 'silent';
+}

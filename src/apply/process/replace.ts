@@ -1,0 +1,162 @@
+/**
+ * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, prove, dismiss. Up to the proof every
+ * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
+ * next start (`recover.ts`).
+ */
+import { generationsFolder, handedOnSocket } from '../../config/paths.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Binary } from '../../haproxy/binary/binary.ts';
+import { checkConfig } from '../../haproxy/binary/check.ts';
+import type { Version } from '../../haproxy/binary/version.ts';
+import { readServersState } from '../../haproxy/cli/info.ts';
+import { notOurs } from '../../haproxy/text/own-process.ts';
+import { environmentFor } from '../../lib/environment.ts';
+import { type ConfigFile, isThere, keepSocket, pointTo, together } from '../../lib/files.ts';
+import type { Moment, Problem, Section } from '../../model.ts';
+import { preflight } from '../checks/preflight.ts';
+import type { ControlEvent, Outcome } from '../driver.ts';
+import { forgetHealth, noteHealth } from '../files/health-file.ts';
+import type { Stray } from '../foreign.ts';
+import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from '../generation.ts';
+import { startFailed, toProblems } from '../problems.ts';
+import { textOf } from '../sections.ts';
+import type { Fleet } from './fleet.ts';
+import { heldByPredecessor, type Predecessor } from './handover.ts';
+import { proofOf, serving, viewOf } from './serving.ts';
+import { type Moves, type Start, startHaproxy } from './start.ts';
+
+export type Replacement = {
+  readonly sections: readonly Section[];
+  readonly generation: Generation;
+  readonly binary: Binary;
+  readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
+  readonly file: ConfigFile;
+  readonly fleet: Fleet;
+  /** Where nothing of ours serves: who does instead, and makes room for it. */
+  readonly stray: Stray | null;
+  /** Whose sockets can be taken over now, where nothing of ours serves; null: nobody's. */
+  readonly findPredecessor: () => Promise<Predecessor | null>;
+  readonly env: NodeJS.ProcessEnv;
+  readonly now: () => Moment;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** For what must neither undo an apply nor keep one from happening. */
+  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
+  readonly signal: AbortSignal;
+};
+
+export async function replace(replacement: Replacement): Promise<Outcome> {
+  const { sections, generation, file, fleet, stray } = replacement;
+  await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
+  const before = await handingOver(replacement);
+  const { problems, moves } = await examine(replacement, before);
+  if (problems.length > 0) {
+    await file.reject();
+    return { kind: 'refused', problems };
+  }
+  // Of another Myelin's process nothing is taken away, not for a moment either.
+  if (fleet.serving === null && moves.inTheWay.length > 0)
+    return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
+  const readState = before === null ? null : () => readServersState(before.socket);
+  await noteHealth({ ...replacement, running: before?.sections ?? [], readState });
+  if (stray !== null) await writeDisplaced(generation, stray.id);
+  await file.accept();
+  const start = await startAccepted(replacement, moves);
+  if (start.kind === 'proved') return takeOver(replacement, start, moves);
+  await file.rejectAccepted();
+  return startFailed(start, sections, file.path);
+}
+
+/** The process whose listening sockets the new one takes over. */
+type Before = {
+  readonly socket: string;
+  /** What it runs, as far as that is known. */
+  readonly sections: readonly Section[];
+  /** null where it may be in another container, where PIDs mean something else. */
+  readonly pid: number | null;
+};
+
+/** Ours, or where none of ours serves another Myelin's, or one that others started in the place of ours. */
+async function handingOver({ fleet, stray, findPredecessor, config }: Replacement): Promise<Before | null> {
+  const { serving } = fleet;
+  if (serving !== null) {
+    // Where somebody has removed its own socket, it is had by the one that it was handed on.
+    const own = serving.generation.socket;
+    const socket = (await isThere(own)) ? own : handedOnSocket(config);
+    return { socket, sections: serving.worker.sections, pid: serving.id.pid };
+  }
+  const predecessor = await findPredecessor();
+  if (predecessor !== null) return { socket: predecessor.generation.socket, sections: predecessor.sections, pid: null };
+  return stray === null ? null : { socket: stray.socket, sections: [], pid: stray.id.pid };
+}
+
+async function examine({ sections, generation, binary, config, file, signal }: Replacement, before: Before | null) {
+  const limits = { timeoutMs: config.reload.startTimeout, signal, passEnv: config.haproxy.passEnv };
+  const [complaints, { problems, moves }] = await Promise.all([
+    checkConfig(binary.path, [file.candidate, generation.socketConfig], limits),
+    preflight(sections, before?.sections ?? [], { handingOn: before?.pid ?? null }),
+  ]);
+  const all: readonly Problem[] = [
+    ...toProblems(complaints, sections, [file.candidate]),
+    ...notOurs(sections),
+    ...problems,
+  ];
+  return { problems: all, moves };
+}
+
+/** Without a process before it, one of these counts as untaught for 5 s, and until then teaches nobody its stick tables. */
+function needsPredecessor({ major, minor }: Version): boolean {
+  return major === 2 && minor >= 4;
+}
+
+async function startAccepted(replacement: Replacement, moves: Moves): Promise<Start> {
+  const { sections, binary, file, fleet, generation, env, config, signal } = replacement;
+  try {
+    return await startHaproxy({
+      binary: binary.path,
+      config: file.path,
+      generation,
+      // The old one may end meanwhile, or may have been replaced.
+      takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
+      moves,
+      takesOverTables: needsPredecessor(binary.version) && sections.some(({ kind }) => kind === 'peers'),
+      dismiss: (id) => fleet.dismissOther(id, generation),
+      env: await environmentFor(env, [file.path, generation.socketConfig], config.haproxy.passEnv),
+      timeoutMs: config.reload.startTimeout,
+      signal,
+    });
+  } catch (error) {
+    await file.putBack();
+    throw error;
+  }
+}
+
+async function takeOver(
+  replacement: Replacement,
+  start: Extract<Start, { kind: 'proved' }>,
+  moves: Moves,
+): Promise<Outcome> {
+  const { sections, generation, binary, config, file, fleet, stray, now, onEvent, tolerate } = replacement;
+  const { version } = start.info;
+  const next = serving(generation, start.id, {
+    sections,
+    started: sections,
+    version,
+    binary: binary.identity,
+    since: now(),
+    now,
+  });
+  // From here on a Myelin that was killed finds the new one proved, and dismisses the old one itself.
+  await tolerate(writeProof(generation, proofOf(next)));
+  // While two processes share a socket, either may answer on it; behind this path only the new one does.
+  await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
+  await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
+  await tolerate(fleet.replace(next));
+  if (stray !== null) await tolerate(fleet.dismissOther(stray.id, generationAt(generationsFolder(config), 0)));
+  // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
+  await tolerate(fleet.keepAtMost(config.reload.maxOldWorkers));
+  start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
+  await tolerate(file.settle());
+  await tolerate(forgetHealth(config));
+  if (moves.inTheWay.length > 0) onEvent({ kind: 'address_moved', frontends: moves.inTheWay });
+  return { kind: 'applied', running: viewOf(next), tookMs: 0 };
+}

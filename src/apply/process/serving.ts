@@ -1,0 +1,57 @@
+/** The HAProxy that serves: which process it is, what it was started with, and how it is shown to others. */
+
+import { type BinaryIdentity, sameBinary } from '../../haproxy/binary/binary.ts';
+import type { Version } from '../../haproxy/binary/version.ts';
+import { HeldConnection } from '../../haproxy/cli/admin-session.ts';
+import { toWallClock } from '../../lib/clock.ts';
+import type { Moment, Section } from '../../model.ts';
+import type { Running, RunningProcess } from '../driver.ts';
+import type { Generation, Proof } from '../generation.ts';
+import { Worker } from '../runtime/worker.ts';
+import type { ProcessId } from '../system/processes.ts';
+
+export type Serving = {
+  readonly generation: Generation;
+  readonly id: ProcessId;
+  /** The executable that it was started from; null where that is not known. */
+  readonly binary: BinaryIdentity | null;
+  readonly version: Version;
+  readonly since: Moment;
+  /** What runs in it, which commands change. */
+  readonly worker: Worker;
+  /** Over which the worker is asked while it serves. */
+  readonly connection: HeldConnection;
+};
+
+type Facts = {
+  readonly sections: readonly Section[];
+  /** null where it is not known what it was started with. */
+  readonly started: readonly Section[] | null;
+  readonly version: Version;
+  readonly binary: BinaryIdentity | null;
+  readonly since: Moment;
+  readonly now: () => Moment;
+};
+
+export function serving(generation: Generation, id: ProcessId, facts: Facts): Serving {
+  const { sections, started, version, binary, since, now } = facts;
+  const connection = new HeldConnection(generation.socket);
+  const ask = (line: string): Promise<string> => connection.ask(line);
+  const worker = new Worker({ pid: id.pid, version, started, sections, now, ask });
+  return { generation, id, binary, version, since, worker, connection };
+}
+
+export function viewOf(serving: Serving): Running & { readonly process: RunningProcess } {
+  const { generation, id, version, since, worker } = serving;
+  const process = { ...id, version, socket: generation.socket };
+  return { sections: worker.sections, generation: generation.number, since, process };
+}
+
+export function proofOf({ id, binary, version, since }: Serving): Proof {
+  return { ...id, version: version.text, binary, since: toWallClock(since) };
+}
+
+/** Whether the executable is another one than the process was started from. */
+export function isReplaced({ binary }: Serving, now: BinaryIdentity | null): boolean {
+  return binary !== null && now !== null && !sameBinary(binary, now);
+}

@@ -1,0 +1,70 @@
+/** Whether the HAProxy that serves answers: one that hangs still takes connections, and nobody is served over them. */
+import { describe } from '../../errors.ts';
+import { nobodyListens } from '../../haproxy/cli/socket.ts';
+import type { Moment, Ms } from '../../model.ts';
+import type { Control, ControlEvent } from '../driver.ts';
+
+type Whose = { readonly pid: number; readonly generation: number };
+
+type Silence = Whose & {
+  readonly since: Moment;
+  /** When the first answer was missed: all that is before may be Myelin's own pause, as that of the whole machine. */
+  readonly noticedAt: Moment;
+  readonly misses: number;
+  readonly reason: string;
+  readonly isTold: boolean;
+};
+
+type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: ControlEvent) => void };
+
+type Limit = { readonly afterMs: Ms; readonly misses: number };
+
+/** From the first answer that is missed, and so many of them at least. One that is merely busy answers sooner. */
+const hangs: Limit = { afterMs: 10_000, misses: 2 };
+const hangsForGood: Limit = { afterMs: 25_000, misses: 4 };
+
+export class Pulse {
+  readonly #options: PulseOptions;
+  #silence: Silence | null = null;
+
+  constructor(options: PulseOptions) {
+    this.#options = options;
+  }
+
+  /** null: it answers, or has been silent for a moment only. */
+  get unresponsive(): Control['unresponsive'] {
+    return this.#silence?.isTold ? this.#silence : null;
+  }
+
+  /** Whether it has been silent for so long that nothing is to be hoped for. */
+  get isHopeless(): boolean {
+    return this.#silence !== null && this.#lasts(this.#silence, hangsForGood);
+  }
+
+  /** Nothing serves. */
+  none(): void {
+    this.#silence = null;
+  }
+
+  answered({ pid, generation }: Whose): void {
+    const silence = this.#silence;
+    this.#silence = null;
+    if (!silence?.isTold || silence.pid !== pid) return;
+    this.#options.onEvent({ kind: 'responsive', pid, generation, silentMs: this.#options.now() - silence.since });
+  }
+
+  missed({ pid, generation }: Whose, askedAt: Moment, error: unknown): void {
+    // It has ended, or somebody has removed its socket: both are seen otherwise.
+    if (nobodyListens(error)) return;
+    const before = this.#silence?.pid === pid ? this.#silence : null;
+    const misses = (before?.misses ?? 0) + 1;
+    const { since, noticedAt } = before ?? { since: askedAt, noticedAt: this.#options.now() };
+    const isTold = this.#lasts({ noticedAt, misses }, hangs);
+    this.#silence = { pid, generation, since, noticedAt, misses, reason: describe(error), isTold };
+    if (isTold && !before?.isTold) this.#options.onEvent({ kind: 'unresponsive', pid, generation, error });
+  }
+
+  #lasts({ noticedAt, misses }: Pick<Silence, 'noticedAt' | 'misses'>, limit: Limit): boolean {
+    return misses >= limit.misses && this.#options.now() - noticedAt >= limit.afterMs;
+  }
+}

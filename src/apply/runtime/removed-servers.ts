@@ -1,0 +1,152 @@
+/**
+ * The removed servers of one process: out of service, they finish the connections that they have, up to `drainTimeout`,
+ * and are deleted once they are idle. Until then their names may come back.
+ */
+import type { Frame } from '../../haproxy/cli/framing.ts';
+import { type Ask, readSessions } from '../../haproxy/cli/read-back.ts';
+import type { Verdict } from '../../haproxy/cli/runtime-commands.ts';
+import type { LeavingServer, Moment, Ms, RuntimeCommand } from '../../model.ts';
+
+type Leaver = LeavingServer & {
+  readonly since: Moment;
+  /** null while it has connections, or nobody has looked yet. */
+  readonly idleSince: Moment | null;
+  /** It cannot be deleted before the next reload. */
+  readonly isPinned: boolean;
+};
+
+type Step = {
+  readonly commands: readonly RuntimeCommand[];
+  /** Connections that they close: those that are left after `drainTimeout`. */
+  readonly closed: number;
+};
+
+/**
+ * How long it must have been idle: HAProxy before 2.8 could crash when a server was deleted while its last stream was
+ * still being closed (upstream issue 2298).
+ */
+const idleForMs: Ms = 1000;
+const lookEveryMs: Ms = 1000;
+
+export class Leavers {
+  readonly #now: () => Moment;
+  readonly #leavers = new Map<string, Leaver>();
+  #recalled: ReadonlyMap<string, LeavingServer> = new Map();
+  #lookedAt: Moment = Number.NEGATIVE_INFINITY;
+
+  constructor(now: () => Moment) {
+    this.#now = now;
+  }
+
+  get list(): readonly LeavingServer[] {
+    return [...this.#leavers.values()];
+  }
+
+  has(server: Pick<LeavingServer, 'backend' | 'server'>): boolean {
+    return this.#leavers.has(keyOf(server));
+  }
+
+  /** For whoever takes over from here. */
+  get toRecord(): readonly LeavingServer[] {
+    const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#leavers]);
+    return [...all.values()].map(({ backend, server, options }) => ({ backend, server, options }));
+  }
+
+  /** What a Myelin before this one recorded. Whether they are still there is to be found. */
+  recall(servers: readonly LeavingServer[]): void {
+    this.#recalled = new Map(servers.map((server) => [keyOf(server), server]));
+  }
+
+  /** What a command that was sent means for those that leave. */
+  note(command: RuntimeCommand, verdict: Verdict, canDelete: boolean): void {
+    const { backend, server } = command;
+    switch (command.kind) {
+      case 'remove':
+        if (verdict.kind === 'done') this.#add({ backend, server, options: command.options }, !canDelete);
+        return;
+      case 'ready':
+      case 'maint':
+        if (verdict.kind === 'done') this.#forget(command);
+        return;
+      case 'delete':
+        if (verdict.kind === 'done') this.#forget(command);
+        else this.#keep(command, verdict.kind !== 'busy');
+        return;
+      case 'add':
+        if (verdict.kind === 'done') this.#forget(command);
+        return;
+      case 're-address':
+      case 'weight':
+      case 'drain':
+      case 'shutdown':
+        return;
+    }
+  }
+
+  /** One that a Myelin before this one removed, or an operator. */
+  found(server: LeavingServer): void {
+    const key = keyOf(server);
+    if (!this.#leavers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
+  }
+
+  /** Whether anything is to be looked after by now. */
+  get isDue(): boolean {
+    if (this.#now() - this.#lookedAt < lookEveryMs) return false;
+    return [...this.#leavers.values()].some(isOpen);
+  }
+
+  /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
+  async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Step> {
+    const now = this.#now();
+    this.#lookedAt = now;
+    const open = [...this.#leavers.values()].filter(isOpen);
+    const sessions = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
+    const commands: RuntimeCommand[] = [];
+    let closed = 0;
+    for (const leaver of open) {
+      const key = keyOf(leaver);
+      if (this.#leavers.get(key) !== leaver) continue;
+      const current = sessions.get(key);
+      const { backend, server } = leaver;
+      if (current === undefined) this.#forget(leaver);
+      else if (current > 0) {
+        this.#set({ ...leaver, idleSince: null });
+        if (now - leaver.since < limits.drainTimeoutMs) continue;
+        commands.push({ kind: 'shutdown', backend, server });
+        closed += current;
+      } else if (leaver.idleSince === null) this.#set({ ...leaver, idleSince: now });
+      else if (now - leaver.idleSince >= idleForMs && !leaver.isPinned)
+        commands.push({ kind: 'delete', backend, server });
+    }
+    return { commands, closed };
+  }
+
+  #add(server: LeavingServer, isPinned: boolean): void {
+    this.#set({ ...server, since: this.#now(), idleSince: null, isPinned });
+  }
+
+  /** It is still there: it has connections again, or never can be deleted. */
+  #keep(server: Pick<LeavingServer, 'backend' | 'server'>, isPinned: boolean): void {
+    const leaver = this.#leavers.get(keyOf(server));
+    if (leaver !== undefined) this.#set({ ...leaver, idleSince: isPinned ? leaver.idleSince : null, isPinned });
+  }
+
+  #set(leaver: Leaver): void {
+    this.#leavers.set(keyOf(leaver), leaver);
+  }
+
+  #forget(server: Pick<LeavingServer, 'backend' | 'server'>): void {
+    const key = keyOf(server);
+    this.#leavers.delete(key);
+    if (this.#recalled.has(key)) this.#recalled = new Map([...this.#recalled].filter(([other]) => other !== key));
+  }
+}
+
+/** Whether there is anything left to do about it. */
+function isOpen({ isPinned, idleSince }: Leaver): boolean {
+  return !isPinned || idleSince === null;
+}
+
+function keyOf({ backend, server }: Pick<LeavingServer, 'backend' | 'server'>): string {
+  return `${backend}/${server}`;
+}

@@ -1,0 +1,111 @@
+/** Where `myelin status --watch` shows what it sees: on the page of a terminal, or one below the other. */
+
+import { wallClock } from '../../lib/clock.ts';
+import type { Timestamp } from '../../model.ts';
+import type { Event } from '../../report/events.ts';
+import { printable } from '../../report/log-line.ts';
+import type { Status } from '../../report/status.ts';
+import { describeEvent } from './event-text.ts';
+import { age, table } from './format.ts';
+import { formatStatus } from './status-text.ts';
+
+export type Sight = {
+  readonly status: Status;
+  /** The last `shownEvents` of them. */
+  readonly events: readonly Event[];
+  /** Why there are no events; null: there are. */
+  readonly eventsTrouble: string | null;
+};
+
+export type Display = {
+  readonly show: (sight: Sight) => void;
+  /** The terminal is as it was before. */
+  readonly close: () => void;
+};
+
+export const shownEvents = 8;
+
+/** `onResize`: what was shown does not fit any more. */
+export function openDisplay(asJson: boolean, onResize: () => void): Display {
+  const write = (text: string): void => void process.stdout.write(text);
+  if (asJson) return listing(write, ({ status }) => `${JSON.stringify(status)}\n`, changeOf);
+  if (process.stdout.isTTY) return page(onResize);
+  return listing(
+    write,
+    (sight) => `${formatStatus(sight.status, wallClock())}${formatEvents(sight, wallClock())}\n`,
+    (sight) => `${changeOf(sight)} ${sight.events.at(-1)?.id} ${sight.eventsTrouble}`,
+  );
+}
+
+/** One below the other, each that is another than the one before. */
+function listing(
+  write: (text: string) => void,
+  format: (sight: Sight) => string,
+  key: (sight: Sight) => string,
+): Display {
+  let before: string | null = null;
+  return {
+    show(sight) {
+      const now = key(sight);
+      if (now !== before) write(format(sight));
+      before = now;
+    },
+    close() {},
+  };
+}
+
+/** Two statuses that say the same have the same. The present, of a source that is up, is no change. */
+function changeOf({ status }: Sight): string {
+  return JSON.stringify(status, (key, value: unknown) => (key === 'lastSuccess' ? undefined : value));
+}
+
+/** Each on a line, the newest below. */
+export function formatEvents({ events, eventsTrouble }: Omit<Sight, 'status'>, now: Timestamp): string {
+  const rows = events.map((event): [string, string] => {
+    // Names and reasons come from whoever may register.
+    const text = printable(describeEvent(event).replaceAll(/\s*\n\s*/g, ' '));
+    return [`${age(event.at, now)} ago`, text];
+  });
+  const trouble: [string, string][] = eventsTrouble === null ? [] : [['none', printable(eventsTrouble)]];
+  return rows.length + trouble.length === 0 ? '' : `\nevents\n${table([...rows, ...trouble])}`;
+}
+
+/** What fits into `rows` lines: the events, and of the status what is left. */
+export function fit(status: string, events: string, rows: number): readonly string[] {
+  const above = status.split('\n').slice(0, -1);
+  const below = events.split('\n').slice(0, -1);
+  const room = Math.max(2, rows - below.length);
+  if (above.length <= room) return [...above, ...below].slice(0, rows);
+  const left = above.length - (room - 1);
+  return [...above.slice(0, room - 1), `  … ${left} more lines`, ...below].slice(0, rows);
+}
+
+const terminal = {
+  /** A page of its own, without cursor, on which long lines are cut. */
+  open: '\x1b[?1049h\x1b[?25l\x1b[?7l',
+  close: '\x1b[?7h\x1b[?25h\x1b[?1049l',
+  home: '\x1b[H',
+  clearLine: '\x1b[K',
+  clearBelow: '\x1b[J',
+};
+
+/** Where the terminal does not know its size. */
+const usualRows = 24;
+
+function page(onResize: () => void): Display {
+  const { stdout } = process;
+  stdout.write(terminal.open);
+  stdout.on('resize', onResize);
+  return {
+    show(sight) {
+      const now = wallClock();
+      const lines = fit(formatStatus(sight.status, now), formatEvents(sight, now), stdout.rows || usualRows);
+      const drawn = lines.map((line) => `${line}${terminal.clearLine}`).join('\r\n');
+      stdout.write(`${terminal.home}${drawn}${terminal.clearBelow}`);
+    },
+    close() {
+      stdout.off('resize', onResize);
+      stdout.write(terminal.close);
+    },
+  };
+}

@@ -1,0 +1,27 @@
+/** How the commands print what they found. */
+import type { Drift, ReloadReason, Timestamp } from '../../model.ts';
+
+/** `bind_changed frontend web:in: …`, as in the log and the status. */
+export function formatReason({ code, section, detail }: ReloadReason): string {
+  return `${[code, section].filter((part) => part !== undefined).join(' ')}${detail === undefined ? '' : `: ${detail}`}`;
+}
+
+/** `web/web-1: weight is 7`. */
+export function formatDrift({ backend, server, kind, detail }: Drift): string {
+  return `${backend}/${server}: ${kind}${detail === '' ? '' : ` is ${detail}`}`;
+}
+
+/** Rows of a name and a value, the names in one column; further lines of a value stand under its first. */
+export function table(rows: readonly (readonly [name: string, value: string])[]): string {
+  const width = rows.reduce((most, [name]) => Math.max(most, name.length), 0);
+  const indent = ' '.repeat(width + 4);
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value.replaceAll('\n', `\n${indent}`)}\n`).join('');
+}
+
+/** `12s`, `5m`, `3h`, `2d`: as exactly as people want to know. */
+export function age(from: Timestamp, to: Timestamp): string {
+  const seconds = Math.max(0, Math.round((to - from) / 1000));
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}

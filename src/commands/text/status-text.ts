@@ -1,0 +1,113 @@
+/** The status for people. */
+import { styleText } from 'node:util';
+import type { Timestamp } from '../../model.ts';
+import { printable } from '../../report/log-line.ts';
+import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../../report/status.ts';
+import { age, formatDrift, formatReason, table } from './format.ts';
+
+export function formatStatus(raw: Status, now: Timestamp): string {
+  const status = readable(raw);
+  const { haproxy, lastApply, pending, refusedConfig, waitingConfig, waitingFor } = status;
+  const rows: [string, string][] = [
+    ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
+  ];
+  if (haproxy !== null) {
+    const old = haproxy.oldWorkers.length;
+    const others =
+      old === 0 ? '' : `, ${old} old ${old === 1 ? 'process finishes its' : 'processes finish their'} connections`;
+    rows.push(['HAProxy', `${haproxy.version}, pid ${haproxy.pid}, for ${age(haproxy.since, now)}${others}`]);
+  }
+  if (waitingFor.length > 0) rows.push(['waits for', waitingFor.join(', ')]);
+  if (lastApply !== null) {
+    const what = [...lastApply.reasons.map(formatReason), ...lastApply.backends];
+    rows.push([
+      'last apply',
+      `${lastApply.result} ${age(lastApply.at, now)} ago: ${lastApply.error ?? what.join('; ')}`,
+    ]);
+  }
+  if (pending !== null) rows.push(['pending', `${pending.why}, in ${age(now, pending.at)}`]);
+  for (const row of haproxy === null ? [] : describeDeviations(haproxy, now)) rows.push(row);
+  for (const { backend, server, state, until } of status.orders)
+    rows.push(['ordered', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
+  if (refusedConfig !== null)
+    rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
+  if (waitingConfig !== null && waitingConfig.services.length > 0)
+    rows.push([
+      'config',
+      `a new one waits for answers about ${waitingConfig.services.join(', ')}, for ${age(waitingConfig.since, now)}`,
+    ]);
+  const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
+  const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
+  const unserved = status.unserved.map(({ service, watcher, reason }): [string, string] => [
+    service,
+    `offered by ${watcher}: ${reason}`,
+  ]);
+  const more = status.sources.reduce((sum, source) => sum + source.unserved, 0) - unserved.length;
+  if (more > 0) unserved.push([`and ${more} more`, '']);
+  const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
+}
+
+function describeDeviations({ drift, unresponsive, fileTrouble }: HAProxyStatus, now: Timestamp): [string, string][] {
+  const silent: [string, string][] =
+    unresponsive === null
+      ? []
+      : [['HAProxy', `unresponsive for ${age(unresponsive.since, now)}: ${unresponsive.reason}`]];
+  const behind: [string, string][] =
+    fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
+  return [...silent, ...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
+}
+
+function describeSource({ state, down }: SourceStatus, now: Timestamp): string {
+  return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
+}
+
+function describeService(service: ServiceStatus, now: Timestamp): string {
+  const { name, endpoints, unanswered, stale, kept, refused, refusedCount, quarantined } = service;
+  const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
+  const notes = [
+    ...(unanswered.length === 0 ? [] : [`no answer from ${unanswered.join(', ')} yet`]),
+    ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
+    ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
+    ...(quarantined === null ? [] : [describeQuarantine(quarantined)]),
+    ...refused.map(({ id, part, reason }) => `${part} ${JSON.stringify(id)} is left out: ${reason}`),
+    ...(refusedCount > refused.length
+      ? [`${refusedCount - refused.length} more entries, tags or meta values are left out`]
+      : []),
+  ];
+  return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
+}
+
+function describeQuarantine({ problems, servers }: ServiceStatus['quarantined'] & {}): string {
+  const serve =
+    servers === null ? '' : ` (HAProxy has ${servers} ${servers === 1 ? 'server' : 'servers'} of it in service)`;
+  return `set apart${serve}: ${problems.map(({ message }) => message).join('; ')}`;
+}
+
+function describeKept(
+  { reason, since, until }: ServiceStatus['kept'] & {},
+  service: string,
+  count: number,
+  now: Timestamp,
+): string {
+  const still = until === null ? '' : ` for another ${age(now, until)}`;
+  const remedy = `\`myelin accept ${service}\` lets them go`;
+  switch (reason) {
+    case 'emptied':
+      return `empty at the source for ${age(since, now)}: the last endpoints are kept${still} (onEmpty); ${remedy}`;
+    case 'shrunk':
+      return `many went at the source ${age(since, now)} ago: ${count} of them kept${still} (maxShrink); ${remedy}`;
+  }
+}
+
+function coloured(state: Status['state']): string {
+  const colours = { starting: 'yellow', ready: 'green', degraded: 'red', unresponsive: 'red' } as const;
+  return styleText(colours[state], state, { stream: process.stdout });
+}
+
+/** Names and reasons come from whoever may register: no control character of theirs reaches a terminal. */
+function readable(status: Status): Status {
+  return JSON.parse(JSON.stringify(status), (_, value: unknown) =>
+    typeof value === 'string' ? value.split('\n').map(printable).join('\n') : value,
+  ) as Status;
+}

@@ -1,0 +1,128 @@
+/**
+ * Services that nobody listed, as if the config listed them: what sources offer, within the administrator's limits, each
+ * judged as the config is. Pure: the same offers make the same services on every replica, in whatever order they came.
+ */
+import type { Offer } from '../../model.ts';
+import type { Config, Discovery, Limits, Origin, Service } from '../schema.ts';
+import { Claims } from '../validate/claims.ts';
+import { replaceAt } from '../validate/validate.ts';
+import { proxyName } from '../values.ts';
+import { readOption } from './read-option.ts';
+
+export type Offered = { readonly discovery: Discovery; readonly offer: Offer };
+
+/** Nobody serves it, and why. */
+export type Unserved = { readonly watcher: string; readonly service: string; readonly reason: string };
+
+/** `config` with the services that are offered; the same object where there are none. */
+export function withOffers(
+  config: Config,
+  offered: readonly Offered[],
+): { readonly config: Config; readonly unserved: readonly Unserved[] } {
+  if (offered.length === 0) return { config, unserved: [] };
+  const services = new Map<string, Service>(config.services);
+  const unserved: Unserved[] = [];
+  const claims = new Claims(config);
+  const quotas = new Quotas();
+  for (const { discovery, offer } of offered.toSorted(byAge)) {
+    const judged = judge(discovery, offer);
+    const reason =
+      judged.kind === 'refused' ? judged.reason : (quotas.whyFull(discovery, offer) ?? claims.add(judged.service));
+    if (reason === null) quotas.count(discovery, offer);
+    if (reason !== null) unserved.push({ watcher: discovery.watcher, service: offer.name, reason });
+    else if (judged.kind === 'service') services.set(offer.name, judged.service);
+  }
+  const ordered = new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { config: { ...config, services: ordered }, unserved: unserved.sort(byName) };
+}
+
+/** How many are served of each watcher, and of each owner there. */
+class Quotas {
+  readonly #served = new Map<string, number>();
+
+  whyFull({ watcher, limits }: Discovery, { owner }: Offer): string | null {
+    const { maxServices, maxPerNamespace } = limits;
+    if (this.#of(watcher) >= maxServices)
+      return `${maxServices} older services are served (discover.${watcher}.maxServices)`;
+    if (this.#of(`${watcher} ${owner}`) >= maxPerNamespace)
+      return `${maxPerNamespace} older services of ${owner} are served (discover.${watcher}.maxPerNamespace)`;
+    return null;
+  }
+
+  count({ watcher }: Discovery, { owner }: Offer): void {
+    for (const whose of [watcher, `${watcher} ${owner}`]) this.#served.set(whose, this.#of(whose) + 1);
+  }
+
+  #of(whose: string): number {
+    return this.#served.get(whose) ?? 0;
+  }
+}
+
+/** The oldest first: of two that claim the same, it has it. */
+function byAge(a: Offered, b: Offered): number {
+  return a.offer.createdAt - b.offer.createdAt || compare(labelOf(a), labelOf(b));
+}
+
+function labelOf({ discovery, offer }: Offered): string {
+  return `${offer.name} ${discovery.watcher} ${offer.key}`;
+}
+
+function byName(a: Unserved, b: Unserved): number {
+  return compare(`${a.service} ${a.watcher}`, `${b.service} ${b.watcher}`);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Of what is wrong with one service. */
+const mostTold = 5;
+/** Of each: what is wrong may be as long as an option may be. */
+const longestTold = 400;
+
+type Judged =
+  | { readonly kind: 'service'; readonly service: Service }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** An offer that did not change is the same service, which need not be judged or rendered again. */
+const judgedBefore = new WeakMap<Limits, WeakMap<Offer, Judged>>();
+
+function judge(discovery: Discovery, offer: Offer): Judged {
+  const { limits } = discovery;
+  const known = judgedBefore.get(limits) ?? new WeakMap<Offer, Judged>();
+  judgedBefore.set(limits, known);
+  const before = known.get(offer);
+  if (before !== undefined) return before;
+  const judged = interpret(discovery, offer);
+  known.set(offer, judged);
+  return judged;
+}
+
+function clip(problem: string): string {
+  return problem.length > longestTold ? `${problem.slice(0, longestTold)}…` : problem;
+}
+
+/** The question about its endpoints: another one where another question found it. */
+export function originOfOffer({ discovery: { watcher, query }, offer: { key } }: Offered): Origin {
+  return { watcher, key, query };
+}
+
+function interpret(discovery: Discovery, offer: Offer): Judged {
+  const { limits } = discovery;
+  const { name, options } = offer;
+  const problems: string[] = [];
+  if (!proxyName.safeParse(name).success) problems.push(`${JSON.stringify(name)} cannot be a name in HAProxy`);
+  let settings: unknown = { ...limits.service, bind: undefined };
+  for (const [option, text] of Object.entries(options)) {
+    const read = readOption(option, text, limits);
+    if (typeof read === 'string') problems.push(`${option}: ${read}`);
+    else if (read !== null) settings = replaceAt(settings, read.path, read.value);
+  }
+  if (problems.length > 0) {
+    const more = problems.length - mostTold;
+    const told = problems.sort().slice(0, mostTold).map(clip).join('; ');
+    return { kind: 'refused', reason: more > 0 ? `${told}; and ${more} more` : told };
+  }
+  const service = { ...(settings as Service), name, origins: [originOfOffer({ discovery, offer })] };
+  return { kind: 'service', service };
+}

@@ -1,0 +1,91 @@
+/** Reads an option by which a service chooses for itself, as the config reads the setting that it stands for. */
+import { isIPv6 } from 'node:net';
+import { didYouMean, formatPath, type Path } from '../problems.ts';
+import type { Mark } from '../read/tree.ts';
+import { kubernetesQuery, type Limits, service as schema } from '../schema.ts';
+import { schemaAt } from '../validate/shape.ts';
+import { validate } from '../validate/validate.ts';
+import { duration, port } from '../values.ts';
+import {
+  boundsOf,
+  longestOption,
+  plainBalances,
+  type ServiceOption,
+  serviceOptions,
+  settingOf,
+} from './service-options.ts';
+
+/** What is to stand where in the settings of the service; null: nothing. */
+type Read = { readonly path: Path; readonly value: unknown } | null;
+
+/** A text in place of the setting says what is wrong. */
+export function readOption(option: string, text: string, limits: Limits): Read | string {
+  return isOption(option, limits) ? readAllowed(option, text, limits) : refusalOf(option, limits);
+}
+
+function isOption(option: string, limits: Limits): option is ServiceOption {
+  return allowedBy(limits).includes(option);
+}
+
+/** HAProxy leaves out lines about HTTP where the mode is another, those that keep people out as well. */
+function allowedBy({ options, service: { frontend, backend } }: Limits): readonly string[] {
+  const hasLines = frontend.length + backend.length > 0;
+  return options ?? serviceOptions.filter((option) => option !== 'mode' || !hasLines);
+}
+
+function refusalOf(option: string, limits: Limits): string {
+  const options = allowedBy(limits);
+  if ((serviceOptions as readonly string[]).includes(option)) return 'may not be chosen here (discover.options)';
+  return `unknown option; allowed: ${options.join(', ')}${didYouMean(option, options)}`;
+}
+
+function readAllowed(option: ServiceOption, text: string, limits: Limits): Read | string {
+  if (text.length > longestOption) return `expected at most ${longestOption} characters`;
+  if (option === 'listen') return readListen(text, limits);
+  // Which of its ports it means is the watcher's matter.
+  if (option === 'port') return problemOf(validate(kubernetesQuery.shape.port, text, asText)) ?? null;
+  if (option === 'balance' && !(plainBalances as readonly string[]).includes(text))
+    return `${JSON.stringify(text)} is not allowed; allowed: ${plainBalances.join(', ')}`;
+  const path = settingOf[option];
+  const place = schemaAt(schema, {}, path);
+  if (place === undefined) throw new Error(`a service has no setting ${formatPath(path)}`);
+  const verdict = validate(place, text, asText);
+  if (!('output' in verdict)) return problemOf(verdict) ?? '';
+  return beyondBounds(option, text, verdict.output) ?? { path, value: verdict.output };
+}
+
+/** The administrator may set any time that HAProxy takes; a service's owner shares it with others. */
+function beyondBounds(option: ServiceOption, text: string, value: unknown): string | undefined {
+  if (!isBounded(option)) return undefined;
+  const [least, most] = boundsOf[option];
+  const isWithin = typeof value === 'number' && value >= duration.parse(least) && value <= duration.parse(most);
+  return isWithin ? undefined : `${JSON.stringify(text)} is not allowed; allowed: ${least} to ${most}`;
+}
+
+function isBounded(option: ServiceOption): option is keyof typeof boundsOf {
+  return Object.hasOwn(boundsOf, option);
+}
+
+/** The bind line of a service that listens on this port. */
+export function bindAt({ bindAddress }: Limits, number: number): string {
+  return `${isIPv6(bindAddress) ? `[${bindAddress}]` : bindAddress}:${number}`;
+}
+
+function readListen(text: string, limits: Limits): Read | string {
+  const { ports } = limits;
+  const verdict = validate(port, text, asText);
+  if (!('output' in verdict)) return problemOf(verdict) ?? '';
+  if (ports === undefined) return 'no ports may be chosen here (discover.ports)';
+  if (verdict.output < ports.first || verdict.output > ports.last)
+    return `${text} is not allowed; allowed: ${ports.first} to ${ports.last} (discover.ports)`;
+  return { path: ['bind'], value: [bindAt(limits, verdict.output)] };
+}
+
+function problemOf(verdict: ReturnType<typeof validate>): string | undefined {
+  // Where a text is wrong in two ways, to mend the first one often mends both.
+  return 'problems' in verdict ? verdict.problems[0]?.message : undefined;
+}
+
+/** A number written as text is a number, as where it comes from the environment. */
+const nowhere = { file: '', line: 0, column: 0 };
+const asText: Mark = { key: nowhere, value: nowhere, isSubstituted: true, children: new Map() };

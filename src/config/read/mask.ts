@@ -1,0 +1,69 @@
+/** Keeps secrets out of what people see: the config as it is shown, and any text that may hold one. */
+import type { Config } from '../schema.ts';
+import { config as schema } from '../schema.ts';
+import { mapNoted } from '../validate/shape.ts';
+
+const mask = '***';
+
+/** Shorter values stand in too many innocent texts to be looked for. */
+const minLength = 4;
+
+/** The config as plain data for people and JSON, without the values of its secret fields. */
+export function maskConfig(config: Config): Record<string, unknown> {
+  const plain = { ...config, services: Object.fromEntries(config.services) };
+  const masked = mapNoted(schema, plain, (notes, value) => (notes.secret && value !== undefined ? mask : value));
+  return mapTexts(masked, maskLines) as Record<string, unknown>;
+}
+
+/** Lines for HAProxy with every one of `secrets` replaced, and the passwords that stand in them as they are. */
+export function maskText(text: string, secrets: readonly string[]): string {
+  return maskLines(maskSecrets(text, secrets));
+}
+
+/** `stats auth USER:PASSWORD`, and those of a userlist. */
+const passwords = /(\bstats\s+auth\s+["']?[^\s:"']+:|(?<=\s)(?:insecure-)?password\s+["']?)[^\s"']+/g;
+
+function maskLines(text: string): string {
+  return text.replace(passwords, (_, before: string) => `${before}${mask}`);
+}
+
+/** `text` with every one of `secrets` replaced. */
+export function maskSecrets(text: string, secrets: readonly string[]): string {
+  // Longest first: a secret may begin with another.
+  return maskable(secrets).reduce((masked, secret) => masked.replaceAll(secret, mask), text);
+}
+
+/** Plain data with every one of `secrets` replaced, whatever key it stands under and however its text quotes it. */
+export function maskWithin<T>(value: T, secrets: readonly string[]): T {
+  const all = spellings(secrets);
+  return mapTexts(value, (text) => maskSecrets(text, all)) as T;
+}
+
+/** Whether an environment variable of this name is likely to hold a secret. */
+export function isSecretName(name: string): boolean {
+  return /TOKEN|PASS|PWD|SECRET|KEY|CREDENTIAL|AUTH/i.test(name);
+}
+
+/** Of `values`, those that can be looked for in a text; longest first. */
+export function maskable(values: Iterable<string>): string[] {
+  return [...new Set(values)].filter((value) => value.length >= minLength).sort((a, b) => b.length - a.length);
+}
+
+function mapTexts(value: unknown, map: (text: string) => string): unknown {
+  if (typeof value === 'string') return map(value);
+  // A secret may be a number; where it only holds one, the number is another.
+  if (typeof value === 'number') return map(String(value)) === mask ? mask : value;
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, map));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [map(key), mapTexts(item, map)]));
+}
+
+/** As a secret stands in a text that quotes it: in JSON, in JSON within JSON, in an address, in a header. */
+function spellings(secrets: readonly string[]): string[] {
+  return secrets.flatMap((secret) => {
+    const inJson = JSON.stringify(secret).slice(1, -1);
+    const inJsonTwice = JSON.stringify(inJson).slice(1, -1);
+    // encodeURIComponent throws on half a character.
+    return [secret, inJson, inJsonTwice, encodeURIComponent(secret.toWellFormed())];
+  });
+}

@@ -1,0 +1,144 @@
+/** Finds listeners of which the second could not start because the first holds its address. */
+import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
+import type { Path } from '../problems.ts';
+import type { ParsedService } from '../schema.ts';
+import { parseListen } from '../values.ts';
+import type { Judge } from './judge.ts';
+import type { Parts } from './parts.ts';
+
+export type Listener = { readonly path: Path; readonly text: string; readonly address: BindAddress };
+
+/** Of two that collide, the later one is reported. */
+export function checkBinds(parts: Parts, judge: Judge): void {
+  const held = new Held();
+  for (const listener of listenersOf(parts, judge)) {
+    const holder = held.holderOf(listener);
+    if (holder === undefined) held.add(listener);
+    else {
+      const where = holder.path === listener.path ? 'the same line' : judge.describe(holder.path);
+      const message = `${listener.text} is taken by ${holder.text} of ${where}: give one of them another address or port`;
+      judge.report(listener.path, message);
+    }
+  }
+}
+
+/** What listens, in this config: Myelin itself, HAProxy's own pages, hand-written sections and services. */
+export function listenersOf(parts: Listening, judge: ListenersJudge): Listener[] {
+  return [...ownListeners(parts, judge), ...haproxyListeners(parts, judge)];
+}
+
+type Listening = {
+  readonly rest: Partial<Pick<Parts['rest'], 'admin' | 'probes' | 'haproxy'>>;
+  readonly services: ReadonlyMap<string, Pick<ParsedService, 'bind' | 'frontend'>>;
+};
+type ListenersJudge = Pick<Judge, 'report' | 'isRefused' | 'pathOfItem'>;
+
+/** For a config that has been judged already. */
+export const judgeless: ListenersJudge = { report: () => {}, isRefused: () => false, pathOfItem: (list) => list };
+
+/** Listeners by port and host, because comparing each with each takes minutes for thousands of services. */
+export class Held {
+  readonly #slots = new Map<string, Map<string | null, Listener[]>>();
+
+  add(listener: Listener): void {
+    const host = hostOf(listener.address);
+    for (const slot of slotsOf(listener.address)) {
+      const hosts = this.#slots.get(slot) ?? new Map<string | null, Listener[]>();
+      this.#slots.set(slot, hosts.set(host, [...(hosts.get(host) ?? []), listener]));
+    }
+  }
+
+  holderOf({ address }: Listener): Listener | undefined {
+    const host = hostOf(address);
+    for (const slot of slotsOf(address)) {
+      const hosts = this.#slots.get(slot);
+      if (hosts === undefined) continue;
+      const near = host === null ? [...hosts.values()] : [hosts.get(host), hosts.get(null)];
+      const holder = near.flatMap((listeners) => listeners ?? []).find((one) => bindsOverlap(one.address, address));
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
+  }
+}
+
+function hostOf(address: BindAddress): string | null {
+  return 'host' in address ? address.host : null;
+}
+
+function slotsOf(address: BindAddress): string[] {
+  switch (address.kind) {
+    case 'tcp':
+    case 'udp':
+      return Array.from(
+        { length: address.portEnd - address.port + 1 },
+        (_, n) => `${address.kind} ${address.port + n}`,
+      );
+    case 'unix':
+      return [`unix ${address.path}`];
+    case 'abns':
+      return [`abns ${address.name}`];
+    case 'other':
+      return [];
+  }
+}
+
+function ownListeners({ rest: { admin, probes, haproxy } }: Listening, judge: ListenersJudge): Listener[] {
+  const http = [
+    { path: ['admin', 'listen'], text: admin?.listen },
+    { path: ['probes', 'listen'], text: probes?.listen },
+  ].flatMap(({ path, text }) => {
+    const listen = text === undefined ? null : parseListen(text);
+    if (text === undefined || listen === null) return [];
+    // Node listens on both families where no host is given.
+    return parseBind(listen.host === null ? `[::]:${listen.port}` : text).addresses.map((address) => ({
+      path,
+      text,
+      address,
+    }));
+  });
+  const sockets = [
+    { path: ['haproxy', 'statsSocket'], text: haproxy?.statsSocket },
+    { path: ['admin', 'socket'], text: admin?.socket },
+  ].flatMap(({ path, text }) =>
+    text === undefined ? [] : [{ path, text, address: { kind: 'unix', path: text } as const }],
+  );
+  // In place of what was refused stands a default that nobody asked for.
+  return [...http, ...sockets].filter(({ path }) => !judge.isRefused(path));
+}
+
+function haproxyListeners({ rest: { haproxy }, services }: Listening, judge: ListenersJudge): Listener[] {
+  const pathOf = (name: string, index: number): Path => judge.pathOfItem(['services', name, 'bind'], index);
+  return [
+    ...bindListeners(['haproxy', 'stats', 'bind'], haproxy?.stats?.bind, judge),
+    ...bindListeners(['haproxy', 'prometheus', 'bind'], haproxy?.prometheus?.bind, judge),
+    ...(haproxy?.global ?? []).flatMap((text, index) => rawListeners(['haproxy', 'global', index], text)),
+    ...(haproxy?.sections ?? []).flatMap((text, index) => rawListeners(['haproxy', 'sections', index], text)),
+    ...[...services].flatMap(([name, { bind, frontend }]) => [
+      ...(bind ?? []).flatMap((text, index) => bindListeners(pathOf(name, index), text, judge)),
+      ...frontend.flatMap((text, index) => rawListeners(['services', name, 'frontend', index], text)),
+    ]),
+  ];
+}
+
+function bindListeners(path: Path, text: string | undefined, judge: ListenersJudge): Listener[] {
+  if (text === undefined) return [];
+  const { addresses, problems } = parseBind(text);
+  for (const problem of problems) judge.report(path, problem);
+  return addresses.map((address) => ({ path, text: firstWord(text), address }));
+}
+
+/**
+ * The `bind` lines of hand-written text, and its stats sockets that the network reaches: whether they are right is for
+ * HAProxy to say.
+ */
+function rawListeners(path: Path, text: string): Listener[] {
+  return [...text.matchAll(/^[ \t]*(bind|stats[ \t]+socket)[ \t]+(.+)$/gm)].flatMap(([, keyword, line = '']) =>
+    parseBind(line)
+      .addresses.filter(({ kind }) => keyword === 'bind' || kind === 'tcp')
+      .map((address) => ({ path, text: firstWord(line), address })),
+  );
+}
+
+function firstWord(line: string): string {
+  return line.trim().split(/\s/, 1).join();
+}

@@ -1,0 +1,163 @@
+/** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
+import { join } from 'node:path';
+import { maxSocketPath } from '../../haproxy/text/bind.ts';
+import { whyNotOurs } from '../../haproxy/text/own-process.ts';
+import { proxiesIn, reservedBy } from '../names.ts';
+import type { Path } from '../problems.ts';
+import { parseListen } from '../values.ts';
+import { checkBinds } from './check-binds.ts';
+import type { Judge } from './judge.ts';
+import type { Parts } from './parts.ts';
+
+/** `files` are the absolute paths of the config's own files. */
+export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.ProcessEnv, judge: Judge): void {
+  checkWatchers(parts, env, judge);
+  checkHaproxy(parts, judge);
+  checkNames(parts, judge);
+  checkPaths(parts, files, judge);
+  checkSocketLengths(parts, judge);
+  checkAdmin(parts, judge);
+  checkBinds(parts, judge);
+}
+
+function checkWatchers({ watchers }: Parts, env: NodeJS.ProcessEnv, judge: Judge): void {
+  for (const [name, watcher] of watchers) {
+    const path: Path = ['watchers', name];
+    if (watcher?.type === 'kubernetes' && watcher.zone === undefined && needsZone.has(watcher.zonePolicy))
+      judge.report(
+        [...path, 'zonePolicy'],
+        `${watcher.zonePolicy} needs to know where this HAProxy is: give zone as well`,
+      );
+    if (watcher?.type !== 'consul') continue;
+    const { certFile, keyFile } = watcher.tls;
+    if (certFile !== undefined && keyFile === undefined)
+      judge.report([...path, 'tls', 'certFile'], 'a certificate needs its key: give keyFile as well');
+    if (keyFile !== undefined && certFile === undefined)
+      judge.report([...path, 'tls', 'keyFile'], 'a key needs its certificate: give certFile as well');
+    for (const variable of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION'])
+      if (!['', 'default', undefined].includes(env[variable]))
+        judge.report(
+          path,
+          `${variable} is set, and Myelin knows the default one only, whose services of the same names would be served: unset it`,
+        );
+    if (Object.keys(watcher.tls).length > 0 && isAskedInClear(watcher.address, env))
+      judge.report(
+        [...path, 'tls'],
+        'is for an agent at https://, and this one would be asked in clear, its token with it: write https://HOST:PORT as address',
+      );
+    if (watcher.token !== undefined && watcher.tokenFile !== undefined)
+      judge.report([...path, 'tokenFile'], 'there is a token already: give either token or tokenFile');
+  }
+}
+
+/** As the watcher does: a scheme in the config has the last word. The agent on this machine, where none is named, may be. */
+function isAskedInClear(ours: string | undefined, env: NodeJS.ProcessEnv): boolean {
+  const address = ours ?? env.CONSUL_HTTP_ADDR ?? '';
+  const [, scheme] = /^([a-z]+):\/\//.exec(address) ?? [];
+  if (address === '' || scheme === 'https') return false;
+  const mayBeRaised = scheme !== 'unix' && (ours === undefined || scheme === undefined);
+  return !(mayBeRaised && /^(1|t|true)$/i.test(env.CONSUL_HTTP_SSL ?? ''));
+}
+
+/** `hints` does without: it then uses all endpoints, as kube-proxy does. */
+const needsZone: ReadonlySet<string> = new Set(['prefer', 'only']);
+
+function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): void {
+  const reloadCommand: Path = ['haproxy', 'reloadCommand'];
+  if (haproxy?.control === 'command' && haproxy.reloadCommand === undefined && !judge.isRefused(reloadCommand))
+    judge.report(reloadCommand, 'is missing; `control: command` needs a command that makes HAProxy reload');
+  if (haproxy?.control === 'process')
+    for (const [index, line] of haproxy.global.entries()) {
+      const why = whyNotOurs(line);
+      if (why !== null) judge.report(['haproxy', 'global', index], why);
+    }
+  const masterSocket: Path = ['haproxy', 'masterSocket'];
+  if (haproxy?.control === 'master' && haproxy.masterSocket === undefined && !judge.isRefused(masterSocket))
+    judge.report(masterSocket, 'is missing; `control: master` needs the socket that HAProxy was given by -S');
+  const handover: Path = ['haproxy', 'handover'];
+  if (haproxy?.handover !== undefined && haproxy.control !== 'process')
+    judge.report(handover, '`control: process` alone hands over from one Myelin to the next');
+  else if (haproxy?.handover !== undefined && haproxy.onExit !== 'stop')
+    judge.report(handover, 'needs `onExit: stop`: a HAProxy that stays would share its ports with the next one');
+  if (haproxy?.onHang === 'replace' && haproxy.control !== 'process')
+    judge.report(
+      ['haproxy', 'onHang'],
+      '`replace` needs `control: process`: what was started elsewhere is ended elsewhere',
+    );
+  if (debounce !== undefined && debounce.max < debounce.quiet && !judge.isRefused(['debounce']))
+    judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
+}
+
+function checkNames({ services, rest: { haproxy } }: Parts, judge: Judge): void {
+  const reserved = reservedBy(services.keys());
+  for (const name of services.keys()) {
+    const owner = reserved(name);
+    if (owner !== null) judge.report(['services', name], `${owner}: choose another`);
+  }
+  for (const [index, text] of (haproxy?.sections ?? []).entries())
+    for (const { keyword, name } of proxiesIn(text)) {
+      const owner = services.has(name) ? `the service ${name} has that name` : reserved(name);
+      if (owner !== null)
+        judge.report(['haproxy', 'sections', index], `\`${keyword} ${name}\`: ${owner}: choose another`);
+    }
+}
+
+/** Every path that Myelin writes, and those that it reads: no two may be the same. */
+function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: Judge): void {
+  const paths: readonly (readonly [Path, string | undefined])[] = [
+    ...[...watchers].map(([name, watcher]): [Path, string | undefined] => [
+      ['watchers', name, 'path'],
+      watcher?.type === 'file' ? watcher.path : undefined,
+    ]),
+    [['haproxy', 'config'], rest.haproxy?.config],
+    [['haproxy', 'statsSocket'], rest.haproxy?.statsSocket],
+    [['haproxy', 'masterSocket'], rest.haproxy?.masterSocket],
+    [['admin', 'socket'], rest.admin?.socket],
+    [['state'], rest.state],
+    [['haproxy', 'handover'], rest.haproxy?.handover],
+  ];
+  const taken = new Map(files.map((file) => [file, "one of the config's own files"]));
+  for (const [path, value] of paths) {
+    if (value === undefined) continue;
+    const owner = taken.get(value);
+    // Two watchers may read the same file.
+    if (owner !== undefined && path[0] !== 'watchers') judge.report(path, `${value} is ${owner}: choose another path`);
+    taken.set(value, `the path of ${path.join('.')} already`);
+  }
+}
+
+/** Whoever reaches it reads status and config, without a password. */
+function checkAdmin({ rest: { admin } }: Parts, judge: Judge): void {
+  if (admin?.listen === undefined || admin.allowRemote) return;
+  const host = parseListen(admin.listen)?.host ?? null;
+  if (host !== null && (host === 'localhost' || /^127\.|^::1$/.test(host))) return;
+  judge.report(
+    ['admin', 'listen'],
+    `${admin.listen} can be reached by others, and asks nobody for a password: write 127.0.0.1:PORT, or add \`allowRemote: true\``,
+  );
+}
+
+function checkSocketLengths({ rest: { haproxy, admin, state } }: Parts, judge: Judge): void {
+  // Each HAProxy process that Myelin starts has a socket of its own there; room for a million of them.
+  const { handover } = haproxy ?? {};
+  const generation = state && join(handover ?? state, 'g999999', 's');
+  const sockets: readonly (readonly [Path, string | undefined, string])[] = [
+    [['haproxy', 'statsSocket'], haproxy?.statsSocket, ''],
+    [['haproxy', 'masterSocket'], haproxy?.masterSocket, ''],
+    [['admin', 'socket'], admin?.socket, ''],
+    [
+      handover === undefined ? ['state'] : ['haproxy', 'handover'],
+      generation,
+      ' (the folder holds the sockets of HAProxy processes, such as this)',
+    ],
+  ];
+  for (const [path, socket, why] of sockets) {
+    const length = Buffer.byteLength(socket ?? '');
+    if (length > maxSocketPath)
+      judge.report(
+        path,
+        `the path of a unix socket is at most ${maxSocketPath} bytes long and ${socket} has ${length}${why}: ` +
+          `choose a shorter folder, such as /run/myelin`,
+      );
+  }
+}

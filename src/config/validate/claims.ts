@@ -1,0 +1,41 @@
+/** Who has which name and address: what the config lists comes first, then whoever claims it first. */
+import { frontendName } from '../../haproxy/text/names.ts';
+import { proxiesIn } from '../names.ts';
+import { formatPath } from '../problems.ts';
+import type { Config, Service } from '../schema.ts';
+import { Held, judgeless, type Listener, listenersOf } from './check-binds.ts';
+
+export class Claims {
+  readonly #names = new Map<string, string>();
+  readonly #held = new Held();
+
+  constructor({ services, haproxy, admin, probes }: Config) {
+    for (const name of services.keys())
+      this.#names.set(name, 'a service of the config').set(frontendName(name), 'a service of the config');
+    for (const text of haproxy.sections)
+      for (const { name } of proxiesIn(text)) this.#names.set(name, 'a hand-written section');
+    for (const listener of listenersOf({ rest: { haproxy, admin, probes }, services }, judgeless))
+      this.#held.add(listener);
+  }
+
+  /** Why it cannot be served; null: it has all that it claims from now on. */
+  add(service: Service): string | null {
+    const { name } = service;
+    for (const one of [name, frontendName(name)]) {
+      const owner = this.#names.get(one);
+      if (owner !== undefined) return `the name ${one} is taken: ${owner}`;
+    }
+    const listeners = listenersOf({ rest: {}, services: new Map([[name, service]]) }, judgeless);
+    for (const listener of listeners) {
+      const holder = this.#held.holderOf(listener);
+      if (holder !== undefined) return `${listener.text} is taken by ${describe(holder)}`;
+    }
+    this.#names.set(name, 'an older service').set(frontendName(name), 'an older service');
+    for (const listener of listeners) this.#held.add(listener);
+    return null;
+  }
+}
+
+function describe({ path, text }: Listener): string {
+  return path[0] === 'services' ? `the service ${path[1]}` : `${text} of ${formatPath(path)}`;
+}

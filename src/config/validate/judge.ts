@@ -1,0 +1,71 @@
+/** Says of each part of the written config whether it is valid, and reports what is not at its place. */
+import type { z } from 'zod';
+import { formatPath, type Path, type Place, type Report } from '../problems.ts';
+import { isRecord, type Mark, markAt } from '../read/tree.ts';
+import { validate } from './validate.ts';
+
+export class Judge {
+  readonly #root: Mark;
+  readonly #report: Report;
+  readonly #refused: string[] = [];
+
+  constructor(root: Mark, report: Report) {
+    this.#root = root;
+    this.#report = report;
+  }
+
+  /**
+   * What `schema` makes of the value that was written at `path`. Where that is not valid, what it makes of the rest
+   * without the keys at fault, so that further checks find further problems; undefined where nothing is left.
+   */
+  part<S extends z.ZodType>(schema: S, path: Path, value: unknown): z.output<S> | undefined {
+    const mark = markAt(this.#root, path);
+    const verdict = validate(schema, value, mark);
+    if ('output' in verdict) return verdict.output;
+    for (const { path: inner, message, isKey } of verdict.problems) {
+      const whole = [...path, ...inner];
+      this.#refused.push(formatPath(whole));
+      this.#report(this.#placeOf(whole, isKey), whole, message);
+    }
+    const sound = verdict.problems.reduce((rest, problem) => withoutKey(rest, problem.path), value);
+    const second = validate(schema, sound, mark);
+    return 'output' in second ? second.output : undefined;
+  }
+
+  report(path: Path, message: string): void {
+    this.#report(this.#placeOf(path, false), path, message);
+  }
+
+  /** Whether what was written at `path`, or in it, is not valid: it counts for no further check. */
+  isRefused(path: Path): boolean {
+    const text = formatPath(path);
+    return this.#refused.some((refused) => refused.startsWith(text));
+  }
+
+  /** `services.web.bind (myelin.yaml:5:11)` */
+  describe(path: Path): string {
+    const mark = markAt(this.#root, path);
+    if (mark === undefined) return `${formatPath(path)} (its default)`;
+    const { file, line, column } = mark.value;
+    return `${formatPath(path)} (${file}:${line}:${column})`;
+  }
+
+  /** The path of an item of what may be written as a list or as a single item. */
+  pathOfItem(list: Path, index: number): Path {
+    return markAt(this.#root, list)?.children.has(index) ? [...list, index] : list;
+  }
+
+  /** Where `path` was written, or else the innermost part around it that was. */
+  #placeOf(path: Path, isKey: boolean): Place {
+    const mark = markAt(this.#root, path);
+    if (mark !== undefined) return isKey ? mark.key : mark.value;
+    return this.#placeOf(path.slice(0, -1), true);
+  }
+}
+
+/** Takes out the innermost key on the way to `path`; a list with a faulty item goes as a whole. */
+function withoutKey(value: unknown, [key, ...rest]: Path): unknown {
+  if (!isRecord(value) || key === undefined || !Object.hasOwn(value, key)) return value;
+  const { [key]: inner, ...others } = value;
+  return isRecord(inner) && rest.length > 0 ? { ...others, [key]: withoutKey(inner, rest) } : others;
+}

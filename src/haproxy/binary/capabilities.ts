@@ -1,0 +1,95 @@
+/**
+ * What a running HAProxy can be told to do without a reload: known from its version, and corrected by its replies,
+ * because builds and backports differ.
+ */
+import type { ReloadReason } from '../../model.ts';
+import { defaultMaxLineBytes } from '../cli/framing.ts';
+import { serverKeywords } from '../text/server-keywords.ts';
+import { atLeast, isBefore, type Version } from './version.ts';
+
+export type Capabilities = {
+  readonly version: Version;
+  /** `experimental`: only after `experimental-mode on` on the same connection. */
+  readonly addServer: 'no' | 'experimental' | 'yes';
+  /** `added`: only servers that were added at runtime, not those of the file. A server in maintenance costs nothing. */
+  readonly deleteServer: 'no' | 'added' | 'any';
+  /** What the settings of an added server start from where they differ from those of a server in the file. */
+  readonly forgottenDefaults: readonly string[];
+  /** Of a line of the runtime API. */
+  readonly maxLineBytes: number;
+  /** Options that `add server` refused although its version should take them. */
+  readonly deniedKeywords: ReadonlySet<string>;
+};
+
+/** The runtime API cuts, or refuses, a command of more words. */
+export const maxCommandWords = 64;
+
+export function capabilitiesOf(version: Version, maxLineBytes: number = defaultMaxLineBytes): Capabilities {
+  const is = (major: number, minor: number): boolean => atLeast(version, major, minor);
+  return {
+    version,
+    // 2.6 dropped the experimental mode (76e8b70e4).
+    addServer: is(2, 6) ? 'yes' : is(2, 4) ? 'experimental' : 'no',
+    // 14c3c5c12
+    deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
+    forgottenDefaults: forgottenDefaults(version),
+    maxLineBytes,
+    deniedKeywords: new Set(),
+  };
+}
+
+/** A server that is to be added, and what of its backend matters. */
+export type Addition = {
+  readonly options: readonly { readonly keyword: string; readonly args: readonly string[] }[];
+  readonly algorithm: string;
+  /** Its checks run a program (`option external-check`). */
+  readonly hasExternalChecks: boolean;
+};
+
+/** Why `add server` cannot be used for it; null: it can. */
+export function whyNotAdded(
+  { addServer, version, deniedKeywords }: Capabilities,
+  { options, algorithm, hasExternalChecks }: Addition,
+): Pick<ReloadReason, 'code' | 'detail'> | null {
+  const missing = (what: string): Pick<ReloadReason, 'code' | 'detail'> => {
+    return { code: 'capability_missing', detail: `${what}, on HAProxy ${version.text}` };
+  };
+  if (addServer === 'no') return missing('add server');
+  for (const { keyword, args } of options) {
+    const since = serverKeywords.get(keyword)?.dynamicSince ?? null;
+    if (since === null || !atLeast(version, ...since) || deniedKeywords.has(keyword))
+      return { code: 'keyword_not_dynamic', detail: keyword };
+    // Its `max-reuse` is 0, and cannot be given: each request would take a new connection (8a31783b6).
+    if (keyword === 'alpn' && args[0]?.split(',').includes('h2') && !atLeast(version, 3, 0))
+      return { code: 'keyword_not_dynamic', detail: 'alpn h2' };
+  }
+  // The program is to be started by another thread than may (seen on 2.6 to 3.2): HAProxy dies.
+  if (hasExternalChecks && options.some(({ keyword }) => keyword === 'check'))
+    return missing('add server with external checks');
+  // To take it out and back again hangs a thread, and with it HAProxy (upstream issue 3360).
+  if (algorithm === 'leastconn' && !isBefore(version, [3, 2, 6]) && isBefore(version, [3, 2, 19]))
+    return missing('add server with leastconn');
+  return null;
+}
+
+/** What an unexpected reply teaches; the same capabilities where that is nothing. */
+export function learn(capabilities: Capabilities, command: 'add' | 'delete', reply: string): Capabilities {
+  const [, refused] = /'([^' ]+)' option is not accepted for dynamic server/.exec(reply) ?? [];
+  const [, unknown] = /\bunknown keyword '([^' ]+)'/.exec(reply) ?? [];
+  const keyword = refused ?? unknown;
+  if (command === 'add' && keyword !== undefined)
+    return { ...capabilities, deniedKeywords: new Set([...capabilities.deniedKeywords, keyword]) };
+  if (!/^(Unknown command|Permission denied|This command is restricted to experimental mode)/m.test(reply))
+    return capabilities;
+  return command === 'add' ? { ...capabilities, addServer: 'no' } : { ...capabilities, deleteServer: 'no' };
+}
+
+/**
+ * Before 3.0 (8a31783b6) an added server had zeros where the file's servers have defaults: without the pool options no
+ * connection to it is ever reused.
+ */
+function forgottenDefaults(version: Version): readonly string[] {
+  if (atLeast(version, 3, 0)) return [];
+  const pool = ['pool-purge-delay', '5s', 'pool-max-conn', '-1'];
+  return atLeast(version, 2, 5) ? [...pool, 'error-limit', '10', 'on-error', 'fail-check'] : pool;
+}

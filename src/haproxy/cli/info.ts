@@ -1,0 +1,79 @@
+/** Reads what HAProxy says about itself: `show info` and `show servers state`. */
+import { AppError } from '../../errors.ts';
+import type { Ms } from '../../model.ts';
+import { parseVersion, type Version } from '../binary/version.ts';
+import { ask } from './socket.ts';
+
+export type Info = {
+  readonly pid: number;
+  readonly version: Version;
+  /** It was told to leave and finishes what it has. */
+  readonly stopping: boolean;
+  readonly uptimeSec: number;
+  /** Seconds since 1970; null before 2.5, which does not say. With the PID it tells one process from every other. */
+  readonly startTimeSec: number | null;
+  /** Connections that it holds now; those to its own sockets do not count. */
+  readonly currConns: number;
+  readonly maxconn: number;
+};
+
+/** One server's row of `show servers state`: fields by their names in its header. */
+export type ServerStateRow = Readonly<Record<string, string>>;
+export type ServersState = { readonly fields: readonly string[]; readonly rows: readonly ServerStateRow[] };
+
+type Limits = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal | undefined };
+
+export async function readInfo(socket: string, limits?: Limits): Promise<Info> {
+  return parseInfo(await ask(socket, ['show info'], limits));
+}
+
+export async function readServersState(socket: string, limits?: Limits): Promise<ServersState> {
+  return parseServersState(await ask(socket, ['show servers state'], limits));
+}
+
+export function parseInfo(text: string): Info {
+  const version = parseVersion(infoOf(text, 'Version') ?? '');
+  const pid = countOf(text, 'Pid');
+  if (version === null || pid === null)
+    throw new AppError('MYELIN_SOCKET_FAILED', `this is no answer to "show info": ${text.slice(0, 200)}`);
+  return {
+    pid,
+    version,
+    stopping: infoOf(text, 'Stopping') === '1',
+    uptimeSec: countOf(text, 'Uptime_sec') ?? 0,
+    startTimeSec: countOf(text, 'Start_time_sec'),
+    currConns: countOf(text, 'CurrConns') ?? 0,
+    maxconn: countOf(text, 'Maxconn') ?? 0,
+  };
+}
+
+/** The format's version on the first line, then `# field field …`, then a row a server. */
+export function parseServersState(text: string): ServersState {
+  const [version, header = '', ...lines] = text.split('\n');
+  if (version?.trim() !== '1' || !header.startsWith('# '))
+    throw new AppError('MYELIN_SOCKET_FAILED', `this is no answer to "show servers state": ${text.slice(0, 200)}`);
+  const fields = header.slice(2).trim().split(' ');
+  const rows = lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const values = line.trim().split(' ');
+      const row: Record<string, string> = {};
+      for (const [at, field] of fields.entries()) row[field] = values[at] ?? '-';
+      return row;
+    });
+  return { fields, rows };
+}
+
+/** What stands after `name:` at the beginning of a line; each change asks for seven of some seventy. */
+function infoOf(text: string, name: string): string | null {
+  const label = `${name}:`;
+  const at = text.startsWith(label) ? 0 : text.indexOf(`\n${label}`) + 1;
+  if (at === 0 && !text.startsWith(label)) return null;
+  const end = text.indexOf('\n', at);
+  return text.slice(at + label.length, end === -1 ? undefined : end).trim();
+}
+
+function countOf(text: string, name: string): number | null {
+  const value = infoOf(text, name);
+  return value !== null && /^\d+$/.test(value) ? Number(value) : null;
+}

@@ -1,0 +1,42 @@
+/** Runtime commands on as few lines as HAProxy takes, and what became of each. */
+import type { RuntimeCommand } from '../../model.ts';
+import type { Capabilities } from '../binary/capabilities.ts';
+import { type Frame, type Framed, type FramedAnswer, frames, unframe } from './framing.ts';
+import { commandLines, judge, type Verdict } from './runtime-commands.ts';
+
+export type Batch = Framed<RuntimeCommand>;
+
+export type BatchAnswer = {
+  /** Who answered; null where it did not say, and then nobody knows what became of the commands. */
+  readonly from: FramedAnswer['from'];
+  /** One a command, in their order. */
+  readonly verdicts: readonly Verdict[];
+};
+
+type Options = Pick<Frame, 'prefix'> & { readonly capabilities: Capabilities };
+
+/** In their order. What one command needs is never on two lines. */
+export function toBatches(commands: readonly RuntimeCommand[], { capabilities, ...frame }: Options): readonly Batch[] {
+  return frames(commands, commandLines, { ...frame, maxBytes: capabilities.maxLineBytes, head: headOf(capabilities) });
+}
+
+export function readBatch(
+  { items }: Batch,
+  answer: string,
+  { capabilities }: Pick<Options, 'capabilities'>,
+): BatchAnswer {
+  const { from, replies } = unframe(answer);
+  let at = headOf(capabilities).length;
+  const verdicts = items.map((command) => {
+    const count = commandLines(command).length;
+    const verdict = judge(command, replies.slice(at, at + count));
+    at += count;
+    return verdict;
+  });
+  return { from, verdicts };
+}
+
+/** It holds for one line. */
+function headOf({ addServer }: Capabilities): readonly string[] {
+  return addServer === 'experimental' ? ['experimental-mode on'] : [];
+}

@@ -1,0 +1,130 @@
+/** Runtime commands in the words of HAProxy's command line, and what its answers to them mean. */
+import type { RuntimeCommand } from '../../model.ts';
+
+export type Verdict =
+  | { readonly kind: 'done' }
+  /** Not deleted: connections are attached. */
+  | { readonly kind: 'busy' }
+  /** Not deleted and not to be: the config names it, or this version deletes only what was added at runtime. */
+  | { readonly kind: 'pinned' }
+  /** Anything else. What it did is not known; '' where the answer was cut short. */
+  | { readonly kind: 'unexpected'; readonly reply: string };
+
+/** The lines of one command, each to be judged by itself. */
+export function commandLines(command: RuntimeCommand): readonly string[] {
+  const target = cliWord(`${command.backend}/${command.server}`);
+  switch (command.kind) {
+    case 'add': {
+      const { address, port, weight, options, checks, dynamicCookie, backend } = command;
+      const place = cliWord(`${address.includes(':') ? `[${address}]` : address}:${portOf(port)}`);
+      const words = ['add server', target, place, 'weight', weightOf(weight), ...options.map(cliWord)];
+      return [
+        words.join(' '),
+        ...checks.flatMap((check) => enable(check, target)),
+        // Before 3.0 a new server has no cookie (9a0e0d3a1); this makes all of them anew, the same for the old ones.
+        ...(dynamicCookie ? [`enable dynamic-cookie backend ${cliWord(backend)}`] : []),
+      ];
+    }
+    case 're-address':
+      // Here IPv6 stands without brackets.
+      return [
+        `set server ${target} addr ${cliWord(command.address)} port ${portOf(command.port)}`,
+        ...(command.isChecked ? [`set server ${target} health up`] : []),
+      ];
+    case 'weight':
+      return [
+        ...(command.weight === 0 ? silenceAgent(command, target) : []),
+        `set server ${target} weight ${weightOf(command.weight)}`,
+      ];
+    case 'ready':
+      return [`set server ${target} state ready`, ...(command.hasAgent ? [`enable agent ${target}`] : [])];
+    case 'drain':
+    case 'maint':
+      return [...silenceAgent(command, target), `set server ${target} state ${command.kind}`];
+    case 'remove':
+      return [...silenceAgent(command, target), `set server ${target} state maint`];
+    case 'shutdown':
+      return [`shutdown sessions server ${target}`];
+    case 'delete':
+      return [`del server ${target}`];
+  }
+}
+
+/** `replies` are the answers to its lines, without blanks around them. */
+export function judge(command: RuntimeCommand, replies: readonly string[]): Verdict {
+  for (const [at] of commandLines(command).entries()) {
+    const verdict = judgeLine(command, at, replies[at]);
+    if (verdict.kind !== 'done') return verdict;
+  }
+  return { kind: 'done' };
+}
+
+/** Whether the command line can hold it at all: it is one line, and `<<` opens a payload, even after an escaped blank. */
+export function isCliWord(text: string): boolean {
+  return text !== '' && !/[\x00-\x1f\x7f]|<</.test(text);
+}
+
+/** One word of the command line. It knows no quotes: a backslash keeps the next character from meaning anything. */
+export function cliWord(text: string): string {
+  if (!isCliWord(text)) throw new TypeError(`${JSON.stringify(text)} cannot be a word of a runtime command`);
+  return text.replace(/[ ;\\]/g, '\\$&');
+}
+
+/**
+ * A server of the file is up until its agent calls it down. One that was added begins as if it had, and most agents only
+ * ever say how much it takes.
+ */
+function enable(check: 'health' | 'agent', target: string): readonly string[] {
+  return [`enable ${check} ${target}`, ...(check === 'agent' ? [`set server ${target} agent up`] : [])];
+}
+
+function silenceAgent({ hasAgent }: { readonly hasAgent?: true }, target: string): readonly string[] {
+  return hasAgent ? [`disable agent ${target}`] : [];
+}
+
+const done: Verdict = { kind: 'done' };
+
+function judgeLine({ kind }: RuntimeCommand, line: number, reply: string | undefined): Verdict {
+  if (reply === undefined) return { kind: 'unexpected', reply: '' };
+  const unexpected: Verdict = { kind: 'unexpected', reply };
+  switch (kind) {
+    case 'add':
+      // Warnings may stand before it.
+      if (line === 0) return /(^|\n)New server registered\.$/.test(reply) ? done : unexpected;
+      return reply === '' ? done : unexpected;
+    case 're-address':
+      return (line === 0 ? reAddressed.test(reply) : reply === '') ? done : unexpected;
+    case 'weight':
+    case 'ready':
+    case 'drain':
+    case 'maint':
+      return reply === '' ? done : unexpected;
+    case 'remove':
+    case 'shutdown':
+      return reply === '' || reply === 'No such server.' ? done : unexpected;
+    case 'delete':
+      if (reply === 'Server deleted.' || reply === 'No such server.') return done;
+      if (/^Server still has connections attached to it, cannot remove it\.$/.test(reply)) return { kind: 'busy' };
+      return pinned.has(reply) ? { kind: 'pinned' } : unexpected;
+  }
+}
+
+/** 2.2 and 2.6 name both parts, 3.0 and later only what changed. That nothing did is what was wanted as well. */
+const reAddressed =
+  /^(nothing changed|((IP changed from '[^']*' to '[^']*'|no need to change the addr)(, )?)?((port changed from '\d+' to '\d+'|no need to change the port))? by 'stats socket command')$/;
+
+const pinned: ReadonlySet<string> = new Set([
+  'This server cannot be removed at runtime due to other configuration elements pointing to it.',
+  'Only servers added at runtime via <add server> CLI cmd can be deleted.',
+]);
+
+/** HAProxy takes port 70000 for 4464, and 0 for none. */
+function portOf(port: number): string {
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TypeError(`${port} is not a port`);
+  return `${port}`;
+}
+
+function weightOf(weight: number): string {
+  if (!Number.isInteger(weight) || weight < 0 || weight > 256) throw new TypeError(`${weight} is not a weight`);
+  return `${weight}`;
+}

@@ -1,0 +1,28 @@
+/** Ends the connections of one HAProxy over its own command line: where it runs elsewhere, no signal reaches it. */
+import { AppError } from '../../errors.ts';
+import { type Frame, frames, unframe } from './framing.ts';
+import type { Ask } from './read-back.ts';
+
+/**
+ * Closes what it serves; a worker that was told to leave then ends. Throws an AppError where it does not take that, unless
+ * it is gone.
+ */
+export async function shutDownSessions(ask: Ask, options: Frame): Promise<void> {
+  const sessions = sessionsIn(await ask(`${options.prefix ?? ''}show sess`));
+  for (const { line } of frames(sessions, (session) => [`shutdown session ${session}`], options)) {
+    const { from, replies } = unframe(await ask(line));
+    const refusal = replies.find((reply) => !shut.test(reply));
+    if (from !== null && refusal !== undefined)
+      throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy answered ${JSON.stringify(refusal)} to shutdown session`);
+  }
+}
+
+/** Nothing, or that it has ended by itself. */
+const shut = /^(|No such session\b.*)$/;
+
+/** All but those of its own command line, ours among them. */
+export function sessionsIn(answer: string): readonly string[] {
+  return [...answer.matchAll(/^(0x[0-9a-f]+): .*? fe=(\S+) /gm)].flatMap(([, session = '', frontend]) =>
+    frontend === 'GLOBAL' || frontend === 'MASTER' ? [] : [session],
+  );
+}

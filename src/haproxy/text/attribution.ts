@@ -1,0 +1,77 @@
+/** Sets one service apart so that the others go live: whose fault it is, and what stands in its place meanwhile. */
+
+import type { Problem, Rendered, Section } from '../../model.ts';
+import { linesOf, tokenise } from './text.ts';
+
+/**
+ * `rendered` with other sections for the services in `held`: their last good ones, or an empty backend of their name
+ * where there are none. They stand where the service's first section stood; all others keep place and identity.
+ */
+export function hold(rendered: Rendered, held: ReadonlyMap<string, readonly Section[] | null>): Rendered {
+  if (held.size === 0) return rendered;
+  const placed = new Set<string>();
+  const sections = rendered.sections.flatMap((section) => {
+    const { service } = section;
+    const substitute = service === null ? undefined : held.get(service);
+    if (service === null || substitute === undefined) return [section];
+    if (placed.has(service)) return [];
+    placed.add(service);
+    return substitute ?? [emptyBackend(service, modeOf(rendered.sections, service))];
+  });
+  // Of what is not wanted any more something has to stay: it stands at the end.
+  const rest = [...held].flatMap(([service, substitute]) => (placed.has(service) ? [] : (substitute ?? [])));
+  return { sections: [...sections, ...rest] };
+}
+
+/**
+ * A backend that is valid whatever stands around it, and answers 503. No question is asked for it: without the rules of its
+ * service no server is to get anything there.
+ */
+export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
+  const text = `\n# Set apart: see the status of this service.\nbackend ${service}\n    mode ${mode}\n`;
+  return { kind: 'backend', name: service, text, service, asked: '' };
+}
+
+/** Whose section a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it names. */
+export function blame(message: string, line: number | undefined, sections: readonly Section[]): string | null {
+  if (line !== undefined) return serviceAtLine(sections, line);
+  const owners = new Map(sections.filter(isProxy).map(({ name, service }) => [name, service]));
+  // 'web' and 'web/a' in quotes; frontend web, Proxy web: and server web/a without.
+  for (const [, quoted, bare] of message.matchAll(
+    /'([\w.:-]+)(?:\/[^']*)?'|\b(?:proxy|frontend|backend|listen|server) ([\w.:-]+)/gi,
+  )) {
+    const name = quoted ?? bare ?? '';
+    const owner = owners.get(name) ?? owners.get(name.replace(/[.:]+$/, ''));
+    if (owner !== undefined && owner !== null) return owner;
+  }
+  return null;
+}
+
+/** What these problems may speak about: their own words, and those of the lines that they are about. */
+export function wordsOf(problems: readonly Problem[], sections: readonly Section[]): ReadonlySet<string> {
+  const lines = sections.flatMap(({ text }) => linesOf(text));
+  const texts = problems.map(({ message, line }) => `${message} ${line === undefined ? '' : (lines[line - 1] ?? '')}`);
+  const words = texts.join(' ').match(/[\w.:-]+/g) ?? [];
+  return new Set(words.flatMap((word) => [word, word.replace(/[.:]+$/, '')]));
+}
+
+/** The service whose section holds this line (1-based) of the file that the sections make. */
+export function serviceAtLine(sections: readonly Section[], line: number): string | null {
+  let last = 0;
+  for (const { text, service } of sections) {
+    last += linesOf(text).length;
+    if (line <= last) return service;
+  }
+  return null;
+}
+
+export function isProxy({ kind }: Section): boolean {
+  return kind === 'frontend' || kind === 'backend' || kind === 'listen';
+}
+
+export function modeOf(sections: readonly Section[], service: string): 'http' | 'tcp' {
+  const isTcp = sections
+    .filter((section) => section.service === service)
+    .some(({ text }) => linesOf(text).some((line) => tokenise(line).words.join(' ') === 'mode tcp'));
+  return isTcp ? 'tcp' : 'http';
+}

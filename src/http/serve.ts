@@ -1,0 +1,70 @@
+/** Opens the control socket, and the admin API and the probes where the config wants them. */
+import timers from 'node:timers/promises';
+import type { Config } from '../config/schema.ts';
+import { hasCode } from '../errors.ts';
+import type { Ms } from '../model.ts';
+import type { Events } from '../report/events.ts';
+import { type AdminSources, adminRoutes, tcpRefusal } from './admin.ts';
+import { eventsRoute } from './event-stream.ts';
+import { type ProbeSources, probeRoutes } from './probes.ts';
+import { type Listening, listenTcp, listenUnix, type Route } from './server.ts';
+
+export type HttpSources = AdminSources &
+  ProbeSources & {
+    readonly events: Events;
+    readonly onError: (error: unknown) => void;
+    /** An address is held by the Myelin before this one, and will be had once that has ended. */
+    readonly onWait: (error: unknown) => void;
+  };
+
+const tryAgainAfterMs: Ms = 1000;
+
+/** Throws where one of them cannot listen. All are closed when `signal` aborts: `closed` settles then. */
+export async function serveHttp(
+  { admin, probes, haproxy }: Pick<Config, 'admin' | 'probes' | 'haproxy'>,
+  sources: HttpSources,
+  signal: AbortSignal,
+): Promise<{ readonly closed: Promise<unknown> }> {
+  const { onError, onWait } = sources;
+  const listen: typeof listenTcp =
+    haproxy.handover === undefined ? listenTcp : (...where) => listenInTime(onWait, where);
+  const forProbes = probeRoutes(sources);
+  const routes = (): readonly Route[] => [...adminRoutes(sources), eventsRoute(sources.events), ...forProbes];
+  const listening = [await listenUnix(admin.socket, 'admin.socket', { routes: routes(), signal, onError })];
+  if (admin.listen !== undefined) {
+    const refuse = tcpRefusal(admin.listen);
+    listening.push(await listen(admin.listen, 'admin.listen', { routes: routes(), signal, onError, refuse }));
+  }
+  if (probes.listen !== 'off')
+    listening.push(await listen(probes.listen, 'probes.listen', { routes: forProbes, signal, onError }));
+  return { closed: Promise.all(listening.map(({ closed }) => closed)) };
+}
+
+/** At once, or as soon as another process lets go of the address. */
+async function listenInTime(onWait: HttpSources['onWait'], where: Parameters<typeof listenTcp>): Promise<Listening> {
+  const [, , { signal, onError }] = where;
+  try {
+    return await listenTcp(...where);
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+    onWait(error);
+  }
+  const wait = async (): Promise<void> => {
+    for (;;) {
+      await timers.setTimeout(tryAgainAfterMs, undefined, { signal });
+      const listening = await listenTcp(...where).catch((error: unknown) => {
+        if (isTaken(error)) return null;
+        throw error;
+      });
+      if (listening !== null) return listening.closed;
+    }
+  };
+  const closed = wait().catch((error: unknown) => {
+    if (!signal.aborted) onError(error);
+  });
+  return { closed };
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && hasCode(error.cause, 'EADDRINUSE');
+}

@@ -1,0 +1,41 @@
+/**
+ * The time, in one place. Spans are measured by a steady clock, which no step of the time of day moves: neither the first
+ * answer of a time server, nor a machine that was asleep. Only what is shown, and what is written down for a later
+ * process, is a time of day.
+ */
+import type { Moment, Ms, Timestamp } from '../model.ts';
+
+/** What is told of a moment twice reads the same as long as the two clocks only drift apart, and none has stepped. */
+const driftMs: Ms = 20;
+
+/** From the steady clock to the time of day: they begin as one. */
+let told: Ms = 0;
+
+export function now(): Moment {
+  return performance.timeOrigin + performance.now();
+}
+
+/** The time of day as the machine has it now: it may step in either direction, by any amount. */
+export function wallClock(): Timestamp {
+  return Date.now();
+}
+
+export function toWallClock(moment: Moment): Timestamp {
+  return Math.floor(moment + offsetMs());
+}
+
+/** What was written down before the time of day stepped is as far off as it stepped. */
+export function fromWallClock(time: Timestamp): Moment {
+  return time - offsetMs();
+}
+
+/** For what has begun already: never later than now, whatever the time of day was when it was written down. */
+export function pastFromWallClock(time: Timestamp): Moment {
+  return Math.min(fromWallClock(time), now());
+}
+
+function offsetMs(): Ms {
+  const off = wallClock() - now();
+  if (Math.abs(off - told) > driftMs) told = off;
+  return told;
+}

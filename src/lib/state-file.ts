@@ -1,0 +1,67 @@
+/** What a Myelin that starts again should know, in a file of the folder `state`, written behind what it is about. */
+import { dirname } from 'node:path';
+import type { Ms } from '../model.ts';
+import { makeFolder, readIfThere, writeInPieces } from './files.ts';
+import { LateWriter } from './write-behind.ts';
+
+/** Soon enough for a restart, and once for the many changes of a start… */
+const shortestLagMs: Ms = 1000;
+/** …but where very much is known of which something changes all the time, no more than so much a second is written… */
+const bytesPerMs = 250;
+/** …and that at least once in this time. */
+const longestLagMs: Ms = 120_000;
+
+export class StateFile implements AsyncDisposable {
+  readonly #path: string;
+  readonly #writer: LateWriter;
+  readonly #onTrouble: (error: unknown) => void;
+  #parts: () => Iterable<string> = () => [];
+  #bytes = 0;
+
+  constructor(path: string, onTrouble: (error: unknown) => void) {
+    this.#path = path;
+    this.#onTrouble = onTrouble;
+    this.#writer = new LateWriter({ write: () => this.#write(), maxLagMs: () => lagOf(this.#bytes), onTrouble });
+  }
+
+  /** What it holds, read by `parse`; what that throws at is not ours to understand, and counts as nothing: null. */
+  async read<T>(parse: (value: unknown) => T): Promise<T | null> {
+    const text = (await readIfThere(this.#path))?.toString('utf8');
+    try {
+      return text === undefined ? null : parse(JSON.parse(text));
+    } catch {
+      return null;
+    }
+  }
+
+  /** `parts` is asked for when they are written, and each of them while they are. */
+  keep(parts: () => Iterable<string>): void {
+    this.#parts = parts;
+    this.#writer.note();
+  }
+
+  /** Writes what is still to be written. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#writer.close().catch(this.#onTrouble);
+  }
+
+  async #write(): Promise<void> {
+    await makeFolder(dirname(this.#path));
+    this.#bytes = await writeInPieces(this.#path, this.#parts());
+  }
+}
+
+/** The writer waits for half of it. */
+export function lagOf(bytes: number): Ms {
+  return Math.min(longestLagMs, Math.max(shortestLagMs, (2 * bytes) / bytesPerMs));
+}
+
+/** The parts of a list in JSON, an entry a line. */
+export function* listed<T>(entries: Iterable<T>, textOf: (entry: T) => string): Generator<string> {
+  let before = '[';
+  for (const entry of entries) {
+    yield `${before}${textOf(entry)}`;
+    before = ',\n';
+  }
+  yield before === '[' ? '[]\n' : ']\n';
+}

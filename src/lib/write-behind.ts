@@ -1,0 +1,110 @@
+/** Writes a file behind what is live: soon, once for many changes, and again where it failed. */
+import timers from 'node:timers';
+import type { Ms } from '../model.ts';
+import { createTurn } from './mutex.ts';
+
+type LateWriterOptions = {
+  /** Writes the newest state, whatever has been written before. */
+  readonly write: () => Promise<void>;
+  readonly maxLagMs: () => Ms;
+  /** Told of each failure that nobody waited for. */
+  readonly onTrouble: (error: unknown) => void;
+};
+
+/** What is on disk: the newest state, an older one, or what a write that is under way will leave there. */
+type State =
+  | { readonly kind: 'clean' | 'dirty' }
+  | { readonly kind: 'writing' | 'writing_dirty'; readonly written: Promise<void> };
+
+const retryAfterMs: Ms = 1000;
+
+export class LateWriter {
+  readonly #options: LateWriterOptions;
+  readonly #inTurn = createTurn();
+  #state: State = { kind: 'clean' };
+  /** Whether writes begin by themselves: not while it is held, and never again once it is closed. */
+  #gate: 'open' | 'held' | 'closed' = 'open';
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: LateWriterOptions) {
+    this.#options = options;
+  }
+
+  /** There is something to write. */
+  note(): void {
+    const state = this.#state;
+    if (state.kind === 'clean') this.#state = { kind: 'dirty' };
+    if (state.kind === 'writing') this.#state = { kind: 'writing_dirty', written: state.written };
+    // Half of the time that it may take is for the writing itself.
+    this.#schedule(this.#options.maxLagMs() / 2);
+  }
+
+  /**
+   * What was noted before is written before `work` begins, and until it ends no write runs: somebody else sees to the
+   * file. Rejects where that fails; it stays to be written then.
+   */
+  during<T>(work: () => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      try {
+        if (this.#gate === 'open') {
+          this.#gate = 'held';
+          await this.#settle();
+        }
+        return await work();
+      } finally {
+        if (this.#gate === 'held') this.#gate = 'open';
+        if (this.#state.kind !== 'clean') this.note();
+      }
+    });
+  }
+
+  /** Writes what is to be written, and nothing any more from then on, even where that rejects. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#gate === 'closed') return;
+      this.#gate = 'closed';
+      await this.#settle();
+    });
+  }
+
+  /** One at a time, with the gate shut: no other write begins, so that what comes to rest here stays at rest. */
+  async #settle(): Promise<void> {
+    timers.clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if ('written' in this.#state) await this.#state.written.catch(() => {});
+    if (this.#state.kind === 'dirty') await this.#write();
+  }
+
+  /** From `dirty` only. */
+  #write(): Promise<void> {
+    const written = this.#options.write().then(
+      () => {
+        this.#state = { kind: this.#state.kind === 'writing_dirty' ? 'dirty' : 'clean' };
+      },
+      (error: unknown) => {
+        this.#state = { kind: 'dirty' };
+        throw error;
+      },
+    );
+    this.#state = { kind: 'writing', written };
+    return written;
+  }
+
+  #schedule(afterMs: Ms): void {
+    if (this.#gate !== 'open') return;
+    this.#timer ??= timers.setTimeout(() => void this.#writeByItself(), afterMs);
+  }
+
+  async #writeByItself(): Promise<void> {
+    this.#timer = undefined;
+    // What came during a write is seen to after it.
+    if (this.#state.kind !== 'dirty') return;
+    try {
+      await this.#write();
+      if (this.#state.kind === 'dirty') this.note();
+    } catch (error) {
+      this.#options.onTrouble(error);
+      this.#schedule(retryAfterMs);
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Whoever may write services into a namespace decides by that when HAProxy is reloaded, and each reload beyond the limit of
+ * old processes closes connections of somebody else's. So while the old processes are at their limit, what the services of
+ * one namespace ask for is a reload only once in a while; whatever else is wanted goes live as always, and takes it along.
+ */
+import type { Turn } from '../apply/reload-slot.ts';
+import type { Collection } from '../catalog/collection.ts';
+import type { Moment, Ms, ReloadCode, ReloadReason, Section } from '../model.ts';
+
+export type Reload = {
+  readonly reasons: readonly ReloadReason[];
+  /** Before and after it. */
+  readonly sections: readonly Section[];
+};
+
+/** What a service's existence and its options come to. Of servers nobody decides by writing a service. */
+const ofOffers: ReadonlySet<ReloadCode> = new Set(['proxy_added', 'proxy_removed', 'bind_changed', 'option_changed']);
+
+export class OfferBudget {
+  readonly #everyMs: () => Ms;
+  /** By service; those that are gone as long as HAProxy has them. */
+  #owners: ReadonlyMap<string, string> = new Map();
+  #noted: Collection['offers'] = [];
+  #offered: ReadonlyMap<string, string> = new Map();
+  readonly #spentAt = new Map<string, Moment>();
+
+  constructor(everyMs: () => Ms) {
+    this.#everyMs = everyMs;
+  }
+
+  /** The services that are offered now; what the config lists is nobody's but the administrator's. */
+  note({ offers, written }: Pick<Collection, 'offers' | 'written'>): void {
+    if (offers === this.#noted) return;
+    this.#noted = offers;
+    const offered = offers.filter(({ offer: { name } }) => !written.services.has(name));
+    this.#offered = new Map(offered.map(({ watcher, offer: { name, owner } }) => [name, `${watcher}/${owner}`]));
+    this.#owners = new Map([...this.#owners, ...this.#offered]);
+  }
+
+  /** The turn of this reload, which may have to wait for longer. */
+  turn(turn: Turn, reload: Reload): Turn {
+    const owners = turn.retires ? this.#ownersOf(reload) : null;
+    if (owners === null) return turn;
+    const every = this.#everyMs();
+    const at = owners.reduce(
+      (first, owner) => Math.min(first, (this.#spentAt.get(owner) ?? Number.NEGATIVE_INFINITY) + every),
+      Number.POSITIVE_INFINITY,
+    );
+    return at > turn.at ? { ...turn, at, because: 'offer_interval' } : turn;
+  }
+
+  /** It went live. */
+  spend({ retires }: Turn, reload: Reload, at: Moment): void {
+    for (const owner of (retires ? this.#ownersOf(reload) : null) ?? []) this.#spentAt.set(owner, at);
+    this.#owners = this.#offered;
+    for (const [owner, spentAt] of this.#spentAt) if (spentAt + this.#everyMs() <= at) this.#spentAt.delete(owner);
+  }
+
+  /** null: somebody else asks for it too. */
+  #ownersOf({ reasons, sections }: Reload): readonly string[] | null {
+    const services = new Map(sections.map(({ kind, name, service }) => [`${kind} ${name}`, service]));
+    const owners = reasons.map(({ code, section = '' }) =>
+      ofOffers.has(code) ? this.#owners.get(services.get(section) ?? '') : undefined,
+    );
+    const known = owners.filter((owner) => owner !== undefined);
+    return known.length > 0 && known.length === owners.length ? [...new Set(known)] : null;
+  }
+}

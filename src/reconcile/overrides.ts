@@ -1,0 +1,48 @@
+/**
+ * Servers that an operator has taken out (`myelin server`): their lines say so. So the file says it to whoever starts
+ * HAProxy from it, and every process is brought there, and back, by a plan like any other.
+ */
+import { amendServers, editServers } from '../haproxy/text/amend.ts';
+import type { Rendered, Section, ServerOrder } from '../model.ts';
+
+/** By `backend/server`. */
+export type Overrides = ReadonlyMap<string, ServerOrder>;
+
+const mark = '# by `myelin server`';
+const words: Readonly<Record<ServerOrder, string>> = { maint: 'disabled', drain: 'weight 0' };
+const marked = new RegExp(` (?:${Object.values(words).join('|')}) ${mark}`, 'g');
+
+export function overridden<T extends Rendered>(rendered: T, overrides: Overrides): T {
+  if (overrides.size === 0) return rendered;
+  const backends = new Set([...overrides.keys()].map((key) => key.slice(0, key.indexOf('/'))));
+  return {
+    ...rendered,
+    sections: rendered.sections.map((section) => {
+      const { kind, name: backend, service, text } = section;
+      if (kind !== 'backend' || service === null || !backends.has(backend)) return section;
+      const amended = amendServers(text, ({ name }) => {
+        const order = overrides.get(`${backend}/${name}`);
+        return order === undefined ? '' : `${words[order]} ${mark}`;
+      });
+      return amended === text ? section : { ...section, text: amended };
+    }),
+  };
+}
+
+/** Whether the line of this server says that it is taken out. */
+export function isOverridden(sections: readonly Section[], backend: string, server: string): boolean {
+  const section = sections.find(({ kind, name }) => kind === 'backend' && name === backend);
+  let isMarked = false;
+  editServers(section?.text ?? '', ({ name }, line) => {
+    isMarked ||= name === server && line.includes(mark);
+    return line;
+  });
+  return isMarked;
+}
+
+/** As they were rendered. */
+export function withoutOverrides(sections: readonly Section[]): readonly Section[] {
+  return sections.map((section) =>
+    section.text.includes(mark) ? { ...section, text: section.text.replace(marked, '') } : section,
+  );
+}

@@ -1,0 +1,263 @@
+/**
+ * Changes servers by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
+ * should be when it is read back, lead to another command or to a reload, never to silence.
+ */
+import type { Control, Outcome, Running, Runtime, UnexpectedReply } from '../apply/driver.ts';
+import { AppError } from '../errors.ts';
+import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from '../model.ts';
+import { silencedAgents } from '../plan/backends.ts';
+import { stateOf } from '../plan/drift.ts';
+import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
+import type { GivenOrder } from './orders.ts';
+import { isOverridden } from './overrides.ts';
+import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
+
+export type ServerChangesOptions = {
+  readonly now: () => Moment;
+  readonly verify: () => VerifySettings;
+  /** Told of what does not run as it should, and whether it is being set right. */
+  readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
+};
+
+/** Servers of these backends were changed by that many commands. */
+export type RuntimeResult = {
+  readonly kind: 'runtime';
+  readonly commands: number;
+  readonly backends: readonly string[];
+  readonly tookMs: Ms;
+};
+
+const failuresUntilReload = 2;
+
+export class ServerChanges {
+  readonly #control: Control;
+  readonly #options: ServerChangesOptions;
+  readonly #verifier: Verifier;
+  /** Backends that commands no longer help, and why: the next reload is for them. */
+  readonly #distrusted = new Map<string, ReloadReason>();
+  /** How often in a row commands got no answer. */
+  #failures = 0;
+  /** The generation that is known here; what another one has is yet to be looked at. */
+  #known: number | null = null;
+  /** What runs was started before this Myelin, and not been looked at. */
+  #isFound: boolean;
+
+  constructor(control: Control, options: ServerChangesOptions) {
+    this.#control = control;
+    this.#options = options;
+    this.#verifier = new Verifier(options.verify);
+    this.#isFound = control.running !== null;
+  }
+
+  /** Drift that stands, because it is only to be reported. */
+  get drift(): readonly Drift[] {
+    return this.#verifier.reported;
+  }
+
+  /** When `verify` has something to do; null: nothing that can be looked at runs. */
+  get nextVerification(): Moment | null {
+    const { running, runtime } = this.#control;
+    return runtime === null ? null : this.#verifier.next(running?.sections ?? null);
+  }
+
+  /** What it takes to bring what runs to `wanted`. */
+  plan({ sections }: Rendered, requested: readonly ReloadReason[]): Plan {
+    const { running, runtime, forced: its } = this.#control;
+    const forced = [...its, ...requested, ...this.#distrusted.values()];
+    const now = running?.sections ?? null;
+    return runtime === null ? planReload(now, sections, { forced }) : planChange(now, sections, { forced, ...runtime });
+  }
+
+  /**
+   * Sends what was planned. After `unexpected` what runs was read back, and another plan starts from that: where it
+   * would be commands again, it will be a reload.
+   */
+  async apply(wanted: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
+    const outcome = await this.#control.apply(wanted, planOf(commands), signal);
+    // One that failed may have been executed late, or in part.
+    if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
+    if (outcome.kind === 'failed') return this.#afterFailure(outcome, wanted, commands);
+    this.#failures = 0;
+    if (outcome.kind === 'applied') await this.#tellFollowers(wanted);
+    else if (outcome.kind === 'unexpected') {
+      await this.#examine(outcome.replies);
+      // What was read back may be what is wanted all the same.
+      if (this.plan(wanted, []).kind === 'runtime') this.#distrust(outcome.replies.map(reasonOf));
+    }
+    return outcome;
+  }
+
+  /**
+   * Once without an answer, HAProxy may have been busy. Where it answers what it is asked, and again not what it is told,
+   * its command line is of no use for that, and a reload has to do it.
+   */
+  async #afterFailure(
+    failed: Extract<Outcome, { readonly kind: 'failed' }>,
+    wanted: Rendered,
+    commands: readonly RuntimeCommand[],
+  ): Promise<Outcome> {
+    this.#failures += 1;
+    if (commands.length === 0 || this.#failures < failuresUntilReload) return failed;
+    const backends = new Set(commands.map(({ backend }) => backend));
+    try {
+      this.#verifier.soon(backends, this.#now());
+      await this.#verifyDue();
+    } catch (error) {
+      if (error instanceof AppError) return failed;
+      throw error;
+    }
+    this.#failures = 0;
+    const detail = failed.error.message;
+    if (this.plan(wanted, []).kind === 'runtime')
+      this.#distrust(
+        [...backends].map((backend) => ({ code: 'reply_unexpected', section: `backend ${backend}`, detail })),
+      );
+    return { kind: 'unexpected', replies: [] };
+  }
+
+  /** What commands can do of it, while the rest waits for a reload or one is under way. null: nothing. */
+  async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const { running, runtime } = this.#control;
+    if (running === null || runtime === null) return null;
+    const trusted = wanted.sections.filter(({ kind, name }) => kind !== 'backend' || !this.#distrusted.has(name));
+    const change = planMeanwhile(running.sections, trusted, runtime);
+    if (change === null) return null;
+    const outcome = await this.apply({ sections: change.sections }, change.commands, signal);
+    if (outcome.kind === 'superseded') return this.meanwhile(wanted, signal);
+    // Whatever else it comes to, the reload that follows, or the next change, meets the same and reports it.
+    return outcome.kind === 'applied' ? runtimeResult(change.commands, outcome.tookMs) : null;
+  }
+
+  /** Another process serves, from `wanted`. */
+  async reloaded(wanted: Rendered, signal: AbortSignal): Promise<void> {
+    this.#distrusted.clear();
+    this.#isFound = false;
+    if (this.#control.running !== null) await this.#followProcess(this.#control.running, signal);
+    await this.#tellFollowers(wanted);
+  }
+
+  /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
+  async verify(signal: AbortSignal): Promise<boolean> {
+    const { running } = this.#control;
+    if (running !== null) await this.#followProcess(running, signal);
+    return this.#verifyDue();
+  }
+
+  /**
+   * Looks at all of a process that was found running: it may have been told more, or less, than was written down, and
+   * no plan is right before that is known. Throws an AppError where it does not answer; then it is yet to be done.
+   */
+  async verifyFound(): Promise<void> {
+    if (!this.#isFound) return;
+    for (const backends of partsOf(this.#control.running?.sections ?? [])) {
+      const { running, runtime } = this.#control;
+      if (running === null || runtime === null) break;
+      this.#act(await this.#verifier.look(runtime, running.sections, backends, this.#now()));
+    }
+    this.#isFound = false;
+    this.#known = this.#control.running?.generation ?? null;
+  }
+
+  /**
+   * Sees that a server is what an operator ordered, as its wanted line says by now. Where that line waits for a reload it
+   * is told here, as far as it is to be taken out. Throws an AppError where it is not.
+   */
+  async assertObeyed({ backend, server, state }: GivenOrder, signal: AbortSignal): Promise<void> {
+    const { running, runtime } = this.#control;
+    if (running === null || runtime === null) return;
+    if (
+      state === null ? !isOverridden(running.sections, backend, server) : await isOut(runtime, backend, server, state)
+    )
+      return;
+    if (state === 'maint') {
+      const commands = [{ kind: state, backend, server, hasAgent: true } as const];
+      const outcome = await this.#control.apply(running, { kind: 'runtime', commands }, signal);
+      this.#verifier.touched(commands, this.#now());
+      if (outcome.kind === 'failed') throw outcome.error;
+      if (await isOut(runtime, backend, server, state)) return;
+    }
+    const what = state === null ? 'has not put back' : 'still sends new connections to';
+    throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy ${what} ${backend}/${server}`, {
+      remedy: 'the order holds, and is tried again; `myelin status` says what it waits for',
+    });
+  }
+
+  async #verifyDue(): Promise<boolean> {
+    const { running, runtime } = this.#control;
+    if (running === null || runtime === null) return false;
+    return this.#act(await this.#verifier.verify(runtime, running.sections, this.#now()));
+  }
+
+  /** Whether a reconcile has to follow. */
+  #act({ drift, reasons }: Verification): boolean {
+    const { drift: mode } = this.#options.verify();
+    if (drift.length > 0) this.#options.onDrift(drift, mode);
+    this.#distrust(reasons);
+    return drift.length > 0 && mode === 'repair';
+  }
+
+  /** Where replies were not as they should be, what really runs is read back. */
+  async #examine(replies: readonly UnexpectedReply[]): Promise<void> {
+    this.#verifier.soon(new Set(replies.map(({ command }) => command.backend)), this.#now());
+    try {
+      await this.#verifyDue();
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      this.#distrust(replies.map(reasonOf));
+    }
+  }
+
+  /** Of another process than before everything is to be looked at. */
+  async #followProcess(running: Running, signal: AbortSignal): Promise<void> {
+    const { generation, sections } = running;
+    if (this.#known === generation) return;
+    this.#known = generation;
+    this.#verifier.everything(sections, this.#now());
+    const commands = silencedAgents(sections);
+    // Whatever becomes of it, what they make of it is found.
+    if (commands.length > 0) await this.#control.apply(running, planOf(commands), signal);
+  }
+
+  /** Those that leave send no more to a server that is gone, as far as they can be told. */
+  async #tellFollowers(wanted: Rendered): Promise<void> {
+    let areAllTold = true;
+    for (const { sections, runtime, follow } of this.#control.runtime?.followers ?? []) {
+      const change = planMeanwhile(sections, wanted.sections, runtime);
+      if (change !== null) areAllTold = (await follow(change.commands, change.sections)) && areAllTold;
+    }
+    if (!areAllTold) await this.#tellFollowers(wanted);
+  }
+
+  #distrust(reasons: readonly ReloadReason[]): void {
+    for (const reason of reasons) this.#distrusted.set(reason.section?.replace(/^backend /, '') ?? '', reason);
+  }
+
+  #now(): Moment {
+    return this.#options.now();
+  }
+}
+
+function planOf(commands: readonly RuntimeCommand[]): Plan {
+  return commands.length === 0 ? { kind: 'none' } : { kind: 'runtime', commands };
+}
+
+/** One that is not there has nothing to be taken out of. */
+async function isOut(runtime: Runtime, backend: string, server: string, order: ServerOrder): Promise<boolean> {
+  const row = (await runtime.readBack([backend])).get(backend)?.find(({ srv_name }) => srv_name === server);
+  if (row === undefined) return true;
+  return order === 'maint' ? stateOf(row) === 'maint' : row.srv_uweight === '0';
+}
+
+export function runtimeResult(commands: readonly RuntimeCommand[], tookMs: Ms): RuntimeResult {
+  const backends = [...new Set(commands.map(({ backend }) => backend))];
+  return { kind: 'runtime', commands: commands.length, backends, tookMs };
+}
+
+function reasonOf({ command, reply }: UnexpectedReply): ReloadReason {
+  const { kind, backend, server } = command;
+  return {
+    code: 'reply_unexpected',
+    section: `backend ${backend}`,
+    detail: `${kind} ${server}: ${reply === '' ? 'no answer' : reply.split('\n')[0]}`,
+  };
+}

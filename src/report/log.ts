@@ -1,0 +1,80 @@
+/** The log: facts go in, lines come out, and nothing that happens to the log stops what it tells of. */
+import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import pino from 'pino';
+import { AppError, describe, hasCode } from '../errors.ts';
+import type { Ms } from '../model.ts';
+import { formatLine } from './log-line.ts';
+
+export type Log = Pick<pino.Logger, 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'isLevelEnabled'> & {
+  child(facts: Record<string, unknown>): Log;
+};
+
+export type LogOptions = {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly format: 'json' | 'pretty';
+  /** File descriptor: 1 is stdout, 2 is stderr. */
+  readonly destination: 1 | 2;
+  /** Asked at each line, because tokens rotate. */
+  readonly secrets: () => readonly string[];
+};
+
+export function createLog({ level, format, destination, secrets }: LogOptions): Log {
+  const sink = new Sink(destination);
+  const isColoured = format === 'pretty' && isatty(destination) && !process.env.NO_COLOR;
+  const write = (line: string): void => sink.write(formatLine(line, { secrets: secrets(), format, isColoured }));
+  return pino(
+    {
+      level,
+      base: { service: 'myelin' },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: serializeError },
+    },
+    { write },
+  );
+}
+
+/** Where an error of ours was made helps nobody: it says itself what is wrong. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const facts = pino.stdSerializers.err(error);
+  const message = describe(error);
+  return error instanceof AppError ? { ...facts, message, stack: undefined } : { ...facts, message };
+}
+
+/** How long a reader that does not read may hold up what is logged. */
+const patienceMs: Ms = 1000;
+const stepMs: Ms = 5;
+
+/**
+ * Writes lines at once, so that what was logged is there after a crash. A full disk, or a reader that went away or
+ * sleeps, costs lines and nothing else: pino's own destination would wait for the reader for ever.
+ */
+class Sink {
+  readonly #fd: number;
+  /** The last line was lost, from its start or from somewhere within. */
+  #isBroken = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  write(line: string): void {
+    let rest = Buffer.from(this.#isBroken ? `\n${line}\n` : `${line}\n`);
+    for (let waitedMs = 0; rest.length > 0; ) {
+      try {
+        rest = rest.subarray(writeSync(this.#fd, rest));
+      } catch (error) {
+        const isWorthWaiting = hasCode(error, 'EAGAIN') && !this.#isBroken && waitedMs < patienceMs;
+        if (!isWorthWaiting) {
+          this.#isBroken = true;
+          return;
+        }
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stepMs);
+        waitedMs += stepMs;
+      }
+    }
+    this.#isBroken = false;
+  }
+}

@@ -1,0 +1,117 @@
+/** Puts together what a running Myelin says of itself. */
+import type { Control } from '../apply/driver.ts';
+import { view } from '../catalog/catalog.ts';
+import { nothingOf, report } from '../catalog/report.ts';
+import { serverLines } from '../haproxy/text/text.ts';
+import { toWallClock } from '../lib/clock.ts';
+import type { Instance } from '../main.ts';
+import type { Drift, Moment, Timestamp } from '../model.ts';
+import type { Orders } from '../reconcile/orders.ts';
+import type { Refusal } from '../settings/reload.ts';
+import type { Observer } from './observer.ts';
+import type { Status } from './status.ts';
+
+export type StatusParts = {
+  readonly instance: Instance;
+  readonly control: Control;
+  readonly observer: Observer;
+  readonly orders: Orders;
+  readonly version: string;
+  readonly startedAt: Moment;
+  readonly refusedConfig: Refusal | null;
+};
+
+/** Whoever may offer services decides on their number. */
+const mostUnserved = 100;
+
+export function statusOf(parts: StatusParts, now: Moment): Status {
+  const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
+  const { sources, services } = report(instance.collection.catalog, now);
+  const apart = new Map(observer.apart.map((one) => [one.service, one]));
+  // Not wanted any more, but something still refers to them.
+  const names = new Set(services.map(({ name }) => name));
+  const goneOnes = observer.apart.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
+  const { waitingFor } = view(instance.collection.catalog);
+  const { lastApply, pending } = observer;
+  const isBegun = control.running !== null && instance.isBegun;
+  const isTroubled =
+    waitingFor.length > 0 ||
+    apart.size > 0 ||
+    refusedConfig !== null ||
+    control.fileTrouble !== null ||
+    instance.changes.drift.length > 0 ||
+    (lastApply !== null && lastApply.error !== null) ||
+    sources.some(({ state }) => state === 'down') ||
+    services.some(({ stale }) => stale !== null);
+  return {
+    version,
+    // With nothing to serve it must not take the place of one that has, as in a rolling update.
+    state: !isBegun ? 'starting' : control.unresponsive !== null ? 'unresponsive' : isTroubled ? 'degraded' : 'ready',
+    startedAt: toWallClock(startedAt),
+    waitingFor,
+    haproxy: haproxyOf(control, instance.changes.drift),
+    lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
+    refusedConfig: orNull(refusedConfig, dated),
+    waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
+    pending: pending === null ? null : { why: pending.because, at: toWallClock(pending.at) },
+    orders: orders.all.map((order) => ({ ...dated(order), until: orNull(order.until, toWallClock) })),
+    sources: sources.map((source) => ({
+      ...source,
+      unserved: instance.collection.unserved.filter(({ watcher }) => watcher === source.name).length,
+      lastSuccess: orNull(source.lastSuccess, toWallClock),
+      down: orNull(source.down, dated),
+    })),
+    services: [...services, ...goneOnes].map((service) => {
+      const held = apart.get(service.name);
+      const { stale, kept } = service;
+      return {
+        ...service,
+        stale: orNull(stale, dated),
+        kept: orNull(kept, (each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
+        quarantined:
+          held === undefined
+            ? null
+            : { ...dated({ since: held.since, problems: held.problems }), servers: serversOf(control, service.name) },
+      };
+    }),
+    unserved: instance.collection.unserved.slice(0, mostUnserved),
+  };
+}
+
+/** As far as was read back. */
+function serversOf({ running }: Control, service: string): number | null {
+  if (running === null || running.process === null) return null;
+  return running.sections
+    .filter((section) => section.service === service)
+    .flatMap(serverLines)
+    .filter(({ words }) => !words.includes('disabled')).length;
+}
+
+/** null while none runs, and where somebody else starts it. */
+function haproxyOf(
+  { running, oldWorkers, unresponsive, fileTrouble }: Control,
+  drift: readonly Drift[],
+): Status['haproxy'] {
+  if (running === null || running.process === null) return null;
+  const { generation, since, process } = running;
+  const { pid, version, socket } = process;
+  return {
+    pid,
+    version: version.text,
+    generation,
+    since: toWallClock(since),
+    socket,
+    unresponsive: orNull(unresponsive, dated),
+    fileTrouble: orNull(fileTrouble, dated),
+    drift,
+    oldWorkers: oldWorkers.map(dated),
+  };
+}
+
+function dated<T extends { readonly since: Moment }>(told: T): T & { readonly since: Timestamp } {
+  return { ...told, since: toWallClock(told.since) };
+}
+
+function orNull<T, R>(value: T | null, map: (value: T) => R): R | null {
+  return value === null ? null : map(value);
+}

@@ -1,0 +1,165 @@
+/** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
+import { readdir, readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { settle } from '../../watchers/file/settle.ts';
+import { AppError, describe } from '../errors.ts';
+import { now } from '../lib/clock.ts';
+import type { Instance } from '../main.ts';
+import type { Moment, Ms, Timestamp } from '../model.ts';
+import type { Events } from '../report/events.ts';
+import type { Log } from '../report/log.ts';
+import { keepFixed, type Settings } from './settings.ts';
+import { changesOf } from './watched-files.ts';
+
+/** `onRead` is told of everything that is read, also where that leads to an error. */
+export type Load = (onRead?: (paths: readonly string[]) => void) => Promise<Settings>;
+
+/** Why, and since when, the newest config is not in force. */
+export type Refusal = { readonly reason: string; readonly since: Moment };
+
+type Contents = ReadonlyMap<string, string>;
+
+type Reading = { readonly contents: Contents } & (
+  | { readonly settings: Settings; readonly error: null }
+  | { readonly settings: null; readonly error: unknown }
+);
+
+/** Somebody may be writing what is read: it counts once it has been the same for so long. */
+const settleMs: Ms = 300;
+/** And for so long where something would go, or it cannot be understood. */
+const settleLongMs: Ms = 2000;
+
+export class Rereading {
+  readonly #load: Load;
+  readonly #instance: Instance;
+  readonly #log: Log;
+  readonly #events: Pick<Events, 'add'>;
+  #watched: readonly string[];
+  /** Of what is in force. */
+  #contents: Contents = new Map();
+  #refused: Refusal | null = null;
+  /** What the refused config was read from: to mend it is a change too. */
+  #alsoWatched: readonly string[] = [];
+  #ended: Promise<void> = Promise.resolve();
+  #next: Promise<void> | null = null;
+
+  constructor(load: Load, instance: Instance, log: Log, events: Pick<Events, 'add'>) {
+    this.#load = load;
+    this.#instance = instance;
+    this.#watched = instance.settings.watched;
+    this.#log = log;
+    this.#events = events;
+  }
+
+  get refused(): Refusal | null {
+    return this.#refused;
+  }
+
+  /** `since`: a time of day before the first reading. Settles after `signal` aborted and the reading at hand has ended. */
+  async follow(since: Timestamp, signal: AbortSignal): Promise<void> {
+    const onHangup = (): void => void this.#again(signal);
+    process.on('SIGHUP', onHangup);
+    try {
+      this.#contents = await contentsOf(this.#watched);
+      const paths = (): string[] => [...this.#watched, ...this.#alsoWatched];
+      for await (const _ of changesOf(paths, signal, { since })) await this.#again(signal);
+    } finally {
+      process.off('SIGHUP', onHangup);
+      await this.#ended;
+    }
+  }
+
+  /** One reading after the other; one that has not begun yet is for all who ask. */
+  #again(signal: AbortSignal): Promise<void> {
+    this.#next ??= this.#ended.then(() => {
+      this.#next = null;
+      return this.#read(signal);
+    });
+    this.#ended = this.#next;
+    return this.#next;
+  }
+
+  async #read(signal: AbortSignal): Promise<void> {
+    const reading = await settle(await this.#look(), {
+      read: () => this.#look(),
+      isSame: (one, other) => isDeepStrictEqual(one.contents, other.contents),
+      waitMs: (last) => (this.#loses(last) ? settleLongMs : settleMs),
+      signal,
+    });
+    if (signal.aborted) return;
+    try {
+      if (reading.settings === null) throw reading.error;
+      await this.#use(reading.settings);
+      this.#contents = reading.contents;
+    } catch (error) {
+      this.#refuse(error, [...reading.contents.keys()]);
+    }
+  }
+
+  /** What is there now, good or not, with all that it was read from. */
+  async #look(): Promise<Reading> {
+    const paths = new Set<string>();
+    const onRead = (read: readonly string[]): void => {
+      for (const path of read) paths.add(path);
+    };
+    const result = await this.#load(onRead).then(
+      (settings) => ({ settings, error: null }),
+      (error: unknown) => ({ settings: null, error }),
+    );
+    return { ...result, contents: await contentsOf(paths) };
+  }
+
+  /** Something would go, or nothing can be made of it: as where the end of a file is yet to be written. */
+  #loses({ settings, contents }: Reading): boolean {
+    if (settings === null || lacks(this.#instance.settings.config, settings.config)) return true;
+    return [...this.#contents].some(([path, before]) => (contents.get(path)?.length ?? 0) < before.length);
+  }
+
+  async #use(settings: Settings): Promise<void> {
+    const { config, afterRestart } = keepFixed(this.#instance.settings.config, settings.config);
+    await this.#instance.use({ ...settings, config });
+    this.#watched = settings.watched;
+    this.#refused = null;
+    this.#alsoWatched = [];
+    this.#log.info({}, 'config and templates were read again');
+    this.#events.add({ kind: 'config_read', afterRestart });
+    const { waitingFor = [] } = this.#instance.edit ?? {};
+    if (waitingFor.length > 0)
+      this.#log.info({ waitingFor }, 'the new config goes live once these services have an answer');
+    if (afterRestart.length > 0) this.#log.warn({ afterRestart }, 'some of the new config counts after a restart only');
+  }
+
+  #refuse(error: unknown, read: readonly string[]): void {
+    const reason = describe(error);
+    // The same fault is read again whenever one of the files changes: said once.
+    if (this.#refused?.reason !== reason) {
+      this.#log.error({ err: error }, 'the new config is refused, the old one stays');
+      this.#events.add({ kind: 'config_refused', reason });
+    }
+    this.#refused = { reason, since: this.#refused?.since ?? now() };
+    this.#alsoWatched = read;
+    if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');
+  }
+}
+
+/** By path; of a folder the names in it, of what is not there nothing. */
+async function contentsOf(paths: Iterable<string>): Promise<Contents> {
+  const read = async (path: string): Promise<string> => {
+    const text = await readFile(path, 'latin1')
+      .catch(() => readdir(path))
+      .catch(() => '');
+    return typeof text === 'string' ? text : text.sort().join('\n');
+  };
+  return new Map(await Promise.all([...paths].map(async (path) => [path, await read(path)] as const)));
+}
+
+/** Whether `after` is without a key or an entry that `before` has, at any depth. */
+function lacks(before: unknown, after: unknown): boolean {
+  if (before instanceof Map)
+    return (
+      !(after instanceof Map) || [...before].some(([key, value]) => !after.has(key) || lacks(value, after.get(key)))
+    );
+  if (typeof before !== 'object' || before === null) return before !== undefined && after === undefined;
+  if (typeof after !== 'object' || after === null) return true;
+  return Object.entries(before).some(([key, value]) => lacks(value, Reflect.get(after, key)));
+}

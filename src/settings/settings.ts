@@ -1,0 +1,99 @@
+/** What a config file and its templates come to: everything that may be replaced while Myelin runs. */
+import { isDeepStrictEqual } from 'node:util';
+import type { CatalogSettings } from '../catalog/catalog.ts';
+import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { ownListeners } from '../config/own-listeners.ts';
+import { ConfigError } from '../config/problems.ts';
+import type { Config } from '../config/schema.ts';
+import { parseVersion, type Version } from '../haproxy/binary/version.ts';
+import { createRenderer, type Renderer } from '../render/render.ts';
+import { readTemplates } from './templates.ts';
+
+export type Settings = LoadedConfig & {
+  readonly renderer: Renderer;
+  /** Config, includes, substituted files and templates: whatever changes the settings when it changes. */
+  readonly watched: readonly string[];
+};
+
+/**
+ * Throws an AppError where the config or a template is not valid. `onRead` is told of everything that is read on the
+ * way, also where that leads to an error: what is watched afterwards is where it can be mended.
+ */
+export async function loadSettings(
+  path: string,
+  env: NodeJS.ProcessEnv,
+  onRead: (paths: readonly string[]) => void = () => {},
+): Promise<Settings> {
+  const loaded = await loadConfig(path, env).catch((error: unknown) => {
+    if (error instanceof ConfigError) onRead(error.files);
+    throw error;
+  });
+  const { templates: folder } = loaded.config;
+  onRead([...loaded.files, ...loaded.folders, ...(folder === undefined ? [] : [folder])]);
+  const templates = await readTemplates(folder);
+  onRead(templates.files);
+  return {
+    ...loaded,
+    renderer: createRenderer(templates.sources),
+    watched: [...loaded.files, ...loaded.folders, ...templates.files],
+  };
+}
+
+/** Where things are and who controls HAProxy stays as it was at the start. */
+const fixedKeys = ['state', 'admin', 'probes'] as const;
+const fixedHaproxyKeys = ['control', 'config', 'statsSocket', 'masterSocket', 'handover', 'keepFiles'] as const;
+
+/** `next` as a Myelin that was started with `running` can take it over; the rest of it counts after a restart. */
+export function keepFixed(
+  running: Config,
+  next: Config,
+): { readonly config: Config; readonly afterRestart: readonly string[] } {
+  const { masterSocket: _, handover: __, ...others } = next.haproxy;
+  const haproxy = { ...others, ...pick(running.haproxy, fixedHaproxyKeys) };
+  return {
+    config: { ...next, ...pick(running, fixedKeys), haproxy },
+    afterRestart: [
+      ...fixedHaproxyKeys
+        .filter((key) => !isDeepStrictEqual(running.haproxy[key], next.haproxy[key]))
+        .map((key) => `haproxy.${key}`),
+      ...fixedKeys.filter((key) => !isDeepStrictEqual(running[key], next[key])),
+    ],
+  };
+}
+
+/** What is not there stays away. */
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => Object.hasOwn(from, key)).map((key) => [key, from[key]])) as Pick<
+    T,
+    K
+  >;
+}
+
+/** What is rendered for where no HAProxy can be asked: what the config says, else what every supported one understands. */
+export function presumedVersion({ haproxy }: Pick<Config, 'haproxy'>): Version {
+  return parseVersion(haproxy.version ?? '') ?? { major: 2, minor: 2, text: '2.2' };
+}
+
+/** `offered`: the questions about services that sources offer; `addresses`: those of this machine. */
+export function catalogSettings(
+  config: Config,
+  { offered, addresses }: { readonly offered: CatalogSettings['offered']; readonly addresses: readonly string[] },
+): CatalogSettings {
+  const watchers = Object.entries(config.watchers).map(
+    ([name, { type, required, maxServers, maxShrink }]) =>
+      [name, { required, loopbackAllowed: type === 'file', maxServers, maxShrink }] as const,
+  );
+  const { services, discoveries, allowAddresses, onlyAddresses, startTimeout } = config;
+  const discovering = discoveries.map(({ watcher }) => watcher);
+  const own = { addresses, listeners: ownListeners(config) };
+  return {
+    services,
+    watchers: new Map(watchers),
+    discovering,
+    offered,
+    allowAddresses,
+    onlyAddresses,
+    own,
+    startTimeout,
+  };
+}

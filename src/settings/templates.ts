@@ -1,0 +1,80 @@
+/** Reads the templates: the built-in ones, and in their place those of the folder that the config names. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { didYouMean } from '../config/problems.ts';
+import { AppError } from '../errors.ts';
+import type { TemplateSource } from '../render/template-error.ts';
+
+/** The parts that a file is made of; `haproxy.cfg` joins them. */
+export const templateNames = [
+  'haproxy.cfg',
+  'global',
+  'defaults',
+  'frontend',
+  'backend',
+  'server',
+  'stats',
+  'prometheus',
+] as const;
+
+export type Templates = {
+  /** By name, each from the folder where it is there. */
+  readonly sources: ReadonlyMap<string, TemplateSource>;
+  /** The folder and the files read from it: when one of them changes, the templates do. */
+  readonly files: readonly string[];
+};
+
+/** Throws an AppError where the folder or one of its files cannot be read, or a file's name is that of no template. */
+export async function readTemplates(folder: string | undefined): Promise<Templates> {
+  const overrides = folder === undefined ? [] : await listTemplates(folder);
+  const files = new Map(builtInTemplates().map(({ name, file }) => [name, file]));
+  for (const { name, file } of overrides) files.set(name, file);
+  const sources = await Promise.all([...files].map(async ([name, file]) => [name, await readTemplate(file)] as const));
+  return {
+    sources: new Map(sources),
+    files: folder === undefined ? [] : [folder, ...overrides.map(({ file }) => file)],
+  };
+}
+
+/** Name and place of each template that comes with Myelin; the same from `src` and from `dist`. */
+export function builtInTemplates(): readonly { readonly name: string; readonly file: string }[] {
+  return templateNames.map((name) => ({ name, file: fileURLToPath(import.meta.resolve(`#templates/${name}.hbs`)) }));
+}
+
+async function listTemplates(folder: string): Promise<{ name: string; file: string }[]> {
+  const known: readonly string[] = templateNames.map(fileName);
+  let entries: string[];
+  try {
+    entries = await readdir(folder);
+  } catch (cause) {
+    throw new AppError('MYELIN_TEMPLATE_INVALID', `cannot read the folder of templates ${folder}`, {
+      cause,
+      remedy: 'name a folder under `templates` that Myelin may read; `myelin eject` makes one',
+    });
+  }
+  const found = entries.filter((entry) => entry.endsWith('.hbs') && !entry.startsWith('.')).sort();
+  const unknown = found.filter((entry) => !known.includes(entry));
+  if (unknown.length > 0)
+    throw new AppError(
+      'MYELIN_TEMPLATE_INVALID',
+      unknown
+        .map((entry) => `${join(folder, entry)}: there is no template of this name${didYouMean(entry, known)}`)
+        .join('\n'),
+      { remedy: `the names are ${known.join(', ')}` },
+    );
+  return found.map((entry) => ({ name: entry.slice(0, -'.hbs'.length), file: join(folder, entry) }));
+}
+
+function fileName(name: string): string {
+  return `${name}.hbs`;
+}
+
+async function readTemplate(file: string): Promise<TemplateSource> {
+  try {
+    const text = await readFile(file, 'utf8');
+    return { file, text: text.replace(/^\ufeff/, '').replaceAll('\r\n', '\n') };
+  } catch (cause) {
+    throw new AppError('MYELIN_TEMPLATE_INVALID', `cannot read the template ${file}`, { cause });
+  }
+}

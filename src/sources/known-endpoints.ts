@@ -1,0 +1,41 @@
+/**
+ * Remembers in `state` who served each service last, with all that the source said of them: while it is away after a
+ * restart they serve on as they did, and what it leaves out when it is back is a loss as any other.
+ */
+import { z } from 'zod';
+import { type Collection, type Known, known } from '../catalog/collection.ts';
+import { listed, StateFile } from '../lib/state-file.ts';
+import type { Endpoint } from '../model.ts';
+
+/** The endpoints are judged by the catalog, as whatever a source says. */
+const shape = z.array(z.tuple([z.string(), z.object({ asked: z.string(), endpoints: z.array(z.custom<Endpoint>()) })]));
+
+export class KnownEndpoints {
+  readonly #file: StateFile;
+  /** By service, as of the start. */
+  readonly all: ReadonlyMap<string, Known>;
+  #collection: Collection | null = null;
+
+  private constructor(file: StateFile, services: ReadonlyMap<string, Known>) {
+    this.#file = file;
+    this.all = services;
+  }
+
+  /** Throws an AppError where the file is there and cannot be read. */
+  static async open(path: string, onTrouble: (error: unknown) => void): Promise<KnownEndpoints> {
+    const file = new StateFile(path, onTrouble);
+    const services = await file.read((value) => shape.parse(value));
+    return new KnownEndpoints(file, new Map(services));
+  }
+
+  keep(collection: Collection): void {
+    const before = this.#collection;
+    this.#collection = collection;
+    if (before?.catalog.services === collection.catalog.services && before.config === collection.config) return;
+    this.#file.keep(() => listed(known(collection), (entry) => JSON.stringify(entry)));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#file[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,121 @@
+/** Keeps one supervised watcher a configured source running, and restarts only those whose questions changed. */
+import { createWatch } from '../../watchers/index.ts';
+import type { Config, WatcherConfig } from '../config/schema.ts';
+import { AppError, describe } from '../errors.ts';
+import type { Query, SourceEvent, Update, Watch } from '../model.ts';
+import { supervise } from './supervise.ts';
+
+type Source = {
+  /** Where and how it asks. */
+  readonly watcher: string;
+  /** What it asks. */
+  readonly queries: string;
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+};
+
+export class Sources {
+  readonly #running = new Map<string, Source>();
+  readonly #onEvent: (event: SourceEvent) => void;
+  readonly #onFault: (error: AppError) => void;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #onSecret: (secret: string) => void;
+  #isDisposed = false;
+
+  /**
+   * `onFault` is told where `onEvent` throws, whose event counts as a question that failed; `onSecret` of what sources
+   * prove themselves with.
+   */
+  constructor(
+    env: NodeJS.ProcessEnv,
+    onEvent: (event: SourceEvent) => void,
+    onFault: (error: AppError) => void,
+    onSecret: (secret: string) => void = () => {},
+  ) {
+    this.#onSecret = onSecret;
+    this.#env = env;
+    this.#onEvent = onEvent;
+    this.#onFault = onFault;
+  }
+
+  /** Starts what is new in `config` as it was written, stops what is not in it any more, leaves alone what asks the same as before. */
+  async use(config: Config): Promise<void> {
+    const wanted = new Map(
+      Object.entries(config.watchers).map(([name, watcher]) => [name, { watcher, queries: queriesOf(config, name) }]),
+    );
+    const before = new Map(this.#running);
+    const stopping = [...before].filter(([name, source]) => {
+      const now = wanted.get(name);
+      return now === undefined || whereOf(now.watcher) !== source.watcher || whatOf(now.queries) !== source.queries;
+    });
+    await Promise.all(stopping.map(([name]) => this.#stop(name)));
+    for (const [name, { watcher, queries }] of wanted) {
+      if (this.#isDisposed || this.#running.has(name)) continue;
+      this.#start(name, watcher, queries, before.get(name)?.watcher === whereOf(watcher));
+    }
+  }
+
+  /** Nothing starts after it, also where a new config is just being taken over. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
+  }
+
+  /** `isKnown`: the same source is asked other questions. That is no start of it: only the new ones have never been answered. */
+  #start(name: string, watcher: WatcherConfig, queries: readonly Query[], isKnown: boolean): void {
+    const stop = new AbortController();
+    const env = this.#env;
+    const onSecret = this.#onSecret;
+    let made: Watch | null = null;
+    // A watcher that cannot even be made is a source that fails; one that was made remembers what it read.
+    async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
+      made ??= await createWatch(watcher, env, onSecret);
+      yield* made(queries, signal);
+    }
+    const follow = async (): Promise<void> => {
+      let isGoingOn = isKnown;
+      for await (const event of supervise(name, watch, { signal: stop.signal })) {
+        // What it still had to say when it was let go may answer another question under the same key.
+        if (stop.signal.aborted) return;
+        if (!(isGoingOn && event.kind === 'started')) this.#hear(event);
+        isGoingOn = false;
+      }
+    };
+    this.#running.set(name, { watcher: whereOf(watcher), queries: whatOf(queries), stop, ended: follow() });
+  }
+
+  /** Does not throw: what a source says, which may be anybody's data, ends neither this process nor what it says next. */
+  #hear(event: SourceEvent): void {
+    try {
+      this.#onEvent(event);
+    } catch (cause) {
+      const { watcher } = event;
+      const error = new AppError('MYELIN_SOURCE_FAILED', `what ${watcher} said could not be taken`, { cause });
+      this.#onFault(error);
+      if (!('key' in event) || event.kind === 'stale') return;
+      this.#hear({ watcher, kind: 'stale', key: event.key, reason: describe(error) });
+    }
+  }
+
+  async #stop(name: string): Promise<void> {
+    const source = this.#running.get(name);
+    this.#running.delete(name);
+    source?.stop.abort();
+    await source?.ended;
+  }
+}
+
+function queriesOf({ services, discoveries }: Config, watcher: string): Query[] {
+  return [...[...services.values()].flatMap(({ origins }) => origins), ...discoveries]
+    .filter((question) => question.watcher === watcher)
+    .map(({ key, query }) => ({ key, settings: query }));
+}
+
+/** How its answers are judged is no question to the source. */
+function whereOf(watcher: WatcherConfig): string {
+  return JSON.stringify({ ...watcher, required: undefined, maxShrink: undefined, maxServers: undefined });
+}
+
+function whatOf(queries: readonly Query[]): string {
+  return JSON.stringify(queries);
+}

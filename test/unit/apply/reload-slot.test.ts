@@ -1,0 +1,73 @@
+/** When the next reload may start. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type GateHistory, type GateSettings, nextReload, type Waiting } from '../../../src/apply/reload-slot.ts';
+
+const settings: GateSettings = { minInterval: 2000, jitter: 0, maxOldWorkers: 4, maxDelay: 30_000 };
+const fresh: GateHistory = { reloadedAt: null, failedAt: null, failures: 0 };
+const waiting: Waiting = { since: 10_000, failedBefore: false, isStart: false, oldWorkers: 0 };
+
+test('a first reload starts at once', () => {
+  assert.deepEqual(nextReload(settings, fresh, waiting, 0.5), { at: 10_000, because: 'free' });
+});
+
+test('the gap to the last reload is kept, with jitter on top', () => {
+  const history = { ...fresh, reloadedAt: 9000 };
+  assert.deepEqual(nextReload(settings, history, waiting, 0.5), { at: 11_000, because: 'min_interval' });
+  assert.equal(nextReload({ ...settings, jitter: 1000 }, history, waiting, 0.5).at, 11_500);
+});
+
+test('a start waits for no gap: nothing serves', () => {
+  const start = { ...waiting, isStart: true, oldWorkers: 9 };
+  assert.equal(nextReload(settings, { ...fresh, reloadedAt: 9999 }, start, 0).at, 10_000);
+});
+
+test('what failed before is tried ever more rarely, and something else at once', () => {
+  const at = (failures: number, failedBefore: boolean): number =>
+    nextReload(settings, { ...fresh, failedAt: 10_000, failures }, { ...waiting, failedBefore }, 0).at - 10_000;
+  assert.deepEqual(
+    [1, 2, 3, 4].map((failures) => at(failures, true)),
+    [250, 500, 1000, 2000],
+  );
+  assert.equal(at(100, true), 30_000);
+  assert.equal(at(100, false), 0);
+});
+
+test('too many old workers hold a reload back for maxDelay after it was first wanted, and no longer', () => {
+  assert.deepEqual(nextReload(settings, fresh, { ...waiting, oldWorkers: 4 }, 0), {
+    at: 40_000,
+    because: 'old_workers',
+    retires: true,
+  });
+  assert.equal(nextReload(settings, fresh, { ...waiting, oldWorkers: 3 }, 0).at, 10_000);
+});
+
+test('no reload starts before the gap is over or later than every limit together allows', () => {
+  const moment = fc.integer({ min: 0, max: 1_000_000 });
+  fc.assert(
+    fc.property(
+      fc.record({
+        minInterval: fc.integer({ min: 0, max: 10_000 }),
+        jitter: fc.integer({ min: 0, max: 10_000 }),
+        maxOldWorkers: fc.integer({ min: 1, max: 8 }),
+        maxDelay: fc.integer({ min: 0, max: 60_000 }),
+      }),
+      fc.record({ reloadedAt: fc.option(moment), failedAt: fc.option(moment), failures: fc.nat(50) }),
+      fc.record({ since: moment, failedBefore: fc.boolean(), isStart: fc.boolean(), oldWorkers: fc.nat(10) }),
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (limits, history, wish, random) => {
+        const { at } = nextReload(limits, history, wish, random);
+        const { reloadedAt, failedAt } = history;
+        assert.ok(at >= wish.since);
+        if (reloadedAt !== null && !wish.isStart) assert.ok(at >= reloadedAt + limits.minInterval);
+        const latest = Math.max(
+          wish.since + limits.maxDelay,
+          (reloadedAt ?? 0) + limits.minInterval + limits.jitter,
+          (failedAt ?? 0) + 30_000,
+        );
+        assert.ok(at <= latest);
+      },
+    ),
+  );
+});

@@ -1,0 +1,148 @@
+/** When a removed server is deleted, closed or left alone. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Leavers } from '../../../src/apply/runtime/removed-servers.ts';
+import { frame } from '../../../src/haproxy/cli/framing.ts';
+import type { RuntimeCommand } from '../../../src/model.ts';
+
+const done = { kind: 'done' } as const;
+const limits = { drainTimeoutMs: 60_000, prefix: '' };
+const remove: RuntimeCommand = { backend: 'web', server: 'a', kind: 'remove', options: ['check'] };
+const erase: RuntimeCommand = { backend: 'web', server: 'a', kind: 'delete' };
+
+/** A HAProxy that says how many connections each server has. */
+function haproxy(sessions: Readonly<Record<string, number>>) {
+  return async (line: string): Promise<string> => {
+    assert.equal(line, frame(['show stat web 4 -1']));
+    const rows = Object.entries(sessions).map(([server, current]) => `web,${server},0,0,${current}\n`);
+    return `Version: 2.6.12\nPid: 1\n\nadmin\n# pxname,svname,qcur,qmax,scur\n${rows.join('')}\nadmin\n`;
+  };
+}
+
+function leavers(): { leavers: Leavers; pass: (ms: number) => void } {
+  let now = 0;
+  return {
+    leavers: new Leavers(() => now),
+    pass(ms) {
+      now += ms;
+    },
+  };
+}
+
+test('a server that is idle for a second is deleted, and not before', async () => {
+  const { leavers: all, pass } = leavers();
+  all.note(remove, done, true);
+  assert.deepEqual(
+    all.list.map(({ server, options }) => [server, ...options]),
+    [['a', 'check']],
+  );
+  assert.deepEqual((await all.next(haproxy({ a: 2 }), limits)).commands, []);
+  pass(5000);
+  assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, []);
+  pass(1000);
+  assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [erase]);
+  all.note(erase, done, true);
+  assert.deepEqual(all.list, []);
+  assert.equal(all.isDue, false);
+});
+
+test('of one that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
+  const { leavers: all } = leavers();
+  const found = (server: string) => ({ backend: 'web', server, options: ['?'] });
+  all.recall(['a', 'b'].map((server) => ({ ...found(server), options: ['check', server] })));
+  assert.deepEqual(all.list, [], 'whether they are there is not known');
+  assert.equal(all.toRecord.length, 2);
+  all.note(
+    {
+      backend: 'web',
+      server: 'b',
+      kind: 'add',
+      address: '10.0.0.2',
+      port: 80,
+      weight: 1,
+      options: [],
+      checks: [],
+      dynamicCookie: false,
+    },
+    done,
+    true,
+  );
+  for (const server of ['a', 'b', 'c']) all.found(found(server));
+  const expected = [
+    ['a', 'check', 'a'],
+    ['b', '?'],
+    ['c', '?'],
+  ];
+  assert.deepEqual(
+    all.list.map(({ server, options }) => [server, ...options]),
+    expected,
+  );
+  assert.deepEqual(
+    all.toRecord.map(({ server, options }) => [server, ...options]),
+    expected,
+  );
+});
+
+test('one that has connections again when it is to be deleted is waited for', async () => {
+  const { leavers: all, pass } = leavers();
+  all.note(remove, done, true);
+  await all.next(haproxy({ a: 0 }), limits);
+  pass(1000);
+  await all.next(haproxy({ a: 0 }), limits);
+  all.note(erase, { kind: 'busy' }, true);
+  pass(1000);
+  assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [], 'its second begins anew');
+});
+
+test('what is left after drainTimeout is closed, and counted', async () => {
+  const { leavers: all, pass } = leavers();
+  all.note(remove, done, true);
+  pass(59_999);
+  assert.equal((await all.next(haproxy({ a: 3 }), limits)).closed, 0);
+  pass(1);
+  const { commands, closed } = await all.next(haproxy({ a: 3 }), limits);
+  assert.deepEqual([commands, closed], [[{ kind: 'shutdown', backend: 'web', server: 'a' }], 3]);
+});
+
+test('one that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {
+  const { leavers: all, pass } = leavers();
+  all.note(remove, done, false);
+  await all.next(haproxy({ a: 0 }), limits);
+  pass(10_000);
+  assert.equal(all.isDue, false);
+  assert.equal(all.list.length, 1, 'its name may come back');
+
+  const pinned = leavers();
+  pinned.leavers.note(remove, done, true);
+  await pinned.leavers.next(haproxy({ a: 0 }), limits);
+  pinned.leavers.note(erase, { kind: 'pinned' }, true);
+  pinned.pass(10_000);
+  assert.equal(pinned.leavers.isDue, false);
+});
+
+test('one that comes back is not leaving, and one that is gone already is forgotten', async () => {
+  const { leavers: all } = leavers();
+  all.note(remove, done, true);
+  all.note({ backend: 'web', server: 'a', kind: 'ready' }, done, true);
+  assert.deepEqual(all.list, []);
+  all.note(remove, done, true);
+  await all.next(haproxy({}), limits);
+  assert.deepEqual(all.list, []);
+});
+
+test('a removal that did not succeed makes nothing leave', () => {
+  const { leavers: all } = leavers();
+  all.note(remove, { kind: 'unexpected', reply: 'no' }, true);
+  assert.deepEqual(all.list, []);
+});
+
+test('HAProxy is asked once a second at most', async () => {
+  const { leavers: all, pass } = leavers();
+  assert.equal(all.isDue, false);
+  all.note(remove, done, true);
+  assert.equal(all.isDue, true);
+  await all.next(haproxy({ a: 1 }), limits);
+  assert.equal(all.isDue, false);
+  pass(1000);
+  assert.equal(all.isDue, true);
+});

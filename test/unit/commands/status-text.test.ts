@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+import { formatStatus } from '../../../src/commands/text/status-text.ts';
+import type { Status } from '../../../src/report/status.ts';
+import { sampleStatus } from '../../support/status.ts';
+
+const minute = 60_000;
+const now = sampleStatus.startedAt + 10 * minute;
+
+test('the status says what is amiss, why, and since when', () => {
+  const text = stripVTControlCharacters(formatStatus(sampleStatus, now));
+  for (const line of [
+    /^ {2}myelin +1\.2\.3, degraded, for 10m$/m,
+    /^ {2}HAProxy +2\.6\.12, pid 42, for 9m, 1 old process finishes its connections$/m,
+    /^ {2}last apply +reload 9m ago: bind_changed$/m,
+    /^ {2}config +refused 9m ago: myelin\.yaml:3:5: unknown key$/m,
+    /^ {2}cluster +down for 9m: connect ECONNREFUSED$/m,
+    /^ {2}web +2 ready, 1 draining, 1 refused$/m,
+    /^ {2}db +1 kept$/m,
+    /^left out\n {2}shop:web +offered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
+  ])
+    assert.match(text, line);
+});
+
+test('of endpoints that are kept it says for how long, and which key decides it', () => {
+  const [, db] = sampleStatus.services;
+  const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
+    const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };
+    const status: Status = { ...sampleStatus, sources: [], services: [service], unserved: [] };
+    return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';
+  };
+  assert.equal(
+    kept(now + 9 * minute),
+    'empty at the source for 2s: the last endpoints are kept for another 9m (onEmpty); `myelin accept db` lets them go',
+  );
+  assert.match(kept(null), /^empty at the source for 2s: the last endpoints are kept \(onEmpty\);/);
+  assert.equal(
+    kept(now + 50_000, 'shrunk'),
+    'many went at the source 2s ago: 1 of them kept for another 50s (maxShrink); `myelin accept db` lets them go',
+  );
+});

@@ -1,0 +1,76 @@
+/** One namespace's services make no reloads at the cost of others' connections beyond its share; whatever else is wanted does not wait. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Turn } from '../../../src/apply/reload-slot.ts';
+import { splitSections } from '../../../src/haproxy/text/text.ts';
+import type { ReloadReason, Section } from '../../../src/model.ts';
+import { OfferBudget } from '../../../src/reconcile/offer-budget.ts';
+import { discovering, offer } from '../../support/offers.ts';
+
+const every = 600_000;
+/** There are as many old processes as there may be. */
+const full: Turn = { at: 30_000, because: 'old_workers', retires: true };
+const names = ['a:web', 'a:new', 'b:web', 'listed'];
+const sections: readonly Section[] = names.flatMap((name) =>
+  splitSections(`frontend ${name}:in\n    mode http\nbackend ${name}\n    mode http\n`, name),
+);
+
+async function budget(everyMs = every) {
+  const written = await discovering('', 'services: { listed: { from: { cluster: {} } } }');
+  const made = new OfferBudget(() => everyMs);
+  const offers = ['a', 'b'].map((owner) => ({
+    watcher: 'cluster',
+    query: '*',
+    offer: { ...offer('web'), name: `${owner}:web`, owner },
+    isOver: false,
+  }));
+  made.note({ written, offers });
+  const because = (...about: readonly (readonly [ReloadReason['code'], string])[]) => ({
+    reasons: about.map(([code, section]): ReloadReason => ({ code, section })),
+    sections,
+  });
+  return { made, written, offers, because };
+}
+
+test('at the limit of old processes a namespace has one reload in the interval, however often it changes its options', async () => {
+  const { made, because } = await budget();
+  const changed = because(['option_changed', 'backend a:web'], ['bind_changed', 'frontend a:web:in']);
+  assert.equal(made.turn(full, changed), full, 'the first one is free');
+  made.spend(full, changed, 40_000);
+  assert.deepEqual(made.turn(full, changed), { ...full, at: 40_000 + every, because: 'offer_interval' });
+  assert.deepEqual(
+    made.turn({ at: 0, because: 'free' }, changed),
+    { at: 0, because: 'free' },
+    'nobody makes room for it',
+  );
+});
+
+test('what another namespace, the config or an operator asks for goes as always, and takes along what waits', async () => {
+  const { made, because } = await budget();
+  made.spend(full, because(['option_changed', 'backend a:web']), 0);
+  const waits = ['option_changed', 'backend a:web'] as const;
+  for (const other of [
+    ['option_changed', 'backend b:web'],
+    ['option_changed', 'backend listed'],
+    ['operator_request', ''],
+    ['global_changed', 'global'],
+    ['server_added', 'backend a:web'],
+  ] as const)
+    assert.equal(made.turn(full, because(waits, other)), full, other.join(' '));
+  made.spend(full, because(waits, ['option_changed', 'backend b:web']), 50_000);
+  assert.equal(made.turn(full, because(['option_changed', 'backend b:web'])).at, 50_000 + every);
+});
+
+test('a service that is made and deleted again and again counts for its namespace', async () => {
+  const { made, written, offers, because } = await budget();
+  made.spend(full, because(['proxy_added', 'backend a:web']), 0);
+  made.note({ written, offers: offers.slice(1) });
+  assert.equal(made.turn(full, because(['proxy_removed', 'backend a:web'])).because, 'offer_interval');
+});
+
+test('without an interval there is no budget', async () => {
+  const { made, because } = await budget(0);
+  const changed = because(['option_changed', 'backend a:web']);
+  made.spend(full, changed, 0);
+  assert.equal(made.turn(full, changed), full);
+});

@@ -1,0 +1,509 @@
+/** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Control, Follower, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
+import { textOf } from '../../../src/apply/sections.ts';
+import { AppError } from '../../../src/errors.ts';
+import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
+import { parseVersion } from '../../../src/haproxy/binary/version.ts';
+import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
+import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOrder } from '../../../src/model.ts';
+import type { Overrides } from '../../../src/reconcile/overrides.ts';
+import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
+import { ServerChanges } from '../../../src/reconcile/runtime-updater.ts';
+
+const never = new AbortController().signal;
+const version = parseVersion('2.6.12') ?? assert.fail();
+
+const config = (...servers: readonly string[]): Rendered => ({
+  sections: splitSections(
+    `frontend web:in\n    mode http\nbackend web\n${servers.map((server) => `    server ${server}\n`).join('')}`,
+    'web',
+  ),
+});
+const one = config('a 10.0.0.1:80 weight 1');
+const two = config('a 10.0.0.1:80 weight 1', 'b 10.0.0.2:80 weight 1');
+
+test('where an unexpected reply changed nothing for the worse, what was read back is what counts', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.does = () => {
+    control.has(two);
+    return 'unheard of';
+  };
+  assert.deepEqual(await reconcile(two), { kind: 'noop' });
+  assert.equal(control.reloads.length, 0);
+});
+
+test('where a command did not do what it should, a reload does, with the reply as its reason', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.does = () => 'unheard of';
+  const result = await reconcile(two);
+  assert.ok(result.kind === 'reload', JSON.stringify(result));
+  assert.deepEqual(result.reasons[0], {
+    code: 'reply_unexpected',
+    section: 'backend web',
+    detail: 'add b: unheard of',
+  });
+  // Commands are trusted again.
+  control.does = () => null;
+  control.has(one);
+  assert.equal((await reconcile(one)).kind, 'runtime');
+});
+
+test('while a reload for it has to wait, the same command is not tried again', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.does = () => 'unheard of';
+  control.freeAt = 5000;
+  assert.equal((await reconcile(two)).kind, 'pending');
+  const sent = control.sent.length;
+  assert.equal((await reconcile(two)).kind, 'pending');
+  assert.equal(control.sent.length, sent);
+});
+
+test('drift is set right by a plan like any other, and told', async () => {
+  const control = new Scripted(two);
+  const { reconcile, changes, drift } = reconciler(control);
+  control.has(config('b 10.0.0.2:80 weight 9'));
+  assert.equal(await changes.verify(never), true);
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['a missing', 'b weight'],
+  );
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add a', 'ready a', 'weight b'],
+  );
+});
+
+test('what was right at many looks is found wrong at the next, each thing that can be, and right again after it', async () => {
+  const control = new Scripted(two);
+  const { changes, drift, pass } = reconciler(control, 'report');
+  const found = async (): Promise<readonly string[]> => {
+    for (let looks = 0; looks < 3; looks++) {
+      drift.length = 0;
+      pass(10_000);
+      await changes.verify(never);
+    }
+    return drift.map(({ server, kind }) => `${server} ${kind}`);
+  };
+  assert.deepEqual(await found(), []);
+  for (const [wrong, what] of [
+    [config('a 10.0.0.1:80 weight 9', 'b 10.0.0.2:80 weight 1'), 'a weight'],
+    [config('a 10.0.0.1:80 weight 1', 'b 10.0.0.3:80 weight 1'), 'b address'],
+    [config('a 10.0.0.1:81 weight 1', 'b 10.0.0.2:80 weight 1'), 'a address'],
+    [one, 'b missing'],
+    [config('a 10.0.0.1:80 weight 1', 'b 10.0.0.2:80 weight 1', 'c 10.0.0.3:80 weight 1'), 'c extra'],
+  ] as const) {
+    control.has(wrong);
+    assert.deepEqual(await found(), [what]);
+    control.has(two);
+    assert.deepEqual(await found(), []);
+  }
+  control.states.set('b', '1');
+  assert.deepEqual(await found(), ['b state']);
+  control.states.delete('b');
+  assert.deepEqual(await found(), []);
+});
+
+test('what is as it was right after it was set right is for a reload', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes, pass } = reconciler(control);
+  assert.equal((await reconcile(one)).kind, 'noop');
+  // It says yes and does nothing.
+  control.does = () => null;
+  const wrong = config('a 10.0.0.1:80 weight 9');
+  control.has(wrong);
+  assert.equal(await changes.verify(never), true);
+  control.stays = wrong;
+  assert.equal((await reconcile(one)).kind, 'runtime');
+  pass(60);
+  assert.equal(await changes.verify(never), true);
+  const result = await reconcile(one);
+  assert.ok(result.kind === 'reload', JSON.stringify(result));
+  assert.ok(result.reasons.some(({ code }) => code === 'drift_unrepairable'));
+});
+
+test('a process that was found running is looked at before anything is planned, and again where it did not answer', async () => {
+  const control = new Scripted(two);
+  const { reconcile, drift } = reconciler(control);
+  control.has(one);
+  control.isSilent = true;
+  const failed = await reconcile(two);
+  assert.ok(failed.kind === 'failed' && failed.at > 0, JSON.stringify(failed));
+  assert.deepEqual([control.sent, drift], [[], []]);
+  control.isSilent = false;
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add b', 'ready b'],
+  );
+});
+
+test('what a look that failed was to see is looked at again', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes, pass } = reconciler(control);
+  await reconcile(one);
+  await reconcile(two);
+  pass(60);
+  control.isSilent = true;
+  await assert.rejects(changes.verify(never), /no answer/);
+  control.isSilent = false;
+  control.asked = [];
+  pass(1100);
+  await changes.verify(never);
+  assert.deepEqual(control.asked, ['web']);
+});
+
+test('what commands without an answer may have done is read back at once, also where nothing of it is wanted any more', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes, drift, pass } = reconciler(control);
+  await reconcile(one);
+  pass(60);
+  await changes.verify(never);
+  control.isLate = true;
+  assert.equal((await reconcile(two)).kind, 'failed');
+  control.isLate = false;
+  assert.equal((await reconcile(one)).kind, 'noop');
+  pass(60);
+  assert.ok((changes.nextVerification ?? 0) <= 120);
+  await changes.verify(never);
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['b extra'],
+  );
+});
+
+test('where HAProxy answers what it is asked and again not what it is told, a reload does it', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  control.isDeaf = true;
+  assert.equal((await reconcile(two)).kind, 'failed');
+  const result = await reconcile(two);
+  assert.ok(result.kind === 'reload', JSON.stringify(result));
+  assert.deepEqual(result.reasons[0], { code: 'reply_unexpected', section: 'backend web', detail: 'no answer' });
+});
+
+test('where HAProxy answers nothing at all, commands are tried again and nothing is reloaded', async () => {
+  const control = new Scripted(one);
+  const { reconcile, changes } = reconciler(control);
+  await changes.verifyFound();
+  control.isDeaf = true;
+  control.isSilent = true;
+  for (let times = 0; times < 3; times++) assert.equal((await reconcile(two)).kind, 'failed');
+  control.isDeaf = false;
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(control.reloads, []);
+});
+
+test('what commands have changed is read back at once, and is set right where it did not come about', async () => {
+  const control = new Scripted(one);
+  const { changes, reconcile, drift, pass } = reconciler(control);
+  // The rotation has had its turn.
+  pass(60);
+  await changes.verify(never);
+  control.stays = one;
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.ok((changes.nextVerification ?? Number.POSITIVE_INFINITY) <= 60 + 60, `${changes.nextVerification}`);
+  pass(60);
+  assert.ok(await changes.verify(never));
+  assert.deepEqual(
+    drift.map(({ server, kind }) => `${server} ${kind}`),
+    ['b missing'],
+  );
+});
+
+test('who orders a server out is told where HAProxy could not be told, or did not do it', async () => {
+  const control = new Scripted(one);
+  const { changes } = reconciler(control);
+  const order = { backend: 'web', server: 'a', state: 'maint', until: null } as const;
+  const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.assertObeyed({ ...order, state }, never);
+  await assert.rejects(obeyed('maint'), /HAProxy still sends new connections to web\/a/);
+  assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }]);
+  await assert.rejects(obeyed('drain'), /still sends/);
+  control.isDeaf = true;
+  await assert.rejects(obeyed('maint'), /no answer/);
+  control.states.set('a', '1');
+  await obeyed('maint');
+  control.has(config('a 10.0.0.1:80 weight 0'));
+  await obeyed('drain');
+  await obeyed(null);
+  control.has(config());
+  await obeyed('maint');
+});
+
+test('an order is obeyed by every process, whatever drift is only reported, and also where its service is set apart', async () => {
+  const control = new Scripted(two);
+  const overrides = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const { reconcile, apart } = reconciler(control, 'report', overrides);
+  const told: RuntimeCommand[] = [];
+  const { capabilities } = control.runtime;
+  let has = two.sections;
+  control.leaves = () => ({
+    sections: has,
+    runtime: { capabilities, leaving: [], started: null },
+    follow: async (commands, sections) => {
+      told.push(...commands);
+      has = sections;
+      return true;
+    },
+  });
+  const said = (): readonly string[] => [...control.sent, ...told].map(({ kind, server }) => `${kind} ${server}`);
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(said(), ['maint b', 'maint b']);
+  assert.match(textOf(control.running.sections), /server b .* disabled # by `myelin server`/);
+  control.refuses = 'bad';
+  const refused = { sections: two.sections.map((each) => ({ ...each, text: `${each.text}    bad\n` })) };
+  await reconcile(refused);
+  await reconcile(refused);
+  assert.deepEqual(
+    apart().map(({ service }) => service),
+    ['web'],
+  );
+  overrides.clear();
+  assert.equal((await reconcile(refused)).kind, 'runtime');
+  assert.deepEqual(said(), ['maint b', 'ready b', 'maint b', 'ready b']);
+  assert.equal(textOf(control.running.sections), textOf(two.sections));
+});
+
+test('each process that was started with a server out is told to ask its agent no more', async () => {
+  const control = new Scripted(
+    config('a 10.0.0.1:80 weight 1 agent-check agent-port 9 disabled', 'b 10.0.0.2:80 weight 1'),
+  );
+  control.states.set('a', '5');
+  const { changes, drift } = reconciler(control);
+  const maint = { kind: 'maint', backend: 'web', server: 'a', hasAgent: true };
+  for (let looks = 0; looks < 3; looks++) await changes.verify(never);
+  assert.deepEqual(control.sent, [maint]);
+  control.running = { ...control.running, generation: 2 };
+  for (let looks = 0; looks < 3; looks++) await changes.verify(never);
+  assert.deepEqual(control.sent, [maint, maint]);
+  assert.deepEqual(drift, []);
+});
+
+test('a server that comes back while it is ordered out comes back out of service', async () => {
+  const control = new Scripted(one);
+  const overrides = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const { reconcile } = reconciler(control, 'repair', overrides);
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  overrides.set('web/b', 'drain');
+  assert.equal((await reconcile(two)).kind, 'runtime');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add b', 'weight b', 'ready b'],
+  );
+  assert.match(textOf(control.running.sections), /server b .* weight 0 # by `myelin server`/);
+});
+
+test('a process that leaves and missed a removal is told of it also where nothing else is to be done', async () => {
+  const control = new Scripted(one);
+  const { reconcile } = reconciler(control);
+  const told: RuntimeCommand[] = [];
+  let has = two.sections;
+  const { capabilities } = control.runtime;
+  control.leaves = () => ({
+    sections: has,
+    runtime: { capabilities, leaving: [], started: null },
+    follow: async (commands, sections) => {
+      told.push(...commands);
+      has = sections;
+      // The first time what was planned has become wrong meanwhile.
+      if (told.length === 1) has = two.sections;
+      return told.length > 1;
+    },
+  });
+  assert.deepEqual(await reconcile(one), { kind: 'noop' });
+  assert.deepEqual(
+    told.map(({ kind, server }) => `${kind} ${server}`),
+    ['remove b', 'remove b'],
+  );
+  assert.deepEqual(control.sent, [], 'the one that serves has it already');
+});
+
+test('servers of a service that is set apart follow their source, and are not taken back when it is tried again', async () => {
+  const control = new Scripted(one);
+  const { reconcile, apart, pass } = reconciler(control);
+  const refused = ({ sections }: Rendered): Rendered => ({
+    sections: sections.map((each) => (each.kind === 'backend' ? { ...each, text: `${each.text}    bad\n` } : each)),
+  });
+  control.refuses = 'bad';
+  // Once its reload was refused, what is left to do is for another look.
+  assert.equal((await reconcile(refused(one))).kind, 'postponed');
+  assert.equal((await reconcile(refused(one))).kind, 'noop');
+  assert.deepEqual(
+    apart().map(({ service }) => service),
+    ['web'],
+  );
+  assert.equal((await reconcile(refused(two))).kind, 'runtime', 'they get it no other try');
+  assert.deepEqual(
+    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    ['add b', 'ready b'],
+  );
+  assert.deepEqual(control.running.sections, two.sections);
+  for (const tries of [1, 2, 3]) {
+    pass(30_000);
+    await reconcile(refused(two));
+    assert.equal(control.sent.length, 2, `${tries} tries`);
+  }
+  assert.equal(apart()[0]?.since, 0, 'it is the same fault all the time');
+  control.refuses = null;
+  pass(30_000);
+  assert.equal((await reconcile(refused(two))).kind, 'reload');
+  assert.deepEqual(apart(), []);
+});
+
+test('all backends are looked at within verifyInterval, a hundred at once', async () => {
+  const names = Array.from({ length: 250 }, (_, at) => `s${at}`);
+  const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
+  const control = new Scripted({ sections: splitSections(text, 'web') });
+  const { changes, pass } = reconciler(control);
+  while ((changes.nextVerification ?? 0) <= 0) await changes.verify(never);
+  control.asked = [];
+  for (let ms = 0; ms < 10_000; ms += 100) {
+    pass(100);
+    const before = control.asked.length;
+    await changes.verify(never);
+    assert.ok(control.asked.length - before <= 100);
+  }
+  assert.deepEqual(new Set(control.asked), new Set(names));
+  assert.ok(control.asked.length < 600, `${control.asked.length} questions`);
+});
+
+function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', overrides: Overrides = new Map()) {
+  let now = 0;
+  const drift: Drift[] = [];
+  const changes = new ServerChanges(control, {
+    now: () => now,
+    verify: () => ({ verifyInterval: 10_000, drift: mode }),
+    onDrift: (found) => drift.push(...found),
+  });
+  const made = new Reconciler(
+    control,
+    changes,
+    () => overrides,
+    () => now,
+  );
+  return {
+    changes,
+    drift,
+    apart: () => made.apart,
+    pass(ms: number) {
+      now += ms;
+    },
+    async reconcile(rendered: Rendered): Promise<Result> {
+      const result = await made.reconcile({ rendered, faulty: [], requested: [], onMeanwhile() {} }, never);
+      return result.kind === 'reloading' ? result.result : result;
+    },
+  };
+}
+
+/** One that runs what it is told to have, and whose replies are as the test wants them. */
+class Scripted implements Control {
+  readonly version = version;
+  readonly forced = [];
+  readonly oldWorkers = [];
+  readonly found = null;
+  readonly fileTrouble = null;
+  readonly unresponsive = null;
+  running: Running;
+  freeAt = 0;
+  /** The unexpected reply to the first command of a plan; null: all is well. */
+  does: (commands: readonly RuntimeCommand[]) => string | null = () => null;
+  /** What it has whatever it is told. */
+  stays: Rendered | null = null;
+  isSilent = false;
+  /** A reload to sections with this text is refused. */
+  refuses: string | null = null;
+  /** Commands are executed, but not answered. */
+  isLate = false;
+  /** They are neither. */
+  isDeaf = false;
+  sent: RuntimeCommand[] = [];
+  asked: string[] = [];
+  /** A process that was told to leave. */
+  leaves: (() => Follower) | null = null;
+  readonly reloads: Plan[] = [];
+  /** `srv_admin_state` of servers where it is not 0. */
+  readonly states = new Map<string, string>();
+  #has: readonly Section[];
+
+  constructor({ sections }: Rendered) {
+    this.running = { sections, generation: 1, since: 0, process: null };
+    this.#has = sections;
+  }
+
+  get runtime(): Runtime {
+    return {
+      capabilities: capabilitiesOf(version),
+      leaving: [],
+      started: null,
+      followers: this.leaves === null ? [] : [this.leaves()],
+      readBack: async (backends) => {
+        if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
+        return new Map(backends.map((backend) => [backend, this.#rows(backend)]));
+      },
+      believe: (sections) => this.#run(sections),
+    };
+  }
+
+  /** Whatever Myelin believes. */
+  has({ sections }: Rendered): void {
+    this.#has = sections;
+  }
+
+  use(): void {}
+
+  reloadAt(): { readonly at: number; readonly because: 'free' } {
+    return { at: this.freeAt, because: 'free' };
+  }
+
+  async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
+    if (plan.kind === 'runtime') {
+      this.sent.push(...plan.commands);
+      if (this.isLate || this.isDeaf) {
+        if (this.isLate) this.#has = sections;
+        return { kind: 'failed', error: new AppError('MYELIN_SOCKET_FAILED', 'no answer'), problems: [] };
+      }
+      const [command] = plan.commands;
+      const reply = this.does(plan.commands);
+      if (reply !== null && command !== undefined) return { kind: 'unexpected', replies: [{ command, reply }] };
+    }
+    if (plan.kind === 'reload' && this.refuses !== null && textOf(sections).includes(this.refuses))
+      return { kind: 'refused', problems: [{ message: 'no', service: 'web' }] };
+    if (plan.kind === 'reload') {
+      this.reloads.push(plan);
+      this.stays = null;
+    }
+    this.#run(sections);
+    if (plan.kind !== 'none') this.#has = this.stays?.sections ?? sections;
+    return { kind: 'applied', running: this.running, tookMs: 0 };
+  }
+
+  async check(): Promise<readonly Problem[]> {
+    return [];
+  }
+
+  async stop(): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #run(sections: readonly Section[]): void {
+    this.running = { ...this.running, sections };
+  }
+
+  #rows(backend: string): readonly ServerStateRow[] {
+    this.asked.push(backend);
+    const rows = this.#has
+      .filter(({ name }) => name === backend)
+      .flatMap(serverLines)
+      .map(
+        ({ name, address, port, words }) =>
+          `${backend} ${name} ${address} ${port} ${words[4]} ${this.states.get(name) ?? 0} -\n`,
+      );
+    const fields = 'be_name srv_name srv_addr srv_port srv_uweight srv_admin_state srv_fqdn';
+    return parseServersState(`1\n# ${fields}\n${rows.join('')}`).rows;
+  }
+}

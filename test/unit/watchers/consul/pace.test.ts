@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Turns } from '../../../../watchers/consul/turns.ts';
+import { TokenBucket } from '../../../../watchers/kit/token-bucket.ts';
+
+test('however eagerly it is asked, a token bucket lets through no more than its burst and its rate', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(500)), (gaps) => {
+      const bucket = new TokenBucket({ burst: 2, everyMs: 100 }, 0);
+      let now = 0;
+      const passed = gaps.map((gap) => {
+        now += gap;
+        now += bucket.take(now);
+        return now;
+      });
+      for (const [count, at] of passed.entries())
+        assert.ok(count + 1 <= 2 + at / 100 + 1e-6, `${count + 1} by ${at} ms`);
+    }),
+  );
+});
+
+test('a token that is there is taken without delay', () => {
+  const bucket = new TokenBucket({ burst: 2, everyMs: 100 }, 0);
+  assert.deepEqual(
+    [0, 0, 0, 1000, 1000].map((now) => bucket.take(now)),
+    [0, 0, 100, 0, 0],
+  );
+});
+
+test('turns are taken in the order in which they were asked for, never more at once than there are', async () => {
+  const turns = new Turns(2);
+  const order: number[] = [];
+  let taken = 0;
+  await Promise.all(
+    Array.from({ length: 20 }, async (_, index) => {
+      using _turn = await turns.take();
+      order.push(index);
+      taken += 1;
+      assert.ok(taken <= 2);
+      await new Promise(setImmediate);
+      taken -= 1;
+    }),
+  );
+  assert.deepEqual(
+    order,
+    Array.from({ length: 20 }, (_, index) => index),
+  );
+});
+
+test('those of whom it is feared that they hang get a part of the turns, each group its share, and the rest goes on', async () => {
+  const turns = new Turns(20);
+  const taken: string[] = [];
+  const take = async (group: string, isProven: () => boolean): Promise<void> => {
+    await turns.take(group, isProven);
+    taken.push(group);
+  };
+  let isFarWell = false;
+  for (let at = 0; at < 50; at++) void take('far', () => isFarWell);
+  for (let at = 0; at < 50; at++) void take('further', () => false);
+  for (let at = 0; at < 50; at++) void take('here', () => true);
+  const counts = async (): Promise<readonly number[]> => {
+    await new Promise(setImmediate);
+    return ['far', 'further', 'here'].map((group) => taken.filter((one) => one === group).length);
+  };
+  assert.deepEqual(await counts(), [2, 2, 16]);
+  isFarWell = true;
+  turns.add(10);
+  assert.deepEqual(await counts(), [12, 2, 16], 'who is well again has waited longest');
+});
+
+test('all that are doubted together get no more than half of the turns', async () => {
+  const turns = new Turns(10);
+  let taken = 0;
+  for (let at = 0; at < 30; at++) void turns.take(`far ${at}`, () => false).then(() => (taken += 1));
+  await new Promise(setImmediate);
+  assert.equal(taken, 5);
+});
+
+test('more turns let those who wait go on', async () => {
+  const turns = new Turns(0);
+  const waiting = [turns.take(), turns.take()];
+  turns.add(Number.POSITIVE_INFINITY);
+  await Promise.all(waiting);
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Update } from '../../../../src/model.ts';
+import { withSynced } from '../../../../watchers/kit/synced.ts';
+import { offer } from '../../../support/offers.ts';
+
+/** What is said, one letter each: a stands for an answer, s for stale, o for offers, ! for synced. */
+async function said(keys: readonly string[], updates: readonly Update[]): Promise<string> {
+  const queries = keys.map((key) => ({ key, settings: {} }));
+  async function* source(): AsyncGenerator<Update> {
+    yield* updates;
+  }
+  const letters = { endpoints: 'a', gone: 'a', stale: 's', offers: 'o', synced: '!' };
+  let text = '';
+  for await (const { kind } of withSynced(queries, source())) text += letters[kind];
+  return text;
+}
+
+const answer = (key: string): Update => ({ kind: 'endpoints', key, endpoints: [] });
+const stale = (key: string, isUnanswerable: true | undefined = undefined): Update => ({
+  kind: 'stale',
+  key,
+  reason: 'why',
+  ...(isUnanswerable && { isUnanswerable }),
+});
+const offers = (...names: readonly string[]): Update => ({
+  kind: 'offers',
+  key: '*',
+  offers: names.map((name) => offer(name)),
+});
+
+test('synced is said once, after every query has been answered; without queries at once', async () => {
+  assert.equal(await said([], [answer('a')]), '!a');
+  assert.equal(await said(['a', 'b'], [answer('a'), stale('b'), answer('a'), answer('b'), answer('b')]), 'asaa!a');
+});
+
+test('a query for many services is answered when each that it found has been', async () => {
+  const [a, b] = [answer('*shop/a'), answer('*shop/b')];
+  assert.equal(await said(['*'], [offers()]), 'o!');
+  assert.equal(await said(['*', 'x'], [offers('a', 'b'), a, answer('x'), b, offers('c')]), 'oaaa!o');
+  assert.equal(await said(['*'], [offers('a', 'b'), a, offers('a', 'b'), b]), 'oaoa!', 'once answered is enough');
+});
+
+test('one that it found and that vanished, or that cannot be answered, holds up no others', async () => {
+  assert.equal(await said(['*'], [offers('a', 'b'), answer('*shop/a'), offers('a')]), 'oao!');
+  assert.equal(await said(['*'], [offers('a', 'b'), stale('*shop/a', true), answer('*shop/b')]), 'osa!');
+  assert.equal(
+    await said(['*'], [offers('a'), stale('*shop/a'), answer('*shop/a')]),
+    'osa!',
+    'the source is in trouble',
+  );
+});
+
+test('a listed service that cannot be answered holds up no others; one whose source is in trouble does', async () => {
+  assert.equal(await said(['a', 'b'], [stale('a', true), answer('b'), answer('a')]), 'sa!a');
+  assert.equal(await said(['a'], [stale('a', true), stale('a')]), 's!s');
+  assert.equal(await said(['a', 'b'], [stale('a'), answer('b'), stale('a'), answer('a')]), 'sasa!');
+});

@@ -1,0 +1,48 @@
+/** Asks again about a few Services, by lists that are as consistent as the first ones and newer. */
+import type { KubernetesWatcherConfig } from '../../../src/config/schema.ts';
+import { keyOf, type Question, type ServiceKey, servicesParams, slicesParams } from '../question.ts';
+import { ownerKey } from '../view.ts';
+import type { Api } from './api.ts';
+import { type EndpointSlice, endpointSlice, type Service, service } from './objects.ts';
+import { list } from './reflect.ts';
+import { endpointSlices, services } from './resources.ts';
+
+export type SecondRead = {
+  /** Only of those that were said to be absent: the others are known by the watch. */
+  readonly services: ReadonlyMap<ServiceKey, Service>;
+  readonly slices: ReadonlyMap<ServiceKey, readonly EndpointSlice[]>;
+};
+
+export type Rereading = {
+  readonly api: Api;
+  /** Null: the whole cluster. */
+  readonly namespace: string | null;
+  readonly settings: KubernetesWatcherConfig;
+  readonly signal: AbortSignal;
+};
+
+/** One question about the slices of all, and one about each of those that are `absent`. */
+export async function readAgain(
+  { settings, ...where }: Rereading,
+  asked: readonly Question[],
+  absent: readonly Question[],
+): Promise<SecondRead> {
+  const slices = new Map<ServiceKey, EndpointSlice[]>();
+  const names = [...new Set(asked.map((question) => question.service))];
+  const params = slicesParams(settings, names);
+  const isWanted = (): boolean => true;
+  const { objects } = await list({ ...where, resource: endpointSlices, params, schema: endpointSlice, isWanted });
+  for (const slice of objects) {
+    const key = ownerKey(slice);
+    if (key !== undefined) slices.set(key, [...(slices.get(key) ?? []), slice]);
+  }
+  const found = new Map<ServiceKey, Service>();
+  for (const question of absent) {
+    const { namespace } = question;
+    const only = servicesParams(settings, [question.service]);
+    const asked = { ...where, namespace, resource: services, params: only, schema: service, isWanted };
+    const [one] = (await list(asked)).objects;
+    if (one !== undefined) found.set(keyOf(namespace, question.service), one);
+  }
+  return { services: found, slices };
+}
