@@ -7,8 +7,8 @@ import { originOfOffer, type Unserved, withOffers } from '../config/discover/off
 import { askedBy } from '../config/query-key.ts';
 import type { Config, Discovery } from '../config/schema.ts';
 import type { Endpoint, Moment, Offer, SourceEvent } from '../model.ts';
-import { catalogSettings } from '../settings/settings.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive, reconfigure } from './catalog.ts';
+import { catalogSettings } from './catalog-settings.ts';
 import { lookUp } from './table.ts';
 
 /** `isOver`: its source does not offer it any more. */

@@ -1,9 +1,9 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
 import { readdir, readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { settle } from '../../watchers/file/settle.ts';
 import { AppError, describe } from '../errors.ts';
 import { now } from '../lib/clock.ts';
+import { settle } from '../lib/settle.ts';
 import type { Instance } from '../main.ts';
 import type { Moment, Ms, Timestamp } from '../model.ts';
 import type { Events } from '../report/events.ts';

@@ -1,8 +1,6 @@
 /** What a config file and its templates come to: everything that may be replaced while Myelin runs. */
 import { isDeepStrictEqual } from 'node:util';
-import type { CatalogSettings } from '../catalog/catalog.ts';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
-import { ownListeners } from '../config/own-listeners.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { parseVersion, type Version } from '../haproxy/binary/version.ts';
@@ -72,28 +70,4 @@ function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
 /** What is rendered for where no HAProxy can be asked: what the config says, else what every supported one understands. */
 export function presumedVersion({ haproxy }: Pick<Config, 'haproxy'>): Version {
   return parseVersion(haproxy.version ?? '') ?? { major: 2, minor: 2, text: '2.2' };
-}
-
-/** `offered`: the questions about services that sources offer; `addresses`: those of this machine. */
-export function catalogSettings(
-  config: Config,
-  { offered, addresses }: { readonly offered: CatalogSettings['offered']; readonly addresses: readonly string[] },
-): CatalogSettings {
-  const watchers = Object.entries(config.watchers).map(
-    ([name, { type, required, maxServers, maxShrink }]) =>
-      [name, { required, loopbackAllowed: type === 'file', maxServers, maxShrink }] as const,
-  );
-  const { services, discoveries, allowAddresses, onlyAddresses, startTimeout } = config;
-  const discovering = discoveries.map(({ watcher }) => watcher);
-  const own = { addresses, listeners: ownListeners(config) };
-  return {
-    services,
-    watchers: new Map(watchers),
-    discovering,
-    offered,
-    allowAddresses,
-    onlyAddresses,
-    own,
-    startTimeout,
-  };
 }

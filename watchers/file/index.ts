@@ -2,13 +2,13 @@
 import type { FileQuery, FileWatcherConfig } from '../../src/config/schema.ts';
 import { AppError, describe } from '../../src/errors.ts';
 import { pause } from '../../src/lib/retry.ts';
+import { settle } from '../../src/lib/settle.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
 import { withSynced } from '../kit/synced.ts';
 import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';
 import { Parsing } from './parse-aside.ts';
-import { settle } from './settle.ts';
 
 /**
  * It never throws for what is on disk: all questions are stale until it is mended, which is seen at once, and sooner

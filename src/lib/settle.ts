@@ -1,7 +1,7 @@
 /** Whether what is read of files that somebody is writing has come to rest. */
 
-import { pause } from '../../src/lib/retry.ts';
-import type { Ms } from '../../src/model.ts';
+import type { Ms } from '../model.ts';
+import { pause } from './retry.ts';
 
 /** Something that never rests is taken as it is after so many reads. */
 const mostReads = 20;

@@ -1,0 +1,165 @@
+/** The rooms of the house and who may import whom: the one table of it. docs/architecture.md says what each is for. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, resolve } from 'node:path';
+import { test } from 'node:test';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** What every room may import. */
+const common = ['src/model.ts', 'src/errors.ts'];
+
+/** A room, by its path, and the rooms that it may import. Of two that fit a file the longer one is its room. */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  'src/errors.ts': [],
+  'src/model.ts': [],
+  'src/version.ts': [],
+  // Foundations know no stage.
+  'src/lib/': [],
+  'src/haproxy/': ['src/lib/'],
+  'src/config/': ['src/haproxy/'],
+  // A watcher knows the model and its own settings, and nothing behind it.
+  'watchers/kit/': ['src/lib/'],
+  'watchers/consul/': ['watchers/kit/', 'src/config/', 'src/lib/'],
+  'watchers/file/': ['watchers/kit/', 'src/config/', 'src/lib/'],
+  'watchers/kubernetes/': ['watchers/kit/', 'src/config/', 'src/lib/'],
+  'watchers/': ['watchers/consul/', 'watchers/file/', 'watchers/kubernetes/', 'src/config/'],
+  // The stages: none knows its neighbour.
+  'src/catalog/': ['src/config/', 'src/lib/'],
+  'src/sources/': ['watchers/', 'src/catalog/', 'src/config/', 'src/lib/'],
+  'src/render/': ['src/config/', 'src/haproxy/'],
+  'src/plan/': ['src/haproxy/', 'src/lib/'],
+  'src/apply/': ['src/config/', 'src/haproxy/', 'src/lib/'],
+  // Where plan meets apply.
+  'src/reconcile/': ['src/plan/', 'src/apply/', 'src/catalog/', 'src/haproxy/', 'src/lib/'],
+  'src/settings/': [
+    'src/main.ts',
+    'src/report/',
+    'src/catalog/',
+    'src/render/',
+    'src/config/',
+    'src/haproxy/',
+    'src/lib/',
+  ],
+  'src/main.ts': [
+    'src/sources/',
+    'src/catalog/',
+    'src/render/',
+    'src/reconcile/',
+    'src/apply/',
+    'src/settings/',
+    'src/haproxy/',
+    'src/lib/',
+  ],
+  // What is told and asked of a running Myelin: these read, and nothing of the above depends on them.
+  'src/report/': [
+    'src/main.ts',
+    'src/settings/',
+    'src/reconcile/',
+    'src/plan/',
+    'src/apply/',
+    'src/catalog/',
+    'src/config/',
+    'src/haproxy/',
+    'src/lib/',
+  ],
+  'src/http/': ['src/report/', 'src/reconcile/', 'src/config/', 'src/lib/'],
+  'src/demo/': ['src/lib/'],
+  'src/commands/': [
+    'src/main.ts',
+    'src/version.ts',
+    'src/demo/',
+    'src/http/',
+    'src/report/',
+    'src/settings/',
+    'src/sources/',
+    'src/catalog/',
+    'src/render/',
+    'src/plan/',
+    'src/reconcile/',
+    'src/apply/',
+    'src/config/',
+    'src/haproxy/',
+    'src/lib/',
+    'watchers/file/',
+  ],
+  'src/cli.ts': ['src/commands/', 'src/version.ts'],
+};
+
+/** Who imports a package; none has others. */
+const importers: Readonly<Record<string, readonly string[]>> = {
+  '@kubernetes/client-node': ['watchers/kubernetes/'],
+  commander: ['src/cli.ts'],
+  consul: ['watchers/consul/'],
+  handlebars: ['src/render/engine.ts'],
+  'p-debounce': ['src/lib/debounce.ts'],
+  pino: ['src/report/log.ts'],
+  'prom-client': ['src/report/metrics.ts'],
+  yaml: ['src/config/', 'watchers/'],
+  zod: ['src/config/', 'src/sources/', 'src/lib/', 'src/reconcile/', 'src/apply/', 'watchers/'],
+};
+
+/** Catalog, render and plan are pure: no I/O, no timers, no clock. */
+const pure = ['src/catalog/', 'src/render/', 'src/plan/'];
+const pureModules = ['node:util', 'node:crypto', 'node:path'];
+
+type Import = { readonly from: string; readonly to: string; readonly isTypeOnly: boolean };
+
+const files = globSync('{src,watchers}/**/*.ts', { cwd: root });
+const imports = files.flatMap(importsOf);
+
+test('each file has a room, and imports what the table allows that room', () => {
+  const homeless = files.filter((file) => roomOf(file) === null).map((file) => `${file} has no room`);
+  const wrong = imports.flatMap(({ from, to }) => {
+    const [own, other] = [roomOf(from), roomOf(to)];
+    if (own === null || !isPath(to) || own === other || common.includes(to)) return [];
+    return other !== null && rooms[own]?.includes(other) ? [] : [`${from} imports ${to}`];
+  });
+  assert.deepEqual([...homeless, ...wrong], []);
+});
+
+test('every import that the table allows is made: what nobody needs any more is not allowed', () => {
+  const made = new Set(imports.map(({ from, to }) => `${roomOf(from)} -> ${roomOf(to)}`));
+  const allowed = Object.entries(rooms).flatMap(([room, others]) => others.map((other) => `${room} -> ${other}`));
+  assert.deepEqual(
+    allowed.filter((each) => !made.has(each)),
+    [],
+  );
+});
+
+test('what reads a running Myelin knows main by its types alone', () => {
+  const wrong = imports.filter(({ from, to, isTypeOnly }) => {
+    return to === 'src/main.ts' && !isTypeOnly && roomOf(from) !== 'src/commands/';
+  });
+  assert.deepEqual(wrong, []);
+});
+
+test('each package has its few importers, and the pure stages import nothing that does I/O, waits or tells the time', () => {
+  const wrong = imports.flatMap(({ from, to }) => {
+    if (isPath(to) || to.startsWith('#')) return [];
+    if (to.startsWith('node:'))
+      return pure.some((room) => from.startsWith(room)) && !pureModules.includes(to) ? [`${from} imports ${to}`] : [];
+    const name = to.startsWith('@') ? to.split('/').slice(0, 2).join('/') : (to.split('/')[0] ?? '');
+    return importers[name]?.some((its) => from.startsWith(its)) ? [] : [`${from} imports ${to}`];
+  });
+  assert.deepEqual(wrong, []);
+});
+
+function roomOf(path: string): string | null {
+  const fitting = Object.keys(rooms).filter((room) => path === room || (room.endsWith('/') && path.startsWith(room)));
+  return fitting.toSorted((a, b) => b.length - a.length)[0] ?? null;
+}
+
+function importsOf(from: string): readonly Import[] {
+  const text = readFileSync(join(root, from), 'utf8');
+  return [...text.matchAll(/^(?:import|export)\s(type\s)?[^'"]*?from\s'([^']+)'|\bimport\('([^']+)'\)/gm)].map(
+    ([, type, named, dynamic]) => {
+      const to = named ?? dynamic ?? '';
+      return { from, to: isPath(to) ? normalize(join(dirname(from), to)) : to, isTypeOnly: type !== undefined };
+    },
+  );
+}
+
+function isPath(specifier: string): boolean {
+  return /^\.|^(src|watchers)\//.test(specifier);
+}
