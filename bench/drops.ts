@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { controls, type Drops, measureDrops } from '../test/support/drops.ts';
+import { benchmark } from './benchmark.ts';
 import { machine, table } from './report.ts';
 
 const { values, positionals } = parseArgs({
@@ -18,6 +19,8 @@ if (!Number.isInteger(requests) || requests < 1 || control !== values.control) {
   process.exit(2);
 }
 
+// What it measures has an end of its own, which names the kind of traffic that is not over.
+await benchmark({ name: 'bench:drops', limitMs: 300_000 + requests * 4 });
 const drops = await measureDrops({
   requests,
   control,

@@ -13,6 +13,7 @@ import { kubeconfigText } from '../test/servers/kubernetes.ts';
 import { tempFolder, until } from '../test/support/index.ts';
 import { listen } from '../test/support/listen.ts';
 import { watchKubernetes } from '../watchers/kubernetes/index.ts';
+import { benchmark } from './benchmark.ts';
 import { table } from './report.ts';
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { short: { type: 'boolean' } } });
@@ -22,6 +23,7 @@ if (!(minutes > 0)) {
   process.stderr.write('usage: npm run bench:failing [-- MINUTES] [--short]\n');
   process.exit(2);
 }
+await benchmark({ name: 'bench:failing', limitMs: 300_000 + minutes * 60_000 });
 /** Their chance decides when each asks: of one alone the figures would be anything. */
 const fleet = short ? 3 : 40;
 

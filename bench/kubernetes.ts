@@ -10,6 +10,7 @@ import { haproxy } from '../test/servers/haproxy.ts';
 import { kubernetesBinaries } from '../test/servers/kubernetes.ts';
 import { built, source } from '../test/support/myelin.ts';
 import { isInOwnNetwork, ownNetworkRemedy, toOwnNetwork } from '../test/support/own-network.ts';
+import { benchmark } from './benchmark.ts';
 import { measureLatency } from './kubernetes-latency.ts';
 import { measureScale } from './kubernetes-scale.ts';
 import { machine } from './report.ts';
@@ -25,6 +26,7 @@ if (!Number.isInteger(changes) || changes < 1 || !(only === undefined || only ==
   process.exit(2);
 }
 
+await benchmark({ name: 'bench:kubernetes', limitMs: 900_000 + changes * 10_000 });
 if (isInOwnNetwork()) {
   if (only !== 'scale') process.stdout.write(await measureLatency(changes, short ? source : built));
   if (only !== 'latency') process.stdout.write(await measureScale(short));

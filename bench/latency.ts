@@ -14,6 +14,7 @@ import { quantile } from '../test/support/figures.ts';
 import { freePort, until } from '../test/support/index.ts';
 import { workplace } from '../test/support/myelin.ts';
 import { startAsking } from './asking.ts';
+import { benchmark } from './benchmark.ts';
 import { now } from './clock.ts';
 import { ConsulClient, type Listener } from './consul-client.ts';
 import { measureIdle } from './idle.ts';
@@ -48,6 +49,8 @@ if (!Number.isInteger(changes) || changes < 1) {
   process.stderr.write('usage: npm run bench:latency [-- CHANGES | --idle] [--short]\n');
   process.exit(2);
 }
+// Three ways, each change with its way back.
+await benchmark({ name: 'bench:latency', limitMs: 300_000 + changes * 15_000 });
 process.stdout.write(idle ? await measureIdle(short) : await measureLatency());
 process.stdout.write(await machine());
 

@@ -12,6 +12,7 @@ import { until } from '../test/support/index.ts';
 import { listen } from '../test/support/listen.ts';
 import { built, source, workplace } from '../test/support/myelin.ts';
 import { watchConsul } from '../watchers/consul/index.ts';
+import { benchmark } from './benchmark.ts';
 import { cpuSeconds } from './process.ts';
 import { machine, table } from './report.ts';
 
@@ -26,6 +27,7 @@ const { seconds, settleMs, changes } = short
   ? { seconds: 1, settleMs: 0, changes: 3 }
   : { seconds: 120, settleMs: 90_000, changes: 100 };
 
+await benchmark({ name: 'bench:resting', limitMs: 1_200_000 + services * 100 });
 // Builds as it is loaded, and ends the process where that fails.
 if (!short) await import('../test/tools/build.ts');
 await using consul = await startConsul();

@@ -1,10 +1,15 @@
-/** `npm test` comes to its end and names what did not, whatever a file of tests does. */
+/** `npm test` and the benchmarks come to their end and name what did not, whatever a test or a benchmark does. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { isRunning } from '../support/apply.ts';
+import ours from '#package.json' with { type: 'json' };
+import { gone, isRunning } from '../support/apply.ts';
+import { tempFolder, until } from '../support/index.ts';
 import { type FileResult, runTestFile } from '../tools/test-file.ts';
 
 type Run = { readonly result: FileResult; readonly output: string };
@@ -55,3 +60,70 @@ test('what a file left and nobody can remove is told, and does not end the run',
   assert.equal(result.failed, 1);
   assert.match(result.trouble ?? '', /^left something that cannot be removed: .*EBUSY/);
 });
+
+const root = resolve(import.meta.dirname, '../..');
+
+type Hanging = AsyncDisposable & {
+  readonly npm: ChildProcess;
+  /** Of the benchmark, and of what it started. */
+  readonly pids: readonly number[];
+};
+
+/** As `npm run bench:…` runs one that comes to no end. */
+async function startHanging(limitMs = 60_000): Promise<Hanging> {
+  await using started = new AsyncDisposableStack();
+  const folder = started.use(await tempFolder());
+  const command = ours.scripts['bench:latency']
+    .replace('test/tools/run.mjs', join(root, 'test/tools/run.mjs'))
+    .replace('bench/latency.ts', `test/fixtures/benchmark-that-hangs.ts ${limitMs}`);
+  await writeFile(join(folder.path, 'package.json'), JSON.stringify({ scripts: { bench: command } }));
+  const npm = spawn('npm', ['run', 'bench'], { cwd: folder.path, stdio: ['ignore', 'pipe', 'pipe'] });
+  started.defer(() => void npm.kill('SIGKILL'));
+  for await (const line of createInterface({ input: npm.stdout })) {
+    if (!line.startsWith('[')) continue;
+    const kept = started.move();
+    return { npm, pids: JSON.parse(line) as number[], [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  }
+  throw new Error('the benchmark did not start');
+}
+
+test('a benchmark that exceeds its limit is ended with what it started, and named', async () => {
+  await using hanging = await startHanging(1000);
+  hanging.npm.stderr?.setEncoding('utf8');
+  const words = hanging.npm.stderr?.toArray();
+  const [code] = await once(hanging.npm, 'exit');
+  assert.equal(code, 1);
+  assert.match((await words)?.join('') ?? '', /^✖ bench:hanging did not end within 1 s$/m);
+  assert.deepEqual(hanging.pids.filter(isRunning), []);
+});
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
+  test(`a benchmark whose npm gets ${signal} goes with what it started`, async () => {
+    await using hanging = await startHanging();
+    assert.equal(hanging.pids.filter(isRunning).length, 2);
+    hanging.npm.kill(signal);
+    for (const pid of hanging.pids) await gone(pid);
+  });
+
+test('a benchmark goes with what it started where everything that runs it is killed at once', async () => {
+  await using hanging = await startHanging();
+  const [measuring = 0] = hanging.pids;
+  const above = ancestors(measuring, hanging.npm.pid ?? 0);
+  assert.ok(above.length >= 3, `${above}`);
+  for (const pid of above) process.kill(pid, 'SIGKILL');
+  for (const pid of hanging.pids) await gone(pid);
+});
+
+test('a benchmark that is killed itself goes with what it started', async () => {
+  await using hanging = await startHanging();
+  const [measuring = 0, started = 0] = hanging.pids;
+  process.kill(measuring, 'SIGKILL');
+  await gone(started);
+  await until('npm has ended', () => hanging.npm.exitCode === 1);
+});
+
+/** From its parent up to `last`. */
+function ancestors(pid: number, last: number): readonly number[] {
+  const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  return parent === last || parent <= 1 ? [parent] : [parent, ...ancestors(parent, last)];
+}

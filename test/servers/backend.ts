@@ -1,11 +1,11 @@
 /** Servers for HAProxy to send its requests to: each answers with its name, and with its health as it is told. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { ask } from '../../src/haproxy/cli/socket.ts';
+import { startChild } from '../support/child.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { haproxy } from './haproxy.ts';
 
@@ -76,12 +76,8 @@ export async function startFrontends(
       '',
     ].join('\n'),
   );
-  const child = spawn(await haproxy(), ['-db', '-f', config], { stdio: ['ignore', 'ignore', 'inherit'] });
-  started.defer(async () => {
-    const isGone = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
-    child.kill('SIGKILL');
-    await isGone;
-  });
+  const argv = [await haproxy(), '-db', '-f', config];
+  started.use(await startChild(argv, { stdio: ['ignore', 'ignore', 'inherit'] }));
   await until('the backends answer', async () => (await ask(socket, ['show info'])).includes('Pid:'));
   const kept = started.move();
   return { socket, [Symbol.asyncDispose]: () => kept.disposeAsync() };

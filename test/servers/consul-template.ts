@@ -2,10 +2,8 @@
  * consul-template as careful people run it beside HAProxy: it renders haproxy.cfg, and its command starts a new HAProxy
  * that takes over the listening sockets (`-x`) and then has the old one finish (`-sf`).
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { chmod } from 'node:fs/promises';
-import { join } from 'node:path';
+import { startChild } from '../support/child.ts';
 import type { Workplace } from '../support/myelin.ts';
 import { goProgram } from './go-program.ts';
 import { haproxy } from './haproxy.ts';
@@ -30,10 +28,8 @@ type Options = {
   readonly port: number;
 };
 
-export type ConsulTemplate = AsyncDisposable & { readonly pid: number };
-
 /** Does not wait for anything. */
-export async function startConsulTemplate({ place, consul, service, port }: Options): Promise<ConsulTemplate> {
+export async function startConsulTemplate({ place, consul, service, port }: Options): Promise<AsyncDisposable> {
   const config = place.path('haproxy.cfg');
   const pidFile = place.path('haproxy.pid');
   const socket = place.path('admin.sock');
@@ -82,15 +78,6 @@ template {
 }
 `,
   );
-  const argv = ['-config', join(place.folder, 'consul-template.hcl'), '-log-level', 'err'];
-  const child = spawn(await consulTemplateBinary(), argv, { stdio: ['ignore', 'ignore', 'inherit'] });
-  const ended = once(child, 'exit');
-  await once(child, 'spawn');
-  return {
-    pid: child.pid ?? -1,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
+  const argv = [await consulTemplateBinary(), '-config', place.path('consul-template.hcl'), '-log-level', 'err'];
+  return startChild(argv, { stdio: ['ignore', 'ignore', 'inherit'] });
 }

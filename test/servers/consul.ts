@@ -1,6 +1,5 @@
 /** A real Consul agent for tests: found or built, started on loopback, with the few calls of its API that tests need. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type Child, lastOutput, startChild } from '../support/child.ts';
 import { freePort, until } from '../support/index.ts';
 import { goProgram } from './go-program.ts';
 
@@ -68,12 +67,12 @@ export async function startConsul({ acl = false, hcl = '' }: ConsulOptions = {})
   let running = await start(binary, args, address, token);
 
   const api: ConsulAgent['api'] = (method, path, body) => call(address, token, method, path, body);
-  const stop = (): Promise<void> => end(running);
+  const stop = (): Promise<void> => running.kill();
   return {
     address,
     port,
     get pid() {
-      return running.pid ?? -1;
+      return running.pid;
     },
     token,
     api,
@@ -113,41 +112,25 @@ async function start(
   args: readonly string[],
   address: string,
   token: string | undefined,
-): Promise<ChildProcess> {
-  const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    output = (output + chunk).slice(-4000);
-  });
-  // A test that is ended halfway must not leave an agent behind.
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  child.once('exit', () => process.off('exit', kill));
-  await once(child, 'spawn');
+): Promise<Child> {
+  const child = await startChild([binary, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const output = lastOutput(child.process);
   try {
     await until(
       'the Consul agent has a leader and knows its own node',
       async () => {
-        if (child.exitCode !== null) return true;
+        if (child.hasEnded()) return true;
         const nodes = await call(address, token, 'GET', '/v1/catalog/nodes');
         return Array.isArray(nodes) && nodes.length > 0;
       },
       { withinMs: 60_000, everyMs: 50 },
     );
   } catch (cause) {
-    await end(child);
-    throw new Error(`consul did not start\n${output}`, { cause });
+    await child.kill();
+    throw new Error(`consul did not start\n${output()}`, { cause });
   }
-  if (child.exitCode !== null) throw new Error(`consul ended with status ${child.exitCode}\n${output}`);
+  if (child.hasEnded()) throw new Error(`consul ended with status ${child.process.exitCode}\n${output()}`);
   return child;
-}
-
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, 'exit');
-  // Killed, as in a crash: a -dev agent keeps nothing anyway.
-  child.kill('SIGKILL');
-  await exited;
 }
 
 async function call(

@@ -3,7 +3,6 @@
  * with the few calls of its API that tests need. There are no nodes: the status of pods is written by the test, and the
  * controllers make EndpointSlices of that.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createSign, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
@@ -11,6 +10,7 @@ import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises
 import { Agent, request } from 'node:https';
 import { delimiter, join } from 'node:path';
 import { runCommand } from '../../src/lib/command.ts';
+import { lastOutput, startChild } from '../support/child.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { cacheFolder, lockCache } from './cache.ts';
 import { debianProgram } from './debian.ts';
@@ -226,39 +226,22 @@ type Program = AsyncDisposable & {
 };
 
 async function startProgram(path: string, args: readonly string[], logFile: string): Promise<Program> {
-  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      output = (output + chunk).slice(-8000);
-    });
-  // A test that is ended halfway must not leave a server behind.
-  const kill = (): void => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  child.once('exit', () => process.off('exit', kill));
-  await once(child, 'spawn');
+  const child = await startChild([path, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = lastOutput(child.process);
   return {
     async until(what, probe) {
       try {
-        await until(what, () => hasEnded(child) || probe(), { withinMs: 90_000, everyMs: 50 });
+        await until(what, () => child.hasEnded() || probe(), { withinMs: 90_000, everyMs: 50 });
       } catch (cause) {
-        throw new Error(`${path} did not get ready\n${output}`, { cause });
+        throw new Error(`${path} did not get ready\n${output()}`, { cause });
       }
-      if (hasEnded(child)) throw new Error(`${path} ended\n${output}`);
+      if (child.hasEnded()) throw new Error(`${path} ended\n${output()}`);
     },
     async [Symbol.asyncDispose]() {
-      await writeFile(logFile, output);
-      if (hasEnded(child)) return;
-      const exited = once(child, 'exit');
-      // As in a crash.
-      child.kill('SIGKILL');
-      await exited;
+      await writeFile(logFile, output());
+      await child.kill();
     },
   };
-}
-
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null;
 }
 
 async function openssl(args: readonly string[]): Promise<void> {

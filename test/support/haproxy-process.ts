@@ -1,5 +1,4 @@
 /** A HAProxy that runs a given config until the test is over, and is spoken to as Myelin does. */
-import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Capabilities, capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
@@ -8,6 +7,7 @@ import { readBatch, toBatches } from '../../src/haproxy/cli/runtime-batch.ts';
 import type { Verdict } from '../../src/haproxy/cli/runtime-commands.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
+import { lastOutput, startChild } from './child.ts';
 import { until } from './index.ts';
 
 export type HaproxyProcess = AsyncDisposable & {
@@ -24,14 +24,10 @@ export async function startHaproxy(binary: string, folder: string, config: strin
   const socket = join(folder, 'admin.sock');
   await writeFile(file, config);
   await writeFile(join(folder, 'servers.state'), '1\n');
-  const child = spawn(binary, ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  let words = '';
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-    words = (words + chunk).slice(-10_000);
-  });
+  const child = await startChild([binary, '-db', '-f', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const words = lastOutput(child.process);
   const info = await until('HAProxy answers', async () => {
-    if (child.exitCode !== null) throw new Error(words);
+    if (child.hasEnded()) throw new Error(words());
     const found = await readInfo(socket);
     return found.pid === child.pid ? found : null;
   });
@@ -48,11 +44,8 @@ export async function startHaproxy(binary: string, folder: string, config: strin
       }
       return verdicts;
     },
-    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await exited;
-    },
+    hasEnded: child.hasEnded,
+    [Symbol.asyncDispose]: child.kill,
   };
 }
 

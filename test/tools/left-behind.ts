@@ -1,4 +1,4 @@
-/** The processes that a file of tests started, however many steps away: they were given its folder for temporary files. */
+/** The processes that a program started, however many steps away: they were given its folder for temporary files. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { until } from '../support/index.ts';
 

@@ -17,13 +17,27 @@ if (program === undefined) fail('usage: node test/tools/run.mjs PROGRAM [ARGUMEN
 
 const child = spawn(node, ['--disable-warning=ExperimentalWarning', resolve(root, program), ...args], {
   stdio: 'inherit',
-  env: { ...process.env, PATH: [dirname(node), join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter) },
+  env: {
+    ...process.env,
+    PATH: [dirname(node), join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter),
+    MYELIN_LAUNCHER: `${process.pid}`,
+  },
 });
 // The terminal sends Ctrl-C to the whole group; a supervisor signals only us: hand it on and wait either way.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
   });
+}
+// Nobody hands on SIGKILL: where npm is gone, nobody waits for the program any more. Scripts begin with `exec`: a shell in
+// between would keep to itself what npm is told, and live on without it.
+const { ppid } = process;
+if (process.env.npm_lifecycle_event !== undefined) {
+  const timer = setInterval(() => {
+    if (process.ppid === ppid) return;
+    clearInterval(timer);
+    child.kill('SIGTERM');
+  }, 500);
 }
 child.on('error', (error) => fail(`${node} could not be started: ${error.message}`));
 child.on('exit', (code, signal) => {

@@ -9,6 +9,8 @@ import { consulBinary } from '../servers/consul.ts';
 import { haproxy, tool } from '../servers/haproxy.ts';
 import { helmBinary } from '../servers/helm.ts';
 import { kubernetesBinaries } from '../servers/kubernetes.ts';
+import { guardedFolder } from './guard.ts';
+import { stopSignal } from './stop.ts';
 import { type FileResult, runTestFile, type TestFile } from './test-file.ts';
 
 /** No test takes a tenth of it on a machine that has nothing else to do; it ends what hangs, and counts it as failed. */
@@ -41,8 +43,9 @@ for (const name of ['ab', 'wrk'] as const) process.stdout.write(`${name}: ${awai
 for (const [name, path] of Object.entries(await kubernetesBinaries())) process.stdout.write(`${name}: ${path}\n`);
 
 // Each file is a group of processes of its own: Ctrl-C does not reach it, and what it started goes with it.
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort());
+const stop = stopSignal();
+await using folder = await guardedFolder();
+process.env.TMPDIR = folder.path;
 
 const results: (readonly [TestFile, FileResult])[] = [];
 if (chosen.length > 0) await runAll(chosen, 1);
@@ -50,7 +53,7 @@ else {
   await runAll(sideBySide, 2);
   await runAll(oneByOne, 1);
 }
-process.exit(report() ? 0 : 1);
+process.exitCode = report() ? 0 : 1;
 
 function filesIn(...folders: readonly string[]): readonly TestFile[] {
   return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()).map((path) => ({ path }));
@@ -62,11 +65,11 @@ async function runAll(files: readonly TestFile[], concurrency: number): Promise<
   const print = (line: string): void => void process.stdout.write(`${line}\n`);
   const runInTurn = async (): Promise<void> => {
     for (const file of waiting) {
-      if (stop.signal.aborted) return;
+      if (stop.aborted) return;
       const lines: string[] = [`\n▶ ${nameOf(file)}`];
       const onLine = concurrency === 1 ? print : (line: string) => void lines.push(line);
       if (concurrency === 1) lines.splice(0).forEach(print);
-      const result = await runTestFile(file, { testLimitMs, limitMs: fileLimitMs, onLine, signal: stop.signal });
+      const result = await runTestFile(file, { testLimitMs, limitMs: fileLimitMs, onLine, signal: stop });
       if (result.trouble !== null) lines.push(`✖ ${nameOf(file)} ${result.trouble}`);
       lines.forEach(print);
       results.push([file, result]);
@@ -87,11 +90,11 @@ function report(): boolean {
     '',
     ...slowest.map(({ title, ms, file }) => `${(ms / 1000).toFixed(1).padStart(6)} s  ${nameOf(file)}: ${title}`),
     ...failing.map(([file, { failed, trouble }]) => `✖ ${nameOf(file)} ${trouble ?? `${failed} failed`}`),
-    ...(stop.signal.aborted ? ['✖ the run was stopped'] : []),
+    ...(stop.aborted ? ['✖ the run was stopped'] : []),
     `${total('passed')} passed, ${total('failed')} failed, ${total('skipped')} skipped`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
-  return failing.length === 0 && total('passed') > 0 && !stop.signal.aborted;
+  return failing.length === 0 && total('passed') > 0 && !stop.aborted;
 }
 
 function nameOf({ path, env = {} }: TestFile): string {
