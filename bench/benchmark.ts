@@ -5,6 +5,7 @@
 import type { Ms } from '../src/model.ts';
 import { describeEnding, runGroup } from '../test/tools/group.ts';
 import { guardedFolder } from '../test/tools/guard.ts';
+import { provideFor } from '../test/tools/provide.ts';
 import { stopSignal } from '../test/tools/stop.ts';
 
 type Limits = {
@@ -22,6 +23,8 @@ export async function benchmark({ name, limitMs }: Limits): Promise<void> {
 }
 
 async function supervise(name: string, limitMs: Ms): Promise<number> {
+  const [, program = ''] = process.argv;
+  await provideFor([program], (line) => process.stderr.write(`${line}\n`));
   await using folder = await guardedFolder();
   const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const env = { ...process.env, [variable]: name };

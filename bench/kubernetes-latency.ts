@@ -1,9 +1,10 @@
 /** How long it takes from a change of an EndpointSlice until the new endpoint gives its first answer. */
 import timers from 'node:timers/promises';
 import { startBackends } from '../test/servers/backend.ts';
-import { kubeconfigText, startKubernetes } from '../test/servers/kubernetes.ts';
+import { startKubernetes } from '../test/servers/kubernetes.ts';
 import { quantile } from '../test/support/figures.ts';
 import { freePort } from '../test/support/index.ts';
+import { kubeconfigText } from '../test/support/kubeconfig.ts';
 import { putService, putSlice, slicesPath } from '../test/support/kubernetes.ts';
 import { workplace } from '../test/support/myelin.ts';
 import { ownAddress } from '../test/support/own-network.ts';

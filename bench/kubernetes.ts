@@ -6,8 +6,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { runCommand } from '../src/lib/command.ts';
-import { haproxy } from '../test/servers/haproxy.ts';
-import { kubernetesBinaries } from '../test/servers/kubernetes.ts';
 import { built, source } from '../test/support/myelin.ts';
 import { isInOwnNetwork, ownNetworkRemedy, toOwnNetwork } from '../test/support/own-network.ts';
 import { benchmark } from './benchmark.ts';
@@ -32,8 +30,6 @@ if (isInOwnNetwork()) {
   if (only !== 'latency') process.stdout.write(await measureScale(short));
   process.stdout.write(await machine());
 } else {
-  // Nothing can be fetched in there.
-  await Promise.all([haproxy(), kubernetesBinaries()]);
   // Builds as it is loaded, and ends the process where that fails.
   if (!short) await import('../test/tools/build.ts');
   const { status } = await runCommand(toOwnNetwork(['true']), { timeoutMs: 10_000 });

@@ -5,8 +5,9 @@ import { after, before } from 'node:test';
 import { kubernetesWatcher } from '../../src/config/schema.ts';
 import { createWatch } from '../../watchers/index.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
-import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
+import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
+import { kubeconfigText } from '../support/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
 import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 

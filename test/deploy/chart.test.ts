@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { watcherRules } from '../servers/kubernetes.ts';
 import {
   chart,
   configIn,
@@ -24,6 +23,7 @@ import {
   workloadIn,
 } from '../support/chart.ts';
 import { load } from '../support/config.ts';
+import { watcherRules } from '../support/kubeconfig.ts';
 
 const env = { NODE_NAME: 'node-1', POD_UID: '6b1f7a0e-2b0c-4f0e-9d0a-1c5f0d9e7a11' };
 

@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { type ApiStub, startApiStub } from '../servers/api-stub.ts';
 import { startBackends } from '../servers/backend.ts';
-import { kubeconfigText } from '../servers/kubernetes.ts';
 import { freePort } from '../support/index.ts';
+import { kubeconfigText } from '../support/kubeconfig.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../support/myelin.ts';
 import { assertValid, servedBy } from '../support/traffic.ts';
 

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startBackends } from '../servers/backend.ts';
-import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
+import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { freePort, until } from '../support/index.ts';
+import { kubeconfigText } from '../support/kubeconfig.ts';
 import { deleteService, deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
 import { type Workplace, workplace } from '../support/myelin.ts';
 import { inOwnNetwork, ownAddress } from '../support/own-network.ts';

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
-import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
+import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { freePort, until } from '../support/index.ts';
+import { kubeconfigText } from '../support/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
 import { type Workplace, workplace } from '../support/myelin.ts';
 

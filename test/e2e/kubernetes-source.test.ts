@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startBackends } from '../servers/backend.ts';
-import { type Cluster, kubeconfigText, startKubernetes } from '../servers/kubernetes.ts';
+import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { ask, steadyLoad } from '../servers/steady.ts';
 import { freePort, until } from '../support/index.ts';
+import { kubeconfigText } from '../support/kubeconfig.ts';
 import { deletePod, putNode, putPod, putService, putSlice } from '../support/kubernetes.ts';
 import { workplace } from '../support/myelin.ts';
 import { inOwnNetwork, ownAddress } from '../support/own-network.ts';

@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { startApiStub } from '../servers/api-stub.ts';
 import { startEcho } from '../servers/echo.ts';
-import { kubeconfigText } from '../servers/kubernetes.ts';
 import { echoSession } from '../servers/sessions.ts';
 import { freePort, until } from '../support/index.ts';
+import { kubeconfigText } from '../support/kubeconfig.ts';
 import { workplace } from '../support/myelin.ts';
 
 test('a namespace that changes its options without end has no reload beyond its share, and connections last', async () => {

@@ -6,12 +6,10 @@ import { AdminSession, HeldConnection } from '../../src/haproxy/cli/admin-sessio
 import { frame, unframe } from '../../src/haproxy/cli/framing.ts';
 import { readInfo } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const servers = Array.from({ length: 500 }, (_, at) => `server s${at} 127.0.0.1:${at + 1}`);
 
 for (const branch of branches) {

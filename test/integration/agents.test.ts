@@ -7,12 +7,11 @@ import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Section } from '../../src/model.ts';
 import { silencedAgents } from '../../src/plan/backends.ts';
 import { planChange } from '../../src/plan/plan.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.6,3.0,3.2`; 2.2 cannot add a server. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
+// 2.2 cannot add a server.
 
 for (const branch of branches.filter((each) => each !== '2.2')) {
   test(`HAProxy ${branch}: a removed server stays out whatever its agent says`, async () => {

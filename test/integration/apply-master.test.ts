@@ -13,7 +13,7 @@ import { splitSections } from '../../src/haproxy/text/text.ts';
 import { configFile } from '../../src/lib/files.ts';
 import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
 import { startBackends } from '../servers/backend.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { ab } from '../servers/load.ts';
 import { steadyLoad } from '../servers/steady.ts';
 import {
@@ -32,9 +32,6 @@ import {
 } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { type Master, startMaster } from '../support/master.ts';
-
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 
 class Place implements AsyncDisposable {
   readonly my: Setup;

@@ -12,12 +12,9 @@ import type { Drift, Rendered } from '../../src/model.ts';
 import { Reconciler, type Result } from '../../src/reconcile/reconciler.ts';
 import { ServerChanges } from '../../src/reconcile/runtime-updater.ts';
 import { startNodeBackend } from '../servers/backend.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { get, never, pidOf, rendered, type Setup, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
-
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 
 for (const branch of branches) {
   test(`endpoints of HAProxy ${branch} come and go in one process, and the file follows`, async () => {

@@ -6,13 +6,11 @@ import type { Endpoint } from '../../src/model.ts';
 import { planChange } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
 import { type Backend, startBackends } from '../servers/backend.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder } from '../support/index.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const renderer = await rendererWith();
 
 const keys = Array.from({ length: 200 }, (_, at) => `/${at}`);

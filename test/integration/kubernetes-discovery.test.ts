@@ -7,8 +7,9 @@ import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { textOf } from '../../src/render/render.ts';
 import { Sources } from '../../src/sources/sources.ts';
-import { type Cluster, kubeconfigText, startKubernetes, watcherRules } from '../servers/kubernetes.ts';
+import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
+import { kubeconfigText, watcherRules } from '../support/kubeconfig.ts';
 import { deleteService, putService, putSlice, replaceFile } from '../support/kubernetes.ts';
 import { rendererWith, version } from '../support/render.ts';
 

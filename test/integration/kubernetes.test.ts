@@ -6,8 +6,9 @@ import { after, before, test } from 'node:test';
 import { openAccess } from '../../watchers/kubernetes/api/access.ts';
 import { createApi } from '../../watchers/kubernetes/api/api.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
-import { type Cluster, kubeconfigText, startKubernetes, watcherRules } from '../servers/kubernetes.ts';
+import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
+import { kubeconfigText, watcherRules } from '../support/kubeconfig.ts';
 import {
   deletePod,
   deleteService,

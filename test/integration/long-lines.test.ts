@@ -11,12 +11,11 @@ import { ask } from '../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
 import { startEcho } from '../servers/echo.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.6,3.0,3.2`; 2.2 can neither add nor delete a server. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
+// 2.2 can neither add nor delete a server.
 const names = Array.from({ length: 400 }, (_, at) => `server-${at}`);
 
 for (const branch of branches.filter((each) => each !== '2.2')) {

@@ -12,13 +12,11 @@ import { readBackends } from '../../src/haproxy/cli/read-back.ts';
 import { readBatch, toBatches } from '../../src/haproxy/cli/runtime-batch.ts';
 import { shutDownSessions } from '../../src/haproxy/cli/sessions.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { startMaster } from '../support/master.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const patience = { timeoutMs: 20_000 };
 
 async function place(folder: string, text: string): Promise<string> {

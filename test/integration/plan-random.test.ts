@@ -12,14 +12,12 @@ import type { RuntimeCommand, Section } from '../../src/model.ts';
 import { findDrift } from '../../src/plan/drift.ts';
 import { planChange, planMeanwhile } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { type HaproxyProcess, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder } from '../support/index.ts';
 import { ModelHaproxy } from '../support/model-haproxy.ts';
 import { files } from '../support/random-plans.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const done = { kind: 'done' } as const;
 /** Of each kind; each takes two starts of HAProxy. */
 const enough = Number(process.env.FC_RUNS ?? 15);

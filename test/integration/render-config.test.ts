@@ -10,12 +10,10 @@ import { hold } from '../../src/haproxy/text/attribution.ts';
 import { runCommand } from '../../src/lib/command.ts';
 import type { Endpoint } from '../../src/model.ts';
 import { textOf } from '../../src/render/render.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, haproxy } from '../servers/haproxy.ts';
 import { tempFolder } from '../support/index.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const renderer = await rendererWith();
 
 /** What HAProxy has against the file: nothing, or its own words. */

@@ -9,12 +9,10 @@ import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { cliWord, isCliWord } from '../../src/haproxy/cli/runtime-commands.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const adding = branches.filter((branch) => branch !== '2.2');
 
 const done = { kind: 'done' } as const;

@@ -15,13 +15,11 @@ import type { Endpoint, LeavingServer, Plan, RuntimeCommand, Section } from '../
 import { planChange } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
 import { startNodeBackend } from '../servers/backend.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, type HaproxyProcess, startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.2,2.6,3.0,3.2`. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
 const adding = branches.filter((branch) => branch !== '2.2');
 const renderer = await rendererWith();
 

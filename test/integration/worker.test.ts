@@ -6,12 +6,11 @@ import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
-import { type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
+import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
 
-/** Others too with, say, `HAPROXY_BRANCHES=2.6,3.0,3.2`; 2.2 can neither add nor delete a server. */
-const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as HaproxyBranch[];
+// 2.2 can neither add nor delete a server.
 
 const [a, b] = ['a', 'b'].map((server) => ({ backend: 'web', server }) as const) as [Server, Server];
 type Server = Pick<RuntimeCommand, 'backend' | 'server'>;

@@ -7,16 +7,17 @@ import { startChild } from '../support/child.ts';
 import type { Workplace } from '../support/myelin.ts';
 import { goProgram } from './go-program.ts';
 import { haproxy } from './haproxy.ts';
+import { provided } from './provided.ts';
 
-function consulTemplateBinary(): Promise<string> {
-  return goProgram({
+const consulTemplateBinary = provided('consul-template', () =>
+  goProgram({
     name: 'consul-template',
     variable: 'CONSUL_TEMPLATE_BIN',
     version: '0.41.1',
     package: 'github.com/hashicorp/consul-template',
     takes: 'about half a minute',
-  });
-}
+  }),
+);
 
 type Options = {
   /** Whose files it lives among; ends the HAProxies that it leaves behind. */

@@ -2,17 +2,18 @@
 import { type Child, lastOutput, startChild } from '../support/child.ts';
 import { freePort, until } from '../support/index.ts';
 import { goProgram } from './go-program.ts';
+import { provided } from './provided.ts';
 
 /** Path of the executable; a build with Go takes about five minutes the first time. */
-export function consulBinary(): Promise<string> {
-  return goProgram({
+export const consulBinary = provided('Consul', () =>
+  goProgram({
     name: 'consul',
     variable: 'CONSUL_BIN',
     version: '1.22.0',
     package: 'github.com/hashicorp/consul',
     takes: 'about five minutes',
-  });
-}
+  }),
+);
 
 export type Registration = {
   readonly name: string;

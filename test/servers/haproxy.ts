@@ -5,9 +5,14 @@ import { delimiter, join } from 'node:path';
 import { findBinary } from '../../src/haproxy/binary/binary.ts';
 import { runCommand } from '../../src/lib/command.ts';
 import { type DebianProgram, debianProgram } from './debian.ts';
+import { provided } from './provided.ts';
 
 export type HaproxyBranch = keyof typeof suites;
 const suites = { '2.2': 'bullseye', '2.6': 'bookworm', '3.0': 'trixie', '3.2': 'sid' } as const;
+
+export function isBranch(name: string): name is HaproxyBranch {
+  return name in suites;
+}
 
 const tools = {
   ab: { suite: 'bookworm', package: 'apache2-utils', path: 'usr/bin/ab' },
@@ -16,6 +21,9 @@ const tools = {
 
 /** What tests run on that name no branch themselves. */
 export const defaultBranch = (process.env.HAPROXY_BRANCH ?? '2.6') as HaproxyBranch;
+
+/** What those run on that know several; others with, say, `HAPROXY_BRANCHES=2.2,3.0,3.2`. */
+export const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as readonly HaproxyBranch[];
 
 /** For `skip`: why it cannot be tried on this branch. */
 export const cannotAddServers =
@@ -33,6 +41,8 @@ export async function haproxy(branch: HaproxyBranch = defaultBranch): Promise<st
     throw new Error(`HAProxy ${branch} is needed; Debian ${suites[branch]} has ${version.text} now. Set HAPROXY_BIN.`);
   return path;
 }
+
+for (const branch of new Set([defaultBranch, ...branches])) provided(`HAProxy ${branch}`, () => haproxy(branch));
 
 /** Path of a load generator: PATH, cache, Debian's packages. */
 export async function tool(name: keyof typeof tools): Promise<string> {

@@ -4,11 +4,12 @@ import { access, mkdir, rename } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { type Finished, runCommand } from '../../src/lib/command.ts';
 import { cacheFolder, lockCache } from './cache.ts';
+import { provided } from './provided.ts';
 
 const version = '4.3.1';
 
 /** Path of the executable: HELM_BIN, PATH, the cache, else a build with Go (about six minutes the first time). */
-export async function helmBinary(): Promise<string> {
+const helmBinary = provided('Helm', async () => {
   const { HELM_BIN, PATH = '' } = process.env;
   if (HELM_BIN !== undefined) return HELM_BIN;
   for (const folder of PATH.split(delimiter)) {
@@ -20,7 +21,7 @@ export async function helmBinary(): Promise<string> {
   await using _lock = await lockCache(`helm-${version}`);
   if (!(await isExecutable(path))) await build(path);
   return path;
-}
+});
 
 /** Runs it; that it fails is for the caller to judge. */
 export async function helm(...args: readonly string[]): Promise<Finished> {

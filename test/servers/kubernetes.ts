@@ -12,26 +12,23 @@ import { delimiter, join } from 'node:path';
 import { runCommand } from '../../src/lib/command.ts';
 import { lastOutput, startChild } from '../support/child.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
+import { kubeconfigText, watcherRules } from '../support/kubeconfig.ts';
 import { cacheFolder, lockCache } from './cache.ts';
 import { debianProgram } from './debian.ts';
+import { provided } from './provided.ts';
 
 const version = '1.36.3';
 const programs = ['kube-apiserver', 'kube-controller-manager'] as const;
 
-type KubernetesBinaries = Readonly<Record<'etcd' | (typeof programs)[number], string>>;
-
 /**
- * Paths of the executables. Of Kubernetes: KUBERNETES_BIN (a folder), PATH, the cache, else a build with Go (about eight
- * minutes the first time). Of etcd: ETCD_BIN, PATH, else Debian's package.
+ * Of Kubernetes: KUBERNETES_BIN (a folder), PATH, the cache, else a build with Go (about eight minutes the first time).
+ * Of etcd: ETCD_BIN, PATH, else Debian's package.
  */
-export async function kubernetesBinaries(): Promise<KubernetesBinaries> {
-  const [apiserver, manager, etcd] = [
-    await kubernetesBinary('kube-apiserver'),
-    await kubernetesBinary('kube-controller-manager'),
-    await etcdBinary(),
-  ];
-  return { 'kube-apiserver': apiserver, 'kube-controller-manager': manager, etcd };
-}
+const binaries = {
+  'kube-apiserver': provided('kube-apiserver', () => kubernetesBinary('kube-apiserver')),
+  'kube-controller-manager': provided('kube-controller-manager', () => kubernetesBinary('kube-controller-manager')),
+  etcd: provided('etcd', () => etcdBinary()),
+};
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -57,12 +54,6 @@ export type Cluster = AsyncDisposable & {
   compact(): Promise<void>;
 };
 
-/** The rights that docs/watchers/kubernetes.md asks for. */
-export const watcherRules = [
-  { apiGroups: [''], resources: ['services'], verbs: ['get', 'list', 'watch'] },
-  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] },
-];
-
 const adminToken = 'administrator';
 const shortestToken = 600;
 /** For so long the API server takes a token that has expired. */
@@ -71,7 +62,6 @@ const roles = '/apis/rbac.authorization.k8s.io/v1/namespaces';
 
 /** Without `controllers` nobody makes EndpointSlices of pods, and nobody but the test takes part. */
 export async function startKubernetes({ controllers = true } = {}): Promise<Cluster> {
-  const binaries = await kubernetesBinaries();
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(await tempFolder()).path;
   const [port, etcdPort, peerPort] = [await freePort(), await freePort(), await freePort()];
@@ -97,8 +87,8 @@ export async function startKubernetes({ controllers = true } = {}): Promise<Clus
   await writeFile(file('tokens.csv'), `${adminToken},admin,admin,system:masters\n`);
   await writeFile(file('manager.yaml'), kubeconfigText(address, { token: adminToken }));
 
-  const start = (program: keyof KubernetesBinaries, args: readonly string[]) =>
-    startProgram(binaries[program], args, file(`${program}.log`));
+  const start = async (program: keyof typeof binaries, args: readonly string[]) =>
+    startProgram(await binaries[program](), args, file(`${program}.log`));
   const apiserver = (): Promise<Program> =>
     start('kube-apiserver', [
       ...[`--etcd-servers=${etcd}`, '--bind-address=127.0.0.1', `--secure-port=${port}`, `--cert-dir=${file('certs')}`],
@@ -200,24 +190,6 @@ function shortened(token: string, seconds: number, key: string): string {
   const exp = Math.floor(Date.now() / 1000) + seconds - leewaySeconds;
   const content = `${header}.${Buffer.from(JSON.stringify({ ...claims, exp })).toString('base64url')}`;
   return `${content}.${createSign('RSA-SHA256').update(content).sign(key, 'base64url')}`;
-}
-
-/** A kubeconfig with one context, `main`; `credentials` are the fields of its user. */
-export function kubeconfigText(
-  server: string,
-  credentials: Readonly<Record<string, unknown>>,
-  { caFile, namespace }: { readonly caFile?: string; readonly namespace?: string } = {},
-): string {
-  const trust = caFile === undefined ? { 'insecure-skip-tls-verify': true } : { 'certificate-authority': caFile };
-  // JSON is YAML.
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'main',
-    clusters: [{ name: 'test', cluster: server.startsWith('http:') ? { server } : { server, ...trust } }],
-    users: [{ name: 'tester', user: credentials }],
-    contexts: [{ name: 'main', context: { cluster: 'test', user: 'tester', ...(namespace && { namespace }) } }],
-  });
 }
 
 type Program = AsyncDisposable & {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Finished, runCommand } from '../../src/lib/command.ts';
 import type { Ms } from '../../src/model.ts';
 import { tool } from './haproxy.ts';
+import { provided } from './provided.ts';
 
 export type Load = {
   /** Requests that got an answer, whatever it was. */
@@ -25,6 +26,8 @@ type Target = {
   /** Its last end, whatever it asks does. */
   readonly withinMs?: Ms;
 };
+
+const tools = { ab: provided('ab', () => tool('ab')), wrk: provided('wrk', () => tool('wrk')) };
 
 const longestRunMs: Ms = 300_000;
 
@@ -79,9 +82,9 @@ export async function wrk(options: WrkOptions): Promise<Load> {
   });
 }
 
-async function load(name: 'ab' | 'wrk', args: readonly string[], target: Target): Promise<Finished> {
+async function load(name: keyof typeof tools, args: readonly string[], target: Target): Promise<Finished> {
   const { url, signal, withinMs = longestRunMs } = target;
-  const ran = await runCommand([await tool(name), ...args], { timeoutMs: withinMs, signal });
+  const ran = await runCommand([await tools[name](), ...args], { timeoutMs: withinMs, signal });
   if (ran.timedOut) throw new Error(`not over within ${withinMs} ms: ${name} on ${url}`);
   return ran;
 }

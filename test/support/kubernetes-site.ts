@@ -2,9 +2,11 @@
  * A Service of a real cluster, programs that answer in the place of its pods, and a Myelin that follows it with its
  * documented rights. For tests in a network of their own.
  */
-import { type Cluster, kubeconfigText } from '../servers/kubernetes.ts';
+
+import type { Cluster } from '../servers/kubernetes.ts';
 import { type Pods, podPort } from '../servers/pods.ts';
 import { freePort, until } from './index.ts';
+import { kubeconfigText } from './kubeconfig.ts';
 import { deletePod, putPod, putService, replaceFile } from './kubernetes.ts';
 import { ask, type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { kubernetesQuery, kubernetesWatcher } from '../../src/config/schema.ts';
 import { supervise } from '../../src/sources/supervise.ts';
 import { watchKubernetes } from '../../watchers/kubernetes/index.ts';
-import { type Cluster, kubeconfigText } from '../servers/kubernetes.ts';
+import type { Cluster } from '../servers/kubernetes.ts';
 import { tempFolder } from './index.ts';
+import { kubeconfigText } from './kubeconfig.ts';
 import { type Listening, listen } from './listen.ts';
 
 export const slicesPath = (namespace: string): string =>

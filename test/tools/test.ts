@@ -1,15 +1,12 @@
 /**
- * `npm test [-- FILE…]`: provides the real servers, then runs the files of tests: everything that is quick or light two at a
+ * `npm test [-- FILE…]`: provides the real servers that the files need, then runs the files of tests: everything that is quick or light two at a
  * time, the end-to-end tests that put load on the machine one file after the other, and on the other versions of HAProxy
  * what depends on them most. At the end stand the slowest tests, the files that failed, and the totals.
  */
 import { globSync } from 'node:fs';
 import type { Ms } from '../../src/model.ts';
-import { consulBinary } from '../servers/consul.ts';
-import { haproxy, tool } from '../servers/haproxy.ts';
-import { helmBinary } from '../servers/helm.ts';
-import { kubernetesBinaries } from '../servers/kubernetes.ts';
 import { guardedFolder } from './guard.ts';
+import { provideFor } from './provide.ts';
 import { stopSignal } from './stop.ts';
 import { type FileResult, runTestFile, type TestFile } from './test-file.ts';
 
@@ -37,10 +34,13 @@ const sideBySide: readonly TestFile[] = [
 const oneByOne: readonly TestFile[] = endToEnd.filter((file) => !isLight(file));
 
 const chosen = process.argv.slice(2).map((path): TestFile => ({ path }));
-process.stdout.write(`HAProxy: ${await haproxy()}\nConsul: ${await consulBinary()}\nHelm: ${await helmBinary()}\n`);
-// Tests in a network of their own can fetch nothing.
-for (const name of ['ab', 'wrk'] as const) process.stdout.write(`${name}: ${await tool(name)}\n`);
-for (const [name, path] of Object.entries(await kubernetesBinaries())) process.stdout.write(`${name}: ${path}\n`);
+const files = chosen.length > 0 ? chosen : [...sideBySide, ...oneByOne];
+const tell = (line: string): void => void process.stdout.write(`${line}\n`);
+await provideFor(
+  files.map(({ path }) => path),
+  tell,
+);
+await provideBranches(files.flatMap(({ env = {} }) => Object.values(env).join().split(',')));
 
 // Each file is a group of processes of its own: Ctrl-C does not reach it, and what it started goes with it.
 const stop = stopSignal();
@@ -57,6 +57,13 @@ process.exitCode = report() ? 0 : 1;
 
 function filesIn(...folders: readonly string[]): readonly TestFile[] {
   return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()).map((path) => ({ path }));
+}
+
+/** Those that a file is run on beside its own. */
+async function provideBranches(branches: readonly string[]): Promise<void> {
+  // Loaded here alone: a file that needs no HAProxy is not to wait for one.
+  const { haproxy, isBranch } = await import('../servers/haproxy.ts');
+  for (const branch of new Set(branches.filter(isBranch))) tell(`HAProxy ${branch}: ${await haproxy(branch)}`);
 }
 
 /** What a file prints is shown at once, or where there are others beside it, when it is over. */
