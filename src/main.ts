@@ -4,7 +4,7 @@
  * reads the newest catalog. No stage knows another; here they meet.
  */
 
-import type { Control } from './apply/driver.ts';
+import type { Driver } from './apply/driver.ts';
 import type { KeptFiles } from './apply/files/kept-files.ts';
 import { type Catalog, type View, view } from './catalog/catalog.ts';
 import { type Collection, createCollection } from './catalog/collection.ts';
@@ -14,16 +14,16 @@ import { AppError } from './errors.ts';
 import { frontendName } from './haproxy/text/names.ts';
 import { serverLines } from './haproxy/text/text.ts';
 import { now } from './lib/clock.ts';
-import { createAlarm } from './lib/deadline.ts';
+import { createDeadline } from './lib/deadline.ts';
 import { createDebounce } from './lib/debounce.ts';
-import { createTurn } from './lib/mutex.ts';
+import { createMutex } from './lib/mutex.ts';
 import { ownAddresses } from './lib/own-addresses.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
 import { OfferBudget } from './reconcile/offer-budget.ts';
 import { assertServer, type GivenOrder, type Orders } from './reconcile/orders.ts';
 import { withoutOverrides } from './reconcile/overrides.ts';
 import { Reconciler, type Result } from './reconcile/reconciler.ts';
-import { type RuntimeResult, ServerChanges } from './reconcile/runtime-updater.ts';
+import { type RuntimeResult, RuntimeUpdater } from './reconcile/runtime-updater.ts';
 import { assertPrintsServers } from './render/printed-servers.ts';
 import type { Renderer, RenderInput, RenderResult } from './render/render.ts';
 import { type Edit, Editions, takesOver } from './settings/editions.ts';
@@ -34,7 +34,7 @@ import { Sources } from './sources/sources.ts';
 
 export type World = {
   readonly settings: Settings;
-  readonly control: Control;
+  readonly control: Driver;
   readonly orders: Orders;
   readonly offers: KnownOffers;
   readonly endpoints: KnownEndpoints;
@@ -86,7 +86,7 @@ export type Instance = {
   /** A config that was read and is not live yet; null: there is none. */
   readonly edit: Edit | null;
   readonly reconciler: Reconciler;
-  readonly changes: ServerChanges;
+  readonly updater: RuntimeUpdater;
   /** Begins to watch and to apply. */
   start(): void;
   /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
@@ -131,21 +131,21 @@ export function main(world: World, signal: AbortSignal): Instance {
   let reloading = Promise.resolve();
   prove(world.settings);
 
-  const changes = new ServerChanges(control, {
+  const updater = new RuntimeUpdater(control, {
     now: now,
     verify: () => editions.settings.config,
     onDrift,
   });
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
-  const reconciler = new Reconciler(control, changes, () => orders.list(), now, budget, world.files);
+  const reconciler = new Reconciler(control, updater, () => orders.list(), now, budget, world.files);
   const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
   const first = {
     settings: world.settings,
     collection: createCollection(world.settings.config, remembered, now(), ownAddresses(env)),
   };
   const editions = new Editions(first, () => reconciler.live);
-  const inTurn = createTurn();
-  const debounce = createDebounce(() => heartbeat.during(() => inTurn(reconcile)), {
+  const mutex = createMutex();
+  const debounce = createDebounce(() => heartbeat.during(() => mutex(reconcile)), {
     get quietMs() {
       return editions.settings.config.debounce.quiet;
     },
@@ -155,9 +155,9 @@ export function main(world: World, signal: AbortSignal): Instance {
     signal,
     onError: broke,
   });
-  const alarm = createAlarm(debounce.poke, signal);
+  const deadline = createDeadline(debounce.poke, signal);
   // Apart from the debounce: a look at what runs is no change, and no change waits for quiet because of it.
-  const verifyAlarm = createAlarm(() => void inTurn(verify).catch(lookFailed), signal);
+  const verifyDeadline = createDeadline(() => void mutex(verify).catch(lookFailed), signal);
   // As it was written down: what is read back may be what somebody made of it.
   const onDisk = control.running?.sections ?? control.found;
   const found = onDisk === null ? null : withoutOverrides(onDisk);
@@ -205,7 +205,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     const isKnown = !isBlind();
     const wanted = render();
     if (wanted === null) {
-      alarm.set([editions.nextDeadline(now())]);
+      deadline.set([editions.nextDeadline(now())]);
       return;
     }
     const renderMs = performance.now() - startedAt;
@@ -242,8 +242,8 @@ export function main(world: World, signal: AbortSignal): Instance {
       }
       isBegun ||= isKnown && (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload');
       tell(result);
-      alarm.set([editions.nextDeadline(now()), reconciler.nextTrial, 'at' in result ? result.at : null]);
-      setVerifyAlarm();
+      deadline.set([editions.nextDeadline(now()), reconciler.nextTrial, 'at' in result ? result.at : null]);
+      setVerifyDeadline();
     };
     const result = await reconciler.reconcile(
       { rendered: wanted, faulty: wanted.problems, requested, onMeanwhile },
@@ -267,29 +267,29 @@ export function main(world: World, signal: AbortSignal): Instance {
       if (ended.length > 0) debounce.poke();
       // One that does not answer would be asked in vain: that it hangs is told already.
       const canLook = !reconciler.isReloading && control.unresponsive === null;
-      if (canLook && (await changes.verify(signal))) debounce.poke();
+      if (canLook && (await updater.verify(signal))) debounce.poke();
       if (ended.length > 0) await orders.save();
     } finally {
-      setVerifyAlarm();
+      setVerifyDeadline();
     }
   }
 
-  function setVerifyAlarm(): void {
-    verifyAlarm.set([reconciler.isReloading ? null : changes.nextVerification, orders.nextEnd]);
+  function setVerifyDeadline(): void {
+    verifyDeadline.set([reconciler.isReloading ? null : updater.nextVerification, orders.nextEnd]);
   }
 
   async function giveOrder(order: GivenOrder): Promise<void> {
     try {
-      await inTurn(async () => {
+      await mutex(async () => {
         // What was ordered of a server that has gone since can be taken back all the same.
         if (!(order.state === null && orders.has(order))) assertServer(control, order.backend, order.server);
         await orders.give(order);
         onOrder(order, 'given');
         await reconcile();
-        await changes.assertObeyed(order, signal);
+        await updater.assertObeyed(order, signal);
       });
     } finally {
-      setVerifyAlarm();
+      setVerifyDeadline();
     }
   }
 
@@ -352,7 +352,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     for (const request of requests) request.reject(error);
     requests = [];
     onError(error);
-    alarm.set([editions.nextDeadline(now()), now() + retryMs]);
+    deadline.set([editions.nextDeadline(now()), now() + retryMs]);
   }
 
   /** What serves goes on serving; it is looked at again. */
@@ -379,7 +379,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       return editions.edit(now());
     },
     reconciler,
-    changes,
+    updater,
     start() {
       started = sources.use(editions.settings.config);
       debounce.poke();
@@ -419,7 +419,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     await sources[Symbol.asyncDispose]();
     await debounce.idle();
     await reloading;
-    await inTurn(async () => {});
+    await mutex(async () => {});
     for (const request of requests) request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping'));
   }
 }

@@ -1,14 +1,14 @@
-/** What every driver does around an apply: what is thrown becomes an outcome, and the gate remembers how a reload went. */
+/** What every driver does around an apply: what is thrown becomes an outcome, and the policy remembers how a reload went. */
 import type { Moment, Plan, Section } from '../model.ts';
 import type { Outcome } from './driver.ts';
 import { asAppError, emptyConfig } from './problems.ts';
-import type { ReloadGate } from './reload-policy.ts';
+import type { ReloadPolicy } from './reload-policy.ts';
 import { isBlank } from './sections.ts';
 
 type Applying = {
   readonly sections: readonly Section[];
   readonly plan: Plan;
-  readonly gate: ReloadGate;
+  readonly policy: ReloadPolicy;
   /** Nothing runs yet. */
   readonly isStart: boolean;
   readonly now: () => Moment;
@@ -17,14 +17,14 @@ type Applying = {
 
 /** Throws only where `signal` has aborted. */
 export async function applying(
-  { sections, plan, gate, isStart, now, signal }: Applying,
+  { sections, plan, policy, isStart, now, signal }: Applying,
   attempt: () => Promise<Outcome>,
 ): Promise<Outcome> {
   const startedAt = performance.now();
   const outcome = isBlank(sections) ? nothingToDo : await attempt().catch((error: unknown) => failed(error, signal));
   if (plan.kind === 'reload') {
-    if (outcome.kind === 'applied') gate.succeeded(now(), { isStart });
-    else gate.failed(sections, now());
+    if (outcome.kind === 'applied') policy.succeeded(now(), { isStart });
+    else policy.failed(sections, now());
   }
   return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
 }

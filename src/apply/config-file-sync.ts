@@ -4,9 +4,9 @@
  */
 import { describe } from '../errors.ts';
 import { type ConfigFile, together } from '../lib/files.ts';
-import { LateWriter } from '../lib/write-behind.ts';
+import { WriteBehind } from '../lib/write-behind.ts';
 import type { LeavingServer, Moment, Ms, Section } from '../model.ts';
-import type { Control, ControlEvent } from './driver.ts';
+import type { Driver, DriverEvent } from './driver.ts';
 import { type Generation, type Proof, writeProof, writeSections } from './generation.ts';
 import { textOf } from './sections.ts';
 
@@ -23,26 +23,26 @@ type FileBehindOptions = {
   readonly runs: () => Recorded | null;
   readonly maxLagMs: () => Ms;
   readonly now: () => Moment;
-  readonly onEvent: (event: ControlEvent) => void;
+  readonly onEvent: (event: DriverEvent) => void;
 };
 
-export class FileBehind {
+export class ConfigFileSync {
   readonly #options: FileBehindOptions;
-  readonly #writer: LateWriter;
-  #trouble: Control['fileTrouble'] = null;
+  readonly #writer: WriteBehind;
+  #trouble: Driver['fileTrouble'] = null;
   /** Of the file when it was last looked at. */
   #stamp = '';
 
   constructor(options: FileBehindOptions) {
     this.#options = options;
-    this.#writer = new LateWriter({
+    this.#writer = new WriteBehind({
       write: () => this.#write(),
       maxLagMs: options.maxLagMs,
       onTrouble: (error) => this.#noteTrouble(error),
     });
   }
 
-  get trouble(): Control['fileTrouble'] {
+  get trouble(): Driver['fileTrouble'] {
     return this.#trouble;
   }
 

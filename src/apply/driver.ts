@@ -15,7 +15,7 @@ import type {
   RuntimeCommand,
   Section,
 } from '../model.ts';
-import type { Turn } from './reload-slot.ts';
+import type { ReloadSlot } from './reload-slot.ts';
 
 /** What is proved to run now. */
 export type Running = {
@@ -89,7 +89,7 @@ export type OldWorkerView = {
   readonly connections: number | null;
 };
 
-export type Control = AsyncDisposable & {
+export type Driver = AsyncDisposable & {
   /** Of the executable, which the next config is for; else of what runs; null where neither is known. */
   readonly version: Version | null;
   readonly running: Running | null;
@@ -105,9 +105,9 @@ export type Control = AsyncDisposable & {
   /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
   readonly found: readonly Section[] | null;
   /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
-  use(config: ControlOptions['config']): void;
+  use(config: DriverOptions['config']): void;
   /** When the reload that has been wanted `since` then may start, and what it waits for. */
-  reloadAt(wanted: Rendered, since: Moment): Turn;
+  reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
   /**
    * With plan `none` only the file on disk is seen to. One at a time, but for commands while a reload is under way: they
    * go to the process that still serves.
@@ -123,7 +123,7 @@ export type Control = AsyncDisposable & {
 };
 
 /** What happens by itself, for the log and the metrics. */
-export type ControlEvent =
+export type DriverEvent =
   /** A HAProxy that was already running was recognised. */
   | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
   /** The HAProxy of another Myelin has handed its listening sockets over; `folder` is that of this HAProxy. */
@@ -155,11 +155,11 @@ export type ControlEvent =
   /** A task beside the way of a change failed; what runs is not affected. */
   | { readonly kind: 'trouble'; readonly error: unknown };
 
-export type ControlOptions = {
+export type DriverOptions = {
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state' | 'file' | 'drainTimeout' | 'drift'>;
   /** Something changed that asks for a reconcile: HAProxy ended, its executable changed, an old worker is gone. */
   readonly onChange: () => void;
-  readonly onEvent: (event: ControlEvent) => void;
+  readonly onEvent: (event: DriverEvent) => void;
   /**
    * null: what is wanted may take the place of what another Myelin has wanted; else why it may not, as where nothing is
    * known to serve.

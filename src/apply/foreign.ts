@@ -8,13 +8,16 @@ import { readInfo } from '../haproxy/cli/info.ts';
 import type { Plan } from '../model.ts';
 import { identifyProcess, type ProcessId } from './system/processes.ts';
 
-export type Stray = { readonly id: ProcessId; readonly socket: string };
+export type ForeignProcess = { readonly id: ProcessId; readonly socket: string };
 
 /** Old workers of ours may listen there too. */
 const attempts = 5;
 
 /** null where nobody else answers at one of the sockets, or only one that leaves. */
-export async function findStray(sockets: readonly string[], ours: ReadonlySet<number>): Promise<Stray | null> {
+export async function findForeign(
+  sockets: readonly string[],
+  ours: ReadonlySet<number>,
+): Promise<ForeignProcess | null> {
   for (const socket of sockets)
     for (let attempt = 0; attempt < attempts; attempt++) {
       const info = await readInfo(socket, { timeoutMs: 500 }).catch(() => null);

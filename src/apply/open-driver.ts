@@ -1,19 +1,19 @@
 /** Chooses the driver that the config asks for. */
 
-import type { Control, ControlOptions } from './driver.ts';
-import { openCommandControl } from './external/external-driver.ts';
-import { openMasterControl } from './master/master-driver.ts';
-import { openProcessControl } from './process/process-driver.ts';
+import type { Driver, DriverOptions } from './driver.ts';
+import { openExternalDriver } from './external/external-driver.ts';
+import { openMasterDriver } from './master/master-driver.ts';
+import { openProcessDriver } from './process/process-driver.ts';
 
 /** Takes the lock of the state folder and recognises what runs. `signal` ends the watching; disposing frees the lock. */
-export function openControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+export function openDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
   switch (options.config.haproxy.control) {
     case 'process':
-      return openProcessControl(options, signal);
+      return openProcessDriver(options, signal);
     case 'master':
-      return openMasterControl(options, signal);
+      return openMasterDriver(options, signal);
     case 'command':
     case 'none':
-      return openCommandControl(options, signal);
+      return openExternalDriver(options, signal);
   }
 }

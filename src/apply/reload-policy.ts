@@ -1,15 +1,15 @@
-/** Remembers what the gate needs to know of past reloads, for one control. */
+/** Remembers what the policy needs to know of past reloads, for one control. */
 
 import { sameStructure } from '../haproxy/text/structure.ts';
 import type { Moment, Ms, Section } from '../model.ts';
-import { type GateHistory, type GateSettings, nextReload, type Turn } from './reload-slot.ts';
+import { nextReload, type ReloadHistory, type ReloadLimits, type ReloadSlot } from './reload-slot.ts';
 
 /** A HAProxy that ended by itself sooner than this is taken for one that cannot live. */
 const healthyAfterMs: Ms = 10_000;
 
-export class ReloadGate {
+export class ReloadPolicy {
   readonly #drawRandom: () => number;
-  #history: GateHistory = { reloadedAt: null, failedAt: null, failures: 0 };
+  #history: ReloadHistory = { reloadedAt: null, failedAt: null, failures: 0 };
   #failedWith: readonly Section[] | null = null;
   #random: number;
 
@@ -18,11 +18,11 @@ export class ReloadGate {
     this.#random = drawRandom();
   }
 
-  turn(
-    settings: GateSettings,
+  slot(
+    settings: ReloadLimits,
     wanted: readonly Section[],
     waiting: { readonly since: Moment; readonly isStart: boolean; readonly oldWorkers: number },
-  ): Turn {
+  ): ReloadSlot {
     const failedBefore = this.#failedWith !== null && sameStructure(wanted, this.#failedWith);
     return nextReload(settings, this.#history, { ...waiting, failedBefore }, this.#random);
   }

@@ -1,7 +1,7 @@
 /** `myelin run`: watch and apply until told to stop. */
 import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
-import { openControl } from '../apply/open-driver.ts';
+import { openDriver } from '../apply/open-driver.ts';
 import { view } from '../catalog/catalog.ts';
 import { endpointsFile, offersFile, ordersFile } from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
@@ -93,7 +93,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
   const orders = await Orders.open(ordersFile(config), now);
-  await using control = await openControl(
+  await using control = await openDriver(
     {
       config,
       env: process.env,

@@ -3,7 +3,10 @@ import timers from 'node:timers';
 import type { Moment } from '../model.ts';
 import { now } from './clock.ts';
 
-export function createAlarm(ring: () => void, signal: AbortSignal): { set(moments: readonly (Moment | null)[]): void } {
+export function createDeadline(
+  ring: () => void,
+  signal: AbortSignal,
+): { set(moments: readonly (Moment | null)[]): void } {
   let timer: NodeJS.Timeout | undefined;
   signal.addEventListener('abort', () => timers.clearTimeout(timer), { once: true });
   return {

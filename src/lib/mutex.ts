@@ -1,8 +1,8 @@
 /** Keeps works apart that must not meet: each begins when the one before it has ended, however that ended. */
 
-export type Turn = <T>(work: () => Promise<T>) => Promise<T>;
+export type Mutex = <T>(work: () => Promise<T>) => Promise<T>;
 
-export function createTurn(): Turn {
+export function createMutex(): Mutex {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const done = last.then(work);

@@ -2,7 +2,7 @@
 import timers from 'node:timers/promises';
 import type { Ms } from '../model.ts';
 
-type Looking = {
+type Polling = {
   readonly everyMs: Ms;
   /** `looks` counts from 1; `signal` tells a look that takes long that nobody waits for what it sees. */
   readonly look: (looks: number, signal: AbortSignal) => Promise<void>;
@@ -11,7 +11,7 @@ type Looking = {
 };
 
 /** Goes on until `signal` aborts or it is disposed of, which waits for a look that is under way. */
-export function keepLooking({ everyMs, look, onError }: Looking, signal: AbortSignal): AsyncDisposable {
+export function poll({ everyMs, look, onError }: Polling, signal: AbortSignal): AsyncDisposable {
   const disposed = new AbortController();
   const ended = AbortSignal.any([signal, disposed.signal]);
   const looking = run();

@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import type { Ms } from '../model.ts';
 import { makeFolder, readIfThere, writeInPieces } from './files.ts';
-import { LateWriter } from './write-behind.ts';
+import { WriteBehind } from './write-behind.ts';
 
 /** Soon enough for a restart, and once for the many changes of a start… */
 const shortestLagMs: Ms = 1000;
@@ -13,7 +13,7 @@ const longestLagMs: Ms = 120_000;
 
 export class StateFile implements AsyncDisposable {
   readonly #path: string;
-  readonly #writer: LateWriter;
+  readonly #writer: WriteBehind;
   readonly #onTrouble: (error: unknown) => void;
   #parts: () => Iterable<string> = () => [];
   #bytes = 0;
@@ -21,7 +21,7 @@ export class StateFile implements AsyncDisposable {
   constructor(path: string, onTrouble: (error: unknown) => void) {
     this.#path = path;
     this.#onTrouble = onTrouble;
-    this.#writer = new LateWriter({ write: () => this.#write(), maxLagMs: () => lagOf(this.#bytes), onTrouble });
+    this.#writer = new WriteBehind({ write: () => this.#write(), maxLagMs: () => lagOf(this.#bytes), onTrouble });
   }
 
   /** What it holds, read by `parse`; what that throws at is not ours to understand, and counts as nothing: null. */

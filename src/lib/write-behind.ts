@@ -1,7 +1,7 @@
 /** Writes a file behind what is live: soon, once for many changes, and again where it failed. */
 import timers from 'node:timers';
 import type { Ms } from '../model.ts';
-import { createTurn } from './mutex.ts';
+import { createMutex } from './mutex.ts';
 
 type LateWriterOptions = {
   /** Writes the newest state, whatever has been written before. */
@@ -18,12 +18,12 @@ type State =
 
 const retryAfterMs: Ms = 1000;
 
-export class LateWriter {
+export class WriteBehind {
   readonly #options: LateWriterOptions;
-  readonly #inTurn = createTurn();
+  readonly #mutex = createMutex();
   #state: State = { kind: 'clean' };
   /** Whether writes begin by themselves: not while it is held, and never again once it is closed. */
-  #gate: 'open' | 'held' | 'closed' = 'open';
+  #policy: 'open' | 'held' | 'closed' = 'open';
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: LateWriterOptions) {
@@ -44,15 +44,15 @@ export class LateWriter {
    * file. Rejects where that fails; it stays to be written then.
    */
   during<T>(work: () => Promise<T>): Promise<T> {
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       try {
-        if (this.#gate === 'open') {
-          this.#gate = 'held';
+        if (this.#policy === 'open') {
+          this.#policy = 'held';
           await this.#settle();
         }
         return await work();
       } finally {
-        if (this.#gate === 'held') this.#gate = 'open';
+        if (this.#policy === 'held') this.#policy = 'open';
         if (this.#state.kind !== 'clean') this.note();
       }
     });
@@ -60,9 +60,9 @@ export class LateWriter {
 
   /** Writes what is to be written, and nothing any more from then on, even where that rejects. */
   close(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#gate === 'closed') return;
-      this.#gate = 'closed';
+    return this.#mutex(async () => {
+      if (this.#policy === 'closed') return;
+      this.#policy = 'closed';
       await this.#settle();
     });
   }
@@ -91,7 +91,7 @@ export class LateWriter {
   }
 
   #schedule(afterMs: Ms): void {
-    if (this.#gate !== 'open') return;
+    if (this.#policy !== 'open') return;
     this.#timer ??= timers.setTimeout(() => void this.#writeByItself(), afterMs);
   }
 

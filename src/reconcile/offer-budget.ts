@@ -3,7 +3,7 @@
  * old processes closes connections of somebody else's. So while the old processes are at their limit, what the services of
  * one namespace ask for is a reload only once in a while; whatever else is wanted goes live as always, and takes it along.
  */
-import type { Turn } from '../apply/reload-slot.ts';
+import type { ReloadSlot } from '../apply/reload-slot.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { Moment, Ms, ReloadCode, ReloadReason, Section } from '../model.ts';
 
@@ -37,20 +37,20 @@ export class OfferBudget {
     this.#owners = new Map([...this.#owners, ...this.#offered]);
   }
 
-  /** The turn of this reload, which may have to wait for longer. */
-  turn(turn: Turn, reload: Reload): Turn {
-    const owners = turn.retires ? this.#ownersOf(reload) : null;
-    if (owners === null) return turn;
+  /** The slot of this reload, which may have to wait for longer. */
+  slot(slot: ReloadSlot, reload: Reload): ReloadSlot {
+    const owners = slot.retires ? this.#ownersOf(reload) : null;
+    if (owners === null) return slot;
     const every = this.#everyMs();
     const at = owners.reduce(
       (first, owner) => Math.min(first, (this.#spentAt.get(owner) ?? Number.NEGATIVE_INFINITY) + every),
       Number.POSITIVE_INFINITY,
     );
-    return at > turn.at ? { ...turn, at, because: 'offer_interval' } : turn;
+    return at > slot.at ? { ...slot, at, because: 'offer_interval' } : slot;
   }
 
   /** It went live. */
-  spend({ retires }: Turn, reload: Reload, at: Moment): void {
+  spend({ retires }: ReloadSlot, reload: Reload, at: Moment): void {
     for (const owner of (retires ? this.#ownersOf(reload) : null) ?? []) this.#spentAt.set(owner, at);
     this.#owners = this.#offered;
     for (const [owner, spentAt] of this.#spentAt) if (spentAt + this.#everyMs() <= at) this.#spentAt.delete(owner);

@@ -9,9 +9,9 @@ import type { Moment, Ms, Problem, Rendered, Section } from '../model.ts';
 import { withoutOverrides } from './overrides.ts';
 
 /** A service that was set apart, and what for. */
-export type Apart = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
+export type Quarantined = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
 
-type Held = Apart & {
+type Held = Quarantined & {
   /** What was refused; empty: that it is there no more. */
   readonly refused: readonly Section[];
   readonly attempts: number;
@@ -29,7 +29,7 @@ const longestRetryMs: Ms = 30_000;
 /** What became of the files that sections name, as HAProxy had them when it was started with these sections. */
 type Copies = Pick<KeptFiles, 'withCopies' | 'areNamedBy'>;
 
-export class SetApart {
+export class Quarantine {
   readonly #now: () => Moment;
   readonly #copies: Copies;
   readonly #held = new Map<string, Held>();
@@ -53,7 +53,7 @@ export class SetApart {
   }
 
   /** Those that are being tried too: it is not over before their sections are live. */
-  get all(): readonly Apart[] {
+  get all(): readonly Quarantined[] {
     return [...this.#held.values()];
   }
 

@@ -2,15 +2,15 @@
  * One reconcile: render what should be, plan what it takes, have it applied. A service that is at fault is set apart
  * here: it keeps its last good sections, or an empty backend of its name, and the others go live.
  */
-import type { Control } from '../apply/driver.ts';
+import type { Driver } from '../apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../apply/files/kept-files.ts';
 import { AppError } from '../errors.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { OfferBudget } from './offer-budget.ts';
 import { type Overrides, overridden } from './overrides.ts';
-import { type Apart, backOff, SetApart, shortestRetryMs } from './quarantine.ts';
-import { type RuntimeResult, runtimeResult, type ServerChanges } from './runtime-updater.ts';
+import { backOff, Quarantine, type Quarantined, shortestRetryMs } from './quarantine.ts';
+import { type RuntimeResult, type RuntimeUpdater, runtimeResult } from './runtime-updater.ts';
 
 export type Result =
   /** What runs is what is wanted. */
@@ -73,11 +73,11 @@ const retryAfterMs: Ms = 1000;
 const untried = { attempts: 0, retryAt: 0 };
 
 export class Reconciler {
-  readonly #control: Control;
-  readonly #changes: ServerChanges;
+  readonly #driver: Driver;
+  readonly #changes: RuntimeUpdater;
   readonly #budget: OfferBudget;
   readonly #files: KeptFiles;
-  readonly #setApart: SetApart;
+  readonly #quarantine: Quarantine;
   readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
   #refusal: Refusal | null = null;
@@ -90,39 +90,39 @@ export class Reconciler {
   #isReloading = false;
 
   constructor(
-    control: Control,
-    changes: ServerChanges,
+    control: Driver,
+    changes: RuntimeUpdater,
     overrides: () => Overrides,
     now: () => Moment,
     budget: OfferBudget = new OfferBudget(() => 0),
     files: KeptFiles = nothingKept,
   ) {
-    this.#control = control;
+    this.#driver = control;
     this.#overrides = overrides;
     this.#changes = changes;
     this.#budget = budget;
-    this.#setApart = new SetApart(control.running?.sections ?? control.found, now, files);
+    this.#quarantine = new Quarantine(control.running?.sections ?? control.found, now, files);
     this.#files = files;
     this.#now = now;
   }
 
-  get apart(): readonly Apart[] {
-    return this.#setApart.all;
+  get apart(): readonly Quarantined[] {
+    return this.#quarantine.all;
   }
 
   /** When a service that is set apart gets another try; null: none is. */
   get nextTrial(): Moment | null {
-    return this.#setApart.nextTrial;
+    return this.#quarantine.nextTrial;
   }
 
   /** All that was wanted and went live last. */
   get live(): readonly Section[] {
-    return this.#setApart.live;
+    return this.#quarantine.live;
   }
 
   /** Something else than servers has changed, in the config or the templates: what was refused is tried as soon as may be. */
   retrySoon(): void {
-    this.#setApart.retrySoon();
+    this.#quarantine.retrySoon();
     if (this.#refusal !== null) this.#refusal = { ...this.#refusal, retryAt: this.#refusal.triedAt + shortestRetryMs };
   }
 
@@ -142,14 +142,14 @@ export class Reconciler {
   meanwhile(wish: Pick<Wish, 'rendered' | 'faulty'>, signal: AbortSignal): Promise<RuntimeResult | null> {
     const ofHeld = this.#ofHeld(wish);
     const follow = new Set(ofHeld.map(({ service }) => service));
-    const others = this.#setApart.substituted(wish.rendered).sections.filter(({ service }) => !follow.has(service));
+    const others = this.#quarantine.substituted(wish.rendered).sections.filter(({ service }) => !follow.has(service));
     return this.#meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
   }
 
   async #meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
     const result = await this.#changes.meanwhile(wanted, signal);
     // Should the rest be refused, they are not to be taken back.
-    if (result !== null) this.#setApart.serversWentLive(this.#control.running?.sections ?? [], result.backends);
+    if (result !== null) this.#quarantine.serversWentLive(this.#driver.running?.sections ?? [], result.backends);
     return result;
   }
 
@@ -157,14 +157,14 @@ export class Reconciler {
   #ofHeld({ rendered, faulty }: Pick<Wish, 'rendered' | 'faulty'>): readonly Section[] {
     // In the place of one that could not be rendered there is nothing to follow.
     const isFaulty = new Set(faulty.map(({ service }) => service));
-    const sections = this.#setApart.withTheirFiles(rendered);
-    return sections.filter(({ service }) => this.#setApart.isHeld(service) && !isFaulty.has(service));
+    const sections = this.#quarantine.withTheirFiles(rendered);
+    return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !isFaulty.has(service));
   }
 
   async #reconcile(wish: Wish, signal: AbortSignal): Promise<Result> {
     try {
       const result = await this.#pursue(wish, signal);
-      const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#control.running === null;
+      const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#driver.running === null;
       return isLeft ? await this.#serveLast(result, wish, signal) : result;
     } finally {
       this.#isReloading = false;
@@ -173,7 +173,7 @@ export class Reconciler {
 
   /** HAProxy has ended, and what is wanted cannot take its place: what went live last serves until it can. */
   async #serveLast(result: Left, wish: Wish, signal: AbortSignal): Promise<Result> {
-    const rendered = { sections: this.#setApart.live };
+    const rendered = { sections: this.#quarantine.live };
     if (rendered.sections.length === 0 || sameStructure(rendered.sections, wish.rendered.sections)) return result;
     const { attempts, retryAt } = this.#lastResort;
     if (retryAt > this.#now()) return { ...result, at: Math.min(result.at, retryAt) };
@@ -189,17 +189,17 @@ export class Reconciler {
 
   async #pursue(wish: Wish, signal: AbortSignal): Promise<Result> {
     const { rendered, faulty } = wish;
-    const setApart = this.#setApart;
+    const quarantine = this.#quarantine;
     const unanswered = await this.#lookAtFound();
     if (unanswered !== null) return unanswered;
-    setApart.retryDue(rendered);
-    setApart.blame(rendered, faulty);
+    quarantine.retryDue(rendered);
+    quarantine.blame(rendered, faulty);
     const ofHeld = this.#ofHeld(wish);
     let followed = ofHeld.length === 0 ? null : await this.#meanwhile(this.#overridden({ sections: ofHeld }), signal);
     for (let problems: readonly Problem[] = []; ; ) {
-      const good = setApart.substituted(rendered);
+      const good = quarantine.substituted(rendered);
       const wanted = this.#overridden(good);
-      const isServing = this.#control.running !== null;
+      const isServing = this.#driver.running !== null;
       // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
       if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
       const result = await this.#attempt(wanted, wish, signal);
@@ -210,11 +210,11 @@ export class Reconciler {
       switch (result.kind) {
         case 'refused':
           problems = result.problems;
-          if (setApart.blameRefused(rendered, good, problems, isServing) || setApart.endTrials()) continue;
-          setApart.acquit();
+          if (quarantine.blameRefused(rendered, good, problems, isServing) || quarantine.endTrials()) continue;
+          quarantine.acquit();
           return this.#refuse(rendered, problems);
         case 'failed':
-          if (setApart.endTrials()) continue;
+          if (quarantine.endTrials()) continue;
           return result;
         case 'noop':
         case 'runtime':
@@ -222,7 +222,7 @@ export class Reconciler {
           await this.#keepFound(good, signal);
           return followed ?? result;
         case 'reload':
-          setApart.wentLive(good, true);
+          quarantine.wentLive(good, true);
           return result;
         case 'pending':
         case 'postponed':
@@ -239,9 +239,9 @@ export class Reconciler {
 
   /** What was refused and is what runs may be refused still: it would be at the next reload. */
   async #prove(rendered: Rendered, good: Rendered, signal: AbortSignal): Promise<void> {
-    const problems = this.#setApart.isUnproved ? await this.#control.check(good, signal).catch(asProblem) : [];
-    this.#setApart.blame(rendered, problems);
-    this.#setApart.wentLive(good, problems.length === 0);
+    const problems = this.#quarantine.isUnproved ? await this.#driver.check(good, signal).catch(asProblem) : [];
+    this.#quarantine.blame(rendered, problems);
+    this.#quarantine.wentLive(good, problems.length === 0);
   }
 
   /** What was found running names files as well: those that HAProxy would take now are as good. */
@@ -249,12 +249,12 @@ export class Reconciler {
     if (this.#isFoundKept) return;
     this.#isFoundKept = true;
     if (!this.#files.lacksSome(good.sections)) return;
-    const check = () => this.#control.check(good, signal).catch(asProblem);
+    const check = () => this.#driver.check(good, signal).catch(asProblem);
     await this.#files.during(good.sections, check, (problems) => problems.length === 0);
   }
 
   #nothingToServe(rendered: Rendered, problems: readonly Problem[]): Result {
-    if (this.#setApart.acquit()) return this.#refuse(rendered, problems);
+    if (this.#quarantine.acquit()) return this.#refuse(rendered, problems);
     const its = this.apart.flatMap((one) => one.problems);
     return { kind: 'rejected', problems: its, at: this.nextTrial ?? this.#now() + retryAfterMs };
   }
@@ -307,15 +307,15 @@ export class Reconciler {
     { rendered, onMeanwhile }: Wish,
     signal: AbortSignal,
   ): Promise<Result | Refused> {
-    const control = this.#control;
+    const control = this.#driver;
     const now = this.#now();
     this.#wantedSince ??= now;
     // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
     const meanwhile = this.#isReloading ? null : await this.#meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
     const about = { reasons, sections: [...(control.running?.sections ?? []), ...wanted.sections] };
-    const turn = this.#budget.turn(control.reloadAt(wanted, this.#wantedSince), about);
-    if (turn.at > now) return { kind: 'pending', reasons, because: turn.because, at: turn.at };
+    const slot = this.#budget.slot(control.reloadAt(wanted, this.#wantedSince), about);
+    if (slot.at > now) return { kind: 'pending', reasons, because: slot.because, at: slot.at };
     const refusal = this.#refusal;
     if (refusal !== null && !this.#isReloading) {
       const { triedAt, retryAt, problems } = refusal;
@@ -338,7 +338,7 @@ export class Reconciler {
       case 'applied':
         this.#wantedSince = null;
         this.#refusal = null;
-        this.#budget.spend(turn, about, this.#now());
+        this.#budget.spend(slot, about, this.#now());
         await this.#changes.reloaded(wanted, signal);
         return { kind: 'reload', reasons, tookMs: outcome.tookMs };
       case 'refused':

@@ -2,7 +2,7 @@
  * Changes servers by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
  * should be when it is read back, lead to another command or to a reload, never to silence.
  */
-import type { Control, Outcome, Running, Runtime, UnexpectedReply } from '../apply/driver.ts';
+import type { Driver, Outcome, Running, Runtime, UnexpectedReply } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from '../model.ts';
 import { silencedAgents } from '../plan/backends.ts';
@@ -12,7 +12,7 @@ import type { GivenOrder } from './orders.ts';
 import { isOverridden } from './overrides.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
 
-export type ServerChangesOptions = {
+export type RuntimeUpdaterOptions = {
   readonly now: () => Moment;
   readonly verify: () => VerifySettings;
   /** Told of what does not run as it should, and whether it is being set right. */
@@ -29,9 +29,9 @@ export type RuntimeResult = {
 
 const failuresUntilReload = 2;
 
-export class ServerChanges {
-  readonly #control: Control;
-  readonly #options: ServerChangesOptions;
+export class RuntimeUpdater {
+  readonly #driver: Driver;
+  readonly #options: RuntimeUpdaterOptions;
   readonly #verifier: Verifier;
   /** Backends that commands no longer help, and why: the next reload is for them. */
   readonly #distrusted = new Map<string, ReloadReason>();
@@ -42,8 +42,8 @@ export class ServerChanges {
   /** What runs was started before this Myelin, and not been looked at. */
   #isFound: boolean;
 
-  constructor(control: Control, options: ServerChangesOptions) {
-    this.#control = control;
+  constructor(control: Driver, options: RuntimeUpdaterOptions) {
+    this.#driver = control;
     this.#options = options;
     this.#verifier = new Verifier(options.verify);
     this.#isFound = control.running !== null;
@@ -56,13 +56,13 @@ export class ServerChanges {
 
   /** When `verify` has something to do; null: nothing that can be looked at runs. */
   get nextVerification(): Moment | null {
-    const { running, runtime } = this.#control;
+    const { running, runtime } = this.#driver;
     return runtime === null ? null : this.#verifier.next(running?.sections ?? null);
   }
 
   /** What it takes to bring what runs to `wanted`. */
   plan({ sections }: Rendered, requested: readonly ReloadReason[]): Plan {
-    const { running, runtime, forced: its } = this.#control;
+    const { running, runtime, forced: its } = this.#driver;
     const forced = [...its, ...requested, ...this.#distrusted.values()];
     const now = running?.sections ?? null;
     return runtime === null ? planReload(now, sections, { forced }) : planChange(now, sections, { forced, ...runtime });
@@ -73,7 +73,7 @@ export class ServerChanges {
    * would be commands again, it will be a reload.
    */
   async apply(wanted: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
-    const outcome = await this.#control.apply(wanted, planOf(commands), signal);
+    const outcome = await this.#driver.apply(wanted, planOf(commands), signal);
     // One that failed may have been executed late, or in part.
     if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
     if (outcome.kind === 'failed') return this.#afterFailure(outcome, wanted, commands);
@@ -117,7 +117,7 @@ export class ServerChanges {
 
   /** What commands can do of it, while the rest waits for a reload or one is under way. null: nothing. */
   async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
-    const { running, runtime } = this.#control;
+    const { running, runtime } = this.#driver;
     if (running === null || runtime === null) return null;
     const trusted = wanted.sections.filter(({ kind, name }) => kind !== 'backend' || !this.#distrusted.has(name));
     const change = planMeanwhile(running.sections, trusted, runtime);
@@ -132,13 +132,13 @@ export class ServerChanges {
   async reloaded(wanted: Rendered, signal: AbortSignal): Promise<void> {
     this.#distrusted.clear();
     this.#isFound = false;
-    if (this.#control.running !== null) await this.#followProcess(this.#control.running, signal);
+    if (this.#driver.running !== null) await this.#followProcess(this.#driver.running, signal);
     await this.#tellFollowers(wanted);
   }
 
   /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
   async verify(signal: AbortSignal): Promise<boolean> {
-    const { running } = this.#control;
+    const { running } = this.#driver;
     if (running !== null) await this.#followProcess(running, signal);
     return this.#verifyDue();
   }
@@ -149,13 +149,13 @@ export class ServerChanges {
    */
   async verifyFound(): Promise<void> {
     if (!this.#isFound) return;
-    for (const backends of partsOf(this.#control.running?.sections ?? [])) {
-      const { running, runtime } = this.#control;
+    for (const backends of partsOf(this.#driver.running?.sections ?? [])) {
+      const { running, runtime } = this.#driver;
       if (running === null || runtime === null) break;
       this.#act(await this.#verifier.look(runtime, running.sections, backends, this.#now()));
     }
     this.#isFound = false;
-    this.#known = this.#control.running?.generation ?? null;
+    this.#known = this.#driver.running?.generation ?? null;
   }
 
   /**
@@ -163,7 +163,7 @@ export class ServerChanges {
    * is told here, as far as it is to be taken out. Throws an AppError where it is not.
    */
   async assertObeyed({ backend, server, state }: GivenOrder, signal: AbortSignal): Promise<void> {
-    const { running, runtime } = this.#control;
+    const { running, runtime } = this.#driver;
     if (running === null || runtime === null) return;
     if (
       state === null ? !isOverridden(running.sections, backend, server) : await isOut(runtime, backend, server, state)
@@ -171,7 +171,7 @@ export class ServerChanges {
       return;
     if (state === 'maint') {
       const commands = [{ kind: state, backend, server, hasAgent: true } as const];
-      const outcome = await this.#control.apply(running, { kind: 'runtime', commands }, signal);
+      const outcome = await this.#driver.apply(running, { kind: 'runtime', commands }, signal);
       this.#verifier.touched(commands, this.#now());
       if (outcome.kind === 'failed') throw outcome.error;
       if (await isOut(runtime, backend, server, state)) return;
@@ -183,7 +183,7 @@ export class ServerChanges {
   }
 
   async #verifyDue(): Promise<boolean> {
-    const { running, runtime } = this.#control;
+    const { running, runtime } = this.#driver;
     if (running === null || runtime === null) return false;
     return this.#act(await this.#verifier.verify(runtime, running.sections, this.#now()));
   }
@@ -215,13 +215,13 @@ export class ServerChanges {
     this.#verifier.everything(sections, this.#now());
     const commands = silencedAgents(sections);
     // Whatever becomes of it, what they make of it is found.
-    if (commands.length > 0) await this.#control.apply(running, planOf(commands), signal);
+    if (commands.length > 0) await this.#driver.apply(running, planOf(commands), signal);
   }
 
   /** Those that leave send no more to a server that is gone, as far as they can be told. */
   async #tellFollowers(wanted: Rendered): Promise<void> {
     let areAllTold = true;
-    for (const { sections, runtime, follow } of this.#control.runtime?.followers ?? []) {
+    for (const { sections, runtime, follow } of this.#driver.runtime?.followers ?? []) {
       const change = planMeanwhile(sections, wanted.sections, runtime);
       if (change !== null) areAllTold = (await follow(change.commands, change.sections)) && areAllTold;
     }

@@ -5,7 +5,7 @@ import type { Section } from '../model.ts';
 /** By backend, what HAProxy says of its servers. */
 type Said = ReadonlyMap<string, readonly ServerStateRow[]>;
 
-export class Proven {
+export class VerifiedSections {
   #said = new WeakMap<Section, string>();
 
   /** What of it is not what was said of the same sections when they were proved. */

@@ -5,7 +5,7 @@
 import type { Runtime } from '../apply/driver.ts';
 import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section } from '../model.ts';
 import { type Finding, findDrift, type Observed } from '../plan/drift.ts';
-import { Proven } from './verified.ts';
+import { VerifiedSections } from './verified.ts';
 
 export type VerifySettings = {
   readonly verifyInterval: Ms;
@@ -34,7 +34,7 @@ export class Verifier {
   #repaired: ReadonlySet<string> = new Set();
   /** What was found at the last look and is left as it is. */
   #reported: ReadonlyMap<string, readonly Drift[]> = new Map();
-  readonly #proven = new Proven();
+  readonly #proven = new VerifiedSections();
   #round: readonly string[] = [];
   #roundAt: Moment = 0;
 

@@ -1,11 +1,11 @@
 /** Tells people what happens: one log line an apply, what the status shows of it, what is counted, and events. */
-import type { ControlEvent } from '../apply/driver.ts';
+import type { DriverEvent } from '../apply/driver.ts';
 import { describe } from '../errors.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Occasion } from '../main.ts';
 import type { Drift, Moment, Ms, Problem, ReloadReason } from '../model.ts';
 import type { GivenOrder } from '../reconcile/orders.ts';
-import type { Apart } from '../reconcile/quarantine.ts';
+import type { Quarantined } from '../reconcile/quarantine.ts';
 import type { Result } from '../reconcile/reconciler.ts';
 import type { RuntimeResult } from '../reconcile/runtime-updater.ts';
 import { type Events, few, type Happening } from './events.ts';
@@ -28,7 +28,7 @@ export class Observer {
   /** The last one that went well. */
   #lastApplied: Applied | null = null;
   #pending: Extract<Result, { kind: 'pending' }> | null = null;
-  #apart: readonly Apart[] = [];
+  #apart: readonly Quarantined[] = [];
   /** What is amiss is said once, not at every attempt. */
   #complaint: string | null = null;
   #reportedDrift: string | null = null;
@@ -47,7 +47,7 @@ export class Observer {
   }
 
   /** As of the last reconcile that ended: one that is under way has yet to find out. */
-  get apart(): readonly Apart[] {
+  get apart(): readonly Quarantined[] {
     return this.#apart;
   }
 
@@ -56,7 +56,7 @@ export class Observer {
   }
 
   /** One reconcile has ended. */
-  result(result: Result, { changedAt, isServing, renderMs, tookMs }: Occasion, apart: readonly Apart[]): void {
+  result(result: Result, { changedAt, isServing, renderMs, tookMs }: Occasion, apart: readonly Quarantined[]): void {
     const now = this.#now();
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     this.#metrics.rendered(renderMs);
@@ -128,7 +128,7 @@ export class Observer {
   }
 
   /** Something that a HAProxy did by itself, or that was done to one. */
-  control(event: ControlEvent): void {
+  control(event: DriverEvent): void {
     const { kind: _, ...facts } = event;
     if (event.kind === 'trouble' && !this.#isNews(describe(event.error))) return;
     this.#events.add(happeningOf(event));
@@ -240,7 +240,7 @@ export class Observer {
     this.#events.add({ kind: 'runtime', backends: list, more, commands, tookMs: wholeMs, sinceChangeMs });
   }
 
-  #noteApart(apart: readonly Apart[]): void {
+  #noteApart(apart: readonly Quarantined[]): void {
     const before = this.#apart;
     this.#apart = apart;
     const said = new Map(before.map((one) => [one.service, textOf(one.problems)]));
@@ -272,7 +272,7 @@ export class Observer {
   }
 }
 
-function happeningOf(event: ControlEvent): Happening {
+function happeningOf(event: DriverEvent): Happening {
   if ('error' in event) return { ...event, error: describe(event.error) };
   if (event.kind !== 'address_moved') return event;
   const { list, more } = few(event.frontends);

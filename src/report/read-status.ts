@@ -1,5 +1,5 @@
 /** Puts together what a running Myelin says of itself. */
-import type { Control } from '../apply/driver.ts';
+import type { Driver } from '../apply/driver.ts';
 import { view } from '../catalog/catalog.ts';
 import { nothingOf, report } from '../catalog/report.ts';
 import { serverLines } from '../haproxy/text/text.ts';
@@ -13,7 +13,7 @@ import type { Status } from './status.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
-  readonly control: Control;
+  readonly control: Driver;
   readonly observer: Observer;
   readonly orders: Orders;
   readonly version: string;
@@ -39,7 +39,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     apart.size > 0 ||
     refusedConfig !== null ||
     control.fileTrouble !== null ||
-    instance.changes.drift.length > 0 ||
+    instance.updater.drift.length > 0 ||
     (lastApply !== null && lastApply.error !== null) ||
     sources.some(({ state }) => state === 'down') ||
     services.some(({ stale }) => stale !== null);
@@ -49,7 +49,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     state: !isBegun ? 'starting' : control.unresponsive !== null ? 'unresponsive' : isTroubled ? 'degraded' : 'ready',
     startedAt: toWallClock(startedAt),
     waitingFor,
-    haproxy: haproxyOf(control, instance.changes.drift),
+    haproxy: haproxyOf(control, instance.updater.drift),
     lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
     refusedConfig: orNull(refusedConfig, dated),
     waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
@@ -79,7 +79,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
 }
 
 /** As far as was read back. */
-function serversOf({ running }: Control, service: string): number | null {
+function serversOf({ running }: Driver, service: string): number | null {
   if (running === null || running.process === null) return null;
   return running.sections
     .filter((section) => section.service === service)
@@ -89,7 +89,7 @@ function serversOf({ running }: Control, service: string): number | null {
 
 /** null while none runs, and where somebody else starts it. */
 function haproxyOf(
-  { running, oldWorkers, unresponsive, fileTrouble }: Control,
+  { running, oldWorkers, unresponsive, fileTrouble }: Driver,
   drift: readonly Drift[],
 ): Status['haproxy'] {
   if (running === null || running.process === null) return null;

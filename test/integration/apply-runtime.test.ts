@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import type { Control } from '../../src/apply/driver.ts';
+import type { Driver } from '../../src/apply/driver.ts';
 import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import type { Drift, Rendered } from '../../src/model.ts';
 import { Reconciler, type Result } from '../../src/reconcile/reconciler.ts';
-import { ServerChanges } from '../../src/reconcile/runtime-updater.ts';
+import { RuntimeUpdater } from '../../src/reconcile/runtime-updater.ts';
 import { startNodeBackend } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { get, never, pidOf, rendered, type Setup, setup, text } from '../support/apply.ts';
@@ -154,7 +154,7 @@ async function start(branch: HaproxyBranch, existing?: Setup, at?: number) {
   const port = at ?? (await freePort());
   const control = stack.use(await my.open({ haproxy: { binary: await haproxy(branch) } }));
   const drift: Drift[] = [];
-  const changes = new ServerChanges(control, {
+  const changes = new RuntimeUpdater(control, {
     now: Date.now,
     verify: () => ({ verifyInterval: 50, drift: 'repair' }),
     onDrift: (found) => drift.push(...found),
@@ -185,12 +185,12 @@ async function start(branch: HaproxyBranch, existing?: Setup, at?: number) {
   };
 }
 
-function socketOf(control: Control): string {
+function socketOf(control: Driver): string {
   return control.running?.process?.socket ?? assert.fail('nothing runs');
 }
 
 /** `name port weight` of those in service. */
-async function servers(control: Control): Promise<readonly string[]> {
+async function servers(control: Driver): Promise<readonly string[]> {
   const { rows } = await readServersState(socketOf(control));
   return rows
     .filter((row) => row.srv_admin_state === '0')

@@ -30,11 +30,11 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     const closed = sessions.map((session) => once(session, 'close'));
     const remove = names.map((server): RuntimeCommand => ({ backend: 'web', server, kind: 'remove', options: [] }));
     assert.deepEqual(await world.worker.send(remove, []), []);
-    assert.deepEqual(await world.worker.tidy(0), { closed: names.length, unexpected: [] });
+    assert.deepEqual(await world.worker.reap(0), { closed: names.length, unexpected: [] });
     await Promise.all(closed);
     await until('they are deleted', async () => {
-      assert.deepEqual((await world.worker.tidy(0)).unexpected, []);
-      return world.worker.leavers.list.length === 0;
+      assert.deepEqual((await world.worker.reap(0)).unexpected, []);
+      return world.worker.removedServers.list.length === 0;
     });
     assert.deepEqual((await readServersState(world.socket)).rows, []);
   });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Control, Outcome } from '../../src/apply/driver.ts';
+import type { Driver, Outcome } from '../../src/apply/driver.ts';
 import { main } from '../../src/main.ts';
 import { Orders } from '../../src/reconcile/orders.ts';
 import { loadSettings } from '../../src/settings/settings.ts';
@@ -40,7 +40,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   const folder = stack.use(await tempFolder());
   const path = join(folder.path, 'myelin.yaml');
   await writeFile(path, 'watchers: { file: { path: services.yaml } }\n');
-  const control: Control = {
+  const control: Driver = {
     version: null,
     running: null,
     forced: [],

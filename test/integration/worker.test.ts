@@ -40,8 +40,8 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     assert.deepEqual(await worker.send([add, ready(b)], []), []);
     assert.deepEqual(await worker.send([remove(b)], []), []);
     await until('it is deleted', async () => {
-      await worker.tidy(0);
-      return !worker.leavers.has(b);
+      await worker.reap(0);
+      return !worker.removedServers.has(b);
     });
     assert.equal(await worker.send([...returns(b), remove(a)], []), null);
     assert.deepEqual(await world.serving(), ['a']);

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
-import type { Control, ControlEvent, ControlOptions, Outcome } from '../../src/apply/driver.ts';
-import { openControl } from '../../src/apply/open-driver.ts';
+import type { Driver, DriverEvent, DriverOptions, Outcome } from '../../src/apply/driver.ts';
+import { openDriver } from '../../src/apply/open-driver.ts';
 import { textOf } from '../../src/apply/sections.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
@@ -20,10 +20,10 @@ export type Setup = AsyncDisposable & {
   readonly folder: string;
   readonly file: string;
   readonly state: string;
-  readonly events: readonly ControlEvent[];
+  readonly events: readonly DriverEvent[];
   /** How often a reconcile was asked for. */
   readonly changes: () => number;
-  open(overrides?: Overrides): Promise<Control>;
+  open(overrides?: Overrides): Promise<Driver>;
 };
 
 type Overrides = {
@@ -36,17 +36,17 @@ export async function setup(folder: string): Promise<Setup> {
   const binary = await haproxy();
   const state = join(folder, 'state');
   const file = join(folder, 'haproxy.cfg');
-  const events: ControlEvent[] = [];
+  const events: DriverEvent[] = [];
   let changes = 0;
-  const opened: Control[] = [];
+  const opened: Driver[] = [];
   let latest: Overrides = {};
-  const open = async (overrides: Overrides = {}): Promise<Control> => {
-    const control = await openControl(options(overrides), never);
+  const open = async (overrides: Overrides = {}): Promise<Driver> => {
+    const control = await openDriver(options(overrides), never);
     opened.push(control);
     latest = overrides;
     return control;
   };
-  const options = (overrides: Overrides): ControlOptions => ({
+  const options = (overrides: Overrides): DriverOptions => ({
     whyNoTakeover: () => null,
     config: {
       state,
@@ -205,7 +205,7 @@ export function accepts(port: number): Promise<boolean> {
   });
 }
 
-export function pidOf(control: Control): number {
+export function pidOf(control: Driver): number {
   const pid = control.running?.process?.pid;
   if (pid === undefined) throw new Error('nothing runs');
   return pid;

@@ -22,13 +22,13 @@ import { serversOf } from './traffic.ts';
 
 /** What is taken away so that something must get lost: the listening sockets, or the time that connections have to finish. */
 export const controls = ['no-x', 'hard-stop'] as const;
-type Control = (typeof controls)[number];
+type Driver = (typeof controls)[number];
 
 export type DropsOptions = {
   /** Of all kinds together, at least; about the same of each. */
   readonly requests: number;
   readonly atLeastMs?: Ms;
-  readonly control?: Control | undefined;
+  readonly control?: Driver | undefined;
   /** Of the test that wants to know. */
   readonly signal?: AbortSignal;
   /** Told about once a second. */
@@ -313,7 +313,7 @@ async function isLive(place: Workplace, churn: Churn): Promise<boolean> {
   return services.every((service, at) => String(files[at]) === String(churn.servers(service)));
 }
 
-function configOf(ports: Ports, control: Control | undefined, structure: number): string {
+function configOf(ports: Ports, control: Driver | undefined, structure: number): string {
   const service = (name: Service, bind: string, mode: string): string =>
     // Nobody waits that long in a queue: a new structure, and no client can tell.
     `  ${name}: { bind: "127.0.0.1:${bind}", mode: ${mode}, timeouts: { queue: ${600 + structure}s } }`;

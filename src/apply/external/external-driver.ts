@@ -16,16 +16,16 @@ import { environmentFor } from '../../lib/environment.ts';
 import { type ConfigFile, configFile, makeFolder, tryOut } from '../../lib/files.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../../model.ts';
 import { applying } from '../applying.ts';
-import type { Control, ControlOptions, OldWorkerView, Outcome, Running } from '../driver.ts';
+import type { Driver, DriverOptions, OldWorkerView, Outcome, Running } from '../driver.ts';
 import { forgetHealth } from '../files/health-file.ts';
 import { type Generation, readSections, recordIn, writeFirst, writeSections } from '../generation.ts';
 import { toProblems } from '../problems.ts';
-import { ReloadGate } from '../reload-policy.ts';
-import type { Turn } from '../reload-slot.ts';
+import { ReloadPolicy } from '../reload-policy.ts';
+import type { ReloadSlot } from '../reload-slot.ts';
 import { sectionsOf, textOf } from '../sections.ts';
 import { acquireLock } from '../system/lock.ts';
 
-export async function openCommandControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+export async function openExternalDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
   const { haproxy, state: stateFolder } = options.config;
   await makeFolder(stateFolder);
   await using opened = new AsyncDisposableStack();
@@ -47,7 +47,7 @@ export async function openCommandControl(options: ControlOptions, signal: AbortS
   signal.throwIfAborted();
   await forgetHealth(options.config);
   const found = text === null || isLive ? null : sectionsOf(text, null);
-  return new CommandControl(options, { file, live, found, binary }, isLive ? recorded : null, opened.move());
+  return new ExternalDriver(options, { file, live, found, binary }, isLive ? recorded : null, opened.move());
 }
 
 type Parts = {
@@ -57,29 +57,29 @@ type Parts = {
   readonly binary: Binary | null;
 };
 
-class CommandControl implements Control {
+class ExternalDriver implements Driver {
   readonly found: readonly Section[] | null;
   readonly version: Version | null;
   readonly oldWorkers: readonly OldWorkerView[] = [];
   readonly runtime = null;
   readonly fileTrouble = null;
   readonly unresponsive = null;
-  readonly #options: ControlOptions;
+  readonly #options: DriverOptions;
   readonly #parts: Parts;
-  readonly #gate: ReloadGate;
+  readonly #policy: ReloadPolicy;
   readonly #atEnd: AsyncDisposableStack;
-  #config: ControlOptions['config'];
+  #config: DriverOptions['config'];
   #running: Running | null = null;
   #generation = 0;
 
-  constructor(options: ControlOptions, parts: Parts, live: readonly Section[] | null, atEnd: AsyncDisposableStack) {
+  constructor(options: DriverOptions, parts: Parts, live: readonly Section[] | null, atEnd: AsyncDisposableStack) {
     this.#options = options;
     this.#config = options.config;
     this.#parts = parts;
     this.#atEnd = atEnd;
     this.found = parts.found;
     this.version = parts.binary?.version ?? null;
-    this.#gate = new ReloadGate(options.random ?? Math.random);
+    this.#policy = new ReloadPolicy(options.random ?? Math.random);
     if (live !== null) this.#setRunning(live);
   }
 
@@ -91,19 +91,19 @@ class CommandControl implements Control {
     return this.#running === null ? [{ code: 'first_start' }] : [];
   }
 
-  use(config: ControlOptions['config']): void {
+  use(config: DriverOptions['config']): void {
     this.#config = config;
   }
 
-  reloadAt({ sections }: Rendered, since: Moment): Turn {
+  reloadAt({ sections }: Rendered, since: Moment): ReloadSlot {
     // Writing a file costs nobody anything.
     const isStart = this.#running === null || this.#config.haproxy.control === 'none';
-    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers: 0 });
+    return this.#policy.slot(this.#config.reload, sections, { since, isStart, oldWorkers: 0 });
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const now = (): Moment => this.#now();
-    const about = { sections, plan, gate: this.#gate, isStart: this.#running === null, now, signal };
+    const about = { sections, plan, policy: this.#policy, isStart: this.#running === null, now, signal };
     return applying(about, () => this.#attempt(sections, plan, signal));
   }
 

@@ -14,12 +14,12 @@ import { parseProcesses } from '../../haproxy/cli/master.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import { now, pastFromWallClock } from '../../lib/clock.ts';
 import { type ConfigFile, configFile, makeFolder, tryOut } from '../../lib/files.ts';
-import { createTurn } from '../../lib/mutex.ts';
-import { keepLooking } from '../../lib/poll.ts';
+import { createMutex } from '../../lib/mutex.ts';
+import { poll } from '../../lib/poll.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import { applying } from '../applying.ts';
-import { FileBehind } from '../config-file-sync.ts';
-import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
+import { ConfigFileSync } from '../config-file-sync.ts';
+import type { Driver, DriverOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
 import { forgetHealth } from '../files/health-file.ts';
 import { isLeft, leftInPlace, startedByOthers } from '../foreign.ts';
 import {
@@ -32,11 +32,11 @@ import {
   writeProof,
   writeSections,
 } from '../generation.ts';
-import { ReloadGate } from '../reload-policy.ts';
-import type { Turn } from '../reload-slot.ts';
+import { ReloadPolicy } from '../reload-policy.ts';
+import type { ReloadSlot } from '../reload-slot.ts';
 import { runtimeOf, tell } from '../runtime/apply-commands.ts';
-import { Pulse } from '../runtime/liveness.ts';
-import { tidy } from '../runtime/reap.ts';
+import { Liveness } from '../runtime/liveness.ts';
+import { reap } from '../runtime/reap.ts';
 import { sameText, textOf } from '../sections.ts';
 import { acquireLock } from '../system/lock.ts';
 import { asRecorded, loadedBy } from './loaded.ts';
@@ -50,7 +50,7 @@ const looksPerInspection = 10;
 /** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
 const goneAfterMs: Ms = 1000;
 
-export async function openMasterControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+export async function openMasterDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
   const { haproxy, state: stateFolder } = options.config;
   const { masterSocket } = haproxy;
   if (masterSocket === undefined)
@@ -72,7 +72,7 @@ export async function openMasterControl(options: ControlOptions, signal: AbortSi
     now: options.now ?? now,
   };
   signal.throwIfAborted();
-  const control = new MasterControl(options, parts, opened.move());
+  const control = new MasterDriver(options, parts, opened.move());
   await control.begin();
   control.watch(signal);
   return control;
@@ -93,17 +93,17 @@ type Stranger = WorkerId & {
   readonly isByHand: boolean;
 };
 
-class MasterControl implements Control {
-  readonly #options: ControlOptions;
+class MasterDriver implements Driver {
+  readonly #options: DriverOptions;
   readonly #parts: Parts;
   readonly #fleet: MasterFleet;
-  readonly #gate: ReloadGate;
-  readonly #onDisk: FileBehind;
-  readonly #pulse: Pulse;
+  readonly #policy: ReloadPolicy;
+  readonly #onDisk: ConfigFileSync;
+  readonly #liveness: Liveness;
   readonly #atEnd: AsyncDisposableStack;
   /** Who came up by a reload of ours must not be taken for somebody else's. */
-  readonly #inTurn = createTurn();
-  #config: ControlOptions['config'];
+  readonly #mutex = createMutex();
+  #config: DriverOptions['config'];
   #binary: Binary | null;
   #version: Version | null;
   #found: readonly Section[] | null = null;
@@ -117,7 +117,7 @@ class MasterControl implements Control {
   #isLeaving = false;
   #isReloading = false;
 
-  constructor(options: ControlOptions, parts: Parts, atEnd: AsyncDisposableStack) {
+  constructor(options: DriverOptions, parts: Parts, atEnd: AsyncDisposableStack) {
     const { config, onEvent, onChange, random = Math.random } = options;
     this.#options = options;
     this.#config = config;
@@ -125,7 +125,7 @@ class MasterControl implements Control {
     this.#binary = parts.binary;
     this.#version = parts.version;
     this.#atEnd = atEnd;
-    this.#gate = new ReloadGate(random);
+    this.#policy = new ReloadPolicy(random);
     this.#fleet = new MasterFleet({
       socket: parts.socket,
       hardStopAfterMs: () => this.#config.reload.hardStopAfter,
@@ -133,14 +133,14 @@ class MasterControl implements Control {
       onEvent,
       onRoom: onChange,
     });
-    this.#onDisk = new FileBehind({
+    this.#onDisk = new ConfigFileSync({
       file: parts.file,
       runs: () => {
         const { serving } = this.#fleet;
         return (
           serving && {
             sections: serving.worker.intended,
-            leaving: serving.worker.leavers.toRecord,
+            leaving: serving.worker.removedServers.toRecord,
             record: parts.record,
             proof: proofOf(serving),
           }
@@ -150,7 +150,7 @@ class MasterControl implements Control {
       now: parts.now,
       onEvent,
     });
-    this.#pulse = new Pulse({ now: parts.now, onEvent });
+    this.#liveness = new Liveness({ now: parts.now, onEvent });
   }
 
   get version(): Version | null {
@@ -182,27 +182,27 @@ class MasterControl implements Control {
     return serving === null ? null : runtimeOf(serving.worker, []);
   }
 
-  get unresponsive(): Control['unresponsive'] {
-    return this.#fleet.serving === null ? null : this.#pulse.unresponsive;
+  get unresponsive(): Driver['unresponsive'] {
+    return this.#fleet.serving === null ? null : this.#liveness.unresponsive;
   }
 
-  get fileTrouble(): Control['fileTrouble'] {
+  get fileTrouble(): Driver['fileTrouble'] {
     return this.#onDisk.trouble;
   }
 
-  use(config: ControlOptions['config']): void {
+  use(config: DriverOptions['config']): void {
     this.#config = config;
   }
 
-  reloadAt({ sections }: Rendered, since: Moment): Turn {
+  reloadAt({ sections }: Rendered, since: Moment): ReloadSlot {
     const isStart = this.#fleet.serving === null;
     const oldWorkers = this.#fleet.oldWorkers.length;
-    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers });
+    return this.#policy.slot(this.#config.reload, sections, { since, isStart, oldWorkers });
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { now } = this.#parts;
-    const about = { sections, plan, gate: this.#gate, isStart: this.#fleet.serving === null, now, signal };
+    const about = { sections, plan, policy: this.#policy, isStart: this.#fleet.serving === null, now, signal };
     return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
@@ -241,14 +241,14 @@ class MasterControl implements Control {
   /** Sees by itself who serves, until `signal` or disposal ends it. */
   watch(signal: AbortSignal): void {
     const onError = (error: unknown): void => this.#options.onEvent({ kind: 'trouble', error });
-    this.#atEnd.use(keepLooking({ everyMs: lookEveryMs, look: (looks) => this.#look(looks), onError }, signal));
+    this.#atEnd.use(poll({ everyMs: lookEveryMs, look: (looks) => this.#look(looks), onError }, signal));
   }
 
   async #look(looks: number): Promise<void> {
     if (this.#isReloading) return;
-    await this.#inTurn(() => this.#seeWhoServes());
+    await this.#mutex(() => this.#seeWhoServes());
     if (this.#silentSince === null && this.unresponsive === null && !this.#isReloading)
-      await tidy([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
+      await reap([this.#fleet.serving?.worker ?? null], this.#config.drainTimeout, this.#options.onEvent);
     if (looks % looksPerInspection === 0) await this.#onDisk.inspect();
   }
 
@@ -273,12 +273,12 @@ class MasterControl implements Control {
   #notePulse(askedAt: Moment, error: unknown): void {
     const { serving } = this.#fleet;
     if (serving === null) {
-      this.#pulse.none();
+      this.#liveness.none();
       return;
     }
     const whose = { pid: serving.id.pid, generation: serving.generation };
-    if (error === null) this.#pulse.answered(whose);
-    else this.#pulse.missed(whose, askedAt, error);
+    if (error === null) this.#liveness.answered(whose);
+    else this.#liveness.missed(whose, askedAt, error);
   }
 
   /** `error` is null where the master answers, and has no worker that serves. */
@@ -318,7 +318,7 @@ class MasterControl implements Control {
     const proof = await readProof(record);
     if (recorded !== null && proof !== null && isProved(proof, id)) {
       const serving = this.#fleet.serve(info, recorded, null, pastFromWallClock(proof.since));
-      serving.worker.leavers.recall(await readLeaving(record));
+      serving.worker.removedServers.recall(await readLeaving(record));
     } else {
       const { ask } = this.#fleet;
       const loaded = await loadedBy({ info, id, file: this.#parts.file, recorded, record, ask });
@@ -329,14 +329,14 @@ class MasterControl implements Control {
           this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(id.pid) };
         this.#stranger = { ...id, isByHand };
         this.#fleet.disown();
-        this.#gate.forgive();
+        this.#policy.forgive();
         onChange();
         return;
       }
       await this.#record(this.#fleet.serve(info, loaded, loaded));
     }
     this.#stranger = null;
-    this.#gate.forgive();
+    this.#policy.forgive();
     const generation = this.#fleet.serving?.generation ?? 0;
     onEvent({ kind: 'adopted', pid: id.pid, generation });
     this.#onDisk.note();
@@ -352,7 +352,7 @@ class MasterControl implements Control {
     }
     if (this.#stranger?.isByHand && isLeft(this.#config, plan))
       return { kind: 'failed', error: leftInPlace(this.#stranger.pid), problems: [] };
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       this.#isReloading = true;
       try {
         return await this.#onDisk.during(() => this.#replace(sections, signal));

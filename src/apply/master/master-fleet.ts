@@ -9,14 +9,14 @@ import { askingMaster, type Processes, prefixOf, readProcesses, readWorkerInfo }
 import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { shutDownSessions } from '../../haproxy/cli/sessions.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
-import type { ControlEvent } from '../driver.ts';
+import type { DriverEvent } from '../driver.ts';
 import { idOf, isSame, type MasterServing, masterServing } from './serving.ts';
 
 type MasterFleetOptions = {
   readonly socket: string;
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
-  readonly onEvent: (event: ControlEvent) => void;
+  readonly onEvent: (event: DriverEvent) => void;
   /** An old worker is gone, which makes room for a reload. */
   readonly onRoom: () => void;
 };

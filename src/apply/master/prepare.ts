@@ -4,7 +4,7 @@ import type { Binary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import type { ConfigFile } from '../../lib/files.ts';
 import type { Section } from '../../model.ts';
-import type { ControlOptions, Outcome } from '../driver.ts';
+import type { DriverOptions, Outcome } from '../driver.ts';
 import { type Generation, removeProof, writeFirst, writeSections } from '../generation.ts';
 import { textOf } from '../sections.ts';
 import { checkHere } from './reload.ts';
@@ -21,7 +21,7 @@ type Preparation = {
   readonly binary: Binary | null;
   /** Of the HAProxy that served last; null where that is not known. */
   readonly version: Version | null;
-  readonly config: ControlOptions['config'];
+  readonly config: DriverOptions['config'];
   readonly signal: AbortSignal;
 };
 

@@ -2,9 +2,9 @@
 import { open, readFile, stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
 import { lastLines } from '../../haproxy/binary/check.ts';
-import { createTurn } from '../../lib/mutex.ts';
+import { createMutex } from '../../lib/mutex.ts';
 import type { Moment, Ms } from '../../model.ts';
-import type { ControlEvent } from '../driver.ts';
+import type { DriverEvent } from '../driver.ts';
 import { type Generation, removeGeneration } from '../generation.ts';
 import type { Worker } from '../runtime/worker.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
@@ -15,14 +15,14 @@ import type { Serving } from './serving.ts';
 type FleetOptions = {
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
-  readonly onEvent: (event: ControlEvent) => void;
+  readonly onEvent: (event: DriverEvent) => void;
   /** The serving process ended by itself, or was told to leave by somebody else. Its folder is left. */
   readonly onExit: (serving: Serving) => void;
   /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
   readonly onChange: () => void;
 };
 
-type Limit = Extract<ControlEvent, { kind: 'connections_closed' }>['limit'];
+type Limit = Extract<DriverEvent, { kind: 'connections_closed' }>['limit'];
 
 /** So long after its own `hard-stop-after` HAProxy has ended by itself, or will not. */
 const hardStopSlackMs: Ms = 10_000;
@@ -33,7 +33,7 @@ const maxOutputBytes = 1024 * 1024;
 export class Fleet {
   readonly #options: FleetOptions;
   /** Each old worker is buried once. */
-  readonly #inTurn = createTurn();
+  readonly #mutex = createMutex();
   #serving: Serving | null;
   #oldWorkers: readonly OldWorker[];
   #isStopping = false;
@@ -61,7 +61,7 @@ export class Fleet {
   replace(next: Serving): Promise<void> {
     const before = this.#serving;
     this.#serving = next;
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       if (before === null) return;
       await this.#dismiss(before, before.worker);
     });
@@ -69,7 +69,7 @@ export class Fleet {
 
   /** One that never served for us, as it was started by others or has not proved itself, is told to leave like any other. */
   dismissOther(id: ProcessId, generation: Generation): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       const presumed = this.#oldWorkers.find((each) => each.id.pid === id.pid);
       const leaving = OldWorker.found(presumed?.generation ?? generation, id, this.#options.now(), 'stopping');
       leaving.signal('SIGUSR1');
@@ -84,7 +84,7 @@ export class Fleet {
 
   /** Ends the oldest of the leaving ones until there are no more than `max`. */
   keepAtMost(max: number): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       if (this.leaving.length <= max) return;
       await this.#lookAtOldWorkers();
       // One without connections is about to be gone.
@@ -97,7 +97,7 @@ export class Fleet {
   /** Sees who is gone. */
   async look(): Promise<void> {
     await this.lookAtServing();
-    await this.#inTurn(() => this.#lookAtOldWorkers());
+    await this.#mutex(() => this.#lookAtOldWorkers());
   }
 
   async lookAtServing(): Promise<void> {
@@ -146,7 +146,7 @@ export class Fleet {
   /** Softly at first; after `graceMs` whatever they still have. */
   stop(graceMs: Ms): Promise<void> {
     this.#isStopping = true;
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       const serving = this.#serving;
       this.#serving = null;
       // There is no other that could take what comes: its own way of leaving is the best.

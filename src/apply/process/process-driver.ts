@@ -12,20 +12,20 @@ import { checkConfig } from '../../haproxy/binary/check.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import { now, wallClock } from '../../lib/clock.ts';
 import { type ConfigFile, configFile, isThere, linkSocket, makeFolder, pointTo, tryOut } from '../../lib/files.ts';
-import { keepLooking } from '../../lib/poll.ts';
+import { poll } from '../../lib/poll.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import { applying } from '../applying.ts';
-import { FileBehind } from '../config-file-sync.ts';
-import type { Control, ControlOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
+import { ConfigFileSync } from '../config-file-sync.ts';
+import type { Driver, DriverOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
 import { forgetHealth } from '../files/health-file.ts';
-import { findStray, isLeft, leftInPlace, type Stray, startedByOthers } from '../foreign.ts';
+import { type ForeignProcess, findForeign, isLeft, leftInPlace, startedByOthers } from '../foreign.ts';
 import { type Generation, generationAt, removeGeneration } from '../generation.ts';
 import { asAppError, toProblems } from '../problems.ts';
-import { ReloadGate } from '../reload-policy.ts';
-import type { Turn } from '../reload-slot.ts';
+import { ReloadPolicy } from '../reload-policy.ts';
+import type { ReloadSlot } from '../reload-slot.ts';
 import { runtimeOf, tell } from '../runtime/apply-commands.ts';
-import { Pulse } from '../runtime/liveness.ts';
-import { tidy } from '../runtime/reap.ts';
+import { Liveness } from '../runtime/liveness.ts';
+import { reap } from '../runtime/reap.ts';
 import { textOf } from '../sections.ts';
 import { acquireLock } from '../system/lock.ts';
 import { isAlive } from '../system/processes.ts';
@@ -40,7 +40,7 @@ const lookEveryMs: Ms = 400;
 const looksPerInspection = 5;
 const looksPerQuestion = 4;
 
-export async function openProcessControl(options: ControlOptions, signal: AbortSignal): Promise<Control> {
+export async function openProcessDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
   const { haproxy, reload, state: stateFolder } = options.config;
   await makeFolder(stateFolder);
   await using opened = new AsyncDisposableStack();
@@ -79,23 +79,23 @@ export async function openProcessControl(options: ControlOptions, signal: AbortS
   await linkSocket(formerHandedOnSocket(options.config), handedOnSocket(options.config)).catch(onTrouble);
   if (recovered.serving !== null)
     await pointTo(haproxy.statsSocket, recovered.serving.generation.socket).catch(onTrouble);
-  const control = new ProcessControl(options, parts, recovered, known, opened.move());
+  const control = new ProcessDriver(options, parts, recovered, known, opened.move());
   control.watch(signal);
   return control;
 }
 
 type Parts = { readonly generations: string; readonly file: ConfigFile; readonly now: () => Moment };
 
-class ProcessControl implements Control {
+class ProcessDriver implements Driver {
   readonly found: readonly Section[] | null;
-  readonly #options: ControlOptions;
+  readonly #options: DriverOptions;
   readonly #parts: Parts;
   readonly #fleet: Fleet;
-  readonly #gate: ReloadGate;
-  readonly #onDisk: FileBehind;
-  readonly #pulse: Pulse;
+  readonly #policy: ReloadPolicy;
+  readonly #onDisk: ConfigFileSync;
+  readonly #liveness: Liveness;
   readonly #atEnd: AsyncDisposableStack;
-  #config: ControlOptions['config'];
+  #config: DriverOptions['config'];
   #binary: Binary | null;
   #isBinaryReplaced = false;
   /** Where the process that serves was asked, and can be asked no more once the connection that is held ends. */
@@ -108,7 +108,7 @@ class ProcessControl implements Control {
   #fallen: Generation | null;
 
   constructor(
-    options: ControlOptions,
+    options: DriverOptions,
     parts: Parts,
     recovered: Recovered,
     binary: Binary | null,
@@ -124,7 +124,7 @@ class ProcessControl implements Control {
     this.#hasServed = recovered.hasServed;
     this.#lastNumber = recovered.lastNumber;
     this.#fallen = recovered.fallen;
-    this.#gate = new ReloadGate(random);
+    this.#policy = new ReloadPolicy(random);
     this.#fleet = new Fleet(recovered, {
       hardStopAfterMs: () => this.#config.reload.hardStopAfter,
       now: parts.now,
@@ -132,14 +132,14 @@ class ProcessControl implements Control {
       onChange,
       onExit: (lost) => void this.#tolerate(this.#lost(lost)),
     });
-    this.#onDisk = new FileBehind({
+    this.#onDisk = new ConfigFileSync({
       file: parts.file,
       runs: () => {
         const { serving } = this.#fleet;
         return (
           serving && {
             sections: serving.worker.intended,
-            leaving: serving.worker.leavers.toRecord,
+            leaving: serving.worker.removedServers.toRecord,
             record: serving.generation,
             proof: proofOf(serving),
           }
@@ -149,7 +149,7 @@ class ProcessControl implements Control {
       now: parts.now,
       onEvent,
     });
-    this.#pulse = new Pulse({ now: parts.now, onEvent });
+    this.#liveness = new Liveness({ now: parts.now, onEvent });
     this.#compareBinary(binary?.identity ?? null);
   }
 
@@ -184,27 +184,27 @@ class ProcessControl implements Control {
     return runtimeOf(serving.worker, leaving);
   }
 
-  get unresponsive(): Control['unresponsive'] {
-    return this.#fleet.serving === null ? null : this.#pulse.unresponsive;
+  get unresponsive(): Driver['unresponsive'] {
+    return this.#fleet.serving === null ? null : this.#liveness.unresponsive;
   }
 
-  get fileTrouble(): Control['fileTrouble'] {
+  get fileTrouble(): Driver['fileTrouble'] {
     return this.#onDisk.trouble;
   }
 
-  use(config: ControlOptions['config']): void {
+  use(config: DriverOptions['config']): void {
     this.#config = config;
   }
 
-  reloadAt({ sections }: Rendered, since: Moment): Turn {
+  reloadAt({ sections }: Rendered, since: Moment): ReloadSlot {
     const isStart = this.#fleet.serving === null;
     const oldWorkers = this.#fleet.leaving.length;
-    return this.#gate.turn(this.#config.reload, sections, { since, isStart, oldWorkers });
+    return this.#policy.slot(this.#config.reload, sections, { since, isStart, oldWorkers });
   }
 
   async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { now } = this.#parts;
-    const about = { sections, plan, gate: this.#gate, isStart: this.#fleet.serving === null, now, signal };
+    const about = { sections, plan, policy: this.#policy, isStart: this.#fleet.serving === null, now, signal };
     return applying(about, () => this.#attempt(sections, plan, signal));
   }
 
@@ -233,9 +233,7 @@ class ProcessControl implements Control {
   watch(signal: AbortSignal): void {
     const onError = (error: unknown): void => this.#options.onEvent({ kind: 'trouble', error });
     this.#atEnd.defer(() => this.#fleet.forget());
-    this.#atEnd.use(
-      keepLooking({ everyMs: lookEveryMs, look: (looks, ended) => this.#look(looks, ended), onError }, signal),
-    );
+    this.#atEnd.use(poll({ everyMs: lookEveryMs, look: (looks, ended) => this.#look(looks, ended), onError }, signal));
   }
 
   async #look(looks: number, signal: AbortSignal): Promise<void> {
@@ -243,24 +241,24 @@ class ProcessControl implements Control {
     await this.#fleet.look();
     const { serving, oldWorkers } = this.#fleet;
     const workers = [this.unresponsive === null ? serving?.worker : null, ...oldWorkers.map(({ worker }) => worker)];
-    await tidy(workers, this.#config.drainTimeout, this.#options.onEvent);
+    await reap(workers, this.#config.drainTimeout, this.#options.onEvent);
     if (looks % looksPerInspection === 0) await this.#inspect(signal);
   }
 
   /** Sees whether the process that serves hangs, and, where that is wanted, ends it: it cannot hand over any more. */
   async #feelPulse(): Promise<void> {
     const { serving } = this.#fleet;
-    if (serving === null) return this.#pulse.none();
+    if (serving === null) return this.#liveness.none();
     const askedAt = this.#parts.now();
     const whose = { pid: serving.id.pid, generation: serving.generation.number };
     const error: unknown = await serving.worker.look().then(
       () => null,
       (cause: unknown) => cause,
     );
-    if (this.#fleet.serving !== serving) return this.#pulse.none();
-    if (error === null) return this.#pulse.answered(whose);
-    this.#pulse.missed(whose, askedAt, error);
-    if (this.#pulse.isHopeless && this.#config.haproxy.onHang === 'replace') await this.#fleet.kill('on_hang');
+    if (this.#fleet.serving !== serving) return this.#liveness.none();
+    if (error === null) return this.#liveness.answered(whose);
+    this.#liveness.missed(whose, askedAt, error);
+    if (this.#liveness.isHopeless && this.#config.haproxy.onHang === 'replace') await this.#fleet.kill('on_hang');
   }
 
   async #inspect(signal: AbortSignal): Promise<void> {
@@ -305,13 +303,13 @@ class ProcessControl implements Control {
       if (serving === null) return { kind: 'superseded' };
       return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
     }
-    const stray = await this.#findStray();
-    if (stray !== null && isLeft(this.#config, plan))
-      return { kind: 'failed', error: leftInPlace(stray.id.pid), problems: [] };
-    return this.#onDisk.during(() => this.#replace(sections, stray, signal));
+    const foreign = await this.#findForeign();
+    if (foreign !== null && isLeft(this.#config, plan))
+      return { kind: 'failed', error: leftInPlace(foreign.id.pid), problems: [] };
+    return this.#onDisk.during(() => this.#replace(sections, foreign, signal));
   }
 
-  async #replace(sections: readonly Section[], stray: Stray | null, signal: AbortSignal): Promise<Outcome> {
+  async #replace(sections: readonly Section[], foreign: ForeignProcess | null, signal: AbortSignal): Promise<Outcome> {
     const binary = await this.#findBinary(signal);
     this.#lastNumber += 1;
     const { generations, file, now } = this.#parts;
@@ -330,7 +328,7 @@ class ProcessControl implements Control {
         config: this.#config,
         file,
         fleet,
-        stray,
+        foreign,
         findPredecessor: async () => {
           const isWanted = this.#config.haproxy.handover !== undefined;
           predecessor = isWanted ? await findPredecessor(generations) : null;
@@ -362,23 +360,23 @@ class ProcessControl implements Control {
   async #lost({ worker, since, id, generation }: Serving): Promise<void> {
     if (!isAlive(id)) this.#fallen = generation;
     this.#whyNothingRuns = { code: 'haproxy_exited' };
-    this.#gate.crashed(worker.sections, since, this.#parts.now());
-    const stray = await this.#findStray();
-    if (stray !== null) {
-      this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(stray.id.pid) };
-      this.#gate.forgive();
+    this.#policy.crashed(worker.sections, since, this.#parts.now());
+    const foreign = await this.#findForeign();
+    if (foreign !== null) {
+      this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(foreign.id.pid) };
+      this.#policy.forgive();
     }
     this.#options.onChange();
   }
 
   /** Who serves in the place of ours; null: nobody, as far as is known. */
-  async #findStray(): Promise<Stray | null> {
+  async #findForeign(): Promise<ForeignProcess | null> {
     if (this.#fleet.serving !== null) return null;
     const { haproxy } = this.#config;
     const leaving = new Set(this.#fleet.leaving.map(({ id }) => id.pid));
     // Who answers at the second one was ours, or was handed the socket by one of ours.
     const sockets = this.#hasServed ? [haproxy.statsSocket] : [];
-    return findStray([...sockets, handedOnSocket(this.#config)], leaving);
+    return findForeign([...sockets, handedOnSocket(this.#config)], leaving);
   }
 
   #assertTakeover(): void {

@@ -11,7 +11,7 @@ import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import { pastFromWallClock, toWallClock } from '../../lib/clock.ts';
 import { type ConfigFile, isThere } from '../../lib/files.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
-import type { ControlEvent } from '../driver.ts';
+import type { DriverEvent } from '../driver.ts';
 import {
   type Generation,
   generationAt,
@@ -55,7 +55,7 @@ export type RecoverOptions = {
   /** The executable as it is now. */
   readonly binary: BinaryIdentity | null;
   readonly now: () => Moment;
-  readonly onEvent: (event: ControlEvent) => void;
+  readonly onEvent: (event: DriverEvent) => void;
   readonly signal: AbortSignal;
 };
 
@@ -177,7 +177,7 @@ async function serve(
     since: pastFromWallClock(proof.since),
     now,
   });
-  adopted.worker.leavers.recall(await readLeaving(generation));
+  adopted.worker.removedServers.recall(await readLeaving(generation));
   return adopted;
 }
 

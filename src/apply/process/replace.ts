@@ -14,9 +14,9 @@ import { environmentFor } from '../../lib/environment.ts';
 import { type ConfigFile, isThere, keepSocket, pointTo, together } from '../../lib/files.ts';
 import type { Moment, Problem, Section } from '../../model.ts';
 import { preflight } from '../checks/preflight.ts';
-import type { ControlEvent, Outcome } from '../driver.ts';
+import type { DriverEvent, Outcome } from '../driver.ts';
 import { forgetHealth, noteHealth } from '../files/health-file.ts';
-import type { Stray } from '../foreign.ts';
+import type { ForeignProcess } from '../foreign.ts';
 import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from '../generation.ts';
 import { startFailed, toProblems } from '../problems.ts';
 import { textOf } from '../sections.ts';
@@ -33,19 +33,19 @@ export type Replacement = {
   readonly file: ConfigFile;
   readonly fleet: Fleet;
   /** Where nothing of ours serves: who does instead, and makes room for it. */
-  readonly stray: Stray | null;
+  readonly foreign: ForeignProcess | null;
   /** Whose sockets can be taken over now, where nothing of ours serves; null: nobody's. */
   readonly findPredecessor: () => Promise<Predecessor | null>;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => Moment;
-  readonly onEvent: (event: ControlEvent) => void;
+  readonly onEvent: (event: DriverEvent) => void;
   /** For what must neither undo an apply nor keep one from happening. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
 };
 
 export async function replace(replacement: Replacement): Promise<Outcome> {
-  const { sections, generation, file, fleet, stray } = replacement;
+  const { sections, generation, file, fleet, foreign } = replacement;
   await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
   const before = await handingOver(replacement);
   const { problems, moves } = await examine(replacement, before);
@@ -58,7 +58,7 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
     return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
   const readState = before === null ? null : () => readServersState(before.socket);
   await noteHealth({ ...replacement, running: before?.sections ?? [], readState });
-  if (stray !== null) await writeDisplaced(generation, stray.id);
+  if (foreign !== null) await writeDisplaced(generation, foreign.id);
   await file.accept();
   const start = await startAccepted(replacement, moves);
   if (start.kind === 'proved') return takeOver(replacement, start, moves);
@@ -76,7 +76,7 @@ type Before = {
 };
 
 /** Ours, or where none of ours serves another Myelin's, or one that others started in the place of ours. */
-async function handingOver({ fleet, stray, findPredecessor, config }: Replacement): Promise<Before | null> {
+async function handingOver({ fleet, foreign, findPredecessor, config }: Replacement): Promise<Before | null> {
   const { serving } = fleet;
   if (serving !== null) {
     // Where somebody has removed its own socket, it is had by the one that it was handed on.
@@ -86,7 +86,7 @@ async function handingOver({ fleet, stray, findPredecessor, config }: Replacemen
   }
   const predecessor = await findPredecessor();
   if (predecessor !== null) return { socket: predecessor.generation.socket, sections: predecessor.sections, pid: null };
-  return stray === null ? null : { socket: stray.socket, sections: [], pid: stray.id.pid };
+  return foreign === null ? null : { socket: foreign.socket, sections: [], pid: foreign.id.pid };
 }
 
 async function examine({ sections, generation, binary, config, file, signal }: Replacement, before: Before | null) {
@@ -135,7 +135,7 @@ async function takeOver(
   start: Extract<Start, { kind: 'proved' }>,
   moves: Moves,
 ): Promise<Outcome> {
-  const { sections, generation, binary, config, file, fleet, stray, now, onEvent, tolerate } = replacement;
+  const { sections, generation, binary, config, file, fleet, foreign, now, onEvent, tolerate } = replacement;
   const { version } = start.info;
   const next = serving(generation, start.id, {
     sections,
@@ -151,7 +151,7 @@ async function takeOver(
   await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
   await tolerate(fleet.replace(next));
-  if (stray !== null) await tolerate(fleet.dismissOther(stray.id, generationAt(generationsFolder(config), 0)));
+  if (foreign !== null) await tolerate(fleet.dismissOther(foreign.id, generationAt(generationsFolder(config), 0)));
   // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
   await tolerate(fleet.keepAtMost(config.reload.maxOldWorkers));
   start.child.once('exit', () => void tolerate(fleet.lookAtServing()));

@@ -1,6 +1,6 @@
 /** Brings processes to other sections by commands: the one that serves, which the file follows, and those that leave. */
 import type { RuntimeCommand, Section } from '../../model.ts';
-import type { FileBehind } from '../config-file-sync.ts';
+import type { ConfigFileSync } from '../config-file-sync.ts';
 import type { Follower, Runtime, UnexpectedReply } from '../driver.ts';
 import { sameText } from '../sections.ts';
 import type { Worker } from './worker.ts';
@@ -14,7 +14,7 @@ type ToTell = {
   readonly worker: Worker;
   readonly commands: readonly RuntimeCommand[];
   readonly sections: readonly Section[];
-  readonly onDisk: FileBehind;
+  readonly onDisk: ConfigFileSync;
   /** Whether this process serves still. */
   readonly serves: () => boolean;
 };

@@ -2,7 +2,7 @@
 import { describe } from '../../errors.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import type { Moment, Ms } from '../../model.ts';
-import type { Control, ControlEvent } from '../driver.ts';
+import type { Driver, DriverEvent } from '../driver.ts';
 
 type Whose = { readonly pid: number; readonly generation: number };
 
@@ -15,7 +15,7 @@ type Silence = Whose & {
   readonly isTold: boolean;
 };
 
-type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: ControlEvent) => void };
+type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: DriverEvent) => void };
 
 type Limit = { readonly afterMs: Ms; readonly misses: number };
 
@@ -23,7 +23,7 @@ type Limit = { readonly afterMs: Ms; readonly misses: number };
 const hangs: Limit = { afterMs: 10_000, misses: 2 };
 const hangsForGood: Limit = { afterMs: 25_000, misses: 4 };
 
-export class Pulse {
+export class Liveness {
   readonly #options: PulseOptions;
   #silence: Silence | null = null;
 
@@ -32,7 +32,7 @@ export class Pulse {
   }
 
   /** null: it answers, or has been silent for a moment only. */
-  get unresponsive(): Control['unresponsive'] {
+  get unresponsive(): Driver['unresponsive'] {
     return this.#silence?.isTold ? this.#silence : null;
   }
 

@@ -7,7 +7,7 @@ import { type Ask, readSessions } from '../../haproxy/cli/read-back.ts';
 import type { Verdict } from '../../haproxy/cli/runtime-commands.ts';
 import type { LeavingServer, Moment, Ms, RuntimeCommand } from '../../model.ts';
 
-type Leaver = LeavingServer & {
+type RemovedServer = LeavingServer & {
   readonly since: Moment;
   /** null while it has connections, or nobody has looked yet. */
   readonly idleSince: Moment | null;
@@ -28,9 +28,9 @@ type Step = {
 const idleForMs: Ms = 1000;
 const lookEveryMs: Ms = 1000;
 
-export class Leavers {
+export class RemovedServers {
   readonly #now: () => Moment;
-  readonly #leavers = new Map<string, Leaver>();
+  readonly #removedServers = new Map<string, RemovedServer>();
   #recalled: ReadonlyMap<string, LeavingServer> = new Map();
   #lookedAt: Moment = Number.NEGATIVE_INFINITY;
 
@@ -39,16 +39,16 @@ export class Leavers {
   }
 
   get list(): readonly LeavingServer[] {
-    return [...this.#leavers.values()];
+    return [...this.#removedServers.values()];
   }
 
   has(server: Pick<LeavingServer, 'backend' | 'server'>): boolean {
-    return this.#leavers.has(keyOf(server));
+    return this.#removedServers.has(keyOf(server));
   }
 
   /** For whoever takes over from here. */
   get toRecord(): readonly LeavingServer[] {
-    const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#leavers]);
+    const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#removedServers]);
     return [...all.values()].map(({ backend, server, options }) => ({ backend, server, options }));
   }
 
@@ -86,36 +86,36 @@ export class Leavers {
   /** One that a Myelin before this one removed, or an operator. */
   found(server: LeavingServer): void {
     const key = keyOf(server);
-    if (!this.#leavers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
+    if (!this.#removedServers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
   }
 
   /** Whether anything is to be looked after by now. */
   get isDue(): boolean {
     if (this.#now() - this.#lookedAt < lookEveryMs) return false;
-    return [...this.#leavers.values()].some(isOpen);
+    return [...this.#removedServers.values()].some(isOpen);
   }
 
   /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
   async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Step> {
     const now = this.#now();
     this.#lookedAt = now;
-    const open = [...this.#leavers.values()].filter(isOpen);
+    const open = [...this.#removedServers.values()].filter(isOpen);
     const sessions = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
     const commands: RuntimeCommand[] = [];
     let closed = 0;
-    for (const leaver of open) {
-      const key = keyOf(leaver);
-      if (this.#leavers.get(key) !== leaver) continue;
+    for (const removed of open) {
+      const key = keyOf(removed);
+      if (this.#removedServers.get(key) !== removed) continue;
       const current = sessions.get(key);
-      const { backend, server } = leaver;
-      if (current === undefined) this.#forget(leaver);
+      const { backend, server } = removed;
+      if (current === undefined) this.#forget(removed);
       else if (current > 0) {
-        this.#set({ ...leaver, idleSince: null });
-        if (now - leaver.since < limits.drainTimeoutMs) continue;
+        this.#set({ ...removed, idleSince: null });
+        if (now - removed.since < limits.drainTimeoutMs) continue;
         commands.push({ kind: 'shutdown', backend, server });
         closed += current;
-      } else if (leaver.idleSince === null) this.#set({ ...leaver, idleSince: now });
-      else if (now - leaver.idleSince >= idleForMs && !leaver.isPinned)
+      } else if (removed.idleSince === null) this.#set({ ...removed, idleSince: now });
+      else if (now - removed.idleSince >= idleForMs && !removed.isPinned)
         commands.push({ kind: 'delete', backend, server });
     }
     return { commands, closed };
@@ -127,23 +127,23 @@ export class Leavers {
 
   /** It is still there: it has connections again, or never can be deleted. */
   #keep(server: Pick<LeavingServer, 'backend' | 'server'>, isPinned: boolean): void {
-    const leaver = this.#leavers.get(keyOf(server));
-    if (leaver !== undefined) this.#set({ ...leaver, idleSince: isPinned ? leaver.idleSince : null, isPinned });
+    const removed = this.#removedServers.get(keyOf(server));
+    if (removed !== undefined) this.#set({ ...removed, idleSince: isPinned ? removed.idleSince : null, isPinned });
   }
 
-  #set(leaver: Leaver): void {
-    this.#leavers.set(keyOf(leaver), leaver);
+  #set(removed: RemovedServer): void {
+    this.#removedServers.set(keyOf(removed), removed);
   }
 
   #forget(server: Pick<LeavingServer, 'backend' | 'server'>): void {
     const key = keyOf(server);
-    this.#leavers.delete(key);
+    this.#removedServers.delete(key);
     if (this.#recalled.has(key)) this.#recalled = new Map([...this.#recalled].filter(([other]) => other !== key));
   }
 }
 
 /** Whether there is anything left to do about it. */
-function isOpen({ isPinned, idleSince }: Leaver): boolean {
+function isOpen({ isPinned, idleSince }: RemovedServer): boolean {
   return !isPinned || idleSince === null;
 }
 

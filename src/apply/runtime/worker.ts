@@ -13,12 +13,12 @@ import { readBatch, toBatches } from '../../haproxy/cli/runtime-batch.ts';
 import type { Verdict } from '../../haproxy/cli/runtime-commands.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
 import { serverLines } from '../../haproxy/text/text.ts';
-import { createTurn } from '../../lib/mutex.ts';
+import { createMutex } from '../../lib/mutex.ts';
 import type { LeavingServer, Moment, Ms, RuntimeCommand, Section } from '../../model.ts';
 import type { RuntimeState, UnexpectedReply } from '../driver.ts';
-import { Leavers } from './removed-servers.ts';
+import { RemovedServers } from './removed-servers.ts';
 
-type Tidied = {
+type Reaped = {
   /** Connections that were closed. */
   readonly closed: number;
   readonly unexpected: readonly UnexpectedReply[];
@@ -38,7 +38,7 @@ type WorkerOptions = {
 
 export class Worker {
   readonly pid: number;
-  readonly leavers: Leavers;
+  readonly removedServers: RemovedServers;
   /** What runs in it, as far as is known. */
   sections: readonly Section[];
   /** What it was last brought to on purpose: that goes to disk, not what somebody made of it. */
@@ -46,7 +46,7 @@ export class Worker {
   readonly #started: readonly Section[] | null;
   readonly #prefix: string;
   /** What is planned for a server that leaves must not meet its deletion. */
-  readonly #inTurn = createTurn();
+  readonly #mutex = createMutex();
   #capabilities: Capabilities;
   #ask: Ask;
   /** Asked, and not answered yet. */
@@ -63,7 +63,7 @@ export class Worker {
     this.#started = started;
     this.#ask = ask;
     this.#prefix = prefix;
-    this.leavers = new Leavers(now);
+    this.removedServers = new RemovedServers(now);
   }
 
   /** Somebody told it to leave: it takes no connections any more. */
@@ -76,7 +76,7 @@ export class Worker {
   }
 
   get runtime(): RuntimeState {
-    return { capabilities: this.#capabilities, leaving: this.leavers.list, started: this.#started };
+    return { capabilities: this.#capabilities, leaving: this.removedServers.list, started: this.#started };
   }
 
   /** How lines for it are to be. */
@@ -95,7 +95,7 @@ export class Worker {
    * an AppError where it does not answer, or another process does.
    */
   send(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<readonly UnexpectedReply[] | null> {
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       if (this.#isOutdated(commands)) return null;
       const unexpected = await this.#run(commands);
       if (unexpected.length === 0) {
@@ -128,14 +128,14 @@ export class Worker {
   /** What was read back is believed instead; `leaving` are servers that were found to be on their way out. */
   believe(sections: readonly Section[], leaving: readonly LeavingServer[]): void {
     this.sections = sections;
-    for (const each of leaving) this.leavers.found(each);
+    for (const each of leaving) this.removedServers.found(each);
   }
 
   /** Deletes the removed servers that are idle by now, and closes what `drainTimeout` has left of others. */
-  async tidy(drainTimeoutMs: Ms): Promise<Tidied> {
-    if (!this.leavers.isDue) return { closed: 0, unexpected: [] };
-    return this.#inTurn(async () => {
-      const { commands, closed } = await this.leavers.next(this.#ask, { drainTimeoutMs, ...this.frame });
+  async reap(drainTimeoutMs: Ms): Promise<Reaped> {
+    if (!this.removedServers.isDue) return { closed: 0, unexpected: [] };
+    return this.#mutex(async () => {
+      const { commands, closed } = await this.removedServers.next(this.#ask, { drainTimeoutMs, ...this.frame });
       return { closed, unexpected: await this.#run(commands) };
     });
   }
@@ -147,7 +147,7 @@ export class Worker {
     return commands.some((command) => {
       const name = nameOf(command);
       const isReturning = command.kind === 're-address' && (ready.has(name) || disabled.has(name)) && !added.has(name);
-      return isReturning && !this.leavers.has(command) && !hasServer(this.sections, command);
+      return isReturning && !this.removedServers.has(command) && !hasServer(this.sections, command);
     });
   }
 
@@ -173,7 +173,7 @@ export class Worker {
       this.#identify(from);
       for (const [at, command] of batch.items.entries()) {
         const verdict = verdicts[at] ?? cutShort;
-        this.leavers.note(command, verdict, canDelete);
+        this.removedServers.note(command, verdict, canDelete);
         if (verdict.kind !== 'unexpected') continue;
         unexpected.push({ command, reply: verdict.reply });
         if (command.kind === 'add' || command.kind === 'delete')

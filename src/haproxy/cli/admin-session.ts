@@ -1,7 +1,7 @@
 /** Connections to HAProxy's runtime API that stay open, and carry one question after the other. */
 import { createConnection, type Socket } from 'node:net';
 import { AppError, hasCode } from '../../errors.ts';
-import { createTurn } from '../../lib/mutex.ts';
+import { createMutex } from '../../lib/mutex.ts';
 import { defaultTimeoutMs, type Limits, socketFailed, timedOut } from './socket.ts';
 
 class Closed extends Error {
@@ -20,7 +20,7 @@ function isOver(error: unknown): boolean {
 export class AdminSession {
   readonly #path: string;
   readonly #socket: Socket;
-  readonly #inTurn = createTurn();
+  readonly #mutex = createMutex();
   #chunks: string[] = [];
   /** The end of what was received, which may be half of a prompt; and the prompts in all of it. */
   #tail = '';
@@ -51,7 +51,7 @@ export class AdminSession {
 
   /** One command, or several separated by `;`: the answer is the same as without a session. */
   ask(line: string, limits: Limits = {}): Promise<string> {
-    return this.#inTurn(async () => {
+    return this.#mutex(async () => {
       const prompts = this.#promptsEach ? commandsIn(line) : 1;
       const received = await this.#askNow(line, limits, (seen) => seen >= prompts);
       return received.replaceAll(prompt, '\n');
@@ -136,7 +136,7 @@ function commandsIn(line: string): number {
 export class HeldConnection {
   readonly #path: string;
   /** Two that ask at once must not open one each: nobody would close the first. */
-  readonly #inTurn = createTurn();
+  readonly #mutex = createMutex();
   #session: AdminSession | null = null;
   #isClosed = false;
 
@@ -146,7 +146,7 @@ export class HeldConnection {
 
   /** As `ask` of a session. Throws an AppError where nobody answers, or after `close`. */
   ask(line: string): Promise<string> {
-    return this.#inTurn(() => this.#ask(line));
+    return this.#mutex(() => this.#ask(line));
   }
 
   /** A process that is told to leave would wait for it. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ControlEvent } from '../../../src/apply/driver.ts';
-import { Pulse } from '../../../src/apply/runtime/liveness.ts';
+import type { DriverEvent } from '../../../src/apply/driver.ts';
+import { Liveness } from '../../../src/apply/runtime/liveness.ts';
 import { socketFailed, timedOut } from '../../../src/haproxy/cli/socket.ts';
 
 const serving = { pid: 42, generation: 3 };
@@ -67,9 +67,9 @@ test('a socket at which nobody listens is no hang: its process has ended, or som
 });
 
 function begin() {
-  const events: ControlEvent[] = [];
+  const events: DriverEvent[] = [];
   let now = 0;
-  const pulse = new Pulse({ now: () => now, onEvent: (event) => events.push(event) });
+  const pulse = new Liveness({ now: () => now, onEvent: (event) => events.push(event) });
   const at = (moment: number): void => {
     now = moment;
   };

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type GateHistory, type GateSettings, nextReload, type Waiting } from '../../../src/apply/reload-slot.ts';
+import { nextReload, type ReloadHistory, type ReloadLimits, type Waiting } from '../../../src/apply/reload-slot.ts';
 
-const settings: GateSettings = { minInterval: 2000, jitter: 0, maxOldWorkers: 4, maxDelay: 30_000 };
-const fresh: GateHistory = { reloadedAt: null, failedAt: null, failures: 0 };
+const settings: ReloadLimits = { minInterval: 2000, jitter: 0, maxOldWorkers: 4, maxDelay: 30_000 };
+const fresh: ReloadHistory = { reloadedAt: null, failedAt: null, failures: 0 };
 const waiting: Waiting = { since: 10_000, failedBefore: false, isStart: false, oldWorkers: 0 };
 
 test('a first reload starts at once', () => {

@@ -1,7 +1,7 @@
 /** When a removed server is deleted, closed or left alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Leavers } from '../../../src/apply/runtime/removed-servers.ts';
+import { RemovedServers } from '../../../src/apply/runtime/removed-servers.ts';
 import { frame } from '../../../src/haproxy/cli/framing.ts';
 import type { RuntimeCommand } from '../../../src/model.ts';
 
@@ -19,10 +19,10 @@ function haproxy(sessions: Readonly<Record<string, number>>) {
   };
 }
 
-function leavers(): { leavers: Leavers; pass: (ms: number) => void } {
+function removedServers(): { removedServers: RemovedServers; pass: (ms: number) => void } {
   let now = 0;
   return {
-    leavers: new Leavers(() => now),
+    removedServers: new RemovedServers(() => now),
     pass(ms) {
       now += ms;
     },
@@ -30,7 +30,7 @@ function leavers(): { leavers: Leavers; pass: (ms: number) => void } {
 }
 
 test('a server that is idle for a second is deleted, and not before', async () => {
-  const { leavers: all, pass } = leavers();
+  const { removedServers: all, pass } = removedServers();
   all.note(remove, done, true);
   assert.deepEqual(
     all.list.map(({ server, options }) => [server, ...options]),
@@ -47,7 +47,7 @@ test('a server that is idle for a second is deleted, and not before', async () =
 });
 
 test('of one that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
-  const { leavers: all } = leavers();
+  const { removedServers: all } = removedServers();
   const found = (server: string) => ({ backend: 'web', server, options: ['?'] });
   all.recall(['a', 'b'].map((server) => ({ ...found(server), options: ['check', server] })));
   assert.deepEqual(all.list, [], 'whether they are there is not known');
@@ -84,7 +84,7 @@ test('of one that a Myelin before this one removed the recorded options hold, un
 });
 
 test('one that has connections again when it is to be deleted is waited for', async () => {
-  const { leavers: all, pass } = leavers();
+  const { removedServers: all, pass } = removedServers();
   all.note(remove, done, true);
   await all.next(haproxy({ a: 0 }), limits);
   pass(1000);
@@ -95,7 +95,7 @@ test('one that has connections again when it is to be deleted is waited for', as
 });
 
 test('what is left after drainTimeout is closed, and counted', async () => {
-  const { leavers: all, pass } = leavers();
+  const { removedServers: all, pass } = removedServers();
   all.note(remove, done, true);
   pass(59_999);
   assert.equal((await all.next(haproxy({ a: 3 }), limits)).closed, 0);
@@ -105,23 +105,23 @@ test('what is left after drainTimeout is closed, and counted', async () => {
 });
 
 test('one that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {
-  const { leavers: all, pass } = leavers();
+  const { removedServers: all, pass } = removedServers();
   all.note(remove, done, false);
   await all.next(haproxy({ a: 0 }), limits);
   pass(10_000);
   assert.equal(all.isDue, false);
   assert.equal(all.list.length, 1, 'its name may come back');
 
-  const pinned = leavers();
-  pinned.leavers.note(remove, done, true);
-  await pinned.leavers.next(haproxy({ a: 0 }), limits);
-  pinned.leavers.note(erase, { kind: 'pinned' }, true);
+  const pinned = removedServers();
+  pinned.removedServers.note(remove, done, true);
+  await pinned.removedServers.next(haproxy({ a: 0 }), limits);
+  pinned.removedServers.note(erase, { kind: 'pinned' }, true);
   pinned.pass(10_000);
-  assert.equal(pinned.leavers.isDue, false);
+  assert.equal(pinned.removedServers.isDue, false);
 });
 
 test('one that comes back is not leaving, and one that is gone already is forgotten', async () => {
-  const { leavers: all } = leavers();
+  const { removedServers: all } = removedServers();
   all.note(remove, done, true);
   all.note({ backend: 'web', server: 'a', kind: 'ready' }, done, true);
   assert.deepEqual(all.list, []);
@@ -131,13 +131,13 @@ test('one that comes back is not leaving, and one that is gone already is forgot
 });
 
 test('a removal that did not succeed makes nothing leave', () => {
-  const { leavers: all } = leavers();
+  const { removedServers: all } = removedServers();
   all.note(remove, { kind: 'unexpected', reply: 'no' }, true);
   assert.deepEqual(all.list, []);
 });
 
 test('HAProxy is asked once a second at most', async () => {
-  const { leavers: all, pass } = leavers();
+  const { removedServers: all, pass } = removedServers();
   assert.equal(all.isDue, false);
   all.note(remove, done, true);
   assert.equal(all.isDue, true);

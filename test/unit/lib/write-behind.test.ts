@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { mock, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { LateWriter } from '../../../src/lib/write-behind.ts';
+import { WriteBehind } from '../../../src/lib/write-behind.ts';
 
 function writer(t: TestContext, write: () => Promise<void> = async () => {}) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const seen = { writes: 0, troubles: 0 };
-  const made = new LateWriter({
+  const made = new WriteBehind({
     async write() {
       await write();
       seen.writes += 1;
@@ -113,7 +113,7 @@ async function explore(
   failures: fc.Stream<boolean>,
 ): Promise<void> {
   const state = { newest: 0, disk: 0, writing: 0, working: 0, isClosing: false, isClosed: false, mayFail: true };
-  const made = new LateWriter({
+  const made = new WriteBehind({
     async write() {
       assert.equal(state.writing, 0, 'one write at a time');
       assert.equal(state.working, 0, 'no write begins while somebody else sees to the file');

@@ -1,7 +1,7 @@
 /** One namespace's services make no reloads at the cost of others' connections beyond its share; whatever else is wanted does not wait. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Turn } from '../../../src/apply/reload-slot.ts';
+import type { ReloadSlot } from '../../../src/apply/reload-slot.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ReloadReason, Section } from '../../../src/model.ts';
 import { OfferBudget } from '../../../src/reconcile/offer-budget.ts';
@@ -9,7 +9,7 @@ import { discovering, offer } from '../../support/offers.ts';
 
 const every = 600_000;
 /** There are as many old processes as there may be. */
-const full: Turn = { at: 30_000, because: 'old_workers', retires: true };
+const full: ReloadSlot = { at: 30_000, because: 'old_workers', retires: true };
 const names = ['a:web', 'a:new', 'b:web', 'listed'];
 const sections: readonly Section[] = names.flatMap((name) =>
   splitSections(`frontend ${name}:in\n    mode http\nbackend ${name}\n    mode http\n`, name),
@@ -35,11 +35,11 @@ async function budget(everyMs = every) {
 test('at the limit of old processes a namespace has one reload in the interval, however often it changes its options', async () => {
   const { made, because } = await budget();
   const changed = because(['option_changed', 'backend a:web'], ['bind_changed', 'frontend a:web:in']);
-  assert.equal(made.turn(full, changed), full, 'the first one is free');
+  assert.equal(made.slot(full, changed), full, 'the first one is free');
   made.spend(full, changed, 40_000);
-  assert.deepEqual(made.turn(full, changed), { ...full, at: 40_000 + every, because: 'offer_interval' });
+  assert.deepEqual(made.slot(full, changed), { ...full, at: 40_000 + every, because: 'offer_interval' });
   assert.deepEqual(
-    made.turn({ at: 0, because: 'free' }, changed),
+    made.slot({ at: 0, because: 'free' }, changed),
     { at: 0, because: 'free' },
     'nobody makes room for it',
   );
@@ -56,21 +56,21 @@ test('what another namespace, the config or an operator asks for goes as always,
     ['global_changed', 'global'],
     ['server_added', 'backend a:web'],
   ] as const)
-    assert.equal(made.turn(full, because(waits, other)), full, other.join(' '));
+    assert.equal(made.slot(full, because(waits, other)), full, other.join(' '));
   made.spend(full, because(waits, ['option_changed', 'backend b:web']), 50_000);
-  assert.equal(made.turn(full, because(['option_changed', 'backend b:web'])).at, 50_000 + every);
+  assert.equal(made.slot(full, because(['option_changed', 'backend b:web'])).at, 50_000 + every);
 });
 
 test('a service that is made and deleted again and again counts for its namespace', async () => {
   const { made, written, offers, because } = await budget();
   made.spend(full, because(['proxy_added', 'backend a:web']), 0);
   made.note({ written, offers: offers.slice(1) });
-  assert.equal(made.turn(full, because(['proxy_removed', 'backend a:web'])).because, 'offer_interval');
+  assert.equal(made.slot(full, because(['proxy_removed', 'backend a:web'])).because, 'offer_interval');
 });
 
 test('without an interval there is no budget', async () => {
   const { made, because } = await budget(0);
   const changed = because(['option_changed', 'backend a:web']);
   made.spend(full, changed, 0);
-  assert.equal(made.turn(full, changed), full);
+  assert.equal(made.slot(full, changed), full);
 });

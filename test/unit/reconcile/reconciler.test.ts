@@ -1,12 +1,12 @@
 /** Which service is set apart for what is refused, and what stands in its place. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Control, Outcome, Running } from '../../../src/apply/driver.ts';
+import type { Driver, Outcome, Running } from '../../../src/apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../../../src/apply/files/kept-files.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Problem, Rendered, Section } from '../../../src/model.ts';
 import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
-import { ServerChanges } from '../../../src/reconcile/runtime-updater.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
 import type { VerifySettings } from '../../../src/reconcile/verifier.ts';
 
 const never = new AbortController().signal;
@@ -327,13 +327,13 @@ const copies: KeptFiles = {
   areNamedBy: (sections) => sections.some(({ text }) => text.includes('COPY')),
 };
 
-function textOf({ running }: Control): string {
+function textOf({ running }: Driver): string {
   return (running?.sections ?? []).map(({ text }) => text).join('');
 }
 
-function reconcilerOf(control: Control, now: () => number = () => 0, files?: KeptFiles): Reconciler {
+function reconcilerOf(control: Driver, now: () => number = () => 0, files?: KeptFiles): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
-  const changes = new ServerChanges(control, { now, verify, onDrift() {} });
+  const changes = new RuntimeUpdater(control, { now, verify, onDrift() {} });
   return new Reconciler(control, changes, () => new Map(), now, undefined, files);
 }
 
@@ -354,7 +354,7 @@ function config(...services: readonly string[]): Rendered {
 }
 
 /** A control that has an opinion of its own on the services, where HAProxy has one on their lines. */
-class Scripted implements Control {
+class Scripted implements Driver {
   readonly version = null;
   readonly forced = [];
   readonly oldWorkers = [];

@@ -1,7 +1,7 @@
 /** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Control, Follower, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
+import type { Driver, Follower, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
 import { textOf } from '../../../src/apply/sections.ts';
 import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
@@ -11,7 +11,7 @@ import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOrder } from '../../../src/model.ts';
 import type { Overrides } from '../../../src/reconcile/overrides.ts';
 import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
-import { ServerChanges } from '../../../src/reconcile/runtime-updater.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
 
 const never = new AbortController().signal;
 const version = parseVersion('2.6.12') ?? assert.fail();
@@ -376,7 +376,7 @@ test('all backends are looked at within verifyInterval, a hundred at once', asyn
 function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', overrides: Overrides = new Map()) {
   let now = 0;
   const drift: Drift[] = [];
-  const changes = new ServerChanges(control, {
+  const changes = new RuntimeUpdater(control, {
     now: () => now,
     verify: () => ({ verifyInterval: 10_000, drift: mode }),
     onDrift: (found) => drift.push(...found),
@@ -402,7 +402,7 @@ function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', ove
 }
 
 /** One that runs what it is told to have, and whose replies are as the test wants them. */
-class Scripted implements Control {
+class Scripted implements Driver {
   readonly version = version;
   readonly forced = [];
   readonly oldWorkers = [];

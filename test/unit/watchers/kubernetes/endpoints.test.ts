@@ -346,9 +346,9 @@ test('an address that belongs to no pod stands for itself, whatever its family a
   const four = { addressType: 'IPv4', endpoints: [{ addresses: ['10.0.0.1'] }, pod('a', '10.0.0.2')] };
   const six = { addressType: 'IPv6', endpoints: [{ addresses: ['fd00::1'] }, pod('a', 'fd00::2')] };
   const owned = 'a 10.0.0.2:5432 ready';
-  const stray = ['10.0.0.1:5432 10.0.0.1:5432 ready', 'fd00::1:5432 fd00::1:5432 ready'];
-  assert.deepEqual(told([four, six]), [...stray, owned].sort());
-  assert.deepEqual(told([six, four], { family: 'prefer6' }), [...stray, 'a fd00::2:5432 ready'].sort());
+  const foreign = ['10.0.0.1:5432 10.0.0.1:5432 ready', 'fd00::1:5432 fd00::1:5432 ready'];
+  assert.deepEqual(told([four, six]), [...foreign, owned].sort());
+  assert.deepEqual(told([six, four], { family: 'prefer6' }), [...foreign, 'a fd00::2:5432 ready'].sort());
 });
 
 test('where slices have somebody, but not at the port that is asked for, one of them is named with the ports it has', () => {
