@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { sectionKeywords } from '../haproxy/text/text.ts';
+import { parseRange } from '../lib/address.ts';
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -139,12 +140,6 @@ const cidrText = 'a range of addresses such as 127.0.0.0/8 or fd00::/8, or a sin
 /** A range of addresses; a single address is the range of one. */
 export const cidr = z
   .string()
-  .refine(isRange, `expected ${cidrText}`)
+  .refine((value) => parseRange(value) !== null, `expected ${cidrText}`)
   .transform((value) => (value.includes('/') ? value : `${value}/${isIP(value) === 6 ? 128 : 32}`))
   .meta({ title: 'range of addresses', expected: cidrText });
-
-function isRange(value: string): boolean {
-  const [, address = '', bits] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(value) ?? [];
-  const family = isIP(address);
-  return family !== 0 && Number(bits ?? 0) <= (family === 6 ? 128 : 32);
-}

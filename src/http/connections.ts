@@ -9,7 +9,7 @@ import { parseAddress } from '../lib/address.ts';
 type Limits = { readonly total: number; readonly perAddress: number };
 
 /** In IPv6 one host has as many addresses as it likes of the last 64 bits. */
-const hostBits = 64n;
+const networkBytes = 8;
 
 export function boundConnections(server: Server, { total, perAddress }: Limits): void {
   /** In the order in which they came. */
@@ -45,5 +45,5 @@ function largest(held: ReadonlyMap<string, Set<Socket>>): Set<Socket> | null {
 function whose(address: string | undefined): string {
   const parsed = parseAddress(address?.replace(/%.*$/, '') ?? '');
   if (parsed === null) return address ?? '';
-  return parsed.family === 6 ? `6 ${parsed.value >> hostBits}` : parsed.text;
+  return parsed.family === 6 ? `6 ${parsed.bytes.slice(0, networkBytes).join('.')}` : parsed.text;
 }

@@ -5,7 +5,7 @@
 
 import type { ServerStateRow } from '../haproxy/cli/info.ts';
 import { editServers } from '../haproxy/text/amend.ts';
-import { parseAddress } from '../lib/address.ts';
+import { hostPort, parseAddress } from '../lib/address.ts';
 import type { Drift, LeavingServer, Section } from '../model.ts';
 import type { Server } from './backend.ts';
 import { backendIn, isOurs } from './backends.ts';
@@ -134,7 +134,7 @@ function hasAgent({ options }: Server): boolean {
 }
 
 function placeOf({ srv_addr: address = '', srv_port: port = '' }: ServerStateRow): string {
-  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return hostPort(address, port);
 }
 
 function correct(section: Section, corrections: ReadonlyMap<string, Correction>, added: readonly string[]): Section {

@@ -2,6 +2,7 @@
  * Puts a text into a place of `haproxy.cfg` so that HAProxy reads exactly that text there and nothing more. Each place
  * has its own rules; an encoder refuses what its place cannot hold.
  */
+import { hostPort, parseAddress } from '../lib/address.ts';
 
 /** One argument of a directive: as it is where that is safe, else in weak quotes. */
 export function word(text: string): string {
@@ -58,14 +59,8 @@ export function mapValue(text: string): string {
 /** ADDRESS:PORT of a server. HAProxy takes much else for an address (`/etc/passwd`, `0177.0.0.1`): that is refused. */
 export function address(ip: string, port: number): string {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Error(`${port} is not a port: 1-65535 is`);
-  if (isIPv4(ip)) return `${ip}:${port}`;
-  if (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(ip) && URL.canParse(`http://[${ip}]/`)) return `[${ip}]:${port}`;
-  throw new Error(`${JSON.stringify(ip)} is not an IPv4 or IPv6 address`);
-}
-
-function isIPv4(text: string): boolean {
-  const numbers = text.split('.');
-  return numbers.length === 4 && numbers.every((number) => /^(0|[1-9]\d{0,2})$/.test(number) && Number(number) <= 255);
+  if (parseAddress(ip) === null) throw new Error(`${JSON.stringify(ip)} is not an IPv4 or IPv6 address`);
+  return hostPort(ip, port);
 }
 
 function isBare(text: string): boolean {

@@ -17,7 +17,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   // Foundations know no stage.
   'src/lib/': [],
   'src/haproxy/': ['src/lib/'],
-  'src/config/': ['src/haproxy/'],
+  'src/config/': ['src/haproxy/', 'src/lib/'],
   // A watcher knows the model and its own settings, and nothing behind it.
   'watchers/kit/': ['src/lib/'],
   'watchers/consul/': ['watchers/kit/', 'src/config/', 'src/lib/'],
@@ -27,7 +27,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   // The stages: none knows its neighbour.
   'src/catalog/': ['src/config/', 'src/lib/'],
   'src/sources/': ['watchers/', 'src/catalog/', 'src/config/', 'src/lib/'],
-  'src/render/': ['src/config/', 'src/haproxy/'],
+  'src/render/': ['src/config/', 'src/haproxy/', 'src/lib/'],
   'src/plan/': ['src/haproxy/', 'src/lib/'],
   'src/apply/': ['src/config/', 'src/haproxy/', 'src/lib/'],
   // Where plan meets apply.

@@ -11,6 +11,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { z } from 'zod';
+import { hostPort } from '../../src/lib/address.ts';
 import type { Endpoint, Unreadable } from '../../src/model.ts';
 
 export type Parsed =
@@ -149,7 +150,7 @@ const endpoint = z
           : 'expected ADDRESS:PORT or { address, port, … }',
     },
   )
-  .transform(({ id, ...rest }): Endpoint => ({ ...rest, id: id ?? joined(rest.address, rest.port) }));
+  .transform(({ id, ...rest }): Endpoint => ({ ...rest, id: id ?? hostPort(rest.address, rest.port) }));
 
 function readEndpoint(
   value: unknown,
@@ -192,10 +193,6 @@ function splitText(value: unknown): unknown {
   const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(value.trim()) ?? [];
   const address = bracketed ?? plain;
   return address === undefined ? value : { address, port: Number(port) };
-}
-
-function joined(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** What people would call a wrong entry; undefined where it has nothing of the kind. */

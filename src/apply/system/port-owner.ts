@@ -1,7 +1,7 @@
 /** Names the process that listens on an address, as far as the system shows it. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
 import { hasCode } from '../../errors.ts';
+import { parseAddress } from '../../lib/address.ts';
 import { commandName } from './processes.ts';
 
 type Kind = 'tcp' | 'udp' | 'unix';
@@ -30,7 +30,8 @@ function inetInodes(kind: 'tcp' | 'udp', host: string | null, port: number): Rea
   const wantedPort = port.toString(16).toUpperCase().padStart(4, '0');
   // 0A is LISTEN; a UDP socket that nobody is connected to is 07.
   const wantedState = kind === 'tcp' ? '0A' : '07';
-  const address = host !== null && isIPv4(host) ? hexIPv4(host) : null;
+  const asked = parseAddress(host ?? '');
+  const address = asked?.family === 4 ? hexIPv4(asked.bytes) : null;
   const inodes = new Set<string>();
   for (const file of [kind, `${kind}6`])
     for (const line of lines(`/proc/net/${file}`)) {
@@ -43,9 +44,8 @@ function inetInodes(kind: 'tcp' | 'udp', host: string | null, port: number): Rea
 }
 
 /** The kernel prints the address as a number in this machine's byte order. */
-function hexIPv4(host: string): string {
-  const bytes = Uint8Array.from(host.split('.').map(Number));
-  const number = new Uint32Array(bytes.buffer)[0] ?? 0;
+function hexIPv4(bytes: readonly number[]): string {
+  const number = new Uint32Array(Uint8Array.from(bytes).buffer)[0] ?? 0;
   return number.toString(16).toUpperCase().padStart(8, '0');
 }
 

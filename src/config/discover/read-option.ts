@@ -1,5 +1,5 @@
 /** Reads an option by which a service chooses for itself, as the config reads the setting that it stands for. */
-import { isIPv6 } from 'node:net';
+import { hostPort } from '../../lib/address.ts';
 import { didYouMean, formatPath, type Path } from '../problems.ts';
 import type { Mark } from '../read/tree.ts';
 import { kubernetesQuery, type Limits, service as schema } from '../schema.ts';
@@ -68,7 +68,7 @@ function isBounded(option: ServiceOption): option is keyof typeof boundsOf {
 
 /** The bind line of a service that listens on this port. */
 export function bindAt({ bindAddress }: Limits, number: number): string {
-  return `${isIPv6(bindAddress) ? `[${bindAddress}]` : bindAddress}:${number}`;
+  return hostPort(bindAddress, number);
 }
 
 function readListen(text: string, limits: Limits): Read | string {

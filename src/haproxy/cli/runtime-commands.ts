@@ -1,4 +1,5 @@
 /** Runtime commands in the words of HAProxy's command line, and what its answers to them mean. */
+import { hostPort } from '../../lib/address.ts';
 import type { RuntimeCommand } from '../../model.ts';
 
 export type Verdict =
@@ -16,7 +17,7 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
   switch (command.kind) {
     case 'add': {
       const { address, port, weight, options, checks, dynamicCookie, backend } = command;
-      const place = cliWord(`${address.includes(':') ? `[${address}]` : address}:${portOf(port)}`);
+      const place = cliWord(hostPort(address, portOf(port)));
       const words = ['add server', target, place, 'weight', weightOf(weight), ...options.map(cliWord)];
       return [
         words.join(' '),

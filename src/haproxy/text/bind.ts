@@ -2,7 +2,7 @@
  * Reads the addresses of HAProxy's `bind` lines, so that two that cannot be held at once are found before HAProxy
  * fails on them, and so that a foreign process on one of them is.
  */
-import { isIPv4, isIPv6 } from 'node:net';
+import { parseAddress } from '../../lib/address.ts';
 import { tokenise } from './text.ts';
 
 export type BindAddress =
@@ -43,7 +43,7 @@ export function parseBind(text: string): Bind {
   const problems: string[] = [];
   // HAProxy takes `:80,` for `:80`.
   for (const part of first.replace(/,$/, '').split(',')) {
-    const address = parseAddress(part, readOptions(options));
+    const address = parseBindAddress(part, readOptions(options));
     if (typeof address === 'string') problems.push(address);
     else addresses.push(address);
   }
@@ -97,7 +97,7 @@ function readOptions(words: readonly string[]): Options {
 }
 
 /** The address, or what is wrong with it. */
-function parseAddress(text: string, options: Options): BindAddress | string {
+function parseBindAddress(text: string, options: Options): BindAddress | string {
   if (text === '') return 'no address; write ADDRESS:PORT, :PORT or a path';
   if (text.startsWith('/')) return unixSocket(text);
   const [, prefix = '', rest = text] = /^([a-z0-9+]+)@(.*)$/.exec(text) ?? [];
@@ -155,11 +155,12 @@ function inetSocket(
     return { ...all, family: v6only ? 6 : 'any' };
   }
   if (host === '0.0.0.0' || host === '0') return { ...all, family: 4 };
-  if (!isIPv6(host)) return { ...all, host, family: isIPv4(host) ? 4 : 'any' };
-  const address = shortestIPv6(host);
-  if (address === '::') return { ...all, family: v6only ? 6 : 'any' };
-  const mapped = mappedIPv4(address);
-  return mapped === null ? { ...all, host: address, family: 6 } : { ...all, host: mapped, family: 4 };
+  const [literal = '', zone] = host.split('%');
+  const address = parseAddress(literal);
+  if (address === null) return { ...all, host, family: 'any' };
+  const { family, text: short } = address;
+  if (short === '::') return { ...all, family: v6only ? 6 : 'any' };
+  return { ...all, host: zone === undefined ? short : `${short}%${zone}`, family };
 }
 
 /** `80` or `8000-8010`. Stricter than HAProxy, which reads `8x` as 8. */
@@ -171,18 +172,4 @@ function parsePorts(text: string): { readonly port: number; readonly portEnd: nu
   if (port < 1 || portEnd > 65_535) return `port ${text} is outside 1-65535`;
   if (portEnd < port) return `the range of ports ${text} ends before it begins`;
   return { port, portEnd };
-}
-
-function shortestIPv6(host: string): string {
-  const [address = host, zone] = host.split('%');
-  const short = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  return zone === undefined ? short : `${short}%${zone}`;
-}
-
-/** The IPv4 address that a short IPv6 address such as `::ffff:7f00:1` stands for: its port is IPv4's port. */
-function mappedIPv4(address: string): string | null {
-  const [, high, low] = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(address) ?? [];
-  if (high === undefined || low === undefined) return null;
-  const number = (Number.parseInt(high, 16) << 16) | Number.parseInt(low, 16);
-  return [24, 16, 8, 0].map((shift) => (number >>> shift) & 255).join('.');
 }

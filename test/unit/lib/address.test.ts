@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { BlockList } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { contains, embeddedIPv4, parseAddress, parseRange, reachedIPv4 } from '../../../src/lib/address.ts';
+import { contains, embeddedIPv4, hostPort, parseAddress, parseRange, reachedIPv4 } from '../../../src/lib/address.ts';
 
 test('every spelling of an address becomes one', () => {
   for (const [written, text] of [
@@ -62,6 +63,44 @@ test('a range holds the addresses between its ends', () => {
   assert.ok(holds('fe80::/10', 'febf::1'));
   assert.ok(!holds('fe80::/10', 'fec0::1'));
   assert.ok(holds('::/0', '2001:db8::1'));
+});
+
+test('whether an address lies in a range is what Node says of it, at every length and on both sides of its ends', () => {
+  const literal = fc.oneof(fc.ipV4(), fc.ipV6());
+  const length = fc.nat(128);
+  fc.assert(
+    fc.property(literal, length, literal, length, (network, bits, other, flipped) => {
+      const parsed = parseRange(`${network}/${bits}`);
+      if (parsed === null) return;
+      const judge = new BlockList();
+      judge.addSubnet(network, bits, network.includes(':') ? 'ipv6' : 'ipv4');
+      const near = parseAddress(flipBit(network, flipped));
+      for (const address of [near, parseAddress(other)]) {
+        assert.ok(address);
+        if (address.family !== parsed.family) assert.equal(contains(parsed, address), false);
+        else
+          assert.equal(
+            contains(parsed, address),
+            judge.check(address.text, address.family === 4 ? 'ipv4' : 'ipv6'),
+            `${network}/${bits} ${address.text}`,
+          );
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+/** The same address but for one bit. */
+function flipBit(text: string, place: number): string {
+  const { bytes, family } = parseAddress(text) ?? assert.fail(text);
+  const at = place % (bytes.length * 8);
+  const flipped = bytes.map((byte, index) => (index === at >> 3 ? byte ^ (0x80 >> (at & 7)) : byte));
+  return family === 4 ? flipped.join('.') : (Buffer.from(flipped).toString('hex').match(/.{4}/g)?.join(':') ?? '');
+}
+
+test('a place is written with brackets where the address has colons of its own', () => {
+  assert.equal(hostPort('10.0.0.1', 80), '10.0.0.1:80');
+  assert.equal(hostPort('2001:db8::1', 80), '[2001:db8::1]:80');
 });
 
 test('an IPv4-mapped range is the range of IPv4', () => {

@@ -12,6 +12,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import type { KubernetesWatcherConfig } from '../../../src/config/schema.ts';
 import { AppError, describe, hasCode } from '../../../src/errors.ts';
+import { hostPort } from '../../../src/lib/address.ts';
 import type { Ms } from '../../../src/model.ts';
 import { spellingsOfLogin } from '../../kit/login.ts';
 import { type Plugin, PluginCredentials, type Proof } from './plugin.ts';
@@ -248,7 +249,7 @@ async function loadPod(config: KubeConfig, env: NodeJS.ProcessEnv, folder: strin
     clusters: [
       {
         name,
-        server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+        server: `https://${hostPort(host, port)}`,
         caFile: join(folder, 'ca.crt'),
         skipTLSVerify: false,
       },
