@@ -12,16 +12,13 @@ export type ReloadLimits = {
 export type ReloadHistory = {
   /** The last reload that went live; those that failed leave nothing that would need a pause. */
   readonly reloadedAt: Moment | null;
-  readonly failedAt: Moment | null;
-  /** In a row, of the same wanted state. */
-  readonly failures: number;
+  /** Until when what is wanted is left alone, because the same has failed; null: it has not. */
+  readonly backingOffUntil: Moment | null;
 };
 
 export type Waiting = {
   /** Since when this reload has been wanted. */
   readonly since: Moment;
-  /** It wants what failed last time; anything else deserves a try without patience. */
-  readonly failedBefore: boolean;
   /** Nothing serves: no gap is kept then, only the patience after failures. */
   readonly isStart: boolean;
   readonly oldWorkers: number;
@@ -35,9 +32,6 @@ export type ReloadSlot = {
   readonly retires?: true;
 };
 
-const shortestBackOffMs = 250;
-const longestBackOffMs = 30_000;
-
 /** `random` in [0, 1) is drawn once after each reload, so that asking again gives the same answer. */
 export function nextReload(
   settings: ReloadLimits,
@@ -46,7 +40,7 @@ export function nextReload(
   random: number,
 ): ReloadSlot {
   const { since, isStart } = waiting;
-  const { reloadedAt, failedAt, failures } = history;
+  const { reloadedAt, backingOffUntil } = history;
   const retires = !isStart && waiting.oldWorkers >= settings.maxOldWorkers;
   const its = retires ? ({ retires } as const) : {};
   let slot: ReloadSlot = { at: since, because: 'free', ...its };
@@ -55,13 +49,8 @@ export function nextReload(
   };
   if (reloadedAt !== null && !isStart)
     later(reloadedAt + settings.minInterval + settings.jitter * random, 'min_interval');
-  if (failedAt !== null && failures > 0 && waiting.failedBefore) later(failedAt + backOff(failures), 'back_off');
+  if (backingOffUntil !== null) later(backingOffUntil, 'back_off');
   // A worker that goes sooner makes its place at once; then the caller asks again.
   if (retires) later(since + settings.maxDelay, 'old_workers');
   return slot;
-}
-
-/** Doubles with each failure in a row, up to half a minute. */
-function backOff(failures: number): Ms {
-  return Math.min(shortestBackOffMs * 2 ** Math.min(failures - 1, 20), longestBackOffMs);
 }

@@ -329,14 +329,14 @@ class MasterDriver implements Driver {
           this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(id.pid) };
         this.#stranger = { ...id, isByHand };
         this.#fleet.disown();
-        this.#policy.forgive();
+        this.#policy.resetBackOff();
         onChange();
         return;
       }
       await this.#record(this.#fleet.serve(info, loaded, loaded));
     }
     this.#stranger = null;
-    this.#policy.forgive();
+    this.#policy.resetBackOff();
     const generation = this.#fleet.serving?.generation ?? 0;
     onEvent({ kind: 'adopted', pid: id.pid, generation });
     this.#onDisk.note();

@@ -364,7 +364,7 @@ class ProcessDriver implements Driver {
     const foreign = await this.#findForeign();
     if (foreign !== null) {
       this.#whyNothingRuns = { code: 'haproxy_exited', detail: startedByOthers(foreign.id.pid) };
-      this.#policy.forgive();
+      this.#policy.resetBackOff();
     }
     this.#options.onChange();
   }

@@ -5,8 +5,8 @@ import fc from 'fast-check';
 import { nextReload, type ReloadHistory, type ReloadLimits, type Waiting } from '../../../src/apply/reload-slot.ts';
 
 const settings: ReloadLimits = { minInterval: 2000, jitter: 0, maxOldWorkers: 4, maxDelay: 30_000 };
-const fresh: ReloadHistory = { reloadedAt: null, failedAt: null, failures: 0 };
-const waiting: Waiting = { since: 10_000, failedBefore: false, isStart: false, oldWorkers: 0 };
+const fresh: ReloadHistory = { reloadedAt: null, backingOffUntil: null };
+const waiting: Waiting = { since: 10_000, isStart: false, oldWorkers: 0 };
 
 test('a first reload starts at once', () => {
   assert.deepEqual(nextReload(settings, fresh, waiting, 0.5), { at: 10_000, because: 'free' });
@@ -23,15 +23,10 @@ test('a start waits for no gap: nothing serves', () => {
   assert.equal(nextReload(settings, { ...fresh, reloadedAt: 9999 }, start, 0).at, 10_000);
 });
 
-test('what failed before is tried ever more rarely, and something else at once', () => {
-  const at = (failures: number, failedBefore: boolean): number =>
-    nextReload(settings, { ...fresh, failedAt: 10_000, failures }, { ...waiting, failedBefore }, 0).at - 10_000;
-  assert.deepEqual(
-    [1, 2, 3, 4].map((failures) => at(failures, true)),
-    [250, 500, 1000, 2000],
-  );
-  assert.equal(at(100, true), 30_000);
-  assert.equal(at(100, false), 0);
+test('what failed before waits until its back-off is over', () => {
+  const history = { ...fresh, backingOffUntil: 12_000 };
+  assert.deepEqual(nextReload(settings, history, waiting, 0), { at: 12_000, because: 'back_off' });
+  assert.equal(nextReload(settings, { ...history, reloadedAt: 11_000 }, waiting, 0).because, 'min_interval');
 });
 
 test('too many old workers hold a reload back for maxDelay after it was first wanted, and no longer', () => {
@@ -53,18 +48,19 @@ test('no reload starts before the gap is over or later than every limit together
         maxOldWorkers: fc.integer({ min: 1, max: 8 }),
         maxDelay: fc.integer({ min: 0, max: 60_000 }),
       }),
-      fc.record({ reloadedAt: fc.option(moment), failedAt: fc.option(moment), failures: fc.nat(50) }),
-      fc.record({ since: moment, failedBefore: fc.boolean(), isStart: fc.boolean(), oldWorkers: fc.nat(10) }),
+      fc.record({ reloadedAt: fc.option(moment), backingOffUntil: fc.option(moment) }),
+      fc.record({ since: moment, isStart: fc.boolean(), oldWorkers: fc.nat(10) }),
       fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
       (limits, history, wish, random) => {
         const { at } = nextReload(limits, history, wish, random);
-        const { reloadedAt, failedAt } = history;
+        const { reloadedAt, backingOffUntil } = history;
         assert.ok(at >= wish.since);
+        assert.ok(at >= (backingOffUntil ?? 0));
         if (reloadedAt !== null && !wish.isStart) assert.ok(at >= reloadedAt + limits.minInterval);
         const latest = Math.max(
           wish.since + limits.maxDelay,
           (reloadedAt ?? 0) + limits.minInterval + limits.jitter,
-          (failedAt ?? 0) + 30_000,
+          backingOffUntil ?? 0,
         );
         assert.ok(at <= latest);
       },
