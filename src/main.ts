@@ -20,7 +20,7 @@ import { createMutex } from './lib/mutex.ts';
 import { ownAddresses } from './lib/own-addresses.ts';
 import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from './model.ts';
 import { OfferBudget } from './reconcile/offer-budget.ts';
-import { assertServer, type GivenOrder, type Orders } from './reconcile/orders.ts';
+import { assertServer, type OverrideRequest, type OverrideStore } from './reconcile/override-store.ts';
 import { withoutOverrides } from './reconcile/overrides.ts';
 import { Reconciler, type Result } from './reconcile/reconciler.ts';
 import { type RuntimeResult, RuntimeUpdater } from './reconcile/runtime-updater.ts';
@@ -35,7 +35,7 @@ import { Sources } from './sources/sources.ts';
 export type World = {
   readonly settings: Settings;
   readonly control: Driver;
-  readonly orders: Orders;
+  readonly overrides: OverrideStore;
   readonly offers: KnownOffers;
   readonly endpoints: KnownEndpoints;
   readonly files?: KeptFiles;
@@ -54,7 +54,7 @@ export type World = {
   /** Told of a reload that begins; its end is a result. */
   readonly onReload: (reasons: readonly ReloadReason[]) => void;
   /** Told of an operator's order that is obeyed from now on, and of one whose time is over. */
-  readonly onOrder: (order: GivenOrder, what: 'given' | 'over') => void;
+  readonly onOverride: (override: OverrideRequest, what: 'given' | 'over') => void;
   /** Told of servers that are not what they should be, and whether they are being set right. */
   readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
   /** Told of what did not work, and costs nobody anything by itself. */
@@ -93,8 +93,8 @@ export type Instance = {
   use(settings: Settings): Promise<void>;
   /** Something may have to be done: look again. */
   poke(): void;
-  /** An operator's order about one server. Rejects with an AppError where there is no such server. */
-  order(order: GivenOrder): Promise<void>;
+  /** An operator takes a server out, or gives it back. Rejects with an AppError where there is no such server. */
+  override(request: OverrideRequest): Promise<void>;
   /** A reload is wanted although nothing changed; settles when it was seen to, or rejects when Myelin ends. */
   reload(): Promise<Result>;
   /** The sources are believed about this service: how many endpoints are kept no longer. */
@@ -110,7 +110,7 @@ const retryMs: Ms = 1000;
 export function main(world: World, signal: AbortSignal): Instance {
   const {
     control,
-    orders,
+    overrides,
     offers,
     endpoints: lastEndpoints,
     heartbeat,
@@ -120,7 +120,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onSource,
     onJudged,
     onReload,
-    onOrder,
+    onOverride,
     onDrift,
     onTrouble,
     onError,
@@ -137,7 +137,7 @@ export function main(world: World, signal: AbortSignal): Instance {
     onDrift,
   });
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
-  const reconciler = new Reconciler(control, updater, () => orders.list(), now, budget, world.files);
+  const reconciler = new Reconciler(control, updater, () => overrides.list(), now, budget, world.files);
   const remembered = { offers: offers.all, endpoints: lastEndpoints.all };
   const first = {
     settings: world.settings,
@@ -262,31 +262,32 @@ export function main(world: World, signal: AbortSignal): Instance {
 
   async function verify(): Promise<void> {
     try {
-      const ended = orders.takeEnded();
-      for (const order of ended) onOrder({ ...order, state: null }, 'over');
+      const ended = overrides.takeExpired();
+      for (const expired of ended) onOverride({ ...expired, state: null }, 'over');
       if (ended.length > 0) debounce.poke();
       // One that does not answer would be asked in vain: that it hangs is told already.
       const canLook = !reconciler.isReloading && control.unresponsive === null;
       if (canLook && (await updater.verify(signal))) debounce.poke();
-      if (ended.length > 0) await orders.save();
+      if (ended.length > 0) await overrides.save();
     } finally {
       setVerifyDeadline();
     }
   }
 
   function setVerifyDeadline(): void {
-    verifyDeadline.set([reconciler.isReloading ? null : updater.nextVerification, orders.nextEnd]);
+    verifyDeadline.set([reconciler.isReloading ? null : updater.nextVerification, overrides.nextExpiry]);
   }
 
-  async function giveOrder(order: GivenOrder): Promise<void> {
+  async function setOverride(override: OverrideRequest): Promise<void> {
     try {
       await mutex(async () => {
         // What was ordered of a server that has gone since can be taken back all the same.
-        if (!(order.state === null && orders.has(order))) assertServer(control, order.backend, order.server);
-        await orders.give(order);
-        onOrder(order, 'given');
+        if (!(override.state === null && overrides.has(override)))
+          assertServer(control, override.backend, override.server);
+        await overrides.set(override);
+        onOverride(override, 'given');
         await reconcile();
-        await updater.assertObeyed(order, signal);
+        await updater.enforce(override, signal);
       });
     } finally {
       setVerifyDeadline();
@@ -393,7 +394,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       debounce.poke();
     },
     poke: debounce.poke,
-    order: giveOrder,
+    override: setOverride,
     reload() {
       const { open, waitingFor } = view(editions.collection.catalog);
       if (!open && found === null) {

@@ -209,7 +209,7 @@ export type RuntimeCommand = { readonly backend: string; readonly server: string
 type MayHaveAgent = { readonly hasAgent?: true };
 
 /** What an operator can order a server to be, other than ready. */
-export type ServerOrder = 'maint' | 'drain';
+export type ServerOverride = 'maint' | 'drain';
 
 /** A server that is not what it should be, as HAProxy itself says. */
 export type Drift = {

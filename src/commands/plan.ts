@@ -2,7 +2,7 @@
 import { styleText } from 'node:util';
 import { movingFrontends } from '../apply/checks/preflight.ts';
 import { type Observed, observe } from '../apply/observe.ts';
-import { ordersFile } from '../config/paths.ts';
+import { overridesFile } from '../config/paths.ts';
 import { maskText, maskWithin } from '../config/read/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/binary/capabilities.ts';
@@ -11,7 +11,7 @@ import { now } from '../lib/clock.ts';
 import type { Plan, RuntimeCommand, Section } from '../model.ts';
 import { diff } from '../plan/diff.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
-import { Orders } from '../reconcile/orders.ts';
+import { OverrideStore } from '../reconcile/override-store.ts';
 import { overridden } from '../reconcile/overrides.ts';
 import { loadSettings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
@@ -25,7 +25,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const observed = await observe(settings.config);
   const running = observed?.sections ?? null;
   const wanted = await renderWanted(settings, process.env, { snapshot, running });
-  const overrides = (await Orders.open(ordersFile(settings.config), now)).list();
+  const overrides = (await OverrideStore.open(overridesFile(settings.config), now)).list();
   const { sections } = overridden(wanted, overrides);
   const planned = decide(observed, sections);
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
 import { view } from '../catalog/catalog.ts';
-import { endpointsFile, offersFile, ordersFile } from '../config/paths.ts';
+import { endpointsFile, offersFile, overridesFile } from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
 import { exitCodes } from '../errors.ts';
@@ -11,7 +11,7 @@ import { Heartbeat } from '../http/probes.ts';
 import { serveHttp } from '../http/serve.ts';
 import { now, toWallClock, wallClock } from '../lib/clock.ts';
 import { type Instance, main, type Occasion } from '../main.ts';
-import { type GivenOrder, Orders } from '../reconcile/orders.ts';
+import { type OverrideRequest, OverrideStore } from '../reconcile/override-store.ts';
 import type { Result } from '../reconcile/reconciler.ts';
 import { Events } from '../report/events.ts';
 import { KeptLog } from '../report/kept-log.ts';
@@ -92,7 +92,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const reloadOnlyLog = new ReloadOnlyLog(log);
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
-  const orders = await Orders.open(ordersFile(config), now);
+  const overrides = await OverrideStore.open(overridesFile(config), now);
   await using control = await openDriver(
     {
       config,
@@ -111,7 +111,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     {
       settings,
       control,
-      orders,
+      overrides,
       offers,
       endpoints,
       files,
@@ -131,7 +131,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         if (exitCode !== null) end.resolve(exitCode);
       },
       onReload: (reasons) => observer.reload(reasons),
-      onOrder: (order, what) => observer.order(order, what),
+      onOverride: (override, what) => observer.override(override, what),
       onDrift: (drift, what) => observer.drift(drift, what),
       onTrouble,
       onError(error) {
@@ -143,7 +143,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   );
   const rereading = new Rereading(load, instance, log, events);
   const plainStatus = (): Status =>
-    statusOf({ instance, control, observer, orders, version, startedAt, refusedConfig: rereading.refused }, now());
+    statusOf({ instance, control, observer, overrides, version, startedAt, refusedConfig: rereading.refused }, now());
 
   const ending: Promise<unknown>[] = [instance.ended];
   try {
@@ -161,7 +161,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         if (endpoints > 0) observer.accepted(service, endpoints);
         return endpoints;
       },
-      order: (order: GivenOrder) => instance.order(order),
+      order: (override: OverrideRequest) => instance.override(override),
       stop: () => end.resolve(stopped),
       onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
       onWait: (err: unknown) => log.info({ err }, 'this address is had once the Myelin before this one has ended'),

@@ -17,7 +17,7 @@ export function serverStateFile({ state, haproxy }: HasState & Pick<Config, 'hap
 }
 
 /** What an operator ordered servers to be. */
-export const ordersFile = (config: HasState): string => join(config.state, 'orders.json');
+export const overridesFile = (config: HasState): string => join(config.state, 'orders.json');
 
 /** The services that sources offered last. */
 export const offersFile = (config: HasState): string => join(config.state, 'offers.json');

@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import { parseAddress } from '../lib/address.ts';
 import { now, toWallClock } from '../lib/clock.ts';
 import type { Timestamp } from '../model.ts';
-import type { GivenOrder } from '../reconcile/orders.ts';
+import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Status } from '../report/status.ts';
 import { type Asked, problem, type Reply, type Route, refusal } from './server.ts';
 
@@ -18,7 +18,7 @@ export type AdminSources = {
   /** Lets go what is kept of a service: how many endpoints; null: there is no such service. */
   readonly accept: (service: string) => number | null;
   /** Rejects with an AppError where there is no such server, or where it cannot be told. */
-  readonly order: (order: GivenOrder) => Promise<void>;
+  readonly order: (order: OverrideRequest) => Promise<void>;
   /** Begins the end; the answer still goes out. */
   readonly stop: () => void;
 };
@@ -92,7 +92,7 @@ function accepted(service: string, endpoints: number | null): Reply {
 }
 
 async function ordered(asked: Asked, give: AdminSources['order']): Promise<Reply> {
-  let order: GivenOrder;
+  let order: OverrideRequest;
   try {
     order = readOrder(asked);
   } catch (error) {
@@ -109,7 +109,7 @@ async function ordered(asked: Asked, give: AdminSources['order']): Promise<Reply
 }
 
 /** Throws an AppError. */
-function readOrder({ names, query }: Asked): GivenOrder {
+function readOrder({ names, query }: Asked): OverrideRequest {
   const [backend = '', server = '', wanted] = names;
   const state = serverStates.find((each) => each === wanted);
   const time = query.get('for');

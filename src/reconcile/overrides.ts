@@ -3,13 +3,13 @@
  * HAProxy from it, and every process is brought there, and back, by a plan like any other.
  */
 import { amendServers, editServers } from '../haproxy/text/amend.ts';
-import type { Rendered, Section, ServerOrder } from '../model.ts';
+import type { Rendered, Section, ServerOverride } from '../model.ts';
 
 /** By `backend/server`. */
-export type Overrides = ReadonlyMap<string, ServerOrder>;
+export type Overrides = ReadonlyMap<string, ServerOverride>;
 
 const mark = '# by `myelin server`';
-const words: Readonly<Record<ServerOrder, string>> = { maint: 'disabled', drain: 'weight 0' };
+const words: Readonly<Record<ServerOverride, string>> = { maint: 'disabled', drain: 'weight 0' };
 const marked = new RegExp(` (?:${Object.values(words).join('|')}) ${mark}`, 'g');
 
 export function overridden<T extends Rendered>(rendered: T, overrides: Overrides): T {

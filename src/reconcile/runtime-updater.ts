@@ -4,11 +4,11 @@
  */
 import type { Driver, Outcome, Running, Runtime, UnexpectedReply } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
-import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOrder } from '../model.ts';
+import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOverride } from '../model.ts';
 import { silencedAgents } from '../plan/backends.ts';
 import { stateOf } from '../plan/drift.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
-import type { GivenOrder } from './orders.ts';
+import type { OverrideRequest } from './override-store.ts';
 import { isOverridden } from './overrides.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
 
@@ -162,7 +162,7 @@ export class RuntimeUpdater {
    * Sees that a server is what an operator ordered, as its wanted line says by now. Where that line waits for a reload it
    * is told here, as far as it is to be taken out. Throws an AppError where it is not.
    */
-  async assertObeyed({ backend, server, state }: GivenOrder, signal: AbortSignal): Promise<void> {
+  async enforce({ backend, server, state }: OverrideRequest, signal: AbortSignal): Promise<void> {
     const { running, runtime } = this.#driver;
     if (running === null || runtime === null) return;
     if (
@@ -242,7 +242,7 @@ function planOf(commands: readonly RuntimeCommand[]): Plan {
 }
 
 /** One that is not there has nothing to be taken out of. */
-async function isOut(runtime: Runtime, backend: string, server: string, order: ServerOrder): Promise<boolean> {
+async function isOut(runtime: Runtime, backend: string, server: string, order: ServerOverride): Promise<boolean> {
   const row = (await runtime.readBack([backend])).get(backend)?.find(({ srv_name }) => srv_name === server);
   if (row === undefined) return true;
   return order === 'maint' ? stateOf(row) === 'maint' : row.srv_uweight === '0';

@@ -1,6 +1,6 @@
 /** What happens in a running Myelin, for those who watch it: the last of it is kept, and who listens is told at once. */
 import timers from 'node:timers';
-import type { Drift, Ms, Problem, ReloadReason, ServerOrder, Timestamp } from '../model.ts';
+import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
 
 /** Where a list is long its first items stand here, and `more` counts the others. */
 export type Happening =
@@ -92,7 +92,7 @@ export type Happening =
       readonly kind: 'ordered';
       readonly backend: string;
       readonly server: string;
-      readonly state: ServerOrder | 'ready';
+      readonly state: ServerOverride | 'ready';
       readonly until: Timestamp | null;
     }
   /** The time of an order is over: the server is given back. */

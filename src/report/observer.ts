@@ -4,7 +4,7 @@ import { describe } from '../errors.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Occasion } from '../main.ts';
 import type { Drift, Moment, Ms, Problem, ReloadReason } from '../model.ts';
-import type { GivenOrder } from '../reconcile/orders.ts';
+import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine.ts';
 import type { Result } from '../reconcile/reconciler.ts';
 import type { RuntimeResult } from '../reconcile/runtime-updater.ts';
@@ -202,7 +202,7 @@ export class Observer {
   }
 
   /** An operator's order is obeyed from now on, or its time is over. */
-  order({ backend, server, state, until }: GivenOrder, what: 'given' | 'over'): void {
+  override({ backend, server, state, until }: OverrideRequest, what: 'given' | 'over'): void {
     const facts = { backend, server };
     const ends = until === null ? null : toWallClock(until);
     if (what === 'over') {

@@ -6,7 +6,7 @@ import { serverLines } from '../haproxy/text/text.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Instance } from '../main.ts';
 import type { Drift, Moment, Timestamp } from '../model.ts';
-import type { Orders } from '../reconcile/orders.ts';
+import type { OverrideStore } from '../reconcile/override-store.ts';
 import type { Refusal } from '../settings/reload.ts';
 import type { Observer } from './observer.ts';
 import type { Status } from './status.ts';
@@ -15,7 +15,7 @@ export type StatusParts = {
   readonly instance: Instance;
   readonly control: Driver;
   readonly observer: Observer;
-  readonly orders: Orders;
+  readonly overrides: OverrideStore;
   readonly version: string;
   readonly startedAt: Moment;
   readonly refusedConfig: Refusal | null;
@@ -25,7 +25,7 @@ export type StatusParts = {
 const mostUnserved = 100;
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
-  const { instance, control, observer, orders, version, startedAt, refusedConfig } = parts;
+  const { instance, control, observer, overrides, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
   const apart = new Map(observer.apart.map((one) => [one.service, one]));
   // Not wanted any more, but something still refers to them.
@@ -54,7 +54,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     refusedConfig: orNull(refusedConfig, dated),
     waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
     pending: pending === null ? null : { why: pending.because, at: toWallClock(pending.at) },
-    orders: orders.all.map((order) => ({ ...dated(order), until: orNull(order.until, toWallClock) })),
+    orders: overrides.all.map((each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
     sources: sources.map((source) => ({
       ...source,
       unserved: instance.collection.unserved.filter(({ watcher }) => watcher === source.name).length,

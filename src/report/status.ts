@@ -1,5 +1,5 @@
 /** What a running Myelin says of itself: the same to the command line, to HTTP and to the metrics. */
-import type { Drift, Ms, Problem, ReloadReason, ServerOrder, Timestamp } from '../model.ts';
+import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
 
 export type Status = {
   readonly version: string;
@@ -23,7 +23,7 @@ export type Status = {
   readonly orders: readonly {
     readonly backend: string;
     readonly server: string;
-    readonly state: ServerOrder;
+    readonly state: ServerOverride;
     readonly since: Timestamp;
     readonly until: Timestamp | null;
   }[];

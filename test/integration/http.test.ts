@@ -11,7 +11,7 @@ import { type AdminSources, adminRoutes, type Ordered, tcpRefusal } from '../../
 import { askMyelin, getStatus } from '../../src/http/client.ts';
 import { listenTcp, listenUnix, type Route, text } from '../../src/http/server.ts';
 import { toWallClock } from '../../src/lib/clock.ts';
-import type { GivenOrder } from '../../src/reconcile/orders.ts';
+import type { OverrideRequest } from '../../src/reconcile/override-store.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { sampleStatus } from '../support/status.ts';
 
@@ -98,8 +98,8 @@ test('an order about a server names it in the path, with a time, and what is not
   await using folder = await tempFolder();
   await using life = lifetime();
   const path = join(folder.path, 's');
-  const orders: GivenOrder[] = [];
-  const order = async (given: GivenOrder): Promise<void> => {
+  const orders: OverrideRequest[] = [];
+  const order = async (given: OverrideRequest): Promise<void> => {
     if (given.server === 'gone')
       throw new AppError('MYELIN_USAGE', 'web has no server gone', { remedy: 'its servers are a' });
     if (given.server === 'mute') throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy does not answer');

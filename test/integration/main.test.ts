@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Driver, Outcome } from '../../src/apply/driver.ts';
 import { main } from '../../src/main.ts';
-import { Orders } from '../../src/reconcile/orders.ts';
+import { OverrideStore } from '../../src/reconcile/override-store.ts';
 import { loadSettings } from '../../src/settings/settings.ts';
 import { KnownEndpoints } from '../../src/sources/known-endpoints.ts';
 import { KnownOffers } from '../../src/sources/known-offers.ts';
@@ -61,7 +61,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   const world = {
     settings: await loadSettings(path, {}),
     control,
-    orders: await Orders.open(join(folder.path, 'orders.json'), Date.now),
+    overrides: await OverrideStore.open(join(folder.path, 'orders.json'), Date.now),
     offers: stack.use(await KnownOffers.open(join(folder.path, 'offers.json'), () => {})),
     endpoints: stack.use(await KnownEndpoints.open(join(folder.path, 'endpoints.json'), () => {})),
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
@@ -72,7 +72,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     onSource() {},
     onJudged() {},
     onReload() {},
-    onOrder() {},
+    onOverride() {},
     onDrift() {},
     onTrouble() {},
     onError: (error: unknown) => errors.push(error),

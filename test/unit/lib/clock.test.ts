@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fromWallClock, now, pastFromWallClock, toWallClock, wallClock } from '../../../src/lib/clock.ts';
-import { Orders } from '../../../src/reconcile/orders.ts';
+import { OverrideStore } from '../../../src/reconcile/override-store.ts';
 import { tempFolder } from '../../support/index.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -48,21 +48,21 @@ test('an order for a time lasts that long, however the time of day steps while M
   await using folder = await tempFolder();
   const path = join(folder.path, 'orders.json');
   const step = stepping(t);
-  const running = await Orders.open(path, now);
+  const running = await OverrideStore.open(path, now);
   const until = now() + 60_000;
-  await running.give({ backend: 'web', server: 'a', state: 'maint', until });
+  await running.set({ backend: 'web', server: 'a', state: 'maint', until });
   step(hourMs);
   assert.equal(running.all.length, 1, 'a step forward ends nothing');
-  await running.give({ backend: 'web', server: 'b', state: 'drain', until: null });
+  await running.set({ backend: 'web', server: 'b', state: 'drain', until: null });
 
   // What is written down counts by the time of day: one that was too late by an hour, and is right again.
   step(0);
-  const restarted = await Orders.open(path, now);
+  const restarted = await OverrideStore.open(path, now);
   assert.deepEqual(
     restarted.all.map(({ server }) => server),
     ['a', 'b'],
   );
-  const end = restarted.nextEnd ?? 0;
+  const end = restarted.nextExpiry ?? 0;
   assert.ok(end > now() && end <= now() + 61_000, `it ends in ${end - now()} ms`);
 });
 

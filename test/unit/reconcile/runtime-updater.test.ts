@@ -8,7 +8,7 @@ import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOrder } from '../../../src/model.ts';
+import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOverride } from '../../../src/model.ts';
 import type { Overrides } from '../../../src/reconcile/overrides.ts';
 import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
@@ -221,7 +221,7 @@ test('who orders a server out is told where HAProxy could not be told, or did no
   const control = new Scripted(one);
   const { changes } = reconciler(control);
   const order = { backend: 'web', server: 'a', state: 'maint', until: null } as const;
-  const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.assertObeyed({ ...order, state }, never);
+  const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.enforce({ ...order, state }, never);
   await assert.rejects(obeyed('maint'), /HAProxy still sends new connections to web\/a/);
   assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }]);
   await assert.rejects(obeyed('drain'), /still sends/);
@@ -238,7 +238,7 @@ test('who orders a server out is told where HAProxy could not be told, or did no
 
 test('an order is obeyed by every process, whatever drift is only reported, and also where its service is set apart', async () => {
   const control = new Scripted(two);
-  const overrides = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const overrides = new Map<string, ServerOverride>([['web/b', 'maint']]);
   const { reconcile, apart } = reconciler(control, 'report', overrides);
   const told: RuntimeCommand[] = [];
   const { capabilities } = control.runtime;
@@ -287,7 +287,7 @@ test('each process that was started with a server out is told to ask its agent n
 
 test('a server that comes back while it is ordered out comes back out of service', async () => {
   const control = new Scripted(one);
-  const overrides = new Map<string, ServerOrder>([['web/b', 'maint']]);
+  const overrides = new Map<string, ServerOverride>([['web/b', 'maint']]);
   const { reconcile } = reconciler(control, 'repair', overrides);
   assert.equal((await reconcile(two)).kind, 'runtime');
   overrides.set('web/b', 'drain');

@@ -1,23 +1,23 @@
-/** What an operator ordered servers to be (`myelin server`): kept in `state`, so that it outlives reloads and restarts. */
+/** What operators set servers to (`myelin server`): kept in `state`, so that it outlives reloads and restarts. */
 import { z } from 'zod';
 import type { Driver } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
 import { serverLines } from '../haproxy/text/text.ts';
 import { pastFromWallClock, toWallClock } from '../lib/clock.ts';
 import { readIfThere, writeDurably } from '../lib/files.ts';
-import type { Moment, ServerOrder } from '../model.ts';
+import type { Moment, ServerOverride } from '../model.ts';
 
-export type Order = {
+export type Override = {
   readonly backend: string;
   readonly server: string;
-  readonly state: ServerOrder;
+  readonly state: ServerOverride;
   readonly since: Moment;
   /** null: until it is taken back. */
   readonly until: Moment | null;
 };
 
-/** `state` null: whatever was ordered is taken back. */
-export type GivenOrder = Omit<Order, 'state' | 'since'> & { readonly state: ServerOrder | null };
+/** `state` null: the override is taken back. */
+export type OverrideRequest = Omit<Override, 'state' | 'since'> & { readonly state: ServerOverride | null };
 
 const shape = z.array(
   z.object({
@@ -29,58 +29,58 @@ const shape = z.array(
   }),
 );
 
-export class Orders {
+export class OverrideStore {
   readonly #path: string;
   readonly #now: () => Moment;
-  #orders: ReadonlyMap<string, Order>;
+  #overrides: ReadonlyMap<string, Override>;
 
-  private constructor(path: string, orders: readonly Order[], now: () => Moment) {
+  private constructor(path: string, overrides: readonly Override[], now: () => Moment) {
     this.#path = path;
     this.#now = now;
-    this.#orders = new Map(orders.map((order) => [keyOf(order), order]));
+    this.#overrides = new Map(overrides.map((override) => [keyOf(override), override]));
   }
 
   /** Throws an AppError where the file is there and cannot be read. */
-  static async open(path: string, now: () => Moment): Promise<Orders> {
+  static async open(path: string, now: () => Moment): Promise<OverrideStore> {
     const text = (await readIfThere(path))?.toString('utf8');
-    return new Orders(path, text === undefined ? [] : read(text), now);
+    return new OverrideStore(path, text === undefined ? [] : read(text), now);
   }
 
   /** Those in force, by `backend/server`. */
-  list(): ReadonlyMap<string, ServerOrder> {
-    return new Map(this.all.map((order) => [keyOf(order), order.state]));
+  list(): ReadonlyMap<string, ServerOverride> {
+    return new Map(this.all.map((override) => [keyOf(override), override.state]));
   }
 
-  get all(): readonly Order[] {
+  get all(): readonly Override[] {
     const now = this.#now();
-    return [...this.#orders.values()].filter(({ until }) => until === null || until > now);
+    return [...this.#overrides.values()].filter(({ until }) => until === null || until > now);
   }
 
-  has(order: Pick<Order, 'backend' | 'server'>): boolean {
-    return this.list().has(keyOf(order));
+  has(override: Pick<Override, 'backend' | 'server'>): boolean {
+    return this.list().has(keyOf(override));
   }
 
   /** When the next one ends by itself; null: none does. */
-  get nextEnd(): Moment | null {
-    const ends = [...this.#orders.values()].flatMap(({ until }) => until ?? []);
+  get nextExpiry(): Moment | null {
+    const ends = [...this.#overrides.values()].flatMap(({ until }) => until ?? []);
     return ends.length === 0 ? null : ends.reduce((a, b) => Math.min(a, b));
   }
 
   /** Throws an AppError where it cannot be written down. */
-  async give(order: GivenOrder): Promise<void> {
-    const { state } = order;
-    const orders = new Map(this.all.map((each) => [keyOf(each), each]));
-    orders.delete(keyOf(order));
-    if (state !== null) orders.set(keyOf(order), { ...order, state, since: this.#now() });
-    await this.#write([...orders.values()]);
-    this.#orders = orders;
+  async set(override: OverrideRequest): Promise<void> {
+    const { state } = override;
+    const overrides = new Map(this.all.map((each) => [keyOf(each), each]));
+    overrides.delete(keyOf(override));
+    if (state !== null) overrides.set(keyOf(override), { ...override, state, since: this.#now() });
+    await this.#write([...overrides.values()]);
+    this.#overrides = overrides;
   }
 
   /** Those that have ended since they were taken last. What is written down says itself when they end. */
-  takeEnded(): readonly Order[] {
+  takeExpired(): readonly Override[] {
     const now = this.#now();
-    const ended = [...this.#orders.values()].filter(({ until }) => until !== null && until <= now);
-    if (ended.length > 0) this.#orders = new Map(this.all.map((order) => [keyOf(order), order]));
+    const ended = [...this.#overrides.values()].filter(({ until }) => until !== null && until <= now);
+    if (ended.length > 0) this.#overrides = new Map(this.all.map((override) => [keyOf(override), override]));
     return ended;
   }
 
@@ -89,15 +89,15 @@ export class Orders {
     await this.#write(this.all);
   }
 
-  async #write(orders: readonly Order[]): Promise<void> {
-    const written = orders.map(({ since, until, ...order }): z.infer<typeof shape>[number] => {
-      return { ...order, since: toWallClock(since), until: until === null ? null : toWallClock(until) };
+  async #write(overrides: readonly Override[]): Promise<void> {
+    const written = overrides.map(({ since, until, ...override }): z.infer<typeof shape>[number] => {
+      return { ...override, since: toWallClock(since), until: until === null ? null : toWallClock(until) };
     });
     await writeDurably(this.#path, `${JSON.stringify(written)}\n`);
   }
 }
 
-/** Throws an AppError where no server of ours has this name, or where what serves takes no orders. */
+/** Throws an AppError where no server of ours has this name, or where what serves takes no commands. */
 export function assertServer({ running, runtime }: Driver, backend: string, server: string): void {
   if (running === null || runtime === null)
     throw new AppError('MYELIN_USAGE', 'no HAProxy runs that takes orders about servers', {
@@ -121,19 +121,19 @@ function namesOf(all: readonly { readonly name: string }[]): string {
   return names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`;
 }
 
-/** What is not ours to understand counts as no orders. */
-function read(text: string): readonly Order[] {
+/** What is not ours to understand counts as no overrides. */
+function read(text: string): readonly Override[] {
   try {
-    return shape.parse(JSON.parse(text)).map(({ since: given, until, ...order }) => {
+    return shape.parse(JSON.parse(text)).map(({ since: given, until, ...override }) => {
       const since = pastFromWallClock(given);
       // By its length, where the time of day was later when it was written down than it is now.
-      return { ...order, since, until: until === null ? null : since + (until - given) };
+      return { ...override, since, until: until === null ? null : since + (until - given) };
     });
   } catch {
     return [];
   }
 }
 
-function keyOf({ backend, server }: Pick<Order, 'backend' | 'server'>): string {
+function keyOf({ backend, server }: Pick<Override, 'backend' | 'server'>): string {
   return `${backend}/${server}`;
 }
