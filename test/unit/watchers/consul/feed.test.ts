@@ -1,6 +1,6 @@
 /** What is told of a thousand services by two questions: which of them changed, and who is asked then. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Answer, Look } from '../../../../watchers/consul/client.ts';
 import { Feed } from '../../../../watchers/consul/feed.ts';
 import type { Known } from '../../../../watchers/consul/reading.ts';
@@ -147,32 +147,6 @@ test('what was told before the index went back is no reason to believe that a ch
   assert.ok(!(await isSettled(next(known(9n)))));
 });
 
-test('after an answer that was news a service is asked once more, as what it saw may be gone again', {
-  timeout: 20_000,
-}, async (t) => {
-  const rota = new Rota(200);
-  t.after(() => rota.end());
-  const next = rota.join('', 'web');
-  rota.setFed('', true);
-  await next(known(5n));
-  const answer = known(6n);
-  assert.equal(await next(answer), 100);
-  assert.ok(!(await isSettled(next(answer))));
-});
-
-test('a change that is told while its service is being asked is not lost', { timeout: 20_000 }, async (t) => {
-  const rota = new Rota(200);
-  t.after(() => rota.end());
-  const next = rota.join('', 'web');
-  rota.setFed('', true);
-  await next(known(5n));
-  rota.changed('', new Map([['web', null]]));
-  assert.equal(await next(known(5n)), 2000);
-  rota.changed('', 'all');
-  assert.equal(await next(known(6n)), 100);
-  assert.ok(!(await isSettled(next(known(6n)))));
-});
-
 /** A datacenter whose lists a test writes. */
 class Lists {
   readonly #bodies: Record<string, unknown> = { checks: [], services: {}, nodes: [] };
@@ -229,56 +203,85 @@ function feeding(lists: Lists, services: number) {
   };
 }
 
-test('a change of a check names its service; what is registered without one is found in the lists of the nodes', async () => {
-  const lists = new Lists();
-  lists.put('checks', two);
-  lists.put('nodes', [{ Node: 'n1', Address: '10.0.0.1' }]);
-  lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 2 } } });
-  await using my = feeding(lists, 100);
-  await until('it is fed', () => my.states.at(-1) === true);
-  lists.put('checks', [...two.slice(0, 2), ...checks(['n1', 'b', 'critical', 'db', 12])]);
-  await until('the check is told', () => my.changes.length === 1);
-  lists.put('node n1', {
-    Services: { w: { Service: 'web', ModifyIndex: 13 }, x: { Service: 'bare', ModifyIndex: 14 } },
+// They wait, for what is asked at most so often: side by side.
+describe('in time', { concurrency: true }, () => {
+  test('after an answer that was news a service is asked once more, as what it saw may be gone again', {
+    timeout: 20_000,
+  }, async (t) => {
+    const rota = new Rota(200);
+    t.after(() => rota.end());
+    const next = rota.join('', 'web');
+    rota.setFed('', true);
+    await next(known(5n));
+    const answer = known(6n);
+    assert.equal(await next(answer), 100);
+    assert.ok(!(await isSettled(next(answer))));
   });
-  lists.put('services', {});
-  await until('the registrations are told', () => my.changes.length === 2);
-  lists.put('services', {});
-  await until('what cannot be found may be anywhere', () => my.changes.length === 3);
-  assert.deepEqual(my.changes, [{ db: 12n }, { web: 13n, bare: 14n }, 'all']);
-  const looks = (): number => lists.asked.filter(({ what }) => what === 'node').length;
-  const before = looks();
-  lists.put('services', {});
-  await until('it is looked for once more', () => looks() === before + 2);
-  lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 20 } } });
-  lists.put('services', {});
-  await until('what is found is told', () => my.changes.length === 4);
-  assert.deepEqual(
-    my.changes[3],
-    { web: 20n, bare: null },
-    'and not all are looked at each time somebody else registers',
-  );
-});
 
-test('of more nodes than it is worth no list is read: anything may have changed', async () => {
-  const lists = new Lists();
-  lists.put('nodes', [
-    { Node: 'n1', Address: '10.0.0.1' },
-    { Node: 'n2', Address: '10.0.0.2' },
-  ]);
-  await using my = feeding(lists, 4);
-  await until('it is fed', () => my.states.at(-1) === true);
-  lists.put('services', {});
-  await until('it is told', () => my.changes.at(-1) === 'all');
-  assert.ok(lists.asked.every(({ what }) => what !== 'node'));
-});
+  test('a change that is told while its service is being asked is not lost', { timeout: 20_000 }, async (t) => {
+    const rota = new Rota(200);
+    t.after(() => rota.end());
+    const next = rota.join('', 'web');
+    rota.setFed('', true);
+    await next(known(5n));
+    rota.changed('', new Map([['web', null]]));
+    assert.equal(await next(known(5n)), 2000);
+    rota.changed('', 'all');
+    assert.equal(await next(known(6n)), 100);
+    assert.ok(!(await isSettled(next(known(6n)))));
+  });
 
-test('while a list fails nothing is told, and that is known', async () => {
-  const lists = new Lists();
-  await using my = feeding(lists, 4);
-  await until('it is fed', () => my.states.at(-1) === true);
-  lists.fail();
-  await until('it is fed no longer', () => my.states.at(-1) === false);
-  lists.isDown = false;
-  await until('it is fed again', () => my.states.at(-1) === true);
+  test('a change of a check names its service; what is registered without one is found in the lists of the nodes', async () => {
+    const lists = new Lists();
+    lists.put('checks', two);
+    lists.put('nodes', [{ Node: 'n1', Address: '10.0.0.1' }]);
+    lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 2 } } });
+    await using my = feeding(lists, 100);
+    await until('it is fed', () => my.states.at(-1) === true);
+    lists.put('checks', [...two.slice(0, 2), ...checks(['n1', 'b', 'critical', 'db', 12])]);
+    await until('the check is told', () => my.changes.length === 1);
+    lists.put('node n1', {
+      Services: { w: { Service: 'web', ModifyIndex: 13 }, x: { Service: 'bare', ModifyIndex: 14 } },
+    });
+    lists.put('services', {});
+    await until('the registrations are told', () => my.changes.length === 2);
+    lists.put('services', {});
+    await until('what cannot be found may be anywhere', () => my.changes.length === 3);
+    assert.deepEqual(my.changes, [{ db: 12n }, { web: 13n, bare: 14n }, 'all']);
+    const looks = (): number => lists.asked.filter(({ what }) => what === 'node').length;
+    const before = looks();
+    lists.put('services', {});
+    await until('it is looked for once more', () => looks() === before + 2);
+    lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 20 } } });
+    lists.put('services', {});
+    await until('what is found is told', () => my.changes.length === 4);
+    assert.deepEqual(
+      my.changes[3],
+      { web: 20n, bare: null },
+      'and not all are looked at each time somebody else registers',
+    );
+  });
+
+  test('of more nodes than it is worth no list is read: anything may have changed', async () => {
+    const lists = new Lists();
+    lists.put('nodes', [
+      { Node: 'n1', Address: '10.0.0.1' },
+      { Node: 'n2', Address: '10.0.0.2' },
+    ]);
+    await using my = feeding(lists, 4);
+    await until('it is fed', () => my.states.at(-1) === true);
+    lists.put('services', {});
+    await until('it is told', () => my.changes.at(-1) === 'all');
+    assert.ok(lists.asked.every(({ what }) => what !== 'node'));
+  });
+
+  test('while a list fails nothing is told, and that is known', async () => {
+    const lists = new Lists();
+    await using my = feeding(lists, 4);
+    await until('it is fed', () => my.states.at(-1) === true);
+    lists.fail();
+    await until('it is fed no longer', () => my.states.at(-1) === false);
+    lists.isDown = false;
+    await until('it is fed again', () => my.states.at(-1) === true);
+  });
 });
