@@ -61,6 +61,13 @@ test('what a file left and nobody can remove is told, and does not end the run',
   assert.match(result.trouble ?? '', /^left something that cannot be removed: .*EBUSY/);
 });
 
+test('`npm run unit` tells how many unit tests of the chosen files passed, and needs no server', () => {
+  const environment = { ...process.env, MYELIN_CACHE: '/nonexistent', HAPROXY_BIN: '/nonexistent' };
+  const argv = ['test/tools/run.mjs', 'test/tools/unit.ts', 'unit/version', 'unit/errors'];
+  const said = execFileSync(process.execPath, argv, { cwd: root, encoding: 'utf8', env: environment });
+  assert.match(said, /^[1-9]\d* passed, 0 failed, 0 skipped in [\d.]+ s\n$/);
+});
+
 const root = resolve(import.meta.dirname, '../..');
 
 type Hanging = AsyncDisposable & {

@@ -27,7 +27,16 @@ type Options = {
   readonly signal?: AbortSignal;
 };
 
-export async function runTestFile({ path, env = {} }: TestFile, options: Options): Promise<FileResult> {
+export function runTestFile({ path, env = {} }: TestFile, options: Options): Promise<FileResult> {
+  return runTestFiles([path], options, env);
+}
+
+/** All in one process. */
+export async function runTestFiles(
+  paths: readonly string[],
+  options: Options,
+  env: TestFile['env'] = {},
+): Promise<FileResult> {
   const { testLimitMs, limitMs, onLine, signal } = options;
   const folder = await tempFolder();
   const argv = [
@@ -37,7 +46,8 @@ export async function runTestFile({ path, env = {} }: TestFile, options: Options
     `--test-timeout=${testLimitMs}`,
     // A cancelled test keeps its sockets and timers: nothing of it may hold the file up.
     '--test-force-exit',
-    path,
+    ...(paths.length > 1 ? ['--test', '--test-isolation=none'] : []),
+    ...paths,
   ];
   // Node's runner does not run within itself, and says so by this variable.
   const { NODE_TEST_CONTEXT: _, ...around } = process.env;
