@@ -20,7 +20,7 @@ test('a test needs the servers that what it imports does, and of a module of whi
 });
 
 test('a test needs the servers of the programs that it runs', () => {
-  const needed = namesOf('e2e/benchmarks.test.ts');
+  const needed = namesOf('e2e/heavy/benchmarks.test.ts');
   for (const name of ['consul', 'consul-template', 'haproxy', 'kubernetes', 'load'])
     assert.ok(needed.includes(name), `${name}: ${needed}`);
 });

@@ -28,7 +28,7 @@ const sideBySide: readonly TestFile[] = [
     (name) => ({ path: `test/integration/${name}.test.ts`, env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' } }),
   ),
   ...['2.2', '3.0', '3.2'].flatMap((branch) =>
-    ['servers', 'drift'].map((name) => ({ path: `test/e2e/${name}.test.ts`, env: { HAPROXY_BRANCH: branch } })),
+    ['servers', 'drift'].map((name) => ({ path: `test/e2e/light/${name}.test.ts`, env: { HAPROXY_BRANCH: branch } })),
   ),
 ];
 const oneByOne: readonly TestFile[] = endToEnd.filter((file) => !isLight(file));

@@ -1,0 +1,66 @@
+/** Whoever may annotate a Service decides about their own: not about how long the connections of others last. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import timers from 'node:timers/promises';
+import { startApiStub } from '../../servers/api-stub.ts';
+import { startEcho } from '../../servers/echo.ts';
+import { echoSession } from '../../servers/sessions.ts';
+import { freePort, until } from '../../support/index.ts';
+import { kubeconfigText } from '../../support/kubeconfig.ts';
+import { workplace } from '../../support/myelin.ts';
+
+test('a namespace that changes its options without end has no reload beyond its share, and connections last', async () => {
+  await using stub = await startApiStub();
+  await using echo = await startEcho();
+  const port = await freePort();
+  await using place = await workplace(
+    [
+      'watchers: { cluster: { type: kubernetes, kubeconfig: ./kubeconfig }, file: { path: services.yaml } }',
+      `services: { echo: { mode: tcp, bind: "127.0.0.1:${port}", from: { file: {} } } }`,
+      'discover: { cluster: { labels: { expose: "true" } } }',
+      'haproxy: { log: none }',
+      'reload: { minInterval: 0ms, maxOldWorkers: 1, maxDelay: 100ms, offerInterval: 1h }',
+      'probes: { listen: "off" }',
+      '',
+    ].join('\n'),
+  );
+  await place.write('kubeconfig', kubeconfigText(stub.address, {}, { namespace: 'shop' }));
+  await place.write('services.yaml', `services: { echo: ["127.0.0.1:${echo.port}"] }\n`);
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  let isOver = false;
+  /** The connection without which no old process would be left. */
+  const open = async () => {
+    const echoed = Promise.withResolvers<void>();
+    const ended = echoSession({
+      port,
+      isOver: () => isOver,
+      turn: () => timers.setTimeout(20),
+      onEcho: () => echoed.resolve(),
+    });
+    await Promise.race([echoed.promise, ended]);
+    return ended;
+  };
+  let changes = 0;
+  const change = (): void => {
+    const annotations = { 'myelin.dev/timeout-queue': `${++changes}s` };
+    stub.put('services', {
+      metadata: { name: 'noisy', namespace: 'shop', labels: { expose: 'true' }, annotations },
+      spec: { ports: [{ port: 80 }] },
+    });
+  };
+  const sessions: Promise<string | null>[] = [];
+  await until('its reloads wait', async () => {
+    sessions.push(open());
+    await timers.setTimeout(200);
+    change();
+    return (await place.status()).pending?.why === 'offer_interval';
+  });
+  const last = open();
+  const before = (await place.status()).haproxy?.generation;
+  for (const end = performance.now() + 3000; performance.now() < end; await timers.setTimeout(50)) change();
+  assert.equal((await place.status()).haproxy?.generation, before, 'nothing was reloaded for it');
+  isOver = true;
+  assert.equal(await last, null, 'the connection lasted');
+  await Promise.all(sessions);
+});

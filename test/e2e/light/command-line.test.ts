@@ -1,0 +1,90 @@
+/** The command line around the commands: what it says of wrong arguments, and of an output that nobody takes. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { until } from '../../support/index.ts';
+import { site } from '../../support/site.ts';
+
+const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
+
+test('every command shows the options that all have', async () => {
+  for (const command of ['run', 'plan', 'status']) {
+    const { exitCode, stdout } = await run([command, '--help']);
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /--config <file>/);
+  }
+});
+
+test('a wrong number is refused by the name of its option, with what is allowed', async () => {
+  for (const [option, value, range] of [
+    ['--seconds', 'abc', '1 to 86400'],
+    ['--seconds', '0', '1 to 86400'],
+    ['--port-base', '99999', '1 to 65535'],
+  ] as const) {
+    const { exitCode, stderr } = await run(['demo', option, value]);
+    assert.equal(exitCode, 2);
+    assert.match(
+      stderr,
+      new RegExp(`^error: option '${option} .*' argument '${value}' is invalid\\. .*, ${range}\\.$`, 'm'),
+    );
+  }
+});
+
+test('a result that cannot be written is no success', async () => {
+  await using full = await open('/dev/full', 'w');
+  const { exitCode, stderr } = await run(['schema'], full.fd);
+  assert.equal(exitCode, 1);
+  assert.match(stderr, /^error: the result could not be written: ENOSPC: [^\n]*\n$/);
+});
+
+test('who reads a result may leave before its end', async () => {
+  const child = spawn(process.execPath, [cli, 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString('utf8');
+  });
+  assert.deepEqual(await once(child, 'close'), [0, null]);
+  assert.equal(stderr, '');
+});
+
+test('while the config on disk is broken, the Myelin that runs is asked and told all the same', async () => {
+  await using my = await site();
+  const { place } = my;
+  await my.serve('alpha');
+  for (const rest of [[], ['admin: { socket: run/other.sock }']]) {
+    await my.configure({ rest });
+    const myelin = place.run();
+    const told = (what: RegExp): Promise<unknown> =>
+      until(`the status has ${what}`, async () => what.test((await place.command('status')).stdout), {
+        withinMs: 15_000,
+      });
+    await told(/, ready, /);
+    await my.configure({ web: ['ballance: roundrobin'], rest });
+    await told(/^ {2}config +refused .*services\.web\.ballance: unknown key/m);
+    const reloaded = await place.command('reload');
+    assert.deepEqual([reloaded.exitCode, reloaded.stderr], [0, '']);
+    assert.deepEqual(await place.command('stop'), { exitCode: 0, stdout: 'myelin is stopping\n', stderr: '' });
+    assert.equal(await myelin.ended, 0, myelin.output);
+    const { exitCode, stderr } = await place.command('status');
+    assert.equal(exitCode, 3);
+    assert.match(stderr, /services\.web\.ballance: unknown key/);
+  }
+});
+
+async function run(
+  args: readonly string[],
+  out: 'pipe' | number = 'pipe',
+): Promise<{ readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', out, 'pipe'] });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name]?.on('data', (chunk: Buffer) => {
+      texts[name] += chunk.toString('utf8');
+    });
+  const [exitCode] = (await once(child, 'close')) as [number | null];
+  return { exitCode, ...texts };
+}

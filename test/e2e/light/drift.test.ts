@@ -1,0 +1,164 @@
+/** What somebody does to HAProxy behind Myelin's back is set right and counted, or only told, as the config says. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readServersState, type ServersState } from '../../../src/haproxy/cli/info.ts';
+import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
+import { cannotAddServers } from '../../servers/haproxy.ts';
+import { until } from '../../support/index.ts';
+import { ask as askSocket } from '../../support/myelin.ts';
+import { type Site, site } from '../../support/site.ts';
+
+// For 2.2 test/integration/apply-runtime.test.ts has what can be done there.
+const only = { skip: cannotAddServers };
+const quick = ['verifyInterval: 500ms'];
+
+test(
+  'maintenance, a wrong weight or address, a server deleted or added by hand: set right within verifyInterval, and counted',
+  only,
+  async () => {
+    await using my = await site({ rest: quick, reload: ['minInterval: 10m'] });
+    const myelin = await my.start();
+    const { haproxy: before } = await my.place.status();
+    const [server = ''] = await names(my);
+    const target = `web/${server}`;
+    // Another server answers meanwhile: what is tried here must cost nobody a request.
+    await my.place.write('services.yaml', both(my));
+    await until('two serve', async () => (await servers(my)).length === 2);
+    const load = my.load();
+    const pair = await servers(my);
+    const [maint, isDone] = [`set server ${target} state maint`, /^$/];
+    let repairs = 0;
+    for (const [kind, commands, expected] of [
+      ['state', [`set server ${target} state drain`], isDone],
+      ['state', [maint], isDone],
+      ['weight', [`set server ${target} weight 7`], isDone],
+      [
+        'address',
+        [`set server ${target} addr 127.0.0.1 port 9`],
+        /^(no need to change the addr, |IP changed .*)?port changed/,
+      ],
+      [
+        'extra',
+        [`add server web/stranger 127.0.0.1:${my.backends.gamma.port}`, 'enable server web/stranger'],
+        /^New server registered\.$/,
+      ],
+      // As long as it has a connection it cannot be: the next try may find it without.
+      ['missing', [maint, `del server ${target}`], /^Server deleted\.$/],
+    ] as const) {
+      // What Myelin has touched it reads back at once: only the rotation is to find this.
+      const quietSince = performance.now();
+      const saidBefore = myelin.output.length;
+      await until('all that was touched has been read back', () => performance.now() - quietSince > 700);
+      await until(`${commands.join()} is obeyed`, async () => {
+        const reply = (await askHaproxy(socketOf(my), commands)).trim();
+        assert.match(reply, expected);
+        return true;
+      });
+      await until(
+        `${commands.join()} is undone and counted`,
+        async () =>
+          String(await servers(my)) === String(pair) && (await metric(my, 'myelin_drift_repairs_total')) > repairs,
+        { withinMs: 1500 },
+      );
+      repairs = await metric(my, 'myelin_drift_repairs_total');
+      const isTold = (line: string): boolean => line.includes('set right again') && line.includes(`"kind":"${kind}"`);
+      await until(`${kind} is told`, () => myelin.output.slice(saidBefore).split('\n').some(isTold), {
+        withinMs: 1500,
+      });
+    }
+    assert.deepEqual((await my.place.status()).haproxy?.pid, before?.pid);
+    await load.endsWithoutFailure();
+  },
+);
+
+test('with drift: report it is told, once, and left as it is', async () => {
+  await using my = await site({ rest: [...quick, 'drift: report'] });
+  const myelin = await my.start();
+  const [server = ''] = await names(my);
+  await askHaproxy(socketOf(my), [`set server web/${server} weight 7`]);
+  const told = await myelin.until('it is told', ({ haproxy }) => haproxy !== null && haproxy.drift.length > 0);
+  assert.deepEqual(told.haproxy?.drift, [{ backend: 'web', server, kind: 'weight', detail: '7' }]);
+  assert.equal(told.state, 'degraded');
+  assert.match((await my.place.command('status')).stdout, new RegExp(`web/${server}.*weight`));
+  assert.equal(await metric(my, 'myelin_drift'), 1);
+  const seen = performance.now();
+  await until('another round has passed', () => performance.now() - seen > 1500);
+  assert.match(String(await servers(my)), / 7 0$/);
+  assert.equal(myelin.output.match(/servers are not what they should be/g)?.length, 1);
+  await askHaproxy(socketOf(my), [`set server web/${server} weight 1`]);
+  await myelin.until('all is well', ({ state, haproxy }) => state === 'ready' && haproxy?.drift.length === 0);
+});
+
+test('a server of a hand-written section never gets a command, and is never set right', async () => {
+  // As any backend of a service might be: only that it is of none tells it apart.
+  const section = 'backend by-hand\n    server own 127.0.0.1:1 weight 3\n';
+  await using my = await site({ rest: quick, haproxy: [`sections: [${JSON.stringify(section)}]`] });
+  const myelin = await my.start();
+  await askHaproxy(socketOf(my), ['set server by-hand/own weight 9', 'set server by-hand/own state drain']);
+  const before = await rowsOf(my);
+  // Of all changes this is one without a reload in every version.
+  const endpoint = `{ address: 127.0.0.1, port: ${my.backends.alpha.port}, weight: 5 }`;
+  await my.place.write('services.yaml', `services: { web: [${endpoint}] }\n`);
+  await until('a change goes live', async () => / 5 0$/.test(String(await servers(my))));
+  const seen = performance.now();
+  await until('a round has passed', () => performance.now() - seen > 1000);
+  const own = ({ rows }: ServersState): string =>
+    JSON.stringify(
+      rows
+        .filter((row) => row.be_name === 'by-hand')
+        .map(({ srv_uweight, srv_admin_state, srv_addr }) => [srv_uweight, srv_admin_state, srv_addr]),
+    );
+  assert.equal(own(await rowsOf(my)), own(before));
+  assert.doesNotMatch(myelin.output, /set right|should be/);
+});
+
+test('what was changed behind the back of a Myelin that was away is set right at its next start', only, async () => {
+  await using my = await site();
+  const first = await my.start();
+  const [server = ''] = await names(my);
+  const wanted = await servers(my);
+  const { haproxy: before } = await my.place.status();
+  first.kill('SIGKILL');
+  await first.ended;
+  await askHaproxy(before?.socket ?? '', [
+    `add server web/stranger 127.0.0.1:${my.backends.gamma.port}`,
+    'enable server web/stranger',
+    `set server web/${server} weight 9`,
+  ]);
+  const second = my.place.run();
+  await second.until('it is ready', ({ state }) => state === 'ready');
+  await until('it is as it was', async () => String(await servers(my)) === String(wanted));
+  assert.deepEqual((await my.place.status()).haproxy, before);
+});
+
+function both(my: Site): string {
+  const { alpha, beta } = my.backends;
+  return `services: { web: ["127.0.0.1:${alpha.port}", "127.0.0.1:${beta.port}"] }\n`;
+}
+
+function socketOf(my: Site): string {
+  return my.place.path('run/admin.sock');
+}
+
+async function rowsOf(my: Site): Promise<ServersState> {
+  return readServersState(socketOf(my));
+}
+
+async function names(my: Site): Promise<readonly string[]> {
+  const { rows } = await rowsOf(my);
+  return rows.filter((row) => row.be_name === 'web').map((row) => row.srv_name ?? '');
+}
+
+/** `address port weight state` of every server of `web` that is not on its way out. */
+async function servers(my: Site): Promise<readonly string[]> {
+  const { rows } = await rowsOf(my);
+  return rows
+    .filter((row) => row.be_name === 'web' && row.srv_admin_state !== '1')
+    .map((row) => `${row.srv_name} ${row.srv_addr} ${row.srv_port} ${row.srv_uweight} ${row.srv_admin_state}`)
+    .sort();
+}
+
+async function metric(my: Site, name: string): Promise<number> {
+  const text = await askSocket(my.place.path('run/myelin.sock'), 'GET', '/metrics');
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
+}

@@ -1,0 +1,137 @@
+/** Services that nobody listed come live with what they choose, and go; one that is wrong harms no other. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { startBackends } from '../../servers/backend.ts';
+import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
+import { freePort, until } from '../../support/index.ts';
+import { kubeconfigText } from '../../support/kubeconfig.ts';
+import { deleteService, deleteSlice, putService, putSlice } from '../../support/kubernetes.ts';
+import { type Workplace, workplace } from '../../support/myelin.ts';
+import { inOwnNetwork, ownAddress } from '../../support/own-network.ts';
+import { assertValid, servedBy } from '../../support/traffic.ts';
+
+inOwnNetwork(import.meta.filename, () => {
+  type Name = 'alpha' | 'beta';
+  let backends: Awaited<ReturnType<typeof startBackends<Name>>>;
+  let cluster: Cluster;
+  before(async () => {
+    [backends, cluster] = await Promise.all([startBackends(['alpha', 'beta'], ownAddress), startKubernetes()]);
+  });
+  after(() => Promise.all([backends[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
+
+  /** A namespace with `oldest`, offered at a port of its own, and a Myelin that discovers, which has not been started. */
+  async function offered(namespace: string, { limits = '', rest = '', oldest = 'alpha' as Name } = {}) {
+    await cluster.namespace(namespace);
+    const [port, probes] = [await freePort(), await freePort()];
+    const put = async (name: Name, annotations: object, labels: object = { expose: 'true' }): Promise<void> => {
+      const spec = { ports: [{ port: 80 }] };
+      await putService(cluster, namespace, name, spec, { labels, annotations });
+      await putSlice(cluster, namespace, name, name, {
+        endpoints: [{ addresses: [ownAddress] }],
+        ports: [{ port: backends[name].port }],
+      });
+    };
+    const listen = (at: number): object => ({ 'myelin.dev/listen': `${at}` });
+    await put(oldest, listen(port));
+    const place = await workplace(
+      [
+        'watchers: { cluster: { type: kubernetes, kubeconfig: ./kubeconfig } }',
+        `discover: { cluster: { labels: { expose: "true" }, ports: "1024-65535"${limits} } }`,
+        'haproxy: { log: none }',
+        'reload: { minInterval: 0ms }',
+        `probes: { listen: "127.0.0.1:${probes}" }`,
+        rest,
+        '',
+      ].join('\n'),
+    );
+    const { caFile } = cluster;
+    const token = await cluster.token(namespace);
+    await place.write('kubeconfig', kubeconfigText(cluster.address, { token }, { caFile, namespace }));
+    const metric = async (name: string): Promise<string | undefined> => {
+      const page = await (await fetch(`http://127.0.0.1:${probes}/metrics`)).text();
+      return page.split('\n').find((line) => line.startsWith(name));
+    };
+    return { place, port, put, listen, metric, [Symbol.asyncDispose]: () => place[Symbol.asyncDispose]() };
+  }
+
+  const names = async (place: Workplace): Promise<readonly string[]> =>
+    (await place.status()).services.map(({ name }) => name);
+
+  test('a Service is served when it is labelled, as its annotations choose, and not when it is not any more', async () => {
+    // So soon after a start it would be doubted that it vanished.
+    await using my = await offered('come-and-go', { limits: ', service: { onEmpty: accept }' });
+    const { place, port, put, listen } = my;
+    const myelin = place.run();
+    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await servedBy(port, 'alpha');
+
+    const [second, third] = [await freePort(), await freePort()];
+    await put('beta', { ...listen(second), 'myelin.dev/balance': 'leastconn' });
+    await servedBy(second, 'beta');
+    assert.match(await place.read('run/haproxy.cfg'), /^backend come-and-go:beta\n( {4}.*\n)*? {4}balance leastconn$/m);
+    await put('beta', listen(third));
+    await servedBy(third, 'beta');
+    await put('beta', listen(third), { expose: null });
+    await until('it is served no more', async () => String(await names(place)) === 'come-and-go:alpha');
+    await until('nor is it in the file', async () => !(await place.read('run/haproxy.cfg')).includes('beta'));
+    await servedBy(port, 'alpha');
+    await assertValid(place);
+  });
+
+  test('one that is wrong, or claims what an older one has, is left out alone: status and metrics say why', async () => {
+    await using my = await offered('wrong', { oldest: 'beta' });
+    const { place, port, put, listen, metric } = my;
+    // The cluster tells in whole seconds when it made something. By name the younger one is first.
+    const second = Math.floor(Date.now() / 1000);
+    await until('the next second', () => Math.floor(Date.now() / 1000) > second);
+    const myelin = place.run();
+    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await put('alpha', { ...listen(await freePort()), 'myelin.dev/mode': 'udp' });
+    const { unserved } = await myelin.until('it is told', (status) => status.unserved.length === 1);
+    assert.deepEqual(unserved, [
+      { watcher: 'cluster', service: 'wrong:alpha', reason: 'mode: "udp" is not allowed; allowed: http, tcp' },
+    ]);
+    assert.equal(await metric('myelin_unserved_services'), 'myelin_unserved_services{watcher="cluster"} 1');
+    const { stdout } = await place.command('status');
+    assert.match(stdout, /^left out\n {2}wrong:alpha +offered by cluster: mode: "udp" is not allowed/m);
+    await put('alpha', { ...listen(port), 'myelin.dev/mode': null });
+    await myelin.until('it is told what it claims', (status) =>
+      / is taken by the service wrong:beta$/.test(status.unserved[0]?.reason ?? ''),
+    );
+    await servedBy(port, 'beta');
+
+    await deleteSlice(cluster, 'wrong', 'beta');
+    await deleteService(cluster, 'wrong', 'beta');
+    // That beta vanished so soon after the start is doubted, unless somebody knows better.
+    await myelin.until('it is doubted', ({ services }) => services[0]?.kept?.reason === 'emptied');
+    assert.equal((await place.command('accept', 'wrong:beta')).exitCode, 0);
+    await servedBy(port, 'alpha');
+    assert.deepEqual((await place.status()).unserved, []);
+  });
+
+  test('a Myelin that is restarted while the API server is away serves all that was offered, beyond startTimeout', async () => {
+    await using my = await offered('away', { rest: 'startTimeout: 2s' });
+    const { place, port } = my;
+    const first = place.run();
+    await servedBy(port, 'alpha');
+    await until('what is offered is written down', async () =>
+      (await place.read('run/state/offers.json')).includes('away:alpha'),
+    );
+    const file = await place.read('run/haproxy.cfg');
+    const before = await place.status();
+    await cluster.stopApiserver();
+    first.kill('SIGTERM');
+    assert.equal(await first.ended, 0);
+    const again = place.run();
+    const late = await again.until(
+      'the start timeout is over',
+      ({ startedAt, state }) => state === 'degraded' && Date.now() - startedAt > 2500,
+    );
+    assert.deepEqual(late.waitingFor, ['cluster']);
+    await servedBy(port, 'alpha');
+    assert.equal(await place.read('run/haproxy.cfg'), file);
+    await cluster.startApiserver();
+    const back = await again.until('all is well', ({ state }) => state === 'ready', 30_000);
+    assert.equal(back.haproxy?.generation, before.haproxy?.generation, 'nothing was reloaded');
+  });
+});

@@ -1,0 +1,153 @@
+/** Control `master` as a whole: `myelin run` beside a HAProxy that others start, with a socket and a folder in common. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { haproxy } from '../../servers/haproxy.ts';
+import { ask } from '../../servers/steady.ts';
+import { until } from '../../support/index.ts';
+import { type Master, startMaster } from '../../support/master.ts';
+import { type Site, site } from '../../support/site.ts';
+
+/** HAProxy knows the folder `shared`; what is Myelin’s alone is elsewhere. */
+async function beside(): Promise<Site> {
+  const my = await site({
+    haproxy: [
+      'control: master',
+      'masterSocket: shared/master.sock',
+      'config: shared/haproxy.cfg',
+      'statsSocket: shared/admin.sock',
+    ],
+    rest: ['state: own/state', 'startTimeout: 5s'],
+  });
+  return my;
+}
+
+async function startHaproxy({ place }: Site): Promise<Master> {
+  return startMaster(await haproxy(), place.path('shared'), place.path('shared/haproxy.cfg'));
+}
+
+/** HAProxy tells its time of start in whole seconds, and Myelin takes it as it is where it is later than the file. */
+async function nextSecond(): Promise<void> {
+  const second = Math.floor(Date.now() / 1000);
+  await until('the next second', () => Math.floor(Date.now() / 1000) > second);
+}
+
+test('an init container writes the file, HAProxy starts from it, and Myelin keeps both in step without a lost request', async () => {
+  await using my = await beside();
+  const { place, backends } = my;
+  await my.serve('alpha');
+  const init = await place.command('run', '--once', '--no-apply');
+  assert.equal(init.exitCode, 0, init.stdout);
+  await using master = await startHaproxy(my);
+  assert.equal(await ask(my.port), 'alpha');
+  const first = await master.worker();
+
+  const myelin = my.place.run();
+  const ready = await myelin.until('it knows HAProxy', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  assert.equal(ready.haproxy?.pid, first, 'it was taken as it was');
+  assert.equal((await master.processes()).master.reloads, 0);
+
+  const load = my.load();
+  await my.serve('beta');
+  await load.answeredBy('beta');
+  await myelin.until('it was done by commands', ({ lastApply }) => lastApply?.result === 'runtime');
+  assert.equal((await master.processes()).master.reloads, 0, 'servers change without a reload');
+  const address = `127.0.0.1:${backends.beta.port}`;
+  await until('the file follows', async () => (await place.read('shared/haproxy.cfg')).includes(` ${address} `));
+
+  await my.restructure();
+  const after = await myelin.until('it was reloaded', ({ lastApply }) => lastApply?.result === 'reload');
+  assert.deepEqual(
+    after.lastApply?.reasons.map(({ code }) => code),
+    ['option_changed'],
+  );
+  assert.equal((await master.processes()).master.reloads, 1);
+  assert.notEqual(await master.worker(), first);
+  assert.equal((await place.status()).haproxy?.pid, await master.worker());
+  await load.answeredBy('beta');
+  await load.endsWithoutFailure();
+});
+
+test('Myelin started before HAProxy waits for it, is not ready, and says what it waits for', async () => {
+  await using my = await beside();
+  await my.serve('alpha');
+  const myelin = my.place.run();
+  const waiting = await myelin.until('it has written the file', ({ lastApply }) => lastApply?.result === 'failed');
+  assert.notEqual(waiting.state, 'ready');
+  assert.match(
+    waiting.lastApply?.error ?? '',
+    /^no HAProxy serves yet: .*master\.sock.*haproxy\.cfg is written for it/,
+  );
+  await using master = await startHaproxy(my);
+  const status = await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  assert.equal(status.haproxy?.pid, await master.worker());
+  assert.equal(await ask(my.port), 'alpha');
+  await my.serve('gamma');
+  await until('gamma answers', async () => (await ask(my.port)) === 'gamma');
+});
+
+test('neither a kill of Myelin nor a restart of HAProxy brings anything but what is wanted', async () => {
+  await using my = await beside();
+  const { place } = my;
+  await my.serve('alpha');
+  assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
+  const master = await startHaproxy(my);
+  const myelin = place.run();
+  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await my.serve('beta');
+  await until('beta answers', async () => (await ask(my.port)) === 'beta');
+  const { reloads } = (await master.processes()).master;
+
+  myelin.kill('SIGKILL');
+  await myelin.ended;
+  await my.serve('gamma');
+  const plan = await place.command('plan', '--exit-code');
+  assert.equal(plan.exitCode, 10, plan.stderr);
+  assert.match(plan.stdout, /^no reload, but the runtime commands\n/);
+  await my.serve('beta');
+  const again = place.run();
+  const status = await again.until('it is ready again', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  assert.equal(status.haproxy?.pid, await master.worker());
+  assert.equal((await master.processes()).master.reloads, reloads);
+
+  await nextSecond();
+  await master.stop();
+  await again.until('it sees that', ({ haproxy: its }) => its === null);
+  await my.serve('gamma');
+  await using next = await startHaproxy(my);
+  await until('gamma answers', async () => (await ask(my.port)) === 'gamma');
+  const afterwards = await again.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  assert.equal(afterwards.haproxy?.pid, await next.worker());
+
+  again.kill('SIGTERM');
+  assert.equal(await again.ended, 0);
+  assert.equal(await ask(my.port), 'gamma', 'HAProxy is not Myelin’s to end');
+});
+
+test('a service that HAProxy refuses is set apart, and a second Myelin is told that there is one', async () => {
+  await using my = await beside();
+  const { place } = my;
+  await my.serve('alpha');
+  assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
+  await using master = await startHaproxy(my);
+  const myelin = place.run();
+  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  const second = await place.command('run');
+  assert.equal(second.exitCode, 1);
+  assert.match(second.stderr, /is in use by another Myelin.*\[MYELIN_LOCKED\]/);
+
+  await my.configure({
+    web: ['backend: ["bogus"]'],
+    haproxy: [
+      'control: master',
+      'masterSocket: shared/master.sock',
+      'config: shared/haproxy.cfg',
+      'statsSocket: shared/admin.sock',
+    ],
+    rest: ['state: own/state'],
+  });
+  const status = await myelin.until('it is set apart', ({ services }) => services[0]?.quarantined !== null);
+  assert.match(status.services[0]?.quarantined?.problems[0]?.message ?? '', /unknown keyword 'bogus'/);
+  assert.equal(await ask(my.port), 'alpha');
+  await my.serve('beta');
+  assert.ok((await master.worker()) > 0);
+});

@@ -1,0 +1,87 @@
+/** Many endpoints, or all, vanish from a source that is well: they serve on for a while, or until an operator says so. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+import { until } from '../../support/index.ts';
+import { ask } from '../../support/myelin.ts';
+import { type Site, site } from '../../support/site.ts';
+import { servedBy, serversOf } from '../../support/traffic.ts';
+
+type Name = keyof Site['backends'];
+
+async function shrinking(hold: string): Promise<Site> {
+  const my = await site();
+  const config = await my.place.read('myelin.yaml');
+  await my.place.write('myelin.yaml', config.replace('services.yaml', `services.yaml, maxShrink: { hold: ${hold} }`));
+  return my;
+}
+
+/** Who is at the service, says the source. */
+async function say({ place, backends }: Site, ...names: readonly Name[]): Promise<void> {
+  const endpoints = names.map((name) => `{ id: ${name}, address: 127.0.0.1, port: ${backends[name].port} }`);
+  await place.write('services.yaml', `services: { web: [${endpoints.join(', ')}] }\n`);
+}
+
+function told(output: string, message: RegExp): number {
+  return output.split('\n').filter((line) => message.test(line)).length;
+}
+
+test('more than half vanish: they serve on, which is told, and go when the source has said so for the hold', async () => {
+  await using my = await shrinking('8s');
+  const { place } = my;
+  await say(my, 'alpha', 'beta', 'gamma');
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await servedBy(my.port, 'alpha', 'beta', 'gamma');
+  const load = my.load();
+
+  await say(my, 'alpha');
+  const { services } = await myelin.until('the loss is known', (status) => status.services[0]?.kept != null);
+  const [web] = services;
+  assert.deepEqual(web?.endpoints, { ready: 1, draining: 0, kept: 2, refused: 0 });
+  assert.equal(web?.kept?.reason, 'shrunk');
+  assert.equal((web?.kept?.until ?? 0) - (web?.kept?.since ?? 0), 8000);
+  await servedBy(my.port, 'alpha', 'beta', 'gamma');
+  const metrics = await ask(place.path('run/myelin.sock'), 'GET', '/metrics');
+  assert.match(metrics, /^myelin_endpoints\{service="web",state="kept"\} 2$/m);
+  const { stdout } = await place.command('status');
+  assert.match(
+    stripVTControlCharacters(stdout),
+    /^ {2}web +1 ready, 2 kept\n +many went at the source .*\(maxShrink\); `myelin accept web` lets them go$/m,
+  );
+
+  await servedBy(my.port, 'alpha');
+  await until('only one is left in the file', async () => (await serversOf(place, 'web')).length === 1);
+  await myelin.until('nothing is kept', (status) => status.services[0]?.kept === null);
+  await load.endsWithoutFailure();
+  assert.equal(told(myelin.output, /"kept":"web","endpoints":2,.*many endpoints are gone at once/), 1);
+  assert.equal(told(myelin.output, /"kept":"web".*no endpoints are kept any more/), 1);
+});
+
+test('an operator accepts a held loss and a doubted emptiness; there may be nothing to accept, and no such service', async () => {
+  await using my = await shrinking('1h');
+  const { place } = my;
+  await say(my, 'alpha', 'beta', 'gamma');
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await servedBy(my.port, 'alpha', 'beta', 'gamma');
+
+  const nothing = await place.command('accept', 'web');
+  assert.deepEqual([nothing.exitCode, nothing.stdout], [0, 'web: nothing is kept, what the sources say is served\n']);
+  const unknown = await place.command('accept', 'wbe');
+  assert.deepEqual([unknown.exitCode, unknown.stdout], [2, '']);
+  assert.match(unknown.stderr, /^error: there is no service "wbe" \[MYELIN_USAGE\]\nwhat to do: `myelin status` /);
+
+  await say(my, 'alpha');
+  await myelin.until('the loss is held', ({ services }) => services[0]?.kept?.reason === 'shrunk');
+  const accepted = await place.command('accept', 'web');
+  assert.deepEqual([accepted.exitCode, accepted.stdout], [0, 'web: 2 endpoints go\n']);
+  await servedBy(my.port, 'alpha');
+
+  await say(my);
+  await myelin.until('it is doubted, soon after the start', ({ services }) => services[0]?.kept?.reason === 'emptied');
+  const emptied = await place.command('accept', 'web', '--json');
+  assert.deepEqual([emptied.exitCode, JSON.parse(emptied.stdout)], [0, { service: 'web', endpoints: 1 }]);
+  await servedBy(my.port, '503');
+  assert.equal(told(myelin.output, /"accepted":"web".*an operator lets kept endpoints go/), 2);
+});
