@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,7 +10,10 @@ import { test } from 'node:test';
 import ours from '#package.json' with { type: 'json' };
 import { gone, isRunning } from '../support/apply.ts';
 import { tempFolder, until } from '../support/index.ts';
+import { oneByOne, sideBySide } from '../tools/suite.ts';
 import { type FileResult, runTestFile } from '../tools/test-file.ts';
+
+const root = resolve(import.meta.dirname, '../..');
 
 type Run = { readonly result: FileResult; readonly output: string };
 
@@ -23,6 +26,16 @@ async function run(
   const result = await runTestFile({ path }, { testLimitMs, limitMs, onLine: (line) => lines.push(line) });
   return { result, output: lines.join('\n') };
 }
+
+test('the whole suite has every file of tests, each once on the usual version, and no other', () => {
+  const suite = [...sideBySide, ...oneByOne];
+  const files = globSync('test/**/*.test.ts', { cwd: root }).sort();
+  assert.deepEqual(suite.flatMap(({ path, env }) => (env === undefined ? path : [])).sort(), files);
+  assert.deepEqual(
+    suite.flatMap(({ path }) => (files.includes(path) ? [] : path)),
+    [],
+  );
+});
 
 test('a test that hangs with its load is cancelled, and neither keeps the others from their end nor the file', async () => {
   const { result, output } = await run('hangs-under-load', { testLimitMs: 2000 });
@@ -67,8 +80,6 @@ test('`npm run unit` tells how many unit tests of the chosen files passed, and n
   const said = execFileSync(process.execPath, argv, { cwd: root, encoding: 'utf8', env: environment });
   assert.match(said, /^[1-9]\d* passed, 0 failed, 0 skipped in [\d.]+ s\n$/);
 });
-
-const root = resolve(import.meta.dirname, '../..');
 
 type Hanging = AsyncDisposable & {
   readonly npm: ChildProcess;

@@ -3,35 +3,17 @@
  * time, the end-to-end tests that put load on the machine one file after the other, and on the other versions of HAProxy
  * what depends on them most. At the end stand the slowest tests, the files that failed, and the totals.
  */
-import { globSync } from 'node:fs';
 import type { Ms } from '../../src/model.ts';
 import { guardedFolder } from './guard.ts';
 import { provideFor } from './provide.ts';
 import { stopSignal } from './stop.ts';
+import { oneByOne, sideBySide } from './suite.ts';
 import { type FileResult, runTestFile, type TestFile } from './test-file.ts';
 
 /** No test takes a tenth of it on a machine that has nothing else to do; it ends what hangs, and counts it as failed. */
 const testLimitMs: Ms = 600_000;
 /** Of a file with all its tests. */
 const fileLimitMs: Ms = 900_000;
-
-/** Their load leaves room for another file beside them. */
-const light =
-  /\/(blame|broken-files|by-hand|clock|command-line|commands|consul-source|drift|edits|faults|file-source|hang|hostile|hostile-kubernetes|kubernetes-(?!rollout)[a-z]+|loops|master|operator|overrides|parts|restarted|secrets|servers|start|vanishing)\.test\.ts$/;
-const isLight = ({ path }: TestFile): boolean => light.test(path);
-const endToEnd = filesIn('e2e');
-
-const sideBySide: readonly TestFile[] = [
-  ...filesIn('unit', 'docs', 'contract', 'integration', 'deploy'),
-  ...endToEnd.filter(isLight),
-  ...['admin-session', 'apply-runtime', 'master', 'render-config', 'runtime-commands', 'runtime-plan', 'worker'].map(
-    (name) => ({ path: `test/integration/${name}.test.ts`, env: { HAPROXY_BRANCHES: '2.2,3.0,3.2' } }),
-  ),
-  ...['2.2', '3.0', '3.2'].flatMap((branch) =>
-    ['servers', 'drift'].map((name) => ({ path: `test/e2e/light/${name}.test.ts`, env: { HAPROXY_BRANCH: branch } })),
-  ),
-];
-const oneByOne: readonly TestFile[] = endToEnd.filter((file) => !isLight(file));
 
 const chosen = process.argv.slice(2).map((path): TestFile => ({ path }));
 const files = chosen.length > 0 ? chosen : [...sideBySide, ...oneByOne];
@@ -54,10 +36,6 @@ else {
   await runAll(oneByOne, 1);
 }
 process.exitCode = report() ? 0 : 1;
-
-function filesIn(...folders: readonly string[]): readonly TestFile[] {
-  return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()).map((path) => ({ path }));
-}
 
 /** Those that a file is run on beside its own. */
 async function provideBranches(branches: readonly string[]): Promise<void> {

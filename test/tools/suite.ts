@@ -1,0 +1,36 @@
+/** Which files of tests `npm test` runs, beside which others, and on which versions of HAProxy. */
+import { globSync } from 'node:fs';
+import type { TestFile } from './test-file.ts';
+
+const others = ['2.2', '3.0', '3.2'] as const;
+/** Those that depend on the version most: these know several branches themselves. */
+const severalBranches = [
+  'admin-session',
+  'apply-runtime',
+  'master',
+  'render-config',
+  'runtime-commands',
+  'runtime-plan',
+  'worker',
+];
+/** These run on one. */
+const oneBranch = ['drift', 'servers'];
+
+/** Quick, or their load leaves room for another file. */
+export const sideBySide: readonly TestFile[] = [
+  ...filesIn('unit', 'docs', 'contract', 'integration', 'deploy', 'e2e/light'),
+  ...severalBranches.map((name) => ({
+    path: `test/integration/${name}.test.ts`,
+    env: { HAPROXY_BRANCHES: others.join() },
+  })),
+  ...others.flatMap((branch) =>
+    oneBranch.map((name) => ({ path: `test/e2e/light/${name}.test.ts`, env: { HAPROXY_BRANCH: branch } })),
+  ),
+];
+
+/** They put load on the machine. */
+export const oneByOne: readonly TestFile[] = filesIn('e2e/heavy');
+
+function filesIn(...folders: readonly string[]): readonly TestFile[] {
+  return folders.flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`).sort()).map((path) => ({ path }));
+}
