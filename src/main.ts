@@ -62,7 +62,7 @@ export type World = {
   readonly onError: (error: unknown) => void;
 };
 
-export type Occasion = {
+type Occasion = {
   /** What it was rendered from. */
   readonly catalog: Catalog;
   /** When the oldest change came that this reconcile is about; null: it was about none. */

@@ -10,18 +10,14 @@ import { exitCodes } from '../errors.ts';
 import { Heartbeat } from '../http/probes.ts';
 import { serveHttp } from '../http/serve.ts';
 import { now, toWallClock, wallClock } from '../lib/clock.ts';
-import { type Instance, main, type Occasion } from '../main.ts';
+import { type Instance, main } from '../main.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/override-store.ts';
-import type { Result } from '../reconcile/reconciler.ts';
 import { Events } from '../report/events.ts';
-import { KeptLog } from '../report/kept-log.ts';
+import type { Happening } from '../report/happenings.ts';
 import { createLog } from '../report/log.ts';
 import { createMetrics } from '../report/metrics.ts';
-import { Observer } from '../report/observer.ts';
-import { OfferLog } from '../report/offer-log.ts';
 import { statusOf } from '../report/read-status.ts';
-import { ReloadOnlyLog } from '../report/reload-only-log.ts';
-import { SourceLog } from '../report/source-log.ts';
+import { Reporter } from '../report/reporter.ts';
 import type { Status } from '../report/status.ts';
 import { type Load, Rereading } from '../settings/reload.ts';
 import { loadSettings, type Settings } from '../settings/settings.ts';
@@ -78,18 +74,16 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const running: { instance: Instance | null } = { instance: null };
   const { logLevel: level, logFormat: format } = globals;
   const log = createLog({ level, format, destination: 1, secrets: () => secrets.all });
-  // A source's library may leave a promise to nobody: that is no reason to end what serves.
-  process.on('unhandledRejection', (err) => {
-    log.error({ err }, 'a failure that nobody waited for; Myelin goes on');
-    if (options.once) end.resolve(exitCodes.unexpected);
-  });
   const metrics = createMetrics(version, () => plainStatus());
   const events = new Events({ now: wallClock, masked });
-  const observer = new Observer(log, metrics, events, now);
-  const sourceLog = new SourceLog(log, events);
-  const keptLog = new KeptLog(log, events);
-  const offerLog = new OfferLog(log, events);
-  const reloadOnlyLog = new ReloadOnlyLog(log);
+  const reporter = new Reporter({ log, events, metrics, now });
+  const report = (happening: Happening): void => {
+    reporter.report(happening);
+    const exitCode = options.once ? whenDone(happening, options) : null;
+    if (exitCode !== null) end.resolve(exitCode);
+  };
+  // A source's library may leave a promise to nobody: that is no reason to end what serves.
+  process.on('unhandledRejection', (error) => report({ kind: 'unhandled_rejection', error }));
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
   const overrides = await OverrideStore.open(overridesFile(config), now);
@@ -99,11 +93,11 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       env: process.env,
       whyNoTakeover: () => blindness(running.instance),
       onChange: () => running.instance?.poke(),
-      onEvent: (event) => observer.control(event),
+      onEvent: report,
     },
     signal,
   );
-  const onTrouble = (error: unknown): void => observer.control({ kind: 'trouble', error });
+  const onTrouble = (error: unknown): void => report({ kind: 'trouble', error });
   await using offers = await KnownOffers.open(offersFile(config), onTrouble);
   await using endpoints = await KnownEndpoints.open(endpointsFile(config), onTrouble);
   const files = await openKeptFiles(config, onTrouble);
@@ -119,31 +113,28 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       env: process.env,
       hostname: hostname(),
       onSecret: secrets.used,
-      onSource: (event, refused, isNews) => sourceLog.note(event, refused, isNews),
-      onJudged: (leftOut) => sourceLog.judged(leftOut),
-      onResult(result, occasion) {
-        // The newest one: results need not come in the order in which their catalogs did.
-        keptLog.note(instance.collection.catalog, now());
-        offerLog.note(instance.collection.unserved);
-        observer.result(result, occasion, instance.reconciler.apart);
-        if (result.kind === 'reload' && control.runtime !== null) reloadOnlyLog.note(control.running?.sections ?? []);
-        const exitCode = options.once ? whenDone(result, occasion, options) : null;
-        if (exitCode !== null) end.resolve(exitCode);
-      },
-      onReload: (reasons) => observer.reload(reasons),
-      onOverride: (override, what) => observer.override(override, what),
-      onDrift: (drift, what) => observer.drift(drift, what),
+      onSource: (event, refused, isNews) => report({ kind: 'source', event, refused, isNews }),
+      onJudged: (refused) => report({ kind: 'refused_by_config', refused }),
+      onResult: (result, occasion) =>
+        report({
+          kind: 'reconciled',
+          result,
+          ...occasion,
+          collection: instance.collection,
+          quarantined: instance.reconciler.apart,
+          sections: control.runtime === null ? null : (control.running?.sections ?? []),
+        }),
+      onReload: (reasons) => report({ kind: 'reload_started', reasons }),
+      onOverride: (override, what) => report({ kind: what === 'given' ? 'override_set' : 'override_ended', override }),
+      onDrift: (drift, what) => report({ kind: 'drift', drift, isRepaired: what === 'repair' }),
       onTrouble,
-      onError(error) {
-        observer.broke(error);
-        if (options.once) end.resolve(exitCodes.unexpected);
-      },
+      onError: (error) => report({ kind: 'reconcile_failed', error }),
     },
     signal,
   );
-  const rereading = new Rereading(load, instance, log, events);
+  const rereading = new Rereading(load, instance, report);
   const plainStatus = (): Status =>
-    statusOf({ instance, control, observer, overrides, version, startedAt, refusedConfig: rereading.refused }, now());
+    statusOf({ instance, control, reporter, overrides, version, startedAt, refusedConfig: rereading.refused }, now());
 
   const ending: Promise<unknown>[] = [instance.ended];
   try {
@@ -158,17 +149,17 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       accept(service: string): number | null {
         if (!instance.collection.config.services.has(service)) return null;
         const endpoints = instance.accept(service);
-        if (endpoints > 0) observer.accepted(service, endpoints);
+        if (endpoints > 0) report({ kind: 'accepted', service, endpoints });
         return endpoints;
       },
       order: (override: OverrideRequest) => instance.override(override),
       stop: () => end.resolve(stopped),
-      onError: (err: unknown) => log.error({ err }, 'a request could not be answered'),
-      onWait: (err: unknown) => log.info({ err }, 'this address is had once the Myelin before this one has ended'),
+      onError: (error: unknown) => report({ kind: 'request_failed', error }),
+      onWait: (error: unknown) => report({ kind: 'address_awaited', error }),
     };
     const { closed } = await serveHttp(config, sources, signal);
     ending.push(closed, rereading.follow(toWallClock(startedAt), signal));
-    log.info({ version, config: globals.config, watchers: Object.keys(config.watchers) }, 'myelin runs');
+    report({ kind: 'started', version, config: globals.config, watchers: Object.keys(config.watchers) });
     running.instance = instance;
     instance.start();
     const exitCode = await end.promise;
@@ -178,8 +169,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   } finally {
     // Where it could not even begin, a HAProxy that was running already is left as it is.
     await rest();
-    sourceLog.flush();
-    log.info({}, 'myelin ends');
+    reporter.flush();
+    report({ kind: 'stopped' });
   }
 
   async function rest(): Promise<void> {
@@ -202,10 +193,13 @@ function writingOnly(settings: Settings): Settings {
 }
 
 /**
- * The exit code of `--once` after this result; null: there is more to come. A file that only begins without some of its
+ * The exit code of `--once` after this; null: there is more to come. A file that only begins without some of its
  * sources is worth having: whoever reads it next has a Myelin beside it that goes on waiting for them.
  */
-function whenDone(result: Result, { catalog }: Occasion, { apply }: RunOptions): number | null {
+function whenDone(happening: Happening, { apply }: RunOptions): number | null {
+  if (happening.kind === 'unhandled_rejection' || happening.kind === 'reconcile_failed') return exitCodes.unexpected;
+  if (happening.kind !== 'reconciled') return null;
+  const { result, catalog } = happening;
   const { open, waitingFor, isBlind } = view(catalog);
   // Before that it is about the file that was found, good or not.
   if (!open) return null;

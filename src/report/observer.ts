@@ -2,13 +2,13 @@
 import type { DriverEvent } from '../apply/driver.ts';
 import { describe } from '../errors.ts';
 import { toWallClock } from '../lib/clock.ts';
-import type { Occasion } from '../main.ts';
 import type { Drift, Moment, Ms, Problem, ReloadReason } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine.ts';
 import type { Result } from '../reconcile/reconciler.ts';
 import type { RuntimeResult } from '../reconcile/runtime-updater.ts';
 import { type Events, few, type Happening } from './events.ts';
+import type { ReconcileContext } from './happenings.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { LastApply } from './status.ts';
@@ -56,11 +56,11 @@ export class Observer {
   }
 
   /** One reconcile has ended. */
-  result(result: Result, { changedAt, isServing, renderMs, tookMs }: Occasion, apart: readonly Quarantined[]): void {
+  result(result: Result, { changedAt, isServing, quarantined, renderMs, tookMs }: ReconcileContext): void {
     const now = this.#now();
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     this.#metrics.rendered(renderMs);
-    this.#noteApart(apart);
+    this.#noteApart(quarantined);
     const serves = isServing ? 'what runs serves on' : 'nothing serves';
     const pendingBefore = this.#pending;
     this.#pending = result.kind === 'pending' ? result : null;
@@ -219,6 +219,11 @@ export class Observer {
   accepted(service: string, endpoints: number): void {
     this.#log.info({ accepted: service, endpoints }, 'an operator lets kept endpoints go');
     this.#events.add({ kind: 'accepted', service, endpoints });
+  }
+
+  configRefused(error: unknown): void {
+    this.#log.error({ err: error }, 'the new config is refused, the old one stays');
+    this.#events.add({ kind: 'config_refused', reason: describe(error) });
   }
 
   #changed({ commands, backends, tookMs }: RuntimeResult, sinceChangeMs: Ms | null, wholeMs: Ms): void {

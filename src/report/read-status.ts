@@ -8,13 +8,13 @@ import type { Instance } from '../main.ts';
 import type { Drift, Moment, Timestamp } from '../model.ts';
 import type { OverrideStore } from '../reconcile/override-store.ts';
 import type { Refusal } from '../settings/reload.ts';
-import type { Observer } from './observer.ts';
+import type { Reporter } from './reporter.ts';
 import type { Status } from './status.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
   readonly control: Driver;
-  readonly observer: Observer;
+  readonly reporter: Pick<Reporter, 'lastApply' | 'pending' | 'quarantined'>;
   readonly overrides: OverrideStore;
   readonly version: string;
   readonly startedAt: Moment;
@@ -25,18 +25,18 @@ export type StatusParts = {
 const mostUnserved = 100;
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
-  const { instance, control, observer, overrides, version, startedAt, refusedConfig } = parts;
+  const { instance, control, reporter, overrides, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
-  const apart = new Map(observer.apart.map((one) => [one.service, one]));
+  const quarantined = new Map(reporter.quarantined.map((one) => [one.service, one]));
   // Not wanted any more, but something still refers to them.
   const names = new Set(services.map(({ name }) => name));
-  const goneOnes = observer.apart.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
+  const goneOnes = reporter.quarantined.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const { waitingFor } = view(instance.collection.catalog);
-  const { lastApply, pending } = observer;
+  const { lastApply, pending } = reporter;
   const isBegun = control.running !== null && instance.isBegun;
   const isTroubled =
     waitingFor.length > 0 ||
-    apart.size > 0 ||
+    quarantined.size > 0 ||
     refusedConfig !== null ||
     control.fileTrouble !== null ||
     instance.updater.drift.length > 0 ||
@@ -62,7 +62,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       down: orNull(source.down, dated),
     })),
     services: [...services, ...goneOnes].map((service) => {
-      const held = apart.get(service.name);
+      const held = quarantined.get(service.name);
       const { stale, kept } = service;
       return {
         ...service,

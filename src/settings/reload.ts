@@ -1,13 +1,12 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
 import { readdir, readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { AppError, describe } from '../errors.ts';
+import { describe } from '../errors.ts';
 import { now } from '../lib/clock.ts';
 import { settle } from '../lib/settle.ts';
 import type { Instance } from '../main.ts';
 import type { Moment, Ms, Timestamp } from '../model.ts';
-import type { Events } from '../report/events.ts';
-import type { Log } from '../report/log.ts';
+import type { Report } from '../report/happenings.ts';
 import { keepFixed, type Settings } from './settings.ts';
 import { changesOf } from './watched-files.ts';
 
@@ -32,8 +31,7 @@ const settleLongMs: Ms = 2000;
 export class Rereading {
   readonly #load: Load;
   readonly #instance: Instance;
-  readonly #log: Log;
-  readonly #events: Pick<Events, 'add'>;
+  readonly #report: Report;
   #watched: readonly string[];
   /** Of what is in force. */
   #contents: Contents = new Map();
@@ -43,12 +41,11 @@ export class Rereading {
   #ended: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
 
-  constructor(load: Load, instance: Instance, log: Log, events: Pick<Events, 'add'>) {
+  constructor(load: Load, instance: Instance, report: Report) {
     this.#load = load;
     this.#instance = instance;
     this.#watched = instance.settings.watched;
-    this.#log = log;
-    this.#events = events;
+    this.#report = report;
   }
 
   get refused(): Refusal | null {
@@ -121,24 +118,15 @@ export class Rereading {
     this.#watched = settings.watched;
     this.#refused = null;
     this.#alsoWatched = [];
-    this.#log.info({}, 'config and templates were read again');
-    this.#events.add({ kind: 'config_read', afterRestart });
-    const { waitingFor = [] } = this.#instance.edit ?? {};
-    if (waitingFor.length > 0)
-      this.#log.info({ waitingFor }, 'the new config goes live once these services have an answer');
-    if (afterRestart.length > 0) this.#log.warn({ afterRestart }, 'some of the new config counts after a restart only');
+    this.#report({ kind: 'config_read', waitingFor: this.#instance.edit?.waitingFor ?? [], afterRestart });
   }
 
   #refuse(error: unknown, read: readonly string[]): void {
     const reason = describe(error);
     // The same fault is read again whenever one of the files changes: said once.
-    if (this.#refused?.reason !== reason) {
-      this.#log.error({ err: error }, 'the new config is refused, the old one stays');
-      this.#events.add({ kind: 'config_refused', reason });
-    }
+    if (this.#refused?.reason !== reason) this.#report({ kind: 'config_refused', error });
     this.#refused = { reason, since: this.#refused?.since ?? now() };
     this.#alsoWatched = read;
-    if (!(error instanceof AppError)) this.#log.error({ err: error }, 'reading the config broke off');
   }
 }
 

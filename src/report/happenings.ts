@@ -1,0 +1,68 @@
+/** All that a running Myelin reports of itself: whoever sees it happen says so, and what people read of it is decided in this room. */
+import type { DriverEvent } from '../apply/driver.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { Collection } from '../catalog/collection.ts';
+import type { LeftOut } from '../catalog/report.ts';
+import type { Origin } from '../catalog/state.ts';
+import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from '../model.ts';
+import type { OverrideRequest } from '../reconcile/override-store.ts';
+import type { Quarantined } from '../reconcile/quarantine.ts';
+import type { Result } from '../reconcile/reconciler.ts';
+
+export type Report = (happening: Happening) => void;
+
+export type Happening =
+  | {
+      readonly kind: 'started';
+      readonly version: string;
+      readonly config: string;
+      readonly watchers: readonly string[];
+    }
+  | { readonly kind: 'stopped' }
+  /** `refused`: what is left out of the event, where some of it was not before; `isNews`: whether it changed anything. */
+  | { readonly kind: 'source'; readonly event: SourceEvent; readonly refused: LeftOut; readonly isNews: boolean }
+  /** What a new config leaves out of answers that were there already. */
+  | { readonly kind: 'refused_by_config'; readonly refused: readonly (Origin & LeftOut)[] }
+  | { readonly kind: 'reload_started'; readonly reasons: readonly ReloadReason[] }
+  /** One reconcile has ended. */
+  | ({ readonly kind: 'reconciled'; readonly result: Result } & ReconcileContext)
+  /** One reconcile came to no end that it knows: nothing was applied, and another one follows. */
+  | { readonly kind: 'reconcile_failed'; readonly error: unknown }
+  /** Servers are not what they should be. */
+  | { readonly kind: 'drift'; readonly drift: readonly Drift[]; readonly isRepaired: boolean }
+  | { readonly kind: 'override_set'; readonly override: OverrideRequest }
+  | { readonly kind: 'override_ended'; readonly override: Pick<OverrideRequest, 'backend' | 'server'> }
+  /** An operator lets kept endpoints go. */
+  | { readonly kind: 'accepted'; readonly service: string; readonly endpoints: number }
+  /** `waitingFor`: services that the new config waits for; `afterRestart`: keys that count after a restart only. */
+  | {
+      readonly kind: 'config_read';
+      readonly waitingFor: readonly string[];
+      readonly afterRestart: readonly string[];
+    }
+  | { readonly kind: 'config_refused'; readonly error: unknown }
+  /** A promise that nobody waited for was rejected. */
+  | { readonly kind: 'unhandled_rejection'; readonly error: unknown }
+  | { readonly kind: 'request_failed'; readonly error: unknown }
+  /** The Myelin before this one still listens there. */
+  | { readonly kind: 'address_awaited'; readonly error: unknown }
+  /** What happens to HAProxy by itself, and `trouble`: something in the background that does not affect what runs. */
+  | DriverEvent;
+
+/** What a result is about, and what was known and ran when it came. */
+export type ReconcileContext = {
+  /** What it was rendered from. */
+  readonly catalog: Catalog;
+  /** The newest that is known: results need not come in the order of their catalogs. */
+  readonly collection: Collection;
+  /** When the oldest change came that this reconcile is about; null: it was about none. */
+  readonly changedAt: Moment | null;
+  /** Whether anything runs that serves, whatever became of this. */
+  readonly isServing: boolean;
+  readonly quarantined: readonly Quarantined[];
+  /** What runs, where commands can change it; else null. */
+  readonly sections: readonly Section[] | null;
+  readonly renderMs: Ms;
+  /** All of the reconcile. */
+  readonly tookMs: Ms;
+};
