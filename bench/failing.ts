@@ -6,13 +6,14 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { kubernetesWatcher } from '../src/config/schema.ts';
 import { supervise } from '../src/sources/supervise.ts';
 import { startApiStub } from '../test/servers/api-stub.ts';
 import { tempFolder, until } from '../test/support/index.ts';
 import { kubeconfigText } from '../test/support/kubeconfig.ts';
 import { listen } from '../test/support/listen.ts';
-import { watchKubernetes } from '../watchers/kubernetes/index.ts';
+import { withCommon } from '../watchers/kit/source.ts';
+import { kubernetesSettings } from '../watchers/kubernetes/settings.ts';
+import { watchKubernetes } from '../watchers/kubernetes/watch.ts';
 import { benchmark } from './benchmark.ts';
 import { table } from './report.ts';
 
@@ -50,7 +51,7 @@ async function measure(status: number): Promise<readonly string[]> {
     });
   serve('192.0.2.1');
   const all = Array.from({ length: fleet }, () => {
-    const watch = watchKubernetes(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig }), {});
+    const watch = watchKubernetes(withCommon(kubernetesSettings).parse({ kubeconfig }), {});
     return listen((signal) =>
       supervise('kubernetes', (stop) => watch([{ key: 'web', settings: {} }], stop), { signal }),
     );

@@ -4,14 +4,15 @@
  */
 import timers from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { consulQuery, consulWatcher } from '../src/config/schema.ts';
 import { supervise } from '../src/sources/supervise.ts';
 import { type ConsulAgent, startConsul } from '../test/servers/consul.ts';
 import { startFaultProxy } from '../test/servers/fault-proxy.ts';
 import { until } from '../test/support/index.ts';
 import { listen } from '../test/support/listen.ts';
 import { built, source, workplace } from '../test/support/myelin.ts';
-import { watchConsul } from '../watchers/consul/index.ts';
+import { consulQuery, consulSettings } from '../watchers/consul/settings.ts';
+import { watchConsul } from '../watchers/consul/watch.ts';
+import { withCommon } from '../watchers/kit/source.ts';
 import { benchmark } from './benchmark.ts';
 import { cpuSeconds } from './process.ts';
 import { machine, table } from './report.ts';
@@ -80,7 +81,7 @@ async function measureRest({ address, pid }: ConsulAgent): Promise<string> {
 
 /** From before the registration is sent until the watcher tells of it. */
 async function measureChanges({ address, register }: ConsulAgent): Promise<string> {
-  const watch = watchConsul(consulWatcher.parse({ type: 'consul', address }), {});
+  const watch = watchConsul(withCommon(consulSettings).parse({ address }), {});
   const queries = names.map((key) => ({ key, settings: consulQuery.parse({}) }));
   await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
   await until('synced', () => heard.count('synced') === 1, { withinMs: 60_000 });

@@ -9,8 +9,11 @@ export function catalogSettings(
   { offered, addresses }: { readonly offered: CatalogSettings['offered']; readonly addresses: readonly string[] },
 ): CatalogSettings {
   const watchers = Object.entries(config.watchers).map(
-    ([name, { type, required, maxServers, maxShrink }]) =>
-      [name, { required, loopbackAllowed: type === 'file', maxServers, maxShrink }] as const,
+    ([name, { required, maxServers, maxShrink }]) =>
+      [
+        name,
+        { required, loopbackAllowed: config.sources.get(name)?.trustsLoopback === true, maxServers, maxShrink },
+      ] as const,
   );
   const { services, discoveries, allowAddresses, onlyAddresses, startTimeout } = config;
   const discovering = discoveries.map(({ watcher }) => watcher);

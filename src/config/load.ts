@@ -6,6 +6,7 @@ import { joinServices, readIncluded } from './read/include.ts';
 import { maskable, maskSecrets } from './read/mask.ts';
 import { Reader } from './read/reader.ts';
 import { isRecord } from './read/tree.ts';
+import { builtIn } from './schema/watchers.ts';
 import { type Config, type Service, config as schema } from './schema.ts';
 import { checkParts } from './validate/checks.ts';
 import { Judge } from './validate/judge.ts';
@@ -55,7 +56,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   );
   const tree = joinServices(main, trees, report);
   const judge = new Judge(tree.mark, report);
-  const parts = partsOf(tree.value, judge, (partSchema, part) =>
+  const parts = partsOf(tree.value, builtIn, judge, (partSchema, part) =>
     mapNoted(partSchema, part, (notes, value) => {
       if (notes.secret && typeof value === 'string') secrets.add(value);
       return absolutePath(notes, value, folder);
@@ -68,14 +69,17 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
 
   const watchers = Object.fromEntries(parts.watchers) as Config['watchers'];
   const { include: _, ...rest } = parts.rest as Rest;
-  const config = deepFreeze<Config>({ ...rest, watchers, services, discoveries });
+  const config = Object.freeze<Config>({
+    ...deepFreeze({ ...rest, watchers, services, discoveries }),
+    sources: parts.sources,
+  });
   return { config, files: reader.files, folders, secrets: maskable([...reader.secrets, ...secrets]) };
 }
 
-function resolveServices({ watchers, services }: Parts, judge: Judge): ReadonlyMap<string, Service> {
-  const resolved = [...services].map(([name, { from, ...service }]): [string, Service] => [
+function resolveServices(parts: Parts, judge: Judge): ReadonlyMap<string, Service> {
+  const resolved = [...parts.services].map(([name, { from, ...service }]): [string, Service] => [
     name,
-    deepFreeze({ ...service, name, origins: resolveOrigins(name, from, watchers, judge) }),
+    deepFreeze({ ...service, name, origins: resolveOrigins(name, from, parts, judge) }),
   ]);
   return new Map(resolved.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -1,30 +1,10 @@
-/**
- * The small value types of the config: how each is written in YAML and what the program gets. `meta.expected` is what
- * an error message asks for; `meta.path` marks a path that is relative to the config file; `meta.secret` is masked.
- */
+/** The small value types of the config beside those that watchers have as well: HAProxy's own, addresses, commands. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { someTime, text, word } from '../../watchers/kit/values.ts';
 import { AppError } from '../errors.ts';
 import { sectionKeywords } from '../haproxy/text/text.ts';
 import { parseRange } from '../lib/address.ts';
-
-const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-
-/** HAProxy counts a time in milliseconds in 31 bits and refuses what is more. */
-const maxDurationMs = 2 ** 31 - 1;
-
-const durationText = 'a duration such as 250ms, 20s, 10m or 2h';
-
-/** `250ms`, `20s`, `10m`, `2h`, `1d` → milliseconds. */
-export const duration = z
-  .string()
-  .regex(/^\d+(\.\d+)?(ms|s|m|h|d)$/, `expected ${durationText}`)
-  .transform(parseDuration)
-  .refine((ms) => ms <= maxDurationMs, 'expected at most 24d (HAProxy counts no further)')
-  .meta({ title: 'duration', expected: durationText });
-
-/** A duration that must not be zero. */
-export const someTime = duration.refine((ms) => ms > 0, 'expected more than 0ms');
 
 /** For a duration that stands outside the config; `name` is what it is called there. Throws an AppError. */
 export function readTime(name: string, text: string): number {
@@ -32,12 +12,6 @@ export function readTime(name: string, text: string): number {
   if (success) return data;
   const problems = error.issues.map(({ message }) => message).join('; ');
   throw new AppError('MYELIN_USAGE', `${name}: ${problems}`);
-}
-
-/** Milliseconds of a text that matches the `duration` pattern. */
-function parseDuration(text: string): number {
-  const [, number, unit] = /^([\d.]+)(ms|s|m|h|d)$/.exec(text) ?? [];
-  return Math.round(Number(number) * units[unit as keyof typeof units]);
 }
 
 /** HAProxy's own spelling of a time, to the millisecond: `1500ms`, `20s`, `10m`. */
@@ -51,18 +25,6 @@ export const proxyName = z
   .string()
   .regex(/^[A-Za-z0-9_.:-]+$/, "only letters, digits and _ . : - are allowed in a name (HAProxy's rule for proxies)")
   .max(200);
-
-/** Text on one line: no control characters. */
-export const text = z
-  .string()
-  .min(1)
-  .regex(/^[^\x00-\x1f\x7f]*$/, 'expected text without line breaks or other control characters');
-
-/** One word of `haproxy.cfg`, such as a host or user name. */
-export const word = text.regex(/^\S*$/, 'expected a single word, without spaces');
-
-/** The path of a file or folder; relative ones count from the config file's folder. */
-export const filePath = text.meta({ title: 'path', path: 'file', expected: 'a path' });
 
 /** A program and its arguments, run without a shell. A relative path with a slash counts from the config file's folder. */
 export const command = z
@@ -97,8 +59,6 @@ export const section = z
 function opensSection(line: string): boolean {
   return sectionKeywords.has(line.trim().split(/\s/, 1).join());
 }
-
-export const port = z.number().int().min(1).max(65_535).meta({ title: 'port' });
 
 const portRangeText = 'a port, or a range of them such as 10000-19999';
 
@@ -143,3 +103,5 @@ export const cidr = z
   .refine((value) => parseRange(value) !== null, `expected ${cidrText}`)
   .transform((value) => (value.includes('/') ? value : `${value}/${isIP(value) === 6 ? 128 : 32}`))
   .meta({ title: 'range of addresses', expected: cidrText });
+
+export const urlPath = word.regex(/^\//, 'expected a path that starts with /');

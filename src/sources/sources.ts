@@ -1,11 +1,12 @@
 /** Keeps one supervised watcher a configured source running, and restarts only those whose questions changed. */
-import { createWatch } from '../../watchers/index.ts';
-import type { Config, WatcherConfig } from '../config/schema.ts';
+import type { Source } from '../../watchers/kit/source.ts';
+import type { WatcherConfig } from '../config/schema/watchers.ts';
+import type { Config } from '../config/schema.ts';
 import { AppError, describe } from '../errors.ts';
 import type { Query, SourceEvent, Update, Watch } from '../model.ts';
 import { supervise } from './supervise.ts';
 
-type Source = {
+type Running = {
   /** Where and how it asks. */
   readonly watcher: string;
   /** What it asks. */
@@ -14,8 +15,10 @@ type Source = {
   readonly ended: Promise<void>;
 };
 
+type Configured = { readonly watcher: WatcherConfig; readonly source: Source };
+
 export class Sources {
-  readonly #running = new Map<string, Source>();
+  readonly #running = new Map<string, Running>();
   readonly #onEvent: (event: SourceEvent) => void;
   readonly #onFault: (error: AppError) => void;
   readonly #env: NodeJS.ProcessEnv;
@@ -41,7 +44,10 @@ export class Sources {
   /** Starts what is new in `config` as it was written, stops what is not in it any more, leaves alone what asks the same as before. */
   async use(config: Config): Promise<void> {
     const wanted = new Map(
-      Object.entries(config.watchers).map(([name, watcher]) => [name, { watcher, queries: queriesOf(config, name) }]),
+      Object.entries(config.watchers).map(([name, watcher]) => [
+        name,
+        { watcher, source: config.sources.get(name), queries: queriesOf(config, name) },
+      ]),
     );
     const before = new Map(this.#running);
     const stopping = [...before].filter(([name, source]) => {
@@ -49,9 +55,10 @@ export class Sources {
       return now === undefined || whereOf(now.watcher) !== source.watcher || whatOf(now.queries) !== source.queries;
     });
     await Promise.all(stopping.map(([name]) => this.#stop(name)));
-    for (const [name, { watcher, queries }] of wanted) {
+    for (const [name, { watcher, source, queries }] of wanted) {
       if (this.#isDisposed || this.#running.has(name)) continue;
-      this.#start(name, watcher, queries, before.get(name)?.watcher === whereOf(watcher));
+      if (source === undefined) throw new Error(`the config does not say what ${name} is`);
+      this.#start(name, { watcher, source }, queries, before.get(name)?.watcher === whereOf(watcher));
     }
   }
 
@@ -62,14 +69,14 @@ export class Sources {
   }
 
   /** `isKnown`: the same source is asked other questions. That is no start of it: only the new ones have never been answered. */
-  #start(name: string, watcher: WatcherConfig, queries: readonly Query[], isKnown: boolean): void {
+  #start(name: string, { watcher, source }: Configured, queries: readonly Query[], isKnown: boolean): void {
     const stop = new AbortController();
     const env = this.#env;
     const onSecret = this.#onSecret;
     let made: Watch | null = null;
     // A watcher that cannot even be made is a source that fails; one that was made remembers what it read.
     async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
-      made ??= await createWatch(watcher, env, onSecret);
+      made ??= await source.open(watcher, { env, onSecret });
       yield* made(queries, signal);
     }
     const follow = async (): Promise<void> => {

@@ -1,7 +1,8 @@
 /** The contract with a real Consul agent, seen through a proxy that can be told to fail. */
 import { after, before } from 'node:test';
-import { consulWatcher } from '../../src/config/schema.ts';
-import { createWatch } from '../../watchers/index.ts';
+import { consul } from '../../watchers/consul/index.ts';
+import { consulSettings } from '../../watchers/consul/settings.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { holdsTheContract, type Subject } from './holds-the-contract.ts';
@@ -21,14 +22,13 @@ async function makeSubject(): Promise<Subject> {
   const prefix = `subject-${subjects++}-`;
   const registered = new Map<string, readonly string[]>();
   // A short wait, so that silence is noticed soon.
-  const settings = consulWatcher.parse({
-    type: 'consul',
+  const settings = withCommon(consulSettings).parse({
     address: proxy.address,
     wait: '500ms',
     maxConnections: budget,
   });
   return {
-    watch: await createWatch(settings, {}),
+    watch: await consul.open(settings, { env: {}, onSecret: () => {} }),
     settings: (service) => ({ service: prefix + service, tags: [], stale: true, warning: 'use' }),
     async put(service, addresses) {
       const name = prefix + service;

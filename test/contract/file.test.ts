@@ -1,7 +1,9 @@
 /** The contract with real files. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createWatch } from '../../watchers/index.ts';
+import { file } from '../../watchers/file/index.ts';
+import { fileSettings } from '../../watchers/file/settings.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
 import { tempFolder } from '../support/index.ts';
 import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
@@ -15,10 +17,7 @@ async function makeSubject(): Promise<Subject> {
   };
   await write({ services });
   return {
-    watch: await createWatch(
-      { type: 'file', path, required: true, maxServers: 1000, maxShrink: { share: 1, hold: 1000 } },
-      {},
-    ),
+    watch: await file.open(withCommon(fileSettings).parse({ path }), { env: {}, onSecret: () => {} }),
     settings: (service) => ({ service }),
     async put(service, addresses) {
       services[service] = addresses;

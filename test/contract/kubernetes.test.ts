@@ -2,8 +2,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { kubernetesWatcher } from '../../src/config/schema.ts';
-import { createWatch } from '../../watchers/index.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
+import { kubernetes } from '../../watchers/kubernetes/index.ts';
+import { kubernetesSettings } from '../../watchers/kubernetes/settings.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
@@ -40,7 +41,10 @@ async function makeSubject(): Promise<Subject> {
   };
   return {
     // A short limit, so that silence is noticed soon.
-    watch: await createWatch(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig, idleTimeout: '2s' }), {}),
+    watch: await kubernetes.open(withCommon(kubernetesSettings).parse({ kubeconfig, idleTimeout: '2s' }), {
+      env: {},
+      onSecret: () => {},
+    }),
     settings: (service) => ({ service: prefix + service }),
     async put(service, addresses) {
       await putService(cluster, 'shop', prefix + service, { ports: [{ port: 80 }] });

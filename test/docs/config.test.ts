@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { config, consulQuery, fileQuery, kubernetesQuery } from '../../src/config/schema.ts';
+import { builtIn } from '../../src/config/schema/watchers.ts';
+import { config } from '../../src/config/schema.ts';
 import { load } from '../support/config.ts';
 import { sectionsOf, withTables } from './config-tables.ts';
 
@@ -10,9 +11,7 @@ const path = fileURLToPath(new URL('../../docs/reference/config.md', import.meta
 const page = await readFile(path, 'utf8');
 const sections = {
   ...sectionsOf(config, ''),
-  'query.consul': consulQuery,
-  'query.file': fileQuery,
-  'query.kubernetes': kubernetesQuery,
+  ...Object.fromEntries([...builtIn].map(([type, { query }]) => [`query.${type}`, query])),
 };
 
 test('the reference of the config shows every key with the default and meaning that the schema has', (t: TestContext) => {

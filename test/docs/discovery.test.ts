@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
-import { boundsOf, serviceOptions } from '../../src/config/discover/service-options.ts';
+import { boundsOf, serviceOptions } from '../../watchers/kit/service-options.ts';
 
 const page = await readFile(new URL('../../docs/watchers/kubernetes.md', import.meta.url), 'utf8');
 const words = page.replaceAll(/\s+/g, ' ');

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { consulQuery, consulWatcher } from '../../src/config/schema.ts';
 import { supervise } from '../../src/sources/supervise.ts';
-import { watchConsul } from '../../watchers/consul/index.ts';
+import { consulQuery, consulSettings } from '../../watchers/consul/settings.ts';
+import { watchConsul } from '../../watchers/consul/watch.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
 import { freePort, until } from '../support/index.ts';
@@ -24,7 +25,7 @@ let rounds = 0;
 async function followThree(proxy: FaultProxy, settings: object = {}): Promise<{ heard: Listening; prefix: string }> {
   const prefix = `round-${rounds++}-`;
   for (const name of names) await consul.register({ name: prefix + name, port: 9001 });
-  const watch = watchConsul(consulWatcher.parse({ type: 'consul', address: proxy.address, ...settings }), {});
+  const watch = watchConsul(withCommon(consulSettings).parse({ address: proxy.address, ...settings }), {});
   const queries = names.map((key) => ({ key, settings: consulQuery.parse({ service: prefix + key }) }));
   const heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
   await until('synced', () => heard.count('synced') === 1);
@@ -138,7 +139,7 @@ test('trouble with one service is that of one service: the others are followed a
 test('a source that is down at the start is asked one question a try, however many there are', async () => {
   await using proxy = await startFaultProxy(consul.address);
   proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' });
-  const watch = watchConsul(consulWatcher.parse({ type: 'consul', address: proxy.address }), {});
+  const watch = watchConsul(withCommon(consulSettings).parse({ address: proxy.address }), {});
   const queries = Array.from({ length: 50 }, (_, index) => ({ key: `s${index}`, settings: consulQuery.parse({}) }));
   await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
   await until('it was tried five times', () => heard.count('failed') >= 5);
@@ -154,7 +155,7 @@ async function followFar(settings: object) {
   const prefix = `round-${rounds++}-`;
   const names = Array.from({ length: 10 }, (_, at) => `${prefix}${at}`);
   for (const name of names) await consul.register({ name, port: 9001 });
-  const watch = watchConsul(consulWatcher.parse({ type: 'consul', address: proxy.address, ...settings }), {});
+  const watch = watchConsul(withCommon(consulSettings).parse({ address: proxy.address, ...settings }), {});
   // Those that hang ask first.
   const queries = ['far', undefined].flatMap((datacenter) =>
     names.map((service) => ({
@@ -204,7 +205,7 @@ test('an answer without an end is broken off, and is that of one question', asyn
   const port = await freePort();
   await once(server.listen(port, '127.0.0.1'), 'listening');
   try {
-    const watch = watchConsul(consulWatcher.parse({ type: 'consul', address: `127.0.0.1:${port}` }), {});
+    const watch = watchConsul(withCommon(consulSettings).parse({ address: `127.0.0.1:${port}` }), {});
     const queries = ['endless', 'other'].map((key) => ({ key, settings: consulQuery.parse({}) }));
     await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
     await until('it is told', () => /longer than \d+ bytes/.test(heard.staleReason('endless') ?? ''));

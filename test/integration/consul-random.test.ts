@@ -1,10 +1,11 @@
 /** Whatever is registered, turned, moved and renamed in Consul, of more services than connections: all of it is followed. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { consulQuery, consulWatcher } from '../../src/config/schema.ts';
 import type { Endpoint } from '../../src/model.ts';
 import { endpointsOf, readInstances } from '../../watchers/consul/endpoints.ts';
-import { watchConsul } from '../../watchers/consul/index.ts';
+import { consulQuery, consulSettings } from '../../watchers/consul/settings.ts';
+import { watchConsul } from '../../watchers/consul/watch.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { until } from '../support/index.ts';
 import { listen } from '../support/listen.ts';
@@ -63,7 +64,7 @@ function shown(endpoints: readonly Endpoint[] = []): readonly string[] {
 }
 
 test('after any changes the endpoints are those of Consul within seconds', async () => {
-  const settings = consulWatcher.parse({ type: 'consul', address: consul.address, maxConnections: 6 });
+  const settings = withCommon(consulSettings).parse({ address: consul.address, maxConnections: 6 });
   const queries = names.map((key) => ({ key, settings: consulQuery.parse({ service: asked(key) }) }));
   for (const node of nodes)
     await consul.api('PUT', '/v1/catalog/register', { Node: node, Address: `10.0.0.${1 + nodes.indexOf(node)}` });

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { type ConsulQuery, consulQuery, consulWatcher } from '../../src/config/schema.ts';
 import { runCommand } from '../../src/lib/command.ts';
 import { supervise } from '../../src/sources/supervise.ts';
-import { watchConsul } from '../../watchers/consul/index.ts';
+import { type ConsulQuery, consulQuery, consulSettings } from '../../watchers/consul/settings.ts';
+import { watchConsul } from '../../watchers/consul/watch.ts';
 import { type LookUp, lookUpHere } from '../../watchers/kit/hosts.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
 import { type ConsulAgent, consulBinary, startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
@@ -28,7 +29,7 @@ function follow(
   env: NodeJS.ProcessEnv = {},
   lookUp: LookUp = lookUpHere,
 ): Listening {
-  const watch = watchConsul(consulWatcher.parse({ type: 'consul', ...settings }), env, () => {}, lookUp);
+  const watch = watchConsul(withCommon(consulSettings).parse({ ...settings }), env, () => {}, lookUp);
   const asked = Object.entries(queries).map(([key, query]) => ({ key, settings: consulQuery.parse(query) }));
   return listen((signal) => supervise('consul', (stop) => watch(asked, stop), { signal }));
 }

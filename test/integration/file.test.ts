@@ -8,8 +8,8 @@ import { dirname, join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { test } from 'node:test';
 import { hints } from '../../watchers/file/folders.ts';
-import { watchFile } from '../../watchers/file/index.ts';
 import { parseServices } from '../../watchers/file/parse.ts';
+import { watchFile } from '../../watchers/file/watch.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { type Listening, listen } from '../support/listen.ts';
 

@@ -17,7 +17,10 @@ export async function load(files: Files, env: NodeJS.ProcessEnv = {}): Promise<L
     await writeFile(path, text);
   }
   try {
-    return renamed(await loadConfig(join(folder.path, 'myelin.yaml'), env), folder.path) as LoadedConfig;
+    const loaded = await loadConfig(join(folder.path, 'myelin.yaml'), env);
+    const { config, ...rest } = renamed(loaded, folder.path) as LoadedConfig;
+    // Sources are code, and hold no paths.
+    return { ...rest, config: { ...config, sources: loaded.config.sources } };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, files: read, socket } = renamed({ ...error }, folder.path) as typeof error;

@@ -1,9 +1,10 @@
 /** Services and EndpointSlices as tests write them, and a watcher that follows them with no more than its documented rights. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { kubernetesQuery, kubernetesWatcher } from '../../src/config/schema.ts';
 import { supervise } from '../../src/sources/supervise.ts';
-import { watchKubernetes } from '../../watchers/kubernetes/index.ts';
+import { withCommon } from '../../watchers/kit/source.ts';
+import { kubernetesQuery, kubernetesSettings } from '../../watchers/kubernetes/settings.ts';
+import { watchKubernetes } from '../../watchers/kubernetes/watch.ts';
 import type { Cluster } from '../servers/kubernetes.ts';
 import { tempFolder } from './index.ts';
 import { kubeconfigText } from './kubeconfig.ts';
@@ -128,7 +129,7 @@ export async function followServices(
   const kubeconfig = join(folder.path, 'kubeconfig');
   const user = credentials ?? { token: await cluster.token(namespace) };
   await writeFile(kubeconfig, kubeconfigText(server, user, { caFile: cluster.caFile, namespace }));
-  const watch = watchKubernetes(kubernetesWatcher.parse({ type: 'kubernetes', kubeconfig, ...settings }), {});
+  const watch = watchKubernetes(withCommon(kubernetesSettings).parse({ kubeconfig, ...settings }), {});
   const asked = Object.entries(queries).map(([key, query]) => ({ key, settings: kubernetesQuery.parse(query) }));
   const heard = listen((signal) => supervise('kubernetes', (stop) => watch(asked, stop), { signal }));
   // Not a copy: some of what it tells changes.

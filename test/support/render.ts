@@ -15,7 +15,7 @@ export function configOf(written: Record<string, unknown>): Config {
     name,
     { ...service, name, origins: [] },
   ]);
-  return { ...rest, services: new Map(named), discoveries: [] };
+  return { ...rest, services: new Map(named), discoveries: [], sources: new Map() };
 }
 
 export function endpoint(id: string, rest: Partial<Endpoint> = {}): Endpoint {

@@ -17,16 +17,16 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   // Foundations know no stage.
   'src/lib/': [],
   'src/haproxy/': ['src/lib/'],
-  'src/config/': ['src/haproxy/', 'src/lib/'],
   // A watcher knows the model and its own settings, and nothing behind it.
   'watchers/kit/': ['src/lib/'],
-  'watchers/consul/': ['watchers/kit/', 'src/config/', 'src/lib/'],
-  'watchers/file/': ['watchers/kit/', 'src/config/', 'src/lib/'],
-  'watchers/kubernetes/': ['watchers/kit/', 'src/config/', 'src/lib/'],
-  'watchers/': ['watchers/consul/', 'watchers/file/', 'watchers/kubernetes/', 'src/config/'],
+  'watchers/consul/': ['watchers/kit/', 'src/lib/'],
+  'watchers/file/': ['watchers/kit/', 'src/lib/'],
+  'watchers/kubernetes/': ['watchers/kit/', 'src/lib/'],
+  'watchers/': ['watchers/consul/', 'watchers/file/', 'watchers/kubernetes/'],
+  'src/config/': ['watchers/', 'watchers/kit/', 'src/haproxy/', 'src/lib/'],
   // The stages: none knows its neighbour.
   'src/catalog/': ['src/config/', 'src/lib/'],
-  'src/sources/': ['watchers/', 'src/catalog/', 'src/config/', 'src/lib/'],
+  'src/sources/': ['watchers/kit/', 'src/catalog/', 'src/config/', 'src/lib/'],
   'src/render/': ['src/config/', 'src/haproxy/', 'src/lib/'],
   'src/plan/': ['src/haproxy/', 'src/lib/'],
   'src/apply/': ['src/config/', 'src/haproxy/', 'src/lib/'],

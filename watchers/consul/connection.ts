@@ -2,8 +2,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
-import type { ConsulWatcherConfig } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
+import type { ConsulSettings } from './settings.ts';
 
 export type Connection = {
   /** For people: the address without credentials. */
@@ -32,7 +32,7 @@ export type TlsOptions = Pick<SecureContextOptions, 'ca' | 'cert' | 'key'> & {
   readonly rejectUnauthorized: boolean;
 };
 
-export function connectionOf(settings: ConsulWatcherConfig, env: NodeJS.ProcessEnv): Connection {
+export function connectionOf(settings: ConsulSettings, env: NodeJS.ProcessEnv): Connection {
   const basicAuth = set(env.CONSUL_HTTP_AUTH);
   return {
     ...addressOf(settings, env),
@@ -58,10 +58,7 @@ export async function readTls(files: TlsFiles): Promise<TlsOptions> {
   };
 }
 
-function addressOf(
-  settings: ConsulWatcherConfig,
-  env: NodeJS.ProcessEnv,
-): Pick<Connection, 'name' | 'url' | 'socketPath'> {
+function addressOf(settings: ConsulSettings, env: NodeJS.ProcessEnv): Pick<Connection, 'name' | 'url' | 'socketPath'> {
   const address = settings.address ?? set(env.CONSUL_HTTP_ADDR) ?? '127.0.0.1:8500';
   const [, scheme, rest = ''] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? [];
   if (scheme === 'unix') return { name: address, url: 'http://localhost', socketPath: rest };
@@ -83,7 +80,7 @@ function parseUrl(scheme: string, rest: string, address: string): URL {
 }
 
 /** One source of tokens at a time: the config's if it names any; of two, the file, which can be renewed. */
-function tokenOf(settings: ConsulWatcherConfig, env: NodeJS.ProcessEnv): Pick<Connection, 'token' | 'tokenFile'> {
+function tokenOf(settings: ConsulSettings, env: NodeJS.ProcessEnv): Pick<Connection, 'token' | 'tokenFile'> {
   const own = settings.token !== undefined || settings.tokenFile !== undefined;
   const tokenFile = own ? settings.tokenFile : set(env.CONSUL_HTTP_TOKEN_FILE);
   if (tokenFile !== undefined) return { tokenFile };
@@ -91,7 +88,7 @@ function tokenOf(settings: ConsulWatcherConfig, env: NodeJS.ProcessEnv): Pick<Co
   return token === undefined ? {} : { token };
 }
 
-function tlsOf({ tls }: ConsulWatcherConfig, env: NodeJS.ProcessEnv): TlsFiles {
+function tlsOf({ tls }: ConsulSettings, env: NodeJS.ProcessEnv): TlsFiles {
   const caFile = tls.caFile ?? set(env.CONSUL_CACERT);
   const caPath = tls.caFile === undefined ? set(env.CONSUL_CAPATH) : undefined;
   const certFile = tls.certFile ?? set(env.CONSUL_CLIENT_CERT);

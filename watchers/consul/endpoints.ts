@@ -1,8 +1,8 @@
 /** What Consul's answer means: instances with all their checks in, endpoints as HAProxy can serve them out. Pure. */
 import { z } from 'zod';
-import type { ConsulQuery } from '../../src/config/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import type { Endpoint, Unfit } from '../../src/model.ts';
+import type { ConsulQuery } from './settings.ts';
 
 /** Only the fields that we use of GET /v1/health/service/:service. */
 const instance = z.object({

@@ -1,12 +1,13 @@
 /** Puts the addresses of names into what Consul says, at each answer and whenever a name stands for others. */
-import type { ConsulWatcherConfig } from '../../src/config/schema.ts';
+
 import type { Unreadable, Update } from '../../src/model.ts';
 import type { Hosts } from '../kit/hosts.ts';
 import type { Found } from './endpoints.ts';
 import { namesIn, withAddresses } from './names.ts';
+import type { ConsulSettings } from './settings.ts';
 
 type NamingOptions = {
-  readonly settings: Pick<ConsulWatcherConfig, 'hostNames' | 'maxServers'>;
+  readonly settings: Pick<ConsulSettings, 'hostNames' | 'maxServers'>;
   readonly hosts: Hosts;
   readonly tell: (update: Exclude<Update, { readonly kind: 'synced' }>) => void;
 };

@@ -2,11 +2,12 @@
  * What an answer about one service is worth beside the last one: Consul's rules for its index, and which answers count only
  * once the leader, sure of being it, has repeated them.
  */
-import type { ConsulQuery } from '../../src/config/schema.ts';
+
 import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import type { Answer, Question } from './client.ts';
 import { endpointsOf, type Found, readInstances } from './endpoints.ts';
+import type { ConsulQuery } from './settings.ts';
 
 /** What the last good answer said; without an index (a proxy dropped the header) the service is polled. */
 export type Known = Found & {

@@ -1,5 +1,5 @@
 /** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
-import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
+
 import type { Endpoint, Unfit, Update } from '../../src/model.ts';
 import type { Hosts } from '../kit/hosts.ts';
 import type { SecondRead } from './api/second-read.ts';
@@ -7,11 +7,12 @@ import { Doubts, type Why } from './doubts.ts';
 import { answerOf, externalOf } from './external-names.ts';
 import { isAboutOffer, type Offers, questionAbout } from './offers.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
+import type { KubernetesSettings } from './settings.ts';
 import { type Answer, answerFrom, isEmpty, type View } from './view.ts';
 
 export type Answering = {
   readonly view: View;
-  readonly settings: KubernetesWatcherConfig;
+  readonly settings: KubernetesSettings;
   readonly questions: readonly Question[];
   readonly hosts: Hosts;
   /** Null: only those are served that a query names. */
@@ -22,7 +23,7 @@ export type Answering = {
 export class Answers {
   readonly doubts = new Doubts();
   readonly #view: View;
-  readonly #settings: KubernetesWatcherConfig;
+  readonly #settings: KubernetesSettings;
   readonly #hosts: Hosts;
   readonly #offers: Offers | null;
   #areOffersKnown = false;

@@ -2,12 +2,13 @@
  * Which endpoints a Service has for this HAProxy: its slices merged, then chosen by readiness, place and family, in the
  * manner of kube-proxy (pkg/proxy/topology.go). Pure.
  */
-import type { KubernetesWatcherConfig } from '../../src/config/schema.ts';
+
 import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
 import type { EndpointSlice, Service, SliceEndpoint } from './api/objects.ts';
 import { choosePort, describePort, isWrittenFor, portIn, portsOf, type ServedPort } from './ports.ts';
+import type { KubernetesSettings } from './settings.ts';
 
-export type Choice = Pick<KubernetesWatcherConfig, 'zone' | 'zonePolicy' | 'node' | 'family'> & {
+export type Choice = Pick<KubernetesSettings, 'zone' | 'zonePolicy' | 'node' | 'family'> & {
   readonly port?: string | number | undefined;
 };
 

@@ -1,10 +1,11 @@
 /** Services of type ExternalName: what they stand for, and what its addresses mean. Pure. */
-import type { KubernetesQuery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
+
 import type { Endpoint } from '../../src/model.ts';
 import { type Host, ofFamily } from '../kit/hosts.ts';
 import type { Service } from './api/objects.ts';
 import { nameOf } from './endpoints.ts';
 import { choosePort } from './ports.ts';
+import type { KubernetesQuery, KubernetesSettings } from './settings.ts';
 
 type External =
   | { readonly kind: 'host'; readonly host: string; readonly port: number }
@@ -14,7 +15,7 @@ type External =
 export function externalOf(
   service: Service,
   { port }: Pick<KubernetesQuery, 'port'>,
-  { externalName }: Pick<KubernetesWatcherConfig, 'externalName'>,
+  { externalName }: Pick<KubernetesSettings, 'externalName'>,
 ): External | undefined {
   const { spec } = service;
   if (spec.type !== 'ExternalName') return undefined;
@@ -36,7 +37,7 @@ export function externalOf(
 export function answerOf(
   host: Host,
   port: number,
-  family: KubernetesWatcherConfig['family'],
+  family: KubernetesSettings['family'],
 ): { readonly endpoints: readonly Endpoint[] | null; readonly trouble: string | null } | null {
   switch (host.kind) {
     case 'awaited':

@@ -1,6 +1,5 @@
 /** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
 
-import type { KubernetesDiscovery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
 import { wallClock } from '../../src/lib/clock.ts';
 import type { Query, Update } from '../../src/model.ts';
 import { Hosts } from '../kit/hosts.ts';
@@ -14,12 +13,13 @@ import { endpointSlices, type Resource, services } from './api/resources.ts';
 import { readAgain } from './api/second-read.ts';
 import { Offers } from './offers.ts';
 import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
+import type { KubernetesDiscovery, KubernetesSettings } from './settings.ts';
 
 export type Following = {
   readonly api: Api;
   /** Null: the whole cluster. */
   readonly namespace: string | null;
-  readonly settings: KubernetesWatcherConfig;
+  readonly settings: KubernetesSettings;
   readonly questions: readonly Question[];
   /** For all Services with certain labels; null: only those count that are asked about. */
   readonly discovery: Query<KubernetesDiscovery> | null;

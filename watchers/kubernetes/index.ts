@@ -1,160 +1,43 @@
-/** Watches Services of a Kubernetes cluster by their EndpointSlices: two watches a namespace, however many Services. */
-import { setMaxListeners } from 'node:events';
+/** Services of a Kubernetes cluster. */
+import { defineSource } from '../kit/source.ts';
 import {
-  type KubernetesDiscovery,
-  type KubernetesQuery,
-  type KubernetesWatcherConfig,
+  checkKubernetes,
+  discoveriesOf,
+  kubernetesDiscovery,
   kubernetesQuery,
-} from '../../src/config/schema.ts';
-import { now } from '../../src/lib/clock.ts';
-import { Latest } from '../../src/lib/latest.ts';
-import { Retries } from '../../src/lib/retry.ts';
-import type { Ms, Query, Update, Watch } from '../../src/model.ts';
-import { withSynced } from '../kit/synced.ts';
-import { openAccess } from './api/access.ts';
-import { createApi } from './api/api.ts';
-import { Failing } from './api/failing.ts';
-import { Memories, Memory } from './api/memory.ts';
-import { follow } from './follow.ts';
-import { keyOf, type Question, type ServiceKey } from './question.ts';
+  kubernetesSettings,
+} from './settings.ts';
 
-/** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */
-export function watchKubernetes(
-  settings: KubernetesWatcherConfig,
-  env: NodeJS.ProcessEnv,
-  onSecret: (secret: string) => void = () => {},
-): Watch<Asked> {
-  const given: Given = {
-    settings,
-    env,
-    onSecret,
-    memories: new Memories(),
-    refusals: new Retries(patience, healthyAfterMs),
-  };
-  return (queries, signal) => withSynced(queries, watch(given, queries, signal));
-}
+const example = `watchers:
+  # Where endpoints come from: the cluster of the kubeconfig, or the one that Myelin runs in as a pod. The rights that it
+  # needs there are in docs/watchers/kubernetes.md.
+  kubernetes:
+    #kubeconfig: /etc/myelin/kubeconfig
+    #context: main
+    # The namespace of Services whose query names none.
+    #namespace: shop
+    # Where this HAProxy is, as a pod's environment may tell: endpoints near it are preferred, as kube-proxy does.
+    #zone: eu-central-1a
+    #node: node-1
+    # Whether HAProxy waits for this source before it starts.
+    #required: true
+`;
 
-/** With a server that refuses who asks: a whole fleet may have lost its rights, and more tries would not help. */
-const patience = { baseMs: 1000, capMs: 3000, longestMs: 60_000, share: 1 / 2 };
-/** The source waits for some time of its own before each try. */
-const healthyAfterMs: Ms = 60_000;
+const discover = `# Services that carry this label are served without being listed, as their annotations myelin.dev/* choose.
+#discover:
+#  kubernetes: { labels: { expose: "true" }, bindAddress: 127.0.0.1, ports: "10000-19999" }
 
-/** About one Service, or for all with certain labels. */
-type Asked = KubernetesQuery | KubernetesDiscovery;
+`;
 
-/** Two watches a namespace, and one connection for second reads. */
-function connectionsFor(queries: readonly Query<Asked>[], { namespaces }: KubernetesWatcherConfig): number {
-  const all = namespaces?.includes(everywhere) ?? false;
-  return 2 * (all ? 1 : new Set(queries.map((query) => query.settings.namespace)).size) + 1;
-}
-
-type Given = {
-  readonly settings: KubernetesWatcherConfig;
-  readonly env: NodeJS.ProcessEnv;
-  readonly onSecret: (secret: string) => void;
-  /** These outlive a failure of the source. */
-  readonly memories: Memories;
-  readonly refusals: Retries;
-};
-
-async function* watch(
-  { settings, env, onSecret, memories, refusals }: Given,
-  queries: readonly Query<Asked>[],
-  signal: AbortSignal,
-): AsyncGenerator<Update, void, undefined> {
-  if (signal.aborted) return;
-  const heard = new Latest<Update>();
-  // Nothing is loaded or opened for nobody.
-  if (queries.length === 0) return yield* heard.read(signal);
-
-  const stop = new AbortController();
-  // Every request in flight listens.
-  setMaxListeners(0, stop.signal);
-  signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
-  let following: Promise<void>[] = [];
-  let keep = (): void => {};
-  try {
-    const reaches = new Map<string | null, Reach>();
-    const access = await openAccess({ ...settings, onSecret }, env, connectionsFor(queries, settings), stop.signal);
-    const api = createApi(access, settings.idleTimeout);
-    const tell = (update: Update): void => {
-      if (update.kind === 'synced') return;
-      const what = { stale: 'stale', offers: 'offers', endpoints: 'answer', gone: 'answer' }[update.kind];
-      // Offers go before the answers about what they name, which may be unread as well.
-      heard.put(`${what} ${update.key}`, update, { inPlace: update.kind === 'offers' });
-    };
-    const reachOf = (namespace: string): Reach => {
-      const where = settings.namespaces?.includes(everywhere) ? null : namespace;
-      const reach = reaches.get(where) ?? { questions: [], discovery: null };
-      reaches.set(where, reach);
-      return reach;
-    };
-    for (const query of queries) {
-      const namespace = query.settings.namespace ?? settings.namespace ?? access.namespace ?? 'default';
-      const { key, settings: asked } = query;
-      if ('labels' in asked) {
-        reachOf(namespace).discovery = { key, settings: asked };
-        continue;
-      }
-      const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
-      const refusal = refusalOf(question, settings);
-      if (refusal === undefined) reachOf(namespace).questions.push(question);
-      else tell({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
-    }
-    const failing = new Failing(access.server, reaches.size, (askedMs) => refusals.failed(now(), askedMs));
-    const about = JSON.stringify([access.server, access.namespace, queries]);
-    const known = memories.take(about);
-    const asked = [...reaches].map(([namespace, reach]) => {
-      const memory = known.get(namespace) ?? new Memory(wantedBy(reach));
-      return { ...reach, namespace, memory };
-    });
-    keep = () => memories.keep(about, new Map(asked.map(({ namespace, memory }) => [namespace, memory])));
-    following = asked.map(({ namespace, ...reach }) =>
-      follow({
-        ...reach,
-        api,
-        namespace,
-        settings,
-        tell,
-        onFailure({ plural }, failure) {
-          const error = failing.set(namespace, plural, failure);
-          if (error === undefined) return;
-          heard.fail(error);
-          stop.abort();
-        },
-        signal: stop.signal,
-      }).catch((error: unknown) => {
-        heard.fail(error);
-        stop.abort();
-      }),
-    );
-    yield* heard.read(signal);
-  } finally {
-    stop.abort();
-    await Promise.all(following);
-    if (!signal.aborted) keep();
-  }
-}
-
-const everywhere = 'all';
-
-/** What is asked about one namespace, or about all. */
-type Reach = { readonly questions: Question[]; discovery: Query<KubernetesDiscovery> | null };
-
-/** Null: all Services. */
-function wantedBy({ questions, discovery }: Reach): ReadonlySet<ServiceKey> | null {
-  return discovery === null ? new Set(questions.map(({ namespace, service }) => keyOf(namespace, service))) : null;
-}
-
-/** Why it is not even asked; undefined where it is. */
-function refusalOf(
-  { query, namespace, service }: Question,
-  { namespaces, namespace: own }: KubernetesWatcherConfig,
-): string | undefined {
-  if (!kubernetesQuery.shape.service.safeParse(service).success)
-    return `${JSON.stringify(service)} cannot be the name of a Service: write the query's \`service\``;
-  // Where the query names nothing, the watcher's settings have done so.
-  const isFree = query.settings.namespace === undefined || namespaces === undefined || namespace === own;
-  if (isFree || namespaces.includes(everywhere) || namespaces.includes(namespace)) return undefined;
-  return `the watcher's \`namespaces\` do not include ${namespace}`;
-}
+export const kubernetes = defineSource({
+  type: 'kubernetes',
+  settings: kubernetesSettings,
+  query: kubernetesQuery,
+  discovery: { keys: kubernetesDiscovery, queries: discoveriesOf },
+  example: { watcher: example, query: '{ service: web, namespace: shop, port: http }', discover },
+  check: checkKubernetes,
+  async open(settings, { env, onSecret }) {
+    const { watchKubernetes } = await import('./watch.ts');
+    return watchKubernetes(settings, env, onSecret);
+  },
+});

@@ -1,8 +1,9 @@
 /** The Services that a query for many finds. One that was deleted is among them until that has been confirmed. Pure. */
-import { type KubernetesDiscovery, kubernetesQuery } from '../../src/config/schema.ts';
+
 import type { Offer, Query } from '../../src/model.ts';
 import type { Service } from './api/objects.ts';
 import { keyOf, type Question, type ServiceKey } from './question.ts';
+import { type KubernetesDiscovery, kubernetesQuery } from './settings.ts';
 
 export class Offers {
   readonly query: Query<KubernetesDiscovery>;

@@ -1,8 +1,9 @@
 /** Queries with the Service that each is about, and the selectors that let the server send little else. Pure. */
-import type { KubernetesQuery, KubernetesWatcherConfig } from '../../src/config/schema.ts';
+
 import type { Query } from '../../src/model.ts';
 import type { Params } from './api/api.ts';
 import { serviceNameLabel } from './api/objects.ts';
+import type { KubernetesQuery, KubernetesSettings } from './settings.ts';
 
 /** The name of a Service among those of all namespaces: NAMESPACE/NAME. */
 export type ServiceKey = string;
@@ -13,7 +14,7 @@ export type Question = {
   readonly service: string;
 };
 
-type Selectors = Pick<KubernetesWatcherConfig, 'labelSelector' | 'fieldSelector'>;
+type Selectors = Pick<KubernetesSettings, 'labelSelector' | 'fieldSelector'>;
 
 export function keyOf(namespace: string, service: string): ServiceKey {
   return `${namespace}/${service}`;

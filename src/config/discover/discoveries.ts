@@ -1,11 +1,12 @@
-/** Resolves `discover` to the questions that each watcher is asked: one for each namespace, as each fails by itself. */
+/** Resolves `discover` to the queries for many services that each watcher is asked. */
 
 import { didYouMean, type Path } from '../problems.ts';
-import type { Discovery, KubernetesWatcherConfig } from '../schema.ts';
+import { builtIn } from '../schema/watchers.ts';
+import type { Discovery } from '../schema.ts';
 import type { Judge } from '../validate/judge.ts';
 import type { Parts } from '../validate/parts.ts';
 
-export function resolveDiscoveries({ discover, watchers }: Parts, judge: Judge): Discovery[] {
+export function resolveDiscoveries({ discover, watchers, sources }: Parts, judge: Judge): Discovery[] {
   return [...discover].flatMap(([name, limits]) => {
     const path: Path = ['discover', name];
     if (!watchers.has(name)) {
@@ -17,24 +18,22 @@ export function resolveDiscoveries({ discover, watchers }: Parts, judge: Judge):
     }
     const watcher = watchers.get(name);
     if (watcher === undefined) return [];
-    if (watcher.type !== 'kubernetes') {
-      judge.report(path, `a watcher of type ${watcher.type} discovers nothing; expected one of type kubernetes`);
+    const discovery = sources.get(name)?.discovery;
+    if (discovery === undefined) {
+      const others = [...builtIn].flatMap(([type, source]) => (source.discovery === undefined ? [] : [type]));
+      judge.report(
+        path,
+        `a watcher of type ${watcher.type} discovers nothing; expected one of type ${others.join(' or ')}`,
+      );
       return [];
     }
     if (limits === undefined) return [];
-    return namespacesOf(watcher).map((namespace) => ({
+    return discovery.queries(watcher, limits).map(({ key, query }) => ({
       watcher: name,
       // No service has such a name.
-      key: `*${namespace ?? ''}`,
-      query: { labels: limits.labels, namespace },
+      key: `*${key}`,
+      query,
       limits,
     }));
   });
-}
-
-/** Undefined: the one that the watcher finds in its kubeconfig or pod, or all. */
-function namespacesOf({ namespace, namespaces = [] }: KubernetesWatcherConfig): readonly (string | undefined)[] {
-  if (namespaces.includes('all')) return [undefined];
-  const named = [...new Set([...(namespace === undefined ? [] : [namespace]), ...namespaces])];
-  return named.length === 0 ? [undefined] : named;
 }

@@ -3,7 +3,8 @@
  * judged as the config is. Pure: the same offers make the same services on every replica, in whatever order they came.
  */
 import type { Offer } from '../../model.ts';
-import type { Config, Discovery, Limits, Origin, Service } from '../schema.ts';
+import type { Limits } from '../schema/discovery.ts';
+import type { Config, Discovery, Origin, Service } from '../schema.ts';
 import { Claims } from '../validate/claims.ts';
 import { replaceAt } from '../validate/validate.ts';
 import { proxyName } from '../values.ts';

@@ -1,11 +1,5 @@
 /** Reads an option by which a service chooses for itself, as the config reads the setting that it stands for. */
-import { hostPort } from '../../lib/address.ts';
-import { didYouMean, formatPath, type Path } from '../problems.ts';
-import type { Mark } from '../read/tree.ts';
-import { kubernetesQuery, type Limits, service as schema } from '../schema.ts';
-import { schemaAt } from '../validate/shape.ts';
-import { validate } from '../validate/validate.ts';
-import { duration, port } from '../values.ts';
+
 import {
   boundsOf,
   longestOption,
@@ -13,7 +7,15 @@ import {
   type ServiceOption,
   serviceOptions,
   settingOf,
-} from './service-options.ts';
+} from '../../../watchers/kit/service-options.ts';
+import { duration, port, portOrName } from '../../../watchers/kit/values.ts';
+import { hostPort } from '../../lib/address.ts';
+import { didYouMean, formatPath, type Path } from '../problems.ts';
+import type { Mark } from '../read/tree.ts';
+import type { Limits } from '../schema/discovery.ts';
+import { service as schema } from '../schema/service.ts';
+import { schemaAt } from '../validate/shape.ts';
+import { validate } from '../validate/validate.ts';
 
 /** What is to stand where in the settings of the service; null: nothing. */
 type Read = { readonly path: Path; readonly value: unknown } | null;
@@ -43,7 +45,7 @@ function readAllowed(option: ServiceOption, text: string, limits: Limits): Read 
   if (text.length > longestOption) return `expected at most ${longestOption} characters`;
   if (option === 'listen') return readListen(text, limits);
   // Which of its ports it means is the watcher's matter.
-  if (option === 'port') return problemOf(validate(kubernetesQuery.shape.port, text, asText)) ?? null;
+  if (option === 'port') return problemOf(validate(portOrName, text, asText)) ?? null;
   if (option === 'balance' && !(plainBalances as readonly string[]).includes(text))
     return `${JSON.stringify(text)} is not allowed; allowed: ${plainBalances.join(', ')}`;
   const path = settingOf[option];

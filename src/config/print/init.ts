@@ -1,85 +1,46 @@
 /** The config that `myelin init` writes: the smallest one that works, with the usual options beside it as comments. */
+import type { Source, SourceExample } from '../../../watchers/kit/source.ts';
+import { AppError } from '../../errors.ts';
+import { builtIn } from '../schema/watchers.ts';
 
-export type InitKind = 'consul' | 'file' | 'kubernetes';
-
-export function initText(kind: InitKind): string {
-  // A file may name the loopback unasked.
-  return [head, watchers[kind], services(kind), ...(kind === 'file' ? [] : [allowLoopback]), others].join('\n');
+/** Throws an AppError where there is no such source. */
+export function initText(type: string): string {
+  const { trustsLoopback = false, example } = sourceOf(type);
+  const { watcher, query, discover = '' } = example;
+  return [
+    head,
+    watcher,
+    `${discover}${services(type, query)}`,
+    ...(trustsLoopback ? [] : [allowLoopback]),
+    others,
+  ].join('\n');
 }
 
-/** The `services.yaml` that the config of `init file` reads. */
-export const exampleServices = `# Services and their endpoints. Myelin follows every change of this file at once.
-services:
-  web:
-    - "127.0.0.1:9000"
-    # The long form; all but address and port may be left out.
-    #- { address: 127.0.0.1, port: 9001, id: web-2, weight: 2, state: ready, tags: [blue], meta: { version: "1" } }
-`;
+/** Files that the config of `init` reads, by name. */
+export function exampleFiles(type: string): Readonly<Record<string, string>> {
+  return sourceOf(type).example.files ?? {};
+}
+
+function sourceOf(type: string): Source & { readonly example: SourceExample } {
+  const source = builtIn.get(type);
+  if (source?.example !== undefined) return { ...source, example: source.example };
+  const known = [...builtIn].flatMap(([name, { example }]) => (example === undefined ? [] : [name]));
+  throw new AppError('MYELIN_USAGE', `there is no source ${JSON.stringify(type)}; known are ${known.join(', ')}`);
+}
 
 const head = `# Myelin's config. A line with \`#\` right before a key is an option at its default or an example: remove the \`#\`.
 # docs/reference/config.md describes every key, \`myelin schema\` prints a JSON Schema for editors, and \`myelin check\`
 # says whether all is well. Strings may hold \${NAME}, \${NAME:-default} and \${file:PATH}.
 `;
 
-const consulWatcher = `watchers:
-  # Where endpoints come from. The variables of the consul command (CONSUL_HTTP_ADDR, …) are understood as well.
-  consul:
-    #address: "http://127.0.0.1:8500"
-    # The ACL token; the file is read again when it changes.
-    #tokenFile: /etc/myelin/consul.token
-    #datacenter: dc1
-    # Whether HAProxy waits for this source before it starts.
-    #required: true
-    # When more than this share of a service's endpoints vanishes at once, they serve on for a while.
-    #maxShrink: { share: 0.5, hold: 60s }
-`;
-
-const fileWatcher = `watchers:
-  # Where endpoints come from: a file, or a folder of them.
-  file:
-    path: ./services.yaml
-    # Whether HAProxy waits for this source before it starts.
-    #required: true
-    # When more than this share of a service's endpoints vanishes at once, they serve on for a while.
-    #maxShrink: { share: 0.5, hold: 60s }
-`;
-
-const kubernetesWatcher = `watchers:
-  # Where endpoints come from: the cluster of the kubeconfig, or the one that Myelin runs in as a pod. The rights that it
-  # needs there are in docs/watchers/kubernetes.md.
-  kubernetes:
-    #kubeconfig: /etc/myelin/kubeconfig
-    #context: main
-    # The namespace of Services whose query names none.
-    #namespace: shop
-    # Where this HAProxy is, as a pod's environment may tell: endpoints near it are preferred, as kube-proxy does.
-    #zone: eu-central-1a
-    #node: node-1
-    # Whether HAProxy waits for this source before it starts.
-    #required: true
-`;
-
-const watchers: Readonly<Record<InitKind, string>> = {
-  consul: consulWatcher,
-  file: fileWatcher,
-  kubernetes: kubernetesWatcher,
-};
-
-const queries: Readonly<Record<InitKind, string>> = {
-  consul: '{ service: web, tags: [blue] }',
-  file: '{ service: web }',
-  kubernetes: '{ service: web, namespace: shop, port: http }',
-};
-
-function services(kind: InitKind): string {
-  const discover = kind === 'kubernetes' ? discoverByLabel : '';
-  return `${discover}services:
+function services(type: string, query: string): string {
+  return `services:
   # A backend of this name, and a frontend where \`bind\` is given.
   web:
     # Where HAProxy listens, in its own bind syntax, such as "*:443 ssl crt /etc/haproxy/web.pem alpn h2,http/1.1".
     bind: "127.0.0.1:8080"
     # Whom to ask, and for what; left out, the only watcher is asked for the service of this name.
-    #from: { ${kind}: ${queries[kind]} }
+    #from: { ${type}: ${query} }
     # http or tcp.
     #mode: http
     #balance: roundrobin
@@ -95,12 +56,6 @@ function services(kind: InitKind): string {
     #onEmpty: doubt
 `;
 }
-
-const discoverByLabel = `# Services that carry this label are served without being listed, as their annotations myelin.dev/* choose.
-#discover:
-#  kubernetes: { labels: { expose: "true" }, bindAddress: 127.0.0.1, ports: "10000-19999" }
-
-`;
 
 const allowLoopback = `# Endpoints on the loopback are refused: whoever may register services could name what listens there for this machine alone.
 # Where all who may are trusted, as on a laptop with an agent of its own:

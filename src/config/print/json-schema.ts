@@ -1,11 +1,13 @@
 /** The JSON Schema of `myelin.yaml` for editors: what may be written, substitutions and empty sections included. */
 import { z } from 'zod';
-import { config, consulQuery, fileQuery, kubernetesQuery } from '../schema.ts';
+import { builtIn } from '../schema/watchers.ts';
+import { configWith } from '../schema.ts';
 
 type Json = z.core.JSONSchema.JSONSchema;
 
-export function jsonSchema(): Json {
-  const root = print(config);
+/** `types`: the sources that watchers may be of. */
+export function jsonSchema(types = builtIn): Json {
+  const root = print(configWith(types));
   const { watchers, services } = root.properties ?? {};
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -26,7 +28,7 @@ export function jsonSchema(): Json {
         description: 'Watcher name and its query.',
         type: 'object',
         minProperties: 1,
-        additionalProperties: { anyOf: [print(consulQuery), print(fileQuery), print(kubernetesQuery)] },
+        additionalProperties: { anyOf: [...types.values()].map(({ query }) => print(query)) },
       },
     },
   };

@@ -1,7 +1,9 @@
 /** Keeps secrets out of what people see: the config as it is shown, and any text that may hold one. */
+
+import { watcherOf } from '../schema/watchers.ts';
 import type { Config } from '../schema.ts';
 import { config as schema } from '../schema.ts';
-import { mapNoted } from '../validate/shape.ts';
+import { mapNoted, type Notes } from '../validate/shape.ts';
 
 const mask = '***';
 
@@ -10,8 +12,19 @@ const minLength = 4;
 
 /** The config as plain data for people and JSON, without the values of its secret fields. */
 export function maskConfig(config: Config): Record<string, unknown> {
-  const plain = { ...config, services: Object.fromEntries(config.services) };
-  const masked = mapNoted(schema, plain, (notes, value) => (notes.secret && value !== undefined ? mask : value));
+  const { sources, watchers, ...others } = config;
+  const hide = (notes: Notes, value: unknown): unknown => (notes.secret && value !== undefined ? mask : value);
+  const masked = {
+    watchers: Object.fromEntries(
+      Object.entries(watchers).map(([name, watcher]) => {
+        const source = sources.get(name);
+        // Which of its settings are secret, its source says.
+        const shown = source === undefined ? {} : mapNoted(watcherOf(watcher.type, source), watcher, hide);
+        return [name, shown];
+      }),
+    ),
+    ...mapNoted(schema, { ...others, services: Object.fromEntries(config.services) }, hide),
+  };
   return mapTexts(masked, maskLines) as Record<string, unknown>;
 }
 

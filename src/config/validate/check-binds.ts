@@ -1,7 +1,7 @@
 /** Finds listeners of which the second could not start because the first holds its address. */
 import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
 import type { Path } from '../problems.ts';
-import type { ParsedService } from '../schema.ts';
+import type { ParsedService } from '../schema/service.ts';
 import { parseListen } from '../values.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';

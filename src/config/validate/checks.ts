@@ -1,13 +1,16 @@
 /** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
 import { join } from 'node:path';
+import type { Source } from '../../../watchers/kit/source.ts';
 import { maxSocketPath } from '../../haproxy/text/bind.ts';
 import { whyNotOurs } from '../../haproxy/text/own-process.ts';
 import { proxiesIn, reservedBy } from '../names.ts';
 import type { Path } from '../problems.ts';
+import type { WatcherConfig } from '../schema/watchers.ts';
 import { parseListen } from '../values.ts';
 import { checkBinds } from './check-binds.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
+import { notesOf } from './shape.ts';
 
 /** `files` are the absolute paths of the config's own files. */
 export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.ProcessEnv, judge: Judge): void {
@@ -20,47 +23,12 @@ export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.P
   checkBinds(parts, judge);
 }
 
-function checkWatchers({ watchers }: Parts, env: NodeJS.ProcessEnv, judge: Judge): void {
+function checkWatchers({ watchers, sources }: Parts, env: NodeJS.ProcessEnv, judge: Judge): void {
   for (const [name, watcher] of watchers) {
-    const path: Path = ['watchers', name];
-    if (watcher?.type === 'kubernetes' && watcher.zone === undefined && needsZone.has(watcher.zonePolicy))
-      judge.report(
-        [...path, 'zonePolicy'],
-        `${watcher.zonePolicy} needs to know where this HAProxy is: give zone as well`,
-      );
-    if (watcher?.type !== 'consul') continue;
-    const { certFile, keyFile } = watcher.tls;
-    if (certFile !== undefined && keyFile === undefined)
-      judge.report([...path, 'tls', 'certFile'], 'a certificate needs its key: give keyFile as well');
-    if (keyFile !== undefined && certFile === undefined)
-      judge.report([...path, 'tls', 'keyFile'], 'a key needs its certificate: give certFile as well');
-    for (const variable of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION'])
-      if (!['', 'default', undefined].includes(env[variable]))
-        judge.report(
-          path,
-          `${variable} is set, and Myelin knows the default one only, whose services of the same names would be served: unset it`,
-        );
-    if (Object.keys(watcher.tls).length > 0 && isAskedInClear(watcher.address, env))
-      judge.report(
-        [...path, 'tls'],
-        'is for an agent at https://, and this one would be asked in clear, its token with it: write https://HOST:PORT as address',
-      );
-    if (watcher.token !== undefined && watcher.tokenFile !== undefined)
-      judge.report([...path, 'tokenFile'], 'there is a token already: give either token or tokenFile');
+    const report = (path: Path, message: string): void => judge.report(['watchers', name, ...path], message);
+    if (watcher !== undefined) sources.get(name)?.check?.(watcher, { env, report });
   }
 }
-
-/** As the watcher does: a scheme in the config has the last word. The agent on this machine, where none is named, may be. */
-function isAskedInClear(ours: string | undefined, env: NodeJS.ProcessEnv): boolean {
-  const address = ours ?? env.CONSUL_HTTP_ADDR ?? '';
-  const [, scheme] = /^([a-z]+):\/\//.exec(address) ?? [];
-  if (address === '' || scheme === 'https') return false;
-  const mayBeRaised = scheme !== 'unix' && (ours === undefined || scheme === undefined);
-  return !(mayBeRaised && /^(1|t|true)$/i.test(env.CONSUL_HTTP_SSL ?? ''));
-}
-
-/** `hints` does without: it then uses all endpoints, as kube-proxy does. */
-const needsZone: ReadonlySet<string> = new Set(['prefer', 'only']);
 
 function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): void {
   const reloadCommand: Path = ['haproxy', 'reloadCommand'];
@@ -103,12 +71,9 @@ function checkNames({ services, rest: { haproxy } }: Parts, judge: Judge): void 
 }
 
 /** Every path that Myelin writes, and those that it reads: no two may be the same. */
-function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: Judge): void {
+function checkPaths({ watchers, sources, rest }: Parts, files: readonly string[], judge: Judge): void {
   const paths: readonly (readonly [Path, string | undefined])[] = [
-    ...[...watchers].map(([name, watcher]): [Path, string | undefined] => [
-      ['watchers', name, 'path'],
-      watcher?.type === 'file' ? watcher.path : undefined,
-    ]),
+    ...[...watchers].flatMap(([name, watcher]) => pathsRead(['watchers', name], watcher, sources.get(name))),
     [['haproxy', 'config'], rest.haproxy?.config],
     [['haproxy', 'statsSocket'], rest.haproxy?.statsSocket],
     [['haproxy', 'masterSocket'], rest.haproxy?.masterSocket],
@@ -124,6 +89,18 @@ function checkPaths({ watchers, rest }: Parts, files: readonly string[], judge: 
     if (owner !== undefined && path[0] !== 'watchers') judge.report(path, `${value} is ${owner}: choose another path`);
     taken.set(value, `the path of ${path.join('.')} already`);
   }
+}
+
+/** Those that a watcher's settings name. */
+function pathsRead(
+  at: Path,
+  watcher: WatcherConfig | undefined,
+  source: Source | undefined,
+): (readonly [Path, string])[] {
+  return Object.entries(source?.settings.shape ?? {}).flatMap(([key, schema]) => {
+    const value = watcher?.[key];
+    return typeof value === 'string' && notesOf(schema, value).path === 'file' ? [[[...at, key], value] as const] : [];
+  });
 }
 
 /** Whoever reaches it reads status and config, without a password. */

@@ -1,14 +1,8 @@
 /** Resolves a service's `from` to the watchers that it names and the query that each is asked. */
 
 import { didYouMean, type Path } from '../problems.ts';
-import {
-  consulQuery,
-  fileQuery,
-  kubernetesQuery,
-  type Origin,
-  type ParsedService,
-  type WatcherConfig,
-} from '../schema.ts';
+import type { ParsedService } from '../schema/service.ts';
+import type { Origin } from '../schema.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
 
@@ -16,7 +10,7 @@ import type { Parts } from './parts.ts';
 export function resolveOrigins(
   service: string,
   from: ParsedService['from'],
-  watchers: Parts['watchers'],
+  { watchers, sources }: Pick<Parts, 'watchers' | 'sources'>,
   judge: Judge,
 ): Origin[] {
   const list: Path = ['services', service, 'from'];
@@ -34,24 +28,14 @@ export function resolveOrigins(
     for (const [name, query] of Object.entries(item)) {
       if (!watchers.has(name))
         judge.report([...path, name], `there is no watcher of this name; ${known}${didYouMean(name, names)}`);
-      const watcher = watchers.get(name);
-      const settings = watcher && judge.part(querySchema(watcher.type), [...path, name], query ?? {});
-      if (settings === undefined) continue;
+      const schema = watchers.get(name) && sources.get(name)?.query;
+      const settings = schema && judge.part(schema, [...path, name], query ?? {});
+      if (schema === undefined || settings === undefined) continue;
       const count = origins.filter((origin) => origin.watcher === name).length;
       const key = count === 0 ? service : `${service}#${count + 1}`;
-      origins.push({ watcher: name, key, query: { ...settings, service: settings.service ?? service } });
+      const isNamed = Object.hasOwn(schema.shape, 'service') && settings.service === undefined;
+      origins.push({ watcher: name, key, query: isNamed ? { ...settings, service } : settings });
     }
   }
   return origins;
-}
-
-function querySchema(type: WatcherConfig['type']): typeof consulQuery | typeof fileQuery | typeof kubernetesQuery {
-  switch (type) {
-    case 'consul':
-      return consulQuery;
-    case 'file':
-      return fileQuery;
-    case 'kubernetes':
-      return kubernetesQuery;
-  }
 }

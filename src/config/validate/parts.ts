@@ -1,13 +1,19 @@
 /** Judges every watcher, every service and every other key by itself, so that one mistake does not hide the next. */
-import type { z } from 'zod';
+import { z } from 'zod';
+import type { Source } from '../../../watchers/kit/source.ts';
 import { isRecord } from '../read/tree.ts';
-import { type Limits, type ParsedConfig, type ParsedService, config as schema, type WatcherConfig } from '../schema.ts';
+import { discoveryOf, type Limits } from '../schema/discovery.ts';
+import type { ParsedService } from '../schema/service.ts';
+import type { SourceTypes, WatcherConfig } from '../schema/watchers.ts';
+import { configWith, type ParsedConfig } from '../schema.ts';
 import type { Judge } from './judge.ts';
 
 /** What is valid; what is not has been reported and is left out. */
 export type Parts = {
   /** By name; undefined where the watcher is not valid. */
   readonly watchers: ReadonlyMap<string, WatcherConfig | undefined>;
+  /** What each of them is, as far as that is known. */
+  readonly sources: ReadonlyMap<string, Source>;
   readonly services: ReadonlyMap<string, ParsedService>;
   /** By watcher; undefined where the limits are not valid. */
   readonly discover: ReadonlyMap<string, Limits | undefined>;
@@ -17,11 +23,17 @@ export type Parts = {
 export type Rest = Omit<ParsedConfig, 'watchers' | 'services' | 'discover'>;
 
 /** `finish` is applied to the output of each part. */
-export function partsOf(written: unknown, judge: Judge, finish: <T>(schema: z.ZodType, part: T) => T): Parts {
+export function partsOf(
+  written: unknown,
+  types: SourceTypes,
+  judge: Judge,
+  finish: <T>(schema: z.ZodType, part: T) => T,
+): Parts {
+  const schema = configWith(types);
   const { watchers, services, discover, ...others } = schema.shape;
   if (!isRecord(written)) {
     judge.part(schema, [], written);
-    return { watchers: new Map(), services: new Map(), discover: new Map(), rest: {} };
+    return { watchers: new Map(), sources: new Map(), services: new Map(), discover: new Map(), rest: {} };
   }
   const unknown = Object.entries(written).filter(([key]) => !Object.hasOwn(schema.shape, key));
   judge.part(schema, [], { ...Object.fromEntries(unknown), watchers: {} });
@@ -34,27 +46,50 @@ export function partsOf(written: unknown, judge: Judge, finish: <T>(schema: z.Zo
   const entriesOf = <V>(
     key: 'watchers' | 'services' | 'discover',
     part: z.ZodType<Record<string, V>>,
+    partOf: (name: string) => z.ZodType<Record<string, V>> = () => part,
   ): [string, V | undefined][] => {
     const value = written[key];
     if (!isRecord(value)) return Object.entries(finish(part, judge.part(part, [key], value) ?? {}));
     return Object.entries(value).map(([name, entry]) => {
-      const output = judge.part(part, [key], { [name]: key === 'watchers' ? withType(name, entry) : entry });
-      return [name, output && finish(part, output)[name]];
+      const its = partOf(name);
+      const output = judge.part(its, [key], { [name]: key === 'watchers' ? withType(name, entry, types) : entry });
+      return [name, output && finish(its, output)[name]];
     });
   };
+  const sources = sourcesOf(written.watchers, types);
   return {
     watchers: new Map(entriesOf('watchers', watchers)),
+    sources,
     services: new Map(
       entriesOf('services', services).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
     ),
-    discover: new Map(entriesOf('discover', discover)),
+    discover: new Map(
+      entriesOf('discover', discover, (name) => {
+        const source = sources.get(name);
+        return source?.discovery === undefined ? discover : z.record(discover.unwrap().keyType, discoveryOf(source));
+      }),
+    ),
     rest: rest as Partial<Rest>,
   };
 }
 
-/** A watcher's type defaults to its name, where that is one. */
-function withType(name: string, entry: unknown): unknown {
+/** What each watcher is, by its name. */
+function sourcesOf(watchers: unknown, types: SourceTypes): ReadonlyMap<string, Source> {
+  const named = Object.entries(isRecord(watchers) ? watchers : {}).flatMap(([name, entry]): [string, Source][] => {
+    const source = types.get(typeOf(name, entry, types) ?? '');
+    return source === undefined ? [] : [[name, source]];
+  });
+  return new Map(named);
+}
+
+/** As it is written, or the name of the watcher, where that is one; undefined where that is no text. */
+function typeOf(name: string, entry: unknown, types: SourceTypes): string | undefined {
+  const written = isRecord(entry) ? entry.type : undefined;
+  if (written === undefined && types.has(name)) return name;
+  return typeof written === 'string' ? written : undefined;
+}
+
+function withType(name: string, entry: unknown, types: SourceTypes): unknown {
   const settings = entry ?? {};
-  const isType = schema.shape.watchers.valueType.options.some(({ shape }) => shape.type.value === name);
-  return isType && isRecord(settings) && !('type' in settings) ? { type: name, ...settings } : settings;
+  return types.has(name) && isRecord(settings) && !('type' in settings) ? { type: name, ...settings } : settings;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { parse } from 'yaml';
-import { exampleServices, initText } from '../../../src/config/print/init.ts';
+import { exampleFiles, initText } from '../../../src/config/print/init.ts';
 import { load } from '../../support/config.ts';
 
 /** Takes the `#` away from all options: those are the lines where it stands right before a key. */
@@ -36,6 +36,7 @@ test('the loopback is allowed by nobody but whoever takes the comment away', asy
 });
 
 test('the example of a services file has the short form of an endpoint, and the long one as a comment', () => {
+  const { 'services.yaml': exampleServices = '' } = exampleFiles('file');
   assert.deepEqual(parse(exampleServices), { services: { web: ['127.0.0.1:9000'] } });
   assert.deepEqual(parse(exampleServices.replace('#- {', '- {')), {
     services: {

@@ -91,7 +91,7 @@ services:
   const origins = (name: string) =>
     config.services
       .get(name)
-      ?.origins.map(({ watcher, key, query }) => [watcher, key, 'service' in query && query.service]);
+      ?.origins.map(({ watcher, key, query }) => [watcher, key, (query as { readonly service?: string }).service]);
   assert.deepEqual(origins('one'), [['local', 'one', 'other']]);
   assert.deepEqual(origins('both'), [
     ['consul', 'both', 'both'],

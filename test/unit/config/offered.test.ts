@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { withOffers } from '../../../src/config/discover/offered.ts';
-import { serviceOptions } from '../../../src/config/discover/service-options.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import type { Offer } from '../../../src/model.ts';
+import { serviceOptions } from '../../../watchers/kit/service-options.ts';
+import type { KubernetesDiscovery } from '../../../watchers/kubernetes/settings.ts';
 import { load, refusal } from '../../support/config.ts';
 import { discovering, offer } from '../../support/offers.ts';
 import { endpoint, render, rendererWith } from '../../support/render.ts';
@@ -288,7 +289,7 @@ test('each namespace of the watcher is asked for by itself; where all are watche
   const asked = async (watcher: string): Promise<(string | undefined)[]> => {
     const text = `watchers: { kubernetes: ${watcher} }\ndiscover: { kubernetes: { labels: { a: b } } }`;
     const { config } = await load(text);
-    return config.discoveries.map(({ query }) => query.namespace);
+    return config.discoveries.map(({ query }) => (query as KubernetesDiscovery).namespace);
   };
   assert.deepEqual(await asked('{}'), [undefined]);
   assert.deepEqual(await asked('{ namespace: shop }'), ['shop']);

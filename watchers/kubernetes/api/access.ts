@@ -10,11 +10,11 @@ import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { KubernetesWatcherConfig } from '../../../src/config/schema.ts';
 import { AppError, describe, hasCode } from '../../../src/errors.ts';
 import { hostPort } from '../../../src/lib/address.ts';
 import type { Ms } from '../../../src/model.ts';
 import { spellingsOfLogin } from '../../kit/login.ts';
+import type { KubernetesSettings } from '../settings.ts';
 import { type Plugin, PluginCredentials, type Proof } from './plugin.ts';
 
 export type Access = {
@@ -36,7 +36,7 @@ const credentialTimeoutMs: Ms = 60_000;
 
 /** Every idle connection is closed when `signal` aborts. `podFolder` is where a pod finds its service account. */
 export async function openAccess(
-  settings: Pick<KubernetesWatcherConfig, 'kubeconfig' | 'context'> & { readonly onSecret?: (secret: string) => void },
+  settings: Pick<KubernetesSettings, 'kubeconfig' | 'context'> & { readonly onSecret?: (secret: string) => void },
   env: NodeJS.ProcessEnv,
   maxConnections: number,
   signal: AbortSignal,
@@ -87,7 +87,7 @@ function secretsIn({ headers, auth }: RequestOptions): readonly string[] {
 
 /** As kubectl looks for them, and then as a pod does. */
 async function loadConfig(
-  { kubeconfig, context }: Pick<KubernetesWatcherConfig, 'kubeconfig' | 'context'>,
+  { kubeconfig, context }: Pick<KubernetesSettings, 'kubeconfig' | 'context'>,
   env: NodeJS.ProcessEnv,
   podFolder: string,
 ): Promise<KubeConfig> {

@@ -1,6 +1,6 @@
 /** Services and EndpointSlices as the API server sends them, reduced to what we use as soon as they are read. Pure. */
 import { z } from 'zod';
-import { longestOption, serviceOptions } from '../../../src/config/discover/service-options.ts';
+import { longestOption, serviceOptions } from '../../kit/service-options.ts';
 
 // Go writes an empty list or map as null, or leaves it out.
 const list = <T extends z.ZodType>(item: T) =>

@@ -1,6 +1,7 @@
 /** Asks again about a few Services, by lists that are as consistent as the first ones and newer. */
-import type { KubernetesWatcherConfig } from '../../../src/config/schema.ts';
+
 import { keyOf, type Question, type ServiceKey, servicesParams, slicesParams } from '../question.ts';
+import type { KubernetesSettings } from '../settings.ts';
 import { ownerKey } from '../view.ts';
 import type { Api } from './api.ts';
 import { type EndpointSlice, endpointSlice, type Service, service } from './objects.ts';
@@ -17,7 +18,7 @@ export type Rereading = {
   readonly api: Api;
   /** Null: the whole cluster. */
   readonly namespace: string | null;
-  readonly settings: KubernetesWatcherConfig;
+  readonly settings: KubernetesSettings;
   readonly signal: AbortSignal;
 };
 

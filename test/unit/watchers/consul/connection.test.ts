@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { consulWatcher } from '../../../../src/config/schema.ts';
 import { connectionOf, readTls } from '../../../../watchers/consul/connection.ts';
+import { consulSettings } from '../../../../watchers/consul/settings.ts';
+import { withCommon } from '../../../../watchers/kit/source.ts';
 import { tempFolder } from '../../../support/index.ts';
 
 function connect(settings: object, env: NodeJS.ProcessEnv = {}) {
-  return connectionOf(consulWatcher.parse({ type: 'consul', ...settings }), env);
+  return connectionOf(withCommon(consulSettings).parse({ ...settings }), env);
 }
 
 test('without settings and variables the agent is the one on this machine', () => {

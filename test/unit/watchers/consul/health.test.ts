@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { consulWatcher } from '../../../../src/config/schema.ts';
 import { connectionOf } from '../../../../watchers/consul/connection.ts';
 import type { Failure } from '../../../../watchers/consul/failure.ts';
 import { Health } from '../../../../watchers/consul/health.ts';
+import { consulSettings } from '../../../../watchers/consul/settings.ts';
+import { withCommon } from '../../../../watchers/kit/source.ts';
 
 const timedOut: Failure = { reason: 'timed out', retryAfterMs: 0, scope: 'question', isFault: false };
 const wrong: Failure = { ...timedOut, reason: 'HTTP 400', isFault: true };
@@ -11,7 +12,7 @@ const refused: Failure = { ...timedOut, reason: 'ECONNREFUSED', scope: 'agent' }
 
 /** Questions by key, with their datacenters. */
 function healthOf(datacenters: Readonly<Record<string, string>>, connections = 100): Health {
-  const connection = connectionOf(consulWatcher.parse({ type: 'consul' }), {});
+  const connection = connectionOf(withCommon(consulSettings).parse({}), {});
   return new Health(connection, new Map(Object.entries(datacenters)), connections);
 }
 

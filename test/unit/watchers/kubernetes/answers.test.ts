@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { longestOption, serviceOptions } from '../../../../src/config/discover/service-options.ts';
-import { kubernetesWatcher } from '../../../../src/config/schema.ts';
 import type { Update } from '../../../../src/model.ts';
 import { Hosts } from '../../../../watchers/kit/hosts.ts';
+import { longestOption, serviceOptions } from '../../../../watchers/kit/service-options.ts';
+import { withCommon } from '../../../../watchers/kit/source.ts';
 import { Answers } from '../../../../watchers/kubernetes/answers.ts';
 import {
   type EndpointSlice,
@@ -14,6 +14,7 @@ import {
 } from '../../../../watchers/kubernetes/api/objects.ts';
 import type { SecondRead } from '../../../../watchers/kubernetes/api/second-read.ts';
 import { Offers, questionAbout } from '../../../../watchers/kubernetes/offers.ts';
+import { kubernetesSettings } from '../../../../watchers/kubernetes/settings.ts';
 import { View } from '../../../../watchers/kubernetes/view.ts';
 
 const key = 'shop/web';
@@ -34,7 +35,7 @@ function aSlice(name: string, addresses: readonly string[], owner = 'web'): Endp
 
 /** Both lists are read, with this Service and these slices; `ports`: those that further queries, called so, mean. */
 function known(services: readonly Service[], slices: readonly EndpointSlice[], ports: readonly string[] = []) {
-  const settings = kubernetesWatcher.parse({ type: 'kubernetes' });
+  const settings = withCommon(kubernetesSettings).parse({});
   const view = new View(new Set([key]));
   const told: Update[] = [];
   const about = { namespace: 'shop', service: 'web' };
@@ -212,7 +213,7 @@ test('an ExternalName that cannot be resolved holds up nothing, and keeps its la
     const view = new View(new Set([key]));
     const answers = new Answers({
       view,
-      settings: kubernetesWatcher.parse({ type: 'kubernetes', externalName: 'resolve' }),
+      settings: withCommon(kubernetesSettings).parse({ externalName: 'resolve' }),
       questions: [{ query: { key: 'web', settings: { port: 5432 } }, namespace: 'shop', service: 'web' }],
       hosts,
       offers: null,
@@ -245,7 +246,7 @@ function discovering(services: readonly Service[], slices: readonly EndpointSlic
   const told: string[] = [];
   const answers = new Answers({
     view,
-    settings: kubernetesWatcher.parse({ type: 'kubernetes' }),
+    settings: withCommon(kubernetesSettings).parse({}),
     questions: [],
     hosts: new Hosts(),
     offers: new Offers({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),

@@ -1,0 +1,102 @@
+/** `services`: what is served, and how HAProxy checks, reaches and times it. */
+import { z } from 'zod';
+import { filePath, oneOrMany, port, someTime, word } from '../../../watchers/kit/values.ts';
+import { lines, rawLine, urlPath } from '../values.ts';
+
+const check = z
+  .strictObject({
+    type: z
+      .enum(['tcp', 'http', 'none'])
+      .default('tcp')
+      .describe('tcp: the port accepts; http: a request is answered well; none: the source alone is believed.'),
+    path: urlPath.default('/').describe('What an http check asks for.'),
+    method: z.enum(['GET', 'HEAD', 'OPTIONS']).default('GET').describe('How an http check asks.'),
+    host: word.optional().describe('Host header of an http check. Default: none.'),
+    status: z
+      .string()
+      .regex(/^\d{3}(-\d{3})?(,\d{3}(-\d{3})?)*$/, 'expected statuses such as 200, 200-399 or 200,204')
+      .default('200-399')
+      .describe('Statuses that are good answers to an http check.'),
+    interval: someTime
+      .optional()
+      .describe('From one check to the next. Default: `inter` of a `default-server` in `haproxy.defaults`, else `2s`.'),
+    timeout: someTime.optional().describe('How long a check may take once connected. Default: `interval`.'),
+    rise: z.number().int().min(1).optional().describe('Good checks until a server is up. Default: likewise, else `2`.'),
+    fall: z
+      .number()
+      .int()
+      .min(1)
+      .optional()
+      .describe('Bad checks until a server is down. Default: likewise, else `3`.'),
+    port: port.optional().describe('Port to check, where it is not the endpoint’s.'),
+  })
+  .describe('HAProxy’s own health check of each server.');
+
+const server = z
+  .strictObject({
+    maxconn: z.number().int().min(1).optional().describe('Connections to one server at once; further ones queue.'),
+    slowstart: someTime.optional().describe('A server that came up gets its full weight only after this time.'),
+    proxyProtocol: z.enum(['v1', 'v2']).optional().describe('Send the PROXY protocol to the servers.'),
+    tls: z
+      .strictObject({
+        verify: z.boolean().default(true).describe('Whether the certificates of the servers are verified.'),
+        caFile: filePath
+          .optional()
+          .describe(
+            'CA certificates (PEM) for that. Default: `@system-ca`, those of the system (HAProxy 2.6 and later).',
+          ),
+        sni: word.optional().describe('Server name that is sent, and expected in the certificate.'),
+      })
+      .optional()
+      .describe('Speak TLS to the servers.'),
+    options: rawLine.optional().describe('Any further options of HAProxy’s `default-server` line.'),
+  })
+  .describe('Options of every server of the service.');
+
+const timeouts = z
+  .strictObject({
+    connect: someTime.optional().describe('Until a server has accepted the connection.'),
+    client: someTime.optional().describe('Inactivity of the client.'),
+    server: someTime.optional().describe('Inactivity of the server: how long an answer may take.'),
+    queue: someTime.optional().describe('How long a request waits for a free server (`server.maxconn`).'),
+    tunnel: someTime.optional().describe('Inactivity of WebSockets and other upgraded connections.'),
+    httpRequest: someTime.optional().describe('Until the headers of a request are complete.'),
+    httpKeepAlive: someTime.optional().describe('How long a connection without a request stays open.'),
+    check: someTime.optional().describe('HAProxy’s `timeout check`; `check.timeout` is the same and goes first.'),
+  })
+  .describe('HAProxy’s timeouts for this service. Default: those of the defaults section.');
+
+export const service = z
+  .strictObject({
+    from: oneOrMany(z.record(z.string(), z.unknown()))
+      .optional()
+      .describe('Watcher name and its query; several are joined. Default: the only watcher, the service of this name.'),
+    bind: oneOrMany(rawLine)
+      .optional()
+      .describe(
+        'Where the frontend listens, in HAProxy’s bind syntax with its options. Without it there is only a backend. ' +
+          'Another form of the same address, such as `*:80` for `127.0.0.1:80`, costs the frontend some milliseconds in which it refuses connections.',
+      ),
+    mode: z.enum(['http', 'tcp']).default('http').describe('Whether HAProxy understands the traffic as HTTP.'),
+    balance: rawLine
+      .optional()
+      .describe(
+        'HAProxy’s balance algorithm with its arguments. Default: that of `haproxy.defaults`, else `roundrobin`.',
+      ),
+    check: check.prefault({}),
+    server: server.prefault({}),
+    timeouts: timeouts.prefault({}),
+    frontend: lines.default([]).describe('Further lines of the frontend, as they are.'),
+    backend: lines.default([]).describe('Further lines of the backend, as they are.'),
+    onEmpty: z
+      .enum(['doubt', 'keep', 'accept'])
+      .default('doubt')
+      .describe(
+        'When the last endpoint goes: accept serves 503; keep holds the last ones; doubt holds them for `keepFor` if it ' +
+          'happened within a minute of Myelin’s start or of a restart or reconnection of the source, else it accepts.',
+      ),
+    keepFor: someTime.prefault('10m').describe('How long doubted endpoints are kept.'),
+  })
+  .describe('A backend, and a frontend where `bind` is given.');
+
+export type ParsedService = z.output<typeof service>;

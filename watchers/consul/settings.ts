@@ -1,0 +1,108 @@
+/** What is configured of a Consul agent, and what can be asked of it. */
+import { z } from 'zod';
+import type { CheckContext, CommonSettings } from '../kit/source.ts';
+import { filePath, someTime, text, word } from '../kit/values.ts';
+
+const tls = z
+  .strictObject({
+    caFile: filePath
+      .optional()
+      .describe('CA certificates (PEM) that the agent is verified with. Default: the system’s.'),
+    certFile: filePath.optional().describe('Client certificate (PEM); needs `keyFile`.'),
+    keyFile: filePath.optional().describe('Key of the client certificate (PEM).'),
+    serverName: word
+      .optional()
+      .describe('Name expected in the agent’s certificate, where it is not the host of the address.'),
+    verify: z
+      .boolean()
+      .optional()
+      .describe('false accepts any certificate: for tests only. Default: CONSUL_HTTP_SSL_VERIFY, else true.'),
+  })
+  .describe('TLS towards an https:// address.');
+
+export const consulSettings = z
+  .strictObject({
+    address: word
+      .regex(/^(https?|unix):\/\/.+|^[^/]+:\d+$/, 'expected http://HOST:PORT, https://HOST:PORT or unix:///PATH')
+      .optional()
+      .describe('The agent: http://, https:// or unix://. Default: CONSUL_HTTP_ADDR, else http://127.0.0.1:8500.'),
+    token: z
+      .string()
+      .optional()
+      .meta({ secret: true })
+      .describe('ACL token, better given as `${ENV}` or `${file:PATH}`. Default: CONSUL_HTTP_TOKEN.'),
+    tokenFile: filePath
+      .optional()
+      .describe('File with the ACL token, read again when it changes. Default: CONSUL_HTTP_TOKEN_FILE.'),
+    datacenter: word.optional().describe('Datacenter asked where a query names none. Default: the agent’s.'),
+    wait: someTime
+      .refine((ms) => ms <= 600_000, 'expected at most 10m (Consul waits no longer)')
+      .prefault('2m')
+      .describe('How long a blocking query waits at the agent; 10m at most.'),
+    maxConnections: z
+      .number()
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(100)
+      .describe('Connections to the agent at most (it allows 200 from one address unless told otherwise).'),
+    hostNames: z
+      .enum(['refuse', 'resolve'])
+      .default('refuse')
+      .describe('Instances whose address is a host name, as of external services: refused or resolved.'),
+    tls: tls.prefault({}),
+  })
+  .describe('Services of a Consul agent.');
+
+export const consulQuery = z
+  .strictObject({
+    service: text.optional().describe('Name in Consul. Default: the name of the service here.'),
+    tags: z.array(text).default([]).describe('Only instances that carry all of these tags.'),
+    filter: text.optional().describe('Consul’s filter expression, such as `Service.Meta.version == "2"`.'),
+    datacenter: word.optional().describe('Ask this datacenter. Default: the watcher’s.'),
+    near: word
+      .optional()
+      .describe('Without effect, and taken for the sake of older configs: who is chosen is for `balance` to say.'),
+    stale: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Let any Consul server answer, not the leader alone: faster. What a server says that has lost its leader counts once the leader has said so too.',
+      ),
+    warning: z.enum(['use', 'ignore']).default('use').describe('Whether instances with a warning check get traffic.'),
+  })
+  .describe('One service of a Consul watcher.');
+
+export type ConsulSettings = z.output<typeof consulSettings> & CommonSettings;
+export type ConsulQuery = z.output<typeof consulQuery>;
+
+/** What no single key can tell. */
+export function checkConsul({ address, tls, token, tokenFile }: ConsulSettings, { env, report }: CheckContext): void {
+  const { certFile, keyFile } = tls;
+  if (certFile !== undefined && keyFile === undefined)
+    report(['tls', 'certFile'], 'a certificate needs its key: give keyFile as well');
+  if (keyFile !== undefined && certFile === undefined)
+    report(['tls', 'keyFile'], 'a key needs its certificate: give certFile as well');
+  for (const variable of ['CONSUL_NAMESPACE', 'CONSUL_PARTITION'])
+    if (!['', 'default', undefined].includes(env[variable]))
+      report(
+        [],
+        `${variable} is set, and Myelin knows the default one only, whose services of the same names would be served: unset it`,
+      );
+  if (Object.keys(tls).length > 0 && isAskedInClear(address, env))
+    report(
+      ['tls'],
+      'is for an agent at https://, and this one would be asked in clear, its token with it: write https://HOST:PORT as address',
+    );
+  if (token !== undefined && tokenFile !== undefined)
+    report(['tokenFile'], 'there is a token already: give either token or tokenFile');
+}
+
+/** As the watcher does: a scheme in the config has the last word. The agent on this machine, where none is named, may be. */
+function isAskedInClear(ours: string | undefined, env: NodeJS.ProcessEnv): boolean {
+  const address = ours ?? env.CONSUL_HTTP_ADDR ?? '';
+  const [, scheme] = /^([a-z]+):\/\//.exec(address) ?? [];
+  if (address === '' || scheme === 'https') return false;
+  const mayBeRaised = scheme !== 'unix' && (ours === undefined || scheme === undefined);
+  return !(mayBeRaised && /^(1|t|true)$/i.test(env.CONSUL_HTTP_SSL ?? ''));
+}

@@ -1,0 +1,145 @@
+/** Watches a file, or a folder of files, of services and their endpoints. */
+
+import { AppError, describe } from '../../src/errors.ts';
+import { pause } from '../../src/lib/retry.ts';
+import { settle } from '../../src/lib/settle.ts';
+import type { Query, Update, Watch } from '../../src/model.ts';
+import { withSynced } from '../kit/synced.ts';
+import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
+import { readAll, stamp, type Text } from './disk.ts';
+import { hints } from './folders.ts';
+import { Parsing } from './parse-aside.ts';
+import type { FileQuery, FileSettings } from './settings.ts';
+
+/**
+ * It never throws for what is on disk: all questions are stale until it is mended, which is seen at once, and sooner
+ * than by starting again.
+ */
+export function watchFile(settings: Pick<FileSettings, 'path'>): Watch<FileQuery> {
+  return (queries, signal) => withSynced(queries, watch(settings.path, queries, signal));
+}
+
+const pollMs = 1000;
+/** What is read counts once it reads the same after this time: a file may be seen half-written, and yet be valid. */
+const settleMs = 25;
+/** The same where something in it is wrong, or a service would lose its last endpoint. */
+const settleLongMs = 200;
+
+async function* watch(
+  path: string,
+  queries: readonly Query<FileQuery>[],
+  signal: AbortSignal,
+): AsyncGenerator<Update, void, undefined> {
+  let known = nothingKnown;
+  let stamped = '';
+  const news = new EventTarget();
+  await using parsing = new Parsing(() => news.dispatchEvent(new Event('news')));
+  for await (const hint of hints(path, signal, pollMs, news)) {
+    const now = await stamp(path);
+    if (hint === 'poll' && now === stamped) continue;
+    stamped = now;
+    const next = await look({ path, known, queries, parsing, signal });
+    if (signal.aborted) return;
+    if (next === known) {
+      // A log in the same folder may be written without end, and each line is a hint.
+      await pause(settleMs, signal);
+      continue;
+    }
+    known = next;
+    for (const { key, settings } of queries) yield answer(known, key, settings.service ?? key);
+  }
+}
+
+/** How long the first look waits for large files. */
+const firstParseMs = 5000;
+
+type Looking = {
+  readonly path: string;
+  readonly known: Known;
+  readonly queries: readonly Query<FileQuery>[];
+  readonly parsing: Parsing;
+  readonly signal: AbortSignal;
+};
+
+/** Returns `known` itself when there is nothing new. */
+async function look({ path, known, queries, parsing, signal }: Looking): Promise<Known> {
+  const before = new Map([...known.files].map(([file, { content }]) => [file, content]));
+  const read = (last: ReadonlyMap<string, Content>): Promise<Read> => tryRead(path, last, parsing);
+  let first = await read(before);
+  if (known === nothingKnown) {
+    // There is nothing to serve on from meanwhile.
+    await Promise.race([parsing.idle(), pause(firstParseMs, signal)]);
+    first = await read(before);
+  }
+  if (understand(known, first) === known) return known;
+  const settled = await settle(first, {
+    read: (last) => read(last instanceof AppError ? before : last),
+    isSame: isSameRead,
+    waitMs(last) {
+      const next = understand(known, last);
+      return hasNewFaults(known, next) || losesAll(known, next, queries) ? settleLongMs : settleMs;
+    },
+    signal,
+  });
+  return understand(known, settled);
+}
+
+type Read = ReadonlyMap<string, Content> | AppError;
+
+/** What reads as it did `before` is the same object, and is not parsed again. */
+async function tryRead(path: string, before: ReadonlyMap<string, Content>, parsing: Parsing): Promise<Read> {
+  try {
+    const contents = new Map<string, Content>();
+    const texts = await readAll(path);
+    parsing.keep(texts);
+    for (const [file, text] of texts) {
+      const same = before.get(file);
+      contents.set(file, same !== undefined && isSame(same.text, text) ? same : contentOf(file, text, same, parsing));
+    }
+    return contents;
+  } catch (error) {
+    if (error instanceof AppError) return error;
+    throw error;
+  }
+}
+
+/** What is being parsed is as it was `before`. */
+function contentOf(file: string, text: Text, before: Content | undefined, parsing: Parsing): Content {
+  const parsed = text.kind === 'text' ? parsing.parse({ file, text: text.text }) : null;
+  if (parsed !== null) return { text, parsed };
+  if (text.kind === 'text' && before !== undefined) return before;
+  const reason = text.kind === 'text' ? `${file} is being parsed` : text.reason;
+  return { text: { kind: 'unreadable', reason }, parsed: { kind: 'invalid', reason } };
+}
+
+function isSame(one: Text, other: Text): boolean {
+  if (one.kind === 'text') return other.kind === 'text' && one.text === other.text;
+  return other.kind === 'unreadable' && one.reason === other.reason;
+}
+
+function understand(known: Known, read: Read): Known {
+  if (read instanceof AppError) {
+    const problem = describe(read);
+    return problem === known.problem ? known : { ...known, problem };
+  }
+  const isSameAsBefore =
+    known.problem === null &&
+    read.size === known.files.size &&
+    [...read].every(([file, content]) => known.files.get(file)?.content === content);
+  return isSameAsBefore ? known : learn(known, read);
+}
+
+function isSameRead(one: Read, other: Read): boolean {
+  if (one instanceof AppError || other instanceof AppError)
+    return one instanceof AppError && other instanceof AppError && describe(one) === describe(other);
+  return one.size === other.size && [...one].every(([file, content]) => other.get(file) === content);
+}
+
+function losesAll(known: Known, next: Known, queries: readonly Query<FileQuery>[]): boolean {
+  return queries.some(({ key, settings }) => {
+    const after = answer(next, key, settings.service ?? key);
+    if (after.kind !== 'endpoints' || after.endpoints.length > 0) return false;
+    const before = answer(known, key, settings.service ?? key);
+    return before.kind !== 'endpoints' || before.endpoints.length > 0;
+  });
+}
