@@ -1,5 +1,6 @@
 /** Asks the running Myelin over its control socket; what it answers with an error is thrown as that error. */
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { createParser } from 'eventsource-parser';
 import { AppError, type ErrorCode, errorCodes, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
 import type { Event } from '../report/events.ts';
@@ -57,15 +58,11 @@ export async function* followEvents(
     const headers = { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': lastId }) };
     const response = await open(socket, { method: 'GET', path: '/api/v1/events', headers, signal });
     if (!isGood(response)) throw refusalOf(response, parse(await bodyOf(response), socket));
-    let text = '';
+    const read: Event[] = [];
+    const parser = createParser({ onEvent: ({ id, data }) => read.push({ id, ...JSON.parse(data) } as Event) });
     for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
-      text += chunk;
-      const blocks = text.split('\n\n');
-      text = blocks.pop() ?? '';
-      for (const block of blocks) {
-        const event = readEvent(block);
-        if (event !== null) yield event;
-      }
+      parser.feed(chunk);
+      yield* read.splice(0);
     }
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
@@ -88,15 +85,6 @@ async function bodyOf(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
-}
-
-/** null: it tells of no event. */
-function readEvent(block: string): Event | null {
-  const lines = block.split('\n');
-  const field = (name: string): string | null =>
-    lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2) ?? null;
-  const [id, data] = [field('id'), field('data')];
-  return id === null || data === null ? null : ({ id, ...JSON.parse(data) } as Event);
 }
 
 function isGood({ statusCode = 0 }: IncomingMessage): boolean {

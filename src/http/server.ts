@@ -179,20 +179,9 @@ function find({ method, url = '/', headers }: IncomingMessage, routes: readonly 
 
 /** What `path` has in the places of the pattern's `{name}`s; null: they do not match. */
 function namesIn(path: string, pattern: string): readonly string[] | null {
-  const parts = path.split('/');
-  const wanted = pattern.split('/');
-  if (parts.length !== wanted.length) return null;
-  const names: string[] = [];
-  for (const [at, part] of parts.entries()) {
-    if (!wanted[at]?.startsWith('{')) {
-      if (part !== wanted[at]) return null;
-      continue;
-    }
-    const name = decoded(part);
-    if (name === '') return null;
-    names.push(name);
-  }
-  return names;
+  const found = new RegExp(`^${pattern.replace(/\{\w+\}/g, '([^/]+)')}$`).exec(path);
+  const names = found?.slice(1).map(decoded) ?? null;
+  return names?.includes('') ? null : names;
 }
 
 /** '' where half of an escaped character names nothing. */

@@ -1,9 +1,13 @@
 /** The difference between two states of the file as people read it: unified, section by section. */
+import { diffArrays } from 'diff';
 import { linesOf } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 
 /** Lines shown before and after each change. */
 const context = 3;
+
+/** To find which lines were kept takes time that grows with this. */
+const mostEdits = 2000;
 
 type Edit = { readonly sign: ' ' | '-' | '+'; readonly line: string };
 
@@ -33,73 +37,15 @@ function byTitle(sections: readonly Section[]): ReadonlyMap<string, string> {
   return titled;
 }
 
-/**
- * Lines that occur once in each are where they meet, as many as keep their order; the lines between are compared from
- * both ends. That is what people see, and it costs little even for a backend of ten thousand servers.
- */
+/** Where more lines than `mostEdits` differ, all old ones and then all new ones: nobody looks for what they have in common. */
 function merge(before: readonly string[], after: readonly string[]): Edit[] {
-  const edits: Edit[] = [];
-  let a = 0;
-  let b = 0;
-  for (const [nextA, nextB] of [...meetings(before, after), [before.length, after.length] as const]) {
-    for (const edit of between(before.slice(a, nextA), after.slice(b, nextB))) edits.push(edit);
-    const line = before[nextA];
-    if (line !== undefined) edits.push({ sign: ' ', line });
-    a = nextA + 1;
-    b = nextB + 1;
-  }
-  return edits;
-}
-
-function between(before: readonly string[], after: readonly string[]): Edit[] {
-  const shorter = Math.min(before.length, after.length);
-  let start = 0;
-  while (start < shorter && before[start] === after[start]) start++;
-  let end = 0;
-  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
-  const edits = (sign: Edit['sign'], lines: readonly string[]): Edit[] => lines.map((line) => ({ sign, line }));
-  return [
-    ...edits(' ', before.slice(0, start)),
-    ...edits('-', before.slice(start, before.length - end)),
-    ...edits('+', after.slice(start, after.length - end)),
-    ...edits(' ', before.slice(before.length - end)),
+  const changes = diffArrays([...before], [...after], { maxEditLength: mostEdits }) ?? [
+    { removed: true, added: false, value: before },
+    { removed: false, added: true, value: after },
   ];
-}
-
-/** Pairs of places of lines that are unique in both; the longest run of them that ascends in both. */
-function meetings(before: readonly string[], after: readonly string[]): (readonly [number, number])[] {
-  const places = unique(after);
-  const pairs = [...unique(before)].flatMap(([line, a]) => {
-    const b = places.get(line);
-    return b === undefined ? [] : [[a, b] as const];
-  });
-  type Link = { readonly pair: readonly [number, number]; readonly previous: Link | undefined };
-  // tops[n]: the run of n + 1 pairs that ends lowest in `after`.
-  const tops: Link[] = [];
-  for (const pair of pairs.sort(([a], [b]) => a - b)) {
-    let low = 0;
-    let high = tops.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((tops[middle]?.pair[1] ?? 0) < pair[1]) low = middle + 1;
-      else high = middle;
-    }
-    tops[low] = { pair, previous: tops[low - 1] };
-  }
-  const run: (readonly [number, number])[] = [];
-  for (let link = tops.at(-1); link !== undefined; link = link.previous) run.push(link.pair);
-  return run.reverse();
-}
-
-function unique(lines: readonly string[]): ReadonlyMap<string, number> {
-  const places = new Map<string, number>();
-  const seen = new Set<string>();
-  lines.forEach((line, at) => {
-    if (seen.has(line)) places.delete(line);
-    else places.set(line, at);
-    seen.add(line);
-  });
-  return places;
+  return changes.flatMap(({ removed, added, value }) =>
+    value.map((line): Edit => ({ sign: removed ? '-' : added ? '+' : ' ', line })),
+  );
 }
 
 /** Long stretches without a change become a line that says how long they are. */

@@ -91,6 +91,8 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   '@kubernetes/client-node': ['watchers/kubernetes/'],
   commander: ['src/cli.ts'],
   consul: ['watchers/consul/'],
+  diff: ['src/plan/diff.ts'],
+  'eventsource-parser': ['src/http/client.ts'],
   handlebars: ['src/render/engine.ts'],
   'p-debounce': ['src/lib/debounce.ts'],
   pino: ['src/report/log.ts'],
