@@ -267,7 +267,7 @@ export function main(world: World, signal: AbortSignal): Instance {
       if (ended.length > 0) debounce.poke();
       // One that does not answer would be asked in vain: that it hangs is told already.
       const canLook = !reconciler.isReloading && control.unresponsive === null;
-      if (canLook && (await updater.verify(signal))) debounce.poke();
+      if (canLook && (await updater.verify())) debounce.poke();
       if (ended.length > 0) await overrides.save();
     } finally {
       setVerifyDeadline();
@@ -287,7 +287,7 @@ export function main(world: World, signal: AbortSignal): Instance {
         await overrides.set(override);
         onOverride(override, 'given');
         await reconcile();
-        await updater.enforce(override, signal);
+        await updater.enforce(override);
       });
     } finally {
       setVerifyDeadline();

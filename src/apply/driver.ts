@@ -4,6 +4,7 @@ import type { AppError } from '../errors.ts';
 import type { Capabilities } from '../haproxy/binary/capabilities.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import type { ServerStateRow } from '../haproxy/cli/info.ts';
+import type { UnexpectedReply } from '../haproxy/cli/runtime-commands.ts';
 import type {
   LeavingServer,
   Moment,
@@ -46,40 +47,38 @@ export type RuntimeState = {
   readonly started: readonly Section[] | null;
 };
 
-export type UnexpectedReply = {
-  readonly command: RuntimeCommand;
-  /** '' where the answer was cut short. */
-  readonly reply: string;
-};
-
-/** A process that was told to leave and can still be told about servers. */
-export type Follower = {
+/** A process that takes commands. */
+export type CommandedProcess = RuntimeState & {
+  /** What runs in it, as far as is known. */
   readonly sections: readonly Section[];
-  readonly runtime: RuntimeState;
-  /** As far as it can; what it does not take is of no consequence. False: it is to be planned anew. */
-  follow(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<boolean>;
+  /** Brings it to `desired` by these commands. Never rejects: where it does not answer it has `failed`. */
+  applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
 };
 
 /** The process that serves, as far as commands can change it and read it. */
-export type Runtime = RuntimeState & {
-  /** The processes that were told to leave, as far as they can be told more. */
-  readonly followers: readonly Follower[];
+export type Runtime = CommandedProcess & {
+  /** The processes that were told to leave, as far as they take commands; what they do not take is of no consequence. */
+  readonly followers: readonly CommandedProcess[];
   /** The servers of these backends as the process has them. Throws an AppError where it does not answer. */
   readBack(backends: readonly string[]): Promise<ReadonlyMap<string, readonly ServerStateRow[]>>;
-  /** What was read back is believed from now on. */
-  believe(sections: readonly Section[], leaving: readonly LeavingServer[]): void;
+  /** What was read back counts as what runs from now on. */
+  acceptObserved(observed: Rendered, leaving: readonly LeavingServer[]): void;
 };
 
-export type Outcome =
-  | { readonly kind: 'applied'; readonly running: Running; readonly tookMs: Ms }
-  /** `haproxy -c` or the preflight said no: nothing live was touched. */
-  | { readonly kind: 'refused'; readonly problems: readonly Problem[] }
-  /** It could not be written or started: the old state serves on, and its file is in place again. */
+/** What came of commands. */
+export type CommandOutcome =
+  | { readonly kind: 'applied'; readonly tookMs: Ms }
+  /** It could not be written, started or asked: the old state serves on, and its file is in place again. */
   | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] }
   /** Some commands had replies that are not known to be good: what runs has to be read back. */
   | { readonly kind: 'unexpected'; readonly replies: readonly UnexpectedReply[] }
   /** Another process has begun to serve meanwhile, or what was planned has become wrong: it is to be planned anew. */
   | { readonly kind: 'superseded' };
+
+export type Outcome =
+  | CommandOutcome
+  /** `haproxy -c` or the preflight said no: nothing live was touched. */
+  | { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
 export type OldWorkerView = {
   readonly pid: number;
@@ -110,7 +109,7 @@ export type Driver = AsyncDisposable & {
   reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
   /**
    * With plan `none` only the file on disk is seen to. One at a time, but for commands while a reload is under way: they
-   * go to the process that still serves.
+   * go to the process that still serves (`runtime`).
    */
   apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
   /**

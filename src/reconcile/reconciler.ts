@@ -339,7 +339,7 @@ export class Reconciler {
         this.#wantedSince = null;
         this.#refusal = null;
         this.#budget.spend(slot, about, this.#now());
-        await this.#changes.reloaded(wanted, signal);
+        await this.#changes.reloaded(wanted);
         return { kind: 'reload', reasons, tookMs: outcome.tookMs };
       case 'refused':
         return { kind: 'refused', problems: outcome.problems };

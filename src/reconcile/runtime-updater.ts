@@ -2,8 +2,9 @@
  * Changes servers by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
  * should be when it is read back, lead to another command or to a reload, never to silence.
  */
-import type { Driver, Outcome, Running, Runtime, UnexpectedReply } from '../apply/driver.ts';
+import type { Driver, Outcome, Running, Runtime } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
+import type { UnexpectedReply } from '../haproxy/cli/runtime-commands.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOverride } from '../model.ts';
 import { silencedAgents } from '../plan/backends.ts';
 import { stateOf } from '../plan/drift.ts';
@@ -73,12 +74,16 @@ export class RuntimeUpdater {
    * would be commands again, it will be a reload.
    */
   async apply(wanted: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
-    const outcome = await this.#driver.apply(wanted, planOf(commands), signal);
+    const { runtime } = this.#driver;
+    // One that takes no commands has but its file written.
+    const outcome = await (runtime?.applyCommands(commands, wanted) ??
+      this.#driver.apply(wanted, { kind: 'none' }, signal));
+    if (outcome.kind === 'failed') signal.throwIfAborted();
     // One that failed may have been executed late, or in part.
     if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
     if (outcome.kind === 'failed') return this.#afterFailure(outcome, wanted, commands);
     this.#failures = 0;
-    if (outcome.kind === 'applied') await this.#tellFollowers(wanted);
+    if (outcome.kind === 'applied') await this.#updateFollowers(wanted);
     else if (outcome.kind === 'unexpected') {
       await this.#examine(outcome.replies);
       // What was read back may be what is wanted all the same.
@@ -129,17 +134,17 @@ export class RuntimeUpdater {
   }
 
   /** Another process serves, from `wanted`. */
-  async reloaded(wanted: Rendered, signal: AbortSignal): Promise<void> {
+  async reloaded(wanted: Rendered): Promise<void> {
     this.#distrusted.clear();
     this.#isFound = false;
-    if (this.#driver.running !== null) await this.#followProcess(this.#driver.running, signal);
-    await this.#tellFollowers(wanted);
+    if (this.#driver.running !== null) await this.#followProcess(this.#driver.running);
+    await this.#updateFollowers(wanted);
   }
 
   /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
-  async verify(signal: AbortSignal): Promise<boolean> {
+  async verify(): Promise<boolean> {
     const { running } = this.#driver;
-    if (running !== null) await this.#followProcess(running, signal);
+    if (running !== null) await this.#followProcess(running);
     return this.#verifyDue();
   }
 
@@ -162,7 +167,7 @@ export class RuntimeUpdater {
    * Sees that a server is what an operator ordered, as its wanted line says by now. Where that line waits for a reload it
    * is told here, as far as it is to be taken out. Throws an AppError where it is not.
    */
-  async enforce({ backend, server, state }: OverrideRequest, signal: AbortSignal): Promise<void> {
+  async enforce({ backend, server, state }: OverrideRequest): Promise<void> {
     const { running, runtime } = this.#driver;
     if (running === null || runtime === null) return;
     if (
@@ -171,7 +176,7 @@ export class RuntimeUpdater {
       return;
     if (state === 'maint') {
       const commands = [{ kind: state, backend, server, hasAgent: true } as const];
-      const outcome = await this.#driver.apply(running, { kind: 'runtime', commands }, signal);
+      const outcome = await runtime.applyCommands(commands, running);
       this.#verifier.touched(commands, this.#now());
       if (outcome.kind === 'failed') throw outcome.error;
       if (await isOut(runtime, backend, server, state)) return;
@@ -208,24 +213,26 @@ export class RuntimeUpdater {
   }
 
   /** Of another process than before everything is to be looked at. */
-  async #followProcess(running: Running, signal: AbortSignal): Promise<void> {
+  async #followProcess(running: Running): Promise<void> {
     const { generation, sections } = running;
     if (this.#known === generation) return;
     this.#known = generation;
     this.#verifier.everything(sections, this.#now());
     const commands = silencedAgents(sections);
     // Whatever becomes of it, what they make of it is found.
-    if (commands.length > 0) await this.#driver.apply(running, planOf(commands), signal);
+    if (commands.length > 0) await this.#driver.runtime?.applyCommands(commands, running);
   }
 
-  /** Those that leave send no more to a server that is gone, as far as they can be told. */
-  async #tellFollowers(wanted: Rendered): Promise<void> {
-    let areAllTold = true;
-    for (const { sections, runtime, follow } of this.#driver.runtime?.followers ?? []) {
-      const change = planMeanwhile(sections, wanted.sections, runtime);
-      if (change !== null) areAllTold = (await follow(change.commands, change.sections)) && areAllTold;
+  /** Those that leave send no more to a server that is gone, as far as they take commands. */
+  async #updateFollowers(wanted: Rendered): Promise<void> {
+    let isSuperseded = false;
+    for (const follower of this.#driver.runtime?.followers ?? []) {
+      const change = planMeanwhile(follower.sections, wanted.sections, follower);
+      if (change === null) continue;
+      const { kind } = await follower.applyCommands(change.commands, change);
+      isSuperseded ||= kind === 'superseded';
     }
-    if (!areAllTold) await this.#tellFollowers(wanted);
+    if (isSuperseded) await this.#updateFollowers(wanted);
   }
 
   #distrust(reasons: readonly ReloadReason[]): void {
@@ -235,10 +242,6 @@ export class RuntimeUpdater {
   #now(): Moment {
     return this.#options.now();
   }
-}
-
-function planOf(commands: readonly RuntimeCommand[]): Plan {
-  return commands.length === 0 ? { kind: 'none' } : { kind: 'runtime', commands };
 }
 
 /** One that is not there has nothing to be taken out of. */

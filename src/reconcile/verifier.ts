@@ -101,11 +101,11 @@ export class Verifier {
     const { drift } = finding;
     if (this.#settings().drift === 'report') {
       this.#report(backends, drift);
-      runtime.believe(running, finding.leaving);
+      runtime.acceptObserved({ sections: running }, finding.leaving);
       return { drift, reasons: [] };
     }
     this.#reported = new Map();
-    if (drift.length + finding.leaving.length > 0) runtime.believe(finding.sections, finding.leaving);
+    if (drift.length + finding.leaving.length > 0) runtime.acceptObserved(finding, finding.leaving);
     const again = drift.filter((each) => this.#repaired.has(keyOf(each)));
     const others = [...this.#repaired].filter((key) => {
       const [backend = ''] = key.split('/');

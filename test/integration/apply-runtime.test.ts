@@ -56,7 +56,7 @@ for (const branch of branches) {
       `set server web/s${one.port} state maint`,
     ]);
     await until('it is as it was', async () => {
-      if (await world.changes.verify(never)) await reconcile(web(one.port));
+      if (await world.changes.verify()) await reconcile(web(one.port));
       return String(await servers(control)) === String(before);
     });
     assert.deepEqual([...new Set(world.drift.map(({ kind }) => kind))].sort(), ['address', 'state', 'weight']);
@@ -95,7 +95,7 @@ for (const branch of branches) {
     const wanted = world.web(one.port);
     await world.reconcile(wanted);
     await ask(socketOf(world.control), [`set server web/s${one.port} weight 7`]);
-    await until('it is seen', () => world.changes.verify(never));
+    await until('it is seen', () => world.changes.verify());
     // Whatever is still to be written is written now.
     await world.control[Symbol.asyncDispose]();
     assert.equal(await readFile(world.my.file, 'utf8'), text(wanted));

@@ -33,7 +33,7 @@ for (const branch of branches) {
     await using folder = await tempFolder();
     const config = configOfWeb(folder.path, ['server a 127.0.0.1:9']);
     await using haproxyProcess = await startHaproxy(await haproxy(branch), folder.path, config);
-    const verdicts = await haproxyProcess.run([
+    const commands: readonly RuntimeCommand[] = [
       { ...it, kind: 'weight', weight: 3 },
       { ...it, server: 'nobody', kind: 'weight', weight: 3 },
       { ...it, kind: 'drain' },
@@ -45,13 +45,14 @@ for (const branch of branches) {
       { ...it, server: 'nobody', kind: 're-address', address: '127.0.0.1', port: 9 },
       add,
       { ...it, kind: 're-address', address: '127.0.0.1', port: 10 },
-    ]);
-    const no = { kind: 'unexpected', reply: 'No such server.' };
+    ];
+    const verdicts = await haproxyProcess.run(commands);
+    const [no, moved] = [1, 8].map((at) => ({ kind: 'unexpected', command: commands[at], reply: 'No such server.' }));
     const nowhere = verdicts[3];
     assert.ok(nowhere?.kind === 'unexpected' && /^No such (backend|server)\.$/.test(nowhere.reply));
     const again = verdicts[9];
     assert.ok(again?.kind === 'unexpected' && /^(Already exists a server|Unknown command)/.test(again.reply));
-    assert.deepEqual(verdicts, [done, no, done, nowhere, done, done, done, done, no, again, done]);
+    assert.deepEqual(verdicts, [done, no, done, nowhere, done, done, done, done, moved, again, done]);
   });
 
   test(`a port, an address or both change HAProxy ${branch}, each in its own words`, async () => {

@@ -5,7 +5,7 @@ import { Worker } from '../../src/apply/runtime/worker.ts';
 import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
-import type { RuntimeCommand } from '../../src/model.ts';
+import type { Rendered, RuntimeCommand } from '../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
@@ -37,28 +37,29 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
   test(`HAProxy ${branch}: a server that was deleted before it could return is planned anew, and the other stays`, async () => {
     await using world = await start(branch);
     const { worker } = world;
-    assert.deepEqual(await worker.send([add, ready(b)], []), []);
-    assert.deepEqual(await worker.send([remove(b)], []), []);
+    await applied(worker, [add, ready(b)]);
+    await applied(worker, [remove(b)]);
     await until('it is deleted', async () => {
       await worker.reap(0);
       return !worker.removedServers.has(b);
     });
-    assert.equal(await worker.send([...returns(b), remove(a)], []), null);
+    assert.deepEqual(await worker.applyCommands([...returns(b), remove(a)], none), { kind: 'superseded' });
     assert.deepEqual(await world.serving(), ['a']);
-    assert.deepEqual(await worker.send([add, ready(b), remove(a)], []), []);
+    await applied(worker, [add, ready(b), remove(a)]);
     assert.deepEqual(await world.serving(), ['b']);
   });
 
   test(`HAProxy ${branch}: nobody is taken out where those in its place did not come`, async () => {
     await using world = await start(branch);
     const { worker } = world;
-    assert.deepEqual(await worker.send([add, ready(b)], []), []);
-    assert.deepEqual(await worker.send([remove(b)], []), []);
+    await applied(worker, [add, ready(b)]);
+    await applied(worker, [remove(b)]);
     await ask(world.socket, ['del server web/b']);
     for (const takesOut of [remove(a), { ...a, kind: 'weight', weight: 0 } as const]) {
-      const unexpected = await worker.send([...returns(b), takesOut], []);
+      const outcome = await worker.applyCommands([...returns(b), takesOut], none);
+      assert.ok(outcome.kind === 'unexpected', outcome.kind);
       assert.deepEqual(
-        unexpected?.map(({ command, reply }) => `${command.kind} ${command.server}: ${reply}`),
+        outcome.replies.map(({ command, reply }) => `${command.kind} ${command.server}: ${reply}`),
         ['re-address', 'weight', 'ready'].map((kind) => `${kind} b: No such server.`),
       );
       assert.deepEqual(await world.serving(), ['a']);
@@ -74,14 +75,23 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     const sections = splitSections(configOfWeb('', ['server a 127.0.0.1:9']));
     const worker = new Worker({ pid, version, started: null, sections, ask: asks, now: Date.now });
     const changed = splitSections(configOfWeb('', ['server a 127.0.0.1:9', 'server b 127.0.0.1:9']));
-    assert.deepEqual(await worker.send([{ ...a, kind: 'weight', weight: 2 }], sections), []);
+    await applied(worker, [{ ...a, kind: 'weight', weight: 2 }], { sections });
     asked = other;
-    await assert.rejects(worker.send([add, ready(b)], changed), /answered in the place of/);
+    const outcome = await worker.applyCommands([add, ready(b)], { sections: changed });
+    assert.ok(outcome.kind === 'failed', outcome.kind);
+    assert.match(outcome.error.message, /answered in the place of/);
     assert.equal(worker.sections, sections);
     assert.deepEqual(await leaving.serving(), ['a']);
     await assert.rejects(worker.readBack(['web']), /answered in the place of/);
     await assert.rejects(worker.look(), /answered in the place of/);
   });
+}
+
+const none = { sections: [] };
+
+async function applied(worker: Worker, commands: readonly RuntimeCommand[], desired: Rendered = none): Promise<void> {
+  const outcome = await worker.applyCommands(commands, desired);
+  assert.equal(outcome.kind, 'applied', JSON.stringify(outcome));
 }
 
 async function start(branch: HaproxyBranch) {

@@ -144,13 +144,13 @@ class ExternalDriver implements Driver {
       }
     } else await file.write(text);
     // It is live: what is not written down of that has HAProxy told again by the next Myelin, and by no other.
-    const running = this.#setRunning(sections);
+    this.#setRunning(sections);
     await file
       .settle()
       .then(() => writeSections(live, sections))
       .then(async () => isFirst && writeFirst(live, await file.stamp()))
       .catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
-    return { kind: 'applied', running, tookMs: 0 };
+    return { kind: 'applied', tookMs: 0 };
   }
 
   async #reloadFailed(problems: readonly Problem[]): Promise<Outcome> {

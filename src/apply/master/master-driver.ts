@@ -16,7 +16,7 @@ import { now, pastFromWallClock } from '../../lib/clock.ts';
 import { type ConfigFile, configFile, makeFolder, tryOut } from '../../lib/files.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import { poll } from '../../lib/poll.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../../model.ts';
 import { applying } from '../applying.ts';
 import { ConfigFileSync } from '../config-file-sync.ts';
 import type { Driver, DriverOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
@@ -34,7 +34,7 @@ import {
 } from '../generation.ts';
 import { ReloadPolicy } from '../reload-policy.ts';
 import type { ReloadSlot } from '../reload-slot.ts';
-import { runtimeOf, tell } from '../runtime/apply-commands.ts';
+import { runtimeOf } from '../runtime/apply-commands.ts';
 import { Liveness } from '../runtime/liveness.ts';
 import { reap } from '../runtime/reap.ts';
 import { sameText, textOf } from '../sections.ts';
@@ -179,7 +179,9 @@ class MasterDriver implements Driver {
   get runtime(): Runtime | null {
     const { serving } = this.#fleet;
     // A worker that leaves has all its proxies stopped, and refuses what changes their servers, in every version.
-    return serving === null ? null : runtimeOf(serving.worker, []);
+    if (serving === null) return null;
+    const serves = (): boolean => this.#fleet.serving === serving;
+    return runtimeOf({ worker: serving.worker, onDisk: this.#onDisk, serves, leaving: [] });
   }
 
   get unresponsive(): Driver['unresponsive'] {
@@ -344,11 +346,10 @@ class MasterDriver implements Driver {
   }
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    const { serving } = this.#fleet;
     if (plan.kind !== 'reload') {
+      const commands = plan.kind === 'runtime' ? plan.commands : [];
       // It has ended since this was planned: to start another one has to be planned, and has its turn.
-      if (serving === null) return { kind: 'superseded' };
-      return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+      return this.runtime?.applyCommands(commands, { sections }) ?? { kind: 'superseded' };
     }
     if (this.#stranger?.isByHand && isLeft(this.#config, plan))
       return { kind: 'failed', error: leftInPlace(this.#stranger.pid), problems: [] };
@@ -360,22 +361,6 @@ class MasterDriver implements Driver {
         this.#isReloading = false;
       }
     });
-  }
-
-  async #tell(
-    current: MasterServing,
-    commands: readonly RuntimeCommand[],
-    sections: readonly Section[],
-  ): Promise<Outcome> {
-    const told = await tell({
-      worker: current.worker,
-      commands,
-      sections,
-      onDisk: this.#onDisk,
-      serves: () => this.#fleet.serving === current,
-    });
-    if (told.kind !== 'told') return told;
-    return { kind: 'applied', running: viewOf(current, this.#parts.socket), tookMs: 0 };
   }
 
   async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
@@ -419,7 +404,7 @@ class MasterDriver implements Driver {
         await this.#tolerate(file.settle());
         // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
         await this.#tolerate(this.#fleet.keepAtMost(this.#config.reload.maxOldWorkers));
-        return { kind: 'applied', running: viewOf(next, socket), tookMs: 0 };
+        return { kind: 'applied', tookMs: 0 };
       }
       const { other, outcome } = replaced;
       if (other?.isBefore && serving !== null) {

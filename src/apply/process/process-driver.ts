@@ -13,7 +13,7 @@ import type { Version } from '../../haproxy/binary/version.ts';
 import { now, wallClock } from '../../lib/clock.ts';
 import { type ConfigFile, configFile, isThere, linkSocket, makeFolder, pointTo, tryOut } from '../../lib/files.ts';
 import { poll } from '../../lib/poll.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../../model.ts';
 import { applying } from '../applying.ts';
 import { ConfigFileSync } from '../config-file-sync.ts';
 import type { Driver, DriverOptions, OldWorkerView, Outcome, Running, Runtime } from '../driver.ts';
@@ -23,7 +23,7 @@ import { type Generation, generationAt, removeGeneration } from '../generation.t
 import { asAppError, toProblems } from '../problems.ts';
 import { ReloadPolicy } from '../reload-policy.ts';
 import type { ReloadSlot } from '../reload-slot.ts';
-import { runtimeOf, tell } from '../runtime/apply-commands.ts';
+import { runtimeOf } from '../runtime/apply-commands.ts';
 import { Liveness } from '../runtime/liveness.ts';
 import { reap } from '../runtime/reap.ts';
 import { textOf } from '../sections.ts';
@@ -180,8 +180,12 @@ class ProcessDriver implements Driver {
   get runtime(): Runtime | null {
     const { serving } = this.#fleet;
     if (serving === null) return null;
-    const leaving = this.#fleet.oldWorkers.flatMap(({ worker }) => worker ?? []);
-    return runtimeOf(serving.worker, leaving);
+    return runtimeOf({
+      worker: serving.worker,
+      onDisk: this.#onDisk,
+      serves: () => this.#fleet.serving === serving,
+      leaving: this.#fleet.oldWorkers.flatMap(({ worker }) => worker ?? []),
+    });
   }
 
   get unresponsive(): Driver['unresponsive'] {
@@ -297,11 +301,10 @@ class ProcessDriver implements Driver {
   }
 
   async #attempt(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    const { serving } = this.#fleet;
     if (plan.kind !== 'reload') {
+      const commands = plan.kind === 'runtime' ? plan.commands : [];
       // It has ended since this was planned: to start another one has to be planned, and has its turn.
-      if (serving === null) return { kind: 'superseded' };
-      return this.#tell(serving, plan.kind === 'runtime' ? plan.commands : [], sections);
+      return this.runtime?.applyCommands(commands, { sections }) ?? { kind: 'superseded' };
     }
     const foreign = await this.#findForeign();
     if (foreign !== null && isLeft(this.#config, plan))
@@ -386,18 +389,6 @@ class ProcessDriver implements Driver {
 
   #tellOfTakeover(from: Predecessor | null): void {
     if (from !== null) this.#options.onEvent({ kind: 'taken_over', folder: from.generation.folder });
-  }
-
-  /** The process that serves is brought to `sections` by commands; the file follows. */
-  async #tell(current: Serving, commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<Outcome> {
-    const told = await tell({
-      worker: current.worker,
-      commands,
-      sections,
-      onDisk: this.#onDisk,
-      serves: () => this.#fleet.serving === current,
-    });
-    return told.kind === 'told' ? { kind: 'applied', running: viewOf(current), tookMs: 0 } : told;
   }
 
   /** For what must neither undo an apply nor keep one from happening. */

@@ -22,7 +22,7 @@ import { startFailed, toProblems } from '../problems.ts';
 import { textOf } from '../sections.ts';
 import type { Fleet } from './fleet.ts';
 import { heldByPredecessor, type Predecessor } from './handover.ts';
-import { proofOf, serving, viewOf } from './serving.ts';
+import { proofOf, serving } from './serving.ts';
 import { type Moves, type Start, startHaproxy } from './start.ts';
 
 export type Replacement = {
@@ -158,5 +158,5 @@ async function takeOver(
   await tolerate(file.settle());
   await tolerate(forgetHealth(config));
   if (moves.inTheWay.length > 0) onEvent({ kind: 'address_moved', frontends: moves.inTheWay });
-  return { kind: 'applied', running: viewOf(next), tookMs: 0 };
+  return { kind: 'applied', tookMs: 0 };
 }

@@ -10,12 +10,12 @@ import type { Info } from '../../haproxy/cli/info.ts';
 import { maxLineBytes } from '../../haproxy/cli/line-limit.ts';
 import { type Ask, type ReadBack, readBackends } from '../../haproxy/cli/read-back.ts';
 import { readBatch, toBatches } from '../../haproxy/cli/runtime-batch.ts';
-import type { Verdict } from '../../haproxy/cli/runtime-commands.ts';
+import type { UnexpectedReply, Verdict } from '../../haproxy/cli/runtime-commands.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
 import { serverLines } from '../../haproxy/text/text.ts';
 import { createMutex } from '../../lib/mutex.ts';
-import type { LeavingServer, Moment, Ms, RuntimeCommand, Section } from '../../model.ts';
-import type { RuntimeState, UnexpectedReply } from '../driver.ts';
+import type { LeavingServer, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import type { CommandOutcome, RuntimeState } from '../driver.ts';
 import { RemovedServers } from './removed-servers.ts';
 
 type Reaped = {
@@ -90,20 +90,22 @@ export class Worker {
   }
 
   /**
-   * Brings it to `sections` by commands. Where a reply is not known to be good, `sections` stays what it was, and what
-   * really runs has to be read back. null: nothing was sent, because what was planned has become wrong meanwhile. Throws
-   * an AppError where it does not answer, or another process does.
+   * Brings it to `desired` by commands. Where a reply is not known to be good, `sections` stays what it was, and what
+   * really runs has to be read back. Nothing is sent where what was planned has become wrong meanwhile.
    */
-  send(commands: readonly RuntimeCommand[], sections: readonly Section[]): Promise<readonly UnexpectedReply[] | null> {
-    return this.#mutex(async () => {
-      if (this.#isOutdated(commands)) return null;
-      const unexpected = await this.#run(commands);
-      if (unexpected.length === 0) {
-        // Commands beside any plan come with what is believed to run already.
-        if (sections !== this.sections) this.#intended = sections;
-        this.sections = sections;
-      }
-      return unexpected;
+  applyCommands(commands: readonly RuntimeCommand[], { sections }: Rendered): Promise<CommandOutcome> {
+    const startedAt = performance.now();
+    return this.#mutex(async (): Promise<CommandOutcome> => {
+      if (this.#isOutdated(commands)) return { kind: 'superseded' };
+      const replies = await this.#run(commands);
+      if (replies.length > 0) return { kind: 'unexpected', replies };
+      // Commands beside any plan come with what runs already.
+      if (sections !== this.sections) this.#intended = sections;
+      this.sections = sections;
+      return { kind: 'applied', tookMs: performance.now() - startedAt };
+    }).catch((error: unknown): CommandOutcome => {
+      if (error instanceof AppError) return { kind: 'failed', error, problems: [] };
+      throw error;
     });
   }
 
@@ -125,8 +127,8 @@ export class Worker {
     return servers;
   }
 
-  /** What was read back is believed instead; `leaving` are servers that were found to be on their way out. */
-  believe(sections: readonly Section[], leaving: readonly LeavingServer[]): void {
+  /** What was read back counts as what runs; `leaving` are servers that were found to be on their way out. */
+  acceptObserved({ sections }: Rendered, leaving: readonly LeavingServer[]): void {
     this.sections = sections;
     for (const each of leaving) this.removedServers.found(each);
   }
@@ -172,10 +174,10 @@ export class Worker {
       const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
       this.#identify(from);
       for (const [at, command] of batch.items.entries()) {
-        const verdict = verdicts[at] ?? cutShort;
+        const verdict: Verdict = verdicts[at] ?? { kind: 'unexpected', command, reply: '' };
         this.removedServers.note(command, verdict, canDelete);
         if (verdict.kind !== 'unexpected') continue;
-        unexpected.push({ command, reply: verdict.reply });
+        unexpected.push(verdict);
         if (command.kind === 'add' || command.kind === 'delete')
           this.#capabilities = learn(this.#capabilities, command.kind, verdict.reply);
       }
@@ -213,5 +215,3 @@ function nameOf({ backend, server }: Pick<RuntimeCommand, 'backend' | 'server'>)
 function serversThatGet(wanted: RuntimeCommand['kind'], commands: readonly RuntimeCommand[]): ReadonlySet<string> {
   return new Set(commands.filter(({ kind }) => kind === wanted).map(nameOf));
 }
-
-const cutShort: Verdict = { kind: 'unexpected', reply: '' };

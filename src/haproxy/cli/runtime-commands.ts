@@ -9,7 +9,9 @@ export type Verdict =
   /** Not deleted and not to be: the config names it, or this version deletes only what was added at runtime. */
   | { readonly kind: 'pinned' }
   /** Anything else. What it did is not known; '' where the answer was cut short. */
-  | { readonly kind: 'unexpected'; readonly reply: string };
+  | UnexpectedReply;
+
+export type UnexpectedReply = { readonly kind: 'unexpected'; readonly command: RuntimeCommand; readonly reply: string };
 
 /** The lines of one command, each to be judged by itself. */
 export function commandLines(command: RuntimeCommand): readonly string[] {
@@ -85,10 +87,10 @@ function silenceAgent({ hasAgent }: { readonly hasAgent?: true }, target: string
 
 const done: Verdict = { kind: 'done' };
 
-function judgeLine({ kind }: RuntimeCommand, line: number, reply: string | undefined): Verdict {
-  if (reply === undefined) return { kind: 'unexpected', reply: '' };
-  const unexpected: Verdict = { kind: 'unexpected', reply };
-  switch (kind) {
+function judgeLine(command: RuntimeCommand, line: number, reply: string | undefined): Verdict {
+  if (reply === undefined) return { kind: 'unexpected', command, reply: '' };
+  const unexpected: Verdict = { kind: 'unexpected', command, reply };
+  switch (command.kind) {
     case 'add':
       // Warnings may stand before it.
       if (line === 0) return /(^|\n)New server registered\.$/.test(reply) ? done : unexpected;

@@ -132,7 +132,7 @@ test('one that comes back is not leaving, and one that is gone already is forgot
 
 test('a removal that did not succeed makes nothing leave', () => {
   const { removedServers: all } = removedServers();
-  all.note(remove, { kind: 'unexpected', reply: 'no' }, true);
+  all.note(remove, { kind: 'unexpected', command: remove, reply: 'no' }, true);
   assert.deepEqual(all.list, []);
 });
 

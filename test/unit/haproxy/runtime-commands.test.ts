@@ -114,7 +114,7 @@ test('a batch says who answers and what became of each command', () => {
   const answer = [info, '\n', 'New server registered.\n', '\n', 'No such server.\n\n', ''].join(mark);
   const { from, verdicts } = readBatch(batch, answer, { capabilities });
   assert.deepEqual([from?.pid, from?.startTimeSec, from?.stopping], [17, 1_795_222_433, false]);
-  assert.deepEqual(verdicts, [done, done, { kind: 'unexpected', reply: 'No such server.' }]);
+  assert.deepEqual(verdicts, [done, done, { kind: 'unexpected', command: commands[2], reply: 'No such server.' }]);
 });
 
 test('an answer that is cut short proves nothing of what is missing', () => {

@@ -401,7 +401,7 @@ class Scripted implements Driver {
     const problems = kind === 'reload' ? await this.check({ sections }) : [];
     if (problems.length > 0) return { kind: 'refused', problems };
     this.running = { sections, generation: 1, since: 0, process: null };
-    return { kind: 'applied', running: this.running, tookMs: 0 };
+    return { kind: 'applied', tookMs: 0 };
   }
 
   async check({ sections }: Rendered): Promise<readonly Problem[]> {

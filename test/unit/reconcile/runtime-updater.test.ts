@@ -1,7 +1,7 @@
 /** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Driver, Follower, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
+import type { CommandedProcess, CommandOutcome, Driver, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
 import { textOf } from '../../../src/apply/sections.ts';
 import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
@@ -68,7 +68,7 @@ test('drift is set right by a plan like any other, and told', async () => {
   const control = new Scripted(two);
   const { reconcile, changes, drift } = reconciler(control);
   control.has(config('b 10.0.0.2:80 weight 9'));
-  assert.equal(await changes.verify(never), true);
+  assert.equal(await changes.verify(), true);
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['a missing', 'b weight'],
@@ -87,7 +87,7 @@ test('what was right at many looks is found wrong at the next, each thing that c
     for (let looks = 0; looks < 3; looks++) {
       drift.length = 0;
       pass(10_000);
-      await changes.verify(never);
+      await changes.verify();
     }
     return drift.map(({ server, kind }) => `${server} ${kind}`);
   };
@@ -118,11 +118,11 @@ test('what is as it was right after it was set right is for a reload', async () 
   control.does = () => null;
   const wrong = config('a 10.0.0.1:80 weight 9');
   control.has(wrong);
-  assert.equal(await changes.verify(never), true);
+  assert.equal(await changes.verify(), true);
   control.stays = wrong;
   assert.equal((await reconcile(one)).kind, 'runtime');
   pass(60);
-  assert.equal(await changes.verify(never), true);
+  assert.equal(await changes.verify(), true);
   const result = await reconcile(one);
   assert.ok(result.kind === 'reload', JSON.stringify(result));
   assert.ok(result.reasons.some(({ code }) => code === 'drift_unrepairable'));
@@ -151,11 +151,11 @@ test('what a look that failed was to see is looked at again', async () => {
   await reconcile(two);
   pass(60);
   control.isSilent = true;
-  await assert.rejects(changes.verify(never), /no answer/);
+  await assert.rejects(changes.verify(), /no answer/);
   control.isSilent = false;
   control.asked = [];
   pass(1100);
-  await changes.verify(never);
+  await changes.verify();
   assert.deepEqual(control.asked, ['web']);
 });
 
@@ -164,14 +164,14 @@ test('what commands without an answer may have done is read back at once, also w
   const { reconcile, changes, drift, pass } = reconciler(control);
   await reconcile(one);
   pass(60);
-  await changes.verify(never);
+  await changes.verify();
   control.isLate = true;
   assert.equal((await reconcile(two)).kind, 'failed');
   control.isLate = false;
   assert.equal((await reconcile(one)).kind, 'noop');
   pass(60);
   assert.ok((changes.nextVerification ?? 0) <= 120);
-  await changes.verify(never);
+  await changes.verify();
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['b extra'],
@@ -205,12 +205,12 @@ test('what commands have changed is read back at once, and is set right where it
   const { changes, reconcile, drift, pass } = reconciler(control);
   // The rotation has had its turn.
   pass(60);
-  await changes.verify(never);
+  await changes.verify();
   control.stays = one;
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.ok((changes.nextVerification ?? Number.POSITIVE_INFINITY) <= 60 + 60, `${changes.nextVerification}`);
   pass(60);
-  assert.ok(await changes.verify(never));
+  assert.ok(await changes.verify());
   assert.deepEqual(
     drift.map(({ server, kind }) => `${server} ${kind}`),
     ['b missing'],
@@ -221,7 +221,7 @@ test('who orders a server out is told where HAProxy could not be told, or did no
   const control = new Scripted(one);
   const { changes } = reconciler(control);
   const order = { backend: 'web', server: 'a', state: 'maint', until: null } as const;
-  const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.enforce({ ...order, state }, never);
+  const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.enforce({ ...order, state });
   await assert.rejects(obeyed('maint'), /HAProxy still sends new connections to web\/a/);
   assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }]);
   await assert.rejects(obeyed('drain'), /still sends/);
@@ -245,11 +245,13 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
   let has = two.sections;
   control.leaves = () => ({
     sections: has,
-    runtime: { capabilities, leaving: [], started: null },
-    follow: async (commands, sections) => {
+    capabilities,
+    leaving: [],
+    started: null,
+    applyCommands: async (commands, { sections }) => {
       told.push(...commands);
       has = sections;
-      return true;
+      return { kind: 'applied', tookMs: 0 };
     },
   });
   const said = (): readonly string[] => [...control.sent, ...told].map(({ kind, server }) => `${kind} ${server}`);
@@ -277,10 +279,10 @@ test('each process that was started with a server out is told to ask its agent n
   control.states.set('a', '5');
   const { changes, drift } = reconciler(control);
   const maint = { kind: 'maint', backend: 'web', server: 'a', hasAgent: true };
-  for (let looks = 0; looks < 3; looks++) await changes.verify(never);
+  for (let looks = 0; looks < 3; looks++) await changes.verify();
   assert.deepEqual(control.sent, [maint]);
   control.running = { ...control.running, generation: 2 };
-  for (let looks = 0; looks < 3; looks++) await changes.verify(never);
+  for (let looks = 0; looks < 3; looks++) await changes.verify();
   assert.deepEqual(control.sent, [maint, maint]);
   assert.deepEqual(drift, []);
 });
@@ -307,13 +309,15 @@ test('a process that leaves and missed a removal is told of it also where nothin
   const { capabilities } = control.runtime;
   control.leaves = () => ({
     sections: has,
-    runtime: { capabilities, leaving: [], started: null },
-    follow: async (commands, sections) => {
+    capabilities,
+    leaving: [],
+    started: null,
+    applyCommands: async (commands, { sections }) => {
       told.push(...commands);
-      has = sections;
       // The first time what was planned has become wrong meanwhile.
-      if (told.length === 1) has = two.sections;
-      return told.length > 1;
+      if (told.length === 1) return { kind: 'superseded' };
+      has = sections;
+      return { kind: 'applied', tookMs: 0 };
     },
   });
   assert.deepEqual(await reconcile(one), { kind: 'noop' });
@@ -361,12 +365,12 @@ test('all backends are looked at within verifyInterval, a hundred at once', asyn
   const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
   const control = new Scripted({ sections: splitSections(text, 'web') });
   const { changes, pass } = reconciler(control);
-  while ((changes.nextVerification ?? 0) <= 0) await changes.verify(never);
+  while ((changes.nextVerification ?? 0) <= 0) await changes.verify();
   control.asked = [];
   for (let ms = 0; ms < 10_000; ms += 100) {
     pass(100);
     const before = control.asked.length;
-    await changes.verify(never);
+    await changes.verify();
     assert.ok(control.asked.length - before <= 100);
   }
   assert.deepEqual(new Set(control.asked), new Set(names));
@@ -425,7 +429,7 @@ class Scripted implements Driver {
   sent: RuntimeCommand[] = [];
   asked: string[] = [];
   /** A process that was told to leave. */
-  leaves: (() => Follower) | null = null;
+  leaves: (() => CommandedProcess) | null = null;
   readonly reloads: Plan[] = [];
   /** `srv_admin_state` of servers where it is not 0. */
   readonly states = new Map<string, string>();
@@ -446,7 +450,9 @@ class Scripted implements Driver {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
         return new Map(backends.map((backend) => [backend, this.#rows(backend)]));
       },
-      believe: (sections) => this.#run(sections),
+      acceptObserved: ({ sections }) => this.#run(sections),
+      applyCommands: (commands, desired) => this.#applyCommands(commands, desired),
+      sections: this.running.sections,
     };
   }
 
@@ -462,25 +468,30 @@ class Scripted implements Driver {
   }
 
   async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
-    if (plan.kind === 'runtime') {
-      this.sent.push(...plan.commands);
+    assert.equal(plan.kind, 'reload', 'commands go to the process');
+    if (this.refuses !== null && textOf(sections).includes(this.refuses))
+      return { kind: 'refused', problems: [{ message: 'no', service: 'web' }] };
+    this.reloads.push(plan);
+    this.stays = null;
+    this.#run(sections);
+    this.#has = sections;
+    return { kind: 'applied', tookMs: 0 };
+  }
+
+  async #applyCommands(commands: readonly RuntimeCommand[], { sections }: Rendered): Promise<CommandOutcome> {
+    this.sent.push(...commands);
+    const [command] = commands;
+    if (command !== undefined) {
       if (this.isLate || this.isDeaf) {
         if (this.isLate) this.#has = sections;
         return { kind: 'failed', error: new AppError('MYELIN_SOCKET_FAILED', 'no answer'), problems: [] };
       }
-      const [command] = plan.commands;
-      const reply = this.does(plan.commands);
-      if (reply !== null && command !== undefined) return { kind: 'unexpected', replies: [{ command, reply }] };
-    }
-    if (plan.kind === 'reload' && this.refuses !== null && textOf(sections).includes(this.refuses))
-      return { kind: 'refused', problems: [{ message: 'no', service: 'web' }] };
-    if (plan.kind === 'reload') {
-      this.reloads.push(plan);
-      this.stays = null;
+      const reply = this.does(commands);
+      if (reply !== null) return { kind: 'unexpected', replies: [{ kind: 'unexpected', command, reply }] };
+      this.#has = this.stays?.sections ?? sections;
     }
     this.#run(sections);
-    if (plan.kind !== 'none') this.#has = this.stays?.sections ?? sections;
-    return { kind: 'applied', running: this.running, tookMs: 0 };
+    return { kind: 'applied', tookMs: 0 };
   }
 
   async check(): Promise<readonly Problem[]> {
