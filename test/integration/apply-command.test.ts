@@ -11,9 +11,8 @@ import { tempFolder } from '../support/index.ts';
 const node = process.execPath;
 
 test('the check sees the candidate, the reload sees the file in its place, and both are run without a shell', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const log = join(folder.path, 'log');
+  await using my = await setup();
+  const log = join(my.folder, 'log');
   const note = `require('fs').appendFileSync(process.argv[1], process.argv.slice(2).join(' ') + '\\n')`;
   const control = await my.open({
     haproxy: {
@@ -35,8 +34,7 @@ test('the check sees the candidate, the reload sees the file in its place, and b
 });
 
 test('what the check command says in HAProxy’s words is told with line and service, and nothing goes live', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const checkCommand = [await haproxy(), '-c', '-f', '{file}'];
   const control = await my.open({ haproxy: { control: 'command', checkCommand, reloadCommand: ['false'] } });
   const bad = rendered(my, [{ bind: '127.0.0.1:1', backend: ['bogus'] }]);
@@ -49,8 +47,7 @@ test('what the check command says in HAProxy’s words is told with line and ser
 });
 
 test('a reload command that fails has its output reported and the previous file put back', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const fails = `if (require('fs').readFileSync(process.argv[1], 'utf8').includes('bad')) { console.error('no way'); process.exit(3) }`;
   const control = await my.open({ haproxy: { control: 'command', reloadCommand: [node, '-e', fails, '{file}'] } });
   const good = rendered(my, [{ bind: '127.0.0.1:1' }]);
@@ -95,8 +92,7 @@ test('where state has no room HAProxy is told once, and once more after a restar
 });
 
 test('a reload command that hangs is ended after the start timeout', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const reloadCommand = [node, '-e', 'setInterval(() => {}, 1000)'];
   const control = await my.open({ haproxy: { control: 'command', reloadCommand }, reload: { startTimeout: 300 } });
   const outcome = await control.apply(rendered(my, [{ bind: '127.0.0.1:1' }]), reload, never);
@@ -104,8 +100,7 @@ test('a reload command that hangs is ended after the start timeout', async () =>
 });
 
 test('a program that is not there is named', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const control = await my.open({ haproxy: { control: 'command', reloadCommand: ['/nowhere/reload'] } });
   const outcome = await control.apply(rendered(my, [{ bind: '127.0.0.1:1' }]), reload, never);
   assert.equal(outcome.kind === 'failed' && outcome.error.code, 'MYELIN_HAPROXY_UNAVAILABLE');
@@ -113,8 +108,7 @@ test('a program that is not there is named', async () => {
 });
 
 test('Myelin killed while the reload command ran starts from the previous file', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const control = await my.open({ haproxy: { control: 'command', reloadCommand: ['true'] } });
   const good = rendered(my, [{ bind: '127.0.0.1:1' }]);
   applied(await control.apply(good, reload, never));
@@ -127,8 +121,7 @@ test('Myelin killed while the reload command ran starts from the previous file',
 });
 
 test('control none only writes the file, at once', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const control = await my.open({ haproxy: { control: 'none' }, reload: { minInterval: 60_000 } });
   for (const name of ['one', 'two']) {
     const wanted = rendered(my, [{ name, bind: '127.0.0.1:1' }]);

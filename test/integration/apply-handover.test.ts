@@ -66,13 +66,12 @@ test('both take connections until one of them ends, whichever that is', async ()
 
 test('a folder in which the HAProxy of somebody else answers is not used, and nothing in it is touched', async () => {
   await using shared = await tempFolder();
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const generation = join(shared.path, 'a/g7');
   await mkdir(generation, { recursive: true });
   const socket = join(generation, 's');
   // As of a Myelin in another container, whose processes cannot be seen from here.
-  const foreign = join(folder.path, 'foreign.cfg');
+  const foreign = join(my.folder, 'foreign.cfg');
   await writeFile(foreign, `global\n    stats socket ${socket} level admin expose-fd listeners\n`);
   const child = spawn(await haproxy(), ['-db', '-f', foreign], { stdio: 'ignore' });
   try {

@@ -9,7 +9,20 @@ import { generationAt, livingGenerations } from '../../src/apply/generation.ts';
 import { commandLines, identifyProcess } from '../../src/apply/system/processes.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { askSlowly } from '../servers/steady.ts';
-import { applied, get, gone, isRunning, never, pidOf, probe, reload, rendered, setup, text } from '../support/apply.ts';
+import {
+  applied,
+  get,
+  gone,
+  isRunning,
+  never,
+  pidOf,
+  probe,
+  reload,
+  rendered,
+  serveWeb,
+  setup,
+  text,
+} from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 
 const canUnshare = spawnSync('unshare', ['-rm', 'true']).status === 0;
@@ -17,8 +30,7 @@ const canUnshare = spawnSync('unshare', ['-rm', 'true']).status === 0;
 test('the HAProxy of another container with the same paths is neither recognised, nor counted, nor ended', {
   skip: canUnshare ? false : 'this needs `unshare -rm` (Linux, user namespaces)',
 }, async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const [port, theirPort] = [await freePort(), await freePort()];
   const wanted = (name: string) => rendered(my, [{ name, bind: `127.0.0.1:${port}` }]);
   const first = await my.open();
@@ -32,7 +44,7 @@ test('the HAProxy of another container with the same paths is neither recognised
   const theirs: ChildProcess[] = [];
   try {
     for (const number of [1, 2, 3]) {
-      const theirState = join(folder.path, `theirs-${number}`);
+      const theirState = join(my.folder, `theirs-${number}`);
       const generation = join(theirState, `g${number}`);
       await mkdir(generation, { recursive: true });
       const config = rendered({ folder: generation, state: theirState }, [{ bind: `127.0.0.1:${theirPort + number}` }]);
@@ -67,13 +79,8 @@ const removals: readonly (readonly [string, (state: string) => string])[] = [
 
 for (const [what, pathOf] of removals)
   test(`a HAProxy whose ${what} is removed while Myelin runs gives way to another, without a lost request`, async () => {
-    await using folder = await tempFolder();
-    await using my = await setup(folder.path);
-    const port = await freePort();
-    const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-    const control = await my.open();
-    applied(await control.apply(wanted, reload, never));
-    const pid = pidOf(control);
+    await using my = await setup();
+    const { control, port, wanted, pid } = await serveWeb(my);
     await using load = probe(port);
     await rm(pathOf(my.state), { recursive: true });
     await until('a reload is wanted', () => control.forced[0]?.code === 'socket_removed');
@@ -90,13 +97,8 @@ for (const [what, pathOf] of removals)
 
 for (const [what, pathOf] of removals)
   test(`a HAProxy whose ${what} was removed while Myelin was away gives way to another, without a lost request`, async () => {
-    await using folder = await tempFolder();
-    await using my = await setup(folder.path);
-    const port = await freePort();
-    const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-    const first = await my.open();
-    applied(await first.apply(wanted, reload, never));
-    const pid = pidOf(first);
+    await using my = await setup();
+    const { control: first, port, wanted, pid } = await serveWeb(my);
     await first[Symbol.asyncDispose]();
     await using load = probe(port);
     await rm(pathOf(my.state), { recursive: true });
@@ -115,13 +117,8 @@ for (const [what, pathOf] of removals)
   });
 
 test('one that was started, has connections and does not answer is told to leave, and finishes them', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const first = await my.open();
-  applied(await first.apply(wanted, reload, never));
-  const pid = pidOf(first);
+  await using my = await setup();
+  const { control: first, port, wanted, pid } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
   // As on a full disk: it serves, and its proof could not be written.
   await rm(generationAt(my.state, 1).proof);

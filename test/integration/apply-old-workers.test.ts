@@ -6,11 +6,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Driver } from '../../src/apply/driver.ts';
 import { applied, get, gone, isRunning, never, pidOf, reload, rendered, type Setup, setup } from '../support/apply.ts';
-import { freePort, tempFolder, until } from '../support/index.ts';
+import { freePort, until } from '../support/index.ts';
 
 test('an open connection outlives reloads, and its process goes when it ends', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   await change(my, control, port, 0);
@@ -36,8 +35,7 @@ test('an open connection outlives reloads, and its process goes when it ends', a
 });
 
 test('an old worker that somebody else tells to leave as well ends with its last connection', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   await change(my, control, port, 0);
@@ -52,8 +50,7 @@ test('an old worker that somebody else tells to leave as well ends with its last
 });
 
 test('an old worker that did not answer for a while can be told again, and a reconcile is asked for that does', async (t) => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   await change(my, control, port, 0);
@@ -74,8 +71,7 @@ test('an old worker that did not answer for a while can be told again, and a rec
 });
 
 test('a reload waits while there are too many old workers; then the oldest is retired and its connections counted', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open({ reload: { maxOldWorkers: 2, maxDelay: 60_000 } });
   const clients: Socket[] = [];
@@ -90,7 +86,7 @@ test('a reload waits while there are too many old workers; then the oldest is re
     pids.slice(0, 2),
   );
   // It passes `haproxy -c` and the preflight, and fails at its start: it costs nobody a connection.
-  const missing = { name: 'b', bind: join(folder.path, 'missing/socket') };
+  const missing = { name: 'b', bind: join(my.folder, 'missing/socket') };
   const failing = rendered(my, [{ bind: `127.0.0.1:${port}` }, missing]);
   assert.equal((await control.apply(failing, reload, never)).kind, 'failed');
   assert.ok(pids.every(isRunning));
@@ -116,8 +112,7 @@ test('a reload waits while there are too many old workers; then the oldest is re
 });
 
 test('old workers are found again after a restart of Myelin', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const first = await my.open();
   await change(my, first, port, 0);

@@ -23,6 +23,7 @@ import {
   probe,
   reload,
   rendered,
+  serveWeb,
   setup,
   text,
 } from '../support/apply.ts';
@@ -30,8 +31,7 @@ import { freePort, tempFolder, until } from '../support/index.ts';
 import { programOf } from '../support/listeners.ts';
 
 test('a first start serves, and a reload replaces the process and its answers', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   assert.equal(control.running, null);
@@ -52,8 +52,7 @@ test('a first start serves, and a reload replaces the process and its answers', 
 });
 
 test('a port taken by a foreign process is refused by name, and not one request is refused meanwhile', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const [port, taken] = [await freePort(), await freePort()];
   const foreign = createServer().listen(taken, '127.0.0.1');
   await once(foreign, 'listening');
@@ -88,8 +87,7 @@ test('a port taken by a foreign process is refused by name, and not one request 
 });
 
 test('nothing is started while a foreign process holds one of the ports', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const taken = await freePort();
   const foreign = createServer().listen(taken, '0.0.0.0');
@@ -121,8 +119,7 @@ test('a foreign HAProxy that shares its port is refused all the same', async () 
 });
 
 test('what haproxy -c refuses is reported with its line and its service, and touches nothing', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
@@ -144,24 +141,20 @@ test('what haproxy -c refuses is reported with its line and its service, and tou
 });
 
 test('an empty config is refused, which HAProxy would take', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const control = await my.open();
-  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  await using my = await setup();
+  const { control, port } = await serveWeb(my);
   assert.equal((await control.apply({ sections: [] }, reload, never)).kind, 'refused');
   assert.equal(await get(port), 'web');
 });
 
 test('a start that fails after haproxy -c leaves the old process, and the proven file in its place', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
   applied(await control.apply(good, reload, never));
   const before = pidOf(control);
-  const bad = rendered(my, [{ bind: `127.0.0.1:${port}` }, { name: 'b', bind: join(folder.path, 'missing/socket') }]);
+  const bad = rendered(my, [{ bind: `127.0.0.1:${port}` }, { name: 'b', bind: join(my.folder, 'missing/socket') }]);
   {
     await using watching = probe(port);
     const outcome = await control.apply(bad, reload, never);
@@ -178,28 +171,24 @@ test('a start that fails after haproxy -c leaves the old process, and the proven
     assert.deepEqual(watching.failures, []);
   }
   assert.equal(pidOf(control), before);
-  assert.equal((await readInfo(join(folder.path, 'admin.sock'))).pid, before, 'the operator’s socket is still its own');
+  assert.equal((await readInfo(join(my.folder, 'admin.sock'))).pid, before, 'the operator’s socket is still its own');
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   assert.equal(await readFile(`${my.file}.rejected`, 'utf8'), text(bad));
   await assertTidy(my.file);
 });
 
 test('a first start that fails leaves no unproven file', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const control = await my.open();
-  const bad = rendered(my, [{ name: 'b', bind: join(folder.path, 'missing/socket') }]);
+  const bad = rendered(my, [{ name: 'b', bind: join(my.folder, 'missing/socket') }]);
   assert.equal((await control.apply(bad, reload, never)).kind, 'failed');
   await assert.rejects(readFile(my.file), { code: 'ENOENT' });
 });
 
 test('listening sockets that cannot be taken over are tried for again, then reported, and the old process serves on', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const control = await my.open();
-  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
-  for (const socket of [control.running?.process?.socket ?? '', join(folder.path, 'admin.sock.kept')]) await rm(socket);
+  await using my = await setup();
+  const { control, port } = await serveWeb(my);
+  for (const socket of [control.running?.process?.socket ?? '', join(my.folder, 'admin.sock.kept')]) await rm(socket);
   const outcome = await control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, never);
   assert.equal(outcome.kind, 'failed');
   assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /[Ff]ailed to get the (?:number of )?sockets/);
@@ -207,14 +196,13 @@ test('listening sockets that cannot be taken over are tried for again, then repo
 });
 
 test('others’ connections to HAProxy’s stats sockets keep no reload from happening', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const version = (name: string): Rendered =>
     rendered(my, [{ name, bind: `127.0.0.1:${port}` }], ['stats maxconn 1', 'stats timeout 1m']);
   applied(await control.apply(version('one'), reload, never));
-  const others = Array.from({ length: 20 }, () => connect(join(folder.path, 'admin.sock')));
+  const others = Array.from({ length: 20 }, () => connect(join(my.folder, 'admin.sock')));
   await Promise.all(others.map((other) => once(other, 'connect')));
   applied(await control.apply(version('two'), reload, never));
   assert.equal(await get(port), 'two');
@@ -222,12 +210,9 @@ test('others’ connections to HAProxy’s stats sockets keep no reload from hap
 });
 
 test('listening sockets that cannot be taken over for a moment are taken over at the next try', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const binary = join(folder.path, 'away');
-  const port = await freePort();
-  const first = await my.open();
-  applied(await first.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  await using my = await setup();
+  const binary = join(my.folder, 'away');
+  const { control: first, port } = await serveWeb(my);
   const socket = first.running?.process?.socket ?? '';
   await first[Symbol.asyncDispose]();
   // A start finds the socket away; it is back once that start has failed.
@@ -245,13 +230,10 @@ test('listening sockets that cannot be taken over for a moment are taken over at
 });
 
 test('an address may change to an overlapping form, and comes back if that fails', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const control = await my.open();
-  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  await using my = await setup();
+  const { control, port } = await serveWeb(my);
 
-  const missing = { name: 'b', bind: join(folder.path, 'missing/socket') };
+  const missing = { name: 'b', bind: join(my.folder, 'missing/socket') };
   const failing = rendered(my, [{ bind: `*:${port}` }, missing]);
   assert.equal((await control.apply(failing, reload, never)).kind, 'failed');
   assert.equal(await get(port), 'web');
@@ -263,8 +245,7 @@ test('an address may change to an overlapping form, and comes back if that fails
 });
 
 test('an address takes another form for no longer than HAProxy needs to listen, and what else its frontend listens on comes back with it', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const [moved, kept, other] = [await freePort(), await freePort(), await freePort()];
   const control = await my.open();
   // Reading all of these takes the new process far longer than listening.
@@ -292,8 +273,7 @@ test('an address takes another form for no longer than HAProxy needs to listen, 
 });
 
 test('stick tables outlive reloads, however soon they follow each other', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const [port, peerPort] = [await freePort(), await freePort()];
   const control = await my.open();
   const peers = splitSections(`peers mypeers\n    peer me 127.0.0.1:${peerPort}\n`);
@@ -330,9 +310,8 @@ test('stick tables outlive reloads, however soon they follow each other', async 
 });
 
 test('a missing executable stops no traffic, and once it is back the change goes live', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const binary = join(folder.path, 'haproxy');
+  await using my = await setup();
+  const binary = join(my.folder, 'haproxy');
   await symlink(await haproxy(), binary);
   const port = await freePort();
   const control = await my.open({ haproxy: { binary } });
@@ -348,18 +327,16 @@ test('a missing executable stops no traffic, and once it is back the change goes
 });
 
 test('without an executable and without anything running, opening says where it was looked for', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  await assert.rejects(my.open({ haproxy: { binary: join(folder.path, 'nowhere') } }), {
+  await using my = await setup();
+  await assert.rejects(my.open({ haproxy: { binary: join(my.folder, 'nowhere') } }), {
     code: 'MYELIN_HAPROXY_UNAVAILABLE',
     exitCode: 7,
   });
 });
 
 test('a replaced executable is noticed, and a reload brings it into service', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const binary = join(folder.path, 'haproxy');
+  await using my = await setup();
+  const binary = join(my.folder, 'haproxy');
   await symlink(await haproxy(), binary);
   const port = await freePort();
   const control = await my.open({ haproxy: { binary } });
@@ -375,8 +352,7 @@ test('a replaced executable is noticed, and a reload brings it into service', as
 });
 
 test('HAProxy killed is noticed within a second and started again from what is wanted', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
@@ -397,8 +373,7 @@ test('HAProxy killed is noticed within a second and started again from what is w
 });
 
 test('HAProxy told to leave by somebody else is noticed within two seconds, and another serves', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
@@ -413,8 +388,7 @@ test('HAProxy told to leave by somebody else is noticed within two seconds, and 
 });
 
 test('a file that somebody took away or changed is put right without a reload', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
@@ -429,16 +403,15 @@ test('a file that somebody took away or changed is put right without a reload', 
 });
 
 test('aborting an apply ends the process that was starting, and the old one serves on', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
   applied(await control.apply(good, reload, never));
   await control[Symbol.asyncDispose]();
   // It never comes to answer.
-  const binary = join(folder.path, 'slow');
-  const pidFile = join(folder.path, 'pid');
+  const binary = join(my.folder, 'slow');
+  const pidFile = join(my.folder, 'pid');
   await writeScript(binary, [
     `[ "$1" = -db ] || exec '${await haproxy()}' "$@"`,
     `echo $$ > '${pidFile}.new'; mv '${pidFile}.new' '${pidFile}'; exec sleep 60`,
@@ -458,8 +431,7 @@ test('aborting an apply ends the process that was starting, and the old one serv
 });
 
 test('a process that has the listening sockets and does not prove itself is told to leave, and answers what it has accepted', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open();
   const slow = [
@@ -472,7 +444,7 @@ test('a process that has the listening sockets and does not prove itself is told
   );
   await control[Symbol.asyncDispose]();
   // Another process than the one that was started answers: a master's worker.
-  const binary = join(folder.path, 'as-master');
+  const binary = join(my.folder, 'as-master');
   await writeScript(binary, [`[ "$1" = -db ] || exec '${await haproxy()}' "$@"`, `exec '${await haproxy()}' -W "$@"`]);
   const second = await my.open({ haproxy: { binary }, reload: { startTimeout: 3000 } });
   const before = pidOf(second);
@@ -493,8 +465,7 @@ test('a process that has the listening sockets and does not prove itself is told
 });
 
 test('stopping ends everything softly first, and what is left after the grace is counted', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const control = await my.open({ haproxy: { stopGrace: 300 } });
   applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));

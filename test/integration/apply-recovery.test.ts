@@ -21,19 +21,16 @@ import {
   probe,
   reload,
   rendered,
+  serveWeb,
   setup,
   text,
 } from '../support/apply.ts';
-import { freePort, tempFolder, until } from '../support/index.ts';
+import { freePort, until } from '../support/index.ts';
 import { programOf } from '../support/listeners.ts';
 
 test('a restart of Myelin recognises what runs, with its sections and their services, and reloads nothing', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const first = await my.open();
-  applied(await first.apply(wanted, reload, never));
+  await using my = await setup();
+  const { control: first, port, wanted } = await serveWeb(my);
   const before = first.running;
   await first[Symbol.asyncDispose]();
 
@@ -53,10 +50,8 @@ test('a restart of Myelin recognises what runs, with its sections and their serv
 });
 
 test('an adopted HAProxy that ends is noticed', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const first = await my.open();
-  applied(await first.apply(rendered(my, [{ bind: `127.0.0.1:${await freePort()}` }]), reload, never));
+  await using my = await setup();
+  const { control: first } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
   const second = await my.open();
   process.kill(pidOf(second), 'SIGKILL');
@@ -65,12 +60,8 @@ test('an adopted HAProxy that ends is noticed', async () => {
 });
 
 test('a process that was started but not yet seen to answer is recognised, and the older one told to leave', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const first = await my.open();
-  applied(await first.apply(rendered(my, [{ name: 'old', bind: `127.0.0.1:${port}` }]), reload, never));
-  const old = pidOf(first);
+  await using my = await setup();
+  const { control: first, port, pid: old } = await serveWeb(my, 'old');
   const oldSocket = first.running?.process?.socket ?? '';
   await first[Symbol.asyncDispose]();
 
@@ -86,10 +77,8 @@ test('a process that was started but not yet seen to answer is recognised, and t
 });
 
 test('who was to give way to a process is told to leave where Myelin was killed before it did that', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const first = await my.open();
-  applied(await first.apply(rendered(my, [{ bind: `127.0.0.1:${await freePort()}` }]), reload, never));
+  await using my = await setup();
+  const { control: first } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
   const byHand = spawn('sleep', ['60'], { stdio: 'ignore' });
   const ended = once(byHand, 'exit');
@@ -101,12 +90,8 @@ test('who was to give way to a process is told to leave where Myelin was killed 
 });
 
 test('a start that nobody saw the end of, and that failed, leaves the proven file', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const first = await my.open();
-  applied(await first.apply(good, reload, never));
+  await using my = await setup();
+  const { control: first, wanted: good } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
   // Killed between the rename and the start.
   await writeFile(`${my.file}.previous`, text(good));
@@ -120,13 +105,8 @@ test('a start that nobody saw the end of, and that failed, leaves the proven fil
 });
 
 test('with everything gone, the file from before an unproven start is what a cold start finds', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const first = await my.open();
-  applied(await first.apply(good, reload, never));
-  const pid = pidOf(first);
+  await using my = await setup();
+  const { control: first, port, wanted: good, pid } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
   process.kill(pid, 'SIGKILL');
   await gone(pid);
@@ -142,16 +122,11 @@ test('with everything gone, the file from before an unproven start is what a col
 });
 
 test('a HAProxy whose sockets were all taken away is neither ended nor joined by a second one', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
-  const port = await freePort();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  const first = await my.open();
-  applied(await first.apply(wanted, reload, never));
-  const pid = pidOf(first);
+  await using my = await setup();
+  const { control: first, port, wanted, pid } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
   await rm(my.state, { recursive: true });
-  await rm(join(folder.path, 'admin.sock.kept'));
+  await rm(join(my.folder, 'admin.sock.kept'));
 
   const second = await my.open();
   assert.equal(second.running, null);
@@ -164,8 +139,7 @@ test('a HAProxy whose sockets were all taken away is neither ended nor joined by
 });
 
 test('a second Myelin on the same state is refused, naming the first and the folder', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const first = await my.open();
   await assert.rejects(my.open(), {
     code: 'MYELIN_LOCKED',
@@ -176,14 +150,13 @@ test('a second Myelin on the same state is refused, naming the first and the fol
 });
 
 test('Myelin killed at any moment of its reloads costs no request, and the next one goes on from there', async () => {
-  await using folder = await tempFolder();
-  await using my = await setup(folder.path);
+  await using my = await setup();
   const port = await freePort();
   const loop = fileURLToPath(new URL('../support/apply-loop.ts', import.meta.url));
   let watching: ReturnType<typeof probe> | null = null;
   try {
     for (let round = 0; round < 12; round++) {
-      const child = spawn(process.execPath, [loop, folder.path, `127.0.0.1:${port}`], {
+      const child = spawn(process.execPath, [loop, my.folder, `127.0.0.1:${port}`], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       let output = '';

@@ -11,7 +11,7 @@ import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Plan, Rendered, Section } from '../../src/model.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { askSlowly } from '../servers/steady.ts';
-import { until } from './index.ts';
+import { freePort, tempFolder, until } from './index.ts';
 
 export const reload: Plan = { kind: 'reload', reasons: [{ code: 'operator_request' }] };
 export const never = new AbortController().signal;
@@ -31,8 +31,10 @@ type Overrides = {
   readonly reload?: Partial<Config['reload']>;
 };
 
-/** Whatever HAProxy runs from this folder at the end is ended. */
-export async function setup(folder: string): Promise<Setup> {
+/** In a folder of its own, unless one is given. Whatever HAProxy runs from there at the end is ended. */
+export async function setup(given?: string): Promise<Setup> {
+  await using own = new AsyncDisposableStack();
+  const folder = given ?? own.use(await tempFolder()).path;
   const binary = await haproxy();
   const state = join(folder, 'state');
   const file = join(folder, 'haproxy.cfg');
@@ -68,6 +70,7 @@ export async function setup(folder: string): Promise<Setup> {
     },
     onEvent: (event) => events.push(event),
   });
+  const atEnd = own.move();
   return {
     folder,
     file,
@@ -76,6 +79,7 @@ export async function setup(folder: string): Promise<Setup> {
     changes: () => changes,
     open,
     async [Symbol.asyncDispose]() {
+      await using _folder = atEnd;
       await Promise.all(opened.map((control) => control[Symbol.asyncDispose]()));
       const last = await open({ haproxy: { ...latest.haproxy, stopGrace: 0, binary } });
       await last.stop();
@@ -150,6 +154,22 @@ function sectionsOfWeb({ name = 'web', bind, servers, frontend = [], backend = [
   // Without servers it answers by itself, with its name.
   const own = servers === undefined ? [`http-request return status 200 content-type text/plain string ${name}`] : [];
   return splitSections(`${front}backend ${name}\n${indent([...own, ...backend, ...(servers ?? [])])}`, name);
+}
+
+type Serving = {
+  readonly control: Driver;
+  readonly port: number;
+  readonly wanted: Rendered;
+  readonly pid: number;
+};
+
+/** Under a new control one service is served, on a port of its own. */
+export async function serveWeb(my: Setup, name = 'web'): Promise<Serving> {
+  const port = await freePort();
+  const wanted = rendered(my, [{ name, bind: `127.0.0.1:${port}` }]);
+  const control = await my.open();
+  applied(await control.apply(wanted, reload, never));
+  return { control, port, wanted, pid: pidOf(control) };
 }
 
 /** Fails with what went wrong. */
