@@ -104,7 +104,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const instance = main(
     {
       settings,
-      control,
+      driver: control,
       overrides,
       offers,
       endpoints,
@@ -113,22 +113,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       env: process.env,
       hostname: hostname(),
       onSecret: secrets.used,
-      onSource: (event, refused, isNews) => report({ kind: 'source', event, refused, isNews }),
-      onJudged: (refused) => report({ kind: 'refused_by_config', refused }),
-      onResult: (result, occasion) =>
-        report({
-          kind: 'reconciled',
-          result,
-          ...occasion,
-          collection: instance.collection,
-          quarantined: instance.reconciler.apart,
-          sections: control.runtime === null ? null : (control.running?.sections ?? []),
-        }),
-      onReload: (reasons) => report({ kind: 'reload_started', reasons }),
-      onOverride: (override, what) => report({ kind: what === 'given' ? 'override_set' : 'override_ended', override }),
-      onDrift: (drift, what) => report({ kind: 'drift', drift, isRepaired: what === 'repair' }),
-      onTrouble,
-      onError: (error) => report({ kind: 'reconcile_failed', error }),
+      report,
     },
     signal,
   );

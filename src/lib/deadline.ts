@@ -3,10 +3,10 @@ import timers from 'node:timers';
 import type { Moment } from '../model.ts';
 import { now } from './clock.ts';
 
-export function createDeadline(
-  ring: () => void,
-  signal: AbortSignal,
-): { set(moments: readonly (Moment | null)[]): void } {
+export type Deadline = { set(moments: readonly (Moment | null)[]): void };
+
+/** Whatever moment was set before counts no more; null: none. */
+export function createDeadline(ring: () => void, signal: AbortSignal): Deadline {
   let timer: NodeJS.Timeout | undefined;
   signal.addEventListener('abort', () => timers.clearTimeout(timer), { once: true });
   return {

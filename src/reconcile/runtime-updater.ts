@@ -16,8 +16,12 @@ import { partsOf, type Verification, Verifier, type VerifySettings } from './ver
 export type RuntimeUpdaterOptions = {
   readonly now: () => Moment;
   readonly verify: () => VerifySettings;
-  /** Told of what does not run as it should, and whether it is being set right. */
-  readonly onDrift: (drift: readonly Drift[], what: 'repair' | 'report') => void;
+  readonly report: (happening: {
+    /** Servers do not run as they should. */
+    readonly kind: 'drift';
+    readonly drift: readonly Drift[];
+    readonly isRepaired: boolean;
+  }) => void;
 };
 
 /** Servers of these backends were changed by that many commands. */
@@ -196,7 +200,7 @@ export class RuntimeUpdater {
   /** Whether a reconcile has to follow. */
   #act({ drift, reasons }: Verification): boolean {
     const { drift: mode } = this.#options.verify();
-    if (drift.length > 0) this.#options.onDrift(drift, mode);
+    if (drift.length > 0) this.#options.report({ kind: 'drift', drift, isRepaired: mode === 'repair' });
     this.#distrust(reasons);
     return drift.length > 0 && mode === 'repair';
   }

@@ -1,13 +1,12 @@
 /** All that a running Myelin reports of itself: whoever sees it happen says so, and what people read of it is decided in this room. */
 import type { DriverEvent } from '../apply/driver.ts';
-import type { Catalog } from '../catalog/catalog.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';
-import type { Drift, Moment, Ms, ReloadReason, Section, SourceEvent } from '../model.ts';
+import type { Drift, ReloadReason, Section, SourceEvent } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine.ts';
-import type { Result } from '../reconcile/reconciler.ts';
+import type { Reconciled } from '../reconcile/reconcile-queue.ts';
 
 export type Report = (happening: Happening) => void;
 
@@ -25,7 +24,7 @@ export type Happening =
   | { readonly kind: 'refused_by_config'; readonly refused: readonly (Origin & LeftOut)[] }
   | { readonly kind: 'reload_started'; readonly reasons: readonly ReloadReason[] }
   /** One reconcile has ended. */
-  | ({ readonly kind: 'reconciled'; readonly result: Result } & ReconcileContext)
+  | ({ readonly kind: 'reconciled' } & ReconcileContext)
   /** One reconcile came to no end that it knows: nothing was applied, and another one follows. */
   | { readonly kind: 'reconcile_failed'; readonly error: unknown }
   /** Servers are not what they should be. */
@@ -49,20 +48,11 @@ export type Happening =
   /** What happens to HAProxy by itself, and `trouble`: something in the background that does not affect what runs. */
   | DriverEvent;
 
-/** What a result is about, and what was known and ran when it came. */
-export type ReconcileContext = {
-  /** What it was rendered from. */
-  readonly catalog: Catalog;
+/** What was known and ran when a result came. */
+export type ReconcileContext = Reconciled & {
   /** The newest that is known: results need not come in the order of their catalogs. */
   readonly collection: Collection;
-  /** When the oldest change came that this reconcile is about; null: it was about none. */
-  readonly changedAt: Moment | null;
-  /** Whether anything runs that serves, whatever became of this. */
-  readonly isServing: boolean;
   readonly quarantined: readonly Quarantined[];
   /** What runs, where commands can change it; else null. */
   readonly sections: readonly Section[] | null;
-  readonly renderMs: Ms;
-  /** All of the reconcile. */
-  readonly tookMs: Ms;
 };

@@ -157,7 +157,7 @@ async function start(branch: HaproxyBranch, existing?: Setup, at?: number) {
   const changes = new RuntimeUpdater(control, {
     now: Date.now,
     verify: () => ({ verifyInterval: 50, drift: 'repair' }),
-    onDrift: (found) => drift.push(...found),
+    report: (happening) => drift.push(...happening.drift),
   });
   const reconciler = new Reconciler(control, changes, () => new Map(), Date.now);
   const kept = stack.move();

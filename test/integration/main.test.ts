@@ -4,8 +4,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Driver, Outcome } from '../../src/apply/driver.ts';
+import { nothingKept } from '../../src/apply/files/kept-files.ts';
 import { main } from '../../src/main.ts';
 import { OverrideStore } from '../../src/reconcile/override-store.ts';
+import type { Happening } from '../../src/report/happenings.ts';
 import { loadSettings } from '../../src/settings/settings.ts';
 import { KnownEndpoints } from '../../src/sources/known-endpoints.ts';
 import { KnownOffers } from '../../src/sources/known-offers.ts';
@@ -60,22 +62,18 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   const errors: unknown[] = [];
   const world = {
     settings: await loadSettings(path, {}),
-    control,
+    driver: control,
     overrides: await OverrideStore.open(join(folder.path, 'orders.json'), Date.now),
     offers: stack.use(await KnownOffers.open(join(folder.path, 'offers.json'), () => {})),
     endpoints: stack.use(await KnownEndpoints.open(join(folder.path, 'endpoints.json'), () => {})),
+    files: nothingKept,
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',
     onSecret() {},
-    onResult() {},
-    onSource() {},
-    onJudged() {},
-    onReload() {},
-    onOverride() {},
-    onDrift() {},
-    onTrouble() {},
-    onError: (error: unknown) => errors.push(error),
+    report(happening: Happening) {
+      if (happening.kind === 'reconcile_failed') errors.push(happening.error);
+    },
   };
   const instance = main(world, stopping.signal);
   instance.start();

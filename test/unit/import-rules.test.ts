@@ -31,7 +31,15 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/plan/': ['src/haproxy/', 'src/lib/'],
   'src/apply/': ['src/config/', 'src/haproxy/', 'src/lib/'],
   // Where plan meets apply.
-  'src/reconcile/': ['src/plan/', 'src/apply/', 'src/catalog/', 'src/haproxy/', 'src/lib/'],
+  'src/reconcile/': [
+    'src/catalog/',
+    'src/settings/',
+    'src/render/',
+    'src/plan/',
+    'src/apply/',
+    'src/haproxy/',
+    'src/lib/',
+  ],
   'src/settings/': [
     'src/main.ts',
     'src/report/',
@@ -44,11 +52,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/main.ts': [
     'src/sources/',
     'src/catalog/',
-    'src/render/',
+    'src/settings/',
     'src/reconcile/',
     'src/apply/',
-    'src/settings/',
-    'src/haproxy/',
+    'src/report/',
     'src/lib/',
   ],
   // What is told and asked of a running Myelin: these read, and nothing of the above depends on them.
@@ -129,9 +136,11 @@ test('every import that the table allows is made: what nobody needs any more is 
   );
 });
 
-test('what reads a running Myelin knows main by its types alone', () => {
+test('what reads a running Myelin knows main by its types alone, and so does main what is reported', () => {
   const wrong = imports.filter(({ from, to, isTypeOnly }) => {
-    return to === 'src/main.ts' && !isTypeOnly && roomOf(from) !== 'src/commands/';
+    const own = roomOf(from);
+    const isByTypes = (own === 'src/main.ts' && roomOf(to) === 'src/report/') || to === 'src/main.ts';
+    return isByTypes && own !== 'src/commands/' && !isTypeOnly;
   });
   assert.deepEqual(wrong, []);
 });

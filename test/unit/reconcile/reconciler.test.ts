@@ -333,7 +333,7 @@ function textOf({ running }: Driver): string {
 
 function reconcilerOf(control: Driver, now: () => number = () => 0, files?: KeptFiles): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
-  const changes = new RuntimeUpdater(control, { now, verify, onDrift() {} });
+  const changes = new RuntimeUpdater(control, { now, verify, report() {} });
   return new Reconciler(control, changes, () => new Map(), now, undefined, files);
 }
 

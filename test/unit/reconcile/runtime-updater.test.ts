@@ -383,7 +383,7 @@ function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', ove
   const changes = new RuntimeUpdater(control, {
     now: () => now,
     verify: () => ({ verifyInterval: 10_000, drift: mode }),
-    onDrift: (found) => drift.push(...found),
+    report: (happening) => drift.push(...happening.drift),
   });
   const made = new Reconciler(
     control,

@@ -1,0 +1,92 @@
+/**
+ * Looks at what runs in rotation, and sees to it that servers are what operators ordered: apart from the reconciles, since
+ * a look is no change and no change waits for quiet because of it.
+ */
+import type { Driver } from '../apply/driver.ts';
+import { AppError } from '../errors.ts';
+import { createDeadline, type Deadline } from '../lib/deadline.ts';
+import type { Mutex } from '../lib/mutex.ts';
+import { assertServer, type OverrideRequest, type OverrideStore } from './override-store.ts';
+import type { ReconcileQueue } from './reconcile-queue.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { RuntimeUpdater } from './runtime-updater.ts';
+
+type VerifyLoopOptions = {
+  readonly driver: Driver;
+  readonly updater: RuntimeUpdater;
+  readonly reconciler: Reconciler;
+  readonly queue: ReconcileQueue;
+  readonly overrides: OverrideStore;
+  readonly mutex: Mutex;
+  readonly report: (
+    happening:
+      | { readonly kind: 'override_set'; readonly override: OverrideRequest }
+      | { readonly kind: 'override_ended'; readonly override: OverrideRequest }
+      /** A look failed: it is repeated. */
+      | { readonly kind: 'trouble'; readonly error: AppError }
+      | { readonly kind: 'reconcile_failed'; readonly error: unknown },
+  ) => void;
+};
+
+export class VerifyLoop {
+  readonly #options: VerifyLoopOptions;
+  readonly #signal: AbortSignal;
+  readonly #deadline: Deadline;
+
+  constructor(options: VerifyLoopOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    const look = () => options.mutex(() => this.#look()).catch((error: unknown) => this.#failed(error));
+    this.#deadline = createDeadline(() => void look(), signal);
+  }
+
+  /** Something was applied: what is due may be due sooner. */
+  reschedule(): void {
+    const { reconciler, updater, overrides } = this.#options;
+    this.#deadline.set([reconciler.isReloading ? null : updater.nextVerification, overrides.nextExpiry]);
+  }
+
+  /**
+   * An operator takes a server out, or gives it back. Rejects with an AppError where there is no such server, or HAProxy
+   * does not follow.
+   */
+  async override(override: OverrideRequest): Promise<void> {
+    const { mutex, overrides, driver, queue, updater, report } = this.#options;
+    try {
+      await mutex(async () => {
+        // What was ordered of a server that has gone since can be taken back all the same.
+        if (!(override.state === null && overrides.has(override)))
+          assertServer(driver, override.backend, override.server);
+        await overrides.set(override);
+        report({ kind: 'override_set', override });
+        await queue.reconcile();
+        await updater.enforce(override);
+      });
+    } finally {
+      this.reschedule();
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { reconciler, updater, overrides, driver, queue, report } = this.#options;
+    try {
+      const expired = overrides.takeExpired();
+      for (const override of expired) report({ kind: 'override_ended', override: { ...override, state: null } });
+      if (expired.length > 0) queue.wake();
+      // One that does not answer would be asked in vain: that it hangs is told already.
+      const canLook = !reconciler.isReloading && driver.unresponsive === null;
+      if (canLook && (await updater.verify())) queue.wake();
+      if (expired.length > 0) await overrides.save();
+    } finally {
+      this.reschedule();
+    }
+  }
+
+  /** What serves goes on serving; it is looked at again. */
+  #failed(error: unknown): void {
+    if (this.#signal.aborted) return;
+    const { report } = this.#options;
+    if (error instanceof AppError) report({ kind: 'trouble', error });
+    else report({ kind: 'reconcile_failed', error });
+  }
+}
