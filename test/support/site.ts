@@ -96,6 +96,19 @@ export class Site implements AsyncDisposable {
     await this.place.write('services.yaml', `services:\n${lines.join('')}`);
   }
 
+  /** The endpoints of `web` by their ids, with what else is known of some. */
+  async list(
+    endpoints: Readonly<Record<string, Backend>>,
+    meta: Readonly<Record<string, string>> = {},
+    state: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    const lines = Object.entries(endpoints).map(
+      ([id, { port }]) =>
+        `    - { id: ${id}, address: 127.0.0.1, port: ${port}, state: ${state[id] ?? 'ready'}, meta: { ${meta[id] ?? ''} } }\n`,
+    );
+    await this.place.write('services.yaml', `services:\n  web:\n${lines.join('')}`);
+  }
+
   /** Starts Myelin with `alpha` at the service, and waits until it serves. */
   async start(...args: readonly string[]): Promise<MyelinProcess> {
     await this.serve('alpha');

@@ -4,10 +4,9 @@ import { readdir, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { selfSignedPem } from '../../../src/demo/certificate.ts';
-import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { startMaster } from '../../support/master.ts';
+import { besideMaster, startMasterOf } from '../../support/master-site.ts';
 import { type Site, type SiteConfig, site } from '../../support/site.ts';
 
 /** Of the certificate that is shown, once the backend behind it has answered over TLS; with both. */
@@ -148,20 +147,11 @@ test('the copies are for Myelin alone, and what a service does not name any more
 });
 
 test('under a master elsewhere too, a broken certificate holds up nobody, and HAProxy can be started anew', async () => {
-  await using world = await secureSite({
-    haproxy: [
-      'control: master',
-      'masterSocket: shared/master.sock',
-      'config: shared/haproxy.cfg',
-      'statsSocket: shared/admin.sock',
-    ],
-    rest: ['state: own/state'],
-  });
+  await using world = await secureSite(besideMaster);
   const { my, port, more, pem, configure } = world;
   const { place } = my;
   assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
-  const start = async () => startMaster(await haproxy(), place.path('shared'), place.path('shared/haproxy.cfg'));
-  const master = my.use(await start());
+  const master = my.use(await startMasterOf(place));
   const myelin = place.run();
   await myelin.until('it serves', ({ state, haproxy: its }) => state === 'ready' && its !== null);
   const [, serial] = await overTls(port);
@@ -173,7 +163,7 @@ test('under a master elsewhere too, a broken certificate holds up nobody, and HA
   await until('another service goes live', async () => (await ask(more)) === 'gamma', { withinMs: 30_000 });
   assert.deepEqual(await overTls(port), ['beta', serial]);
   await master.stop();
-  my.use(await start());
+  my.use(await startMasterOf(place));
   assert.deepEqual(await overTls(port), ['beta', serial]);
   await writeFile(pem, selfSignedPem(new Date()));
   await until('the new one is shown', async () => (await overTls(port))[1] !== serial, { withinMs: 60_000 });

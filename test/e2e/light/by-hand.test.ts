@@ -9,7 +9,7 @@ import { ask } from '../../servers/steady.ts';
 import { isRunning } from '../../support/apply.ts';
 import { until } from '../../support/index.ts';
 import { listenersOf } from '../../support/listeners.ts';
-import { startMaster } from '../../support/master.ts';
+import { besideMaster, startMasterOf } from '../../support/master-site.ts';
 import { ask as askSocket } from '../../support/myelin.ts';
 import { type Site, site } from '../../support/site.ts';
 
@@ -85,11 +85,11 @@ test('HAProxy reloaded by hand while Myelin was away is put right at its next st
 
 for (const drift of ['repair', 'report'] as const)
   test(`a master that was told to reload by hand, from an old file: drift: ${drift}`, async () => {
-    await using my = await besideMaster(drift);
+    await using my = await site({ ...besideMaster, rest: [...besideMaster.rest, ...rest, `drift: ${drift}`] });
     const { place } = my;
     await my.serve('alpha');
     assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
-    await using master = await startMaster(await haproxy(), place.path('shared'), place.path('shared/haproxy.cfg'));
+    await using master = await startMasterOf(place);
     const myelin = place.run();
     await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
     const old = await place.read('shared/haproxy.cfg');
@@ -126,11 +126,6 @@ for (const drift of ['repair', 'report'] as const)
     if (drift === 'repair') assert.ok(tookMs < verifyIntervalMs, `it took ${tookMs} ms`);
     await load.endsWithoutFailure();
   });
-
-function besideMaster(drift: 'repair' | 'report'): Promise<Site> {
-  const haproxy = ['control: master', 'masterSocket: shared/master.sock', 'config: shared/haproxy.cfg'];
-  return site({ haproxy: [...haproxy, 'statsSocket: shared/admin.sock'], rest: [...rest, `drift: ${drift}`] });
-}
 
 type ByHand = AsyncDisposable & { readonly pid: number; readonly ended: Promise<unknown> };
 

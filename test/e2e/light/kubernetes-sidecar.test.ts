@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { z } from 'zod';
-import { haproxy } from '../../servers/haproxy.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../../servers/pods.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
@@ -14,7 +13,8 @@ import { freePort, until } from '../../support/index.ts';
 import { keptLoad } from '../../support/kept-load.ts';
 import { kubeconfigText } from '../../support/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../../support/kubernetes.ts';
-import { type Master, startMaster } from '../../support/master.ts';
+import type { Master } from '../../support/master.ts';
+import { nextSecond, startMasterOf } from '../../support/master-site.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../../support/myelin.ts';
 import { inOwnNetwork } from '../../support/own-network.ts';
 import { servedBy } from '../../support/traffic.ts';
@@ -93,9 +93,7 @@ inOwnNetwork(import.meta.filename, () => {
 
     async startHaproxy(): Promise<Master> {
       const { place } = this;
-      return this.#atEnd.use(
-        await startMaster(await haproxy(), place.path('shared'), place.path('shared/haproxy.cfg')),
-      );
+      return this.#atEnd.use(await startMasterOf(place));
     }
 
     async startMyelin(): Promise<MyelinProcess> {
@@ -123,12 +121,6 @@ inOwnNetwork(import.meta.filename, () => {
     const made = new Pod(place, await freePort(), service);
     await made.configure();
     return made;
-  }
-
-  /** HAProxy tells its time of start in whole seconds, and Myelin takes it as it is where it is later than the file. */
-  async function nextSecond(): Promise<void> {
-    const second = Math.floor(Date.now() / 1000);
-    await until('the next second', () => Math.floor(Date.now() / 1000) > second);
   }
 
   test('HAProxy first, Myelin ended, killed and started again under load: no request fails, nothing is reloaded', async () => {

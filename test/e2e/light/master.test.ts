@@ -1,43 +1,18 @@
 /** Control `master` as a whole: `myelin run` beside a HAProxy that others start, with a socket and a folder in common. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { type Master, startMaster } from '../../support/master.ts';
-import { type Site, site } from '../../support/site.ts';
-
-/** HAProxy knows the folder `shared`; what is Myelin’s alone is elsewhere. */
-async function beside(): Promise<Site> {
-  const my = await site({
-    haproxy: [
-      'control: master',
-      'masterSocket: shared/master.sock',
-      'config: shared/haproxy.cfg',
-      'statsSocket: shared/admin.sock',
-    ],
-    rest: ['state: own/state', 'startTimeout: 5s'],
-  });
-  return my;
-}
-
-async function startHaproxy({ place }: Site): Promise<Master> {
-  return startMaster(await haproxy(), place.path('shared'), place.path('shared/haproxy.cfg'));
-}
-
-/** HAProxy tells its time of start in whole seconds, and Myelin takes it as it is where it is later than the file. */
-async function nextSecond(): Promise<void> {
-  const second = Math.floor(Date.now() / 1000);
-  await until('the next second', () => Math.floor(Date.now() / 1000) > second);
-}
+import { besideMaster, nextSecond, startMasterOf } from '../../support/master-site.ts';
+import { site } from '../../support/site.ts';
 
 test('an init container writes the file, HAProxy starts from it, and Myelin keeps both in step without a lost request', async () => {
-  await using my = await beside();
+  await using my = await site(besideMaster);
   const { place, backends } = my;
   await my.serve('alpha');
   const init = await place.command('run', '--once', '--no-apply');
   assert.equal(init.exitCode, 0, init.stdout);
-  await using master = await startHaproxy(my);
+  await using master = await startMasterOf(my.place);
   assert.equal(await ask(my.port), 'alpha');
   const first = await master.worker();
 
@@ -68,7 +43,7 @@ test('an init container writes the file, HAProxy starts from it, and Myelin keep
 });
 
 test('Myelin started before HAProxy waits for it, is not ready, and says what it waits for', async () => {
-  await using my = await beside();
+  await using my = await site(besideMaster);
   await my.serve('alpha');
   const myelin = my.place.run();
   const waiting = await myelin.until('it has written the file', ({ lastApply }) => lastApply?.result === 'failed');
@@ -77,7 +52,7 @@ test('Myelin started before HAProxy waits for it, is not ready, and says what it
     waiting.lastApply?.error ?? '',
     /^no HAProxy serves yet: .*master\.sock.*haproxy\.cfg is written for it/,
   );
-  await using master = await startHaproxy(my);
+  await using master = await startMasterOf(my.place);
   const status = await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
   assert.equal(status.haproxy?.pid, await master.worker());
   assert.equal(await ask(my.port), 'alpha');
@@ -86,11 +61,11 @@ test('Myelin started before HAProxy waits for it, is not ready, and says what it
 });
 
 test('neither a kill of Myelin nor a restart of HAProxy brings anything but what is wanted', async () => {
-  await using my = await beside();
+  await using my = await site(besideMaster);
   const { place } = my;
   await my.serve('alpha');
   assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
-  const master = await startHaproxy(my);
+  const master = await startMasterOf(my.place);
   const myelin = place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
   await my.serve('beta');
@@ -113,7 +88,7 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
   await master.stop();
   await again.until('it sees that', ({ haproxy: its }) => its === null);
   await my.serve('gamma');
-  await using next = await startHaproxy(my);
+  await using next = await startMasterOf(my.place);
   await until('gamma answers', async () => (await ask(my.port)) === 'gamma');
   const afterwards = await again.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
   assert.equal(afterwards.haproxy?.pid, await next.worker());
@@ -124,27 +99,18 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
 });
 
 test('a service that HAProxy refuses is set apart, and a second Myelin is told that there is one', async () => {
-  await using my = await beside();
+  await using my = await site(besideMaster);
   const { place } = my;
   await my.serve('alpha');
   assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
-  await using master = await startHaproxy(my);
+  await using master = await startMasterOf(my.place);
   const myelin = place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
   const second = await place.command('run');
   assert.equal(second.exitCode, 1);
   assert.match(second.stderr, /is in use by another Myelin.*\[MYELIN_LOCKED\]/);
 
-  await my.configure({
-    web: ['backend: ["bogus"]'],
-    haproxy: [
-      'control: master',
-      'masterSocket: shared/master.sock',
-      'config: shared/haproxy.cfg',
-      'statsSocket: shared/admin.sock',
-    ],
-    rest: ['state: own/state'],
-  });
+  await my.configure({ ...besideMaster, web: ['backend: ["bogus"]'] });
   const status = await myelin.until('it is set apart', ({ services }) => services[0]?.quarantined !== null);
   assert.match(status.services[0]?.quarantined?.problems[0]?.message ?? '', /unknown keyword 'bogus'/);
   assert.equal(await ask(my.port), 'alpha');

@@ -3,10 +3,9 @@ import assert from 'node:assert/strict';
 import { mkdir, rm } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { test } from 'node:test';
-import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { type Master, startMaster } from '../../support/master.ts';
+import { besideMaster, startMasterOf } from '../../support/master-site.ts';
 import { type Site, site } from '../../support/site.ts';
 
 test('a server that is out serves no request when HAProxy is killed, reloaded, or started by a new Myelin', async () => {
@@ -36,20 +35,10 @@ test('a server that is out serves no request when HAProxy is killed, reloaded, o
 
 for (const state of ['maint', 'drain'] as const)
   test(`a server in ${state} serves no request when its HAProxy is restarted or reloaded by others`, async () => {
-    await using my = await site({
-      haproxy: [
-        'control: master',
-        'masterSocket: shared/master.sock',
-        'config: shared/haproxy.cfg',
-        'statsSocket: shared/admin.sock',
-      ],
-      rest: ['state: own/state', 'startTimeout: 5s'],
-    });
+    await using my = await site(besideMaster);
     await serveBoth(my);
     assert.equal((await my.place.command('run', '--once', '--no-apply')).exitCode, 0);
-    const start = async (): Promise<Master> =>
-      startMaster(await haproxy(), my.place.path('shared'), my.place.path('shared/haproxy.cfg'));
-    const first = await start();
+    const first = await startMasterOf(my.place);
     const myelin = my.place.run();
     await myelin.until('both serve', ({ state, haproxy: its }) => state === 'ready' && its !== null);
     await takeOut(my, state);
@@ -62,7 +51,7 @@ for (const state of ['maint', 'drain'] as const)
     await until('another worker serves', async () => (await first.worker()) !== worker);
     await stays();
     await first.stop();
-    await using second = await start();
+    await using second = await startMasterOf(my.place);
     await stays();
     await myelin.until('it knows that one', ({ haproxy: its }) => its !== null);
     await stays();
@@ -98,11 +87,9 @@ test('an order whose time is over ends also where that cannot be written down', 
   await until('it is told', () => myelin.output.includes('orders.json'));
 });
 
-async function serveBoth({ place, backends }: Site): Promise<void> {
-  const both = [backends.alpha, backends.beta].map(
-    ({ name, port }) => `{ id: ${name}, address: 127.0.0.1, port: ${port} }`,
-  );
-  await place.write('services.yaml', `services: { web: [${both.join(', ')}] }\n`);
+async function serveBoth(my: Site): Promise<void> {
+  const { alpha, beta } = my.backends;
+  await my.list({ alpha, beta });
 }
 
 async function takeOut({ place }: Site, state: 'maint' | 'drain', ...more: readonly string[]): Promise<void> {

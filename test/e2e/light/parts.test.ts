@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
-import type { Backend } from '../../servers/backend.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
@@ -21,7 +20,7 @@ test('swapped lines are loaded also where a server comes with them', async () =>
   myelin.kill('SIGTERM');
   await myelin.ended;
   await my.configure({ web: [`backend: [${rules.toReversed().join(', ')}]`] });
-  await list(my, { a: alpha, b: beta });
+  await my.list({ a: alpha, b: beta });
   const { stdout } = await my.place.command('plan');
   assert.match(stdout, /^reload, because of\n {2}option_changed backend web: order\n/);
   if (!cannotAddServers) assert.match(stdout, /^before it, the runtime commands\n {2}add server web\/a /m);
@@ -33,18 +32,18 @@ test('swapped lines are loaded also where a server comes with them', async () =>
 test('a server that a rule names leaves though the file cannot be without it, and the others come and go', async () => {
   await using my = await site({ web: ['backend: ["use-server a if { path /special }"]'] });
   const { alpha, beta, gamma } = my.backends;
-  await list(my, { a: alpha, b: beta });
+  await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
-  await list(my, { b: beta });
+  await my.list({ b: beta });
   await until('it is out', async () => (await takers(my)) === 'b');
   await myelin.until('the service is set apart', ({ services }) => services.some((each) => each.quarantined !== null));
   assert.equal(await ask(my.port), 'beta');
 
   if (!cannotAddServers) {
-    await list(my, { c: gamma });
+    await my.list({ c: gamma });
     await until('the next came and the other left', async () => (await takers(my)) === 'c');
-    await list(my, { b: beta });
+    await my.list({ b: beta });
     await until('and again', async () => (await takers(my)) === 'b');
   }
   // HAProxy starts from the file as it is, with the server out of service.
@@ -65,7 +64,7 @@ test('a server that a rule names leaves though the file cannot be without it, an
   await askHaproxy(my.place.path('run/admin.sock'), ['set server web/a state ready']);
   await until('that does not last', async () => (await takers(my)) === 'b', { withinMs: 30_000 });
 
-  await list(my, { a: gamma, b: beta });
+  await my.list({ a: gamma, b: beta });
   await until('it comes back', async () => (await takers(my)) === 'a b');
   await next.until('the service is whole', ({ state }) => state === 'ready', 60_000);
 });
@@ -76,13 +75,13 @@ test('a server whose options only a reload can change holds up no other', { skip
   const template =
     'server {{name}} {{address}} weight {{weight}}{{#if meta.slowstart}} slowstart {{meta.slowstart}}{{/if}}\n';
   await my.place.write('templates/server.hbs', template);
-  await list(my, { a: alpha, b: beta });
+  await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
   const { haproxy: before } = await my.place.status();
-  await list(my, { b: beta, c: gamma }, { b: 'slowstart: 5s' });
+  await my.list({ b: beta, c: gamma }, { b: 'slowstart: 5s' });
   await until('one left and one came', async () => (await takers(my)) === 'b c');
-  await list(my, { b: beta, c: alpha }, { b: 'slowstart: 5s' });
+  await my.list({ b: beta, c: alpha }, { b: 'slowstart: 5s' });
   await until('one moved', async () => ![await ask(my.port), await ask(my.port)].includes('gamma'));
   const { haproxy: after, pending } = await my.place.status();
   assert.equal(after?.pid, before?.pid);
@@ -96,14 +95,14 @@ test('one whose options HAProxy refuses holds up no other either', { skip: canno
   const template =
     'server {{name}} {{address}} weight {{weight}}{{#if meta.slowstart}} slowstart {{meta.slowstart}}{{/if}}\n';
   await my.place.write('templates/server.hbs', template);
-  await list(my, { a: alpha, b: beta });
+  await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
-  await list(my, { a: alpha, b: beta }, { b: 'slowstart: soon' });
+  await my.list({ a: alpha, b: beta }, { b: 'slowstart: soon' });
   await myelin.until('it is set apart', ({ services }) => services.some((each) => each.quarantined !== null));
-  await list(my, { b: beta, c: gamma }, { b: 'slowstart: soon' });
+  await my.list({ b: beta, c: gamma }, { b: 'slowstart: soon' });
   await until('one left and one came', async () => (await takers(my)) === 'b c');
-  await list(my, { b: beta, c: gamma });
+  await my.list({ b: beta, c: gamma });
   await myelin.until('it is whole', ({ state }) => state === 'ready', 60_000);
   assert.equal(await takers(my), 'b c');
 });
@@ -112,7 +111,7 @@ for (const balance of ['source', 'static-rr'])
   test(`with balance ${balance} a server drains, leaves and comes back without a reload`, async () => {
     await using my = await site({ reload: waiting, web: [`balance: ${balance}`] });
     const { alpha, beta } = my.backends;
-    await list(my, { a: alpha, b: beta });
+    await my.list({ a: alpha, b: beta });
     const myelin = my.place.run();
     await myelin.until('it is ready', ({ state }) => state === 'ready');
     const { haproxy: before } = await my.place.status();
@@ -122,11 +121,11 @@ for (const balance of ['source', 'static-rr'])
       [{ a: alpha, b: beta }, { b: 'draining' }, 'alpha'],
       [{ a: alpha }, {}, 'alpha'],
     ] as const) {
-      await list(my, there, {}, more);
+      await my.list(there, {}, more);
       await until(`${expected} serves alone`, async () => (await by()) === expected);
     }
     await until('what is gone is out', async () => (await takers(my)) === 'a');
-    await list(my, { a: alpha, b: beta });
+    await my.list({ a: alpha, b: beta });
     await until('it is back', async () => (await takers(my)) === 'a b');
     const { haproxy: after, pending } = await my.place.status();
     assert.deepEqual([after?.pid, pending], [before?.pid, null]);
@@ -139,20 +138,6 @@ test('that each new server is a reload is said before the first one comes', { sk
   const myelin = await my.start();
   await until('it is logged', () => /"service":"web","what":"server-template"/.test(myelin.output));
 });
-
-/** The endpoints of `web` by their ids, with what else is known of some. */
-async function list(
-  my: Site,
-  endpoints: Readonly<Record<string, Backend>>,
-  meta: Readonly<Record<string, string>> = {},
-  state: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const lines = Object.entries(endpoints).map(
-    ([id, { port }]) =>
-      `    - { id: ${id}, address: 127.0.0.1, port: ${port}, state: ${state[id] ?? 'ready'}, meta: { ${meta[id] ?? ''} } }\n`,
-  );
-  await my.place.write('services.yaml', `services:\n  web:\n${lines.join('')}`);
-}
 
 /** The servers of `web` that HAProxy would send something to. */
 async function takers(my: Site): Promise<string> {
