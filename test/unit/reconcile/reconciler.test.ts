@@ -1,13 +1,14 @@
 /** Which service is set apart for what is refused, and what stands in its place. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Driver, Outcome, Running } from '../../../src/apply/driver.ts';
+import type { Driver, Outcome } from '../../../src/apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../../../src/apply/files/kept-files.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Problem, Rendered, Section } from '../../../src/model.ts';
 import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
 import type { VerifySettings } from '../../../src/reconcile/verifier.ts';
+import { ScriptedDriver } from '../../support/scripted-driver.ts';
 
 const never = new AbortController().signal;
 
@@ -354,19 +355,9 @@ function config(...services: readonly string[]): Rendered {
 }
 
 /** A control that has an opinion of its own on the services, where HAProxy has one on their lines. */
-class Scripted implements Driver {
-  readonly version = null;
-  readonly forced = [];
-  readonly oldWorkers = [];
-  readonly runtime = null;
-  readonly fileTrouble = null;
-  readonly unresponsive = null;
-  readonly found: readonly Section[] | null;
-  running: Running | null = null;
+class Scripted extends ScriptedDriver {
   /** How often it was to be reloaded. */
   tries = 0;
-  /** Until when a reload has to wait. */
-  freeAt = 0;
   /** Services whose frontends are refused. */
   refused: readonly string[];
   /** A backend that some hand-written line refers to. */
@@ -377,8 +368,8 @@ class Scripted implements Driver {
   namesNobody = false;
 
   constructor(refused: readonly string[], found: readonly Section[] | null = null) {
+    super(found);
     this.refused = refused;
-    this.found = found;
   }
 
   /** How many of those that run have changed. */
@@ -390,21 +381,12 @@ class Scripted implements Driver {
     return (this.running?.sections ?? []).map(({ kind, name }) => `${kind} ${name}`);
   }
 
-  use(): void {}
-
-  reloadAt(): { readonly at: number; readonly because: 'free' } {
-    return { at: this.freeAt, because: 'free' };
+  override async apply(wanted: Rendered, plan: Plan): Promise<Outcome> {
+    if (plan.kind === 'reload') this.tries += 1;
+    return super.apply(wanted, plan);
   }
 
-  async apply({ sections }: Rendered, { kind }: Plan): Promise<Outcome> {
-    if (kind === 'reload') this.tries += 1;
-    const problems = kind === 'reload' ? await this.check({ sections }) : [];
-    if (problems.length > 0) return { kind: 'refused', problems };
-    this.running = { sections, generation: 1, since: 0, process: null };
-    return { kind: 'applied', tookMs: 0 };
-  }
-
-  async check({ sections }: Rendered): Promise<readonly Problem[]> {
+  override async check({ sections }: Rendered): Promise<readonly Problem[]> {
     const isThere = this.needs === null || sections.some(({ name }) => name === this.needs);
     if (!isThere)
       return [{ message: `Proxy 'hand': unable to find required use_backend: '${this.needs}'.`, service: null }];
@@ -414,7 +396,4 @@ class Scripted implements Driver {
       return isRefused || isTold ? [{ message: 'no', service: this.namesNobody ? null : service }] : [];
     });
   }
-
-  async stop(): Promise<void> {}
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

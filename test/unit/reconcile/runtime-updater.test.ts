@@ -1,7 +1,7 @@
 /** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CommandedProcess, CommandOutcome, Driver, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
+import type { CommandedProcess, CommandOutcome, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
 import { textOf } from '../../../src/apply/sections.ts';
 import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
@@ -12,6 +12,7 @@ import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOve
 import type { Overrides } from '../../../src/reconcile/overrides.ts';
 import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
+import { ScriptedDriver } from '../../support/scripted-driver.ts';
 
 const never = new AbortController().signal;
 const version = parseVersion('2.6.12') ?? assert.fail();
@@ -406,15 +407,9 @@ function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', ove
 }
 
 /** One that runs what it is told to have, and whose replies are as the test wants them. */
-class Scripted implements Driver {
-  readonly version = version;
-  readonly forced = [];
-  readonly oldWorkers = [];
-  readonly found = null;
-  readonly fileTrouble = null;
-  readonly unresponsive = null;
-  running: Running;
-  freeAt = 0;
+class Scripted extends ScriptedDriver {
+  override readonly version = version;
+  override running: Running;
   /** The unexpected reply to the first command of a plan; null: all is well. */
   does: (commands: readonly RuntimeCommand[]) => string | null = () => null;
   /** What it has whatever it is told. */
@@ -430,17 +425,17 @@ class Scripted implements Driver {
   asked: string[] = [];
   /** A process that was told to leave. */
   leaves: (() => CommandedProcess) | null = null;
-  readonly reloads: Plan[] = [];
   /** `srv_admin_state` of servers where it is not 0. */
   readonly states = new Map<string, string>();
   #has: readonly Section[];
 
   constructor({ sections }: Rendered) {
+    super();
     this.running = { sections, generation: 1, since: 0, process: null };
     this.#has = sections;
   }
 
-  get runtime(): Runtime {
+  override get runtime(): Runtime {
     return {
       capabilities: capabilitiesOf(version),
       leaving: [],
@@ -450,7 +445,7 @@ class Scripted implements Driver {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
         return new Map(backends.map((backend) => [backend, this.#rows(backend)]));
       },
-      acceptObserved: ({ sections }) => this.#run(sections),
+      acceptObserved: ({ sections }) => this.run(sections),
       applyCommands: (commands, desired) => this.#applyCommands(commands, desired),
       sections: this.running.sections,
     };
@@ -461,21 +456,14 @@ class Scripted implements Driver {
     this.#has = sections;
   }
 
-  use(): void {}
-
-  reloadAt(): { readonly at: number; readonly because: 'free' } {
-    return { at: this.freeAt, because: 'free' };
-  }
-
-  async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
+  override async apply(wanted: Rendered, plan: Plan): Promise<Outcome> {
     assert.equal(plan.kind, 'reload', 'commands go to the process');
-    if (this.refuses !== null && textOf(sections).includes(this.refuses))
-      return { kind: 'refused', problems: [{ message: 'no', service: 'web' }] };
-    this.reloads.push(plan);
-    this.stays = null;
-    this.#run(sections);
-    this.#has = sections;
-    return { kind: 'applied', tookMs: 0 };
+    const outcome = await super.apply(wanted, plan);
+    if (outcome.kind === 'applied') {
+      this.stays = null;
+      this.#has = wanted.sections;
+    }
+    return outcome;
   }
 
   async #applyCommands(commands: readonly RuntimeCommand[], { sections }: Rendered): Promise<CommandOutcome> {
@@ -490,19 +478,13 @@ class Scripted implements Driver {
       if (reply !== null) return { kind: 'unexpected', replies: [{ kind: 'unexpected', command, reply }] };
       this.#has = this.stays?.sections ?? sections;
     }
-    this.#run(sections);
+    this.run(sections);
     return { kind: 'applied', tookMs: 0 };
   }
 
-  async check(): Promise<readonly Problem[]> {
-    return [];
-  }
-
-  async stop(): Promise<void> {}
-  async [Symbol.asyncDispose](): Promise<void> {}
-
-  #run(sections: readonly Section[]): void {
-    this.running = { ...this.running, sections };
+  override async check({ sections }: Rendered): Promise<readonly Problem[]> {
+    const isRefused = this.refuses !== null && textOf(sections).includes(this.refuses);
+    return isRefused ? [{ message: 'no', service: 'web' }] : [];
   }
 
   #rows(backend: string): readonly ServerStateRow[] {
