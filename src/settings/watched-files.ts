@@ -39,8 +39,9 @@ async function waits(ms: Ms, signal: AbortSignal): Promise<boolean> {
 
 async function look(path: string): Promise<{ readonly stamp: string; readonly changedAt: Timestamp }> {
   try {
-    const { ino, mtimeMs, ctimeMs, size } = await stat(path);
-    return { stamp: `${ino} ${mtimeMs} ${size}`, changedAt: Math.max(mtimeMs, ctimeMs) };
+    const { dev, ino, mtimeMs, ctimeMs, size } = await stat(path);
+    // `ctime` also tells of rights that were given, and of what was written with an old time of change, as by `cp -p`.
+    return { stamp: `${dev} ${ino} ${mtimeMs} ${ctimeMs} ${size}`, changedAt: Math.max(mtimeMs, ctimeMs) };
   } catch {
     // Not there, for now or for good: coming and going are changes too.
     return { stamp: '', changedAt: 0 };

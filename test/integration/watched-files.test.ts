@@ -1,6 +1,6 @@
 /** Changes of the config's files are seen, also in the moments around a reading. */
 import assert from 'node:assert/strict';
-import { mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { changesOf } from '../../src/settings/watched-files.ts';
@@ -8,7 +8,7 @@ import { tempFolder } from '../support/index.ts';
 
 const longAgo = new Date('2020-01-01');
 
-test('writing in place, replacing, swapping a link, coming and going are changes', async () => {
+test('writing in place, replacing, swapping a link, rights, coming and going are changes', async () => {
   await using watched = await watching();
   const { path, next } = watched;
   const file = path('file');
@@ -17,6 +17,9 @@ test('writing in place, replacing, swapping a link, coming and going are changes
   await writeFile(path('two'), '2');
   const steps = [
     () => writeFile(file, 'longer'),
+    // Whoever could not be read before may be read now.
+    () => chmod(file, 0o640),
+    () => sameAgain(file, 'LONGER'),
     () => writeFile(path('new'), 'other').then(() => rename(path('new'), file)),
     () => symlink('one', link),
     () => symlink('two', path('swap')).then(() => rename(path('swap'), link)),
@@ -48,6 +51,13 @@ test('a path that is new among them counts as changed only where it changed sinc
   await changed;
   assert.equal(watched.changes(), 1);
 });
+
+/** Other text of the same length, with the time stamp of the one before, as `cp -p` gives it. */
+async function sameAgain(file: string, text: string): Promise<void> {
+  const { atime, mtime } = await stat(file);
+  await writeFile(file, text);
+  await utimes(file, atime, mtime);
+}
 
 /** Follows `paths` in a folder, fast. */
 async function watching() {
