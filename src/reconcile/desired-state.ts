@@ -63,14 +63,14 @@ export class DesiredState {
     this.#renderBy(settings, { config: settings.config, endpoints: new Map() });
   }
 
-  /** Throws an AppError where the templates print no server any more of those that are known. */
+  /** Throws an AppError where the templates print no server any more of those that are known, or nowhere to listen. */
   assertPrintsServers(settings: Settings): void {
     const { config, catalog } = this.#options.editions.newest;
     const { endpoints } = view(catalog);
     const services = new Map([...config.services].filter(([name]) => (endpoints.get(name)?.length ?? 0) > 0));
     if (services.size === 0) return;
     const rendered = this.#renderBy(settings, { config: { ...config, services }, endpoints });
-    assertPrintsServers(this.#options.live(), rendered);
+    assertPrintsServers(this.#options.live(), rendered, [...services.values()]);
   }
 
   #renderBy({ renderer }: Settings, input: Omit<RenderInput, 'version' | 'hostname'>): RenderResult {

@@ -38,20 +38,23 @@ test('a template broken while Myelin runs is refused with its place, the old one
   await load.endsWithoutFailure();
 });
 
-test('templates that are cut off before the lines of servers, or empty, are refused though they are valid', async () => {
+test('templates that are cut off before the lines of servers or binds, or empty, are refused though they are valid', async () => {
   await using my = await site({ rest: ['templates: templates'] });
-  const [server, backend] = [await builtIn('server'), await builtIn('backend')];
+  const [server, backend, frontend] = [await builtIn('server'), await builtIn('backend'), await builtIn('frontend')];
   await my.place.write('templates/server.hbs', server);
+  await my.place.write('templates/frontend.hbs', frontend);
   await my.place.write('templates/backend.hbs', backend);
   const myelin = await my.start();
   const load = my.load();
-  for (const [name, cut, whole] of [
-    ['server', '', server],
-    ['backend', 'backend {{name}}\n    mode {{mode}}\n', backend],
+  for (const [name, cut, whole, lost] of [
+    ['server', '', server, 'server'],
+    ['backend', 'backend {{name}}\n    mode {{mode}}\n', backend, 'server'],
+    ['frontend', '', frontend, 'bind'],
+    ['frontend', 'frontend {{frontendName}}\n', frontend, 'bind'],
   ] as const) {
     await my.place.write(`templates/${name}.hbs`, cut);
     const { refusedConfig } = await myelin.until('it is refused', (status) => status.refusedConfig !== null);
-    assert.match(refusedConfig?.reason ?? '', /^the templates print no server of any service any more/);
+    assert.ok(refusedConfig?.reason.startsWith(`the templates print no ${lost} of any service any more`));
     await load.goesOn(50);
     await my.place.write(`templates/${name}.hbs`, whole);
     await myelin.until('it is mended', ({ state }) => state === 'ready');
