@@ -22,7 +22,7 @@ export async function applying(
 ): Promise<Outcome> {
   const startedAt = performance.now();
   const outcome = isBlank(sections) ? nothingToDo : await attempt().catch((error: unknown) => failed(error, signal));
-  if (plan.kind === 'reload') {
+  if (plan.kind === 'reload' && outcome.kind !== 'superseded') {
     if (outcome.kind === 'applied') policy.succeeded(now(), { isStart });
     else policy.failed(sections, now());
   }

@@ -349,8 +349,9 @@ export class Reconciler {
         const { at } = control.reloadAt(wanted, this.#wantedSince);
         return { kind: 'failed', error: outcome.error, reasons, at: Math.max(at, this.#now() + retryAfterMs) };
       }
-      case 'unexpected':
       case 'superseded':
+        return { kind: 'postponed' };
+      case 'unexpected':
         throw new TypeError(`a reload cannot be ${outcome.kind}`);
     }
   }

@@ -33,6 +33,9 @@ import {
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { type Master, startMaster } from '../support/master.ts';
 
+/** What is planned where nobody is known to serve. */
+const first: Plan = { kind: 'reload', reasons: [{ code: 'first_start' }] };
+
 class Place implements AsyncDisposable {
   readonly my: Setup;
   readonly branch: HaproxyBranch;
@@ -348,6 +351,49 @@ for (const branch of branches) {
     assert.equal((await master.processes()).master.reloads, 0);
     assert.deepEqual(control.forced, []);
   });
+
+  test(`HAProxy ${branch}: one that comes up while it is to be told is taken as it is, without a reload`, async () => {
+    await using here = await place(branch);
+    const control = await here.open();
+    const wanted = here.web('web');
+    assert.equal((await control.apply(wanted, first, never)).kind, 'failed', 'nobody serves yet');
+    const starting = here.start();
+    const told = await until('there is a master to be told', async () => {
+      const outcome = await control.apply(wanted, first, never);
+      return outcome.kind === 'failed' ? null : outcome;
+    });
+    const master = await starting;
+    assert.equal(told.kind, 'superseded');
+    assert.deepEqual(control.running?.sections, wanted.sections);
+    assert.equal(pidOf(control), await master.worker());
+    assert.equal((await master.processes()).master.reloads, 0);
+  });
+
+  if (branch !== '2.2')
+    test(`HAProxy ${branch}: started in the second in which its file was replaced, it is known by which one it serves`, async () => {
+      await using here = await place(branch);
+      let control = await here.open();
+      assert.equal((await control.apply(here.web('before'), first, never)).kind, 'failed');
+      await nextSecond();
+      const wanted = here.web('web');
+      assert.equal((await control.apply(wanted, first, never)).kind, 'failed');
+      assert.equal(await readFile(here.my.file, 'utf8'), text(wanted));
+      const placedAt = (await configFile(here.my.file).placedAt()) ?? 0;
+      // Files tell their time by a clock that goes by ticks.
+      await until('the file is the older one for sure', () => Date.now() > placedAt + 25, { everyMs: 5 });
+      const master = await here.start();
+      await until('it is known', () => control.running !== null);
+      assert.deepEqual(control.running?.sections, wanted.sections);
+      await control[Symbol.asyncDispose]();
+      await master.stop();
+
+      await nextSecond();
+      await rm(here.my.state, { recursive: true });
+      await using _ = await here.start();
+      await here.write(here.web('web', undefined, ['timeout queue 7s']));
+      control = await here.open();
+      assert.deepEqual(control.forced, [{ code: 'first_start' }], 'it has read the file from before');
+    });
 
   test(`HAProxy ${branch}: the oldest of the old workers are ended when there are too many`, async (t) => {
     await tooManyOldWorkers(branch, t);

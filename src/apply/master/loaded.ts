@@ -2,7 +2,7 @@
 import type { Info } from '../../haproxy/cli/info.ts';
 import type { Ask } from '../../haproxy/cli/read-back.ts';
 import type { ConfigFile } from '../../lib/files.ts';
-import type { Section } from '../../model.ts';
+import type { Ms, Section } from '../../model.ts';
 import { type Generation, isFirst } from '../generation.ts';
 import { sectionsOf, textOf } from '../sections.ts';
 import { missingBackend } from './reload.ts';
@@ -18,16 +18,20 @@ type Came = {
   readonly ask: Ask;
 };
 
+/** By how much a file may be younger than its time says: the kernel's clock for files goes by ticks. */
+const fileClockLagMs: Ms = 20;
+
 /**
- * The file, if that has been in its place since before. Its time of start is known to the second, so in the second of a
- * change it remains unknown, and null; but where no file was before, it can have read no other.
+ * The file, if that has been in its place since before; null where that is not known. Before 2.5 the time of start is
+ * known to some seconds, so a change within them leaves it open. Where no file was before, it can have read no other.
  */
 export async function loadedBy({ info, id, file, recorded, record, ask }: Came): Promise<readonly Section[] | null> {
   const [text, placedAt] = [await file.read(), await file.placedAt()];
-  const slackSec = id.isExact ? 0 : inexactSec;
+  const slackMs: Ms = id.isExact ? 0 : inexactSec * 1000;
   const isOnly = await isFirst(record, await file.stamp());
-  const startedMs = (startedAtSec(id) + (isOnly ? 1 + slackSec : -slackSec)) * 1000;
-  if (text === null || placedAt === null || startedMs < placedAt || (await file.isUnsettled())) return null;
+  const startedAt = (info.startedAt ?? startedAtSec(id) * 1000) + (isOnly ? 1000 + slackMs : -slackMs);
+  if (text === null || placedAt === null || (await file.isUnsettled())) return null;
+  if (startedAt < placedAt + (isOnly ? 0 : fileClockLagMs)) return null;
   const sections = asRecorded(text, recorded);
   // It may have been started with another file altogether.
   return (await missingBackend(ask, info.pid, sections)) === null ? sections : null;

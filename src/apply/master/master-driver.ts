@@ -6,6 +6,7 @@
  */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import timers from 'node:timers/promises';
 import { lockFile } from '../../config/paths.ts';
 import { AppError } from '../../errors.ts';
 import { type Binary, findBinary } from '../../haproxy/binary/binary.ts';
@@ -49,6 +50,7 @@ const lookEveryMs: Ms = 200;
 const looksPerInspection = 10;
 /** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
 const goneAfterMs: Ms = 1000;
+const workerPauseMs: Ms = 20;
 
 export async function openMasterDriver(options: DriverOptions, signal: AbortSignal): Promise<Driver> {
   const { haproxy, state: stateFolder } = options.config;
@@ -254,7 +256,8 @@ class MasterDriver implements Driver {
     if (looks % looksPerInspection === 0) await this.#onDisk.inspect();
   }
 
-  async #seeWhoServes(): Promise<void> {
+  /** null where the master does not answer. */
+  async #seeWhoServes(): Promise<Seen['kind'] | null> {
     let seen: Awaited<ReturnType<MasterFleet['look']>>;
     const askedAt = this.#parts.now();
     try {
@@ -262,14 +265,25 @@ class MasterDriver implements Driver {
     } catch (error) {
       this.#noteSilence(error);
       this.#notePulse(askedAt, error);
-      return;
+      return null;
     }
     this.#isLeaving = seen.kind === 'nobody' && seen.isLeaving;
-    if (seen.kind === 'nobody') return this.#noteSilence(null);
+    if (seen.kind === 'nobody') {
+      this.#noteSilence(null);
+      return seen.kind;
+    }
     this.#silentSince = null;
     this.#isSilenceTold = false;
     if (seen.kind === 'other') await this.#meet(seen);
     this.#notePulse(askedAt, seen.kind === 'silent' ? seen.error : null);
+    return seen.kind;
+  }
+
+  /** A master that has just come up has a worker in a moment, and that may run what is wanted. */
+  async #awaitWorker(signal: AbortSignal): Promise<void> {
+    const deadline = performance.now() + this.#config.reload.startTimeout;
+    while ((await this.#seeWhoServes()) === 'nobody' && !this.#isLeaving && performance.now() < deadline)
+      await timers.setTimeout(workerPauseMs, undefined, { signal });
   }
 
   #notePulse(askedAt: Moment, error: unknown): void {
@@ -356,14 +370,14 @@ class MasterDriver implements Driver {
     return this.#mutex(async () => {
       this.#isReloading = true;
       try {
-        return await this.#onDisk.during(() => this.#replace(sections, signal));
+        return await this.#onDisk.during(() => this.#replace(sections, plan, signal));
       } finally {
         this.#isReloading = false;
       }
     });
   }
 
-  async #replace(sections: readonly Section[], signal: AbortSignal): Promise<Outcome> {
+  async #replace(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { socket, file, now } = this.#parts;
     const { env } = this.#options;
     const known = this.#binary;
@@ -380,6 +394,11 @@ class MasterDriver implements Driver {
         config: this.#config,
         signal,
       });
+    if (isForStart(plan)) {
+      if (this.#fleet.serving === null) await this.#awaitWorker(signal);
+      // It came up since this was planned: what it runs may be what is wanted.
+      if (this.#fleet.serving !== null) return { kind: 'superseded' };
+    }
     if (this.#isLeaving) throw toldToLeave();
     const { serving, ask } = this.#fleet;
     try {
@@ -445,6 +464,11 @@ class MasterDriver implements Driver {
   async #tolerate(work: Promise<unknown>): Promise<void> {
     await work.catch((error: unknown) => this.#options.onEvent({ kind: 'trouble', error }));
   }
+}
+
+/** Whether it was planned where nothing was known to serve. */
+function isForStart(plan: Plan): boolean {
+  return plan.kind === 'reload' && plan.reasons.some(({ code }) => code === 'first_start' || code === 'haproxy_exited');
 }
 
 function toldToLeave(): AppError {

@@ -1,6 +1,6 @@
 /** Reads what HAProxy says about itself: `show info` and `show servers state`. */
 import { AppError } from '../../errors.ts';
-import type { Ms } from '../../model.ts';
+import type { Ms, Timestamp } from '../../model.ts';
 import { parseVersion, type Version } from '../binary/version.ts';
 import { ask } from './socket.ts';
 
@@ -12,6 +12,8 @@ export type Info = {
   readonly uptimeSec: number;
   /** Seconds since 1970; null before 2.5, which does not say. With the PID it tells one process from every other. */
   readonly startTimeSec: number | null;
+  /** The same with what is left of the second, where that was asked for. */
+  readonly startedAt: Timestamp | null;
   /** Connections that it holds now; those to its own sockets do not count. */
   readonly currConns: number;
   readonly maxconn: number;
@@ -36,12 +38,14 @@ export function parseInfo(text: string): Info {
   const pid = countOf(text, 'Pid');
   if (version === null || pid === null)
     throw new AppError('MYELIN_SOCKET_FAILED', `this is no answer to "show info": ${text.slice(0, 200)}`);
+  const started = numberOf(text, 'Start_time_sec');
   return {
     pid,
     version,
     stopping: infoOf(text, 'Stopping') === '1',
-    uptimeSec: countOf(text, 'Uptime_sec') ?? 0,
-    startTimeSec: countOf(text, 'Start_time_sec'),
+    uptimeSec: Math.floor(numberOf(text, 'Uptime_sec') ?? 0),
+    startTimeSec: started === null ? null : Math.floor(started),
+    startedAt: started === null ? null : started * 1000,
     currConns: countOf(text, 'CurrConns') ?? 0,
     maxconn: countOf(text, 'Maxconn') ?? 0,
   };
@@ -74,6 +78,11 @@ function infoOf(text: string, name: string): string | null {
 }
 
 function countOf(text: string, name: string): number | null {
+  const value = numberOf(text, name);
+  return value !== null && Number.isInteger(value) ? value : null;
+}
+
+function numberOf(text: string, name: string): number | null {
   const value = infoOf(text, name);
-  return value !== null && /^\d+$/.test(value) ? Number(value) : null;
+  return value !== null && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : null;
 }

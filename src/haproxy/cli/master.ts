@@ -49,9 +49,9 @@ export async function readProcesses(socket: string, limits?: Limits): Promise<Pr
   return parseProcesses(await ask(socket, ['show proc'], limits));
 }
 
-/** null where the master has no such worker (any more). */
+/** null where the master has no such worker (any more). `float` is for when it was started; 2.2 and 2.4 take no notice of it. */
 export async function readWorkerInfo(socket: string, pid: number, limits?: Limits): Promise<Info | null> {
-  const answer = await ask(socket, [`${prefixOf(pid)}show info`], limits);
+  const answer = await ask(socket, [`${prefixOf(pid)}show info float`], limits);
   return /^Pid: \d+$/m.test(answer) ? parseInfo(answer) : null;
 }
 

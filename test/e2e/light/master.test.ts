@@ -60,6 +60,23 @@ test('Myelin started before HAProxy waits for it, is not ready, and says what it
   await until('gamma answers', async () => (await ask(my.port)) === 'gamma');
 });
 
+test('a HAProxy that is started together with Myelin is not reloaded for what it serves already', async () => {
+  await using my = await site(besideMaster);
+  const { place } = my;
+  await my.serve('alpha');
+  assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
+  const myelin = place.run();
+  await myelin.until('it has begun', () => true);
+  await using master = await startMasterOf(my.place);
+  const load = my.load();
+  const status = await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  assert.equal(status.haproxy?.pid, await master.worker());
+  await my.serve('beta');
+  await load.answeredBy('beta');
+  assert.equal((await master.processes()).master.reloads, 0);
+  await load.endsWithoutFailure();
+});
+
 test('neither a kill of Myelin nor a restart of HAProxy brings anything but what is wanted', async () => {
   await using my = await site(besideMaster);
   const { place } = my;

@@ -36,6 +36,15 @@ test('where no service would be served, nothing is started', async () => {
   assert.equal((await ended(reconcilerOf(control), config('web', 'db'))).kind, 'reload');
 });
 
+test('where a HAProxy comes up before it is told anything, what it takes is planned anew', async () => {
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control);
+  control.comesUp = config('web', 'db').sections;
+  assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'postponed');
+  assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'noop');
+  assert.equal(control.tries, 1);
+});
+
 test('a service that is set apart keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
@@ -364,6 +373,8 @@ class Scripted extends ScriptedDriver {
   needs: string | null = null;
   /** And whatever holds this. */
   refusedText: string | null = null;
+  /** What somebody starts it with meanwhile. */
+  comesUp: readonly Section[] | null = null;
   /** Whether it does not say whose fault that is. */
   namesNobody = false;
 
@@ -383,6 +394,11 @@ class Scripted extends ScriptedDriver {
 
   override async apply(wanted: Rendered, plan: Plan): Promise<Outcome> {
     if (plan.kind === 'reload') this.tries += 1;
+    if (this.comesUp !== null) {
+      this.running = { sections: this.comesUp, generation: 1, since: 0, process: null };
+      this.comesUp = null;
+      return { kind: 'superseded' };
+    }
     return super.apply(wanted, plan);
   }
 
