@@ -37,7 +37,7 @@ export type Server = {
   readonly weight: number;
   /** All that holds for it but its weight and whether it is disabled. */
   readonly options: readonly Option[];
-  /** Its options as words; where something is not understood, all of its line but the address. */
+  /** Its options as words; where something is not understood, all that its line and `default-server` say but the address. */
   readonly words: readonly string[];
   /** Equal for two servers with the same options. */
   readonly key: string;
@@ -124,23 +124,24 @@ const aboutServers: ReadonlySet<string> = new Set([
 
 function readOptions({ name, address, port, words }: Written, defaults: readonly ReadLine[]): Server {
   const own = parseOptions(words.slice(3));
-  const all = parseOptions([...defaults.flatMap(({ line }) => line.words.slice(1)), ...words.slice(3)]);
+  const given = defaults.flatMap(({ line }) => line.words.slice(1));
+  const all = parseOptions([...given, ...words.slice(3)]);
   const settled = settle(all.options);
   const isUnderstood = all.unknown === null;
   const options = settled.filter(({ keyword }) => keyword !== 'weight' && !isPresence(keyword));
   const weight = lastValue(settled, 'weight') ?? '1';
   const isWeight = /^\d{1,3}$/.test(weight) && Number(weight) <= 256;
-  // Where something is not understood, every word counts.
+  // Where something is not understood, every word counts, those of `default-server` too.
   const isOut = isTakenOut({ words });
-  const ownWords = isUnderstood ? wordsOf(options) : words.slice(3, isOut ? -1 : undefined);
+  const counting = isUnderstood ? wordsOf(options) : [...given, ...words.slice(3, isOut ? -1 : undefined)];
   return {
     name,
     address,
     port,
     weight: isWeight ? Number(weight) : 1,
     options,
-    words: ownWords,
-    key: ownWords.join('\0'),
+    words: counting,
+    key: counting.join('\0'),
     isDisabled: isUnderstood ? settled.some(({ keyword }) => keyword === 'disabled') : isOut,
     proof: proofOf(own.options.filter(({ keyword }) => !isPresence(keyword))),
     unknown: all.unknown ?? (isWeight ? null : 'weight'),

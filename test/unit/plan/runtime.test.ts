@@ -547,6 +547,20 @@ test('a server that is elsewhere by now and can only be changed by a reload gets
   assert.equal(planMeanwhile(sectionsOf(alone), sectionsOf(moved), runtime({})), null, 'better there than nowhere');
 });
 
+test('a server with an option that is not known is not put where another `default-server` holds', () => {
+  const web = (...lines: readonly string[]): string => `backend web\n${lines.map((line) => `    ${line}\n`).join('')}`;
+  const [rule, shared] = ['http-request allow if { path_beg /public }', 'default-server check send-proxy'];
+  const other = 'server b 10.0.0.2:80 weight 1';
+  const from = web('server a 10.0.0.1:80 mystery', shared, rule, other);
+  const to = web('server a 10.0.0.9:80 mystery', rule, shared, other);
+  const meanwhile = planMeanwhile(sectionsOf(from), sectionsOf(to), runtime({}));
+  assert.deepEqual(meanwhile?.commands, [{ kind: 'maint', backend: 'web', server: 'a' }]);
+  assert.equal(
+    meanwhile?.sections.map(({ text }) => text).join(''),
+    web('server a 10.0.0.1:80 mystery disabled', shared, rule, other),
+  );
+});
+
 test('a server whose weight has to wait for a reload goes to its new address at once', () => {
   const isStatic = (text: string): string => changed('balance roundrobin', 'balance source', text);
   const to = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 3 # three', isStatic(base));
