@@ -3,7 +3,7 @@ import timers from 'node:timers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, describe, exitCodes } from '../errors.ts';
 import { followEvents, getStatus } from '../http/client.ts';
-import { Latest } from '../lib/latest.ts';
+import { Mailbox } from '../lib/mailbox.ts';
 import type { Ms } from '../model.ts';
 import type { Status } from '../report/status.ts';
 import type { Globals } from './globals.ts';
@@ -28,7 +28,7 @@ export async function watchStatus(globals: Globals): Promise<number> {
   process.stdout.once('error', end);
 
   let last: Omit<Sight, 'status'> = { events: [], eventsTrouble: null };
-  const news = new Latest<null>();
+  const news = new Mailbox<null>();
   const lookAgain = (): void => news.put('', null);
   const refresh = timers.setInterval(lookAgain, refreshMs);
   let following: Promise<void> | null = null;

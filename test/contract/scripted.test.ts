@@ -1,7 +1,6 @@
 /** The contract with a source in memory: shows what a pushed source needs, and that the suite asks for nothing more. */
-import { Latest } from '../../src/lib/latest.ts';
-import type { Endpoint, Query, Update, Watch } from '../../src/model.ts';
-import { withSynced } from '../../watchers/kit/synced.ts';
+import type { Endpoint, Watch } from '../../src/model.ts';
+import { watching } from '../../watchers/kit/watching.ts';
 import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
 class Source {
@@ -42,33 +41,24 @@ class Source {
 }
 
 function watchSource(source: Source): Watch<string> {
-  return (queries, signal) => withSynced(queries, follow(source, queries, signal));
-}
-
-async function* follow(
-  source: Source,
-  queries: readonly Query<string>[],
-  signal: AbortSignal,
-): AsyncGenerator<Update, void, undefined> {
-  if (signal.aborted) return;
-  const heard = new Latest<Update>();
-  const look = (): void => {
-    try {
-      for (const { key, settings } of queries) {
-        const first = source.read(settings);
-        if (first.length > 0) heard.put(key, { kind: 'endpoints', key, endpoints: first.map(endpoint) });
-        else queueMicrotask(() => confirmEmpty(key, settings));
+  return watching(async ({ queries, signal, emit, fail }) => {
+    const look = (): void => {
+      try {
+        for (const { key, settings } of queries) {
+          const first = source.read(settings);
+          if (first.length > 0) emit({ kind: 'endpoints', key, endpoints: first.map(endpoint) });
+          else queueMicrotask(() => confirmEmpty(key, settings));
+        }
+      } catch (error) {
+        fail(error);
       }
-    } catch (error) {
-      heard.fail(error);
-    }
-  };
-  const confirmEmpty = (key: string, service: string): void => {
-    if (source.read(service).length === 0) heard.put(key, { kind: 'endpoints', key, endpoints: [] });
-  };
-  source.onChange(look, signal);
-  look();
-  yield* heard.read(signal);
+    };
+    const confirmEmpty = (key: string, service: string): void => {
+      if (source.read(service).length === 0) emit({ kind: 'endpoints', key, endpoints: [] });
+    };
+    source.onChange(look, signal);
+    look();
+  });
 }
 
 function endpoint(text: string): Endpoint {

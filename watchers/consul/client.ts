@@ -9,7 +9,9 @@ import { Agent as HttpsAgent } from 'node:https';
 import Consul from 'consul';
 import { http } from '../../src/lib/node-http.ts';
 import type { Ms } from '../../src/model.ts';
+import { spellingsOfLogin } from '../kit/login.ts';
 import { type Connection, readTls } from './connection.ts';
+import { tokenReader } from './token.ts';
 
 /** As the HTTP API of Consul names them (GET /v1/health/service/:service). */
 export type Question = {
@@ -21,7 +23,6 @@ export type Question = {
   readonly consistent?: boolean;
   readonly index?: string;
   readonly wait?: string;
-  readonly token?: string;
 };
 
 /** Questions about a whole datacenter: states of all checks, names of all services, of all nodes, what is on a node. */
@@ -29,7 +30,7 @@ export type Look = (
   | { readonly what: 'checks' | 'services' | 'nodes' }
   | { readonly what: 'node'; readonly node: string }
 ) &
-  Pick<Question, 'dc' | 'stale' | 'index' | 'wait' | 'token'>;
+  Pick<Question, 'dc' | 'stale' | 'index' | 'wait'>;
 
 export type Answer = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
 
@@ -45,8 +46,16 @@ export type Client = {
  */
 const probeAfterMs = 10_000;
 
-/** Every socket of the client is closed when `signal` aborts. */
-export async function openClient(connection: Connection, maxConnections: number, signal: AbortSignal): Promise<Client> {
+/** Every socket of the client is closed when `signal` aborts; `onSecret` is told of what it proves itself with. */
+export async function openClient(
+  connection: Connection,
+  maxConnections: number,
+  onSecret: (secret: string) => void,
+  signal: AbortSignal,
+): Promise<Client> {
+  const currentToken = tokenReader(connection, onSecret);
+  const { basicAuth } = connection;
+  if (basicAuth !== undefined) for (const spelling of spellingsOfLogin(basicAuth)) onSecret(spelling);
   const secure = connection.url.startsWith('https:');
   const shared = { keepAlive: true, keepAliveMsecs: probeAfterMs, maxSockets: maxConnections };
   const agent = secure
@@ -58,10 +67,7 @@ export async function openClient(connection: Connection, maxConnections: number,
   const consul = new UntypedConsul({
     baseUrl: `${connection.url}/v1`,
     agent,
-    headers:
-      connection.basicAuth === undefined
-        ? {}
-        : { authorization: `Basic ${Buffer.from(connection.basicAuth).toString('base64')}` },
+    headers: basicAuth === undefined ? {} : { authorization: `Basic ${Buffer.from(basicAuth).toString('base64')}` },
   });
   consul._ext('onRequest', failWhenCutShort);
   const asking = new Set<EventEmitter>();
@@ -89,12 +95,18 @@ export async function openClient(connection: Connection, maxConnections: number,
   };
 
   async function call(get: Get, options: object, timeoutMs: Ms): Promise<Answer> {
+    const token = await currentToken();
     signal.throwIfAborted();
     // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
     const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
     asking.add(ctx);
     try {
-      const [response, body] = await get({ ...options, timeout: timeoutMs, ctx });
+      const [response, body] = await get({
+        ...options,
+        ...(token !== undefined && { token }),
+        timeout: timeoutMs,
+        ctx,
+      });
       return { headers: response.headers, body };
     } finally {
       asking.delete(ctx);

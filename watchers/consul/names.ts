@@ -1,10 +1,80 @@
-/** Instances whose address is the name of a host, as of external services: left out, or with the addresses of the name. Pure. */
+/**
+ * Instances whose address is the name of a host, as of external services: left out, or with the addresses of the name, at
+ * each result and whenever a name stands for others.
+ */
 import { parseAddress } from '../../src/lib/address.ts';
 import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
-import { type Host, ofFamily } from '../kit/hosts.ts';
+import { type Host, type Hosts, ofFamily } from '../kit/hosts.ts';
+import type { Watching } from '../kit/watching.ts';
 import type { Found } from './endpoints.ts';
+import type { ConsulSettings } from './settings.ts';
 
-export type Served =
+type NamingOptions = {
+  readonly settings: Pick<ConsulSettings, 'hostNames' | 'maxServers'>;
+  readonly hosts: Hosts;
+  readonly emit: Watching<unknown>['emit'];
+};
+
+type Result = {
+  readonly found: Found;
+  readonly unreadable: readonly Unreadable[];
+  readonly names: ReadonlySet<string>;
+};
+
+export class Naming {
+  readonly #options: NamingOptions;
+  /** Of queries whose last word was a result. */
+  readonly #results = new Map<string, Result>();
+  readonly #emitted = new Set<string>();
+
+  constructor(options: NamingOptions) {
+    this.#options = options;
+  }
+
+  /** `unreadable`: what else is to be said of this result. */
+  received(key: string, found: Found, unreadable: readonly Unreadable[]): void {
+    const { settings, hosts } = this.#options;
+    const names = settings.hostNames === 'resolve' ? namesIn(found, settings.maxServers) : new Set<string>();
+    this.#results.set(key, { found, unreadable, names });
+    hosts.follow(key, names, () => this.#emit(key));
+    this.#emit(key);
+  }
+
+  /** What was said last holds on, whatever becomes of the names in it. */
+  failed(key: string, reason: string, isUnanswerable: boolean): void {
+    this.#results.delete(key);
+    this.#options.emit({ kind: 'stale', key, reason, ...(isUnanswerable && { isUnanswerable }) });
+  }
+
+  #emit(key: string): void {
+    const result = this.#results.get(key);
+    if (result === undefined) return;
+    const { hosts, emit } = this.#options;
+    const served = withAddresses(result.found, (name) =>
+      result.names.has(name) ? hosts.get(name) : { refusal: this.#whyNot(name) },
+    );
+    switch (served.kind) {
+      case 'stale':
+        emit({ kind: 'stale', key, reason: served.reason, isUnanswerable: true });
+        return;
+      case 'served': {
+        const { endpoints, unfit, isAwaiting } = served;
+        // What is news of the others does not wait for a resolver that hangs.
+        if (isAwaiting && (endpoints.length === 0 || !this.#emitted.has(key))) return;
+        this.#emitted.add(key);
+        emit({ kind: 'endpoints', key, endpoints, unfit, unreadable: [...result.unreadable, ...served.unreadable] });
+      }
+    }
+  }
+
+  #whyNot(name: string): string {
+    const { hostNames, maxServers } = this.#options.settings;
+    if (hostNames === 'resolve') return `no more than ${maxServers} names are looked up (maxServers)`;
+    return `its address is the host ${JSON.stringify(name)}; to accept it, write hostNames: resolve`;
+  }
+}
+
+type Served =
   /** Nobody is left but names that cannot be resolved. */
   | { readonly kind: 'stale'; readonly reason: string }
   | ({
@@ -23,7 +93,7 @@ export function isHostName(address: string): boolean {
 const hostName = /^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?\.?$/i;
 
 /** The first `most` names of those that serve and then of others. */
-export function namesIn({ endpoints, unfit }: Found, most: number): ReadonlySet<string> {
+function namesIn({ endpoints, unfit }: Found, most: number): ReadonlySet<string> {
   const names = new Set<string>();
   for (const { address } of [...endpoints, ...unfit]) {
     if (names.size === most) break;
@@ -33,7 +103,7 @@ export function namesIn({ endpoints, unfit }: Found, most: number): ReadonlySet<
 }
 
 /** `hostOf`: what is known of a name, or why it is not looked up. */
-export function withAddresses(found: Found, hostOf: (name: string) => Host | { readonly refusal: string }): Served {
+function withAddresses(found: Found, hostOf: (name: string) => Host | { readonly refusal: string }): Served {
   const unreadable: Unreadable[] = [];
   const endpoints: Endpoint[] = [];
   let unresolved: string | null = null;

@@ -4,7 +4,7 @@ import { AppError, describe } from '../../src/errors.ts';
 import { pause } from '../../src/lib/retry.ts';
 import { settle } from '../../src/lib/settle.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
-import { withSynced } from '../kit/synced.ts';
+import { withSynced } from '../kit/watching.ts';
 import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';

@@ -1,7 +1,8 @@
 /** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
 
-import type { Endpoint, Unfit, Update } from '../../src/model.ts';
+import type { Endpoint, Unfit } from '../../src/model.ts';
 import type { Hosts } from '../kit/hosts.ts';
+import type { Watching } from '../kit/watching.ts';
 import type { SecondRead } from './api/second-read.ts';
 import { Doubts, type Why } from './doubts.ts';
 import { answerOf, externalOf } from './external-names.ts';
@@ -17,7 +18,7 @@ export type Answering = {
   readonly hosts: Hosts;
   /** Null: only those are served that a query names. */
   readonly offers: Offers | null;
-  readonly tell: (update: Update) => void;
+  readonly emit: Watching<unknown>['emit'];
 };
 
 export class Answers {
@@ -27,7 +28,7 @@ export class Answers {
   readonly #hosts: Hosts;
   readonly #offers: Offers | null;
   #areOffersKnown = false;
-  readonly #tell: (update: Update) => void;
+  readonly #emit: Watching<unknown>['emit'];
   readonly #asked = new Map<ServiceKey, Question[]>();
   /** Queries that were answered once. */
   readonly #told = new Set<string>();
@@ -38,12 +39,12 @@ export class Answers {
   /** Why nothing can be learnt now, by resource. */
   readonly #failures = new Map<string, string>();
 
-  constructor({ view, settings, questions, hosts, offers, tell }: Answering) {
+  constructor({ view, settings, questions, hosts, offers, emit }: Answering) {
     this.#view = view;
     this.#settings = settings;
     this.#hosts = hosts;
     this.#offers = offers;
-    this.#tell = tell;
+    this.#emit = emit;
     for (const question of questions) this.#ask(question);
   }
 
@@ -68,10 +69,10 @@ export class Answers {
       const question = questionAbout(service);
       this.#unask(question, became === 'offered');
       if (became === 'offered') this.#ask(question);
-      else this.#tell({ kind: 'gone', key: question.query.key });
-      if (failure !== undefined) this.#tellStale([key], failure);
+      else this.#emit({ kind: 'gone', key: question.query.key });
+      if (failure !== undefined) this.#emitStale([key], failure);
     }
-    if (isChanged) this.#tellOffers();
+    if (isChanged) this.#emitOffers();
   }
 
   lookAtAll(): void {
@@ -95,7 +96,7 @@ export class Answers {
       const service = this.#view.service(key) ?? found.services.get(key);
       const slices = found.slices.get(key) ?? [];
       const sure = empty.filter((question) => isEmpty(answerFrom(service, slices, this.#choiceOf(question))));
-      for (const question of sure) this.#tellEmpty(question, key, service !== undefined);
+      for (const question of sure) this.#emitEmpty(question, key, service !== undefined);
       if (sure.length === empty.length) this.doubts.end(key);
     }
     return true;
@@ -108,7 +109,7 @@ export class Answers {
       for (const question of this.questions(key)) {
         // Of the others nothing new would be told when the doubt ends: they would be stale for good.
         const isInDoubt = isEmpty(this.#answer(question, key)) && !this.#isKnownEmpty(question, key);
-        if (isInDoubt) this.#tell({ kind: 'stale', key: question.query.key, reason });
+        if (isInDoubt) this.#emit({ kind: 'stale', key: question.query.key, reason });
       }
   }
 
@@ -116,12 +117,12 @@ export class Answers {
   setFailure(resource: string, reason: string | null): void {
     if (reason === null) {
       this.#failures.delete(resource);
-      this.#tellOffers();
+      this.#emitOffers();
       this.lookAtAll();
     } else {
       this.#failures.set(resource, reason);
-      this.#tellStale([...this.#asked.keys()], reason);
-      if (this.#offers !== null) this.#tell({ kind: 'stale', key: this.#offers.query.key, reason });
+      this.#emitStale([...this.#asked.keys()], reason);
+      if (this.#offers !== null) this.#emit({ kind: 'stale', key: this.#offers.query.key, reason });
     }
   }
 
@@ -131,23 +132,23 @@ export class Answers {
     const service = this.#view.service(key);
     const external = service && externalOf(service, query.settings, this.#settings);
     if (external?.kind === 'host') {
-      const tell = (): void => this.#tellHost(query.key, external);
-      this.#hosts.follow(query.key, new Set([external.host]), tell);
-      tell();
+      const emitHost = (): void => this.#emitHost(query.key, external);
+      this.#hosts.follow(query.key, new Set([external.host]), emitHost);
+      emitHost();
       return true;
     }
     this.#hosts.end(query.key);
     const answer = external ?? this.#answer(question, key);
     if (answer.kind === 'refused')
-      this.#tell({ kind: 'stale', key: query.key, reason: answer.reason, isUnanswerable: true });
+      this.#emit({ kind: 'stale', key: query.key, reason: answer.reason, isUnanswerable: true });
     else if (answer.kind === 'endpoints' && answer.endpoints.length > 0)
-      this.#tellSome(query.key, answer.endpoints, answer.unfit);
-    else if (this.#isKnownEmpty(question, key)) this.#tellEmpty(question, key, service !== undefined);
+      this.#emitSome(query.key, answer.endpoints, answer.unfit);
+    else if (this.#isKnownEmpty(question, key)) this.#emitEmpty(question, key, service !== undefined);
     else {
       // Nobody waits for what slices that are written anew may bring: where nothing was told yet, this is the answer.
       const why = answer.kind === 'endpoints' ? answer.unmatched : null;
       if (why !== null && !this.#told.has(query.key))
-        this.#tell({ kind: 'stale', key: query.key, reason: why.reason, isUnanswerable: true });
+        this.#emit({ kind: 'stale', key: query.key, reason: why.reason, isUnanswerable: true });
       return false;
     }
     return true;
@@ -159,9 +160,9 @@ export class Answers {
     return answers.some((answer) => answer.kind === 'endpoints' && answer.isUnsettled) ? 'unsettled' : 'empty';
   }
 
-  #tellStale(keys: readonly ServiceKey[], reason: string): void {
+  #emitStale(keys: readonly ServiceKey[], reason: string): void {
     for (const { query } of keys.flatMap((key) => this.questions(key)))
-      this.#tell({ kind: 'stale', key: query.key, reason });
+      this.#emit({ kind: 'stale', key: query.key, reason });
   }
 
   /** That one that is offered was deleted has to be confirmed although nobody served it before. */
@@ -178,39 +179,39 @@ export class Answers {
   }
 
   /** While it cannot be resolved the last addresses hold on; where there were none, nothing waits for them. */
-  #tellHost(query: string, { host, port }: { readonly host: string; readonly port: number }): void {
+  #emitHost(query: string, { host, port }: { readonly host: string; readonly port: number }): void {
     const answer = answerOf(this.#hosts.get(host), port, this.#settings.family);
     if (answer === null) return;
     const { endpoints, trouble } = answer;
-    if (endpoints !== null && (trouble === null || !this.#told.has(query))) this.#tellSome(query, endpoints);
+    if (endpoints !== null && (trouble === null || !this.#told.has(query))) this.#emitSome(query, endpoints);
     if (trouble !== null)
-      this.#tell({ kind: 'stale', key: query, reason: trouble, ...(endpoints === null && { isUnanswerable: true }) });
+      this.#emit({ kind: 'stale', key: query, reason: trouble, ...(endpoints === null && { isUnanswerable: true }) });
   }
 
-  #tellSome(query: string, endpoints: readonly Endpoint[], unfit: readonly Unfit[] = []): void {
+  #emitSome(query: string, endpoints: readonly Endpoint[], unfit: readonly Unfit[] = []): void {
     this.#empty.delete(query);
     this.#told.add(query);
-    this.#tell({ kind: 'endpoints', key: query, endpoints, unfit });
+    this.#emit({ kind: 'endpoints', key: query, endpoints, unfit });
   }
 
-  #tellEmpty(question: Question, key: ServiceKey, isThere: boolean): void {
+  #emitEmpty(question: Question, key: ServiceKey, isThere: boolean): void {
     const { query } = question;
     this.#empty.add(query.key);
     this.#told.add(query.key);
-    if (!isThere && this.#seen.has(key)) this.#tell({ kind: 'gone', key: query.key });
+    if (!isThere && this.#seen.has(key)) this.#emit({ kind: 'gone', key: query.key });
     else {
       const answer = this.#answer(question, key);
       const { unfit, unmatched: why } = answer.kind === 'endpoints' ? answer : { unfit: [], unmatched: null };
-      this.#tell({ kind: 'endpoints', key: query.key, endpoints: [], unfit, ...(why && { unreadable: [why] }) });
+      this.#emit({ kind: 'endpoints', key: query.key, endpoints: [], unfit, ...(why && { unreadable: [why] }) });
     }
     if (isThere || !isAboutOffer(question) || !this.#offers?.drop(key)) return;
     this.#unask(question);
-    this.#tellOffers();
+    this.#emitOffers();
   }
 
-  #tellOffers(): void {
+  #emitOffers(): void {
     if (this.#offers === null || !this.#areOffersKnown) return;
-    this.#tell({ kind: 'offers', key: this.#offers.query.key, offers: this.#offers.all });
+    this.#emit({ kind: 'offers', key: this.#offers.query.key, offers: this.#offers.all });
   }
 
   #ask(question: Question): void {

@@ -1,8 +1,9 @@
 /** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
 
 import { wallClock } from '../../src/lib/clock.ts';
-import type { Query, Update } from '../../src/model.ts';
+import type { Query } from '../../src/model.ts';
 import { Hosts } from '../kit/hosts.ts';
+import type { Watching } from '../kit/watching.ts';
 import { Answers } from './answers.ts';
 import type { Api } from './api/api.ts';
 import { type Failure, failureOf } from './api/failure.ts';
@@ -24,14 +25,14 @@ export type Following = {
   /** For all Services with certain labels; null: only those count that are asked about. */
   readonly discovery: Query<KubernetesDiscovery> | null;
   readonly memory: Memory;
-  readonly tell: (update: Update) => void;
+  readonly emit: Watching<unknown>['emit'];
   /** The list or watch of this resource fails, or (null) is well again. */
   readonly onFailure: (resource: Resource, failure: Failure | null) => void;
   readonly signal: AbortSignal;
 };
 
 /** Ends when `signal` aborts. */
-export async function follow({ onFailure, tell, questions, discovery, memory, ...where }: Following): Promise<void> {
+export async function follow({ onFailure, emit, questions, discovery, memory, ...where }: Following): Promise<void> {
   const { settings, namespace, signal } = where;
   const names = discovery === null ? [...new Set(questions.map((question) => question.service))] : null;
   const { view } = memory;
@@ -43,7 +44,7 @@ export async function follow({ onFailure, tell, questions, discovery, memory, ..
     questions,
     hosts,
     offers: discovery && new Offers(discovery),
-    tell,
+    emit,
   });
 
   const reflecting = (resource: Resource) => ({

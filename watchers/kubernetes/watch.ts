@@ -1,10 +1,8 @@
 /** Watches Services of a Kubernetes cluster by their EndpointSlices: two watches a namespace, however many Services. */
-import { setMaxListeners } from 'node:events';
 import { now } from '../../src/lib/clock.ts';
-import { Latest } from '../../src/lib/latest.ts';
 import { Retries } from '../../src/lib/retry.ts';
-import type { Ms, Query, Update, Watch } from '../../src/model.ts';
-import { withSynced } from '../kit/synced.ts';
+import type { Ms, Query, Watch } from '../../src/model.ts';
+import { type Watching, watching } from '../kit/watching.ts';
 import { openAccess } from './api/access.ts';
 import { createApi } from './api/api.ts';
 import { Failing } from './api/failing.ts';
@@ -31,7 +29,7 @@ export function watchKubernetes(
     memories: new Memories(),
     refusals: new Retries(patience, healthyAfterMs),
   };
-  return (queries, signal) => withSynced(queries, watch(given, queries, signal));
+  return watching((call) => run(given, call));
 }
 
 /** With a server that refuses who asks: a whole fleet may have lost its rights, and more tries would not help. */
@@ -57,83 +55,59 @@ type Given = {
   readonly refusals: Retries;
 };
 
-async function* watch(
+async function run(
   { settings, env, onSecret, memories, refusals }: Given,
-  queries: readonly Query<Asked>[],
-  signal: AbortSignal,
-): AsyncGenerator<Update, void, undefined> {
-  if (signal.aborted) return;
-  const heard = new Latest<Update>();
+  { queries, signal, emit, fail }: Watching<Asked>,
+): Promise<void> {
   // Nothing is loaded or opened for nobody.
-  if (queries.length === 0) return yield* heard.read(signal);
-
-  const stop = new AbortController();
-  // Every request in flight listens.
-  setMaxListeners(0, stop.signal);
-  signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
-  let following: Promise<void>[] = [];
-  let keep = (): void => {};
-  try {
-    const reaches = new Map<string | null, Reach>();
-    const access = await openAccess({ ...settings, onSecret }, env, connectionsFor(queries, settings), stop.signal);
-    const api = createApi(access, settings.idleTimeout);
-    const tell = (update: Update): void => {
-      if (update.kind === 'synced') return;
-      const what = { stale: 'stale', offers: 'offers', endpoints: 'answer', gone: 'answer' }[update.kind];
-      // Offers go before the answers about what they name, which may be unread as well.
-      heard.put(`${what} ${update.key}`, update, { inPlace: update.kind === 'offers' });
-    };
-    const reachOf = (namespace: string): Reach => {
-      const where = settings.namespaces?.includes(everywhere) ? null : namespace;
-      const reach = reaches.get(where) ?? { questions: [], discovery: null };
-      reaches.set(where, reach);
-      return reach;
-    };
-    for (const query of queries) {
-      const namespace = query.settings.namespace ?? settings.namespace ?? access.namespace ?? 'default';
-      const { key, settings: asked } = query;
-      if ('labels' in asked) {
-        reachOf(namespace).discovery = { key, settings: asked };
-        continue;
-      }
-      const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
-      const refusal = refusalOf(question, settings);
-      if (refusal === undefined) reachOf(namespace).questions.push(question);
-      else tell({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
+  if (queries.length === 0) return;
+  const reaches = new Map<string | null, Reach>();
+  const access = await openAccess({ ...settings, onSecret }, env, connectionsFor(queries, settings), signal);
+  const api = createApi(access, settings.idleTimeout);
+  const reachOf = (namespace: string): Reach => {
+    const where = settings.namespaces?.includes(everywhere) ? null : namespace;
+    const reach = reaches.get(where) ?? { questions: [], discovery: null };
+    reaches.set(where, reach);
+    return reach;
+  };
+  for (const query of queries) {
+    const namespace = query.settings.namespace ?? settings.namespace ?? access.namespace ?? 'default';
+    const { key, settings: asked } = query;
+    if ('labels' in asked) {
+      reachOf(namespace).discovery = { key, settings: asked };
+      continue;
     }
-    const failing = new Failing(access.server, reaches.size, (askedMs) => refusals.failed(now(), askedMs));
-    const about = JSON.stringify([access.server, access.namespace, queries]);
-    const known = memories.take(about);
-    const asked = [...reaches].map(([namespace, reach]) => {
-      const memory = known.get(namespace) ?? new Memory(wantedBy(reach));
-      return { ...reach, namespace, memory };
-    });
-    keep = () => memories.keep(about, new Map(asked.map(({ namespace, memory }) => [namespace, memory])));
-    following = asked.map(({ namespace, ...reach }) =>
-      follow({
-        ...reach,
-        api,
-        namespace,
-        settings,
-        tell,
-        onFailure({ plural }, failure) {
-          const error = failing.set(namespace, plural, failure);
-          if (error === undefined) return;
-          heard.fail(error);
-          stop.abort();
-        },
-        signal: stop.signal,
-      }).catch((error: unknown) => {
-        heard.fail(error);
-        stop.abort();
-      }),
-    );
-    yield* heard.read(signal);
-  } finally {
-    stop.abort();
-    await Promise.all(following);
-    if (!signal.aborted) keep();
+    const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
+    const refusal = refusalOf(question, settings);
+    if (refusal === undefined) reachOf(namespace).questions.push(question);
+    else emit({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
   }
+  const failing = new Failing(access.server, reaches.size, (askedMs) => refusals.failed(now(), askedMs));
+  const about = JSON.stringify([access.server, access.namespace, queries]);
+  const known = memories.take(about);
+  const asked = [...reaches].map(([namespace, reach]) => {
+    const memory = known.get(namespace) ?? new Memory(wantedBy(reach));
+    return { ...reach, namespace, memory };
+  });
+  const failAndRemember = (error: unknown): void => {
+    memories.keep(about, new Map(asked.map(({ namespace, memory }) => [namespace, memory])));
+    fail(error);
+  };
+  const following = asked.map(({ namespace, ...reach }) =>
+    follow({
+      ...reach,
+      api,
+      namespace,
+      settings,
+      emit,
+      onFailure({ plural }, failure) {
+        const error = failing.set(namespace, plural, failure);
+        if (error !== undefined) failAndRemember(error);
+      },
+      signal,
+    }).catch(failAndRemember),
+  );
+  await Promise.all(following);
 }
 
 const everywhere = 'all';

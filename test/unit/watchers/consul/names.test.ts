@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint, Update } from '../../../../src/model.ts';
-import { isHostName } from '../../../../watchers/consul/names.ts';
-import { Naming } from '../../../../watchers/consul/naming.ts';
+import { isHostName, Naming } from '../../../../watchers/consul/names.ts';
 import { Hosts } from '../../../../watchers/kit/hosts.ts';
 
 test('a host name is told from an address in any form, and from nonsense', () => {
@@ -27,7 +26,7 @@ async function naming(zone: Zone, how: { hostNames?: 'refuse' | 'resolve'; maxSe
   const lookUp = (host: string) =>
     zone[host] === undefined ? Promise.reject(new Error('ENOTFOUND')) : Promise.resolve(zone[host]);
   const hosts = new Hosts({ lookUp });
-  const tell = (update: Update): void => {
+  const emit = (update: Update): void => {
     if (update.kind === 'stale') told.push(`stale ${update.reason} ${update.isUnanswerable}`);
     if (update.kind !== 'endpoints') return;
     const { endpoints, unreadable = [], unfit = [] } = update;
@@ -35,11 +34,11 @@ async function naming(zone: Zone, how: { hostNames?: 'refuse' | 'resolve'; maxSe
     const left = unreadable.map(({ id, reason }) => ` | ${id}: ${reason}`).join('');
     told.push(`${served}${unfit.map(({ id, address }) => ` unfit ${id}=${address}`).join('')}${left}`);
   };
-  const its = new Naming({ settings: { hostNames: 'resolve', maxServers: 1000, ...how }, hosts, tell });
+  const its = new Naming({ settings: { hostNames: 'resolve', maxServers: 1000, ...how }, hosts, emit });
   return {
     hosts,
     async says(endpoints: readonly Endpoint[], unfit: readonly Endpoint[] = []): Promise<readonly string[]> {
-      its.answered('db', { endpoints, unfit }, []);
+      its.received('db', { endpoints, unfit }, []);
       for (let turn = 0; turn < 30; turn++) await Promise.resolve();
       return told.splice(0);
     },

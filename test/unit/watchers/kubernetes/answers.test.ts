@@ -49,7 +49,7 @@ function known(services: readonly Service[], slices: readonly EndpointSlice[], p
     questions,
     hosts: new Hosts(),
     offers: null,
-    tell: (update) => told.push(update),
+    emit: (update) => told.push(update),
   });
   view.replaceServices(services);
   answers.lookAtAll();
@@ -217,7 +217,7 @@ test('an ExternalName that cannot be resolved holds up nothing, and keeps its la
       questions: [{ query: { key: 'web', settings: { port: 5432 } }, namespace: 'shop', service: 'web' }],
       hosts,
       offers: null,
-      tell: (update) => told.push(update),
+      emit: (update) => told.push(update),
     });
     view.replaceServices([external()]);
     view.replaceSlices([]);
@@ -250,7 +250,7 @@ function discovering(services: readonly Service[], slices: readonly EndpointSlic
     questions: [],
     hosts: new Hosts(),
     offers: new Offers({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
-    tell(update) {
+    emit(update) {
       if (update.kind === 'offers') told.push(`offers ${update.offers.map(({ name }) => name).join()}`);
       if (update.kind === 'endpoints') told.push(`${update.key} ${update.endpoints.map(({ port }) => port).join()}`);
       if (update.kind === 'gone' || update.kind === 'stale') told.push(`${update.kind} ${update.key}`);

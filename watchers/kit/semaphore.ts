@@ -1,17 +1,17 @@
 /**
- * Shares a number of connections among more questions, in the order in which they ask. A question that hangs holds its turn
- * for long: those of whom that is to be feared get a part of the turns only, and each group of them (a datacenter) a share of
- * that, so that all that hang together do not keep the others waiting.
+ * Shares a number of connections among more requests, in the order in which they come. A request that hangs holds its permit
+ * for long: those of whom that is to be feared get a part of the permits only, and each group of them (a datacenter) a share
+ * of that, so that all that hang together do not keep the others waiting.
  */
 
-/** Of all turns, for one group of doubted questions… */
+/** Of all permits, for one group of doubted requests… */
 const groupShare = 0.1;
 /** …and for all that are doubted. */
 const doubtedShare = 0.5;
 
 type Waiting = { readonly isProven: () => boolean; readonly begin: () => void };
 
-export class Turns {
+export class Semaphore {
   readonly #mostOfGroup: number;
   readonly #mostDoubted: number;
   #free: number;
@@ -26,8 +26,8 @@ export class Turns {
     this.#mostDoubted = Math.max(1, Math.floor(most * doubtedShare));
   }
 
-  /** Waits for a turn; disposing of it hands it to the next. `isProven`: asked when its turn comes. */
-  take(group = '', isProven: () => boolean = () => true): Promise<Disposable> {
+  /** Waits for a permit; disposing of it hands it to the next. `isProven`: looked at when it is its turn. */
+  acquire(group = '', isProven: () => boolean = () => true): Promise<Disposable> {
     const { promise, resolve } = Promise.withResolvers<Disposable>();
     const begin = (): void => {
       const isDoubted = !isProven();
@@ -45,7 +45,7 @@ export class Turns {
     return promise;
   }
 
-  /** Makes this many more turns; with Infinity nobody waits any longer. */
+  /** Makes this many more permits; with Infinity nobody waits any longer. */
   add(count: number): void {
     this.#free += count;
     this.#serve();

@@ -1,6 +1,6 @@
 /** Lets a source that is pushed to be read with `for await`: of every key only the newest unread value is kept, so it is bounded. */
 
-export class Latest<Value> {
+export class Mailbox<Value> {
   readonly #unread = new Map<string, Value>();
   #failure: { readonly error: unknown } | undefined;
   #news = Promise.withResolvers<void>();

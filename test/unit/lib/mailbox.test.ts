@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Latest } from '../../../src/lib/latest.ts';
+import { Mailbox } from '../../../src/lib/mailbox.ts';
 
 test('of every key only the newest unread value is read, in the order in which they came', async () => {
-  const latest = new Latest<string>();
+  const latest = new Mailbox<string>();
   latest.put('a', 'a1');
   latest.put('b', 'b1');
   latest.put('a', 'a2');
@@ -22,7 +22,7 @@ test('whatever the rhythm of writing and reading, the last value of each key is 
     fc.asyncProperty(
       fc.array(fc.record({ key: fc.constantFrom('a', 'b', 'c'), wait: fc.boolean() })),
       async (writes) => {
-        const latest = new Latest<{ key: string; at: number }>();
+        const latest = new Mailbox<{ key: string; at: number }>();
         const stop = new AbortController();
         const seen = new Map<string, number>();
         const expected = new Map(writes.map(({ key }, at) => [key, at]));
@@ -47,7 +47,7 @@ test('whatever the rhythm of writing and reading, the last value of each key is 
 
 test('an abort ends the reading and leaves no listener', async () => {
   const stop = new AbortController();
-  const reading = new Latest<string>().read(stop.signal).next();
+  const reading = new Mailbox<string>().read(stop.signal).next();
   assert.equal(getEventListeners(stop.signal, 'abort').length, 1);
   stop.abort();
   assert.deepEqual(await reading, { done: true, value: undefined });
@@ -55,7 +55,7 @@ test('an abort ends the reading and leaves no listener', async () => {
 });
 
 test('a value that is put in place is read when the one that it replaces would have been', async () => {
-  const latest = new Latest<string>();
+  const latest = new Mailbox<string>();
   const stop = new AbortController();
   for (const [key, value] of [
     ['a', 'a1'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Turns } from '../../../../watchers/consul/turns.ts';
+import { Semaphore } from '../../../../watchers/kit/semaphore.ts';
 import { TokenBucket } from '../../../../watchers/kit/token-bucket.ts';
 
 test('however eagerly it is asked, a token bucket lets through no more than its burst and its rate', () => {
@@ -28,13 +28,13 @@ test('a token that is there is taken without delay', () => {
   );
 });
 
-test('turns are taken in the order in which they were asked for, never more at once than there are', async () => {
-  const turns = new Turns(2);
+test('permits are given in the order in which they were asked for, never more at once than there are', async () => {
+  const permits = new Semaphore(2);
   const order: number[] = [];
   let taken = 0;
   await Promise.all(
     Array.from({ length: 20 }, async (_, index) => {
-      using _turn = await turns.take();
+      using _permit = await permits.acquire();
       order.push(index);
       taken += 1;
       assert.ok(taken <= 2);
@@ -48,11 +48,11 @@ test('turns are taken in the order in which they were asked for, never more at o
   );
 });
 
-test('those of whom it is feared that they hang get a part of the turns, each group its share, and the rest goes on', async () => {
-  const turns = new Turns(20);
+test('those of whom it is feared that they hang get a part of the permits, each group its share, and the rest goes on', async () => {
+  const permits = new Semaphore(20);
   const taken: string[] = [];
   const take = async (group: string, isProven: () => boolean): Promise<void> => {
-    await turns.take(group, isProven);
+    await permits.acquire(group, isProven);
     taken.push(group);
   };
   let isFarWell = false;
@@ -65,21 +65,21 @@ test('those of whom it is feared that they hang get a part of the turns, each gr
   };
   assert.deepEqual(await counts(), [2, 2, 16]);
   isFarWell = true;
-  turns.add(10);
+  permits.add(10);
   assert.deepEqual(await counts(), [12, 2, 16], 'who is well again has waited longest');
 });
 
-test('all that are doubted together get no more than half of the turns', async () => {
-  const turns = new Turns(10);
+test('all that are doubted together get no more than half of the permits', async () => {
+  const permits = new Semaphore(10);
   let taken = 0;
-  for (let at = 0; at < 30; at++) void turns.take(`far ${at}`, () => false).then(() => (taken += 1));
+  for (let at = 0; at < 30; at++) void permits.acquire(`far ${at}`, () => false).then(() => (taken += 1));
   await new Promise(setImmediate);
   assert.equal(taken, 5);
 });
 
-test('more turns let those who wait go on', async () => {
-  const turns = new Turns(0);
-  const waiting = [turns.take(), turns.take()];
-  turns.add(Number.POSITIVE_INFINITY);
+test('more permits let those who wait go on', async () => {
+  const permits = new Semaphore(0);
+  const waiting = [permits.acquire(), permits.acquire()];
+  permits.add(Number.POSITIVE_INFINITY);
   await Promise.all(waiting);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Update } from '../../../../src/model.ts';
-import { withSynced } from '../../../../watchers/kit/synced.ts';
+import { withSynced } from '../../../../watchers/kit/watching.ts';
 import { offer } from '../../../support/offers.ts';
 
 /** What is said, one letter each: a stands for an answer, s for stale, o for offers, ! for synced. */
