@@ -3,7 +3,7 @@
  * What a watcher says changes the catalog; a changed catalog wakes the queue; the queue has what is desired rendered and
  * reconciled: planned, applied, and read back. No stage knows another; here they meet.
  */
-import type { Driver } from './apply/driver.ts';
+import type { ManagedDriver } from './apply/driver.ts';
 import type { KeptFiles } from './apply/files/kept-files.ts';
 import { type Collection, createCollection } from './catalog/collection.ts';
 import { newlyRefused, refusedByConfig } from './catalog/report.ts';
@@ -26,7 +26,7 @@ import { Sources } from './sources/sources.ts';
 
 export type Dependencies = {
   readonly settings: Settings;
-  readonly driver: Driver;
+  readonly driver: ManagedDriver;
   readonly overrides: OverrideStore;
   readonly offers: KnownOffers;
   readonly endpoints: KnownEndpoints;

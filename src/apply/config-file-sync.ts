@@ -5,35 +5,29 @@
 import { describe } from '../errors.ts';
 import { type ConfigFile, together } from '../lib/files.ts';
 import { WriteBehind } from '../lib/write-behind.ts';
-import type { LeavingServer, Moment, Ms, Section } from '../model.ts';
-import type { Driver, DriverEvent } from './driver.ts';
-import { type Generation, type Proof, writeProof, writeSections } from './generation.ts';
+import type { Moment, Ms } from '../model.ts';
+import type { Active, Trouble } from './driver.ts';
+import type { DriverEvent } from './driver-event.ts';
+import { writeProof, writeSections } from './generation.ts';
 import { textOf } from './sections.ts';
 
-type Recorded = {
-  readonly sections: readonly Section[];
-  readonly leaving: readonly LeavingServer[];
-  readonly record: Generation;
-  readonly proof: Proof;
-};
-
-type FileBehindOptions = {
+type ConfigFileSyncOptions = {
   readonly file: ConfigFile;
   /** null: nothing of ours runs, and the file stays as it is. */
-  readonly runs: () => Recorded | null;
+  readonly active: () => Active | null;
   readonly maxLagMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
 };
 
 export class ConfigFileSync {
-  readonly #options: FileBehindOptions;
+  readonly #options: ConfigFileSyncOptions;
   readonly #writer: WriteBehind;
-  #trouble: Driver['fileTrouble'] = null;
+  #trouble: Trouble | null = null;
   /** Of the file when it was last looked at. */
   #stamp = '';
 
-  constructor(options: FileBehindOptions) {
+  constructor(options: ConfigFileSyncOptions) {
     this.#options = options;
     this.#writer = new WriteBehind({
       write: () => this.#write(),
@@ -42,7 +36,7 @@ export class ConfigFileSync {
     });
   }
 
-  get trouble(): Driver['fileTrouble'] {
+  get trouble(): Trouble | null {
     return this.#trouble;
   }
 
@@ -76,13 +70,16 @@ export class ConfigFileSync {
   }
 
   async #write(): Promise<void> {
-    const { file, runs } = this.#options;
-    const running = runs();
-    if (running !== null) {
-      const { sections, leaving, record, proof } = running;
-      await together(writeSections(record, sections, leaving), file.write(textOf(sections)));
+    const { worker = null, record = null } = this.#options.active() ?? {};
+    if (worker !== null && record !== null) {
+      const { generation, proof } = record;
+      const { intended: sections, removedServers } = worker;
+      await together(
+        writeSections(generation, sections, removedServers.toRecord),
+        this.#options.file.write(textOf(sections)),
+      );
       // It could not be written, maybe, when the process had proved itself.
-      await writeProof(record, proof);
+      await writeProof(generation, proof);
     }
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
     this.#trouble = null;

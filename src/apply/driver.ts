@@ -1,10 +1,14 @@
-/** The one shape of everything that makes a rendered config live; `openControl` chooses among the drivers. */
+/**
+ * What makes a rendered config live. A `Driver` knows one way to start HAProxy; a `ManagedDriver` is what everybody else
+ * sees of it, with all that is the same whichever it is.
+ */
 import type { Config } from '../config/schema.ts';
 import type { AppError } from '../errors.ts';
 import type { Capabilities } from '../haproxy/binary/capabilities.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import type { ServerStateRow } from '../haproxy/cli/info.ts';
 import type { UnexpectedReply } from '../haproxy/cli/runtime-commands.ts';
+import type { ConfigFile } from '../lib/files.ts';
 import type {
   LeavingServer,
   Moment,
@@ -16,7 +20,11 @@ import type {
   RuntimeCommand,
   Section,
 } from '../model.ts';
+import type { DriverEvent } from './driver-event.ts';
+import type { Generation, Proof } from './generation.ts';
+import type { ReloadPolicy } from './reload-policy.ts';
 import type { ReloadSlot } from './reload-slot.ts';
+import type { Worker } from './runtime/worker.ts';
 
 /** What is proved to run now. */
 export type Running = {
@@ -28,7 +36,7 @@ export type Running = {
   readonly process: RunningProcess | null;
 };
 
-export type RunningProcess = {
+type RunningProcess = {
   readonly pid: number;
   readonly startTime: string;
   readonly version: Version;
@@ -88,71 +96,93 @@ export type OldWorkerView = {
   readonly connections: number | null;
 };
 
-export type Driver = AsyncDisposable & {
+/** Why, and since when, something is not as it should be. */
+export type Trouble = { readonly reason: string; readonly since: Moment };
+
+/** What a driver shows of the HAProxy that serves, or of the file that somebody else starts one from. */
+export type Active = {
+  readonly running: Running;
+  /** null where it takes no commands, so that every change is a reload. */
+  readonly worker: Worker | null;
+  /** Where it is written down what runs, and which process that is; null where the driver writes the file itself. */
+  readonly record: { readonly generation: Generation; readonly proof: Proof } | null;
+};
+
+/** One way to start HAProxy and to change what it runs. Opened by a `DriverFactory`, which recognises what runs. */
+export type Driver = {
   /** Of the executable, which the next config is for; else of what runs; null where neither is known. */
   readonly version: Version | null;
-  readonly running: Running | null;
+  /** The file as it was found at the start, where nothing of ours was running. */
+  readonly found: readonly Section[] | null;
+  readonly active: Active | null;
+  /** Since when the process that serves does not answer; null: it does, or none serves. */
+  readonly unresponsive: Trouble | null;
   /** Why what runs must be replaced although its text may be the wanted one; empty: no such reason. */
   readonly forced: readonly ReloadReason[];
   readonly oldWorkers: readonly OldWorkerView[];
-  /** null where nothing serves, or what serves takes no commands, so that every change is a reload. */
-  readonly runtime: Runtime | null;
-  /** Why, and since when, the file on disk is behind what runs; null: it is not, or no longer than it may be. */
-  readonly fileTrouble: { readonly reason: string; readonly since: Moment } | null;
-  /** Why, and since when, the process that serves does not answer, as one that hangs; null: it does, or none serves. */
-  readonly unresponsive: { readonly reason: string; readonly since: Moment } | null;
-  /** The file as it was found at the start, where nothing of ours was running: what a cold start serves. */
-  readonly found: readonly Section[] | null;
-  /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
-  use(config: DriverOptions['config']): void;
-  /** When the reload that has been wanted `since` then may start, and what it waits for. */
-  reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
-  /**
-   * With plan `none` only the file on disk is seen to. One at a time, but for commands while a reload is under way: they
-   * go to the process that still serves (`runtime`).
-   */
-  apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
-  /**
-   * Whether HAProxy would take it at its next start, as far as that can be asked here; nothing becomes of it. Throws an
-   * AppError where it cannot be written or asked.
-   */
-  check(wanted: Rendered, signal: AbortSignal): Promise<readonly Problem[]>;
-  /** Ends everything that Myelin started: softly, then after `stopGrace` for good. */
+  /** How many of them count against `maxOldWorkers`. */
+  readonly leaving: number;
+  /** Those of them that take commands still. */
+  readonly followers: readonly Worker[];
+  /** What is active takes no commands, and no reload is needed to bring it to `sections`. */
+  update(sections: readonly Section[]): Promise<Outcome>;
+  /** Makes what runs serve `sections`, or leaves it, and its file, as it was. */
+  replace(sections: readonly Section[], reasons: readonly ReloadReason[], signal: AbortSignal): Promise<Outcome>;
+  check(sections: readonly Section[], signal: AbortSignal): Promise<readonly Problem[]>;
+  /** Sees what happens by itself; null where there is nothing to see. */
+  readonly polling: Polling | null;
   stop(): Promise<void>;
 };
 
-/** What happens by itself, for the log and the metrics. */
-export type DriverEvent =
-  /** A HAProxy that was already running was recognised. */
-  | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
-  /** The HAProxy of another Myelin has handed its listening sockets over; `folder` is that of this HAProxy. */
-  | { readonly kind: 'taken_over'; readonly folder: string }
-  /** An address took another form: these frontends did not listen for the moment that this took. */
-  | { readonly kind: 'address_moved'; readonly frontends: readonly string[] }
-  /** The running HAProxy is gone though nobody told it to. */
-  | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
-  /** The running HAProxy was told to leave, and not by Myelin. */
-  | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
-  /** The running HAProxy does not answer, and then does again. */
-  | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: unknown }
-  | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
-  /** The executable is another one than that which runs. */
-  | { readonly kind: 'binary_changed'; readonly path: string }
-  | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
-  /** A limit that the operator set closed connections; null where it is not known how many. */
-  | {
-      readonly kind: 'connections_closed';
-      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace' | 'drain_timeout' | 'on_hang';
-      readonly pid: number;
-      readonly connections: number | null;
-    }
-  /** The file on disk was not the proven one and is again. */
-  | { readonly kind: 'file_restored'; readonly path: string }
-  /** The file on disk is behind what runs, and cannot be written for now. */
-  | { readonly kind: 'file_behind'; readonly error: unknown }
-  | { readonly kind: 'file_caught_up' }
-  /** A task beside the way of a change failed; what runs is not affected. */
-  | { readonly kind: 'trouble'; readonly error: unknown };
+type Polling = {
+  readonly everyMs: Ms;
+  /** `polls` counts from 1. */
+  readonly poll: (polls: number, signal: AbortSignal) => Promise<void>;
+};
+
+/** Recognises what runs, and throws an AppError where there is nothing to begin with. */
+export type DriverFactory = (context: DriverContext, signal: AbortSignal) => Promise<Driver>;
+
+/** What is managed for a driver. */
+export type DriverContext = Omit<DriverOptions, 'config' | 'now' | 'random'> & {
+  /** The newest one. */
+  readonly config: () => DriverOptions['config'];
+  readonly now: () => Moment;
+  /** The config file. What runs is written there by `noteChange`; a driver sees to it itself while it replaces. */
+  readonly file: ConfigFile;
+  readonly noteChange: () => void;
+  /** It hears of every reload; of what happens by itself a driver tells it. */
+  readonly policy: Pick<ReloadPolicy, 'crashed' | 'resetBackOff'>;
+  /** For what must neither undo an apply nor keep one from happening. */
+  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
+  /** Done at the end of Myelin, once nothing polls any more. */
+  readonly atEnd: (work: () => void) => void;
+};
+
+export type ManagedDriver = AsyncDisposable &
+  Pick<Driver, 'version' | 'found' | 'unresponsive' | 'forced' | 'oldWorkers'> & {
+    readonly running: Running | null;
+    /** null where nothing serves, or what serves takes no commands, so that every change is a reload. */
+    readonly runtime: Runtime | null;
+    /** The file on disk is behind what runs; null: it is not, or no longer than it may be. */
+    readonly fileTrouble: Trouble | null;
+    /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
+    use(config: DriverOptions['config']): void;
+    /** When the reload that has been wanted `since` then may start, and what it waits for. */
+    reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
+    /**
+     * With plan `none` only the file on disk is seen to. One at a time, but for commands while a reload is under way: they
+     * go to the process that still serves (`runtime`).
+     */
+    apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
+    /**
+     * Whether HAProxy would take it at its next start, as far as that can be asked here; nothing becomes of it. Throws an
+     * AppError where it cannot be written or asked.
+     */
+    check(wanted: Rendered, signal: AbortSignal): Promise<readonly Problem[]>;
+    /** Ends everything that Myelin started: softly, then after `stopGrace` for good. */
+    stop(): Promise<void>;
+  };
 
 export type DriverOptions = {
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state' | 'file' | 'drainTimeout' | 'drift'>;

@@ -5,10 +5,10 @@
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { readInfo } from '../haproxy/cli/info.ts';
-import type { Plan } from '../model.ts';
+import type { ReloadReason } from '../model.ts';
 import { identifyProcess, type ProcessId } from './system/processes.ts';
 
-export type ForeignProcess = { readonly id: ProcessId; readonly socket: string };
+export type ForeignProcess = { readonly pid: number; readonly id: ProcessId; readonly socket: string };
 
 /** Old workers of ours may listen there too. */
 const attempts = 5;
@@ -23,7 +23,7 @@ export async function findForeign(
       const info = await readInfo(socket, { timeoutMs: 500 }).catch(() => null);
       if (info === null) break;
       const id = info.stopping || ours.has(info.pid) ? null : identifyProcess(info.pid);
-      if (id !== null) return { id, socket };
+      if (id !== null) return { pid: id.pid, id, socket };
     }
   return null;
 }
@@ -34,9 +34,8 @@ export function startedByOthers(pid: number): string {
 }
 
 /** Only told, until an operator orders a reload. */
-export function isLeft({ drift }: Pick<Config, 'drift'>, plan: Plan): boolean {
-  const isOrdered = plan.kind === 'reload' && plan.reasons.some(({ code }) => code === 'operator_request');
-  return drift === 'report' && !isOrdered;
+export function isLeft({ drift }: Pick<Config, 'drift'>, reasons: readonly ReloadReason[]): boolean {
+  return drift === 'report' && !reasons.some(({ code }) => code === 'operator_request');
 }
 
 /** With `drift: report`. */

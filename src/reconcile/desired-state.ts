@@ -2,7 +2,7 @@
  * What should run now: what the catalog knows, rendered. A service of which nothing is known keeps the sections that run,
  * or that the file had at the start.
  */
-import type { Driver } from '../apply/driver.ts';
+import type { ManagedDriver } from '../apply/driver.ts';
 import { type View, view } from '../catalog/catalog.ts';
 import { frontendName } from '../haproxy/text/names.ts';
 import { serverLines } from '../haproxy/text/text.ts';
@@ -17,7 +17,7 @@ type Sections = readonly Section[];
 
 type DesiredStateOptions = {
   readonly editions: Editions;
-  readonly driver: Pick<Driver, 'version' | 'running' | 'found'>;
+  readonly driver: Pick<ManagedDriver, 'version' | 'running' | 'found'>;
   /** What was desired and went live last. */
   readonly live: () => Sections;
   readonly hostname: string;

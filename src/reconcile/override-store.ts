@@ -1,6 +1,6 @@
 /** What operators set servers to (`myelin server`): kept in `state`, so that it outlives reloads and restarts. */
 import { z } from 'zod';
-import type { Driver } from '../apply/driver.ts';
+import type { ManagedDriver } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
 import { serverLines } from '../haproxy/text/text.ts';
 import { pastFromWallClock, toWallClock } from '../lib/clock.ts';
@@ -98,7 +98,7 @@ export class OverrideStore {
 }
 
 /** Throws an AppError where no server of ours has this name, or where what serves takes no commands. */
-export function assertServer({ running, runtime }: Driver, backend: string, server: string): void {
+export function assertServer({ running, runtime }: ManagedDriver, backend: string, server: string): void {
   if (running === null || runtime === null)
     throw new AppError('MYELIN_USAGE', 'no HAProxy runs that takes orders about servers', {
       remedy: 'with `haproxy.control: command` or `none`, talk to HAProxy itself',

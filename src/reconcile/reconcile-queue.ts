@@ -2,7 +2,7 @@
  * When a reconcile runs: the first change after quiet at once, those of a burst together, one reconcile at a time, and
  * again whenever something is due. It knows since when a change waits, and who waits for a reload.
  */
-import type { Driver } from '../apply/driver.ts';
+import type { ManagedDriver } from '../apply/driver.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { AppError } from '../errors.ts';
 import { now } from '../lib/clock.ts';
@@ -34,7 +34,7 @@ type ReconcileQueueOptions = {
   readonly editions: Editions;
   readonly desired: DesiredState;
   readonly reconciler: Reconciler;
-  readonly driver: Pick<Driver, 'running'>;
+  readonly driver: Pick<ManagedDriver, 'running'>;
   /** Keeps reconciles apart from whatever else speaks to HAProxy. */
   readonly mutex: Mutex;
   /** Shows from outside that a reconcile comes to an end. */

@@ -2,7 +2,7 @@
  * One reconcile: render what should be, plan what it takes, have it applied. A service that is at fault is set apart
  * here: it keeps its last good sections, or an empty backend of its name, and the others go live.
  */
-import type { Driver } from '../apply/driver.ts';
+import type { ManagedDriver } from '../apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../apply/files/kept-files.ts';
 import { AppError } from '../errors.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
@@ -73,7 +73,7 @@ const retryAfterMs: Ms = 1000;
 const untried = { attempts: 0, retryAt: 0 };
 
 export class Reconciler {
-  readonly #driver: Driver;
+  readonly #driver: ManagedDriver;
   readonly #changes: RuntimeUpdater;
   readonly #budget: OfferBudget;
   readonly #files: KeptFiles;
@@ -90,7 +90,7 @@ export class Reconciler {
   #isReloading = false;
 
   constructor(
-    control: Driver,
+    control: ManagedDriver,
     changes: RuntimeUpdater,
     overrides: () => Overrides,
     now: () => Moment,

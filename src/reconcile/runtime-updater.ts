@@ -2,7 +2,7 @@
  * Changes servers by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
  * should be when it is read back, lead to another command or to a reload, never to silence.
  */
-import type { Driver, Outcome, Running, Runtime } from '../apply/driver.ts';
+import type { ManagedDriver, Outcome, Running, Runtime } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
 import type { UnexpectedReply } from '../haproxy/cli/runtime-commands.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand, ServerOverride } from '../model.ts';
@@ -35,7 +35,7 @@ export type RuntimeResult = {
 const failuresUntilReload = 2;
 
 export class RuntimeUpdater {
-  readonly #driver: Driver;
+  readonly #driver: ManagedDriver;
   readonly #options: RuntimeUpdaterOptions;
   readonly #verifier: Verifier;
   /** Backends that commands no longer help, and why: the next reload is for them. */
@@ -47,7 +47,7 @@ export class RuntimeUpdater {
   /** What runs was started before this Myelin, and not been looked at. */
   #isFound: boolean;
 
-  constructor(control: Driver, options: RuntimeUpdaterOptions) {
+  constructor(control: ManagedDriver, options: RuntimeUpdaterOptions) {
     this.#driver = control;
     this.#options = options;
     this.#verifier = new Verifier(options.verify);

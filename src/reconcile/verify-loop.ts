@@ -2,7 +2,7 @@
  * Looks at what runs in rotation, and sees to it that servers are what operators ordered: apart from the reconciles, since
  * a look is no change and no change waits for quiet because of it.
  */
-import type { Driver } from '../apply/driver.ts';
+import type { ManagedDriver } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
 import { createDeadline, type Deadline } from '../lib/deadline.ts';
 import type { Mutex } from '../lib/mutex.ts';
@@ -12,7 +12,7 @@ import type { Reconciler } from './reconciler.ts';
 import type { RuntimeUpdater } from './runtime-updater.ts';
 
 type VerifyLoopOptions = {
-  readonly driver: Driver;
+  readonly driver: ManagedDriver;
   readonly updater: RuntimeUpdater;
   readonly reconciler: Reconciler;
   readonly queue: ReconcileQueue;

@@ -1,5 +1,5 @@
 /** All that a running Myelin reports of itself: whoever sees it happen says so, and what people read of it is decided in this room. */
-import type { DriverEvent } from '../apply/driver.ts';
+import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';

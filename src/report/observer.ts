@@ -1,5 +1,5 @@
 /** Tells people what happens: one log line an apply, what the status shows of it, what is counted, and events. */
-import type { DriverEvent } from '../apply/driver.ts';
+import type { DriverEvent } from '../apply/driver-event.ts';
 import { describe } from '../errors.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Drift, Moment, Ms, Problem, ReloadReason } from '../model.ts';

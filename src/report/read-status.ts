@@ -1,5 +1,5 @@
 /** Puts together what a running Myelin says of itself. */
-import type { Driver } from '../apply/driver.ts';
+import type { ManagedDriver } from '../apply/driver.ts';
 import { view } from '../catalog/catalog.ts';
 import { nothingOf, report } from '../catalog/report.ts';
 import { serverLines } from '../haproxy/text/text.ts';
@@ -13,7 +13,7 @@ import type { Status } from './status.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
-  readonly control: Driver;
+  readonly control: ManagedDriver;
   readonly reporter: Pick<Reporter, 'lastApply' | 'pending' | 'quarantined'>;
   readonly overrides: OverrideStore;
   readonly version: string;
@@ -79,7 +79,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
 }
 
 /** As far as was read back. */
-function serversOf({ running }: Driver, service: string): number | null {
+function serversOf({ running }: ManagedDriver, service: string): number | null {
   if (running === null || running.process === null) return null;
   return running.sections
     .filter((section) => section.service === service)
@@ -89,7 +89,7 @@ function serversOf({ running }: Driver, service: string): number | null {
 
 /** null while none runs, and where somebody else starts it. */
 function haproxyOf(
-  { running, oldWorkers, unresponsive, fileTrouble }: Driver,
+  { running, oldWorkers, unresponsive, fileTrouble }: ManagedDriver,
   drift: readonly Drift[],
 ): Status['haproxy'] {
   if (running === null || running.process === null) return null;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Driver } from '../../src/apply/driver.ts';
+import type { ManagedDriver } from '../../src/apply/driver.ts';
 import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
@@ -210,7 +210,7 @@ function rendered(my: Setup, services: readonly Web[]): Rendered {
 
 type World = AsyncDisposable & {
   readonly my: Setup;
-  readonly control: Driver;
+  readonly control: ManagedDriver;
   readonly port: number;
   readonly good: Backend & { readonly requests: readonly string[] };
   readonly sick: Backend & { readonly requests: readonly string[] };
@@ -248,11 +248,11 @@ function withoutState({ sections }: Rendered): Rendered {
   };
 }
 
-async function stateOf(control: Driver, server: string): Promise<string | undefined> {
+async function stateOf(control: ManagedDriver, server: string): Promise<string | undefined> {
   const { rows } = await readServersState(control.running?.process?.socket ?? '');
   return rows.find((row) => row.srv_name === server)?.srv_op_state;
 }
 
-async function down(control: Driver, server: string): Promise<void> {
+async function down(control: ManagedDriver, server: string): Promise<void> {
   await until(`${server} is down`, async () => (await stateOf(control, server)) === '0');
 }

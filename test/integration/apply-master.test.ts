@@ -5,7 +5,7 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Driver } from '../../src/apply/driver.ts';
+import type { ManagedDriver } from '../../src/apply/driver.ts';
 import type { Info } from '../../src/haproxy/cli/info.ts';
 import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/cli/master.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
@@ -59,7 +59,7 @@ class Place implements AsyncDisposable {
   }
 
   /** `binary` is HAProxy's executable on Myelin's side; by default the same as that of the master. */
-  open({ binary = this.binary }: { readonly binary?: string } = {}): Promise<Driver> {
+  open({ binary = this.binary }: { readonly binary?: string } = {}): Promise<ManagedDriver> {
     return this.my.open({ haproxy: { control: 'master', masterSocket: this.socket, binary } });
   }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Driver } from '../../src/apply/driver.ts';
+import type { ManagedDriver } from '../../src/apply/driver.ts';
 import { applied, get, gone, isRunning, never, pidOf, reload, rendered, type Setup, setup } from '../support/apply.ts';
 import { freePort, until } from '../support/index.ts';
 
@@ -130,7 +130,7 @@ test('old workers are found again after a restart of Myelin', async () => {
   assert.equal(await get(port), 'web1');
 });
 
-async function change(my: Setup, control: Driver, port: number, round: number): Promise<void> {
+async function change(my: Setup, control: ManagedDriver, port: number, round: number): Promise<void> {
   applied(await control.apply(rendered(my, [{ name: `web${round}`, bind: `127.0.0.1:${port}` }]), reload, never));
 }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import type { Driver } from '../../src/apply/driver.ts';
+import type { ManagedDriver } from '../../src/apply/driver.ts';
 import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
@@ -185,12 +185,12 @@ async function start(branch: HaproxyBranch, existing?: Setup, at?: number) {
   };
 }
 
-function socketOf(control: Driver): string {
+function socketOf(control: ManagedDriver): string {
   return control.running?.process?.socket ?? assert.fail('nothing runs');
 }
 
 /** `name port weight` of those in service. */
-async function servers(control: Driver): Promise<readonly string[]> {
+async function servers(control: ManagedDriver): Promise<readonly string[]> {
   const { rows } = await readServersState(socketOf(control));
   return rows
     .filter((row) => row.srv_admin_state === '0')

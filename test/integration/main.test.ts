@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Driver, Outcome } from '../../src/apply/driver.ts';
+import type { ManagedDriver, Outcome } from '../../src/apply/driver.ts';
 import { nothingKept } from '../../src/apply/files/kept-files.ts';
 import { main } from '../../src/main.ts';
 import { OverrideStore } from '../../src/reconcile/override-store.ts';
@@ -42,7 +42,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   const folder = stack.use(await tempFolder());
   const path = join(folder.path, 'myelin.yaml');
   await writeFile(path, 'watchers: { file: { path: services.yaml } }\n');
-  const control: Driver = {
+  const control: ManagedDriver = {
     version: null,
     running: null,
     forced: [],

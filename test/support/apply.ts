@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
-import type { Driver, DriverEvent, DriverOptions, Outcome } from '../../src/apply/driver.ts';
+import type { DriverOptions, ManagedDriver, Outcome } from '../../src/apply/driver.ts';
+import type { DriverEvent } from '../../src/apply/driver-event.ts';
 import { openDriver } from '../../src/apply/open-driver.ts';
 import { textOf } from '../../src/apply/sections.ts';
 import type { Config } from '../../src/config/schema.ts';
@@ -23,7 +24,7 @@ export type Setup = AsyncDisposable & {
   readonly events: readonly DriverEvent[];
   /** How often a reconcile was asked for. */
   readonly changes: () => number;
-  open(overrides?: Overrides): Promise<Driver>;
+  open(overrides?: Overrides): Promise<ManagedDriver>;
 };
 
 type Overrides = {
@@ -40,9 +41,9 @@ export async function setup(given?: string): Promise<Setup> {
   const file = join(folder, 'haproxy.cfg');
   const events: DriverEvent[] = [];
   let changes = 0;
-  const opened: Driver[] = [];
+  const opened: ManagedDriver[] = [];
   let latest: Overrides = {};
-  const open = async (overrides: Overrides = {}): Promise<Driver> => {
+  const open = async (overrides: Overrides = {}): Promise<ManagedDriver> => {
     const control = await openDriver(options(overrides), never);
     opened.push(control);
     latest = overrides;
@@ -157,7 +158,7 @@ function sectionsOfWeb({ name = 'web', bind, servers, frontend = [], backend = [
 }
 
 type Serving = {
-  readonly control: Driver;
+  readonly control: ManagedDriver;
   readonly port: number;
   readonly wanted: Rendered;
   readonly pid: number;
@@ -225,7 +226,7 @@ export function accepts(port: number): Promise<boolean> {
   });
 }
 
-export function pidOf(control: Driver): number {
+export function pidOf(control: ManagedDriver): number {
   const pid = control.running?.process?.pid;
   if (pid === undefined) throw new Error('nothing runs');
   return pid;

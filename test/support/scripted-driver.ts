@@ -1,10 +1,10 @@
 /** A driver of which a test says what it does: by itself all is well, whatever is reloaded runs, and nothing else can be done. */
-import type { Driver, Outcome, Running, Runtime } from '../../src/apply/driver.ts';
+import type { ManagedDriver, Outcome, Running, Runtime } from '../../src/apply/driver.ts';
 import type { ReloadSlot } from '../../src/apply/reload-slot.ts';
 import type { Version } from '../../src/haproxy/binary/version.ts';
 import type { Plan, Problem, Rendered, Section } from '../../src/model.ts';
 
-export class ScriptedDriver implements Driver {
+export class ScriptedDriver implements ManagedDriver {
   readonly version: Version | null = null;
   readonly forced = [];
   readonly oldWorkers = [];

@@ -8,7 +8,7 @@ import { sectionsOf, textOf } from '../sections.ts';
 import { missingBackend } from './reload.ts';
 import { inexactSec, startedAtSec, type WorkerId } from './serving.ts';
 
-type Came = {
+export type Came = {
   readonly info: Info;
   readonly id: WorkerId;
   readonly file: ConfigFile;

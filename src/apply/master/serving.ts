@@ -6,8 +6,8 @@ import { prefixOf } from '../../haproxy/cli/master.ts';
 import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { toWallClock } from '../../lib/clock.ts';
 import type { Moment, Section } from '../../model.ts';
-import type { Running } from '../driver.ts';
-import type { Proof } from '../generation.ts';
+import type { Active, Running } from '../driver.ts';
+import type { Generation, Proof } from '../generation.ts';
 import { Worker } from '../runtime/worker.ts';
 
 /**
@@ -76,8 +76,16 @@ export function isProved({ pid, startTime }: Proof, id: WorkerId): boolean {
   return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, { ...id, startedSec: startedAtSec(id) });
 }
 
-/** `socket` is that of the master. */
-export function viewOf({ id, generation, version, since, worker }: MasterServing, socket: string): Running {
+/** How the driver shows it. `socket` is that of the master, `record` where it is written down what runs. */
+export function activeOf(
+  serving: MasterServing,
+  { socket, record }: { readonly socket: string; readonly record: Generation },
+): Active {
+  const { worker } = serving;
+  return { running: viewOf(serving, socket), worker, record: { generation: record, proof: proofOf(serving) } };
+}
+
+function viewOf({ id, generation, version, since, worker }: MasterServing, socket: string): Running {
   const process = { pid: id.pid, startTime: `${id.startedSec}`, version, socket };
   return { sections: worker.sections, generation, since, process };
 }

@@ -47,11 +47,11 @@ export class OldWorker {
   }
 
   /** Tells a serving process to leave. */
-  static async dismiss(leaving: Leaving, now: Moment): Promise<OldWorker> {
+  static async drain(leaving: Leaving, now: Moment): Promise<OldWorker> {
     // Without a session it is told all the same; only it cannot be asked or told anything more.
     const old = new OldWorker(leaving, now);
     await old.#open();
-    await old.look();
+    await old.poll();
     if (!(await old.#shutFrontends())) old.#stop();
     return old;
   }
@@ -85,7 +85,7 @@ export class OldWorker {
     sendSignal(this.id, signal);
   }
 
-  async look(): Promise<void> {
+  async poll(): Promise<void> {
     // A question that took too long has cost the session; one that only shut its frontends takes another.
     if (this.#stage === 'finishing' && !this.#session?.isOpen) await this.#open();
     if (this.#session === null || !this.#session.isOpen) return;
@@ -103,7 +103,7 @@ export class OldWorker {
 
   /** Ends it now, whatever it still has. */
   async end(): Promise<void> {
-    await this.look();
+    await this.poll();
     this.signal('SIGTERM');
     if (!(await waitForEnd(this.id, 2000))) this.signal('SIGKILL');
   }

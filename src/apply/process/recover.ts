@@ -11,7 +11,7 @@ import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import { pastFromWallClock, toWallClock } from '../../lib/clock.ts';
 import { type ConfigFile, isThere } from '../../lib/files.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
-import type { DriverEvent } from '../driver.ts';
+import type { DriverEvent } from '../driver-event.ts';
 import {
   type Generation,
   generationAt,
@@ -75,7 +75,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     // All that are older than the serving one were told to leave, or were about to be.
     if (current !== null) {
       const worker = await workerOf(generation, id, options);
-      oldWorkers.unshift(await OldWorker.dismiss({ generation, id, worker }, options.now()));
+      oldWorkers.unshift(await OldWorker.drain({ generation, id, worker }, options.now()));
     } else {
       const recognised = await recognise(generation, id, options);
       if (typeof recognised !== 'string') current = recognised;
@@ -134,7 +134,7 @@ async function hasLetGo({ socket }: Generation): Promise<boolean> {
 
 /**
  * Its folder was taken away: it may serve, but cannot be asked there. Its listening sockets may be had elsewhere
- * (`findStray`); else nobody but the operator may end it.
+ * (`findForeign`); else nobody but the operator may end it.
  */
 function outOfReach({ folder }: Generation, { pid }: ProcessId, { onEvent }: RecoverOptions): 'presumed' {
   const error = new AppError(

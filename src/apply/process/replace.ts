@@ -1,5 +1,5 @@
 /**
- * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, prove, dismiss. Up to the proof every
+ * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, prove, drain. Up to the proof every
  * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
  * next start (`recover.ts`).
  */
@@ -14,14 +14,15 @@ import { environmentFor } from '../../lib/environment.ts';
 import { type ConfigFile, isThere, keepSocket, pointTo, together } from '../../lib/files.ts';
 import type { Moment, Problem, Section } from '../../model.ts';
 import { preflight } from '../checks/preflight.ts';
-import type { DriverEvent, Outcome } from '../driver.ts';
+import type { Outcome } from '../driver.ts';
+import type { DriverEvent } from '../driver-event.ts';
 import { forgetHealth, noteHealth } from '../files/health-file.ts';
 import type { ForeignProcess } from '../foreign.ts';
 import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from '../generation.ts';
 import { startFailed, toProblems } from '../problems.ts';
 import { textOf } from '../sections.ts';
-import type { Fleet } from './fleet.ts';
 import { heldByPredecessor, type Predecessor } from './handover.ts';
+import type { Processes } from './processes.ts';
 import { proofOf, serving } from './serving.ts';
 import { type Moves, type Start, startHaproxy } from './start.ts';
 
@@ -31,7 +32,7 @@ export type Replacement = {
   readonly binary: Binary;
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
   readonly file: ConfigFile;
-  readonly fleet: Fleet;
+  readonly processes: Processes;
   /** Where nothing of ours serves: who does instead, and makes room for it. */
   readonly foreign: ForeignProcess | null;
   /** Whose sockets can be taken over now, where nothing of ours serves; null: nobody's. */
@@ -45,7 +46,7 @@ export type Replacement = {
 };
 
 export async function replace(replacement: Replacement): Promise<Outcome> {
-  const { sections, generation, file, fleet, foreign } = replacement;
+  const { sections, generation, file, processes, foreign } = replacement;
   await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
   const before = await handingOver(replacement);
   const { problems, moves } = await examine(replacement, before);
@@ -54,7 +55,7 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
     return { kind: 'refused', problems };
   }
   // Of another Myelin's process nothing is taken away, not for a moment either.
-  if (fleet.serving === null && moves.inTheWay.length > 0)
+  if (processes.serving === null && moves.inTheWay.length > 0)
     return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
   const readState = before === null ? null : () => readServersState(before.socket);
   await noteHealth({ ...replacement, running: before?.sections ?? [], readState });
@@ -76,8 +77,8 @@ type Before = {
 };
 
 /** Ours, or where none of ours serves another Myelin's, or one that others started in the place of ours. */
-async function handingOver({ fleet, foreign, findPredecessor, config }: Replacement): Promise<Before | null> {
-  const { serving } = fleet;
+async function handingOver({ processes, foreign, findPredecessor, config }: Replacement): Promise<Before | null> {
+  const { serving } = processes;
   if (serving !== null) {
     // Where somebody has removed its own socket, it is had by the one that it was handed on.
     const own = serving.generation.socket;
@@ -109,7 +110,7 @@ function needsPredecessor({ major, minor }: Version): boolean {
 }
 
 async function startAccepted(replacement: Replacement, moves: Moves): Promise<Start> {
-  const { sections, binary, file, fleet, generation, env, config, signal } = replacement;
+  const { sections, binary, file, processes, generation, env, config, signal } = replacement;
   try {
     return await startHaproxy({
       binary: binary.path,
@@ -119,7 +120,7 @@ async function startAccepted(replacement: Replacement, moves: Moves): Promise<St
       takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
       moves,
       takesOverTables: needsPredecessor(binary.version) && sections.some(({ kind }) => kind === 'peers'),
-      dismiss: (id) => fleet.dismissOther(id, generation),
+      drain: (id) => processes.drainOther(id, generation),
       env: await environmentFor(env, [file.path, generation.socketConfig], config.haproxy.passEnv),
       timeoutMs: config.reload.startTimeout,
       signal,
@@ -135,7 +136,7 @@ async function takeOver(
   start: Extract<Start, { kind: 'proved' }>,
   moves: Moves,
 ): Promise<Outcome> {
-  const { sections, generation, binary, config, file, fleet, foreign, now, onEvent, tolerate } = replacement;
+  const { sections, generation, binary, config, file, processes, foreign, now, onEvent, tolerate } = replacement;
   const { version } = start.info;
   const next = serving(generation, start.id, {
     sections,
@@ -145,16 +146,16 @@ async function takeOver(
     since: now(),
     now,
   });
-  // From here on a Myelin that was killed finds the new one proved, and dismisses the old one itself.
+  // From here on a Myelin that was killed finds the new one proved, and drains the old one itself.
   await tolerate(writeProof(generation, proofOf(next)));
   // While two processes share a socket, either may answer on it; behind this path only the new one does.
   await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
-  await tolerate(fleet.replace(next));
-  if (foreign !== null) await tolerate(fleet.dismissOther(foreign.id, generationAt(generationsFolder(config), 0)));
+  await tolerate(processes.takeOver(next));
+  if (foreign !== null) await tolerate(processes.drainOther(foreign.id, generationAt(generationsFolder(config), 0)));
   // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
-  await tolerate(fleet.keepAtMost(config.reload.maxOldWorkers));
-  start.child.once('exit', () => void tolerate(fleet.lookAtServing()));
+  await tolerate(processes.keepAtMost(config.reload.maxOldWorkers));
+  start.child.once('exit', () => void tolerate(processes.pollServing()));
   await tolerate(file.settle());
   await tolerate(forgetHealth(config));
   if (moves.inTheWay.length > 0) onEvent({ kind: 'address_moved', frontends: moves.inTheWay });

@@ -5,7 +5,7 @@ import type { Version } from '../../haproxy/binary/version.ts';
 import { HeldConnection } from '../../haproxy/cli/admin-session.ts';
 import { toWallClock } from '../../lib/clock.ts';
 import type { Moment, Section } from '../../model.ts';
-import type { Running, RunningProcess } from '../driver.ts';
+import type { Active, Running } from '../driver.ts';
 import type { Generation, Proof } from '../generation.ts';
 import { Worker } from '../runtime/worker.ts';
 import type { ProcessId } from '../system/processes.ts';
@@ -41,10 +41,16 @@ export function serving(generation: Generation, id: ProcessId, facts: Facts): Se
   return { generation, id, binary, version, since, worker, connection };
 }
 
-export function viewOf(serving: Serving): Running & { readonly process: RunningProcess } {
+function viewOf(serving: Serving): Running {
   const { generation, id, version, since, worker } = serving;
   const process = { ...id, version, socket: generation.socket };
   return { sections: worker.sections, generation: generation.number, since, process };
+}
+
+/** How the driver shows it. */
+export function activeOf(serving: Serving): Active {
+  const { worker, generation } = serving;
+  return { running: viewOf(serving), worker, record: { generation, proof: proofOf(serving) } };
 }
 
 export function proofOf({ id, binary, version, since }: Serving): Proof {

@@ -21,7 +21,7 @@ export type StartOptions = {
   /** It takes over stick tables, which HAProxy 2.4 to 2.8 does only where it knows of a process before it. */
   readonly takesOverTables: boolean;
   /** Of a process that was started, has not proved itself and still lives: it may have accepted connections. */
-  readonly dismiss: (id: ProcessId) => Promise<void>;
+  readonly drain: (id: ProcessId) => Promise<void>;
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: Ms;
   readonly signal: AbortSignal;
@@ -77,12 +77,12 @@ async function startBeside(options: StartOptions, from: string): Promise<Start> 
   });
   let start: Start | null = null;
   let unproved: ProcessId | null = null;
-  const dismiss = async (id: ProcessId): Promise<void> => {
+  const drain = async (id: ProcessId): Promise<void> => {
     unproved = id;
-    await options.dismiss(id);
+    await options.drain(id);
   };
   try {
-    start = await startOnce({ ...options, dismiss }, { socket: from, standIn });
+    start = await startOnce({ ...options, drain }, { socket: from, standIn });
     // What kept the old one from letting go says more than what came of it.
     if (start.kind === 'failed') await standIn.wasPaused();
     return start;
@@ -139,7 +139,7 @@ async function startOnce(options: StartOptions, from: Before | null): Promise<St
 
   /** Killed, it would take along what it has accepted since it has the listening sockets. */
   async function leave(unproved: ProcessId): Promise<void> {
-    await options.dismiss(unproved);
+    await options.drain(unproved);
     child.unref();
   }
 }

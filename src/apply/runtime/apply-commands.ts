@@ -1,18 +1,18 @@
 /** How processes take commands: the one that serves, which the file follows, and those that leave. */
-import type { ConfigFileSync } from '../config-file-sync.ts';
 import type { CommandedProcess, Runtime } from '../driver.ts';
 import { sameText } from '../sections.ts';
 import type { Worker } from './worker.ts';
 
 type Serving = {
   readonly worker: Worker;
-  readonly onDisk: ConfigFileSync;
+  /** Told where something else runs now than before. */
+  readonly noteChange: () => void;
   /** Whether this process serves still. */
   readonly serves: () => boolean;
   readonly leaving: readonly Worker[];
 };
 
-export function runtimeOf({ worker, onDisk, serves, leaving }: Serving): Runtime {
+export function runtimeOf({ worker, noteChange, serves, leaving }: Serving): Runtime {
   return {
     ...worker.runtime,
     sections: worker.sections,
@@ -20,7 +20,7 @@ export function runtimeOf({ worker, onDisk, serves, leaving }: Serving): Runtime
       const isNew = !sameText(desired.sections, worker.sections);
       const outcome = await worker.applyCommands(commands, desired);
       if (!serves()) return { kind: 'superseded' };
-      if (outcome.kind === 'applied' && isNew) onDisk.note();
+      if (outcome.kind === 'applied' && isNew) noteChange();
       return outcome;
     },
     followers: leaving.map(followerOf),

@@ -2,7 +2,8 @@
 import { describe } from '../../errors.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import type { Moment, Ms } from '../../model.ts';
-import type { Driver, DriverEvent } from '../driver.ts';
+import type { Trouble } from '../driver.ts';
+import type { DriverEvent } from '../driver-event.ts';
 
 type Whose = { readonly pid: number; readonly generation: number };
 
@@ -32,7 +33,7 @@ export class Liveness {
   }
 
   /** null: it answers, or has been silent for a moment only. */
-  get unresponsive(): Driver['unresponsive'] {
+  get unresponsive(): Trouble | null {
     return this.#silence?.isTold ? this.#silence : null;
   }
 

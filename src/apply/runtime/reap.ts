@@ -1,6 +1,6 @@
 /** Servers that were removed go once they are idle, in the processes that leave too. */
 import type { Ms } from '../../model.ts';
-import type { DriverEvent } from '../driver.ts';
+import type { DriverEvent } from '../driver-event.ts';
 import { unexpectedReply } from '../problems.ts';
 import type { Worker } from './worker.ts';
 

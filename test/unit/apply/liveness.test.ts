@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DriverEvent } from '../../../src/apply/driver.ts';
+import type { DriverEvent } from '../../../src/apply/driver-event.ts';
 import { Liveness } from '../../../src/apply/runtime/liveness.ts';
 import { socketFailed, timedOut } from '../../../src/haproxy/cli/socket.ts';
 

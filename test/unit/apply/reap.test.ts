@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DriverEvent } from '../../../src/apply/driver.ts';
+import type { DriverEvent } from '../../../src/apply/driver-event.ts';
 import { reap } from '../../../src/apply/runtime/reap.ts';
 
 test('an old process that does not answer keeps no other from deleting what was removed, and is told of', async () => {

@@ -1,7 +1,7 @@
 /** Which service is set apart for what is refused, and what stands in its place. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import type { Driver, Outcome } from '../../../src/apply/driver.ts';
+import type { ManagedDriver, Outcome } from '../../../src/apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../../../src/apply/files/kept-files.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Problem, Rendered, Section } from '../../../src/model.ts';
@@ -337,11 +337,11 @@ const copies: KeptFiles = {
   areNamedBy: (sections) => sections.some(({ text }) => text.includes('COPY')),
 };
 
-function textOf({ running }: Driver): string {
+function textOf({ running }: ManagedDriver): string {
   return (running?.sections ?? []).map(({ text }) => text).join('');
 }
 
-function reconcilerOf(control: Driver, now: () => number = () => 0, files?: KeptFiles): Reconciler {
+function reconcilerOf(control: ManagedDriver, now: () => number = () => 0, files?: KeptFiles): Reconciler {
   const verify = (): VerifySettings => ({ verifyInterval: 10_000, drift: 'repair' });
   const changes = new RuntimeUpdater(control, { now, verify, report() {} });
   return new Reconciler(control, changes, () => new Map(), now, undefined, files);

@@ -4,20 +4,22 @@ import timers from 'node:timers/promises';
 import { lastLines } from '../../haproxy/binary/check.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Moment, Ms } from '../../model.ts';
-import type { DriverEvent } from '../driver.ts';
+import type { DriverEvent } from '../driver-event.ts';
+import type { ForeignProcess } from '../foreign.ts';
 import { type Generation, removeGeneration } from '../generation.ts';
+import { ProcessTracker } from '../process-state.ts';
 import type { Worker } from '../runtime/worker.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
 import { OldWorker } from './old-worker.ts';
 import type { Recovered } from './recover.ts';
 import type { Serving } from './serving.ts';
 
-type FleetOptions = {
+type ProcessesOptions = {
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** The serving process ended by itself, or was told to leave by somebody else. Its folder is left. */
-  readonly onExit: (serving: Serving) => void;
+  /** The process that served ended by itself, or was told to leave by somebody else. Its folder is left. */
+  readonly onLost: (serving: Serving) => void;
   /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
   readonly onChange: () => void;
 };
@@ -30,22 +32,27 @@ const hardStopSlackMs: Ms = 10_000;
 /** HAProxy prints every change of a server's health; where it was started, nobody reads that in the long run. */
 const maxOutputBytes = 1024 * 1024;
 
-export class Fleet {
-  readonly #options: FleetOptions;
-  /** Each old worker is buried once. */
+export class Processes {
+  readonly #options: ProcessesOptions;
+  readonly #tracker: ProcessTracker<Serving, ForeignProcess>;
+  /** Each old worker is removed once. */
   readonly #mutex = createMutex();
-  #serving: Serving | null;
   #oldWorkers: readonly OldWorker[];
   #isStopping = false;
 
-  constructor({ serving, oldWorkers }: Recovered, options: FleetOptions) {
+  constructor({ serving, oldWorkers }: Recovered, options: ProcessesOptions) {
     this.#options = options;
-    this.#serving = serving;
     this.#oldWorkers = oldWorkers;
+    this.#tracker = new ProcessTracker(serving, { ...options, nameOf });
+  }
+
+  /** Of the process that is to serve. */
+  get tracker(): Pick<ProcessTracker<Serving, ForeignProcess>, 'whyNone' | 'unresponsive'> {
+    return this.#tracker;
   }
 
   get serving(): Serving | null {
-    return this.#serving;
+    return this.#tracker.process;
   }
 
   get oldWorkers(): readonly OldWorker[] {
@@ -58,17 +65,22 @@ export class Fleet {
   }
 
   /** `next` serves from now on; the one that did is told to leave. */
-  replace(next: Serving): Promise<void> {
-    const before = this.#serving;
-    this.#serving = next;
+  takeOver(next: Serving): Promise<void> {
+    const before = this.serving;
+    this.#tracker.on({ kind: 'serves', process: next });
     return this.#mutex(async () => {
-      if (before === null) return;
-      await this.#dismiss(before, before.worker);
+      if (before !== null) await this.#drain(before, before.worker);
     });
   }
 
+  /** Who was found to serve in the place of ours; null: nobody. */
+  foreign(foreign: ForeignProcess | null, isInPlaceOfOurs: boolean): void {
+    if (foreign !== null) this.#tracker.on({ kind: 'foreign_found', foreign, isInPlaceOfOurs });
+    else if (this.#tracker.state.kind === 'foreign') this.#tracker.on({ kind: 'gone' });
+  }
+
   /** One that never served for us, as it was started by others or has not proved itself, is told to leave like any other. */
-  dismissOther(id: ProcessId, generation: Generation): Promise<void> {
+  drainOther(id: ProcessId, generation: Generation): Promise<void> {
     return this.#mutex(async () => {
       const presumed = this.#oldWorkers.find((each) => each.id.pid === id.pid);
       const leaving = OldWorker.found(presumed?.generation ?? generation, id, this.#options.now(), 'stopping');
@@ -79,14 +91,14 @@ export class Fleet {
 
   /** Whether a process of this generation lives, as far as is known. */
   has(generation: Generation): boolean {
-    return [this.#serving, ...this.#oldWorkers].some((each) => each?.generation === generation);
+    return [this.serving, ...this.#oldWorkers].some((each) => each?.generation === generation);
   }
 
   /** Ends the oldest of the leaving ones until there are no more than `max`. */
   keepAtMost(max: number): Promise<void> {
     return this.#mutex(async () => {
       if (this.leaving.length <= max) return;
-      await this.#lookAtOldWorkers();
+      await this.#pollOldWorkers();
       // One without connections is about to be gone.
       const staying = this.leaving.filter(({ connections }) => connections !== 0);
       const excess = staying.slice(0, Math.max(0, staying.length - max));
@@ -95,44 +107,59 @@ export class Fleet {
   }
 
   /** Sees who is gone. */
-  async look(): Promise<void> {
-    await this.lookAtServing();
-    await this.#mutex(() => this.#lookAtOldWorkers());
+  async poll(): Promise<void> {
+    await this.pollServing();
+    await this.#mutex(() => this.#pollOldWorkers());
   }
 
-  async lookAtServing(): Promise<void> {
-    const serving = this.#serving;
-    if (serving === null || (isAlive(serving.id) && !serving.worker.isStopping)) return;
-    this.#serving = null;
-    serving.connection.close();
+  async pollServing(): Promise<void> {
+    const { serving } = this;
+    if (serving === null) return;
+    const { id, worker, generation, connection } = serving;
+    const isLeft = isAlive(id);
+    if (isLeft && !worker.isStopping) return;
+    this.#tracker.on({ kind: isLeft ? 'told_to_leave' : 'gone' });
+    connection.close();
     if (this.#isStopping) return;
-    this.#options.onExit(serving);
-    if (isAlive(serving.id)) {
-      // Somebody told it to leave: it finishes what it has like any other.
-      const old = OldWorker.found(serving.generation, serving.id, this.#options.now(), 'stopping');
-      this.#oldWorkers = [...this.#oldWorkers, old];
-      this.#options.onEvent({ kind: 'dismissed', pid: serving.id.pid, generation: serving.generation.number });
+    this.#options.onLost(serving);
+    const about = { pid: id.pid, generation: generation.number };
+    if (isLeft) {
+      // It finishes what it has like any other.
+      this.#oldWorkers = [...this.#oldWorkers, OldWorker.found(generation, id, this.#options.now(), 'stopping')];
+      this.#options.onEvent({ kind: 'dismissed', ...about });
       return;
     }
-    const { number: generation, stderr } = serving.generation;
-    const words = await readFile(stderr, 'utf8').catch(() => '');
-    this.#options.onEvent({ kind: 'exited', pid: serving.id.pid, generation, words: lastLines(words) });
+    const words = await readFile(generation.stderr, 'utf8').catch(() => '');
+    this.#options.onEvent({ kind: 'exited', ...about, words: lastLines(words) });
   }
 
-  /** The serving process hangs: it is ended, with whatever it has. */
+  /** Asks the process that serves; whether it has been silent for so long that nothing is to be hoped for. */
+  async isHopeless(): Promise<boolean> {
+    const { serving } = this;
+    if (serving === null) return false;
+    const askedAt = this.#options.now();
+    const error: unknown = await serving.worker.look().then(
+      () => null,
+      (cause: unknown) => cause,
+    );
+    this.#tracker.heard(serving, askedAt, error);
+    return this.#tracker.isHopeless;
+  }
+
+  /** The process that serves hangs: it is ended, with whatever it has. */
   async kill(limit: Limit): Promise<void> {
-    const serving = this.#serving;
+    const { serving } = this;
     if (serving === null) return;
-    this.#serving = null;
+    this.#tracker.on({ kind: 'gone' });
     serving.connection.close();
     sendSignal(serving.id, 'SIGKILL');
     await waitForEnd(serving.id, 2000);
     this.#options.onEvent({ kind: 'connections_closed', limit, pid: serving.id.pid, connections: null });
-    this.#options.onExit(serving);
+    this.#options.onLost(serving);
   }
 
   async trimOutput(): Promise<void> {
-    for (const { stderr } of [this.#serving, ...this.#oldWorkers].flatMap((each) => each?.generation ?? [])) {
+    for (const { stderr } of [this.serving, ...this.#oldWorkers].flatMap((each) => each?.generation ?? [])) {
       const size = await stat(stderr).then(
         (stats) => stats.size,
         () => 0,
@@ -147,16 +174,16 @@ export class Fleet {
   stop(graceMs: Ms): Promise<void> {
     this.#isStopping = true;
     return this.#mutex(async () => {
-      const serving = this.#serving;
-      this.#serving = null;
+      const { serving } = this;
+      this.#tracker.on({ kind: 'gone' });
       // There is no other that could take what comes: its own way of leaving is the best.
-      if (serving !== null) await this.#dismiss(serving, null);
+      if (serving !== null) await this.#drain(serving, null);
       for (const worker of this.#oldWorkers) if (worker.stage === 'presumed') worker.signal('SIGUSR1');
       const deadline = performance.now() + graceMs;
-      await this.#lookAtOldWorkers();
+      await this.#pollOldWorkers();
       while (this.#oldWorkers.length > 0 && performance.now() < deadline) {
         await timers.setTimeout(20);
-        await this.#lookAtOldWorkers();
+        await this.#pollOldWorkers();
       }
       for (const worker of this.#oldWorkers) await this.#end(worker, 'stop_grace');
     });
@@ -164,27 +191,27 @@ export class Fleet {
 
   /** They live on; only we look away. */
   forget(): void {
-    this.#serving?.connection.close();
+    this.serving?.connection.close();
     for (const worker of this.#oldWorkers) worker.forget();
   }
 
   /** `worker`: null where nobody has to tell it anything any more. */
-  async #dismiss({ generation, id, connection }: Serving, worker: Worker | null): Promise<void> {
-    const leaving = await OldWorker.dismiss({ generation, id, worker }, this.#options.now());
+  async #drain({ generation, id, connection }: Serving, worker: Worker | null): Promise<void> {
+    const leaving = await OldWorker.drain({ generation, id, worker }, this.#options.now());
     this.#oldWorkers = [...this.#oldWorkers, leaving];
     connection.close();
   }
 
-  async #lookAtOldWorkers(): Promise<void> {
+  async #pollOldWorkers(): Promise<void> {
     const unreachable = this.#oldWorkers.filter(({ worker }) => worker === null);
-    await Promise.all(this.#oldWorkers.map((worker) => worker.look()));
+    await Promise.all(this.#oldWorkers.map((worker) => worker.poll()));
     // It has not heard what changed meanwhile.
     if (unreachable.some(({ worker }) => worker !== null)) this.#options.onChange();
     const gone = this.#oldWorkers.filter((worker) => !worker.isAlive);
     for (const worker of gone) {
       // One that finished all it had was seen without connections, or ended long before this.
       const age = this.#options.now() - worker.since;
-      await this.#bury(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
+      await this.#remove(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
     for (const worker of this.#oldWorkers) if (this.#isOverdue(worker)) await this.#end(worker, 'hard_stop_after');
     if (gone.length > 0 && !this.#isStopping) this.#options.onChange();
@@ -200,16 +227,21 @@ export class Fleet {
 
   async #end(worker: OldWorker, limit: Limit): Promise<void> {
     await worker.end();
-    await this.#bury(worker, limit);
+    await this.#remove(worker, limit);
   }
 
-  async #bury(worker: OldWorker, limit: Limit | null): Promise<void> {
+  async #remove(worker: OldWorker, limit: Limit | null): Promise<void> {
     const { generation, id, since, connections } = worker;
     const { onEvent, now } = this.#options;
     this.#oldWorkers = this.#oldWorkers.filter((each) => each !== worker);
     worker.forget();
+    if (this.#tracker.state.kind === 'leaving' && this.leaving.length === 0) this.#tracker.on({ kind: 'gone' });
     if (limit !== null && connections !== 0) onEvent({ kind: 'connections_closed', limit, pid: id.pid, connections });
     onEvent({ kind: 'old_worker_gone', pid: id.pid, ageMs: now() - since });
     await removeGeneration(generation);
   }
+}
+
+function nameOf({ id, generation }: Serving): { readonly pid: number; readonly generation: number } {
+  return { pid: id.pid, generation: generation.number };
 }

@@ -9,17 +9,21 @@ import { askingMaster, type Processes, prefixOf, readProcesses, readWorkerInfo }
 import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { shutDownSessions } from '../../haproxy/cli/sessions.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
-import type { DriverEvent } from '../driver.ts';
-import { idOf, isSame, type MasterServing, masterServing } from './serving.ts';
+import type { DriverEvent } from '../driver-event.ts';
+import { ProcessTracker } from '../process-state.ts';
+import { idOf, isSame, type MasterServing, masterServing, type WorkerId } from './serving.ts';
 
-type MasterFleetOptions = {
+type MasterProcessesOptions = {
   readonly socket: string;
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** An old worker is gone, which makes room for a reload. */
-  readonly onRoom: () => void;
+  /** The worker that served is gone, or an old one, which makes room for a reload. */
+  readonly onChange: () => void;
 };
+
+/** `isByHand`: somebody had it reloaded while ours served. */
+export type ForeignWorker = WorkerId & { readonly isByHand: boolean };
 
 type Leaving = {
   readonly pid: number;
@@ -31,7 +35,7 @@ type Leaving = {
   isStubborn: boolean;
 };
 
-/** What a look has shown. */
+/** What a poll has shown. */
 export type Seen =
   | { readonly kind: 'same' }
   /** The one that served is there still, and does not answer. */
@@ -47,22 +51,39 @@ const answerWithinMs: Ms = 300;
 const endWithinMs: Ms = 2000;
 const endPauseMs: Ms = 100;
 
-export class MasterFleet {
+export class MasterProcesses {
   readonly ask: Ask;
-  readonly #options: MasterFleetOptions;
-  #serving: MasterServing | null = null;
+  readonly #options: MasterProcessesOptions;
+  readonly #tracker: ProcessTracker<MasterServing, ForeignWorker>;
   #leaving: readonly Leaving[] = [];
   #generation = 0;
   /** How often the master had been told to reload when the one that serves was its newest worker. */
   #reloads = Number.POSITIVE_INFINITY;
 
-  constructor(options: MasterFleetOptions) {
+  constructor(options: MasterProcessesOptions) {
     this.#options = options;
     this.ask = askingMaster(options.socket);
+    this.#tracker = new ProcessTracker<MasterServing, ForeignWorker>(null, { ...options, nameOf });
+  }
+
+  /** Of the worker that is to serve. */
+  get tracker(): Pick<ProcessTracker<MasterServing, ForeignWorker>, 'whyNone' | 'unresponsive'> {
+    return this.#tracker;
   }
 
   get serving(): MasterServing | null {
-    return this.#serving;
+    return this.#tracker.process;
+  }
+
+  /** Who serves with a config that is not known; null: nobody of that kind. */
+  get foreign(): ForeignWorker | null {
+    const { state } = this.#tracker;
+    return state.kind === 'foreign' ? state.foreign : null;
+  }
+
+  /** Somebody told HAProxy to leave: it is theirs to start another. */
+  get isLeaving(): boolean {
+    return this.#tracker.state.kind === 'leaving';
   }
 
   /** The oldest first. */
@@ -71,19 +92,19 @@ export class MasterFleet {
   }
 
   /** Sees who serves and who is gone. Throws an AppError where the master does not answer. */
-  async look(): Promise<Seen> {
+  async poll(): Promise<Seen> {
     const processes = await readProcesses(this.#options.socket, { timeoutMs: 2000 });
     const infos = await this.#askWhoServes(processes);
     const info = infos.find(({ stopping }) => !stopping) ?? null;
-    const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.#serving?.id.pid;
+    const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.serving?.id.pid;
     await this.#lookAtLeaving(processes.oldWorkers.map(({ pid }) => pid).filter((pid) => !isKnown(pid)));
     // It begins anew with each master.
     const isReload = processes.master.reloads > this.#reloads;
-    if (processes.workers.some(({ pid }) => pid === this.#serving?.id.pid)) this.#reloads = processes.master.reloads;
+    if (processes.workers.some(({ pid }) => pid === this.serving?.id.pid)) this.#reloads = processes.master.reloads;
     if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info, isReload };
     const pids = [...processes.workers, ...processes.oldWorkers].map(({ pid }) => pid);
     const isLeaving = pids.length > 0 && infos.length === pids.length;
-    const pid = this.#serving?.id.pid;
+    const pid = this.serving?.id.pid;
     if (isLeaving || pid === undefined || !pids.includes(pid)) return { kind: 'nobody', isLeaving };
     const error = new AppError('MYELIN_SOCKET_FAILED', `the worker ${pid} does not answer its master`);
     return { kind: 'silent', error };
@@ -92,17 +113,36 @@ export class MasterFleet {
   /** It serves from now on; the one that did leaves, for all that is known. */
   serve(info: Info, sections: readonly Section[], started: readonly Section[] | null, since?: Moment): MasterServing {
     const { now } = this.#options;
-    this.#dismiss(info.pid);
+    this.#drain(info.pid);
     this.#generation += 1;
     const facts = { info, generation: this.#generation, sections, started, since: since ?? now(), now };
-    this.#serving = masterServing({ ...facts, ask: this.ask });
-    return this.#serving;
+    const serving = masterServing({ ...facts, ask: this.ask });
+    this.#tracker.on({ kind: 'serves', process: serving });
+    return serving;
   }
 
-  /** Nothing is known of what serves, if anything does. */
-  disown(): void {
-    this.#dismiss(null);
-    this.#serving = null;
+  /** One serves of which nothing is known. */
+  meet(foreign: ForeignWorker, isInPlaceOfOurs: boolean): void {
+    this.#drain(null);
+    this.#tracker.on({ kind: 'foreign_found', foreign, isInPlaceOfOurs });
+  }
+
+  /** Nobody serves any more, or whoever does was told to leave. */
+  lose(how: 'told_to_leave' | 'gone'): void {
+    const { serving } = this;
+    this.#drain(null);
+    this.#tracker.on({ kind: how });
+    if (serving === null) return;
+    const { pid, generation } = nameOf(serving);
+    const { onEvent, onChange } = this.#options;
+    onEvent(how === 'gone' ? { kind: 'exited', pid, generation, words: '' } : { kind: 'dismissed', pid, generation });
+    onChange();
+  }
+
+  /** Of a question to the worker that serves, or to its master for it; null: it was answered. */
+  heard(askedAt: Moment, error: unknown): void {
+    const { serving } = this;
+    if (serving !== null) this.#tracker.heard(serving, askedAt, error);
   }
 
   /** Ends the oldest of those that leave until there are no more than `max`. */
@@ -112,7 +152,7 @@ export class MasterFleet {
   }
 
   #isServing(info: Info): boolean {
-    return this.#serving !== null && isSame(this.#serving.id, idOf(info, this.#options.now()));
+    return this.serving !== null && isSame(this.serving.id, idOf(info, this.#options.now()));
   }
 
   /**
@@ -140,7 +180,7 @@ export class MasterFleet {
     const gone = this.#leaving.filter(({ pid }) => !pids.includes(pid));
     for (const each of gone) {
       // One that finished all it had was seen without connections, or ended long before this.
-      this.#bury(each, now - each.since >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
+      this.#remove(each, now - each.since >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
     const found = pids.filter((pid) => !this.#leaving.some((each) => each.pid === pid));
     this.#leaving = [...found.map((pid) => leaving(pid, 0, now)), ...this.#leaving];
@@ -149,11 +189,11 @@ export class MasterFleet {
       each.lookedAt = now;
       each.connections = (await this.#readInfo(each.pid))?.currConns ?? each.connections;
     }
-    if (gone.length > 0) this.#options.onRoom();
+    if (gone.length > 0) this.#options.onChange();
   }
 
-  #dismiss(successor: number | null): void {
-    const before = this.#serving;
+  #drain(successor: number | null): void {
+    const before = this.serving;
     if (before === null || before.id.pid === successor) return;
     this.#leaving = [...this.#leaving, leaving(before.id.pid, before.generation, this.#options.now())];
   }
@@ -165,9 +205,9 @@ export class MasterFleet {
     each.connections = (await this.#readInfo(pid))?.currConns ?? each.connections;
     const deadline = performance.now() + endWithinMs;
     while (performance.now() < deadline) {
-      await shutDownSessions(this.ask, { ...this.#serving?.worker.frame, prefix: prefixOf(pid) });
+      await shutDownSessions(this.ask, { ...this.serving?.worker.frame, prefix: prefixOf(pid) });
       const { oldWorkers } = await readProcesses(socket);
-      if (!oldWorkers.some((row) => row.pid === pid)) return this.#bury(each, 'max_old_workers');
+      if (!oldWorkers.some((row) => row.pid === pid)) return this.#remove(each, 'max_old_workers');
       await timers.setTimeout(endPauseMs);
     }
     each.isStubborn = true;
@@ -178,7 +218,7 @@ export class MasterFleet {
     });
   }
 
-  #bury(each: Leaving, limit: 'max_old_workers' | 'hard_stop_after' | null): void {
+  #remove(each: Leaving, limit: 'max_old_workers' | 'hard_stop_after' | null): void {
     const { pid, since, connections } = each;
     const { onEvent, now } = this.#options;
     this.#leaving = this.#leaving.filter((other) => other !== each);
@@ -190,4 +230,8 @@ export class MasterFleet {
 function leaving(pid: number, generation: number, since: Moment): Leaving {
   const lookedAt = Number.NEGATIVE_INFINITY;
   return { pid, generation, since, connections: null, lookedAt, isStubborn: false };
+}
+
+function nameOf({ id, generation }: MasterServing): { readonly pid: number; readonly generation: number } {
+  return { pid: id.pid, generation };
 }

@@ -1,0 +1,34 @@
+/** What happens to HAProxy by itself, for the log and the metrics. */
+import type { Ms } from '../model.ts';
+
+export type DriverEvent =
+  /** A HAProxy that was already running was recognised. */
+  | { readonly kind: 'adopted'; readonly pid: number; readonly generation: number }
+  /** The HAProxy of another Myelin has handed its listening sockets over; `folder` is that of this HAProxy. */
+  | { readonly kind: 'taken_over'; readonly folder: string }
+  /** An address took another form: these frontends did not listen for the moment that this took. */
+  | { readonly kind: 'address_moved'; readonly frontends: readonly string[] }
+  /** The running HAProxy is gone though nobody told it to. */
+  | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
+  /** The running HAProxy was told to leave, and not by Myelin. */
+  | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
+  /** The running HAProxy does not answer, and then does again. */
+  | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: unknown }
+  | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
+  /** The executable is another one than that which runs. */
+  | { readonly kind: 'binary_changed'; readonly path: string }
+  | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
+  /** A limit that the operator set closed connections; null where it is not known how many. */
+  | {
+      readonly kind: 'connections_closed';
+      readonly limit: 'max_old_workers' | 'hard_stop_after' | 'stop_grace' | 'drain_timeout' | 'on_hang';
+      readonly pid: number;
+      readonly connections: number | null;
+    }
+  /** The file on disk was not the proven one and is again. */
+  | { readonly kind: 'file_restored'; readonly path: string }
+  /** The file on disk is behind what runs, and cannot be written for now. */
+  | { readonly kind: 'file_behind'; readonly error: unknown }
+  | { readonly kind: 'file_caught_up' }
+  /** A task beside the way of a change failed; what runs is not affected. */
+  | { readonly kind: 'trouble'; readonly error: unknown };

@@ -1,0 +1,34 @@
+/** How long nobody has said that he serves: a master that runs itself anew is silent for a moment too. */
+import { nobodyListens } from '../../haproxy/cli/socket.ts';
+import type { Moment, Ms } from '../../model.ts';
+
+/** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
+const goneAfterMs: Ms = 1000;
+
+type State =
+  | { readonly kind: 'heard' }
+  | { readonly kind: 'silent'; readonly since: Moment }
+  /** It has lasted, which was told. */
+  | { readonly kind: 'told'; readonly since: Moment };
+
+export class Silence {
+  #state: State = { kind: 'heard' };
+
+  heard(): void {
+    this.#state = { kind: 'heard' };
+  }
+
+  /**
+   * What follows from it: nobody serves any more, or, where that is not known, trouble to tell of once: a master that
+   * leaves may cut an answer short before nobody listens any more. `error` is null where the master answers, and has no
+   * worker that serves.
+   */
+  noted(now: Moment, error: unknown): 'nothing' | 'gone' | 'trouble' {
+    const state = this.#state.kind === 'heard' ? ({ kind: 'silent', since: now } as const) : this.#state;
+    this.#state = state;
+    if (now - state.since < goneAfterMs) return 'nothing';
+    if (error === null || nobodyListens(error)) return 'gone';
+    this.#state = { kind: 'told', since: state.since };
+    return state.kind === 'told' ? 'nothing' : 'trouble';
+  }
+}

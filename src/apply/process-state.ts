@@ -1,0 +1,175 @@
+/**
+ * What became of the HAProxy that is to serve: one state with one owner, from which all else is told: what runs, why
+ * nothing does, whether it hangs. `docs/architecture.md` shows it as a diagram.
+ */
+import type { Moment, ReloadReason } from '../model.ts';
+import type { DriverEvent } from './driver-event.ts';
+import { startedByOthers } from './foreign.ts';
+import { Liveness } from './runtime/liveness.ts';
+
+/** `Process` is how a driver knows a process of ours, `Foreign` one that somebody else started. */
+export type ProcessState<Process, Foreign> =
+  /** Nothing serves, as far as is known. */
+  | { readonly kind: 'absent'; readonly why: ReloadReason }
+  | { readonly kind: 'active'; readonly process: Process }
+  /** It is there, and has not answered for too long: it may hang. */
+  | { readonly kind: 'unresponsive'; readonly process: Process; readonly since: Moment; readonly reason: string }
+  /** One that somebody else started serves in the place of ours. */
+  | { readonly kind: 'foreign'; readonly foreign: Foreign; readonly why: ReloadReason }
+  /** Somebody else told it to leave: it finishes what it has, and takes nothing new. */
+  | { readonly kind: 'leaving'; readonly why: ReloadReason };
+
+export type ProcessEvent<Process, Foreign> =
+  /** One has proved that it serves what Myelin knows. */
+  | { readonly kind: 'serves'; readonly process: Process }
+  | { readonly kind: 'answered' }
+  | { readonly kind: 'silent'; readonly since: Moment; readonly reason: string }
+  | { readonly kind: 'told_to_leave' }
+  /** There is none any more. */
+  | { readonly kind: 'gone' }
+  /** `isInPlaceOfOurs`: one of ours served before. */
+  | { readonly kind: 'foreign_found'; readonly foreign: Foreign; readonly isInPlaceOfOurs: boolean };
+
+type Pid = { readonly pid: number };
+
+type Table<
+  P,
+  F,
+  State extends ProcessState<P, F> = ProcessState<P, F>,
+  Event extends ProcessEvent<P, F> = ProcessEvent<P, F>,
+> = {
+  readonly [S in State['kind']]: {
+    readonly [E in Event['kind']]: (state: Extract<State, { kind: S }>, event: Extract<Event, { kind: E }>) => State;
+  };
+};
+
+const exited: ReloadReason = { code: 'haproxy_exited' };
+
+/** Every event in every state. */
+function tableOf<P, F extends Pid>(): Table<P, F> {
+  type State = ProcessState<P, F>;
+  type Event<Kind> = Extract<ProcessEvent<P, F>, { kind: Kind }>;
+  const same = (state: State): State => state;
+  const serves = (_: State, { process }: Event<'serves'>): State => ({ kind: 'active', process });
+  const silent = ({ process }: Extract<State, { process: P }>, { since, reason }: Event<'silent'>): State => ({
+    kind: 'unresponsive',
+    process,
+    since,
+    reason,
+  });
+  const foreign = (state: State, { foreign, isInPlaceOfOurs }: Event<'foreign_found'>): State => {
+    const before = 'why' in state ? state.why : exited;
+    return {
+      kind: 'foreign',
+      foreign,
+      why: isInPlaceOfOurs ? { ...exited, detail: startedByOthers(foreign.pid) } : before,
+    };
+  };
+  const absent = (): State => ({ kind: 'absent', why: exited });
+  const leaving = (): State => ({ kind: 'leaving', why: exited });
+  return {
+    absent: {
+      serves,
+      // An answer, or none, of one that has ended since.
+      answered: same,
+      silent: same,
+      told_to_leave: ({ why }) => ({ kind: 'leaving', why }),
+      gone: same,
+      foreign_found: foreign,
+    },
+    active: { serves, answered: same, silent, told_to_leave: leaving, gone: absent, foreign_found: foreign },
+    unresponsive: {
+      serves,
+      answered: ({ process }) => ({ kind: 'active', process }),
+      silent,
+      told_to_leave: leaving,
+      gone: absent,
+      foreign_found: foreign,
+    },
+    foreign: {
+      serves,
+      answered: same,
+      silent: same,
+      told_to_leave: ({ why: { code } }) => ({ kind: 'leaving', why: { code } }),
+      gone: ({ why: { code } }) => ({ kind: 'absent', why: { code } }),
+      foreign_found: foreign,
+    },
+    leaving: {
+      serves,
+      answered: same,
+      silent: same,
+      told_to_leave: same,
+      gone: ({ why }) => ({ kind: 'absent', why }),
+      foreign_found: foreign,
+    },
+  };
+}
+
+type TrackerOptions<Process> = {
+  readonly now: () => Moment;
+  readonly onEvent: (event: DriverEvent) => void;
+  /** How others are told of a process. */
+  readonly nameOf: (process: Process) => { readonly pid: number; readonly generation: number };
+};
+
+/** The owner of the state; `Liveness` decides how much silence is too much. */
+export class ProcessTracker<Process, Foreign extends Pid> {
+  readonly #table = tableOf<Process, Foreign>();
+  readonly #options: TrackerOptions<Process>;
+  readonly #liveness: Liveness;
+  #state: ProcessState<Process, Foreign>;
+
+  constructor(serving: Process | null, options: TrackerOptions<Process>) {
+    this.#options = options;
+    this.#liveness = new Liveness(options);
+    this.#state =
+      serving === null ? { kind: 'absent', why: { code: 'first_start' } } : { kind: 'active', process: serving };
+  }
+
+  get state(): ProcessState<Process, Foreign> {
+    return this.#state;
+  }
+
+  /** The one that serves, whether it answers or not. */
+  get process(): Process | null {
+    return 'process' in this.#state ? this.#state.process : null;
+  }
+
+  /** Why what is wanted has to be started; empty: one of ours serves. */
+  get whyNone(): readonly ReloadReason[] {
+    return 'why' in this.#state ? [this.#state.why] : [];
+  }
+
+  get unresponsive(): { readonly since: Moment; readonly reason: string } | null {
+    return this.#state.kind === 'unresponsive' ? this.#state : null;
+  }
+
+  /** Whether it has been silent for so long that nothing is to be hoped for. */
+  get isHopeless(): boolean {
+    return this.#state.kind === 'unresponsive' && this.#liveness.isHopeless;
+  }
+
+  on(event: ProcessEvent<Process, Foreign>): void {
+    const before = this.process;
+    const cell = this.#table[this.#state.kind][event.kind] as (
+      state: ProcessState<Process, Foreign>,
+      its: ProcessEvent<Process, Foreign>,
+    ) => ProcessState<Process, Foreign>;
+    this.#state = cell(this.#state, event);
+    if (this.process !== before) this.#liveness.none();
+  }
+
+  /** What came of asking `process`, which was begun at `askedAt`; null: it answered. */
+  heard(process: Process, askedAt: Moment, error: unknown): void {
+    if (this.process !== process) return;
+    const name = this.#options.nameOf(process);
+    if (error === null) {
+      this.#liveness.answered(name);
+      this.on({ kind: 'answered' });
+      return;
+    }
+    this.#liveness.missed(name, askedAt, error);
+    const silence = this.#liveness.unresponsive;
+    if (silence !== null) this.on({ kind: 'silent', since: silence.since, reason: silence.reason });
+  }
+}

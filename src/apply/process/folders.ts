@@ -1,0 +1,47 @@
+/** Which folder the next HAProxy is started from: a new one, or that of the process which served and has ended. */
+import { type Generation, generationAt, removeGeneration } from '../generation.ts';
+
+export class Folders {
+  readonly #root: string;
+  #lastNumber: number;
+  /** What stands in the folder of the one that has ended needs no room on the disk once more. */
+  #fallen: Generation | null;
+
+  constructor(
+    root: string,
+    { lastNumber, fallen }: { readonly lastNumber: number; readonly fallen: Generation | null },
+  ) {
+    this.#root = root;
+    this.#lastNumber = lastNumber;
+    this.#fallen = fallen;
+  }
+
+  get fallen(): Generation | null {
+    return this.#fallen;
+  }
+
+  /** The one that served has ended: its folder is left. */
+  fell(generation: Generation): void {
+    this.#fallen = generation;
+  }
+
+  /** `isUsed`: whether a process lives that was started from it; else it goes, unless the next one can have it. */
+  async during<T>(
+    start: (generation: Generation) => Promise<T>,
+    isUsed: (generation: Generation) => boolean,
+  ): Promise<T> {
+    this.#lastNumber += 1;
+    const fallen = this.#fallen;
+    const generation = { ...(fallen ?? generationAt(this.#root, this.#lastNumber)), number: this.#lastNumber };
+    try {
+      return await start(generation);
+    } finally {
+      if (isUsed(generation)) this.#fallen = null;
+      else if (fallen === null) await removeGeneration(generation);
+    }
+  }
+
+  async removeFallen(): Promise<void> {
+    if (this.#fallen !== null) await removeGeneration(this.#fallen);
+  }
+}
