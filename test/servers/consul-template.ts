@@ -13,7 +13,8 @@ const consulTemplateBinary = provided('consul-template', () =>
   goProgram({
     name: 'consul-template',
     variable: 'CONSUL_TEMPLATE_BIN',
-    version: '0.41.1',
+    module: 'consul',
+    cache: 'consul-template-0.41.1',
     package: 'github.com/hashicorp/consul-template',
     takes: 'about half a minute',
   }),

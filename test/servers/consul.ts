@@ -9,7 +9,8 @@ export const consulBinary = provided('Consul', () =>
   goProgram({
     name: 'consul',
     variable: 'CONSUL_BIN',
-    version: '1.22.0',
+    module: 'consul',
+    cache: 'consul-1.22.0',
     package: 'github.com/hashicorp/consul',
     takes: 'about five minutes',
   }),

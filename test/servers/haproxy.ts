@@ -1,10 +1,8 @@
 /** Provides HAProxy, and the tools that put load on it: from this machine where they are there, else from Debian's packages. */
-import { constants } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
 import { findBinary } from '../../src/haproxy/binary/binary.ts';
 import { runCommand } from '../../src/lib/command.ts';
 import { type DebianProgram, debianProgram } from './debian.ts';
+import { inPath } from './executable.ts';
 import { provided } from './provided.ts';
 
 export type HaproxyBranch = keyof typeof suites;
@@ -46,23 +44,12 @@ for (const branch of new Set([defaultBranch, ...branches])) provided(`HAProxy ${
 
 /** Path of a load generator: PATH, cache, Debian's packages. */
 export async function tool(name: keyof typeof tools): Promise<string> {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const path = join(folder, name);
-    if (await isExecutable(path)) return path;
-  }
-  return orSay(name, 'PATH', () => debianProgram(tools[name]));
+  return (await inPath(name)) ?? orSay(name, 'PATH', () => debianProgram(tools[name]));
 }
 
 async function isOfBranch(name: string, branch: string): Promise<boolean> {
   const found = await findBinary(name, process.env.PATH).catch(() => null);
   return found !== null && `${found.version.major}.${found.version.minor}` === branch;
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function orSay(what: string, variable: string, provide: () => Promise<string>): Promise<string> {

@@ -5,20 +5,17 @@
  */
 import { createSign, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { constants } from 'node:fs';
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { Agent, request } from 'node:https';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { runCommand } from '../../src/lib/command.ts';
 import { lastOutput, startChild } from '../support/child.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { kubeconfigText, watcherRules } from '../support/kubeconfig.ts';
-import { cacheFolder, lockCache } from './cache.ts';
 import { debianProgram } from './debian.ts';
+import { inPath } from './executable.ts';
+import { goProgram } from './go-program.ts';
 import { provided } from './provided.ts';
-
-const version = '1.36.3';
-const programs = ['kube-apiserver', 'kube-controller-manager'] as const;
 
 /**
  * Of Kubernetes: KUBERNETES_BIN (a folder), PATH, the cache, else a build with Go (about eight minutes the first time).
@@ -253,44 +250,22 @@ async function caller(address: string) {
   };
 }
 
-async function kubernetesBinary(program: (typeof programs)[number]): Promise<string> {
-  const { KUBERNETES_BIN, PATH = '' } = process.env;
-  if (KUBERNETES_BIN !== undefined) return join(KUBERNETES_BIN, program);
-  const found = await inPath(program, PATH);
-  if (found !== null) return found;
-  const path = join(await cacheFolder(), `kubernetes-${version}`, program);
-  if (await isExecutable(path)) return path;
-  await using _lock = await lockCache(`kubernetes-${version}`);
-  if (!(await isExecutable(path))) await build(program, path);
-  return path;
-}
-
-async function build(program: string, path: string): Promise<void> {
-  const module = join(import.meta.dirname, 'kubernetes');
-  process.stderr.write(`building ${program} ${version} with Go, once; this takes several minutes\n`);
-  const folder = join(path, '..');
-  await mkdir(folder, { recursive: true });
-  const unfinished = `${path}.new`;
-  const remedy =
-    `Set KUBERNETES_BIN to a folder with ${programs.join(' and ')}, put them into PATH, or install Go ` +
-    `(https://go.dev/dl): then they are built into ${folder}.`;
-  const argv = ['go', 'build', '-C', module, '-o', unfinished, `k8s.io/kubernetes/cmd/${program}`];
-  const finished = await runCommand(argv, { timeoutMs: 3_600_000, env: process.env }).catch((cause: unknown) => {
-    throw new Error(`${program} ${version} is needed for the tests and go cannot be run. ${remedy}`, { cause });
+function kubernetesBinary(name: 'kube-apiserver' | 'kube-controller-manager'): Promise<string> {
+  return goProgram({
+    name,
+    variable: 'KUBERNETES_BIN',
+    isInFolder: true,
+    module: 'kubernetes',
+    cache: 'kubernetes-1.36.3',
+    package: `k8s.io/kubernetes/cmd/${name}`,
+    takes: 'several minutes',
   });
-  if (finished.status !== 0) {
-    await rm(unfinished, { force: true });
-    throw new Error(
-      `${program} ${version} is needed for the tests and could not be built. ${remedy}\n${finished.stderr}`,
-    );
-  }
-  await rename(unfinished, path);
 }
 
 async function etcdBinary(): Promise<string> {
-  const { ETCD_BIN, PATH = '' } = process.env;
+  const { ETCD_BIN } = process.env;
   if (ETCD_BIN !== undefined) return ETCD_BIN;
-  const found = await inPath('etcd', PATH);
+  const found = await inPath('etcd');
   if (found !== null) return found;
   try {
     return await debianProgram({ suite: 'bookworm', package: 'etcd-server', path: 'usr/bin/etcd' });
@@ -301,17 +276,4 @@ async function etcdBinary(): Promise<string> {
       { cause },
     );
   }
-}
-
-async function inPath(program: string, path: string): Promise<string | null> {
-  for (const folder of path.split(delimiter))
-    if (await isExecutable(join(folder, program))) return join(folder, program);
-  return null;
-}
-
-function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
 }
