@@ -14,7 +14,8 @@ import { DesiredState } from './reconcile/desired-state.ts';
 import { OfferBudget } from './reconcile/offer-budget.ts';
 import type { OverrideRequest, OverrideStore } from './reconcile/override-store.ts';
 import { ReconcileQueue } from './reconcile/reconcile-queue.ts';
-import { Reconciler, type Result } from './reconcile/reconciler.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
+import type { Result } from './reconcile/result.ts';
 import { RuntimeUpdater } from './reconcile/runtime-updater.ts';
 import { VerifyLoop } from './reconcile/verify-loop.ts';
 import type { Report } from './report/happenings.ts';
@@ -111,7 +112,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
       onResult(reconciled) {
         const { collection } = editions;
         const sections = driver.runtime === null ? null : (driver.running?.sections ?? []);
-        report({ kind: 'reconciled', ...reconciled, collection, quarantined: reconciler.apart, sections });
+        report({ kind: 'reconciled', ...reconciled, collection, quarantined: reconciler.quarantined, sections });
         verifyLoop.reschedule();
       },
       report,

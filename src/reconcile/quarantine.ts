@@ -1,45 +1,23 @@
 /**
- * The services that are set apart: what each was refused for, what stands in its place, and when it gets another try.
- * A fault is known again by the structure that was refused: that servers come and go makes it no other.
+ * The services in quarantine: HAProxy refuses what is wanted of them, so that their last good sections stand in its place
+ * and the others go live. Where HAProxy does not say whose fault it is, that is found out here.
  */
-import { type KeptFiles, nothingKept } from '../apply/files/kept-files.ts';
+import { nothingKept } from '../apply/files/kept-files.ts';
 import { emptyBackend, hold, isProxy, modeOf, wordsOf } from '../haproxy/text/attribution.ts';
-import { sameStructure } from '../haproxy/text/structure.ts';
-import type { Moment, Ms, Problem, Rendered, Section } from '../model.ts';
-import { withoutOverrides } from './overrides.ts';
+import type { Moment, Problem, Rendered, Section } from '../model.ts';
+import { type Copies, LastGood, sectionsOf } from './last-good.ts';
+import { nextQuarantineState, type QuarantineEvent, type QuarantineState } from './quarantine-state.ts';
 
-/** A service that was set apart, and what for. */
+/** A service in quarantine, and what for. */
 export type Quarantined = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
 
-type Held = Quarantined & {
-  /** What was refused; empty: that it is there no more. */
-  readonly refused: readonly Section[];
-  readonly attempts: number;
-  readonly triedAt: Moment;
-  readonly state:
-    | { readonly kind: 'held'; readonly until: Moment }
-    /** It is being tried. `isKnown`: the same structure was refused before. */
-    | { readonly kind: 'retrying'; readonly isKnown: boolean };
-};
-
-/** Between two tries, whatever has changed. */
-export const shortestRetryMs: Ms = 1000;
-const longestRetryMs: Ms = 30_000;
-
-/** What became of the files that sections name, as HAProxy had them when it was started with these sections. */
-type Copies = Pick<KeptFiles, 'withCopies' | 'areNamedBy'>;
+type Held = Extract<QuarantineState, { readonly kind: 'held' }>;
 
 export class Quarantine {
   readonly #now: () => Moment;
-  readonly #copies: Copies;
-  readonly #held = new Map<string, Held>();
-  /**
-   * What was wanted and went live last, also once it has ended by itself: a service that is set apart keeps its sections
-   * from there. Never what was read back: that may be what somebody made of it.
-   */
-  #lastGood: readonly Section[];
-  /** The same as a whole: of the last good ones those are forgotten that are refused as well while nothing serves. */
-  #live: readonly Section[];
+  readonly #lastGood: LastGood;
+  /** All that are not healthy, by service. */
+  readonly #states = new Map<string, Exclude<QuarantineState, { readonly kind: 'healthy' }>>();
   /** Those that were left out in this reconcile although nobody named them, and were not before. */
   readonly #suspects = new Set<string>();
   /** Which half of the suspects was left out last. */
@@ -47,99 +25,75 @@ export class Quarantine {
 
   constructor(found: readonly Section[] | null, now: () => Moment, copies: Copies = nothingKept) {
     this.#now = now;
-    this.#copies = copies;
-    this.#lastGood = withoutOverrides(found ?? []);
-    this.#live = this.#lastGood;
+    this.#lastGood = new LastGood(found, copies);
   }
 
-  /** Those that are being tried too: it is not over before their sections are live. */
+  /** Those that are being retried too: it is not over before their sections are live. */
   get all(): readonly Quarantined[] {
-    return [...this.#held.values()];
+    return [...this.#states].map(([service, { problems, since }]) => ({ service, problems, since }));
   }
 
-  /** When one gets another try; null: none is set apart. */
-  get nextTrial(): Moment | null {
-    // One that is being tried has had its moment: what it waits for now is the reload.
-    const moments = [...this.#held.values()].flatMap(({ state }) => (state.kind === 'held' ? [state.until] : []));
+  /** When one gets another try; null: none is held. */
+  get nextRetry(): Moment | null {
+    // One that is being retried has had its moment: what it waits for now is the reload.
+    const moments = [...this.#states.values()].flatMap((state) => (state.kind === 'held' ? [state.backOff.until] : []));
     return moments.length === 0 ? null : moments.reduce((a, b) => Math.min(a, b));
   }
 
   /** All that went live last. */
   get live(): readonly Section[] {
-    return this.#live;
-  }
-
-  /** The last good sections of a service; empty: it has none. */
-  lastGood(service: string): readonly Section[] {
-    return sectionsOf(this.#lastGood, service);
-  }
-
-  /** What is wanted of those that are set apart, with the files that their last good sections name. */
-  withTheirFiles({ sections }: Rendered): readonly Section[] {
-    return this.#waiting()
-      .filter(({ service }) => this.#copies.areNamedBy(this.lastGood(service)))
-      .reduce((all, { service }) => this.#copies.withCopies(all, service), sections);
+    return this.#lastGood.live;
   }
 
   /** Whether something else stands in the place of this service. */
   isHeld(service: string | null): boolean {
-    return service !== null && this.#held.get(service)?.state.kind === 'held';
+    return service !== null && this.#states.get(service)?.kind === 'held';
+  }
+
+  /** Whether one that is retried is what was refused before: where nothing is reloaded for it, that proves nothing. */
+  get isUnproven(): boolean {
+    return [...this.#states.values()].some((state) => state.kind === 'retrying' && state.isKnown);
+  }
+
+  /** What is wanted of those that are held, with the files that their last good sections name. */
+  withTheirFiles({ sections }: Rendered): readonly Section[] {
+    return this.#lastGood.withCopiesOf([...this.#held().keys()], sections);
   }
 
   /**
-   * `rendered` with the last good sections of each that is set apart; where it has none, or is to be there no more, an
-   * empty backend.
+   * `rendered` with the last good sections of each that is held; where it has none, or is to be there no more, an empty
+   * backend.
    */
   substituted(rendered: Rendered): Rendered {
-    const substitutes = this.#waiting().map(({ service, refused }) => {
-      const lastGood = this.lastGood(service);
-      if (refused.length > 0) return [service, lastGood.length === 0 ? null : lastGood] as const;
+    const substitutes = [...this.#held()].map(([service, { backOff }]) => {
+      const lastGood = this.#lastGood.of(service);
+      if (backOff.sections.length > 0) return [service, lastGood.length === 0 ? null : lastGood] as const;
       return [service, [emptyBackend(service, modeOf(lastGood, service))]] as const;
     });
     return hold(rendered, new Map(substitutes));
   }
 
-  /** What was refused gets another try after a while, another structure as soon as may be. */
-  retryDue({ sections }: Rendered): void {
+  /** A reconcile begins: what is due gets another try. */
+  begin({ sections }: Rendered): void {
     this.#suspects.clear();
-    for (const [service, held] of this.#held) {
-      const { state, refused, triedAt } = held;
-      const wanted = sectionsOf(sections, service);
-      if (wanted.length === 0 && refused.length > 0) {
-        this.#held.delete(service);
-        continue;
-      }
-      const isKnown = sameStructure(refused, wanted);
-      const until = state.kind === 'held' ? state.until : 0;
-      const at = isKnown ? until : Math.min(until, triedAt + shortestRetryMs);
-      const attempts = isKnown ? held.attempts : 0;
-      const isTried = isKnown && state.kind === 'retrying' ? state.isKnown : isKnown;
-      this.#held.set(service, {
-        ...held,
-        refused: wanted,
-        attempts,
-        state: at <= this.#now() ? { kind: 'retrying', isKnown: isTried } : { kind: 'held', until: at },
-      });
-    }
+    const now = this.#now();
+    for (const service of [...this.#states.keys()])
+      this.#tell(service, { kind: 'wanted', sections: sectionsOf(sections, service), now });
   }
 
   /** Something else than servers has changed: all are tried as soon as may be. */
   retrySoon(): void {
-    for (const [service, held] of this.#held)
-      if (held.state.kind === 'held') {
-        const until = Math.min(held.state.until, held.triedAt + shortestRetryMs);
-        this.#held.set(service, { ...held, state: { kind: 'held', until } });
-      }
+    this.#tellAll({ kind: 'retry_soon' });
   }
 
-  /** Sets apart each service that a problem names. False when there is none that is not set apart already. */
-  blame(rendered: Rendered, problems: readonly Problem[]): boolean {
-    const blamed = Map.groupBy(
+  /** Puts each service into quarantine that a problem names. False when there is none that is not held already. */
+  attribute(rendered: Rendered, problems: readonly Problem[]): boolean {
+    const named = Map.groupBy(
       problems.filter(({ service }) => service !== null),
       ({ service }) => service ?? '',
     );
     let any = false;
-    for (const [service, its] of blamed) any = this.#blame(rendered, service, its) || any;
+    for (const [service, its] of named) any = this.#refuse(rendered, service, its) || any;
     return any;
   }
 
@@ -147,82 +101,73 @@ export class Quarantine {
    * The same for what HAProxy refused of `wanted`. Where it does not say whose fault that is: first of those whose change
    * it speaks about, then by halves of those that changed. False when that leaves nothing else to try.
    */
-  blameRefused(rendered: Rendered, wanted: Rendered, problems: readonly Problem[], isServing: boolean): boolean {
-    const waiting = this.#waiting().map(({ service }) => service);
-    let any = this.blame(rendered, problems);
+  attributeRefusal(rendered: Rendered, wanted: Rendered, problems: readonly Problem[], isServing: boolean): boolean {
+    const held = [...this.#held().keys()];
+    let any = this.attribute(rendered, problems);
     // Their last good sections are refused too: what they name on disk is not as it was, maybe. To empty a service that
     // serves would be worse than to change nothing; where nothing serves, the others shall.
-    for (const service of waiting)
+    for (const service of held)
       if (problems.some((problem) => problem.service === service))
-        any = this.#nameCopies(service) || (!isServing && this.#forgetLastGood(service)) || any;
+        any = this.#lastGood.nameCopies(service) || (!isServing && this.#lastGood.forget(service)) || any;
     if (any || problems.some(({ service }) => service !== null)) return any;
 
     const changed = this.#changed(wanted);
     const words = wordsOf(problems, wanted.sections);
-    const spokenOf = [...this.#lastGood, ...wanted.sections].filter(
+    const spokenOf = [...this.#lastGood.sections, ...wanted.sections].filter(
       (section) => isProxy(section) && words.has(section.name),
     );
     const concerned = new Set(spokenOf.map(({ service }) => service));
     const names = changed.filter((service) => concerned.has(service));
-    const retrying = this.#retrying().map(({ service }) => service);
+    const retrying = this.#retrying();
     const suspects = retrying.length > 0 ? retrying : changed;
     return this.#suspect(rendered, names, problems) || this.#suspect(rendered, this.#half(suspects), problems);
   }
 
-  /** Whatever went wrong while they were tried, the others do not wait for them. False when none was. */
-  endTrials(): boolean {
-    const retrying = this.#retrying();
-    for (const held of retrying) this.#hold(held);
-    return retrying.length > 0;
+  /** Whatever went wrong while they were retried, the others do not wait for them. False when none was. */
+  endRetries(): boolean {
+    const any = this.#retrying().length > 0;
+    this.#tellAll({ kind: 'not_live', now: this.#now() });
+    return any;
   }
 
   /** It was none of those that were left out to find out whose fault it is. False when there are none. */
-  acquit(): boolean {
-    for (const service of this.#suspects) this.#held.delete(service);
+  release(): boolean {
+    for (const service of this.#suspects) this.#tell(service, { kind: 'released' });
     return this.#suspects.size > 0;
   }
 
-  /** This is live, and with it what was being tried. `isProved` false: what runs was there before. */
-  wentLive({ sections }: Rendered, isProved: boolean): void {
-    this.#lastGood = sections;
-    this.#live = sections;
-    for (const [service, held] of this.#held) {
-      if (held.state.kind !== 'retrying') continue;
-      if (isProved || !held.state.isKnown) this.#held.delete(service);
-      else this.#hold(held);
-    }
+  /** This is live, and with it what was retried. `isProven` false: what runs was there before. */
+  wentLive({ sections }: Rendered, isProven: boolean): void {
+    this.#lastGood.wentLive(sections);
+    this.#tellAll({ kind: 'live', isProven, now: this.#now() });
   }
 
-  /** Whether one that is being tried is what was refused before: where nothing is reloaded for it, that proves nothing. */
-  get isUnproved(): boolean {
-    return this.#retrying().some(({ state }) => state.kind === 'retrying' && state.isKnown);
-  }
-
-  /** Commands have changed the servers of these backends, in what runs, while the rest of what is wanted waits or is refused. */
+  /** Commands have changed the servers of these backends in what runs, while the rest of what is wanted waits or is refused. */
   serversWentLive(running: readonly Section[], backends: readonly string[]): void {
-    const changed = new Map(
-      withoutOverrides(running.filter(({ kind, name }) => kind === 'backend' && backends.includes(name))).map(
-        (each) => [each.name, each],
-      ),
-    );
-    const follow = (sections: readonly Section[]): readonly Section[] =>
-      sections.map((section) => (section.kind === 'backend' ? (changed.get(section.name) ?? section) : section));
-    this.#lastGood = follow(this.#lastGood);
-    this.#live = follow(this.#live);
+    this.#lastGood.serversWentLive(running, backends);
   }
 
-  /** Those in whose place something else stands. */
-  #waiting(): readonly Held[] {
-    return [...this.#held.values()].filter(({ state }) => state.kind === 'held');
+  #tell(service: string, event: QuarantineEvent): void {
+    const state = nextQuarantineState(this.#states.get(service) ?? { kind: 'healthy' }, event);
+    if (state.kind === 'healthy') this.#states.delete(service);
+    else this.#states.set(service, state);
   }
 
-  #retrying(): readonly Held[] {
-    return [...this.#held.values()].filter(({ state }) => state.kind === 'retrying');
+  #tellAll(event: QuarantineEvent): void {
+    for (const service of [...this.#states.keys()]) this.#tell(service, event);
+  }
+
+  #held(): ReadonlyMap<string, Held> {
+    return new Map([...this.#states].flatMap(([service, state]) => (state.kind === 'held' ? [[service, state]] : [])));
+  }
+
+  #retrying(): readonly string[] {
+    return [...this.#states].flatMap(([service, { kind }]) => (kind === 'retrying' ? [service] : []));
   }
 
   /** The services of which something else is wanted than went live last, those that are to be there no more among them. */
   #changed({ sections }: Rendered): readonly string[] {
-    const before = Map.groupBy(this.#lastGood, ({ service }) => service);
+    const before = Map.groupBy(this.#lastGood.sections, ({ service }) => service);
     const after = Map.groupBy(sections, ({ service }) => service);
     const all = [...after.keys(), ...before.keys()].filter((service) => service !== null);
     return [...new Set(all)].filter(
@@ -241,56 +186,19 @@ export class Quarantine {
   #suspect(rendered: Rendered, services: readonly string[], problems: readonly Problem[]): boolean {
     let any = false;
     for (const service of services) {
-      if (!this.#held.has(service)) this.#suspects.add(service);
+      if (!this.#states.has(service)) this.#suspects.add(service);
       const its = problems.map((problem) => ({ ...problem, service }));
-      any = this.#blame(rendered, service, its) || any;
+      any = this.#refuse(rendered, service, its) || any;
     }
     return any;
   }
 
-  #blame({ sections }: Rendered, service: string, problems: readonly Problem[]): boolean {
-    const before = this.#held.get(service);
-    if (before?.state.kind === 'held') return false;
-    this.#hold({
-      service,
-      problems,
-      since: before?.since ?? this.#now(),
-      refused: sectionsOf(sections, service),
-      attempts: before?.attempts ?? 0,
-    });
+  /** False when it is held already. */
+  #refuse({ sections }: Rendered, service: string, problems: readonly Problem[]): boolean {
+    if (this.isHeld(service)) return false;
+    this.#tell(service, { kind: 'refused', problems, sections: sectionsOf(sections, service), now: this.#now() });
     return true;
   }
-
-  /** The last good sections of a service refer to the files as they were. False when they do, or name none. */
-  #nameCopies(service: string): boolean {
-    const before = this.#lastGood;
-    this.#lastGood = this.#copies.withCopies(before, service);
-    this.#live = this.#copies.withCopies(this.#live, service);
-    return this.#lastGood.some((section, at) => section !== before[at]);
-  }
-
-  /** False when there is nothing to forget. */
-  #forgetLastGood(service: string): boolean {
-    const before = this.#lastGood;
-    this.#lastGood = before.filter((section) => section.service !== service);
-    return this.#lastGood.length < before.length;
-  }
-
-  #hold(held: Omit<Held, 'triedAt' | 'state'>): void {
-    const attempts = held.attempts + 1;
-    const triedAt = this.#now();
-    const state = { kind: 'held', until: triedAt + backOff(attempts) } as const;
-    this.#held.set(held.service, { ...held, attempts, triedAt, state });
-  }
-}
-
-/** How long what was refused so many times is left alone. */
-export function backOff(attempts: number): Ms {
-  return Math.min(shortestRetryMs * 2 ** Math.min(attempts - 1, 20), longestRetryMs);
-}
-
-function sectionsOf(sections: readonly Section[], service: string): readonly Section[] {
-  return sections.filter((section) => section.service === service);
 }
 
 function textOf(sections: readonly Section[] | undefined): string {

@@ -13,7 +13,8 @@ import type { Moment, Ms, ReloadReason } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import type { Editions } from '../settings/editions.ts';
 import type { DesiredState } from './desired-state.ts';
-import type { Reconciler, Result } from './reconciler.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { Result } from './result.ts';
 import type { RuntimeResult } from './runtime-updater.ts';
 
 /** How a reconcile ended, and what it was about. */
@@ -147,8 +148,8 @@ export class ReconcileQueue {
       else if (!isTold) this.#changedAt = changedAt ?? this.#changedAt;
       this.#isBegun ||= isKnown && (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload');
       tell(result);
-      const { nextTrial } = reconciler;
-      this.#deadline.set([editions.nextDeadline(now()), nextTrial, 'at' in result ? result.at : null]);
+      const { nextRetry } = reconciler;
+      this.#deadline.set([editions.nextDeadline(now()), nextRetry, 'at' in result ? result.at : null]);
     };
     const result = await reconciler.reconcile(
       {

@@ -5,7 +5,7 @@ import { toWallClock } from '../lib/clock.ts';
 import type { Drift, Moment, Ms, Problem, ReloadReason } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine.ts';
-import type { Result } from '../reconcile/reconciler.ts';
+import type { Result } from '../reconcile/result.ts';
 import type { RuntimeResult } from '../reconcile/runtime-updater.ts';
 import { type Events, few, type Happening } from './events.ts';
 import type { ReconcileContext } from './happenings.ts';

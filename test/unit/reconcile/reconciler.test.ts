@@ -5,7 +5,8 @@ import type { ManagedDriver, Outcome } from '../../../src/apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../../../src/apply/files/kept-files.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Problem, Rendered, Section } from '../../../src/model.ts';
-import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
+import { Reconciler } from '../../../src/reconcile/reconciler.ts';
+import type { Result } from '../../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
 import type { VerifySettings } from '../../../src/reconcile/verifier.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
@@ -18,7 +19,7 @@ test('a service that is refused is set apart at the start, the others go live', 
   assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'backend db']);
   assert.deepEqual(
-    reconciler.apart.map(({ service }) => service),
+    reconciler.quarantined.map(({ service }) => service),
     ['db'],
   );
 });
@@ -103,15 +104,15 @@ test('a service whose trial has to wait for its reload asks for no other moment 
   let now = 0;
   const reconciler = reconcilerOf(control, () => now);
   await ended(reconciler, config('web', 'db'));
-  assert.equal(reconciler.nextTrial, 1000);
+  assert.equal(reconciler.nextRetry, 1000);
   now = 1000;
   control.freeAt = 5000;
   const result = await ended(reconciler, config('web', 'db'));
   assert.equal(result.kind === 'pending' && result.at, 5000);
-  assert.equal(reconciler.nextTrial, null);
+  assert.equal(reconciler.nextRetry, null);
   now = 5000;
   await ended(reconciler, config('web', 'db'));
-  assert.equal(reconciler.nextTrial, 7000, 'refused again, it waits twice as long');
+  assert.equal(reconciler.nextRetry, 7000, 'refused again, it waits twice as long');
 });
 
 test('a service whose template fails keeps its last good sections also when HAProxy has ended by itself', async () => {
@@ -130,17 +131,17 @@ test('a trial that has to wait for its reload is no cure', async () => {
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control, () => now);
   await ended(reconciler, config('web', 'db'));
-  now = reconciler.nextTrial ?? 0;
+  now = reconciler.nextRetry ?? 0;
   control.freeAt = now + 5000;
   assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'pending');
   assert.deepEqual(
-    reconciler.apart.map(({ service }) => service),
+    reconciler.quarantined.map(({ service }) => service),
     ['db'],
   );
   now = control.freeAt;
   control.refused = [];
   assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'reload');
-  assert.deepEqual(reconciler.apart, []);
+  assert.deepEqual(reconciler.quarantined, []);
 });
 
 test('a trial that goes wrong for a reason that names nobody holds up no other service', async () => {
@@ -148,13 +149,13 @@ test('a trial that goes wrong for a reason that names nobody holds up no other s
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control, () => now);
   await ended(reconciler, config('web', 'db'));
-  now = reconciler.nextTrial ?? 0;
+  now = reconciler.nextRetry ?? 0;
   control.refused = [];
   control.refusedText = 'frontend db:in';
   control.namesNobody = true;
   assert.equal((await ended(reconciler, config('web', 'db', 'shop'))).kind, 'reload');
   assert.ok(control.names.includes('frontend shop:in'), String(control.names));
-  assert.ok((reconciler.nextTrial ?? 0) > now);
+  assert.ok((reconciler.nextRetry ?? 0) > now);
 });
 
 test('a service that the config has no more is not set apart any more', async () => {
@@ -162,7 +163,7 @@ test('a service that the config has no more is not set apart any more', async ()
   const reconciler = reconcilerOf(control);
   await ended(reconciler, config('web', 'db'));
   assert.equal((await ended(reconciler, config('web'))).kind, 'reload');
-  assert.deepEqual([reconciler.apart, reconciler.nextTrial], [[], null]);
+  assert.deepEqual([reconciler.quarantined, reconciler.nextRetry], [[], null]);
 });
 
 test('that servers come and go gets a service that is set apart no try before its time', async () => {
@@ -182,7 +183,11 @@ test('that servers come and go gets a service that is set apart no try before it
   assert.deepEqual(tries, [1000, 3000, 7000, 15_000, 31_000]);
 
   await ended(reconciler, config('web', 'db good'));
-  assert.deepEqual([reconciler.apart, control.names.length], [[], 4], 'another structure has not to wait so long');
+  assert.deepEqual(
+    [reconciler.quarantined, control.names.length],
+    [[], 4],
+    'another structure has not to wait so long',
+  );
 });
 
 test('what is refused and is nobody’s fault is known again whichever servers there are, and tried again less and less often', async () => {
@@ -206,7 +211,7 @@ test('what is refused and is nobody’s fault is known again whichever servers t
     if (control.tries > before) rounds.push(at);
   }
   assert.deepEqual(rounds, [0, 1000, 3000, 7000, 15_000, 31_000]);
-  assert.deepEqual(reconciler.apart, [], 'no service is left out for it');
+  assert.deepEqual(reconciler.quarantined, [], 'no service is left out for it');
   control.refusedText = null;
   reconciler.retrySoon();
   now += 1000;
@@ -224,11 +229,11 @@ test('whose change is refused is found out by halves where nobody is named, and 
   const wanted = config(...names.map((name) => `${name} ${name === 's11' ? 'guilty' : 'changed'}`), 'more');
   for (let round = 0; round < 20 && control.changed < 16; round++) {
     await ended(reconciler, wanted);
-    now = reconciler.nextTrial ?? now;
+    now = reconciler.nextRetry ?? now;
   }
   assert.equal(control.changed, 16, 'all others');
   assert.deepEqual(
-    reconciler.apart.map(({ service }) => service),
+    reconciler.quarantined.map(({ service }) => service),
     ['s11'],
   );
   assert.ok(control.tries < 50, `${control.tries} tries`);
@@ -246,7 +251,7 @@ test('a service that goes while others refer to it leaves an empty backend of it
   assert.equal((await ended(reconciler, without)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend hand', 'backend api']);
   assert.match(control.running?.sections.at(-1)?.text ?? '', /^\n# Set apart/);
-  const [{ service, problems } = assert.fail('nobody is set apart')] = reconciler.apart;
+  const [{ service, problems } = assert.fail('nobody is set apart')] = reconciler.quarantined;
   assert.deepEqual(
     [service, problems[0]?.message],
     ['api', "Proxy 'hand': unable to find required use_backend: 'api'."],
@@ -254,12 +259,12 @@ test('a service that goes while others refer to it leaves an empty backend of it
 
   control.needs = null;
   reconciler.retrySoon();
-  now = reconciler.nextTrial ?? 0;
+  now = reconciler.nextRetry ?? 0;
   assert.equal(
     (await ended(reconciler, { sections: [...config('web changed').sections, ...hand('')] })).kind,
     'reload',
   );
-  assert.deepEqual([control.names, reconciler.apart], [['frontend web:in', 'backend web', 'frontend hand'], []]);
+  assert.deepEqual([control.names, reconciler.quarantined], [['frontend web:in', 'backend web', 'frontend hand'], []]);
 });
 
 test('a service that would be refused as it runs stays set apart until HAProxy would take it', async () => {
@@ -271,18 +276,18 @@ test('a service that would be refused as it runs stays set apart until HAProxy w
   control.refused = ['db'];
   await ended(reconciler, config('web', 'db', 'new'));
   for (let round = 1; round <= 3; round++) {
-    now = reconciler.nextTrial ?? assert.fail('no try is to come');
+    now = reconciler.nextRetry ?? assert.fail('no try is to come');
     assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'noop');
     assert.deepEqual(
-      reconciler.apart.map(({ service }) => service),
+      reconciler.quarantined.map(({ service }) => service),
       ['db'],
       `round ${round}`,
     );
   }
   control.refused = [];
-  now = reconciler.nextTrial ?? assert.fail('no try is to come');
+  now = reconciler.nextRetry ?? assert.fail('no try is to come');
   await ended(reconciler, config('web', 'db'));
-  assert.deepEqual(reconciler.apart, []);
+  assert.deepEqual(reconciler.quarantined, []);
 });
 
 test('where what a service names on disk is broken, the others go live, and it keeps the copies until it is mended', async () => {
@@ -294,21 +299,21 @@ test('where what a service names on disk is broken, the others go live, and it k
   assert.equal((await ended(reconciler, config('web crt FILE', 'db', 'new'))).kind, 'reload');
   assert.match(textOf(control), /crt COPY\nfrontend db.*backend new/s);
   assert.deepEqual(
-    reconciler.apart.map(({ service }) => service),
+    reconciler.quarantined.map(({ service }) => service),
     ['web'],
   );
   // What else changes goes live at once, and each try of it costs the others nothing.
   await ended(reconciler, config('web crt FILE', 'db changed', 'new'));
   assert.match(textOf(control), /crt COPY\nfrontend db.*changed/s);
-  now = reconciler.nextTrial ?? assert.fail('no try is to come');
+  now = reconciler.nextRetry ?? assert.fail('no try is to come');
   await ended(reconciler, config('web crt FILE', 'db changed', 'new'));
   assert.equal((await ended(reconciler, config('web crt FILE', 'db changed', 'new'))).kind, 'noop');
-  assert.equal(reconciler.apart.length, 1);
+  assert.equal(reconciler.quarantined.length, 1);
   control.refusedText = null;
-  now = reconciler.nextTrial ?? assert.fail('no try is to come');
+  now = reconciler.nextRetry ?? assert.fail('no try is to come');
   assert.equal((await ended(reconciler, config('web crt FILE', 'db changed', 'new'))).kind, 'reload');
   assert.match(textOf(control), /crt FILE/);
-  assert.deepEqual(reconciler.apart, []);
+  assert.deepEqual(reconciler.quarantined, []);
 });
 
 test('where nothing serves, a service is started with the copies of what is broken, and is empty where there are none', async () => {

@@ -10,7 +10,8 @@ import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOverride } from '../../../src/model.ts';
 import type { Overrides } from '../../../src/reconcile/overrides.ts';
-import { Reconciler, type Result } from '../../../src/reconcile/reconciler.ts';
+import { Reconciler } from '../../../src/reconcile/reconciler.ts';
+import type { Result } from '../../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
 
@@ -395,7 +396,7 @@ function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', ove
   return {
     changes,
     drift,
-    apart: () => made.apart,
+    apart: () => made.quarantined,
     pass(ms: number) {
       now += ms;
     },

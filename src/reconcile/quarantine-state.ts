@@ -1,0 +1,100 @@
+/**
+ * Where one service stands that HAProxy has refused. While it is held, its last good sections stand in its place; while it
+ * is retrying, what is wanted of it is part of what is tried. A fault is known again by the structure that was refused:
+ * that servers come and go makes it no other.
+ */
+import { type BackOff, backOff, isSameFailure, type Pace, retriedSoon } from '../haproxy/text/back-off.ts';
+import { transitions } from '../lib/state-table.ts';
+import type { Moment, Problem, Section } from '../model.ts';
+
+/** Between two tries, whatever has changed: at least the shortest. */
+export const pace: Pace = { shortestMs: 1000, longestMs: 30_000 };
+
+type Fault = {
+  readonly problems: readonly Problem[];
+  readonly since: Moment;
+  /** What is wanted of it, which was refused or has taken the place of that; empty: that it is there no more. */
+  readonly backOff: BackOff;
+};
+
+export type QuarantineState =
+  | { readonly kind: 'healthy' }
+  | ({ readonly kind: 'held' } & Fault)
+  /** `isKnown`: the same structure was refused before. */
+  | ({ readonly kind: 'retrying'; readonly isKnown: boolean } & Fault);
+
+export type QuarantineEvent =
+  /** It is at fault; `sections` is what was refused of it. */
+  | {
+      readonly kind: 'refused';
+      readonly problems: readonly Problem[];
+      readonly sections: readonly Section[];
+      readonly now: Moment;
+    }
+  /** A reconcile begins, and these sections are wanted of it. */
+  | { readonly kind: 'wanted'; readonly sections: readonly Section[]; readonly now: Moment }
+  /** Something else than servers has changed, which may have mended it. */
+  | { readonly kind: 'retry_soon' }
+  /** What was tried did not go live. */
+  | { readonly kind: 'not_live'; readonly now: Moment }
+  /** What is wanted of it is live. `isProven` false: what runs was there before, and says nothing of the next start. */
+  | { readonly kind: 'live'; readonly isProven: boolean; readonly now: Moment }
+  /** It was left out to find out whose fault it is, and it was not its. */
+  | { readonly kind: 'released' };
+
+const healthy: QuarantineState = { kind: 'healthy' };
+const same = (state: QuarantineState): QuarantineState => state;
+const released = (): QuarantineState => healthy;
+
+export const nextQuarantineState = transitions<QuarantineState, QuarantineEvent>({
+  healthy: {
+    refused: (_, { problems, sections, now }) => held({ problems, since: now, backOff: null }, sections, now),
+    wanted: same,
+    retry_soon: same,
+    not_live: same,
+    live: same,
+    released,
+  },
+  held: {
+    refused: same,
+    wanted,
+    retry_soon: (state) => ({ ...state, backOff: retriedSoon(state.backOff, pace) }),
+    not_live: same,
+    // Its last good sections are what went live.
+    live: same,
+    released,
+  },
+  retrying: {
+    refused: (state, { problems, sections, now }) => held({ ...state, problems }, sections, now),
+    wanted,
+    retry_soon: same,
+    not_live: (state, { now }) => held(state, state.backOff.sections, now),
+    live: (state, { isProven, now }) =>
+      isProven || !state.isKnown ? healthy : held(state, state.backOff.sections, now),
+    released,
+  },
+});
+
+type Faulty = Exclude<QuarantineState, { readonly kind: 'healthy' }>;
+
+function held(
+  { problems, since, backOff: before }: Omit<Fault, 'backOff'> & { readonly backOff: BackOff | null },
+  sections: readonly Section[],
+  now: Moment,
+): QuarantineState {
+  return { kind: 'held', problems, since, backOff: backOff(before, sections, now, pace) };
+}
+
+/** What was refused gets another try after a while, another structure as soon as may be. */
+function wanted(
+  state: Faulty,
+  { sections, now }: Extract<QuarantineEvent, { readonly kind: 'wanted' }>,
+): QuarantineState {
+  const { problems, since, backOff: before } = state;
+  if (sections.length === 0 && before.sections.length > 0) return healthy;
+  const isKnown = isSameFailure(before, sections);
+  const backingOff = { ...(isKnown ? before : { ...retriedSoon(before, pace), failures: 0 }), sections };
+  if (state.kind === 'held' && backingOff.until > now) return { kind: 'held', problems, since, backOff: backingOff };
+  const wasKnown = isKnown && state.kind === 'retrying' ? state.isKnown : isKnown;
+  return { kind: 'retrying', problems, since, backOff: backingOff, isKnown: wasKnown };
+}

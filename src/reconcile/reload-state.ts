@@ -1,0 +1,83 @@
+/** Where the reload stands that something wants, and what was refused of it though no service is at fault. */
+import { type BackOff, backOff, retriedSoon } from '../haproxy/text/back-off.ts';
+import { transitions } from '../lib/state-table.ts';
+import type { Moment, Problem, Section } from '../model.ts';
+import { pace } from './quarantine-state.ts';
+
+/** The same structure gets another try after a while: what is amiss may lie outside it. */
+type Refusal = BackOff & { readonly problems: readonly Problem[] };
+
+/** What was refused last, as long as nothing has gone live since; null: nothing was. */
+type Known = { readonly refusal: Refusal | null };
+
+export type ReloadState =
+  /** Nothing is wanted that only a reload can do. */
+  | ({ readonly kind: 'idle' } & Known)
+  /** Something is, since then. */
+  | ({ readonly kind: 'waiting'; readonly since: Moment } & Known)
+  /** `isLive`: the new process serves; what belongs to the reload is still being done. */
+  | ({ readonly kind: 'reloading'; readonly since: Moment; readonly isLive: boolean } & Known);
+
+export type ReloadEvent =
+  | { readonly kind: 'needed'; readonly now: Moment }
+  /** What is wanted runs, or commands have brought it about. */
+  | { readonly kind: 'not_needed' }
+  | { readonly kind: 'begun'; readonly now: Moment }
+  | { readonly kind: 'live' }
+  /** No service can be put into quarantine for it. */
+  | {
+      readonly kind: 'refused';
+      readonly sections: readonly Section[];
+      readonly problems: readonly Problem[];
+      readonly now: Moment;
+    }
+  /** Something else than servers has changed, which may have mended what was refused. */
+  | { readonly kind: 'retry_soon' }
+  /** The reconcile is over, whatever came of it. */
+  | { readonly kind: 'ended' };
+
+const same = <State>(state: State): State => state;
+const idle = ({ refusal }: Known): ReloadState => ({ kind: 'idle', refusal });
+
+export const nextReloadState = transitions<ReloadState, ReloadEvent>({
+  idle: {
+    needed: ({ refusal }, { now }) => ({ kind: 'waiting', since: now, refusal }),
+    not_needed: same,
+    begun: ({ refusal }, { now }) => ({ kind: 'reloading', since: now, isLive: false, refusal }),
+    live: () => idle({ refusal: null }),
+    refused,
+    retry_soon: retrySoon,
+    ended: same,
+  },
+  waiting: {
+    needed: same,
+    not_needed: idle,
+    begun: ({ since, refusal }) => ({ kind: 'reloading', since, isLive: false, refusal }),
+    live: () => idle({ refusal: null }),
+    refused,
+    retry_soon: retrySoon,
+    ended: same,
+  },
+  reloading: {
+    needed: same,
+    // Seen to by the reconcile that follows.
+    not_needed: same,
+    begun: same,
+    live: ({ since }) => ({ kind: 'reloading', since, isLive: true, refusal: null }),
+    refused,
+    retry_soon: retrySoon,
+    ended: ({ since, isLive, refusal }) => (isLive ? idle({ refusal }) : { kind: 'waiting', since, refusal }),
+  },
+});
+
+function refused(
+  state: ReloadState,
+  { sections, problems, now }: Extract<ReloadEvent, { readonly kind: 'refused' }>,
+): ReloadState {
+  return { ...state, refusal: { ...backOff(state.refusal, sections, now, pace), problems } };
+}
+
+function retrySoon(state: ReloadState): ReloadState {
+  const { refusal } = state;
+  return refusal === null ? state : { ...state, refusal: { ...refusal, ...retriedSoon(refusal, pace) } };
+}

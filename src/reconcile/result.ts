@@ -1,0 +1,35 @@
+/** What a reconcile comes to. */
+import type { AppError } from '../errors.ts';
+import type { Moment, Ms, Problem, ReloadReason } from '../model.ts';
+import type { RuntimeResult } from './runtime-updater.ts';
+
+export type Result =
+  /** What runs is what is wanted. */
+  | { readonly kind: 'noop' }
+  | RuntimeResult
+  | { readonly kind: 'reload'; readonly reasons: readonly ReloadReason[]; readonly tookMs: Ms }
+  /** A reload is to be done, but not before `at`. */
+  | {
+      readonly kind: 'pending';
+      readonly reasons: readonly ReloadReason[];
+      readonly because: string;
+      readonly at: Moment;
+    }
+  /** What is left to be done is seen to by the reconcile that follows at once. */
+  | { readonly kind: 'postponed' }
+  /** HAProxy or the preflight refuses it and no service is at fault: what runs is left as it is. */
+  | { readonly kind: 'rejected'; readonly problems: readonly Problem[]; readonly at: Moment }
+  /** It could not be written or started: what runs is left as it is. */
+  | {
+      readonly kind: 'failed';
+      readonly error: AppError;
+      readonly reasons: readonly ReloadReason[];
+      readonly at: Moment;
+    };
+
+/** A reload has begun; `result` settles when it has come to an end. Until then `meanwhile` can be called. */
+export type Reloading = {
+  readonly kind: 'reloading';
+  readonly reasons: readonly ReloadReason[];
+  readonly result: Promise<Result>;
+};
