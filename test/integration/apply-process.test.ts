@@ -120,11 +120,7 @@ test('a foreign HAProxy that shares its port is refused all the same', async () 
 
 test('what haproxy -c refuses is reported with its line and its service, and touches nothing', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open();
-  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(good, reload, never));
-  const before = pidOf(control);
+  const { control, port, wanted: good, pid: before } = await serveWeb(my);
   const bad = rendered(my, [
     { bind: `127.0.0.1:${port}` },
     { name: 'b', bind: `127.0.0.1:${await freePort()}`, backend: ['bogus 1'] },
@@ -149,11 +145,7 @@ test('an empty config is refused, which HAProxy would take', async () => {
 
 test('a start that fails after haproxy -c leaves the old process, and the proven file in its place', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open();
-  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(good, reload, never));
-  const before = pidOf(control);
+  const { control, port, wanted: good, pid: before } = await serveWeb(my);
   const bad = rendered(my, [{ bind: `127.0.0.1:${port}` }, { name: 'b', bind: join(my.folder, 'missing/socket') }]);
   {
     await using watching = probe(port);
@@ -313,9 +305,7 @@ test('a missing executable stops no traffic, and once it is back the change goes
   await using my = await setup();
   const binary = join(my.folder, 'haproxy');
   await symlink(await haproxy(), binary);
-  const port = await freePort();
-  const control = await my.open({ haproxy: { binary } });
-  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
+  const { control, port } = await serveWeb(my, 'web', { haproxy: { binary } });
   await rm(binary);
   const next = rendered(my, [{ name: 'next', bind: `127.0.0.1:${port}` }]);
   const outcome = await control.apply(next, reload, never);
@@ -338,10 +328,7 @@ test('a replaced executable is noticed, and a reload brings it into service', as
   await using my = await setup();
   const binary = join(my.folder, 'haproxy');
   await symlink(await haproxy(), binary);
-  const port = await freePort();
-  const control = await my.open({ haproxy: { binary } });
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(wanted, reload, never));
+  const { control, wanted } = await serveWeb(my, 'web', { haproxy: { binary } });
   assert.deepEqual(control.forced, []);
   await rm(binary);
   await copyFile(await haproxy(), binary);
@@ -353,11 +340,7 @@ test('a replaced executable is noticed, and a reload brings it into service', as
 
 test('HAProxy killed is noticed within a second and started again from what is wanted', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(wanted, reload, never));
-  const before = pidOf(control);
+  const { control, port, wanted, pid: before } = await serveWeb(my);
   const killedAt = performance.now();
   process.kill(before, 'SIGKILL');
   await until('the exit is noticed', () => control.running === null, { everyMs: 5 });
@@ -374,11 +357,7 @@ test('HAProxy killed is noticed within a second and started again from what is w
 
 test('HAProxy told to leave by somebody else is noticed within two seconds, and another serves', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(wanted, reload, never));
-  const before = pidOf(control);
+  const { control, port, wanted, pid: before } = await serveWeb(my);
   process.kill(before, 'SIGUSR1');
   await until('it is noticed', () => control.running === null, { withinMs: 2000 });
   assert.deepEqual(control.forced, [{ code: 'haproxy_exited' }]);
@@ -389,11 +368,7 @@ test('HAProxy told to leave by somebody else is noticed within two seconds, and 
 
 test('a file that somebody took away or changed is put right without a reload', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open();
-  const wanted = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(wanted, reload, never));
-  const before = pidOf(control);
+  const { control, wanted, pid: before } = await serveWeb(my);
   const isRight = (): Promise<boolean> => readFile(my.file, 'utf8').then((found) => found === text(wanted));
   await rm(my.file);
   await until('it is there again', () => isRight().catch(() => false));
@@ -404,10 +379,7 @@ test('a file that somebody took away or changed is put right without a reload', 
 
 test('aborting an apply ends the process that was starting, and the old one serves on', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open();
-  const good = rendered(my, [{ bind: `127.0.0.1:${port}` }]);
-  applied(await control.apply(good, reload, never));
+  const { control, port, wanted: good } = await serveWeb(my);
   await control[Symbol.asyncDispose]();
   // It never comes to answer.
   const binary = join(my.folder, 'slow');
@@ -466,10 +438,7 @@ test('a process that has the listening sockets and does not prove itself is told
 
 test('stopping ends everything softly first, and what is left after the grace is counted', async () => {
   await using my = await setup();
-  const port = await freePort();
-  const control = await my.open({ haproxy: { stopGrace: 300 } });
-  applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
-  const pid = pidOf(control);
+  const { control, port, pid } = await serveWeb(my, 'web', { haproxy: { stopGrace: 300 } });
   const client = connect(port, '127.0.0.1');
   await once(client, 'connect');
   // Half a request keeps the connection busy.

@@ -33,16 +33,27 @@ function leftOut(heard: Listening): string {
   return last?.kind === 'endpoints' ? (last.unreadable ?? []).map(({ reason }) => reason).join('\n') : '';
 }
 
+/** A file with the server 1, which is followed and served. */
+async function followedFile(): Promise<
+  AsyncDisposable & { readonly folder: string; readonly path: string; readonly heard: Listening }
+> {
+  await using stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempFolder()).path;
+  const path = join(folder, 'services.yaml');
+  await writeFile(path, text(1));
+  const heard = stack.use(follow(path));
+  await isServed(heard, '1');
+  const kept = stack.move();
+  return { folder, path, heard, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
 async function isServed(heard: Listening, ports: string): Promise<void> {
   await until(`${ports} is served`, () => served(heard) === ports && heard.staleReason('web') === null);
 }
 
 test('a file that is replaced or written in place is read again, each time', async () => {
-  await using folder = await tempFolder();
-  const path = join(folder.path, 'services.yaml');
-  await writeFile(path, text(1));
-  await using heard = follow(path);
-  await isServed(heard, '1');
+  await using file = await followedFile();
+  const { path, heard } = file;
   for (let port = 2; port < 12; port += 2) {
     await writeFile(`${path}.new`, text(port));
     await rename(`${path}.new`, path);
@@ -129,14 +140,11 @@ test('a link that is removed and made anew all the time never fails the source',
 });
 
 test('a log in the same folder, written all the time, costs little and holds up nothing', async () => {
-  await using folder = await tempFolder();
-  const path = join(folder.path, 'services.yaml');
-  await writeFile(path, text(1));
-  await using heard = follow(path);
-  await isServed(heard, '1');
-  const log = spawn(process.execPath, ['-e', neverendingLog, join(folder.path, 'log')], { stdio: 'ignore' });
+  await using file = await followedFile();
+  const { path, heard } = file;
+  const log = spawn(process.execPath, ['-e', neverendingLog, join(file.folder, 'log')], { stdio: 'ignore' });
   try {
-    await until('the log is written', () => stat(join(folder.path, 'log')));
+    await until('the log is written', () => stat(join(file.folder, 'log')));
     const before = process.cpuUsage();
     const startedAt = performance.now();
     for (let port = 2; port < 6; port++) {
@@ -174,11 +182,8 @@ test('a file and its folder may come later, go and come again; meanwhile the las
 });
 
 test('an invalid file keeps the last endpoints, says where it is wrong, and is believed once it is mended', async () => {
-  await using folder = await tempFolder();
-  const path = join(folder.path, 'services.yaml');
-  await writeFile(path, text(1));
-  await using heard = follow(path);
-  await isServed(heard, '1');
+  await using file = await followedFile();
+  const { path, heard } = file;
   await writeFile(path, 'services:\n  web:\n    - 127.0.0.1\n');
   await until('the place is told', () => heard.staleReason('web')?.startsWith(`${path}:3:7: `));
   assert.equal(served(heard), '1');
@@ -284,11 +289,8 @@ test('a pipe that nobody writes to is told, and holds up neither the files besid
 });
 
 test('a file without permission keeps the last endpoints and says so', { skip: process.getuid?.() === 0 }, async () => {
-  await using folder = await tempFolder();
-  const path = join(folder.path, 'services.yaml');
-  await writeFile(path, text(1));
-  await using heard = follow(path);
-  await isServed(heard, '1');
+  await using file = await followedFile();
+  const { path, heard } = file;
   await chmod(path, 0);
   await until('it is told', () => /EACCES/.test(heard.staleReason('web') ?? ''));
   await chmod(path, 0o600);

@@ -165,10 +165,10 @@ type Serving = {
 };
 
 /** Under a new control one service is served, on a port of its own. */
-export async function serveWeb(my: Setup, name = 'web'): Promise<Serving> {
+export async function serveWeb(my: Setup, name = 'web', overrides: Overrides = {}): Promise<Serving> {
   const port = await freePort();
   const wanted = rendered(my, [{ name, bind: `127.0.0.1:${port}` }]);
-  const control = await my.open();
+  const control = await my.open(overrides);
   applied(await control.apply(wanted, reload, never));
   return { control, port, wanted, pid: pidOf(control) };
 }
