@@ -26,6 +26,9 @@ import type { ReloadPolicy } from './reload-policy.ts';
 import type { ReloadSlot } from './reload-slot.ts';
 import type { Worker } from './runtime/worker.ts';
 
+/** One that was started here has ended by itself. */
+export type Crash = { readonly sections: readonly Section[]; readonly since: Moment; readonly at: Moment };
+
 /** What is proved to run now. */
 export type Running = {
   readonly sections: readonly Section[];
@@ -161,6 +164,8 @@ export type DriverContext = Omit<DriverOptions, 'config' | 'now' | 'random'> & {
 
 export type ManagedDriver = AsyncDisposable &
   Pick<Driver, 'version' | 'found' | 'unresponsive' | 'forced' | 'oldWorkers'> & {
+    /** The last one; null: none has, or somebody else’s took its place, or others start HAProxy. */
+    readonly crash: Crash | null;
     readonly running: Running | null;
     /** null where nothing serves, or what serves takes no commands, so that every change is a reload. */
     readonly runtime: Runtime | null;

@@ -11,6 +11,7 @@ import { poll } from '../lib/poll.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { ConfigFileSync } from './config-file-sync.ts';
 import type {
+  Crash,
   Driver,
   DriverFactory,
   DriverOptions,
@@ -142,6 +143,10 @@ class Managed implements ManagedDriver {
 
   get unresponsive(): Trouble | null {
     return this.#driver.unresponsive;
+  }
+
+  get crash(): Crash | null {
+    return this.#parts.policy.crash;
   }
 
   get fileTrouble(): Trouble | null {

@@ -1,6 +1,7 @@
 /** Remembers what the policy needs to know of past reloads, for one driver. */
 import { type BackOff, backOff, isSameFailure, type Pace } from '../haproxy/text/back-off.ts';
 import type { Moment, Ms, Section } from '../model.ts';
+import type { Crash } from './driver.ts';
 import { nextReload, type ReloadLimits, type ReloadSlot } from './reload-slot.ts';
 
 /** A HAProxy that ended by itself sooner than this is taken for one that cannot live. */
@@ -14,10 +15,16 @@ export class ReloadPolicy {
   #reloadedAt: Moment | null = null;
   #backOff: BackOff | null = null;
   #random: number;
+  #crash: Crash | null = null;
 
   constructor(drawRandom: () => number) {
     this.#drawRandom = drawRandom;
     this.#random = drawRandom();
+  }
+
+  /** The last one; null: there was none, or it counts no more. */
+  get crash(): Crash | null {
+    return this.#crash;
   }
 
   slot(
@@ -44,10 +51,12 @@ export class ReloadPolicy {
   crashed(running: readonly Section[], since: Moment, at: Moment): void {
     if (at - since < healthyAfterMs) this.failed(running, at);
     else this.resetBackOff();
+    this.#crash = { sections: running, since, at };
   }
 
   /** What failed may be tried again at once: something else has changed. */
   resetBackOff(): void {
+    this.#crash = null;
     this.#backOff = null;
   }
 }

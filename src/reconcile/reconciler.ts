@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts';
 import { type BackOff, backOff, isSameFailure } from '../haproxy/text/back-off.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import { CrashLoop } from './crash-loop.ts';
 import { OfferBudget } from './offer-budget.ts';
 import { type Overrides, overridden } from './overrides.ts';
 import { Quarantine, type Quarantined } from './quarantine.ts';
@@ -45,6 +46,7 @@ export class Reconciler {
   #reload: ReloadState = { kind: 'idle', refusal: null };
   /** What was live last did not start either. */
   #lastResort: BackOff | null = null;
+  readonly #crashLoop = new CrashLoop();
   #isFoundKept = false;
   #reloadBegun = Promise.withResolvers<{ readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] }>();
 
@@ -127,6 +129,7 @@ export class Reconciler {
   }
 
   async #reconcile(desired: Desired, signal: AbortSignal): Promise<Result> {
+    this.#crashLoop.note(this.#driver.crash, this.#driver.running, this.#now());
     try {
       const result = await this.#pursue(desired, signal);
       const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#driver.running === null;
@@ -136,9 +139,10 @@ export class Reconciler {
     }
   }
 
-  /** HAProxy has ended, and what is wanted cannot take its place: what went live last serves until it can. */
+  /** HAProxy has ended, and what is wanted cannot take its place: what went live last, or lived, serves until it can. */
   async #serveLast(result: Left, desired: Desired, signal: AbortSignal): Promise<Result> {
-    const rendered = { sections: this.#quarantine.live };
+    const { sections } = this.#quarantine.substituted(desired.rendered);
+    const rendered = { sections: this.#crashLoop.of(sections, this.#now())?.instead ?? this.#quarantine.live };
     if (rendered.sections.length === 0 || sameStructure(rendered.sections, desired.rendered.sections)) return result;
     const pause = isSameFailure(this.#lastResort, rendered.sections) ? this.#lastResort.until : 0;
     if (pause > this.#now()) return { ...result, at: Math.min(result.at, pause) };
@@ -278,6 +282,9 @@ export class Reconciler {
     // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
     const meanwhile = this.isReloading ? null : await this.#meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
+    const isOrdered = reasons.some(({ code }) => code === 'operator_request');
+    const crashed = isOrdered ? null : this.#crashLoop.of(wanted.sections, now);
+    if (crashed !== null) return { kind: 'rejected', problems: crashed.problems, at: crashed.until };
     const about = { reasons, sections: [...(driver.running?.sections ?? []), ...wanted.sections] };
     const slot = this.#budget.slot(driver.reloadAt(wanted, this.#neededSince(now)), about);
     if (slot.at > now) return { kind: 'pending', reasons, because: slot.because, at: slot.at };

@@ -1,5 +1,5 @@
 /** A driver of which a test says what it does: by itself all is well, whatever is reloaded runs, and nothing else can be done. */
-import type { ManagedDriver, Outcome, Running, Runtime } from '../../src/apply/driver.ts';
+import type { Crash, ManagedDriver, Outcome, Running, Runtime } from '../../src/apply/driver.ts';
 import type { ReloadSlot } from '../../src/apply/reload-slot.ts';
 import type { Version } from '../../src/haproxy/binary/version.ts';
 import type { Plan, Problem, Rendered, Section } from '../../src/model.ts';
@@ -10,6 +10,7 @@ export class ScriptedDriver implements ManagedDriver {
   readonly oldWorkers = [];
   readonly fileTrouble = null;
   readonly unresponsive = null;
+  crash: Crash | null = null;
   readonly found: readonly Section[] | null;
   running: Running | null = null;
   /** Until when a reload has to wait. */

@@ -46,6 +46,46 @@ test('where a HAProxy comes up before it is told anything, what it takes is plan
   assert.equal(control.tries, 1);
 });
 
+test('where HAProxy ends soon after each start from one structure, the last one that lived serves, and it is tried seldom', async () => {
+  let now = 0;
+  const control = new Scripted([]);
+  const reconciler = reconcilerOf(control, () => now);
+  const crash = (): void => {
+    const { sections = [], since = 0 } = control.running ?? {};
+    control.crash = { sections, since, at: now };
+    control.running = null;
+  };
+  const started = async (wanted: Rendered): Promise<string> => {
+    const { kind } = await ended(reconciler, wanted);
+    if (control.running !== null) control.running = { ...control.running, since: now };
+    return `${kind} ${textOf(control).includes('new') ? 'new' : 'old'}`;
+  };
+  const old = config('web', 'db');
+  const wanted = config('web', 'db new');
+  assert.equal(await started(old), 'reload old');
+  now += 60_000;
+  assert.equal(await started(wanted), 'reload new');
+  for (const times of [1, 2]) {
+    now += 5000;
+    crash();
+    assert.equal(await started(wanted), 'reload new', `${times}`);
+  }
+  now += 5000;
+  crash();
+  assert.equal(await started(wanted), 'reload old', 'after the third time');
+  now += 59_000;
+  const result = await ended(reconciler, wanted);
+  assert.match(result.kind === 'rejected' ? (result.problems[0]?.message ?? '') : '', /ended by itself 3 times/);
+  now += 1000;
+  assert.equal(await started(wanted), 'reload new', 'it gets another try');
+  now += 5000;
+  crash();
+  assert.equal(await started(wanted), 'reload old');
+  now += 119_000;
+  assert.equal((await ended(reconciler, wanted)).kind, 'rejected', 'for twice as long');
+  assert.equal(await started(config('web', 'db newer')), 'reload new', 'another structure does not wait');
+});
+
 test('a service that is set apart keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
