@@ -8,8 +8,8 @@ import { WriteBehind } from '../lib/write-behind.ts';
 import type { Moment, Ms } from '../model.ts';
 import type { Active, Trouble } from './driver.ts';
 import type { DriverEvent } from './driver-event.ts';
-import { writeProof, writeSections } from './generation.ts';
-import { textOf } from './sections.ts';
+import { writeReady, writeSections } from './state/records.ts';
+import { textOf } from './state/sections.ts';
 
 type ConfigFileSyncOptions = {
   readonly file: ConfigFile;
@@ -72,14 +72,14 @@ export class ConfigFileSync {
   async #write(): Promise<void> {
     const { worker = null, record = null } = this.#options.active() ?? {};
     if (worker !== null && record !== null) {
-      const { generation, proof } = record;
+      const { generation, ready } = record;
       const { intended: sections, removedServers } = worker;
       await together(
         writeSections(generation, sections, removedServers.toRecord),
         this.#options.file.write(textOf(sections)),
       );
-      // It could not be written, maybe, when the process had proved itself.
-      await writeProof(generation, proof);
+      // It could not be written, maybe, when the process was ready.
+      await writeReady(generation, ready);
     }
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
     this.#trouble = null;

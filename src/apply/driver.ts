@@ -21,10 +21,11 @@ import type {
   Section,
 } from '../model.ts';
 import type { DriverEvent } from './driver-event.ts';
-import type { Generation, Proof } from './generation.ts';
 import type { ReloadPolicy } from './reload-policy.ts';
 import type { ReloadSlot } from './reload-slot.ts';
 import type { Worker } from './runtime/worker.ts';
+import type { Generation } from './state/generation.ts';
+import type { ReadyRecord } from './state/records.ts';
 
 /** One that was started here has ended by itself. */
 export type Crash = { readonly sections: readonly Section[]; readonly since: Moment; readonly at: Moment };
@@ -108,7 +109,7 @@ export type Active = {
   /** null where it takes no commands, so that every change is a reload. */
   readonly worker: Worker | null;
   /** Where it is written down what runs, and which process that is; null where the driver writes the file itself. */
-  readonly record: { readonly generation: Generation; readonly proof: Proof } | null;
+  readonly record: { readonly generation: Generation; readonly ready: ReadyRecord } | null;
 };
 
 /** One way to start HAProxy and to change what it runs. Opened by a `DriverFactory`, which recognises what runs. */

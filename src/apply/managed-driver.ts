@@ -27,7 +27,7 @@ import { asAppError, emptyConfig } from './problems.ts';
 import { ReloadPolicy } from './reload-policy.ts';
 import type { ReloadSlot } from './reload-slot.ts';
 import { runtimeOf } from './runtime/apply-commands.ts';
-import { isBlank } from './sections.ts';
+import { isBlank } from './state/sections.ts';
 import { acquireLock } from './system/lock.ts';
 
 const inspectEveryMs: Ms = 2000;

@@ -1,7 +1,7 @@
 /** `myelin plan`: prints what `run` would do now, and why, without doing it. */
 import { styleText } from 'node:util';
 import { movingFrontends } from '../apply/checks/preflight.ts';
-import { type Observed, observe } from '../apply/observe.ts';
+import { type Observed, observe } from '../apply/state/observe.ts';
 import { overridesFile } from '../config/paths.ts';
 import { maskText, maskWithin } from '../config/read/mask.ts';
 import { exitCodes } from '../errors.ts';

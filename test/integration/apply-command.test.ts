@@ -1,6 +1,6 @@
 /** Controls `command` and `none`: somebody else runs HAProxy, and Myelin hands it a file that it keeps good. */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { haproxy } from '../servers/haproxy.ts';
@@ -31,6 +31,11 @@ test('the check sees the candidate, the reload sees the file in its place, and b
   const again = await my.open({ haproxy: { control: 'command' } });
   assert.deepEqual(again.running?.sections, wanted.sections, 'a restart finds it applied');
   assert.deepEqual(again.forced, []);
+
+  await again[Symbol.asyncDispose]();
+  await rename(join(my.state, 'g0', 'services.json'), join(my.state, 'g0', 'owners'));
+  const upgraded = await my.open({ haproxy: { control: 'command' } });
+  assert.deepEqual(upgraded.running?.sections, wanted.sections, 'so does one that comes after an older Myelin');
 });
 
 test('what the check command says in HAProxy’s words is told with line and service, and nothing goes live', async () => {

@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { generationAt, livingGenerations } from '../../src/apply/generation.ts';
+import { generationAt, livingGenerations } from '../../src/apply/state/generation.ts';
+import { removeReady } from '../../src/apply/state/records.ts';
 import { commandLines, identifyProcess } from '../../src/apply/system/processes.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { askSlowly } from '../servers/steady.ts';
@@ -120,11 +121,11 @@ test('one that was started, has connections and does not answer is told to leave
   await using my = await setup();
   const { control: first, port, wanted, pid } = await serveWeb(my);
   await first[Symbol.asyncDispose]();
-  // As on a full disk: it serves, and its proof could not be written.
-  await rm(generationAt(my.state, 1).proof);
+  // As on a full disk: it serves, and that could not be written down.
+  await removeReady(generationAt(my.state, 1));
   await rm(generationAt(my.state, 1).socket);
   const slow = askSlowly(port, 1500);
-  const second = await my.open({ reload: { startTimeout: 300 } });
+  const second = await my.open({ reload: { startTimeout: 1000 } });
   assert.equal(second.running, null);
   assert.equal(await slow, 'web');
   await gone(pid);

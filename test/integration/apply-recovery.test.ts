@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { generationAt, writeDisplaced } from '../../src/apply/generation.ts';
+import { generationAt } from '../../src/apply/state/generation.ts';
+import { writeReplaces } from '../../src/apply/state/records.ts';
 import { identifyProcess } from '../../src/apply/system/processes.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import {
@@ -49,6 +50,21 @@ test('a restart of Myelin recognises what runs, with its sections and their serv
   await gone(before?.process?.pid ?? 0);
 });
 
+test('an upgrade recognises what runs by the names that an older Myelin gave its files, and reloads nothing', async () => {
+  await using my = await setup();
+  const { control: first, wanted, pid } = await serveWeb(my);
+  await first[Symbol.asyncDispose]();
+  const { folder } = generationAt(my.state, 1);
+  await rename(join(folder, 'ready.json'), join(folder, 'proved'));
+  await rename(join(folder, 'services.json'), join(folder, 'owners'));
+
+  const second = await my.open();
+  assert.equal(pidOf(second), pid);
+  assert.deepEqual(second.running?.sections, wanted.sections, 'with their services');
+  assert.deepEqual(second.forced, []);
+  assert.equal(second.found, null);
+});
+
 test('an adopted HAProxy that ends is noticed', async () => {
   await using my = await setup();
   const { control: first } = await serveWeb(my);
@@ -83,7 +99,7 @@ test('who was to give way to a process is told to leave where Myelin was killed 
   const byHand = spawn('sleep', ['60'], { stdio: 'ignore' });
   const ended = once(byHand, 'exit');
   await once(byHand, 'spawn');
-  await writeDisplaced(generationAt(my.state, 1), identifyProcess(byHand.pid ?? 0) ?? assert.fail());
+  await writeReplaces(generationAt(my.state, 1), identifyProcess(byHand.pid ?? 0) ?? assert.fail());
   const second = await my.open();
   assert.deepEqual(await ended, [null, 'SIGUSR1']);
   await until('it is forgotten', () => second.oldWorkers.length === 0);

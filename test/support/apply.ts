@@ -6,7 +6,7 @@ import timers from 'node:timers/promises';
 import type { DriverOptions, ManagedDriver, Outcome } from '../../src/apply/driver.ts';
 import type { DriverEvent } from '../../src/apply/driver-event.ts';
 import { openDriver } from '../../src/apply/open-driver.ts';
-import { textOf } from '../../src/apply/sections.ts';
+import { textOf } from '../../src/apply/state/sections.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Plan, Rendered, Section } from '../../src/model.ts';

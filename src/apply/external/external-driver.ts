@@ -10,8 +10,9 @@ import type { Version } from '../../haproxy/binary/version.ts';
 import { tryOut } from '../../lib/files.ts';
 import type { Problem, ReloadReason, Section } from '../../model.ts';
 import type { Active, Driver, DriverContext, Outcome, Running } from '../driver.ts';
-import { type Generation, readSections, recordIn, writeFirst, writeSections } from '../generation.ts';
-import { sectionsOf, textOf } from '../sections.ts';
+import { type Generation, recordIn } from '../state/generation.ts';
+import { readSections, writeFirst, writeSections } from '../state/records.ts';
+import { sectionsOf, textOf } from '../state/sections.ts';
 import { complaintsOf } from './operator-command.ts';
 
 export async function openExternalDriver(context: DriverContext, signal: AbortSignal): Promise<Driver> {

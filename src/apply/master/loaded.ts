@@ -3,8 +3,9 @@ import type { Info } from '../../haproxy/cli/info.ts';
 import type { Ask } from '../../haproxy/cli/read-back.ts';
 import type { ConfigFile } from '../../lib/files.ts';
 import type { Ms, Section } from '../../model.ts';
-import { type Generation, isFirst } from '../generation.ts';
-import { sectionsOf, textOf } from '../sections.ts';
+import type { Generation } from '../state/generation.ts';
+import { isFirst } from '../state/records.ts';
+import { sectionsOf, textOf } from '../state/sections.ts';
 import { missingBackend } from './reload.ts';
 import { inexactSec, startedAtSec, type WorkerId } from './serving.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Control `master`: HAProxy runs elsewhere in master-worker mode, started by systemd or in another container. The file
  * is written here, the master is told to reload over its command line, and servers are changed over it too, in the
- * worker that they are meant for. What was proved last is kept in `state`, with the worker that it was proved with, so
+ * worker that they are meant for. What was ready last is kept in `state`, with the worker that it was made ready with, so
  * that neither a restart of Myelin nor one of HAProxy has to lead to a reload.
  */
 import { realpath } from 'node:fs/promises';
@@ -16,13 +16,14 @@ import { createMutex } from '../../lib/mutex.ts';
 import type { Ms, Problem, ReloadReason, Section } from '../../model.ts';
 import type { Active, Driver, DriverContext, OldWorkerView, Outcome, Trouble } from '../driver.ts';
 import { isLeft, leftInPlace } from '../foreign.ts';
-import { type Generation, readProof, readSections, recordIn } from '../generation.ts';
 import { reap } from '../runtime/reap.ts';
-import { textOf } from '../sections.ts';
+import { type Generation, recordIn } from '../state/generation.ts';
+import { readReady, readSections } from '../state/records.ts';
+import { textOf } from '../state/sections.ts';
 import { asRecorded } from './loaded.ts';
 import { prepareForMaster } from './prepare.ts';
 import { MasterProcesses, type Seen } from './processes.ts';
-import { recognise, recordProved } from './recognise.ts';
+import { recognise, recordReady } from './recognise.ts';
 import { checkHere, type MasterReplacement, replaceWorker } from './reload.ts';
 import { activeOf, idOf, isSame } from './serving.ts';
 import { Silence } from './silence.ts';
@@ -37,7 +38,7 @@ export async function openMasterDriver(context: DriverContext, signal: AbortSign
     throw new AppError('MYELIN_CONFIG_INVALID', 'haproxy.masterSocket is missing; `control: master` needs it');
   const record = recordIn(await realpath(state));
   await makeFolder(record.folder);
-  const version = parseVersion((await readProof(record))?.version ?? '');
+  const version = parseVersion((await readReady(record))?.version ?? '');
   // Only of use where it is of the branch that runs elsewhere.
   const binary = await findBinary(haproxy.binary, context.env.PATH, { signal }).catch(() => null);
   signal.throwIfAborted();
@@ -49,7 +50,7 @@ export async function openMasterDriver(context: DriverContext, signal: AbortSign
 type Parts = {
   readonly socket: string;
   readonly record: Generation;
-  /** Of the HAProxy that was proved last; null where that is not known. */
+  /** Of the HAProxy that was ready last; null where that is not known. */
   readonly version: Version | null;
   readonly binary: Binary | null;
 };
@@ -211,7 +212,7 @@ class MasterDriver implements Driver {
     if (kind === 'recorded') {
       const { worker } = processes.serve(info, sections, null, recognised.since);
       worker.removedServers.recall(recognised.leaving);
-    } else await tolerate(recordProved(record, processes.serve(info, sections, sections)));
+    } else await tolerate(recordReady(record, processes.serve(info, sections, sections)));
     onEvent({ kind: 'adopted', pid: id.pid, generation: processes.serving?.generation ?? 0 });
     noteChange();
     onChange();
@@ -260,8 +261,8 @@ class MasterDriver implements Driver {
     if (replaced.kind === 'serves') {
       const next = processes.serve(replaced.info, sections, sections);
       this.#version = next.version;
-      // From here on a Myelin that was killed finds the new one proved.
-      await tolerate(recordProved(record, next));
+      // From here on a Myelin that was killed finds that the new one is ready.
+      await tolerate(recordReady(record, next));
       await tolerate(file.settle());
       // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
       await tolerate(processes.keepAtMost(config.reload.maxOldWorkers));
@@ -270,7 +271,7 @@ class MasterDriver implements Driver {
     const { other, outcome } = replaced;
     if (other?.isBefore && serving !== null) {
       const again = processes.serve(other.info, serving.worker.sections, serving.worker.sections);
-      await tolerate(recordProved(record, again));
+      await tolerate(recordReady(record, again));
     } else if (other !== null) processes.meet({ ...idOf(other.info, this.#context.now()), isByHand: false }, false);
     return outcome;
   }

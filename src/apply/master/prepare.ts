@@ -5,8 +5,9 @@ import type { Version } from '../../haproxy/binary/version.ts';
 import type { ConfigFile } from '../../lib/files.ts';
 import type { Section } from '../../model.ts';
 import type { DriverOptions, Outcome } from '../driver.ts';
-import { type Generation, removeProof, writeFirst, writeSections } from '../generation.ts';
-import { textOf } from '../sections.ts';
+import type { Generation } from '../state/generation.ts';
+import { removeReady, writeFirst, writeSections } from '../state/records.ts';
+import { textOf } from '../state/sections.ts';
 import { checkHere } from './reload.ts';
 
 type Preparation = {
@@ -40,7 +41,7 @@ export async function prepareForMaster(preparation: Preparation): Promise<Outcom
     }
     isThere = isChecked || before === null;
     if (isThere) {
-      await removeProof(record);
+      await removeReady(record);
       await writeSections(record, sections);
       await file.accept();
       await file.settle();

@@ -1,18 +1,11 @@
 /** Another worker serves than was known, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
 import { pastFromWallClock } from '../../lib/clock.ts';
 import type { LeavingServer, Moment, Section } from '../../model.ts';
-import {
-  type Generation,
-  readLeaving,
-  readProof,
-  readSections,
-  removeProof,
-  writeProof,
-  writeSections,
-} from '../generation.ts';
-import { sameText } from '../sections.ts';
+import type { Generation } from '../state/generation.ts';
+import { readLeaving, readReady, readSections, removeReady, writeReady, writeSections } from '../state/records.ts';
+import { sameText } from '../state/sections.ts';
 import { type Came, loadedBy } from './loaded.ts';
-import { isProved, type MasterServing, proofOf } from './serving.ts';
+import { isRecordOf, type MasterServing, readyRecordOf } from './serving.ts';
 
 export type Recognised =
   /** It is the one that was recorded. */
@@ -36,20 +29,20 @@ type Encounter = Omit<Came, 'recorded'> & {
 export async function recognise({ isReload, before, ...came }: Encounter): Promise<Recognised> {
   const { record, id } = came;
   const recorded = await readSections(record);
-  const proof = await readProof(record);
-  if (recorded !== null && proof !== null && isProved(proof, id)) {
-    const since = pastFromWallClock(proof.since);
+  const ready = await readReady(record);
+  if (recorded !== null && ready !== null && isRecordOf(ready, id)) {
+    const since = pastFromWallClock(ready.since);
     return { kind: 'recorded', sections: recorded, leaving: await readLeaving(record), since };
   }
   const sections = await loadedBy({ ...came, recorded });
   const isByHand = isReload && before !== null && (sections === null || !sameText(sections, before));
   if (sections !== null) return { kind: 'loaded', sections, isByHand };
-  return { kind: 'unknown', isByHand, isInPlaceOfOurs: before !== null || proof !== null };
+  return { kind: 'unknown', isByHand, isInPlaceOfOurs: before !== null || ready !== null };
 }
 
-/** The sections first: a proof says that they run. */
-export async function recordProved(record: Generation, serving: MasterServing): Promise<void> {
-  await removeProof(record);
+/** The sections first: the record says that they run. */
+export async function recordReady(record: Generation, serving: MasterServing): Promise<void> {
+  await removeReady(record);
   await writeSections(record, serving.worker.sections);
-  await writeProof(record, proofOf(serving));
+  await writeReady(record, readyRecordOf(serving));
 }

@@ -18,7 +18,7 @@ import { preflight } from '../checks/preflight.ts';
 import type { Outcome } from '../driver.ts';
 import { forgetHealth, noteHealth } from '../files/health-file.ts';
 import { asAppError, startFailed, toProblems } from '../problems.ts';
-import { textOf } from '../sections.ts';
+import { textOf } from '../state/sections.ts';
 import { sharesNetwork } from '../system/same-network.ts';
 import type { MasterServing } from './serving.ts';
 

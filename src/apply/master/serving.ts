@@ -7,8 +7,9 @@ import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { toWallClock } from '../../lib/clock.ts';
 import type { Moment, Section } from '../../model.ts';
 import type { Active, Running } from '../driver.ts';
-import type { Generation, Proof } from '../generation.ts';
 import { Worker } from '../runtime/worker.ts';
+import type { Generation } from '../state/generation.ts';
+import type { ReadyRecord } from '../state/records.ts';
 
 /**
  * A PID alone says little: in a container the same ones come back with every restart. Before 2.5 HAProxy does not say
@@ -56,7 +57,7 @@ export function isSame(a: WorkerId, b: WorkerId): boolean {
   return a.pid === b.pid && Math.abs(a.startedSec - b.startedSec) <= toleranceSec;
 }
 
-export function proofOf({ id, version, since }: MasterServing): Proof {
+export function readyRecordOf({ id, version, since }: MasterServing): ReadyRecord {
   return {
     pid: id.pid,
     startTime: `${startedAtSec(id)}`,
@@ -71,8 +72,8 @@ export function startedAtSec({ startedSec, isExact }: WorkerId): number {
   return isExact ? startedSec : Math.floor(toWallClock(startedSec * 1000) / 1000);
 }
 
-/** Whether the proof is about this process. */
-export function isProved({ pid, startTime }: Proof, id: WorkerId): boolean {
+/** Whether the record is about this process. */
+export function isRecordOf({ pid, startTime }: ReadyRecord, id: WorkerId): boolean {
   return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, { ...id, startedSec: startedAtSec(id) });
 }
 
@@ -82,7 +83,7 @@ export function activeOf(
   { socket, record }: { readonly socket: string; readonly record: Generation },
 ): Active {
   const { worker } = serving;
-  return { running: viewOf(serving, socket), worker, record: { generation: record, proof: proofOf(serving) } };
+  return { running: viewOf(serving, socket), worker, record: { generation: record, ready: readyRecordOf(serving) } };
 }
 
 function viewOf({ id, generation, version, since, worker }: MasterServing, socket: string): Running {

@@ -1,5 +1,5 @@
 /** Which folder the next HAProxy is started from: a new one, or that of the process which served and has ended. */
-import { type Generation, generationAt, removeGeneration } from '../generation.ts';
+import { type Generation, generationAt, removeGeneration } from '../state/generation.ts';
 
 export class Folders {
   readonly #root: string;

@@ -16,9 +16,9 @@ import {
   generationAt,
   listGenerations,
   livingGenerations,
-  readSections,
   removeGeneration,
-} from '../generation.ts';
+} from '../state/generation.ts';
+import { readSections } from '../state/records.ts';
 
 /** A HAProxy whose listening sockets can be had, and what it runs. */
 export type Predecessor = { readonly generation: Generation; readonly sections: readonly Section[] };

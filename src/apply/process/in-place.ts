@@ -3,8 +3,9 @@ import { AppError } from '../../errors.ts';
 import type { ConfigFile } from '../../lib/files.ts';
 import type { Section } from '../../model.ts';
 import type { Outcome } from '../driver.ts';
-import { type Generation, readSections } from '../generation.ts';
-import { sameText, sectionsOf, textOf } from '../sections.ts';
+import type { Generation } from '../state/generation.ts';
+import { readSections } from '../state/records.ts';
+import { sameText, sectionsOf, textOf } from '../state/sections.ts';
 
 /** `newest`: whose record may know the services in it. null where there is no file. */
 export async function sectionsInPlace(file: ConfigFile, newest: Generation | null): Promise<readonly Section[] | null> {

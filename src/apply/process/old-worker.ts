@@ -11,8 +11,8 @@ import { frames, unframe } from '../../haproxy/cli/framing.ts';
 import { parseInfo } from '../../haproxy/cli/info.ts';
 import { cliWord } from '../../haproxy/cli/runtime-commands.ts';
 import type { Moment, Section } from '../../model.ts';
-import type { Generation } from '../generation.ts';
 import type { Worker } from '../runtime/worker.ts';
+import type { Generation } from '../state/generation.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
 
 type Leaving = {

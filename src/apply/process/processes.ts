@@ -6,9 +6,9 @@ import { createMutex } from '../../lib/mutex.ts';
 import type { Moment, Ms } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import type { ForeignProcess } from '../foreign.ts';
-import { type Generation, removeGeneration } from '../generation.ts';
 import { ProcessTracker } from '../process-state.ts';
 import type { Worker } from '../runtime/worker.ts';
+import { type Generation, removeGeneration } from '../state/generation.ts';
 import { isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
 import { OldWorker } from './old-worker.ts';
 import type { Recovered } from './recover.ts';
@@ -79,7 +79,7 @@ export class Processes {
     else if (this.#tracker.state.kind === 'foreign') this.#tracker.on({ kind: 'gone' });
   }
 
-  /** One that never served for us, as it was started by others or has not proved itself, is told to leave like any other. */
+  /** One that never served for us, as it was started by others or is not ready yet, is told to leave like any other. */
   drainOther(id: ProcessId, generation: Generation): Promise<void> {
     return this.#mutex(async () => {
       const presumed = this.#oldWorkers.find((each) => each.id.pid === id.pid);

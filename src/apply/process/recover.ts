@@ -12,29 +12,31 @@ import { pastFromWallClock, toWallClock } from '../../lib/clock.ts';
 import { type ConfigFile, isThere } from '../../lib/files.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';
+import type { Worker } from '../runtime/worker.ts';
 import {
   type Generation,
   generationAt,
   isPrepared,
-  isProvedBy,
   listGenerations,
   livingGenerations,
-  type Proof,
-  readDisplaced,
-  readLeaving,
-  readProof,
-  readSections,
   removeGeneration,
-  writeProof,
-} from '../generation.ts';
-import type { Worker } from '../runtime/worker.ts';
-import { textOf } from '../sections.ts';
+} from '../state/generation.ts';
+import {
+  isReadyRecordOf,
+  type ReadyRecord,
+  readLeaving,
+  readReady,
+  readReplaces,
+  readSections,
+  writeReady,
+} from '../state/records.ts';
+import { textOf } from '../state/sections.ts';
 import { isAlive, type ProcessId, sendSignal } from '../system/processes.ts';
 import { setFrontends } from './frontends.ts';
 import { sectionsInPlace } from './in-place.ts';
 import { OldWorker } from './old-worker.ts';
 import { type Serving, serving } from './serving.ts';
-import { prove } from './start.ts';
+import { awaitReady } from './start.ts';
 
 export type Recovered = {
   readonly serving: Serving | null;
@@ -82,19 +84,19 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
       else if (isAlive(id)) oldWorkers.unshift(OldWorker.found(generation, id, options.now(), recognised));
     }
   }
-  const proofs = await Promise.all(folders.map((number) => readProof(generationAt(state, number))));
-  const displaced = current === null ? null : await readDisplaced(current.generation);
+  const records = await Promise.all(folders.map((number) => readReady(generationAt(state, number))));
+  const replaced = current === null ? null : await readReplaces(current.generation);
   // Killed before it saw to that: both serve the same addresses now.
-  const isKnown = oldWorkers.some(({ id }) => id.pid === displaced?.pid);
-  if (displaced !== null && !isKnown && sendSignal(displaced, 'SIGUSR1'))
-    oldWorkers.unshift(OldWorker.found(generationAt(state, 0), displaced, options.now(), 'stopping'));
+  const isKnown = oldWorkers.some(({ id }) => id.pid === replaced?.pid);
+  if (replaced !== null && !isKnown && sendSignal(replaced, 'SIGUSR1'))
+    oldWorkers.unshift(OldWorker.found(generationAt(state, 0), replaced, options.now(), 'stopping'));
   await settleFile(current, newest, options);
   const found = current === null ? await sectionsInPlace(file, newest) : null;
   const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
   const used = oldWorkers.map((worker) => worker.generation.number);
   const kept = new Set([current?.generation.number, fallen?.number, ...used]);
   for (const number of folders) if (!kept.has(number)) await removeGeneration(generationAt(state, number));
-  const hasServed = proofs.some((proof) => proof !== null);
+  const hasServed = records.some((ready) => ready !== null);
   return { serving: current, oldWorkers, found, fallen, lastNumber: numbers[0] ?? 0, hasServed };
 }
 
@@ -104,25 +106,25 @@ async function recognise(
   id: ProcessId,
   options: RecoverOptions,
 ): Promise<Serving | 'presumed' | 'stopping'> {
-  const proof = await readProof(generation);
-  if (isProvedBy(proof, id)) {
+  const ready = await readReady(generation);
+  if (isReadyRecordOf(ready, id)) {
     const info = await readInfo(generation.socket, { timeoutMs: 2000, signal: options.signal }).catch(asUnreachable);
     // One that is merely silent may well serve: it is left in peace.
     if (info === 'gone') return (await isThere(generation.socket)) ? 'stopping' : outOfReach(generation, id, options);
     if (info !== 'silent' && info.stopping) return 'stopping';
-    return serve(generation, id, proof, info === 'silent' ? null : info, options);
+    return serve(generation, id, ready, info === 'silent' ? null : info, options);
   }
   if (!(await isPrepared(generation))) return outOfReach(generation, id, options);
   // It was started by a Myelin that was killed before it saw the answer.
   const limits = { timeoutMs: options.startTimeoutMs, signal: options.signal };
-  const info = (await hasLetGo(generation)) ? null : await prove(generation.socket, id, limits);
+  const info = (await hasLetGo(generation)) ? null : await awaitReady(generation.socket, id, limits);
   if (info === null) {
     // It may have accepted connections since it has the listening sockets.
     sendSignal(id, 'SIGUSR1');
     return 'stopping';
   }
   const fresh = { ...id, version: info.version.text, binary: options.binary, since: toWallClock(options.now()) };
-  await writeProof(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
+  await writeReady(generation, fresh).catch((error: unknown) => options.onEvent({ kind: 'trouble', error }));
   return serve(generation, id, fresh, info, options);
 }
 
@@ -148,12 +150,12 @@ function outOfReach({ folder }: Generation, { pid }: ProcessId, { onEvent }: Rec
 
 /** What an older process runs, as it was last written down; null where it never served. */
 async function workerOf(generation: Generation, id: ProcessId, { now }: RecoverOptions): Promise<Worker | null> {
-  const [proof, sections] = await Promise.all([readProof(generation), readSections(generation)]);
-  const version = proof === null ? null : parseVersion(proof.version);
-  if (proof === null || version === null || sections === null) return null;
+  const [ready, sections] = await Promise.all([readReady(generation), readSections(generation)]);
+  const version = ready === null ? null : parseVersion(ready.version);
+  if (ready === null || version === null || sections === null) return null;
   return serving(generation, id, {
-    ...proof,
-    since: pastFromWallClock(proof.since),
+    ...ready,
+    since: pastFromWallClock(ready.since),
     version,
     sections,
     started: null,
@@ -164,17 +166,17 @@ async function workerOf(generation: Generation, id: ProcessId, { now }: RecoverO
 async function serve(
   generation: Generation,
   id: ProcessId,
-  proof: Proof,
+  ready: ReadyRecord,
   info: Info | null,
   { onEvent, now }: RecoverOptions,
 ): Promise<Serving> {
   onEvent({ kind: 'adopted', pid: id.pid, generation: generation.number });
   const adopted = serving(generation, id, {
     sections: (await readSections(generation)) ?? [],
-    version: info?.version ?? parseVersion(proof.version) ?? { major: 0, minor: 0, text: proof.version },
+    version: info?.version ?? parseVersion(ready.version) ?? { major: 0, minor: 0, text: ready.version },
     started: null,
-    binary: proof.binary,
-    since: pastFromWallClock(proof.since),
+    binary: ready.binary,
+    since: pastFromWallClock(ready.since),
     now,
   });
   adopted.worker.removedServers.recall(await readLeaving(generation));
@@ -193,7 +195,7 @@ async function settleFile(
       if (await file.isUnsettled()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
       const isRestored = await file.write(textOf(current.worker.sections));
       if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
-    } else if (newest !== null && (await readProof(newest)) === null && (await file.isUnsettled())) {
+    } else if (newest !== null && (await readReady(newest)) === null && (await file.isUnsettled())) {
       await file.putBack();
       onEvent({ kind: 'file_restored', path: file.path });
     }

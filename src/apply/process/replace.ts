@@ -1,5 +1,5 @@
 /**
- * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, prove, drain. Up to the proof every
+ * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, await, drain. Until it is ready every
  * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
  * next start (`recover.ts`).
  */
@@ -18,12 +18,13 @@ import type { Outcome } from '../driver.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import { forgetHealth, noteHealth } from '../files/health-file.ts';
 import type { ForeignProcess } from '../foreign.ts';
-import { type Generation, generationAt, prepareGeneration, writeDisplaced, writeProof } from '../generation.ts';
 import { startFailed, toProblems } from '../problems.ts';
-import { textOf } from '../sections.ts';
+import { type Generation, generationAt, prepareGeneration } from '../state/generation.ts';
+import { writeReady, writeReplaces } from '../state/records.ts';
+import { textOf } from '../state/sections.ts';
 import { heldByPredecessor, type Predecessor } from './handover.ts';
 import type { Processes } from './processes.ts';
-import { proofOf, serving } from './serving.ts';
+import { readyRecordOf, serving } from './serving.ts';
 import { type Moves, type Start, startHaproxy } from './start.ts';
 
 export type Replacement = {
@@ -59,10 +60,10 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
     return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
   const readState = before === null ? null : () => readServersState(before.socket);
   await noteHealth({ ...replacement, running: before?.sections ?? [], readState });
-  if (foreign !== null) await writeDisplaced(generation, foreign.id);
+  if (foreign !== null) await writeReplaces(generation, foreign.id);
   await file.accept();
   const start = await startAccepted(replacement, moves);
-  if (start.kind === 'proved') return takeOver(replacement, start, moves);
+  if (start.kind === 'ready') return takeOver(replacement, start, moves);
   await file.rejectAccepted();
   return startFailed(start, sections, file.path);
 }
@@ -133,7 +134,7 @@ async function startAccepted(replacement: Replacement, moves: Moves): Promise<St
 
 async function takeOver(
   replacement: Replacement,
-  start: Extract<Start, { kind: 'proved' }>,
+  start: Extract<Start, { kind: 'ready' }>,
   moves: Moves,
 ): Promise<Outcome> {
   const { sections, generation, binary, config, file, processes, foreign, now, onEvent, tolerate } = replacement;
@@ -146,8 +147,8 @@ async function takeOver(
     since: now(),
     now,
   });
-  // From here on a Myelin that was killed finds the new one proved, and drains the old one itself.
-  await tolerate(writeProof(generation, proofOf(next)));
+  // From here on a Myelin that was killed finds that the new one is ready, and drains the old one itself.
+  await tolerate(writeReady(generation, readyRecordOf(next)));
   // While two processes share a socket, either may answer on it; behind this path only the new one does.
   await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));

@@ -6,8 +6,9 @@ import { HeldConnection } from '../../haproxy/cli/admin-session.ts';
 import { toWallClock } from '../../lib/clock.ts';
 import type { Moment, Section } from '../../model.ts';
 import type { Active, Running } from '../driver.ts';
-import type { Generation, Proof } from '../generation.ts';
 import { Worker } from '../runtime/worker.ts';
+import type { Generation } from '../state/generation.ts';
+import type { ReadyRecord } from '../state/records.ts';
 import type { ProcessId } from '../system/processes.ts';
 
 export type Serving = {
@@ -50,10 +51,10 @@ function viewOf(serving: Serving): Running {
 /** How the driver shows it. */
 export function activeOf(serving: Serving): Active {
   const { worker, generation } = serving;
-  return { running: viewOf(serving), worker, record: { generation, proof: proofOf(serving) } };
+  return { running: viewOf(serving), worker, record: { generation, ready: readyRecordOf(serving) } };
 }
 
-export function proofOf({ id, binary, version, since }: Serving): Proof {
+export function readyRecordOf({ id, binary, version, since }: Serving): ReadyRecord {
   return { ...id, version: version.text, binary, since: toWallClock(since) };
 }
 

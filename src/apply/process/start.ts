@@ -6,7 +6,7 @@ import timers from 'node:timers/promises';
 import { type Complaint, lastLines, parseAlerts } from '../../haproxy/binary/check.ts';
 import { type Info, readInfo } from '../../haproxy/cli/info.ts';
 import type { Ms } from '../../model.ts';
-import type { Generation } from '../generation.ts';
+import type { Generation } from '../state/generation.ts';
 import { identifyProcess, isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
 import { setFrontends } from './frontends.ts';
 import { StandIn } from './stand-in.ts';
@@ -20,7 +20,7 @@ export type StartOptions = {
   readonly moves: Moves;
   /** It takes over stick tables, which HAProxy 2.4 to 2.8 does only where it knows of a process before it. */
   readonly takesOverTables: boolean;
-  /** Of a process that was started, has not proved itself and still lives: it may have accepted connections. */
+  /** Of a process that was started, is not ready yet and still lives: it may have accepted connections. */
   readonly drain: (id: ProcessId) => Promise<void>;
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: Ms;
@@ -28,7 +28,7 @@ export type StartOptions = {
 };
 
 export type Start =
-  | { readonly kind: 'proved'; readonly id: ProcessId; readonly info: Info; readonly child: ChildProcess }
+  | { readonly kind: 'ready'; readonly id: ProcessId; readonly info: Info; readonly child: ChildProcess }
   | {
       readonly kind: 'failed';
       readonly why: string;
@@ -60,7 +60,7 @@ export async function startHaproxy(options: StartOptions): Promise<Start> {
     const from = await options.takeOverFrom();
     const start = from === null ? await startOnce(options, null) : await startBeside(options, from);
     const pauseMs = pausesMs[attempt];
-    if (start.kind === 'proved' || !start.lostSockets || pauseMs === undefined) return start;
+    if (start.kind === 'ready' || !start.lostSockets || pauseMs === undefined) return start;
     await timers.setTimeout(pauseMs, undefined, { signal });
   }
 }
@@ -76,9 +76,9 @@ async function startBeside(options: StartOptions, from: string): Promise<Start> 
     await setFrontends(['disable'], from, inTheWay);
   });
   let start: Start | null = null;
-  let unproved: ProcessId | null = null;
+  let notReady: ProcessId | null = null;
   const drain = async (id: ProcessId): Promise<void> => {
-    unproved = id;
+    notReady = id;
     await options.drain(id);
   };
   try {
@@ -87,23 +87,23 @@ async function startBeside(options: StartOptions, from: string): Promise<Start> 
     if (start.kind === 'failed') await standIn.wasPaused();
     return start;
   } finally {
-    if (start?.kind !== 'proved' && inTheWay.length > 0) {
+    if (start?.kind !== 'ready' && inTheWay.length > 0) {
       await standIn.wasPaused().catch(() => {});
-      await takeBack(from, inTheWay, unproved);
+      await takeBack(from, inTheWay, notReady);
     }
   }
 }
 
 /** What was told to leave lets go of its addresses at once, or hangs: then it must not keep them from the one that serves. */
-async function takeBack(from: string, frontends: readonly string[], unproved: ProcessId | null): Promise<void> {
+async function takeBack(from: string, frontends: readonly string[], notReady: ProcessId | null): Promise<void> {
   const deadline = performance.now() + letGoWithinMs;
   for (;;)
     try {
       return await setFrontends(['enable'], from, frontends);
     } catch (error) {
       if (performance.now() > deadline) {
-        if (unproved === null || !sendSignal(unproved, 'SIGKILL')) throw error;
-        await waitForEnd(unproved, letGoWithinMs);
+        if (notReady === null || !sendSignal(notReady, 'SIGKILL')) throw error;
+        await waitForEnd(notReady, letGoWithinMs);
       }
       await timers.setTimeout(20);
     }
@@ -121,12 +121,12 @@ async function startOnce(options: StartOptions, from: Before | null): Promise<St
   if (child.exitCode !== null || child.signalCode !== null) resolve();
   const id = child.pid === undefined ? null : identifyProcess(child.pid);
   try {
-    const info = id === null ? null : await prove(generation.socket, id, { timeoutMs, signal });
+    const info = id === null ? null : await awaitReady(generation.socket, id, { timeoutMs, signal });
     if (id !== null && info !== null) {
       await listenAgain(options, from);
-      // Only now may Myelin end without it: until it has proved itself its end is waited for.
+      // Only now may Myelin end without it: until it is ready its end is waited for.
       child.unref();
-      return { kind: 'proved', id, info, child };
+      return { kind: 'ready', id, info, child };
     }
     const isSilent = id !== null && isAlive(id);
     if (isSilent) await leave(id);
@@ -138,14 +138,14 @@ async function startOnce(options: StartOptions, from: Before | null): Promise<St
   }
 
   /** Killed, it would take along what it has accepted since it has the listening sockets. */
-  async function leave(unproved: ProcessId): Promise<void> {
-    await options.drain(unproved);
+  async function leave(notReady: ProcessId): Promise<void> {
+    await options.drain(notReady);
     child.unref();
   }
 }
 
 /** Waits until exactly this process answers on the socket; null when it ends or takes too long. */
-export async function prove(
+export async function awaitReady(
   socket: string,
   id: ProcessId,
   { timeoutMs, signal }: { readonly timeoutMs: Ms; readonly signal: AbortSignal },

@@ -1,6 +1,6 @@
 /** How processes take commands: the one that serves, which the file follows, and those that leave. */
 import type { CommandedProcess, Runtime } from '../driver.ts';
-import { sameText } from '../sections.ts';
+import { sameText } from '../state/sections.ts';
 import type { Worker } from './worker.ts';
 
 type Serving = {

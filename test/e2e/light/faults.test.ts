@@ -304,7 +304,9 @@ test('a HAProxy that ends while the disk is full is started again, by Myelin and
   const { haproxy } = await myelin.until('all is well', ({ state }) => state === 'ready');
   await until('its proof is written', async () => {
     const folders = (await readdir(my.place.path('disk/state'))).filter((name) => /^g\d+$/.test(name));
-    const proofs = await Promise.all(folders.map((name) => my.place.read(`disk/state/${name}/proved`).catch(() => '')));
+    const proofs = await Promise.all(
+      folders.map((name) => my.place.read(`disk/state/${name}/ready.json`).catch(() => '')),
+    );
     return proofs.some((proof) => proof.includes(`"pid":${haproxy?.pid},`));
   });
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CommandedProcess, CommandOutcome, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
-import { textOf } from '../../../src/apply/sections.ts';
+import { textOf } from '../../../src/apply/state/sections.ts';
 import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';

@@ -1,12 +1,13 @@
 /** Looks at what runs without touching or locking anything: for `myelin plan`. */
 import { realpath } from 'node:fs/promises';
-import { generationsFolder } from '../config/paths.ts';
-import type { Config } from '../config/schema.ts';
-import { hasCode } from '../errors.ts';
-import { parseVersion, type Version } from '../haproxy/binary/version.ts';
-import { configFile } from '../lib/files.ts';
-import type { Section } from '../model.ts';
-import { type Generation, generationAt, livingGenerations, readProof, readSections, recordIn } from './generation.ts';
+import { generationsFolder } from '../../config/paths.ts';
+import type { Config } from '../../config/schema.ts';
+import { hasCode } from '../../errors.ts';
+import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
+import { configFile } from '../../lib/files.ts';
+import type { Section } from '../../model.ts';
+import { type Generation, generationAt, livingGenerations, recordIn } from './generation.ts';
+import { readReady, readSections } from './records.ts';
 import { sectionsOf } from './sections.ts';
 
 export type Observed = {
@@ -37,15 +38,15 @@ async function observeProcesses(generations: string): Promise<Observed | null> {
   const newestFirst = [...(await livingGenerations(folder)).keys()].sort((a, b) => b - a);
   for (const number of newestFirst) {
     const generation = generationAt(folder, number);
-    if ((await readProof(generation)) !== null) return readRecord(generation);
+    if ((await readReady(generation)) !== null) return readRecord(generation);
   }
   return null;
 }
 
 /** null where it is not known who runs it. */
 async function readRecord(generation: Generation): Promise<Observed | null> {
-  const [proof, sections] = [await readProof(generation), await readSections(generation)];
-  return proof === null || sections === null ? null : { sections, version: parseVersion(proof.version) };
+  const [ready, sections] = [await readReady(generation), await readSections(generation)];
+  return ready === null || sections === null ? null : { sections, version: parseVersion(ready.version) };
 }
 
 async function readFile(path: string): Promise<Observed | null> {

@@ -1,0 +1,137 @@
+/**
+ * What is written down in the folder of a generation, for a Myelin that is started later. Older ones gave some of these
+ * files other names: what they have left is read as well, so that an upgrade recognises what runs.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
+import { makeFolder, readIfThere, together, writeDurably } from '../../lib/files.ts';
+import type { LeavingServer, Section, Timestamp } from '../../model.ts';
+import type { ProcessId } from '../system/processes.ts';
+import type { Generation } from './generation.ts';
+import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
+
+/** Written once HAProxy answered; a generation without it is not to be relied on. */
+export type ReadyRecord = {
+  readonly pid: number;
+  readonly startTime: string;
+  readonly version: string;
+  readonly binary: BinaryIdentity | null;
+  readonly since: Timestamp;
+};
+
+type JsonFile<T> = { readonly name: string; readonly formerName?: string; readonly shape: z.ZodType<T> };
+
+const ready: JsonFile<ReadyRecord> = {
+  name: 'ready.json',
+  formerName: 'proved',
+  shape: z.object({
+    pid: z.number(),
+    startTime: z.string(),
+    version: z.string(),
+    binary: z.object({ path: z.string(), inode: z.number(), mtimeMs: z.number(), size: z.number() }).nullable(),
+    since: z.number(),
+  }),
+};
+
+/** The service of each section in the config. */
+const services: JsonFile<readonly Owner[]> = {
+  name: 'services.json',
+  formerName: 'owners',
+  shape: z.array(z.union([z.string(), z.null(), z.object({ service: z.string().nullable(), asked: z.string() })])),
+};
+
+/** The process that was started by others and that this one takes the place of, where there is one. */
+const replaces: JsonFile<ProcessId> = {
+  name: 'replaces.json',
+  formerName: 'displaced',
+  shape: z.object({ pid: z.number(), startTime: z.string() }),
+};
+
+/** The servers that were removed and finish their connections; not there where there are none. */
+const leaving: JsonFile<readonly LeavingServer[]> = {
+  name: 'leaving',
+  shape: z.array(z.object({ backend: z.string(), server: z.string(), options: z.array(z.string()) })),
+};
+
+export async function writeSections(
+  generation: Generation,
+  sections: readonly Section[],
+  servers: readonly LeavingServer[] = [],
+): Promise<void> {
+  // Somebody may have removed it.
+  await makeFolder(generation.folder);
+  await together(
+    write(generation, services, sections.map(ownerOf)),
+    writeDurably(generation.config, textOf(sections)),
+    // Nothing is written that a full disk could keep from being written.
+    servers.length === 0 ? remove(generation, leaving) : write(generation, leaving, servers),
+  );
+}
+
+/** null where there is no such folder any more. A section gets back its service where that was recorded. */
+export async function readSections(generation: Generation): Promise<readonly Section[] | null> {
+  const text = (await readIfThere(generation.config))?.toString('utf8');
+  return text === undefined ? null : sectionsOf(text, await read(generation, services));
+}
+
+export async function readLeaving(generation: Generation): Promise<readonly LeavingServer[]> {
+  return (await read(generation, leaving)) ?? [];
+}
+
+export function writeReady(generation: Generation, record: ReadyRecord): Promise<void> {
+  return write(generation, ready, record);
+}
+
+/** Whatever runs, it is not known to be what stands in this folder. */
+export function removeReady(generation: Generation): Promise<void> {
+  return remove(generation, ready);
+}
+
+/** null where it has not been ready. */
+export function readReady(generation: Generation): Promise<ReadyRecord | null> {
+  return read(generation, ready);
+}
+
+/** Whether the record is about this process. */
+export function isReadyRecordOf(record: ReadyRecord | null, id: ProcessId): record is ReadyRecord {
+  return record !== null && record.pid === id.pid && record.startTime === id.startTime;
+}
+
+export function writeReplaces(generation: Generation, id: ProcessId): Promise<void> {
+  return write(generation, replaces, id);
+}
+
+export function readReplaces(generation: Generation): Promise<ProcessId | null> {
+  return read(generation, replaces);
+}
+
+/** How the config file is known again that was put where none was: whoever reads it there has read no other. */
+export function writeFirst({ folder }: Generation, stamp: string): Promise<unknown> {
+  return writeDurably(join(folder, 'first'), `${stamp}\n`);
+}
+
+export async function isFirst({ folder }: Generation, stamp: string): Promise<boolean> {
+  return (await readIfThere(join(folder, 'first')))?.toString('utf8') === `${stamp}\n`;
+}
+
+async function write<T>({ folder }: Generation, { name, formerName }: JsonFile<T>, value: T): Promise<void> {
+  await writeDurably(join(folder, name), `${JSON.stringify(value)}\n`);
+  if (formerName !== undefined) await rm(join(folder, formerName), { force: true });
+}
+
+/** null where there is no such file, or where it is not what we wrote: then what it says is found out again. */
+async function read<T>({ folder }: Generation, { name, formerName, shape }: JsonFile<T>): Promise<T | null> {
+  const bytes =
+    (await readIfThere(join(folder, name))) ?? (formerName && (await readIfThere(join(folder, formerName)))) ?? null;
+  try {
+    return bytes ? shape.parse(JSON.parse(bytes.toString('utf8'))) : null;
+  } catch {
+    return null;
+  }
+}
+
+async function remove<T>({ folder }: Generation, { name, formerName = name }: JsonFile<T>): Promise<void> {
+  for (const each of [name, formerName]) await rm(join(folder, each), { force: true });
+}

@@ -1,0 +1,63 @@
+/** What is written down of a HAProxy for the next Myelin, and what an older one has left. */
+import assert from 'node:assert/strict';
+import { readdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { generationAt } from '../../../src/apply/state/generation.ts';
+import {
+  readReady,
+  readReplaces,
+  readSections,
+  removeReady,
+  writeReady,
+  writeReplaces,
+  writeSections,
+} from '../../../src/apply/state/records.ts';
+import { splitSections } from '../../../src/haproxy/text/text.ts';
+import { tempFolder } from '../../support/index.ts';
+
+const ready = { pid: 1, startTime: '2', version: '2.6.12', binary: null, since: 3 };
+const sections = splitSections('backend web\n    server a 192.0.2.1:80\n', 'web');
+const id = { pid: 4, startTime: '5' };
+const formerNames = { 'ready.json': 'proved', 'services.json': 'owners', 'replaces.json': 'displaced' };
+
+test('records: what an older Myelin wrote under other names is read, and replaced by what is written now', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  await writeSections(generation, sections);
+  await writeReady(generation, ready);
+  await writeReplaces(generation, id);
+  const { folder } = generation;
+  for (const [name, former] of Object.entries(formerNames)) await rename(join(folder, name), join(folder, former));
+  assert.deepEqual(await readSections(generation), sections);
+  assert.deepEqual(await readReady(generation), ready);
+  assert.deepEqual(await readReplaces(generation), id);
+
+  await writeSections(generation, sections);
+  await writeReady(generation, ready);
+  await writeReplaces(generation, id);
+  assert.deepEqual((await readdir(folder)).sort(), ['haproxy.cfg', ...Object.keys(formerNames)].sort());
+});
+
+test('records: a process of which it is not known that it is ready is so under no name', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  await writeSections(generation, sections);
+  await writeReady(generation, ready);
+  await writeFile(join(generation.folder, 'proved'), JSON.stringify(ready));
+  await removeReady(generation);
+  assert.equal(await readReady(generation), null);
+});
+
+test('records: what is not as it was written is as if it were not there', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  await writeSections(generation, sections);
+  await writeFile(join(generation.folder, 'ready.json'), '{"pid":');
+  await writeFile(join(generation.folder, 'services.json'), '[7]');
+  assert.equal(await readReady(generation), null);
+  assert.deepEqual(
+    (await readSections(generation))?.map(({ service }) => service),
+    [null],
+  );
+});
