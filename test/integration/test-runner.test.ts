@@ -95,7 +95,8 @@ async function startHanging(limitMs = 60_000): Promise<Hanging> {
     .replace('test/tools/run.mjs', join(root, 'test/tools/run.mjs'))
     .replace('bench/latency.ts', `test/fixtures/benchmark-that-hangs.ts ${limitMs}`);
   await writeFile(join(folder.path, 'package.json'), JSON.stringify({ scripts: { bench: command } }));
-  const npm = spawn('npm', ['run', 'bench'], { cwd: folder.path, stdio: ['ignore', 'pipe', 'pipe'] });
+  // A group of its own, as a terminal has it.
+  const npm = spawn('npm', ['run', 'bench'], { cwd: folder.path, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   started.defer(() => void npm.kill('SIGKILL'));
   for await (const line of createInterface({ input: npm.stdout })) {
     if (!line.startsWith('[')) continue;
@@ -107,12 +108,19 @@ async function startHanging(limitMs = 60_000): Promise<Hanging> {
 
 test('a benchmark that exceeds its limit is ended with what it started, and named', async () => {
   await using hanging = await startHanging(1000);
-  hanging.npm.stderr?.setEncoding('utf8');
-  const words = hanging.npm.stderr?.toArray();
+  const words = hanging.npm.stderr?.setEncoding('utf8').toArray();
   const [code] = await once(hanging.npm, 'exit');
   assert.equal(code, 1);
   assert.match((await words)?.join('') ?? '', /^✖ bench:hanging did not end within 1 s$/m);
   assert.deepEqual(hanging.pids.filter(isRunning), []);
+});
+
+test('a benchmark that is stopped by Ctrl-C, which all that run it get, goes with what it started, and says so', async () => {
+  await using hanging = await startHanging();
+  const words = hanging.npm.stderr?.setEncoding('utf8').toArray();
+  process.kill(-(hanging.npm.pid ?? 0), 'SIGINT');
+  for (const pid of hanging.pids) await gone(pid);
+  assert.match((await words)?.join('') ?? '', /^✖ bench:hanging was stopped$/m);
 });
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const)
