@@ -75,14 +75,8 @@ test('without the carried state, a reload sends requests to a server that is dow
 
 test('a server that was down comes up by its checks after a reload', async () => {
   await using world = await start();
-  const { my, control, port, good, sick } = world;
-  await sick.setHealthy(false);
-  const config = rendered(my, [
-    { bind: `127.0.0.1:${port}`, backend: checks, servers: [line('good', good, fast), line('sick', sick, fast)] },
-  ]);
-  applied(await control.apply(config, reload, never));
-  await down(control, 'sick');
-  applied(await control.apply(config, reload, never));
+  const { control, port, sick } = world;
+  await reloadedWhileDown(world);
   assert.equal(await stateOf(control, 'sick'), '0');
   await sick.setHealthy(true);
   await until('it gets requests', async () => (await get(port)) === 'sick');
@@ -192,7 +186,13 @@ test('a weight that changed, a check on another port and maintenance are taken f
 
 test('the state file holds nothing between reloads, so that a crash brings nothing old back', async () => {
   await using world = await start();
-  const { my, control, port, good, sick } = world;
+  await reloadedWhileDown(world);
+  const file = await readFile(join(world.my.state, 'servers.state'), 'utf8');
+  assert.match(file, /^1\n# be_id [^\n]+\n$/);
+});
+
+/** One of its two servers is down by its checks when it is reloaded. */
+async function reloadedWhileDown({ my, control, port, good, sick }: World): Promise<void> {
   await sick.setHealthy(false);
   const config = rendered(my, [
     { bind: `127.0.0.1:${port}`, backend: checks, servers: [line('good', good, fast), line('sick', sick, fast)] },
@@ -200,9 +200,7 @@ test('the state file holds nothing between reloads, so that a crash brings nothi
   applied(await control.apply(config, reload, never));
   await down(control, 'sick');
   applied(await control.apply(config, reload, never));
-  const file = await readFile(join(my.state, 'servers.state'), 'utf8');
-  assert.match(file, /^1\n# be_id [^\n]+\n$/);
-});
+}
 
 function rendered(my: Setup, services: readonly Web[]): Rendered {
   return renderedWith(my, services, soon);

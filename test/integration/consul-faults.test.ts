@@ -9,7 +9,7 @@ import { watchConsul } from '../../watchers/consul/watch.ts';
 import { withCommon } from '../../watchers/kit/source.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
-import { freePort, until } from '../support/index.ts';
+import { freePort, secondsPass, until } from '../support/index.ts';
 import { type Listening, listen } from '../support/listen.ts';
 
 let consul: ConsulAgent;
@@ -30,11 +30,6 @@ async function followThree(proxy: FaultProxy, settings: object = {}): Promise<{ 
   const heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
   await until('synced', () => heard.count('synced') === 1);
   return { heard, prefix };
-}
-
-function secondsPass(seconds: number): Promise<unknown> {
-  const end = performance.now() + seconds * 1000;
-  return until(`${seconds} s have passed`, () => performance.now() > end, { withinMs: seconds * 1000 + 5000 });
 }
 
 type Case = {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
-import { tempFolder, until } from '../support/index.ts';
+import { secondsPass, tempFolder, until } from '../support/index.ts';
 import { watcherRules } from '../support/kubeconfig.ts';
 import { deleteSlice, followServices, putService, putSlice, replaceFile, slicesPath } from '../support/kubernetes.ts';
 import type { Listening } from '../support/listen.ts';
@@ -103,11 +103,6 @@ function heldAll(said: Listening['said']): boolean {
     const addresses = new Set(event.endpoints.map(({ address }) => address));
     return stayed.every((address) => addresses.has(address));
   });
-}
-
-function secondsPass(seconds: number): Promise<unknown> {
-  const end = performance.now() + seconds * 1000;
-  return until(`${seconds} s have passed`, () => performance.now() > end, { withinMs: seconds * 1000 + 5000 });
 }
 
 type Case = {

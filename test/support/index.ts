@@ -69,6 +69,12 @@ export async function until<T>(
   }
 }
 
+/** For what must not happen meanwhile: no condition can tell that. */
+export function secondsPass(seconds: number): Promise<unknown> {
+  const end = performance.now() + seconds * 1000;
+  return until(`${seconds} s have passed`, () => performance.now() > end, { withinMs: seconds * 1000 + 5000 });
+}
+
 /**
  * What `work` comes to, where it comes to its end in time; else rejects, and names what did not. The signal that `work`
  * gets aborts then, when `signal` does, and when it is over: what it started goes with it.

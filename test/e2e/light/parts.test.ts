@@ -8,6 +8,10 @@ import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
 import { type Site, site } from '../../support/site.ts';
 
+/** A template of servers, to whose `slowstart` only a reload comes. */
+const slowStarting =
+  'server {{name}} {{address}} weight {{weight}}{{#if meta.slowstart}} slowstart {{meta.slowstart}}{{/if}}\n';
+
 /** A reload is never due while a test lasts. */
 const waiting = ['minInterval: 5m'];
 
@@ -72,9 +76,7 @@ test('a server that a rule names leaves though the file cannot be without it, an
 test('a server whose options only a reload can change holds up no other', { skip: cannotAddServers }, async () => {
   await using my = await site({ reload: waiting, rest: ['templates: templates'] });
   const { alpha, beta, gamma } = my.backends;
-  const template =
-    'server {{name}} {{address}} weight {{weight}}{{#if meta.slowstart}} slowstart {{meta.slowstart}}{{/if}}\n';
-  await my.place.write('templates/server.hbs', template);
+  await my.place.write('templates/server.hbs', slowStarting);
   await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
@@ -92,9 +94,7 @@ test('a server whose options only a reload can change holds up no other', { skip
 test('one whose options HAProxy refuses holds up no other either', { skip: cannotAddServers }, async () => {
   await using my = await site({ rest: ['templates: templates'] });
   const { alpha, beta, gamma } = my.backends;
-  const template =
-    'server {{name}} {{address}} weight {{weight}}{{#if meta.slowstart}} slowstart {{meta.slowstart}}{{/if}}\n';
-  await my.place.write('templates/server.hbs', template);
+  await my.place.write('templates/server.hbs', slowStarting);
   await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
