@@ -10,10 +10,10 @@ import { supervise } from '../src/sources/supervise.ts';
 import { startApiStub } from '../test/servers/api-stub.ts';
 import { tempFolder, until } from '../test/support/index.ts';
 import { kubeconfigText } from '../test/support/kubeconfig.ts';
-import { listen } from '../test/support/listen.ts';
 import { withCommon } from '../watchers/kit/source.ts';
 import { kubernetesSettings } from '../watchers/kubernetes/settings.ts';
 import { watchKubernetes } from '../watchers/kubernetes/watch.ts';
+import { listen } from '../watchers/public/listen.ts';
 import { benchmark } from './benchmark.ts';
 import { table } from './report.ts';
 

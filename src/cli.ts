@@ -126,7 +126,9 @@ async function main(argv: readonly string[]): Promise<number> {
   )
     .argument('[folder]', 'where to', './templates')
     .option('--force', 'replace what is there');
-  command('schema', 'print the JSON Schema of the config', async () => (await import('./commands/schema.ts')).schema());
+  command('schema', 'print the JSON Schema of the config', () =>
+    withGlobals(async (globals) => (await import('./commands/schema.ts')).schema(globals)),
+  );
   command(
     'demo',
     'everything on this machine: backends, source, HAProxy, churn and load',

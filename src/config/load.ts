@@ -1,12 +1,14 @@
 /** Loads `myelin.yaml`: reads, substitutes, validates, resolves, and reports everything that is wrong at once. */
 import { dirname, resolve } from 'node:path';
+import type { Source } from '../../watchers/kit/source.ts';
 import { resolveDiscoveries } from './discover/discoveries.ts';
 import { ConfigError, type ConfigProblem, formatPath, type Report } from './problems.ts';
 import { joinServices, readIncluded } from './read/include.ts';
 import { maskable, maskSecrets } from './read/mask.ts';
+import { loadOwnSource, moduleFile } from './read/own-sources.ts';
 import { Reader } from './read/reader.ts';
 import { isRecord } from './read/tree.ts';
-import { builtIn } from './schema/watchers.ts';
+import { builtIn, type SourceTypes } from './schema/watchers.ts';
 import { type Config, type Service, config as schema } from './schema.ts';
 import { checkParts } from './validate/checks.ts';
 import { Judge } from './validate/judge.ts';
@@ -56,7 +58,8 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   );
   const tree = joinServices(main, trees, report);
   const judge = new Judge(tree.mark, report);
-  const parts = partsOf(tree.value, builtIn, judge, (partSchema, part) =>
+  const types = new Map([...builtIn, ...(await ownTypes(tree.value, folder, reader, judge))]);
+  const parts = partsOf(tree.value, types, judge, (partSchema, part) =>
     mapNoted(partSchema, part, (notes, value) => {
       if (notes.secret && typeof value === 'string') secrets.add(value);
       return absolutePath(notes, value, folder);
@@ -74,6 +77,33 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
     sources: parts.sources,
   });
   return { config, files: reader.files, folders, secrets: maskable([...reader.secrets, ...secrets]) };
+}
+
+/** Sources of the user's own, by the module that the `type` of a watcher names. */
+async function ownTypes(written: unknown, folder: string, reader: Reader, judge: Judge): Promise<SourceTypes> {
+  const types = new Map<string, Source>();
+  for (const [name, entry] of Object.entries(recordAt(written, 'watchers'))) {
+    const { type } = isRecord(entry) ? entry : {};
+    if (typeof type !== 'string' || builtIn.has(type)) continue;
+    const file = moduleFile(type, folder);
+    if (file !== null) reader.watch(file);
+    const own = await loadOwnSource(type, folder);
+    switch (own.kind) {
+      case 'source':
+        types.set(type, own.source);
+        break;
+      case 'problem':
+        judge.report(['watchers', name, 'type'], own.problem);
+        break;
+      case 'none':
+    }
+  }
+  return types;
+}
+
+function recordAt(value: unknown, key: string): Readonly<Record<string, unknown>> {
+  const inner = isRecord(value) ? value[key] : undefined;
+  return isRecord(inner) ? inner : {};
 }
 
 function resolveServices(parts: Parts, judge: Judge): ReadonlyMap<string, Service> {

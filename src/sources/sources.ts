@@ -9,6 +9,7 @@ import { supervise } from './supervise.ts';
 type Running = {
   /** Where and how it asks. */
   readonly watcher: string;
+  readonly source: Source;
   /** What it asks. */
   readonly queries: string;
   readonly stop: AbortController;
@@ -52,7 +53,12 @@ export class Sources {
     const before = new Map(this.#running);
     const stopping = [...before].filter(([name, source]) => {
       const now = wanted.get(name);
-      return now === undefined || whereOf(now.watcher) !== source.watcher || whatOf(now.queries) !== source.queries;
+      return (
+        now === undefined ||
+        now.source !== source.source ||
+        whereOf(now.watcher) !== source.watcher ||
+        whatOf(now.queries) !== source.queries
+      );
     });
     await Promise.all(stopping.map(([name]) => this.#stop(name)));
     for (const [name, { watcher, source, queries }] of wanted) {
@@ -88,7 +94,7 @@ export class Sources {
         isGoingOn = false;
       }
     };
-    this.#running.set(name, { watcher: whereOf(watcher), queries: whatOf(queries), stop, ended: follow() });
+    this.#running.set(name, { watcher: whereOf(watcher), source, queries: whatOf(queries), stop, ended: follow() });
   }
 
   /** Does not throw: what a source says, which may be anybody's data, ends neither this process nor what it says next. */

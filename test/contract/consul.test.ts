@@ -1,11 +1,9 @@
 /** The contract with a real Consul agent, seen through a proxy that can be told to fail. */
 import { after, before } from 'node:test';
 import { consul } from '../../watchers/consul/index.ts';
-import { consulSettings } from '../../watchers/consul/settings.ts';
-import { withCommon } from '../../watchers/kit/source.ts';
+import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
-import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
 let agent: ConsulAgent;
 before(async () => {
@@ -21,14 +19,9 @@ async function makeSubject(): Promise<Subject> {
   // One agent serves all tests: the names tell them apart.
   const prefix = `subject-${subjects++}-`;
   const registered = new Map<string, readonly string[]>();
-  // A short wait, so that silence is noticed soon.
-  const settings = withCommon(consulSettings).parse({
-    address: proxy.address,
-    wait: '500ms',
-    maxConnections: budget,
-  });
   return {
-    watch: await consul.open(settings, { env: {}, onSecret: () => {} }),
+    // A short wait, so that silence is noticed soon.
+    watch: await watchOf(consul, { address: proxy.address, wait: '500ms', maxConnections: budget }),
     settings: (service) => ({ service: prefix + service, tags: [], stale: true, warning: 'use' }),
     async put(service, addresses) {
       const name = prefix + service;

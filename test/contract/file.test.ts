@@ -2,10 +2,8 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { file } from '../../watchers/file/index.ts';
-import { fileSettings } from '../../watchers/file/settings.ts';
-import { withCommon } from '../../watchers/kit/source.ts';
+import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
 import { tempFolder } from '../support/index.ts';
-import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
 async function makeSubject(): Promise<Subject> {
   const folder = await tempFolder();
@@ -17,7 +15,7 @@ async function makeSubject(): Promise<Subject> {
   };
   await write({ services });
   return {
-    watch: await file.open(withCommon(fileSettings).parse({ path }), { env: {}, onSecret: () => {} }),
+    watch: await watchOf(file, { path }),
     settings: (service) => ({ service }),
     async put(service, addresses) {
       services[service] = addresses;

@@ -2,15 +2,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { withCommon } from '../../watchers/kit/source.ts';
 import { kubernetes } from '../../watchers/kubernetes/index.ts';
-import { kubernetesSettings } from '../../watchers/kubernetes/settings.ts';
+import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { kubeconfigText } from '../support/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
-import { holdsTheContract, type Subject } from './holds-the-contract.ts';
 
 let cluster: Cluster;
 let token: string;
@@ -41,10 +39,7 @@ async function makeSubject(): Promise<Subject> {
   };
   return {
     // A short limit, so that silence is noticed soon.
-    watch: await kubernetes.open(withCommon(kubernetesSettings).parse({ kubeconfig, idleTimeout: '2s' }), {
-      env: {},
-      onSecret: () => {},
-    }),
+    watch: await watchOf(kubernetes, { kubeconfig, idleTimeout: '2s' }),
     settings: (service) => ({ service: prefix + service }),
     async put(service, addresses) {
       await putService(cluster, 'shop', prefix + service, { ports: [{ port: 80 }] });

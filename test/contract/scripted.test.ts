@@ -1,7 +1,7 @@
 /** The contract with a source in memory: shows what a pushed source needs, and that the suite asks for nothing more. */
 import type { Endpoint, Watch } from '../../src/model.ts';
 import { watching } from '../../watchers/kit/watching.ts';
-import { holdsTheContract, type Subject } from './holds-the-contract.ts';
+import { holdsTheContract, type Subject } from '../../watchers/public/contract.ts';
 
 class Source {
   readonly #services = new Map<string, readonly string[]>();

@@ -7,10 +7,10 @@ import { supervise } from '../../src/sources/supervise.ts';
 import { consulQuery, consulSettings } from '../../watchers/consul/settings.ts';
 import { watchConsul } from '../../watchers/consul/watch.ts';
 import { withCommon } from '../../watchers/kit/source.ts';
+import { type Listening, listen } from '../../watchers/public/listen.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
 import { freePort, secondsPass, until } from '../support/index.ts';
-import { type Listening, listen } from '../support/listen.ts';
 
 let consul: ConsulAgent;
 before(async () => {

@@ -6,9 +6,9 @@ import { endpointsOf, readInstances } from '../../watchers/consul/endpoints.ts';
 import { consulQuery, consulSettings } from '../../watchers/consul/settings.ts';
 import { watchConsul } from '../../watchers/consul/watch.ts';
 import { withCommon } from '../../watchers/kit/source.ts';
+import { listen } from '../../watchers/public/listen.ts';
 import { type ConsulAgent, startConsul } from '../servers/consul.ts';
 import { until } from '../support/index.ts';
-import { listen } from '../support/listen.ts';
 
 let consul: ConsulAgent;
 before(async () => {

@@ -9,10 +9,10 @@ import { type ConsulQuery, consulQuery, consulSettings } from '../../watchers/co
 import { watchConsul } from '../../watchers/consul/watch.ts';
 import { type LookUp, lookUpHere } from '../../watchers/kit/hosts.ts';
 import { withCommon } from '../../watchers/kit/source.ts';
+import { type Listening, listen } from '../../watchers/public/listen.ts';
 import { type ConsulAgent, consulBinary, startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
-import { type Listening, listen } from '../support/listen.ts';
 
 let consul: ConsulAgent;
 before(async () => {

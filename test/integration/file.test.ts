@@ -10,8 +10,8 @@ import { test } from 'node:test';
 import { hints } from '../../watchers/file/folders.ts';
 import { parseServices } from '../../watchers/file/parse.ts';
 import { watchFile } from '../../watchers/file/watch.ts';
+import { type Listening, listen } from '../../watchers/public/listen.ts';
 import { tempFolder, until } from '../support/index.ts';
-import { type Listening, listen } from '../support/listen.ts';
 
 function follow(path: string, services: readonly string[] = ['web']): Listening {
   const watch = watchFile({ path });

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Listening } from '../../watchers/public/listen.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { secondsPass, tempFolder, until } from '../support/index.ts';
 import { watcherRules } from '../support/kubeconfig.ts';
 import { deleteSlice, followServices, putService, putSlice, replaceFile, slicesPath } from '../support/kubernetes.ts';
-import type { Listening } from '../support/listen.ts';
 
 let cluster: Cluster;
 before(async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openAccess } from '../../watchers/kubernetes/api/access.ts';
 import { createApi } from '../../watchers/kubernetes/api/api.ts';
+import type { Listening } from '../../watchers/public/listen.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
@@ -19,7 +20,6 @@ import {
   putSlice,
   replaceFile,
 } from '../support/kubernetes.ts';
-import type { Listening } from '../support/listen.ts';
 
 let cluster: Cluster;
 before(async () => {

@@ -3,8 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type ListenOptions, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import timers from 'node:timers/promises';
 import type { Ms } from '../../src/model.ts';
+import { until } from '../../watchers/public/until.ts';
+
+export { until };
 
 /** The only port of that range that `fetch` asks nobody at (a "bad port" of its specification). */
 const refusedByFetch: ReadonlySet<number> = new Set([10_080]);
@@ -45,28 +47,6 @@ function listen(where: ListenOptions): Promise<Server | null> {
 export async function tempFolder(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'my-'));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
-}
-
-/** Waits until `probe` gives something other than false, null or undefined, and returns it. Its last error is the cause. */
-export async function until<T>(
-  what: string,
-  probe: () => T | Promise<T>,
-  { withinMs = 20_000, everyMs = 20 } = {},
-): Promise<Exclude<Awaited<T>, false | null | undefined>> {
-  const deadline = performance.now() + withinMs;
-  let last: unknown;
-  for (;;) {
-    try {
-      const value = await probe();
-      if (value !== false && value !== null && value !== undefined)
-        return value as Exclude<Awaited<T>, false | null | undefined>;
-      last = undefined;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`, { cause: last });
-    await timers.setTimeout(everyMs);
-  }
 }
 
 /** For what must not happen meanwhile: no condition can tell that. */

@@ -5,10 +5,10 @@ import { supervise } from '../../src/sources/supervise.ts';
 import { withCommon } from '../../watchers/kit/source.ts';
 import { kubernetesQuery, kubernetesSettings } from '../../watchers/kubernetes/settings.ts';
 import { watchKubernetes } from '../../watchers/kubernetes/watch.ts';
+import { type Listening, listen } from '../../watchers/public/listen.ts';
 import type { Cluster } from '../servers/kubernetes.ts';
 import { tempFolder } from './index.ts';
 import { kubeconfigText } from './kubeconfig.ts';
-import { type Listening, listen } from './listen.ts';
 
 export const slicesPath = (namespace: string): string =>
   `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;

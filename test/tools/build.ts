@@ -5,6 +5,8 @@ import { chmodSync, rmSync } from 'node:fs';
 rmSync('dist', { recursive: true, force: true });
 for (const args of [
   ['tsc', '-p', 'tsconfig.build.json'],
+  // For authors of a watcher of their own.
+  ['tsc', '-p', 'tsconfig.types.json'],
   ['publint', '--strict'],
 ]) {
   const [command = '', ...rest] = args;

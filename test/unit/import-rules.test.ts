@@ -19,6 +19,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/haproxy/': ['src/lib/'],
   // A watcher knows the model and its own settings, and nothing behind it.
   'watchers/kit/': ['src/lib/'],
+  // What authors of a watcher of their own import as `myelin/…`.
+  'watchers/public/': ['watchers/kit/', 'src/lib/'],
   'watchers/consul/': ['watchers/kit/', 'src/lib/'],
   'watchers/file/': ['watchers/kit/', 'src/lib/'],
   'watchers/kubernetes/': ['watchers/kit/', 'src/lib/'],

@@ -40,17 +40,20 @@ export function withCommon<Shape extends z.core.$ZodLooseShape>({ shape }: z.Zod
   return z.strictObject({ ...shape, ...commonSettings.shape });
 }
 
+/** As `process.env`; the types of a source of your own need none of Node's. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** What `open` is given beside the settings. */
 type OpenContext = {
   /** For what the settings leave open, such as the variables of the source's own command line. */
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   /** To be told of whatever the source proves itself with: it is masked in everything that people see. */
   readonly onSecret: (secret: string) => void;
 };
 
 /** What `check` is given beside the settings. */
 export type CheckContext = {
-  readonly env: NodeJS.ProcessEnv;
+  readonly env: Environment;
   /** Reports what is wrong at a place within the settings of the watcher. */
   readonly report: (path: readonly (string | number)[], message: string) => void;
 };

@@ -28,6 +28,11 @@ export class Reader {
     return [...this.#secrets];
   }
 
+  /** A file that is read by somebody else, and is to be watched as the config's own. */
+  watch(path: string): void {
+    this.#files.add(path);
+  }
+
   /** The data of a YAML file, called `shownAs` in reports; null where it is empty or not YAML. */
   async readTree(path: string, shownAs: string, report: Report): Promise<Tree | null> {
     const reportFile = (message: string): null => {

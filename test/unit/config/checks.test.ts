@@ -128,6 +128,13 @@ test('a socket path that HAProxy could not bind is refused with its length, the 
   );
 });
 
+test('what a watcher reads is nothing that Myelin writes, whichever of its settings names it', async () => {
+  assert.equal(
+    await refusal('watchers: { consul: { tokenFile: run/x } }\nhaproxy: { config: ./run/x }'),
+    'myelin.yaml:2:20: haproxy.config: run/x is the path of watchers.consul.tokenFile already: choose another path',
+  );
+});
+
 test('no two of the files that Myelin uses may be the same', async () => {
   const message = await refusal({
     'myelin.yaml': `

@@ -3,8 +3,19 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import type { Query, Watch } from '../../src/model.ts';
-import { until } from '../support/index.ts';
-import { type Listening, listen } from '../support/listen.ts';
+import { type Source, withCommon } from '../kit/source.ts';
+import { type Listening, listen } from './listen.ts';
+import { until } from './until.ts';
+
+/** A watcher of this source, with settings as they are written in `myelin.yaml`. Rejects where these are not valid. */
+export async function watchOf(
+  source: Source,
+  settings: Readonly<Record<string, unknown>>,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Watch> {
+  const parsed = withCommon(source.settings).parse(settings) as Parameters<Source['open']>[0];
+  return source.open(parsed, { env, onSecret: () => {} });
+}
 
 /** A watcher with its source, both new, and hands on the source. */
 export type Subject = AsyncDisposable & {

@@ -1,0 +1,113 @@
+/**
+ * Sources of the user's own: modules that the `type` of a watcher names, by path from the folder of the config or as a
+ * package. A module is loaded once, and anew when its file has changed.
+ */
+import { stat } from 'node:fs/promises';
+import { registerHooks } from 'node:module';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { z } from 'zod';
+import type { Source } from '../../../watchers/kit/source.ts';
+import { checked } from '../../../watchers/kit/update.ts';
+import { describe, hasCode } from '../../errors.ts';
+
+export type OwnSource =
+  | { readonly kind: 'source'; readonly source: Source }
+  /** There is no package of this name: it may be a kind of source that is misspelt. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'problem'; readonly problem: string };
+
+/** The file of a module that is named by path; null: it is no path. */
+export function moduleFile(type: string, folder: string): string | null {
+  return /^\.{0,2}\//.test(type) ? resolve(folder, type) : null;
+}
+
+export async function loadOwnSource(type: string, folder: string): Promise<OwnSource> {
+  const file = moduleFile(type, folder);
+  const trouble = (problem: string): OwnSource => ({ kind: 'problem', problem });
+  try {
+    const request: Requested = {
+      specifier: file === null ? type : pathToFileURL(file).href,
+      parent: pathToFileURL(resolve(folder, '_')).href,
+      version: file === null ? null : (await stat(file)).mtimeMs,
+    };
+    hook();
+    const module: unknown = await import(`${scheme}${encodeURIComponent(JSON.stringify(request))}`);
+    const { source } = module as { readonly source?: unknown };
+    const parsed = shape.safeParse(source);
+    if (parsed.success) return { kind: 'source', source: guarded(type, source as Source) };
+    if (source === undefined)
+      return trouble(`${type} exports no \`source\`: write \`export const source = defineSource({ … })\``);
+    const wrong = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+    return trouble(`the \`source\` that ${type} exports is none: ${wrong}; make it with \`defineSource\``);
+  } catch (error) {
+    if (file !== null && hasCode(error, 'ENOENT')) return trouble(`there is no file ${file}`);
+    if (hasCode(error, 'ERR_MODULE_NOT_FOUND') && describe(error).startsWith(`Cannot find package '${type}'`))
+      return { kind: 'none' };
+    return trouble(`cannot load ${type}: ${describe(error)}${placeOf(error)}`);
+  }
+}
+
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const anObject = z.custom((value) => value instanceof z.ZodObject, 'expected a z.strictObject({ … })');
+
+/** What is looked at of what somebody else wrote. */
+const shape = z.object({
+  settings: anObject,
+  query: anObject,
+  discovery: z.object({ keys: anObject, queries: z.custom(isFunction, 'expected a function') }).optional(),
+  check: z.custom(isFunction, 'expected a function').optional(),
+  open: z.custom(isFunction, 'expected a function'),
+});
+
+/** The same module is the same source. */
+const known = new WeakMap<Source, Source>();
+
+/** What it yields is held against what an update is. */
+function guarded(type: string, source: Source): Source {
+  const before = known.get(source);
+  if (before !== undefined) return before;
+  const made: Source = {
+    ...source,
+    async open(settings, context) {
+      return checked(type, await source.open(settings, context));
+    },
+  };
+  known.set(source, made);
+  return made;
+}
+
+const scheme = 'myelin-source:';
+
+type Requested = { readonly specifier: string; readonly parent: string; readonly version: number | null };
+
+/** What a module of the user's imports as `myelin/…` is what this Myelin has, wherever either is installed. */
+const provided: Readonly<Record<string, string>> = Object.fromEntries(
+  ['watcher', 'contract'].map((name) => [
+    `myelin/${name}`,
+    new URL(`../../../watchers/public/${name}${extname(import.meta.url)}`, import.meta.url).href,
+  ]),
+);
+
+let isHooked = false;
+
+function hook(): void {
+  if (isHooked) return;
+  isHooked = true;
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (!specifier.startsWith(scheme)) return next(provided[specifier] ?? specifier, context);
+      const request = JSON.parse(decodeURIComponent(specifier.slice(scheme.length))) as Requested;
+      const resolved = next(request.specifier, { ...context, parentURL: request.parent });
+      return request.version === null ? resolved : { ...resolved, url: `${resolved.url}?${request.version}` };
+    },
+  });
+}
+
+/** ` (FILE:LINE:COLUMN)`, where the error came from a file that is not ours. */
+function placeOf(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const places = stack.matchAll(/(?:file:\/\/)?(\/[^\s()?:]+)(?:\?[\d.]+)?(:\d+(?::\d+)?)/g);
+  const [, path, place] = [...places].find(([, file = '']) => !import.meta.url.endsWith(file)) ?? [];
+  return path === undefined ? '' : ` (${path}${place})`;
+}

@@ -1,0 +1,168 @@
+/** Sources of the user's own: modules beside the config, or packages. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import test from 'node:test';
+import { loadConfig } from '../../../src/config/load.ts';
+import { jsonSchema } from '../../../src/config/print/json-schema.ts';
+import { maskConfig } from '../../../src/config/read/mask.ts';
+import { builtIn } from '../../../src/config/schema/watchers.ts';
+import { describe } from '../../../src/errors.ts';
+import type { Update } from '../../../src/model.ts';
+import { load, refusal } from '../../support/config.ts';
+import { tempFolder } from '../../support/index.ts';
+
+/** `yields`: the code of what it yields. */
+const moduleOf = (yields = ''): string =>
+  `
+import { defineSource, someTime, z } from 'myelin/watcher';
+export const source = defineSource({
+  type: 'own',
+  settings: z.strictObject({
+    url: z.string().describe('Where it is.'),
+    key: z.string().optional().meta({ secret: true }),
+    interval: someTime.prefault('1s'),
+  }),
+  query: z.strictObject({ path: z.string().default('/') }),
+  check({ url }, { report }) {
+    if (url === 'http://') report(['url'], 'names no host');
+  },
+  async *open() {},
+  open: () => async function* () { ${yields} },
+});
+`.replace('  async *open() {},\n', '');
+
+const configOf = (settings: string, query = ''): string =>
+  `watchers: { mine: { type: ./own.ts, ${settings} } }\nservices: { web: { from: { mine: {${query}} } } }\n`;
+
+test('a watcher of one’s own has its own settings, those of every watcher, and its own query', async () => {
+  const { config, files } = await load({ 'myelin.yaml': configOf('url: "http://a"'), 'own.ts': moduleOf() });
+  assert.deepEqual(config.watchers.mine, {
+    type: './own.ts',
+    url: 'http://a',
+    interval: 1000,
+    required: true,
+    maxServers: 1000,
+    maxShrink: { share: 0.5, hold: 60_000 },
+  });
+  assert.deepEqual(config.services.get('web')?.origins, [{ watcher: 'mine', key: 'web', query: { path: '/' } }]);
+  assert.ok(files.includes('/etc/myelin/own.ts'), 'its file is watched');
+});
+
+test('what a watcher of one’s own calls secret is not shown', async () => {
+  const { config, secrets } = await load({
+    'myelin.yaml': configOf('url: "http://a", key: password'),
+    'own.ts': moduleOf(),
+  });
+  assert.deepEqual(secrets, ['password']);
+  assert.match(JSON.stringify(maskConfig(config)), /"key":"\*\*\*"/);
+});
+
+test('what is wrong with the settings of a watcher of one’s own is told with its place', async () => {
+  const own = { 'own.ts': moduleOf() };
+  assert.equal(
+    await refusal({ 'myelin.yaml': configOf('ulr: "http://a", interval: 1'), ...own }),
+    `3 problems in the config:
+myelin.yaml:1:13: watchers.mine.url: is missing; expected text
+myelin.yaml:1:37: watchers.mine.ulr: unknown key; allowed: type, url, key, interval, required, maxServers, maxShrink; did you mean "url"?
+myelin.yaml:1:64: watchers.mine.interval: 1 is not allowed; expected a duration such as 250ms, 20s, 10m or 2h`,
+  );
+  assert.equal(
+    await refusal({ 'myelin.yaml': configOf('url: "http://"'), ...own }),
+    'myelin.yaml:1:42: watchers.mine.url: names no host',
+  );
+  assert.equal(
+    await refusal({ 'myelin.yaml': configOf('url: "http://a"', ' pth: x '), ...own }),
+    'myelin.yaml:2:36: services.web.from.mine.pth: unknown key; allowed: path; did you mean "path"?',
+  );
+});
+
+test('a module that is no source is told with its place and what to do', async () => {
+  const at = 'myelin.yaml:1:27: watchers.mine.type:';
+  const withModule = (text: string) => refusal({ 'myelin.yaml': configOf(''), 'own.ts': text });
+  assert.match(await refusal({ 'myelin.yaml': configOf('') }), new RegExp(`^${at} there is no file .*own.ts$`));
+  assert.equal(
+    await withModule('export const other = 1;'),
+    `${at} ./own.ts exports no \`source\`: write \`export const source = defineSource({ … })\``,
+  );
+  assert.equal(
+    await withModule('export const source = { query: 1 };'),
+    `${at} the \`source\` that ./own.ts exports is none: settings: expected a z.strictObject({ … }); query: expected a z.strictObject({ … }); open: expected a function; make it with \`defineSource\``,
+  );
+  assert.match(
+    await withModule('const a = 1;\nthrow new Error("no key");'),
+    new RegExp(`^${at} cannot load ./own.ts: no key \\(\\S*own.ts:2:7\\)$`),
+  );
+  assert.match(
+    await withModule('export const = 1;'),
+    new RegExp(`^${at} cannot load ./own.ts: .* \\(\\S*own.ts:1\\)$`),
+  );
+  assert.match(
+    await withModule('import "left-pad-of-nobody";'),
+    new RegExp(`^${at} cannot load ./own.ts: Cannot find package 'left-pad-of-nobody' imported from \\S*own.ts`),
+  );
+});
+
+test('a watcher of one’s own may come as a package, and a name that is none may be a kind that is misspelt', async () => {
+  const config = (type: string) => `watchers: { mine: { type: ${type}, url: "http://a" } }`;
+  const files = {
+    'node_modules/myelin-own/package.json': '{ "type": "module", "exports": "./index.js" }',
+    'node_modules/myelin-own/index.js': moduleOf(),
+  };
+  const loaded = await load({ 'myelin.yaml': config('myelin-own'), ...files });
+  assert.equal(loaded.config.watchers.mine?.url, 'http://a');
+  assert.equal(
+    await refusal({ 'myelin.yaml': config('consull'), ...files }),
+    'myelin.yaml:1:27: watchers.mine.type: "consull" is not allowed; allowed: consul, file, kubernetes; did you mean "consul"?',
+  );
+});
+
+test('a module that has changed is another source, one that has not is the same', async () => {
+  await using folder = await tempFolder();
+  const [path, module] = [join(folder.path, 'myelin.yaml'), join(folder.path, 'own.ts')];
+  await writeFile(path, configOf('url: "http://a"'));
+  await writeFile(module, moduleOf());
+  const sourceNow = async () => (await loadConfig(path, {})).config.sources.get('mine');
+  const first = await sourceNow();
+  assert.ok(first);
+  assert.equal(await sourceNow(), first);
+  await writeFile(module, 'throw new Error("unfinished");');
+  await assert.rejects(sourceNow(), /unfinished/);
+  await writeFile(module, moduleOf());
+  const next = await sourceNow();
+  assert.ok(next);
+  assert.notEqual(next, first);
+});
+
+test('the JSON Schema knows the watchers of a config’s own', async () => {
+  const { config } = await load({ 'myelin.yaml': configOf('url: "http://a"'), 'own.ts': moduleOf() });
+  const source = config.sources.get('mine');
+  assert.ok(source);
+  const schema = JSON.stringify(jsonSchema(new Map([...builtIn, ['./own.ts', source]])));
+  assert.ok(schema.includes('Where it is.'));
+  assert.ok(!JSON.stringify(jsonSchema()).includes('Where it is.'));
+});
+
+test('what a watcher of one’s own yields that is no update is a failure that names it, and nothing of it is taken', async () => {
+  const yielded = async (code: string): Promise<string> => {
+    const { config } = await load({ 'myelin.yaml': configOf('url: "http://a"'), 'own.ts': moduleOf(code) });
+    const [source, watcher] = [config.sources.get('mine'), config.watchers.mine];
+    assert.ok(source && watcher);
+    const watch = await source.open(watcher, { env: {}, onSecret: () => {} });
+    const updates: Update[] = [];
+    try {
+      for await (const update of watch([], new AbortController().signal)) updates.push(update);
+    } catch (error) {
+      return describe(error);
+    }
+    return JSON.stringify(updates);
+  };
+  assert.equal(await yielded("yield { kind: 'gone', key: 'web', more: 1 };"), '[{"kind":"gone","key":"web"}]');
+  assert.match(
+    await yielded(
+      "yield { kind: 'endpoints', key: 'web', endpoints: [{ id: 'a', address: '10.0.0.1', port: '80' }] };",
+    ),
+    /^\.\/own\.ts has yielded what is not an update: endpoints\[0\]\.port: Invalid input: expected number/,
+  );
+  assert.match(await yielded('yield undefined;'), /^\.\/own\.ts has yielded what is not an update/);
+});

@@ -1,0 +1,57 @@
+/** What a watcher that somebody else wrote yields, held against what an update is. */
+import { z } from 'zod';
+import { AppError } from '../../src/errors.ts';
+import type { Update, Watch } from '../../src/model.ts';
+
+const place = { id: z.string(), address: z.string(), port: z.number() };
+
+const endpoint = z.object({
+  ...place,
+  weight: z.number(),
+  state: z.enum(['ready', 'draining']),
+  tags: z.array(z.string()).optional(),
+  meta: z.record(z.string(), z.string()).optional(),
+});
+
+const offer = z.object({
+  key: z.string(),
+  name: z.string(),
+  owner: z.string(),
+  createdAt: z.number(),
+  options: z.record(z.string(), z.string()),
+});
+
+const key = z.string();
+
+const update = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('endpoints'),
+    key,
+    endpoints: z.array(endpoint),
+    unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
+    unfit: z.array(z.object(place)).optional(),
+  }),
+  z.object({ kind: z.literal('offers'), key, offers: z.array(offer) }),
+  z.object({ kind: z.literal('gone'), key }),
+  z.object({ kind: z.literal('stale'), key, reason: z.string(), isUnanswerable: z.literal(true).optional() }),
+  z.object({ kind: z.literal('synced') }),
+]);
+
+/** The same watcher, which fails where it yields anything else. `name`: for people. */
+export function checked(name: string, watch: Watch): Watch {
+  return async function* (queries, signal) {
+    for await (const yielded of watch(queries, signal)) {
+      const { data, error } = update.safeParse(yielded);
+      if (error === undefined) yield data as Update;
+      else throw notAnUpdate(name, error);
+    }
+  };
+}
+
+function notAnUpdate(name: string, { issues }: z.ZodError): AppError {
+  const [issue] = issues;
+  const what = issue === undefined ? '' : `: ${z.core.toDotPath(issue.path)}: ${issue.message}`;
+  return new AppError('MYELIN_SOURCE_FAILED', `${name} has yielded what is not an update${what}`, {
+    remedy: 'see `Update` in docs/watchers/writing-a-watcher.md',
+  });
+}
