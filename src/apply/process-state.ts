@@ -2,6 +2,7 @@
  * What became of the HAProxy that is to serve: one state with one owner, from which all else is told: what runs, why
  * nothing does, whether it hangs. `docs/architecture.md` shows it as a diagram.
  */
+import { transitions } from '../lib/state-table.ts';
 import type { Moment, ReloadReason } from '../model.ts';
 import type { DriverEvent } from './driver-event.ts';
 import { startedByOthers } from './foreign.ts';
@@ -32,21 +33,10 @@ export type ProcessEvent<Process, Foreign> =
 
 type Pid = { readonly pid: number };
 
-type Table<
-  P,
-  F,
-  State extends ProcessState<P, F> = ProcessState<P, F>,
-  Event extends ProcessEvent<P, F> = ProcessEvent<P, F>,
-> = {
-  readonly [S in State['kind']]: {
-    readonly [E in Event['kind']]: (state: Extract<State, { kind: S }>, event: Extract<Event, { kind: E }>) => State;
-  };
-};
-
 const exited: ReloadReason = { code: 'haproxy_exited' };
 
 /** Every event in every state. */
-function tableOf<P, F extends Pid>(): Table<P, F> {
+function nextState<P, F extends Pid>() {
   type State = ProcessState<P, F>;
   type Event<Kind> = Extract<ProcessEvent<P, F>, { kind: Kind }>;
   const same = (state: State): State => state;
@@ -67,7 +57,7 @@ function tableOf<P, F extends Pid>(): Table<P, F> {
   };
   const absent = (): State => ({ kind: 'absent', why: exited });
   const leaving = (): State => ({ kind: 'leaving', why: exited });
-  return {
+  return transitions<State, ProcessEvent<P, F>>({
     absent: {
       serves,
       // An answer, or none, of one that has ended since.
@@ -102,7 +92,7 @@ function tableOf<P, F extends Pid>(): Table<P, F> {
       gone: ({ why }) => ({ kind: 'absent', why }),
       foreign_found: foreign,
     },
-  };
+  });
 }
 
 type TrackerOptions<Process> = {
@@ -114,7 +104,7 @@ type TrackerOptions<Process> = {
 
 /** The owner of the state; `Liveness` decides how much silence is too much. */
 export class ProcessTracker<Process, Foreign extends Pid> {
-  readonly #table = tableOf<Process, Foreign>();
+  readonly #next = nextState<Process, Foreign>();
   readonly #options: TrackerOptions<Process>;
   readonly #liveness: Liveness;
   #state: ProcessState<Process, Foreign>;
@@ -151,11 +141,7 @@ export class ProcessTracker<Process, Foreign extends Pid> {
 
   on(event: ProcessEvent<Process, Foreign>): void {
     const before = this.process;
-    const cell = this.#table[this.#state.kind][event.kind] as (
-      state: ProcessState<Process, Foreign>,
-      its: ProcessEvent<Process, Foreign>,
-    ) => ProcessState<Process, Foreign>;
-    this.#state = cell(this.#state, event);
+    this.#state = this.#next(this.#state, event);
     if (this.process !== before) this.#liveness.none();
   }
 

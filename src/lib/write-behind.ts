@@ -2,8 +2,9 @@
 import timers from 'node:timers';
 import type { Ms } from '../model.ts';
 import { createMutex } from './mutex.ts';
+import { transitions } from './state-table.ts';
 
-type LateWriterOptions = {
+type WriteBehindOptions = {
   /** Writes the newest state, whatever has been written before. */
   readonly write: () => Promise<void>;
   readonly maxLagMs: () => Ms;
@@ -13,28 +14,53 @@ type LateWriterOptions = {
 
 /** What is on disk: the newest state, an older one, or what a write that is under way will leave there. */
 type State =
-  | { readonly kind: 'clean' | 'dirty' }
-  | { readonly kind: 'writing' | 'writing_dirty'; readonly written: Promise<void> };
+  | { readonly kind: 'clean' }
+  | { readonly kind: 'dirty' }
+  | { readonly kind: 'writing'; readonly written: Promise<void> }
+  /** Something has changed since the write began. */
+  | { readonly kind: 'writing_dirty'; readonly written: Promise<void> };
+
+type Event =
+  | { readonly kind: 'noted' }
+  | { readonly kind: 'begun'; readonly written: Promise<void> }
+  | { readonly kind: 'written' }
+  | { readonly kind: 'failed' };
+
+const same = (state: State): State => state;
+const clean = (): State => ({ kind: 'clean' });
+const dirty = (): State => ({ kind: 'dirty' });
+const writing = (_: State, { written }: { readonly written: Promise<void> }): State => ({ kind: 'writing', written });
+
+/** A write begins from `dirty`, and ends in one of the two that are writing. */
+const nextState = transitions<State, Event>({
+  clean: { noted: dirty, begun: writing, written: same, failed: same },
+  dirty: { noted: same, begun: writing, written: same, failed: same },
+  writing: {
+    noted: ({ written }) => ({ kind: 'writing_dirty', written }),
+    begun: writing,
+    written: clean,
+    failed: dirty,
+  },
+  writing_dirty: { noted: same, begun: writing, written: dirty, failed: dirty },
+});
 
 const retryAfterMs: Ms = 1000;
 
 export class WriteBehind {
-  readonly #options: LateWriterOptions;
+  readonly #options: WriteBehindOptions;
   readonly #mutex = createMutex();
   #state: State = { kind: 'clean' };
   /** Whether writes begin by themselves: not while it is held, and never again once it is closed. */
   #policy: 'open' | 'held' | 'closed' = 'open';
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: LateWriterOptions) {
+  constructor(options: WriteBehindOptions) {
     this.#options = options;
   }
 
   /** There is something to write. */
   note(): void {
-    const state = this.#state;
-    if (state.kind === 'clean') this.#state = { kind: 'dirty' };
-    if (state.kind === 'writing') this.#state = { kind: 'writing_dirty', written: state.written };
+    this.#on({ kind: 'noted' });
     // Half of the time that it may take is for the writing itself.
     this.#schedule(this.#options.maxLagMs() / 2);
   }
@@ -67,7 +93,7 @@ export class WriteBehind {
     });
   }
 
-  /** One at a time, with the gate shut: no other write begins, so that what comes to rest here stays at rest. */
+  /** One at a time, while no other write begins, so that what comes to rest here stays at rest. */
   async #settle(): Promise<void> {
     timers.clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -78,16 +104,18 @@ export class WriteBehind {
   /** From `dirty` only. */
   #write(): Promise<void> {
     const written = this.#options.write().then(
-      () => {
-        this.#state = { kind: this.#state.kind === 'writing_dirty' ? 'dirty' : 'clean' };
-      },
+      () => this.#on({ kind: 'written' }),
       (error: unknown) => {
-        this.#state = { kind: 'dirty' };
+        this.#on({ kind: 'failed' });
         throw error;
       },
     );
-    this.#state = { kind: 'writing', written };
+    this.#on({ kind: 'begun', written });
     return written;
+  }
+
+  #on(event: Event): void {
+    this.#state = nextState(this.#state, event);
   }
 
   #schedule(afterMs: Ms): void {
