@@ -1,6 +1,6 @@
 /**
  * Tries beforehand what `haproxy -c` does not: whether HAProxy will get the addresses that it does not hold yet. A
- * start that fails on one costs the serving process nothing, but here the holder can be named and nothing was written.
+ * start that fails on one costs the serving process nothing, but here its owner can be named and nothing was written.
  */
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
@@ -11,7 +11,7 @@ import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bi
 import { type PlacedLine, placedLines } from '../../haproxy/text/text.ts';
 import type { Problem, Section } from '../../model.ts';
 import type { Moves } from '../process/start.ts';
-import { holderOf, holds } from '../system/port-owner.ts';
+import { holds, ownerOfPort } from '../system/port-owner.ts';
 import { fdProblem, readFdLimit } from './fd-limit.ts';
 
 export type Preflight = { readonly problems: readonly Problem[]; readonly moves: Moves };
@@ -138,7 +138,7 @@ async function tryAddress(address: BindAddress, handingOn: number | null): Promi
       const error = await (kind === 'tcp' ? listenTcp(address) : listenUdp(address));
       if (hasCode(error, 'EADDRINUSE')) {
         if (handingOn !== null && holds(handingOn, kind, host, port)) return { kind: 'handed_on' };
-        return { kind: 'taken', why: `port ${port} is held by ${holderOf(kind, host, port)}` };
+        return { kind: 'taken', why: `port ${port} is held by ${ownerOfPort(kind, host, port)}` };
       }
       if (hasCode(error, 'EADDRNOTAVAIL') && !address.isTransparent)
         return { kind: 'taken', why: `this machine has no address ${host}` };
@@ -147,7 +147,7 @@ async function tryAddress(address: BindAddress, handingOn: number | null): Promi
     }
     case 'unix':
       return (await isAnswered(address.path, handingOn))
-        ? { kind: 'taken', why: `${holderOf('unix', address.path, 0)} listens on this socket` }
+        ? { kind: 'taken', why: `${ownerOfPort('unix', address.path, 0)} listens on this socket` }
         : null;
     case 'abns':
     case 'other':

@@ -5,7 +5,6 @@
  * that neither a restart of Myelin nor one of HAProxy has to lead to a reload.
  */
 import { realpath } from 'node:fs/promises';
-import timers from 'node:timers/promises';
 import { AppError } from '../../errors.ts';
 import { type Binary, findBinary } from '../../haproxy/binary/binary.ts';
 import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
@@ -22,14 +21,13 @@ import { readReady, readSections } from '../state/records.ts';
 import { textOf } from '../state/sections.ts';
 import { asRecorded } from './loaded.ts';
 import { prepareForMaster } from './prepare.ts';
-import { MasterProcesses, type Seen } from './processes.ts';
-import { recognise, recordReady } from './recognise.ts';
+import { MasterProcesses } from './processes.ts';
+import { recordReady } from './recognise.ts';
 import { checkHere, type MasterReplacement, replaceWorker } from './reload.ts';
-import { activeOf, idOf, isSame } from './serving.ts';
-import { Silence } from './silence.ts';
+import { activeOf, idOf } from './serving.ts';
+import { MasterWatch } from './watch.ts';
 
 const pollEveryMs: Ms = 200;
-const workerPauseMs: Ms = 20;
 
 export async function openMasterDriver(context: DriverContext, signal: AbortSignal): Promise<Driver> {
   const { haproxy, state } = context.config();
@@ -62,27 +60,26 @@ class MasterDriver implements Driver {
   readonly #context: DriverContext;
   readonly #parts: Parts;
   readonly #processes: MasterProcesses;
-  readonly #silence = new Silence();
+  readonly #watch: MasterWatch;
   /** Who came up by a reload of ours must not be taken for somebody else's. */
   readonly #mutex = createMutex();
   #binary: Binary | null;
-  #version: Version | null;
   #found: readonly Section[] | null = null;
 
   constructor(context: DriverContext, parts: Parts) {
     this.#context = context;
     this.#parts = parts;
     this.#binary = parts.binary;
-    this.#version = parts.version;
     this.#processes = new MasterProcesses({
       ...context,
       socket: parts.socket,
       hardStopAfterMs: () => context.config().reload.hardStopAfter,
     });
+    this.#watch = new MasterWatch(context, this.#processes, parts);
   }
 
   get version(): Version | null {
-    return this.#version ?? this.#binary?.version ?? null;
+    return this.#watch.version ?? this.#binary?.version ?? null;
   }
 
   get found(): readonly Section[] | null {
@@ -127,7 +124,11 @@ class MasterDriver implements Driver {
   async check(sections: readonly Section[], signal: AbortSignal): Promise<readonly Problem[]> {
     const { file, config } = this.#context;
     const about = { sections, file, config: config(), signal };
-    return tryOut(file, textOf(sections), async () => (await checkHere(this.#binary, this.#version, about)).problems);
+    return tryOut(
+      file,
+      textOf(sections),
+      async () => (await checkHere(this.#binary, this.#watch.version, about)).problems,
+    );
   }
 
   /** What was started elsewhere is ended elsewhere. */
@@ -137,7 +138,7 @@ class MasterDriver implements Driver {
   async recover(): Promise<void> {
     const { file, onEvent, tolerate } = this.#context;
     const { record } = this.#parts;
-    await this.#seeWhoServes();
+    await this.#watch.poll();
     const { serving } = this.#processes;
     if (await file.isUnsettled()) {
       // Killed in the middle of a reload: HAProxy has the one file or the other, so it is told again.
@@ -153,76 +154,10 @@ class MasterDriver implements Driver {
   #poll(): Promise<void> {
     const { config, onEvent } = this.#context;
     return this.#mutex(async () => {
-      const seen = await this.#seeWhoServes();
+      const seen = await this.#watch.poll();
       if (seen === null || seen === 'nobody' || this.unresponsive !== null) return;
       await reap([this.#processes.serving?.worker], config().drainTimeout, onEvent);
     });
-  }
-
-  /** null where the master does not answer. */
-  async #seeWhoServes(): Promise<Seen['kind'] | null> {
-    const processes = this.#processes;
-    const askedAt = this.#context.now();
-    let seen: Seen;
-    try {
-      seen = await processes.poll();
-    } catch (error) {
-      this.#noteSilence(error);
-      processes.heard(askedAt, error);
-      return null;
-    }
-    if (seen.kind === 'nobody') {
-      if (seen.isLeaving) processes.lose('told_to_leave');
-      else if (processes.isLeaving) processes.lose('gone');
-      else this.#noteSilence(null);
-      return seen.kind;
-    }
-    this.#silence.heard();
-    if (seen.kind === 'other') await this.#meet(seen);
-    processes.heard(askedAt, seen.kind === 'silent' ? seen.error : null);
-    return seen.kind;
-  }
-
-  #noteSilence(error: unknown): void {
-    const { now, onEvent } = this.#context;
-    const what = this.#silence.noted(now(), error);
-    if (what === 'gone') this.#processes.lose('gone');
-    if (what === 'trouble') onEvent({ kind: 'trouble', error });
-  }
-
-  /** Another worker serves, and it was not Myelin that made it. */
-  async #meet({ info, isReload }: Extract<Seen, { kind: 'other' }>): Promise<void> {
-    const { config, file, now, policy, onEvent, onChange, noteChange, tolerate } = this.#context;
-    const { record } = this.#parts;
-    const processes = this.#processes;
-    const id = idOf(info, now());
-    if (processes.foreign !== null && isSame(processes.foreign, id)) return;
-    this.#version = info.version;
-    const before = processes.serving?.worker.intended ?? null;
-    const recognised = await recognise({ info, id, file, record, ask: processes.ask, isReload, before });
-    const isLeftSo = recognised.kind === 'loaded' && recognised.isByHand && config().drift === 'report';
-    policy.resetBackOff();
-    if (recognised.kind === 'unknown' || isLeftSo) {
-      const { isByHand, isInPlaceOfOurs } = { isInPlaceOfOurs: true, ...recognised };
-      processes.meet({ ...id, isByHand }, isInPlaceOfOurs);
-      onChange();
-      return;
-    }
-    const { kind, sections } = recognised;
-    if (kind === 'recorded') {
-      const { worker } = processes.serve(info, sections, null, recognised.since);
-      worker.removedServers.recall(recognised.leaving);
-    } else await tolerate(recordReady(record, processes.serve(info, sections, sections)));
-    onEvent({ kind: 'adopted', pid: id.pid, generation: processes.serving?.generation ?? 0 });
-    noteChange();
-    onChange();
-  }
-
-  /** A master that has just come up has a worker in a moment, and that may run what is wanted. */
-  async #awaitWorker(signal: AbortSignal): Promise<void> {
-    const deadline = performance.now() + this.#context.config().reload.startTimeout;
-    while ((await this.#seeWhoServes()) === 'nobody' && !this.#processes.isLeaving && performance.now() < deadline)
-      await timers.setTimeout(workerPauseMs, undefined, { signal });
   }
 
   async #replace(
@@ -237,10 +172,18 @@ class MasterDriver implements Driver {
     this.#binary = await findBinary(config().haproxy.binary, env.PATH, { known, signal }).catch(() => null);
     signal.throwIfAborted();
     const absent = await this.#whyAbsent();
-    const about = { sections, socket, file, version: this.#version, binary: this.#binary, config: config(), signal };
+    const about = {
+      sections,
+      socket,
+      file,
+      version: this.#watch.version,
+      binary: this.#binary,
+      config: config(),
+      signal,
+    };
     if (absent !== null) return prepareForMaster({ ...about, absent, record });
     if (reasons.some(isForStart)) {
-      if (processes.serving === null) await this.#awaitWorker(signal);
+      if (processes.serving === null) await this.#watch.awaitWorker(signal);
       // It came up since this was planned: what it runs may be what is wanted.
       if (processes.serving !== null) return { kind: 'superseded' };
     }
@@ -260,7 +203,7 @@ class MasterDriver implements Driver {
     const replaced = await replaceWorker(replacement);
     if (replaced.kind === 'serves') {
       const next = processes.serve(replaced.info, sections, sections);
-      this.#version = next.version;
+      this.#watch.version = next.version;
       // From here on a Myelin that was killed finds that the new one is ready.
       await tolerate(recordReady(record, next));
       await tolerate(file.settle());
@@ -280,7 +223,7 @@ class MasterDriver implements Driver {
   async #whyAbsent(): Promise<AppError | null> {
     try {
       const { master } = parseProcesses(await this.#processes.ask('show proc'));
-      this.#version = master.version ?? this.#version;
+      this.#watch.version = master.version ?? this.#watch.version;
       return null;
     } catch (error) {
       // While it is not known to be gone it may be about to come back, with what it had.

@@ -11,6 +11,7 @@ import { readInfo } from '../../haproxy/cli/info.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import { readIfThere } from '../../lib/files.ts';
 import type { Ms, Section, Timestamp } from '../../model.ts';
+import type { DriverContext } from '../driver.ts';
 import {
   type Generation,
   generationAt,
@@ -26,8 +27,22 @@ export type Predecessor = { readonly generation: Generation; readonly sections: 
 /** Long after any start that is still under way. */
 const leftoverAfterMs: Ms = 3_600_000;
 
-/** null where no HAProxy of another Myelin serves. `own` is the folder of this one. */
-export async function findPredecessor(own: string): Promise<Predecessor | null> {
+/**
+ * null where no HAProxy of another Myelin serves, or none is to hand over. `own` is the folder of this one. Throws where
+ * what is wanted here may not take the place of what serves.
+ */
+export async function findPredecessor(
+  own: string,
+  { config, whyNoTakeover }: Pick<DriverContext, 'config' | 'whyNoTakeover'>,
+): Promise<Predecessor | null> {
+  if (config().haproxy.handover === undefined) return null;
+  const predecessor = await findServing(own);
+  const why = predecessor === null ? null : whyNoTakeover();
+  if (why !== null) throw new AppError('MYELIN_SOURCE_TIMEOUT', `nothing is taken over: ${why}`);
+  return predecessor;
+}
+
+async function findServing(own: string): Promise<Predecessor | null> {
   for (const folder of await foldersBeside(own))
     for (const generation of await generationsIn(folder)) {
       if ((await look(generation)) !== 'serves') continue;

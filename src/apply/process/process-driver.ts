@@ -4,7 +4,6 @@
  * the old one nothing.
  */
 import { formerHandedOnSocket, handedOnSocket } from '../../config/paths.ts';
-import { AppError } from '../../errors.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../../haproxy/binary/binary.ts';
 import { checkConfig } from '../../haproxy/binary/check.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
@@ -196,8 +195,7 @@ class ProcessDriver implements Driver {
     const processes = this.#processes;
     let predecessor: Predecessor | null = null;
     const findWanted = async (): Promise<Predecessor | null> => {
-      predecessor = config().haproxy.handover === undefined ? null : await findPredecessor(this.#root);
-      if (predecessor !== null) this.#assertTakeover();
+      predecessor = await findPredecessor(this.#root, this.#context);
       return predecessor;
     };
     const start = (its: readonly Section[]): Promise<Outcome> =>
@@ -239,11 +237,6 @@ class ProcessDriver implements Driver {
     const foreign = await findForeign([...sockets, handedOnSocket(this.#context.config())], leaving);
     processes.foreign(foreign, this.#hasServed);
     return foreign;
-  }
-
-  #assertTakeover(): void {
-    const why = this.#context.whyNoTakeover();
-    if (why !== null) throw new AppError('MYELIN_SOURCE_TIMEOUT', `nothing is taken over: ${why}`);
   }
 }
 

@@ -14,7 +14,7 @@ export function holds(pid: number, kind: Kind, host: string | null, port: number
 }
 
 /** `nginx (pid 123)`, or how to find out where it cannot be seen. For `unix`, `host` is the path. */
-export function holderOf(kind: Kind, host: string | null, port: number): string {
+export function ownerOfPort(kind: Kind, host: string | null, port: number): string {
   const pid = findOwner(inodesAt(kind, host, port));
   if (pid !== null) return `${commandName(pid)} (pid ${pid})`;
   const filter = kind === 'unix' ? '-xlp' : kind === 'tcp' ? '-tlnp' : '-ulnp';
