@@ -7,48 +7,33 @@ import { type KeptFiles, nothingKept } from '../apply/files/kept-files.ts';
 import { AppError } from '../errors.ts';
 import { type BackOff, backOff, isSameFailure } from '../haproxy/text/back-off.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Moment, Ms, Problem, Rendered, Section } from '../model.ts';
 import { CrashLoop } from './crash-loop.ts';
 import { OfferBudget } from './offer-budget.ts';
 import { type Overrides, overridden } from './overrides.ts';
 import { Quarantine, type Quarantined } from './quarantine.ts';
 import { pace } from './quarantine-state.ts';
-import { nextReloadState, type ReloadEvent, type ReloadState } from './reload-state.ts';
 import type { Reloading, Result } from './result.ts';
-import { type RuntimeResult, type RuntimeUpdater, runtimeResult } from './runtime-updater.ts';
+import { type Desired, Rollout } from './rollout.ts';
+import type { RuntimeResult, RuntimeUpdater } from './runtime-updater.ts';
 
 /** Nothing came of it. */
 type Left = Extract<Result, { readonly kind: 'rejected' | 'failed' }>;
-
-/** By HAProxy or the preflight; whose fault it is has yet to be found out. */
-type Refused = { readonly kind: 'refused'; readonly problems: readonly Problem[] };
-
-export type Desired = {
-  readonly rendered: Rendered;
-  /** Services that could not be rendered. */
-  readonly faulty: readonly Problem[];
-  /** What an operator asked for. */
-  readonly requested: readonly ReloadReason[];
-  /** Told of what commands did while the rest has to wait for a reload. */
-  readonly onMeanwhile: (result: RuntimeResult) => void;
-};
 
 const retryAfterMs: Ms = 1000;
 
 export class Reconciler {
   readonly #driver: ManagedDriver;
   readonly #updater: RuntimeUpdater;
-  readonly #budget: OfferBudget;
+  readonly #rollout: Rollout;
   readonly #files: KeptFiles;
   readonly #quarantine: Quarantine;
   readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
-  #reload: ReloadState = { kind: 'idle', refusal: null };
   /** What was live last did not start either. */
   #lastResort: BackOff | null = null;
   readonly #crashLoop = new CrashLoop();
   #isFoundKept = false;
-  #reloadBegun = Promise.withResolvers<{ readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] }>();
 
   constructor(
     driver: ManagedDriver,
@@ -61,8 +46,16 @@ export class Reconciler {
     this.#driver = driver;
     this.#overrides = overrides;
     this.#updater = updater;
-    this.#budget = budget;
     this.#quarantine = new Quarantine(driver.running?.sections ?? driver.found, now, files);
+    this.#rollout = new Rollout({
+      driver,
+      updater,
+      budget,
+      files,
+      now,
+      live: this.#quarantine,
+      crashLoop: this.#crashLoop,
+    });
     this.#files = files;
     this.#now = now;
   }
@@ -84,22 +77,18 @@ export class Reconciler {
   /** Something else than servers has changed, in the config or the templates: what was refused is tried as soon as may be. */
   retrySoon(): void {
     this.#quarantine.retrySoon();
-    this.#note({ kind: 'retry_soon' });
+    this.#rollout.retrySoon();
   }
 
   get isReloading(): boolean {
-    return this.#reload.kind === 'reloading';
-  }
-
-  #note(event: ReloadEvent): void {
-    this.#reload = nextReloadState(this.#reload, event);
+    return this.#rollout.isReloading;
   }
 
   /** A reload takes a tenth of a second and more: it goes on after this has returned. */
   async reconcile(desired: Desired, signal: AbortSignal): Promise<Result | Reloading> {
-    this.#reloadBegun = Promise.withResolvers();
+    const reload = this.#rollout.begin();
     const result = this.#reconcile(desired, signal);
-    const first = await Promise.race([result, this.#reloadBegun.promise]);
+    const first = await Promise.race([result, reload]);
     return first.kind === 'begun' ? { kind: 'reloading', reasons: first.reasons, result } : first;
   }
 
@@ -110,17 +99,10 @@ export class Reconciler {
     const others = this.#quarantine
       .substituted(desired.rendered)
       .sections.filter(({ service }) => !follow.has(service));
-    return this.#meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
+    return this.#rollout.meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
   }
 
-  async #meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
-    const result = await this.#updater.meanwhile(wanted, signal);
-    // Should the rest be refused, they are not to be taken back.
-    if (result !== null) this.#quarantine.serversWentLive(this.#driver.running?.sections ?? [], result.backends);
-    return result;
-  }
-
-  /** The sections of services that are set apart, as they are wanted: their servers follow all the same. */
+  /** The sections of services in quarantine, as they are desired: their servers follow all the same. */
   #ofHeld({ rendered, faulty }: Pick<Desired, 'rendered' | 'faulty'>): readonly Section[] {
     // In the place of one that could not be rendered there is nothing to follow.
     const isFaulty = new Set(faulty.map(({ service }) => service));
@@ -135,7 +117,7 @@ export class Reconciler {
       const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#driver.running === null;
       return isLeft ? await this.#serveLast(result, desired, signal) : result;
     } finally {
-      this.#note({ kind: 'ended' });
+      this.#rollout.end();
     }
   }
 
@@ -146,7 +128,7 @@ export class Reconciler {
     if (rendered.sections.length === 0 || sameStructure(rendered.sections, desired.rendered.sections)) return result;
     const pause = isSameFailure(this.#lastResort, rendered.sections) ? this.#lastResort.until : 0;
     if (pause > this.#now()) return { ...result, at: Math.min(result.at, pause) };
-    const last = await this.#attempt(this.#overridden(rendered), { ...desired, rendered }, signal);
+    const last = await this.#rollout.attempt(this.#overridden(rendered), { ...desired, rendered }, signal);
     if (last.kind === 'reload') {
       this.#lastResort = null;
       return last;
@@ -164,14 +146,15 @@ export class Reconciler {
     quarantine.begin(rendered);
     quarantine.attribute(rendered, faulty);
     const ofHeld = this.#ofHeld(desired);
-    let followed = ofHeld.length === 0 ? null : await this.#meanwhile(this.#overridden({ sections: ofHeld }), signal);
+    let followed =
+      ofHeld.length === 0 ? null : await this.#rollout.meanwhile(this.#overridden({ sections: ofHeld }), signal);
     for (let problems: readonly Problem[] = []; ; ) {
       const good = quarantine.substituted(rendered);
       const wanted = this.#overridden(good);
       const isServing = this.#driver.running !== null;
       // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
       if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
-      const result = await this.#attempt(wanted, desired, signal);
+      const result = await this.#rollout.attempt(wanted, desired, signal);
       if (followed !== null && result.kind !== 'noop') {
         desired.onMeanwhile(followed);
         followed = null;
@@ -181,7 +164,7 @@ export class Reconciler {
           problems = result.problems;
           if (quarantine.attributeRefusal(rendered, good, problems, isServing) || quarantine.endRetries()) continue;
           quarantine.release();
-          return this.#refuse(rendered, problems);
+          return this.#rollout.refuse(rendered, problems);
         case 'failed':
           if (quarantine.endRetries()) continue;
           return result;
@@ -201,7 +184,7 @@ export class Reconciler {
     }
   }
 
-  /** Also what a service keeps that is set apart follows the operator. */
+  /** Also what a service in quarantine keeps follows the operator. */
   #overridden(rendered: Rendered): Rendered {
     return overridden(rendered, this.#overrides());
   }
@@ -223,18 +206,9 @@ export class Reconciler {
   }
 
   #nothingToServe(rendered: Rendered, problems: readonly Problem[]): Result {
-    if (this.#quarantine.release()) return this.#refuse(rendered, problems);
+    if (this.#quarantine.release()) return this.#rollout.refuse(rendered, problems);
     const its = this.quarantined.flatMap((one) => one.problems);
     return { kind: 'rejected', problems: its, at: this.nextRetry ?? this.#now() + retryAfterMs };
-  }
-
-  async #attempt(wanted: Rendered, desired: Desired, signal: AbortSignal): Promise<Result | Refused> {
-    const plan = this.#updater.plan(wanted, desired.requested);
-    // After a reload that was refused: commands are for the reconcile that follows, not for beside `meanwhile`.
-    if (this.isReloading && plan.kind !== 'reload') return { kind: 'postponed' };
-    if (plan.kind === 'reload') return this.#reloadTo(wanted, plan.reasons, desired, signal);
-    this.#note({ kind: 'not_needed' });
-    return this.#change(wanted, plan, desired, signal);
   }
 
   /** What was found running must be known before anything is planned. null: it is. */
@@ -246,97 +220,6 @@ export class Reconciler {
       if (!(error instanceof AppError)) throw error;
       return { kind: 'failed', error, reasons: [], at: this.#now() + retryAfterMs };
     }
-  }
-
-  /** By commands, or, where there are none, just on disk. */
-  async #change(
-    wanted: Rendered,
-    plan: Exclude<Plan, { readonly kind: 'reload' }>,
-    desired: Desired,
-    signal: AbortSignal,
-  ): Promise<Result | Refused> {
-    const commands = plan.kind === 'runtime' ? plan.commands : [];
-    const outcome = await this.#updater.apply(wanted, commands, signal);
-    switch (outcome.kind) {
-      case 'applied':
-        return commands.length === 0 ? { kind: 'noop' } : runtimeResult(commands, outcome.tookMs);
-      case 'unexpected':
-      case 'superseded':
-        return this.#attempt(wanted, desired, signal);
-      case 'refused':
-        return { kind: 'refused', problems: outcome.problems };
-      case 'failed':
-        return { kind: 'failed', error: outcome.error, reasons: [], at: this.#now() + retryAfterMs };
-    }
-  }
-
-  async #reloadTo(
-    wanted: Rendered,
-    reasons: readonly ReloadReason[],
-    { rendered, onMeanwhile }: Desired,
-    signal: AbortSignal,
-  ): Promise<Result | Refused> {
-    const driver = this.#driver;
-    const now = this.#now();
-    this.#note({ kind: 'needed', now });
-    // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
-    const meanwhile = this.isReloading ? null : await this.#meanwhile(wanted, signal);
-    if (meanwhile !== null) onMeanwhile(meanwhile);
-    const isOrdered = reasons.some(({ code }) => code === 'operator_request');
-    const crashed = isOrdered ? null : this.#crashLoop.of(wanted.sections, now);
-    if (crashed !== null) return { kind: 'rejected', problems: crashed.problems, at: crashed.until };
-    const about = { reasons, sections: [...(driver.running?.sections ?? []), ...wanted.sections] };
-    const slot = this.#budget.slot(driver.reloadAt(wanted, this.#neededSince(now)), about);
-    if (slot.at > now) return { kind: 'pending', reasons, because: slot.because, at: slot.at };
-    const refused = this.isReloading ? null : this.#refusedBefore(rendered, reasons, now);
-    if (refused !== null) return refused;
-
-    this.#note({ kind: 'begun', now });
-    this.#reloadBegun.resolve({ kind: 'begun', reasons });
-    const outcome = await this.#files.during(
-      wanted.sections,
-      () => driver.apply(wanted, { kind: 'reload', reasons }, signal),
-      ({ kind }) => kind === 'applied',
-    );
-    switch (outcome.kind) {
-      case 'applied':
-        this.#note({ kind: 'live' });
-        this.#budget.spend(slot, about, this.#now());
-        await this.#updater.reloaded(wanted);
-        return { kind: 'reload', reasons, tookMs: outcome.tookMs };
-      case 'refused':
-        return { kind: 'refused', problems: outcome.problems };
-      case 'failed': {
-        if (outcome.problems.some(({ service }) => service !== null))
-          return { kind: 'refused', problems: outcome.problems };
-        const { at } = driver.reloadAt(wanted, this.#neededSince(now));
-        return { kind: 'failed', error: outcome.error, reasons, at: Math.max(at, this.#now() + retryAfterMs) };
-      }
-      case 'superseded':
-        return { kind: 'postponed' };
-      case 'unexpected':
-        throw new TypeError(`a reload cannot be ${outcome.kind}`);
-    }
-  }
-
-  /** What was refused not long ago is not tried again yet, and nothing else at once. null: nothing stands against a try. */
-  #refusedBefore({ sections }: Rendered, reasons: readonly ReloadReason[], now: Moment): Result | null {
-    const { refusal } = this.#reload;
-    if (refusal === null) return null;
-    const { until, failedAt, problems } = refusal;
-    if (isSameFailure(refusal, sections)) return until > now ? { kind: 'rejected', problems, at: until } : null;
-    // Where nothing serves, what was not tried yet is worth a try at once.
-    const at = failedAt + pace.shortestMs;
-    return this.#driver.running !== null && at > now ? { kind: 'pending', reasons, because: 'back_off', at } : null;
-  }
-
-  #refuse({ sections }: Rendered, problems: readonly Problem[]): Result {
-    this.#note({ kind: 'refused', sections, problems, now: this.#now() });
-    return { kind: 'rejected', problems, at: this.#reload.refusal?.until ?? this.#now() };
-  }
-
-  #neededSince(now: Moment): Moment {
-    return this.#reload.kind === 'idle' ? now : this.#reload.since;
   }
 }
 

@@ -1,0 +1,188 @@
+/**
+ * Brings one desired text about, by commands or by a reload: it knows where a reload stands, lets servers not wait for it,
+ * and does not try what was refused not long ago.
+ */
+import type { ManagedDriver } from '../apply/driver.ts';
+import type { KeptFiles } from '../apply/files/kept-files.ts';
+import { isSameFailure } from '../haproxy/text/back-off.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { CrashLoop } from './crash-loop.ts';
+import type { OfferBudget } from './offer-budget.ts';
+import { pace } from './quarantine-state.ts';
+import { nextReloadState, type ReloadEvent, type ReloadState } from './reload-state.ts';
+import type { Result } from './result.ts';
+import { type RuntimeResult, type RuntimeUpdater, runtimeResult } from './runtime-updater.ts';
+
+export type Desired = {
+  readonly rendered: Rendered;
+  /** Services that could not be rendered. */
+  readonly faulty: readonly Problem[];
+  /** What an operator asked for. */
+  readonly requested: readonly ReloadReason[];
+  /** Told of what commands did while the rest has to wait for a reload. */
+  readonly onMeanwhile: (result: RuntimeResult) => void;
+};
+
+/** By HAProxy or the preflight; whose fault it is has yet to be found out. */
+type Refused = { readonly kind: 'refused'; readonly problems: readonly Problem[] };
+
+type RolloutParts = {
+  readonly driver: ManagedDriver;
+  readonly updater: RuntimeUpdater;
+  readonly budget: OfferBudget;
+  readonly crashLoop: CrashLoop;
+  readonly files: KeptFiles;
+  readonly now: () => Moment;
+  /** Told of servers that commands have changed, which are not to be taken back should the rest be refused. */
+  readonly live: { serversWentLive(running: readonly Section[], backends: readonly string[]): void };
+};
+
+type Begun = { readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] };
+
+const retryAfterMs: Ms = 1000;
+
+export class Rollout {
+  readonly #parts: RolloutParts;
+  #reload: ReloadState = { kind: 'idle', refusal: null };
+  #reloadBegun = Promise.withResolvers<Begun>();
+
+  constructor(parts: RolloutParts) {
+    this.#parts = parts;
+  }
+
+  get isReloading(): boolean {
+    return this.#reload.kind === 'reloading';
+  }
+
+  /** A reconcile begins; settles when it begins a reload, if ever. */
+  begin(): Promise<Begun> {
+    this.#reloadBegun = Promise.withResolvers();
+    return this.#reloadBegun.promise;
+  }
+
+  /** The reconcile is over, whatever came of it. */
+  end(): void {
+    this.#note({ kind: 'ended' });
+  }
+
+  /** Something else than servers has changed: what was refused is tried as soon as may be. */
+  retrySoon(): void {
+    this.#note({ kind: 'retry_soon' });
+  }
+
+  /** Plans what it takes, and has it applied. */
+  async attempt(wanted: Rendered, desired: Desired, signal: AbortSignal): Promise<Result | Refused> {
+    const plan = this.#parts.updater.plan(wanted, desired.requested);
+    // After a reload that was refused: commands are for the reconcile that follows, not for beside `meanwhile`.
+    if (this.isReloading && plan.kind !== 'reload') return { kind: 'postponed' };
+    if (plan.kind === 'reload') return this.#reloadTo(wanted, plan.reasons, desired, signal);
+    this.#note({ kind: 'not_needed' });
+    return this.#change(wanted, plan, desired, signal);
+  }
+
+  /** What commands can do of it in the process that serves, while the rest waits. null: nothing. */
+  async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const result = await this.#parts.updater.meanwhile(wanted, signal);
+    // Should the rest be refused, they are not to be taken back.
+    if (result !== null) this.#parts.live.serversWentLive(this.#parts.driver.running?.sections ?? [], result.backends);
+    return result;
+  }
+
+  /** HAProxy refuses it, and no service is at fault. */
+  refuse({ sections }: Rendered, problems: readonly Problem[]): Result {
+    this.#note({ kind: 'refused', sections, problems, now: this.#parts.now() });
+    return { kind: 'rejected', problems, at: this.#reload.refusal?.until ?? this.#parts.now() };
+  }
+
+  /** By commands, or, where there are none, just on disk. */
+  async #change(
+    wanted: Rendered,
+    plan: Exclude<Plan, { readonly kind: 'reload' }>,
+    desired: Desired,
+    signal: AbortSignal,
+  ): Promise<Result | Refused> {
+    const commands = plan.kind === 'runtime' ? plan.commands : [];
+    const outcome = await this.#parts.updater.apply(wanted, commands, signal);
+    switch (outcome.kind) {
+      case 'applied':
+        return commands.length === 0 ? { kind: 'noop' } : runtimeResult(commands, outcome.tookMs);
+      case 'unexpected':
+      case 'superseded':
+        return this.attempt(wanted, desired, signal);
+      case 'refused':
+        return { kind: 'refused', problems: outcome.problems };
+      case 'failed':
+        return { kind: 'failed', error: outcome.error, reasons: [], at: this.#parts.now() + retryAfterMs };
+    }
+  }
+
+  async #reloadTo(
+    wanted: Rendered,
+    reasons: readonly ReloadReason[],
+    { rendered, onMeanwhile }: Desired,
+    signal: AbortSignal,
+  ): Promise<Result | Refused> {
+    const driver = this.#parts.driver;
+    const now = this.#parts.now();
+    this.#note({ kind: 'needed', now });
+    // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
+    const meanwhile = this.isReloading ? null : await this.meanwhile(wanted, signal);
+    if (meanwhile !== null) onMeanwhile(meanwhile);
+    const isOrdered = reasons.some(({ code }) => code === 'operator_request');
+    const crashed = isOrdered ? null : this.#parts.crashLoop.of(wanted.sections, now);
+    if (crashed !== null) return { kind: 'rejected', problems: crashed.problems, at: crashed.until };
+    const about = { reasons, sections: [...(driver.running?.sections ?? []), ...wanted.sections] };
+    const slot = this.#parts.budget.slot(driver.reloadAt(wanted, this.#neededSince(now)), about);
+    if (slot.at > now) return { kind: 'pending', reasons, because: slot.because, at: slot.at };
+    const refused = this.isReloading ? null : this.#refusedBefore(rendered, reasons, now);
+    if (refused !== null) return refused;
+
+    this.#note({ kind: 'begun', now });
+    this.#reloadBegun.resolve({ kind: 'begun', reasons });
+    const outcome = await this.#parts.files.during(
+      wanted.sections,
+      () => driver.apply(wanted, { kind: 'reload', reasons }, signal),
+      ({ kind }) => kind === 'applied',
+    );
+    switch (outcome.kind) {
+      case 'applied':
+        this.#note({ kind: 'live' });
+        this.#parts.budget.spend(slot, about, this.#parts.now());
+        await this.#parts.updater.reloaded(wanted);
+        return { kind: 'reload', reasons, tookMs: outcome.tookMs };
+      case 'refused':
+        return { kind: 'refused', problems: outcome.problems };
+      case 'failed': {
+        if (outcome.problems.some(({ service }) => service !== null))
+          return { kind: 'refused', problems: outcome.problems };
+        const { at } = driver.reloadAt(wanted, this.#neededSince(now));
+        return { kind: 'failed', error: outcome.error, reasons, at: Math.max(at, this.#parts.now() + retryAfterMs) };
+      }
+      case 'superseded':
+        return { kind: 'postponed' };
+      case 'unexpected':
+        throw new TypeError(`a reload cannot be ${outcome.kind}`);
+    }
+  }
+
+  /** What was refused not long ago is not tried again yet, and nothing else at once. null: nothing stands against a try. */
+  #refusedBefore({ sections }: Rendered, reasons: readonly ReloadReason[], now: Moment): Result | null {
+    const { refusal } = this.#reload;
+    if (refusal === null) return null;
+    const { until, failedAt, problems } = refusal;
+    if (isSameFailure(refusal, sections)) return until > now ? { kind: 'rejected', problems, at: until } : null;
+    // Where nothing serves, what was not tried yet is worth a try at once.
+    const at = failedAt + pace.shortestMs;
+    return this.#parts.driver.running !== null && at > now
+      ? { kind: 'pending', reasons, because: 'back_off', at }
+      : null;
+  }
+
+  #note(event: ReloadEvent): void {
+    this.#reload = nextReloadState(this.#reload, event);
+  }
+
+  #neededSince(now: Moment): Moment {
+    return this.#reload.kind === 'idle' ? now : this.#reload.since;
+  }
+}
