@@ -42,7 +42,7 @@ export function isLeft({ drift }: Pick<Config, 'drift'>, reasons: readonly Reloa
 export function leftInPlace(pid: number): AppError {
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',
-    `HAProxy serves what somebody else gave it: ${startedByOthers(pid)}, and drift: report leaves it so`,
+    `${startedByOthers(pid)} and serves in the place of ours; with drift: report it is left in place`,
     { remedy: '`myelin reload` puts the wanted config in its place' },
   );
 }

@@ -7,7 +7,10 @@ import type { Outcome } from './driver.ts';
 import type { Start } from './process/start.ts';
 
 /** With the socket of its generation added, HAProxy would take an empty file, and stop serving. */
-export const emptyConfig: Problem = { message: 'the config is empty: it would end all service', service: null };
+export const emptyConfig: Problem = {
+  message: 'the config is empty; HAProxy would serve nothing with it',
+  service: null,
+};
 
 /** Lines count only in the file that holds the sections, under any of its names. */
 export function toProblems(
@@ -41,7 +44,7 @@ export function startFailed(
       remedy: lostSockets
         ? 'the old process does not hand its listening sockets over: its stats sockets may have as many connections as ' +
           '`stats maxconn` allows, all of them together; close those that are not needed'
-        : `the file that it refused is kept as ${file}.rejected`,
+        : `the refused file is kept as ${file}.rejected`,
     },
   );
   return { kind: 'failed', error, problems };

@@ -27,7 +27,7 @@ export type Waiting = {
 export type ReloadSlot = {
   /** The earliest moment, which may have passed. */
   readonly at: Moment;
-  readonly because: 'free' | 'min_interval' | 'back_off' | 'old_workers' | 'offer_interval';
+  readonly because: 'nothing' | 'min_interval' | 'back_off' | 'old_workers' | 'offer_interval';
   /** So many old processes are left that the oldest one has to make room. */
   readonly retires?: true;
 };
@@ -43,7 +43,7 @@ export function nextReload(
   const { reloadedAt, backingOffUntil } = history;
   const retires = !isStart && waiting.oldWorkers >= settings.maxOldWorkers;
   const its = retires ? ({ retires } as const) : {};
-  let slot: ReloadSlot = { at: since, because: 'free', ...its };
+  let slot: ReloadSlot = { at: since, because: 'nothing', ...its };
   const later = (at: Moment, because: ReloadSlot['because']): void => {
     if (at > slot.at) slot = { at, because, ...its };
   };

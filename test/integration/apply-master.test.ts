@@ -284,7 +284,7 @@ for (const branch of branches) {
     const [reason] = control.forced;
     assert.equal(reason?.code, 'haproxy_exited');
     assert.match(reason?.detail ?? '', /^process \d+ was started by somebody else$/);
-    assert.equal(control.reloadAt(here.web('web'), 5).because, 'free');
+    assert.equal(control.reloadAt(here.web('web'), 5).because, 'nothing');
     applied(await control.apply(here.web('web'), reload, never));
     assert.equal(await get(here.port), 'web');
   });
@@ -326,7 +326,7 @@ for (const branch of branches) {
     const outcome = await control.apply(here.web('web'), reload, never);
     assert.match(
       outcome.kind === 'failed' ? outcome.error.message : '',
-      /^HAProxy was told to leave, and not by Myelin/,
+      /^HAProxy is stopping on an order that is not Myelin’s/,
     );
     assert.equal((await master.processes()).master.reloads, 1);
     client.destroy();

@@ -53,7 +53,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     unresponsive: null,
     crash: null,
     use() {},
-    reloadAt: (_, since) => ({ at: since, because: 'free' }),
+    reloadAt: (_, since) => ({ at: since, because: 'nothing' }),
     apply: (_wanted, _plan, signal) => apply(signal),
     check: async () => [],
     async stop() {},

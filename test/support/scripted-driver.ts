@@ -34,7 +34,7 @@ export class ScriptedDriver implements ManagedDriver {
   use(): void {}
 
   reloadAt(): ReloadSlot {
-    return { at: this.freeAt, because: 'free' };
+    return { at: this.freeAt, because: 'nothing' };
   }
 
   async apply(wanted: Rendered, plan: Plan): Promise<Outcome> {

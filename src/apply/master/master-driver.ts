@@ -241,7 +241,7 @@ function isForStart({ code }: ReloadReason): boolean {
 function toldToLeave(): AppError {
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',
-    'HAProxy was told to leave, and not by Myelin, which waits for another',
+    'HAProxy is stopping on an order that is not Myelin’s; Myelin waits for the next one',
     { remedy: 'start HAProxy again, as it was started before' },
   );
 }

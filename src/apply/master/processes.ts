@@ -214,7 +214,7 @@ export class MasterProcesses {
     const message = `the old worker ${pid} keeps connections that cannot be shut down`;
     onEvent({
       kind: 'trouble',
-      error: new AppError('MYELIN_SOCKET_FAILED', message, { remedy: 'reload.hardStopAfter ends it in the end' }),
+      error: new AppError('MYELIN_SOCKET_FAILED', message, { remedy: 'it ends after `reload.hardStopAfter`' }),
     });
   }
 

@@ -38,7 +38,8 @@ export async function findPredecessor(
   if (config().haproxy.handover === undefined) return null;
   const predecessor = await findServing(own);
   const why = predecessor === null ? null : whyNoTakeover();
-  if (why !== null) throw new AppError('MYELIN_SOURCE_TIMEOUT', `nothing is taken over: ${why}`);
+  if (why !== null)
+    throw new AppError('MYELIN_SOURCE_TIMEOUT', `the HAProxy of the other Myelin is not taken over: ${why}`);
   return predecessor;
 }
 

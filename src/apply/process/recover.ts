@@ -141,7 +141,7 @@ async function hasLetGo({ socket }: Generation): Promise<boolean> {
 function outOfReach({ folder }: Generation, { pid }: ProcessId, { onEvent }: RecoverOptions): 'presumed' {
   const error = new AppError(
     'MYELIN_SOCKET_FAILED',
-    `what ${folder} held was removed while the HAProxy that uses it (pid ${pid}) runs`,
+    `the files in ${folder} were removed while the HAProxy that uses them (pid ${pid}) runs`,
     { remedy: `if it is not replaced within moments, end it with \`kill -USR1 ${pid}\`` },
   );
   onEvent({ kind: 'trouble', error });

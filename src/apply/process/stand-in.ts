@@ -44,7 +44,7 @@ export class StandIn implements AsyncDisposable {
     if (child.pid === undefined || !isReady)
       throw new AppError(
         'MYELIN_HAPROXY_FAILED',
-        'the process that HAProxy is to take for the one before it has ended',
+        'the process that stands in for the HAProxy before the new one has ended',
       );
     return new StandIn(child, child.pid, exited, onPause);
   }

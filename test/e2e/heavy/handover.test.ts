@@ -211,7 +211,7 @@ test('one that its source never answers takes nothing over, is not ready, and se
     edit: (config) => `${config.replace(/path: .* }/, `path: ${missing} } }`)}\nstartTimeout: 300ms\n`,
   });
   const { lastApply, state } = await second.myelin.until('startTimeout is over', (status) => status.lastApply !== null);
-  assert.match(lastApply?.error ?? '', /nothing is taken over.*no answer of file yet/);
+  assert.match(lastApply?.error ?? '', /is not taken over.*no answer of file yet/);
   assert.equal(state, 'starting');
   assert.equal((await second.place.command('probe', 'ready')).exitCode, 1);
   assert.deepEqual(await haproxiesOf(second), []);

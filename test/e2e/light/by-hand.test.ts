@@ -50,7 +50,7 @@ test('with drift: report, a HAProxy that was reloaded by hand is told and left, 
   const load = my.load();
   const { haproxy: before } = await my.place.status();
   await using hand = await reloadByHand(my, old, before?.pid);
-  const words = `process ${hand.pid} was started by somebody else, and drift: report leaves it so`;
+  const words = `process ${hand.pid} was started by somebody else and serves in the place of ours; with drift: report it is left in place`;
   const { lastApply } = await myelin.until('it is told', (status) => status.lastApply?.error?.includes(words) === true);
   assert.equal(lastApply?.result, 'failed');
   const toldAt = performance.now();
@@ -111,7 +111,7 @@ for (const drift of ['repair', 'report'] as const)
     await until('another worker serves', async () => (await master.worker()) !== before);
     const reloadedAt = performance.now();
     if (drift === 'report') {
-      const words = `process ${await master.worker()} was started by somebody else, and drift: report leaves it so`;
+      const words = `process ${await master.worker()} was started by somebody else and serves in the place of ours; with drift: report it is left in place`;
       await myelin.until('it is told', ({ lastApply }) => lastApply?.error?.includes(words) === true);
       await until('a while has passed', () => performance.now() - reloadedAt > 2500);
       assert.equal(await ask(my.port), 'alpha');

@@ -9,7 +9,7 @@ const fresh: ReloadHistory = { reloadedAt: null, backingOffUntil: null };
 const waiting: Waiting = { since: 10_000, isStart: false, oldWorkers: 0 };
 
 test('a first reload starts at once', () => {
-  assert.deepEqual(nextReload(settings, fresh, waiting, 0.5), { at: 10_000, because: 'free' });
+  assert.deepEqual(nextReload(settings, fresh, waiting, 0.5), { at: 10_000, because: 'nothing' });
 });
 
 test('the gap to the last reload is kept, with jitter on top', () => {

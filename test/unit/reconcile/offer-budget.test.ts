@@ -39,8 +39,8 @@ test('at the limit of old processes a namespace has one reload in the interval, 
   made.spend(full, changed, 40_000);
   assert.deepEqual(made.slot(full, changed), { ...full, at: 40_000 + every, because: 'offer_interval' });
   assert.deepEqual(
-    made.slot({ at: 0, because: 'free' }, changed),
-    { at: 0, because: 'free' },
+    made.slot({ at: 0, because: 'nothing' }, changed),
+    { at: 0, because: 'nothing' },
     'nobody makes room for it',
   );
 });
