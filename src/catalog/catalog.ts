@@ -3,12 +3,11 @@
  * where the source has just come back, its word that nobody is there is doubted for a while. Nothing here changes in
  * place: each event gives a new catalog, or the same one where it says nothing new.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { equalLists, equalNames, namesOf } from './endpoints.ts';
-import { admit, type Guard } from './guard.ts';
-import { keptBy } from './loss.ts';
-import { changedPorts } from './own.ts';
+import { admit } from './guard.ts';
+import { retainedBy } from './loss.ts';
+import { endWait, endWaits, opened, openIfReady, waitingFor } from './opening.ts';
 import { endDoubts, settle } from './serve.ts';
 import {
   type Answer,
@@ -21,13 +20,13 @@ import {
   none,
   type Origin,
   originOf,
-  type Service,
   type Source,
+  seeded,
   troubles,
   unanswered,
-  unheard,
+  unansweredSource,
 } from './state.ts';
-import { drop, emptyTable, entriesOf, lookUp, put, tableOf } from './table.ts';
+import { emptyTable, entriesOf, lookUp, put, tableOf } from './table.ts';
 
 export type { Catalog, CatalogSettings } from './state.ts';
 
@@ -61,7 +60,7 @@ export function createCatalog(
     settings,
     createdAt: now,
     isOpen: false,
-    sources: new Map([...settings.watchers.keys()].map((name) => [name, unheard])),
+    sources: new Map([...settings.watchers.keys()].map((name) => [name, unansweredSource])),
     answers: emptyTable(),
     services: tableOf(services),
     awaited: emptyTable(),
@@ -85,7 +84,7 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
         down: { reason: event.reason, since: source.down?.since ?? now },
       });
     case 'synced':
-      return openIfReady(heard(catalog, event.watcher, { ...source, isSynced: true }));
+      return openIfReady(sourceAnswered(catalog, event.watcher, { ...source, isSynced: true }));
     case 'stale': {
       const answer = lookUp(catalog.answers, originOf(event)) ?? unanswered;
       if (answer.stale?.reason === event.reason) return catalog;
@@ -94,81 +93,15 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
     }
     // Which of them are served is for the settings to say.
     case 'offers':
-      return heard(catalog, event.watcher, source);
+      return sourceAnswered(catalog, event.watcher, source);
     case 'gone':
     case 'endpoints':
-      return receiveAnswer(heard(catalog, event.watcher, source), event, source, now);
+      return receiveAnswer(sourceAnswered(catalog, event.watcher, source), event, source, now);
   }
 }
 
-/**
- * The config was read again, or the services in it are others: answers to questions that are still asked are kept, and
- * judged by the new settings. A service whose settings are the same object is left as it is where the rules are the same.
- * `seeds`: who is known to serve services that are not in this catalog, as in `createCatalog`.
- */
-export function reconfigure(
-  catalog: Catalog,
-  settings: CatalogSettings,
-  now: Moment,
-  seeds: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
-): Catalog {
-  const index = indexOf(settings);
-  const hasSameRules = isDeepStrictEqual(rulesOf(catalog.settings), rulesOf(settings));
-  const ports = changedPorts(catalog.settings.own, settings.own);
-  const isConcerned = (endpoints: readonly Endpoint[] | null): boolean =>
-    ports.size > 0 && (endpoints?.some(({ port }) => ports.has(port)) ?? false);
-  const mustJudge = ({ received, endpoints }: Answer): boolean => !hasSameRules || isConcerned(received ?? endpoints);
-  const isSame = (name: string): boolean => {
-    const service = settings.services.get(name);
-    if (!hasSameRules || service === undefined || catalog.settings.services.get(name) !== service) return false;
-    const concerned = service.origins.some((origin) =>
-      mustJudge(lookUp(catalog.answers, originOf(origin)) ?? unanswered),
-    );
-    return !concerned && !isConcerned(lookUp(catalog.services, name)?.endpoints ?? null);
-  };
-  const asked = new Map<string, Origin>();
-  for (const origin of questionsOf(settings)) asked.set(originOf(origin), origin);
-  const changed = new Set<string>();
-  for (const origin of questionsOf(catalog.settings))
-    if (!isSameQuestion(origin, asked.get(originOf(origin)))) changed.add(originOf(origin));
-
-  const answers = [...asked].flatMap(([name, { watcher }]) => {
-    const answer = lookUp(catalog.answers, name);
-    const guard = index.guards.get(watcher);
-    if (answer === undefined || guard === undefined || changed.has(name)) return [];
-    const most = settings.watchers.get(watcher)?.maxServers;
-    return [[name, mustJudge(answer) ? judgeAgain(answer, guard, most) : answer] as const];
-  });
-  const services = [...settings.services].map(([name, service]) => {
-    const before = lookUp(catalog.services, name);
-    const guard = guardOf(service, index);
-    if (before === undefined) return [name, seeded(seeds.get(name), guard)] as const;
-    if (isSame(name)) return [name, before] as const;
-    const endpoints = admitAgain(before.endpoints, guard);
-    // What the old questions found serves until the new ones are answered.
-    const isMoved =
-      catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin))) ?? false;
-    const seed = isMoved ? endpoints : admitAgain(before.seed, guard);
-    return [name, { ...before, endpoints, seed, basis: isMoved ? 'moved' : before.basis }] as const;
-  });
-  const next: Catalog = {
-    ...catalog,
-    settings,
-    sources: new Map([...settings.watchers.keys()].map((name) => [name, catalog.sources.get(name) ?? unheard])),
-    answers: tableOf(answers),
-    services: tableOf(services),
-    awaited: awaitedOf(catalog, settings, now, seeds),
-    index,
-  };
-  const settled = [...settings.services.keys()].reduce(
-    (all, name) => (isSame(name) ? all : welcome(settle(all, name, 'config', now), name)),
-    next,
-  );
-  return openIfReady(settled);
-}
-
 /** Whether what is heard answers the same question in both, or none of either. */
-export function isAskedAlike(a: Catalog, b: Catalog, event: SourceEvent): boolean {
+export function isSameQueryIn(a: Catalog, b: Catalog, event: SourceEvent): boolean {
   if (!('key' in event)) return true;
   const [one, other] = [a.index.queries.get(originOf(event)), b.index.queries.get(originOf(event))];
   return one === other || JSON.stringify(one) === JSON.stringify(other);
@@ -180,19 +113,14 @@ export function isTroubled(catalog: Catalog, service: string): boolean {
   return settings !== undefined && troubles(catalog, settings).length > 0;
 }
 
-/** What of the settings is about all services. */
-function rulesOf({ watchers, allowAddresses, onlyAddresses }: CatalogSettings): unknown {
-  return { watchers, allowAddresses, onlyAddresses };
-}
-
 /** An operator believes what the sources say of this service: nothing of it is kept any more. */
 export function accept(catalog: Catalog, service: string, now: Moment): Catalog {
-  return keptOf(catalog, service) === 0 ? catalog : settle(catalog, service, 'operator', now);
+  return retainedOf(catalog, service) === 0 ? catalog : settle(catalog, service, 'operator', now);
 }
 
 /** How many endpoints of the service serve on although no source names them. */
-export function keptOf({ services }: Catalog, service: string): number {
-  return keptBy(lookUp(services, service) ?? newService).length;
+export function retainedOf({ services }: Catalog, service: string): number {
+  return retainedBy(lookUp(services, service) ?? newService).length;
 }
 
 /** Ends what `now` ends: the wait for first answers, and doubts. */
@@ -268,10 +196,10 @@ function receiveAnswer(
 }
 
 /** A source that answers is up. */
-function heard(catalog: Catalog, name: string, source: Source): Catalog {
+function sourceAnswered(catalog: Catalog, name: string, source: Source): Catalog {
   const before = catalog.sources.get(name);
-  const isNews = source.isSynced !== before?.isSynced || !source.isHeard || source.down !== null;
-  return isNews ? withSource(catalog, name, { ...source, isHeard: true, down: null }) : catalog;
+  const isNews = source.isSynced !== before?.isSynced || !source.hasAnswered || source.down !== null;
+  return isNews ? withSource(catalog, name, { ...source, hasAnswered: true, down: null }) : catalog;
 }
 
 function withSource(catalog: Catalog, name: string, source: Source): Catalog {
@@ -282,88 +210,5 @@ function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Momen
   const services = catalog.index.servicesOf.get(originOf(origin));
   if (services === undefined) return catalog;
   const next = { ...catalog, answers: put(catalog.answers, originOf(origin), answer) };
-  return services.reduce((all, name) => welcome(settle(all, name, 'source', now), name), next);
-}
-
-/** Who is new while others are served already; a catalog that is not open yet waits for all of them anyway. */
-function awaitedOf(
-  { isOpen, awaited, settings: before }: Catalog,
-  settings: CatalogSettings,
-  now: Moment,
-  seed: ReadonlyMap<string, unknown>,
-) {
-  if (!isOpen) return emptyTable<Moment>();
-  return tableOf(
-    [...settings.services.keys()].flatMap((name): [string, Moment][] => {
-      const isKnown = before.services.has(name) || seed.has(name);
-      const until = isKnown ? lookUp(awaited, name) : now + settings.startTimeout;
-      return until === undefined ? [] : [[name, until]];
-    }),
-  );
-}
-
-/** All of its questions are answered: it is awaited no longer. */
-function welcome(catalog: Catalog, name: string): Catalog {
-  const origins = catalog.settings.services.get(name)?.origins ?? [];
-  const isAwaited = lookUp(catalog.awaited, name) !== undefined;
-  if (!isAwaited || origins.some((origin) => !isAnswered(catalog, origin))) return catalog;
-  return { ...catalog, awaited: drop(catalog.awaited, name) };
-}
-
-function isAnswered({ answers }: Catalog, origin: Origin): boolean {
-  return (lookUp(answers, originOf(origin))?.endpoints ?? null) !== null;
-}
-
-function endWaits(catalog: Catalog, now: Moment): Catalog {
-  const over = entriesOf(catalog.awaited).filter(([, until]) => until <= now);
-  if (over.length === 0) return catalog;
-  return { ...catalog, awaited: over.reduce((table, [name]) => drop(table, name), catalog.awaited) };
-}
-
-function openIfReady(catalog: Catalog): Catalog {
-  return catalog.isOpen || waitingFor(catalog).length > 0 ? catalog : opened(catalog);
-}
-
-function opened(catalog: Catalog): Catalog {
-  return { ...catalog, isOpen: true };
-}
-
-/** A watcher that is asked nothing has nothing to answer. */
-function waitingFor({ settings, sources, index }: Catalog): string[] {
-  return [...settings.watchers]
-    .filter(([name, { required }]) => required && index.askedWatchers.has(name) && !sources.get(name)?.isSynced)
-    .map(([name]) => name)
-    .sort();
-}
-
-function questionsOf({ services, offered }: CatalogSettings): Origin[] {
-  return [...offered, ...[...services.values()].flatMap(({ origins }) => origins)];
-}
-
-function isSameQuestion(before: Origin, after: Origin | undefined): boolean {
-  if (after === undefined) return false;
-  return before.query === after.query || JSON.stringify(before.query) === JSON.stringify(after.query);
-}
-
-function seeded(seed: readonly Endpoint[] | undefined, guard: Guard): Service {
-  if (seed === undefined) return newService;
-  const { endpoints } = admit(seed, guard);
-  return { ...newService, endpoints, seed: endpoints, basis: 'known' };
-}
-
-function judgeAgain(answer: Answer, guard: Guard, most: number | undefined): Answer {
-  if (answer.endpoints === null) return answer;
-  const received = answer.received ?? answer.endpoints;
-  const { endpoints, refused } = admit(received, guard, answer.unreadable, most);
-  return {
-    ...answer,
-    endpoints: equalLists(answer.endpoints, endpoints) ? answer.endpoints : endpoints,
-    refused,
-    received: refused.count > 0 ? received : null,
-  };
-}
-
-function admitAgain(before: readonly Endpoint[], guard: Guard): readonly Endpoint[] {
-  const { endpoints } = admit(before, guard);
-  return equalLists(before, endpoints) ? before : endpoints;
+  return services.reduce((all, name) => endWait(settle(all, name, 'source', now), name), next);
 }

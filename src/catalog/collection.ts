@@ -7,8 +7,9 @@ import { originOfOffer, type Unserved, withOffers } from '../config/discover/off
 import { askedBy } from '../config/query-key.ts';
 import type { Config, Discovery } from '../config/schema.ts';
 import type { Endpoint, Moment, Offer, SourceEvent } from '../model.ts';
-import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive, reconfigure } from './catalog.ts';
+import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
 import { catalogSettings } from './catalog-settings.ts';
+import { reconfigure } from './reconfigure.ts';
 import { lookUp } from './table.ts';
 
 /** `isOver`: its source does not offer it any more. */
@@ -102,7 +103,7 @@ export function progress(collection: Collection, now: Moment): Collection {
 }
 
 /** An operator believes what the sources say of this service. */
-export function believe(collection: Collection, service: string, now: Moment): Collection {
+export function acceptLoss(collection: Collection, service: string, now: Moment): Collection {
   return withoutOver(withCatalog(collection, accept(collection.catalog, service, now)), now);
 }
 

@@ -55,7 +55,7 @@ export function judgeLoss(served: Served, wanted: readonly Endpoint[], rules: Lo
 }
 
 /** Who serves on although no source names them. */
-export function keptBy({ endpoints, loss }: Served): readonly Endpoint[] {
+export function retainedBy({ endpoints, loss }: Served): readonly Endpoint[] {
   switch (loss?.kind) {
     case 'emptied':
       return endpoints;

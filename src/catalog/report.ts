@@ -2,7 +2,7 @@
 import type { Moment, SourceEvent } from '../model.ts';
 import { placeOf } from './endpoints.ts';
 import { noRefusals, type Refusal, type Refusals } from './guard.ts';
-import { endOf, keptBy } from './loss.ts';
+import { endOf, retainedBy } from './loss.ts';
 import {
   type Catalog,
   newService,
@@ -72,7 +72,7 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
         state: stateOf(source),
         required,
         synced: source?.isSynced ?? false,
-        lastSuccess: source?.isHeard ? (source.down?.since ?? now) : null,
+        lastSuccess: source?.hasAnswered ? (source.down?.since ?? now) : null,
         down: source?.down ?? null,
       };
     }),
@@ -134,7 +134,7 @@ export function newlyKept(
   const changed = news(before?.services ?? emptyTable<Service>(), now.services).flatMap(([name, service]) => {
     const kept = keptIn(service);
     const known = before === null ? null : keptIn(lookUp(before.services, name) ?? newService);
-    return kept?.reason === known?.reason ? [] : [{ service: name, kept, count: keptBy(service).length }];
+    return kept?.reason === known?.reason ? [] : [{ service: name, kept, count: retainedBy(service).length }];
   });
   return [...ended, ...changed];
 }
@@ -145,13 +145,13 @@ function keptIn({ loss }: Service): Kept | null {
 }
 
 function stateOf(source: Source | undefined): SourceReport['state'] {
-  if (source === undefined || (!source.isHeard && source.down === null)) return 'starting';
+  if (source === undefined || (!source.hasAnswered && source.down === null)) return 'starting';
   return source.down === null ? 'up' : 'down';
 }
 
 function reportService(catalog: Catalog, name: string, settings: ServiceSettings): ServiceReport {
   const service = lookUp(catalog.services, name) ?? newService;
-  const kept = new Set(keptBy(service).map(placeOf));
+  const kept = new Set(retainedBy(service).map(placeOf));
   const answers = settings.origins.map((origin) => ({
     watcher: origin.watcher,
     ...(lookUp(catalog.answers, originOf(origin)) ?? unanswered),

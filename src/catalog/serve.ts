@@ -1,7 +1,7 @@
 /** Who serves: decides from the last answers, and from the doubt about sudden absence, which endpoints a service has. */
 import type { Moment } from '../model.ts';
 import { arrange, equalLists, isNamedIn, union } from './endpoints.ts';
-import { endOf, judgeLoss, keptBy, type LossRules } from './loss.ts';
+import { endOf, judgeLoss, type LossRules, retainedBy } from './loss.ts';
 import {
   type Answer,
   type Catalog,
@@ -34,7 +34,7 @@ export function settle(catalog: Catalog, name: string, word: Word, now: Moment):
   const rules = { ...rulesOf(catalog, settings, answers), isDoubtful };
   const loss = word === 'operator' ? null : judgeLoss(before, wanted, rules, now);
   return withService(catalog, name, before, {
-    endpoints: sameOr(before.endpoints, union(wanted, keptBy({ endpoints: before.endpoints, loss }))),
+    endpoints: sameOr(before.endpoints, union(wanted, retainedBy({ endpoints: before.endpoints, loss }))),
     seed: isAnswered ? none : before.seed,
     basis: isAnswered ? 'known' : before.basis,
     loss,

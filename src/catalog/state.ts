@@ -1,6 +1,6 @@
 /** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
 import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
-import { createGuard, type Guard, noRefusals, type Refusals } from './guard.ts';
+import { admit, createGuard, type Guard, noRefusals, type Refusals } from './guard.ts';
 import type { Loss, MaxShrink } from './loss.ts';
 import { createOwnGuard, type Own } from './own.ts';
 import { lookUp, type Table } from './table.ts';
@@ -65,7 +65,7 @@ export type Source = {
   /** Has answered every query once. */
   readonly isSynced: boolean;
   /** Has answered anything. */
-  readonly isHeard: boolean;
+  readonly hasAnswered: boolean;
   /** Counts starts and failures: the first answer after either may be wrong about who is there. */
   readonly era: number;
   readonly down: Trouble | null;
@@ -111,11 +111,11 @@ export type Index = {
   readonly servicesOf: ReadonlyMap<string, readonly string[]>;
   /** What each origin asks. */
   readonly queries: ReadonlyMap<string, unknown>;
-  readonly askedWatchers: ReadonlySet<string>;
+  readonly queriedWatchers: ReadonlySet<string>;
 };
 
 export const none: readonly Endpoint[] = [];
-export const unheard: Source = { isSynced: false, isHeard: false, era: 0, down: null };
+export const unansweredSource: Source = { isSynced: false, hasAnswered: false, era: 0, down: null };
 export const unanswered: Answer = {
   endpoints: null,
   refused: noRefusals,
@@ -143,10 +143,10 @@ export function troubles({ sources, answers }: Catalog, { origins }: ServiceSett
 export function indexOf(settings: CatalogSettings): Index {
   const servicesOf = new Map<string, string[]>();
   const queries = new Map<string, unknown>();
-  const askedWatchers = new Set<string>(settings.discovering);
+  const queriedWatchers = new Set<string>(settings.discovering);
   for (const [name, { origins }] of settings.services)
     for (const origin of origins) {
-      askedWatchers.add(origin.watcher);
+      queriedWatchers.add(origin.watcher);
       queries.set(originOf(origin), origin.query);
       const names = servicesOf.get(originOf(origin));
       if (names === undefined) servicesOf.set(originOf(origin), [name]);
@@ -163,7 +163,7 @@ export function indexOf(settings: CatalogSettings): Index {
       createGuard(settings.allowAddresses, loopbackAllowed, isOwn, settings.onlyAddresses),
     ]),
   );
-  return { guards, servicesOf, queries, askedWatchers };
+  return { guards, servicesOf, queries, queriedWatchers };
 }
 
 /** For endpoints of which only the service is known: what any of its sources may name. */
@@ -176,4 +176,11 @@ export function guardOf({ origins }: ServiceSettings, { guards }: Index): Guard 
 
 export function earliest(a: Moment | null, b: Moment | null): Moment | null {
   return a === null ? b : b === null ? a : Math.min(a, b);
+}
+
+/** A service as it begins; `seed`: who is known to serve it. */
+export function seeded(seed: readonly Endpoint[] | undefined, guard: Guard): Service {
+  if (seed === undefined) return newService;
+  const { endpoints } = admit(seed, guard);
+  return { ...newService, endpoints, seed: endpoints, basis: 'known' };
 }

@@ -4,8 +4,8 @@
  * there, and no server stands in a structure that it was not found for.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { isAskedAlike, isTroubled, keptOf, nextDeadline, view } from '../catalog/catalog.ts';
-import { believe, type Collection, collect, type Known, known, progress, recollect } from '../catalog/collection.ts';
+import { isSameQueryIn, isTroubled, nextDeadline, retainedOf, view } from '../catalog/catalog.ts';
+import { acceptLoss, type Collection, collect, type Known, known, progress, recollect } from '../catalog/collection.ts';
 import { askedBy } from '../config/query-key.ts';
 import type { Service } from '../config/schema.ts';
 import { bindsOverlap, parseBind } from '../haproxy/text/bind.ts';
@@ -75,7 +75,7 @@ export class Editions {
   receive(event: SourceEvent, now: Moment): boolean {
     const [live, next] = [this.#live, this.#next];
     // What answers a question of the edit alone says nothing of what is live, be it under the same name.
-    const isForLive = next === null || isAskedAlike(live.collection.catalog, next.collection.catalog, event);
+    const isForLive = next === null || isSameQueryIn(live.collection.catalog, next.collection.catalog, event);
     if (isForLive) this.#live = { ...live, collection: collect(live.collection, event, now) };
     if (next !== null) this.#next = { ...next, collection: collect(next.collection, event, now) };
     return this.#live.collection !== live.collection || this.#next?.collection !== next?.collection;
@@ -109,8 +109,8 @@ export class Editions {
 
   /** An operator believes what the sources say of this service: how many endpoints are kept no longer. */
   accept(service: string, now: Moment): number {
-    const kept = keptOf(this.#live.collection.catalog, service);
-    if (kept > 0) this.#onBoth((collection) => believe(collection, service, now));
+    const kept = retainedOf(this.#live.collection.catalog, service);
+    if (kept > 0) this.#onBoth((collection) => acceptLoss(collection, service, now));
     return kept;
   }
 

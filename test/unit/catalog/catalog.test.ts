@@ -9,9 +9,9 @@ import {
   createCatalog,
   nextDeadline,
   receive,
-  reconfigure,
   view,
 } from '../../../src/catalog/catalog.ts';
+import { reconfigure } from '../../../src/catalog/reconfigure.ts';
 import { newlyRefused, report } from '../../../src/catalog/report.ts';
 import type { Endpoint, SourceEvent } from '../../../src/model.ts';
 import {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nextDeadline, view } from '../../../src/catalog/catalog.ts';
 import {
-  believe,
+  acceptLoss,
   type Collection,
   collect,
   createCollection,
@@ -99,7 +99,7 @@ test('that it vanished right after a reconnection is doubted: it serves on, as i
 
 test('an operator who believes that it is gone lets it go at once; one that comes back is as any other', async () => {
   const doubted = play(await steady(), 11 * minute, failed, started, offers(offer('db')), answer('db', one), synced);
-  assert.deepEqual(served(believe(doubted, 'shop:web', 12 * minute)), { 'shop:db': ['one'] });
+  assert.deepEqual(served(acceptLoss(doubted, 'shop:web', 12 * minute)), { 'shop:db': ['one'] });
   const back = play(doubted, 12 * minute, offers(offer('web', { listen: '10001' }), offer('db')), answer('web', two));
   assert.deepEqual(served(back)['shop:web'], ['two']);
 });
@@ -191,7 +191,7 @@ test('a config that asks in other words keeps all that was offered, until its ow
   assert.deepEqual(served(told), { 'shop:db': ['one'], 'shop:web': ['two'] }, 'the new question has not found db yet');
   const all = play(told, 11 * minute, synced);
   assert.deepEqual(served(all)['shop:db'], ['one'], 'that it vanished with the reconnection is doubted');
-  assert.deepEqual(served(believe(all, 'shop:db', 11 * minute)), { 'shop:web': ['two'] });
+  assert.deepEqual(served(acceptLoss(all, 'shop:db', 11 * minute)), { 'shop:web': ['two'] });
 });
 
 test('of a service that is found and not answered for yet nobody knows who serves it', async () => {
@@ -223,7 +223,7 @@ test('what another question found last is not taken for the answer to the one th
 
 test('that what was kept of a service is let go is told also when the service itself goes with it', async () => {
   const kept = play(await steady(), 11 * minute, failed, started, offers(offer('db')), answer('db', one), synced);
-  const gone = believe(kept, 'shop:web', 12 * minute);
+  const gone = acceptLoss(kept, 'shop:web', 12 * minute);
   assert.deepEqual(newlyKept(kept.catalog, gone.catalog), [{ service: 'shop:web', kept: null, count: 0 }]);
 });
 

@@ -7,12 +7,12 @@ import {
   advance,
   type Catalog,
   createCatalog,
-  keptOf,
   nextDeadline,
   receive,
-  reconfigure,
+  retainedOf,
   view,
 } from '../../../src/catalog/catalog.ts';
+import { reconfigure } from '../../../src/catalog/reconfigure.ts';
 import { newlyKept, report } from '../../../src/catalog/report.ts';
 import type { Endpoint } from '../../../src/model.ts';
 import {
@@ -138,7 +138,7 @@ test('what is added or changed with a held loss goes live at once', () => {
     'an address that changed is not a server too many',
   );
   assert.equal(served.find(({ id }) => id === 'b')?.weight, 7);
-  assert.equal(keptOf(catalog, 'web'), 8);
+  assert.equal(retainedOf(catalog, 'web'), 8);
 });
 
 test('a held endpoint whose address changed later is not kept at the old one', () => {
@@ -156,7 +156,7 @@ test('a held endpoint whose address changed later is not kept at the old one', (
 test('endpoints that share an id are told apart by number: as many as came are not missing', () => {
   const same = ten.map((one) => ({ ...one, id: 'x' }));
   const catalog = receive(serving(same), found([{ ...endpoint('x', '10.9.9.9') }, ...same.slice(0, 2)]), at);
-  assert.equal(keptOf(catalog, 'web'), 7);
+  assert.equal(retainedOf(catalog, 'web'), 7);
 });
 
 test('a rolling deploy that replaces names is no loss', () => {
@@ -200,9 +200,9 @@ test('losses further apart than the hold are losses of their own', () => {
 test('when those that were lost come back the hold is over', () => {
   let catalog = receive(serving(ten), found(ten.slice(0, 2)), at);
   catalog = receive(catalog, found(ten.slice(0, 7)), at + 1000);
-  assert.deepEqual([names(catalog), keptOf(catalog, 'web')], ['abcdefghij', 3], 'not all are back');
+  assert.deepEqual([names(catalog), retainedOf(catalog, 'web')], ['abcdefghij', 3], 'not all are back');
   catalog = receive(catalog, found(ten), at + 2000);
-  assert.deepEqual([names(catalog), keptOf(catalog, 'web')], ['abcdefghij', 0]);
+  assert.deepEqual([names(catalog), retainedOf(catalog, 'web')], ['abcdefghij', 0]);
   assert.equal(names(receive(catalog, found(ten.slice(0, 2)), at + 3000)), 'abcdefghij', 'the next loss is one anew');
 });
 
@@ -349,9 +349,9 @@ test('a change of maxShrink holds for what is held already, and the guard for wh
 
 test('an operator accepts what is held or doubted, at once and for good', () => {
   const held = receive(serving(ten), found(ten.slice(0, 2)), at);
-  assert.equal(keptOf(held, 'web'), 8);
+  assert.equal(retainedOf(held, 'web'), 8);
   const accepted = accept(held, 'web', at + 1000);
-  assert.deepEqual([names(accepted), keptOf(accepted, 'web')], ['ab', 0]);
+  assert.deepEqual([names(accepted), retainedOf(accepted, 'web')], ['ab', 0]);
   assert.equal(names(receive(accepted, found([...ten.slice(0, 2)].reverse()), at + 2000)), 'ab');
   assert.equal(accept(accepted, 'web', at + 3000), accepted, 'there is nothing more to accept');
   assert.equal(accept(accepted, 'nobody', at + 3000), accepted);
