@@ -3,7 +3,8 @@
  * restarted Myelin finds out from. And what keeps it from that.
  */
 import { describe } from '../errors.ts';
-import { type ConfigFile, together } from '../lib/files.ts';
+import type { ConfigFile } from '../lib/config-file.ts';
+import { together } from '../lib/files.ts';
 import { WriteBehind } from '../lib/write-behind.ts';
 import type { Moment, Ms } from '../model.ts';
 import type { Active, Trouble } from './driver.ts';

@@ -8,7 +8,7 @@ import type { Capabilities } from '../haproxy/binary/capabilities.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import type { ServerStateRow } from '../haproxy/cli/info.ts';
 import type { UnexpectedReply } from '../haproxy/cli/runtime-commands.ts';
-import type { ConfigFile } from '../lib/files.ts';
+import type { ConfigFile } from '../lib/config-file.ts';
 import type {
   LeavingServer,
   Moment,

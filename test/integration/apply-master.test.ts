@@ -10,7 +10,7 @@ import type { Info } from '../../src/haproxy/cli/info.ts';
 import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/cli/master.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
-import { configFile } from '../../src/lib/files.ts';
+import { configFile } from '../../src/lib/config-file.ts';
 import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
 import { startBackends } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';

@@ -12,7 +12,7 @@ import { type Info, parseServersState } from '../../haproxy/cli/info.ts';
 import { prefixOf, readWorkerInfo, reloadMaster } from '../../haproxy/cli/master.ts';
 import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { placedLines } from '../../haproxy/text/text.ts';
-import type { ConfigFile } from '../../lib/files.ts';
+import type { ConfigFile } from '../../lib/config-file.ts';
 import type { Ms, Problem, Section } from '../../model.ts';
 import { preflight } from '../checks/preflight.ts';
 import type { Outcome } from '../driver.ts';
