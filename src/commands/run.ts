@@ -140,7 +140,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       order: (override: OverrideRequest) => instance.override(override),
       stop: () => end.resolve(stopped),
       onError: (error: unknown) => report({ kind: 'request_failed', error }),
-      onWait: (error: unknown) => report({ kind: 'address_awaited', error }),
+      onWait: (error: unknown) => report({ kind: 'listen_waits', error }),
     };
     const { closed } = await serveHttp(config, sources, signal);
     ending.push(closed, rereading.follow(toWallClock(startedAt), signal));

@@ -1,6 +1,6 @@
 /** Asks the running Myelin over its control socket; what it answers with an error is thrown as that error. */
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
-import { createParser } from 'eventsource-parser';
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { AppError, type ErrorCode, errorCodes, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
 import type { Event } from '../report/events.ts';
@@ -59,7 +59,11 @@ export async function* followEvents(
     const response = await open(socket, { method: 'GET', path: '/api/v1/events', headers, signal });
     if (!isGood(response)) throw refusalOf(response, parse(await bodyOf(response), socket));
     const read: Event[] = [];
-    const parser = createParser({ onEvent: ({ id, data }) => read.push({ id, ...JSON.parse(data) } as Event) });
+    // Without an id it is an event by its former name, for others.
+    const onEvent = ({ id, data }: EventSourceMessage): void => {
+      if (id !== undefined) read.push({ id, ...JSON.parse(data) } as Event);
+    };
+    const parser = createParser({ onEvent });
     for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
       parser.feed(chunk);
       yield* read.splice(0);

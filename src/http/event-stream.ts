@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import timers from 'node:timers';
 import type { Ms } from '../model.ts';
 import type { Event, Events } from '../report/events.ts';
+import { entryOf } from '../report/messages.ts';
 import { problem, type Route } from './server.ts';
 
 /** At one place; each may cost `mostUnread` of memory. */
@@ -68,8 +69,17 @@ export function eventsRoute(events: Events): Route {
   }
 }
 
-/** As `text/event-stream` has it; JSON has no line breaks of its own. */
+/**
+ * As `text/event-stream` has it; JSON has no line breaks of its own. Who knows an event by its former name gets that, too:
+ * without an id, so that it is no event of its own for who counts them.
+ */
 export function formatEvent(event: Event): string {
   const { id, ...rest } = event;
-  return `id: ${id}\nevent: ${event.kind}\ndata: ${JSON.stringify(rest)}\n\n`;
+  const former = entryOf(event.kind).formerly;
+  const before = former === undefined ? '' : frame({ ...rest, ...former });
+  return `${before}id: ${id}\n${frame(rest)}`;
+}
+
+function frame(data: { readonly kind: string }): string {
+  return `event: ${data.kind}\ndata: ${JSON.stringify(data)}\n\n`;
 }

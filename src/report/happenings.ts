@@ -39,19 +39,19 @@ export type Happening =
       readonly waitingFor: readonly string[];
       readonly afterRestart: readonly string[];
     }
-  | { readonly kind: 'config_refused'; readonly error: unknown }
+  | { readonly kind: 'config_refused'; readonly reason: string; readonly error: unknown }
   /** A promise that nobody waited for was rejected. */
   | { readonly kind: 'unhandled_rejection'; readonly error: unknown }
   | { readonly kind: 'request_failed'; readonly error: unknown }
   /** The Myelin before this one still listens there. */
-  | { readonly kind: 'address_awaited'; readonly error: unknown }
+  | { readonly kind: 'listen_waits'; readonly error: unknown }
   /** What happens to HAProxy by itself, and `trouble`: something in the background that does not affect what runs. */
   | DriverEvent;
 
 /** What was known and ran when a result came. */
 export type ReconcileContext = Reconciled & {
   /** The newest that is known: results need not come in the order of their catalogs. */
-  readonly collection: Collection;
+  readonly collection: Pick<Collection, 'catalog' | 'unserved'>;
   readonly quarantined: readonly Quarantined[];
   /** What runs, where commands can change it; else null. */
   readonly sections: readonly Section[] | null;

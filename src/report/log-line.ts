@@ -26,7 +26,7 @@ const colours = {
 } as const;
 
 /** `12:00:00.000 INFO  reloaded HAProxy reasons=[…] tookMs=41`, and under it the stack of an error that is a bug. */
-function pretty({ time, level, service: _, msg, err, ...facts }: Facts, isColoured: boolean): string {
+function pretty({ time, level, app: _, kind: __, msg, err, ...facts }: Facts, isColoured: boolean): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
     isColoured ? styleText(style, text, { validateStream: false }) : text;
   const label = String(level);

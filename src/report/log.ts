@@ -1,13 +1,18 @@
-/** The log: facts go in, lines come out, and nothing that happens to the log stops what it tells of. */
+/** The log: messages go in, lines come out, and nothing that happens to the log stops what it tells of. */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
+import { logged } from './facts.ts';
 import { formatLine } from './log-line.ts';
+import { entryOf, type Message } from './messages.ts';
 
-export type Log = Pick<pino.Logger, 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'isLevelEnabled'> & {
-  child(facts: Record<string, unknown>): Log;
+export type Log = {
+  /** `isRepeat`: nothing has changed since it was told. */
+  tell(message: Message, isRepeat: boolean): void;
+  /** For who looks for a fault: what stands there is no message. */
+  trace(facts: Readonly<Record<string, unknown>>, text: string): void;
 };
 
 export type LogOptions = {
@@ -23,16 +28,23 @@ export function createLog({ level, format, destination, secrets }: LogOptions): 
   const sink = new Sink(destination);
   const isColoured = format === 'pretty' && isatty(destination) && !process.env.NO_COLOR;
   const write = (line: string): void => sink.write(formatLine(line, { secrets: secrets(), format, isColoured }));
-  return pino(
+  const log = pino(
     {
       level,
-      base: { service: 'myelin' },
+      base: { app: 'myelin' },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: serializeError },
     },
     { write },
   );
+  return {
+    tell(message, isRepeat) {
+      const { level: usual, text } = entryOf(message.kind);
+      log[isRepeat ? 'debug' : usual](logged(message), text);
+    },
+    trace: (facts, text) => log.trace(facts, text),
+  };
 }
 
 /** Where an error of ours was made helps nobody: it says itself what is wrong. */

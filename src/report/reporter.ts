@@ -1,51 +1,59 @@
-/** Takes everything that happens and tells people of it: log, events, metrics, and what the status shows of the last reconcile. */
+/** Takes everything that happens and tells people what of it is news: log, events, metrics, and what the status shows of it. */
+
+import type { Catalog } from '../catalog/catalog.ts';
+import { toWallClock } from '../lib/clock.ts';
 import type { Moment } from '../model.ts';
+import { reloadOnly } from '../plan/backends.ts';
+import type { OverrideRequest } from '../reconcile/override-store.ts';
+import type { Quarantined } from '../reconcile/quarantine.ts';
 import type { Events } from './events.ts';
-import type { Happening } from './happenings.ts';
-import { KeptLog } from './kept-log.ts';
+import { shown } from './facts.ts';
+import type { Happening, ReconcileContext } from './happenings.ts';
 import type { Log } from './log.ts';
+import { entryOf, type Message } from './messages.ts';
 import type { Metrics } from './metrics.ts';
-import { Observer } from './observer.ts';
-import { OfferLog } from './offer-log.ts';
-import { ReloadOnlyLog } from './reload-only-log.ts';
-import { SourceLog } from './source-log.ts';
+import { discoveryNews } from './news/discovery.ts';
+import { lossNews } from './news/losses.ts';
+import { quarantineNews } from './news/quarantine.ts';
+import { type Applied, type Pending, ReconcileNews } from './news/reconciles.ts';
+import { reloadOnlyNews } from './news/reload-only.ts';
+import { SourceNews } from './news/sources.ts';
+import { RateLimit } from './rate-limit.ts';
 
 export type ReporterParts = {
   readonly log: Log;
-  readonly events: Events;
+  readonly events: Pick<Events, 'add'>;
   readonly metrics: Metrics;
   readonly now: () => Moment;
 };
 
 export class Reporter {
   readonly #parts: ReporterParts;
-  readonly #observer: Observer;
-  readonly #sources: SourceLog;
-  readonly #kept: KeptLog;
-  readonly #offers: OfferLog;
-  readonly #reloadOnly: ReloadOnlyLog;
+  readonly #sources = new SourceNews((message, isRepeat) => this.#tell(message, isRepeat));
+  readonly #reconciles = new ReconcileNews();
+  readonly #limit = new RateLimit();
+  #catalog: Catalog | null = null;
+  #unserved: ReconcileContext['collection']['unserved'] = [];
+  #quarantined: readonly Quarantined[] = [];
+  #reloadOnly: ReadonlyMap<string, string> = new Map();
+  #drift = '';
 
   constructor(parts: ReporterParts) {
-    const { log, events, metrics, now } = parts;
     this.#parts = parts;
-    this.#observer = new Observer(log, metrics, events, now);
-    this.#sources = new SourceLog(log, events);
-    this.#kept = new KeptLog(log, events);
-    this.#offers = new OfferLog(log, events);
-    this.#reloadOnly = new ReloadOnlyLog(log);
   }
 
-  get lastApply(): Observer['lastApply'] {
-    return this.#observer.lastApply;
+  get lastApply(): Applied | null {
+    return this.#reconciles.lastApply;
+  }
+
+  /** A reload that is wanted and waits. */
+  get pending(): Pending | null {
+    return this.#reconciles.pending;
   }
 
   /** As of the last reconcile that ended: one that is under way has yet to find out. */
-  get quarantined(): Observer['apart'] {
-    return this.#observer.apart;
-  }
-
-  get pending(): Observer['pending'] {
-    return this.#observer.pending;
+  get quarantined(): readonly Quarantined[] {
+    return this.#quarantined;
   }
 
   /** What is gathered for a moment is told now. */
@@ -54,74 +62,62 @@ export class Reporter {
   }
 
   report(happening: Happening): void {
-    const { log, events, now } = this.#parts;
+    const { log, now } = this.#parts;
     switch (happening.kind) {
-      case 'started': {
-        const { version, config, watchers } = happening;
-        log.info({ version, config, watchers }, 'myelin runs');
+      case 'source': {
+        const { event, refused, isNews } = happening;
+        log.trace({ ...event }, 'source');
+        this.#sources.note(event, refused, isNews);
         return;
       }
-      case 'stopped':
-        log.info({}, 'myelin ends');
-        return;
-      case 'source':
-        this.#sources.note(happening.event, happening.refused, happening.isNews);
-        return;
       case 'refused_by_config':
-        this.#sources.judged(happening.refused);
+        this.#sources.refusedByConfig(happening.refused);
         return;
-      case 'reload_started':
-        this.#observer.reload(happening.reasons);
+      case 'reconciled':
+        this.#reconciled(happening);
         return;
-      case 'reconciled': {
-        const { result, collection, sections } = happening;
-        this.#kept.note(collection.catalog, now());
-        this.#offers.note(collection.unserved);
-        this.#observer.result(result, happening);
-        if (result.kind === 'reload' && sections !== null) this.#reloadOnly.note(sections);
+      case 'reconcile_failed': {
+        const { message, isRepeat } = this.#reconciles.broke(happening.error, now());
+        this.#tell(message, isRepeat);
         return;
       }
-      case 'reconcile_failed':
-        this.#observer.broke(happening.error);
+      case 'drift': {
+        const { drift, isRepaired } = happening;
+        const before = this.#drift;
+        this.#drift = JSON.stringify(drift);
+        this.#tell({ kind: isRepaired ? 'drift_repaired' : 'drift_found', drift }, before === this.#drift);
         return;
-      case 'drift':
-        this.#observer.drift(happening.drift, happening.isRepaired ? 'repair' : 'report');
-        return;
+      }
       case 'override_set':
-        this.#observer.override(happening.override, 'given');
+        this.#tell(overrideSet(happening.override));
         return;
-      case 'override_ended':
-        this.#observer.override({ ...happening.override, state: null, until: null }, 'over');
+      case 'override_ended': {
+        const { backend, server } = happening.override;
+        this.#tell({ kind: 'override_ended', backend, server });
         return;
-      case 'accepted':
-        this.#observer.accepted(happening.service, happening.endpoints);
-        return;
+      }
       case 'config_read': {
         const { waitingFor, afterRestart } = happening;
-        log.info({}, 'config and templates were read again');
-        events.add({ kind: 'config_read', afterRestart });
-        if (waitingFor.length > 0)
-          log.info({ waitingFor }, 'the new config goes live once these services have an answer');
-        if (afterRestart.length > 0) log.warn({ afterRestart }, 'some of the new config counts after a restart only');
+        this.#tell({ kind: 'config_read', afterRestart });
+        if (waitingFor.length > 0) this.#tell({ kind: 'config_waits', services: waitingFor });
+        if (afterRestart.length > 0) this.#tell({ kind: 'restart_required', settings: afterRestart });
         return;
       }
+      case 'dismissed':
+        this.#tell({ ...happening, kind: 'stopped_externally' });
+        return;
+      case 'started':
+      case 'stopped':
       case 'config_refused':
-        this.#observer.configRefused(happening.error);
-        return;
+      case 'reload_started':
+      case 'accepted':
       case 'unhandled_rejection':
-        log.error({ err: happening.error }, 'a failure that nobody waited for; Myelin goes on');
-        return;
       case 'request_failed':
-        log.error({ err: happening.error }, 'a request could not be answered');
-        return;
-      case 'address_awaited':
-        log.info({ err: happening.error }, 'this address is had once the Myelin before this one has ended');
-        return;
+      case 'listen_waits':
       case 'adopted':
       case 'taken_over':
       case 'address_moved':
       case 'exited':
-      case 'dismissed':
       case 'unresponsive':
       case 'responsive':
       case 'binary_changed':
@@ -131,7 +127,47 @@ export class Reporter {
       case 'file_behind':
       case 'file_caught_up':
       case 'trouble':
-        this.#observer.control(happening);
+        this.#tell(happening);
     }
   }
+
+  #reconciled(context: ReconcileContext): void {
+    const { metrics, now } = this.#parts;
+    const { result, collection, quarantined, sections, renderMs } = context;
+    const news = [
+      ...lossNews(this.#catalog, collection.catalog),
+      ...discoveryNews(this.#unserved, collection.unserved),
+      ...quarantineNews(this.#quarantined, quarantined),
+    ];
+    this.#catalog = collection.catalog;
+    this.#unserved = collection.unserved;
+    this.#quarantined = quarantined;
+    metrics.rendered(renderMs);
+    if (result.kind === 'noop') metrics.updated('noop', null);
+    const outcome = this.#reconciles.result(context, now());
+    for (const message of news) this.#tell(message);
+    if (outcome !== null) this.#tell(outcome.message, outcome.isRepeat);
+    if (result.kind !== 'reload' || sections === null) return;
+    const found = reloadOnly(sections);
+    for (const message of reloadOnlyNews(this.#reloadOnly, found)) this.#tell(message);
+    this.#reloadOnly = found;
+  }
+
+  /** `isRepeat`: nothing has changed since it was told. */
+  #tell(message: Message, isRepeat = false): void {
+    const { log, events, metrics, now } = this.#parts;
+    const { told, count } = entryOf(message.kind);
+    count?.(metrics, message);
+    if (told === 'once in 5 minutes' && !this.#limit.isNews(JSON.stringify(shown(message)), now())) return;
+    const isQuiet = isRepeat && told !== 'each time';
+    log.tell(message, isQuiet);
+    if (isQuiet && told !== 'on change, the event each time') return;
+    if (message.kind !== 'answered') this.#sources.flushAnswers();
+    events.add(shown(message));
+  }
+}
+
+function overrideSet({ backend, server, state, until }: OverrideRequest): Message {
+  const ends = until === null ? null : toWallClock(until);
+  return { kind: 'override_set', backend, server, state: state ?? 'ready', until: ends };
 }

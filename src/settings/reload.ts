@@ -124,7 +124,7 @@ export class Rereading {
   #refuse(error: unknown, read: readonly string[]): void {
     const reason = describe(error);
     // The same fault is read again whenever one of the files changes: said once.
-    if (this.#refused?.reason !== reason) this.#report({ kind: 'config_refused', error });
+    if (this.#refused?.reason !== reason) this.#report({ kind: 'config_refused', reason, error });
     this.#refused = { reason, since: this.#refused?.since ?? now() };
     this.#alsoWatched = read;
   }

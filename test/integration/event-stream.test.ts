@@ -71,7 +71,7 @@ function reading(response: IncomingMessage): { text: string; readonly ended: Pro
   return read;
 }
 
-const note = (service: string): Parameters<Events['add']>[0] => ({ kind: 'whole_again', service });
+const note = (service: string): Parameters<Events['add']>[0] => ({ kind: 'loss_ended', service });
 
 test('a late reader gets what happened last, then what happens; one that comes again only what it missed', async () => {
   await using my = await place();
@@ -91,7 +91,7 @@ test('a late reader gets what happened last, then what happens; one that comes a
     got.map((event) => 'service' in event && event.service),
     [...Array.from({ length: 100 }, (_, at) => `s${at + 50}`), 'now'],
   );
-  assert.ok(got.every(({ at, kind }) => kind === 'whole_again' && Math.abs(Date.now() - at) < 60_000));
+  assert.ok(got.every(({ at, kind }) => kind === 'loss_ended' && Math.abs(Date.now() - at) < 60_000));
 
   my.events.add(note('missed'));
   const response = await open(my.port, { 'last-event-id': got.at(-1)?.id ?? '' });
@@ -99,10 +99,9 @@ test('a late reader gets what happened last, then what happens; one that comes a
   assert.equal(response.headers['cache-control'], 'no-store');
   const read = reading(response);
   await until('it has what it missed', () => read.text.includes('missed'));
-  assert.match(
-    read.text,
-    /^retry: 1000\n\nid: \S+\nevent: whole_again\ndata: \{"at":\d+,"kind":"whole_again","service":"missed"\}\n\n$/,
-  );
+  const said = read.text.replaceAll(/"at":\d+/g, '"at":0').replace(/id: \S+/, 'id: 1');
+  const data = (kind: string): string => `event: ${kind}\ndata: {"at":0,"kind":"${kind}","service":"missed"}\n\n`;
+  assert.equal(said, `retry: 1000\n\n${data('kept_no_longer')}id: 1\n${data('loss_ended')}`, 'by its former name, too');
   response.destroy();
 });
 
@@ -131,7 +130,7 @@ test('sixteen readers are served at each place, one more is refused, and a place
   const atSocket = followEvents(my.socket, { lastId: null, signal: stop.signal });
   const first = atSocket.next();
   my.events.add(note('for all'));
-  assert.equal((await first).value?.kind, 'whole_again');
+  assert.equal((await first).value?.kind, 'loss_ended');
   await until('all have it', () => texts.every(({ text }) => text.includes('for all')));
   stop.abort(new Error('enough'));
   await assert.rejects(atSocket.next(), /enough/);

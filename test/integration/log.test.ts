@@ -17,6 +17,7 @@ function program(body: string, options: Record<string, unknown> = {}): string[] 
     '--eval',
     `import { createLog } from ${module};
      import { AppError } from ${errors};
+     const tell = (kind, facts = {}, isRepeat = false) => log.tell({ kind, ...facts }, isRepeat);
      let secrets = ['s3cret"token', 'other\\\\token'];
      const log = createLog({ ...${all}, secrets: () => secrets });
      ${body}`,
@@ -27,50 +28,60 @@ async function logged(body: string, options?: Record<string, unknown>): Promise<
   return (await run(process.execPath, program(body, options))).stdout;
 }
 
-test('a line of JSON has time, level, service, message and facts', async () => {
-  const line = JSON.parse(await logged(`log.child({ watcher: 'consul' }).warn({ retryInMs: 5 }, 'will retry')`));
+test('a line of JSON has time, level, kind, message and facts', async () => {
+  const line = JSON.parse(await logged(`tell('source_failed', { watcher: 'consul', reason: 'EOF', retryInMs: 5.4 })`));
   assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   delete line.time;
   assert.deepEqual(line, {
     level: 'warn',
-    service: 'myelin',
+    app: 'myelin',
+    kind: 'source_failed',
     watcher: 'consul',
+    reason: 'EOF',
     retryInMs: 5,
-    msg: 'will retry',
+    msg: 'source failed, serving its last answers; retrying',
   });
 });
 
 test('what is below the level is not logged, and stderr can be chosen', async () => {
   const { stdout, stderr } = await run(
     process.execPath,
-    program(`log.debug('quiet'); log.info('loud')`, { destination: 2 }),
+    program(`tell('reload_started', { reasons: [] }); log.trace({}, 'quiet'); tell('stopped')`, { destination: 2 }),
   );
   assert.equal(stdout, '');
-  assert.match(stderr, /^\{.*"msg":"loud"\}\n$/);
+  assert.match(stderr, /^\{.*"msg":"Myelin stopped"\}\n$/);
+});
+
+test('what is told again, and has not changed, is logged at debug', async () => {
+  const body = `for (const isRepeat of [false, true]) tell('drift_found', { drift: [] }, isRepeat)`;
+  const levels = async (level: string) =>
+    [...(await logged(body, { level })).matchAll(/"level":"(\w+)"/g)].map(([, found]) => found);
+  assert.deepEqual(await levels('info'), ['warn']);
+  assert.deepEqual(await levels('debug'), ['warn', 'debug']);
 });
 
 for (const format of ['json', 'pretty'])
   test(`no secret is logged, wherever it stands (${format})`, async () => {
     const text = await logged(
       `const token = secrets[0];
-       log.info({ a: { b: { c: { token } } } }, 'nested');
-       log.info({ [token]: 1, list: [[token]] }, 'as a key, in lists, in the message: ' + token);
-       log.error({ err: new Error('GET /v1?token=' + encodeURIComponent(token), { cause: new Error(token) }) }, 'failed');
-       log.error({ err: Object.assign(new AppError('MYELIN_USAGE', 'x', { remedy: token }), { request: { headers: { 'x-consul-token': token } } }) }, 'failed');
-       log.warn({ body: JSON.stringify({ token }), twice: JSON.stringify(JSON.stringify({ token: secrets[1] })) }, 'quoted');
-       log.child({ token }).info('bound');
+       tell('started', { a: { b: { c: { token } } } });
+       tell('started', { [token]: 1, list: [[token]], text: 'in a text: ' + token });
+       tell('trouble', { error: new Error('GET /v1?token=' + encodeURIComponent(token), { cause: new Error(token) }) });
+       tell('trouble', { error: Object.assign(new AppError('MYELIN_USAGE', 'x', { remedy: token }), { request: { headers: { 'x-consul-token': token } } }) });
+       tell('started', { body: JSON.stringify({ token }), twice: JSON.stringify(JSON.stringify({ token: secrets[1] })) });
+       log.trace({ token }, 'bound ' + token);
        secrets = ['rotated-token'];
-       log.info({ token: 'rotated-token' }, 'rotated');`,
-      { format },
+       tell('started', { token: 'rotated-token' });`,
+      { format, level: 'trace' },
     );
-    assert.equal(text.match(/\*\*\*/g)?.length, 14 - (format === 'pretty' ? 4 : 0), text);
+    assert.equal(text.match(/\*\*\*/g)?.length, 16 - (format === 'pretty' ? 4 : 0), text);
     assert.doesNotMatch(text, /s3cret|other\\*token|rotated-token/);
   });
 
 test('for machines an error has its code and causes, and the stack of a bug', async () => {
   const text = await logged(
-    `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) }, 'failed');
-     log.error({ err: new TypeError('x is undefined') }, 'bug');`,
+    `tell('trouble', { error: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) });
+     tell('trouble', { error: new TypeError('x is undefined') });`,
   );
   const [ours, bug] = text.split('\n', 2).map((line) => (JSON.parse(line) as { err: Record<string, unknown> }).err);
   assert.deepEqual(
@@ -83,7 +94,7 @@ test('for machines an error has its code and causes, and the stack of a bug', as
 test('a cause that the message quotes already is not told twice, for machines and for people', async () => {
   for (const format of ['json', 'pretty'] as const) {
     const text = await logged(
-      `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload: no socket', { cause: new Error('no socket') }) }, 'failed');`,
+      `tell('trouble', { error: new AppError('MYELIN_USAGE', 'cannot reload: no socket', { cause: new Error('no socket') }) });`,
       { format },
     );
     assert.equal(text.split('no socket').length, 2, text);
@@ -92,18 +103,18 @@ test('a cause that the message quotes already is not told twice, for machines an
 
 test('for people an error is its message with its causes, and the stack of a bug', async () => {
   const text = await logged(
-    `log.error({ err: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) }, 'failed');
-     log.error({ err: new (class ConfigError extends AppError {})('MYELIN_CONFIG_INVALID', 'unknown key') }, 'refused');
-     log.error({ err: new TypeError('x is undefined') }, 'bug');`,
+    `tell('request_failed', { error: new AppError('MYELIN_USAGE', 'cannot reload', { cause: new Error('no socket') }) });
+     tell('request_failed', { error: new (class ConfigError extends AppError {})('MYELIN_CONFIG_INVALID', 'unknown key') });
+     tell('request_failed', { error: new TypeError('x is undefined') });`,
     { format: 'pretty' },
   );
   assert.match(
     text,
-    /ERROR failed err="cannot reload: no socket"\n\S+ ERROR refused err="unknown key"\n\S+ ERROR bug err="x is undefined"\n {4}at /,
+    /ERROR HTTP .* code=MYELIN_USAGE err="cannot reload: no socket"\n\S+ ERROR HTTP .* err="unknown key"\n\S+ ERROR HTTP .* err="x is undefined"\n {4}at /,
   );
 });
 
-const endless = `for (let i = 0; i < 3000; i++) log.info({ i, filler: 'x'.repeat(5000) }, 'line');
+const endless = `for (let i = 0; i < 3000; i++) tell('started', { i, filler: 'x'.repeat(5000) });
   process.stderr.write('alive');`;
 
 /** The exit code and stderr of a process that logs much. */

@@ -365,7 +365,9 @@ function sumOf(metrics: string, name: string): number {
 
 /** As Myelin's log tells them, a line each time. */
 function commandsOf(output: string): number {
-  return sum([...output.matchAll(/"commands":(\d+),.*"servers changed"/g)].map(([, count]) => Number(count)));
+  return sum(
+    [...output.matchAll(/"commands":(\d+),.*"servers changed at runtime"/g)].map(([, count]) => Number(count)),
+  );
 }
 
 function sum(values: readonly number[]): number {

@@ -12,7 +12,7 @@ import { MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
 const cli = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 
-export const handedOver = /the HAProxy of another Myelin has handed over/;
+export const handedOver = /listeners taken over from the HAProxy of another Myelin/;
 
 /** `-r` for those who are not root; `--kill-child`, so that nothing outlives the test. The first of two folders is seen as the second. */
 const contained = ['unshare', '-rpf', '--kill-child', '--mount-proc', 'sh', '-c'].concat([

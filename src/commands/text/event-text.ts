@@ -1,121 +1,130 @@
-/** What happened, in a line for people. */
+/** An event in a line for people: what it is about, the message, and the facts of it. */
 
-import type { Ms } from '../../model.ts';
+import type { Ms, ReloadReason } from '../../model.ts';
 import type { Event } from '../../report/events.ts';
+import { messages } from '../../report/messages.ts';
 import { age, formatDrift, formatReason } from './format.ts';
 
 /** One line; names and reasons of sources may be in it as they are. */
 export function describeEvent(event: Event): string {
+  // A Myelin of another version may know more.
+  if (!Object.hasOwn(messages, event.kind)) return event.kind;
+  const parts = [subjectOf(event), messages[event.kind].text, factsOf(event)];
+  return parts.filter((part) => part !== '').join(': ');
+}
+
+function subjectOf(event: Event): string {
+  if ('service' in event) return 'watcher' in event ? `${event.service} (${event.watcher})` : event.service;
+  if ('server' in event) return `${event.backend}/${event.server}`;
+  return 'watcher' in event ? event.watcher : '';
+}
+
+/** '': the subject and the message say it all. */
+function factsOf(event: Event): string {
   switch (event.kind) {
-    case 'answered':
-      return `${event.watcher}: news of ${listed(event.queries, event.more)}`;
+    case 'started':
+      return `${event.version}, ${event.config}`;
+    case 'stopped':
     case 'synced':
-      return `${event.watcher} has answered completely`;
-    case 'source_failed':
-      return `${event.watcher} failed, what is known of it serves on: ${event.reason}`;
     case 'source_recovered':
-      return `${event.watcher} answers again`;
-    case 'answer_stale':
-      return `${event.watcher}: stale is the answer for ${listed(event.queries, event.more)}: ${event.reason}`;
-    case 'answer_fresh':
-      return `${event.watcher}: fresh again is the answer for ${listed(event.queries, event.more)}`;
-    case 'refused':
-      return `${event.watcher}: ${event.count} of ${event.query} left out`;
-    case 'kept': {
-      const still = event.until === null ? '' : ` for ${age(event.at, event.until)}`;
-      return `${event.service}: ${event.endpoints} gone at the source and kept${still} (${keptBy[event.reason]})`;
-    }
-    case 'kept_no_longer':
-      return `${event.service}: nothing is kept any more`;
-    case 'left_out':
-      return `${event.service}, offered by ${event.watcher}, is left out: ${event.reason}`;
     case 'left_out_no_more':
-      return `${event.service}, offered by ${event.watcher}, is left out no more`;
-    case 'accepted':
-      return `${event.service}: an operator lets ${event.endpoints} kept go`;
-    case 'pending': {
-      const wait = age(event.at, event.startsAt);
-      return `reload waits ${wait} (${event.because}): ${listed(event.reasons.map(formatReason), event.more)}`;
-    }
-    case 'reload_begun':
-      return `reload begins: ${listed(event.reasons.map(formatReason), event.more)}`;
-    case 'reload':
-      return `reloaded${timing(event)}: ${listed(event.reasons.map(formatReason), event.more)}`;
-    case 'runtime':
-      return `servers changed${timing(event)}: ${listed(event.backends, event.more)} (${counted(event.commands, 'command')})`;
-    case 'rejected':
-      return `rejected: ${listed(messages(event.problems), event.more)}`;
-    case 'failed': {
-      const reasons = event.reasons.length === 0 ? '' : ` (${listed(event.reasons.map(formatReason), event.more)})`;
-      return `could not be applied${reasons}: ${event.error}`;
-    }
-    case 'set_apart':
-      return `${event.service} is set apart: ${listed(messages(event.problems), event.more)}`;
-    case 'whole_again':
-      return `${event.service} is whole again`;
-    case 'drift': {
-      const what = event.isRepaired ? 'set right' : 'not as it should be';
-      return `${what}: ${listed(event.drift.map(formatDrift), event.more)}`;
-    }
-    case 'ordered': {
-      const time = event.until === null ? '' : ` for ${age(event.at, event.until)}`;
-      return `an operator orders ${event.backend}/${event.server} ${event.state}${time}`;
-    }
-    case 'order_over':
-      return `the order for ${event.backend}/${event.server} is over, it is given back`;
-    case 'config_read': {
-      const later = event.afterRestart.length === 0 ? '' : `; after a restart only: ${event.afterRestart.join(', ')}`;
-      return `config and templates were read again${later}`;
-    }
-    case 'config_refused':
-      return `the new config is refused, the old one stays: ${event.reason}`;
-    case 'adopted':
-      return `HAProxy was running already and is kept (pid ${event.pid})`;
-    case 'taken_over':
-      return `the HAProxy of another Myelin has handed over (${event.folder})`;
-    case 'address_moved':
-      return `an address took another form, refused for a moment: ${listed(event.frontends, event.more)}`;
-    case 'dismissed':
-      return `HAProxy (pid ${event.pid}) was told to leave by somebody else`;
-    case 'exited':
-      return `HAProxy has ended by itself (pid ${event.pid}): ${event.words}`;
-    case 'unresponsive':
-      return `HAProxy does not answer (pid ${event.pid}): ${event.error}`;
-    case 'responsive':
-      return `HAProxy answers again (pid ${event.pid}) after ${age(0, event.silentMs)}`;
-    case 'binary_changed':
-      return `the executable of HAProxy has changed: ${event.path}`;
-    case 'old_worker_gone':
-      return `an old HAProxy has finished (pid ${event.pid}) after ${age(0, event.ageMs)}`;
-    case 'connections_closed': {
-      const what = event.connections === null ? 'connections' : counted(event.connections, 'connection');
-      return `${what} of an old HAProxy closed by a limit (${event.limit}, pid ${event.pid})`;
-    }
-    case 'file_restored':
-      return `the proven file was put back: ${event.path}`;
-    case 'file_behind':
-      return `the file on disk cannot be written and is behind: ${event.error}`;
+    case 'loss_ended':
+    case 'quarantine_ended':
+    case 'override_ended':
     case 'file_caught_up':
-      return 'the file on disk is what runs again';
+      return '';
+    case 'config_read':
+      return event.afterRestart.length === 0 ? '' : `after a restart only: ${listed(event.afterRestart, event.more)}`;
+    case 'config_waits':
+      return listed(event.services, event.more);
+    case 'restart_required':
+      return listed(event.settings, event.more);
+    case 'config_refused':
+    case 'source_failed':
+    case 'left_out':
+      return event.reason;
+    case 'listen_waits':
+    case 'request_failed':
+    case 'unhandled_rejection':
+    case 'reconcile_failed':
+    case 'file_behind':
     case 'trouble':
-      return `background task failed, what runs is not affected: ${event.error}`;
+      return event.error;
+    case 'answered':
+    case 'query_recovered':
+      return listed(event.queries, event.more);
+    case 'query_failed':
+      return `${listed(event.queries, event.more)}: ${event.reason}`;
+    case 'refused':
+      return `${event.count} of ${event.query}`;
+    case 'refused_by_config':
+      return `${event.count} of ${listed(event.queries, event.more)}`;
+    case 'left_out_others':
+      return String(event.count);
+    case 'large_loss':
+    case 'total_loss':
+      return `${counted(event.endpoints, 'endpoint')}${event.until === null ? '' : ` for ${age(event.at, event.until)}`}`;
+    case 'accepted':
+      return counted(event.endpoints, 'endpoint');
+    case 'pending':
+      return `${age(event.at, event.startsAt)} (${event.because}): ${reasons(event)}`;
+    case 'reload_started':
+      return reasons(event);
+    case 'reload':
+      return `${timing(event)}: ${reasons(event)}`;
+    case 'runtime':
+      return `${timing(event)}, ${counted(event.commands, 'command')}: ${listed(event.backends, event.more)}`;
+    case 'failed':
+      return event.reasons.length === 0 ? event.error : `${event.error} (${reasons(event)})`;
+    case 'rejected':
+    case 'quarantined':
+      return listed(
+        event.problems.map(({ message }) => message),
+        event.more,
+      );
+    case 'reload_only':
+      return event.because;
+    case 'drift_repaired':
+    case 'drift_found':
+      return listed(event.drift.map(formatDrift), event.more);
+    case 'override_set':
+      return `${event.state}${event.until === null ? '' : ` for ${age(event.at, event.until)}`}`;
+    case 'adopted':
+    case 'stopped_externally':
+      return `pid ${event.pid}`;
+    case 'taken_over':
+      return event.folder;
+    case 'address_moved':
+      return listed(event.frontends, event.more);
+    case 'exited':
+      return `pid ${event.pid}: ${event.words}`;
+    case 'unresponsive':
+      return `pid ${event.pid}: ${event.error}`;
+    case 'responsive':
+      return `pid ${event.pid}, after ${age(0, event.silentMs)}`;
+    case 'old_worker_gone':
+      return `pid ${event.pid}, after ${age(0, event.ageMs)}`;
+    case 'connections_closed': {
+      const closed = event.connections === null ? '' : `${counted(event.connections, 'connection')}, `;
+      return `${closed}${event.limit}, pid ${event.pid}`;
+    }
+    case 'binary_changed':
+    case 'file_restored':
+      return event.path;
   }
 }
 
-/** The key of the config that decides it. */
-const keptBy = { emptied: 'onEmpty', shrunk: 'maxShrink' } as const;
+function reasons(event: { readonly reasons: readonly ReloadReason[]; readonly more: number }): string {
+  return listed(event.reasons.map(formatReason), event.more);
+}
 
 function timing({ tookMs, sinceChangeMs }: { readonly tookMs: Ms; readonly sinceChangeMs: Ms | null }): string {
   const since = sinceChangeMs === null ? '' : `, ${Math.round(sinceChangeMs)} ms after the change`;
-  return ` in ${Math.round(tookMs)} ms${since}`;
+  return `in ${Math.round(tookMs)} ms${since}`;
 }
 
 function listed(items: readonly string[], more: number): string {
   return [...items, ...(more > 0 ? [`${more} more`] : [])].join(', ');
-}
-
-function messages(problems: readonly { readonly message: string }[]): readonly string[] {
-  return problems.map(({ message }) => message);
 }
 
 function counted(count: number, what: string): string {

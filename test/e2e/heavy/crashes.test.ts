@@ -109,7 +109,7 @@ test('HAProxy killed serves again, from the newest state', async (t) => {
   const replaced = await killed(t, my, newest);
   assert.ok((await my.place.read('run/haproxy.cfg')).includes(my.structure));
   await first.until('the reason is told', ({ lastApply }) => lastApply?.reasons[0]?.code === 'haproxy_exited');
-  assert.match(first.output, /HAProxy has ended/);
+  assert.match(first.output, /HAProxy exited unexpectedly/);
 
   // The same where it was started by an earlier Myelin, whose child it is no more.
   first.kill('SIGKILL');

@@ -231,7 +231,7 @@ test(
 
 /** Changes the structure; `ms` after the config was seen the reload that this takes is under way, if it has not ended. */
 async function intoReload(my: Site, myelin: MyelinProcess, ms: Ms): Promise<void> {
-  const timesSeen = (): number => myelin.output.split('config and templates were read again').length;
+  const timesSeen = (): number => myelin.output.split('config and templates read again').length;
   const before = timesSeen();
   await my.restructure();
   await until('the config is seen', () => timesSeen() > before, { everyMs: 1 });

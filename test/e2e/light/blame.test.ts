@@ -102,7 +102,7 @@ test('HAProxy that ends while an edit is refused that is nobody’s fault serves
   await using my = await site();
   const myelin = await my.start();
   await my.configure({ haproxy: ['sections: ["backend hand\\n    bogus line\\n"]'] });
-  await until('it is refused', () => myelin.output.includes('rejected, what runs serves on'));
+  await until('it is refused', () => /"isServing":true.*update rejected by HAProxy/.test(myelin.output));
   for (const pid of await my.place.haproxies()) process.kill(pid, 'SIGKILL');
   await servedBy(my.port, 'alpha');
   await my.serve('beta');

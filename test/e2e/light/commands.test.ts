@@ -53,7 +53,7 @@ test('from init to stop: the way that a first config takes', async () => {
   // HAProxy lives on and logs to the same stdout, which therefore does not end with Myelin.
   const once = place.run('--once');
   assert.equal(await once.ended, 0, once.output);
-  await until('it told of it', () => /"msg":"reloaded"/.test(once.output));
+  await until('it told of it', () => /"msg":"HAProxy reloaded"/.test(once.output));
   assert.equal(await ask(my.port), 'alpha');
   const [pid] = await place.haproxies();
   assert.match(await did('plan', '--exit-code'), /^nothing to do\n$/);
@@ -395,7 +395,7 @@ test('secrets from files and the environment are shown nowhere, however much is 
   const outputs: Record<string, string> = { status: JSON.stringify(status) };
   for (const path of ['status', 'config', 'services'])
     outputs[path] = await askSocket(place.path('run/myelin.sock'), 'GET', `/api/v1/${path}`);
-  outputs.events = JSON.stringify(await eventsUntil(place.path('run/myelin.sock'), 'set_apart'));
+  outputs.events = JSON.stringify(await eventsUntil(place.path('run/myelin.sock'), 'quarantined'));
   outputs.metrics = await askSocket(place.path('run/myelin.sock'), 'GET', '/metrics');
   for (const command of [['status'], ['status', '--json'], ['check'], ['plan'], ['render'], ['reload']]) {
     const { stdout, stderr } = await place.command(...command, '--log-level', 'trace');

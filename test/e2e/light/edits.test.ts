@@ -68,12 +68,12 @@ test('what a new config leaves out of what the sources said before is told, with
   await my.configure(within('10.0.0.0/8'));
   const { services } = await myelin.until('it is live', (now) => now.services[0]?.endpoints.refused === 1);
   assert.equal(services[0]?.endpoints.ready, 0);
-  await until('it is told', () => myelin.output.includes('is left out by the new config'));
-  const line = myelin.output.split('\n').find((one) => one.includes('left out by the new config')) ?? '';
+  await until('it is told', () => myelin.output.includes('is refused by the new config'));
+  const line = myelin.output.split('\n').find((one) => one.includes('refused by the new config')) ?? '';
   assert.match(line, /"level":"warn".*"count":1,"queries":\["file\/web"\].*none of the ranges of onlyAddresses/);
   await my.configure({ ...within('10.0.0.0/8'), web: ['timeouts: { queue: 7777ms }'] });
   await until('that is live', async () => (await my.place.read('run/haproxy.cfg')).includes('timeout queue 7777'));
-  assert.equal(myelin.output.match(/left out by the new config/g)?.length, 1, 'it is told once');
+  assert.equal(myelin.output.match(/refused by the new config/g)?.length, 1, 'it is told once');
 });
 
 test('an edit that is taken back while a source is away leaves all as it was, waiting or live', async () => {
@@ -153,7 +153,7 @@ for (const [what, fileOf] of [
       await timers.setTimeout(1500);
       await appendFile(file, whole.slice(half.length));
     }
-    await until('it was read to its end', () => myelin.output.includes('config and templates were read again'));
+    await until('it was read to its end', () => myelin.output.includes('config and templates read again'));
     await load.goesOn(100);
     assert.equal((await my.place.status()).haproxy?.pid, pid, 'nothing was reloaded');
     await load.endsWithoutFailure();

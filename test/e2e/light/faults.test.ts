@@ -126,7 +126,7 @@ test('a service whose lines HAProxy refuses is set apart alone, in HAProxy’s w
   assert.ok(status.services.every(({ name, quarantined }) => name === 'other' || quarantined === null));
   await until('the new one is live', async () => (await ask(third)) === 'alpha');
   assert.equal(await ask(other), 'alpha');
-  assert.match(logged(myelin.output, 'service is set apart'), words);
+  assert.match(logged(myelin.output, 'service quarantined'), words);
   assert.match(await metric(my, 'myelin_quarantined_services'), / 1$/);
   assert.match((await my.place.command('status')).stdout, words);
   // What happens to the others goes live meanwhile, and to its endpoints once it is whole.
@@ -153,7 +153,7 @@ test('a port taken by a foreign process sets its service apart, refuses nobody, 
     services.some(({ quarantined }) => quarantined?.problems.some(({ message }) => message.includes(words))),
   );
   await load.answeredBy('beta');
-  assert.ok(logged(myelin.output, 'service is set apart').includes(words));
+  assert.ok(logged(myelin.output, 'service quarantined').includes(words));
   assert.equal(await ask(foreign.port), 'foreign');
   await stack.disposeAsync();
   await myelin.until('it heals by itself', ({ state }) => state === 'ready', 60_000);
@@ -207,7 +207,7 @@ test('an executable that vanishes while Myelin runs stops nothing, and what chan
   await my.restructure();
   const { lastApply } = await myelin.until('it is told', (now) => now.lastApply?.result === 'failed');
   assert.match(lastApply?.error ?? '', /executable .*bin\/haproxy" was not found/);
-  assert.match(logged(myelin.output, 'could not be applied'), /"remedy":"install HAProxy/);
+  assert.match(logged(myelin.output, 'update failed'), /"remedy":"install HAProxy/);
   // Servers need no executable.
   await my.serve('beta');
   await load.answeredBy('beta');
@@ -246,7 +246,7 @@ for (const [what, size, says, spoil, mend] of [
       state,
     } = await myelin.until('it is told', (now) => now.lastApply?.result === 'failed');
     assert.match(lastApply?.error ?? '', /cannot be written: /);
-    assert.match(logged(myelin.output, 'could not be applied'), says);
+    assert.match(logged(myelin.output, 'update failed'), says);
     assert.equal(state, 'degraded');
     assert.deepEqual(after, before);
     assert.equal(await my.place.read('disk/haproxy.cfg'), file);
@@ -258,7 +258,7 @@ for (const [what, size, says, spoil, mend] of [
     await load.answeredBy('beta');
     const behind = await myelin.until('it is told', (now) => now.haproxy !== null && now.haproxy.fileTrouble !== null);
     assert.match(behind.haproxy?.fileTrouble?.reason ?? '', /cannot be written: /);
-    assert.match(logged(myelin.output, 'the file on disk cannot be written'), says);
+    assert.match(logged(myelin.output, 'config file cannot be written'), says);
 
     await actions[mend]();
     await myelin.until('it is ready', (now) => now.state === 'ready', 45_000);
@@ -370,7 +370,7 @@ test('a bad myelin.yaml is refused with every problem, the old one stays until i
   assert.match(reason, /myelin\.yaml:\d+:\d+: reload\.minInterval: "soon" is not allowed; expected a duration/);
   assert.match(reason, /myelin\.yaml:\d+:\d+: reload\.maxOldWorker: .*did you mean "?maxOldWorkers/i);
   assert.match(reason, /myelin\.yaml:\d+:\d+: haproxy\.statsSocket: .*97/);
-  assert.ok(logged(myelin.output, 'the new config is refused').includes('maxOldWorkers'));
+  assert.ok(logged(myelin.output, 'new config refused').includes('maxOldWorkers'));
   assert.deepEqual(refused.haproxy, before);
   await my.serve('beta');
   await load.answeredBy('beta');

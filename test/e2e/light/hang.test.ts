@@ -38,7 +38,7 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
   assert.equal(await ask(my.port), 'alpha');
 
   await my.configure({ ...config, haproxy: ['onHang: replace'] });
-  await until('the config is read', () => myelin.output.includes('config and templates were read again'));
+  await until('the config is read', () => myelin.output.includes('config and templates read again'));
   process.kill(pid, 'SIGSTOP');
   const replaced = await myelin.until(
     'another serves',

@@ -92,7 +92,7 @@ test('orders given at once are all obeyed, and one about a server that has gone 
   };
   assert.equal((await place.command('server', 'drain', 'web/gamma', '--for', '3s')).exitCode, 0);
   await remove();
-  await until('its order is over', () => myelin.output.includes('the time of an order is over'));
+  await until('its order is over', () => myelin.output.includes('time of a server override is over'));
   await place.write('services.yaml', `services: { web: [${all.join(', ')}] }\n`);
   await until('it is back', isThere);
   assert.equal((await place.command('server', 'maint', 'web/gamma')).exitCode, 0);
@@ -120,7 +120,7 @@ test('the events tell what changed, what became of it and why, in this order', a
   await told('the start', ({ kind }) => kind === 'reload');
   assert.deepEqual(
     events.map(({ kind }) => kind).filter((kind) => kind !== 'trouble'),
-    ['answered', 'synced', 'reload_begun', 'reload'],
+    ['started', 'answered', 'synced', 'reload_started', 'reload'],
   );
   const started = events.at(-1);
   assert.ok(started?.kind === 'reload' && started.tookMs > 0);
@@ -138,15 +138,18 @@ test('the events tell what changed, what became of it and why, in this order', a
   await told('the old one is gone', ({ kind }) => kind === 'old_worker_gone');
   const [server = ''] = /^ +server (\S+) /m.exec(await my.place.read('run/haproxy.cfg'))?.slice(1) ?? [];
   await my.place.command('server', 'drain', `web/${server}`, '--for', '1s');
-  await told('an order', (event) => event.kind === 'ordered' && event.server === server && event.state === 'drain');
-  await told('its end', (event) => event.kind === 'order_over' && event.server === server);
+  await told(
+    'an order',
+    (event) => event.kind === 'override_set' && event.server === server && event.state === 'drain',
+  );
+  await told('its end', (event) => event.kind === 'override_ended' && event.server === server);
   const good = await my.place.read('myelin.yaml');
   await my.place.write('myelin.yaml', good.replace('log: none', 'logg: none'));
   await told('a config that is refused', (event) => event.kind === 'config_refused' && event.reason.includes('logg'));
   await my.place.write('myelin.yaml', good.replace('bind:', 'backend: ["balance nonsense"]\n    bind:'));
-  await told('a service set apart', (event) => event.kind === 'set_apart' && event.service === 'web');
+  await told('a service quarantined', (event) => event.kind === 'quarantined' && event.service === 'web');
   await my.place.write('myelin.yaml', good);
-  await told('it is whole again', (event) => event.kind === 'whole_again' && event.service === 'web');
+  await told('the end of it', (event) => event.kind === 'quarantine_ended' && event.service === 'web');
   assert.deepEqual(
     [...events].sort((a, b) => a.at - b.at),
     events,
@@ -169,7 +172,9 @@ test('status --watch prints each new status to who is no terminal, one a line as
   await until('both have begun', () => people.stdout.includes('services\n') && lines().length > 0);
   assert.equal(lines()[0]?.state, 'ready');
   await my.serve('beta');
-  await until('people see it', () => /^events\n[\s\S]*^ {2}\d+s ago +servers changed in \d+ ms/m.test(people.stdout));
+  await until('people see it', () =>
+    /^events\n[\s\S]*^ {2}\d+s ago +servers changed at runtime: in \d+ ms/m.test(people.stdout),
+  );
   await until('machines see it', () => lines().at(-1)?.lastApply?.result === 'runtime');
   assert.doesNotMatch(people.stdout, /\x1b/);
   const [texts, count] = [people.stdout, lines().length];
@@ -209,7 +214,9 @@ test('on a terminal status --watch draws on a page of its own, and leaves the te
   await until('it is drawn', () => watch.stdout.includes('services'));
   assert.ok(watch.stdout.startsWith(open), JSON.stringify(watch.stdout));
   await my.serve('beta');
-  await until('the change is drawn', () => /servers changed in/.test(stripVTControlCharacters(watch.stdout)));
+  await until('the change is drawn', () =>
+    /servers changed at runtime: in/.test(stripVTControlCharacters(watch.stdout)),
+  );
   const drawn = (): number => watch.stdout.split('\x1b[H').length;
   const before = drawn();
   await until('the ages are drawn anew', () => drawn() > before + 1);

@@ -136,7 +136,7 @@ test('that each new server is a reload is said before the first one comes', { sk
   const { stdout } = await my.place.command('check');
   assert.match(stdout, /^web: each new server is a reload, because of what the backend has: server-template$/m);
   const myelin = await my.start();
-  await until('it is logged', () => /"service":"web","what":"server-template"/.test(myelin.output));
+  await until('it is logged', () => /"service":"web","because":"server-template"/.test(myelin.output));
 });
 
 /** The servers of `web` that HAProxy would send something to. */

@@ -118,7 +118,7 @@ test('where programs check the servers, a new one comes by a reload: HAProxy die
   );
   assert.equal(lastApply?.result, 'reload');
   assert.equal(second?.generation, (first?.generation ?? 0) + 1);
-  assert.doesNotMatch(myelin.output, /exited|ended by itself/);
+  assert.doesNotMatch(myelin.output, /HAProxy exited|told to stop/);
   const answers = new Set<string>();
   await until('all of them answer', async () => answers.add(await ask(my.port)).size === 3);
 });

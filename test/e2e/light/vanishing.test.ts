@@ -54,8 +54,11 @@ test('more than half vanish: they serve on, which is told, and go when the sourc
   await until('only one is left in the file', async () => (await serversOf(place, 'web')).length === 1);
   await myelin.until('nothing is kept', (status) => status.services[0]?.kept === null);
   await load.endsWithoutFailure();
-  assert.equal(told(myelin.output, /"kept":"web","endpoints":2,.*many endpoints are gone at once/), 1);
-  assert.equal(told(myelin.output, /"kept":"web".*no endpoints are kept any more/), 1);
+  assert.equal(
+    told(myelin.output, /"service":"web","reason":"shrunk","endpoints":2,.*large loss of endpoints, retaining them/),
+    1,
+  );
+  assert.equal(told(myelin.output, /"service":"web".*no endpoints are retained any more/), 1);
 });
 
 test('an operator accepts a held loss and a doubted emptiness; there may be nothing to accept, and no such service', async () => {
@@ -83,5 +86,5 @@ test('an operator accepts a held loss and a doubted emptiness; there may be noth
   const emptied = await place.command('accept', 'web', '--json');
   assert.deepEqual([emptied.exitCode, JSON.parse(emptied.stdout)], [0, { service: 'web', endpoints: 1 }]);
   await servedBy(my.port, '503');
-  assert.equal(told(myelin.output, /"accepted":"web".*an operator lets kept endpoints go/), 2);
+  assert.equal(told(myelin.output, /"service":"web".*operator accepted the loss of endpoints/), 2);
 });

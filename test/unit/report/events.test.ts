@@ -1,11 +1,11 @@
-/** What is kept of what happens, and how it is said. */
+/** Which events are kept, and how they are said. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { fit, formatEvents } from '../../../src/commands/text/display.ts';
 import { describeEvent } from '../../../src/commands/text/event-text.ts';
 import { formatEvent } from '../../../src/http/event-stream.ts';
-import { type Event, Events, few } from '../../../src/report/events.ts';
+import { type Event, Events } from '../../../src/report/events.ts';
 import { sampleEvents } from '../../support/events.ts';
 
 const eventsOf = (now = () => 0): Events => new Events({ now, masked: (value) => value });
@@ -16,9 +16,9 @@ test('of what happened the last hundred are kept, in their order, and each is to
   const events = eventsOf();
   const heard: string[] = [];
   const end = events.subscribe((event) => heard.push(event.id));
-  for (let at = 1; at <= 250; at++) events.add({ kind: 'whole_again', service: `s${at}` });
+  for (let at = 1; at <= 250; at++) events.add({ kind: 'loss_ended', service: `s${at}` });
   end();
-  events.add({ kind: 'whole_again', service: 's251' });
+  events.add({ kind: 'loss_ended', service: 's251' });
   const kept = events.after(null);
   assert.deepEqual(
     services(kept),
@@ -56,32 +56,6 @@ test('the id of an earlier run, or none of ours, gets all that is kept', () => {
     assert.equal(events.after(id).length, 3, id);
 });
 
-test('answers that come together are one event, told before what comes of them, and soon if nothing does', (t) => {
-  t.mock.timers.enable({ apis: ['setTimeout'] });
-  const events = eventsOf();
-  for (let at = 0; at < 5000; at++) events.answered({ watcher: 'consul', query: `s${at % 3}` });
-  events.answered({ watcher: 'file', query: 'web' });
-  assert.deepEqual(events.after(null), []);
-  events.add({ kind: 'synced', watcher: 'consul' });
-  events.answered({ watcher: 'file', query: 'db' });
-  t.mock.timers.tick(100);
-  assert.deepEqual(
-    events.after(null).map((event) => [event.kind, 'queries' in event ? event.queries : []]),
-    [
-      ['answered', ['s0', 's1', 's2']],
-      ['answered', ['web']],
-      ['synced', []],
-      ['answered', ['db']],
-    ],
-  );
-});
-
-test('a long list is told by its beginning and by how much more there is', () => {
-  assert.deepEqual(few([1, 2]), { list: [1, 2], more: 0 });
-  const { list, more } = few(Array.from({ length: 5000 }, (_, at) => at));
-  assert.deepEqual([list.length, more], [20, 4980]);
-});
-
 test('no secret is kept or told, also one that was learned later', () => {
   const secrets = ['early'];
   const hide = <T>(value: T): T =>
@@ -100,13 +74,27 @@ test('no secret is kept or told, also one that was learned later', () => {
 test('an event is written as server-sent events have it, whatever is in its texts', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (reason) => {
-      const event: Event = { id: 'a-1', at: 7, kind: 'config_refused', reason };
-      const text = formatEvent(event);
+      const facts = { at: 7, kind: 'config_refused', reason, error: reason } as const;
+      const text = formatEvent({ id: 'a-1', ...facts });
       assert.match(text, /^id: a-1\nevent: config_refused\ndata: [^\r\n]*\n\n$/);
       const data = text.split('\n')[2]?.slice('data: '.length) ?? '';
-      assert.deepEqual(JSON.parse(data), { at: 7, kind: 'config_refused', reason: reason });
+      assert.deepEqual(JSON.parse(data), facts);
     }),
   );
+});
+
+test('an event that had another name before is written under that as well, with what it had then', () => {
+  const drift = [{ backend: 'web', server: 'a', kind: 'weight', detail: '7' }] as const;
+  const [before, now] = formatEvent({ id: 'a-1', at: 7, kind: 'drift_repaired', drift, more: 0 }).split('\n\n');
+  assert.match(before ?? '', /^event: drift\ndata: /);
+  assert.deepEqual(JSON.parse((before ?? '').split('data: ')[1] ?? ''), {
+    at: 7,
+    kind: 'drift',
+    drift,
+    more: 0,
+    isRepaired: true,
+  });
+  assert.match(now ?? '', /^id: a-1\nevent: drift_repaired\ndata: \{"at":7,"kind":"drift_repaired","drift":/);
 });
 
 const reasons = [{ code: 'bind_changed', section: 'frontend web:in', detail: 'x' }] as const;
@@ -115,39 +103,46 @@ const drift = [{ backend: 'web', server: 'a', kind: 'weight', detail: '7' }] as 
 test('each event is a line for people', () => {
   const lines = (
     [
-      [{ kind: 'answered', watcher: 'consul', queries: ['a', 'b'], more: 3 }, 'consul: news of a, b, 3 more'],
+      [{ kind: 'answered', watcher: 'consul', queries: ['a', 'b'], more: 3 }, 'consul: source has news: a, b, 3 more'],
       [
         { kind: 'source_failed', watcher: 'consul', reason: 'ECONNREFUSED', retryInMs: 5 },
-        'consul failed, what is known of it serves on: ECONNREFUSED',
+        'consul: source failed, serving its last answers; retrying: ECONNREFUSED',
       ],
       [
-        { kind: 'kept', service: 'web', reason: 'shrunk', endpoints: 4, until: 60_000 },
-        'web: 4 gone at the source and kept for 60s (maxShrink)',
+        { kind: 'query_failed', watcher: 'consul', queries: ['web'], more: 0, reason: 'HTTP 403' },
+        'consul: query failed, serving the last answer: web: HTTP 403',
       ],
       [
-        { kind: 'reload', reasons, more: 0, tookMs: 41.3, sinceChangeMs: 80 },
-        'reloaded in 41 ms, 80 ms after the change: bind_changed frontend web:in: x',
+        { kind: 'large_loss', service: 'web', reason: 'shrunk', endpoints: 4, until: 60_000, remedy: '' },
+        'web: large loss of endpoints, retaining them (maxShrink): 4 endpoints for 60s',
+      ],
+      [
+        { kind: 'reload', reasons, more: 0, tookMs: 41.3, reloadMs: 38, sinceChangeMs: 80 },
+        'HAProxy reloaded: in 41 ms, 80 ms after the change: bind_changed frontend web:in: x',
       ],
       [
         { kind: 'runtime', backends: ['web'], more: 0, commands: 1, tookMs: 3, sinceChangeMs: null },
-        'servers changed in 3 ms: web (1 command)',
+        'servers changed at runtime: in 3 ms, 1 command: web',
       ],
       [
-        { kind: 'pending', reasons, more: 0, because: 'the gap between reloads', startsAt: 2000 },
-        'reload waits 2s (the gap between reloads): bind_changed frontend web:in: x',
+        { kind: 'pending', reasons, more: 0, because: 'min_interval', startsAt: 2000 },
+        'reload waits: 2s (min_interval): bind_changed frontend web:in: x',
       ],
-      [{ kind: 'failed', error: 'no space', reasons: [], more: 0 }, 'could not be applied: no space'],
-      [{ kind: 'drift', drift, more: 0, isRepaired: true }, 'set right: web/a: weight is 7'],
       [
-        { kind: 'ordered', backend: 'web', server: 'a', state: 'maint', until: 1_800_000 },
-        'an operator orders web/a maint for 30m',
+        { kind: 'failed', error: 'no space', reasons: [], more: 0, tookMs: 5, isServing: true },
+        'update failed, what runs stays as it is; retrying: no space',
+      ],
+      [{ kind: 'drift_repaired', drift, more: 0 }, 'drift repaired: web/a: weight is 7'],
+      [
+        { kind: 'override_set', backend: 'web', server: 'a', state: 'maint', until: 1_800_000 },
+        'web/a: operator set the state of a server: maint for 30m',
       ],
       [
         { kind: 'connections_closed', limit: 'drain_timeout', pid: 7, connections: 2 },
-        '2 connections of an old HAProxy closed by a limit (drain_timeout, pid 7)',
+        'limit closed connections of an old HAProxy process: 2 connections, drain_timeout, pid 7',
       ],
     ] as const
-  ).map(([happening, line]) => [describeEvent({ id: '1', at: 0, ...happening }), line]);
+  ).map(([message, line]) => [describeEvent({ id: '1', at: 0, ...message }), line]);
   for (const [said, line] of lines) assert.equal(said, line);
 });
 
@@ -160,11 +155,15 @@ test('of every event the line names what it is about', () => {
   }
 });
 
+test('an event of another version of Myelin is named', () => {
+  assert.equal(describeEvent({ id: '1', at: 0, kind: 'to_come' } as unknown as Event), 'to_come');
+});
+
 test('no control character of a name or reason reaches the terminal, and each event stays on its line', () => {
-  const event: Event = { id: '1', at: 0, kind: 'config_refused', reason: 'two\n  lines \x1b[2J\u202e' };
+  const event: Event = { id: '1', at: 0, kind: 'config_refused', error: '', reason: 'two\n  lines \x1b[2J\u202e' };
   assert.equal(
     formatEvents({ events: [event], eventsTrouble: null }, 3000),
-    '\nevents\n  3s ago  the new config is refused, the old one stays: two lines \\u001b[2J\\u202e\n',
+    '\nevents\n  3s ago  new config refused, the old one stays: two lines \\u001b[2J\\u202e\n',
   );
   assert.equal(formatEvents({ events: [], eventsTrouble: null }, 0), '');
   assert.match(formatEvents({ events: [], eventsTrouble: 'no line' }, 0), /^\nevents\n {2}none {2}no line\n$/);

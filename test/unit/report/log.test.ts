@@ -24,7 +24,9 @@ test('a line for people has the time of day, the level, the message and the fact
   const line = JSON.stringify({
     level: 'info',
     time: '2026-01-02T03:04:05.678Z',
-    service: 'myelin',
+    app: 'myelin',
+    kind: 'reload',
+    service: 'web',
     watcher: 'consul',
     reasons: ['proxy_added'],
     text: 'two words',
@@ -34,7 +36,7 @@ test('a line for people has the time of day, the level, the message and the fact
   const style = { secrets: [], format: 'pretty' } as const;
   assert.equal(
     formatLine(line, { ...style, isColoured: false }),
-    '03:04:05.678 INFO  reloaded HAProxy watcher=consul reasons=["proxy_added"] text="two words" tookMs=41',
+    '03:04:05.678 INFO  reloaded HAProxy service=web watcher=consul reasons=["proxy_added"] text="two words" tookMs=41',
   );
   assert.match(formatLine(line, { ...style, isColoured: true }), /\u001b\[32mINFO \u001b\[39m reloaded/);
 });

@@ -1,0 +1,24 @@
+/** Discovered services that begin to be left out, and those that no longer are. Pure. */
+import type { Unserved } from '../../config/discover/offered.ts';
+import { few } from '../facts.ts';
+import type { Message } from '../messages.ts';
+
+export function discoveryNews(before: readonly Unserved[], now: readonly Unserved[]): readonly Message[] {
+  if (now === before) return [];
+  const gone = new Map(before.map((one) => [keyOf(one), one]));
+  const fresh = now.filter((one) => gone.get(keyOf(one))?.reason !== one.reason);
+  for (const one of now) gone.delete(keyOf(one));
+  // One wrong limit may leave out all there are; the status has them.
+  const { list, more } = few(fresh);
+  return [
+    ...list.map((one): Message => ({ kind: 'left_out', ...one })),
+    ...(more > 0 ? [{ kind: 'left_out_others', count: more } as const] : []),
+    ...few([...gone.values()]).list.map(
+      ({ watcher, service }): Message => ({ kind: 'left_out_no_more', watcher, service }),
+    ),
+  ];
+}
+
+function keyOf({ watcher, service }: Unserved): string {
+  return `${watcher} ${service}`;
+}

@@ -1,0 +1,94 @@
+/** What came of the reconciles, for the status; what goes wrong again and again is one trouble. */
+import { describe } from '../../errors.ts';
+import { toWallClock } from '../../lib/clock.ts';
+import type { Moment } from '../../model.ts';
+import type { Reconciled } from '../../reconcile/reconcile-queue.ts';
+import type { Result } from '../../reconcile/result.ts';
+import type { Message } from '../messages.ts';
+import type { LastApply } from '../status.ts';
+import { problemText } from './problems.ts';
+
+/** As the status shows it, but for the time of day. */
+export type Applied = Omit<LastApply, 'at'> & { readonly at: Moment };
+
+export type Pending = Extract<Result, { readonly kind: 'pending' }>;
+
+/** `isRepeat`: nothing has changed since it was told. */
+type News = { readonly message: Message; readonly isRepeat: boolean };
+
+export class ReconcileNews {
+  #lastApply: Applied | null = null;
+  /** The last one that went well. */
+  #lastGood: Applied | null = null;
+  #pending: Pending | null = null;
+  #trouble: string | null = null;
+
+  get lastApply(): Applied | null {
+    return this.#lastApply;
+  }
+
+  get pending(): Pending | null {
+    return this.#pending;
+  }
+
+  /** null: nothing to tell. */
+  result({ result, changedAt, isServing, tookMs }: Reconciled, now: Moment): News | null {
+    const sinceChangeMs = changedAt === null ? null : now - changedAt;
+    const pendingBefore = this.#pending;
+    this.#pending = result.kind === 'pending' ? result : null;
+    switch (result.kind) {
+      case 'noop':
+        // What could not be applied is not wanted any more.
+        this.#lastApply = this.#lastGood;
+        this.#trouble = null;
+        return null;
+      case 'postponed':
+        return null;
+      case 'pending': {
+        const { reasons, because, at } = result;
+        // Each change meanwhile finds it waiting still.
+        const isRepeat = JSON.stringify(pendingBefore) === JSON.stringify(result);
+        return { message: { kind: 'pending', reasons, because, startsAt: toWallClock(at) }, isRepeat };
+      }
+      case 'runtime': {
+        const { backends, commands } = result;
+        this.#worked({ at: now, result: 'runtime', reasons: [], backends, tookMs, error: null });
+        return { message: { kind: 'runtime', backends, commands, tookMs, sinceChangeMs }, isRepeat: false };
+      }
+      case 'reload': {
+        const { reasons, tookMs: reloadMs } = result;
+        this.#worked({ at: now, result: 'reload', reasons, backends: [], tookMs, error: null });
+        return { message: { kind: 'reload', reasons, tookMs, reloadMs, sinceChangeMs }, isRepeat: false };
+      }
+      case 'rejected': {
+        const { problems } = result;
+        const isRepeat = this.#failed('rejected', problemText(problems), now);
+        return { message: { kind: 'rejected', problems, isServing }, isRepeat };
+      }
+      case 'failed': {
+        const { error, reasons } = result;
+        const isRepeat = this.#failed('failed', describe(error), now, reasons);
+        return { message: { kind: 'failed', error, reasons, tookMs, isServing }, isRepeat };
+      }
+    }
+  }
+
+  /** One came to no end that it knows. */
+  broke(error: unknown, now: Moment): News {
+    return { message: { kind: 'reconcile_failed', error }, isRepeat: this.#failed('failed', describe(error), now) };
+  }
+
+  #worked(applied: Applied): void {
+    this.#lastGood = applied;
+    this.#lastApply = applied;
+    this.#trouble = null;
+  }
+
+  /** Whether it failed in the same way before. */
+  #failed(result: 'rejected' | 'failed', error: string, at: Moment, reasons: Applied['reasons'] = []): boolean {
+    this.#lastApply = { at, result, reasons, backends: [], tookMs: null, error };
+    const isRepeat = this.#trouble === error;
+    this.#trouble = error;
+    return isRepeat;
+  }
+}
