@@ -11,7 +11,6 @@ import { createDebounce, type Debounce } from '../lib/debounce.ts';
 import type { Mutex } from '../lib/mutex.ts';
 import type { Moment, Ms, ReloadReason } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
-import type { Editions } from '../settings/editions.ts';
 import type { DesiredState } from './desired-state.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Result } from './result.ts';
@@ -32,8 +31,12 @@ export type Reconciled = {
 };
 
 type ReconcileQueueOptions = {
-  readonly editions: Editions;
-  readonly desired: DesiredState;
+  readonly editions: {
+    readonly settings: { readonly config: { readonly debounce: { readonly quiet: Ms; readonly max: Ms } } };
+    readonly collection: { readonly catalog: Catalog };
+    nextDeadline(now: Moment): Moment | null;
+  };
+  readonly desired: Pick<DesiredState, 'isBlind' | 'waitingFor' | 'render'>;
   readonly reconciler: Reconciler;
   readonly driver: Pick<ManagedDriver, 'running'>;
   /** Keeps reconciles apart from whatever else speaks to HAProxy. */
