@@ -3,15 +3,19 @@ import { type Generation, generationAt, removeGeneration } from '../state/genera
 
 export class Folders {
   readonly #root: string;
+  readonly #tolerate: (work: Promise<unknown>) => Promise<void>;
   #lastNumber: number;
   /** What stands in the folder of the one that has ended needs no room on the disk once more. */
   #fallen: Generation | null;
 
+  /** `tolerate`: for what must not hide how a start went. */
   constructor(
     root: string,
     { lastNumber, fallen }: { readonly lastNumber: number; readonly fallen: Generation | null },
+    tolerate: (work: Promise<unknown>) => Promise<void>,
   ) {
     this.#root = root;
+    this.#tolerate = tolerate;
     this.#lastNumber = lastNumber;
     this.#fallen = fallen;
   }
@@ -37,11 +41,11 @@ export class Folders {
       return await start(generation);
     } finally {
       if (isUsed(generation)) this.#fallen = null;
-      else if (fallen === null) await removeGeneration(generation);
+      else if (fallen === null) await this.#tolerate(removeGeneration(generation));
     }
   }
 
   async removeFallen(): Promise<void> {
-    if (this.#fallen !== null) await removeGeneration(this.#fallen);
+    if (this.#fallen !== null) await this.#tolerate(removeGeneration(this.#fallen));
   }
 }

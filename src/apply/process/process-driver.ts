@@ -63,11 +63,12 @@ class ProcessDriver implements Driver {
     this.#binary = binary;
     this.found = recovered.found;
     this.#hasServed = recovered.hasServed;
-    this.#folders = new Folders(root, recovered);
+    this.#folders = new Folders(root, recovered, tolerate);
     this.#processes = new Processes(recovered, {
       hardStopAfterMs: () => config().reload.hardStopAfter,
       now,
       onEvent,
+      tolerate,
       onChange,
       onLost: (lost) => void tolerate(this.#lost(lost)),
     });

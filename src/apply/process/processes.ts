@@ -18,6 +18,8 @@ type ProcessesOptions = {
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
+  /** For what must not keep others from being looked after. */
+  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   /** The process that served ended by itself, or was told to leave by somebody else. Its folder is left. */
   readonly onLost: (serving: Serving) => void;
   /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
@@ -232,13 +234,13 @@ export class Processes {
 
   async #remove(worker: OldWorker, limit: Limit | null): Promise<void> {
     const { generation, id, since, connections } = worker;
-    const { onEvent, now } = this.#options;
+    const { onEvent, now, tolerate } = this.#options;
     this.#oldWorkers = this.#oldWorkers.filter((each) => each !== worker);
     worker.forget();
     if (this.#tracker.state.kind === 'leaving' && this.leaving.length === 0) this.#tracker.on({ kind: 'gone' });
     if (limit !== null && connections !== 0) onEvent({ kind: 'connections_closed', limit, pid: id.pid, connections });
     onEvent({ kind: 'old_worker_gone', pid: id.pid, ageMs: now() - since });
-    await removeGeneration(generation);
+    await tolerate(removeGeneration(generation));
   }
 }
 

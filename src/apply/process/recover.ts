@@ -59,11 +59,13 @@ export type RecoverOptions = {
   readonly binary: BinaryIdentity | null;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
+  /** For what must not keep us from starting. */
+  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
 };
 
 export async function recover(options: RecoverOptions): Promise<Recovered> {
-  const { state, file } = options;
+  const { state, file, tolerate } = options;
   const folders = await listGenerations(state);
   const living = await livingGenerations(state);
   const numbers = [...new Set([...folders, ...living.keys()])].sort((a, b) => b - a);
@@ -96,7 +98,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
   const used = oldWorkers.map((worker) => worker.generation.number);
   const kept = new Set([current?.generation.number, fallen?.number, ...used]);
-  for (const number of folders) if (!kept.has(number)) await removeGeneration(generationAt(state, number));
+  for (const number of folders) if (!kept.has(number)) await tolerate(removeGeneration(generationAt(state, number)));
   const hasServed = records.some((ready) => ready !== null);
   return { serving: current, oldWorkers, found, fallen, lastNumber: numbers[0] ?? 0, hasServed };
 }

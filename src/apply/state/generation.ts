@@ -5,6 +5,7 @@
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AppError, describe } from '../../errors.ts';
 import { linesOf } from '../../haproxy/text/text.ts';
 import { isThere, writeDurably } from '../../lib/files.ts';
 import type { Section } from '../../model.ts';
@@ -89,8 +90,16 @@ export async function livingGenerations(state: string): Promise<ReadonlyMap<numb
   return living;
 }
 
+/** Throws an AppError where it cannot be: it is in nobody's way. */
 export async function removeGeneration({ folder }: Generation): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
+  try {
+    await rm(folder, { recursive: true, force: true });
+  } catch (cause) {
+    throw new AppError('MYELIN_WRITE_FAILED', `${folder} cannot be removed: ${describe(cause)}`, {
+      cause,
+      remedy: 'nothing needs it any more: remove it, and look who else writes there',
+    });
+  }
 }
 
 /** `-db` tells the serving process from a `haproxy -c` or an editor with the same file. */

@@ -311,6 +311,26 @@ test('a HAProxy that ends while the disk is full is started again, by Myelin and
   });
 });
 
+test('what somebody else put into the folder of an old process keeps Myelin neither from reloading nor from starting', async (t) => {
+  await using my = await site();
+  const first = await my.start();
+  const load = my.load();
+  // As files of another user: they cannot be removed.
+  const disk = await mountDisk(t, my.place.path('run/state/g1/foreign'), '64k');
+  if (disk === null) return;
+  my.use(disk);
+  await my.restructure();
+  await my.restructured();
+  await until('it is told', () => /g1 cannot be removed: EBUSY/.test(first.output));
+  first.kill('SIGTERM');
+  await first.ended;
+  const second = my.place.run();
+  await second.until('it serves on', ({ state }) => state === 'ready');
+  await my.serve('beta');
+  await load.answeredBy('beta');
+  await load.endsWithoutFailure();
+});
+
 test('where what has changed finds no room on a full disk, the older file is started, and servers follow by commands', async (t) => {
   await using my = await site({ haproxy: ['config: disk/haproxy.cfg'], rest: ['state: disk/state'] });
   const disk = await mountDisk(t, my.place.path('disk'), '512k');
