@@ -1,7 +1,7 @@
 /** Turns what goes wrong, at HAProxy or in the system, into what is reported: problems that know the service at fault. */
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Complaint } from '../haproxy/binary/check.ts';
-import { blame } from '../haproxy/text/attribution.ts';
+import { attribute } from '../haproxy/text/attribution.ts';
 import type { Problem, RuntimeCommand, Section } from '../model.ts';
 import type { Outcome } from './driver.ts';
 import type { Start } from './process/start.ts';
@@ -22,7 +22,7 @@ export function toProblems(
     const ownLine = file !== undefined && files.includes(file) ? line : undefined;
     return {
       message: file === undefined || ownLine !== undefined ? message : `${file}: ${message}`,
-      service: blame(message, ownLine, sections),
+      service: attribute(message, ownLine, sections),
       ...(ownLine !== undefined && { line: ownLine }),
     };
   });

@@ -10,7 +10,7 @@ import type { Config } from '../config/schema.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary/binary.ts';
 import { askForOpinion, type Complaint } from '../haproxy/binary/check.ts';
-import { blame } from '../haproxy/text/attribution.ts';
+import { attribute } from '../haproxy/text/attribution.ts';
 import { notOurs } from '../haproxy/text/own-process.ts';
 import { tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint } from '../model.ts';
@@ -118,7 +118,7 @@ async function checkWithHaproxy(
     ...(control === 'process' ? notOurs(rendered.sections) : []),
   ];
   const describe = ({ message, line }: Complaint): string => {
-    const service = blame(message, line, rendered.sections);
+    const service = attribute(message, line, rendered.sections);
     const place = line === undefined ? '' : ` (line ${line})`;
     return maskText(`${service === null ? '' : `service ${service}: `}${message}${place}`, secrets);
   };

@@ -3,7 +3,7 @@
  * and the others go live. Where HAProxy does not say whose fault it is, that is found out here.
  */
 import { nothingKept } from '../apply/files/kept-files.ts';
-import { emptyBackend, hold, isProxy, modeOf, wordsOf } from '../haproxy/text/attribution.ts';
+import { emptyBackend, isProxy, modeOf, substitute, wordsOf } from '../haproxy/text/attribution.ts';
 import type { Moment, Problem, Rendered, Section } from '../model.ts';
 import { type Copies, LastGood, sectionsOf } from './last-good.ts';
 import { nextQuarantineState, type QuarantineEvent, type QuarantineState } from './quarantine-state.ts';
@@ -70,7 +70,7 @@ export class Quarantine {
       if (backOff.sections.length > 0) return [service, lastGood.length === 0 ? null : lastGood] as const;
       return [service, [emptyBackend(service, modeOf(lastGood, service))]] as const;
     });
-    return hold(rendered, new Map(substitutes));
+    return substitute(rendered, new Map(substitutes));
   }
 
   /** A reconcile begins: what is due gets another try. */

@@ -15,7 +15,7 @@ export function assertPrintsServers(
   { sections, problems }: RenderResult,
   services: readonly Pick<Service, 'bind'>[],
 ): void {
-  // Whose template fails is set apart, and keeps what it has.
+  // Whose template fails is quarantined, and keeps what it has.
   if (problems.length > 0) return;
   const isLost = (line: RegExp): boolean => prints(before, line) && !prints(sections, line);
   if (isLost(lines.server)) throw lost('server');

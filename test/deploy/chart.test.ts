@@ -262,7 +262,7 @@ test('nobody who reaches a pod can have it killed: liveness is asked over the co
   }
 });
 
-test('whether HAProxy’s own container is ready depends on no port: the service of any one may be set apart, or be UDP', async () => {
+test('whether HAProxy’s own container is ready depends on no port: the service of any one may be quarantined, or be UDP', async () => {
   for (const protocol of ['TCP', 'UDP']) {
     const all = await shaped('sidecar', { ports: [{ name: 'quic', port: 8443, protocol }] });
     const haproxy = containersOf(workloadIn(all)).find(({ name }) => name === 'haproxy');

@@ -6,7 +6,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { selfSignedPem } from '../../src/demo/certificate.ts';
 import { parseVersion } from '../../src/haproxy/binary/version.ts';
-import { hold } from '../../src/haproxy/text/attribution.ts';
+import { substitute } from '../../src/haproxy/text/attribution.ts';
 import { runCommand } from '../../src/lib/command.ts';
 import type { Endpoint } from '../../src/model.ts';
 import { textOf } from '../../src/render/render.ts';
@@ -106,9 +106,9 @@ for (const branch of branches) {
         `log: ${log}`,
       );
     }
-    // Services set apart leave empty backends, which are no less valid.
+    // Quarantined services leave empty backends, which are no less valid.
     const rendered = render(renderer, config, endpoints, version);
-    const held = hold(rendered, new Map([...config.services.keys()].map((name) => [name, null])));
+    const held = substitute(rendered, new Map([...config.services.keys()].map((name) => [name, null])));
     assert.equal(await complaints(binary, path, textOf(held)), '');
   });
 }

@@ -1,4 +1,4 @@
-/** Sets one service apart so that the others go live: whose fault it is, and what stands in its place meanwhile. */
+/** Whose fault it is that HAProxy refuses a file, and what stands in the place of the service meanwhile. */
 
 import type { Problem, Rendered, Section } from '../../model.ts';
 import { linesOf, tokenise } from './text.ts';
@@ -7,7 +7,7 @@ import { linesOf, tokenise } from './text.ts';
  * `rendered` with other sections for the services in `held`: their last good ones, or an empty backend of their name
  * where there are none. They stand where the service's first section stood; all others keep place and identity.
  */
-export function hold(rendered: Rendered, held: ReadonlyMap<string, readonly Section[] | null>): Rendered {
+export function substitute(rendered: Rendered, held: ReadonlyMap<string, readonly Section[] | null>): Rendered {
   if (held.size === 0) return rendered;
   const placed = new Set<string>();
   const sections = rendered.sections.flatMap((section) => {
@@ -28,12 +28,12 @@ export function hold(rendered: Rendered, held: ReadonlyMap<string, readonly Sect
  * service no server is to get anything there.
  */
 export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
-  const text = `\n# Set apart: see the status of this service.\nbackend ${service}\n    mode ${mode}\n`;
+  const text = `\n# Quarantined: see the status of this service.\nbackend ${service}\n    mode ${mode}\n`;
   return { kind: 'backend', name: service, text, service, asked: '' };
 }
 
 /** Whose section a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it names. */
-export function blame(message: string, line: number | undefined, sections: readonly Section[]): string | null {
+export function attribute(message: string, line: number | undefined, sections: readonly Section[]): string | null {
   if (line !== undefined) return serviceAtLine(sections, line);
   const owners = new Map(sections.filter(isProxy).map(({ name, service }) => [name, service]));
   // 'web' and 'web/a' in quotes; frontend web, Proxy web: and server web/a without.

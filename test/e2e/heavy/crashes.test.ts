@@ -120,7 +120,7 @@ test('HAProxy killed serves again, from the newest state', async (t) => {
   await killed(t, my, newest);
 });
 
-test('HAProxy killed while a service is set apart serves again all that it served', async (t) => {
+test('HAProxy killed while a service is quarantined serves again all that it served', async (t) => {
   await using my = await site();
   const other = await freePort();
   const config = (lines: string) => ({ services: [`other: { bind: "127.0.0.1:${other}", backend: [${lines}] }`] });
@@ -129,7 +129,7 @@ test('HAProxy killed while a service is set apart serves again all that it serve
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
   await my.configure(config('no-such-keyword'));
-  await myelin.until('it is set apart', ({ services }) => services.some(({ quarantined }) => quarantined !== null));
+  await myelin.until('it is quarantined', ({ services }) => services.some(({ quarantined }) => quarantined !== null));
   await killed(t, my, 'alpha');
   assert.equal(await ask(other), 'alpha');
 });

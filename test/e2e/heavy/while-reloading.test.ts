@@ -201,7 +201,7 @@ test(
     const { haproxy: before } = await my.place.status();
     await using load = steadyLoad(other);
     await my.configure(config('"no-such-keyword"'));
-    await myelin.until('it is set apart', ({ services }) => services.some(({ quarantined }) => quarantined !== null));
+    await myelin.until('it is quarantined', ({ services }) => services.some(({ quarantined }) => quarantined !== null));
     await my.serve('beta', 'other');
     await until('the others change', async () => (await ask(my.port)) === 'beta', soon);
     await until('it changes too', async () => (await ask(other)) === 'beta', soon);
@@ -221,9 +221,7 @@ test(
     assert.equal(now?.pid, before?.pid);
     assert.ok(services.some(({ quarantined }) => quarantined !== null));
     await my.configure(config(''));
-    await myelin.until('it is whole again', (status) =>
-      status.services.every(({ quarantined }) => quarantined === null),
-    );
+    await myelin.until('it is released', (status) => status.services.every(({ quarantined }) => quarantined === null));
     assert.equal(await ask(other), 'beta');
     await load.endsWithoutFailure();
   },

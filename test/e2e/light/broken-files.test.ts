@@ -98,7 +98,7 @@ test('a broken certificate holds up nobody: its service serves on with the old o
   assert.deepEqual(await overTls(port), ['gamma', serial]);
 
   await writeFile(pem, selfSignedPem(new Date()));
-  await myelin.until('it is whole again', ({ state }) => state === 'ready', 60_000);
+  await myelin.until('it is released', ({ state }) => state === 'ready', 60_000);
   const [, renewed] = await overTls(port);
   assert.notEqual(renewed, serial);
   assert.match(await my.place.read('run/haproxy.cfg'), / crt \S*\/site\.pem$/m);

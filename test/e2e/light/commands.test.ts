@@ -387,7 +387,7 @@ test('secrets from files and the environment are shown nowhere, however much is 
   assert.equal((await stat(place.path('run/haproxy.cfg'))).mode & 0o777, 0o640);
   // HAProxy quotes the word that it does not understand.
   await place.write('myelin.yaml', config('-m ${API_KEY}'));
-  const status = await myelin.until('it is set apart', ({ services }) =>
+  const status = await myelin.until('it is quarantined', ({ services }) =>
     services.some((one) => one.quarantined !== null),
   );
 

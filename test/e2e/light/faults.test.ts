@@ -93,21 +93,18 @@ test('a template that fails for one service sets it apart, with the place; the o
   const bad = '{{#if (eq name "other")}}\n  {{nosuchfield}}\n{{/if}}\n';
   await my.place.write('templates/backend.hbs', `${good}${bad}    # version two\n`);
   const place = `${my.place.path('templates/backend.hbs')}:${good.split('\n').length + 1}:`;
-  const { services } = await myelin.until('it is set apart', (status) => isApart(status, 'other'));
+  const { services } = await myelin.until('it is quarantined', (status) => isQuarantined(status, 'other'));
   assert.match(JSON.stringify(services), /there is no field \\"nosuchfield\\"/);
   assert.ok(JSON.stringify(services).includes(place), JSON.stringify(services));
   await until('the others are live', async () => (await my.place.read('run/haproxy.cfg')).includes('version two'));
   assert.equal(await ask(other), 'alpha');
 
   await my.place.write('templates/backend.hbs', good);
-  await myelin.until(
-    'it is whole again',
-    ({ state, haproxy: its }) => state === 'ready' && its?.oldWorkers.length === 0,
-  );
+  await myelin.until('it is released', ({ state, haproxy: its }) => state === 'ready' && its?.oldWorkers.length === 0);
   await load.endsWithoutFailure();
 });
 
-test('a service whose lines HAProxy refuses is set apart alone, in HAProxy’s words, until they are mended', async () => {
+test('a service whose lines HAProxy refuses is quarantined alone, in HAProxy’s words, until they are mended', async () => {
   const [other, third] = [await freePort(), await freePort()];
   const config = (lines: string, ...more: readonly string[]) => ({
     services: [`other: { bind: "127.0.0.1:${other}", backend: [${lines}] }`, ...more],
@@ -119,7 +116,7 @@ test('a service whose lines HAProxy refuses is set apart alone, in HAProxy’s w
   const load = my.load();
 
   await my.configure(config('"balance nonsense"', `third: { bind: "127.0.0.1:${third}" }`));
-  const status = await myelin.until('it is set apart', (now) => isApart(now, 'other'));
+  const status = await myelin.until('it is quarantined', (now) => isQuarantined(now, 'other'));
   const words = /'balance nonsense'|unknown algorithm|balance.*only supports/i;
   const [problem] = status.services.find(({ name }) => name === 'other')?.quarantined?.problems ?? [];
   assert.match(problem?.message ?? '', words);
@@ -134,7 +131,7 @@ test('a service whose lines HAProxy refuses is set apart alone, in HAProxy’s w
   await load.answeredBy('beta');
 
   await my.configure(config('"balance leastconn"', `third: { bind: "127.0.0.1:${third}" }`));
-  await myelin.until('it is whole again', ({ state }) => state === 'ready');
+  await myelin.until('it is released', ({ state }) => state === 'ready');
   assert.equal(await ask(other), 'beta');
   assert.match(await metric(my, 'myelin_quarantined_services'), / 0$/);
   await load.endsWithoutFailure();
@@ -411,7 +408,7 @@ test('SIGHUP has the config read again, whatever its timestamps say', async () =
   await until('it is live', () => isLive(my, 'balance leastconn'));
 });
 
-function isApart({ services }: Awaited<ReturnType<Site['place']['status']>>, name: string): boolean {
+function isQuarantined({ services }: Awaited<ReturnType<Site['place']['status']>>, name: string): boolean {
   return services.some((service) => service.name === name && service.quarantined !== null);
 }
 

@@ -115,7 +115,7 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
   assert.equal(await ask(my.port), 'gamma', 'HAProxy is not Myelin’s to end');
 });
 
-test('a service that HAProxy refuses is set apart, and a second Myelin is told that there is one', async () => {
+test('a service that HAProxy refuses is quarantined, and a second Myelin is told that there is one', async () => {
   await using my = await site(besideMaster);
   const { place } = my;
   await my.serve('alpha');
@@ -128,7 +128,7 @@ test('a service that HAProxy refuses is set apart, and a second Myelin is told t
   assert.match(second.stderr, /is in use by another Myelin.*\[MYELIN_LOCKED\]/);
 
   await my.configure({ ...besideMaster, web: ['backend: ["bogus"]'] });
-  const status = await myelin.until('it is set apart', ({ services }) => services[0]?.quarantined !== null);
+  const status = await myelin.until('it is quarantined', ({ services }) => services[0]?.quarantined !== null);
   assert.match(status.services[0]?.quarantined?.problems[0]?.message ?? '', /unknown keyword 'bogus'/);
   assert.equal(await ask(my.port), 'alpha');
   await my.serve('beta');

@@ -41,7 +41,9 @@ test('a server that a rule names leaves though the file cannot be without it, an
   await myelin.until('it is ready', ({ state }) => state === 'ready');
   await my.list({ b: beta });
   await until('it is out', async () => (await takers(my)) === 'b');
-  await myelin.until('the service is set apart', ({ services }) => services.some((each) => each.quarantined !== null));
+  await myelin.until('the service is quarantined', ({ services }) =>
+    services.some((each) => each.quarantined !== null),
+  );
   assert.equal(await ask(my.port), 'beta');
 
   if (!cannotAddServers) {
@@ -62,7 +64,7 @@ test('a server that a rule names leaves though the file cannot be without it, an
   myelin.kill('SIGTERM');
   await myelin.ended;
   const next = my.place.run();
-  await next.until('it is set apart again', ({ services }) => services.some((each) => each.quarantined !== null));
+  await next.until('it is quarantined again', ({ services }) => services.some((each) => each.quarantined !== null));
   assert.equal(await takers(my), 'b');
   // Somebody puts it back by hand.
   await askHaproxy(my.place.path('run/admin.sock'), ['set server web/a state ready']);
@@ -99,7 +101,7 @@ test('one whose options HAProxy refuses holds up no other either', { skip: canno
   const myelin = my.place.run();
   await myelin.until('it is ready', ({ state }) => state === 'ready');
   await my.list({ a: alpha, b: beta }, { b: 'slowstart: soon' });
-  await myelin.until('it is set apart', ({ services }) => services.some((each) => each.quarantined !== null));
+  await myelin.until('it is quarantined', ({ services }) => services.some((each) => each.quarantined !== null));
   await my.list({ b: beta, c: gamma }, { b: 'slowstart: soon' });
   await until('one left and one came', async () => (await takers(my)) === 'b c');
   await my.list({ b: beta, c: gamma });

@@ -1,7 +1,7 @@
-/** One faulty service is set apart; the others are not touched. */
+/** One faulty service is quarantined; the others are not touched. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { blame, emptyBackend, hold, serviceAtLine } from '../../../src/haproxy/text/attribution.ts';
+import { attribute, emptyBackend, serviceAtLine, substitute } from '../../../src/haproxy/text/attribution.ts';
 import type { Section } from '../../../src/model.ts';
 
 const section = (kind: string, name: string, service: string | null, body = ''): Section => ({
@@ -23,13 +23,13 @@ test('a service that is held keeps its last good sections, in its place; the oth
     section('frontend', 'web:in', 'web', '    # good\n'),
     section('backend', 'web', 'web', '    # good\n'),
   ];
-  const held = hold({ sections }, new Map([['web', lastGood]]));
+  const held = substitute({ sections }, new Map([['web', lastGood]]));
   assert.deepEqual(held.sections, [global, ...lastGood, dbIn, db, handMade]);
   assert.ok([global, dbIn, db, handMade].every((kept) => held.sections.includes(kept)));
 });
 
 test('a service that was never good becomes an empty backend of its name and mode', () => {
-  const held = hold({ sections }, new Map([['db', null]]));
+  const held = substitute({ sections }, new Map([['db', null]]));
   assert.deepEqual(
     held.sections.map(({ kind, name }) => `${kind} ${name}`.trim()),
     ['global', 'frontend web:in', 'backend web', 'backend db', 'listen old'],
@@ -40,7 +40,7 @@ test('a service that was never good becomes an empty backend of its name and mod
 
 test('without anything held, nothing is made anew', () => {
   const rendered = { sections };
-  assert.equal(hold(rendered, new Map()), rendered);
+  assert.equal(substitute(rendered, new Map()), rendered);
 });
 
 test('a line of the file belongs to the service whose section holds it', () => {
@@ -63,5 +63,5 @@ test('a message of HAProxy’s is blamed on the service whose line or proxy it n
     ['Cannot raise FD limit to 21028, limit is 20000.', undefined, null],
     ["unknown keyword 'backend' in 'defaults' section", undefined, null],
   ];
-  for (const [message, line, service] of cases) assert.equal(blame(message, line, sections), service, message);
+  for (const [message, line, service] of cases) assert.equal(attribute(message, line, sections), service, message);
 });

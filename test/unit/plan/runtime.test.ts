@@ -576,7 +576,7 @@ test('a server whose weight has to wait for a reload goes to its new address at 
   assert.deepEqual(reasonsFor(to, { from: text }), ['balance_not_dynamic backend web: source, hash-type map-based']);
 });
 
-test('in the empty backend of a service that is set apart no server gets anything', () => {
+test('in the empty backend of a service that is quarantined no server gets anything', () => {
   const wanted = sectionsOf(changed('    balance', '    http-request deny unless LOCALHOST\n    balance')).map(
     (section) => (section.kind === 'backend' ? { ...section, asked: 'about web' } : section),
   );

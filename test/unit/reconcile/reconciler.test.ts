@@ -1,4 +1,4 @@
-/** Which service is set apart for what is refused, and what stands in its place. */
+/** Which service is quarantined for what is refused, and what stands in its place. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { ManagedDriver, Outcome } from '../../../src/apply/driver.ts';
@@ -13,7 +13,7 @@ import { ScriptedDriver } from '../../support/scripted-driver.ts';
 
 const never = new AbortController().signal;
 
-test('a service that is refused is set apart at the start, the others go live', async () => {
+test('a service that is refused is quarantined at the start, the others go live', async () => {
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control);
   assert.equal((await ended(reconciler, config('web', 'db'))).kind, 'reload');
@@ -86,7 +86,7 @@ test('where HAProxy ends soon after each start from one structure, the last one 
   assert.equal(await started(config('web', 'db newer')), 'reload new', 'another structure does not wait');
 });
 
-test('a service that is set apart keeps its last good sections also when HAProxy has ended by itself', async () => {
+test('a service that is quarantined keeps its last good sections also when HAProxy has ended by itself', async () => {
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
   await ended(reconciler, config('web', 'db'));
@@ -198,7 +198,7 @@ test('a trial that goes wrong for a reason that names nobody holds up no other s
   assert.ok((reconciler.nextRetry ?? 0) > now);
 });
 
-test('a service that the config has no more is not set apart any more', async () => {
+test('a service that the config has no more is quarantined no more', async () => {
   const control = new Scripted(['db']);
   const reconciler = reconcilerOf(control);
   await ended(reconciler, config('web', 'db'));
@@ -206,7 +206,7 @@ test('a service that the config has no more is not set apart any more', async ()
   assert.deepEqual([reconciler.quarantined, reconciler.nextRetry], [[], null]);
 });
 
-test('that servers come and go gets a service that is set apart no try before its time', async () => {
+test('that servers come and go gets a service that is quarantined no try before its time', async () => {
   let now = 0;
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control, () => now);
@@ -290,8 +290,8 @@ test('a service that goes while others refer to it leaves an empty backend of it
   const without = { sections: [...config('web changed').sections, ...hand('    use_backend api\n')] };
   assert.equal((await ended(reconciler, without)).kind, 'reload');
   assert.deepEqual(control.names, ['frontend web:in', 'backend web', 'frontend hand', 'backend api']);
-  assert.match(control.running?.sections.at(-1)?.text ?? '', /^\n# Set apart/);
-  const [{ service, problems } = assert.fail('nobody is set apart')] = reconciler.quarantined;
+  assert.match(control.running?.sections.at(-1)?.text ?? '', /^\n# Quarantined/);
+  const [{ service, problems } = assert.fail('nobody is quarantined')] = reconciler.quarantined;
   assert.deepEqual(
     [service, problems[0]?.message],
     ['api', "Proxy 'hand': unable to find required use_backend: 'api'."],
@@ -307,7 +307,7 @@ test('a service that goes while others refer to it leaves an empty backend of it
   assert.deepEqual([control.names, reconciler.quarantined], [['frontend web:in', 'backend web', 'frontend hand'], []]);
 });
 
-test('a service that would be refused as it runs stays set apart until HAProxy would take it', async () => {
+test('a service that would be refused as it runs stays quarantined until HAProxy would take it', async () => {
   let now = 0;
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control, () => now);
@@ -360,7 +360,7 @@ test('where nothing serves, a service is started with the copies of what is brok
   const before = config('web crt FILE', 'db').sections;
   for (const [kept, wanted] of [
     [copies, /crt COPY/],
-    [nothingKept, /Set apart/],
+    [nothingKept, /Quarantined/],
   ] as const) {
     const control = new Scripted([], before);
     control.refusedText = 'FILE';

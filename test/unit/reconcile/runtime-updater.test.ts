@@ -238,7 +238,7 @@ test('who orders a server out is told where HAProxy could not be told, or did no
   await obeyed('maint');
 });
 
-test('an order is obeyed by every process, whatever drift is only reported, and also where its service is set apart', async () => {
+test('an order is obeyed by every process, whatever drift is only reported, and also where its service is quarantined', async () => {
   const control = new Scripted(two);
   const overrides = new Map<string, ServerOverride>([['web/b', 'maint']]);
   const { reconcile, apart } = reconciler(control, 'report', overrides);
@@ -330,7 +330,7 @@ test('a process that leaves and missed a removal is told of it also where nothin
   assert.deepEqual(control.sent, [], 'the one that serves has it already');
 });
 
-test('servers of a service that is set apart follow their source, and are not taken back when it is tried again', async () => {
+test('servers of a service that is quarantined follow their source, and are not taken back when it is tried again', async () => {
   const control = new Scripted(one);
   const { reconcile, apart, pass } = reconciler(control);
   const refused = ({ sections }: Rendered): Rendered => ({

@@ -58,7 +58,7 @@ spec:
       command: [haproxy, -W, -db, -S, '/run/haproxy/master.sock,mode,600,level,admin', -f, /run/haproxy/haproxy.cfg]
       {{- include "myelin.traffic" . | nindent 6 }}
       # Ready as long as it runs: whether it serves is what Myelin's probe says. No port tells that, as the service of any
-      # one may be set apart, or be reached by UDP.
+      # one may be quarantined, or be reached by UDP.
       volumeMounts:
         - { name: haproxy, mountPath: /run/haproxy }
         {{- with .Values.haproxy.extraVolumeMounts }}

@@ -55,7 +55,7 @@ test('a server that goes while a hand-written one tracks it holds up nobody’s 
   const myelin = my.place.run();
   await myelin.until('it serves', ({ state }) => state === 'ready');
   await list(my, { web: ['alpha'], more: ['gamma'] });
-  await myelin.until('it is set apart', ({ services }) => services[0]?.quarantined != null);
+  await myelin.until('it is quarantined', ({ services }) => services[0]?.quarantined != null);
   const load = my.load();
   await load.goesOn(100);
   await my.configure({
@@ -68,7 +68,7 @@ test('a server that goes while a hand-written one tracks it holds up nobody’s 
   await load.endsWithoutFailure();
 });
 
-test('a service whose certificate was broken on disk stays set apart, with the reason, until it is mended', async () => {
+test('a service whose certificate was broken on disk stays quarantined, with the reason, until it is mended', async () => {
   const [tls, more] = [await freePort(), await freePort()];
   await using my = await site();
   const pem = my.place.path('site.pem');
@@ -83,7 +83,7 @@ test('a service whose certificate was broken on disk stays set apart, with the r
   const load = my.load();
   await writeFile(pem, 'nonsense\n');
   await my.configure(services(`more: { bind: "127.0.0.1:${more}" }`));
-  const told = await myelin.until('it is set apart', ({ services: all }) =>
+  const told = await myelin.until('it is quarantined', ({ services: all }) =>
     all.some(({ quarantined }) => quarantined !== null),
   );
   assert.match(JSON.stringify(told.services.find(({ name }) => name === 'secure')?.quarantined), /site\.pem/);
@@ -94,7 +94,7 @@ test('a service whose certificate was broken on disk stays set apart, with the r
   assert.equal(still.state, 'degraded');
   assert.match(JSON.stringify(still.services.find(({ name }) => name === 'secure')?.quarantined), /site\.pem/);
   await writeFile(pem, selfSignedPem(new Date()));
-  await myelin.until('it is whole again', ({ state }) => state === 'ready', 60_000);
+  await myelin.until('it is released', ({ state }) => state === 'ready', 60_000);
   await load.endsWithoutFailure();
 });
 
