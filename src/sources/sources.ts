@@ -1,4 +1,4 @@
-/** Keeps one supervised watcher a configured source running, and restarts only those whose questions changed. */
+/** Keeps one supervised watcher a configured source running, and restarts only those whose queries changed. */
 import type { Source } from '../../watchers/kit/source.ts';
 import type { WatcherConfig } from '../config/schema/watchers.ts';
 import type { Config } from '../config/schema.ts';
@@ -27,7 +27,7 @@ export class Sources {
   #isDisposed = false;
 
   /**
-   * `onFault` is told where `onEvent` throws, whose event counts as a question that failed; `onSecret` of what sources
+   * `onFault` is told where `onEvent` throws, whose event counts as a query that failed; `onSecret` of what sources
    * prove themselves with.
    */
   constructor(
@@ -74,7 +74,7 @@ export class Sources {
     await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
   }
 
-  /** `isKnown`: the same source is asked other questions. That is no start of it: only the new ones have never been answered. */
+  /** `isKnown`: the same source has other queries. That is no start of it: only the new ones have had no result yet. */
   #start(name: string, { watcher, source }: Configured, queries: readonly Query[], isKnown: boolean): void {
     const stop = new AbortController();
     const env = this.#env;
@@ -88,9 +88,9 @@ export class Sources {
     const follow = async (): Promise<void> => {
       let isGoingOn = isKnown;
       for await (const event of supervise(name, watch, { signal: stop.signal })) {
-        // What it still had to say when it was let go may answer another question under the same key.
+        // What it still had to say when it was let go may be the result of another query under the same key.
         if (stop.signal.aborted) return;
-        if (!(isGoingOn && event.kind === 'started')) this.#hear(event);
+        if (!(isGoingOn && event.kind === 'started')) this.#receive(event);
         isGoingOn = false;
       }
     };
@@ -98,7 +98,7 @@ export class Sources {
   }
 
   /** Does not throw: what a source says, which may be anybody's data, ends neither this process nor what it says next. */
-  #hear(event: SourceEvent): void {
+  #receive(event: SourceEvent): void {
     try {
       this.#onEvent(event);
     } catch (cause) {
@@ -106,7 +106,7 @@ export class Sources {
       const error = new AppError('MYELIN_SOURCE_FAILED', `what ${watcher} said could not be taken`, { cause });
       this.#onFault(error);
       if (!('key' in event) || event.kind === 'stale') return;
-      this.#hear({ watcher, kind: 'stale', key: event.key, reason: describe(error) });
+      this.#receive({ watcher, kind: 'stale', key: event.key, reason: describe(error) });
     }
   }
 
@@ -120,11 +120,11 @@ export class Sources {
 
 function queriesOf({ services, discoveries }: Config, watcher: string): Query[] {
   return [...[...services.values()].flatMap(({ origins }) => origins), ...discoveries]
-    .filter((question) => question.watcher === watcher)
+    .filter((query) => query.watcher === watcher)
     .map(({ key, query }) => ({ key, settings: query }));
 }
 
-/** How its answers are judged is no question to the source. */
+/** How its results are judged is not the source's matter. */
 function whereOf(watcher: WatcherConfig): string {
   return JSON.stringify({ ...watcher, required: undefined, maxShrink: undefined, maxServers: undefined });
 }

@@ -1,5 +1,5 @@
 /**
- * The only importer of npm `consul`, with what its types lack: one question asked with an abort signal, the answer with
+ * The only importer of npm `consul`, with what its types lack: one request asked with an abort signal, the answer with
  * its headers, a bounded number of sockets, and an answer that was cut short told as an error.
  */
 
@@ -14,7 +14,7 @@ import { type Connection, readTls } from './connection.ts';
 import { tokenReader } from './token.ts';
 
 /** As the HTTP API of Consul names them (GET /v1/health/service/:service). */
-export type Question = {
+export type HealthRequest = {
   readonly service: string;
   readonly tag?: readonly string[];
   readonly filter?: string;
@@ -25,24 +25,24 @@ export type Question = {
   readonly wait?: string;
 };
 
-/** Questions about a whole datacenter: states of all checks, names of all services, of all nodes, what is on a node. */
-export type Look = (
+/** Requests about a whole datacenter: states of all checks, names of all services, of all nodes, what is on a node. */
+export type ListRequest = (
   | { readonly what: 'checks' | 'services' | 'nodes' }
   | { readonly what: 'node'; readonly node: string }
 ) &
-  Pick<Question, 'dc' | 'stale' | 'index' | 'wait'>;
+  Pick<HealthRequest, 'dc' | 'stale' | 'index' | 'wait'>;
 
-export type Answer = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
+export type ConsulResponse = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
 
 export type Client = {
   /** Throws on anything but an answer with status 2xx; see `failureOf`. */
-  ask(question: Question, timeoutMs: Ms): Promise<Answer>;
-  look(look: Look, timeoutMs: Ms): Promise<Answer>;
+  health(request: HealthRequest, timeoutMs: Ms): Promise<ConsulResponse>;
+  list(request: ListRequest, timeoutMs: Ms): Promise<ConsulResponse>;
 };
 
 /**
  * When the kernel begins to probe a connection on which nothing happens, once a second; after ten probes without an
- * answer it is dead. So a machine that has vanished is noticed long before a question would be answered.
+ * answer it is dead. So a machine that has vanished is noticed long before a request would be answered.
  */
 const probeAfterMs = 10_000;
 
@@ -70,36 +70,36 @@ export async function openClient(
     headers: basicAuth === undefined ? {} : { authorization: `Basic ${Buffer.from(basicAuth).toString('base64')}` },
   });
   consul._ext('onRequest', failWhenCutShort);
-  const asking = new Set<EventEmitter>();
+  const open = new Set<EventEmitter>();
   const close = (): void => {
-    for (const ctx of asking) ctx.emit('cancel');
+    for (const ctx of open) ctx.emit('cancel');
     agent.destroy();
   };
   if (signal.aborted) close();
   else signal.addEventListener('abort', close, { once: true });
 
   return {
-    ask: (question, timeoutMs) => call((options) => consul.health.service(options), question, timeoutMs),
-    look({ what, ...look }, timeoutMs) {
+    health: (request, timeoutMs) => call((options) => consul.health.service(options), request, timeoutMs),
+    list({ what, ...request }, timeoutMs) {
       switch (what) {
         case 'checks':
-          return call((options) => consul.health.state(options), { ...look, state: 'any' }, timeoutMs);
+          return call((options) => consul.health.state(options), { ...request, state: 'any' }, timeoutMs);
         case 'services':
-          return call((options) => consul.catalog.service.list(options), look, timeoutMs);
+          return call((options) => consul.catalog.service.list(options), request, timeoutMs);
         case 'nodes':
-          return call((options) => consul.catalog.node.list(options), look, timeoutMs);
+          return call((options) => consul.catalog.node.list(options), request, timeoutMs);
         case 'node':
-          return call((options) => consul.catalog.node.services(options), look, timeoutMs);
+          return call((options) => consul.catalog.node.services(options), request, timeoutMs);
       }
     },
   };
 
-  async function call(get: Get, options: object, timeoutMs: Ms): Promise<Answer> {
+  async function call(get: Get, options: object, timeoutMs: Ms): Promise<ConsulResponse> {
     const token = await currentToken();
     signal.throwIfAborted();
     // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
     const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
-    asking.add(ctx);
+    open.add(ctx);
     try {
       const [response, body] = await get({
         ...options,
@@ -109,7 +109,7 @@ export async function openClient(
       });
       return { headers: response.headers, body };
     } finally {
-      asking.delete(ctx);
+      open.delete(ctx);
     }
   }
 }
@@ -136,7 +136,7 @@ type ConsulClient = {
   _ext(event: 'onRequest', extension: (request: PapiRequest, next: () => void) => void): void;
 };
 
-// The library's types know neither base URL nor headers, and of a question only half of its fields.
+// The library's types know neither base URL nor headers, and of a request only half of its fields.
 const UntypedConsul = Consul as unknown as new (options: object) => ConsulClient;
 
 function failWhenCutShort(request: PapiRequest, next: () => void): void {

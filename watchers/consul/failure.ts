@@ -1,4 +1,4 @@
-/** What a failed question means: why, for people; how long to wait; and how much is at fault. */
+/** What a failed query means: why, for people; how long to wait; and how much is at fault. */
 import { describe } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { retryAfterMs } from '../kit/retry-after.ts';
@@ -8,21 +8,21 @@ export type Failure = {
   readonly reason: string;
   /** What the agent asked for; 0 where it did not. */
   readonly retryAfterMs: Ms;
-  /** Whom the failure is about; questions that share it would fail as well. */
-  readonly scope: 'agent' | 'datacenter' | 'question';
-  /** The question itself is wrong: it has no answer before somebody changes it. */
+  /** Whom the failure is about; queries that share it would fail as well. */
+  readonly scope: 'agent' | 'datacenter' | 'query';
+  /** The query itself is wrong: it has no answer before somebody changes it. */
   readonly isFault: boolean;
 };
 
 /** `now` is the wall clock's, in milliseconds: Retry-After may be a date. */
 export function failureOf(error: unknown, now: number): Failure {
-  if (!(error instanceof Error)) return { reason: String(error), retryAfterMs: 0, scope: 'question', isFault: false };
+  if (!(error instanceof Error)) return { reason: String(error), retryAfterMs: 0, scope: 'query', isFault: false };
   const response = responseOf(error);
   if (response === undefined)
     return {
       reason: reasonOf(error),
       retryAfterMs: 0,
-      scope: isOfConnection(error) ? 'agent' : 'question',
+      scope: isOfConnection(error) ? 'agent' : 'query',
       isFault: false,
     };
   const text = bodyText(response.body);
@@ -37,7 +37,7 @@ export function failureOf(error: unknown, now: number): Failure {
 
 function scopeOf(status: number, text: string): Failure['scope'] {
   if (status === 429) return 'agent';
-  return status === 403 || /no cluster leader/i.test(text) ? 'datacenter' : 'question';
+  return status === 403 || /no cluster leader/i.test(text) ? 'datacenter' : 'query';
 }
 
 const hints: Readonly<Record<number, string>> = {

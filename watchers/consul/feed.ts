@@ -1,30 +1,30 @@
 /**
  * Tells which services of a datacenter changed, by three blocking queries for all of them: for the states of all checks, for
  * the addresses of all nodes, and one that says when anything was registered; what that was stands in the lists of the nodes.
- * So a thousand services at rest cost nothing, where a question for each takes hundreds of requests a second.
+ * So a thousand services at rest cost nothing, where a request for each takes hundreds of requests a second.
  */
 import { AppError } from '../../src/errors.ts';
 import { backoffMs, pause } from '../../src/lib/retry.ts';
 import type { Ms } from '../../src/model.ts';
-import type { Answer, Look } from './client.ts';
+import type { ConsulResponse, ListRequest } from './client.ts';
 import { indexOf } from './reading.ts';
 import type { Changed } from './rota.ts';
 import { changesOf, movedWith, type Rows, readChecks, readNode, readNodes } from './rows.ts';
 
 export type Feeding = {
-  readonly look: (look: Look, timeoutMs: Ms) => Promise<Answer>;
+  readonly list: (request: ListRequest, timeoutMs: Ms) => Promise<ConsulResponse>;
   /** How many services are asked for. */
   readonly services: number;
   readonly waitMs: Ms;
   readonly onChange: (changed: Changed) => void;
-  /** Whether changes are being told: not at first, and not while one of the questions fails. */
+  /** Whether changes are being told: not at first, and not while one of the requests fails. */
   readonly onFed: (isFed: boolean) => void;
   readonly signal: AbortSignal;
 };
 
 /** To where a token may not ask, or where there is too much to read, it is asked ever more seldom. */
 const backoff = { baseMs: 1000, capMs: 300_000 };
-/** After an answer the next question waits by what there was to read: a part of a core, however much changes. */
+/** After an answer the next request waits by what there was to read: a part of a core, however much changes. */
 const restPerRowMs: Ms = 0.15;
 const shortestRestMs: Ms = 10;
 /** Whoever answers at once although nothing is new is asked this seldom. */
@@ -81,7 +81,7 @@ export class Feed {
     for (let failures = 0; !signal.aborted; ) {
       try {
         const askedAt = performance.now();
-        const answer = await this.#ask(what, index);
+        const answer = await this.#request(what, index);
         const answeredAt = performance.now();
         const now = indexOf(answer.headers['x-consul-index']);
         if (now === undefined || (index !== null && now < index))
@@ -95,7 +95,7 @@ export class Feed {
         if (isNews) await pause(Math.max(shortestRestMs, restMs), signal);
         else if (!waited) await pause(standingMs, signal);
       } catch {
-        // What is wrong with Consul, the questions for single services tell.
+        // What is wrong with Consul, the requests for single services tell.
         if (signal.aborted) return;
         index = null;
         this.#setUp(what, false);
@@ -105,11 +105,11 @@ export class Feed {
     }
   }
 
-  #ask(what: Kind, index: bigint | null): Promise<Answer> {
-    const { look, waitMs } = this.#feeding;
-    if (index === null) return look({ what, stale: true }, this.#slackMs);
+  #request(what: Kind, index: bigint | null): Promise<ConsulResponse> {
+    const { list, waitMs } = this.#feeding;
+    if (index === null) return list({ what, stale: true }, this.#slackMs);
     const wait = `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms`;
-    return look({ what, stale: true, index: `${index}`, wait }, (waitMs * 17) / 16 + this.#slackMs);
+    return list({ what, stale: true, index: `${index}`, wait }, (waitMs * 17) / 16 + this.#slackMs);
   }
 
   #readChecks(body: unknown): Ms {
@@ -169,12 +169,12 @@ export class Feed {
   }
 
   async #readInstances(): Promise<Rows | null> {
-    const { look, services } = this.#feeding;
-    const names = [...readNodes((await look({ what: 'nodes', stale: true }, this.#slackMs)).body).keys()];
+    const { list, services } = this.#feeding;
+    const names = [...readNodes((await list({ what: 'nodes', stale: true }, this.#slackMs)).body).keys()];
     if (names.length > Math.max(1, services * nodesShare)) return null;
     const lists: Rows[] = [];
     for (const node of names)
-      lists.push(readNode(node, (await look({ what: 'node', node, stale: true }, this.#slackMs)).body));
+      lists.push(readNode(node, (await list({ what: 'node', node, stale: true }, this.#slackMs)).body));
     return new Map(lists.flatMap((list) => [...list]));
   }
 

@@ -11,14 +11,14 @@ export type Following = Omit<Reading, 'slackMs'> & {
   /** What was known before the source was started again. */
   readonly remembered?: Known | undefined;
   /** Waits for one of the connections; held while it is asked. */
-  readonly turn: () => Promise<Disposable>;
+  readonly permit: () => Promise<Disposable>;
   readonly waitMs: Ms;
-  /** Waits until it is to be asked again, and says how long that question waits; where it is missing that is at once. */
+  /** Waits until it is to be asked again, and says how long that request waits; where it is missing that is at once. */
   readonly rest?: ((known: Known) => Promise<Ms>) | undefined;
   /** Told of what is news. */
-  readonly onAnswer: (known: Known) => void;
-  /** Told of every answer, before `onAnswer`. */
-  readonly onHeard?: (() => void) | undefined;
+  readonly onResult: (known: Known) => void;
+  /** Told of every answer, before `onResult`. */
+  readonly onResponse?: (() => void) | undefined;
   readonly onFailure: (failure: Failure) => void;
   readonly signal: AbortSignal;
 };
@@ -30,11 +30,11 @@ const healthyAfterMs = 10_000;
 const movingPace = { burst: 10, everyMs: 100 };
 /** …and one whose index stands still, is missing or goes back although we asked to wait for news, this seldom. */
 const standingPace = { burst: 2, everyMs: 5000 };
-/** What an answer brought goes live before the next question is made, which costs as much as to plan a change. */
+/** What an answer brought goes live before the next request is made, which costs as much as to plan a change. */
 const newsFirstMs = 10;
 /** Ends when `signal` aborts. */
 export async function follow(following: Following): Promise<void> {
-  const { remembered, turn, waitMs, rest, onAnswer, onHeard, onFailure, signal } = following;
+  const { remembered, permit, waitMs, rest, onResult, onResponse, onFailure, signal } = following;
   // How near the agent is thought, is a part of `wait`.
   const reading = { ...following, slackMs: Math.max(2000, waitMs / 10) };
   const moving = new TokenBucket(movingPace, performance.now());
@@ -50,18 +50,18 @@ export async function follow(following: Following): Promise<void> {
     try {
       const thisWaitMs = isCurrent && known !== undefined && rest !== undefined ? await rest(known) : waitMs;
       if (signal.aborted) return;
-      using _turn = await turn();
+      using _permit = await permit();
       if (signal.aborted) return;
       const askedAt = performance.now();
       const answer = await read(reading, known, isCurrent ? thisWaitMs : null);
-      onHeard?.();
+      onResponse?.();
       const now = performance.now();
       const waited = answer === known && known.index !== undefined && now - askedAt >= thisWaitMs / 2;
       const isMoving = hasMoved(isCurrent ? known : undefined, answer);
       if (waited) delayMs = 0;
       else delayMs = Math.max(newsFirstMs, (isMoving ? moving : standing).take(now));
       if (!isCurrent) healthySince = now;
-      if (answer !== known || !isCurrent) onAnswer(answer);
+      if (answer !== known || !isCurrent) onResult(answer);
       known = answer;
       isCurrent = true;
     } catch (error) {

@@ -5,7 +5,7 @@
 
 import { AppError } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
-import type { Answer, Question } from './client.ts';
+import type { ConsulResponse, HealthRequest } from './client.ts';
 import { endpointsOf, type Found, readInstances } from './endpoints.ts';
 import type { ConsulQuery } from './settings.ts';
 
@@ -20,11 +20,11 @@ export type Known = Found & {
 
 export type Reading = {
   readonly query: ConsulQuery;
-  /** What is the same in every question about this service. */
-  readonly question: Question;
+  /** What is the same in every request about this service. */
+  readonly request: HealthRequest;
   /** Whether it is asked with a token: without one Consul does not say that it hides something. */
   readonly hasToken: boolean;
-  readonly ask: (question: Question, timeoutMs: Ms) => Promise<Answer>;
+  readonly send: (request: HealthRequest, timeoutMs: Ms) => Promise<ConsulResponse>;
   /** How long an answer may take that need not wait for news. */
   readonly slackMs: Ms;
 };
@@ -37,16 +37,16 @@ const longestLagMs = 10_000;
  * old and yet is what the answer has to measure up to. Returns `known` itself where it waited and nothing is new.
  */
 export async function read(reading: Reading, known: Known | undefined, waitMs: Ms | null): Promise<Known> {
-  const { ask, question, query, slackMs } = reading;
+  const { send, request, query, slackMs } = reading;
   const stale = query.stale ? { stale: true } : {};
   const waited = waitMs === null ? undefined : known?.index;
   const first =
     waitMs === null || waited === undefined
-      ? await ask({ ...question, ...stale }, slackMs)
-      : // Not all questions wait equally long, lest they all come back at once; the agent adds up to a sixteenth.
-        await ask(
+      ? await send({ ...request, ...stale }, slackMs)
+      : // Not all requests wait equally long, lest they all come back at once; the agent adds up to a sixteenth.
+        await send(
           {
-            ...question,
+            ...request,
             ...stale,
             index: `${waited}`,
             wait: `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms`,
@@ -58,17 +58,17 @@ export async function read(reading: Reading, known: Known | undefined, waitMs: M
   if (stands && Array.isArray(first.body) && first.body.length >= known.instances) return known;
   const answer = understand(first, known, reading);
   if (!isDoubtful(first, answer, known, waitMs === null)) return answer;
-  return understand(await ask({ ...question, consistent: true }, slackMs), known, reading);
+  return understand(await send({ ...request, consistent: true }, slackMs), known, reading);
 }
 
-/** `index` of an answer: never 0, which would ask for an answer at once for ever. Opaque but for being comparable. */
+/** `index` of an answer: never 0, which would send for an answer at once for ever. Opaque but for being comparable. */
 export function indexOf(header: string | readonly string[] | undefined): bigint | undefined {
   if (typeof header !== 'string' || !/^\d{1,20}$/.test(header)) return undefined;
   const index = BigInt(header);
   return index === 0n ? 1n : index;
 }
 
-function isDoubtful({ headers }: Answer, answer: Known, known: Known | undefined, isAnew: boolean): boolean {
+function isDoubtful({ headers }: ConsulResponse, answer: Known, known: Known | undefined, isAnew: boolean): boolean {
   const becameEmpty = answer.endpoints.length === 0 && (isAnew || known === undefined || known.endpoints.length > 0);
   const wentBack = known?.index !== undefined && answer.index !== undefined && answer.index < known.index;
   // A streaming agent shows so, and no otherwise, that the token has lost its rights.
@@ -79,14 +79,14 @@ function isDoubtful({ headers }: Answer, answer: Known, known: Known | undefined
   return becameEmpty || wentBack || isFewer || lags;
 }
 
-function understand(answer: Answer, known: Known | undefined, { question, query, hasToken }: Reading): Known {
+function understand(answer: ConsulResponse, known: Known | undefined, { request, query, hasToken }: Reading): Known {
   const instances = readInstances(answer.body);
   const isFiltered = answer.headers['x-consul-results-filtered-by-acls'] === 'true';
   const isHidden = !hasToken && answer.headers['x-consul-default-acl-policy'] === 'deny';
   // Without sufficient rights Consul shows fewer, or nobody, where it could say 403; that is no absence. Where some were
   // hidden all along, the others may come and go.
   const lostSome = known?.isFiltered === false && instances.length < known.instances;
-  const service = JSON.stringify(question.service);
+  const service = JSON.stringify(request.service);
   if (isFiltered && (instances.length === 0 || lostSome))
     throw new AppError(
       'MYELIN_SOURCE_FAILED',
@@ -108,6 +108,6 @@ export function hiddenIn(known: Known, service: string): string | null {
 
 const lacking = 'it lacks service:read for it or node:read for its nodes';
 
-function indexIn({ headers }: Answer): bigint | undefined {
+function indexIn({ headers }: ConsulResponse): bigint | undefined {
   return indexOf(headers['x-consul-index']);
 }

@@ -13,7 +13,7 @@ export function folded(name: string): string {
 /** What changed in a datacenter: services, each with the index that its answer must have reached; `all`: it is not known which. */
 export type Changed = ReadonlyMap<string, bigint | null> | 'all';
 
-/** How long a question waits whose service has changed: the server that answers may not know of it yet. */
+/** How long a request waits whose service has changed: the server that answers may not know of it yet. */
 const newsMs = 2000;
 /** And where it may have changed. */
 const lookMs = 100;
@@ -43,13 +43,13 @@ export class Rota {
   readonly #timer: NodeJS.Timeout;
   #isOver = false;
 
-  /** `turnMs`: how long a question waits where all take turns. */
+  /** `turnMs`: how long a request waits where all take turns. */
   constructor(turnMs: Ms) {
     this.#turnMs = turnMs;
     this.#timer = setInterval(() => this.#sweep(performance.now()), tickMs);
   }
 
-  /** Returns how the service is followed: to be called before each question but the first. */
+  /** Returns how the service is followed: to be called before each request but the first. */
   join(datacenter: string, service: string): (known: Known) => Promise<Ms> {
     const its = this.#datacenter(datacenter);
     // Not all at the same time.

@@ -1,4 +1,4 @@
-/** The ACL token of the next question: fixed, or from a file that somebody renews. */
+/** The ACL token of the next request: fixed, or from a file that somebody renews. */
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../../src/errors.ts';
 import type { Connection } from './connection.ts';

@@ -3,7 +3,7 @@ import type { Ms, Query, Watch } from '../../src/model.ts';
 import { type HostMemory, Hosts, type LookUp, lookUpHere } from '../kit/hosts.ts';
 import { Semaphore } from '../kit/semaphore.ts';
 import { type Watching, watching } from '../kit/watching.ts';
-import { openClient, type Question } from './client.ts';
+import { type HealthRequest, openClient } from './client.ts';
 import { connectionOf } from './connection.ts';
 import { Feed, perFeed } from './feed.ts';
 import { follow } from './follow.ts';
@@ -24,10 +24,10 @@ export function watchConsul(
   return watching((call) => run(given, call));
 }
 
-/** By question, what was known of it when the source failed: answers after that have to measure up to it. */
+/** By request, what was known of it when the source failed: answers after that have to measure up to it. */
 type Memory = Map<string, Known>;
 
-/** The first question goes alone, so that an agent in trouble is asked once a try; but it holds up nobody for longer. */
+/** The first request goes alone, so that an agent in trouble is asked once a try; but it holds up nobody for longer. */
 const aloneMs = 1000;
 /** When more is asked than there are connections, everyone gets a turn within about this time. */
 const roundMs = 2000;
@@ -49,7 +49,7 @@ async function run(
   { queries, signal, emit, fail }: Watching<ConsulQuery>,
 ): Promise<void> {
   const { maxConnections } = settings;
-  const datacenters = new Map(queries.map((query) => [query.key, questionOf(query, settings).dc ?? '']));
+  const datacenters = new Map(queries.map((query) => [query.key, requestOf(query, settings).dc ?? '']));
   const fed = fedBy(settings, datacenters);
   const connection = connectionOf(settings, env);
   const client = await openClient(connection, maxConnections, onSecret, signal);
@@ -64,7 +64,7 @@ async function run(
     permits.add(maxConnections - fed.length * perFeed - 1);
     feeding = fed.map((dc) =>
       new Feed({
-        look: (look, timeoutMs) => client.look(dc === '' ? look : { ...look, dc }, timeoutMs),
+        list: (request, timeoutMs) => client.list(dc === '' ? request : { ...request, dc }, timeoutMs),
         services: [...datacenters.values()].filter((one) => one === dc).length,
         waitMs: settings.wait,
         onChange: (changed) => rota.changed(dc, changed),
@@ -88,25 +88,25 @@ async function run(
   if (signal.aborted) end();
 
   const following = queries.map(({ key, settings: query }) => {
-    const question = questionOf({ key, settings: query }, settings);
-    const id = JSON.stringify(question);
+    const request = requestOf({ key, settings: query }, settings);
+    const id = JSON.stringify(request);
     return follow({
       query,
-      question,
+      request,
       hasToken: connection.token !== undefined || connection.tokenFile !== undefined,
-      ask: client.ask,
+      send: client.health,
       remembered: memory.get(id),
-      turn: () => permits.acquire(health.datacenter(key), () => health.isWell(key)),
+      permit: () => permits.acquire(health.datacenter(key), () => health.isWell(key)),
       waitMs: waitMsOf(settings, queries.length),
-      rest: fed.length === 0 ? undefined : rota.join(health.datacenter(key), question.service),
-      onHeard: () => {
+      rest: fed.length === 0 ? undefined : rota.join(health.datacenter(key), request.service),
+      onResponse: () => {
         openAll();
         health.answered(key);
       },
-      onAnswer: (known) => {
+      onResult: (known) => {
         memory.set(id, known);
-        const hidden = hiddenIn(known, question.service);
-        naming.received(key, known, hidden === null ? [] : [{ id: question.service, reason: hidden }]);
+        const hidden = hiddenIn(known, request.service);
+        naming.received(key, known, hidden === null ? [] : [{ id: request.service, reason: hidden }]);
       },
       onFailure: (failure) => {
         const verdict = health.failed(key, failure);
@@ -127,7 +127,7 @@ function fedBy({ maxConnections }: ConsulSettings, datacenters: ReadonlyMap<stri
   return datacenters.size > maxConnections && maxConnections >= 2 * perFeed * all.length ? all : [];
 }
 
-function questionOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }: ConsulSettings): Question {
+function requestOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }: ConsulSettings): HealthRequest {
   const dc = query.datacenter ?? datacenter;
   return {
     service: query.service ?? key,
@@ -137,9 +137,9 @@ function questionOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }
   };
 }
 
-function waitMsOf({ wait, maxConnections }: ConsulSettings, questions: number): Ms {
-  if (questions <= maxConnections) return wait;
-  return Math.min(wait, Math.max(shortestWaitMs, (roundMs * maxConnections) / questions));
+function waitMsOf({ wait, maxConnections }: ConsulSettings, requests: number): Ms {
+  if (requests <= maxConnections) return wait;
+  return Math.min(wait, Math.max(shortestWaitMs, (roundMs * maxConnections) / requests));
 }
 
 function once(run: () => void): () => void {

@@ -5,14 +5,14 @@ import { pause } from '../../src/lib/retry.ts';
 import { settle } from '../../src/lib/settle.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
 import { withSynced } from '../kit/watching.ts';
-import { answer, type Content, hasNewFaults, type Known, learn, nothingKnown } from './answers.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';
 import { Parsing } from './parse-aside.ts';
+import { type Content, hasNewFaults, type Known, learn, nothingKnown, resultOf } from './results.ts';
 import type { FileQuery, FileSettings } from './settings.ts';
 
 /**
- * It never throws for what is on disk: all questions are stale until it is mended, which is seen at once, and sooner
+ * It never throws for what is on disk: all queries are stale until it is mended, which is seen at once, and sooner
  * than by starting again.
  */
 export function watchFile(settings: Pick<FileSettings, 'path'>): Watch<FileQuery> {
@@ -46,7 +46,7 @@ async function* watch(
       continue;
     }
     known = next;
-    for (const { key, settings } of queries) yield answer(known, key, settings.service ?? key);
+    for (const { key, settings } of queries) yield resultOf(known, key, settings.service ?? key);
   }
 }
 
@@ -137,9 +137,9 @@ function isSameRead(one: Read, other: Read): boolean {
 
 function losesAll(known: Known, next: Known, queries: readonly Query<FileQuery>[]): boolean {
   return queries.some(({ key, settings }) => {
-    const after = answer(next, key, settings.service ?? key);
+    const after = resultOf(next, key, settings.service ?? key);
     if (after.kind !== 'endpoints' || after.endpoints.length > 0) return false;
-    const before = answer(known, key, settings.service ?? key);
+    const before = resultOf(known, key, settings.service ?? key);
     return before.kind !== 'endpoints' || before.endpoints.length > 0;
   });
 }

@@ -7,7 +7,7 @@ import { AppError } from '../../src/errors.ts';
 import { backoffMs, pause } from '../../src/lib/retry.ts';
 import type { Moment, Ms } from '../../src/model.ts';
 import type { SecondRead } from './api/second-read.ts';
-import { namesAtOnce, type ServiceKey } from './question.ts';
+import { namesAtOnce, type ServiceKey } from './service-query.ts';
 
 export type Doubting = {
   readonly read: (keys: readonly ServiceKey[]) => Promise<SecondRead>;

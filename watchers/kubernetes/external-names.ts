@@ -34,7 +34,7 @@ export function externalOf(
 }
 
 /** What is told of a host: all of its addresses, each a server; null while nobody has answered yet. */
-export function answerOf(
+export function resultOf(
   host: Host,
   port: number,
   family: KubernetesSettings['family'],

@@ -4,7 +4,6 @@ import { wallClock } from '../../src/lib/clock.ts';
 import type { Query } from '../../src/model.ts';
 import { Hosts } from '../kit/hosts.ts';
 import type { Watching } from '../kit/watching.ts';
-import { Answers } from './answers.ts';
 import type { Api } from './api/api.ts';
 import { type Failure, failureOf } from './api/failure.ts';
 import type { Memory } from './api/memory.ts';
@@ -12,8 +11,9 @@ import { endpointSlice, serviceWith } from './api/objects.ts';
 import { type Place, reflect } from './api/reflect.ts';
 import { endpointSlices, type Resource, services } from './api/resources.ts';
 import { readAgain } from './api/second-read.ts';
-import { Offers } from './offers.ts';
-import { keyOf, type Question, servicesParams, slicesParams } from './question.ts';
+import { DiscoveredServices } from './discovered.ts';
+import { Results } from './results.ts';
+import { keyOf, type ServiceQuery, servicesParams, slicesParams } from './service-query.ts';
 import type { KubernetesDiscovery, KubernetesSettings } from './settings.ts';
 
 export type Following = {
@@ -21,7 +21,7 @@ export type Following = {
   /** Null: the whole cluster. */
   readonly namespace: string | null;
   readonly settings: KubernetesSettings;
-  readonly questions: readonly Question[];
+  readonly queries: readonly ServiceQuery[];
   /** For all Services with certain labels; null: only those count that are asked about. */
   readonly discovery: Query<KubernetesDiscovery> | null;
   readonly memory: Memory;
@@ -32,18 +32,18 @@ export type Following = {
 };
 
 /** Ends when `signal` aborts. */
-export async function follow({ onFailure, emit, questions, discovery, memory, ...where }: Following): Promise<void> {
+export async function follow({ onFailure, emit, queries, discovery, memory, ...where }: Following): Promise<void> {
   const { settings, namespace, signal } = where;
-  const names = discovery === null ? [...new Set(questions.map((question) => question.service))] : null;
+  const names = discovery === null ? [...new Set(queries.map((query) => query.service))] : null;
   const { view } = memory;
   view.doubt();
   await using hosts = new Hosts();
-  const answers = new Answers({
+  const results = new Results({
     view,
     settings,
-    questions,
+    queries,
     hosts,
-    offers: discovery && new Offers(discovery),
+    offers: discovery && new DiscoveredServices(discovery),
     emit,
   });
 
@@ -55,16 +55,16 @@ export async function follow({ onFailure, emit, questions, discovery, memory, ..
     onFailure(failure: Failure) {
       onFailure(resource, failure);
       // What was the end of the whole source is told by throwing.
-      if (!signal.aborted) answers.setFailure(resource.plural, failure.reason);
+      if (!signal.aborted) results.setFailure(resource.plural, failure.reason);
     },
     onRecovery() {
       onFailure(resource, null);
-      answers.setFailure(resource.plural, null);
+      results.setFailure(resource.plural, null);
     },
   });
   const onServices = (): void => {
-    answers.lookForOffers(view.services, { isAll: true });
-    answers.lookAtAll();
+    results.discover(view.services, { isAll: true });
+    results.lookAtAll();
   };
   const failureOfRead = (error: unknown): Failure =>
     failureOf(error, { resource: endpointSlices, namespace, verb: 'list' }, wallClock());
@@ -84,8 +84,8 @@ export async function follow({ onFailure, emit, questions, discovery, memory, ..
       },
       onChanges(changes) {
         const changed = view.changeServices(changes);
-        answers.lookForOffers(changed);
-        for (const key of changed) answers.look(key);
+        results.discover(changed);
+        for (const key of changed) results.look(key);
       },
     }),
     reflect({
@@ -95,26 +95,25 @@ export async function follow({ onFailure, emit, questions, discovery, memory, ..
       isWanted: view.wantsSlice,
       onList(all) {
         view.replaceSlices(all);
-        answers.lookAtAll();
+        results.lookAtAll();
       },
       onResume() {
         view.confirm('slices');
-        answers.lookAtAll();
+        results.lookAtAll();
       },
       onChanges(changes) {
-        for (const key of view.changeSlices(changes)) answers.look(key);
+        for (const key of view.changeSlices(changes)) results.look(key);
       },
     }),
-    answers.doubts
+    results.doubts
       .settle({
         read(keys) {
-          const asked = keys.flatMap((key) => answers.questions(key).slice(0, 1));
-          const isAbsent = (question: Question) =>
-            view.service(keyOf(question.namespace, question.service)) === undefined;
+          const asked = keys.flatMap((key) => results.queries(key).slice(0, 1));
+          const isAbsent = (query: ServiceQuery) => view.service(keyOf(query.namespace, query.service)) === undefined;
           return readAgain(where, asked, asked.filter(isAbsent));
         },
-        onRead: (keys, found) => answers.confirm(keys, found),
-        onFailure: (keys, error) => answers.doubtfulFor(keys, failureOfRead(error).reason),
+        onRead: (keys, found) => results.confirm(keys, found),
+        onFailure: (keys, error) => results.doubtfulFor(keys, failureOfRead(error).reason),
         signal,
       })
       // Neither is believed any more: the source begins anew.

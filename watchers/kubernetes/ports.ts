@@ -33,7 +33,7 @@ export function choosePort({ spec }: Service, wanted: string | number | undefine
   return { kind: 'none', reason: `has no TCP port ${JSON.stringify(wanted)}${known(ports)}${others(spec.ports)}` };
 }
 
-/** The port at which the endpoints of this slice answer; slices of one Service may differ. Undefined: not at all. */
+/** The port at which the endpoints of this slice result; slices of one Service may differ. Undefined: not at all. */
 export function portIn(slice: EndpointSlice, chosen: ServedPort): number | undefined {
   if (chosen.kind === 'number') return chosen.number;
   return slice.ports.find(({ name, protocol }) => name === chosen.name && protocol === 'TCP')?.port;

@@ -3,9 +3,9 @@
 import type { EndpointSlice, Service } from './api/objects.ts';
 import type { Change } from './api/reflect.ts';
 import { type Choice, type Selected, selectEndpoints } from './endpoints.ts';
-import { keyOf, type ServiceKey } from './question.ts';
+import { keyOf, type ServiceKey } from './service-query.ts';
 
-export type Answer =
+export type Result =
   | Selected
   /** There is no such Service. */
   | { readonly kind: 'absent' };
@@ -96,8 +96,8 @@ export class View {
     return this.#services?.get(key);
   }
 
-  answer(key: ServiceKey, choice: Choice): Answer {
-    return answerFrom(this.service(key), [...(this.#slices?.get(key)?.values() ?? [])], choice);
+  result(key: ServiceKey, choice: Choice): Result {
+    return resultFrom(this.service(key), [...(this.#slices?.get(key)?.values() ?? [])], choice);
   }
 
   #isWanted(key: ServiceKey): boolean {
@@ -114,12 +114,12 @@ export class View {
   }
 }
 
-/** Whether it says that nobody is there; a question that cannot be answered does not. */
-export function isEmpty(answer: Answer): boolean {
-  return answer.kind === 'absent' || (answer.kind === 'endpoints' && answer.endpoints.length === 0);
+/** Whether it says that nobody is there; a query that cannot be answered does not. */
+export function isEmpty(result: Result): boolean {
+  return result.kind === 'absent' || (result.kind === 'endpoints' && result.endpoints.length === 0);
 }
 
-export function answerFrom(service: Service | undefined, slices: readonly EndpointSlice[], choice: Choice): Answer {
+export function resultFrom(service: Service | undefined, slices: readonly EndpointSlice[], choice: Choice): Result {
   return service === undefined ? { kind: 'absent' } : selectEndpoints(service, slices, choice);
 }
 

@@ -8,7 +8,7 @@ import { createApi } from './api/api.ts';
 import { Failing } from './api/failing.ts';
 import { Memories, Memory } from './api/memory.ts';
 import { follow } from './follow.ts';
-import { keyOf, type Question, type ServiceKey } from './question.ts';
+import { keyOf, type ServiceKey, type ServiceQuery } from './service-query.ts';
 import {
   type KubernetesDiscovery,
   type KubernetesQuery,
@@ -66,20 +66,19 @@ async function run(
   const api = createApi(access, settings.idleTimeout);
   const reachOf = (namespace: string): Reach => {
     const where = settings.namespaces?.includes(everywhere) ? null : namespace;
-    const reach = reaches.get(where) ?? { questions: [], discovery: null };
+    const reach = reaches.get(where) ?? { queries: [], discovery: null };
     reaches.set(where, reach);
     return reach;
   };
-  for (const query of queries) {
-    const namespace = query.settings.namespace ?? settings.namespace ?? access.namespace ?? 'default';
-    const { key, settings: asked } = query;
+  for (const { key, settings: asked } of queries) {
+    const namespace = asked.namespace ?? settings.namespace ?? access.namespace ?? 'default';
     if ('labels' in asked) {
       reachOf(namespace).discovery = { key, settings: asked };
       continue;
     }
-    const question = { query: { key, settings: asked }, namespace, service: asked.service ?? key };
-    const refusal = refusalOf(question, settings);
-    if (refusal === undefined) reachOf(namespace).questions.push(question);
+    const query = { key, settings: asked, namespace, service: asked.service ?? key };
+    const refusal = refusalOf(query, settings);
+    if (refusal === undefined) reachOf(namespace).queries.push(query);
     else emit({ kind: 'stale', key, reason: refusal, isUnanswerable: true });
   }
   const failing = new Failing(access.server, reaches.size, (askedMs) => refusals.failed(now(), askedMs));
@@ -113,22 +112,22 @@ async function run(
 const everywhere = 'all';
 
 /** What is asked about one namespace, or about all. */
-type Reach = { readonly questions: Question[]; discovery: Query<KubernetesDiscovery> | null };
+type Reach = { readonly queries: ServiceQuery[]; discovery: Query<KubernetesDiscovery> | null };
 
 /** Null: all Services. */
-function wantedBy({ questions, discovery }: Reach): ReadonlySet<ServiceKey> | null {
-  return discovery === null ? new Set(questions.map(({ namespace, service }) => keyOf(namespace, service))) : null;
+function wantedBy({ queries, discovery }: Reach): ReadonlySet<ServiceKey> | null {
+  return discovery === null ? new Set(queries.map(({ namespace, service }) => keyOf(namespace, service))) : null;
 }
 
 /** Why it is not even asked; undefined where it is. */
 function refusalOf(
-  { query, namespace, service }: Question,
+  { settings: { namespace: written }, namespace, service }: ServiceQuery,
   { namespaces, namespace: own }: KubernetesSettings,
 ): string | undefined {
   if (!kubernetesQuery.shape.service.safeParse(service).success)
     return `${JSON.stringify(service)} cannot be the name of a Service: write the query's \`service\``;
   // Where the query names nothing, the watcher's settings have done so.
-  const isFree = query.settings.namespace === undefined || namespaces === undefined || namespace === own;
+  const isFree = written === undefined || namespaces === undefined || namespace === own;
   if (isFree || namespaces.includes(everywhere) || namespaces.includes(namespace)) return undefined;
   return `the watcher's \`namespaces\` do not include ${namespace}`;
 }

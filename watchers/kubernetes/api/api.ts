@@ -1,4 +1,4 @@
-/** Questions to the API server: a whole answer, or a watch line by line. Every silence has an end. */
+/** Queries to the API server: a whole answer, or a watch line by line. Every silence has an end. */
 import { once } from 'node:events';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { type RequestOptions, request as requestHttps } from 'node:https';

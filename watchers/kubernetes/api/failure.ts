@@ -1,4 +1,4 @@
-/** What a failed question means: why, for people; how long to wait; how much is at fault. */
+/** What a failed query means: why, for people; how long to wait; how much is at fault. */
 import { AppError, describe } from '../../../src/errors.ts';
 import type { Ms } from '../../../src/model.ts';
 import { retryAfterMs } from '../../kit/retry-after.ts';
@@ -9,8 +9,8 @@ export type Failure = {
   readonly reason: string;
   /** What the server asked for; 0 where it did not. */
   readonly retryAfterMs: Ms;
-  /** `server`: all other questions would fail as well; `question`: this resource in this namespace, perhaps alone. */
-  readonly scope: 'server' | 'question';
+  /** `server`: all other queries would fail as well; `query`: this resource in this namespace, perhaps alone. */
+  readonly scope: 'server' | 'query';
   /** The server is there, and is asked too much. */
   readonly isBusy: boolean;
 };
@@ -31,14 +31,14 @@ export function failureOf(error: unknown, { resource, namespace, verb }: Asked, 
       reason: `${what}: ${reasonOf(error)}`,
       retryAfterMs: 0,
       // Without credentials nothing can be asked. A connection, an answer or an object may be bad alone.
-      scope: error instanceof AppError ? 'server' : 'question',
+      scope: error instanceof AppError ? 'server' : 'query',
       isBusy: false,
     };
   const said = `HTTP ${error.status}${error.message === '' ? '' : ` (${error.message})`}`;
   return {
     reason: `${what}: ${said}${remedyOf(error, { resource, namespace, verb })}`,
     retryAfterMs: retryAfterMs(error.retryAfter, now),
-    scope: error.status === 401 ? 'server' : 'question',
+    scope: error.status === 401 ? 'server' : 'query',
     isBusy: error.status === 429,
   };
 }

@@ -2,7 +2,7 @@
  * What was read outlives a failure of the source: whoever asks the same again goes on from there. Otherwise every Myelin of
  * a cluster would list everything anew at the moment at which the API server is back.
  */
-import type { ServiceKey } from '../question.ts';
+import type { ServiceKey } from '../service-query.ts';
 import { View } from '../view.ts';
 import type { Place } from './reflect.ts';
 import type { Resource } from './resources.ts';

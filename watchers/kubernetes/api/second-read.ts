@@ -1,6 +1,6 @@
 /** Asks again about a few Services, by lists that are as consistent as the first ones and newer. */
 
-import { keyOf, type Question, type ServiceKey, servicesParams, slicesParams } from '../question.ts';
+import { keyOf, type ServiceKey, type ServiceQuery, servicesParams, slicesParams } from '../service-query.ts';
 import type { KubernetesSettings } from '../settings.ts';
 import { ownerKey } from '../view.ts';
 import type { Api } from './api.ts';
@@ -22,14 +22,14 @@ export type Rereading = {
   readonly signal: AbortSignal;
 };
 
-/** One question about the slices of all, and one about each of those that are `absent`. */
+/** One query about the slices of all, and one about each of those that are `absent`. */
 export async function readAgain(
   { settings, ...where }: Rereading,
-  asked: readonly Question[],
-  absent: readonly Question[],
+  asked: readonly ServiceQuery[],
+  absent: readonly ServiceQuery[],
 ): Promise<SecondRead> {
   const slices = new Map<ServiceKey, EndpointSlice[]>();
-  const names = [...new Set(asked.map((question) => question.service))];
+  const names = [...new Set(asked.map((query) => query.service))];
   const params = slicesParams(settings, names);
   const isWanted = (): boolean => true;
   const { objects } = await list({ ...where, resource: endpointSlices, params, schema: endpointSlice, isWanted });
@@ -38,12 +38,12 @@ export async function readAgain(
     if (key !== undefined) slices.set(key, [...(slices.get(key) ?? []), slice]);
   }
   const found = new Map<ServiceKey, Service>();
-  for (const question of absent) {
-    const { namespace } = question;
-    const only = servicesParams(settings, [question.service]);
+  for (const query of absent) {
+    const { namespace } = query;
+    const only = servicesParams(settings, [query.service]);
     const asked = { ...where, namespace, resource: services, params: only, schema: service, isWanted };
     const [one] = (await list(asked)).objects;
-    if (one !== undefined) found.set(keyOf(namespace, question.service), one);
+    if (one !== undefined) found.set(keyOf(namespace, query.service), one);
   }
   return { services: found, slices };
 }

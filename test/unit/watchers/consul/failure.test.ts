@@ -34,19 +34,19 @@ test('a reason quotes the agent in one short line, and no page of HTML', () => {
   );
 });
 
-test('a failure says whether it is of the question, its datacenter or the agent', () => {
+test('a failure says whether it is of the query, its datacenter or the agent', () => {
   const scope = (error: Error) => failureOf(error, now).scope;
   assert.equal(scope(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })), 'agent');
   assert.equal(scope(answered(429, '')), 'agent');
   assert.equal(scope(answered(403, 'ACL not found')), 'datacenter');
   assert.equal(scope(answered(500, 'No cluster leader')), 'datacenter');
-  assert.equal(scope(answered(500, 'No path to datacenter')), 'question');
-  assert.equal(scope(answered(400, 'bad filter')), 'question');
-  assert.equal(scope(new CutShort('cut')), 'question');
-  assert.equal(scope(new Error('request timed out')), 'question');
+  assert.equal(scope(answered(500, 'No path to datacenter')), 'query');
+  assert.equal(scope(answered(400, 'bad filter')), 'query');
+  assert.equal(scope(new CutShort('cut')), 'query');
+  assert.equal(scope(new Error('request timed out')), 'query');
 });
 
-test('a question that is wrong itself is told from one that is only not answered now', () => {
+test('a query that is wrong itself is told from one that is only not answered now', () => {
   const isFault = (error: Error) => failureOf(error, now).isFault;
   assert.ok(isFault(answered(400, 'bad request')));
   assert.ok(isFault(answered(500, 'Failed to create boolean expression evaluator: …')));

@@ -1,7 +1,7 @@
-/** What is told of a thousand services by two questions: which of them changed, and who is asked then. */
+/** What is told of a thousand services by two requests: which of them changed, and who is asked then. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Answer, Look } from '../../../../watchers/consul/client.ts';
+import type { ConsulResponse, ListRequest } from '../../../../watchers/consul/client.ts';
 import { Feed } from '../../../../watchers/consul/feed.ts';
 import type { Known } from '../../../../watchers/consul/reading.ts';
 import { type Changed, Rota } from '../../../../watchers/consul/rota.ts';
@@ -153,7 +153,7 @@ class Lists {
   readonly #index: Record<string, number> = { checks: 1, services: 1, nodes: 1 };
   readonly #waiting = new Set<() => void>();
   isDown = false;
-  readonly asked: Look[] = [];
+  readonly asked: ListRequest[] = [];
 
   put(what: string, body: unknown): void {
     this.#bodies[what] = body;
@@ -161,10 +161,10 @@ class Lists {
     for (const wake of this.#waiting) wake();
   }
 
-  async look(look: Look, signal: AbortSignal): Promise<Answer> {
-    this.asked.push(look);
-    const what = look.what === 'node' ? `node ${look.node}` : look.what;
-    while (!this.isDown && look.index !== undefined && Number(look.index) >= (this.#index[what] ?? 0)) {
+  async list(request: ListRequest, signal: AbortSignal): Promise<ConsulResponse> {
+    this.asked.push(request);
+    const what = request.what === 'node' ? `node ${request.node}` : request.what;
+    while (!this.isDown && request.index !== undefined && Number(request.index) >= (this.#index[what] ?? 0)) {
       if (signal.aborted) throw new Error('aborted');
       await new Promise<void>((resolve) => {
         this.#waiting.add(resolve);
@@ -186,7 +186,7 @@ function feeding(lists: Lists, services: number) {
   const changes: unknown[] = [];
   const states: boolean[] = [];
   const ended = new Feed({
-    look: (look) => lists.look(look, stop.signal),
+    list: (request) => lists.list(request, stop.signal),
     services,
     waitMs: 60_000,
     onChange: (changed) => changes.push(told(changed)),

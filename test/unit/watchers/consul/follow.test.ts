@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint } from '../../../../src/model.ts';
-import type { Answer, Question } from '../../../../watchers/consul/client.ts';
+import type { ConsulResponse, HealthRequest } from '../../../../watchers/consul/client.ts';
 import type { Failure } from '../../../../watchers/consul/failure.ts';
 import { follow } from '../../../../watchers/consul/follow.ts';
 import { hiddenIn, indexOf, type Known } from '../../../../watchers/consul/reading.ts';
 
-type Script = (question: Question) => Answer | Error;
+type Script = (request: HealthRequest) => ConsulResponse | Error;
 
-/** Follows `web` at an agent that answers from `script`; ends, after its last line, with the questions and what came of them. */
+/** Follows `web` at an agent that answers from `script`; ends, after its last line, with the requests and what came of them. */
 async function run(
   script: readonly Script[],
   { hasToken = false, stale = true, remembered }: { hasToken?: boolean; stale?: boolean; remembered?: Known } = {},
 ) {
   const stop = new AbortController();
-  const questions: Question[] = [];
+  const requests: HealthRequest[] = [];
   const timeouts: number[] = [];
   const said: (readonly Endpoint[])[] = [];
   const failures: Failure[] = [];
@@ -23,23 +23,23 @@ async function run(
   const lines = script.values();
   await follow({
     query: { tags: [], stale, warning: 'use' },
-    question: { service: 'web' },
+    request: { service: 'web' },
     hasToken,
-    ask: (question, timeoutMs) => {
+    send: (request, timeoutMs) => {
       const line = lines.next().value;
       if (line === undefined) {
         stop.abort();
         return Promise.reject(stop.signal.reason);
       }
-      questions.push(question);
+      requests.push(request);
       timeouts.push(timeoutMs);
-      const result = line(question);
+      const result = line(request);
       return result instanceof Error ? Promise.reject(result) : Promise.resolve(result);
     },
-    turn: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
+    permit: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
     waitMs: 60_000,
     remembered,
-    onAnswer: (now) => {
+    onResult: (now) => {
       known = now;
       said.push(now.endpoints);
       hidden.push(hiddenIn(now, 'web'));
@@ -47,7 +47,7 @@ async function run(
     onFailure: (failure) => failures.push(failure),
     signal: stop.signal,
   });
-  return { questions, timeouts, served: said.map((list) => list.map(({ port }) => port)), failures, hidden, known };
+  return { requests, timeouts, served: said.map((list) => list.map(({ port }) => port)), failures, hidden, known };
 }
 
 function answer(index: string | undefined, ports: readonly number[], headers: object = {}): Script {
@@ -59,15 +59,15 @@ function answer(index: string | undefined, ports: readonly number[], headers: ob
   return () => ({ headers: { ...(index === undefined ? {} : { 'x-consul-index': index }), ...headers }, body });
 }
 
-test('the first question is answered at once, each further one waits for an index beyond the last', async () => {
-  const { questions, served } = await run([answer('10', [1]), answer('12', [1, 2]), answer('13', [2])]);
+test('the first request is answered at once, each further one waits for an index beyond the last', async () => {
+  const { requests, served } = await run([answer('10', [1]), answer('12', [1, 2]), answer('13', [2])]);
   assert.deepEqual(served, [[1], [1, 2], [2]]);
   assert.deepEqual(
-    questions.map(({ index }) => index),
+    requests.map(({ index }) => index),
     [undefined, '10', '12'],
   );
-  assert.deepEqual(questions[0], { service: 'web', stale: true });
-  for (const { wait } of questions.slice(1)) assert.match(wait ?? '', /^(5[4-9]\d{3}|60000)ms$/);
+  assert.deepEqual(requests[0], { service: 'web', stale: true });
+  for (const { wait } of requests.slice(1)) assert.match(wait ?? '', /^(5[4-9]\d{3}|60000)ms$/);
 });
 
 test('an answer is waited for longer than the agent may take, a sixteenth more than it was asked to', async () => {
@@ -76,8 +76,8 @@ test('an answer is waited for longer than the agent may take, a sixteenth more t
 });
 
 test('an index beyond what a JavaScript number can hold is kept to the last digit', async () => {
-  const { questions } = await run([answer('18446744073709551614', [1]), answer('18446744073709551615', [2])]);
-  assert.equal(questions[1]?.index, '18446744073709551614');
+  const { requests } = await run([answer('18446744073709551614', [1]), answer('18446744073709551615', [2])]);
+  assert.equal(requests[1]?.index, '18446744073709551614');
 });
 
 test('an index of 0 is asked for as 1, and one that is missing or no number is none', () => {
@@ -88,25 +88,25 @@ test('an index of 0 is asked for as 1, and one that is missing or no number is n
 });
 
 test('without an index the service is polled', async () => {
-  const { questions, served } = await run([answer(undefined, [1]), answer(undefined, [2])]);
+  const { requests, served } = await run([answer(undefined, [1]), answer(undefined, [2])]);
   assert.deepEqual(served, [[1], [2]]);
-  assert.deepEqual(questions[1], { service: 'web', stale: true });
+  assert.deepEqual(requests[1], { service: 'web', stale: true });
 });
 
 test('an answer with an index that went back counts only as the leader repeats it', async () => {
-  const { questions, served } = await run([answer('10', [1, 2]), answer('5', [1]), answer('11', [1, 2, 3])]);
+  const { requests, served } = await run([answer('10', [1, 2]), answer('5', [1]), answer('11', [1, 2, 3])]);
   assert.deepEqual(served, [
     [1, 2],
     [1, 2, 3],
   ]);
-  assert.deepEqual(questions[2], { service: 'web', consistent: true });
+  assert.deepEqual(requests[2], { service: 'web', consistent: true });
 });
 
 test('an empty list counts only once a consistent read has said the same', async () => {
-  const { questions, served } = await run([answer('10', [1]), answer('11', []), answer('11', []), answer('12', [])]);
+  const { requests, served } = await run([answer('10', [1]), answer('11', []), answer('11', []), answer('12', [])]);
   assert.deepEqual(served, [[1], [], []], 'and need not be confirmed again while it stays empty');
-  assert.deepEqual(questions[2], { service: 'web', consistent: true });
-  assert.equal(questions[3]?.index, '11');
+  assert.deepEqual(requests[2], { service: 'web', consistent: true });
+  assert.equal(requests[3]?.index, '11');
 });
 
 test('an empty list that the consistent read does not confirm is not told', async () => {
@@ -122,7 +122,7 @@ test('an answer whose index stands still says nothing new, and nothing of it is 
 test('fewer endpoints under an index that stands still count only as the leader repeats them', async () => {
   const filtered = answer('10', [], { 'x-consul-results-filtered-by-acls': 'true' });
   const lost = await run([answer('10', [1, 2]), answer('10', []), filtered], { hasToken: true });
-  assert.deepEqual(lost.questions[2], { service: 'web', consistent: true });
+  assert.deepEqual(lost.requests[2], { service: 'web', consistent: true });
   assert.deepEqual(lost.served, [[1, 2]]);
   assert.match(lost.failures[0]?.reason ?? '', /may not see "web"/);
   const kept = await run([answer('10', [1, 2]), answer('10', [1]), answer('10', [1, 2])], { hasToken: true });
@@ -133,14 +133,14 @@ test('fewer endpoints under an index that stands still count only as the leader 
 });
 
 test('the answer of a server that has lost its leader is asked for again at the leader', async () => {
-  const { served, questions } = await run([
+  const { served, requests } = await run([
     answer('10', [1], { 'x-consul-knownleader': 'false' }),
     answer('11', [2]),
     answer('12', [3], { 'x-consul-lastcontact': '60000' }),
     answer('12', [4]),
   ]);
   assert.deepEqual(served, [[2], [4]]);
-  assert.equal(questions[1]?.consistent, true);
+  assert.equal(requests[1]?.consistent, true);
 });
 
 test('the streaming backend of an agent never knows a leader, and is believed', async () => {
@@ -151,24 +151,24 @@ test('the streaming backend of an agent never knows a leader, and is believed', 
 });
 
 test('after a failure the service is asked for anew, without an index', async () => {
-  const { questions, served, failures } = await run([answer('10', [1]), () => new Error('down'), answer('10', [1])]);
+  const { requests, served, failures } = await run([answer('10', [1]), () => new Error('down'), answer('10', [1])]);
   assert.deepEqual(served, [[1], [1]]);
   assert.deepEqual(
     failures.map(({ reason }) => reason),
     ['down'],
   );
-  assert.deepEqual(questions[2], { service: 'web', stale: true });
+  assert.deepEqual(requests[2], { service: 'web', stale: true });
 });
 
 test('after a failure an index that is lower than before it counts only as the leader repeats it', async () => {
   const down: Script = () => new Error('down');
-  const { questions, served, failures } = await run([
+  const { requests, served, failures } = await run([
     answer('10', [1, 2, 3]),
     down,
     answer('9', [1]),
     answer('12', [1, 2]),
   ]);
-  assert.deepEqual(questions[3], { service: 'web', consistent: true });
+  assert.deepEqual(requests[3], { service: 'web', consistent: true });
   assert.deepEqual(
     [served, failures.length],
     [
@@ -197,8 +197,8 @@ test('fewer endpoints under the index from before a failure count only as the le
 test('what was known when the source failed is what its first answers have to measure up to', async () => {
   const { known } = await run([answer('1000', [1, 2, 3])]);
   assert.ok(known);
-  const { questions, served } = await run([answer('900', [1]), answer('1001', [1, 2, 3])], { remembered: known });
-  assert.deepEqual(questions, [
+  const { requests, served } = await run([answer('900', [1]), answer('1001', [1, 2, 3])], { remembered: known });
+  assert.deepEqual(requests, [
     { service: 'web', stale: true },
     { service: 'web', consistent: true },
   ]);
@@ -240,6 +240,6 @@ test('an empty list because of missing rights is a failure that names them', asy
 });
 
 test('the leader alone is asked where the query says so', async () => {
-  const { questions } = await run([answer('10', [1])], { stale: false });
-  assert.deepEqual(questions, [{ service: 'web' }]);
+  const { requests } = await run([answer('10', [1])], { stale: false });
+  assert.deepEqual(requests, [{ service: 'web' }]);
 });

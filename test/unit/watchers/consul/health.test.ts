@@ -6,50 +6,50 @@ import { Health } from '../../../../watchers/consul/health.ts';
 import { consulSettings } from '../../../../watchers/consul/settings.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';
 
-const timedOut: Failure = { reason: 'timed out', retryAfterMs: 0, scope: 'question', isFault: false };
+const timedOut: Failure = { reason: 'timed out', retryAfterMs: 0, scope: 'query', isFault: false };
 const wrong: Failure = { ...timedOut, reason: 'HTTP 400', isFault: true };
 const refused: Failure = { ...timedOut, reason: 'ECONNREFUSED', scope: 'agent' };
 
-/** Questions by key, with their datacenters. */
+/** Queries by key, with their datacenters. */
 function healthOf(datacenters: Readonly<Record<string, string>>, connections = 100): Health {
   const connection = connectionOf(withCommon(consulSettings).parse({}), {});
   return new Health(connection, new Map(Object.entries(datacenters)), connections);
 }
 
-test('the source is down when every question fails, or the first one by the agent’s own fault', () => {
+test('the source is down when every query fails, or the first one by the agent’s own fault', () => {
   const one = healthOf({ a: '', b: '' });
   assert.equal(one.failed('a', refused).kind, 'source');
   const other = healthOf({ a: '', b: '' });
-  assert.equal(other.failed('a', timedOut).kind, 'question');
+  assert.equal(other.failed('a', timedOut).kind, 'query');
   assert.equal(other.failed('b', timedOut).kind, 'source');
 });
 
-test('one question that fails for ever is one question, however few connections there are', () => {
+test('one query that fails for ever is one query, however few connections there are', () => {
   const health = healthOf({ a: '', b: '', c: '' }, 2);
   health.answered('b');
-  for (let attempt = 0; attempt < 100; attempt++) assert.equal(health.failed('a', timedOut).kind, 'question');
+  for (let attempt = 0; attempt < 100; attempt++) assert.equal(health.failed('a', timedOut).kind, 'query');
 });
 
-test('the source is down when as many questions as can be asked at once get no answer any more', () => {
+test('the source is down when as many queries as can be asked at once get no answer any more', () => {
   const health = healthOf(Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`s${at}`, ''])), 5);
   for (let at = 0; at < 50; at++) health.answered(`s${at}`);
   const verdicts = Array.from({ length: 6 }, (_, at) => health.failed(`s${at}`, timedOut).kind);
-  assert.deepEqual(verdicts, ['question', 'question', 'question', 'question', 'question', 'source']);
+  assert.deepEqual(verdicts, ['query', 'query', 'query', 'query', 'query', 'source']);
 });
 
-test('a question that is wrong is answered by that, also where it is the only one', () => {
-  assert.deepEqual(healthOf({ a: '' }).failed('a', wrong), { kind: 'question', isUnanswerable: true });
+test('a query that is wrong is answered by that, also where it is the only one', () => {
+  assert.deepEqual(healthOf({ a: '' }).failed('a', wrong), { kind: 'query', isUnanswerable: true });
 });
 
 test('a datacenter out of reach keeps nobody waiting, but only while another answers', () => {
   const health = healthOf({ a: '', b: 'far', c: 'far' });
-  assert.deepEqual(health.failed('b', timedOut), { kind: 'question', isUnanswerable: false });
+  assert.deepEqual(health.failed('b', timedOut), { kind: 'query', isUnanswerable: false });
   assert.deepEqual(health.hanging, []);
   health.answered('a');
   assert.deepEqual(health.hanging, ['c']);
-  assert.deepEqual(health.failed('b', timedOut), { kind: 'question', isUnanswerable: true });
+  assert.deepEqual(health.failed('b', timedOut), { kind: 'query', isUnanswerable: true });
   assert.deepEqual([health.isWell('a'), health.isWell('c')], [true, false]);
   health.answered('c');
   assert.deepEqual([health.isWell('b'), health.isWell('c')], [false, true]);
-  assert.deepEqual(health.failed('b', timedOut), { kind: 'question', isUnanswerable: false });
+  assert.deepEqual(health.failed('b', timedOut), { kind: 'query', isUnanswerable: false });
 });

@@ -20,7 +20,7 @@ function at(id: string, address: string): Endpoint {
 
 type Zone = Readonly<Record<string, readonly string[]>>;
 
-/** What was told of the question `db`, in a line each: endpoints by id and address, then what is left out. */
+/** What was told of the request `db`, in a line each: endpoints by id and address, then what is left out. */
 async function naming(zone: Zone, how: { hostNames?: 'refuse' | 'resolve'; maxServers?: number } = {}) {
   const told: string[] = [];
   const lookUp = (host: string) =>

@@ -454,7 +454,7 @@ const someSlices = fc.array(
   { maxLength: 3 },
 );
 
-test('whatever the order of slices and endpoints, the answer is the same; ids, addresses and ports are unique', () => {
+test('whatever the order of slices and endpoints, the result is the same; ids, addresses and ports are unique', () => {
   fc.assert(
     fc.property(someSlices, fc.constantFrom('prefer4', 'prefer6', 'both'), (slices, family) => {
       const choice: Choice = { ...anyone, zone: 'za', node: 'n1', family };

@@ -30,7 +30,7 @@ test('credentials that are refused are the end of it, whatever else is well', ()
   assert.equal(error?.retryAfterMs, 63_000, 'more tries would not help');
 });
 
-test('a server that is asked too much is down only where it answers nothing at all, and is left alone as long as it asks', () => {
+test('a server that is asked too much is down only where it results nothing at all, and is left alone as long as it asks', () => {
   const failing = new Failing('https://here', 2, asAsked);
   assert.equal(failing.set('a', 'services', answered(429, '3')), undefined);
   assert.equal(failing.set('b', 'services', answered(429, '1')), undefined);

@@ -5,7 +5,7 @@ import { ApiError } from '../../../../watchers/kubernetes/api/api.ts';
 import { failureOf } from '../../../../watchers/kubernetes/api/failure.ts';
 import { NotUnderstood, readEvent, readPage, versionOf } from '../../../../watchers/kubernetes/api/objects.ts';
 import { endpointSlices, pathOf, services } from '../../../../watchers/kubernetes/api/resources.ts';
-import { servicesParams, slicesParams } from '../../../../watchers/kubernetes/question.ts';
+import { servicesParams, slicesParams } from '../../../../watchers/kubernetes/service-query.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
 const asked = { resource: endpointSlices, namespace: 'shop', verb: 'watch' } as const;
@@ -16,7 +16,7 @@ test('a refusal names verb, resource and namespace, and the rule that allows it'
       'watch endpointslices in namespace shop: HTTP 403 (no); the rule { apiGroups: ["discovery.k8s.io"], ' +
       'resources: ["endpointslices"], verbs: ["get", "list", "watch"] } of a Role in shop allows it',
     retryAfterMs: 0,
-    scope: 'question',
+    scope: 'query',
     isBusy: false,
   });
   const everywhere = failureOf(new ApiError(403, ''), { resource: services, namespace: null, verb: 'list' }, now);
@@ -26,14 +26,14 @@ test('a refusal names verb, resource and namespace, and the rule that allows it'
   );
 });
 
-test('what every question would meet is the server’s: who asks; the rest is the question’s own', () => {
+test('what every query would meet is the server’s: who asks; the rest is the query’s own', () => {
   const scopeOf = (error: unknown): string => failureOf(error, asked, now).scope;
   assert.equal(scopeOf(new ApiError(401, '')), 'server');
   assert.equal(scopeOf(new AppError('MYELIN_SOURCE_FAILED', 'no kubeconfig')), 'server');
   for (const code of [400, 403, 404, 410, 429, 500, 503])
-    assert.equal(scopeOf(new ApiError(code, '')), 'question', `${code}`);
-  assert.equal(scopeOf(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })), 'question');
-  assert.equal(scopeOf(new NotUnderstood('strange')), 'question');
+    assert.equal(scopeOf(new ApiError(code, '')), 'query', `${code}`);
+  assert.equal(scopeOf(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })), 'query');
+  assert.equal(scopeOf(new NotUnderstood('strange')), 'query');
 });
 
 test('a server may ask for patience; an error without words is told by its code', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answer, type Content, learn, nothingKnown } from '../../../../watchers/file/answers.ts';
 import { parseServices } from '../../../../watchers/file/parse.ts';
+import { type Content, learn, nothingKnown, resultOf } from '../../../../watchers/file/results.ts';
 
 function files(texts: Readonly<Record<string, string | null>>): ReadonlyMap<string, Content> {
   return new Map(Object.entries(texts).map(([name, text]) => [name, contentOf(name, text)]));
@@ -15,7 +15,7 @@ function contentOf(name: string, text: string | null): Content {
 
 /** What is said of `service` after the folder held each of these in turn. */
 function after(service: string, ...turns: readonly Readonly<Record<string, string | null>>[]): string {
-  const update = answer(
+  const update = resultOf(
     turns.reduce((known, texts) => learn(known, files(texts)), nothingKnown),
     service,
     service,

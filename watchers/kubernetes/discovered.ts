@@ -2,10 +2,10 @@
 
 import type { Offer, Query } from '../../src/model.ts';
 import type { Service } from './api/objects.ts';
-import { keyOf, type Question, type ServiceKey } from './question.ts';
+import { keyOf, type ServiceKey, type ServiceQuery } from './service-query.ts';
 import { type KubernetesDiscovery, kubernetesQuery } from './settings.ts';
 
-export class Offers {
+export class DiscoveredServices {
   readonly query: Query<KubernetesDiscovery>;
   readonly #offers = new Map<ServiceKey, Offer>();
 
@@ -44,19 +44,17 @@ export class Offers {
 const offerMark = '*';
 const offerKey = (key: ServiceKey): string => `${offerMark}${key}`;
 
-export function isAboutOffer({ query }: Question): boolean {
-  return query.key.startsWith(offerMark);
+export function isDiscovered({ key }: ServiceQuery): boolean {
+  return key.startsWith(offerMark);
 }
 
 /** About the endpoints of a Service that is offered: which port it means is its own choice. */
-export function questionAbout({ metadata: { namespace, name, options } }: Service): Question {
+export function queryFor({ metadata: { namespace, name, options } }: Service): ServiceQuery {
   // A port that is none is a reason to leave the service out, which is not ours to say.
   const { data: port } = kubernetesQuery.shape.port.safeParse(options.port);
   return {
-    query: {
-      key: offerKey(keyOf(namespace, name)),
-      settings: { service: name, namespace, ...(port !== undefined && { port }) },
-    },
+    key: offerKey(keyOf(namespace, name)),
+    settings: { service: name, namespace, ...(port !== undefined && { port }) },
     namespace,
     service: name,
   };

@@ -8,11 +8,8 @@ import type { KubernetesQuery, KubernetesSettings } from './settings.ts';
 /** The name of a Service among those of all namespaces: NAMESPACE/NAME. */
 export type ServiceKey = string;
 
-export type Question = {
-  readonly query: Query<KubernetesQuery>;
-  readonly namespace: string;
-  readonly service: string;
-};
+/** A query and the Service that it means. */
+export type ServiceQuery = Query<KubernetesQuery> & { readonly namespace: string; readonly service: string };
 
 type Selectors = Pick<KubernetesSettings, 'labelSelector' | 'fieldSelector'>;
 

@@ -4,7 +4,6 @@ import type { Update } from '../../../../src/model.ts';
 import { Hosts } from '../../../../watchers/kit/hosts.ts';
 import { longestOption, serviceOptions } from '../../../../watchers/kit/service-options.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';
-import { Answers } from '../../../../watchers/kubernetes/answers.ts';
 import {
   type EndpointSlice,
   endpointSlice,
@@ -13,7 +12,8 @@ import {
   understand,
 } from '../../../../watchers/kubernetes/api/objects.ts';
 import type { SecondRead } from '../../../../watchers/kubernetes/api/second-read.ts';
-import { Offers, questionAbout } from '../../../../watchers/kubernetes/offers.ts';
+import { DiscoveredServices, queryFor } from '../../../../watchers/kubernetes/discovered.ts';
+import { Results } from '../../../../watchers/kubernetes/results.ts';
 import { kubernetesSettings } from '../../../../watchers/kubernetes/settings.ts';
 import { View } from '../../../../watchers/kubernetes/view.ts';
 
@@ -39,46 +39,46 @@ function known(services: readonly Service[], slices: readonly EndpointSlice[], p
   const view = new View(new Set([key]));
   const told: Update[] = [];
   const about = { namespace: 'shop', service: 'web' };
-  const questions = [
-    { query: { key: 'web', settings: {} }, ...about },
-    ...ports.map((port) => ({ query: { key: port, settings: { port } }, ...about })),
+  const queries = [
+    { key: 'web', settings: {}, ...about },
+    ...ports.map((port) => ({ key: port, settings: { port }, ...about })),
   ];
-  const answers = new Answers({
+  const results = new Results({
     view,
     settings,
-    questions,
+    queries,
     hosts: new Hosts(),
     offers: null,
     emit: (update) => told.push(update),
   });
   view.replaceServices(services);
-  answers.lookAtAll();
+  results.lookAtAll();
   assert.equal(told.length, 0, 'half of it is nothing');
   view.replaceSlices(slices);
-  answers.lookAtAll();
+  results.lookAtAll();
   const last = (): string => {
     const update = told.at(-1);
     if (update?.kind !== 'endpoints') return update?.kind ?? 'nothing';
     return update.endpoints.map(({ address }) => address).join();
   };
-  return { view, answers, told, last };
+  return { view, results, told, last };
 }
 
 const nobody: SecondRead = { services: new Map(), slices: new Map() };
 
 test('nobody is told only after a second read has said so too, and then at once each time', () => {
-  const { view, answers, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  const { view, results, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
   assert.equal(last(), '10.0.0.1');
-  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('a', []) }])) answers.look(change);
-  assert.ok(answers.doubts.has(key));
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('a', []) }])) results.look(change);
+  assert.ok(results.doubts.has(key));
   assert.equal(told.length, 1);
-  answers.confirm([key], { ...nobody, slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]) });
-  assert.ok(answers.doubts.has(key), 'the second read denies it');
+  results.confirm([key], { ...nobody, slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]) });
+  assert.ok(results.doubts.has(key), 'the second read denies it');
   assert.equal(told.length, 1);
-  answers.confirm([key], nobody);
-  assert.deepEqual([last(), told.length, answers.doubts.has(key)], ['', 2, false]);
-  answers.look(key);
-  assert.deepEqual([told.length, answers.doubts.has(key)], [3, false], 'it is known already');
+  results.confirm([key], nobody);
+  assert.deepEqual([last(), told.length, results.doubts.has(key)], ['', 2, false]);
+  results.look(key);
+  assert.deepEqual([told.length, results.doubts.has(key)], [3, false], 'it is known already');
 });
 
 test('a second read that fails makes stale only who is in doubt, and only while that lasts', () => {
@@ -91,54 +91,54 @@ test('a second read that fails makes stale only who is in doubt, and only while 
     ...aSlice('a', ['10.0.0.1']),
     ports: names.map((name) => ({ name, port: 80, protocol: 'TCP' })),
   });
-  const { view, answers, told } = known([both], [slice('http', 'admin')], ['http', 'admin']);
+  const { view, results, told } = known([both], [slice('http', 'admin')], ['http', 'admin']);
   const since = (): string =>
     told
       .splice(0)
       .map(({ kind, ...rest }) => `${kind} ${'key' in rest ? rest.key : ''}`)
       .join();
   since();
-  for (const change of view.changeSlices([{ kind: 'put', object: slice('http') }])) answers.look(change);
+  for (const change of view.changeSlices([{ kind: 'put', object: slice('http') }])) results.look(change);
   assert.equal(since(), 'stale web,endpoints http', 'there are two ports; nobody has the other one');
-  answers.doubtfulFor([key], 'HTTP 500');
+  results.doubtfulFor([key], 'HTTP 500');
   assert.equal(since(), 'stale admin');
-  answers.confirm([key], { ...nobody, slices: new Map([[key, [slice('http')]]]) });
+  results.confirm([key], { ...nobody, slices: new Map([[key, [slice('http')]]]) });
   assert.equal(since(), 'endpoints admin');
-  answers.doubtfulFor([key], 'HTTP 500');
+  results.doubtfulFor([key], 'HTTP 500');
   assert.equal(since(), '', 'the doubt has ended');
 });
 
 test('what comes back before the second read ends the doubt', () => {
-  const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
-  for (const change of view.changeSlices([{ kind: 'delete', object: aSlice('a', []) }])) answers.look(change);
-  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('b', ['10.0.0.2']) }])) answers.look(change);
-  answers.confirm([key], nobody);
+  const { view, results, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  for (const change of view.changeSlices([{ kind: 'delete', object: aSlice('a', []) }])) results.look(change);
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('b', ['10.0.0.2']) }])) results.look(change);
+  results.confirm([key], nobody);
   assert.equal(last(), '10.0.0.2');
 });
 
 test('a Service that was there and is not is gone; one that never was has nobody', () => {
-  const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
-  for (const change of view.changeServices([{ kind: 'delete', object: aService() }])) answers.look(change);
-  answers.confirm([key], {
+  const { view, results, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  for (const change of view.changeServices([{ kind: 'delete', object: aService() }])) results.look(change);
+  results.confirm([key], {
     ...nobody,
     services: new Map([[key, aService()]]),
     slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]),
   });
   assert.equal(last(), '10.0.0.1', 'the second read still has it');
-  answers.confirm([key], nobody);
+  results.confirm([key], nobody);
   assert.equal(last(), 'gone');
   const never = known([], []);
-  never.answers.confirm([key], nobody);
+  never.results.confirm([key], nobody);
   assert.deepEqual(never.told, [{ kind: 'endpoints', key: 'web', endpoints: [], unfit: [] }]);
 });
 
 test('while a resource fails nothing is told but that; then everything, changed or not', () => {
-  const { view, answers, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
-  answers.setFailure('services', 'no rights');
+  const { view, results, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  results.setFailure('services', 'no rights');
   assert.deepEqual(told.at(-1), { kind: 'stale', key: 'web', reason: 'no rights' });
-  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('a', ['10.0.0.2']) }])) answers.look(change);
+  for (const change of view.changeSlices([{ kind: 'put', object: aSlice('a', ['10.0.0.2']) }])) results.look(change);
   assert.equal(last(), 'stale');
-  answers.setFailure('services', null);
+  results.setFailure('services', null);
   assert.equal(last(), '10.0.0.2');
 });
 
@@ -162,9 +162,9 @@ test('of a fat Service little is kept: the labels that are asked for, and the be
 test('a Service whose slices have another port is answered at once with the reason, and so when it is sure', () => {
   const slice = { ...aSlice('a', ['10.0.0.1']), ports: [{ name: 'web', port: 80, protocol: 'TCP' }] };
   const reason = 'the EndpointSlice a has no TCP port "" (it has web: 80)';
-  const { answers, told } = known([aService()], [slice]);
+  const { results, told } = known([aService()], [slice]);
   assert.deepEqual(told, [{ kind: 'stale', key: 'web', reason, isUnanswerable: true }]);
-  answers.confirm([key], { ...nobody, slices: new Map([[key, [slice]]]) });
+  results.confirm([key], { ...nobody, slices: new Map([[key, [slice]]]) });
   assert.deepEqual(told.at(-1), {
     kind: 'endpoints',
     key: 'web',
@@ -175,20 +175,20 @@ test('a Service whose slices have another port is answered at once with the reas
 });
 
 test('while slices are written anew for a port that was renamed, nothing is told of what was answered before', () => {
-  const { view, answers, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
+  const { view, results, told, last } = known([aService()], [aSlice('a', ['10.0.0.1'])]);
   const renamed = { ...aSlice('a', ['10.0.0.1']), ports: [{ name: 'web', port: 80, protocol: 'TCP' }] };
-  for (const change of view.changeSlices([{ kind: 'put', object: renamed }])) answers.look(change);
-  assert.deepEqual([last(), told.length, answers.doubts.has(key)], ['10.0.0.1', 1, true]);
+  for (const change of view.changeSlices([{ kind: 'put', object: renamed }])) results.look(change);
+  assert.deepEqual([last(), told.length, results.doubts.has(key)], ['10.0.0.1', 1, true]);
 });
 
 test('a new list replaces the old one whole; a slice that moves to another Service leaves the first', () => {
-  const { view, answers, last } = known([aService()], [aSlice('a', ['10.0.0.1']), aSlice('b', ['10.0.0.2'])]);
+  const { view, results, last } = known([aService()], [aSlice('a', ['10.0.0.1']), aSlice('b', ['10.0.0.2'])]);
   assert.equal(last(), '10.0.0.1,10.0.0.2');
   view.replaceSlices([aSlice('b', ['10.0.0.2']), aSlice('c', ['10.0.0.3'])]);
-  answers.lookAtAll();
+  results.lookAtAll();
   assert.equal(last(), '10.0.0.2,10.0.0.3');
   for (const change of view.changeSlices([{ kind: 'put', object: aSlice('c', ['10.0.0.3'], 'other') }]))
-    answers.look(change);
+    results.look(change);
   assert.equal(last(), '10.0.0.2');
 });
 
@@ -211,17 +211,17 @@ test('an ExternalName that cannot be resolved holds up nothing, and keeps its la
   const answering = async (memory: Map<string, readonly string[]>): Promise<Update | undefined> => {
     await using hosts = new Hosts({ lookUp, memory });
     const view = new View(new Set([key]));
-    const answers = new Answers({
+    const results = new Results({
       view,
       settings: withCommon(kubernetesSettings).parse({ externalName: 'resolve' }),
-      questions: [{ query: { key: 'web', settings: { port: 5432 } }, namespace: 'shop', service: 'web' }],
+      queries: [{ key: 'web', settings: { port: 5432 }, namespace: 'shop', service: 'web' }],
       hosts,
       offers: null,
       emit: (update) => told.push(update),
     });
     view.replaceServices([external()]);
     view.replaceSlices([]);
-    answers.lookAtAll();
+    results.lookAtAll();
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();
     return told.at(-1);
   };
@@ -244,12 +244,12 @@ test('an ExternalName that cannot be resolved holds up nothing, and keeps its la
 function discovering(services: readonly Service[], slices: readonly EndpointSlice[]) {
   const view = new View(null);
   const told: string[] = [];
-  const answers = new Answers({
+  const results = new Results({
     view,
     settings: withCommon(kubernetesSettings).parse({}),
-    questions: [],
+    queries: [],
     hosts: new Hosts(),
-    offers: new Offers({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
+    offers: new DiscoveredServices({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
     emit(update) {
       if (update.kind === 'offers') told.push(`offers ${update.offers.map(({ name }) => name).join()}`);
       if (update.kind === 'endpoints') told.push(`${update.key} ${update.endpoints.map(({ port }) => port).join()}`);
@@ -257,15 +257,15 @@ function discovering(services: readonly Service[], slices: readonly EndpointSlic
     },
   });
   view.replaceServices(services);
-  answers.lookForOffers(view.services, { isAll: true });
+  results.discover(view.services, { isAll: true });
   view.replaceSlices(slices);
-  answers.lookAtAll();
+  results.lookAtAll();
   const change = (kind: 'put' | 'delete', object: Service): void => {
     const changed = view.changeServices([{ kind, object }]);
-    answers.lookForOffers(changed);
-    for (const one of changed) answers.look(one);
+    results.discover(changed);
+    for (const one of changed) results.look(one);
   };
-  return { view, answers, change, since: () => told.splice(0) };
+  return { view, results, change, since: () => told.splice(0) };
 }
 
 function exposed(name: string, annotations: object = {}, labels: object = { expose: 'true' }): Service {
@@ -279,7 +279,7 @@ test('Services with the labels are offered, before anything is said of their end
 });
 
 test('an offer has the age of the Service, and its annotations under myelin.dev/ for options', () => {
-  const offers = new Offers({ key: '*', settings: { labels: { expose: 'true' }, namespace: undefined } });
+  const offers = new DiscoveredServices({ key: '*', settings: { labels: { expose: 'true' }, namespace: undefined } });
   offers.note(exposed('web', { 'myelin.dev/listen': '10080', 'example.com/other': 'x' }));
   assert.deepEqual(offers.all, [
     {
@@ -304,17 +304,17 @@ test('a Service that loses the label is offered no more, at once; one that gains
 });
 
 test('a Service that is deleted is offered until a second read has confirmed it; then it is gone', () => {
-  const { answers, change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
+  const { results, change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
   since();
   change('delete', exposed('web'));
   assert.deepEqual(since(), []);
-  answers.confirm([key], {
+  results.confirm([key], {
     ...nobody,
     services: new Map([[key, exposed('web')]]),
     slices: new Map([[key, [aSlice('a', ['10.0.0.1'])]]]),
   });
   assert.deepEqual(since(), [], 'the second read still has it');
-  answers.confirm([key], nobody);
+  results.confirm([key], nobody);
   assert.deepEqual(since(), ['gone *shop/web', 'offers ']);
   change('put', exposed('web'));
   assert.deepEqual(since(), ['offers shop:web', '*shop/web 80'], 'made anew');
@@ -347,22 +347,22 @@ test('an offered Service says itself which of its ports is meant, and may say ot
 });
 
 test('a Service that is made anew while its end is being confirmed is offered all the while', () => {
-  const { answers, change, since } = discovering([exposed('web')], []);
-  answers.confirm([key], { ...nobody });
+  const { results, change, since } = discovering([exposed('web')], []);
+  results.confirm([key], { ...nobody });
   since();
   change('delete', exposed('web'));
-  answers.confirm([key], { ...nobody, services: new Map([[key, exposed('web')]]) });
+  results.confirm([key], { ...nobody, services: new Map([[key, exposed('web')]]) });
   assert.deepEqual(since(), ['*shop/web ']);
   change('put', exposed('web'));
   assert.deepEqual(since(), ['offers shop:web', '*shop/web ']);
 });
 
 test('while a resource fails that is told of the query for many as well; when it is well again so are the offers', () => {
-  const { answers, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
+  const { results, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
   since();
-  answers.setFailure('endpointslices', 'no rights');
+  results.setFailure('endpointslices', 'no rights');
   assert.deepEqual(since(), ['stale *shop/web', 'stale *shop']);
-  answers.setFailure('endpointslices', null);
+  results.setFailure('endpointslices', null);
   assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
 });
 
@@ -374,6 +374,6 @@ test('of annotations that are too many or too long no more is kept than it takes
 });
 
 test('a port that is none is not asked for', () => {
-  const { query } = questionAbout(exposed('web', { 'myelin.dev/port': 'x\n'.repeat(1000) }));
+  const query = queryFor(exposed('web', { 'myelin.dev/port': 'x\n'.repeat(1000) }));
   assert.deepEqual(query.settings, { service: 'web', namespace: 'shop' });
 });

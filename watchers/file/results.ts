@@ -46,18 +46,18 @@ export function learn(known: Known, contents: ReadonlyMap<string, Content>): Kno
  * A service that no file names has no endpoints, once all files are good: a broken one might be the one to name it. Of
  * several files that name it the first by name counts: nobody takes a service from another by a file of his own.
  */
-export function answer(known: Known, key: string, service: string): Update {
+export function resultOf(known: Known, key: string, service: string): Update {
   const [owner, ...others] = known.owners.get(service) ?? [];
   const trouble = known.problem ?? (owner === undefined ? anyProblem(known) : owner.problem);
   if (trouble !== null) return { kind: 'stale', key, reason: trouble };
   if (owner === undefined) return { kind: 'endpoints', key, endpoints: [] };
   const { entry } = owner;
   if (entry.kind === 'unreadable') return { kind: 'stale', key, reason: entry.reason, isUnanswerable: true };
-  const unheard = others.map(({ path, entry: { place } }) => ({
+  const unreachable = others.map(({ path, entry: { place } }) => ({
     id: path,
     reason: `${place}: services.${service} counts as ${owner.path} has it, the first by name of file`,
   }));
-  const unreadable = [...entry.unreadable, ...unheard];
+  const unreadable = [...entry.unreadable, ...unreachable];
   return { kind: 'endpoints', key, endpoints: entry.endpoints, ...(unreadable.length > 0 && { unreadable }) };
 }
 
