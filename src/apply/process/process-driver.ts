@@ -195,10 +195,10 @@ class ProcessDriver implements Driver {
   async #start(sections: readonly Section[], { binary, generation, foreign, signal }: StartOptions): Promise<Outcome> {
     const { config, file, onEvent, onChange } = this.#context;
     const processes = this.#processes;
-    let predecessor: Predecessor | null = null;
+    const from: { predecessor: Predecessor | null } = { predecessor: null };
     const findWanted = async (): Promise<Predecessor | null> => {
-      predecessor = await findPredecessor(this.#root, this.#context);
-      return predecessor;
+      from.predecessor = await findPredecessor(this.#root, this.#context);
+      return from.predecessor;
     };
     const start = (its: readonly Section[]): Promise<Outcome> =>
       replace({
@@ -214,9 +214,11 @@ class ProcessDriver implements Driver {
       });
     const inPlace = processes.serving === null ? await sectionsInPlace(file, this.#folders.fallen) : null;
     const outcome = await startWithEither(sections, inPlace, start);
-    if (outcome.kind === 'applied') tellOfTakeover(predecessor, onEvent);
+    const { predecessor } = from;
+    if (outcome.kind === 'applied' && predecessor !== null)
+      onEvent({ kind: 'taken_over', folder: predecessor.generation.folder });
     // What commands can do for it need not wait.
-    else if (inPlace !== null && processes.serving !== null) onChange();
+    if (outcome.kind !== 'applied' && inPlace !== null && processes.serving !== null) onChange();
     return outcome;
   }
 
@@ -248,7 +250,3 @@ type StartOptions = {
   readonly foreign: ForeignProcess | null;
   readonly signal: AbortSignal;
 };
-
-function tellOfTakeover(from: Predecessor | null, onEvent: DriverContext['onEvent']): void {
-  if (from !== null) onEvent({ kind: 'taken_over', folder: from.generation.folder });
-}

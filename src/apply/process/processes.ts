@@ -42,7 +42,7 @@ export class Processes {
   #oldWorkers: readonly OldWorker[];
   #isStopping = false;
 
-  constructor({ serving, oldWorkers }: Recovered, options: ProcessesOptions) {
+  constructor({ serving, oldWorkers }: Pick<Recovered, 'serving' | 'oldWorkers'>, options: ProcessesOptions) {
     this.#options = options;
     this.#oldWorkers = oldWorkers;
     this.#tracker = new ProcessTracker(serving, { ...options, nameOf });
@@ -75,8 +75,9 @@ export class Processes {
     });
   }
 
-  /** Who was found to serve in the place of ours; null: nobody. */
+  /** Who was found to serve in the place of ours; null: nobody. One of ours may have begun to serve since it was asked. */
   foreign(foreign: ForeignProcess | null, isInPlaceOfOurs: boolean): void {
+    if (this.serving !== null) return;
     if (foreign !== null) this.#tracker.on({ kind: 'foreign_found', foreign, isInPlaceOfOurs });
     else if (this.#tracker.state.kind === 'foreign') this.#tracker.on({ kind: 'gone' });
   }
