@@ -12,6 +12,7 @@ import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Plan, Rendered, Section } from '../../src/model.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { askSlowly } from '../servers/steady.ts';
+import { haproxyDefaults, reloadDefaults } from './driver-config.ts';
 import { freePort, tempFolder, until } from './index.ts';
 
 export const reload: Plan = { kind: 'reload', reasons: [{ code: 'operator_request' }] };
@@ -88,32 +89,6 @@ export async function setup(given?: string): Promise<Setup> {
     },
   };
 }
-
-const haproxyDefaults: Config['haproxy'] = {
-  control: 'process',
-  binary: 'haproxy',
-  config: '',
-  statsSocket: '',
-  passEnv: [],
-  onExit: 'keep',
-  onHang: 'report',
-  keepFiles: true,
-  stopGrace: 30_000,
-  log: 'none',
-  global: [],
-  defaults: [],
-  sections: [],
-};
-
-const reloadDefaults: Config['reload'] = {
-  minInterval: 0,
-  jitter: 0,
-  maxOldWorkers: 4,
-  offerInterval: 0,
-  maxDelay: 30_000,
-  hardStopAfter: 600_000,
-  startTimeout: 10_000,
-};
 
 export type Web = {
   readonly name?: string;
