@@ -68,7 +68,7 @@ export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply 
   const ownHost = parseListen(listen)?.host?.toLowerCase() ?? null;
   return ({ method, headers, socket }) => {
     if (method !== 'GET' && method !== 'HEAD') {
-      const why = 'orders are taken on the control socket only: use the `myelin` command (admin.socket)';
+      const why = 'changes are taken on the control socket only: use the `myelin` command (admin.socket)';
       return { ...problem(405, why), allow: 'GET, HEAD' };
     }
     const host = hostOf(headers.host);
@@ -113,7 +113,7 @@ function readOrder({ names, query }: Asked): OverrideRequest {
   const [backend = '', server = '', wanted] = names;
   const state = serverStates.find((each) => each === wanted);
   const time = query.get('for');
-  if (state === undefined) throw new AppError('MYELIN_USAGE', `a server can be ordered ${serverStates.join(', ')}`);
+  if (state === undefined) throw new AppError('MYELIN_USAGE', `a server can be set to ${serverStates.join(', ')}`);
   if (state === 'ready' && time !== null)
     throw new AppError('MYELIN_USAGE', 'a server is given back for good: `for` goes with maint and drain');
   const until = time === null ? null : now() + readTime('for', time);

@@ -100,7 +100,7 @@ export class OverrideStore {
 /** Throws an AppError where no server of ours has this name, or where what serves takes no commands. */
 export function assertServer({ running, runtime }: ManagedDriver, backend: string, server: string): void {
   if (running === null || runtime === null)
-    throw new AppError('MYELIN_USAGE', 'no HAProxy runs that takes orders about servers', {
+    throw new AppError('MYELIN_USAGE', 'no HAProxy runs whose servers Myelin can change', {
       remedy: 'with `haproxy.control: command` or `none`, talk to HAProxy itself',
     });
   const backends = running.sections.filter(({ kind, service }) => kind === 'backend' && service !== null);

@@ -187,7 +187,7 @@ export class RuntimeUpdater {
     }
     const what = state === null ? 'has not put back' : 'still sends new connections to';
     throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy ${what} ${backend}/${server}`, {
-      remedy: 'the order holds, and is tried again; `myelin status` says what it waits for',
+      remedy: 'the override stays and is retried; `myelin status` says what it waits for',
     });
   }
 

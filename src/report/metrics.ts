@@ -76,8 +76,8 @@ export function createMetrics(version: string, status: () => Status): Metrics {
   const closed = counter('connections_closed_total', 'Connections closed because of a limit in the config.', ['limit']);
   for (const limit of closingLimits) closed.inc({ limit }, 0);
 
-  const repairs = counter('drift_repairs_total', 'Servers that were not what they should be, and were set right.', []);
-  gauge('drift', 'Servers that are not what they should be and are left so (drift: report).', [], (now, set) =>
+  const repairs = counter('drift_repairs_total', 'Servers that were not what they should be, and were repaired.', []);
+  gauge('drift', 'Servers that are not what they should be and are only reported (drift: report).', [], (now, set) =>
     set({}, now.haproxy?.drift.length ?? 0),
   );
   gauge('server_orders', 'Servers that an operator has taken out (myelin server).', [], (now, set) =>

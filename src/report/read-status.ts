@@ -9,6 +9,7 @@ import type { Drift, Moment, Timestamp } from '../model.ts';
 import type { OverrideStore } from '../reconcile/override-store.ts';
 import type { Refusal } from '../settings/reload.ts';
 import type { Reporter } from './reporter.ts';
+import { stateOf } from './state.ts';
 import type { Status } from './status.ts';
 
 export type StatusParts = {
@@ -33,20 +34,20 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const goneOnes = reporter.quarantined.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = reporter;
-  const isBegun = control.running !== null && instance.isBegun;
-  const isTroubled =
-    waitingFor.length > 0 ||
-    quarantined.size > 0 ||
-    refusedConfig !== null ||
-    control.fileTrouble !== null ||
-    instance.updater.drift.length > 0 ||
-    (lastApply !== null && lastApply.error !== null) ||
-    sources.some(({ state }) => state === 'down') ||
-    services.some(({ stale }) => stale !== null);
   return {
     version,
-    // With nothing to serve it must not take the place of one that has, as in a rolling update.
-    state: !isBegun ? 'starting' : control.unresponsive !== null ? 'unresponsive' : isTroubled ? 'degraded' : 'ready',
+    ...stateOf({
+      nothing_applied: control.running === null || !instance.isBegun,
+      haproxy_unresponsive: control.unresponsive !== null,
+      waiting_for_sources: waitingFor.length > 0,
+      source_down: sources.some(({ state }) => state === 'down'),
+      service_stale: services.some(({ stale }) => stale !== null),
+      update_failed: lastApply !== null && lastApply.error !== null,
+      service_quarantined: quarantined.size > 0,
+      config_refused: refusedConfig !== null,
+      file_behind: control.fileTrouble !== null,
+      drift: instance.updater.drift.length > 0,
+    }),
     startedAt: toWallClock(startedAt),
     waitingFor,
     haproxy: haproxyOf(control, instance.updater.drift),

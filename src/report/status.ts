@@ -1,13 +1,12 @@
 /** What a running Myelin says of itself: the same to the command line, to HTTP and to the metrics. */
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
+import type { State, StateReason } from './state.ts';
 
 export type Status = {
   readonly version: string;
-  /**
-   * starting: no good config is applied yet, or nothing is known to serve; degraded: one is, but something below is not
-   * as it should be; unresponsive: HAProxy hangs.
-   */
-  readonly state: 'starting' | 'ready' | 'degraded' | 'unresponsive';
+  readonly state: State;
+  /** Why it is not ready; empty: it is. */
+  readonly stateReasons: readonly StateReason[];
   readonly startedAt: Timestamp;
   /** Required sources that have not answered yet. */
   readonly waitingFor: readonly string[];
@@ -118,7 +117,7 @@ export type ServiceStatus = {
   /** How many were left out in all. */
   readonly refusedCount: number;
   /**
-   * Set apart: it keeps its last good structure while the others go live. `servers`: how many HAProxy has of it that are
+   * It keeps its last good structure while the others go live. `servers`: how many HAProxy has of it that are
    * in service, hand-written ones among them; null: none that is asked runs.
    */
   readonly quarantined: {

@@ -7,6 +7,7 @@ import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
 import { Events } from '../../src/report/events.ts';
 import { messages } from '../../src/report/messages.ts';
 import { createMetrics } from '../../src/report/metrics.ts';
+import { stateReasons, states } from '../../src/report/state.ts';
 import type { Status } from '../../src/report/status.ts';
 import { sampleEvents } from '../support/events.ts';
 import { sampleStatus } from '../support/status.ts';
@@ -34,6 +35,10 @@ test('the reference lists every request that is answered, and no other', () => {
   });
   const answered = [...probes, ...admin, events].map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);
+});
+
+test('the reference explains every state of Myelin, and every reason for one', () => {
+  assert.deepEqual(rows('States', /^\| `(\w+)`/gm), [...states, ...Object.keys(stateReasons)]);
 });
 
 test('the reference explains every field of the status', () => {

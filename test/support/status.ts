@@ -4,6 +4,7 @@ import type { Status } from '../../src/report/status.ts';
 export const sampleStatus = {
   version: '1.2.3',
   state: 'degraded',
+  stateReasons: ['source_down', 'service_quarantined'],
   startedAt: 1_767_000_000_000,
   waitingFor: [],
   haproxy: {

@@ -3,7 +3,7 @@
 import type { Ms, ReloadReason } from '../../model.ts';
 import type { Event } from '../../report/events.ts';
 import { messages } from '../../report/messages.ts';
-import { age, formatDrift, formatReason } from './format.ts';
+import { age, formatDrift, formatReason, formatWait } from './format.ts';
 
 /** One line; names and reasons of sources may be in it as they are. */
 export function describeEvent(event: Event): string {
@@ -67,7 +67,7 @@ function factsOf(event: Event): string {
     case 'accepted':
       return counted(event.endpoints, 'endpoint');
     case 'pending':
-      return `${age(event.at, event.startsAt)} (${event.because}): ${reasons(event)}`;
+      return `${age(event.at, event.startsAt)}, ${formatWait(event.because)}: ${reasons(event)}`;
     case 'reload_started':
       return reasons(event);
     case 'reload':

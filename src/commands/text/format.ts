@@ -6,6 +6,18 @@ export function formatReason({ code, section, detail }: ReloadReason): string {
   return `${[code, section].filter((part) => part !== undefined).join(' ')}${detail === undefined ? '' : `: ${detail}`}`;
 }
 
+const waits: Readonly<Record<string, string>> = {
+  min_interval: 'minimum interval between reloads (reload.minInterval)',
+  back_off: 'pause after a failure',
+  old_workers: 'too many old processes (reload.maxOldWorkers)',
+  offer_interval: 'interval for discovered services (reload.offerInterval)',
+};
+
+/** What a reload waits for. */
+export function formatWait(because: string): string {
+  return waits[because] ?? because;
+}
+
 /** `web/web-1: weight is 7`. */
 export function formatDrift({ backend, server, kind, detail }: Drift): string {
   return `${backend}/${server}: ${kind}${detail === '' ? '' : ` is ${detail}`}`;

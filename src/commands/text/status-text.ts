@@ -2,14 +2,16 @@
 import { styleText } from 'node:util';
 import type { Timestamp } from '../../model.ts';
 import { printable } from '../../report/log-line.ts';
+import { stateReasons } from '../../report/state.ts';
 import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../../report/status.ts';
-import { age, formatDrift, formatReason, table } from './format.ts';
+import { age, formatDrift, formatReason, formatWait, table } from './format.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);
   const { haproxy, lastApply, pending, refusedConfig, waitingConfig, waitingFor } = status;
   const rows: [string, string][] = [
     ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
+    ...whyNotReady(status),
   ];
   if (haproxy !== null) {
     const old = haproxy.oldWorkers.length;
@@ -25,10 +27,10 @@ export function formatStatus(raw: Status, now: Timestamp): string {
       `${lastApply.result} ${age(lastApply.at, now)} ago: ${lastApply.error ?? what.join('; ')}`,
     ]);
   }
-  if (pending !== null) rows.push(['pending', `${pending.why}, in ${age(now, pending.at)}`]);
+  if (pending !== null) rows.push(['pending', `reload in ${age(now, pending.at)}: ${formatWait(pending.why)}`]);
   for (const row of haproxy === null ? [] : describeDeviations(haproxy, now)) rows.push(row);
   for (const { backend, server, state, until } of status.orders)
-    rows.push(['ordered', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
+    rows.push(['override', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);
   if (refusedConfig !== null)
     rows.push(['config', `refused ${age(refusedConfig.since, now)} ago: ${refusedConfig.reason}`]);
   if (waitingConfig !== null && waitingConfig.services.length > 0)
@@ -46,6 +48,10 @@ export function formatStatus(raw: Status, now: Timestamp): string {
   if (more > 0) unserved.push([`and ${more} more`, '']);
   const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
   return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
+}
+
+function whyNotReady({ stateReasons: reasons }: Status): readonly [string, string][] {
+  return reasons.map((reason, at) => [at === 0 ? 'because' : '', stateReasons[reason]]);
 }
 
 function describeDeviations({ drift, unresponsive, fileTrouble }: HAProxyStatus, now: Timestamp): [string, string][] {
@@ -81,7 +87,7 @@ function describeService(service: ServiceStatus, now: Timestamp): string {
 function describeQuarantine({ problems, servers }: ServiceStatus['quarantined'] & {}): string {
   const serve =
     servers === null ? '' : ` (HAProxy has ${servers} ${servers === 1 ? 'server' : 'servers'} of it in service)`;
-  return `set apart${serve}: ${problems.map(({ message }) => message).join('; ')}`;
+  return `quarantined${serve}: ${problems.map(({ message }) => message).join('; ')}`;
 }
 
 function describeKept(
@@ -94,9 +100,9 @@ function describeKept(
   const remedy = `\`myelin accept ${service}\` lets them go`;
   switch (reason) {
     case 'emptied':
-      return `empty at the source for ${age(since, now)}: the last endpoints are kept${still} (onEmpty); ${remedy}`;
+      return `loss of all endpoints ${age(since, now)} ago, retaining the last ones${still} (onEmpty); ${remedy}`;
     case 'shrunk':
-      return `many went at the source ${age(since, now)} ago: ${count} of them kept${still} (maxShrink); ${remedy}`;
+      return `large loss of endpoints ${age(since, now)} ago, retaining ${count}${still} (maxShrink); ${remedy}`;
   }
 }
 

@@ -12,6 +12,7 @@ test('the status says what is amiss, why, and since when', () => {
   const text = stripVTControlCharacters(formatStatus(sampleStatus, now));
   for (const line of [
     /^ {2}myelin +1\.2\.3, degraded, for 10m$/m,
+    /^ {2}because +a source is down\n {14}a service is quarantined$/m,
     /^ {2}HAProxy +2\.6\.12, pid 42, for 9m, 1 old process finishes its connections$/m,
     /^ {2}last apply +reload 9m ago: bind_changed$/m,
     /^ {2}config +refused 9m ago: myelin\.yaml:3:5: unknown key$/m,
@@ -32,11 +33,11 @@ test('of endpoints that are kept it says for how long, and which key decides it'
   };
   assert.equal(
     kept(now + 9 * minute),
-    'empty at the source for 2s: the last endpoints are kept for another 9m (onEmpty); `myelin accept db` lets them go',
+    'loss of all endpoints 2s ago, retaining the last ones for another 9m (onEmpty); `myelin accept db` lets them go',
   );
-  assert.match(kept(null), /^empty at the source for 2s: the last endpoints are kept \(onEmpty\);/);
+  assert.match(kept(null), /^loss of all endpoints 2s ago, retaining the last ones \(onEmpty\);/);
   assert.equal(
     kept(now + 50_000, 'shrunk'),
-    'many went at the source 2s ago: 1 of them kept for another 50s (maxShrink); `myelin accept db` lets them go',
+    'large loss of endpoints 2s ago, retaining 1 for another 50s (maxShrink); `myelin accept db` lets them go',
   );
 });

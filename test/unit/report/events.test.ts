@@ -126,7 +126,7 @@ test('each event is a line for people', () => {
       ],
       [
         { kind: 'pending', reasons, more: 0, because: 'min_interval', startsAt: 2000 },
-        'reload waits: 2s (min_interval): bind_changed frontend web:in: x',
+        'reload waits: 2s, minimum interval between reloads (reload.minInterval): bind_changed frontend web:in: x',
       ],
       [
         { kind: 'failed', error: 'no space', reasons: [], more: 0, tookMs: 5, isServing: true },

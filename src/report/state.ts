@@ -1,0 +1,40 @@
+/** The one state of a running Myelin, and why it is not ready. Pure; docs/reference/http.md explains each. */
+
+/** Each reason for a state, in the order of their weight. */
+export const stateReasons = {
+  nothing_applied: 'no config is applied yet',
+  haproxy_unresponsive: 'HAProxy does not answer',
+  waiting_for_sources: 'required sources have not answered yet',
+  source_down: 'a source is down',
+  service_stale: 'the endpoints of a service may be out of date',
+  update_failed: 'the last update failed',
+  service_quarantined: 'a service is quarantined',
+  config_refused: 'a new config is refused',
+  file_behind: 'the config file is behind what runs',
+  drift: 'servers are not what they should be',
+} as const;
+
+export type StateReason = keyof typeof stateReasons;
+
+/**
+ * starting: no good config is applied yet, or nothing is known to serve; ready; degraded: one is, but something is not as it
+ * should be; unresponsive: HAProxy hangs.
+ */
+export const states = ['starting', 'ready', 'degraded', 'unresponsive'] as const;
+export type State = (typeof states)[number];
+
+/** `holds`: whether each of the reasons does. */
+export function stateOf(holds: Readonly<Record<StateReason, boolean>>): {
+  readonly state: State;
+  readonly stateReasons: readonly StateReason[];
+} {
+  const reasons = (Object.keys(stateReasons) as StateReason[]).filter((reason) => holds[reason]);
+  return { state: stateBecauseOf(reasons), stateReasons: reasons };
+}
+
+function stateBecauseOf(reasons: readonly StateReason[]): State {
+  // With nothing to serve it must not take the place of one that has, as in a rolling update.
+  if (reasons.includes('nothing_applied')) return 'starting';
+  if (reasons.includes('haproxy_unresponsive')) return 'unresponsive';
+  return reasons.length > 0 ? 'degraded' : 'ready';
+}

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type StateReason, stateOf, stateReasons } from '../../../src/report/state.ts';
+
+const all = Object.keys(stateReasons) as StateReason[];
+const holding = (reasons: readonly StateReason[]): Record<StateReason, boolean> =>
+  Object.fromEntries(all.map((reason) => [reason, reasons.includes(reason)])) as Record<StateReason, boolean>;
+
+test('Myelin is ready where nothing speaks against it', () => {
+  assert.deepEqual(stateOf(holding([])), { state: 'ready', stateReasons: [] });
+});
+
+test('before anything is applied it is starting, with a HAProxy that hangs unresponsive, else any reason degrades it', () => {
+  fc.assert(
+    fc.property(fc.subarray(all, { minLength: 1 }), (reasons) => {
+      const has = (reason: StateReason): boolean => reasons.includes(reason);
+      const state = has('nothing_applied') ? 'starting' : has('haproxy_unresponsive') ? 'unresponsive' : 'degraded';
+      assert.deepEqual(stateOf(holding(reasons)), { state, stateReasons: reasons });
+    }),
+  );
+});
