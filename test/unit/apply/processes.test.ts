@@ -45,6 +45,7 @@ function begin(): Processes {
       now: () => 0,
       onEvent: () => {},
       onLost: () => assert.fail('nothing is lost'),
+      tolerate: async (work) => void (await work),
       onChange: () => {},
     },
   );
