@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { acquireLock } from '../../src/apply/system/lock.ts';
@@ -24,6 +24,24 @@ test('a lock held by another process is refused with its pid, and free once that
   await once(holder, 'exit');
   await using _ = await acquireLock(lock);
   assert.equal((await readdir(lock)).length, 1, 'the dead one’s claim is gone');
+});
+
+test('a state folder with files of another user is refused with what is to be done', {
+  skip: process.getuid?.() !== 0 && 'needs root to be another user for a moment',
+}, async () => {
+  await using folder = await tempFolder();
+  const lock = join(folder.path, 'lock');
+  await (await acquireLock(lock))[Symbol.asyncDispose]();
+  await chmod(folder.path, 0o755);
+  process.seteuid?.(65_534);
+  try {
+    await assert.rejects(acquireLock(lock), {
+      code: 'MYELIN_WRITE_FAILED',
+      remedy: `give ${folder.path} and all that is in it to the user who runs Myelin; whoever ran it as another left files`,
+    });
+  } finally {
+    process.seteuid?.(0);
+  }
 });
 
 test('a claim whose pid is in use again by another process counts for nothing', async () => {

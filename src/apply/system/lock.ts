@@ -32,7 +32,9 @@ export async function acquireLock(folder: string): Promise<AsyncDisposable> {
       `the state folder ${dirname(folder)} cannot be used: ${describe(cause)}`,
       {
         cause,
-        remedy: 'let `state` in myelin.yaml name a folder of this machine that the user who runs Myelin may write in',
+        remedy: hasCode(cause, 'EACCES', 'EPERM')
+          ? `give ${dirname(folder)} and all that is in it to the user who runs Myelin; whoever ran it as another left files`
+          : 'let `state` in myelin.yaml name a folder of this machine that the user who runs Myelin may write in',
       },
     );
   }
