@@ -44,7 +44,6 @@ function begin(): Processes {
       hardStopAfterMs: () => 600_000,
       now: () => 0,
       onEvent: () => {},
-      tolerate: (work) => work.then(() => {}),
       onLost: () => assert.fail('nothing is lost'),
       tolerate: async (work) => void (await work),
       onChange: () => {},
