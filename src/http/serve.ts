@@ -6,8 +6,9 @@ import type { Ms } from '../model.ts';
 import type { Events } from '../report/events.ts';
 import { type AdminSources, adminRoutes, tcpRefusal } from './admin.ts';
 import { eventsRoute } from './event-stream.ts';
+import { type Listening, listenTcp, listenUnix } from './listen.ts';
 import { type ProbeSources, probeRoutes } from './probes.ts';
-import { type Listening, listenTcp, listenUnix, type Route } from './server.ts';
+import type { Route } from './server.ts';
 
 export type HttpSources = AdminSources &
   ProbeSources & {

@@ -1,14 +1,7 @@
-/** A small HTTP server: routes are data, answers are values, and it is gone promptly when its signal aborts. */
-import { chmodSync } from 'node:fs';
-import { lstat, mkdir, rm } from 'node:fs/promises';
+/** A small HTTP server: routes are data, and answers are values. */
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
-import { connect, type ListenOptions } from 'node:net';
-import { dirname } from 'node:path';
-import { parseListen } from '../config/values.ts';
-import { AppError, describe, hasCode } from '../errors.ts';
+import { AppError, describe } from '../errors.ts';
 import { http } from '../lib/node-http.ts';
-import type { Ms } from '../model.ts';
-import { boundConnections } from './connections.ts';
 
 export type Reply = {
   readonly status: number;
@@ -48,68 +41,11 @@ export type ServerOptions = {
   readonly refuse?: (request: IncomingMessage) => Reply | null;
 };
 
-export type Listening = {
-  /** Settles when the last connection is closed, after `signal` aborted. */
-  readonly closed: Promise<void>;
-};
-
-/** Enough for probes, Prometheus and people, too few to use up the descriptors of this process. */
-const mostConnections = { total: 256, perAddress: 64 };
-
-/** How long answers under way may take when the server is to end. */
-const lastAnswersMs: Ms = 500;
-
-/** Where the kernel ends: sun_path, without its closing NUL. */
-const maxSocketPath = 107;
-
-/** `key` is where `address` stands in the config, for messages. */
-export async function listenTcp(address: string, key: string, options: ServerOptions): Promise<Listening> {
-  const parsed = parseListen(address);
-  if (parsed === null) throw new AppError('MYELIN_CONFIG_INVALID', `${key}: ${address} is not HOST:PORT`);
-  const { host, port } = parsed;
-  const server = createHttpServer(options);
-  boundConnections(server, mostConnections);
-  try {
-    await listening(server, host === null ? { port } : { host, port });
-  } catch (cause) {
-    throw new AppError('MYELIN_LISTEN_FAILED', `${key}: cannot listen on ${address}: ${why(cause)}`, {
-      cause,
-      remedy: `choose another HOST:PORT for ${key} in myelin.yaml`,
-    });
-  }
-  return { closed: closeOn(options.signal, server) };
-}
-
-/** For this user only. A socket that a dead process left behind is replaced, one that answers is not. */
-export async function listenUnix(path: string, key: string, options: ServerOptions): Promise<Listening> {
-  const server = createHttpServer(options);
-  // All of them are this user's.
-  boundConnections(server, { ...mostConnections, perAddress: mostConnections.total });
-  try {
-    if (Buffer.byteLength(path) > maxSocketPath)
-      throw new Error(`the path is longer than the ${maxSocketPath} bytes that a socket may have`);
-    await mkdir(dirname(path), { recursive: true });
-    await removeStale(path, key);
-    // The socket exists as soon as `listen` returns, and nobody is accepted before we return to the event loop.
-    const isListening = listening(server, { path });
-    if (server.listening) chmodSync(path, 0o600);
-    await isListening;
-  } catch (cause) {
-    server.close();
-    if (cause instanceof AppError) throw cause;
-    throw new AppError('MYELIN_LISTEN_FAILED', `${key}: cannot listen on ${path}: ${why(cause)}`, {
-      cause,
-      remedy: `choose another path for ${key} in myelin.yaml, in a folder that this user may write`,
-    });
-  }
-  return { closed: closeOn(options.signal, server) };
-}
-
 export function text(status: number, body: string): Reply {
   return { status, body: `${body}\n`, contentType: 'text/plain; charset=utf-8' };
 }
 
-function createHttpServer(options: ServerOptions): Server {
+export function createHttpServer(options: ServerOptions): Server {
   return http.createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
     // Nothing is read from bodies.
     request.resume();
@@ -212,64 +148,4 @@ export function refusal(status: number, error: AppError): Reply {
 function failure(error: unknown): Reply {
   if (!(error instanceof AppError)) return problem(500, 'this went wrong inside; the log has the details');
   return refusal(500, error);
-}
-
-function listening(server: Server, where: ListenOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(where, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-function closeOn(signal: AbortSignal, server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const close = (): void => {
-    const cut = setTimeout(() => server.closeAllConnections(), lastAnswersMs);
-    server.close(() => {
-      clearTimeout(cut);
-      resolve();
-    });
-  };
-  if (signal.aborted) close();
-  else signal.addEventListener('abort', close, { once: true });
-  return promise;
-}
-
-async function removeStale(path: string, key: string): Promise<void> {
-  const found = await lstat(path).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return null;
-    throw error;
-  });
-  if (found === null) return;
-  if (!found.isSocket()) throw new Error('there is a file of this name that is no socket');
-  if (await isAnswered(path))
-    throw new AppError('MYELIN_LOCKED', `${key}: another Myelin is running and listens on ${path}`, {
-      remedy: 'stop it with `myelin stop`, or give this one its own `admin.socket` and `state`',
-    });
-  await rm(path, { force: true });
-}
-
-function isAnswered(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ path }, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', (error) => {
-      if (hasCode(error, 'ECONNREFUSED', 'ENOENT')) resolve(false);
-      else reject(error);
-    });
-  });
-}
-
-function why(error: unknown): string {
-  if (hasCode(error, 'EADDRINUSE')) return 'another process listens there';
-  if (hasCode(error, 'EADDRNOTAVAIL')) return 'this machine has no such address';
-  if (hasCode(error, 'ENOTFOUND', 'EAI_AGAIN')) return 'this name has no address';
-  if (hasCode(error, 'EACCES', 'EPERM')) return 'this user may not';
-  if (hasCode(error, 'EROFS')) return 'the file system is read-only';
-  return describe(error);
 }

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { tcpRefusal } from '../../src/http/admin.ts';
 import { followEvents } from '../../src/http/client.ts';
 import { eventsRoute } from '../../src/http/event-stream.ts';
-import { listenTcp, listenUnix } from '../../src/http/server.ts';
+import { listenTcp, listenUnix } from '../../src/http/listen.ts';
 import { type Event, Events } from '../../src/report/events.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 
