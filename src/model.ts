@@ -167,11 +167,17 @@ export type Plan =
   | { readonly kind: 'runtime'; readonly commands: readonly RuntimeCommand[] }
   | { readonly kind: 'reload'; readonly reasons: readonly ReloadReason[] };
 
-/** One thing that happens to one server of the running HAProxy. A pure value: `src/haproxy` knows how it is said. */
-export type RuntimeCommand = { readonly backend: string; readonly server: string } & (
+/**
+ * One change of something that the running HAProxy has. A pure value: the resource of its `kind` (`src/haproxy/resources`)
+ * knows how it is said, and whose it is.
+ */
+export type RuntimeCommand = ServerCommand;
+
+/** One thing that happens to one server. */
+export type ServerCommand = { readonly kind: 'server'; readonly backend: string; readonly server: string } & (
   | {
       /** It is created in maintenance and gets no traffic before `ready`. */
-      readonly kind: 'add';
+      readonly action: 'add';
       readonly address: string;
       readonly port: number;
       readonly weight: number;
@@ -183,23 +189,23 @@ export type RuntimeCommand = { readonly backend: string; readonly server: string
       readonly dynamicCookie: boolean;
     }
   | {
-      readonly kind: 're-address';
+      readonly action: 're-address';
       readonly address: string;
       readonly port: number;
       /** What its checks found at the old address is not held against the new one: an added server is up at once, too. */
       readonly isChecked?: true;
     }
   /** 0 drains: no new connections but for sticky sessions. */
-  | ({ readonly kind: 'weight'; readonly weight: number } & MayHaveAgent)
-  | ({ readonly kind: 'ready' } & MayHaveAgent)
-  | ({ readonly kind: 'drain' } & MayHaveAgent)
-  | ({ readonly kind: 'maint' } & MayHaveAgent)
+  | ({ readonly action: 'weight'; readonly weight: number } & MayHaveAgent)
+  | ({ readonly action: 'ready' } & MayHaveAgent)
+  | ({ readonly action: 'drain' } & MayHaveAgent)
+  | ({ readonly action: 'maint' } & MayHaveAgent)
   /** Out of service now, to be deleted once it is idle; `options` is what it must have to come back under its name. */
-  | ({ readonly kind: 'remove'; readonly options: readonly string[] } & MayHaveAgent)
+  | ({ readonly action: 'remove'; readonly options: readonly string[] } & MayHaveAgent)
   /** Ends the connections that it still has. */
-  | { readonly kind: 'shutdown' }
+  | { readonly action: 'shutdown' }
   /** The end of a removed server. */
-  | { readonly kind: 'delete' }
+  | { readonly action: 'delete' }
 );
 
 /**
@@ -211,8 +217,10 @@ type MayHaveAgent = { readonly hasAgent?: true };
 /** What an operator can order a server to be, other than ready. */
 export type ServerOverride = 'maint' | 'drain';
 
-/** A server that is not what it should be, as HAProxy itself says. */
-export type Drift = {
+/** What is not as it should be, as HAProxy itself says. */
+export type Drift = ServerDrift;
+
+export type ServerDrift = {
   readonly backend: string;
   readonly server: string;
   readonly kind: 'missing' | 'extra' | 'address' | 'weight' | 'state';
@@ -220,8 +228,13 @@ export type Drift = {
   readonly detail: string;
 };
 
-/** A removed server that finishes its connections, or that cannot be deleted. */
-export type LeavingServer = Pick<Extract<RuntimeCommand, { kind: 'remove' }>, 'backend' | 'server' | 'options'>;
+/** What was removed and is still there: it finishes its connections, or cannot be deleted. */
+export type Leaving = LeavingServer;
+
+export type LeavingServer = Pick<
+  Extract<ServerCommand, { readonly action: 'remove' }>,
+  'kind' | 'backend' | 'server' | 'options'
+>;
 
 /** Something that HAProxy or our preflight refuses, in its own words. */
 export type Problem = {

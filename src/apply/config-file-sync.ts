@@ -74,11 +74,8 @@ export class ConfigFileSync {
     const { worker = null, record = null } = this.#options.active() ?? {};
     if (worker !== null && record !== null) {
       const { generation, ready } = record;
-      const { intended: sections, removedServers } = worker;
-      await together(
-        writeSections(generation, sections, removedServers.toRecord),
-        this.#options.file.write(textOf(sections)),
-      );
+      const { intended: sections, leavingToRecord: leaving } = worker;
+      await together(writeSections(generation, sections, leaving), this.#options.file.write(textOf(sections)));
       // It could not be written, maybe, when the process was ready.
       await writeReady(generation, ready);
     }

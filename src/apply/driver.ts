@@ -4,22 +4,10 @@
  */
 import type { Config } from '../config/schema.ts';
 import type { AppError } from '../errors.ts';
-import type { Capabilities } from '../haproxy/binary/capabilities.ts';
 import type { Version } from '../haproxy/binary/version.ts';
-import type { ServerStateRow } from '../haproxy/cli/info.ts';
-import type { UnexpectedReply } from '../haproxy/cli/runtime-commands.ts';
+import type { Owner, ProcessState, Seen, UnexpectedReply } from '../haproxy/resources/resource.ts';
 import type { ConfigFile } from '../lib/config-file.ts';
-import type {
-  LeavingServer,
-  Moment,
-  Ms,
-  Plan,
-  Problem,
-  ReloadReason,
-  Rendered,
-  RuntimeCommand,
-  Section,
-} from '../model.ts';
+import type { Leaving, Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import type { DriverEvent } from './driver-event.ts';
 import type { ReloadPolicy } from './reload-policy.ts';
 import type { ReloadSlot } from './reload-slot.ts';
@@ -51,18 +39,10 @@ type RunningProcess = {
   readonly socket: string;
 };
 
-/** What the next command to a process has to reckon with. */
-export type RuntimeState = {
-  readonly capabilities: Capabilities;
-  readonly leaving: readonly LeavingServer[];
-  /** What it was started with; null where that is not known. */
-  readonly started: readonly Section[] | null;
-};
-
 /** A process that takes commands. */
-export type CommandedProcess = RuntimeState & {
+export type CommandedProcess = ProcessState & {
   /** What runs in it, as far as is known. */
-  readonly sections: readonly Section[];
+  readonly running: Rendered;
   /** Brings it to `desired` by these commands. Never rejects: where it does not answer it has `failed`. */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
 };
@@ -71,10 +51,10 @@ export type CommandedProcess = RuntimeState & {
 export type Runtime = CommandedProcess & {
   /** The processes that were told to leave, as far as they take commands; what they do not take is of no consequence. */
   readonly followers: readonly CommandedProcess[];
-  /** The servers of these backends as the process has them. Throws an AppError where it does not answer. */
-  readBack(backends: readonly string[]): Promise<ReadonlyMap<string, readonly ServerStateRow[]>>;
+  /** What the process has of these, by owner. Throws an AppError where it does not answer. */
+  observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>>;
   /** What was read back counts as what runs from now on. */
-  acceptObserved(observed: Rendered, leaving: readonly LeavingServer[]): void;
+  acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
 };
 
 /** What came of commands. */

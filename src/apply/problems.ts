@@ -1,8 +1,11 @@
 /** Turns what goes wrong, at HAProxy or in the system, into what is reported: problems that know the service at fault. */
+
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Complaint } from '../haproxy/binary/check.ts';
+import { ownerOf, resourceOf } from '../haproxy/resources/index.ts';
+import type { UnexpectedReply } from '../haproxy/resources/resource.ts';
 import { attribute } from '../haproxy/text/attribution.ts';
-import type { Problem, RuntimeCommand, Section } from '../model.ts';
+import type { Problem, Section } from '../model.ts';
 import type { Outcome } from './driver.ts';
 import type { Start } from './process/start.ts';
 
@@ -58,7 +61,8 @@ export function asAppError(error: unknown): AppError {
   return new AppError('MYELIN_HAPROXY_FAILED', describe(error), { cause: error });
 }
 
-export function unexpectedReply({ kind, backend, server }: RuntimeCommand, reply: string): AppError {
+export function unexpectedReply({ command, reply }: UnexpectedReply): AppError {
   const words = reply === '' ? 'nothing' : JSON.stringify(reply);
-  return new AppError('MYELIN_SOCKET_FAILED', `HAProxy answered ${words} to ${kind} ${backend}/${server}`);
+  const what = `${resourceOf(command).describe(command)} of ${ownerOf(command)}`;
+  return new AppError('MYELIN_SOCKET_FAILED', `HAProxy answered ${words} to ${what}`);
 }

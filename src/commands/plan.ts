@@ -6,9 +6,9 @@ import { overridesFile } from '../config/paths.ts';
 import { maskText, maskWithin } from '../config/read/mask.ts';
 import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/binary/capabilities.ts';
-import { commandLines } from '../haproxy/cli/runtime-commands.ts';
+import { say } from '../haproxy/resources/index.ts';
 import { now } from '../lib/clock.ts';
-import type { Plan, RuntimeCommand, Section } from '../model.ts';
+import type { Plan, Rendered, RuntimeCommand } from '../model.ts';
 import { diff } from '../plan/diff.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
 import { OverrideStore } from '../reconcile/override-store.ts';
@@ -27,7 +27,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const wanted = await renderWanted(settings, process.env, { snapshot, running });
   const overrides = (await OverrideStore.open(overridesFile(settings.config), now)).list();
   const { sections } = overridden(wanted, overrides);
-  const planned = decide(observed, sections);
+  const planned = decide(observed, { sections });
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
   const changes = maskText(diff(running ?? [], sections), settings.secrets);
   const shown = maskWithin(planned, settings.secrets);
@@ -40,12 +40,11 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
 }
 
 /** What a running Myelin knows besides is left out: servers that still leave, what HAProxy refused before. */
-function decide(observed: Observed | null, wanted: readonly Section[]): Shown {
-  if (observed === null || observed.version === null)
-    return forPeople(planReload(observed?.sections ?? null, wanted, { forced: [] }), []);
-  const runtime = { capabilities: capabilitiesOf(observed.version), leaving: [], started: null };
-  const planned = planChange(observed.sections, wanted, { forced: [], ...runtime });
-  const part = planned.kind === 'reload' ? planMeanwhile(observed.sections, wanted, runtime) : null;
+function decide(observed: Observed | null, desired: Rendered): Shown {
+  if (observed === null || observed.version === null) return forPeople(planReload(observed, desired), []);
+  const process = { capabilities: capabilitiesOf(observed.version), leaving: [], started: null };
+  const planned = planChange(observed, desired, process);
+  const part = planned.kind === 'reload' ? planMeanwhile(observed, desired, process) : null;
   return forPeople(planned, part?.commands ?? []);
 }
 
@@ -61,9 +60,9 @@ function forPeople(planned: Plan, atOnce: readonly RuntimeCommand[]): Shown {
     case 'none':
       return planned;
     case 'runtime':
-      return { ...planned, commands: planned.commands.flatMap(commandLines) };
+      return { ...planned, commands: planned.commands.flatMap(say) };
     case 'reload':
-      return { ...planned, commands: atOnce.flatMap(commandLines) };
+      return { ...planned, commands: atOnce.flatMap(say) };
   }
 }
 

@@ -2,11 +2,12 @@
  * How two states of the file differ, section by section, by what HAProxy reads in them; and what that is a reason for.
  * Sections that are equal cost nothing.
  */
+
+import type { Change, Planner } from '../haproxy/resources/resource.ts';
+import { significantLines } from '../haproxy/text/significant-lines.ts';
 import { readServer } from '../haproxy/text/text.ts';
+import { listNames } from '../lib/list-names.ts';
 import type { ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
-import type { Changer } from './backends.ts';
-import { meaning } from './lines.ts';
-import { names } from './names.ts';
 
 type Difference = {
   readonly reasons: readonly ReloadReason[];
@@ -14,23 +15,34 @@ type Difference = {
   readonly commands: readonly RuntimeCommand[];
 };
 
-/** `change` is asked first about every section that differs. */
-export function compare(running: readonly Section[], wanted: readonly Section[], change: Changer): Difference {
-  const [before, after] = trim(running, wanted);
+/** `planner` is asked first about every section that differs. */
+export function compare(running: readonly Section[], desired: readonly Section[], planner: Planner): Difference {
+  const [before, after] = trim(running, desired);
   const old = keyed(before);
   const now = keyed(after);
-  const added = [...now].flatMap(([key, section]) => (old.has(key) ? [] : [reason('added', section)]));
-  const removed = [...old].flatMap(([key, section]) => (now.has(key) ? [] : [reason('removed', section)]));
   const commands: RuntimeCommand[] = [];
+  const obstaclesOf = (section: Section, { commands: its, obstacles }: Change): ReloadReason[] => {
+    for (const command of its) commands.push(command);
+    return obstacles.map(({ code, detail }) => ({ code, section: title(section), detail }));
+  };
+  const added = [...now].flatMap(([key, section]) => {
+    if (old.has(key)) return [];
+    const outcome = planner.section(null, section);
+    return outcome === null || outcome === 'structure' ? [reason('added', section)] : obstaclesOf(section, outcome);
+  });
+  const removed = [...old].flatMap(([key, section]) => {
+    if (now.has(key)) return [];
+    const outcome = planner.section(section, null);
+    return outcome === null || outcome === 'structure' ? [reason('removed', section)] : obstaclesOf(section, outcome);
+  });
   const changed = [...now].flatMap(([key, section]) => {
     const other = old.get(key);
     if (other === undefined || isSame(other, section)) return [];
-    const outcome = change(other, section);
+    const outcome = planner.section(other, section);
     if (outcome === null) return [...compareStructure(other, section), ...compareServers(other, section)];
     // Its servers would not be worth a reload.
     if (outcome === 'structure') return compareStructure(other, section);
-    for (const command of outcome.commands) commands.push(command);
-    return outcome.obstacles.map(({ code, detail }) => ({ code, section: title(section), detail }));
+    return obstaclesOf(section, outcome);
   });
   const reasons = [...changed, ...added, ...removed];
   const kept = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
@@ -63,7 +75,7 @@ function isSame(a: Section, b: Section): boolean {
 export function keyed(sections: readonly Section[]): ReadonlyMap<string, Section> {
   const keyed = new Map<string, Section>();
   for (const section of sections) {
-    if (section.kind === '' && meaning(section).length === 0) continue;
+    if (section.kind === '' && significantLines(section).length === 0) continue;
     let key = title(section);
     for (let count = 2; keyed.has(key); count++) key = `${title(section)} #${count}`;
     keyed.set(key, section);
@@ -109,9 +121,9 @@ function compareServers(old: Section, now: Section): ReloadReason[] {
   const after = sort(now);
   const altered = [...after.servers].filter(([name, line]) => (before.servers.get(name) ?? line) !== line);
   const reasons = reasonsOf(now, [
-    ['server_added', names([...after.servers.keys()].filter((name) => !before.servers.has(name)))],
-    ['server_removed', names([...before.servers.keys()].filter((name) => !after.servers.has(name)))],
-    ['server_changed', names(altered.map(([name]) => name))],
+    ['server_added', listNames([...after.servers.keys()].filter((name) => !before.servers.has(name)))],
+    ['server_removed', listNames([...before.servers.keys()].filter((name) => !after.servers.has(name)))],
+    ['server_changed', listNames(altered.map(([name]) => name))],
   ]);
   // Where they stand matters too: among each other, and after which `default-server` or `.if`.
   const isSame = reasons.length > 0 || before.structure !== after.structure || before.all === after.all;
@@ -140,7 +152,7 @@ function sort(section: Section): Sorted {
   const others: string[] = [];
   const structure: string[] = [];
   const hasServers = section.kind === 'backend' || section.kind === 'listen';
-  const lines = meaning(section);
+  const lines = significantLines(section);
   for (const { line, text } of lines) {
     const server = hasServers ? readServer(line) : null;
     // A second server of the same name is HAProxy's to refuse; it must not go unnoticed here.
@@ -162,7 +174,7 @@ function differing(before: readonly string[], after: readonly string[], short: (
   for (const line of after) counts.set(line, (counts.get(line) ?? 0) + 1);
   for (const line of before) counts.set(line, (counts.get(line) ?? 0) - 1);
   const different = [...counts].flatMap(([line, count]) => (count === 0 ? [] : [short(line)]));
-  return names([...new Set(different)]);
+  return listNames([...new Set(different)]);
 }
 
 function addressOfBind(line: string): string {

@@ -1,78 +1,101 @@
 /**
- * What it takes to bring HAProxy from what runs to what is wanted, and why. Comments, blank lines and indentation change
+ * What it takes to bring HAProxy from what runs to what is desired, and why. Comments, blank lines and indentation change
  * the file, which is written, and not HAProxy, which is left alone.
  */
-import type { Plan, ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
-import { type Changer, changeBackends, changed, type Runtime, withServersOf } from './backends.ts';
+import { resources } from '../haproxy/resources/index.ts';
+import type { Change, Owner, Planner, ProcessState } from '../haproxy/resources/resource.ts';
+import type { Plan, ReloadCode, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { compare, keyed, trim } from './compare.ts';
-
-type Forced = {
-  /** Reasons that are not in the text. */
-  readonly forced: readonly ReloadReason[];
-};
 
 type ReloadPlan = Exclude<Plan, { readonly kind: 'runtime' }>;
 
 /**
- * Commands where only servers of our own backends differ and this HAProxy can; else a reload. `running` is null when
- * nothing of ours runs.
+ * Commands where all that differs can be changed while this HAProxy runs; else a reload. `running` is null when nothing of
+ * ours runs. `forced`: reasons that are not in the text.
  */
 export function planChange(
-  running: readonly Section[] | null,
-  wanted: readonly Section[],
-  { forced, ...runtime }: Forced & Runtime,
+  running: Rendered | null,
+  desired: Rendered,
+  process: ProcessState,
+  forced: readonly ReloadReason[] = [],
 ): Plan {
   if (running === null) return reload(null, [], forced);
-  const { reasons, commands } = compare(running, wanted, changeBackends(running, wanted, runtime));
+  const { reasons, commands } = compare(running.sections, desired.sections, plannerFor(running, desired, process));
   const plan = reload(running, reasons, forced);
   return plan.kind === 'none' && commands.length > 0 ? { kind: 'runtime', commands } : plan;
 }
 
 /** For an HAProxy that takes no commands: every difference is a reload. */
 export function planReload(
-  running: readonly Section[] | null,
-  wanted: readonly Section[],
-  { forced }: Forced,
+  running: Rendered | null,
+  desired: Rendered,
+  forced: readonly ReloadReason[] = [],
 ): ReloadPlan {
-  return reload(running, running === null ? [] : compare(running, wanted, noBackends).reasons, forced);
+  const reasons = running === null ? [] : compare(running.sections, desired.sections, noCommands).reasons;
+  return reload(running, reasons, forced);
 }
 
 /**
- * While a reload waits for its turn, or is refused: what of `wanted` commands can do now, server by server, and the
- * sections that run after it. HAProxy starts from these like from the wanted ones. null: nothing.
+ * While a reload waits for its turn, or is refused: what of `desired` commands can do now, and what runs after it. HAProxy
+ * starts from that like from the desired. `except` are those whom commands do not help. null: nothing.
  */
 export function planMeanwhile(
-  running: readonly Section[],
-  wanted: readonly Section[],
-  runtime: Runtime,
-): { readonly sections: readonly Section[]; readonly commands: readonly RuntimeCommand[] } | null {
-  const [before, after] = trim(running, wanted);
+  running: Rendered,
+  desired: Rendered,
+  process: ProcessState,
+  except: ReadonlySet<Owner> = new Set(),
+): { readonly desired: Rendered; readonly commands: readonly RuntimeCommand[] } | null {
+  const [before, after] = trim(running.sections, desired.sections);
   const now = keyed(after);
   const targets = new Map<Section, Section>();
   for (const [key, old] of keyed(before)) {
-    const section = now.get(key);
-    if (section !== undefined && section.text !== old.text) targets.set(old, withServersOf(old, section));
+    const section = except.has(key) ? undefined : now.get(key);
+    if (section !== undefined && section.text !== old.text) targets.set(old, withinStructure(old, section));
   }
-  const target = running.map((section) => targets.get(section) ?? section);
-  const change = changeBackends(running, target, runtime);
+  const target = { ...running, sections: running.sections.map((section) => targets.get(section) ?? section) };
+  const planner = plannerFor(running, target, process);
   const commands: RuntimeCommand[] = [];
-  const sections = running.map((old, at) => {
-    const section = target[at];
-    const outcome = section === undefined || section === old ? null : change(old, section);
-    if (section === undefined || outcome === null || outcome === 'structure') return old;
-    for (const command of outcome.commands) commands.push(command);
-    return changed(old, section, outcome);
+  const sections = running.sections.map((old, at) => {
+    const section = target.sections[at];
+    const change = section === undefined || section === old ? null : planner.section(old, section);
+    if (change === null || change === 'structure') return old;
+    for (const command of change.commands) commands.push(command);
+    return change.after();
   });
-  return commands.length === 0 ? null : { sections, commands };
+  return commands.length === 0 ? null : { desired: { ...running, sections }, commands };
+}
+
+/** The first resource that has an answer has it. */
+function plannerFor(running: Rendered, desired: Rendered, process: ProcessState): Planner {
+  const planners = resources.map((resource) => resource.plan(running, desired, process));
+  return {
+    section(old, now) {
+      let change: Change | 'structure' | null = null;
+      for (const planner of planners) {
+        const its = planner.section(old, now);
+        if (its !== null && its !== 'structure') return its;
+        change ??= its;
+      }
+      return change;
+    },
+  };
+}
+
+function withinStructure(old: Section, now: Section): Section {
+  for (const resource of resources) {
+    const section = resource.withinStructure(old, now);
+    if (section !== old) return section;
+  }
+  return old;
 }
 
 /** Why nothing may run. */
 const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
 
-const noBackends: Changer = () => null;
+const noCommands: Planner = { section: () => null };
 
 function reload(
-  running: readonly Section[] | null,
+  running: Rendered | null,
   differences: readonly ReloadReason[],
   forced: readonly ReloadReason[],
 ): ReloadPlan {

@@ -2,7 +2,9 @@
  * What was wanted and went live last, also once it has ended by itself: a service in quarantine keeps its sections from
  * there. Never what was read back: that may be what somebody made of it.
  */
+
 import type { KeptFiles } from '../apply/files/kept-files.ts';
+import type { Owner } from '../haproxy/resources/resource.ts';
 import type { Section } from '../model.ts';
 import { withoutOverrides } from './overrides.ts';
 
@@ -43,9 +45,9 @@ export class LastGood {
     this.#live = sections;
   }
 
-  /** Commands have changed the servers of these backends in what runs, while the rest of what is wanted waits or is refused. */
-  serversWentLive(running: Sections, backends: readonly string[]): void {
-    const concerned = running.filter(({ kind, name }) => kind === 'backend' && backends.includes(name));
+  /** Commands have changed these in what runs, while the rest of what is wanted waits or is refused. */
+  serversWentLive(running: Sections, owners: readonly Owner[]): void {
+    const concerned = running.filter(({ kind, name }) => owners.includes(`${kind} ${name}`));
     const changed = new Map(withoutOverrides(concerned).map((each) => [each.name, each]));
     const follow = (sections: Sections): Sections =>
       sections.map((section) => (section.kind === 'backend' ? (changed.get(section.name) ?? section) : section));

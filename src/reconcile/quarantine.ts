@@ -2,7 +2,9 @@
  * The services in quarantine: HAProxy refuses what is wanted of them, so that their last good sections stand in its place
  * and the others go live. Where HAProxy does not say whose fault it is, that is found out here.
  */
+
 import { nothingKept } from '../apply/files/kept-files.ts';
+import type { Owner } from '../haproxy/resources/resource.ts';
 import { emptyBackend, isProxy, modeOf, substitute, wordsOf } from '../haproxy/text/attribution.ts';
 import type { Moment, Problem, Rendered, Section } from '../model.ts';
 import { type Copies, LastGood, sectionsOf } from './last-good.ts';
@@ -142,9 +144,9 @@ export class Quarantine {
     this.#tellAll({ kind: 'live', isProven, now: this.#now() });
   }
 
-  /** Commands have changed the servers of these backends in what runs, while the rest of what is wanted waits or is refused. */
-  serversWentLive(running: readonly Section[], backends: readonly string[]): void {
-    this.#lastGood.serversWentLive(running, backends);
+  /** Commands have changed these in what runs, while the rest of what is wanted waits or is refused. */
+  serversWentLive(running: readonly Section[], owners: readonly Owner[]): void {
+    this.#lastGood.serversWentLive(running, owners);
   }
 
   #tell(service: string, event: QuarantineEvent): void {

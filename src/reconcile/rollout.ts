@@ -84,7 +84,7 @@ export class Rollout {
   async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
     const result = await this.#parts.updater.meanwhile(wanted, signal);
     // Should the rest be refused, they are not to be taken back.
-    if (result !== null) this.#parts.live.serversWentLive(this.#parts.driver.running?.sections ?? [], result.backends);
+    if (result !== null) this.#parts.live.serversWentLive(this.#parts.driver.running?.sections ?? [], result.owners);
     return result;
   }
 

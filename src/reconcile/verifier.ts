@@ -1,15 +1,19 @@
 /**
- * Proves that what runs is what was wanted: the backends that commands have touched are read back at once, all of them
- * after a reload and in rotation. What is found goes into what is believed to run, and the next plan sets it right.
+ * Proves that what runs is what was desired: what commands have touched is read back at once, all of it after a reload and
+ * in rotation. What is found counts as what runs from then on, and the next plan sets it right.
  */
 import type { Runtime } from '../apply/driver.ts';
-import type { Drift, Moment, Ms, ReloadReason, RuntimeCommand, Section } from '../model.ts';
-import { type Finding, findDrift, type Observed } from '../plan/drift.ts';
-import { VerifiedSections } from './verified.ts';
+import { ownersIn, resources } from '../haproxy/resources/index.ts';
+import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../haproxy/resources/resource.ts';
+import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered, RuntimeCommand } from '../model.ts';
+import { VerifiedParts } from './verified-parts.ts';
+import { ownersAtOnce, VerifySchedule } from './verify-schedule.ts';
+
+type Mode = 'repair' | 'report';
 
 export type VerifySettings = {
   readonly verifyInterval: Ms;
-  readonly drift: 'repair' | 'report';
+  readonly drift: Mode;
 };
 
 export type Verification = {
@@ -19,164 +23,157 @@ export type Verification = {
   readonly reasons: readonly ReloadReason[];
 };
 
-/** From HAProxy 2.9 on a new address takes effect a moment after the reply. */
-const settleMs: Ms = 50;
-const backendsAtOnce = 100;
-const retryMs: Ms = 1000;
+/** What was found of an owner when it was last looked at: it is being set right, or left as it is. */
+type LastLook = { readonly mode: Mode; readonly findings: readonly Finding[] };
 
 export class Verifier {
   readonly #settings: () => VerifySettings;
-  /** Backends that are to be looked at, and when. */
-  readonly #due = new Map<string, Moment>();
-  /** `backend/server` → when it was given a new address. */
-  readonly #addressed = new Map<string, Moment>();
-  /** What was set right and not looked at since. */
-  #repaired: ReadonlySet<string> = new Set();
-  /** What was found at the last look and is left as it is. */
-  #reported: ReadonlyMap<string, readonly Drift[]> = new Map();
-  readonly #proven = new VerifiedSections();
-  #round: readonly string[] = [];
-  #roundAt: Moment = 0;
+  readonly #schedule: VerifySchedule;
+  readonly #verified = new VerifiedParts();
+  #lastLooks: ReadonlyMap<Owner, LastLook> = new Map();
 
   constructor(settings: () => VerifySettings) {
     this.#settings = settings;
+    this.#schedule = new VerifySchedule(() => settings().verifyInterval);
   }
 
   /** Drift that stands, because it is only to be reported. */
   get reported(): readonly Drift[] {
-    return [...this.#reported.values()].flat();
+    if (this.#settings().drift === 'repair') return [];
+    return [...this.#lastLooks.values()]
+      .flatMap(({ mode, findings }) => (mode === 'report' ? findings : []))
+      .map(driftOf);
   }
 
   touched(commands: readonly RuntimeCommand[], now: Moment): void {
-    for (const { kind, backend, server } of commands) {
-      if (kind === 're-address') this.#addressed.set(`${backend}/${server}`, now);
-      if (!this.#due.has(backend)) this.#due.set(backend, now + settleMs);
-    }
+    this.#schedule.touched(commands, now);
   }
 
   /** These as soon as may be. */
-  soon(backends: Iterable<string>, now: Moment): void {
-    for (const backend of backends) this.#due.set(backend, now);
+  soon(owners: Iterable<Owner>, now: Moment): void {
+    this.#schedule.soon(owners, now);
   }
 
   /** Another process runs: nothing of it has been looked at. */
-  everything(running: readonly Section[], now: Moment): void {
-    this.#repaired = new Set();
-    this.#reported = new Map();
-    this.#proven.clear();
-    this.soon(backendsOf(running), now + settleMs);
+  everything(running: Rendered, now: Moment): void {
+    this.#lastLooks = new Map();
+    this.#verified.clear();
+    this.#schedule.everything(running, now);
   }
 
-  /** When there is something to look at; null where nothing of ours runs. */
-  next(running: readonly Section[] | null): Moment | null {
-    if (running === null) return null;
-    let next = this.#roundAt;
-    for (const at of this.#due.values()) next = Math.min(next, at);
-    return next;
+  /** Whether all has been looked at since `everything`. */
+  get isAllSeen(): boolean {
+    return this.#schedule.isAllSeen;
+  }
+
+  /** When there is something to look at. */
+  get next(): Moment {
+    return this.#schedule.next;
   }
 
   /** Looks at what is due by now, or at the part of it that is done at once. Throws an AppError where nobody answers. */
-  async verify(runtime: Runtime, running: readonly Section[], now: Moment): Promise<Verification> {
-    const backends = this.#take(running, now);
+  async verify(runtime: Runtime, now: Moment): Promise<Verification> {
+    const owners = this.#schedule.take(runtime.running, now);
     try {
-      return await this.look(runtime, running, backends, now);
+      return await this.look(runtime, owners, now);
     } catch (error) {
       // Nothing of it was seen: it is to be looked at all the same.
-      for (const backend of backends) this.#due.set(backend, now + retryMs);
+      this.#schedule.retry(owners, now);
       throw error;
     }
   }
 
   /** Looks at these. Throws an AppError where nobody answers. */
-  async look(
-    runtime: Runtime,
-    running: readonly Section[],
-    backends: readonly string[],
-    now: Moment,
-  ): Promise<Verification> {
-    if (backends.length === 0) return nothingFound;
-    const said = await runtime.readBack(backends);
-    const unsettled = this.#unsettled(now);
-    const finding = this.#compare(running, { servers: said, leaving: runtime.leaving, unsettled });
-    const { drift } = finding;
-    if (this.#settings().drift === 'report') {
-      this.#report(backends, drift);
-      runtime.acceptObserved({ sections: running }, finding.leaving);
+  async look(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
+    if (owners.length === 0) return { drift: [], reasons: [] };
+    const seen = await runtime.observe(owners);
+    const unsettled = this.#schedule.unsettled(now);
+    const { findings, running, leaving } = this.#compare(runtime.running, seen, {
+      leaving: runtime.leaving,
+      unsettled,
+    });
+    this.#schedule.seen(owners);
+    const { drift: mode } = this.#settings();
+    const before = this.#lastLooks;
+    this.#remember(owners, { mode, findings }, unsettled);
+    const drift = findings.map(driftOf);
+    // What is only reported is not what runs, for a plan.
+    if (mode === 'report') {
+      runtime.acceptObserved(runtime.running, leaving);
       return { drift, reasons: [] };
     }
-    this.#reported = new Map();
-    if (drift.length + finding.leaving.length > 0) runtime.acceptObserved(finding, finding.leaving);
-    const again = drift.filter((each) => this.#repaired.has(keyOf(each)));
-    const others = [...this.#repaired].filter((key) => {
-      const [backend = ''] = key.split('/');
-      const [server = ''] = key.split(' ');
-      return !backends.includes(backend) || unsettled.has(server);
-    });
-    this.#repaired = new Set([...others, ...drift.map(keyOf)]);
-    for (const { backend } of drift) this.#due.set(backend, now + settleMs);
-    const reasons = again.map(({ backend, server, kind }): ReloadReason => {
-      return { code: 'drift_unrepairable', section: `backend ${backend}`, detail: `${kind} of ${server}` };
-    });
-    return { drift, reasons };
+    if (findings.length + leaving.length > 0) runtime.acceptObserved(running, leaving);
+    this.#schedule.again(new Set(findings.map(({ owner }) => owner)), now);
+    const again = findings.filter((finding) => wasRepaired(before.get(finding.owner), finding));
+    return {
+      drift,
+      reasons: again.map(({ owner, what }) => ({ code: 'drift_unrepairable', section: owner, detail: what })),
+    };
   }
 
-  #compare(running: readonly Section[], { servers: said, leaving, unsettled }: Observed): Finding {
-    // Where more than the section and what is said of it counts, all of it is compared.
-    const isPlain = leaving.length + unsettled.size === 0;
-    const servers = isPlain ? this.#proven.news(said, running) : said;
-    const finding = findDrift(running, { servers, leaving, unsettled });
-    if (!isPlain) return finding;
-    const notAsWanted = [...finding.drift, ...finding.leaving].map(({ backend }) => backend);
-    const right = new Map([...servers].filter(([backend]) => !notAsWanted.includes(backend)));
-    this.#proven.add(right, running);
-    return finding;
-  }
-
-  /** What is due, and of the rotation as much as its turn is. */
-  #take(running: readonly Section[], now: Moment): readonly string[] {
-    if (now >= this.#roundAt) {
-      if (this.#round.length === 0) this.#round = backendsOf(running);
-      const rounds = Math.max(1, Math.ceil(backendsOf(running).length / backendsAtOnce));
-      const stepMs = this.#settings().verifyInterval / rounds;
-      // What is late by less than a step is made up for, so that a round takes no longer than it may.
-      this.#roundAt = Math.max(this.#roundAt, now - stepMs) + stepMs;
-      this.soon(this.#round.slice(0, backendsAtOnce), now);
-      this.#round = this.#round.slice(backendsAtOnce);
+  #compare(
+    before: Rendered,
+    seen: ReadonlyMap<Owner, Seen>,
+    circumstances: Circumstances,
+  ): Pick<Findings, 'findings' | 'running'> & { readonly leaving: readonly Leaving[] } {
+    let running = before;
+    const findings: Finding[] = [];
+    const leaving: (readonly Leaving[])[] = [];
+    for (const resource of resources) {
+      const its = this.#compareOf(resource, running, seen, circumstances);
+      running = its.running;
+      for (const finding of its.findings) findings.push(finding);
+      for (const some of its.leaving.values()) leaving.push(some);
     }
-    const due = [...this.#due].filter(([, at]) => at <= now).map(([backend]) => backend);
-    const backends = due.slice(0, backendsAtOnce);
-    for (const backend of backends) this.#due.delete(backend);
-    return backends;
+    return { findings, running, leaving: leaving.flat() };
   }
 
-  #unsettled(now: Moment): ReadonlySet<string> {
-    for (const [server, at] of this.#addressed) if (now - at >= settleMs) this.#addressed.delete(server);
-    // They are looked at again once it must have taken effect.
-    for (const [server, at] of this.#addressed) this.#due.set(server.split('/')[0] ?? '', at + settleMs);
-    return new Set(this.#addressed.keys());
+  #compareOf(
+    resource: Resource,
+    running: Rendered,
+    seen: ReadonlyMap<Owner, Seen>,
+    circumstances: Circumstances,
+  ): Findings {
+    const parts = resource.parts(running);
+    const its = new Map([...seen].filter(([owner]) => parts.has(owner)));
+    // Where more than the part and what is said of it counts, all of it is compared.
+    const isPlain = circumstances.leaving.length + circumstances.unsettled.size === 0;
+    const news = isPlain ? this.#verified.news(its, parts) : its;
+    const found = resource.drift(running, news, circumstances);
+    if (isPlain) {
+      const wrong = new Set([...found.findings.map(({ owner }) => owner), ...found.leaving.keys()]);
+      this.#verified.add(new Map([...news].filter(([owner]) => !wrong.has(owner))), parts);
+    }
+    return found;
   }
 
-  #report(backends: readonly string[], drift: readonly Drift[]): void {
-    const found = Map.groupBy(drift, ({ backend }) => backend);
-    const others = [...this.#reported].filter(([backend]) => !backends.includes(backend));
-    this.#reported = new Map([...others, ...found]);
+  #remember(owners: readonly Owner[], { mode, findings }: LastLook, unsettled: ReadonlySet<string>): void {
+    const byOwner = Map.groupBy(findings, ({ owner }) => owner);
+    const looks = new Map(this.#lastLooks);
+    for (const owner of owners) {
+      const before = looks.get(owner);
+      looks.delete(owner);
+      // What has not taken effect yet was not judged.
+      const kept = before?.mode === mode ? before.findings.filter(({ identity }) => unsettled.has(identity)) : [];
+      const all = [...kept, ...(byOwner.get(owner) ?? [])];
+      if (all.length > 0) looks.set(owner, { mode, findings: all });
+    }
+    this.#lastLooks = looks;
   }
 }
 
-const nothingFound: Verification = { drift: [], reasons: [] };
-
 /** All of ours, in parts of what is looked at in one go. */
-export function partsOf(sections: readonly Section[]): readonly (readonly string[])[] {
-  const backends = backendsOf(sections);
-  const parts: (readonly string[])[] = [];
-  for (let at = 0; at < backends.length; at += backendsAtOnce) parts.push(backends.slice(at, at + backendsAtOnce));
+export function partsOf(running: Rendered): readonly (readonly Owner[])[] {
+  const owners = ownersIn(running);
+  const parts: (readonly Owner[])[] = [];
+  for (let at = 0; at < owners.length; at += ownersAtOnce) parts.push(owners.slice(at, at + ownersAtOnce));
   return parts;
 }
 
-function backendsOf(sections: readonly Section[]): readonly string[] {
-  return sections.flatMap(({ kind, name, service }) => (kind === 'backend' && service !== null ? [name] : []));
+function driftOf({ drift }: Finding): Drift {
+  return drift;
 }
 
-function keyOf({ backend, server, kind }: Drift): string {
-  return `${backend}/${server} ${kind}`;
+function wasRepaired(before: LastLook | undefined, { what }: Finding): boolean {
+  return before?.mode === 'repair' && before.findings.some((other) => other.what === what);
 }

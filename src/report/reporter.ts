@@ -1,9 +1,9 @@
 /** Takes everything that happens and tells people what of it is news: log, events, metrics, and what the status shows of it. */
 
 import type { Catalog } from '../catalog/catalog.ts';
+import { reloadOnly } from '../haproxy/resources/servers/reload-only.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Moment } from '../model.ts';
-import { reloadOnly } from '../plan/backends.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine.ts';
 import type { Events } from './events.ts';

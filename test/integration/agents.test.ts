@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { readServersState, type ServerStateRow } from '../../src/haproxy/cli/info.ts';
+import { silencedAgents } from '../../src/haproxy/resources/servers/plan.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Section } from '../../src/model.ts';
-import { silencedAgents } from '../../src/plan/backends.ts';
-import { planChange } from '../../src/plan/plan.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
+import { planChange } from '../support/plans.ts';
 
 // 2.2 cannot add a server.
 
@@ -34,15 +34,15 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     await using world = await start(branch, ['a', 'b']);
     const it = { backend: 'web', server: 'a', hasAgent: true } as const;
     world.agent.word = 'up ready 100%';
-    for (const [kind, admin] of [
+    for (const [action, admin] of [
       ['maint', '1'],
       ['drain', '8'],
     ] as const) {
-      assert.deepEqual(await world.haproxy.run([{ ...it, kind }]), [{ kind: 'done' }]);
+      assert.deepEqual(await world.haproxy.run([{ ...it, kind: 'server', action }]), [{ kind: 'done' }]);
       await world.agent.isAsked();
       assert.equal((await world.row('a')).srv_admin_state, admin);
     }
-    assert.deepEqual(await world.haproxy.run([{ ...it, kind: 'ready' }]), [{ kind: 'done' }]);
+    assert.deepEqual(await world.haproxy.run([{ ...it, kind: 'server', action: 'ready' }]), [{ kind: 'done' }]);
     world.agent.word = 'down';
     await until('its agent is heard', async () => (await world.row('a')).srv_op_state === '0');
   });
@@ -52,7 +52,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     world.agent.word = 'up ready 100%';
     // HAProxy by itself believes the agent.
     await until('it is back', async () => (Number((await world.row('a')).srv_admin_state) & 1) === 0);
-    const told = silencedAgents(world.running);
+    const told = silencedAgents({ sections: world.running });
     assert.equal(told.length, 1);
     await world.haproxy.run(told);
     await world.agent.isAsked();

@@ -6,9 +6,10 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ManagedDriver } from '../../src/apply/driver.ts';
-import type { Info } from '../../src/haproxy/cli/info.ts';
+import type { Info, ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/cli/master.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
+import type { SeenServers } from '../../src/haproxy/resources/servers/read-back.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import { configFile } from '../../src/lib/config-file.ts';
 import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
@@ -119,6 +120,11 @@ async function serving(branch: HaproxyBranch, wanted: (place: Place) => Rendered
   return { place: place_, master, control };
 }
 
+async function rowsOf({ runtime: process }: ManagedDriver): Promise<readonly ServerStateRow[] | undefined> {
+  const seen = await process?.observe(['backend web']);
+  return (seen?.get('backend web') as SeenServers | undefined)?.rows;
+}
+
 function runtime(commands: readonly RuntimeCommand[]): Plan {
   return { kind: 'runtime', commands };
 }
@@ -143,12 +149,14 @@ for (const branch of branches) {
     assert.equal(`${control.version?.major}.${control.version?.minor}`, branch);
 
     const two = here.web('web', [`server s 127.0.0.1:${b.port}`]);
-    const change = runtime([{ kind: 're-address', backend: 'web', server: 's', address: '127.0.0.1', port: b.port }]);
+    const change = runtime([
+      { kind: 'server', action: 're-address', backend: 'web', server: 's', address: '127.0.0.1', port: b.port },
+    ]);
     applied(await control.apply(two, change, never));
     await until('the other one answers', async () => (await get(here.port)) === 'b');
     assert.equal(await master.worker(), pid, 'without a reload');
-    const rows = await control.runtime?.readBack(['web']);
-    assert.equal(rows?.get('web')?.[0]?.srv_port, `${b.port}`);
+    const rows = await rowsOf(control);
+    assert.equal(rows?.[0]?.srv_port, `${b.port}`);
     await until('the file follows', async () => (await readFile(here.my.file, 'utf8')) === text(two));
   });
 
@@ -194,8 +202,7 @@ for (const branch of branches) {
       assert.equal(await get(here.port), 'web', `attempt ${attempt}`);
       assert.deepEqual(control.running?.sections, here.web('web').sections);
     }
-    const rows = await control.runtime?.readBack(['web']);
-    assert.deepEqual(rows?.get('web'), [], 'the one that serves can be asked');
+    assert.deepEqual(await rowsOf(control), [], 'the one that serves can be asked');
     applied(await control.apply(here.web('web2'), reload, never));
     assert.equal(await get(here.port), 'web2');
     assert.equal((await master.processes()).master.pid, master.pid, 'the master has lived through all of it');
@@ -246,7 +253,7 @@ for (const branch of branches) {
     const { place: here, master, control } = await serving(branch, (each) => each.web('web', ['server s 127.0.0.1:9']));
     await using _ = here;
     const weighted = here.web('web', ['server s 127.0.0.1:9 weight 7']);
-    const change = runtime([{ kind: 'weight', backend: 'web', server: 's', weight: 7 }]);
+    const change = runtime([{ kind: 'server', action: 'weight', backend: 'web', server: 's', weight: 7 }]);
     applied(await control.apply(weighted, change, never));
     const pid = pidOf(control);
     await control[Symbol.asyncDispose]();
@@ -662,8 +669,7 @@ test('a server that is down stays down over a reload', async () => {
   const server = ['server s 127.0.0.1:9 check inter 60s'];
   const { place: here, control } = await serving('2.6', (each) => state(each.web('web', server), each));
   await using _ = here;
-  const isDown = async (): Promise<boolean> =>
-    (await control.runtime?.readBack(['web']))?.get('web')?.[0]?.srv_op_state === '0';
+  const isDown = async (): Promise<boolean> => (await rowsOf(control))?.[0]?.srv_op_state === '0';
   await ask(here.socket, [`@!${pidOf(control)} set server web/s health down`]);
   await until('it is down', isDown);
   const before = pidOf(control);

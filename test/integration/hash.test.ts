@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Endpoint } from '../../src/model.ts';
-import { planChange } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
 import { type Backend, startBackends } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder } from '../support/index.ts';
+import { planChange } from '../support/plans.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
 const renderer = await rendererWith();

@@ -28,13 +28,15 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     );
     const sessions = await Promise.all(names.map(() => openSession(join(world.folder, 'web.sock'))));
     const closed = sessions.map((session) => once(session, 'close'));
-    const remove = names.map((server): RuntimeCommand => ({ backend: 'web', server, kind: 'remove', options: [] }));
+    const remove = names.map(
+      (server): RuntimeCommand => ({ backend: 'web', server, kind: 'server', action: 'remove', options: [] }),
+    );
     assert.equal((await world.worker.applyCommands(remove, { sections: [] })).kind, 'applied');
     assert.deepEqual(await world.worker.reap(0), { closed: names.length, unexpected: [] });
     await Promise.all(closed);
     await until('they are deleted', async () => {
       assert.deepEqual((await world.worker.reap(0)).unexpected, []);
-      return world.worker.removedServers.list.length === 0;
+      return world.worker.leaving.length === 0;
     });
     assert.deepEqual((await readServersState(world.socket)).rows, []);
   });
@@ -42,18 +44,24 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
   for (const bufsize of [4096, 1024])
     test(`HAProxy ${branch}: hundreds of servers come at once also with buffers of ${bufsize} bytes`, async () => {
       await using world = await start(branch, ['balance roundrobin'], 'http', [`tune.bufsize ${bufsize}`]);
-      const { forgottenDefaults } = world.worker.runtime.capabilities;
+      const { forgottenDefaults } = world.worker.state.capabilities;
       const commands = names.flatMap((server, at): readonly RuntimeCommand[] => {
         const it = { backend: 'web', server };
         const place = { address: '127.0.0.1', port: 9, weight: 1, checks: [], dynamicCookie: false };
         const options = [...forgottenDefaults, 'id', `${1000 + at}`];
         return [
-          { ...it, ...place, kind: 'add', options },
-          { ...it, kind: 'ready' },
+          { ...it, ...place, kind: 'server', action: 'add', options },
+          { ...it, kind: 'server', action: 'ready' },
         ];
       });
-      assert.equal((await world.worker.applyCommands(commands, { sections: [] })).kind, 'applied');
-      assert.equal((await world.worker.readBack(['web'])).get('web')?.length, names.length);
+      assert.equal(
+        (await world.worker.applyCommands(commands, { sections: splitSections('backend web\n', 'web') })).kind,
+        'applied',
+      );
+      assert.equal(
+        (await world.worker.observe(['backend web'])).get('backend web')?.said.split('\n').length,
+        names.length,
+      );
     });
 }
 

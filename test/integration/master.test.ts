@@ -8,10 +8,10 @@ import test from 'node:test';
 import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { parseAlerts } from '../../src/haproxy/binary/check.ts';
 import { askingMaster, prefixOf, readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/cli/master.ts';
-import { readBackends } from '../../src/haproxy/cli/read-back.ts';
-import { readBatch, toBatches } from '../../src/haproxy/cli/runtime-batch.ts';
 import { shutDownSessions } from '../../src/haproxy/cli/sessions.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
+import { readBatch, toBatches } from '../../src/haproxy/resources/batch.ts';
+import { readBackends } from '../../src/haproxy/resources/servers/read-back.ts';
 import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
@@ -85,7 +85,7 @@ for (const branch of branches) {
     assert.ok(info !== null);
     const options = { capabilities: capabilitiesOf(info.version), prefix };
     const batches = toBatches(
-      servers.map((_, at) => ({ kind: 'weight', backend: 'web', server: `s${at}`, weight: 7 })),
+      servers.map((_, at) => ({ kind: 'server', action: 'weight', backend: 'web', server: `s${at}`, weight: 7 })),
       options,
     );
     assert.ok(batches.length > 1, 'more than one line takes');
@@ -94,14 +94,14 @@ for (const branch of branches) {
       assert.equal(from?.pid, pid);
       assert.ok(verdicts.every(({ kind }) => kind === 'done'));
     }
-    const { from, servers: rows } = await readBackends(sending, ['web', 'nowhere'], { prefix });
+    const { from, seen } = await readBackends(sending, ['web', 'nowhere'], { prefix });
     assert.deepEqual(
       from.map((each) => each?.pid),
       [pid],
     );
-    assert.equal(rows.get('web')?.length, 300);
-    assert.ok(rows.get('web')?.every((row) => row.srv_uweight === '7'));
-    assert.deepEqual(rows.get('nowhere'), []);
+    assert.equal(seen.get('backend web')?.rows.length, 300);
+    assert.ok(seen.get('backend web')?.rows.every((row) => row.srv_uweight === '7'));
+    assert.deepEqual(seen.get('backend nowhere')?.rows, []);
   });
 
   test(`HAProxy ${branch}: who asks for a worker that is gone is told so each time, and nobody else is asked`, async () => {

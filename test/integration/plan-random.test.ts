@@ -9,13 +9,12 @@ import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { readServersState, type ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import { runCommand } from '../../src/lib/command.ts';
 import type { RuntimeCommand, Section } from '../../src/model.ts';
-import { findDrift } from '../../src/plan/drift.ts';
-import { planChange, planMeanwhile } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { type HaproxyProcess, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder } from '../support/index.ts';
 import { ModelHaproxy } from '../support/model-haproxy.ts';
+import { findDrift, planChange, planMeanwhile } from '../support/plans.ts';
 import { files } from '../support/random-plans.ts';
 
 const done = { kind: 'done' } as const;
@@ -48,7 +47,7 @@ for (const branch of branches)
         await after[Symbol.asyncDispose]();
         await using fresh = await start(sections);
         const expected = await readServersState(fresh.socket);
-        const removed = new Set(sent.filter(({ kind }) => kind === 'remove').map(nameOf));
+        const removed = new Set(sent.filter(({ action }) => action === 'remove').map(nameOf));
         const left = rows.filter((row) => !removed.has(`${row.be_name}/${row.srv_name}`));
         assert.deepEqual(statesIn(left, sections), statesIn(expected.rows, sections), what);
         assert.deepEqual(ordersIn(left, sections), ordersIn(expected.rows, sections), what);

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
 import { readServersState } from '../../src/haproxy/cli/info.ts';
-import { cliWord, isCliWord } from '../../src/haproxy/cli/runtime-commands.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
+import { cliWord, isCliWord } from '../../src/haproxy/cli/words.ts';
 import type { RuntimeCommand } from '../../src/model.ts';
 import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
@@ -19,7 +19,8 @@ const done = { kind: 'done' } as const;
 const it = { backend: 'web', server: 'a' } as const;
 const add: RuntimeCommand = {
   ...it,
-  kind: 'add',
+  kind: 'server',
+  action: 'add',
   address: '127.0.0.1',
   port: 9,
   weight: 1,
@@ -34,17 +35,17 @@ for (const branch of branches) {
     const config = configOfWeb(folder.path, ['server a 127.0.0.1:9']);
     await using haproxyProcess = await startHaproxy(await haproxy(branch), folder.path, config);
     const commands: readonly RuntimeCommand[] = [
-      { ...it, kind: 'weight', weight: 3 },
-      { ...it, server: 'nobody', kind: 'weight', weight: 3 },
-      { ...it, kind: 'drain' },
-      { ...it, backend: 'nowhere', kind: 'ready' },
-      { ...it, kind: 'maint' },
-      { ...it, server: 'gone', kind: 'remove', options: [] },
-      { ...it, kind: 'ready' },
-      { ...it, kind: 're-address', address: '127.0.0.1', port: 9 },
-      { ...it, server: 'nobody', kind: 're-address', address: '127.0.0.1', port: 9 },
+      { ...it, kind: 'server', action: 'weight', weight: 3 },
+      { ...it, server: 'nobody', kind: 'server', action: 'weight', weight: 3 },
+      { ...it, kind: 'server', action: 'drain' },
+      { ...it, backend: 'nowhere', kind: 'server', action: 'ready' },
+      { ...it, kind: 'server', action: 'maint' },
+      { ...it, server: 'gone', kind: 'server', action: 'remove', options: [] },
+      { ...it, kind: 'server', action: 'ready' },
+      { ...it, kind: 'server', action: 're-address', address: '127.0.0.1', port: 9 },
+      { ...it, server: 'nobody', kind: 'server', action: 're-address', address: '127.0.0.1', port: 9 },
       add,
-      { ...it, kind: 're-address', address: '127.0.0.1', port: 10 },
+      { ...it, kind: 'server', action: 're-address', address: '127.0.0.1', port: 10 },
     ];
     const verdicts = await haproxyProcess.run(commands);
     const [no, moved] = [1, 8].map((at) => ({ kind: 'unexpected', command: commands[at], reply: 'No such server.' }));
@@ -68,7 +69,9 @@ for (const branch of branches) {
       ['2001:db8::1', 12],
       ['127.0.0.3', 65_535],
     ] as const) {
-      assert.deepEqual(await haproxyProcess.run([{ ...it, kind: 're-address', address, port }]), [done]);
+      assert.deepEqual(await haproxyProcess.run([{ ...it, kind: 'server', action: 're-address', address, port }]), [
+        done,
+      ]);
       await until(`${address} ${port}`, async () => {
         const [row] = (await readServersState(haproxyProcess.socket)).rows;
         return row?.srv_addr === address && row.srv_port === `${port}`;
@@ -106,14 +109,14 @@ for (const branch of adding) {
       configOfWeb(folder.path, servers),
     );
     const verdicts = await haproxyProcess.run([
-      { ...it, kind: 'delete' },
-      { ...it, server: 'named', kind: 'maint' },
-      { ...it, server: 'named', kind: 'delete' },
-      { ...it, kind: 'remove', options: [] },
-      { ...it, kind: 'delete' },
-      { ...it, kind: 'delete' },
+      { ...it, kind: 'server', action: 'delete' },
+      { ...it, server: 'named', kind: 'server', action: 'maint' },
+      { ...it, server: 'named', kind: 'server', action: 'delete' },
+      { ...it, kind: 'server', action: 'remove', options: [] },
+      { ...it, kind: 'server', action: 'delete' },
+      { ...it, kind: 'server', action: 'delete' },
       { ...add, options: ['id', `${2 ** 31 - 1}`] },
-      { ...it, kind: 'ready' },
+      { ...it, kind: 'server', action: 'ready' },
       { ...add, server: 'b', options: ['mystery'] },
       { ...add, server: 'c', address: '::1', options: ['id', `${2 ** 30}`] },
     ]);
@@ -134,14 +137,14 @@ for (const branch of adding) {
     client.write('hello');
     await answer;
     const leave: readonly RuntimeCommand[] = [
-      { ...it, kind: 'remove', options: [] },
-      { ...it, kind: 'delete' },
+      { ...it, kind: 'server', action: 'remove', options: [] },
+      { ...it, kind: 'server', action: 'delete' },
     ];
     assert.deepEqual(await haproxyProcess.run(leave), [done, { kind: 'busy' }]);
     client.end();
     await until(
       'it is deleted',
-      async () => (await haproxyProcess.run([{ ...it, kind: 'delete' }]))[0]?.kind === 'done',
+      async () => (await haproxyProcess.run([{ ...it, kind: 'server', action: 'delete' }]))[0]?.kind === 'done',
     );
     assert.deepEqual((await readServersState(haproxyProcess.socket)).rows, []);
   });

@@ -8,16 +8,16 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { selfSignedPem } from '../../src/demo/certificate.ts';
 import { readServersState } from '../../src/haproxy/cli/info.ts';
-import { toBatches } from '../../src/haproxy/cli/runtime-batch.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
+import { toBatches } from '../../src/haproxy/resources/batch.ts';
 import { serverLines, splitSections } from '../../src/haproxy/text/text.ts';
 import type { Endpoint, LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
-import { planChange } from '../../src/plan/plan.ts';
 import { textOf } from '../../src/render/render.ts';
 import { startNodeBackend } from '../servers/backend.ts';
 import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, type HaproxyProcess, startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
+import { planChange } from '../support/plans.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
 const adding = branches.filter((branch) => branch !== '2.2');
@@ -96,8 +96,8 @@ for (const branch of branches)
       sent += commands.length;
       running = wanted;
       leaving = [
-        ...leaving.filter((left) => !commands.some((command) => command.kind === 'ready' && isSame(command, left))),
-        ...commands.filter((command) => command.kind === 'remove'),
+        ...leaving.filter((left) => !commands.some((command) => command.action === 'ready' && isSame(command, left))),
+        ...commands.filter((command) => command.action === 'remove'),
       ];
       const expected = wantedServers(running, leaving);
       // From 2.9 on an address changes a moment after the reply.
@@ -106,7 +106,9 @@ for (const branch of branches)
         return true;
       });
       if (capabilities.deleteServer === 'no' || at % 3 !== 0) continue;
-      const deletes = leaving.map(({ backend, server }): RuntimeCommand => ({ kind: 'delete', backend, server }));
+      const deletes = leaving.map(
+        ({ backend, server }): RuntimeCommand => ({ kind: 'server', action: 'delete', backend, server }),
+      );
       assert.deepEqual(
         await haproxyProcess.run(deletes),
         deletes.map(() => done),

@@ -15,16 +15,17 @@ import { tempFolder, until } from '../support/index.ts';
 const [a, b] = ['a', 'b'].map((server) => ({ backend: 'web', server }) as const) as [Server, Server];
 type Server = Pick<RuntimeCommand, 'backend' | 'server'>;
 
-const ready = (it: Server): RuntimeCommand => ({ ...it, kind: 'ready' });
-const remove = (it: Server): RuntimeCommand => ({ ...it, kind: 'remove', options: [] });
+const ready = (it: Server): RuntimeCommand => ({ ...it, kind: 'server', action: 'ready' });
+const remove = (it: Server): RuntimeCommand => ({ ...it, kind: 'server', action: 'remove', options: [] });
 const returns = (it: Server): readonly RuntimeCommand[] => [
-  { ...it, kind: 're-address', address: '127.0.0.1', port: 9 },
-  { ...it, kind: 'weight', weight: 1 },
+  { ...it, kind: 'server', action: 're-address', address: '127.0.0.1', port: 9 },
+  { ...it, kind: 'server', action: 'weight', weight: 1 },
   ready(it),
 ];
 const add: RuntimeCommand = {
   ...b,
-  kind: 'add',
+  kind: 'server',
+  action: 'add',
   address: '127.0.0.1',
   port: 9,
   weight: 1,
@@ -41,7 +42,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     await applied(worker, [remove(b)]);
     await until('it is deleted', async () => {
       await worker.reap(0);
-      return !worker.removedServers.has(b);
+      return worker.leaving.length === 0;
     });
     assert.deepEqual(await worker.applyCommands([...returns(b), remove(a)], none), { kind: 'superseded' });
     assert.deepEqual(await world.serving(), ['a']);
@@ -55,11 +56,11 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     await applied(worker, [add, ready(b)]);
     await applied(worker, [remove(b)]);
     await ask(world.socket, ['del server web/b']);
-    for (const takesOut of [remove(a), { ...a, kind: 'weight', weight: 0 } as const]) {
+    for (const takesOut of [remove(a), { ...a, kind: 'server', action: 'weight', weight: 0 } as const]) {
       const outcome = await worker.applyCommands([...returns(b), takesOut], none);
       assert.ok(outcome.kind === 'unexpected', outcome.kind);
       assert.deepEqual(
-        outcome.replies.map(({ command, reply }) => `${command.kind} ${command.server}: ${reply}`),
+        outcome.replies.map(({ command, reply }) => `${command.action} ${command.server}: ${reply}`),
         ['re-address', 'weight', 'ready'].map((kind) => `${kind} b: No such server.`),
       );
       assert.deepEqual(await world.serving(), ['a']);
@@ -72,17 +73,17 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     let asked = leaving;
     const { pid, version } = await readInfo(leaving.socket);
     const asks = (line: string): Promise<string> => ask(asked.socket, [line]);
-    const sections = splitSections(configOfWeb('', ['server a 127.0.0.1:9']));
+    const sections = splitSections(configOfWeb('', ['server a 127.0.0.1:9']), 'web');
     const worker = new Worker({ pid, version, started: null, sections, ask: asks, now: Date.now });
     const changed = splitSections(configOfWeb('', ['server a 127.0.0.1:9', 'server b 127.0.0.1:9']));
-    await applied(worker, [{ ...a, kind: 'weight', weight: 2 }], { sections });
+    await applied(worker, [{ ...a, kind: 'server', action: 'weight', weight: 2 }], { sections });
     asked = other;
     const outcome = await worker.applyCommands([add, ready(b)], { sections: changed });
     assert.ok(outcome.kind === 'failed', outcome.kind);
     assert.match(outcome.error.message, /answered in the place of/);
     assert.equal(worker.sections, sections);
     assert.deepEqual(await leaving.serving(), ['a']);
-    await assert.rejects(worker.readBack(['web']), /answered in the place of/);
+    await assert.rejects(worker.observe(['backend web']), /answered in the place of/);
     await assert.rejects(worker.look(), /answered in the place of/);
   });
 }

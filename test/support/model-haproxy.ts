@@ -47,7 +47,7 @@ export class ModelHaproxy {
     const backend = this.#backends.get(command.backend);
     if (backend === undefined) throw new Error('No such backend.');
     const { servers } = backend;
-    if (command.kind === 'add') {
+    if (command.action === 'add') {
       if (!backend.isDynamic) throw new Error('Backend must use a dynamic load balancing to support dynamic servers.');
       if (servers.has(command.server)) throw new Error('Already exists a server with the same name in backend.');
       const id = Number(command.options[command.options.lastIndexOf('id') + 1]);
@@ -68,7 +68,7 @@ export class ModelHaproxy {
     }
     const server = servers.get(command.server);
     if (server === undefined) throw new Error('No such server.');
-    switch (command.kind) {
+    switch (command.action) {
       case 're-address':
         servers.set(command.server, { ...server, address: command.address, port: command.port });
         return;
@@ -80,7 +80,7 @@ export class ModelHaproxy {
       case 'ready':
       case 'drain':
       case 'maint':
-        servers.set(command.server, { ...server, state: command.kind });
+        servers.set(command.server, { ...server, state: command.action });
         return;
       case 'remove':
         servers.set(command.server, { ...server, state: 'maint' });

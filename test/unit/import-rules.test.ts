@@ -17,6 +17,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   // Foundations know no stage.
   'src/lib/': [],
   'src/haproxy/': ['src/lib/'],
+  'src/haproxy/resources/': ['src/haproxy/', 'src/lib/'],
   // A watcher knows the model and its own settings, and nothing behind it.
   'watchers/kit/': ['src/lib/'],
   // What authors of a watcher of their own import as `myelin/…`.
@@ -30,8 +31,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/catalog/': ['src/config/', 'src/lib/'],
   'src/sources/': ['watchers/kit/', 'src/catalog/', 'src/config/', 'src/lib/'],
   'src/render/': ['src/config/', 'src/haproxy/', 'src/lib/'],
-  'src/plan/': ['src/haproxy/', 'src/lib/'],
-  'src/apply/': ['src/config/', 'src/haproxy/', 'src/lib/'],
+  'src/plan/': ['src/haproxy/resources/', 'src/haproxy/', 'src/lib/'],
+  'src/apply/': ['src/config/', 'src/haproxy/resources/', 'src/haproxy/', 'src/lib/'],
   // Where plan meets apply.
   'src/reconcile/': [
     'src/catalog/',
@@ -39,6 +40,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/render/',
     'src/plan/',
     'src/apply/',
+    'src/haproxy/resources/',
     'src/haproxy/',
     'src/lib/',
   ],
@@ -65,10 +67,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/main.ts',
     'src/settings/',
     'src/reconcile/',
-    'src/plan/',
     'src/apply/',
     'src/catalog/',
     'src/config/',
+    'src/haproxy/resources/',
     'src/haproxy/',
     'src/lib/',
   ],
@@ -88,6 +90,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/reconcile/',
     'src/apply/',
     'src/config/',
+    'src/haproxy/resources/',
     'src/haproxy/',
     'src/lib/',
     'watchers/file/',
@@ -110,9 +113,12 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   zod: ['src/config/', 'src/sources/', 'src/lib/', 'src/reconcile/', 'src/apply/', 'watchers/'],
 };
 
-/** Catalog, render and plan are pure: no I/O, no timers, no clock. */
-const pure = ['src/catalog/', 'src/render/', 'src/plan/'];
+/** Catalog, render, plan and resources are pure: no I/O, no timers, no clock. */
+const pure = ['src/catalog/', 'src/render/', 'src/plan/', 'src/haproxy/resources/'];
 const pureModules = ['node:util', 'node:crypto', 'node:path'];
+
+/** What operators say of servers is about servers. */
+const aboutServers = ['src/reconcile/enforce-override.ts'];
 
 type Import = { readonly from: string; readonly to: string; readonly isTypeOnly: boolean };
 
@@ -136,6 +142,15 @@ test('every import that the table allows is made: what nobody needs any more is 
     allowed.filter((each) => !made.has(each)),
     [],
   );
+});
+
+test('what plans, applies and proves changes knows the list of resources, and no resource by itself', () => {
+  const wrong = imports.flatMap(({ from, to }) => {
+    const loops = ['src/plan/', 'src/apply/', 'src/reconcile/'].some((room) => from.startsWith(room));
+    const isOne = /^src\/haproxy\/resources\/[^/]+\//.test(to);
+    return loops && isOne && !aboutServers.includes(from) ? [`${from} imports ${to}`] : [];
+  });
+  assert.deepEqual(wrong, []);
 });
 
 test('what reads a running Myelin knows main by its types alone, and so does main what is reported', () => {

@@ -1,6 +1,7 @@
 /** What a worker was started with that Myelin did not make: HAProxy was started anew, or reloaded by somebody. */
+
+import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
-import type { Ask } from '../../haproxy/cli/read-back.ts';
 import type { ConfigFile } from '../../lib/config-file.ts';
 import type { Ms, Section } from '../../model.ts';
 import type { Generation } from '../state/generation.ts';

@@ -4,9 +4,9 @@
  */
 import timers from 'node:timers/promises';
 import { AppError } from '../../errors.ts';
+import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { askingMaster, type Processes, prefixOf, readProcesses, readWorkerInfo } from '../../haproxy/cli/master.ts';
-import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { shutDownSessions } from '../../haproxy/cli/sessions.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';

@@ -1,6 +1,6 @@
 /** Another worker serves than was known, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
 import { pastFromWallClock } from '../../lib/clock.ts';
-import type { LeavingServer, Moment, Section } from '../../model.ts';
+import type { Leaving, Moment, Section } from '../../model.ts';
 import type { Generation } from '../state/generation.ts';
 import { readLeaving, readReady, readSections, removeReady, writeReady, writeSections } from '../state/records.ts';
 import { sameText } from '../state/sections.ts';
@@ -12,7 +12,7 @@ export type Recognised =
   | {
       readonly kind: 'recorded';
       readonly sections: readonly Section[];
-      readonly leaving: readonly LeavingServer[];
+      readonly leaving: readonly Leaving[];
       readonly since: Moment;
     }
   /** It was started from the file as it is. */

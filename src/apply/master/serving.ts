@@ -1,9 +1,9 @@
 /** The worker that serves under a master elsewhere: which process it is, and how it is shown to others. */
 
 import type { Version } from '../../haproxy/binary/version.ts';
+import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { prefixOf } from '../../haproxy/cli/master.ts';
-import type { Ask } from '../../haproxy/cli/read-back.ts';
 import { toWallClock } from '../../lib/clock.ts';
 import type { Moment, Section } from '../../model.ts';
 import type { Active, Running } from '../driver.ts';

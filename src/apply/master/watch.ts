@@ -82,7 +82,7 @@ export class MasterWatch {
     const { kind, sections } = recognised;
     if (kind === 'recorded') {
       const { worker } = processes.serve(info, sections, null, recognised.since);
-      worker.removedServers.recall(recognised.leaving);
+      worker.recallLeaving(recognised.leaving);
     } else await tolerate(recordReady(record, processes.serve(info, sections, sections)));
     onEvent({ kind: 'adopted', pid: id.pid, generation: processes.serving?.generation ?? 0 });
     noteChange();

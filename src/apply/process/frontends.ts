@@ -1,8 +1,8 @@
 /** Has frontends of a running process let go of their addresses for a moment, and take them again. */
 import { AppError } from '../../errors.ts';
 import { frames, unframe } from '../../haproxy/cli/framing.ts';
-import { cliWord } from '../../haproxy/cli/runtime-commands.ts';
 import { ask } from '../../haproxy/cli/socket.ts';
+import { cliWord } from '../../haproxy/cli/words.ts';
 
 /** Throws an AppError where nobody answers, or one of them does not do what it is told. */
 export async function setFrontends(

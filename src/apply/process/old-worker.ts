@@ -9,7 +9,7 @@
 import { AdminSession } from '../../haproxy/cli/admin-session.ts';
 import { frames, unframe } from '../../haproxy/cli/framing.ts';
 import { parseInfo } from '../../haproxy/cli/info.ts';
-import { cliWord } from '../../haproxy/cli/runtime-commands.ts';
+import { cliWord } from '../../haproxy/cli/words.ts';
 import type { Moment, Section } from '../../model.ts';
 import type { Worker } from '../runtime/worker.ts';
 import type { Generation } from '../state/generation.ts';

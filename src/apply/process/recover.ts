@@ -182,7 +182,7 @@ async function serve(
     since: pastFromWallClock(ready.since),
     now,
   });
-  adopted.worker.removedServers.recall(await readLeaving(generation));
+  adopted.worker.recallLeaving(await readLeaving(generation));
   return adopted;
 }
 

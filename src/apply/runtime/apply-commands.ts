@@ -14,8 +14,8 @@ type Serving = {
 
 export function runtimeOf({ worker, noteChange, serves, leaving }: Serving): Runtime {
   return {
-    ...worker.runtime,
-    sections: worker.sections,
+    ...worker.state,
+    running: worker.running,
     async applyCommands(commands, desired) {
       const isNew = !sameText(desired.sections, worker.sections);
       const outcome = await worker.applyCommands(commands, desired);
@@ -24,16 +24,16 @@ export function runtimeOf({ worker, noteChange, serves, leaving }: Serving): Run
       return outcome;
     },
     followers: leaving.map(followerOf),
-    readBack: (backends) => worker.readBack(backends),
+    observe: (owners) => worker.observe(owners),
     // The file stays what was wanted: what somebody made of it is not for the next start.
-    acceptObserved: (observed, found) => worker.acceptObserved(observed, found),
+    acceptObserved: (running, leaving) => worker.acceptObserved(running, leaving),
   };
 }
 
 function followerOf(worker: Worker): CommandedProcess {
   return {
-    ...worker.runtime,
-    sections: worker.sections,
+    ...worker.state,
+    running: worker.running,
     async applyCommands(commands, desired) {
       const outcome = await worker.applyCommands(commands, desired);
       // It goes anyway: what it did not take is not asked of it again.

@@ -22,5 +22,5 @@ async function reapServersOf(worker: Reaped, drainTimeoutMs: Ms, onEvent: (event
   const { closed, unexpected } = await worker.reap(drainTimeoutMs);
   const { pid } = worker;
   if (closed > 0) onEvent({ kind: 'connections_closed', limit: 'drain_timeout', pid, connections: closed });
-  for (const { command, reply } of unexpected) onEvent({ kind: 'trouble', error: unexpectedReply(command, reply) });
+  for (const reply of unexpected) onEvent({ kind: 'trouble', error: unexpectedReply(reply) });
 }

@@ -1,22 +1,21 @@
 /**
- * One HAProxy process that takes commands: what it is believed to have, and the means to change that and to read it.
+ * One HAProxy process that takes commands: what it is known to have, and the means to change that and to read it.
  * Every answer is judged by who gave it: one of another process counts for nothing.
  */
 import { AppError } from '../../errors.ts';
-import { type Capabilities, capabilitiesOf, learn } from '../../haproxy/binary/capabilities.ts';
+import { type Capabilities, capabilitiesOf } from '../../haproxy/binary/capabilities.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
+import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Frame, frame, unframe } from '../../haproxy/cli/framing.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { maxLineBytes } from '../../haproxy/cli/line-limit.ts';
-import { type Ask, type ReadBack, readBackends } from '../../haproxy/cli/read-back.ts';
-import { readBatch, toBatches } from '../../haproxy/cli/runtime-batch.ts';
-import type { UnexpectedReply, Verdict } from '../../haproxy/cli/runtime-commands.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
-import { serverLines } from '../../haproxy/text/text.ts';
+import { readBatch, toBatches } from '../../haproxy/resources/batch.ts';
+import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
+import type { Owner, ProcessState, Reaper, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
-import type { LeavingServer, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
-import type { CommandOutcome, RuntimeState } from '../driver.ts';
-import { RemovedServers } from './removed-servers.ts';
+import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import type { CommandOutcome } from '../driver.ts';
 
 type Reaped = {
   /** Connections that were closed. */
@@ -38,11 +37,12 @@ type WorkerOptions = {
 
 export class Worker {
   readonly pid: number;
-  readonly removedServers: RemovedServers;
   /** What runs in it, as far as is known. */
-  sections: readonly Section[];
+  #running: Rendered;
   /** What it was last brought to on purpose: that goes to disk, not what somebody made of it. */
-  #intended: readonly Section[];
+  #intended: Rendered;
+  /** One a resource. */
+  readonly #reapers: readonly Reaper[];
   readonly #started: readonly Section[] | null;
   readonly #prefix: string;
   /** What is planned for a server that leaves must not meet its deletion. */
@@ -57,13 +57,13 @@ export class Worker {
 
   constructor({ pid, version, started, sections, ask, now, prefix = '' }: WorkerOptions) {
     this.pid = pid;
-    this.sections = sections;
-    this.#intended = sections;
+    this.#running = { sections };
+    this.#intended = this.#running;
     this.#capabilities = capabilitiesOf(version, maxLineBytes(sections));
     this.#started = started;
     this.#ask = ask;
     this.#prefix = prefix;
-    this.removedServers = new RemovedServers(now);
+    this.#reapers = resources.map((resource) => resource.createReaper(now));
   }
 
   /** Somebody told it to leave: it takes no connections any more. */
@@ -71,12 +71,34 @@ export class Worker {
     return this.#isStopping;
   }
 
-  get intended(): readonly Section[] {
-    return this.#intended;
+  get running(): Rendered {
+    return this.#running;
   }
 
-  get runtime(): RuntimeState {
-    return { capabilities: this.#capabilities, leaving: this.removedServers.list, started: this.#started };
+  get sections(): readonly Section[] {
+    return this.#running.sections;
+  }
+
+  get intended(): readonly Section[] {
+    return this.#intended.sections;
+  }
+
+  /** What was removed and is still there. */
+  get leaving(): readonly Leaving[] {
+    return this.#reapers.flatMap(({ list }) => list);
+  }
+
+  /** For whoever takes over from here. */
+  get leavingToRecord(): readonly Leaving[] {
+    return this.#reapers.flatMap(({ toRecord }) => toRecord);
+  }
+
+  recallLeaving(leaving: readonly Leaving[]): void {
+    for (const reaper of this.#reapers) reaper.recall(leaving);
+  }
+
+  get state(): ProcessState {
+    return { capabilities: this.#capabilities, leaving: this.leaving, started: this.#started };
   }
 
   /** How lines for it are to be. */
@@ -90,18 +112,18 @@ export class Worker {
   }
 
   /**
-   * Brings it to `desired` by commands. Where a reply is not known to be good, `sections` stays what it was, and what
+   * Brings it to `desired` by commands. Where a reply is not known to be good, `running` stays what it was, and what
    * really runs has to be read back. Nothing is sent where what was planned has become wrong meanwhile.
    */
-  applyCommands(commands: readonly RuntimeCommand[], { sections }: Rendered): Promise<CommandOutcome> {
+  applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome> {
     const startedAt = performance.now();
     return this.#mutex(async (): Promise<CommandOutcome> => {
-      if (this.#isOutdated(commands)) return { kind: 'superseded' };
+      if (this.#reapers.some((reaper) => reaper.isOutdated(commands, this.#running))) return { kind: 'superseded' };
       const replies = await this.#run(commands);
       if (replies.length > 0) return { kind: 'unexpected', replies };
       // Commands beside any plan come with what runs already.
-      if (sections !== this.sections) this.#intended = sections;
-      this.sections = sections;
+      if (desired.sections !== this.sections) this.#intended = desired;
+      this.#running = desired;
       return { kind: 'applied', tookMs: performance.now() - startedAt };
     }).catch((error: unknown): CommandOutcome => {
       if (error instanceof AppError) return { kind: 'failed', error, problems: [] };
@@ -120,66 +142,70 @@ export class Worker {
     this.#identify(unframe(await inTime(this.#looking)).from);
   }
 
-  /** Throws an AppError where it does not answer, or another process does. */
-  async readBack(backends: readonly string[]): Promise<ReadBack['servers']> {
-    const { from, servers } = await readBackends(this.#ask, backends, this.frame);
-    for (const each of from) this.#identify(each);
-    return servers;
+  /** What it has of these, by owner. Throws an AppError where it does not answer, or another process does. */
+  async observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>> {
+    const all = new Map<Owner, Seen>();
+    for (const resource of resources) {
+      const parts = resource.parts(this.#running);
+      const its = owners.filter((owner) => parts.has(owner));
+      if (its.length === 0) continue;
+      const { from, seen } = await resource.observe(this.#ask, its, this.frame);
+      for (const each of from) this.#identify(each);
+      for (const [owner, part] of seen) all.set(owner, part);
+    }
+    return all;
   }
 
-  /** What was read back counts as what runs; `leaving` are servers that were found to be on their way out. */
-  acceptObserved({ sections }: Rendered, leaving: readonly LeavingServer[]): void {
-    this.sections = sections;
-    for (const each of leaving) this.removedServers.found(each);
+  /** What was read back counts as what runs; `leaving` was found to be on its way out. */
+  acceptObserved(running: Rendered, leaving: readonly Leaving[]): void {
+    this.#running = running;
+    for (const each of leaving) for (const reaper of this.#reapers) reaper.found(each);
   }
 
-  /** Deletes the removed servers that are idle by now, and closes what `drainTimeout` has left of others. */
+  /** Deletes what was removed and is idle by now, and closes what `drainTimeout` has left of the rest. */
   async reap(drainTimeoutMs: Ms): Promise<Reaped> {
-    if (!this.removedServers.isDue) return { closed: 0, unexpected: [] };
+    const due = this.#reapers.filter(({ isDue }) => isDue);
+    if (due.length === 0) return { closed: 0, unexpected: [] };
     return this.#mutex(async () => {
-      const { commands, closed } = await this.removedServers.next(this.#ask, { drainTimeoutMs, ...this.frame });
-      return { closed, unexpected: await this.#run(commands) };
+      let closed = 0;
+      let unexpected: readonly UnexpectedReply[] = [];
+      for (const reaper of due) {
+        const next = await reaper.next(this.#ask, { drainTimeoutMs, ...this.frame });
+        closed += next.closed;
+        unexpected = [...unexpected, ...(await this.#run(next.commands))];
+      }
+      return { closed, unexpected };
     });
   }
 
-  /** A server that was to return, because it still left, has been deleted since: it has to be added. */
-  #isOutdated(commands: readonly RuntimeCommand[]): boolean {
-    const [added, ready] = [serversThatGet('add', commands), serversThatGet('ready', commands)];
-    const disabled = serversThatGet('maint', commands);
-    return commands.some((command) => {
-      const name = nameOf(command);
-      const isReturning = command.kind === 're-address' && (ready.has(name) || disabled.has(name)) && !added.has(name);
-      return isReturning && !this.removedServers.has(command) && !hasServer(this.sections, command);
-    });
-  }
-
-  /** Servers are taken out only once those that come in their place are there: at no moment is there nobody. */
+  /** Rank by rank: nothing goes where that did not come which is to be in its place. */
   async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
-    const ready = serversThatGet('ready', commands);
-    const takesOut = (command: RuntimeCommand): boolean =>
-      command.kind === 'remove' ||
-      ((command.kind === 'maint' || (command.kind === 'weight' && command.weight === 0)) &&
-        !ready.has(nameOf(command)));
-    const unexpected = await this.#runAll(commands.filter((command) => !takesOut(command)));
-    const failing = new Set(unexpected.map(({ command }) => command.backend));
-    const rest = commands.filter((command) => takesOut(command) && !failing.has(command.backend));
-    return [...unexpected, ...(await this.#runAll(rest))];
+    let unexpected: readonly UnexpectedReply[] = [];
+    for (const some of byRank(commands)) {
+      const failed = new Set(unexpected.map(({ command }) => ownerOf(command)));
+      const sent = some.filter(
+        (command) =>
+          !resourceOf(command)
+            .needs(command)
+            .some((owner) => failed.has(owner)),
+      );
+      unexpected = [...unexpected, ...(await this.#runAll(sent))];
+    }
+    return unexpected;
   }
 
   async #runAll(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
     const options = { capabilities: this.#capabilities, prefix: this.#prefix };
-    const canDelete = this.#capabilities.deleteServer !== 'no';
     const unexpected: UnexpectedReply[] = [];
     for (const batch of toBatches(commands, options)) {
       const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
       this.#identify(from);
       for (const [at, command] of batch.items.entries()) {
         const verdict: Verdict = verdicts[at] ?? { kind: 'unexpected', command, reply: '' };
-        this.removedServers.note(command, verdict, canDelete);
+        for (const reaper of this.#reapers) reaper.note(command, verdict, options.capabilities);
         if (verdict.kind !== 'unexpected') continue;
         unexpected.push(verdict);
-        if (command.kind === 'add' || command.kind === 'delete')
-          this.#capabilities = learn(this.#capabilities, command.kind, verdict.reply);
+        this.#capabilities = resourceOf(command).learn(this.#capabilities, command, verdict.reply);
       }
     }
     return unexpected;
@@ -200,18 +226,14 @@ export class Worker {
   }
 }
 
-function hasServer(
-  sections: readonly Section[],
-  { backend, server }: Pick<RuntimeCommand, 'backend' | 'server'>,
-): boolean {
-  const section = sections.find(({ kind, name }) => kind === 'backend' && name === backend);
-  return section !== undefined && serverLines(section).some(({ name }) => name === server);
-}
-
-function nameOf({ backend, server }: Pick<RuntimeCommand, 'backend' | 'server'>): string {
-  return `${backend}/${server}`;
-}
-
-function serversThatGet(wanted: RuntimeCommand['kind'], commands: readonly RuntimeCommand[]): ReadonlySet<string> {
-  return new Set(commands.filter(({ kind }) => kind === wanted).map(nameOf));
+/** In their order within each rank. */
+function byRank(commands: readonly RuntimeCommand[]): readonly (readonly RuntimeCommand[])[] {
+  const ranks = new Map<RuntimeCommand, number>();
+  for (const resource of resources) {
+    const its = commands.filter(({ kind }) => kind === resource.kind);
+    const rank = resource.ranker(its);
+    for (const command of its) ranks.set(command, rank(command));
+  }
+  const groups = Map.groupBy(commands, (command) => ranks.get(command) ?? 0);
+  return [...groups].toSorted(([a], [b]) => a - b).map(([, its]) => its);
 }

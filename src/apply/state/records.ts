@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { makeFolder, readIfThere, together, writeDurably } from '../../lib/files.ts';
-import type { LeavingServer, Section, Timestamp } from '../../model.ts';
+import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
 import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
@@ -49,16 +49,23 @@ const replaces: JsonFile<ProcessId> = {
   shape: z.object({ pid: z.number(), startTime: z.string() }),
 };
 
-/** The servers that were removed and finish their connections; not there where there are none. */
-const leaving: JsonFile<readonly LeavingServer[]> = {
+/** What was removed and finishes its connections; not there where there is none. Servers alone had no kind up to 0.9. */
+const leaving: JsonFile<readonly Leaving[]> = {
   name: 'leaving',
-  shape: z.array(z.object({ backend: z.string(), server: z.string(), options: z.array(z.string()) })),
+  shape: z.array(
+    z.object({
+      kind: z.literal('server').default('server'),
+      backend: z.string(),
+      server: z.string(),
+      options: z.array(z.string()),
+    }),
+  ),
 };
 
 export async function writeSections(
   generation: Generation,
   sections: readonly Section[],
-  servers: readonly LeavingServer[] = [],
+  servers: readonly Leaving[] = [],
 ): Promise<void> {
   // Somebody may have removed it.
   await makeFolder(generation.folder);
@@ -76,7 +83,7 @@ export async function readSections(generation: Generation): Promise<readonly Sec
   return text === undefined ? null : sectionsOf(text, await read(generation, services));
 }
 
-export async function readLeaving(generation: Generation): Promise<readonly LeavingServer[]> {
+export async function readLeaving(generation: Generation): Promise<readonly Leaving[]> {
   return (await read(generation, leaving)) ?? [];
 }
 

@@ -7,8 +7,8 @@ import timers from 'node:timers/promises';
 import { AppError } from '../../errors.ts';
 import type { Ms } from '../../model.ts';
 import { atLeast, parseVersion, type Version } from '../binary/version.ts';
+import type { Ask } from './ask.ts';
 import { type Info, parseInfo } from './info.ts';
-import type { Ask } from './read-back.ts';
 import { ask, nobodyListens } from './socket.ts';
 
 /** One row of `show proc`. */

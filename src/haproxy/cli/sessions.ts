@@ -1,7 +1,7 @@
 /** Ends the connections of one HAProxy over its own command line: where it runs elsewhere, no signal reaches it. */
 import { AppError } from '../../errors.ts';
+import type { Ask } from './ask.ts';
 import { type Frame, frames, unframe } from './framing.ts';
-import type { Ask } from './read-back.ts';
 
 /**
  * Closes what it serves; a worker that was told to leave then ends. Throws an AppError where it does not take that, unless

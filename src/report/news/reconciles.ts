@@ -51,7 +51,8 @@ export class ReconcileNews {
         return { message: { kind: 'pending', reasons, because, startsAt: toWallClock(at) }, isRepeat };
       }
       case 'runtime': {
-        const { backends, commands } = result;
+        const { owners, commands } = result;
+        const backends = owners.map((owner) => owner.replace(/^backend /, ''));
         this.#worked({ at: now, result: 'runtime', reasons: [], backends, tookMs, error: null });
         return { message: { kind: 'runtime', backends, commands, tookMs, sinceChangeMs }, isRepeat: false };
       }

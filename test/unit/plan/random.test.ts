@@ -4,8 +4,8 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../../src/model.ts';
-import { planChange, planMeanwhile } from '../../../src/plan/plan.ts';
 import { ModelHaproxy } from '../../support/model-haproxy.ts';
+import { planChange, planMeanwhile } from '../../support/plans.ts';
 import { files } from '../../support/random-plans.ts';
 import { version } from '../../support/render.ts';
 
@@ -31,7 +31,7 @@ test('what is planned for random pairs of configs ends as a reload does, and wha
       assert.deepEqual(asWritten.structure(), new ModelHaproxy(running).structure());
 
       const leaving = part.commands.filter(
-        (command): command is LeavingServer & RuntimeCommand => command.kind === 'remove',
+        (command): command is LeavingServer & RuntimeCommand => command.action === 'remove',
       );
       const rest = planChange(part.sections, wanted, { forced: [], ...runtime, leaving });
       assertEndsAsWanted(model, rest, wanted);

@@ -7,6 +7,7 @@ import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import { backendOf, seenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOverride } from '../../../src/model.ts';
 import type { Overrides } from '../../../src/reconcile/overrides.ts';
@@ -77,7 +78,7 @@ test('drift is set right by a plan like any other, and told', async () => {
   );
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.deepEqual(
-    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    control.sent.map(({ action, server }) => `${action} ${server}`),
     ['add a', 'ready a', 'weight b'],
   );
 });
@@ -141,7 +142,7 @@ test('a process that was found running is looked at before anything is planned, 
   control.isSilent = false;
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.deepEqual(
-    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    control.sent.map(({ action, server }) => `${action} ${server}`),
     ['add b', 'ready b'],
   );
 });
@@ -225,7 +226,7 @@ test('who orders a server out is told where HAProxy could not be told, or did no
   const order = { backend: 'web', server: 'a', state: 'maint', until: null } as const;
   const obeyed = (state: 'maint' | 'drain' | null): Promise<void> => changes.enforce({ ...order, state });
   await assert.rejects(obeyed('maint'), /HAProxy still sends new connections to web\/a/);
-  assert.deepEqual(control.sent, [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }]);
+  assert.deepEqual(control.sent, [{ kind: 'server', action: 'maint', backend: 'web', server: 'a', hasAgent: true }]);
   await assert.rejects(obeyed('drain'), /still sends/);
   control.isDeaf = true;
   await assert.rejects(obeyed('maint'), /no answer/);
@@ -246,7 +247,7 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
   const { capabilities } = control.runtime;
   let has = two.sections;
   control.leaves = () => ({
-    sections: has,
+    running: { sections: has },
     capabilities,
     leaving: [],
     started: null,
@@ -256,7 +257,7 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
       return { kind: 'applied', tookMs: 0 };
     },
   });
-  const said = (): readonly string[] => [...control.sent, ...told].map(({ kind, server }) => `${kind} ${server}`);
+  const said = (): readonly string[] => [...control.sent, ...told].map(({ action, server }) => `${action} ${server}`);
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.deepEqual(said(), ['maint b', 'maint b']);
   assert.match(textOf(control.running.sections), /server b .* disabled # by `myelin server`/);
@@ -280,7 +281,7 @@ test('each process that was started with a server out is told to ask its agent n
   );
   control.states.set('a', '5');
   const { changes, drift } = reconciler(control);
-  const maint = { kind: 'maint', backend: 'web', server: 'a', hasAgent: true };
+  const maint = { kind: 'server', action: 'maint', backend: 'web', server: 'a', hasAgent: true };
   for (let looks = 0; looks < 3; looks++) await changes.verify();
   assert.deepEqual(control.sent, [maint]);
   control.running = { ...control.running, generation: 2 };
@@ -297,7 +298,7 @@ test('a server that comes back while it is ordered out comes back out of service
   overrides.set('web/b', 'drain');
   assert.equal((await reconcile(two)).kind, 'runtime');
   assert.deepEqual(
-    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    control.sent.map(({ action, server }) => `${action} ${server}`),
     ['add b', 'weight b', 'ready b'],
   );
   assert.match(textOf(control.running.sections), /server b .* weight 0 # by `myelin server`/);
@@ -310,7 +311,7 @@ test('a process that leaves and missed a removal is told of it also where nothin
   let has = two.sections;
   const { capabilities } = control.runtime;
   control.leaves = () => ({
-    sections: has,
+    running: { sections: has },
     capabilities,
     leaving: [],
     started: null,
@@ -324,7 +325,7 @@ test('a process that leaves and missed a removal is told of it also where nothin
   });
   assert.deepEqual(await reconcile(one), { kind: 'noop' });
   assert.deepEqual(
-    told.map(({ kind, server }) => `${kind} ${server}`),
+    told.map(({ action, server }) => `${action} ${server}`),
     ['remove b', 'remove b'],
   );
   assert.deepEqual(control.sent, [], 'the one that serves has it already');
@@ -346,7 +347,7 @@ test('servers of a service that is quarantined follow their source, and are not 
   );
   assert.equal((await reconcile(refused(two))).kind, 'runtime', 'they get it no other try');
   assert.deepEqual(
-    control.sent.map(({ kind, server }) => `${kind} ${server}`),
+    control.sent.map(({ action, server }) => `${action} ${server}`),
     ['add b', 'ready b'],
   );
   assert.deepEqual(control.running.sections, two.sections);
@@ -442,13 +443,13 @@ class Scripted extends ScriptedDriver {
       leaving: [],
       started: null,
       followers: this.leaves === null ? [] : [this.leaves()],
-      readBack: async (backends) => {
+      observe: async (owners) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
-        return new Map(backends.map((backend) => [backend, this.#rows(backend)]));
+        return new Map(owners.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));
       },
       acceptObserved: ({ sections }) => this.run(sections),
       applyCommands: (commands, desired) => this.#applyCommands(commands, desired),
-      sections: this.running.sections,
+      running: this.running,
     };
   }
 

@@ -6,8 +6,8 @@ import fc from 'fast-check';
 import { serverId } from '../../../src/haproxy/text/server-id.ts';
 import { linesOf, serverLines, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
 import type { Endpoint, Section } from '../../../src/model.ts';
-import { planReload } from '../../../src/plan/plan.ts';
 import { textOf } from '../../../src/render/render.ts';
+import { planReload } from '../../support/plans.ts';
 import { configOf, endpoint, render, rendererWith, version } from '../../support/render.ts';
 
 const builtIn = await rendererWith();

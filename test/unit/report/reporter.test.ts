@@ -21,7 +21,7 @@ function reconciled(
 
 const rejected = (message: string): Happening =>
   reconciled({ kind: 'rejected', problems: [{ message, service: 'web', line: 7 }], at: 0 });
-const runtime = reconciled({ kind: 'runtime', commands: 2, backends: ['web'], tookMs: 3 });
+const runtime = reconciled({ kind: 'runtime', commands: 2, owners: ['backend web'], tookMs: 3 });
 
 test('an update that fails in the same way again is logged once, and an event and counted each time', async () => {
   const { reporter, lines, kinds, metric } = recordedReport();

@@ -1,9 +1,10 @@
 /** A backend as HAProxy has it when it runs: how it balances, and each server with all that `default-server` gives it. */
-import { isTakenOut, type Line, readServer } from '../haproxy/text/text.ts';
-import type { Section } from '../model.ts';
-import { meaning, type ReadLine } from './lines.ts';
-import { lastValue, type Option, parseOptions, proofOf, settle, wordsOf } from './options.ts';
-import type { Surroundings } from './surroundings.ts';
+
+import type { Section } from '../../../model.ts';
+import type { InheritedConfig } from '../../text/inherited-config.ts';
+import { type ReadLine, significantLines } from '../../text/significant-lines.ts';
+import { isTakenOut, type Line, readServer } from '../../text/text.ts';
+import { lastValue, type Option, parseOptions, proofOf, resolveOptions, wordsOf } from './options.ts';
 
 export type Backend = {
   readonly name: string;
@@ -50,11 +51,11 @@ export type Server = {
 };
 
 /** null for what is no backend. */
-export function readBackend(section: Section, { inherited, isConditional }: Surroundings): Backend | null {
+export function readBackend(section: Section, { inherited, isConditional }: InheritedConfig): Backend | null {
   if (section.kind !== 'backend') return null;
   const servers = new Map<string, Server>();
   const structure: string[] = [];
-  const lines = meaning(section);
+  const lines = significantLines(section);
   const troubles: string[] = isConditional || areServersConditional([...inherited, ...lines]) ? ['.if'] : [];
   const defaults = inherited.filter(({ line }) => line.words[0] === 'default-server');
   const settings = [...inherited];
@@ -126,10 +127,10 @@ function readOptions({ name, address, port, words }: Written, defaults: readonly
   const own = parseOptions(words.slice(3));
   const given = defaults.flatMap(({ line }) => line.words.slice(1));
   const all = parseOptions([...given, ...words.slice(3)]);
-  const settled = settle(all.options);
+  const resolved = resolveOptions(all.options);
   const isUnderstood = all.unknown === null;
-  const options = settled.filter(({ keyword }) => keyword !== 'weight' && !isPresence(keyword));
-  const weight = lastValue(settled, 'weight') ?? '1';
+  const options = resolved.filter(({ keyword }) => keyword !== 'weight' && !isPresence(keyword));
+  const weight = lastValue(resolved, 'weight') ?? '1';
   const isWeight = /^\d{1,3}$/.test(weight) && Number(weight) <= 256;
   // Where something is not understood, every word counts, those of `default-server` too.
   const isOut = isTakenOut({ words });
@@ -142,7 +143,7 @@ function readOptions({ name, address, port, words }: Written, defaults: readonly
     options,
     words: counting,
     key: counting.join('\0'),
-    isDisabled: isUnderstood ? settled.some(({ keyword }) => keyword === 'disabled') : isOut,
+    isDisabled: isUnderstood ? resolved.some(({ keyword }) => keyword === 'disabled') : isOut,
     proof: proofOf(own.options.filter(({ keyword }) => !isPresence(keyword))),
     unknown: all.unknown ?? (isWeight ? null : 'weight'),
   };

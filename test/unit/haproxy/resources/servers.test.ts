@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { capabilitiesOf, learn } from '../../../src/haproxy/binary/capabilities.ts';
-import { emptyBackend } from '../../../src/haproxy/text/attribution.ts';
-import { serverId } from '../../../src/haproxy/text/server-id.ts';
-import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../../src/model.ts';
-import { reloadOnly } from '../../../src/plan/backends.ts';
-import { planChange, planMeanwhile, planReload } from '../../../src/plan/plan.ts';
-import { version } from '../../support/render.ts';
+import { capabilitiesOf, learn } from '../../../../src/haproxy/binary/capabilities.ts';
+import { reloadOnly } from '../../../../src/haproxy/resources/servers/reload-only.ts';
+import { emptyBackend } from '../../../../src/haproxy/text/attribution.ts';
+import { serverId } from '../../../../src/haproxy/text/server-id.ts';
+import { splitSections } from '../../../../src/haproxy/text/text.ts';
+import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../../../src/model.ts';
+import { planChange, planMeanwhile, planReload } from '../../../support/plans.ts';
+import { version } from '../../../support/render.ts';
 
 const base = `
 global
@@ -88,7 +88,8 @@ test('a new server is added with all that default-server gives it, with an id of
   const pool = ['pool-purge-delay', '5s', 'pool-max-conn', '-1', 'error-limit', '10', 'on-error', 'fail-check'];
   const add = {
     ...it,
-    kind: 'add',
+    kind: 'server',
+    action: 'add',
     address: '10.0.0.3',
     port: 81,
     weight: 7,
@@ -97,25 +98,31 @@ test('a new server is added with all that default-server gives it, with an id of
   };
   assert.deepEqual(commandsFor(withC), [
     { ...add, options: [...pool, ...spelled] },
-    { ...it, kind: 'ready' },
+    { ...it, kind: 'server', action: 'ready' },
   ]);
   assert.deepEqual(commandsFor(withC, { on: '3.0.11' }), [
     { ...add, options: spelled },
-    { ...it, kind: 'ready' },
+    { ...it, kind: 'server', action: 'ready' },
   ]);
 });
 
 test('a server that is gone leaves, with the options by which it may come back', () => {
   assert.deepEqual(commandsFor(withoutB), [
-    { backend: 'web', server: 'b', kind: 'remove', options: ['inter', '5s', 'check', 'port', '8080'] },
+    {
+      backend: 'web',
+      server: 'b',
+      kind: 'server',
+      action: 'remove',
+      options: ['inter', '5s', 'check', 'port', '8080'],
+    },
   ]);
 });
 
 test('another address, port or weight is one command each, and draining is weight 0 alone', () => {
   const it = { backend: 'web', server: 'b' };
   assert.deepEqual(commandsFor(changed('10.0.0.2:80 weight 1', '[2001:db8::1]:81 weight 0')), [
-    { ...it, kind: 're-address', address: '2001:db8::1', port: 81, isChecked: true },
-    { ...it, kind: 'weight', weight: 0 },
+    { ...it, kind: 'server', action: 're-address', address: '2001:db8::1', port: 81, isChecked: true },
+    { ...it, kind: 'server', action: 'weight', weight: 0 },
   ]);
 });
 
@@ -129,20 +136,20 @@ test('servers come before others go, and weights rise before others fall', () =>
   const from = changed(/ {4}server b .*\n/, '$&    server c 10.0.0.3:80 weight 0\n');
   const commands = commandsFor(changed('10.0.0.1:80 weight 1', '10.0.0.1:80 weight 0', text), { from });
   assert.deepEqual(
-    commands.map(({ kind, server }) => `${kind} ${server}`),
+    commands.map(({ action, server }) => `${action} ${server}`),
     ['add d', 'ready d', 'weight c', 'weight a', 'remove b'],
   );
 });
 
 test('a server that comes back while it leaves is not added a second time', () => {
   const [remove] = commandsFor(withoutB);
-  assert.ok(remove?.kind === 'remove');
+  assert.ok(remove?.action === 'remove');
   const back = changed('    server a 10.0.0.1', '    server b 10.0.0.9:99 weight 3\n    server a 10.0.0.1', withoutB);
   const it = { backend: 'web', server: 'b' };
   const expected = [
-    { ...it, kind: 're-address', address: '10.0.0.9', port: 99 },
-    { ...it, kind: 'weight', weight: 3 },
-    { ...it, kind: 'ready' },
+    { ...it, kind: 'server', action: 're-address', address: '10.0.0.9', port: 99 },
+    { ...it, kind: 'server', action: 'weight', weight: 3 },
+    { ...it, kind: 'server', action: 'ready' },
   ];
   assert.deepEqual(commandsFor(back, { from: withoutB, leaving: [remove] }), expected);
   // Also where servers cannot be added.
@@ -153,8 +160,8 @@ test('a server that comes back while it leaves is not added a second time', () =
 });
 
 test('a draining server that comes back gets its weight before it is ready', () => {
-  const kinds = (commands: readonly RuntimeCommand[]) => commands.map(({ kind }) => kind);
-  const leaving = [{ backend: 'db', server: 'b', options: ['inter', '5s'] }];
+  const kinds = (commands: readonly RuntimeCommand[]) => commands.map(({ action }) => action);
+  const leaving = [{ kind: 'server', backend: 'db', server: 'b', options: ['inter', '5s'] }] as const;
   const to = changed('weight 100\n', 'weight 1\n    server b 10.0.1.2:5432 weight 50\n');
   assert.deepEqual(kinds(commandsFor(to, { leaving })), ['re-address', 'weight', 'ready', 'weight']);
 });
@@ -232,19 +239,21 @@ test('with static balancing servers move, drain and leave at runtime, and come b
   const weighing = (weight: number): string => changed('10.0.0.2:80 weight 1', `10.0.0.2:80 weight ${weight}`, from);
   assert.deepEqual(reasonsFor(other(withC), { from }), reason);
   assert.deepEqual(reasonsFor(weighing(2), { from, started }), reason);
-  assert.equal(commandsFor(changed('10.0.0.2:80', '10.0.0.9:80', from), { from })[0]?.kind, 're-address');
+  assert.equal(commandsFor(changed('10.0.0.2:80', '10.0.0.9:80', from), { from })[0]?.action, 're-address');
   const it = { backend: 'web', server: 'b' };
-  assert.deepEqual(commandsFor(weighing(0), { from }), [{ ...it, kind: 'weight', weight: 0 }]);
-  assert.deepEqual(commandsFor(from, { from: weighing(0), started }), [{ ...it, kind: 'weight', weight: 1 }]);
+  assert.deepEqual(commandsFor(weighing(0), { from }), [{ ...it, kind: 'server', action: 'weight', weight: 0 }]);
+  assert.deepEqual(commandsFor(from, { from: weighing(0), started }), [
+    { ...it, kind: 'server', action: 'weight', weight: 1 },
+  ]);
   // Started without a weight it has none to go back to, and of a process that was found nobody knows.
   assert.deepEqual(reasonsFor(from, { from: weighing(0), started: sectionsOf(weighing(0)) }), reason);
   assert.deepEqual(reasonsFor(from, { from: weighing(0) }), reason);
 
   const [remove, ...more] = commandsFor(other(withoutB), { from });
-  assert.ok(remove?.kind === 'remove' && more.length === 0);
+  assert.ok(remove?.action === 'remove' && more.length === 0);
   const back = { from: other(withoutB), leaving: [remove] };
   assert.deepEqual(
-    commandsFor(from, { ...back, started }).map(({ kind }) => kind),
+    commandsFor(from, { ...back, started }).map(({ action }) => action),
     ['re-address', 'weight', 'ready'],
   );
   // A hash over a map goes by the order.
@@ -269,7 +278,7 @@ test('whether a balancing is dynamic is known from all that holds for the backen
         section === 'defaults' ? '    mode http\n    hash-type consistent\n' : '    mode http\n',
       );
     const to = changed('    server b 10.0.0.2:80 weight 1\n', added, consistent);
-    assert.equal(commandsFor(to, { from: consistent })[0]?.kind, 'add', line);
+    assert.equal(commandsFor(to, { from: consistent })[0]?.action, 'add', line);
   }
 });
 
@@ -279,7 +288,7 @@ test('where the order of the servers counts, it is kept', () => {
   assert.deepEqual(reasonsFor(other(withC), { from }), [
     'balance_not_dynamic backend web: first, which goes by the order',
   ]);
-  assert.equal(commandsFor(other(withoutB), { from })[0]?.kind, 'remove');
+  assert.equal(commandsFor(other(withoutB), { from })[0]?.action, 'remove');
   const servers = /( {4}server a 10.0.0.1.*\n)( {4}server b.*\n)/;
   assert.deepEqual(reasonsFor(changed(servers, '$2$1', from), { from }), ['option_changed backend web: order']);
 });
@@ -291,15 +300,15 @@ test('a backup server is added at runtime where it comes last, as only the first
       names.map((name) => `    server ${name} 10.0.0.9:80 weight 1 backup\n`).join(''),
     );
   const order = ['balance_not_dynamic backend web: backup, which goes by the order'];
-  assert.equal(commandsFor(backups('k', 'z'), { from: backups('k') })[0]?.kind, 'add');
+  assert.equal(commandsFor(backups('k', 'z'), { from: backups('k') })[0]?.action, 'add');
   assert.deepEqual(reasonsFor(backups('c', 'k'), { from: backups('k') }), order);
   assert.deepEqual(reasonsFor(backups('z', 'k'), { from: backups('k', 'z') }), ['option_changed backend web: order']);
   // One that still leaves stands where it stood, wherever that is.
   const [remove] = commandsFor(backups('k'), { from: backups('k', 'z') });
-  assert.ok(remove?.kind === 'remove');
+  assert.ok(remove?.action === 'remove');
   assert.deepEqual(reasonsFor(backups('k', 'z'), { from: backups('k'), leaving: [remove] }), order);
   const all = (text: string): string => text.replace('    default-server check', '    option allbackups\n$&');
-  assert.equal(commandsFor(all(backups('c', 'k')), { from: all(backups('k')) })[0]?.kind, 'add');
+  assert.equal(commandsFor(all(backups('c', 'k')), { from: all(backups('k')) })[0]?.action, 'add');
 });
 
 test('options that haproxy -c has not seen are structure; those of a neighbour, or of the start, are not', () => {
@@ -313,17 +322,17 @@ test('options that haproxy -c has not seen are structure; those of a neighbour, 
     'server a 10.0.0.1:80 weight 1\n    server c',
   );
   const twice = to.replace(/ {4}server a 10.0.0.1:80 weight 1\n/, '');
-  assert.equal(commandsFor(twice, { from })[0]?.kind, 'add');
+  assert.equal(commandsFor(twice, { from })[0]?.action, 'add');
   // An id is no option of its own: the first server of a consistent hash has one like all others.
   const none = changed(/ {4}server [ab] 10\.0\.0.*\n {4}server [ab] 10\.0\.0.*\n/, '');
   assert.equal(
-    commandsFor(changed('port 8080\n', 'port 8080\n    server c 10.0.0.3:80 id 7\n', none), { from: none })[0]?.kind,
+    commandsFor(changed('port 8080\n', 'port 8080\n    server c 10.0.0.3:80 id 7\n', none), { from: none })[0]?.action,
     'add',
   );
   // Every server that had them is gone meanwhile.
   const empty = changed(/ {4}server [ab] 10\.0\.0.*\n {4}server [ab] 10\.0\.0.*\n/, '', from);
   assert.deepEqual(reasonsFor(twice, { from: empty }), ['options_unproven backend web: c']);
-  assert.equal(commandsFor(twice, { from: empty, started: sectionsOf(from) })[0]?.kind, 'add');
+  assert.equal(commandsFor(twice, { from: empty, started: sectionsOf(from) })[0]?.action, 'add');
   const other = sectionsOf(from.replace('default-server check', 'default-server'));
   assert.deepEqual(reasonsFor(twice, { from: empty, started: other }), ['options_unproven backend web: c']);
 });
@@ -347,7 +356,7 @@ test('a construct that is not modelled is a reload', () => {
   // What does not say how servers are may depend on anything.
   const harmless = (text: string): string => text.replace('    default-server check', `${conditional}$&`);
   const conditional = '    .if defined(X)\n    http-request deny\n    option httpclose\n    .endif\n';
-  assert.equal(commandsFor(harmless(withC), { from: harmless(base) })[0]?.kind, 'add');
+  assert.equal(commandsFor(harmless(withC), { from: harmless(base) })[0]?.action, 'add');
   const within = (text: string): string => text.replace(/ {4}server a 10.0.0.1.*\n/, '.if defined(X)\n$&.endif\n');
   assert.deepEqual(
     reasonsFor(within(changed(/( {4}server a 10.*\n)( {4}server b.*\n)/, '$2$1')), { from: within(base) }),
@@ -407,7 +416,7 @@ test('what default-server undoes is undone, and names of resolvers say nothing a
   const from = base.replace('default-server check', 'default-server check ssl verify none no-check resolvers dns');
   const to = changed('    server b 10.0.0.2:80 weight 1\n', added, from);
   const [add] = commandsFor(to, { from, on: '3.2.0' });
-  assert.ok(add?.kind === 'add');
+  assert.ok(add?.action === 'add');
   assert.deepEqual(add.options.slice(0, -2), ['inter', '5s', 'ssl', 'verify', 'none', 'port', '8080']);
   assert.deepEqual(add.checks, []);
 });
@@ -416,7 +425,7 @@ test('the check of an added server speaks as its traffic does', () => {
   const from = base.replace('default-server check port 8080', 'default-server check ssl verify none send-proxy-v2');
   const to = changed('    server b 10.0.0.2:80 weight 1\n', added, from);
   const [add] = commandsFor(to, { from, on: '3.2.0' });
-  assert.ok(add?.kind === 'add');
+  assert.ok(add?.action === 'add');
   assert.deepEqual(add.options.slice(-4, -2), ['check-ssl', 'check-send-proxy']);
 });
 
@@ -426,7 +435,7 @@ test('defaults are taken by name where the backend names them', () => {
     .replace('frontend web:in', 'defaults other\n    default-server inter 9s\nfrontend web:in')
     .replace('\nbackend web\n', '\nbackend web from next\n');
   const [add] = commandsFor(changed('    server b 10.0.0.2:80 weight 1\n', added, from), { from, on: '3.2.0' });
-  assert.ok(add?.kind === 'add');
+  assert.ok(add?.action === 'add');
   assert.deepEqual(add.options.slice(0, 6), ['rise', '7', 'inter', '5s', 'check', 'port']);
 });
 
@@ -436,7 +445,7 @@ test('cookies that are made up of addresses are asked for anew', () => {
     'balance roundrobin\n    cookie S insert dynamic\n    dynamic-cookie-key k',
   );
   const [add] = commandsFor(changed('    server b 10.0.0.2:80 weight 1\n', added, from), { from });
-  assert.ok(add?.kind === 'add');
+  assert.ok(add?.action === 'add');
   assert.equal(add.dynamicCookie, true);
 });
 
@@ -452,7 +461,7 @@ test('an agent has a share of the weight that its server was made with, so that 
   const weighing = (weight: number): string => changed('10.0.0.2:80 weight 1', `10.0.0.2:80 weight ${weight}`, from);
   assert.deepEqual(reasonsFor(weighing(5), { from }), ['keyword_not_dynamic backend web: agent-check']);
   assert.deepEqual(commandsFor(weighing(0), { from }), [
-    { backend: 'web', server: 'b', kind: 'weight', weight: 0, hasAgent: true },
+    { backend: 'web', server: 'b', kind: 'server', action: 'weight', weight: 0, hasAgent: true },
   ]);
 });
 
@@ -487,7 +496,7 @@ test('while a reload waits, servers that can change at runtime do', () => {
   );
   const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(wanted), runtime({}));
   assert.deepEqual(
-    meanwhile?.commands.map(({ kind, backend }) => `${kind} ${backend}`),
+    meanwhile?.commands.map(({ action, backend }) => `${action} ${backend}`),
     ['add web', 'ready web', 're-address db'],
   );
   const text = meanwhile?.sections.map((section) => section.text).join('');
@@ -520,7 +529,7 @@ test('one server that needs a reload holds up no other', () => {
   assert.deepEqual(reasonsFor(to, { from }), ['server_changed backend web: a']);
   const meanwhile = planMeanwhile(sectionsOf(from), sectionsOf(to), runtime({}));
   assert.deepEqual(
-    meanwhile?.commands.map(({ kind, server }) => `${kind} ${server}`),
+    meanwhile?.commands.map(({ action, server }) => `${action} ${server}`),
     ['add c', 'ready c', 'remove b'],
   );
   const servers = meanwhile?.sections.find(({ name }) => name === 'web')?.text.match(/server .*/g);
@@ -530,7 +539,7 @@ test('one server that needs a reload holds up no other', () => {
 test('a server that is elsewhere by now and can only be changed by a reload gets nothing where it was', () => {
   const to = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxconn 6');
   const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(to), runtime({}));
-  assert.deepEqual(meanwhile?.commands, [{ kind: 'maint', backend: 'web', server: 'a' }]);
+  assert.deepEqual(meanwhile?.commands, [{ kind: 'server', action: 'maint', backend: 'web', server: 'a' }]);
   const running = meanwhile?.sections ?? [];
   assert.equal(
     running.map(({ text }) => text).join(''),
@@ -538,7 +547,7 @@ test('a server that is elsewhere by now and can only be changed by a reload gets
   );
   assert.equal(planMeanwhile(running, sectionsOf(to), runtime({})), null, 'once is enough');
   assert.deepEqual(
-    planMeanwhile(running, sectionsOf(base), runtime({}))?.commands.map(({ kind }) => kind),
+    planMeanwhile(running, sectionsOf(base), runtime({}))?.commands.map(({ action }) => action),
     ['ready'],
     'unless it comes back',
   );
@@ -554,7 +563,7 @@ test('a server with an option that is not known is not put where another `defaul
   const from = web('server a 10.0.0.1:80 mystery', shared, rule, other);
   const to = web('server a 10.0.0.9:80 mystery', rule, shared, other);
   const meanwhile = planMeanwhile(sectionsOf(from), sectionsOf(to), runtime({}));
-  assert.deepEqual(meanwhile?.commands, [{ kind: 'maint', backend: 'web', server: 'a' }]);
+  assert.deepEqual(meanwhile?.commands, [{ kind: 'server', action: 'maint', backend: 'web', server: 'a' }]);
   assert.equal(
     meanwhile?.sections.map(({ text }) => text).join(''),
     web('server a 10.0.0.1:80 mystery disabled', shared, rule, other),
@@ -567,7 +576,7 @@ test('a server whose weight has to wait for a reload goes to its new address at 
   const given = runtime({});
   const meanwhile = planMeanwhile(sectionsOf(isStatic(base)), sectionsOf(to), given);
   assert.deepEqual(
-    meanwhile?.commands.map(({ kind, server }) => `${kind} ${server}`),
+    meanwhile?.commands.map(({ action, server }) => `${action} ${server}`),
     ['re-address a'],
   );
   const running = meanwhile?.sections ?? [];
@@ -624,23 +633,31 @@ test('a gone server that is named elsewhere is taken out and keeps its line, unt
   const named = (text: string): string => changed('    default-server check', `${rule}$&`, text);
   const given = runtime({});
   const out = planMeanwhile(sectionsOf(named(base)), sectionsOf(named(withoutB)), given);
-  assert.deepEqual(out?.commands, [{ kind: 'maint', backend: 'web', server: 'b' }]);
+  assert.deepEqual(out?.commands, [{ kind: 'server', action: 'maint', backend: 'web', server: 'b' }]);
   const running = out?.sections ?? [];
   const text = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 disabled', named(base));
   assert.equal(running.map((section) => section.text).join(''), text);
   assert.equal(planMeanwhile(running, sectionsOf(named(withoutB)), given), null, 'once is enough');
   assert.deepEqual(commandsFor(changed('server b 10.0.0.2:80', 'server b 10.0.0.9:80', named(base)), { from: text }), [
-    { kind: 're-address', backend: 'web', server: 'b', address: '10.0.0.9', port: 80, isChecked: true },
-    { kind: 'ready', backend: 'web', server: 'b' },
+    {
+      kind: 'server',
+      action: 're-address',
+      backend: 'web',
+      server: 'b',
+      address: '10.0.0.9',
+      port: 80,
+      isChecked: true,
+    },
+    { kind: 'server', action: 'ready', backend: 'web', server: 'b' },
   ]);
-  assert.equal(commandsFor(withoutB, { from: changed(rule, '', text) })[0]?.kind, 'remove');
+  assert.equal(commandsFor(withoutB, { from: changed(rule, '', text) })[0]?.action, 'remove');
 });
 
 test('where a new server has to wait for the reload, those that are gone go at once', () => {
   const wanted = changed('server a 10.0.0.1:80 weight 1', 'server c 10.0.0.3:80 weight 1');
   const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(wanted), runtime({ on: '2.2.9' }));
   assert.deepEqual(
-    meanwhile?.commands.map(({ kind, server }) => `${kind} ${server}`),
+    meanwhile?.commands.map(({ action, server }) => `${action} ${server}`),
     ['remove a'],
   );
   assert.match(meanwhile?.sections.find(({ name }) => name === 'web')?.text ?? '', /server b/);
@@ -650,7 +667,9 @@ test('where a new server has to wait for the reload, those that are gone go at o
   // And better one that drains.
   const draining = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 0', wanted);
   assert.deepEqual(
-    planMeanwhile(sectionsOf(base), sectionsOf(draining), runtime({ on: '2.2.9' }))?.commands.map(({ kind }) => kind),
+    planMeanwhile(sectionsOf(base), sectionsOf(draining), runtime({ on: '2.2.9' }))?.commands.map(
+      ({ action }) => action,
+    ),
     ['remove'],
   );
 });

@@ -2,13 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
-import { parseVersion } from '../../../src/haproxy/binary/version.ts';
-import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
-import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { LeavingServer, Section } from '../../../src/model.ts';
-import { findDrift, type Observed } from '../../../src/plan/drift.ts';
-import { planChange } from '../../../src/plan/plan.ts';
+import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
+import { parseVersion } from '../../../../src/haproxy/binary/version.ts';
+import { parseServersState, type ServerStateRow } from '../../../../src/haproxy/cli/info.ts';
+import { splitSections } from '../../../../src/haproxy/text/text.ts';
+import type { LeavingServer, Section } from '../../../../src/model.ts';
+import { findDrift, type Observed, planChange } from '../../../support/plans.ts';
 
 const version = parseVersion('2.6.12') ?? assert.fail();
 const capabilities = capabilitiesOf(version);
@@ -64,7 +63,7 @@ test('from what was found, a plan leads back to what is wanted', () => {
   const { sections } = findDrift(wanted, observed(seen));
   const plan = planChange(sections, wanted, { forced: [], capabilities, leaving: [], started: wanted });
   assert.ok(plan.kind === 'runtime', JSON.stringify(plan));
-  assert.deepEqual(plan.commands.map(({ kind, server }) => `${kind} ${server}`).sort(), [
+  assert.deepEqual(plan.commands.map(({ action, server }) => `${action} ${server}`).sort(), [
     'add a',
     're-address b',
     'ready a',
@@ -84,7 +83,7 @@ test('maintenance and draining by hand, and what takes a server out that is to b
   ] as const) {
     const { sections } = findDrift(lines, observed(seen));
     const plan = planChange(sections, lines, { forced: [], capabilities, leaving: [], started: lines });
-    const sent = plan.kind === 'runtime' ? plan.commands.map(({ kind, server }) => `${kind} ${server}`) : [];
+    const sent = plan.kind === 'runtime' ? plan.commands.map(({ action, server }) => `${action} ${server}`) : [];
     assert.deepEqual(sent, commands);
   }
 });
@@ -97,7 +96,7 @@ test('a server in maintenance that is not wanted is on its way out, and no drift
     leaving.map(({ backend, server }) => `${backend}/${server}`),
     ['web/c'],
   );
-  const known: readonly LeavingServer[] = [{ backend: 'web', server: 'c', options: [] }];
+  const known: readonly LeavingServer[] = [{ kind: 'server', backend: 'web', server: 'c', options: [] }];
   assert.deepEqual(findDrift(wanted, observed(seen, { leaving: known })).leaving, []);
 });
 
@@ -122,7 +121,7 @@ test('an agent undoes neither maintenance nor draining: both are set right again
   );
   assert.deepEqual(planChange(sections, out, { forced: [], capabilities, leaving: [], started: out }), {
     kind: 'runtime',
-    commands: [{ kind: 'maint', backend: 'web', server: 'a', hasAgent: true }],
+    commands: [{ kind: 'server', action: 'maint', backend: 'web', server: 'a', hasAgent: true }],
   });
 });
 

@@ -2,10 +2,15 @@
  * The removed servers of one process: out of service, they finish the connections that they have, up to `drainTimeout`,
  * and are deleted once they are idle. Until then their names may come back.
  */
-import type { Frame } from '../../haproxy/cli/framing.ts';
-import { type Ask, readSessions } from '../../haproxy/cli/read-back.ts';
-import type { Verdict } from '../../haproxy/cli/runtime-commands.ts';
-import type { LeavingServer, Moment, Ms, RuntimeCommand } from '../../model.ts';
+
+import type { LeavingServer, Moment, Ms, Rendered, RuntimeCommand, ServerCommand } from '../../../model.ts';
+import type { Capabilities } from '../../binary/capabilities.ts';
+import type { Ask } from '../../cli/ask.ts';
+import type { Frame } from '../../cli/framing.ts';
+import { serverLines } from '../../text/text.ts';
+import type { Reaper, Reaping, Verdict } from '../resource.ts';
+import { identity } from './commands.ts';
+import { readSessions } from './read-back.ts';
 
 type RemovedServer = LeavingServer & {
   readonly since: Moment;
@@ -15,12 +20,6 @@ type RemovedServer = LeavingServer & {
   readonly isPinned: boolean;
 };
 
-type Step = {
-  readonly commands: readonly RuntimeCommand[];
-  /** Connections that they close: those that are left after `drainTimeout`. */
-  readonly closed: number;
-};
-
 /**
  * How long it must have been idle: HAProxy before 2.8 could crash when a server was deleted while its last stream was
  * still being closed (upstream issue 2298).
@@ -28,7 +27,7 @@ type Step = {
 const idleForMs: Ms = 1000;
 const lookEveryMs: Ms = 1000;
 
-export class RemovedServers {
+export class RemovedServers implements Reaper {
   readonly #now: () => Moment;
   readonly #removedServers = new Map<string, RemovedServer>();
   #recalled: ReadonlyMap<string, LeavingServer> = new Map();
@@ -43,26 +42,28 @@ export class RemovedServers {
   }
 
   has(server: Pick<LeavingServer, 'backend' | 'server'>): boolean {
-    return this.#removedServers.has(keyOf(server));
+    return this.#removedServers.has(identity(server));
   }
 
   /** For whoever takes over from here. */
   get toRecord(): readonly LeavingServer[] {
     const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#removedServers]);
-    return [...all.values()].map(({ backend, server, options }) => ({ backend, server, options }));
+    return [...all.values()].map(({ kind, backend, server, options }) => ({ kind, backend, server, options }));
   }
 
   /** What a Myelin before this one recorded. Whether they are still there is to be found. */
   recall(servers: readonly LeavingServer[]): void {
-    this.#recalled = new Map(servers.map((server) => [keyOf(server), server]));
+    this.#recalled = new Map(servers.map((server) => [identity(server), server]));
   }
 
   /** What a command that was sent means for those that leave. */
-  note(command: RuntimeCommand, verdict: Verdict, canDelete: boolean): void {
-    const { backend, server } = command;
-    switch (command.kind) {
+  note(command: RuntimeCommand, verdict: Verdict, { deleteServer }: Pick<Capabilities, 'deleteServer'>): void {
+    if (command.kind !== 'server') return;
+    const { kind, backend, server } = command;
+    switch (command.action) {
       case 'remove':
-        if (verdict.kind === 'done') this.#add({ backend, server, options: command.options }, !canDelete);
+        if (verdict.kind === 'done')
+          this.#add({ kind, backend, server, options: command.options }, deleteServer === 'no');
         return;
       case 'ready':
       case 'maint':
@@ -85,8 +86,22 @@ export class RemovedServers {
 
   /** One that a Myelin before this one removed, or an operator. */
   found(server: LeavingServer): void {
-    const key = keyOf(server);
+    const key = identity(server);
     if (!this.#removedServers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
+  }
+
+  /** A server that was to return, because it still left, has been deleted since: it has to be added. */
+  isOutdated(commands: readonly RuntimeCommand[], running: Rendered): boolean {
+    const its = commands.filter(({ kind }) => kind === 'server');
+    const thatGet = (action: ServerCommand['action']): ReadonlySet<string> =>
+      new Set(its.filter((command) => command.action === action).map(identity));
+    const [added, ready, disabled] = [thatGet('add'), thatGet('ready'), thatGet('maint')];
+    return its.some((command) => {
+      const name = identity(command);
+      const isReturning =
+        command.action === 're-address' && (ready.has(name) || disabled.has(name)) && !added.has(name);
+      return isReturning && !this.has(command) && !hasServer(running, command);
+    });
   }
 
   /** Whether anything is to be looked after by now. */
@@ -96,15 +111,15 @@ export class RemovedServers {
   }
 
   /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
-  async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Step> {
+  async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Reaping> {
     const now = this.#now();
     this.#lookedAt = now;
     const open = [...this.#removedServers.values()].filter(isOpen);
     const sessions = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
-    const commands: RuntimeCommand[] = [];
+    const commands: ServerCommand[] = [];
     let closed = 0;
     for (const removed of open) {
-      const key = keyOf(removed);
+      const key = identity(removed);
       if (this.#removedServers.get(key) !== removed) continue;
       const current = sessions.get(key);
       const { backend, server } = removed;
@@ -112,11 +127,11 @@ export class RemovedServers {
       else if (current > 0) {
         this.#set({ ...removed, idleSince: null });
         if (now - removed.since < limits.drainTimeoutMs) continue;
-        commands.push({ kind: 'shutdown', backend, server });
+        commands.push({ kind: 'server', action: 'shutdown', backend, server });
         closed += current;
       } else if (removed.idleSince === null) this.#set({ ...removed, idleSince: now });
       else if (now - removed.idleSince >= idleForMs && !removed.isPinned)
-        commands.push({ kind: 'delete', backend, server });
+        commands.push({ kind: 'server', action: 'delete', backend, server });
     }
     return { commands, closed };
   }
@@ -127,16 +142,16 @@ export class RemovedServers {
 
   /** It is still there: it has connections again, or never can be deleted. */
   #keep(server: Pick<LeavingServer, 'backend' | 'server'>, isPinned: boolean): void {
-    const removed = this.#removedServers.get(keyOf(server));
+    const removed = this.#removedServers.get(identity(server));
     if (removed !== undefined) this.#set({ ...removed, idleSince: isPinned ? removed.idleSince : null, isPinned });
   }
 
   #set(removed: RemovedServer): void {
-    this.#removedServers.set(keyOf(removed), removed);
+    this.#removedServers.set(identity(removed), removed);
   }
 
   #forget(server: Pick<LeavingServer, 'backend' | 'server'>): void {
-    const key = keyOf(server);
+    const key = identity(server);
     this.#removedServers.delete(key);
     if (this.#recalled.has(key)) this.#recalled = new Map([...this.#recalled].filter(([other]) => other !== key));
   }
@@ -147,6 +162,7 @@ function isOpen({ isPinned, idleSince }: RemovedServer): boolean {
   return !isPinned || idleSince === null;
 }
 
-function keyOf({ backend, server }: Pick<LeavingServer, 'backend' | 'server'>): string {
-  return `${backend}/${server}`;
+function hasServer({ sections }: Rendered, { backend, server }: Pick<ServerCommand, 'backend' | 'server'>): boolean {
+  const section = sections.find(({ kind, name }) => kind === 'backend' && name === backend);
+  return section !== undefined && serverLines(section).some(({ name }) => name === server);
 }

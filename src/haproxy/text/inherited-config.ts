@@ -2,12 +2,13 @@
  * What a section takes from the rest of the file: the `defaults` that hold for it, whether a macro surrounds it, and
  * whether a server is named elsewhere. What is read of a section is kept for as long as the section is.
  */
-import { defaultsOf } from '../haproxy/text/inheritance.ts';
-import { linesOf, tokenise } from '../haproxy/text/text.ts';
-import type { Section } from '../model.ts';
-import { meaning, type ReadLine } from './lines.ts';
 
-export type Surroundings = {
+import type { Section } from '../../model.ts';
+import { defaultsOf } from './inheritance.ts';
+import { type ReadLine, significantLines } from './significant-lines.ts';
+import { linesOf, tokenise } from './text.ts';
+
+export type InheritedConfig = {
   /** The lines of the `defaults` sections that it inherits, the nearest last; their keyword lines are not among them. */
   readonly inherited: readonly ReadLine[];
   /** Whether an `.if` that was opened before it is not closed yet. */
@@ -16,7 +17,7 @@ export type Surroundings = {
 
 export type File = {
   /** null where the section is not in the file. */
-  around(section: Section): Surroundings | null;
+  inheritedBy(section: Section): InheritedConfig | null;
   /** Whether a rule, an expression or another server names this one. */
   mentions(backend: string, server: string): boolean;
 };
@@ -26,7 +27,7 @@ export function readFile(sections: readonly Section[]): File {
   let asked = 0;
   let mentioned: ReadonlySet<string> | null = null;
   return {
-    around(section) {
+    inheritedBy(section) {
       // Most changes are about one section or two, and files have ten thousand of them.
       if (places === null && ++asked > fewSections) places = placesIn(sections);
       const place = places === null ? placeOf(section, sections) : places.get(section);
@@ -88,7 +89,7 @@ function traitsOf(section: Section): Traits {
     known = {
       mentions: mentionsIn(section),
       macroDepth: macroDepthOf(section),
-      lines: section.kind === 'defaults' ? meaning(section) : [],
+      lines: section.kind === 'defaults' ? significantLines(section) : [],
     };
     traits.set(section, known);
   }

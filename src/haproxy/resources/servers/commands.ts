@@ -1,22 +1,18 @@
-/** Runtime commands in the words of HAProxy's command line, and what its answers to them mean. */
-import { hostPort } from '../../lib/address.ts';
-import type { RuntimeCommand } from '../../model.ts';
+/** Commands about servers in the words of HAProxy's command line, and what its answers to them mean. */
+import { hostPort } from '../../../lib/address.ts';
+import type { ServerCommand } from '../../../model.ts';
+import { cliWord } from '../../cli/words.ts';
+import type { Verdict } from '../resource.ts';
 
-export type Verdict =
-  | { readonly kind: 'done' }
-  /** Not deleted: connections are attached. */
-  | { readonly kind: 'busy' }
-  /** Not deleted and not to be: the config names it, or this version deletes only what was added at runtime. */
-  | { readonly kind: 'pinned' }
-  /** Anything else. What it did is not known; '' where the answer was cut short. */
-  | UnexpectedReply;
-
-export type UnexpectedReply = { readonly kind: 'unexpected'; readonly command: RuntimeCommand; readonly reply: string };
+/** Of the server, unique among all of a process. */
+export function identity({ backend, server }: Pick<ServerCommand, 'backend' | 'server'>): string {
+  return `${backend}/${server}`;
+}
 
 /** The lines of one command, each to be judged by itself. */
-export function commandLines(command: RuntimeCommand): readonly string[] {
+export function say(command: ServerCommand): readonly string[] {
   const target = cliWord(`${command.backend}/${command.server}`);
-  switch (command.kind) {
+  switch (command.action) {
     case 'add': {
       const { address, port, weight, options, checks, dynamicCookie, backend } = command;
       const place = cliWord(hostPort(address, portOf(port)));
@@ -43,7 +39,7 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
       return [`set server ${target} state ready`, ...(command.hasAgent ? [`enable agent ${target}`] : [])];
     case 'drain':
     case 'maint':
-      return [...silenceAgent(command, target), `set server ${target} state ${command.kind}`];
+      return [...silenceAgent(command, target), `set server ${target} state ${command.action}`];
     case 'remove':
       return [...silenceAgent(command, target), `set server ${target} state maint`];
     case 'shutdown':
@@ -54,23 +50,12 @@ export function commandLines(command: RuntimeCommand): readonly string[] {
 }
 
 /** `replies` are the answers to its lines, without blanks around them. */
-export function judge(command: RuntimeCommand, replies: readonly string[]): Verdict {
-  for (const [at] of commandLines(command).entries()) {
-    const verdict = judgeLine(command, at, replies[at]);
+export function classify(command: ServerCommand, replies: readonly string[]): Verdict {
+  for (const [at] of say(command).entries()) {
+    const verdict = classifyLine(command, at, replies[at]);
     if (verdict.kind !== 'done') return verdict;
   }
   return { kind: 'done' };
-}
-
-/** Whether the command line can hold it at all: it is one line, and `<<` opens a payload, even after an escaped blank. */
-export function isCliWord(text: string): boolean {
-  return text !== '' && !/[\x00-\x1f\x7f]|<</.test(text);
-}
-
-/** One word of the command line. It knows no quotes: a backslash keeps the next character from meaning anything. */
-export function cliWord(text: string): string {
-  if (!isCliWord(text)) throw new TypeError(`${JSON.stringify(text)} cannot be a word of a runtime command`);
-  return text.replace(/[ ;\\]/g, '\\$&');
 }
 
 /**
@@ -87,10 +72,10 @@ function silenceAgent({ hasAgent }: { readonly hasAgent?: true }, target: string
 
 const done: Verdict = { kind: 'done' };
 
-function judgeLine(command: RuntimeCommand, line: number, reply: string | undefined): Verdict {
+function classifyLine(command: ServerCommand, line: number, reply: string | undefined): Verdict {
   if (reply === undefined) return { kind: 'unexpected', command, reply: '' };
   const unexpected: Verdict = { kind: 'unexpected', command, reply };
-  switch (command.kind) {
+  switch (command.action) {
     case 'add':
       // Warnings may stand before it.
       if (line === 0) return /(^|\n)New server registered\.$/.test(reply) ? done : unexpected;

@@ -1,65 +1,62 @@
 /**
  * Where the servers that HAProxy says it has are not those that it should have. What is found is put into the words of
- * the file: the sections as they really run, from which a plan leads back to what is wanted like any other.
+ * the file: the sections as they really run, from which a plan leads back to what is desired like any other.
  */
 
-import type { ServerStateRow } from '../haproxy/cli/info.ts';
-import { editServers } from '../haproxy/text/amend.ts';
-import { hostPort, parseAddress } from '../lib/address.ts';
-import type { Drift, LeavingServer, Section } from '../model.ts';
+import { hostPort, parseAddress } from '../../../lib/address.ts';
+import type { LeavingServer, Rendered, Section, ServerDrift, ServerOverride } from '../../../model.ts';
+import type { ServerStateRow } from '../../cli/info.ts';
+import { editServers } from '../../text/amend.ts';
+import { readFile } from '../../text/inherited-config.ts';
+import type { Circumstances, Finding, Findings, Owner, Seen } from '../resource.ts';
 import type { Server } from './backend.ts';
-import { backendIn, isOurs } from './backends.ts';
+import { identity } from './commands.ts';
 import { parseOptions, wordsOf } from './options.ts';
-import { readFile } from './surroundings.ts';
+import { ownerOf, type SeenServers } from './read-back.ts';
+import { backendIn, isOurs } from './section.ts';
 
-export type Observed = {
-  /** By backend, those that were read back. */
-  readonly servers: ReadonlyMap<string, readonly ServerStateRow[]>;
-  readonly leaving: readonly LeavingServer[];
-  /** `backend/server` of those whose new address may not have taken effect yet. */
-  readonly unsettled: ReadonlySet<string>;
-};
-
-export type Finding = {
-  readonly drift: readonly Drift[];
-  /** What really runs; sections without drift keep their identity. */
-  readonly sections: readonly Section[];
-  /** Servers on their way out that nobody knew of. */
-  readonly leaving: readonly LeavingServer[];
-};
-
-/** `running` is what is believed to run. A backend with constructs that are not modelled is left out of it. */
-export function findDrift(running: readonly Section[], observed: Observed): Finding {
-  const drift: Drift[] = [];
-  const leaving: LeavingServer[] = [];
-  const file = readFile(running);
-  const sections = running.map((section) => {
-    const rows = observed.servers.get(section.name);
-    if (rows === undefined || !isOurs(section)) return section;
-    const backend = backendIn(file, section);
-    if (backend === null || backend.notPlain !== null) return section;
-    const its = compareServers(section, backend.servers, rows, observed);
-    for (const one of its.drift) drift.push(one);
-    for (const one of its.leaving) leaving.push(one);
-    return its.section;
+/** A backend with constructs that are not modelled is left out of it. */
+export function findDrift(
+  running: Rendered,
+  seen: ReadonlyMap<Owner, SeenServers>,
+  circumstances: Circumstances,
+): Findings {
+  const findings: Finding[] = [];
+  const leaving = new Map<Owner, readonly LeavingServer[]>();
+  const file = readFile(running.sections);
+  const sections = running.sections.map((section) => {
+    if (!isOurs(section)) return section;
+    const owner = ownerOf(section.name);
+    const its = seen.get(owner);
+    const backend = its === undefined ? null : backendIn(file, section);
+    if (its === undefined || backend === null || backend.notPlain !== null) return section;
+    const compared = compareServers(section, backend.servers, its.rows, circumstances);
+    for (const drift of compared.drift)
+      findings.push({ owner, identity: identity(drift), what: `${drift.kind} of ${drift.server}`, drift });
+    if (compared.leaving.length > 0) leaving.set(owner, compared.leaving);
+    return compared.section;
   });
-  return { drift, sections, leaving };
+  return { findings, running: { ...running, sections }, leaving };
 }
 
-type Compared = Omit<Finding, 'sections'> & { readonly section: Section };
+type Compared = {
+  readonly section: Section;
+  readonly drift: readonly ServerDrift[];
+  readonly leaving: readonly LeavingServer[];
+};
 
 function compareServers(
   section: Section,
   servers: ReadonlyMap<string, Server>,
   rows: readonly ServerStateRow[],
-  { leaving: known, unsettled }: Observed,
+  { leaving: known, unsettled }: Circumstances,
 ): Compared {
   const backend = section.name;
-  const drift: Drift[] = [];
+  const drift: ServerDrift[] = [];
   const leaving: LeavingServer[] = [];
   const corrections = new Map<string, Correction>();
   const added: string[] = [];
-  const note = (server: string, kind: Drift['kind'], detail: string): void => {
+  const note = (server: string, kind: ServerDrift['kind'], detail: string): void => {
     drift.push({ backend, server, kind, detail });
   };
   const found = new Map(rows.map((row) => [row.srv_name ?? '', row]));
@@ -70,7 +67,7 @@ function compareServers(
       corrections.set(name, 'drop');
       continue;
     }
-    const key = `${backend}/${name}`;
+    const key = identity({ backend, server: name });
     const correction = {
       ...(unsettled.has(key) ? {} : wrongPlace(server, row)),
       ...wrongWeight(server, row),
@@ -86,8 +83,8 @@ function compareServers(
     if (stateOf(row) !== 'maint') {
       note(name, 'extra', '');
       added.push(`    server ${name} ${placeOf(row)} weight ${row.srv_uweight ?? 1}\n`);
-    } else if (!known.some((left) => left.backend === backend && left.server === name))
-      leaving.push({ backend, server: name, options: unknownOptions });
+    } else if (!known.some((left) => left.kind === 'server' && left.backend === backend && left.server === name))
+      leaving.push({ kind: 'server', backend, server: name, options: unknownOptions });
   }
   return { section: correct(section, corrections, added), drift, leaving };
 }
@@ -99,19 +96,27 @@ const unknownOptions = ['?'];
 const forcedMaint = 0x01;
 const forcedDrain = 0x08;
 
-export function stateOf(row: ServerStateRow): 'ready' | 'maint' | 'drain' {
+function stateOf(row: ServerStateRow): 'ready' | 'maint' | 'drain' {
   const bits = Number(row.srv_admin_state);
   if ((bits & forcedMaint) !== 0) return 'maint';
   return (bits & forcedDrain) !== 0 ? 'drain' : 'ready';
 }
 
+/** Of one that an operator took out. One that is not there has nothing to be taken out of. */
+export function isOutOfService(seen: Seen | undefined, server: string, override: ServerOverride): boolean {
+  const rows = seen === undefined ? [] : (seen as SeenServers).rows;
+  const row = rows.find(({ srv_name }) => srv_name === server);
+  if (row === undefined) return true;
+  return override === 'maint' ? stateOf(row) === 'maint' : row.srv_uweight === '0';
+}
+
 type Correction = 'drop' | { readonly place?: string; readonly weight?: number; readonly isDisabled?: boolean };
 
 function wrongPlace({ address, port }: Server, row: ServerStateRow): { readonly place?: string } {
-  const wanted = parseAddress(address);
+  const desired = parseAddress(address);
   // A name or a path, which HAProxy resolves by itself.
-  if (wanted === null || port === null || row.srv_fqdn !== '-') return {};
-  const isSame = parseAddress(row.srv_addr ?? '')?.text === wanted.text && Number(row.srv_port) === port;
+  if (desired === null || port === null || row.srv_fqdn !== '-') return {};
+  const isSame = parseAddress(row.srv_addr ?? '')?.text === desired.text && Number(row.srv_port) === port;
   return isSame ? {} : { place: placeOf(row) };
 }
 

@@ -1,8 +1,8 @@
 /**
  * The options of a server as HAProxy sees them in the end: those of `default-server` first, then its own, where a later
- * one undoes an earlier one. `add server` knows no `default-server`, so they are spelled out for it.
+ * one undoes an earlier one. `add server` knows no `default-server`, so defaults are expanded for it.
  */
-import { serverKeywords } from '../haproxy/text/server-keywords.ts';
+import { serverKeywords } from '../../text/server-keywords.ts';
 
 export type Option = { readonly keyword: string; readonly args: readonly string[] };
 
@@ -23,14 +23,14 @@ export function parseOptions(words: readonly string[]): {
 }
 
 /** Without what a later option undoes: `check … no-check`. */
-export function settle(options: readonly Option[]): Option[] {
-  const settled: Option[] = [];
+export function resolveOptions(options: readonly Option[]): Option[] {
+  const resolved: Option[] = [];
   for (const option of options) {
     const opposite = oppositeOf(option.keyword);
-    for (let at = settled.length - 1; at >= 0; at--) if (settled[at]?.keyword === opposite) settled.splice(at, 1);
-    settled.push(option);
+    for (let at = resolved.length - 1; at >= 0; at--) if (resolved[at]?.keyword === opposite) resolved.splice(at, 1);
+    resolved.push(option);
   }
-  return settled;
+  return resolved;
 }
 
 /** The last one counts. */
@@ -44,13 +44,13 @@ export function agentOf(options: readonly Option[]): { readonly hasAgent?: true 
 }
 
 /**
- * What `add server` has to be given for settled options of a server with an IP address: nothing that is so anyway, and
+ * What `add server` has to be given for the resolved options of a server with an IP address: nothing that is so anyway, and
  * what a server of the file has of itself. Checks of an added server are plain unless they are told (7d098bea2).
  */
-export function spellOut(settled: readonly Option[]): Option[] {
-  const has = (keyword: string): boolean => settled.some((option) => option.keyword === keyword);
+export function expandDefaults(resolved: readonly Option[]): Option[] {
+  const has = (keyword: string): boolean => resolved.some((option) => option.keyword === keyword);
   const hasOwnTarget = has('port') || has('addr');
-  const sendsProxy = settled.some(({ keyword }) => keyword.startsWith('send-proxy'));
+  const sendsProxy = resolved.some(({ keyword }) => keyword.startsWith('send-proxy'));
   const implied: Option[] = [];
   const imply = (keyword: string): void => {
     if (!has(keyword)) implied.push({ keyword, args: [] });
@@ -59,7 +59,7 @@ export function spellOut(settled: readonly Option[]): Option[] {
     if (has('ssl') && !has('no-check-ssl')) imply('check-ssl');
     if (sendsProxy) imply('check-send-proxy');
   }
-  return [...settled.filter(({ keyword }) => !isSoAnyway(keyword)), ...implied];
+  return [...resolved.filter(({ keyword }) => !isSoAnyway(keyword)), ...implied];
 }
 
 export function wordsOf(options: readonly Option[]): string[] {

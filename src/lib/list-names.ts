@@ -3,7 +3,7 @@
 /** Names at most; the rest is counted. */
 const namesShown = 5;
 
-export function names(list: readonly string[]): string {
+export function listNames(list: readonly string[]): string {
   const rest = list.length - namesShown;
   return rest > 0 ? `${list.slice(0, namesShown).join(', ')} and ${rest} more` : list.join(', ');
 }

@@ -2,20 +2,22 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
-import { maxLineBytes } from '../../../src/haproxy/cli/line-limit.ts';
-import { readBatch, toBatches } from '../../../src/haproxy/cli/runtime-batch.ts';
-import { cliWord, commandLines, isCliWord, judge } from '../../../src/haproxy/cli/runtime-commands.ts';
-import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { RuntimeCommand } from '../../../src/model.ts';
-import { version } from '../../support/render.ts';
+import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
+import { maxLineBytes } from '../../../../src/haproxy/cli/line-limit.ts';
+import { cliWord, isCliWord } from '../../../../src/haproxy/cli/words.ts';
+import { readBatch, toBatches } from '../../../../src/haproxy/resources/batch.ts';
+import { classify, say } from '../../../../src/haproxy/resources/servers/commands.ts';
+import { splitSections } from '../../../../src/haproxy/text/text.ts';
+import type { RuntimeCommand } from '../../../../src/model.ts';
+import { version } from '../../../support/render.ts';
 
 const capabilities = capabilitiesOf(version('3.0.11'));
 const it = { backend: 'web', server: 'a' } as const;
 const done = { kind: 'done' } as const;
 const add: RuntimeCommand = {
   ...it,
-  kind: 'add',
+  kind: 'server',
+  action: 'add',
   address: '10.0.0.1',
   port: 80,
   weight: 5,
@@ -39,28 +41,34 @@ test('each command is said in the words of the command line', () => {
         'enable dynamic-cookie backend web',
       ],
     ],
-    [{ ...it, kind: 're-address', address: '::1', port: 81 }, ['set server web/a addr ::1 port 81']],
+    [{ ...it, kind: 'server', action: 're-address', address: '::1', port: 81 }, ['set server web/a addr ::1 port 81']],
     [
-      { ...it, kind: 're-address', address: '10.0.0.2', port: 81, isChecked: true },
+      { ...it, kind: 'server', action: 're-address', address: '10.0.0.2', port: 81, isChecked: true },
       ['set server web/a addr 10.0.0.2 port 81', 'set server web/a health up'],
     ],
-    [{ ...it, kind: 'weight', weight: 0 }, ['set server web/a weight 0']],
-    [{ ...it, kind: 'ready' }, ['set server web/a state ready']],
-    [{ ...it, kind: 'drain' }, ['set server web/a state drain']],
-    [{ ...it, kind: 'maint' }, ['set server web/a state maint']],
-    [{ ...it, kind: 'remove', options: ['check'] }, ['set server web/a state maint']],
-    [{ ...it, kind: 'shutdown' }, ['shutdown sessions server web/a']],
-    [{ ...it, kind: 'delete' }, ['del server web/a']],
+    [{ ...it, kind: 'server', action: 'weight', weight: 0 }, ['set server web/a weight 0']],
+    [{ ...it, kind: 'server', action: 'ready' }, ['set server web/a state ready']],
+    [{ ...it, kind: 'server', action: 'drain' }, ['set server web/a state drain']],
+    [{ ...it, kind: 'server', action: 'maint' }, ['set server web/a state maint']],
+    [{ ...it, kind: 'server', action: 'remove', options: ['check'] }, ['set server web/a state maint']],
+    [{ ...it, kind: 'server', action: 'shutdown' }, ['shutdown sessions server web/a']],
+    [{ ...it, kind: 'server', action: 'delete' }, ['del server web/a']],
   ];
   const hasAgent = true;
   const withAgent: readonly (readonly [RuntimeCommand, readonly string[]])[] = [
-    [{ ...it, kind: 'weight', weight: 0, hasAgent }, ['disable agent web/a', 'set server web/a weight 0']],
-    [{ ...it, kind: 'ready', hasAgent }, ['set server web/a state ready', 'enable agent web/a']],
-    [{ ...it, kind: 'drain', hasAgent }, ['disable agent web/a', 'set server web/a state drain']],
-    [{ ...it, kind: 'maint', hasAgent }, ['disable agent web/a', 'set server web/a state maint']],
-    [{ ...it, kind: 'remove', options: [], hasAgent }, ['disable agent web/a', 'set server web/a state maint']],
+    [
+      { ...it, kind: 'server', action: 'weight', weight: 0, hasAgent },
+      ['disable agent web/a', 'set server web/a weight 0'],
+    ],
+    [{ ...it, kind: 'server', action: 'ready', hasAgent }, ['set server web/a state ready', 'enable agent web/a']],
+    [{ ...it, kind: 'server', action: 'drain', hasAgent }, ['disable agent web/a', 'set server web/a state drain']],
+    [{ ...it, kind: 'server', action: 'maint', hasAgent }, ['disable agent web/a', 'set server web/a state maint']],
+    [
+      { ...it, kind: 'server', action: 'remove', options: [], hasAgent },
+      ['disable agent web/a', 'set server web/a state maint'],
+    ],
   ];
-  for (const [command, expected] of [...lines, ...withAgent]) assert.deepEqual(commandLines(command), expected);
+  for (const [command, expected] of [...lines, ...withAgent]) assert.deepEqual(say(command), expected);
 });
 
 test('no value adds a command, a line or a payload', () => {
@@ -73,41 +81,53 @@ test('no value adds a command, a line or a payload', () => {
     }),
   );
   for (const bad of ['', 'a\nb', '\0', '<<', 'x<<', '<<x', '\x7f']) assert.ok(!isCliWord(bad), bad);
-  assert.throws(() => commandLines({ ...it, kind: 're-address', address: '10.0.0.1', port: 70_000 }), /70000/);
-  assert.throws(() => commandLines({ ...it, kind: 'weight', weight: 257 }), /257/);
+  assert.throws(() => say({ ...it, kind: 'server', action: 're-address', address: '10.0.0.1', port: 70_000 }), /70000/);
+  assert.throws(() => say({ ...it, kind: 'server', action: 'weight', weight: 257 }), /257/);
 });
 
 test('an answer that is not known to be good is unexpected', () => {
-  const cases: readonly (readonly [RuntimeCommand, readonly string[], ReturnType<typeof judge>['kind']])[] = [
+  const cases: readonly (readonly [RuntimeCommand, readonly string[], ReturnType<typeof classify>['kind']])[] = [
     [add, ['New server registered.', ''], 'done'],
     [add, ['a warning\nNew server registered.', ''], 'done'],
     [add, ['New server registered.', 'No such server.'], 'unexpected'],
     [add, ['New server registered.'], 'unexpected'],
-    [{ ...it, kind: 'weight', weight: 1 }, ['Backend is using a static LB algorithm …'], 'unexpected'],
-    [{ ...it, kind: 'ready' }, ['Permission denied'], 'unexpected'],
-    [{ ...it, kind: 'ready' }, [], 'unexpected'],
-    [{ ...it, kind: 're-address', address: '::1', port: 1 }, ["Invalid addr '::1'"], 'unexpected'],
-    [{ ...it, kind: 're-address', address: '::1', port: 1 }, [''], 'unexpected'],
-    [{ ...it, kind: 're-address', address: '::1', port: 1 }, ['nothing changed'], 'done'],
     [
-      { ...it, kind: 're-address', address: '::1', port: 1 },
+      { ...it, kind: 'server', action: 'weight', weight: 1 },
+      ['Backend is using a static LB algorithm …'],
+      'unexpected',
+    ],
+    [{ ...it, kind: 'server', action: 'ready' }, ['Permission denied'], 'unexpected'],
+    [{ ...it, kind: 'server', action: 'ready' }, [], 'unexpected'],
+    [{ ...it, kind: 'server', action: 're-address', address: '::1', port: 1 }, ["Invalid addr '::1'"], 'unexpected'],
+    [{ ...it, kind: 'server', action: 're-address', address: '::1', port: 1 }, [''], 'unexpected'],
+    [{ ...it, kind: 'server', action: 're-address', address: '::1', port: 1 }, ['nothing changed'], 'done'],
+    [
+      { ...it, kind: 'server', action: 're-address', address: '::1', port: 1 },
       ["no need to change the addr, port changed from '1' to '2' by 'stats socket command'"],
       'done',
     ],
-    [{ ...it, kind: 'remove', options: [] }, ['No such server.'], 'done'],
-    [{ ...it, kind: 'delete' }, ['Server still has connections attached to it, cannot remove it.'], 'busy'],
+    [{ ...it, kind: 'server', action: 'remove', options: [] }, ['No such server.'], 'done'],
     [
-      { ...it, kind: 'delete' },
+      { ...it, kind: 'server', action: 'delete' },
+      ['Server still has connections attached to it, cannot remove it.'],
+      'busy',
+    ],
+    [
+      { ...it, kind: 'server', action: 'delete' },
       ['This server cannot be removed at runtime due to other configuration elements pointing to it.'],
       'pinned',
     ],
-    [{ ...it, kind: 'delete' }, ['Only servers in maintenance mode can be deleted.'], 'unexpected'],
+    [{ ...it, kind: 'server', action: 'delete' }, ['Only servers in maintenance mode can be deleted.'], 'unexpected'],
   ];
-  for (const [command, replies, kind] of cases) assert.equal(judge(command, replies).kind, kind, replies.join());
+  for (const [command, replies, kind] of cases) assert.equal(classify(command, replies).kind, kind, replies.join());
 });
 
 test('a batch says who answers and what became of each command', () => {
-  const commands: readonly RuntimeCommand[] = [{ ...it, kind: 'weight', weight: 1 }, add, { ...it, kind: 'ready' }];
+  const commands: readonly RuntimeCommand[] = [
+    { ...it, kind: 'server', action: 'weight', weight: 1 },
+    add,
+    { ...it, kind: 'server', action: 'ready' },
+  ];
   const [batch, ...others] = toBatches(commands, { capabilities });
   assert.ok(batch !== undefined && others.length === 0);
   assert.match(batch.line, /^show info;show cli level;set server web\/a weight 1;.*state ready;show cli level$/);
@@ -119,8 +139,8 @@ test('a batch says who answers and what became of each command', () => {
 
 test('an answer that is cut short proves nothing of what is missing', () => {
   const commands: readonly RuntimeCommand[] = [
-    { ...it, kind: 'weight', weight: 1 },
-    { ...it, kind: 'ready' },
+    { ...it, kind: 'server', action: 'weight', weight: 1 },
+    { ...it, kind: 'server', action: 'ready' },
   ];
   const [batch] = toBatches(commands, { capabilities });
   assert.ok(batch);
@@ -138,8 +158,8 @@ test('lines stay small, hold whole commands in their order, and never end in a s
   const command = fc.constantFrom<RuntimeCommand>(
     add,
     { ...add, options: ['sni', `str(${'x'.repeat(3000)})`] },
-    { ...it, kind: 'ready' },
-    { ...it, kind: 're-address', address: '::1', port: 1 },
+    { ...it, kind: 'server', action: 'ready' },
+    { ...it, kind: 'server', action: 're-address', address: '::1', port: 1 },
   );
   fc.assert(
     fc.property(fc.array(command, { maxLength: 300 }), fc.constantFrom('', '@1 '), (commands, prefix) => {

@@ -1,8 +1,9 @@
 /** Runtime commands on as few lines as HAProxy takes, and what became of each. */
 import type { RuntimeCommand } from '../../model.ts';
 import type { Capabilities } from '../binary/capabilities.ts';
-import { type Frame, type Framed, type FramedAnswer, frames, unframe } from './framing.ts';
-import { commandLines, judge, type Verdict } from './runtime-commands.ts';
+import { type Frame, type Framed, type FramedAnswer, frames, unframe } from '../cli/framing.ts';
+import { resourceOf, say } from './index.ts';
+import type { Verdict } from './resource.ts';
 
 export type Batch = Framed<RuntimeCommand>;
 
@@ -17,7 +18,7 @@ type Options = Pick<Frame, 'prefix'> & { readonly capabilities: Capabilities };
 
 /** In their order. What one command needs is never on two lines. */
 export function toBatches(commands: readonly RuntimeCommand[], { capabilities, ...frame }: Options): readonly Batch[] {
-  return frames(commands, commandLines, { ...frame, maxBytes: capabilities.maxLineBytes, head: headOf(capabilities) });
+  return frames(commands, say, { ...frame, maxBytes: capabilities.maxLineBytes, head: headOf(capabilities) });
 }
 
 export function readBatch(
@@ -28,8 +29,8 @@ export function readBatch(
   const { from, replies } = unframe(answer);
   let at = headOf(capabilities).length;
   const verdicts = items.map((command) => {
-    const count = commandLines(command).length;
-    const verdict = judge(command, replies.slice(at, at + count));
+    const count = say(command).length;
+    const verdict = resourceOf(command).classify(command, replies.slice(at, at + count));
     at += count;
     return verdict;
   });

@@ -1,14 +1,15 @@
 /** When a removed server is deleted, closed or left alone. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RemovedServers } from '../../../src/apply/runtime/removed-servers.ts';
-import { frame } from '../../../src/haproxy/cli/framing.ts';
-import type { RuntimeCommand } from '../../../src/model.ts';
+import { frame } from '../../../../src/haproxy/cli/framing.ts';
+import { RemovedServers } from '../../../../src/haproxy/resources/servers/removed-servers.ts';
+import type { RuntimeCommand } from '../../../../src/model.ts';
 
 const done = { kind: 'done' } as const;
 const limits = { drainTimeoutMs: 60_000, prefix: '' };
-const remove: RuntimeCommand = { backend: 'web', server: 'a', kind: 'remove', options: ['check'] };
-const erase: RuntimeCommand = { backend: 'web', server: 'a', kind: 'delete' };
+const deletes = { deleteServer: 'any' } as const;
+const remove: RuntimeCommand = { backend: 'web', server: 'a', kind: 'server', action: 'remove', options: ['check'] };
+const erase: RuntimeCommand = { backend: 'web', server: 'a', kind: 'server', action: 'delete' };
 
 /** A HAProxy that says how many connections each server has. */
 function haproxy(sessions: Readonly<Record<string, number>>) {
@@ -31,7 +32,7 @@ function removedServers(): { removedServers: RemovedServers; pass: (ms: number) 
 
 test('a server that is idle for a second is deleted, and not before', async () => {
   const { removedServers: all, pass } = removedServers();
-  all.note(remove, done, true);
+  all.note(remove, done, deletes);
   assert.deepEqual(
     all.list.map(({ server, options }) => [server, ...options]),
     [['a', 'check']],
@@ -41,14 +42,14 @@ test('a server that is idle for a second is deleted, and not before', async () =
   assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, []);
   pass(1000);
   assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [erase]);
-  all.note(erase, done, true);
+  all.note(erase, done, deletes);
   assert.deepEqual(all.list, []);
   assert.equal(all.isDue, false);
 });
 
 test('of one that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
   const { removedServers: all } = removedServers();
-  const found = (server: string) => ({ backend: 'web', server, options: ['?'] });
+  const found = (server: string) => ({ kind: 'server', backend: 'web', server, options: ['?'] }) as const;
   all.recall(['a', 'b'].map((server) => ({ ...found(server), options: ['check', server] })));
   assert.deepEqual(all.list, [], 'whether they are there is not known');
   assert.equal(all.toRecord.length, 2);
@@ -56,7 +57,8 @@ test('of one that a Myelin before this one removed the recorded options hold, un
     {
       backend: 'web',
       server: 'b',
-      kind: 'add',
+      kind: 'server',
+      action: 'add',
       address: '10.0.0.2',
       port: 80,
       weight: 1,
@@ -65,7 +67,7 @@ test('of one that a Myelin before this one removed the recorded options hold, un
       dynamicCookie: false,
     },
     done,
-    true,
+    deletes,
   );
   for (const server of ['a', 'b', 'c']) all.found(found(server));
   const expected = [
@@ -85,61 +87,61 @@ test('of one that a Myelin before this one removed the recorded options hold, un
 
 test('one that has connections again when it is to be deleted is waited for', async () => {
   const { removedServers: all, pass } = removedServers();
-  all.note(remove, done, true);
+  all.note(remove, done, deletes);
   await all.next(haproxy({ a: 0 }), limits);
   pass(1000);
   await all.next(haproxy({ a: 0 }), limits);
-  all.note(erase, { kind: 'busy' }, true);
+  all.note(erase, { kind: 'busy' }, deletes);
   pass(1000);
   assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [], 'its second begins anew');
 });
 
 test('what is left after drainTimeout is closed, and counted', async () => {
   const { removedServers: all, pass } = removedServers();
-  all.note(remove, done, true);
+  all.note(remove, done, deletes);
   pass(59_999);
   assert.equal((await all.next(haproxy({ a: 3 }), limits)).closed, 0);
   pass(1);
   const { commands, closed } = await all.next(haproxy({ a: 3 }), limits);
-  assert.deepEqual([commands, closed], [[{ kind: 'shutdown', backend: 'web', server: 'a' }], 3]);
+  assert.deepEqual([commands, closed], [[{ kind: 'server', action: 'shutdown', backend: 'web', server: 'a' }], 3]);
 });
 
 test('one that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {
   const { removedServers: all, pass } = removedServers();
-  all.note(remove, done, false);
+  all.note(remove, done, { deleteServer: 'no' });
   await all.next(haproxy({ a: 0 }), limits);
   pass(10_000);
   assert.equal(all.isDue, false);
   assert.equal(all.list.length, 1, 'its name may come back');
 
   const pinned = removedServers();
-  pinned.removedServers.note(remove, done, true);
+  pinned.removedServers.note(remove, done, deletes);
   await pinned.removedServers.next(haproxy({ a: 0 }), limits);
-  pinned.removedServers.note(erase, { kind: 'pinned' }, true);
+  pinned.removedServers.note(erase, { kind: 'pinned' }, deletes);
   pinned.pass(10_000);
   assert.equal(pinned.removedServers.isDue, false);
 });
 
 test('one that comes back is not leaving, and one that is gone already is forgotten', async () => {
   const { removedServers: all } = removedServers();
-  all.note(remove, done, true);
-  all.note({ backend: 'web', server: 'a', kind: 'ready' }, done, true);
+  all.note(remove, done, deletes);
+  all.note({ backend: 'web', server: 'a', kind: 'server', action: 'ready' }, done, deletes);
   assert.deepEqual(all.list, []);
-  all.note(remove, done, true);
+  all.note(remove, done, deletes);
   await all.next(haproxy({}), limits);
   assert.deepEqual(all.list, []);
 });
 
 test('a removal that did not succeed makes nothing leave', () => {
   const { removedServers: all } = removedServers();
-  all.note(remove, { kind: 'unexpected', command: remove, reply: 'no' }, true);
+  all.note(remove, { kind: 'unexpected', command: remove, reply: 'no' }, deletes);
   assert.deepEqual(all.list, []);
 });
 
 test('HAProxy is asked once a second at most', async () => {
   const { removedServers: all, pass } = removedServers();
   assert.equal(all.isDue, false);
-  all.note(remove, done, true);
+  all.note(remove, done, deletes);
   assert.equal(all.isDue, true);
   await all.next(haproxy({ a: 1 }), limits);
   assert.equal(all.isDue, false);

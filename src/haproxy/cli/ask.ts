@@ -1,0 +1,23 @@
+/** Questions to a running HAProxy: many on as few lines as it takes. */
+import { type Frame, frames, unframe } from './framing.ts';
+import type { Info } from './info.ts';
+
+/** Sends one line and reads its whole answer. */
+export type Ask = (line: string) => Promise<string>;
+
+/** One command about each item; what was cut short counts as no answer, '', in its place. */
+export async function askEach<T>(
+  ask: Ask,
+  about: readonly T[],
+  command: (item: T) => string,
+  frame: Frame = {},
+): Promise<{ readonly from: readonly (Info | null)[]; readonly replies: readonly string[] }> {
+  const from: (Info | null)[] = [];
+  const replies: string[] = [];
+  for (const { line, items } of frames(about, (item) => [command(item)], frame)) {
+    const answer = unframe(await ask(line));
+    from.push(answer.from);
+    for (const at of items.keys()) replies.push(answer.replies[at] ?? '');
+  }
+  return { from, replies };
+}

@@ -1,0 +1,28 @@
+/** The list of resources: a new one is a folder and a line here. */
+import type { Rendered, RuntimeCommand } from '../../model.ts';
+import type { Owner, Resource } from './resource.ts';
+import { servers } from './servers/index.ts';
+
+const byKind: {
+  readonly [Kind in RuntimeCommand['kind']]: Resource<Extract<RuntimeCommand, { readonly kind: Kind }>>;
+} = { server: servers };
+
+export const resources: readonly Resource[] = Object.values(byKind);
+
+export function resourceOf({ kind }: Pick<RuntimeCommand, 'kind'>): Resource {
+  return byKind[kind];
+}
+
+/** The lines of commands of any kind, as they are sent. */
+export function say(command: RuntimeCommand): readonly string[] {
+  return resourceOf(command).say(command);
+}
+
+export function ownerOf(command: RuntimeCommand): Owner {
+  return resourceOf(command).owner(command);
+}
+
+/** All that can be read back of a process that runs this. */
+export function ownersIn(running: Rendered): readonly Owner[] {
+  return resources.flatMap((resource) => [...resource.parts(running).keys()]);
+}

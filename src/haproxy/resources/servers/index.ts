@@ -1,0 +1,45 @@
+/** Servers, of backends that were rendered for a service. */
+import type { Rendered, Section, ServerCommand } from '../../../model.ts';
+import { learn } from '../../binary/capabilities.ts';
+import type { Owner, Resource } from '../resource.ts';
+import { classify, identity, say } from './commands.ts';
+import { findDrift } from './drift.ts';
+import { ranker } from './order.ts';
+import { planServers, silencedAgents } from './plan.ts';
+import { backendOf, ownerOf, readBackends, type SeenServers } from './read-back.ts';
+import { RemovedServers } from './removed-servers.ts';
+import { isOurs, withServersOf } from './section.ts';
+
+export const servers: Resource<ServerCommand, SeenServers> = {
+  kind: 'server',
+  plan: planServers,
+  withinStructure: withServersOf,
+  afterStart: silencedAgents,
+  say,
+  classify,
+  learn: (capabilities, { action }, reply) =>
+    action === 'add' || action === 'delete' ? learn(capabilities, action, reply) : capabilities,
+  ranker,
+  needs: ({ backend }) => [ownerOf(backend)],
+  owner: ({ backend }) => ownerOf(backend),
+  identity,
+  describe: ({ action, server }) => `${action} ${server}`,
+  // From HAProxy 2.9 on a new address takes effect a moment after the reply.
+  isLate: ({ action }) => action === 're-address',
+  parts,
+  observe: (ask, owners, frame) => readBackends(ask, owners.map(backendOf), frame),
+  drift: findDrift,
+  createReaper: (now) => new RemovedServers(now),
+};
+
+const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
+
+/** Its backends, which are asked for at each look, and of which there may be ten thousand. */
+function parts({ sections }: Rendered): ReadonlyMap<Owner, Section> {
+  let found = known.get(sections);
+  if (found === undefined) {
+    found = new Map(sections.filter(isOurs).map((section) => [ownerOf(section.name), section]));
+    known.set(sections, found);
+  }
+  return found;
+}

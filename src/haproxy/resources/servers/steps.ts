@@ -1,0 +1,210 @@
+/** One server of a backend in which only servers differ: the commands that bring it there, or what stands in the way. */
+
+import { parseAddress } from '../../../lib/address.ts';
+import type { LeavingServer, ServerCommand } from '../../../model.ts';
+import { type Capabilities, maxCommandWords, whyNotAdded } from '../../binary/capabilities.ts';
+import { isCliWord } from '../../cli/words.ts';
+import type { Obstacle } from '../resource.ts';
+import type { Backend, Server } from './backend.ts';
+import { agentOf, expandDefaults, type Option, wordsOf } from './options.ts';
+import type { Becomes } from './section.ts';
+
+export type Circumstances = {
+  readonly capabilities: Capabilities;
+  /** Of this backend: servers that were removed and still finish their connections, or cannot be deleted. */
+  readonly leaving: readonly LeavingServer[];
+  /** What HAProxy was started with, and so proved; it may hold more kinds of servers than there are now. */
+  readonly started: () => Backend | null;
+  /** Whether anything in the desired file names this server. */
+  readonly isMentioned: (server: string) => boolean;
+};
+
+type Bringing = Circumstances & { readonly ids: ReadonlyMap<string, number> };
+
+/** What happens to one server. */
+export type Step = {
+  readonly name: string;
+  readonly commands: readonly ServerCommand[];
+  /** Why more than that waits for a reload. */
+  readonly obstacle: Obstacle | null;
+  /** null: what it was. */
+  readonly becomes: Becomes | null;
+};
+
+function waits(name: string, obstacle: Obstacle): Step {
+  return { name, commands: [], obstacle, becomes: null };
+}
+
+/** A server that has to be in the running HAProxy and is not among those that it serves with. */
+export function bring(server: Server, running: Backend, desired: Backend, circumstances: Bringing): Step {
+  const { name, weight } = server;
+  const { started, capabilities } = circumstances;
+  const at = addressOf(server);
+  if (at === null || server.unknown !== null) return waits(name, notUnderstood(server));
+  const it = { kind: 'server', backend: desired.name, server: name } as const;
+  const presence = { ...it, action: server.isDisabled ? 'maint' : 'ready', ...agentOf(server.options) } as const;
+  const left = circumstances.leaving.find((each) => each.server === name);
+  if (left !== undefined) {
+    if (left.options.join('\0') !== server.key)
+      return waits(name, { code: 'server_changed', detail: `${name}, which still leaves, with other options` });
+    if (!isInPlace(server, desired, started))
+      return waits(name, desired.balance === 'dynamic' ? notInOrder(desired) : notDynamic(desired));
+    const commands = [{ ...it, action: 're-address', ...at }, { ...it, action: 'weight', weight }, presence] as const;
+    return { name, commands, obstacle: null, becomes: { kind: 'desired' } };
+  }
+  if (desired.balance !== 'dynamic') return waits(name, notDynamic(desired));
+  if (!isLast(server, running, desired)) return waits(name, notInOrder(desired));
+  const spelled = expandDefaults(server.options);
+  const { algorithm, hasExternalChecks, dynamicCookie } = desired;
+  const refused = whyNotAdded(capabilities, { options: spelled, algorithm, hasExternalChecks });
+  if (refused !== null) return waits(name, { detail: '', ...refused });
+  if (!isProven(server, running, started)) return waits(name, { code: 'options_unproven', detail: name });
+  const options = [
+    ...capabilities.forgottenDefaults,
+    ...wordsOf(spelled.filter(({ keyword }) => keyword !== 'id')),
+    'id',
+    `${circumstances.ids.get(name) ?? 0}`,
+  ];
+  const isTooLong =
+    options.length > maxOptionWords ||
+    2 * options.join(' ').length + bytesBesideOptions > circumstances.capabilities.maxLineBytes;
+  if (isTooLong || !options.every(isCliWord))
+    return waits(name, { code: 'backend_not_plain', detail: `the options of server ${name}` });
+  const has = (keyword: string): boolean => spelled.some((option) => option.keyword === keyword);
+  const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
+  return {
+    name,
+    // It is created in maintenance.
+    commands: [
+      { ...it, action: 'add', ...at, weight, options, checks, dynamicCookie },
+      ...(server.isDisabled ? [] : [presence]),
+    ],
+    obstacle: null,
+    becomes: { kind: 'desired' },
+  };
+}
+
+/** `add server NAME ADDRESS weight N`, and one to spare: `usesrc` and the like are counted by some versions. */
+const wordsBesideOptions = 7;
+export const maxOptionWords = maxCommandWords - wordsBesideOptions;
+
+/** Names, what stands around each command, and the commands that follow. Escapes may double the options. */
+const bytesBesideOptions = 1000;
+
+export function alter(old: Server, server: Server, desired: Backend, { started }: Circumstances): Step {
+  const { name, weight } = server;
+  const it = { kind: 'server', backend: desired.name, server: name } as const;
+  const agent = agentOf(server.options);
+  const at = addressOf(server);
+  const hasMoved = old.address !== server.address || old.port !== server.port;
+  const obstacle = whyNotAltered(old, server, hasMoved);
+  if (obstacle !== null) {
+    // Where it was, somebody else may be by now: as one that is gone it gets nothing new.
+    const isToLeave = (hasMoved || server.isDisabled) && !old.isDisabled;
+    if (!isToLeave) return waits(name, obstacle);
+    const commands = [{ ...it, action: 'maint', ...agentOf(old.options) }] as const;
+    return { name, commands, obstacle, becomes: { kind: 'disabled' } };
+  }
+  const commands: ServerCommand[] = [];
+  if (hasMoved && at !== null) {
+    // One that is out gets its health when it is put back.
+    const isChecked = !server.isDisabled && server.options.some(({ keyword }) => keyword === 'check');
+    commands.push({ ...it, action: 're-address', ...at, ...(isChecked && { isChecked }) });
+  }
+  const unweighed = old.weight === weight ? null : whyNotWeighed(server, desired, started);
+  if (old.weight !== weight && unweighed === null) commands.push({ ...it, action: 'weight', weight, ...agent });
+  if (old.isDisabled !== server.isDisabled)
+    commands.push({ ...it, action: server.isDisabled ? 'maint' : 'ready', ...agent });
+  const becomes: Becomes = unweighed === null ? { kind: 'desired' } : { kind: 'unweighed', weight: old.weight };
+  return { name, commands, obstacle: unweighed, becomes: commands.length === 0 ? null : becomes };
+}
+
+/** Why it takes another server than the one that is there; null: it does not. */
+function whyNotAltered(old: Server, server: Server, hasMoved: boolean): Obstacle | null {
+  const { name } = server;
+  if (old.key !== server.key || old.unknown !== server.unknown)
+    return server.unknown === null ? { code: 'server_changed', detail: name } : notUnderstood(server);
+  if (!hasMoved) return null;
+  if (addressOf(server) === null || addressOf(old) === null) return { code: 'server_changed', detail: name };
+  // A hash over addresses is not made anew when one changes.
+  return hashesAddress(server.options) ? { code: 'keyword_not_dynamic', detail: 'hash-key' } : null;
+}
+
+function whyNotWeighed(server: Server, desired: Backend, started: Circumstances['started']): Obstacle | null {
+  if (!takesWeight(server, desired, started)) return notDynamic(desired);
+  // What the agent says is a part of the weight that the server was made with, which no command changes.
+  const hasAgent = server.weight !== 0 && agentOf(server.options).hasAgent === true;
+  return hasAgent ? { code: 'keyword_not_dynamic', detail: 'agent-check' } : null;
+}
+
+export function remove(server: Server, desired: Backend, { isMentioned }: Circumstances): Step {
+  const { name, words, options, isDisabled } = server;
+  if (desired.balance === 'unknown') return waits(name, notDynamic(desired));
+  const it = { kind: 'server', backend: desired.name, server: name, ...agentOf(options) } as const;
+  if (!isMentioned(name))
+    return { name, commands: [{ ...it, action: 'remove', options: words }], obstacle: null, becomes: { kind: 'gone' } };
+  // HAProxy would refuse the file without it: its line stays, and takes it out.
+  return {
+    name,
+    commands: isDisabled ? [] : [{ ...it, action: 'maint' }],
+    obstacle: { code: 'server_removed', detail: `${name}, which is named elsewhere` },
+    becomes: isDisabled ? null : { kind: 'disabled' },
+  };
+}
+
+export function isReordered({ ordered: before }: Backend, { ordered: after }: Backend): boolean {
+  const kept = (order: readonly string[], other: readonly string[]): string =>
+    order.filter((name) => other.includes(name)).join('\n');
+  return kept(before, after) !== kept(after, before);
+}
+
+/** An added server stands behind those that are there. */
+function isLast({ name }: Server, running: Backend, desired: Backend): boolean {
+  const at = desired.ordered.indexOf(name);
+  if (at === -1) return true;
+  return desired.algorithm !== 'first' && !desired.ordered.slice(at + 1).some((other) => running.servers.has(other));
+}
+
+/** Whether one that has not left yet stands where it is desired, as far as that counts, and can have the weight. */
+function isInPlace(server: Server, desired: Backend, started: Circumstances['started']): boolean {
+  if (desired.balance === 'dynamic') return !desired.ordered.includes(server.name);
+  const first = started();
+  if (first === null || !takesWeight(server, desired, started)) return false;
+  return !isReordered(first, desired);
+}
+
+/** Static algorithms know a server with the weight that it was started with, or with none. */
+function takesWeight({ name, weight }: Server, { balance }: Backend, started: Circumstances['started']): boolean {
+  if (balance === 'dynamic' || (balance === 'static' && weight === 0)) return true;
+  return balance === 'static' && started()?.servers.get(name)?.weight === weight;
+}
+
+function notInOrder({ algorithm }: Backend): Obstacle {
+  const what = algorithm === 'first' ? algorithm : 'backup';
+  return { code: 'balance_not_dynamic', detail: `${what}, which goes by the order` };
+}
+
+function notDynamic({ algorithm }: Backend): Obstacle {
+  return { code: 'balance_not_dynamic', detail: algorithm };
+}
+
+function isProven({ proof }: Server, running: Backend, started: () => Backend | null): boolean {
+  const isAmong = ({ servers }: Backend): boolean => [...servers.values()].some((each) => each.proof === proof);
+  if (proof === '' || isAmong(running)) return true;
+  const first = started();
+  return first?.structure === running.structure && isAmong(first);
+}
+
+function addressOf({ address, port }: Server): { readonly address: string; readonly port: number } | null {
+  if (port === null || port > 65_535 || parseAddress(address) === null) return null;
+  return { address, port };
+}
+
+function notUnderstood({ name, unknown }: Server): Obstacle {
+  if (unknown !== null) return { code: 'keyword_not_dynamic', detail: unknown };
+  return { code: 'backend_not_plain', detail: `the address of server ${name}` };
+}
+
+function hashesAddress(options: readonly Option[]): boolean {
+  return options.some(({ keyword, args }) => keyword === 'hash-key' && args[0] !== 'id');
+}

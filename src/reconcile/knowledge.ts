@@ -1,0 +1,125 @@
+/**
+ * What is known of the process that serves, in one value: whether its text says what it really has, and where commands no
+ * longer help. The table says what each event makes of each state.
+ */
+import type { Owner } from '../haproxy/resources/resource.ts';
+import type { ReloadReason } from '../model.ts';
+
+type Common = {
+  /** Of the process; null: none serves that takes commands. */
+  readonly generation: number | null;
+  /** How often in a row commands got no answer. */
+  readonly unanswered: number;
+};
+
+export type Knowledge =
+  /**
+   * Not all of it has been read back yet. `isFound`: it was started before this Myelin, and may have been given more, or
+   * less, than was written down: nothing is planned before it is read. `isScheduled`: reading has begun.
+   */
+  | (Common & { readonly kind: 'unread'; readonly isFound: boolean; readonly isScheduled: boolean })
+  /** It has what its text says, or is being brought there by commands. */
+  | (Common & { readonly kind: 'verified' })
+  /** Commands no longer help these; the next reload is for them. */
+  | (Common & { readonly kind: 'needs_reload'; readonly reasons: ReadonlyMap<Owner, ReloadReason> });
+
+export type KnowledgeEvent =
+  /** This one serves, however it was started; null: none does that takes commands. */
+  | { readonly kind: 'serves'; readonly generation: number | null }
+  /** This one was started from what was desired. */
+  | { readonly kind: 'reloaded'; readonly generation: number | null }
+  /** All of it is going to be read back. */
+  | { readonly kind: 'scheduled' }
+  /** All of it has been read back. */
+  | { readonly kind: 'read' }
+  /** Commands did not do what they should, or did not help. */
+  | { readonly kind: 'doubted'; readonly reasons: readonly ReloadReason[] }
+  | { readonly kind: 'answered' }
+  | { readonly kind: 'unanswered' };
+
+type Of<Union, Kind> = Extract<Union, { readonly kind: Kind }>;
+
+type Table = {
+  readonly [State in Knowledge['kind']]: {
+    readonly [Event in KnowledgeEvent['kind']]: (
+      state: Of<Knowledge, State>,
+      event: Of<KnowledgeEvent, Event>,
+    ) => Knowledge;
+  };
+};
+
+const table: Table = {
+  unread: {
+    serves: whoServes,
+    reloaded: started,
+    scheduled: (state) => ({ ...state, isScheduled: true }),
+    read: ({ generation, unanswered }) => ({ kind: 'verified', generation, unanswered }),
+    // Of one that was found nothing is planned yet, and what does not help is found again when it is read.
+    doubted: (state, { reasons }) => (state.isFound ? state : needsReload(state, new Map(), reasons)),
+    answered,
+    unanswered,
+  },
+  verified: {
+    serves: whoServes,
+    reloaded: started,
+    scheduled: (state) => state,
+    read: (state) => state,
+    doubted: (state, { reasons }) => needsReload(state, new Map(), reasons),
+    answered,
+    unanswered,
+  },
+  needs_reload: {
+    serves: whoServes,
+    reloaded: started,
+    scheduled: (state) => state,
+    // That it was read back helps nobody whom commands do not.
+    read: (state) => state,
+    doubted: (state, { reasons }) => needsReload(state, state.reasons, reasons),
+    answered,
+    unanswered,
+  },
+};
+
+/** Of a process that is found running, or of none. */
+export function atStart(generation: number | null): Knowledge {
+  return { kind: 'unread', generation, isFound: generation !== null, isScheduled: false, unanswered: 0 };
+}
+
+export function next(state: Knowledge, event: KnowledgeEvent): Knowledge {
+  // The table is complete by its type; which cell is meant cannot be told by it.
+  const cell = table[state.kind][event.kind] as (state: Knowledge, event: KnowledgeEvent) => Knowledge;
+  return cell(state, event);
+}
+
+/** The reasons for a reload that are not in the text, by whom they are about. */
+export function reloadReasons(state: Knowledge): ReadonlyMap<Owner, ReloadReason> {
+  return state.kind === 'needs_reload' ? state.reasons : none;
+}
+
+const none: ReadonlyMap<Owner, ReloadReason> = new Map();
+
+/** Another one than before has nothing of what is known of that. */
+function whoServes(state: Knowledge, { generation }: { readonly generation: number | null }): Knowledge {
+  return state.generation === generation ? state : started(state, { generation });
+}
+
+function started(_: Knowledge, { generation }: { readonly generation: number | null }): Knowledge {
+  return { kind: 'unread', generation, isFound: false, isScheduled: false, unanswered: 0 };
+}
+
+function needsReload(
+  { generation, unanswered }: Knowledge,
+  before: ReadonlyMap<Owner, ReloadReason>,
+  reasons: readonly ReloadReason[],
+): Knowledge {
+  const its = reasons.map((reason) => [reason.section ?? '', reason] as const);
+  return { kind: 'needs_reload', generation, unanswered, reasons: new Map([...before, ...its]) };
+}
+
+function answered(state: Knowledge): Knowledge {
+  return state.unanswered === 0 ? state : { ...state, unanswered: 0 };
+}
+
+function unanswered(state: Knowledge): Knowledge {
+  return { ...state, unanswered: state.unanswered + 1 };
+}

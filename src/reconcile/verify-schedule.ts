@@ -1,0 +1,97 @@
+/** What is to be read back, and when: what commands have changed at once, all of a new process, the rest in rotation. */
+import { ownerOf, ownersIn, resourceOf } from '../haproxy/resources/index.ts';
+import type { Owner } from '../haproxy/resources/resource.ts';
+import type { Moment, Ms, Rendered, RuntimeCommand } from '../model.ts';
+
+/** How long after its reply what is late has taken effect. */
+const settleMs: Ms = 50;
+export const ownersAtOnce = 100;
+const retryMs: Ms = 1000;
+
+type Late = { readonly owner: Owner; readonly at: Moment };
+
+export class VerifySchedule {
+  readonly #verifyInterval: () => Ms;
+  readonly #due = new Map<Owner, Moment>();
+  /** By identity, what may not have taken effect yet. */
+  readonly #late = new Map<string, Late>();
+  /** What has yet to be looked at once, since all of it was to be. */
+  readonly #unseen = new Set<Owner>();
+  #round: readonly Owner[] = [];
+  #roundAt: Moment = 0;
+
+  constructor(verifyInterval: () => Ms) {
+    this.#verifyInterval = verifyInterval;
+  }
+
+  touched(commands: readonly RuntimeCommand[], now: Moment): void {
+    for (const command of commands) {
+      const resource = resourceOf(command);
+      const owner = ownerOf(command);
+      if (resource.isLate(command)) this.#late.set(resource.identity(command), { owner, at: now });
+      if (!this.#due.has(owner)) this.#due.set(owner, now + settleMs);
+    }
+  }
+
+  /** These as soon as may be. */
+  soon(owners: Iterable<Owner>, now: Moment): void {
+    for (const owner of owners) this.#due.set(owner, now);
+  }
+
+  /** What was right or set right is looked at once more when that has taken effect. */
+  again(owners: Iterable<Owner>, now: Moment): void {
+    this.soon(owners, now + settleMs);
+  }
+
+  /** Nobody answered. */
+  retry(owners: Iterable<Owner>, now: Moment): void {
+    this.soon(owners, now + retryMs);
+  }
+
+  /** Another process runs: nothing of it has been looked at. */
+  everything(running: Rendered, now: Moment): void {
+    const owners = ownersIn(running);
+    this.again(owners, now);
+    this.#unseen.clear();
+    for (const owner of owners) this.#unseen.add(owner);
+  }
+
+  seen(owners: Iterable<Owner>): void {
+    for (const owner of owners) this.#unseen.delete(owner);
+  }
+
+  get isAllSeen(): boolean {
+    return this.#unseen.size === 0;
+  }
+
+  /** When there is something to look at. */
+  get next(): Moment {
+    let next = this.#roundAt;
+    for (const at of this.#due.values()) next = Math.min(next, at);
+    return next;
+  }
+
+  /** What is due, and of the rotation as much as its turn is; no more than is looked at in one go. */
+  take(running: Rendered, now: Moment): readonly Owner[] {
+    if (now >= this.#roundAt) {
+      const all = ownersIn(running);
+      if (this.#round.length === 0) this.#round = all;
+      const stepMs = this.#verifyInterval() / Math.max(1, Math.ceil(all.length / ownersAtOnce));
+      // What is late by less than a step is made up for, so that a round takes no longer than it may.
+      this.#roundAt = Math.max(this.#roundAt, now - stepMs) + stepMs;
+      this.soon(this.#round.slice(0, ownersAtOnce), now);
+      this.#round = this.#round.slice(ownersAtOnce);
+    }
+    const due = [...this.#due].filter(([, at]) => at <= now).map(([owner]) => owner);
+    const owners = due.slice(0, ownersAtOnce);
+    for (const owner of owners) this.#due.delete(owner);
+    return owners;
+  }
+
+  /** Identities of what may not have taken effect yet; they are looked at again once it must have. */
+  unsettled(now: Moment): ReadonlySet<string> {
+    for (const [identity, { at }] of this.#late) if (now - at >= settleMs) this.#late.delete(identity);
+    for (const { owner, at } of this.#late.values()) this.#due.set(owner, at + settleMs);
+    return new Set(this.#late.keys());
+  }
+}
