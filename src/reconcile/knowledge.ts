@@ -81,11 +81,11 @@ const table: Table = {
 };
 
 /** Of a process that is found running, or of none. */
-export function atStart(generation: number | null): Knowledge {
+export function knowledgeAtStart(generation: number | null): Knowledge {
   return { kind: 'unread', generation, isFound: generation !== null, isScheduled: false, unanswered: 0 };
 }
 
-export function next(state: Knowledge, event: KnowledgeEvent): Knowledge {
+export function nextKnowledge(state: Knowledge, event: KnowledgeEvent): Knowledge {
   // The table is complete by its type; which cell is meant cannot be told by it.
   const cell = table[state.kind][event.kind] as (state: Knowledge, event: KnowledgeEvent) => Knowledge;
   return cell(state, event);

@@ -9,7 +9,7 @@ import type { Owner, UnexpectedReply } from '../haproxy/resources/resource.ts';
 import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand } from '../model.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
 import { enforceOverride } from './enforce-override.ts';
-import { atStart, type Knowledge, type KnowledgeEvent, next, reloadReasons } from './knowledge.ts';
+import { type Knowledge, type KnowledgeEvent, knowledgeAtStart, nextKnowledge, reloadReasons } from './knowledge.ts';
 import type { OverrideRequest } from './override-store.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
 
@@ -44,7 +44,12 @@ export class RuntimeUpdater {
     this.#driver = driver;
     this.#options = options;
     this.#verifier = new Verifier(options.verify);
-    this.#knowledge = atStart(this.#generation);
+    this.#knowledge = knowledgeAtStart(this.#generation);
+  }
+
+  /** What is known of the process that serves. */
+  get knowledge(): Knowledge {
+    return this.#knowledge;
   }
 
   /** Drift that stands, because it is only to be reported. */
@@ -232,7 +237,7 @@ export class RuntimeUpdater {
   }
 
   #note(event: KnowledgeEvent): void {
-    this.#knowledge = next(this.#knowledge, event);
+    this.#knowledge = nextKnowledge(this.#knowledge, event);
   }
 
   #now(): Moment {

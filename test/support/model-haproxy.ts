@@ -2,6 +2,7 @@
  * A HAProxy in a few lines: what it makes of a config, what the runtime API does to servers, with its rules, and nothing
  * else. It reads configs in its own way, so that it does not repeat the mistakes of what it judges.
  */
+import type { ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import { serverKeywords } from '../../src/haproxy/text/server-keywords.ts';
 import type { RuntimeCommand, Section } from '../../src/model.ts';
 
@@ -92,6 +93,20 @@ export class ModelHaproxy {
         servers.delete(command.server);
         return;
     }
+  }
+
+  /** As `show servers state` has them. */
+  rows(backend: string): readonly ServerStateRow[] {
+    const admin = { ready: '0', maint: '1', drain: '8' } as const;
+    return [...(this.#backends.get(backend)?.servers ?? [])].map(([name, { address, port, weight, state }]) => ({
+      be_name: backend,
+      srv_name: name,
+      srv_addr: address,
+      srv_port: `${port}`,
+      srv_fqdn: '-',
+      srv_uweight: `${weight}`,
+      srv_admin_state: admin[state],
+    }));
   }
 
   /** What gets traffic: `backend/name` with all that matters of it, sorted; and the order where that matters. */
