@@ -7,6 +7,7 @@ import type { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import type { Owner, ProcessState, Seen, UnexpectedReply } from '../haproxy/resources/resource.ts';
 import type { ConfigFile } from '../lib/config-file.ts';
+import type { Polling } from '../lib/poll.ts';
 import type { Leaving, Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import type { DriverEvent } from './driver-event.ts';
 import type { ReloadPolicy } from './reload-policy.ts';
@@ -116,12 +117,6 @@ export type Driver = {
   /** Sees what happens by itself; null where there is nothing to see. */
   readonly polling: Polling | null;
   stop(): Promise<void>;
-};
-
-type Polling = {
-  readonly everyMs: Ms;
-  /** `polls` counts from 1. */
-  readonly poll: (polls: number, signal: AbortSignal) => Promise<void>;
 };
 
 /** Recognises what runs, and throws an AppError where there is nothing to begin with. */

@@ -8,7 +8,7 @@ import type { Version } from '../haproxy/binary/version.ts';
 import { now } from '../lib/clock.ts';
 import { configFile } from '../lib/config-file.ts';
 import { makeFolder } from '../lib/files.ts';
-import { poll } from '../lib/poll.ts';
+import { startPolling } from '../lib/poll.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { ConfigFileSync } from './config-file-sync.ts';
 import type {
@@ -76,11 +76,11 @@ export async function manage(
   const { polling } = driver;
   if (polling !== null) {
     const pollsPerInspection = Math.round(inspectEveryMs / polling.everyMs);
-    const look = async (polls: number, ended: AbortSignal): Promise<void> => {
+    const pollAndInspect = async (polls: number, ended: AbortSignal): Promise<void> => {
       await polling.poll(polls, ended);
       if (polls % pollsPerInspection === 0) await fileSync.inspect();
     };
-    opened.use(poll({ everyMs: polling.everyMs, look, onError }, signal));
+    opened.use(startPolling({ everyMs: polling.everyMs, poll: pollAndInspect }, onError, signal));
   }
   return new Managed(driver, {
     newest,

@@ -1,26 +1,31 @@
-/** Looks again and again at what happens by itself. */
+/** Sees again and again what happens by itself. */
 import timers from 'node:timers/promises';
 import type { Ms } from '../model.ts';
 
-type Polling = {
+export type Polling = {
   readonly everyMs: Ms;
-  /** `looks` counts from 1; `signal` tells a look that takes long that nobody waits for what it sees. */
-  readonly look: (looks: number, signal: AbortSignal) => Promise<void>;
-  /** What it throws costs one look. */
-  readonly onError: (error: unknown) => void;
+  /** `polls` counts from 1; `signal` tells one that takes long that nobody waits for what it sees. */
+  readonly poll: (polls: number, signal: AbortSignal) => Promise<void>;
 };
 
-/** Goes on until `signal` aborts or it is disposed of, which waits for a look that is under way. */
-export function poll({ everyMs, look, onError }: Polling, signal: AbortSignal): AsyncDisposable {
+/**
+ * Goes on until `signal` aborts or it is disposed of, which waits for a poll that is under way. What one throws costs that one
+ * alone.
+ */
+export function startPolling(
+  { everyMs, poll }: Polling,
+  onError: (error: unknown) => void,
+  signal: AbortSignal,
+): AsyncDisposable {
   const disposed = new AbortController();
   const ended = AbortSignal.any([signal, disposed.signal]);
-  const looking = run();
+  const polling = run();
 
   async function run(): Promise<void> {
-    for (let looks = 1; !ended.aborted; looks++) {
+    for (let polls = 1; !ended.aborted; polls++) {
       try {
         await timers.setTimeout(everyMs, undefined, { signal: ended });
-        await look(looks, ended);
+        await poll(polls, ended);
       } catch (error) {
         if (!ended.aborted) onError(error);
       }
@@ -30,7 +35,7 @@ export function poll({ everyMs, look, onError }: Polling, signal: AbortSignal): 
   return {
     async [Symbol.asyncDispose]() {
       disposed.abort();
-      await looking;
+      await polling;
     },
   };
 }

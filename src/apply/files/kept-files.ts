@@ -97,7 +97,7 @@ export class KeptFilesFolder implements KeptFiles {
 
   async during<T>(sections: readonly Section[], ask: () => Promise<T>, isTaken: (outcome: T) => boolean): Promise<T> {
     const files = namedFiles(sections);
-    const before = new Map(await Promise.all(files.map(async (file) => [file.path, await look(file)] as const)));
+    const before = new Map(await Promise.all(files.map(async (file) => [file.path, await inspect(file)] as const)));
     const outcome = await ask();
     // Without a copy all is as it would be without this.
     const failed = (error: unknown): void =>
@@ -110,7 +110,7 @@ export class KeptFilesFolder implements KeptFiles {
     return path.startsWith(`${this.#folder}/`);
   }
 
-  async #keep(files: readonly NamedFile[], before: ReadonlyMap<string, Look | null>): Promise<void> {
+  async #keep(files: readonly NamedFile[], before: ReadonlyMap<string, Inspected | null>): Promise<void> {
     const named = new Set(files.map(({ path }) => path));
     const copies = new Map(
       [...this.#copies].filter(([path, copy]) => named.has(path) || named.has(join(this.#folder, copy.path))),
@@ -132,10 +132,10 @@ export class KeptFilesFolder implements KeptFiles {
   }
 
   /** null where it is not what it was when HAProxy read it, or not for us to read. */
-  async #copy(file: NamedFile, { stamp, paths, isFolder }: Look): Promise<string | null> {
+  async #copy(file: NamedFile, { stamp, paths, isFolder }: Inspected): Promise<string | null> {
     const read = await Promise.all(paths.map(async (path) => [path, await readFile(path).catch(unreadable)] as const));
     const contents = read.flatMap(([path, bytes]) => (bytes === null ? [] : [[basename(path), bytes] as const]));
-    if (contents.length < read.length || (await look(file))?.stamp !== stamp) return null;
+    if (contents.length < read.length || (await inspect(file))?.stamp !== stamp) return null;
     const hash = createHash('sha256');
     for (const [name, bytes] of contents) hash.update(`${name}\0${bytes.length}\0`).update(bytes);
     const name = hash.digest('hex');
@@ -154,10 +154,10 @@ export class KeptFilesFolder implements KeptFiles {
 }
 
 /** What a path names, and by what it is known again. */
-type Look = { readonly stamp: string; readonly paths: readonly string[]; readonly isFolder: boolean };
+type Inspected = { readonly stamp: string; readonly paths: readonly string[]; readonly isFolder: boolean };
 
 /** null where there is nothing that can be copied. */
-async function look({ path, isCertificate }: NamedFile): Promise<Look | null> {
+async function inspect({ path, isCertificate }: NamedFile): Promise<Inspected | null> {
   const beside = isCertificate ? [...companions.map((end) => path + end), path.replace(/\.[^./]+$/, '.key')] : [];
   const inside = await readdir(path).catch(unreadable);
   const paths = inside?.sort().map((name) => join(path, name)) ?? [...new Set([path, ...beside])];

@@ -46,7 +46,7 @@ export async function findPredecessor(
 async function findServing(own: string): Promise<Predecessor | null> {
   for (const folder of await foldersBeside(own))
     for (const generation of await generationsIn(folder)) {
-      if ((await look(generation)) !== 'serves') continue;
+      if ((await probe(generation)) !== 'serves') continue;
       const sections = await readSections(generation);
       if (sections !== null) return { generation, sections };
     }
@@ -57,7 +57,7 @@ async function findServing(own: string): Promise<Predecessor | null> {
 export async function assertOwn(own: string): Promise<void> {
   const living = await livingGenerations(own);
   for (const generation of await generationsIn(own))
-    if (!living.has(generation.number) && (await look(generation)) === 'serves')
+    if (!living.has(generation.number) && (await probe(generation)) === 'serves')
       throw new AppError('MYELIN_LOCKED', `the folder ${own} is in use by another Myelin`, {
         remedy: 'let `haproxy.handover` name a folder for each one, such as /run/handover/${POD_UID}',
       });
@@ -105,7 +105,7 @@ async function generationsIn(folder: string): Promise<readonly Generation[]> {
   return numbers.toReversed().map((number) => generationAt(folder, number));
 }
 
-async function look({ socket }: Generation): Promise<'serves' | 'leaves' | 'silent' | 'gone'> {
+async function probe({ socket }: Generation): Promise<'serves' | 'leaves' | 'silent' | 'gone'> {
   try {
     return (await readInfo(socket, { timeoutMs: 1000 })).stopping ? 'leaves' : 'serves';
   } catch (error) {
@@ -116,7 +116,7 @@ async function look({ socket }: Generation): Promise<'serves' | 'leaves' | 'sile
 /** Only what Myelin has made: anything may lie beside its folder. */
 async function isLeftover(generation: Generation, now: Timestamp): Promise<boolean> {
   const isOurs = (await readIfThere(generation.socketConfig)) !== null;
-  return isOurs && (await isOld(generation.folder, now)) && (await look(generation)) === 'gone';
+  return isOurs && (await isOld(generation.folder, now)) && (await probe(generation)) === 'gone';
 }
 
 async function isOld(path: string, now: Timestamp): Promise<boolean> {
