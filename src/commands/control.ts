@@ -1,8 +1,8 @@
-/** `myelin reload`, `accept`, `server` and `stop`: orders to the running Myelin. */
+/** `myelin reload`, `accept`, `server` and `stop`: what the running Myelin is to do. */
 
 import { readTime } from '../config/values.ts';
 import { AppError, exitCodes } from '../errors.ts';
-import type { Accepted, Ordered } from '../http/admin.ts';
+import type { Accepted, Overridden } from '../http/admin.ts';
 import { wallClock } from '../lib/clock.ts';
 import type { Timestamp } from '../model.ts';
 import type { Globals } from './globals.ts';
@@ -37,7 +37,7 @@ export async function accept(globals: Globals, service: string): Promise<number>
 /** `name` is SERVICE/NAME, as `myelin status` and HAProxy write it; `time`, where given, a duration. */
 export async function server(
   globals: Globals,
-  state: Ordered['state'],
+  state: Overridden['state'],
   name: string,
   { for: time }: { readonly for?: string },
 ): Promise<number> {
@@ -50,13 +50,13 @@ export async function server(
   if (time !== undefined) readTime('--for', time);
   const query = time === undefined ? '' : `?for=${encodeURIComponent(time)}`;
   const path = `/api/v1/servers/${[...parts, state].map(encodeURIComponent).join('/')}${query}`;
-  const answer = (await askRunning(globals.config, 'POST', path, { timeoutMs: reloadTimeoutMs })) as Ordered;
-  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `${describeOrdered(answer, wallClock())}\n`);
+  const answer = (await askRunning(globals.config, 'POST', path, { timeoutMs: reloadTimeoutMs })) as Overridden;
+  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `${describeOverride(answer, wallClock())}\n`);
   return exitCodes.ok;
 }
 
 /** For people. */
-export function describeOrdered({ service, server, state, until }: Ordered, now: Timestamp): string {
+export function describeOverride({ service, server, state, until }: Overridden, now: Timestamp): string {
   const name = `${service}/${server}`;
   const time = until === null ? '' : ` for another ${age(now, until)}`;
   const back = `\`myelin server ready ${name}\` gives it back`;

@@ -137,7 +137,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         if (endpoints > 0) report({ kind: 'accepted', service, endpoints });
         return endpoints;
       },
-      order: (override: OverrideRequest) => instance.override(override),
+      override: (request: OverrideRequest) => instance.override(request),
       stop: () => end.resolve(stopped),
       onError: (error: unknown) => report({ kind: 'request_failed', error }),
       onWait: (error: unknown) => report({ kind: 'listen_waits', error }),

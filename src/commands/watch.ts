@@ -8,7 +8,7 @@ import type { Ms } from '../model.ts';
 import type { Status } from '../report/status.ts';
 import type { Globals } from './globals.ts';
 import { findRunning, isNotRunning } from './running.ts';
-import { type Display, openDisplay, type Sight, shownEvents } from './text/display.ts';
+import { type Display, openDisplay, shownEvents, type WatchView } from './text/display.ts';
 
 /** For what changes without an event, and for the ages. */
 const refreshMs: Ms = 1000;
@@ -27,7 +27,7 @@ export async function watchStatus(globals: Globals): Promise<number> {
   // Whoever read it has had enough.
   process.stdout.once('error', end);
 
-  let last: Omit<Sight, 'status'> = { events: [], eventsTrouble: null };
+  let last: Omit<WatchView, 'status'> = { events: [], eventsTrouble: null };
   const news = new Mailbox<null>();
   const lookAgain = (): void => news.put('', null);
   const refresh = timers.setInterval(lookAgain, refreshMs);
@@ -68,7 +68,7 @@ async function look(socket: string, signal: AbortSignal): Promise<Status> {
   }
 }
 
-type Change = (last: Omit<Sight, 'status'>) => Omit<Sight, 'status'>;
+type Change = (last: Omit<WatchView, 'status'>) => Omit<WatchView, 'status'>;
 
 /** Settles when `signal` aborted. That the events end is no failure: whether Myelin is there, its status shows. */
 async function follow(socket: string, signal: AbortSignal, tell: (change: Change) => void): Promise<void> {

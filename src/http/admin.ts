@@ -1,4 +1,4 @@
-/** What people and the command line ask and order. Orders go over the control socket alone, which is its owner's. */
+/** What people and the command line ask, and what they change: that over the control socket alone, which is its owner's. */
 import type { IncomingMessage } from 'node:http';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { now, toWallClock } from '../lib/clock.ts';
 import type { Timestamp } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Status } from '../report/status.ts';
-import { type Asked, problem, type Reply, type Route, refusal } from './server.ts';
+import { problem, type Reply, type Route, type RouteRequest, refusal } from './server.ts';
 
 export type AdminSources = {
   readonly status: () => Status;
@@ -17,8 +17,8 @@ export type AdminSources = {
   readonly reload: () => Promise<unknown>;
   /** Lets go what is kept of a service: how many endpoints; null: there is no such service. */
   readonly accept: (service: string) => number | null;
-  /** Rejects with an AppError where there is no such server, or where it cannot be told. */
-  readonly order: (order: OverrideRequest) => Promise<void>;
+  /** Rejects with an AppError where there is no such server, or where HAProxy does not take it. */
+  readonly override: (request: OverrideRequest) => Promise<void>;
   /** Begins the end; the answer still goes out. */
   readonly stop: () => void;
 };
@@ -26,18 +26,18 @@ export type AdminSources = {
 /** The answer to `accept`: how many endpoints are let go. */
 export type Accepted = { readonly service: string; readonly endpoints: number };
 
-/** The answer to an order about a server; `until` null: until it is taken back. */
-export type Ordered = {
+/** The answer to an override of a server; `until` null: until it is taken back. */
+export type Overridden = {
   readonly service: string;
   readonly server: string;
   readonly state: (typeof serverStates)[number];
   readonly until: Timestamp | null;
 };
 
-/** What an operator can order a server to be; ready takes back what was ordered before. */
+/** What an operator can set a server to; ready takes an override back. */
 const serverStates = ['maint', 'drain', 'ready'] as const;
 
-export function adminRoutes({ status, config, reload, accept, order, stop }: AdminSources): readonly Route[] {
+export function adminRoutes({ status, config, reload, accept, override, stop }: AdminSources): readonly Route[] {
   return [
     { method: 'GET', path: '/api/v1/status', answer: () => ok(status()) },
     { method: 'GET', path: '/api/v1/services', answer: () => ok(status().services) },
@@ -48,7 +48,11 @@ export function adminRoutes({ status, config, reload, accept, order, stop }: Adm
       path: '/api/v1/accept/{service}',
       answer: ({ names: [service = ''] }) => accepted(service, accept(service)),
     },
-    { method: 'POST', path: '/api/v1/servers/{service}/{server}/{state}', answer: (asked) => ordered(asked, order) },
+    {
+      method: 'POST',
+      path: '/api/v1/servers/{service}/{server}/{state}',
+      answer: (request) => overridden(request, override),
+    },
     {
       method: 'POST',
       path: '/api/v1/stop',
@@ -61,7 +65,7 @@ export function adminRoutes({ status, config, reload, accept, order, stop }: Adm
 }
 
 /**
- * For `admin.listen`, which asks nobody for a password: it answers questions and takes no orders, and it answers no
+ * For `admin.listen`, which asks nobody for a password: it answers questions and changes nothing, and it answers no
  * page of another site that a browser on this machine was led to (its name may have been pointed here: DNS rebinding).
  */
 export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply | null {
@@ -91,25 +95,25 @@ function accepted(service: string, endpoints: number | null): Reply {
   return refusal(404, new AppError('MYELIN_USAGE', message, { remedy: '`myelin status` lists the services' }));
 }
 
-async function ordered(asked: Asked, give: AdminSources['order']): Promise<Reply> {
-  let order: OverrideRequest;
+async function overridden(request: RouteRequest, apply: AdminSources['override']): Promise<Reply> {
+  let override: OverrideRequest;
   try {
-    order = readOrder(asked);
+    override = readOverride(request);
   } catch (error) {
     return refused(400, error);
   }
   try {
-    await give(order);
+    await apply(override);
   } catch (error) {
     return refused(404, error);
   }
-  const { backend, server, state, until } = order;
+  const { backend, server, state, until } = override;
   const ends = until === null ? null : toWallClock(until);
-  return ok({ service: backend, server, state: state ?? 'ready', until: ends } satisfies Ordered);
+  return ok({ service: backend, server, state: state ?? 'ready', until: ends } satisfies Overridden);
 }
 
 /** Throws an AppError. */
-function readOrder({ names, query }: Asked): OverrideRequest {
+function readOverride({ names, query }: RouteRequest): OverrideRequest {
   const [backend = '', server = '', wanted] = names;
   const state = serverStates.find((each) => each === wanted);
   const time = query.get('for');

@@ -18,7 +18,7 @@ type Stream = {
   readonly stream: (response: ServerResponse, signal: AbortSignal) => void;
 };
 
-export type Asked = {
+export type RouteRequest = {
   /** What stands in the places of the path's `{name}`s, in their order. */
   readonly names: readonly string[];
   readonly query: URLSearchParams;
@@ -29,13 +29,13 @@ export type Route = {
   readonly method: 'GET' | 'POST';
   /** A part may be a `{name}`, which stands for any text; a slash in it is escaped. */
   readonly path: string;
-  readonly answer: (asked: Asked) => Reply | Stream | Promise<Reply>;
+  readonly answer: (request: RouteRequest) => Reply | Stream | Promise<Reply>;
 };
 
 export type ServerOptions = {
   readonly routes: readonly Route[];
   readonly signal: AbortSignal;
-  /** Told of what broke an answer; the client is told nothing but that. */
+  /** Gets what broke an answer; the client learns nothing but that it broke. */
   readonly onError: (error: unknown) => void;
   /** Null: the request may be answered, else the refusal. */
   readonly refuse?: (request: IncomingMessage) => Reply | null;

@@ -18,7 +18,7 @@ export type Status = {
   readonly waitingConfig: { readonly since: Timestamp; readonly services: readonly string[] } | null;
   /** What is wanted and waits, and what for. */
   readonly pending: { readonly why: string; readonly at: Timestamp } | null;
-  /** What operators ordered servers to be; `until` null: until it is taken back. */
+  /** The overrides of operators; `until` null: until it is taken back. */
   readonly orders: readonly {
     readonly backend: string;
     readonly server: string;

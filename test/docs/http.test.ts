@@ -30,7 +30,7 @@ test('the reference lists every request that is answered, and no other', () => {
     config: () => ({}),
     reload: async () => ({}),
     accept: () => 0,
-    order: async () => {},
+    override: async () => {},
     stop: () => undefined,
   });
   const answered = [...probes, ...admin, events].map(({ method, path }) => `${method} ${path}`);

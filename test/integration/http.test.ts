@@ -7,7 +7,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AppError } from '../../src/errors.ts';
-import { type AdminSources, adminRoutes, type Ordered, tcpRefusal } from '../../src/http/admin.ts';
+import { type AdminSources, adminRoutes, type Overridden, tcpRefusal } from '../../src/http/admin.ts';
 import { askMyelin, getStatus } from '../../src/http/client.ts';
 import { listenTcp, listenUnix } from '../../src/http/listen.ts';
 import { type Route, text } from '../../src/http/server.ts';
@@ -36,19 +36,19 @@ function lifetime(): AsyncDisposable & { readonly signal: AbortSignal; readonly 
   };
 }
 
-function admin(more: Partial<Pick<AdminSources, 'reload' | 'order' | 'stop'>> = {}): readonly Route[] {
+function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>> = {}): readonly Route[] {
   return adminRoutes({
     status: () => sampleStatus,
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),
-    order: async () => {},
+    override: async () => {},
     stop: () => undefined,
     ...more,
   });
 }
 
-test('the command line gets status, config and orders through over the control socket', async () => {
+test('the command line gets status, config and changes through over the control socket', async () => {
   await using folder = await tempFolder();
   await using life = lifetime();
   const path = join(folder.path, 'run/my.sock');
@@ -95,22 +95,22 @@ test('an order names its service in the path, and one that is not known is refus
   await assert.rejects(askMyelin(path, 'GET', '/api/v1/accept/web:1'), /this is asked with POST/);
 });
 
-test('an order about a server names it in the path, with a time, and what is not understood gives no order', async () => {
+test('an override of a server names it in the path, with a time, and what is not understood changes nothing', async () => {
   await using folder = await tempFolder();
   await using life = lifetime();
   const path = join(folder.path, 's');
-  const orders: OverrideRequest[] = [];
-  const order = async (given: OverrideRequest): Promise<void> => {
+  const overrides: OverrideRequest[] = [];
+  const override = async (given: OverrideRequest): Promise<void> => {
     if (given.server === 'gone')
       throw new AppError('MYELIN_USAGE', 'web has no server gone', { remedy: 'its servers are a' });
     if (given.server === 'mute') throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy does not answer');
-    orders.push(given);
+    overrides.push(given);
   };
   const errors: unknown[] = [];
-  const options = { routes: admin({ order }), signal: life.signal, onError: (error: unknown) => errors.push(error) };
+  const options = { routes: admin({ override }), signal: life.signal, onError: (error: unknown) => errors.push(error) };
   life.ends.push((await listenUnix(path, 'admin.socket', options)).closed);
   const before = Date.now();
-  const drained = (await askMyelin(path, 'POST', '/api/v1/servers/web/a%2Fb%20%C3%A4:1/drain?for=30m')) as Ordered;
+  const drained = (await askMyelin(path, 'POST', '/api/v1/servers/web/a%2Fb%20%C3%A4:1/drain?for=30m')) as Overridden;
   assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/servers/web/a:1/maint'), {
     service: 'web',
     server: 'a:1',
@@ -119,7 +119,7 @@ test('an order about a server names it in the path, with a time, and what is not
   });
   await askMyelin(path, 'POST', '/api/v1/servers/web/a:1/ready');
   assert.deepEqual(
-    orders.map((given) => ({ ...given, until: given.until === null ? null : toWallClock(given.until) })),
+    overrides.map((given) => ({ ...given, until: given.until === null ? null : toWallClock(given.until) })),
     [
       { backend: 'web', server: 'a/b ä:1', state: 'drain', until: drained.until },
       { backend: 'web', server: 'a:1', state: 'maint', until: null },
@@ -147,7 +147,7 @@ test('an order about a server names it in the path, with a time, and what is not
   }
   assert.deepEqual(errors, [], 'a mistake of who asks is no trouble of ours');
   await assert.rejects(askMyelin(path, 'POST', '/api/v1/servers/web/mute/maint'), { code: 'MYELIN_SOCKET_FAILED' });
-  assert.deepEqual([orders.length, errors.length], [3, 1]);
+  assert.deepEqual([overrides.length, errors.length], [3, 1]);
 });
 
 test('an order that ends the server is answered first', async () => {

@@ -9,7 +9,7 @@ import { describeEvent } from './event-text.ts';
 import { age, table } from './format.ts';
 import { formatStatus } from './status-text.ts';
 
-export type Sight = {
+export type WatchView = {
   readonly status: Status;
   /** The last `shownEvents` of them. */
   readonly events: readonly Event[];
@@ -18,7 +18,7 @@ export type Sight = {
 };
 
 export type Display = {
-  readonly show: (sight: Sight) => void;
+  readonly show: (view: WatchView) => void;
   /** The terminal is as it was before. */
   readonly close: () => void;
 };
@@ -32,22 +32,22 @@ export function openDisplay(asJson: boolean, onResize: () => void): Display {
   if (process.stdout.isTTY) return page(onResize);
   return listing(
     write,
-    (sight) => `${formatStatus(sight.status, wallClock())}${formatEvents(sight, wallClock())}\n`,
-    (sight) => `${changeOf(sight)} ${sight.events.at(-1)?.id} ${sight.eventsTrouble}`,
+    (view) => `${formatStatus(view.status, wallClock())}${formatEvents(view, wallClock())}\n`,
+    (view) => `${changeOf(view)} ${view.events.at(-1)?.id} ${view.eventsTrouble}`,
   );
 }
 
 /** One below the other, each that is another than the one before. */
 function listing(
   write: (text: string) => void,
-  format: (sight: Sight) => string,
-  key: (sight: Sight) => string,
+  format: (view: WatchView) => string,
+  key: (view: WatchView) => string,
 ): Display {
   let before: string | null = null;
   return {
-    show(sight) {
-      const now = key(sight);
-      if (now !== before) write(format(sight));
+    show(view) {
+      const now = key(view);
+      if (now !== before) write(format(view));
       before = now;
     },
     close() {},
@@ -55,12 +55,12 @@ function listing(
 }
 
 /** Two statuses that say the same have the same. The present, of a source that is up, is no change. */
-function changeOf({ status }: Sight): string {
+function changeOf({ status }: WatchView): string {
   return JSON.stringify(status, (key, value: unknown) => (key === 'lastSuccess' ? undefined : value));
 }
 
 /** Each on a line, the newest below. */
-export function formatEvents({ events, eventsTrouble }: Omit<Sight, 'status'>, now: Timestamp): string {
+export function formatEvents({ events, eventsTrouble }: Omit<WatchView, 'status'>, now: Timestamp): string {
   const rows = events.map((event): [string, string] => {
     // Names and reasons come from whoever may register.
     const text = printable(describeEvent(event).replaceAll(/\s*\n\s*/g, ' '));
@@ -97,9 +97,9 @@ function page(onResize: () => void): Display {
   stdout.write(terminal.open);
   stdout.on('resize', onResize);
   return {
-    show(sight) {
+    show(view) {
       const now = wallClock();
-      const lines = fit(formatStatus(sight.status, now), formatEvents(sight, now), stdout.rows || usualRows);
+      const lines = fit(formatStatus(view.status, now), formatEvents(view, now), stdout.rows || usualRows);
       const drawn = lines.map((line) => `${line}${terminal.clearLine}`).join('\r\n');
       stdout.write(`${terminal.home}${drawn}${terminal.clearBelow}`);
     },
