@@ -22,14 +22,14 @@ import type { Report } from './report/happenings.ts';
 import { type Edit, Editions } from './settings/editions.ts';
 import type { Settings } from './settings/settings.ts';
 import type { KnownEndpoints } from './sources/known-endpoints.ts';
-import type { KnownOffers } from './sources/known-offers.ts';
+import type { KnownServices } from './sources/known-services.ts';
 import { Sources } from './sources/sources.ts';
 
 export type Dependencies = {
   readonly settings: Settings;
   readonly driver: ManagedDriver;
   readonly overrides: OverrideStore;
-  readonly offers: KnownOffers;
+  readonly discovered: KnownServices;
   readonly endpoints: KnownEndpoints;
   readonly files: KeptFiles;
   /** Shows from outside that a reconcile comes to an end. */
@@ -73,10 +73,10 @@ export type Instance = {
 
 /** Throws an AppError where the templates fail. */
 export function main(dependencies: Dependencies, signal: AbortSignal): Instance {
-  const { driver, overrides, offers, endpoints, files, heartbeat, env, hostname, report } = dependencies;
+  const { driver, overrides, discovered, endpoints, files, heartbeat, env, hostname, report } = dependencies;
 
   // Watchers tell what exists; the catalog keeps what was last known to be good.
-  const remembered = { offers: offers.all, endpoints: endpoints.all };
+  const remembered = { discovered: discovered.all, endpoints: endpoints.all };
   const collection = createCollection(dependencies.settings.config, remembered, now(), ownAddresses(env));
   const editions = new Editions({ settings: dependencies.settings, collection }, () => reconciler.live);
   const sources = new Sources(
@@ -130,7 +130,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
 
   /** What a Myelin that starts again should know. */
   function remember(): void {
-    offers.keep(editions.collection.offers);
+    discovered.keep(editions.collection.discovered);
     endpoints.keep(editions.collection);
   }
 

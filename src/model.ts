@@ -45,8 +45,8 @@ export type Unfit = Pick<Endpoint, 'id' | 'address' | 'port'>;
  * A service that a source has and nobody listed. Not yet trusted: what it says about itself counts within the limits that
  * the config sets (`discover`).
  */
-export type Offer = {
-  /** Names the answers about its endpoints; unique among all keys of the watcher. */
+export type DiscoveredService = {
+  /** Names the results about its endpoints; unique among all keys of the watcher. */
   readonly key: string;
   /** What it is called in HAProxy. */
   readonly name: string;
@@ -58,9 +58,9 @@ export type Offer = {
   readonly options: Readonly<Record<string, string>>;
 };
 
-/** One question to a source; `settings` are the watcher's own (already validated by its schema). */
+/** One query to a source; `settings` are the watcher's own (already validated by its schema). */
 export type Query<Settings = unknown> = {
-  /** Names the answer in every update; unique within one watcher. */
+  /** Names the result in every update; unique within one watcher. */
   readonly key: string;
   readonly settings: Settings;
 };
@@ -83,12 +83,12 @@ export type Update =
    * All services that a query for many of them finds, said before anything of their endpoints. What does not exist any
    * more leaves the list when it has been `gone`.
    */
-  | { readonly kind: 'offers'; readonly key: string; readonly offers: readonly Offer[] }
+  | { readonly kind: 'discovered'; readonly key: string; readonly services: readonly DiscoveredService[] }
   /** What was asked for does not exist any more (not: has no endpoints). */
   | { readonly kind: 'gone'; readonly key: string }
   /**
-   * This question fails, the others may not; the last answer serves on. `isUnanswerable`: it is not the source that is in
-   * trouble, the question does not fit what is there. That counts as answered for `synced`.
+   * This query fails, the others may not; the last result serves on. `isUnanswerable`: it is not the source that is in
+   * trouble, the query does not fit what is there. That counts as answered for `synced`.
    */
   | { readonly kind: 'stale'; readonly key: string; readonly reason: string; readonly isUnanswerable?: true }
   /** Every query, and with one for many every service that it found, has been answered once since `watch` was called. */

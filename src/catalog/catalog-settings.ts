@@ -3,10 +3,13 @@ import { ownListeners } from '../config/own-listeners.ts';
 import type { Config } from '../config/schema.ts';
 import type { CatalogSettings } from './catalog.ts';
 
-/** `offered`: the questions about services that sources offer; `addresses`: those of this machine. */
+/** `discovered`: the queries for services that sources have discovered; `addresses`: those of this machine. */
 export function catalogSettings(
   config: Config,
-  { offered, addresses }: { readonly offered: CatalogSettings['offered']; readonly addresses: readonly string[] },
+  {
+    discovered,
+    addresses,
+  }: { readonly discovered: CatalogSettings['discovered']; readonly addresses: readonly string[] },
 ): CatalogSettings {
   const watchers = Object.entries(config.watchers).map(
     ([name, { required, maxServers, maxShrink }]) =>
@@ -22,7 +25,7 @@ export function catalogSettings(
     services,
     watchers: new Map(watchers),
     discovering,
-    offered,
+    discovered,
     allowAddresses,
     onlyAddresses,
     own,

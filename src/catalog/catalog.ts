@@ -92,7 +92,7 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
       return withAnswer(catalog, event, { ...answer, stale }, now);
     }
     // Which of them are served is for the settings to say.
-    case 'offers':
+    case 'discovered':
       return sourceAnswered(catalog, event.watcher, source);
     case 'gone':
     case 'endpoints':

@@ -1,62 +1,62 @@
 /**
  * What is known from the sources: which services there are, those that nobody listed among them, and who serves each. A
- * service that is offered no more is there until its endpoints are gone: that it vanished may be doubted as well.
+ * service that is discovered no more is there until its endpoints are gone: that it vanished may be doubted as well.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { originOfOffer, type Unserved, withOffers } from '../config/discover/offered.ts';
+import { originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
 import { askedBy } from '../config/query-key.ts';
 import type { Config, Discovery } from '../config/schema.ts';
-import type { Endpoint, Moment, Offer, SourceEvent } from '../model.ts';
+import type { DiscoveredService, Endpoint, Moment, SourceEvent } from '../model.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
 import { catalogSettings } from './catalog-settings.ts';
 import { reconfigure } from './reconfigure.ts';
 import { lookUp } from './table.ts';
 
-/** `isOver`: its source does not offer it any more. */
-export type KnownOffer = {
+/** `isOver`: its source does not have it any more. */
+export type KnownService = {
   readonly watcher: string;
   readonly query: string;
-  readonly offer: Offer;
+  readonly service: DiscoveredService;
   readonly isOver: boolean;
 };
 
 export type Collection = {
   /** As it was written. */
   readonly written: Config;
-  /** With the services that sources offer. */
+  /** With the services that sources have discovered. */
   readonly config: Config;
-  readonly offers: readonly KnownOffer[];
-  /** Offers that are not taken, and why. */
-  readonly unserved: readonly Unserved[];
+  readonly discovered: readonly KnownService[];
+  /** Discovered services that are not served, and why. */
+  readonly rejected: readonly Rejected[];
   readonly catalog: Catalog;
   /** Addresses of this machine, at which no service is served that would be the one of this config. */
   readonly addresses: readonly string[];
 };
 
-/** Who was known to serve a service, by the answers to these questions. */
+/** Who was known to serve a service, by the results of these queries. */
 export type Known = { readonly asked: string; readonly endpoints: readonly Endpoint[] };
 
-/** What was known last, of offers and, by service, of endpoints. */
+/** What was known last, of discovered services and, by service, of endpoints. */
 export type Remembered = {
-  readonly offers: readonly KnownOffer[];
+  readonly discovered: readonly KnownService[];
   readonly endpoints: ReadonlyMap<string, Known>;
 };
 
-export const nothingKnown: Remembered = { offers: [], endpoints: new Map() };
+export const nothingKnown: Remembered = { discovered: [], endpoints: new Map() };
 
 export function createCollection(
   written: Config,
-  { offers, endpoints }: Remembered,
+  { discovered, endpoints }: Remembered,
   now: Moment,
   addresses: readonly string[] = [],
 ): Collection {
-  const asked = offers.filter((one) => discoveryOf(written, one) !== undefined);
-  const { config, unserved, settings } = serving(written, asked, addresses);
+  const asked = discovered.filter((one) => discoveryOf(written, one) !== undefined);
+  const { config, rejected, settings } = serving(written, asked, addresses);
   const catalog = createCatalog(settings, now, seedOf(config, endpoints));
-  return { written, config, offers: asked, unserved, catalog, addresses };
+  return { written, config, discovered: asked, rejected, catalog, addresses };
 }
 
-/** What another question found says nothing about this one. */
+/** What another query found says nothing about this one. */
 function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
   const seed = [...services].flatMap(([name, service]) => {
     const its = last.get(name);
@@ -77,7 +77,7 @@ export function known({ config, catalog }: Collection): ReadonlyMap<string, Know
 /** The same object where the event says nothing new. */
 export function collect(collection: Collection, event: SourceEvent, now: Moment): Collection {
   const heard = withCatalog(collection, receive(collection.catalog, event, now));
-  if (event.kind === 'offers') return takeOffers(heard, event, now);
+  if (event.kind === 'discovered') return takeDiscovered(heard, event, now);
   return event.kind === 'synced' ? endUnasked(heard, event.watcher, now) : heard;
 }
 
@@ -88,8 +88,8 @@ export function recollect(
   now: Moment,
   { addresses = collection.addresses, last = nothingKnown.endpoints }: Recollection = {},
 ): Collection {
-  const offers = collection.offers.filter((known) => discoveryOf(written, known) !== undefined);
-  return withoutOver(serve({ ...collection, written, addresses }, offers, now, last), now);
+  const discovered = collection.discovered.filter((known) => discoveryOf(written, known) !== undefined);
+  return withoutOver(serve({ ...collection, written, addresses }, discovered, now, last), now);
 }
 
 type Recollection = {
@@ -107,54 +107,55 @@ export function acceptLoss(collection: Collection, service: string, now: Moment)
   return withoutOver(withCatalog(collection, accept(collection.catalog, service, now)), now);
 }
 
-function takeOffers(
+function takeDiscovered(
   collection: Collection,
-  { watcher, key: query, offers }: Extract<SourceEvent, { kind: 'offers' }>,
+  { watcher, key: query, services }: Extract<SourceEvent, { kind: 'discovered' }>,
   now: Moment,
 ): Collection {
   if (!collection.written.discoveries.some((one) => one.watcher === watcher && one.key === query)) return collection;
-  const keys = new Set(offers.map(({ key }) => key));
-  // One that another question found before, as where the config names the namespace now, goes over to this one.
-  const isConcerned = (known: KnownOffer): boolean =>
-    known.watcher === watcher && (known.query === query || keys.has(known.offer.key));
-  const before = new Map(collection.offers.filter(isConcerned).map((known) => [known.offer.key, known]));
-  const offered = offers.map((offer): KnownOffer => {
-    const known = before.get(offer.key);
-    const isSame = known !== undefined && known.query === query && !known.isOver && isSameOffer(known.offer, offer);
-    return isSame ? known : { watcher, query, offer, isOver: false };
+  const keys = new Set(services.map(({ key }) => key));
+  // One that another query found before, as where the config names the namespace now, goes over to this one.
+  const isConcerned = (known: KnownService): boolean =>
+    known.watcher === watcher && (known.query === query || keys.has(known.service.key));
+  const before = new Map(collection.discovered.filter(isConcerned).map((known) => [known.service.key, known]));
+  const discovered = services.map((service): KnownService => {
+    const known = before.get(service.key);
+    const isSame =
+      known !== undefined && known.query === query && !known.isOver && isSameService(known.service, service);
+    return isSame ? known : { watcher, query, service, isOver: false };
   });
-  const missing = [...before.values()].filter(({ offer }) => !keys.has(offer.key));
-  if (missing.length === 0 && offered.every((known) => before.get(known.offer.key) === known)) return collection;
-  const others = collection.offers.filter((known) => !isConcerned(known));
-  return end(collection, [...others, ...offered], missing, now);
+  const missing = [...before.values()].filter(({ service }) => !keys.has(service.key));
+  if (missing.length === 0 && discovered.every((known) => before.get(known.service.key) === known)) return collection;
+  const others = collection.discovered.filter((known) => !isConcerned(known));
+  return end(collection, [...others, ...discovered], missing, now);
 }
 
-/** After all questions of a new config have been answered: what only those of the old one found is not offered any more. */
+/** After all queries of a new config have had a result: what only those of the old one found is not there any more. */
 function endUnasked(collection: Collection, watcher: string, now: Moment): Collection {
   const { discoveries } = collection.written;
-  const isUnasked = (known: KnownOffer): boolean =>
+  const isUnasked = (known: KnownService): boolean =>
     known.watcher === watcher && !discoveries.some((one) => one.watcher === watcher && one.key === known.query);
-  const missing = collection.offers.filter((known) => isUnasked(known) && !known.isOver);
+  const missing = collection.discovered.filter((known) => isUnasked(known) && !known.isOver);
   if (missing.length === 0) return collection;
   return end(
     collection,
-    collection.offers.filter((known) => !missing.includes(known)),
+    collection.discovered.filter((known) => !missing.includes(known)),
     missing,
     now,
   );
 }
 
-/** These are not offered any more; who of them is doubted to have gone stays. */
+/** These are not there any more; who of them is doubted to have gone stays. */
 function end(
   collection: Collection,
-  others: readonly KnownOffer[],
-  missing: readonly KnownOffer[],
+  others: readonly KnownService[],
+  missing: readonly KnownService[],
   now: Moment,
 ): Collection {
   const catalog = missing
     .filter(({ isOver }) => !isOver)
     .reduce(
-      (all, { watcher, offer }) => receive(all, { watcher, kind: 'gone', key: offer.key }, now),
+      (all, { watcher, service }) => receive(all, { watcher, kind: 'gone', key: service.key }, now),
       collection.catalog,
     );
   const told = withCatalog(collection, catalog);
@@ -164,52 +165,56 @@ function end(
   return serve(told, [...others, ...over], now);
 }
 
-/** The same offers that come again are the same objects: what is made of them is kept. */
-function isSameOffer(a: Offer, b: Offer): boolean {
+/** The same services that come again are the same objects: what is made of them is kept. */
+function isSameService(a: DiscoveredService, b: DiscoveredService): boolean {
   return a === b || isDeepStrictEqual(a, b);
 }
 
-/** Lets go the services that are offered no more and have nobody left. */
+/** Lets go the services that are discovered no more and have nobody left. */
 function withoutOver(collection: Collection, now: Moment): Collection {
-  const left = collection.offers.filter((known) => isLeft(collection, known));
-  return left.length === collection.offers.length ? collection : serve(collection, left, now);
+  const left = collection.discovered.filter((known) => isLeft(collection, known));
+  return left.length === collection.discovered.length ? collection : serve(collection, left, now);
 }
 
-function isLeft({ catalog, config }: Collection, { watcher, offer, isOver }: KnownOffer): boolean {
+function isLeft({ catalog, config }: Collection, { watcher, service, isOver }: KnownService): boolean {
   if (!isOver) return true;
-  const origins = config.services.get(offer.name)?.origins ?? [];
-  const isServed = origins.some((one) => one.watcher === watcher && one.key === offer.key);
-  return isServed && (lookUp(catalog.services, offer.name)?.endpoints.length ?? 0) > 0;
+  const origins = config.services.get(service.name)?.origins ?? [];
+  const isServed = origins.some((one) => one.watcher === watcher && one.key === service.key);
+  return isServed && (lookUp(catalog.services, service.name)?.endpoints.length ?? 0) > 0;
 }
 
 function serve(
   collection: Collection,
-  offers: readonly KnownOffer[],
+  discovered: readonly KnownService[],
   now: Moment,
   last: ReadonlyMap<string, Known> = nothingKnown.endpoints,
 ): Collection {
-  const { config, unserved, settings } = serving(collection.written, offers, collection.addresses);
+  const { config, rejected, settings } = serving(collection.written, discovered, collection.addresses);
   const catalog = reconfigure(collection.catalog, settings, now, seedOf(config, last));
-  return { ...collection, offers, config, unserved, catalog };
+  return { ...collection, discovered, config, rejected, catalog };
 }
 
 function serving(
   written: Config,
-  offers: readonly KnownOffer[],
+  known: readonly KnownService[],
   addresses: readonly string[],
-): Pick<Collection, 'config' | 'unserved'> & { readonly settings: CatalogSettings } {
-  const offered = offers.flatMap((known) => {
-    const discovery = discoveryOf(written, known);
-    return discovery === undefined ? [] : [{ discovery, offer: known.offer }];
+): Pick<Collection, 'config' | 'rejected'> & { readonly settings: CatalogSettings } {
+  const discovered = known.flatMap((one) => {
+    const discovery = discoveryOf(written, one);
+    return discovery === undefined ? [] : [{ discovery, service: one.service }];
   });
-  const { config, unserved } = withOffers(written, offered);
-  return { config, unserved, settings: catalogSettings(config, { offered: offered.map(originOfOffer), addresses }) };
+  const { config, rejected } = withDiscovered(written, discovered);
+  return {
+    config,
+    rejected,
+    settings: catalogSettings(config, { discovered: discovered.map(originOfDiscovered), addresses }),
+  };
 }
 
 /** Where the config asks in other words now, the limits of that until its answers are there. */
 function discoveryOf(
   { discoveries }: Config,
-  { watcher, query }: Pick<KnownOffer, 'watcher' | 'query'>,
+  { watcher, query }: Pick<KnownService, 'watcher' | 'query'>,
 ): Discovery | undefined {
   const its = discoveries.filter((one) => one.watcher === watcher);
   return its.find(({ key }) => key === query) ?? its[0];

@@ -110,8 +110,8 @@ function awaitedOf(
   );
 }
 
-function queriesOf({ services, offered }: CatalogSettings): Origin[] {
-  return [...offered, ...[...services.values()].flatMap(({ origins }) => origins)];
+function queriesOf({ services, discovered }: CatalogSettings): Origin[] {
+  return [...discovered, ...[...services.values()].flatMap(({ origins }) => origins)];
 }
 
 function isSameQuery(before: Origin, after: Origin | undefined): boolean {

@@ -10,8 +10,8 @@ export type CatalogSettings = {
   readonly watchers: ReadonlyMap<string, WatcherSettings>;
   /** Watchers that are asked for services which nobody listed. */
   readonly discovering: readonly string[];
-  /** Questions about services that such a watcher offers: the answers are kept, whether the service is served or not. */
-  readonly offered: readonly Origin[];
+  /** Queries for services that such a watcher has discovered: the results are kept, whether the service is served or not. */
+  readonly discovered: readonly Origin[];
   /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
   readonly allowAddresses: readonly string[];
   /** Ranges outside of which, and of those, no endpoint is accepted; empty: any. */
@@ -152,7 +152,7 @@ export function indexOf(settings: CatalogSettings): Index {
       if (names === undefined) servicesOf.set(originOf(origin), [name]);
       else names.push(name);
     }
-  for (const origin of settings.offered) {
+  for (const origin of settings.discovered) {
     if (!servicesOf.has(originOf(origin))) servicesOf.set(originOf(origin), []);
     queries.set(originOf(origin), origin.query);
   }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { forgetHealth } from '../apply/files/health-file.ts';
-import { withOffers } from '../config/discover/offered.ts';
+import { withDiscovered } from '../config/discover/discovered.ts';
 import { bindAt } from '../config/discover/read-option.ts';
 import { maskText } from '../config/read/mask.ts';
 import type { Config } from '../config/schema.ts';
@@ -26,7 +26,7 @@ const example: Endpoint = { id: 'example', address: '192.0.2.1', port: 80, weigh
 export async function check(globals: Globals): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
   const { renderer } = settings;
-  const config = withExampleOffers(settings.config);
+  const config = withExampleServices(settings.config);
   const endpoints = new Map([...config.services.keys()].map((name) => [name, [example]]));
   const version = await versionOf(config, process.env);
   await using folder = await temporaryFolder();
@@ -69,15 +69,15 @@ function takesCommands({ haproxy }: Config): boolean {
 }
 
 /** With a service as each source may offer one, so that what they all have is looked at as well. */
-function withExampleOffers(config: Config): Config {
+function withExampleServices(config: Config): Config {
   const services = new Map(config.services);
   for (const discovery of config.discoveries) {
     const { watcher, key, limits } = discovery;
     const name = `discovered:${watcher}${key.slice(1)}`;
-    const offer = { key: `${key}/example`, name, owner: '', createdAt: 0, options: {} };
-    const served = withOffers(config, [{ discovery, offer }]);
-    const [unserved] = served.unserved;
-    if (unserved !== undefined) throw new AppError('MYELIN_CONFIG_INVALID', `discover.${watcher}: ${unserved.reason}`);
+    const service = { key: `${key}/example`, name, owner: '', createdAt: 0, options: {} };
+    const served = withDiscovered(config, [{ discovery, service }]);
+    const [rejected] = served.rejected;
+    if (rejected !== undefined) throw new AppError('MYELIN_CONFIG_INVALID', `discover.${watcher}: ${rejected.reason}`);
     const example = served.config.services.get(name);
     // Whether a port is free is not asked here.
     const bind = limits.ports === undefined ? [] : [bindAt(limits, limits.ports.first)];

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
 import { view } from '../catalog/catalog.ts';
-import { endpointsFile, offersFile, overridesFile } from '../config/paths.ts';
+import { endpointsFile, formerKnownServicesFile, knownServicesFile, overridesFile } from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
 import { exitCodes } from '../errors.ts';
@@ -22,7 +22,7 @@ import type { Status } from '../report/status.ts';
 import { type Load, Rereading } from '../settings/reload.ts';
 import { loadSettings, type Settings } from '../settings/settings.ts';
 import { KnownEndpoints } from '../sources/known-endpoints.ts';
-import { KnownOffers } from '../sources/known-offers.ts';
+import { KnownServices } from '../sources/known-services.ts';
 import { ownVersion } from '../version.ts';
 import type { Globals } from './globals.ts';
 
@@ -98,7 +98,11 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     signal,
   );
   const onTrouble = (error: unknown): void => report({ kind: 'trouble', error });
-  await using offers = await KnownOffers.open(offersFile(config), onTrouble);
+  await using discovered = await KnownServices.open(
+    knownServicesFile(config),
+    onTrouble,
+    formerKnownServicesFile(config),
+  );
   await using endpoints = await KnownEndpoints.open(endpointsFile(config), onTrouble);
   const files = await openKeptFiles(config, onTrouble);
   const instance = main(
@@ -106,7 +110,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       settings,
       driver: control,
       overrides,
-      offers,
+      discovered,
       endpoints,
       files,
       heartbeat,

@@ -5,7 +5,7 @@ import { type Entry, parseServices } from '../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
 import { catalogSettings } from '../catalog/catalog-settings.ts';
 import { type Collection, collect, createCollection } from '../catalog/collection.ts';
-import { endpointsFile, offersFile } from '../config/paths.ts';
+import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../config/paths.ts';
 import { maskSecrets } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
 import type { Config } from '../config/schema.ts';
@@ -18,7 +18,7 @@ import type { Endpoint, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import { presumedVersion, type Settings } from '../settings/settings.ts';
 import { KnownEndpoints } from '../sources/known-endpoints.ts';
-import { KnownOffers } from '../sources/known-offers.ts';
+import { KnownServices } from '../sources/known-services.ts';
 import { Sources } from '../sources/sources.ts';
 
 type Given = {
@@ -64,9 +64,13 @@ async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<C
   const { config } = settings;
   const secrets = new Secrets(settings.secrets);
   // As `run` begins: with what was known last.
-  const { all: offers } = await KnownOffers.open(offersFile(config), () => {});
+  const { all: discovered } = await KnownServices.open(
+    knownServicesFile(config),
+    () => {},
+    formerKnownServicesFile(config),
+  );
   const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), () => {});
-  let collection = createCollection(config, { offers, endpoints }, now(), ownAddresses(env));
+  let collection = createCollection(config, { discovered, endpoints }, now(), ownAddresses(env));
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
       process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets.all)}\n`);
@@ -116,7 +120,7 @@ async function readSnapshot(config: Config, path: string): Promise<Catalog> {
   if (parsed.kind === 'invalid') throw new AppError('MYELIN_USAGE', parsed.reason);
   const lists = new Map([...parsed.services].map(([name, entry]) => [name, wholeList(entry)]));
   const at = now();
-  const settings = catalogSettings(config, { offered: [], addresses: ownAddresses(process.env) });
+  const settings = catalogSettings(config, { discovered: [], addresses: ownAddresses(process.env) });
   let catalog = createCatalog(settings, at);
   for (const watcher of settings.watchers.keys()) {
     for (const { origins, name } of config.services.values())

@@ -19,8 +19,11 @@ export function serverStateFile({ state, haproxy }: HasState & Pick<Config, 'hap
 /** What an operator ordered servers to be. */
 export const overridesFile = (config: HasState): string => join(config.state, 'orders.json');
 
-/** The services that sources offered last. */
-export const offersFile = (config: HasState): string => join(config.state, 'offers.json');
+/** The services that sources discovered last. */
+export const knownServicesFile = (config: HasState): string => join(config.state, 'services.json');
+
+/** Where an older Myelin had them. */
+export const formerKnownServicesFile = (config: HasState): string => join(config.state, 'offers.json');
 
 /** Who served each service last. */
 export const endpointsFile = (config: HasState): string => join(config.state, 'endpoints.json');

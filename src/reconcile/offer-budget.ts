@@ -20,7 +20,7 @@ export class OfferBudget {
   readonly #everyMs: () => Ms;
   /** By service; those that are gone as long as HAProxy has them. */
   #owners: ReadonlyMap<string, string> = new Map();
-  #noted: Collection['offers'] = [];
+  #noted: Collection['discovered'] = [];
   #offered: ReadonlyMap<string, string> = new Map();
   readonly #spentAt = new Map<string, Moment>();
 
@@ -29,11 +29,11 @@ export class OfferBudget {
   }
 
   /** The services that are offered now; what the config lists is nobody's but the administrator's. */
-  note({ offers, written }: Pick<Collection, 'offers' | 'written'>): void {
-    if (offers === this.#noted) return;
-    this.#noted = offers;
-    const offered = offers.filter(({ offer: { name } }) => !written.services.has(name));
-    this.#offered = new Map(offered.map(({ watcher, offer: { name, owner } }) => [name, `${watcher}/${owner}`]));
+  note({ discovered, written }: Pick<Collection, 'discovered' | 'written'>): void {
+    if (discovered === this.#noted) return;
+    this.#noted = discovered;
+    const offered = discovered.filter(({ service: { name } }) => !written.services.has(name));
+    this.#offered = new Map(offered.map(({ watcher, service: { name, owner } }) => [name, `${watcher}/${owner}`]));
     this.#owners = new Map([...this.#owners, ...this.#offered]);
   }
 

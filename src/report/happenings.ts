@@ -51,7 +51,7 @@ export type Happening =
 /** What was known and ran when a result came. */
 export type ReconcileContext = Reconciled & {
   /** The newest that is known: results need not come in the order of their catalogs. */
-  readonly collection: Pick<Collection, 'catalog' | 'unserved'>;
+  readonly collection: Pick<Collection, 'catalog' | 'rejected'>;
   readonly quarantined: readonly Quarantined[];
   /** What runs, where commands can change it; else null. */
   readonly sections: readonly Section[] | null;

@@ -58,7 +58,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     orders: overrides.all.map((each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
     sources: sources.map((source) => ({
       ...source,
-      unserved: instance.collection.unserved.filter(({ watcher }) => watcher === source.name).length,
+      unserved: instance.collection.rejected.filter(({ watcher }) => watcher === source.name).length,
       lastSuccess: orNull(source.lastSuccess, toWallClock),
       down: orNull(source.down, dated),
     })),
@@ -75,7 +75,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
             : { ...dated({ since: held.since, problems: held.problems }), servers: serversOf(control, service.name) },
       };
     }),
-    unserved: instance.collection.unserved.slice(0, mostUnserved),
+    unserved: instance.collection.rejected.slice(0, mostUnserved),
   };
 }
 

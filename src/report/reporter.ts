@@ -33,7 +33,7 @@ export class Reporter {
   readonly #reconciles = new ReconcileNews();
   readonly #limit = new RateLimit();
   #catalog: Catalog | null = null;
-  #unserved: ReconcileContext['collection']['unserved'] = [];
+  #rejected: ReconcileContext['collection']['rejected'] = [];
   #quarantined: readonly Quarantined[] = [];
   #reloadOnly: ReadonlyMap<string, string> = new Map();
   #drift = '';
@@ -136,11 +136,11 @@ export class Reporter {
     const { result, collection, quarantined, sections, renderMs } = context;
     const news = [
       ...lossNews(this.#catalog, collection.catalog),
-      ...discoveryNews(this.#unserved, collection.unserved),
+      ...discoveryNews(this.#rejected, collection.rejected),
       ...quarantineNews(this.#quarantined, quarantined),
     ];
     this.#catalog = collection.catalog;
-    this.#unserved = collection.unserved;
+    this.#rejected = collection.rejected;
     this.#quarantined = quarantined;
     metrics.rendered(renderMs);
     if (result.kind === 'noop') metrics.updated('noop', null);

@@ -48,7 +48,7 @@ async function collecting(namespace: string, discover = '{ labels: { expose: "tr
   };
 }
 
-async function offer(
+async function service(
   namespace: string,
   name: string,
   annotations: object,
@@ -92,35 +92,35 @@ function withSamePaths(config: Config): Config {
 test('two replicas that heard the same in another order write the same bytes', async () => {
   await cluster.namespace('replicas');
   // The oldest is the last by name, and so in the lists of the API server.
-  await offer('replicas', 'z', listen(10001), ['192.0.2.122']);
+  await service('replicas', 'z', listen(10001), ['192.0.2.122']);
   await nextSecond();
-  for (const name of ['a', 'b']) await offer('replicas', name, listen(10001), [`192.0.2.${name.charCodeAt(0)}`]);
+  for (const name of ['a', 'b']) await service('replicas', name, listen(10001), [`192.0.2.${name.charCodeAt(0)}`]);
   await using first = await collecting('replicas');
   await until(
     'the oldest serves, and the others are told to be too late',
-    () => served(first.state.now) === 'replicas:z=192.0.2.122' && first.state.now.unserved.length === 2,
+    () => served(first.state.now) === 'replicas:z=192.0.2.122' && first.state.now.rejected.length === 2,
   );
-  await offer('replicas', 'd', listen(10002), ['192.0.2.2', '192.0.2.1']);
-  await offer('replicas', 'b', listen(10003), ['192.0.2.98']);
-  await offer('replicas', 'e', { 'myelin.dev/mode': 'x' }, ['192.0.2.5']);
+  await service('replicas', 'd', listen(10002), ['192.0.2.2', '192.0.2.1']);
+  await service('replicas', 'b', listen(10003), ['192.0.2.98']);
+  await service('replicas', 'e', { 'myelin.dev/mode': 'x' }, ['192.0.2.5']);
   const goal = 'replicas:b=192.0.2.98 replicas:d=192.0.2.1+192.0.2.2 replicas:z=192.0.2.122';
   await until(
     'the first has followed',
-    () => served(first.state.now) === goal && first.state.now.unserved.length === 2,
+    () => served(first.state.now) === goal && first.state.now.rejected.length === 2,
   );
   // It never knew another state than this one.
   await using second = await collecting('replicas');
   await until(
     'the second has the same',
-    () => served(second.state.now) === goal && second.state.now.unserved.length === 2,
+    () => served(second.state.now) === goal && second.state.now.rejected.length === 2,
   );
-  assert.deepEqual(second.state.now.unserved, first.state.now.unserved);
+  assert.deepEqual(second.state.now.rejected, first.state.now.rejected);
   assert.equal(await rendered(second.state.now), await rendered(first.state.now));
 });
 
 test('a Service that is deleted goes, one that is made anew with other choices is served by them', async () => {
   await cluster.namespace('anew');
-  await offer('anew', 'web', listen(10001), ['192.0.2.1']);
+  await service('anew', 'web', listen(10001), ['192.0.2.1']);
   await using heard = await collecting(
     'anew',
     '{ labels: { expose: "true" }, ports: "10000-19999", service: { onEmpty: accept } }',
@@ -128,14 +128,14 @@ test('a Service that is deleted goes, one that is made anew with other choices i
   await until('it is served', () => served(heard.state.now) === 'anew:web=192.0.2.1');
   await deleteService(cluster, 'anew', 'web');
   await until('it is gone', () => served(heard.state.now) === '');
-  await offer('anew', 'web', listen(10002), ['192.0.2.2']);
+  await service('anew', 'web', listen(10002), ['192.0.2.2']);
   await until('it is back', () => served(heard.state.now) === 'anew:web=192.0.2.2');
   assert.deepEqual(heard.state.now.config.services.get('anew:web')?.bind, ['127.0.0.1:10002']);
 });
 
 test('rights that are withdrawn take away nobody who was offered', async () => {
   await cluster.namespace('rights');
-  await offer('rights', 'web', listen(10001), ['192.0.2.1']);
+  await service('rights', 'web', listen(10001), ['192.0.2.1']);
   await using heard = await collecting('rights');
   await until('it is served', () => served(heard.state.now) === 'rights:web=192.0.2.1');
   await cluster.setRules('rights', []);
@@ -148,7 +148,7 @@ test('rights that are withdrawn take away nobody who was offered', async () => {
   );
   assert.equal(served(heard.state.now), 'rights:web=192.0.2.1');
   await cluster.setRules('rights', watcherRules);
-  await offer('rights', 'web', listen(10001), ['192.0.2.3']);
+  await service('rights', 'web', listen(10001), ['192.0.2.3']);
   await until('all goes on', () => served(heard.state.now) === 'rights:web=192.0.2.3', { withinMs: 30_000 });
 });
 
@@ -157,7 +157,7 @@ test('two hundred offered Services are all there, and one more is no more work t
   const names = Array.from({ length: 200 }, (_, at) => `s${at}`);
   for (let at = 0; at < names.length; at += 20)
     await Promise.all(
-      names.slice(at, at + 20).map((name, index) => offer('many', name, listen(10_000 + at + index), ['192.0.2.1'])),
+      names.slice(at, at + 20).map((name, index) => service('many', name, listen(10_000 + at + index), ['192.0.2.1'])),
     );
   const startedAt = performance.now();
   await using heard = await collecting('many');
@@ -167,7 +167,7 @@ test('two hundred offered Services are all there, and one more is no more work t
   );
   t.diagnostic(`${names.length} offers after ${Math.round(performance.now() - startedAt)} ms`);
   const before = heard.state.now.config.services.get('many:s7');
-  await offer('many', 'more', listen(19_000), ['192.0.2.1']);
+  await service('many', 'more', listen(19_000), ['192.0.2.1']);
   await until('one more is served', () => heard.state.now.config.services.has('many:more'));
   assert.equal(heard.state.now.config.services.get('many:s7'), before);
 });

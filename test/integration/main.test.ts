@@ -10,7 +10,7 @@ import { OverrideStore } from '../../src/reconcile/override-store.ts';
 import type { Happening } from '../../src/report/happenings.ts';
 import { loadSettings } from '../../src/settings/settings.ts';
 import { KnownEndpoints } from '../../src/sources/known-endpoints.ts';
-import { KnownOffers } from '../../src/sources/known-offers.ts';
+import { KnownServices } from '../../src/sources/known-services.ts';
 import { tempFolder } from '../support/index.ts';
 
 test('what breaks off because Myelin ends is no failure, and who waits for a reload is told', async () => {
@@ -65,7 +65,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     settings: await loadSettings(path, {}),
     driver: control,
     overrides: await OverrideStore.open(join(folder.path, 'orders.json'), Date.now),
-    offers: stack.use(await KnownOffers.open(join(folder.path, 'offers.json'), () => {})),
+    discovered: stack.use(await KnownServices.open(join(folder.path, 'services.json'), () => {})),
     endpoints: stack.use(await KnownEndpoints.open(join(folder.path, 'endpoints.json'), () => {})),
     files: nothingKept,
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },

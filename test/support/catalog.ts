@@ -38,7 +38,7 @@ export function settings({ services = { web: {} }, watchers = { consul: {} }, ..
       ]),
     ),
     discovering: [],
-    offered: [],
+    discovered: [],
     allowAddresses: [],
     onlyAddresses: [],
     own: nothingOwn,

@@ -13,7 +13,7 @@ const endpoint = z.object({
   meta: z.record(z.string(), z.string()).optional(),
 });
 
-const offer = z.object({
+const service = z.object({
   key: z.string(),
   name: z.string(),
   owner: z.string(),
@@ -31,7 +31,7 @@ const update = z.discriminatedUnion('kind', [
     unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
     unfit: z.array(z.object(place)).optional(),
   }),
-  z.object({ kind: z.literal('offers'), key, offers: z.array(offer) }),
+  z.object({ kind: z.literal('discovered'), key, discovered: z.array(service) }),
   z.object({ kind: z.literal('gone'), key }),
   z.object({ kind: z.literal('stale'), key, reason: z.string(), isUnanswerable: z.literal(true).optional() }),
   z.object({ kind: z.literal('synced') }),

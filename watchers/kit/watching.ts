@@ -38,7 +38,7 @@ async function* updatesOf<Settings>(
   };
   const emit: Watching<Settings>['emit'] = (update) =>
     // Discovered services go before the results about them, which may be unread as well.
-    mailbox.put(`${slots[update.kind]} ${update.key}`, update, { inPlace: update.kind === 'offers' });
+    mailbox.put(`${slots[update.kind]} ${update.key}`, update, { inPlace: update.kind === 'discovered' });
   const running = run({ queries, signal: stop.signal, emit, fail }).catch(fail);
   try {
     yield* mailbox.read(signal);
@@ -49,7 +49,7 @@ async function* updatesOf<Settings>(
 }
 
 /** Of two that share one, the newer replaces the older. */
-const slots = { stale: 'stale', offers: 'offers', endpoints: 'result', gone: 'result' } as const;
+const slots = { stale: 'stale', discovered: 'discovered', endpoints: 'result', gone: 'result' } as const;
 
 /** Says `synced` as soon as every query has been answered once. */
 export async function* withSynced(
@@ -59,17 +59,17 @@ export async function* withSynced(
   const unanswered = new Set(queries.map(({ key }) => key));
   let isSynced = unanswered.size === 0;
   if (isSynced) yield { kind: 'synced' };
-  const offered = new Set<string>();
+  const discovered = new Set<string>();
   for await (const update of updates) {
     yield update;
     if (isSynced || update.kind === 'synced') continue;
     // That there is no answer is one as well, and holds up no other service; trouble of the source does.
     if (update.kind !== 'stale' || update.isUnanswerable) unanswered.delete(update.key);
-    if (update.kind === 'offers') {
-      const keys = new Set(update.offers.map(({ key }) => key));
-      for (const key of offered) if (!keys.has(key)) unanswered.delete(key);
-      for (const key of keys) if (!offered.has(key)) unanswered.add(key);
-      for (const key of keys) offered.add(key);
+    if (update.kind === 'discovered') {
+      const keys = new Set(update.services.map(({ key }) => key));
+      for (const key of discovered) if (!keys.has(key)) unanswered.delete(key);
+      for (const key of keys) if (!discovered.has(key)) unanswered.add(key);
+      for (const key of keys) discovered.add(key);
     }
     isSynced = unanswered.size === 0;
     if (isSynced) yield { kind: 'synced' };

@@ -1,59 +1,59 @@
 /** The Services that a query for many finds. One that was deleted is among them until that has been confirmed. Pure. */
 
-import type { Offer, Query } from '../../src/model.ts';
+import type { DiscoveredService, Query } from '../../src/model.ts';
 import type { Service } from './api/objects.ts';
 import { keyOf, type ServiceKey, type ServiceQuery } from './service-query.ts';
 import { type KubernetesDiscovery, kubernetesQuery } from './settings.ts';
 
 export class DiscoveredServices {
   readonly query: Query<KubernetesDiscovery>;
-  readonly #offers = new Map<ServiceKey, Offer>();
+  readonly #discovered = new Map<ServiceKey, DiscoveredService>();
 
   constructor(query: Query<KubernetesDiscovery>) {
     this.query = query;
   }
 
-  get all(): readonly Offer[] {
-    return [...this.#offers.values()];
+  get all(): readonly DiscoveredService[] {
+    return [...this.#discovered.values()];
   }
 
-  /** What the Service says of itself now: it is offered, it is not and never was, or not any more (`ended`). */
-  note({ metadata }: Service): 'offered' | 'ended' | 'none' {
+  /** What the Service says of itself now: it is discovered, it is not and never was, or not any more (`ended`). */
+  note({ metadata }: Service): 'discovered' | 'ended' | 'none' {
     const { name, namespace, labels, options, creationTimestamp } = metadata;
     const key = keyOf(namespace, name);
-    const isOffered = Object.entries(this.query.settings.labels).every(([label, value]) => labels[label] === value);
-    if (!isOffered) return this.#offers.delete(key) ? 'ended' : 'none';
-    this.#offers.set(key, {
-      key: offerKey(key),
+    const isDiscovered = Object.entries(this.query.settings.labels).every(([label, value]) => labels[label] === value);
+    if (!isDiscovered) return this.#discovered.delete(key) ? 'ended' : 'none';
+    this.#discovered.set(key, {
+      key: discoveredKey(key),
       // Neither part may hold a colon, nor may the names of services in the config's usual form.
       name: `${namespace}:${name}`,
       owner: namespace,
       createdAt: Date.parse(creationTimestamp ?? '') || 0,
       options,
     });
-    return 'offered';
+    return 'discovered';
   }
 
-  /** It is gone for sure. Returns whether it was offered. */
+  /** It is gone for sure. Returns whether it was discovered. */
   drop(key: ServiceKey): boolean {
-    return this.#offers.delete(key);
+    return this.#discovered.delete(key);
   }
 }
 
 /** No service's name begins so. */
-const offerMark = '*';
-const offerKey = (key: ServiceKey): string => `${offerMark}${key}`;
+const discoveredMark = '*';
+const discoveredKey = (key: ServiceKey): string => `${discoveredMark}${key}`;
 
 export function isDiscovered({ key }: ServiceQuery): boolean {
-  return key.startsWith(offerMark);
+  return key.startsWith(discoveredMark);
 }
 
-/** About the endpoints of a Service that is offered: which port it means is its own choice. */
+/** About the endpoints of a discovered Service: which port it means is its own choice. */
 export function queryFor({ metadata: { namespace, name, options } }: Service): ServiceQuery {
   // A port that is none is a reason to leave the service out, which is not ours to say.
   const { data: port } = kubernetesQuery.shape.port.safeParse(options.port);
   return {
-    key: offerKey(keyOf(namespace, name)),
+    key: discoveredKey(keyOf(namespace, name)),
     settings: { service: name, namespace, ...(port !== undefined && { port }) },
     namespace,
     service: name,

@@ -43,7 +43,7 @@ export async function follow({ onFailure, emit, queries, discovery, memory, ...w
     settings,
     queries,
     hosts,
-    offers: discovery && new DiscoveredServices(discovery),
+    discovered: discovery && new DiscoveredServices(discovery),
     emit,
   });
 

@@ -17,7 +17,7 @@ export type ResultsOptions = {
   readonly queries: readonly ServiceQuery[];
   readonly hosts: Hosts;
   /** Null: only those are served that a query names. */
-  readonly offers: DiscoveredServices | null;
+  readonly discovered: DiscoveredServices | null;
   readonly emit: Watching<unknown>['emit'];
 };
 
@@ -26,7 +26,7 @@ export class Results {
   readonly #view: View;
   readonly #settings: KubernetesSettings;
   readonly #hosts: Hosts;
-  readonly #offers: DiscoveredServices | null;
+  readonly #discovered: DiscoveredServices | null;
   #isDiscoveryComplete = false;
   readonly #emit: Watching<unknown>['emit'];
   readonly #queries = new Map<ServiceKey, ServiceQuery[]>();
@@ -39,11 +39,11 @@ export class Results {
   /** Why nothing can be learnt now, by resource. */
   readonly #failures = new Map<string, string>();
 
-  constructor({ view, settings, queries, hosts, offers, emit }: ResultsOptions) {
+  constructor({ view, settings, queries, hosts, discovered, emit }: ResultsOptions) {
     this.#view = view;
     this.#settings = settings;
     this.#hosts = hosts;
-    this.#offers = offers;
+    this.#discovered = discovered;
     this.#emit = emit;
     for (const query of queries) this.#add(query);
   }
@@ -53,22 +53,22 @@ export class Results {
   }
 
   /**
-   * These Services may be offered now, or no more, or otherwise; of those that were deleted that has yet to be confirmed.
+   * These Services may be discovered now, or no more, or otherwise; of those that were deleted that has yet to be confirmed.
    * `isAll`: they are all that there are.
    */
   discover(keys: Iterable<ServiceKey>, { isAll = false } = {}): void {
-    if (this.#offers === null) return;
+    if (this.#discovered === null) return;
     if (isAll) this.#isDiscoveryComplete = true;
     let isChanged = isAll;
     const [failure] = this.#failures.values();
     for (const key of keys) {
       const service = this.#view.service(key);
-      const became = service === undefined ? 'none' : this.#offers.note(service);
+      const became = service === undefined ? 'none' : this.#discovered.note(service);
       if (service === undefined || became === 'none') continue;
       isChanged = true;
       const query = queryFor(service);
-      this.#remove(query, became === 'offered');
-      if (became === 'offered') this.#add(query);
+      this.#remove(query, became === 'discovered');
+      if (became === 'discovered') this.#add(query);
       else this.#emit({ kind: 'gone', key: query.key });
       if (failure !== undefined) this.#emitStale([key], failure);
     }
@@ -122,7 +122,7 @@ export class Results {
     } else {
       this.#failures.set(resource, reason);
       this.#emitStale([...this.#queries.keys()], reason);
-      if (this.#offers !== null) this.#emit({ kind: 'stale', key: this.#offers.query.key, reason });
+      if (this.#discovered !== null) this.#emit({ kind: 'stale', key: this.#discovered.query.key, reason });
     }
   }
 
@@ -163,7 +163,7 @@ export class Results {
     for (const query of keys.flatMap((key) => this.queries(key))) this.#emit({ kind: 'stale', key: query.key, reason });
   }
 
-  /** That one that is offered was deleted has to be confirmed although nobody served it before. */
+  /** That one that was discovered is deleted has to be confirmed although nobody served it before. */
   #isKnownEmpty(query: ServiceQuery, key: ServiceKey): boolean {
     return this.#empty.has(query.key) && !(this.#view.service(key) === undefined && isDiscovered(query));
   }
@@ -201,14 +201,14 @@ export class Results {
       const { unfit, unmatched: why } = result.kind === 'endpoints' ? result : { unfit: [], unmatched: null };
       this.#emit({ kind: 'endpoints', key: query.key, endpoints: [], unfit, ...(why && { unreadable: [why] }) });
     }
-    if (isThere || !isDiscovered(query) || !this.#offers?.drop(key)) return;
+    if (isThere || !isDiscovered(query) || !this.#discovered?.drop(key)) return;
     this.#remove(query);
     this.#emitDiscovered();
   }
 
   #emitDiscovered(): void {
-    if (this.#offers === null || !this.#isDiscoveryComplete) return;
-    this.#emit({ kind: 'offers', key: this.#offers.query.key, offers: this.#offers.all });
+    if (this.#discovered === null || !this.#isDiscoveryComplete) return;
+    this.#emit({ kind: 'discovered', key: this.#discovered.query.key, services: this.#discovered.all });
   }
 
   #add(query: ServiceQuery): void {

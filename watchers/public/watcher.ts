@@ -2,7 +2,7 @@
 export { z } from 'zod';
 export { AppError } from '../../src/errors.ts';
 export { backoffMs, pause } from '../../src/lib/retry.ts';
-export type { Endpoint, Offer, Query, Unfit, Unreadable, Update, Watch } from '../../src/model.ts';
+export type { DiscoveredService, Endpoint, Query, Unfit, Unreadable, Update, Watch } from '../../src/model.ts';
 export { defineSource, type Source } from '../kit/source.ts';
 export { duration, filePath, oneOrMany, port, portOrName, someTime, text, word } from '../kit/values.ts';
 export { type Watching, watching, withSynced } from '../kit/watching.ts';

@@ -42,7 +42,7 @@ export function formatStatus(raw: Status, now: Timestamp): string {
   const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
   const unserved = status.unserved.map(({ service, watcher, reason }): [string, string] => [
     service,
-    `offered by ${watcher}: ${reason}`,
+    `discovered by ${watcher}: ${reason}`,
   ]);
   const more = status.sources.reduce((sum, source) => sum + source.unserved, 0) - unserved.length;
   if (more > 0) unserved.push([`and ${more} more`, '']);

@@ -1,9 +1,9 @@
 /** Discovered services that begin to be left out, and those that no longer are. Pure. */
-import type { Unserved } from '../../config/discover/offered.ts';
+import type { Rejected } from '../../config/discover/discovered.ts';
 import { few } from '../facts.ts';
 import type { Message } from '../messages.ts';
 
-export function discoveryNews(before: readonly Unserved[], now: readonly Unserved[]): readonly Message[] {
+export function discoveryNews(before: readonly Rejected[], now: readonly Rejected[]): readonly Message[] {
   if (now === before) return [];
   const gone = new Map(before.map((one) => [keyOf(one), one]));
   const fresh = now.filter((one) => gone.get(keyOf(one))?.reason !== one.reason);
@@ -19,6 +19,6 @@ export function discoveryNews(before: readonly Unserved[], now: readonly Unserve
   ];
 }
 
-function keyOf({ watcher, service }: Unserved): string {
+function keyOf({ watcher, service }: Rejected): string {
   return `${watcher} ${service}`;
 }

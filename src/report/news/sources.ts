@@ -56,7 +56,7 @@ export class SourceNews {
       case 'synced':
         this.#tell({ kind: 'synced', watcher });
         return;
-      case 'offers':
+      case 'discovered':
       case 'endpoints':
       case 'gone': {
         const { key: query } = event;

@@ -20,7 +20,7 @@ inOwnNetwork(import.meta.filename, () => {
   after(() => Promise.all([backends[Symbol.asyncDispose](), cluster[Symbol.asyncDispose]()]));
 
   /** A namespace with `oldest`, offered at a port of its own, and a Myelin that discovers, which has not been started. */
-  async function offered(namespace: string, { limits = '', rest = '', oldest = 'alpha' as Name } = {}) {
+  async function discovered(namespace: string, { limits = '', rest = '', oldest = 'alpha' as Name } = {}) {
     await cluster.namespace(namespace);
     const [port, probes] = [await freePort(), await freePort()];
     const put = async (name: Name, annotations: object, labels: object = { expose: 'true' }): Promise<void> => {
@@ -59,7 +59,7 @@ inOwnNetwork(import.meta.filename, () => {
 
   test('a Service is served when it is labelled, as its annotations choose, and not when it is not any more', async () => {
     // So soon after a start it would be doubted that it vanished.
-    await using my = await offered('come-and-go', { limits: ', service: { onEmpty: accept }' });
+    await using my = await discovered('come-and-go', { limits: ', service: { onEmpty: accept }' });
     const { place, port, put, listen } = my;
     const myelin = place.run();
     await myelin.until('it serves', ({ state }) => state === 'ready');
@@ -79,7 +79,7 @@ inOwnNetwork(import.meta.filename, () => {
   });
 
   test('one that is wrong, or claims what an older one has, is left out alone: status and metrics say why', async () => {
-    await using my = await offered('wrong', { oldest: 'beta' });
+    await using my = await discovered('wrong', { oldest: 'beta' });
     const { place, port, put, listen, metric } = my;
     // The cluster tells in whole seconds when it made something. By name the younger one is first.
     const second = Math.floor(Date.now() / 1000);
@@ -93,7 +93,7 @@ inOwnNetwork(import.meta.filename, () => {
     ]);
     assert.equal(await metric('myelin_unserved_services'), 'myelin_unserved_services{watcher="cluster"} 1');
     const { stdout } = await place.command('status');
-    assert.match(stdout, /^left out\n {2}wrong:alpha +offered by cluster: mode: "udp" is not allowed/m);
+    assert.match(stdout, /^left out\n {2}wrong:alpha +discovered by cluster: mode: "udp" is not allowed/m);
     await put('alpha', { ...listen(port), 'myelin.dev/mode': null });
     await myelin.until('it is told what it claims', (status) =>
       / is taken by the service wrong:beta$/.test(status.unserved[0]?.reason ?? ''),
@@ -110,12 +110,12 @@ inOwnNetwork(import.meta.filename, () => {
   });
 
   test('a Myelin that is restarted while the API server is away serves all that was offered, beyond startTimeout', async () => {
-    await using my = await offered('away', { rest: 'startTimeout: 2s' });
+    await using my = await discovered('away', { rest: 'startTimeout: 2s' });
     const { place, port } = my;
     const first = place.run();
     await servedBy(port, 'alpha');
     await until('what is offered is written down', async () =>
-      (await place.read('run/state/offers.json')).includes('away:alpha'),
+      (await place.read('run/state/services.json')).includes('away:alpha'),
     );
     const file = await place.read('run/haproxy.cfg');
     const before = await place.status();

@@ -16,7 +16,7 @@ import type { Config } from '../../../src/config/schema.ts';
 import type { Endpoint, SourceEvent } from '../../../src/model.ts';
 import { endpoint, minute } from '../../support/catalog.ts';
 import { load } from '../../support/config.ts';
-import { discovering, offer, offers } from '../../support/offers.ts';
+import { discovered, discovering, service } from '../../support/discovered.ts';
 
 const started: SourceEvent = { watcher: 'cluster', kind: 'started' };
 const synced: SourceEvent = { watcher: 'cluster', kind: 'synced' };
@@ -46,13 +46,13 @@ function served(collection: Collection): Readonly<Record<string, readonly string
 
 /** `web` and `db` are offered and answered, the source long since healthy. */
 async function steady(rest = '', limits = ''): Promise<Collection> {
-  const web = offer('web', { listen: '10001' });
-  const db = offer('db');
+  const web = service('web', { listen: '10001' });
+  const db = service('db');
   const first = play(
     create(await discovering(limits, rest)),
     0,
     started,
-    offers(web, db),
+    discovered(web, db),
     answer('web', one, two),
     answer('db', one),
     synced,
@@ -63,18 +63,18 @@ async function steady(rest = '', limits = ''): Promise<Collection> {
 test('what is offered is served once the source has answered completely, and waited for like any other', async () => {
   let collection = play(create(await discovering()), 0, started);
   assert.deepEqual([view(collection.catalog).open, view(collection.catalog).waitingFor], [false, ['cluster']]);
-  collection = play(collection, 0, offers(offer('web')), answer('web', one), synced);
+  collection = play(collection, 0, discovered(service('web')), answer('web', one), synced);
   assert.ok(view(collection.catalog).open);
   assert.deepEqual(served(collection), { 'shop:web': ['one'] });
 });
 
 test('the same offers again are no news', async () => {
   const before = await steady();
-  assert.equal(play(before, 11 * minute, offers(offer('web', { listen: '10001' }), offer('db'))), before);
+  assert.equal(play(before, 11 * minute, discovered(service('web', { listen: '10001' }), service('db'))), before);
 });
 
 test('a service that comes later is served from its first answer on', async () => {
-  let collection = play(await steady(), 11 * minute, offers(offer('web'), offer('db'), offer('new')));
+  let collection = play(await steady(), 11 * minute, discovered(service('web'), service('db'), service('new')));
   assert.equal(view(collection.catalog).endpoints.has('shop:new'), false);
   collection = play(collection, 11 * minute, answer('new', two));
   assert.deepEqual(served(collection)['shop:new'], ['two']);
@@ -82,13 +82,21 @@ test('a service that comes later is served from its first answer on', async () =
 
 test('a service that is offered no more is gone, with its frontend, and the others are as they were', async () => {
   const before = await steady();
-  const collection = play(before, 11 * minute, offers(offer('db')));
+  const collection = play(before, 11 * minute, discovered(service('db')));
   assert.deepEqual(served(collection), { 'shop:db': ['one'] });
   assert.equal(collection.config.services.get('shop:db'), before.config.services.get('shop:db'));
 });
 
 test('that it vanished right after a reconnection is doubted: it serves on, as it was, until keepFor is over', async () => {
-  let collection = play(await steady(), 11 * minute, failed, started, offers(offer('db')), answer('db', one), synced);
+  let collection = play(
+    await steady(),
+    11 * minute,
+    failed,
+    started,
+    discovered(service('db')),
+    answer('db', one),
+    synced,
+  );
   assert.deepEqual(served(collection), { 'shop:db': ['one'], 'shop:web': ['one', 'two'] });
   assert.deepEqual(collection.config.services.get('shop:web')?.bind, ['127.0.0.1:10001']);
   const end = nextDeadline(collection.catalog) ?? 0;
@@ -98,9 +106,22 @@ test('that it vanished right after a reconnection is doubted: it serves on, as i
 });
 
 test('an operator who believes that it is gone lets it go at once; one that comes back is as any other', async () => {
-  const doubted = play(await steady(), 11 * minute, failed, started, offers(offer('db')), answer('db', one), synced);
+  const doubted = play(
+    await steady(),
+    11 * minute,
+    failed,
+    started,
+    discovered(service('db')),
+    answer('db', one),
+    synced,
+  );
   assert.deepEqual(served(acceptLoss(doubted, 'shop:web', 12 * minute)), { 'shop:db': ['one'] });
-  const back = play(doubted, 12 * minute, offers(offer('web', { listen: '10001' }), offer('db')), answer('web', two));
+  const back = play(
+    doubted,
+    12 * minute,
+    discovered(service('web', { listen: '10001' }), service('db')),
+    answer('web', two),
+  );
   assert.deepEqual(served(back)['shop:web'], ['two']);
 });
 
@@ -111,14 +132,14 @@ test('while the source is down nothing that it offered goes', async () => {
 
 test('after a restart what was offered last serves on until the source has answered, beyond the start timeout as well', async () => {
   const before = await steady();
-  const { offers: lastOffers, written } = before;
+  const { discovered: lastOffers, written } = before;
   const last = [...known(before)].filter(([name]) => name === 'shop:web');
-  let collection = createCollection(written, { offers: lastOffers, endpoints: new Map(last) }, 0);
+  let collection = createCollection(written, { discovered: lastOffers, endpoints: new Map(last) }, 0);
   collection = progress(play(collection, 0, started, failed), minute);
   assert.ok(view(collection.catalog).open);
   assert.deepEqual(served(collection), { 'shop:db': [], 'shop:web': ['one', 'two'] });
   assert.deepEqual([...view(collection.catalog).unknown.keys()], ['shop:db']);
-  collection = play(collection, minute, started, offers(offer('db')), answer('db', one), synced);
+  collection = play(collection, minute, started, discovered(service('db')), answer('db', one), synced);
   assert.deepEqual(
     served(collection),
     { 'shop:db': ['one'], 'shop:web': ['one', 'two'] },
@@ -127,24 +148,24 @@ test('after a restart what was offered last serves on until the source has answe
 });
 
 test('one that is left out takes over the port of an older one that has gone, although nobody said anything of it anew', async () => {
-  const [old, young] = [offer('old', { listen: '10001' }, 1), offer('young', { listen: '10001' }, 2)];
+  const [old, young] = [service('old', { listen: '10001' }, 1), service('young', { listen: '10001' }, 2)];
   let collection = play(
     create(await discovering()),
     0,
     started,
-    offers(young, old),
+    discovered(young, old),
     answer('young', two),
     answer('old', one),
     synced,
   );
   assert.deepEqual(served(collection), { 'shop:old': ['one'] });
   assert.deepEqual(
-    collection.unserved.map(({ service }) => service),
+    collection.rejected.map(({ service }) => service),
     ['shop:young'],
   );
-  collection = play(collection, 10 * minute, offers(young));
+  collection = play(collection, 10 * minute, discovered(young));
   assert.deepEqual(served(collection), { 'shop:young': ['two'] });
-  assert.deepEqual(collection.unserved, []);
+  assert.deepEqual(collection.rejected, []);
 });
 
 test('a new config judges what is known anew, and forgets what nobody discovers any more', async () => {
@@ -152,13 +173,13 @@ test('a new config judges what is known anew, and forgets what nobody discovers 
   const narrow = await discovering('options: [port]');
   const refused = recollect(before, narrow, 11 * minute);
   assert.deepEqual(served(refused), { 'shop:db': ['one'] });
-  assert.match(refused.unserved[0]?.reason ?? '', /^listen: may not be chosen here/);
+  assert.match(refused.rejected[0]?.reason ?? '', /^listen: may not be chosen here/);
   assert.deepEqual(served(recollect(refused, before.written, 12 * minute)), {
     'shop:db': ['one'],
     'shop:web': ['one', 'two'],
   });
   const nothing = recollect(before, { ...before.written, discoveries: [] }, 11 * minute);
-  assert.deepEqual([served(nothing), nothing.offers], [{}, []]);
+  assert.deepEqual([served(nothing), nothing.discovered], [{}, []]);
 });
 
 test('an offer under the name of a service of the config never touches that service', async () => {
@@ -166,10 +187,10 @@ test('an offer under the name of a service of the config never touches that serv
   const theirs: SourceEvent = { watcher: 'cluster', kind: 'endpoints', key: 'shop:web', endpoints: [two] };
   let collection = play(await steady(listed), 10 * minute, theirs);
   assert.deepEqual(served(collection)['shop:web'], ['two']);
-  collection = play(collection, 11 * minute, offers(offer('db')));
+  collection = play(collection, 11 * minute, discovered(service('db')));
   assert.deepEqual(served(collection)['shop:web'], ['two']);
   assert.deepEqual(
-    collection.offers.map(({ offer: { name } }) => name),
+    collection.discovered.map(({ service: { name } }) => name),
     ['shop:db'],
   );
 });
@@ -183,9 +204,9 @@ test('a config that asks in other words keeps all that was offered, until its ow
   assert.deepEqual(served(asked), served(before));
   const found: SourceEvent = {
     watcher: 'cluster',
-    kind: 'offers',
+    kind: 'discovered',
     key: '*',
-    offers: [offer('web', { listen: '10001' })],
+    services: [service('web', { listen: '10001' })],
   };
   const told = play(asked, 11 * minute, started, found, answer('web', two));
   assert.deepEqual(served(told), { 'shop:db': ['one'], 'shop:web': ['two'] }, 'the new question has not found db yet');
@@ -195,7 +216,7 @@ test('a config that asks in other words keeps all that was offered, until its ow
 });
 
 test('of a service that is found and not answered for yet nobody knows who serves it', async () => {
-  const found = progress(play(create(await discovering()), 0, started, offers(offer('web'))), minute);
+  const found = progress(play(create(await discovering()), 0, started, discovered(service('web'))), minute);
   assert.deepEqual([...view(found.catalog).unknown.keys()], ['shop:web']);
   const answered = play(found, minute, answer('web'));
   assert.deepEqual([...view(answered.catalog).unknown.keys()], []);
@@ -212,17 +233,17 @@ test('what another question found last is not taken for the answer to the one th
     { watcher: 'file', kind: 'endpoints', key: 'web', endpoints: [one] },
   );
   const endpoints = known(answered);
-  const again = createCollection(plain, { offers: [], endpoints }, 0);
+  const again = createCollection(plain, { discovered: [], endpoints }, 0);
   assert.deepEqual([served(again), view(again.catalog).unknown.size], [{ web: ['one'] }, 0]);
   const { config: tls } = await load(
     'watchers: { file: { path: s.yaml } }\nservices: { web: { from: { file: { service: tls } } } }\n',
   );
-  const other = createCollection(tls, { offers: [], endpoints }, 0);
+  const other = createCollection(tls, { discovered: [], endpoints }, 0);
   assert.deepEqual([served(other), [...view(other.catalog).unknown.keys()]], [{ web: [] }, ['web']]);
 });
 
 test('that what was kept of a service is let go is told also when the service itself goes with it', async () => {
-  const kept = play(await steady(), 11 * minute, failed, started, offers(offer('db')), answer('db', one), synced);
+  const kept = play(await steady(), 11 * minute, failed, started, discovered(service('db')), answer('db', one), synced);
   const gone = acceptLoss(kept, 'shop:web', 12 * minute);
   assert.deepEqual(newlyKept(kept.catalog, gone.catalog), [{ service: 'shop:web', kept: null, count: 0 }]);
 });
@@ -230,7 +251,7 @@ test('that what was kept of a service is let go is told also when the service it
 test('ten thousand services that come while others are served cost no more than in proportion', async () => {
   const names = Array.from({ length: 10_000 }, (_, at) => `s${at}`);
   const many = await steady('', 'maxServices: 20000, maxPerNamespace: 20000');
-  const open = play(many, 10 * minute, offers(...names.map((name) => offer(name))));
+  const open = play(many, 10 * minute, discovered(...names.map((name) => service(name))));
   const copied = names.reduce((all, name) => collect(all, answer(name, one), 10 * minute), open);
   assert.equal(Object.keys(served(copied)).length, 10_000);
 });

@@ -19,7 +19,7 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}cluster +down for 9m: connect ECONNREFUSED$/m,
     /^ {2}web +2 ready, 1 draining, 1 refused$/m,
     /^ {2}db +1 kept$/m,
-    /^left out\n {2}shop:web +offered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
+    /^left out\n {2}shop:web +discovered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
   ])
     assert.match(text, line);
 });

@@ -5,7 +5,7 @@ import type { ReloadSlot } from '../../../src/apply/reload-slot.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ReloadReason, Section } from '../../../src/model.ts';
 import { OfferBudget } from '../../../src/reconcile/offer-budget.ts';
-import { discovering, offer } from '../../support/offers.ts';
+import { discovering, service } from '../../support/discovered.ts';
 
 const every = 600_000;
 /** There are as many old processes as there may be. */
@@ -18,18 +18,18 @@ const sections: readonly Section[] = names.flatMap((name) =>
 async function budget(everyMs = every) {
   const written = await discovering('', 'services: { listed: { from: { cluster: {} } } }');
   const made = new OfferBudget(() => everyMs);
-  const offers = ['a', 'b'].map((owner) => ({
+  const discovered = ['a', 'b'].map((owner) => ({
     watcher: 'cluster',
     query: '*',
-    offer: { ...offer('web'), name: `${owner}:web`, owner },
+    service: { ...service('web'), name: `${owner}:web`, owner },
     isOver: false,
   }));
-  made.note({ written, offers });
+  made.note({ written, discovered });
   const because = (...about: readonly (readonly [ReloadReason['code'], string])[]) => ({
     reasons: about.map(([code, section]): ReloadReason => ({ code, section })),
     sections,
   });
-  return { made, written, offers, because };
+  return { made, written, discovered, because };
 }
 
 test('at the limit of old processes a namespace has one reload in the interval, however often it changes its options', async () => {
@@ -62,9 +62,9 @@ test('what another namespace, the config or an operator asks for goes as always,
 });
 
 test('a service that is made and deleted again and again counts for its namespace', async () => {
-  const { made, written, offers, because } = await budget();
+  const { made, written, discovered, because } = await budget();
   made.spend(full, because(['proxy_added', 'backend a:web']), 0);
-  made.note({ written, offers: offers.slice(1) });
+  made.note({ written, discovered: discovered.slice(1) });
   assert.equal(made.slot(full, because(['proxy_removed', 'backend a:web'])).because, 'offer_interval');
 });
 

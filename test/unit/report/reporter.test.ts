@@ -12,10 +12,10 @@ const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }] as const;
 
 function reconciled(
   result: ReconcileContext['result'],
-  { unserved = [], ...more }: Partial<ReconcileContext> & Partial<ReconcileContext['collection']> = {},
+  { rejected = [], ...more }: Partial<ReconcileContext> & Partial<ReconcileContext['collection']> = {},
 ): Happening {
   const context = { catalog, changedAt: null, isServing: true, quarantined: [], sections: null };
-  const collection = { catalog: more.catalog ?? catalog, unserved };
+  const collection = { catalog: more.catalog ?? catalog, rejected };
   return { kind: 'reconciled', result, ...context, collection, renderMs: 1, tookMs: 5, ...more };
 }
 
@@ -126,9 +126,9 @@ test('endpoints that are retained are told when they begin to be, by why, and wh
 test('a discovered service that is left out is told for each reason, of very many some, and when it is over', () => {
   const { reporter, lines, facts } = recordedReport();
   const out = (reason: string, count = 1) => ({
-    unserved: Array.from({ length: count }, (_, at) => ({ watcher: 'cluster', service: `s${at}`, reason })),
+    rejected: Array.from({ length: count }, (_, at) => ({ watcher: 'cluster', service: `s${at}`, reason })),
   });
-  const steps = [out('no port'), out('no port'), out('no room', 25), { unserved: [] }];
+  const steps = [out('no port'), out('no port'), out('no room', 25), { rejected: [] }];
   for (const step of steps) reporter.report(reconciled({ kind: 'noop' }, step));
   assert.equal(lines[0], 'warn cluster/s0: discovered service left out, the others are served');
   assert.equal(lines.filter((line) => line.startsWith('warn cluster/')).length, 21);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Update } from '../../../../src/model.ts';
 import { withSynced } from '../../../../watchers/kit/watching.ts';
-import { offer } from '../../../support/offers.ts';
+import { service } from '../../../support/discovered.ts';
 
 /** What is said, one letter each: a stands for an answer, s for stale, o for offers, ! for synced. */
 async function said(keys: readonly string[], updates: readonly Update[]): Promise<string> {
@@ -10,7 +10,7 @@ async function said(keys: readonly string[], updates: readonly Update[]): Promis
   async function* source(): AsyncGenerator<Update> {
     yield* updates;
   }
-  const letters = { endpoints: 'a', gone: 'a', stale: 's', offers: 'o', synced: '!' };
+  const letters = { endpoints: 'a', gone: 'a', stale: 's', discovered: 'o', synced: '!' };
   let text = '';
   for await (const { kind } of withSynced(queries, source())) text += letters[kind];
   return text;
@@ -23,10 +23,10 @@ const stale = (key: string, isUnanswerable: true | undefined = undefined): Updat
   reason: 'why',
   ...(isUnanswerable && { isUnanswerable }),
 });
-const offers = (...names: readonly string[]): Update => ({
-  kind: 'offers',
+const discovered = (...names: readonly string[]): Update => ({
+  kind: 'discovered',
   key: '*',
-  offers: names.map((name) => offer(name)),
+  services: names.map((name) => service(name)),
 });
 
 test('synced is said once, after every query has been answered; without queries at once', async () => {
@@ -36,16 +36,20 @@ test('synced is said once, after every query has been answered; without queries 
 
 test('a query for many services is answered when each that it found has been', async () => {
   const [a, b] = [answer('*shop/a'), answer('*shop/b')];
-  assert.equal(await said(['*'], [offers()]), 'o!');
-  assert.equal(await said(['*', 'x'], [offers('a', 'b'), a, answer('x'), b, offers('c')]), 'oaaa!o');
-  assert.equal(await said(['*'], [offers('a', 'b'), a, offers('a', 'b'), b]), 'oaoa!', 'once answered is enough');
+  assert.equal(await said(['*'], [discovered()]), 'o!');
+  assert.equal(await said(['*', 'x'], [discovered('a', 'b'), a, answer('x'), b, discovered('c')]), 'oaaa!o');
+  assert.equal(
+    await said(['*'], [discovered('a', 'b'), a, discovered('a', 'b'), b]),
+    'oaoa!',
+    'once answered is enough',
+  );
 });
 
 test('one that it found and that vanished, or that cannot be answered, holds up no others', async () => {
-  assert.equal(await said(['*'], [offers('a', 'b'), answer('*shop/a'), offers('a')]), 'oao!');
-  assert.equal(await said(['*'], [offers('a', 'b'), stale('*shop/a', true), answer('*shop/b')]), 'osa!');
+  assert.equal(await said(['*'], [discovered('a', 'b'), answer('*shop/a'), discovered('a')]), 'oao!');
+  assert.equal(await said(['*'], [discovered('a', 'b'), stale('*shop/a', true), answer('*shop/b')]), 'osa!');
   assert.equal(
-    await said(['*'], [offers('a'), stale('*shop/a'), answer('*shop/a')]),
+    await said(['*'], [discovered('a'), stale('*shop/a'), answer('*shop/a')]),
     'osa!',
     'the source is in trouble',
   );

@@ -48,7 +48,7 @@ function known(services: readonly Service[], slices: readonly EndpointSlice[], p
     settings,
     queries,
     hosts: new Hosts(),
-    offers: null,
+    discovered: null,
     emit: (update) => told.push(update),
   });
   view.replaceServices(services);
@@ -216,7 +216,7 @@ test('an ExternalName that cannot be resolved holds up nothing, and keeps its la
       settings: withCommon(kubernetesSettings).parse({ externalName: 'resolve' }),
       queries: [{ key: 'web', settings: { port: 5432 }, namespace: 'shop', service: 'web' }],
       hosts,
-      offers: null,
+      discovered: null,
       emit: (update) => told.push(update),
     });
     view.replaceServices([external()]);
@@ -249,9 +249,9 @@ function discovering(services: readonly Service[], slices: readonly EndpointSlic
     settings: withCommon(kubernetesSettings).parse({}),
     queries: [],
     hosts: new Hosts(),
-    offers: new DiscoveredServices({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
+    discovered: new DiscoveredServices({ key: '*shop', settings: { labels: { expose: 'true' }, namespace: 'shop' } }),
     emit(update) {
-      if (update.kind === 'offers') told.push(`offers ${update.offers.map(({ name }) => name).join()}`);
+      if (update.kind === 'discovered') told.push(`discovered ${update.services.map(({ name }) => name).join()}`);
       if (update.kind === 'endpoints') told.push(`${update.key} ${update.endpoints.map(({ port }) => port).join()}`);
       if (update.kind === 'gone' || update.kind === 'stale') told.push(`${update.kind} ${update.key}`);
     },
@@ -275,13 +275,16 @@ function exposed(name: string, annotations: object = {}, labels: object = { expo
 
 test('Services with the labels are offered, before anything is said of their endpoints; no others', () => {
   const { since } = discovering([exposed('web'), exposed('other', {}, {})], [aSlice('a', ['10.0.0.1'])]);
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web 80']);
 });
 
 test('an offer has the age of the Service, and its annotations under myelin.dev/ for options', () => {
-  const offers = new DiscoveredServices({ key: '*', settings: { labels: { expose: 'true' }, namespace: undefined } });
-  offers.note(exposed('web', { 'myelin.dev/listen': '10080', 'example.com/other': 'x' }));
-  assert.deepEqual(offers.all, [
+  const discovered = new DiscoveredServices({
+    key: '*',
+    settings: { labels: { expose: 'true' }, namespace: undefined },
+  });
+  discovered.note(exposed('web', { 'myelin.dev/listen': '10080', 'example.com/other': 'x' }));
+  assert.deepEqual(discovered.all, [
     {
       key: '*shop/web',
       name: 'shop:web',
@@ -296,11 +299,11 @@ test('a Service that loses the label is offered no more, at once; one that gains
   const { change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
   since();
   change('put', exposed('web', {}, {}));
-  assert.deepEqual(since(), ['gone *shop/web', 'offers ']);
+  assert.deepEqual(since(), ['gone *shop/web', 'discovered ']);
   change('put', exposed('other', {}, {}));
   assert.deepEqual(since(), [], 'what never was offered');
   change('put', exposed('web'));
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web 80']);
 });
 
 test('a Service that is deleted is offered until a second read has confirmed it; then it is gone', () => {
@@ -315,9 +318,9 @@ test('a Service that is deleted is offered until a second read has confirmed it;
   });
   assert.deepEqual(since(), [], 'the second read still has it');
   results.confirm([key], nobody);
-  assert.deepEqual(since(), ['gone *shop/web', 'offers ']);
+  assert.deepEqual(since(), ['gone *shop/web', 'discovered ']);
   change('put', exposed('web'));
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80'], 'made anew');
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web 80'], 'made anew');
 });
 
 test('an offered Service says itself which of its ports is meant, and may say otherwise later', () => {
@@ -339,11 +342,11 @@ test('an offered Service says itself which of its ports is meant, and may say ot
     return understand('', service, { metadata, spec: { ports } });
   };
   const { change, since } = discovering([choosing({})], [slice]);
-  assert.deepEqual(since(), ['offers shop:web', 'stale *shop/web'], 'which of the two is not known');
+  assert.deepEqual(since(), ['discovered shop:web', 'stale *shop/web'], 'which of the two is not known');
   change('put', choosing({ 'myelin.dev/port': 'admin' }));
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web 9090']);
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web 9090']);
   change('put', choosing({ 'myelin.dev/port': '80' }));
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web 8080']);
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web 8080']);
 });
 
 test('a Service that is made anew while its end is being confirmed is offered all the while', () => {
@@ -354,7 +357,7 @@ test('a Service that is made anew while its end is being confirmed is offered al
   results.confirm([key], { ...nobody, services: new Map([[key, exposed('web')]]) });
   assert.deepEqual(since(), ['*shop/web ']);
   change('put', exposed('web'));
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web ']);
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web ']);
 });
 
 test('while a resource fails that is told of the query for many as well; when it is well again so are the offers', () => {
@@ -363,7 +366,7 @@ test('while a resource fails that is told of the query for many as well; when it
   results.setFailure('endpointslices', 'no rights');
   assert.deepEqual(since(), ['stale *shop/web', 'stale *shop']);
   results.setFailure('endpointslices', null);
-  assert.deepEqual(since(), ['offers shop:web', '*shop/web 80']);
+  assert.deepEqual(since(), ['discovered shop:web', '*shop/web 80']);
 });
 
 test('of annotations that are too many or too long no more is kept than it takes to refuse them', () => {

@@ -1,8 +1,8 @@
 /**
- * Services that nobody listed, as if the config listed them: what sources offer, within the administrator's limits, each
- * judged as the config is. Pure: the same offers make the same services on every replica, in whatever order they came.
+ * Services that nobody listed, as if the config listed them: what sources discover, within the administrator's limits, each
+ * judged as the config is. Pure: the same discovered services make the same services on every replica, in whatever order they came.
  */
-import type { Offer } from '../../model.ts';
+import type { DiscoveredService } from '../../model.ts';
 import type { Limits } from '../schema/discovery.ts';
 import type { Config, Discovery, Origin, Service } from '../schema.ts';
 import { Claims } from '../validate/claims.ts';
@@ -10,38 +10,38 @@ import { replaceAt } from '../validate/validate.ts';
 import { proxyName } from '../values.ts';
 import { readOption } from './read-option.ts';
 
-export type Offered = { readonly discovery: Discovery; readonly offer: Offer };
+export type Discovered = { readonly discovery: Discovery; readonly service: DiscoveredService };
 
 /** Nobody serves it, and why. */
-export type Unserved = { readonly watcher: string; readonly service: string; readonly reason: string };
+export type Rejected = { readonly watcher: string; readonly service: string; readonly reason: string };
 
-/** `config` with the services that are offered; the same object where there are none. */
-export function withOffers(
+/** `config` with the services that are discovered; the same object where there are none. */
+export function withDiscovered(
   config: Config,
-  offered: readonly Offered[],
-): { readonly config: Config; readonly unserved: readonly Unserved[] } {
-  if (offered.length === 0) return { config, unserved: [] };
+  discovered: readonly Discovered[],
+): { readonly config: Config; readonly rejected: readonly Rejected[] } {
+  if (discovered.length === 0) return { config, rejected: [] };
   const services = new Map<string, Service>(config.services);
-  const unserved: Unserved[] = [];
+  const rejected: Rejected[] = [];
   const claims = new Claims(config);
   const quotas = new Quotas();
-  for (const { discovery, offer } of offered.toSorted(byAge)) {
-    const judged = judge(discovery, offer);
+  for (const { discovery, service } of discovered.toSorted(byAge)) {
+    const judged = judge(discovery, service);
     const reason =
-      judged.kind === 'refused' ? judged.reason : (quotas.whyFull(discovery, offer) ?? claims.add(judged.service));
-    if (reason === null) quotas.count(discovery, offer);
-    if (reason !== null) unserved.push({ watcher: discovery.watcher, service: offer.name, reason });
-    else if (judged.kind === 'service') services.set(offer.name, judged.service);
+      judged.kind === 'refused' ? judged.reason : (quotas.whyFull(discovery, service) ?? claims.add(judged.service));
+    if (reason === null) quotas.count(discovery, service);
+    if (reason !== null) rejected.push({ watcher: discovery.watcher, service: service.name, reason });
+    else if (judged.kind === 'service') services.set(service.name, judged.service);
   }
   const ordered = new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { config: { ...config, services: ordered }, unserved: unserved.sort(byName) };
+  return { config: { ...config, services: ordered }, rejected: rejected.sort(byName) };
 }
 
 /** How many are served of each watcher, and of each owner there. */
 class Quotas {
   readonly #served = new Map<string, number>();
 
-  whyFull({ watcher, limits }: Discovery, { owner }: Offer): string | null {
+  whyFull({ watcher, limits }: Discovery, { owner }: DiscoveredService): string | null {
     const { maxServices, maxPerNamespace } = limits;
     if (this.#of(watcher) >= maxServices)
       return `${maxServices} older services are served (discover.${watcher}.maxServices)`;
@@ -50,7 +50,7 @@ class Quotas {
     return null;
   }
 
-  count({ watcher }: Discovery, { owner }: Offer): void {
+  count({ watcher }: Discovery, { owner }: DiscoveredService): void {
     for (const whose of [watcher, `${watcher} ${owner}`]) this.#served.set(whose, this.#of(whose) + 1);
   }
 
@@ -60,15 +60,15 @@ class Quotas {
 }
 
 /** The oldest first: of two that claim the same, it has it. */
-function byAge(a: Offered, b: Offered): number {
-  return a.offer.createdAt - b.offer.createdAt || compare(labelOf(a), labelOf(b));
+function byAge(a: Discovered, b: Discovered): number {
+  return a.service.createdAt - b.service.createdAt || compare(labelOf(a), labelOf(b));
 }
 
-function labelOf({ discovery, offer }: Offered): string {
-  return `${offer.name} ${discovery.watcher} ${offer.key}`;
+function labelOf({ discovery, service }: Discovered): string {
+  return `${service.name} ${discovery.watcher} ${service.key}`;
 }
 
-function byName(a: Unserved, b: Unserved): number {
+function byName(a: Rejected, b: Rejected): number {
   return compare(`${a.service} ${a.watcher}`, `${b.service} ${b.watcher}`);
 }
 
@@ -85,17 +85,17 @@ type Judged =
   | { readonly kind: 'service'; readonly service: Service }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** An offer that did not change is the same service, which need not be judged or rendered again. */
-const judgedBefore = new WeakMap<Limits, WeakMap<Offer, Judged>>();
+/** One that did not change is the same service, which need not be judged or rendered again. */
+const judgedBefore = new WeakMap<Limits, WeakMap<DiscoveredService, Judged>>();
 
-function judge(discovery: Discovery, offer: Offer): Judged {
+function judge(discovery: Discovery, service: DiscoveredService): Judged {
   const { limits } = discovery;
-  const known = judgedBefore.get(limits) ?? new WeakMap<Offer, Judged>();
+  const known = judgedBefore.get(limits) ?? new WeakMap<DiscoveredService, Judged>();
   judgedBefore.set(limits, known);
-  const before = known.get(offer);
+  const before = known.get(service);
   if (before !== undefined) return before;
-  const judged = interpret(discovery, offer);
-  known.set(offer, judged);
+  const judged = interpret(discovery, service);
+  known.set(service, judged);
   return judged;
 }
 
@@ -103,14 +103,14 @@ function clip(problem: string): string {
   return problem.length > longestTold ? `${problem.slice(0, longestTold)}…` : problem;
 }
 
-/** The question about its endpoints: another one where another question found it. */
-export function originOfOffer({ discovery: { watcher, query }, offer: { key } }: Offered): Origin {
+/** The query for its endpoints: another one where another query found it. */
+export function originOfDiscovered({ discovery: { watcher, query }, service: { key } }: Discovered): Origin {
   return { watcher, key, query };
 }
 
-function interpret(discovery: Discovery, offer: Offer): Judged {
+function interpret(discovery: Discovery, discovered: DiscoveredService): Judged {
   const { limits } = discovery;
-  const { name, options } = offer;
+  const { name, options } = discovered;
   const problems: string[] = [];
   if (!proxyName.safeParse(name).success) problems.push(`${JSON.stringify(name)} cannot be a name in HAProxy`);
   let settings: unknown = { ...limits.service, bind: undefined };
@@ -124,6 +124,6 @@ function interpret(discovery: Discovery, offer: Offer): Judged {
     const told = problems.sort().slice(0, mostTold).map(clip).join('; ');
     return { kind: 'refused', reason: more > 0 ? `${told}; and ${more} more` : told };
   }
-  const service = { ...(settings as Service), name, origins: [originOfOffer({ discovery, offer })] };
+  const service = { ...(settings as Service), name, origins: [originOfDiscovered({ discovery, service: discovered })] };
   return { kind: 'service', service };
 }

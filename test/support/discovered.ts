@@ -1,6 +1,6 @@
 /** Configs with `discover`, and what a cluster offers, in few words. */
 import type { Config } from '../../src/config/schema.ts';
-import type { Offer, SourceEvent } from '../../src/model.ts';
+import type { DiscoveredService, SourceEvent } from '../../src/model.ts';
 import { load } from './config.ts';
 
 /** Lines below `discover: { cluster: … }` and any other lines of the config. */
@@ -13,10 +13,10 @@ ${rest}
   return config;
 }
 
-export function offer(name: string, options: Offer['options'] = {}, createdAt = 0): Offer {
+export function service(name: string, options: DiscoveredService['options'] = {}, createdAt = 0): DiscoveredService {
   return { key: `*shop/${name}`, name: `shop:${name}`, owner: 'shop', createdAt, options };
 }
 
-export function offers(...list: readonly Offer[]): SourceEvent {
-  return { watcher: 'cluster', kind: 'offers', key: '*shop', offers: list };
+export function discovered(...list: readonly DiscoveredService[]): SourceEvent {
+  return { watcher: 'cluster', kind: 'discovered', key: '*shop', services: list };
 }

@@ -1,34 +1,34 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { withOffers } from '../../../src/config/discover/offered.ts';
+import { withDiscovered } from '../../../src/config/discover/discovered.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import type { Offer } from '../../../src/model.ts';
+import type { DiscoveredService } from '../../../src/model.ts';
 import { serviceOptions } from '../../../watchers/kit/service-options.ts';
 import type { KubernetesDiscovery } from '../../../watchers/kubernetes/settings.ts';
 import { load, refusal } from '../../support/config.ts';
-import { discovering, offer } from '../../support/offers.ts';
+import { discovering, service } from '../../support/discovered.ts';
 import { endpoint, render, rendererWith } from '../../support/render.ts';
 
-function served(config: Config, ...list: readonly Offer[]) {
+function served(config: Config, ...list: readonly DiscoveredService[]) {
   const [discovery] = config.discoveries;
   assert.ok(discovery);
-  return withOffers(
+  return withDiscovered(
     config,
-    list.map((one) => ({ discovery, offer: one })),
+    list.map((one) => ({ discovery, service: one })),
   );
 }
 
-function reasons(config: Config, ...list: readonly Offer[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(served(config, ...list).unserved.map(({ service, reason }) => [service, reason]));
+function reasons(config: Config, ...list: readonly DiscoveredService[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(served(config, ...list).rejected.map(({ service, reason }) => [service, reason]));
 }
 
 test('an offered service is served as the administrator says, and within the limits as it chooses', async () => {
   const config = await discovering('service: { mode: tcp, check: { interval: 5s }, timeouts: { connect: 1s } }');
-  const { config: all, unserved } = served(
+  const { config: all, rejected } = served(
     config,
-    offer('plain'),
-    offer('web', {
+    service('plain'),
+    service('web', {
       listen: '10080',
       mode: 'http',
       balance: 'leastconn',
@@ -39,7 +39,7 @@ test('an offered service is served as the administrator says, and within the lim
       'timeout-server': '30s',
     }),
   );
-  assert.deepEqual(unserved, []);
+  assert.deepEqual(rejected, []);
   assert.deepEqual([...all.services.keys()], ['shop:plain', 'shop:web']);
   const [plain, web] = ['shop:plain', 'shop:web'].map((name) => all.services.get(name));
   assert.deepEqual([plain?.mode, plain?.bind, plain?.check.interval], ['tcp', undefined, 5000]);
@@ -56,17 +56,17 @@ test('an offered service is served as the administrator says, and within the lim
 
 test('an offer that is wrong is left out with every reason, and alone', async () => {
   const config = await discovering('options: [listen, port, mode, check, check-rise, check-path, balance]');
-  const { config: all, unserved } = served(
+  const { config: all, rejected } = served(
     config,
-    offer('good', { listen: '10080' }),
-    offer('bad', { mode: 'udp', 'check-rise': 'x', 'check-pth': '/', maxconn: '5', balance: 'hdr(host)' }),
-    offer('far', { listen: '80' }),
-    offer('no-port', { listen: '10080x', port: 'UPPER' }),
-    offer('path', { 'check-path': 'no slash' }),
-    offer('long', { 'check-path': `/${'x'.repeat(1024)}` }),
+    service('good', { listen: '10080' }),
+    service('bad', { mode: 'udp', 'check-rise': 'x', 'check-pth': '/', maxconn: '5', balance: 'hdr(host)' }),
+    service('far', { listen: '80' }),
+    service('no-port', { listen: '10080x', port: 'UPPER' }),
+    service('path', { 'check-path': 'no slash' }),
+    service('long', { 'check-path': `/${'x'.repeat(1024)}` }),
   );
   assert.deepEqual([...all.services.keys()], ['shop:good']);
-  assert.deepEqual(Object.fromEntries(unserved.map(({ service, reason }) => [service, reason])), {
+  assert.deepEqual(Object.fromEntries(rejected.map(({ service, reason }) => [service, reason])), {
     'shop:bad': [
       'balance: "hdr(host)" is not allowed; allowed: roundrobin, leastconn, first, random, source',
       'check-pth: unknown option; allowed: listen, port, mode, check, check-rise, check-path, balance; did you mean "check-path"?',
@@ -85,14 +85,14 @@ test('an offer that is wrong is left out with every reason, and alone', async ()
 test('a time that a service chooses has bounds; that of the administrator has those of HAProxy alone', async () => {
   const config = await discovering('service: { check: { interval: 1ms }, timeouts: { client: 24d } }');
   const good = { 'check-interval': '500ms', 'timeout-client': '1d', 'timeout-tunnel': '24h', slowstart: '1s' };
-  const { config: all, unserved } = served(
+  const { config: all, rejected } = served(
     config,
-    offer('bad', { 'check-interval': '499ms', 'timeout-client': '24d', 'timeout-tunnel': '25h', slowstart: '2d' }),
-    offer('good', good),
-    offer('plain'),
+    service('bad', { 'check-interval': '499ms', 'timeout-client': '24d', 'timeout-tunnel': '25h', slowstart: '2d' }),
+    service('good', good),
+    service('plain'),
   );
   assert.deepEqual(
-    unserved.map(({ reason }) => reason.split('; ').join('\n')),
+    rejected.map(({ reason }) => reason.split('; ').join('\n')),
     [
       [
         'check-interval: "499ms" is not allowed\nallowed: 500ms to 1d',
@@ -111,9 +111,9 @@ test('of two that claim one address the older one has it, whatever the order in 
   const config = await discovering();
   const claims = [
     // By name it would be the first.
-    offer('0-young', { listen: '10080' }, 2),
-    offer('b', { listen: '10080' }, 1),
-    offer('a', { listen: '10080' }, 1),
+    service('0-young', { listen: '10080' }, 2),
+    service('b', { listen: '10080' }, 1),
+    service('a', { listen: '10080' }, 1),
   ];
   for (const list of [claims, claims.toReversed()])
     assert.deepEqual(reasons(config, ...list), {
@@ -134,11 +134,11 @@ probes: { listen: "127.0.0.1:10005" }
   assert.deepEqual(
     reasons(
       config,
-      offer('listed'),
-      offer('f'),
-      offer('hand'),
-      offer('x'),
-      ...[10001, 10002, 10003, 10005].map((port) => offer(`p${port}`, { listen: `${port}` })),
+      service('listed'),
+      service('f'),
+      service('hand'),
+      service('x'),
+      ...[10001, 10002, 10003, 10005].map((port) => service(`p${port}`, { listen: `${port}` })),
     ),
     {
       'shop:f': 'the name shop:f:in is taken: a service of the config',
@@ -159,15 +159,15 @@ test('without ports nobody may listen, and without offers the config is as it wa
   const [discovery] = config.discoveries;
   assert.ok(discovery);
   const { ports: _, ...limits } = discovery.limits;
-  const offered = [{ discovery: { ...discovery, limits }, offer: offer('web', { listen: '10080' }) }];
-  assert.match(withOffers(config, offered).unserved[0]?.reason ?? '', /^listen: no ports may be chosen here/);
+  const discovered = [{ discovery: { ...discovery, limits }, service: service('web', { listen: '10080' }) }];
+  assert.match(withDiscovered(config, discovered).rejected[0]?.reason ?? '', /^listen: no ports may be chosen here/);
 });
 
 test('an offer that did not change is the same service, so that nothing of it is rendered again', async () => {
   const config = await discovering();
-  const web = offer('web');
+  const web = service('web');
   const before = served(config, web).config.services.get('shop:web');
-  assert.equal(served(config, web, offer('more')).config.services.get('shop:web'), before);
+  assert.equal(served(config, web, service('more')).config.services.get('shop:web'), before);
 });
 
 test('the same offers make the same services in whatever order they come', async () => {
@@ -183,7 +183,7 @@ test('the same offers make the same services in whatever order they come', async
   fc.assert(
     fc.property(some, fc.infiniteStream(fc.nat()), (list, numbers) => {
       const all = list.map(({ name, listen, createdAt }, at) => ({
-        ...offer(name, { listen }, createdAt),
+        ...service(name, { listen }, createdAt),
         key: `*shop/${name}-${at}`,
       }));
       const shuffled = all
@@ -192,7 +192,7 @@ test('the same offers make the same services in whatever order they come', async
         .map(({ one }) => one);
       const [first, second] = [served(config, ...all), served(config, ...shuffled)];
       assert.deepEqual([...second.config.services], [...first.config.services]);
-      assert.deepEqual(second.unserved, first.unserved);
+      assert.deepEqual(second.rejected, first.rejected);
     }),
   );
 });
@@ -223,16 +223,16 @@ test('whatever an offer says, it adds no line of its own: hostile data has no mo
   const harmless = new Map(
     ['check-path', 'check-host'].map((option) => [
       option,
-      lines(served(config, offer('web', { check: 'http', [option]: '/x' })).config),
+      lines(served(config, service('web', { check: 'http', [option]: '/x' })).config),
     ]),
   );
   fc.assert(
     fc.property(fc.constantFrom(...serviceOptions), hostile, (option, text) => {
       const options = { check: 'http', [option]: text };
-      const { config: all, unserved } = served(config, offer('web', options));
+      const { config: all, rejected } = served(config, service('web', options));
       const least = harmless.get(option);
-      if (unserved.length === 0 && least !== undefined) assert.equal(lines(all), least);
-      assert.ok(unserved.length === 1 || !/[\n\r\0]/.test(text));
+      if (rejected.length === 0 && least !== undefined) assert.equal(lines(all), least);
+      assert.ok(rejected.length === 1 || !/[\n\r\0]/.test(text));
     }),
   );
 });
@@ -263,26 +263,26 @@ discover:
 
 test('of one namespace, and of all, the older services are served within their number, so that nobody takes the ports of others', async () => {
   const config = await discovering('maxServices: 5, maxPerNamespace: 3');
-  const of = (owner: string, age: number, at: number): Offer => ({
-    ...offer(`${owner}-${at}`, { listen: `${10_000 + age}` }, age),
+  const of = (owner: string, age: number, at: number): DiscoveredService => ({
+    ...service(`${owner}-${at}`, { listen: `${10_000 + age}` }, age),
     owner,
   });
   const greedy = Array.from({ length: 50 }, (_, at) => of('greedy', at, at));
   const others = ['a', 'b', 'c'].map((owner, at) => of(owner, 100 + at, 0));
-  const { config: all, unserved } = served(config, ...greedy.toReversed(), ...others);
+  const { config: all, rejected } = served(config, ...greedy.toReversed(), ...others);
   assert.deepEqual(
     [...all.services.keys()],
     ['shop:a-0', 'shop:b-0', 'shop:greedy-0', 'shop:greedy-1', 'shop:greedy-2'],
   );
-  const told = Object.fromEntries(unserved.map(({ service, reason }) => [service, reason]));
+  const told = Object.fromEntries(rejected.map(({ service, reason }) => [service, reason]));
   assert.equal(told['shop:greedy-3'], '3 older services of greedy are served (discover.cluster.maxPerNamespace)');
   assert.equal(told['shop:c-0'], '5 older services are served (discover.cluster.maxServices)');
 });
 
 test('a service that cannot be served takes no place from one that can', async () => {
   const config = await discovering('maxPerNamespace: 1');
-  const wrong = offer('wrong', { listen: '80' }, 1);
-  assert.deepEqual([...served(config, wrong, offer('good', {}, 2)).config.services.keys()], ['shop:good']);
+  const wrong = service('wrong', { listen: '80' }, 1);
+  assert.deepEqual([...served(config, wrong, service('good', {}, 2)).config.services.keys()], ['shop:good']);
 });
 
 test('each namespace of the watcher is asked for by itself; where all are watched, one question is enough', async () => {
@@ -299,7 +299,7 @@ test('each namespace of the watcher is asked for by itself; where all are watche
 
 test('where the administrator has lines for HAProxy, nobody chooses a mode in which they would not count', async () => {
   const lines = 'service: { frontend: ["http-request deny unless { src 10.0.0.0/8 }"] }';
-  const tcp = offer('web', { mode: 'tcp' });
+  const tcp = service('web', { mode: 'tcp' });
   assert.deepEqual(reasons(await discovering(lines), tcp), {
     'shop:web': 'mode: may not be chosen here (discover.options)',
   });
