@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { noRefusals } from '../../../src/catalog/guard.ts';
 import type { LeftOut } from '../../../src/catalog/report.ts';
 import type { SourceEvent } from '../../../src/model.ts';
@@ -126,5 +127,47 @@ test('answers that come together are one event, told before what comes of them, 
       ['synced', []],
       ['answered', ['db']],
     ],
+  );
+});
+
+test('whatever the order of troubles and answers, each trouble is told when it begins or changes, and when it is over', () => {
+  const reason = fc.constantFrom('EOF', 'HTTP 500');
+  const key = fc.constantFrom('web', 'db');
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('failed' as const), reason }),
+    fc.record({ kind: fc.constant('stale' as const), key, reason }),
+    fc.record({ kind: fc.constant('answer' as const), key }),
+  );
+  fc.assert(
+    fc.property(fc.array(step), fc.boolean(), (steps, isGathered) => {
+      const { reporter, kinds } = recordedReport();
+      const troubles = new Map<string, string>();
+      const expected: string[] = [];
+      const begins = (whose: string, text: string, kind: string): void => {
+        if (troubles.get(whose) !== text) expected.push(kind);
+        troubles.set(whose, text);
+      };
+      for (const one of steps) {
+        switch (one.kind) {
+          case 'failed':
+            reporter.report(failed(one.reason));
+            begins('', one.reason, 'source_failed');
+            break;
+          case 'stale':
+            reporter.report(stale(one.key, one.reason));
+            begins(one.key, one.reason, 'query_failed');
+            break;
+          case 'answer':
+            reporter.report(known(one.key));
+            if (troubles.delete('')) expected.push('source_recovered');
+            if (troubles.delete(one.key)) expected.push('query_recovered');
+        }
+        if (!isGathered) reporter.flush();
+      }
+      reporter.flush();
+      if (!isGathered) assert.deepEqual(kinds(), expected);
+      // Told together, they are fewer; what stands at the end is told all the same.
+      else for (const kind of new Set(expected)) assert.ok(kinds().includes(kind), kind);
+    }),
   );
 });
