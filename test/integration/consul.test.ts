@@ -104,12 +104,14 @@ test('a question that Consul refuses is stale with the reason, the others are an
     fine: {},
     bad: { service: 'fine', filter: 'no such ==' },
     far: { datacenter: 'dc9' },
+    path: { service: '..' },
   });
-  await until('both are stale', () => heard.staleReason('bad') !== null && heard.staleReason('far') !== null);
+  await until('they are stale', () => ['bad', 'far', 'path'].every((key) => heard.staleReason(key) !== null));
   await until('nobody waits for their answers', () => heard.count('synced') === 1);
   await until('the other is served', () => heard.served('fine')?.length === 1);
   assert.match(heard.staleReason('bad') ?? '', /HTTP 500 \(Failed to create boolean expression/);
   assert.match(heard.staleReason('far') ?? '', /HTTP 500.*No path to datacenter/);
+  assert.match(heard.staleReason('path') ?? '', /HTTP 30[17]/);
   assert.equal(heard.count('failed'), 0);
 });
 

@@ -10,30 +10,41 @@ export type Failure = {
   readonly retryAfterMs: Ms;
   /** Whom the failure is about; queries that share it would fail as well. */
   readonly scope: 'agent' | 'datacenter' | 'query';
-  /** The query itself is wrong: it has no answer before somebody changes it. */
-  readonly isFault: boolean;
+  /**
+   * Whether to ask again can help. `query`: the query itself is wrong, and has no answer before somebody changes it.
+   * `presumed`: so it is where the agent answers others; else who answers so may be no agent, as a proxy that redirects.
+   */
+  readonly fault: 'none' | 'presumed' | 'query';
 };
 
 /** `now` is the wall clock's, in milliseconds: Retry-After may be a date. */
 export function failureOf(error: unknown, now: number): Failure {
-  if (!(error instanceof Error)) return { reason: String(error), retryAfterMs: 0, scope: 'query', isFault: false };
+  if (!(error instanceof Error)) return { reason: String(error), retryAfterMs: 0, scope: 'query', fault: 'none' };
   const response = responseOf(error);
   if (response === undefined)
     return {
       reason: reasonOf(error),
       retryAfterMs: 0,
       scope: isOfConnection(error) ? 'agent' : 'query',
-      isFault: false,
+      fault: 'none',
     };
   const text = bodyText(response.body);
   return {
     reason: `HTTP ${response.statusCode}${text === '' ? '' : ` (${text})`}${hints[response.statusCode] ?? ''}`,
     retryAfterMs: retryAfterMs(response.headers['retry-after'], now),
     scope: scopeOf(response.statusCode, text),
-    // A wrong filter has either status.
-    isFault: response.statusCode === 400 || /boolean expression/i.test(text),
+    fault: faultOf(response.statusCode, text),
   };
 }
+
+function faultOf(status: number, text: string): Failure['fault'] {
+  // A wrong filter has either status.
+  if (status === 400 || /boolean expression/i.test(text)) return 'query';
+  return status < 400 || finalStatuses.has(status) ? 'presumed' : 'none';
+}
+
+/** Statuses that the same request would be answered with again: no such path, method or length. */
+const finalStatuses: ReadonlySet<number> = new Set([404, 405, 410, 413, 414, 431]);
 
 function scopeOf(status: number, text: string): Failure['scope'] {
   if (status === 429) return 'agent';

@@ -51,11 +51,12 @@ export class Health {
   }
 
   /** The source is down when nothing is answered any more, or the first query fails for a reason that all share. */
-  failed(key: string, { reason, retryAfterMs, scope, isFault }: Failure): Verdict {
+  failed(key: string, { reason, retryAfterMs, scope, fault }: Failure): Verdict {
     this.#failing.add(key);
     this.#silent.delete(key);
     // That the query is wrong is an answer: the agent is well.
-    if (isFault) return { kind: 'query', isUnanswerable: true };
+    if (fault === 'query' || (fault === 'presumed' && this.#answersOthers(key)))
+      return { kind: 'query', isUnanswerable: true };
     this.#inARow += 1;
     this.#troubled.add(this.datacenter(key));
     const isAlone = new Set(this.#datacenters.values()).size === 1;
@@ -69,6 +70,11 @@ export class Health {
       retryAfterMs: Math.max(retryAfterMs, isShared ? 0 : this.#datacenters.size * perQueryMs),
     });
     return { kind: 'source', error };
+  }
+
+  /** Its datacenter has answered, and does not fail every query now. */
+  #answersOthers(key: string): boolean {
+    return this.#answered.has(this.datacenter(key)) && this.#failing.size < this.#datacenters.size;
   }
 
   /** Queries to datacenters that are out of reach, and that have not even failed yet. */

@@ -47,9 +47,11 @@ test('a failure says whether it is of the query, its datacenter or the agent', (
 });
 
 test('a query that is wrong itself is told from one that is only not answered now', () => {
-  const isFault = (error: Error) => failureOf(error, now).isFault;
-  assert.ok(isFault(answered(400, 'bad request')));
-  assert.ok(isFault(answered(500, 'Failed to create boolean expression evaluator: …')));
+  const fault = (error: Error) => failureOf(error, now).fault;
+  assert.equal(fault(answered(400, 'bad request')), 'query');
+  assert.equal(fault(answered(500, 'Failed to create boolean expression evaluator: …')), 'query');
   for (const error of [answered(500, 'No path to datacenter'), answered(403, ''), new Error('request timed out')])
-    assert.ok(!isFault(error), error.message);
+    assert.equal(fault(error), 'none', error.message);
+  for (const status of [301, 307, 404, 414])
+    assert.equal(fault(answered(status, '')), 'presumed', `whoever answers ${status} may be no agent`);
 });

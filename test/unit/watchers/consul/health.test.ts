@@ -6,8 +6,8 @@ import { Health } from '../../../../watchers/consul/health.ts';
 import { consulSettings } from '../../../../watchers/consul/settings.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';
 
-const timedOut: Failure = { reason: 'timed out', retryAfterMs: 0, scope: 'query', isFault: false };
-const wrong: Failure = { ...timedOut, reason: 'HTTP 400', isFault: true };
+const timedOut: Failure = { reason: 'timed out', retryAfterMs: 0, scope: 'query', fault: 'none' };
+const wrong: Failure = { ...timedOut, reason: 'HTTP 400', fault: 'query' };
 const refused: Failure = { ...timedOut, reason: 'ECONNREFUSED', scope: 'agent' };
 
 /** Queries by key, with their datacenters. */
@@ -39,6 +39,16 @@ test('the source is down when as many queries as can be asked at once get no ans
 
 test('a query that is wrong is answered by that, also where it is the only one', () => {
   assert.deepEqual(healthOf({ a: '' }).failed('a', wrong), { kind: 'query', isUnanswerable: true });
+});
+
+test('a query that is redirected is wrong where the agent answers others; an address that redirects all is no agent', () => {
+  const redirected: Failure = { ...timedOut, reason: 'HTTP 307', fault: 'presumed' };
+  const health = healthOf({ a: '', b: '' });
+  assert.deepEqual(health.failed('a', redirected), { kind: 'query', isUnanswerable: false });
+  health.answered('b');
+  assert.deepEqual(health.failed('a', redirected), { kind: 'query', isUnanswerable: true });
+  assert.ok(health.isWell('b'), 'the others are asked as before');
+  assert.equal(health.failed('b', redirected).kind, 'source');
 });
 
 test('a datacenter out of reach keeps nobody waiting, but only while another answers', () => {
