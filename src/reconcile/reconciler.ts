@@ -104,10 +104,10 @@ export class Reconciler {
 
   /** The sections of services in quarantine, as they are desired: their servers follow all the same. */
   #ofHeld({ rendered, faulty }: Pick<Desired, 'rendered' | 'faulty'>): readonly Section[] {
-    // In the place of one that could not be rendered there is nothing to follow.
-    const isFaulty = new Set(faulty.map(({ service }) => service));
+    // In the place of a backend that could not be rendered there is nothing to follow.
+    const lacksBackend = new Set(faulty.flatMap(({ service, hasBackend }) => (hasBackend ? [] : [service])));
     const sections = this.#quarantine.withTheirFiles(rendered);
-    return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !isFaulty.has(service));
+    return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !lacksBackend.has(service));
   }
 
   async #reconcile(desired: Desired, signal: AbortSignal): Promise<Result> {

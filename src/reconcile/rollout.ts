@@ -6,6 +6,7 @@ import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
 import { isSameFailure } from '../haproxy/text/back-off.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { RenderProblem } from '../render/render.ts';
 import type { CrashLoop } from './crash-loop.ts';
 import type { OfferBudget } from './offer-budget.ts';
 import { pace } from './quarantine-state.ts';
@@ -15,8 +16,8 @@ import { type RuntimeResult, type RuntimeUpdater, runtimeResult } from './runtim
 
 export type Desired = {
   readonly rendered: Rendered;
-  /** Services that could not be rendered. */
-  readonly faulty: readonly Problem[];
+  /** Services that could not be rendered, or of which only the backend could. */
+  readonly faulty: readonly RenderProblem[];
   /** What an operator asked for. */
   readonly requested: readonly ReloadReason[];
   /** Told of what commands did while the rest has to wait for a reload. */

@@ -26,10 +26,12 @@ export type RenderInput = {
 };
 
 /**
- * `problems` are services whose templates failed on their data; an empty backend stands in the place of each, so that
- * the rest can go live.
+ * A service whose templates failed on its data. Where its backend could be rendered it stands there alone, so that its
+ * servers can follow; else an empty one does, so that the rest can go live.
  */
-export type RenderResult = Rendered & { readonly problems: readonly Problem[] };
+export type RenderProblem = Problem & { readonly hasBackend: boolean };
+
+export type RenderResult = Rendered & { readonly problems: readonly RenderProblem[] };
 
 export type Renderer = {
   /** Throws an AppError where a template fails that no single service has to do with. */
@@ -52,7 +54,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
           // What reads the same keeps its identity; nothing is taken as it was.
           else if (!isForOtherServices) parts.set(name, { ...old, service: null });
       }
-      const problems: Problem[] = [];
+      const problems: RenderProblem[] = [];
       for (const [name, service] of config.services) {
         if (input.kept?.has(name)) continue;
         const endpoints = input.endpoints.get(name);
@@ -97,7 +99,7 @@ type Parts = {
   readonly endpoints: readonly Endpoint[];
   readonly frontend: readonly Section[];
   readonly backend: readonly Section[];
-  readonly problem: Problem | null;
+  readonly problem: RenderProblem | null;
 };
 
 function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean {
@@ -162,21 +164,24 @@ function renderService(
   { haproxy, inherited, config, hostname, defaults }: Frame,
   old: Parts | undefined,
 ): Parts {
+  let backend: readonly Section[] | null = null;
   try {
     const asked = askedBy(service);
     const context = serviceContext(service, endpoints, haproxy, inherited, config.order === 'host' ? hostname : null);
-    const hasFrontend = context.bind.length > 0;
-    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>
       settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
-    const backend = renderPart(engine, 'backend', context, { asked, old: old?.backend, settle });
+    backend = renderPart(engine, 'backend', context, { asked, old: old?.backend, settle });
+    const hasFrontend = context.bind.length > 0;
+    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
     return { service, endpoints, frontend, backend, problem: null };
   } catch (error) {
     // Whatever it was, it came of this service's data, and only this service is to feel it.
     const message = error instanceof Error ? error.message : String(error);
-    const problem = { message: `service ${service.name}: ${message}`, service: service.name };
-    return { service, endpoints, frontend: [], backend: [emptyBackend(service.name, service.mode)], problem };
+    const about = { message: `service ${service.name}: ${message}`, service: service.name };
+    const problem = { ...about, hasBackend: backend !== null };
+    const standIn = backend ?? [emptyBackend(service.name, service.mode)];
+    return { service, endpoints, frontend: [], backend: standIn, problem };
   }
 }
 

@@ -104,6 +104,31 @@ test('a template that fails for one service sets it apart, with the place; the o
   await load.endsWithoutFailure();
 });
 
+test('a service whose frontend cannot be rendered is quarantined, and its servers follow all the same', async () => {
+  const other = await freePort();
+  await using my = await site({
+    services: [`other: { bind: "127.0.0.1:${other}" }`],
+    rest: ['templates: templates'],
+  });
+  const good = await builtIn('frontend');
+  await my.place.write('templates/frontend.hbs', good);
+  await my.serve('alpha', 'other');
+  const myelin = my.place.run();
+  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  const load = my.load();
+
+  await my.place.write('templates/frontend.hbs', `${good}{{#if (eq name "other")}}\n  {{nosuchfield}}\n{{/if}}\n`);
+  await myelin.until('it is quarantined', (status) => isQuarantined(status, 'other'));
+  await my.serve('beta', 'other');
+  await until('its servers follow', async () => (await ask(other)) === 'beta');
+  assert.ok(isQuarantined(await my.place.status(), 'other'));
+
+  await my.place.write('templates/frontend.hbs', good);
+  await myelin.until('it is released', ({ state }) => state === 'ready');
+  assert.equal(await ask(other), 'beta');
+  await load.endsWithoutFailure();
+});
+
 test('a service whose lines HAProxy refuses is quarantined alone, in HAProxy’s words, until they are mended', async () => {
   const [other, third] = [await freePort(), await freePort()];
   const config = (lines: string, ...more: readonly string[]) => ({

@@ -7,6 +7,7 @@ import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Problem, Rendered, Section } from '../../../src/model.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import type { Result } from '../../../src/reconcile/result.ts';
+import type { Desired } from '../../../src/reconcile/rollout.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
 import type { VerifySettings } from '../../../src/reconcile/verifier.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
@@ -159,7 +160,7 @@ test('a service whose template fails keeps its last good sections also when HAPr
   const control = new Scripted([]);
   const reconciler = reconcilerOf(control);
   await ended(reconciler, config('web', 'db'));
-  const faulty = [{ message: 'no such field', service: 'db' }];
+  const faulty = [{ message: 'no such field', service: 'db', hasBackend: false }];
   await ended(reconciler, config('web', 'db empty'), faulty);
   control.running = null;
   assert.equal((await ended(reconciler, config('web', 'db empty'), faulty)).kind, 'reload');
@@ -393,7 +394,7 @@ function reconcilerOf(control: ManagedDriver, now: () => number = () => 0, files
 }
 
 /** What it comes to, however long it takes. */
-async function ended(reconciler: Reconciler, rendered: Rendered, faulty: readonly Problem[] = []): Promise<Result> {
+async function ended(reconciler: Reconciler, rendered: Rendered, faulty: Desired['faulty'] = []): Promise<Result> {
   const result = await reconciler.reconcile({ rendered, faulty, requested: [], onMeanwhile() {} }, never);
   return result.kind === 'reloading' ? result.result : result;
 }

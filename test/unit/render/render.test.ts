@@ -304,6 +304,7 @@ test('a service whose data a template cannot render is named, and stands as an e
       message:
         'service api: /templates/server.hbs:2:9: there is no field "zone" here\n  2 |     # {{meta.zone}}\n    |         ^',
       service: 'api',
+      hasBackend: false,
     },
   ]);
   assert.deepEqual(
@@ -317,11 +318,30 @@ test('a service whose data a template cannot render is named, and stands as an e
   );
 });
 
+test('a service whose frontend alone cannot be rendered is named, and its backend stands with its servers', async () => {
+  const { sections, problems } = render(await rendererWith({ frontend: '{{nosuchfield}}' }), webOnly, {
+    web: [endpoint('a')],
+  });
+  assert.deepEqual(
+    problems.map(({ service, hasBackend }) => [service, hasBackend]),
+    [['web', true]],
+  );
+  const its = sections.filter(({ service }) => service === 'web');
+  assert.deepEqual(
+    its.map(({ kind, text }) => [kind, /^ +server \S+/m.exec(text)?.[0].trim()]),
+    [['backend', 'server a']],
+  );
+});
+
 test('a service’s template must open a section, or its lines would be another’s', async () => {
   const renderer = await rendererWith({ backend: '# {{name}}\n  mode http\nbackend {{name}}\n' });
   const { problems } = render(renderer, webOnly);
   assert.deepEqual(problems, [
-    { message: 'service web: the template backend must begin with the line that opens a section', service: 'web' },
+    {
+      message: 'service web: the template backend must begin with the line that opens a section',
+      service: 'web',
+      hasBackend: false,
+    },
   ]);
 });
 
