@@ -74,7 +74,10 @@ export class ConfigFileSync {
     const { worker = null, record = null } = this.#options.active() ?? {};
     if (worker !== null && record !== null) {
       const { generation, ready } = record;
-      const { intended: sections, leavingToRecord: leaving } = worker;
+      const {
+        intended: { sections },
+        leavingToRecord: leaving,
+      } = worker;
       await together(writeSections(generation, sections, leaving), this.#options.file.write(textOf(sections)));
       // It could not be written, maybe, when the process was ready.
       await writeReady(generation, ready);

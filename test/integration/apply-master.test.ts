@@ -12,7 +12,7 @@ import { ask } from '../../src/haproxy/cli/socket.ts';
 import type { SeenServers } from '../../src/haproxy/resources/servers/read-back.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import { configFile } from '../../src/lib/config-file.ts';
-import type { Plan, Rendered, RuntimeCommand } from '../../src/model.ts';
+import type { Plan, Rendered, ServerCommand } from '../../src/model.ts';
 import { startBackends } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { ab } from '../servers/load.ts';
@@ -125,7 +125,7 @@ async function rowsOf({ runtime: process }: ManagedDriver): Promise<readonly Ser
   return (seen?.get('backend web') as SeenServers | undefined)?.rows;
 }
 
-function runtime(commands: readonly RuntimeCommand[]): Plan {
+function runtime(commands: readonly ServerCommand[]): Plan {
   return { kind: 'runtime', commands };
 }
 

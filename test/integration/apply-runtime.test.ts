@@ -8,7 +8,7 @@ import type { ManagedDriver } from '../../src/apply/driver.ts';
 import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
-import type { Drift, Rendered } from '../../src/model.ts';
+import type { Rendered, ServerDrift } from '../../src/model.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import type { Result } from '../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../src/reconcile/runtime-updater.ts';
@@ -16,6 +16,7 @@ import { startNodeBackend } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { get, never, pidOf, rendered, type Setup, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
+import { serverDrift } from '../support/plans.ts';
 
 for (const branch of branches) {
   test(`endpoints of HAProxy ${branch} come and go in one process, and the file follows`, async () => {
@@ -154,11 +155,11 @@ async function start(branch: HaproxyBranch, existing?: Setup, at?: number) {
   const my = existing ?? stack.use(await setup(folder));
   const port = at ?? (await freePort());
   const control = stack.use(await my.open({ haproxy: { binary: await haproxy(branch) } }));
-  const drift: Drift[] = [];
+  const drift: ServerDrift[] = [];
   const changes = new RuntimeUpdater(control, {
     now: Date.now,
     verify: () => ({ verifyInterval: 50, drift: 'repair' }),
-    report: (happening) => drift.push(...happening.drift),
+    report: (happening) => drift.push(...serverDrift(happening.drift)),
   });
   const reconciler = new Reconciler(control, changes, () => new Map(), Date.now);
   const kept = stack.move();

@@ -9,7 +9,7 @@ import { Worker } from '../../src/apply/runtime/worker.ts';
 import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
-import type { RuntimeCommand } from '../../src/model.ts';
+import type { ServerCommand } from '../../src/model.ts';
 import { startEcho } from '../servers/echo.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
@@ -29,7 +29,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     const sessions = await Promise.all(names.map(() => openSession(join(world.folder, 'web.sock'))));
     const closed = sessions.map((session) => once(session, 'close'));
     const remove = names.map(
-      (server): RuntimeCommand => ({ backend: 'web', server, kind: 'server', action: 'remove', options: [] }),
+      (server): ServerCommand => ({ backend: 'web', server, kind: 'server', action: 'remove', options: [] }),
     );
     assert.equal((await world.worker.applyCommands(remove, { sections: [] })).kind, 'applied');
     assert.deepEqual(await world.worker.reap(0), { closed: names.length, unexpected: [] });
@@ -45,7 +45,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     test(`HAProxy ${branch}: hundreds of servers come at once also with buffers of ${bufsize} bytes`, async () => {
       await using world = await start(branch, ['balance roundrobin'], 'http', [`tune.bufsize ${bufsize}`]);
       const { forgottenDefaults } = world.worker.state.capabilities;
-      const commands = names.flatMap((server, at): readonly RuntimeCommand[] => {
+      const commands = names.flatMap((server, at): readonly ServerCommand[] => {
         const it = { backend: 'web', server };
         const place = { address: '127.0.0.1', port: 9, weight: 1, checks: [], dynamicCookie: false };
         const options = [...forgottenDefaults, 'id', `${1000 + at}`];
@@ -102,7 +102,7 @@ async function start(
     pid,
     version,
     started: null,
-    sections: splitSections(config),
+    running: { sections: splitSections(config) },
     ask: (line) => ask(socket, [line]),
     now: () => performance.now(),
   });

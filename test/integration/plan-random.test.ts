@@ -8,7 +8,7 @@ import { findBinary } from '../../src/haproxy/binary/binary.ts';
 import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { readServersState, type ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import { runCommand } from '../../src/lib/command.ts';
-import type { RuntimeCommand, Section } from '../../src/model.ts';
+import type { Section, ServerCommand } from '../../src/model.ts';
 import { textOf } from '../../src/render/render.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { type HaproxyProcess, startHaproxy } from '../support/haproxy-process.ts';
@@ -38,7 +38,7 @@ for (const branch of branches)
       const seeProcess = async (
         after: HaproxyProcess,
         sections: readonly Section[],
-        sent: readonly RuntimeCommand[],
+        sent: readonly ServerCommand[],
       ) => {
         const verdicts = await after.run(sent);
         for (const [each, verdict] of verdicts.entries())
@@ -85,7 +85,7 @@ function isFor(branch: HaproxyBranch, text: string): boolean {
   return branch !== '2.2' || !/^\.if| from named/m.test(text);
 }
 
-function nameOf({ backend, server }: RuntimeCommand): string {
+function nameOf({ backend, server }: ServerCommand): string {
   return `${backend}/${server}`;
 }
 

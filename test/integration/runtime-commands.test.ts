@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { cliWord, isCliWord } from '../../src/haproxy/cli/words.ts';
-import type { RuntimeCommand } from '../../src/model.ts';
+import type { ServerCommand } from '../../src/model.ts';
 import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
@@ -17,7 +17,7 @@ const adding = branches.filter((branch) => branch !== '2.2');
 
 const done = { kind: 'done' } as const;
 const it = { backend: 'web', server: 'a' } as const;
-const add: RuntimeCommand = {
+const add: ServerCommand = {
   ...it,
   kind: 'server',
   action: 'add',
@@ -34,7 +34,7 @@ for (const branch of branches) {
     await using folder = await tempFolder();
     const config = configOfWeb(folder.path, ['server a 127.0.0.1:9']);
     await using haproxyProcess = await startHaproxy(await haproxy(branch), folder.path, config);
-    const commands: readonly RuntimeCommand[] = [
+    const commands: readonly ServerCommand[] = [
       { ...it, kind: 'server', action: 'weight', weight: 3 },
       { ...it, server: 'nobody', kind: 'server', action: 'weight', weight: 3 },
       { ...it, kind: 'server', action: 'drain' },
@@ -136,7 +136,7 @@ for (const branch of adding) {
     const answer = new Promise((resolve) => client.once('data', resolve));
     client.write('hello');
     await answer;
-    const leave: readonly RuntimeCommand[] = [
+    const leave: readonly ServerCommand[] = [
       { ...it, kind: 'server', action: 'remove', options: [] },
       { ...it, kind: 'server', action: 'delete' },
     ];

@@ -11,13 +11,13 @@ import { readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
 import { toBatches } from '../../src/haproxy/resources/batch.ts';
 import { serverLines, splitSections } from '../../src/haproxy/text/text.ts';
-import type { Endpoint, LeavingServer, Plan, RuntimeCommand, Section } from '../../src/model.ts';
+import type { Endpoint, LeavingServer, Section, ServerCommand } from '../../src/model.ts';
 import { textOf } from '../../src/render/render.ts';
 import { startNodeBackend } from '../servers/backend.ts';
 import { branches, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, type HaproxyProcess, startHaproxy } from '../support/haproxy-process.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
-import { planChange } from '../support/plans.ts';
+import { planChange, type ServerPlan } from '../support/plans.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
 
 const adding = branches.filter((branch) => branch !== '2.2');
@@ -107,7 +107,7 @@ for (const branch of branches)
       });
       if (capabilities.deleteServer === 'no' || at % 3 !== 0) continue;
       const deletes = leaving.map(
-        ({ backend, server }): RuntimeCommand => ({ kind: 'server', action: 'delete', backend, server }),
+        ({ backend, server }): ServerCommand => ({ kind: 'server', action: 'delete', backend, server }),
       );
       assert.deepEqual(
         await haproxyProcess.run(deletes),
@@ -243,19 +243,19 @@ for (const branch of adding) {
 }
 
 /** The commands from one config with the backend `web` to another. */
-function planned(process: HaproxyProcess, before: string, after: string): readonly RuntimeCommand[] {
+function planned(process: HaproxyProcess, before: string, after: string): readonly ServerCommand[] {
   const plan = planOf(process, before, after);
   assert.ok(plan.kind === 'runtime', JSON.stringify(plan));
   return plan.commands;
 }
 
-function planOf({ capabilities }: HaproxyProcess, before: string, after: string): Plan {
+function planOf({ capabilities }: HaproxyProcess, before: string, after: string): ServerPlan {
   const read = (text: string): readonly Section[] =>
     splitSections(text).map((section) => ({ ...section, service: section.kind === 'backend' ? 'web' : null }));
   return planChange(read(before), read(after), { forced: [], capabilities, leaving: [], started: null });
 }
 
-function isSame(a: RuntimeCommand, b: LeavingServer): boolean {
+function isSame(a: ServerCommand, b: LeavingServer): boolean {
   return a.backend === b.backend && a.server === b.server;
 }
 

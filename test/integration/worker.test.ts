@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { Worker } from '../../src/apply/runtime/worker.ts';
 import { readInfo, readServersState } from '../../src/haproxy/cli/info.ts';
 import { ask } from '../../src/haproxy/cli/socket.ts';
+import { resourceOf } from '../../src/haproxy/resources/index.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
-import type { Rendered, RuntimeCommand } from '../../src/model.ts';
+import type { Rendered, ServerCommand } from '../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../support/haproxy-process.ts';
 import { tempFolder, until } from '../support/index.ts';
@@ -13,16 +14,16 @@ import { tempFolder, until } from '../support/index.ts';
 // 2.2 can neither add nor delete a server.
 
 const [a, b] = ['a', 'b'].map((server) => ({ backend: 'web', server }) as const) as [Server, Server];
-type Server = Pick<RuntimeCommand, 'backend' | 'server'>;
+type Server = Pick<ServerCommand, 'backend' | 'server'>;
 
-const ready = (it: Server): RuntimeCommand => ({ ...it, kind: 'server', action: 'ready' });
-const remove = (it: Server): RuntimeCommand => ({ ...it, kind: 'server', action: 'remove', options: [] });
-const returns = (it: Server): readonly RuntimeCommand[] => [
+const ready = (it: Server): ServerCommand => ({ ...it, kind: 'server', action: 'ready' });
+const remove = (it: Server): ServerCommand => ({ ...it, kind: 'server', action: 'remove', options: [] });
+const returns = (it: Server): readonly ServerCommand[] => [
   { ...it, kind: 'server', action: 're-address', address: '127.0.0.1', port: 9 },
   { ...it, kind: 'server', action: 'weight', weight: 1 },
   ready(it),
 ];
-const add: RuntimeCommand = {
+const add: ServerCommand = {
   ...b,
   kind: 'server',
   action: 'add',
@@ -60,7 +61,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
       const outcome = await worker.applyCommands([...returns(b), takesOut], none);
       assert.ok(outcome.kind === 'unexpected', outcome.kind);
       assert.deepEqual(
-        outcome.replies.map(({ command, reply }) => `${command.action} ${command.server}: ${reply}`),
+        outcome.replies.map(({ command, reply }) => `${resourceOf(command).describe(command)}: ${reply}`),
         ['re-address', 'weight', 'ready'].map((kind) => `${kind} b: No such server.`),
       );
       assert.deepEqual(await world.serving(), ['a']);
@@ -74,7 +75,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     const { pid, version } = await readInfo(leaving.socket);
     const asks = (line: string): Promise<string> => ask(asked.socket, [line]);
     const sections = splitSections(configOfWeb('', ['server a 127.0.0.1:9']), 'web');
-    const worker = new Worker({ pid, version, started: null, sections, ask: asks, now: Date.now });
+    const worker = new Worker({ pid, version, started: null, running: { sections }, ask: asks, now: Date.now });
     const changed = splitSections(configOfWeb('', ['server a 127.0.0.1:9', 'server b 127.0.0.1:9']));
     await applied(worker, [{ ...a, kind: 'server', action: 'weight', weight: 2 }], { sections });
     asked = other;
@@ -90,7 +91,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
 
 const none = { sections: [] };
 
-async function applied(worker: Worker, commands: readonly RuntimeCommand[], desired: Rendered = none): Promise<void> {
+async function applied(worker: Worker, commands: readonly ServerCommand[], desired: Rendered = none): Promise<void> {
   const outcome = await worker.applyCommands(commands, desired);
   assert.equal(outcome.kind, 'applied', JSON.stringify(outcome));
 }
@@ -102,7 +103,7 @@ async function start(branch: HaproxyBranch) {
   const { socket } = stack.use(await startHaproxy(await haproxy(branch), folder.path, config));
   const { pid, version } = await readInfo(socket);
   const asks = (line: string): Promise<string> => ask(socket, [line]);
-  const worker = new Worker({ pid, version, started: null, sections: [], ask: asks, now: Date.now });
+  const worker = new Worker({ pid, version, started: null, running: none, ask: asks, now: Date.now });
   const kept = stack.move();
   return {
     worker,

@@ -4,8 +4,9 @@ import { AppError } from '../../src/errors.ts';
 import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
 import { backendOf, seenServers } from '../../src/haproxy/resources/servers/read-back.ts';
 import { RemovedServers } from '../../src/haproxy/resources/servers/removed-servers.ts';
-import type { Plan, Rendered, RuntimeCommand, Section } from '../../src/model.ts';
+import type { Plan, Rendered, RuntimeCommand, Section, ServerCommand } from '../../src/model.ts';
 import { ModelHaproxy } from './model-haproxy.ts';
+import { serverCommands } from './plans.ts';
 import { version } from './render.ts';
 import { ScriptedDriver } from './scripted-driver.ts';
 
@@ -19,7 +20,7 @@ export class ModelDriver extends ScriptedDriver {
   override readonly version = version('2.6.12');
   fault: Fault = 'none';
   haproxy: ModelHaproxy;
-  sent: readonly RuntimeCommand[] = [];
+  sent: readonly ServerCommand[] = [];
   #generation = 0;
   #started: readonly Section[] = [];
   #reaper = new RemovedServers(() => 0);
@@ -77,7 +78,8 @@ export class ModelDriver extends ScriptedDriver {
       this.#run({ kind: 'server', action: 'delete', backend, server });
   }
 
-  #take(commands: readonly RuntimeCommand[]): CommandOutcome {
+  #take(all: readonly RuntimeCommand[]): CommandOutcome {
+    const commands = serverCommands(all);
     const [command] = commands;
     if (command === undefined) return { kind: 'applied', tookMs: 0 };
     this.sent = [...this.sent, ...commands];
@@ -103,7 +105,7 @@ export class ModelDriver extends ScriptedDriver {
   }
 
   /** What it refuses it says; null: it is done. */
-  #run(command: RuntimeCommand): string | null {
+  #run(command: ServerCommand): string | null {
     try {
       this.haproxy.run(command);
     } catch (error) {

@@ -4,7 +4,7 @@
  */
 import type { ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import { serverKeywords } from '../../src/haproxy/text/server-keywords.ts';
-import type { RuntimeCommand, Section } from '../../src/model.ts';
+import type { Section, ServerCommand } from '../../src/model.ts';
 
 type ModelServer = {
   readonly address: string;
@@ -44,7 +44,7 @@ export class ModelHaproxy {
   }
 
   /** Throws where HAProxy would refuse. */
-  run(command: RuntimeCommand): void {
+  run(command: ServerCommand): void {
     const backend = this.#backends.get(command.backend);
     if (backend === undefined) throw new Error('No such backend.');
     const { servers } = backend;

@@ -1,20 +1,33 @@
-/** Plans between sections, and what is found when servers are read back, as tests speak of them. */
+/** Plans between sections, and what is found when servers are read back, as tests of servers speak of them. */
 import type { ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import type { ProcessState } from '../../src/haproxy/resources/resource.ts';
 import { findDrift as findIn } from '../../src/haproxy/resources/servers/drift.ts';
 import { ownerOf, seenServers } from '../../src/haproxy/resources/servers/read-back.ts';
-import type { Drift, Leaving, Plan, ReloadReason, RuntimeCommand, Section } from '../../src/model.ts';
+import type {
+  Drift,
+  Leaving,
+  Plan,
+  ReloadReason,
+  RuntimeCommand,
+  Section,
+  ServerCommand,
+  ServerDrift,
+} from '../../src/model.ts';
 import * as plans from '../../src/plan/plan.ts';
 
 type Sections = readonly Section[];
 type Forced = { readonly forced: readonly ReloadReason[] };
+export type ServerPlan =
+  | Exclude<Plan, { readonly kind: 'runtime' }>
+  | { readonly kind: 'runtime'; readonly commands: readonly ServerCommand[] };
 
 export function planChange(
   running: Sections | null,
   wanted: Sections,
   { forced, ...process }: Forced & ProcessState,
-): Plan {
-  return plans.planChange(stateOf(running), { sections: wanted }, process, forced);
+): ServerPlan {
+  const plan = plans.planChange(stateOf(running), { sections: wanted }, process, forced);
+  return plan.kind === 'runtime' ? { ...plan, commands: serverCommands(plan.commands) } : plan;
 }
 
 export function planReload(
@@ -29,9 +42,9 @@ export function planMeanwhile(
   running: Sections,
   wanted: Sections,
   process: ProcessState,
-): { readonly sections: Sections; readonly commands: readonly RuntimeCommand[] } | null {
+): { readonly sections: Sections; readonly commands: readonly ServerCommand[] } | null {
   const part = plans.planMeanwhile({ sections: running }, { sections: wanted }, process);
-  return part === null ? null : { sections: part.desired.sections, commands: part.commands };
+  return part === null ? null : { sections: part.desired.sections, commands: serverCommands(part.commands) };
 }
 
 export type Observed = {
@@ -44,14 +57,29 @@ export type Observed = {
 export function findDrift(
   running: Sections,
   { servers, ...circumstances }: Observed,
-): { readonly drift: readonly Drift[]; readonly sections: Sections; readonly leaving: readonly Leaving[] } {
+): { readonly drift: readonly ServerDrift[]; readonly sections: Sections; readonly leaving: readonly Leaving[] } {
   const seen = new Map([...servers].map(([backend, rows]) => [ownerOf(backend), seenServers(rows)] as const));
   const found = findIn({ sections: running }, seen, circumstances);
   return {
-    drift: found.findings.map(({ drift }) => drift),
+    drift: serverDrift(found.findings.map(({ drift }) => drift)),
     sections: found.running.sections,
     leaving: [...found.leaving.values()].flat(),
   };
+}
+
+/** None but these may be among them. */
+export function serverCommands(commands: readonly RuntimeCommand[]): readonly ServerCommand[] {
+  return commands.map((command) => {
+    if (command.kind === 'server') return command;
+    throw new TypeError(`${JSON.stringify(command)} is about no server`);
+  });
+}
+
+export function serverDrift(drift: readonly Drift[]): readonly ServerDrift[] {
+  return drift.map((each) => {
+    if ('server' in each) return each;
+    throw new TypeError(`${JSON.stringify(each)} is about no server`);
+  });
 }
 
 function stateOf(sections: Sections | null): { readonly sections: Sections } | null {

@@ -43,7 +43,7 @@ type Facts = {
 
 export function masterServing({ info, generation, sections, started, since, ask, now }: Facts): MasterServing {
   const { pid, version } = info;
-  const worker = new Worker({ pid, version, started, sections, ask, now, prefix: prefixOf(pid) });
+  const worker = new Worker({ pid, version, started, running: { sections }, ask, now, prefix: prefixOf(pid) });
   return { id: idOf(info, now()), generation, version, since, worker };
 }
 

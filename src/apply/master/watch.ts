@@ -69,7 +69,7 @@ export class MasterWatch {
     const id = idOf(info, now());
     if (processes.foreign !== null && isSame(processes.foreign, id)) return;
     this.version = info.version;
-    const before = processes.serving?.worker.intended ?? null;
+    const before = processes.serving?.worker.intended.sections ?? null;
     const recognised = await recognise({ info, id, file, record, ask: processes.ask, isReload, before });
     const isLeftSo = recognised.kind === 'loaded' && recognised.isByHand && config().drift === 'report';
     policy.resetBackOff();

@@ -28,7 +28,8 @@ type WorkerOptions = {
   readonly version: Version;
   /** What it was started with; null where that is not known any more. */
   readonly started: readonly Section[] | null;
-  readonly sections: readonly Section[];
+  /** What it has, as far as is known. */
+  readonly running: Rendered;
   readonly ask: Ask;
   readonly now: () => Moment;
   /** What its command line wants before each command. */
@@ -41,7 +42,7 @@ export class Worker {
   #running: Rendered;
   /** What it was last brought to on purpose: that goes to disk, not what somebody made of it. */
   #intended: Rendered;
-  /** One a resource. */
+  /** One a resource that is removed in steps. */
   readonly #reapers: readonly Reaper[];
   readonly #started: readonly Section[] | null;
   readonly #prefix: string;
@@ -55,15 +56,15 @@ export class Worker {
   /** Of the first answer; with the PID it tells one process from every other. */
   #startTimeSec: number | null = null;
 
-  constructor({ pid, version, started, sections, ask, now, prefix = '' }: WorkerOptions) {
+  constructor({ pid, version, started, running, ask, now, prefix = '' }: WorkerOptions) {
     this.pid = pid;
-    this.#running = { sections };
-    this.#intended = this.#running;
-    this.#capabilities = capabilitiesOf(version, maxLineBytes(sections));
+    this.#running = running;
+    this.#intended = running;
+    this.#capabilities = capabilitiesOf(version, maxLineBytes(running.sections));
     this.#started = started;
     this.#ask = ask;
     this.#prefix = prefix;
-    this.#reapers = resources.map((resource) => resource.createReaper(now));
+    this.#reapers = resources.flatMap((resource) => resource.createReaper?.(now) ?? []);
   }
 
   /** Somebody told it to leave: it takes no connections any more. */
@@ -79,8 +80,8 @@ export class Worker {
     return this.#running.sections;
   }
 
-  get intended(): readonly Section[] {
-    return this.#intended.sections;
+  get intended(): Rendered {
+    return this.#intended;
   }
 
   /** What was removed and is still there. */
@@ -122,7 +123,7 @@ export class Worker {
       const replies = await this.#run(commands);
       if (replies.length > 0) return { kind: 'unexpected', replies };
       // Commands beside any plan come with what runs already.
-      if (desired.sections !== this.sections) this.#intended = desired;
+      if (desired !== this.#running) this.#intended = desired;
       this.#running = desired;
       return { kind: 'applied', tookMs: performance.now() - startedAt };
     }).catch((error: unknown): CommandOutcome => {
@@ -228,12 +229,11 @@ export class Worker {
 
 /** In their order within each rank. */
 function byRank(commands: readonly RuntimeCommand[]): readonly (readonly RuntimeCommand[])[] {
-  const ranks = new Map<RuntimeCommand, number>();
-  for (const resource of resources) {
+  const ranked = resources.flatMap((resource) => {
     const its = commands.filter(({ kind }) => kind === resource.kind);
-    const rank = resource.ranker(its);
-    for (const command of its) ranks.set(command, rank(command));
-  }
-  const groups = Map.groupBy(commands, (command) => ranks.get(command) ?? 0);
-  return [...groups].toSorted(([a], [b]) => a - b).map(([, its]) => its);
+    const ranks = resource.ranks(its);
+    return its.map((command, at) => ({ command, rank: ranks[at] ?? 0 }));
+  });
+  const groups = Map.groupBy(ranked, ({ rank }) => rank);
+  return [...groups].toSorted(([a], [b]) => a - b).map(([, its]) => its.map(({ command }) => command));
 }

@@ -32,8 +32,8 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** What an unexpected reply teaches; the same capabilities where that is nothing. */
   learn(capabilities: Capabilities, command: Command, reply: string): Capabilities;
 
-  /** Ranks are sent one after the other, each once the one before was answered; see `ranks`. */
-  ranker(among: readonly Command[]): (command: Command) => number;
+  /** Of each of these, which are sent together: a rank after the other, each once the one before was answered (`rankOf`). */
+  ranks(commands: readonly Command[]): readonly number[];
   /** Where one of these failed in an earlier rank, the command is not sent. */
   needs(command: Command): readonly Owner[];
   owner(command: Command): Owner;
@@ -51,12 +51,12 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** `running` is what is known to run. */
   drift(running: Rendered, seen: ReadonlyMap<Owner, Part>, circumstances: Circumstances): Findings;
 
-  /** Looks after what was removed of this in one process. */
-  createReaper(now: () => Moment): Reaper;
+  /** Looks after what was removed of this in one process; not there where all is gone at once. */
+  createReaper?(now: () => Moment): Reaper;
 };
 
 /** By what has to be there before what: things come before what leads to them, and go after it. */
-export const ranks = {
+export const rankOf = {
   backendsCome: 0,
   serversCome: 1,
   routesCome: 2,

@@ -15,7 +15,7 @@ test('a process that hangs is missed after 5 s each time it is looked at, whatev
     pid: 1,
     version: parseVersion('2.6.12') ?? assert.fail(),
     started: null,
-    sections: [],
+    running: { sections: [] },
     ask,
     now: () => 0,
   });

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
-import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../../src/model.ts';
+import type { LeavingServer, Section, ServerCommand } from '../../../src/model.ts';
 import { ModelHaproxy } from '../../support/model-haproxy.ts';
-import { planChange, planMeanwhile } from '../../support/plans.ts';
+import { planChange, planMeanwhile, type ServerPlan } from '../../support/plans.ts';
 import { files } from '../../support/random-plans.ts';
 import { version } from '../../support/render.ts';
 
@@ -31,7 +31,7 @@ test('what is planned for random pairs of configs ends as a reload does, and wha
       assert.deepEqual(asWritten.structure(), new ModelHaproxy(running).structure());
 
       const leaving = part.commands.filter(
-        (command): command is LeavingServer & RuntimeCommand => command.action === 'remove',
+        (command): command is LeavingServer & ServerCommand => command.action === 'remove',
       );
       const rest = planChange(part.sections, wanted, { forced: [], ...runtime, leaving });
       assertEndsAsWanted(model, rest, wanted);
@@ -71,7 +71,7 @@ test('a server that is gone gets nothing any more while the rest waits, unless n
 });
 
 /** The model executes the plan and never lacks a server where there was one and will be one. */
-function assertEndsAsWanted(model: ModelHaproxy, plan: Plan, wanted: readonly Section[]): void {
+function assertEndsAsWanted(model: ModelHaproxy, plan: ServerPlan, wanted: readonly Section[]): void {
   const end = new ModelHaproxy(wanted);
   if (plan.kind === 'reload') {
     assert.ok(plan.reasons.length > 0);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../../src/errors.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Rendered, RuntimeCommand } from '../../../src/model.ts';
+import type { Rendered, ServerCommand } from '../../../src/model.ts';
 import {
   type Knowledge,
   type KnowledgeEvent,
@@ -201,7 +201,7 @@ const commands: readonly fc.Arbitrary<fc.AsyncCommand<Model, Real>>[] = [
   fc
     .oneof(
       byHand,
-      byHand.map((it): RuntimeCommand => ({ ...it, action: 'weight', weight: 9 })),
+      byHand.map((it): ServerCommand => ({ ...it, action: 'weight', weight: 9 })),
     )
     .map((it) =>
       command(`by hand ${it.action} ${it.backend}/${it.server}`, async (_, { driver }) => {

@@ -9,11 +9,21 @@ import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
 import { backendOf, seenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Drift, Plan, Problem, Rendered, RuntimeCommand, Section, ServerOverride } from '../../../src/model.ts';
+import type {
+  Plan,
+  Problem,
+  Rendered,
+  RuntimeCommand,
+  Section,
+  ServerCommand,
+  ServerDrift,
+  ServerOverride,
+} from '../../../src/model.ts';
 import type { Overrides } from '../../../src/reconcile/overrides.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import type { Result } from '../../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
+import { serverCommands, serverDrift } from '../../support/plans.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
 
 const never = new AbortController().signal;
@@ -243,7 +253,7 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
   const control = new Scripted(two);
   const overrides = new Map<string, ServerOverride>([['web/b', 'maint']]);
   const { reconcile, apart } = reconciler(control, 'report', overrides);
-  const told: RuntimeCommand[] = [];
+  const told: ServerCommand[] = [];
   const { capabilities } = control.runtime;
   let has = two.sections;
   control.leaves = () => ({
@@ -252,7 +262,7 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
     leaving: [],
     started: null,
     applyCommands: async (commands, { sections }) => {
-      told.push(...commands);
+      told.push(...serverCommands(commands));
       has = sections;
       return { kind: 'applied', tookMs: 0 };
     },
@@ -307,7 +317,7 @@ test('a server that comes back while it is ordered out comes back out of service
 test('a process that leaves and missed a removal is told of it also where nothing else is to be done', async () => {
   const control = new Scripted(one);
   const { reconcile } = reconciler(control);
-  const told: RuntimeCommand[] = [];
+  const told: ServerCommand[] = [];
   let has = two.sections;
   const { capabilities } = control.runtime;
   control.leaves = () => ({
@@ -316,7 +326,7 @@ test('a process that leaves and missed a removal is told of it also where nothin
     leaving: [],
     started: null,
     applyCommands: async (commands, { sections }) => {
-      told.push(...commands);
+      told.push(...serverCommands(commands));
       // The first time what was planned has become wrong meanwhile.
       if (told.length === 1) return { kind: 'superseded' };
       has = sections;
@@ -382,11 +392,11 @@ test('all backends are looked at within verifyInterval, a hundred at once', asyn
 
 function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', overrides: Overrides = new Map()) {
   let now = 0;
-  const drift: Drift[] = [];
+  const drift: ServerDrift[] = [];
   const changes = new RuntimeUpdater(control, {
     now: () => now,
     verify: () => ({ verifyInterval: 10_000, drift: mode }),
-    report: (happening) => drift.push(...happening.drift),
+    report: (happening) => drift.push(...serverDrift(happening.drift)),
   });
   const made = new Reconciler(
     control,
@@ -413,7 +423,7 @@ class Scripted extends ScriptedDriver {
   override readonly version = version;
   override running: Running;
   /** The unexpected reply to the first command of a plan; null: all is well. */
-  does: (commands: readonly RuntimeCommand[]) => string | null = () => null;
+  does: (commands: readonly ServerCommand[]) => string | null = () => null;
   /** What it has whatever it is told. */
   stays: Rendered | null = null;
   isSilent = false;
@@ -423,7 +433,7 @@ class Scripted extends ScriptedDriver {
   isLate = false;
   /** They are neither. */
   isDeaf = false;
-  sent: RuntimeCommand[] = [];
+  sent: ServerCommand[] = [];
   asked: string[] = [];
   /** A process that was told to leave. */
   leaves: (() => CommandedProcess) | null = null;
@@ -468,7 +478,8 @@ class Scripted extends ScriptedDriver {
     return outcome;
   }
 
-  async #applyCommands(commands: readonly RuntimeCommand[], { sections }: Rendered): Promise<CommandOutcome> {
+  async #applyCommands(all: readonly RuntimeCommand[], { sections }: Rendered): Promise<CommandOutcome> {
+    const commands = serverCommands(all);
     this.sent.push(...commands);
     const [command] = commands;
     if (command !== undefined) {

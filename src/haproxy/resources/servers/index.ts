@@ -4,7 +4,7 @@ import { learn } from '../../binary/capabilities.ts';
 import type { Owner, Resource } from '../resource.ts';
 import { classify, identity, say } from './commands.ts';
 import { findDrift } from './drift.ts';
-import { ranker } from './order.ts';
+import { ranks } from './order.ts';
 import { planServers, silencedAgents } from './plan.ts';
 import { backendOf, ownerOf, readBackends, type SeenServers } from './read-back.ts';
 import { RemovedServers } from './removed-servers.ts';
@@ -19,7 +19,7 @@ export const servers: Resource<ServerCommand, SeenServers> = {
   classify,
   learn: (capabilities, { action }, reply) =>
     action === 'add' || action === 'delete' ? learn(capabilities, action, reply) : capabilities,
-  ranker,
+  ranks,
   needs: ({ backend }) => [ownerOf(backend)],
   owner: ({ backend }) => ownerOf(backend),
   identity,

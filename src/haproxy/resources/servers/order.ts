@@ -1,6 +1,6 @@
 /** In which order servers change, so that at no moment there are fewer than need be. */
 import type { ServerCommand } from '../../../model.ts';
-import { ranks } from '../resource.ts';
+import { rankOf } from '../resource.ts';
 import { identity } from './commands.ts';
 
 export function takesOut(command: ServerCommand): boolean {
@@ -20,10 +20,10 @@ export function inSafeOrder(commands: readonly ServerCommand[]): readonly Server
 }
 
 /** Servers are taken out only once those that come in their place are there. */
-export function ranker(among: readonly ServerCommand[]): (command: ServerCommand) => number {
-  const ready = new Set(among.filter(({ action }) => action === 'ready').map(identity));
-  return (command) => {
+export function ranks(commands: readonly ServerCommand[]): readonly number[] {
+  const ready = new Set(commands.filter(({ action }) => action === 'ready').map(identity));
+  return commands.map((command) => {
     const goes = takesOut(command) && (command.action === 'remove' || !ready.has(identity(command)));
-    return goes ? ranks.serversGo : ranks.serversCome;
-  };
+    return goes ? rankOf.serversGo : rankOf.serversCome;
+  });
 }

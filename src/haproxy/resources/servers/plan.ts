@@ -19,7 +19,7 @@ export function planServers(
   const after = readFile(desired.sections);
   const proven = startedBackends(started ?? []);
   const left = Map.groupBy(
-    leaving.filter(({ kind }) => kind === 'server'),
+    leaving.filter((each) => each.kind === 'server'),
     ({ backend }) => backend,
   );
   return {

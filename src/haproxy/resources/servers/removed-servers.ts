@@ -3,7 +3,7 @@
  * and are deleted once they are idle. Until then their names may come back.
  */
 
-import type { LeavingServer, Moment, Ms, Rendered, RuntimeCommand, ServerCommand } from '../../../model.ts';
+import type { Leaving, LeavingServer, Moment, Ms, Rendered, RuntimeCommand, ServerCommand } from '../../../model.ts';
 import type { Capabilities } from '../../binary/capabilities.ts';
 import type { Ask } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
@@ -52,7 +52,8 @@ export class RemovedServers implements Reaper {
   }
 
   /** What a Myelin before this one recorded. Whether they are still there is to be found. */
-  recall(servers: readonly LeavingServer[]): void {
+  recall(leaving: readonly Leaving[]): void {
+    const servers = leaving.filter((each) => each.kind === 'server');
     this.#recalled = new Map(servers.map((server) => [identity(server), server]));
   }
 
@@ -85,14 +86,15 @@ export class RemovedServers implements Reaper {
   }
 
   /** One that a Myelin before this one removed, or an operator. */
-  found(server: LeavingServer): void {
+  found(server: Leaving): void {
+    if (server.kind !== 'server') return;
     const key = identity(server);
     if (!this.#removedServers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
   }
 
   /** A server that was to return, because it still left, has been deleted since: it has to be added. */
   isOutdated(commands: readonly RuntimeCommand[], running: Rendered): boolean {
-    const its = commands.filter(({ kind }) => kind === 'server');
+    const its = commands.filter((command) => command.kind === 'server');
     const thatGet = (action: ServerCommand['action']): ReadonlySet<string> =>
       new Set(its.filter((command) => command.action === action).map(identity));
     const [added, ready, disabled] = [thatGet('add'), thatGet('ready'), thatGet('maint')];

@@ -8,13 +8,13 @@ import { cliWord, isCliWord } from '../../../../src/haproxy/cli/words.ts';
 import { readBatch, toBatches } from '../../../../src/haproxy/resources/batch.ts';
 import { classify, say } from '../../../../src/haproxy/resources/servers/commands.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
-import type { RuntimeCommand } from '../../../../src/model.ts';
+import type { ServerCommand } from '../../../../src/model.ts';
 import { version } from '../../../support/render.ts';
 
 const capabilities = capabilitiesOf(version('3.0.11'));
 const it = { backend: 'web', server: 'a' } as const;
 const done = { kind: 'done' } as const;
-const add: RuntimeCommand = {
+const add: ServerCommand = {
   ...it,
   kind: 'server',
   action: 'add',
@@ -29,7 +29,7 @@ const info = 'Name: HAProxy\nVersion: 3.0.11\nPid: 17\nUptime_sec: 3\nStopping: 
 const mark = 'admin\n\n';
 
 test('each command is said in the words of the command line', () => {
-  const lines: readonly (readonly [RuntimeCommand, readonly string[]])[] = [
+  const lines: readonly (readonly [ServerCommand, readonly string[]])[] = [
     [add, ['add server web/a 10.0.0.1:80 weight 5 check sni str(a\\ b) id 1073741824', 'enable health web/a']],
     [
       { ...add, address: '2001:db8::1', options: [], checks: ['health', 'agent'], dynamicCookie: true },
@@ -55,7 +55,7 @@ test('each command is said in the words of the command line', () => {
     [{ ...it, kind: 'server', action: 'delete' }, ['del server web/a']],
   ];
   const hasAgent = true;
-  const withAgent: readonly (readonly [RuntimeCommand, readonly string[]])[] = [
+  const withAgent: readonly (readonly [ServerCommand, readonly string[]])[] = [
     [
       { ...it, kind: 'server', action: 'weight', weight: 0, hasAgent },
       ['disable agent web/a', 'set server web/a weight 0'],
@@ -86,7 +86,7 @@ test('no value adds a command, a line or a payload', () => {
 });
 
 test('an answer that is not known to be good is unexpected', () => {
-  const cases: readonly (readonly [RuntimeCommand, readonly string[], ReturnType<typeof classify>['kind']])[] = [
+  const cases: readonly (readonly [ServerCommand, readonly string[], ReturnType<typeof classify>['kind']])[] = [
     [add, ['New server registered.', ''], 'done'],
     [add, ['a warning\nNew server registered.', ''], 'done'],
     [add, ['New server registered.', 'No such server.'], 'unexpected'],
@@ -123,7 +123,7 @@ test('an answer that is not known to be good is unexpected', () => {
 });
 
 test('a batch says who answers and what became of each command', () => {
-  const commands: readonly RuntimeCommand[] = [
+  const commands: readonly ServerCommand[] = [
     { ...it, kind: 'server', action: 'weight', weight: 1 },
     add,
     { ...it, kind: 'server', action: 'ready' },
@@ -138,7 +138,7 @@ test('a batch says who answers and what became of each command', () => {
 });
 
 test('an answer that is cut short proves nothing of what is missing', () => {
-  const commands: readonly RuntimeCommand[] = [
+  const commands: readonly ServerCommand[] = [
     { ...it, kind: 'server', action: 'weight', weight: 1 },
     { ...it, kind: 'server', action: 'ready' },
   ];
@@ -155,7 +155,7 @@ test('an answer that is cut short proves nothing of what is missing', () => {
 });
 
 test('lines stay small, hold whole commands in their order, and never end in a semicolon', () => {
-  const command = fc.constantFrom<RuntimeCommand>(
+  const command = fc.constantFrom<ServerCommand>(
     add,
     { ...add, options: ['sni', `str(${'x'.repeat(3000)})`] },
     { ...it, kind: 'server', action: 'ready' },

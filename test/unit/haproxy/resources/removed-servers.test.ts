@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { frame } from '../../../../src/haproxy/cli/framing.ts';
 import { RemovedServers } from '../../../../src/haproxy/resources/servers/removed-servers.ts';
-import type { RuntimeCommand } from '../../../../src/model.ts';
+import type { ServerCommand } from '../../../../src/model.ts';
 
 const done = { kind: 'done' } as const;
 const limits = { drainTimeoutMs: 60_000, prefix: '' };
 const deletes = { deleteServer: 'any' } as const;
-const remove: RuntimeCommand = { backend: 'web', server: 'a', kind: 'server', action: 'remove', options: ['check'] };
-const erase: RuntimeCommand = { backend: 'web', server: 'a', kind: 'server', action: 'delete' };
+const remove: ServerCommand = { backend: 'web', server: 'a', kind: 'server', action: 'remove', options: ['check'] };
+const erase: ServerCommand = { backend: 'web', server: 'a', kind: 'server', action: 'delete' };
 
 /** A HAProxy that says how many connections each server has. */
 function haproxy(sessions: Readonly<Record<string, number>>) {

@@ -7,8 +7,8 @@ import { reloadOnly } from '../../../../src/haproxy/resources/servers/reload-onl
 import { emptyBackend } from '../../../../src/haproxy/text/attribution.ts';
 import { serverId } from '../../../../src/haproxy/text/server-id.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
-import type { LeavingServer, Plan, RuntimeCommand, Section } from '../../../../src/model.ts';
-import { planChange, planMeanwhile, planReload } from '../../../support/plans.ts';
+import type { LeavingServer, Section, ServerCommand } from '../../../../src/model.ts';
+import { planChange, planMeanwhile, planReload, type ServerPlan } from '../../../support/plans.ts';
 import { version } from '../../../support/render.ts';
 
 const base = `
@@ -53,12 +53,12 @@ function runtime({ on = '2.6.12', leaving = [], started }: Given) {
   return { capabilities: capabilitiesOf(version(on)), leaving, started: started ?? null };
 }
 
-function planned(to: string, given: Given = {}): Plan {
+function planned(to: string, given: Given = {}): ServerPlan {
   const { from = base } = given;
   return planChange(sectionsOf(from), sectionsOf(to), { forced: [], ...runtime(given) });
 }
 
-function commandsFor(to: string, given: Given = {}): readonly RuntimeCommand[] {
+function commandsFor(to: string, given: Given = {}): readonly ServerCommand[] {
   const plan = planned(to, given);
   assert.equal(plan.kind, 'runtime', JSON.stringify(plan));
   return plan.kind === 'runtime' ? plan.commands : [];
@@ -160,7 +160,7 @@ test('a server that comes back while it leaves is not added a second time', () =
 });
 
 test('a draining server that comes back gets its weight before it is ready', () => {
-  const kinds = (commands: readonly RuntimeCommand[]) => commands.map(({ action }) => action);
+  const kinds = (commands: readonly ServerCommand[]) => commands.map(({ action }) => action);
   const leaving = [{ kind: 'server', backend: 'db', server: 'b', options: ['inter', '5s'] }] as const;
   const to = changed('weight 100\n', 'weight 1\n    server b 10.0.1.2:5432 weight 50\n');
   assert.deepEqual(kinds(commandsFor(to, { leaving })), ['re-address', 'weight', 'ready', 'weight']);
@@ -467,7 +467,7 @@ test('an agent has a share of the weight that its server was made with, so that 
 
 test('what a reply denies is not tried again', () => {
   const before = capabilitiesOf(version('3.0.11'));
-  const plan = (capabilities: typeof before): Plan =>
+  const plan = (capabilities: typeof before): ServerPlan =>
     planChange(sectionsOf(base), sectionsOf(withC), { forced: [], leaving: [], started: null, capabilities });
   assert.equal(plan(before).kind, 'runtime');
   const denied = learn(before, 'add', "'port' option is not accepted for dynamic server");
