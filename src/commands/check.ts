@@ -48,7 +48,7 @@ export async function check(globals: Globals): Promise<number> {
     process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
     for (const warning of allWarnings) process.stdout.write(`warning: ${warning}\n`);
     for (const [name, what] of Object.entries(byReload))
-      process.stdout.write(`${name}: each new server is a reload, because of what the backend has: ${what}\n`);
+      process.stdout.write(`${name}: each new server needs a reload, as its backend is written: ${what}\n`);
   }
   return exitCodes.ok;
 }

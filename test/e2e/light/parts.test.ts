@@ -136,7 +136,7 @@ for (const balance of ['source', 'static-rr'])
 test('that each new server is a reload is said before the first one comes', { skip: cannotAddServers }, async () => {
   await using my = await site({ web: ['backend: ["server-template own 2 127.0.0.1:9"]'] });
   const { stdout } = await my.place.command('check');
-  assert.match(stdout, /^web: each new server is a reload, because of what the backend has: server-template$/m);
+  assert.match(stdout, /^web: each new server needs a reload, as its backend is written: server-template$/m);
   const myelin = await my.start();
   await until('it is logged', () => /"service":"web","because":"server-template"/.test(myelin.output));
 });
