@@ -9,6 +9,11 @@ const root = resolve(import.meta.dirname, '../..');
 /** What every room may import. */
 const common = ['src/model.ts', 'src/errors.ts'];
 
+/** Each source is a room, and knows no other. */
+const sources = globSync('watchers/*/', { cwd: root })
+  .map((folder) => `${folder}/`)
+  .filter((folder) => !['watchers/kit/', 'watchers/public/'].includes(folder));
+
 /** A room, by its path, and the rooms that it may import. Of two that fit a file the longer one is its room. */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/errors.ts': [],
@@ -22,10 +27,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'watchers/kit/': ['src/lib/'],
   // What authors of a watcher of their own import as `myelin/…`.
   'watchers/public/': ['watchers/kit/', 'src/lib/'],
-  'watchers/consul/': ['watchers/kit/', 'src/lib/'],
-  'watchers/file/': ['watchers/kit/', 'src/lib/'],
-  'watchers/kubernetes/': ['watchers/kit/', 'src/lib/'],
-  'watchers/': ['watchers/consul/', 'watchers/file/', 'watchers/kubernetes/'],
+  ...Object.fromEntries(sources.map((source) => [source, ['watchers/kit/', 'src/lib/']])),
+  'watchers/': sources,
   'src/config/': ['watchers/', 'watchers/kit/', 'src/haproxy/', 'src/lib/'],
   // The stages: none knows its neighbour.
   'src/catalog/': ['src/config/', 'src/lib/'],

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import { parse } from 'yaml';
 import { exampleFiles, initText } from '../../../src/config/print/init.ts';
+import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { load } from '../../support/config.ts';
 
 /** Takes the `#` away from all options: those are the lines where it stands right before a key. */
 const withAllOptions = (text: string) => text.replaceAll(/^( *)#(?=\S)/gm, '$1');
 
-for (const kind of ['consul', 'file', 'kubernetes'] as const)
+for (const kind of builtIn.keys())
   test(`the config that \`init ${kind}\` writes is valid, as it is and with all its options`, async () => {
     const text = initText(kind);
     const { config } = await load(text);
@@ -17,6 +19,13 @@ for (const kind of ['consul', 'file', 'kubernetes'] as const)
     assert.equal(full.config.services.get('web')?.check.path, '/healthz');
     assert.deepEqual(full.config.haproxy.global, ['maxconn 20000']);
   });
+
+test('the help of `init` names every kind of source', async () => {
+  // The command line is quick to start because it knows no source.
+  const text = await readFile(new URL('../../../src/cli.ts', import.meta.url), 'utf8');
+  const [last, ...others] = [...builtIn.keys()].toReversed();
+  assert.ok(text.includes(`'${others.toReversed().join(', ')} or ${last}'`));
+});
 
 test('options that are shown at their defaults are the defaults', async () => {
   const text = initText('consul');
@@ -28,7 +37,8 @@ test('options that are shown at their defaults are the defaults', async () => {
 });
 
 test('the loopback is allowed by nobody but whoever takes the comment away', async () => {
-  for (const kind of ['consul', 'kubernetes'] as const) {
+  for (const [kind, { trustsLoopback = false }] of builtIn) {
+    if (trustsLoopback) continue;
     const text = initText(kind);
     assert.deepEqual((await load(text)).config.allowAddresses, []);
     assert.deepEqual((await load(withAllOptions(text))).config.allowAddresses, ['127.0.0.0/8']);

@@ -113,7 +113,7 @@ test('a watcher of one’s own may come as a package, and a name that is none ma
   assert.equal(loaded.config.watchers.mine?.url, 'http://a');
   assert.equal(
     await refusal({ 'myelin.yaml': config('consull'), ...files }),
-    'myelin.yaml:1:27: watchers.mine.type: "consull" is not allowed; allowed: consul, file, kubernetes; did you mean "consul"?',
+    `myelin.yaml:1:27: watchers.mine.type: "consull" is not allowed; allowed: ${[...builtIn.keys()].join(', ')}; did you mean "consul"?`,
   );
 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { ConfigError } from '../../../src/config/problems.ts';
+import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { exitCodes } from '../../../src/errors.ts';
 import { load, refusal } from '../../support/config.ts';
 
@@ -49,7 +50,7 @@ probes: { listen: 8406 }
 const golden = `
 30 problems in the config:
 myelin.yaml:3:32: watchers.consul.maxConections: unknown key; allowed: type, address, token, tokenFile, datacenter, wait, maxConnections, hostNames, tls, required, maxServers, maxShrink; did you mean "maxConnections"?
-myelin.yaml:4:18: watchers.files.type: "fil" is not allowed; allowed: consul, file, kubernetes; did you mean "file"?
+myelin.yaml:4:18: watchers.files.type: "fil" is not allowed; allowed: ${[...builtIn.keys()].join(', ')}; did you mean "file"?
 myelin.yaml:7:5: services.web.bnd: unknown key; allowed: from, bind, mode, balance, check, server, timeouts, frontend, backend, onEmpty, keepFor; did you mean "bind"?
 myelin.yaml:8:11: services.web.mode: "htp" is not allowed; allowed: http, tcp; did you mean "http"?
 myelin.yaml:9:32: services.web.check.path: "healthz" is not allowed; expected a path that starts with /
