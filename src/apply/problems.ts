@@ -53,6 +53,20 @@ export function startFailed(
   return { kind: 'failed', error, problems };
 }
 
+/** A socket that was removed cannot be had back: the process cannot be asked for its listening sockets, nor given a new one. */
+export function outOfReach(pid: number, sockets: readonly string[]): AppError {
+  return new AppError(
+    'MYELIN_HAPROXY_UNAVAILABLE',
+    `no path leads to the HAProxy that serves (pid ${pid}) any more: ${sockets.join(' and ')} were removed; ` +
+      'its servers follow, and nothing else can be changed in it',
+    {
+      remedy:
+        `tell it to finish what it has (kill -USR1 ${pid}): Myelin starts another one in its place, and new connections are ` +
+        'refused for that moment',
+    },
+  );
+}
+
 /** For whatever was thrown on the way; what was not thrown on purpose keeps its own words. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;

@@ -145,6 +145,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       stop: () => end.resolve(stopped),
       onError: (error: unknown) => report({ kind: 'request_failed', error }),
       onWait: (error: unknown) => report({ kind: 'listen_waits', error }),
+      onRestored: (path: string) => report({ kind: 'socket_restored', path }),
+      onTrouble,
     };
     const { closed } = await serveHttp(config, sources, signal);
     ending.push(closed, rereading.follow(toWallClock(startedAt), signal));

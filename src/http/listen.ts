@@ -6,6 +6,7 @@ import { connect, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { parseListen } from '../config/values.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
+import { startPolling } from '../lib/poll.ts';
 import type { Ms } from '../model.ts';
 import { boundConnections } from './connections.ts';
 import { createHttpServer, type ServerOptions } from './server.ts';
@@ -42,8 +43,51 @@ export async function listenTcp(address: string, key: string, options: ServerOpt
   return { closed: closeOn(options.signal, server) };
 }
 
-/** For this user only. A socket that a dead process left behind is replaced, one that answers is not. */
-export async function listenUnix(path: string, key: string, options: ServerOptions): Promise<Listening> {
+export type Restoring = {
+  readonly everyMs: Ms;
+  readonly onRestored: () => void;
+  readonly onTrouble: (error: unknown) => void;
+};
+
+/**
+ * For this user only. A socket that a dead process left behind is replaced, one that answers is not. With `restoring`, one
+ * that somebody removes, be it with its folder, is made anew: who still has a connection to the former one keeps it.
+ */
+export async function listenUnix(
+  path: string,
+  key: string,
+  options: ServerOptions,
+  restoring?: Restoring,
+): Promise<Listening> {
+  const { signal } = options;
+  let server = await openUnix(path, key, options);
+  const closed = [closeOn(signal, server)];
+  if (restoring === undefined) return { closed: settled(closed) };
+  const { everyMs, onRestored, onTrouble } = restoring;
+  const poll = async (): Promise<void> => {
+    if (!(await isGone(path))) return;
+    // What it does at its end is to remove its path: that must not be the new one.
+    server.close();
+    server = await openUnix(path, key, options);
+    closed.push(closeOn(signal, server));
+    onRestored();
+  };
+  const polling = startPolling({ everyMs, poll }, onTrouble, signal);
+  const [first] = closed;
+  return {
+    closed: (async () => {
+      await first;
+      await polling[Symbol.asyncDispose]();
+      await settled(closed);
+    })(),
+  };
+}
+
+async function settled(all: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(all);
+}
+
+async function openUnix(path: string, key: string, options: ServerOptions): Promise<Server> {
   const server = createHttpServer(options);
   // All of them are this user's.
   boundConnections(server, { ...mostConnections, perAddress: mostConnections.total });
@@ -64,7 +108,15 @@ export async function listenUnix(path: string, key: string, options: ServerOptio
       remedy: `choose another path for ${key} in myelin.yaml, in a folder that this user may write`,
     });
   }
-  return { closed: closeOn(options.signal, server) };
+  return server;
+}
+
+/** Where it cannot be seen, as for lack of rights, nothing follows. */
+async function isGone(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => false,
+    (error: unknown) => hasCode(error, 'ENOENT', 'ENOTDIR'),
+  );
 }
 
 function listening(server: Server, where: ListenOptions): Promise<void> {

@@ -16,9 +16,14 @@ export type HttpSources = AdminSources &
     readonly onError: (error: unknown) => void;
     /** An address is held by the Myelin before this one, and will be had once that has ended. */
     readonly onWait: (error: unknown) => void;
+    /** The control socket was removed, and is there again. */
+    readonly onRestored: (path: string) => void;
+    /** The control socket cannot be made anew. */
+    readonly onTrouble: (error: unknown) => void;
   };
 
 const tryAgainAfterMs: Ms = 1000;
+const restoreEveryMs: Ms = 1000;
 
 /** Throws where one of them cannot listen. All are closed when `signal` aborts: `closed` settles then. */
 export async function serveHttp(
@@ -26,12 +31,14 @@ export async function serveHttp(
   sources: HttpSources,
   signal: AbortSignal,
 ): Promise<{ readonly closed: Promise<unknown> }> {
-  const { onError, onWait } = sources;
+  const { onError, onWait, onRestored, onTrouble } = sources;
   const listen: typeof listenTcp =
     haproxy.handover === undefined ? listenTcp : (...where) => listenInTime(onWait, where);
   const forProbes = probeRoutes(sources);
   const routes = (): readonly Route[] => [...adminRoutes(sources), eventsRoute(sources.events), ...forProbes];
-  const listening = [await listenUnix(admin.socket, 'admin.socket', { routes: routes(), signal, onError })];
+  const control = { routes: routes(), signal, onError };
+  const restoring = { everyMs: restoreEveryMs, onRestored: () => onRestored(admin.socket), onTrouble };
+  const listening = [await listenUnix(admin.socket, 'admin.socket', control, restoring)];
   if (admin.listen !== undefined) {
     const refuse = tcpRefusal(admin.listen);
     listening.push(await listen(admin.listen, 'admin.listen', { routes: routes(), signal, onError, refuse }));

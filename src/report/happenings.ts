@@ -45,6 +45,8 @@ export type Happening =
   | { readonly kind: 'request_failed'; readonly error: unknown }
   /** The Myelin before this one still listens there. */
   | { readonly kind: 'listen_waits'; readonly error: unknown }
+  /** The control socket was removed, and is there again. */
+  | { readonly kind: 'socket_restored'; readonly path: string }
   /** What happens to HAProxy by itself, and `trouble`: something in the background that does not affect what runs. */
   | DriverEvent;
 

@@ -114,6 +114,7 @@ export class Reporter {
       case 'unhandled_rejection':
       case 'request_failed':
       case 'listen_waits':
+      case 'socket_restored':
       case 'adopted':
       case 'taken_over':
       case 'address_moved':

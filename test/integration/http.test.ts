@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { stat, symlink, writeFile } from 'node:fs/promises';
+import { rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -69,6 +69,26 @@ test('the command line gets status, config and changes through over the control 
   assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/reload'), { reloaded: true });
   assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/stop'), { stopping: true });
   assert.ok(stopped);
+});
+
+test('a control socket that is removed, alone or with its folder, is made anew; connections to the former one are kept', async () => {
+  await using folder = await tempFolder();
+  await using life = lifetime();
+  const path = join(folder.path, 'run/my.sock');
+  let restored = 0;
+  const restoring = { everyMs: 20, onRestored: () => void (restored += 1), onTrouble: notWanted };
+  const options = { routes: admin(), signal: life.signal, onError: notWanted };
+  life.ends.push((await listenUnix(path, 'admin.socket', options, restoring)).closed);
+  const former = connect({ path });
+  await once(former, 'connect');
+  for (const gone of [path, join(folder.path, 'run')]) {
+    await rm(gone, { recursive: true });
+    await until('it is there again', async () => (await getStatus(path).catch(() => null)) !== null);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+  }
+  assert.equal(restored, 2);
+  former.write('GET /api/v1/status HTTP/1.1\r\nHost: myelin\r\nConnection: close\r\n\r\n');
+  assert.match(String((await once(former, 'data'))[0]), /^HTTP\/1.1 200/);
 });
 
 test('an order names its service in the path, and one that is not known is refused with what to do', async () => {

@@ -20,7 +20,7 @@ import type { Outcome } from '../driver.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import { forgetHealth, noteHealth } from '../files/health-file.ts';
 import type { ForeignProcess } from '../foreign.ts';
-import { startFailed, toProblems } from '../problems.ts';
+import { outOfReach, startFailed, toProblems } from '../problems.ts';
 import { type Generation, generationAt, prepareGeneration } from '../state/generation.ts';
 import { writeReady, writeReplaces } from '../state/records.ts';
 import { textOf } from '../state/sections.ts';
@@ -85,7 +85,9 @@ async function handingOver({ processes, foreign, findPredecessor, config }: Repl
   if (serving !== null) {
     // Where somebody has removed its own socket, it is had by the one that it was handed on.
     const own = serving.generation.socket;
-    const socket = (await isThere(own)) ? own : handedOnSocket(config);
+    const handedOn = handedOnSocket(config);
+    const socket = (await isThere(own)) ? own : (await isThere(handedOn)) ? handedOn : null;
+    if (socket === null) throw outOfReach(serving.id.pid, [own, handedOn]);
     return { socket, sections: serving.worker.sections, pid: serving.id.pid };
   }
   const predecessor = await findPredecessor();

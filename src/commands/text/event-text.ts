@@ -110,6 +110,7 @@ function factsOf(event: Event): string {
     }
     case 'binary_changed':
     case 'file_restored':
+    case 'socket_restored':
       return event.path;
   }
 }

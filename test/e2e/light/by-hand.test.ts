@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { haproxy } from '../../servers/haproxy.ts';
@@ -64,6 +65,32 @@ test('with drift: report, a HAProxy that was reloaded by hand is told and left, 
   assert.equal(await ask(my.port), 'beta');
   await hand.ended;
   await load.endsWithoutFailure();
+});
+
+test('a folder of sockets that is removed: Myelin is reached again, servers follow, and what a reload lacks is said', async () => {
+  await using my = await site();
+  const myelin = await my.start();
+  const load = my.load();
+  const pid = (await my.place.status()).haproxy?.pid ?? 0;
+  await rm(my.place.path('run'), { recursive: true });
+  await myelin.until('it is reached again', ({ haproxy }) => haproxy?.pid === pid);
+  await until('it is told', () =>
+    myelin.output.includes('control socket was removed by somebody else and is made anew'),
+  );
+  await my.serve('beta');
+  await load.answeredBy('beta');
+  await my.restructure();
+  await myelin.until(
+    'what is missing is said',
+    ({ lastApply }) => lastApply?.error?.includes(`no path leads to the HAProxy that serves (pid ${pid})`) === true,
+  );
+  assert.ok(myelin.output.includes(`kill -USR1 ${pid}`), myelin.output);
+  await load.endsWithoutFailure();
+
+  process.kill(pid, 'SIGUSR1');
+  await my.restructured();
+  await myelin.until('all is well', ({ state, haproxy }) => state === 'ready' && haproxy?.pid !== pid);
+  assert.equal(await ask(my.port), 'beta');
 });
 
 test('HAProxy reloaded by hand while Myelin was away is put right at its next start', async () => {
