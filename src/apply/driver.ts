@@ -5,7 +5,7 @@
 import type { Config } from '../config/schema.ts';
 import type { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
-import type { Owner, ProcessState, Seen, UnexpectedReply } from '../haproxy/resources/resource.ts';
+import type { Owner, RuntimeState, Seen, UnexpectedReply } from '../haproxy/resources/resource.ts';
 import type { ConfigFile } from '../lib/config-file.ts';
 import type { Polling } from '../lib/poll.ts';
 import type { Leaving, Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
@@ -19,7 +19,7 @@ import type { ReadyRecord } from './state/records.ts';
 /** One that was started here has ended by itself. */
 export type Crash = { readonly sections: readonly Section[]; readonly since: Moment; readonly at: Moment };
 
-/** What is proved to run now. */
+/** What is known to run now. */
 export type Running = {
   readonly sections: readonly Section[];
   /** Counts the HAProxies, or the files, that went live. */
@@ -41,7 +41,7 @@ type RunningProcess = {
 };
 
 /** A process that takes commands. */
-export type CommandedProcess = ProcessState & {
+export type CommandedProcess = RuntimeState & {
   /** What runs in it, as far as is known. */
   readonly running: Rendered;
   /** Brings it to `desired` by these commands. Never rejects: where it does not answer it has `failed`. */

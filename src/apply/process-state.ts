@@ -21,7 +21,7 @@ export type ProcessState<Process, Foreign> =
   | { readonly kind: 'leaving'; readonly why: ReloadReason };
 
 export type ProcessEvent<Process, Foreign> =
-  /** One has proved that it serves what Myelin knows. */
+  /** One is ready, and what it runs is known. */
   | { readonly kind: 'serves'; readonly process: Process }
   | { readonly kind: 'answered' }
   | { readonly kind: 'silent'; readonly since: Moment; readonly reason: string }

@@ -3,7 +3,7 @@
  * the file, which is written, and not HAProxy, which is left alone.
  */
 import { resources } from '../haproxy/resources/index.ts';
-import type { Change, Owner, Planner, ProcessState } from '../haproxy/resources/resource.ts';
+import type { Change, Owner, Planner, RuntimeState } from '../haproxy/resources/resource.ts';
 import type { Plan, ReloadCode, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { compare, keyed, trim } from './compare.ts';
 
@@ -16,7 +16,7 @@ type ReloadPlan = Exclude<Plan, { readonly kind: 'runtime' }>;
 export function planChange(
   running: Rendered | null,
   desired: Rendered,
-  process: ProcessState,
+  process: RuntimeState,
   forced: readonly ReloadReason[] = [],
 ): Plan {
   if (running === null) return reload(null, [], forced);
@@ -42,7 +42,7 @@ export function planReload(
 export function planMeanwhile(
   running: Rendered,
   desired: Rendered,
-  process: ProcessState,
+  process: RuntimeState,
   except: ReadonlySet<Owner> = new Set(),
 ): { readonly desired: Rendered; readonly commands: readonly RuntimeCommand[] } | null {
   const [before, after] = trim(running.sections, desired.sections);
@@ -66,7 +66,7 @@ export function planMeanwhile(
 }
 
 /** The first resource that has an answer has it. */
-function plannerFor(running: Rendered, desired: Rendered, process: ProcessState): Planner {
+function plannerFor(running: Rendered, desired: Rendered, process: RuntimeState): Planner {
   const planners = resources.map((resource) => resource.plan(running, desired, process));
   return {
     section(old, now) {

@@ -1,6 +1,6 @@
 /** Plans between sections, and what is found when servers are read back, as tests of servers speak of them. */
 import type { ServerStateRow } from '../../src/haproxy/cli/info.ts';
-import type { ProcessState } from '../../src/haproxy/resources/resource.ts';
+import type { RuntimeState } from '../../src/haproxy/resources/resource.ts';
 import { findDrift as findIn } from '../../src/haproxy/resources/servers/drift.ts';
 import { ownerOf, seenServers } from '../../src/haproxy/resources/servers/read-back.ts';
 import type {
@@ -24,7 +24,7 @@ export type ServerPlan =
 export function planChange(
   running: Sections | null,
   wanted: Sections,
-  { forced, ...process }: Forced & ProcessState,
+  { forced, ...process }: Forced & RuntimeState,
 ): ServerPlan {
   const plan = plans.planChange(stateOf(running), { sections: wanted }, process, forced);
   return plan.kind === 'runtime' ? { ...plan, commands: serverCommands(plan.commands) } : plan;
@@ -41,7 +41,7 @@ export function planReload(
 export function planMeanwhile(
   running: Sections,
   wanted: Sections,
-  process: ProcessState,
+  process: RuntimeState,
 ): { readonly sections: Sections; readonly commands: readonly ServerCommand[] } | null {
   const part = plans.planMeanwhile({ sections: running }, { sections: wanted }, process);
   return part === null ? null : { sections: part.desired.sections, commands: serverCommands(part.commands) };

@@ -47,7 +47,7 @@ export type Recovered = {
   /** The folder of the newest process, which has ended. */
   readonly fallen: Generation | null;
   readonly lastNumber: number;
-  /** One of ours was proved to serve, whatever became of it. */
+  /** One of ours was ready once, whatever became of it. */
   readonly hasServed: boolean;
 };
 

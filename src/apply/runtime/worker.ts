@@ -12,7 +12,7 @@ import { maxLineBytes } from '../../haproxy/cli/line-limit.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
 import { readBatch, toBatches } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
-import type { Owner, ProcessState, Reaper, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
+import type { Owner, Reaper, RuntimeState, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import type { CommandOutcome } from '../driver.ts';
@@ -98,7 +98,7 @@ export class Worker {
     for (const reaper of this.#reapers) reaper.recall(leaving);
   }
 
-  get state(): ProcessState {
+  get state(): RuntimeState {
     return { capabilities: this.#capabilities, leaving: this.leaving, started: this.#started };
   }
 

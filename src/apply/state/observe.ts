@@ -16,7 +16,7 @@ export type Observed = {
   readonly version: Version | null;
 };
 
-/** What is live, of control `master` as far as it was proved last; null where nothing of ours runs. */
+/** What is live, of control `master` as far as it was ready last; null where nothing of ours runs. */
 export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'state'>): Promise<Observed | null> {
   switch (haproxy.control) {
     case 'process':

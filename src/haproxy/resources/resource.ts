@@ -19,7 +19,7 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   readonly kind: Command['kind'];
 
   /** Asked about each difference between the two; what has to be read of them for that is read once. */
-  plan(running: Rendered, desired: Rendered, process: ProcessState): Planner;
+  plan(running: Rendered, desired: Rendered, process: RuntimeState): Planner;
   /** What there is to be made of `old` by commands while the rest of `now` waits for a reload; `old` itself: nothing. */
   withinStructure(old: Section, now: Section): Section;
   /** What a process is to be given that was started from this: what no word in the file says. */
@@ -66,7 +66,7 @@ export const rankOf = {
 } as const;
 
 /** What a plan has to know of the process that it is for. */
-export type ProcessState = {
+export type RuntimeState = {
   readonly capabilities: Capabilities;
   /** What was removed and is still there. */
   readonly leaving: readonly Leaving[];

@@ -4,7 +4,7 @@
  */
 import type { Rendered, Section, ServerCommand } from '../../../model.ts';
 import { readFile } from '../../text/inherited-config.ts';
-import type { Planner, ProcessState } from '../resource.ts';
+import type { Planner, RuntimeState } from '../resource.ts';
 import type { Backend } from './backend.ts';
 import { agentOf } from './options.ts';
 import { changeServers } from './plan-servers.ts';
@@ -13,7 +13,7 @@ import { areOurs, backendIn, changed, isOurs } from './section.ts';
 export function planServers(
   running: Rendered,
   desired: Rendered,
-  { capabilities, leaving, started }: ProcessState,
+  { capabilities, leaving, started }: RuntimeState,
 ): Planner {
   const before = readFile(running.sections);
   const after = readFile(desired.sections);
