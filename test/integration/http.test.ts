@@ -76,7 +76,13 @@ test('a control socket that is removed, alone or with its folder, is made anew; 
   await using life = lifetime();
   const path = join(folder.path, 'run/my.sock');
   let restored = 0;
-  const restoring = { everyMs: 20, onRestored: () => void (restored += 1), onTrouble: notWanted };
+  const restoring = {
+    everyMs: 20,
+    onRestored: () => {
+      restored += 1;
+    },
+    onTrouble: notWanted,
+  };
   const options = { routes: admin(), signal: life.signal, onError: notWanted };
   life.ends.push((await listenUnix(path, 'admin.socket', options, restoring)).closed);
   const former = connect({ path });
