@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
-import { askedBy } from '../config/query-key.ts';
+import { queryKey } from '../config/query-key.ts';
 import type { Config, Discovery } from '../config/schema.ts';
 import type { DiscoveredService, Endpoint, Moment, SourceEvent } from '../model.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
@@ -60,7 +60,7 @@ export function createCollection(
 function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
   const seed = [...services].flatMap(([name, service]) => {
     const its = last.get(name);
-    return its?.asked === askedBy(service) ? [[name, its.endpoints] as const] : [];
+    return its?.asked === queryKey(service) ? [[name, its.endpoints] as const] : [];
   });
   return new Map(seed);
 }
@@ -69,7 +69,7 @@ function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): Readonl
 export function known({ config, catalog }: Collection): ReadonlyMap<string, Known> {
   const all = [...config.services].flatMap(([name, service]) => {
     const its = lookUp(catalog.services, name);
-    return its?.basis === 'known' ? [[name, { asked: askedBy(service), endpoints: its.endpoints }] as const] : [];
+    return its?.basis === 'known' ? [[name, { asked: queryKey(service), endpoints: its.endpoints }] as const] : [];
   });
   return new Map(all);
 }

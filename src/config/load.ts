@@ -58,7 +58,8 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   );
   const tree = joinServices(main, trees, report);
   const judge = new Judge(tree.mark, report);
-  const types = new Map([...builtIn, ...(await ownTypes(tree.value, folder, reader, judge))]);
+  const own = await ownTypes(tree.value, folder, reader, judge);
+  const types = own.size === 0 ? builtIn : new Map([...builtIn, ...own]);
   const parts = partsOf(tree.value, types, judge, (partSchema, part) =>
     mapNoted(partSchema, part, (notes, value) => {
       if (notes.secret && typeof value === 'string') secrets.add(value);

@@ -1,19 +1,19 @@
-/** Tells questions apart: answers, servers and what is remembered of both belong to the question that they came of. */
+/** Tells queries apart: results, servers and what is remembered of both belong to the queries that they came of. */
 import { createHash } from 'node:crypto';
 
-type Asking = {
+type HasOrigins = {
   readonly origins: readonly { readonly watcher: string; readonly key: string; readonly query?: unknown }[];
 };
 
-/** Most services ask the same for as long as they live. */
-const known = new WeakMap<Asking, string>();
+/** Most services have the same queries for as long as they live. */
+const known = new WeakMap<HasOrigins, string>();
 
-/** Equal for services that ask the same sources the same. */
-export function askedBy(service: Asking): string {
+/** Equal for services that have the same queries for the same sources. */
+export function queryKey(service: HasOrigins): string {
   const before = known.get(service);
   if (before !== undefined) return before;
-  const questions = JSON.stringify(service.origins.map(({ watcher, key, query }) => [watcher, key, query]));
-  const asked = createHash('sha256').update(questions).digest('base64url').slice(0, 16);
-  known.set(service, asked);
-  return asked;
+  const queries = JSON.stringify(service.origins.map(({ watcher, key, query }) => [watcher, key, query]));
+  const key = createHash('sha256').update(queries).digest('base64url').slice(0, 16);
+  known.set(service, key);
+  return key;
 }

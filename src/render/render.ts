@@ -1,5 +1,5 @@
 /** What should be: the config and the endpoints of its services as the sections of `haproxy.cfg`. */
-import { askedBy } from '../config/query-key.ts';
+import { queryKey } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
@@ -166,7 +166,7 @@ function renderService(
 ): Parts {
   let backend: readonly Section[] | null = null;
   try {
-    const asked = askedBy(service);
+    const asked = queryKey(service);
     const context = serviceContext(service, endpoints, haproxy, inherited, config.order === 'host' ? hostname : null);
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>

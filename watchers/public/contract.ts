@@ -37,7 +37,7 @@ export type Subject = AsyncDisposable & {
     readonly budget: number;
     open(): number;
     most(): number;
-    /** From now on every question stays without an answer, the connections without an end. */
+    /** From now on every request stays without an answer, the connections without an end. */
     fallSilent(): Promise<void>;
   };
 };

@@ -4,8 +4,8 @@ import type { Source } from '../../../watchers/kit/source.ts';
 import { isRecord } from '../read/tree.ts';
 import { discoveryOf, type Limits } from '../schema/discovery.ts';
 import type { ParsedService } from '../schema/service.ts';
-import type { SourceTypes, WatcherConfig } from '../schema/watchers.ts';
-import { configWith, type ParsedConfig } from '../schema.ts';
+import { builtIn, type SourceTypes, type WatcherConfig } from '../schema/watchers.ts';
+import { config as builtInConfig, configWith, type ParsedConfig } from '../schema.ts';
 import type { Judge } from './judge.ts';
 
 /** What is valid; what is not has been reported and is left out. */
@@ -29,7 +29,7 @@ export function partsOf(
   judge: Judge,
   finish: <T>(schema: z.ZodType, part: T) => T,
 ): Parts {
-  const schema = configWith(types);
+  const schema = types === builtIn ? builtInConfig : configWith(types);
   const { watchers, services, discover, ...others } = schema.shape;
   if (!isRecord(written)) {
     judge.part(schema, [], written);

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Update } from '../../../../src/model.ts';
-import { withSynced } from '../../../../watchers/kit/watching.ts';
+import { type Watching, watching, withSynced } from '../../../../watchers/kit/watching.ts';
+import { listen } from '../../../../watchers/public/listen.ts';
 import { service } from '../../../support/discovered.ts';
+import { until } from '../../../support/index.ts';
 
 /** What is said, one letter each: a stands for an answer, s for stale, o for offers, ! for synced. */
 async function said(keys: readonly string[], updates: readonly Update[]): Promise<string> {
@@ -59,4 +61,68 @@ test('a listed service that cannot be answered holds up no others; one whose sou
   assert.equal(await said(['a', 'b'], [stale('a', true), answer('b'), answer('a')]), 'sa!a');
   assert.equal(await said(['a'], [stale('a', true), stale('a')]), 's!s');
   assert.equal(await said(['a', 'b'], [stale('a'), answer('b'), stale('a'), answer('a')]), 'sasa!');
+});
+
+/** A watcher whose call is in the hands of the test. */
+function inHand(): {
+  readonly call: Promise<Watching<unknown>>;
+  readonly watch: ReturnType<typeof watching>;
+  end(): void;
+} {
+  const [begun, ended] = [Promise.withResolvers<Watching<unknown>>(), Promise.withResolvers<void>()];
+  const watch = watching<unknown>((call) => {
+    begun.resolve(call);
+    return ended.promise;
+  });
+  return { call: begun.promise, watch, end: ended.resolve };
+}
+
+test('of updates that nobody has read yet the newest of each kind counts, and discovered services go first', async () => {
+  const { call, watch, end } = inHand();
+  const stop = new AbortController();
+  const updates = watch([{ key: 'never', settings: {} }], stop.signal)[Symbol.asyncIterator]();
+  const first = updates.next();
+  const { emit } = await call;
+  emit({ kind: 'stale', key: 'x', reason: 'for a moment' });
+  await first;
+  emit({ kind: 'discovered', key: '*', services: [] });
+  emit({ kind: 'endpoints', key: '*shop/a', endpoints: [] });
+  emit({ kind: 'stale', key: '*shop/a', reason: 'why' });
+  emit({ kind: 'gone', key: '*shop/a' });
+  emit({ kind: 'discovered', key: '*', services: [service('a')] });
+  const read: Update[] = [];
+  for (let at = 0; at < 3; at++) {
+    const { value } = await updates.next();
+    if (value !== undefined) read.push(value);
+  }
+  assert.deepEqual(
+    read.map((update) => [update.kind, update.kind === 'discovered' && update.services.length]),
+    [
+      ['discovered', 1],
+      ['stale', false],
+      ['gone', false],
+    ],
+  );
+  stop.abort();
+  end();
+  assert.equal((await updates.next()).done, true);
+});
+
+test('what was emitted before a failure is read, and the end waits until all is closed', async () => {
+  const { call, watch, end } = inHand();
+  await using heard = listen((signal) => watch([{ key: 'a', settings: {} }], signal));
+  const { emit, fail, signal } = await call;
+  emit({ kind: 'endpoints', key: 'a', endpoints: [] });
+  fail(new Error('gone away'));
+  fail(new Error('and again'));
+  assert.ok(signal.aborted, 'it is told to end');
+  await until('what was emitted is read', () => heard.count('endpoints') === 1);
+  assert.equal(heard.error, undefined, 'it has not come to its end');
+  end();
+  await until('the first failure is told', () => heard.error instanceof Error && heard.error.message === 'gone away');
+});
+
+test('that its beginning fails is a failure of the source', async () => {
+  await using heard = listen((signal) => watching(() => Promise.reject(new Error('no such host')))([], signal));
+  await until('it is told', () => heard.error instanceof Error && heard.error.message === 'no such host');
 });
