@@ -264,7 +264,7 @@ test('a server that an operator took out stays out through changes, a reload and
   await isOut();
   await load.endsWithoutFailure();
   assert.equal(first.requests.length, askedBefore);
-  assert.match((await world.place.command('status')).stdout, new RegExp(`ordered +web/${name} maint`));
+  assert.match((await world.place.command('status')).stdout, new RegExp(`override +web/${name} maint`));
   assert.equal((await world.place.command('server', 'ready', `web/${name}`)).exitCode, 0);
   await until('it serves again', async () => (await ask(world.port)) === 'first');
 
