@@ -68,9 +68,11 @@ async function main(argv: readonly string[]): Promise<number> {
   command('check', 'check config, templates and what HAProxy says of them, touching nothing', () =>
     withGlobals(async (globals) => (await import('./commands/check.ts')).check(globals)),
   );
-  command('render', 'print what would be written', (options: { snapshot?: string }) =>
+  command('render', 'print what would be written', (options: { snapshot?: string; output?: string }) =>
     withGlobals(async (globals) => (await import('./commands/render.ts')).render(globals, options)),
-  ).option('--snapshot <file>', 'endpoints from this file (as a `file` source has them) instead of the live sources');
+  )
+    .option('--snapshot <file>', 'endpoints from this file (as a `file` source has them) instead of the live sources')
+    .option('--output <name>', "this one of `outputs`, in the place of HAProxy's file");
   command('plan', 'print what `run` would do now, and why', (options: { snapshot?: string; exitCode?: true }) =>
     withGlobals(async (globals) => (await import('./commands/plan.ts')).plan(globals, options)),
   )

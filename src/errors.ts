@@ -19,6 +19,7 @@ export const errorCodes = {
   MYELIN_CONFIG_INVALID: exitCodes.configInvalid,
   MYELIN_TEMPLATE_INVALID: exitCodes.templateInvalid,
   MYELIN_CONFIG_REJECTED: exitCodes.configRejected,
+  MYELIN_OUTPUT_FAILED: exitCodes.configRejected,
   MYELIN_SOURCE_FAILED: exitCodes.sourceTimeout,
   MYELIN_SOURCE_TIMEOUT: exitCodes.sourceTimeout,
   MYELIN_HAPROXY_UNAVAILABLE: exitCodes.haproxyUnavailable,

@@ -5,11 +5,13 @@
  */
 import type { ManagedDriver } from './apply/driver.ts';
 import type { KeptFiles } from './apply/files/kept-files.ts';
+import { view } from './catalog/catalog.ts';
 import { type Collection, createCollection } from './catalog/collection.ts';
 import { newlyRefused, refusedByConfig } from './catalog/report.ts';
 import { now } from './lib/clock.ts';
 import { createMutex } from './lib/mutex.ts';
 import { ownAddresses } from './lib/own-addresses.ts';
+import { Outputs } from './outputs/outputs.ts';
 import { DesiredState } from './reconcile/desired-state.ts';
 import { OfferBudget } from './reconcile/offer-budget.ts';
 import type { OverrideRequest, OverrideStore } from './reconcile/override-store.ts';
@@ -55,6 +57,8 @@ export type Instance = {
   readonly edit: Edit | null;
   readonly reconciler: Reconciler;
   readonly updater: RuntimeUpdater;
+  /** The files beside HAProxy's. */
+  readonly outputs: Outputs;
   /** Begins to watch and to apply. */
   start(): void;
   /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
@@ -97,6 +101,9 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   const reconciler = new Reconciler(driver, updater, () => overrides.list(), now, budget, files);
   const desired = new DesiredState({ editions, driver, live: () => reconciler.live, hostname });
   desired.assertRenders(dependencies.settings);
+
+  // Other files are made of the same view, each by itself.
+  const outputs = new Outputs({ state: dependencies.settings.config.state, now, report }, signal);
 
   // A change wakes the queue; what nobody changed is looked at in rotation.
   const mutex = createMutex();
@@ -144,6 +151,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
     }
     remember();
     budget.note(editions.collection);
+    outputs.show(editions.settings.outputs, view(editions.collection.catalog));
   }
 
   async function end(): Promise<void> {
@@ -151,6 +159,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
     await started;
     await sources[Symbol.asyncDispose]();
     await queue.ended();
+    await outputs.ended();
   }
 
   return {
@@ -171,6 +180,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
     },
     reconciler,
     updater,
+    outputs,
     start() {
       started = sources.use(editions.settings.config);
       queue.wake();

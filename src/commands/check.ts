@@ -15,6 +15,8 @@ import { attribute } from '../haproxy/text/attribution.ts';
 import { notOurs } from '../haproxy/text/own-process.ts';
 import { tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint } from '../model.ts';
+import { type Output, outputError, renderOutput, runOn, takesCandidate } from '../outputs/file-output.ts';
+import type { ServiceView } from '../outputs/target.ts';
 import { type RenderResult, textOf } from '../render/render.ts';
 import { loadSettings, type Settings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
@@ -40,17 +42,45 @@ export async function check(globals: Globals): Promise<number> {
   const { haproxy, warnings } = await checkWithHaproxy(settings, rendered, folder.path);
   const { size } = settings.config.services;
   const byReload = takesCommands(config) ? Object.fromEntries(reloadOnly(rendered.sections)) : {};
+  const outputs = await Promise.all(settings.outputs.map((output) => checkOutput(output, { endpoints }, folder.path)));
   const allWarnings = [...withoutEffect(config), ...warnings];
-  const result = { config: globals.config, services: size, haproxy, warnings: allWarnings, reloadOnly: byReload };
+  const result = {
+    config: globals.config,
+    services: size,
+    haproxy,
+    outputs,
+    warnings: allWarnings,
+    reloadOnly: byReload,
+  };
   if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   else {
     const services = `${size} ${size === 1 ? 'service' : 'services'}`;
     process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
+    for (const { output, verdict } of outputs) process.stdout.write(`output ${output}: ${verdict}\n`);
     for (const warning of allWarnings) process.stdout.write(`warning: ${warning}\n`);
     for (const [name, what] of Object.entries(byReload))
       process.stdout.write(`${name}: each new server needs a reload, as its backend is written: ${what}\n`);
   }
   return exitCodes.ok;
+}
+
+type OutputVerdict = { readonly output: string; readonly verdict: string };
+
+/** Throws an AppError where its template fails, or its command refuses what comes of it. */
+async function checkOutput(output: Output, view: ServiceView, folder: string): Promise<OutputVerdict> {
+  const { name, check: command, timeoutMs } = output;
+  const text = renderOutput(output, view);
+  if (command === null) return { output: name, verdict: 'its template is valid' };
+  if (!takesCandidate(command))
+    return {
+      output: name,
+      verdict: 'its template is valid; `check` looks at the file in its place, and runs when it is written',
+    };
+  const file = join(folder, `output.${name}`);
+  await writeFile(file, text, { mode: 0o600 });
+  const problem = await runOn(command, file, timeoutMs);
+  if (problem !== null) throw outputError(name, 'check', command, problem);
+  return { output: name, verdict: `\`${command.join(' ')}\` accepts it` };
 }
 
 /** Each service prints a line of its own, and HAProxy takes the nearest. */

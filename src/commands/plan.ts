@@ -8,7 +8,8 @@ import { exitCodes } from '../errors.ts';
 import { capabilitiesOf } from '../haproxy/binary/capabilities.ts';
 import { say } from '../haproxy/resources/index.ts';
 import { now } from '../lib/clock.ts';
-import type { Plan, Rendered, RuntimeCommand } from '../model.ts';
+import { readIfThere } from '../lib/files.ts';
+import type { Plan, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { diff } from '../plan/diff.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
 import { OverrideStore } from '../reconcile/override-store.ts';
@@ -16,7 +17,7 @@ import { overridden } from '../reconcile/overrides.ts';
 import { loadSettings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
 import { formatReason } from './text/format.ts';
-import { renderWanted } from './wanted.ts';
+import { renderWanted, type WantedOutput } from './wanted.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };
 
@@ -31,12 +32,28 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
   const changes = maskText(diff(running ?? [], sections), settings.secrets);
   const shown = maskWithin(planned, settings.secrets);
+  const outputs = (await Promise.all(wanted.outputs.map(planOutput))).filter((each) => each !== null);
   process.stdout.write(
     globals.json
-      ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes }, null, 2)}\n`
-      : describe(shown, moving, changes),
+      ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, null, 2)}\n`
+      : describe(shown, moving, changes) + outputs.map(describeOutput).join(''),
   );
-  return exitCode === true && planned.kind !== 'none' ? exitCodes.changesPending : exitCodes.ok;
+  const isPending = planned.kind !== 'none' || outputs.length > 0;
+  return exitCode === true && isPending ? exitCodes.changesPending : exitCodes.ok;
+}
+
+type OutputChange = { readonly output: string; readonly path: string; readonly diff: string };
+
+/** null: the file stays as it is. */
+async function planOutput({ output: { name, path }, text }: WantedOutput): Promise<OutputChange | null> {
+  const before = (await readIfThere(path))?.toString('utf8') ?? '';
+  if (text === null || text === before) return null;
+  const section = (its: string): Section[] => (its === '' ? [] : [{ kind: 'output', name, service: null, text: its }]);
+  return { output: name, path, diff: diff(section(before), section(text)) };
+}
+
+function describeOutput({ path, diff: changes }: OutputChange): string {
+  return `\n${path} is written\n\n${coloured(changes)}`;
 }
 
 /** What a running Myelin knows besides is left out: servers that still leave, what HAProxy refused before. */

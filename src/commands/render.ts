@@ -1,14 +1,32 @@
 /** `myelin render`: prints what would be written. */
 import { maskText } from '../config/read/mask.ts';
-import { exitCodes } from '../errors.ts';
+import { AppError, exitCodes } from '../errors.ts';
 import { textOf } from '../render/render.ts';
 import { loadSettings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
 import { renderWanted } from './wanted.ts';
 
-export async function render(globals: Globals, { snapshot }: { readonly snapshot?: string }): Promise<number> {
+type Options = {
+  readonly snapshot?: string;
+  /** One of `outputs`, in the place of HAProxy's file. */
+  readonly output?: string;
+};
+
+export async function render(globals: Globals, { snapshot, output: name }: Options): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
+  const output = name === undefined ? null : settings.outputs.find((each) => each.name === name);
+  if (output === undefined) {
+    const names = settings.outputs.map((each) => each.name).join(', ') || 'none';
+    throw new AppError('MYELIN_USAGE', `there is no output ${JSON.stringify(name)}; there are: ${names}`);
+  }
   const wanted = await renderWanted(settings, process.env, { snapshot });
+  if (output !== null) {
+    const text = wanted.outputs.find((each) => each.output === output)?.text ?? null;
+    if (text === null)
+      throw new AppError('MYELIN_SOURCE_TIMEOUT', `not every service of output ${output.name} is known yet`);
+    process.stdout.write(globals.json ? `${JSON.stringify({ path: output.path, text }, null, 2)}\n` : text);
+    return exitCodes.ok;
+  }
   const text = maskText(textOf(wanted), settings.secrets);
   const sections = wanted.sections.map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(globals.json ? `${JSON.stringify({ text, sections }, null, 2)}\n` : text);

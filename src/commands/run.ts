@@ -80,7 +80,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const report = (happening: Happening): void => {
     reporter.report(happening);
     const exitCode = options.once ? whenDone(happening, options) : null;
-    if (exitCode !== null) end.resolve(exitCode);
+    if (exitCode !== null) void outputsDone(running.instance).then((its) => end.resolve(exitCode || its));
   };
   // A source's library may leave a promise to nobody: that is no reason to end what serves.
   process.on('unhandledRejection', (error) => report({ kind: 'unhandled_rejection', error }));
@@ -177,10 +177,20 @@ function blindness(instance: Instance | null): string | null {
   return instance.isBlind ? `no answer of ${waitingFor.join(', ')} yet, and nobody is known to serve` : null;
 }
 
-/** For an init container: the file is written, HAProxy is left to whoever starts it. */
+/** For an init container: the files are written, whoever reads them is left to whoever starts it. */
 function writingOnly(settings: Settings): Settings {
   const haproxy = { ...settings.config.haproxy, control: 'none' } as const;
-  return { ...settings, config: { ...settings.config, haproxy } };
+  const outputs = settings.outputs.map((output) => ({ ...output, check: null, reload: null }));
+  return { ...settings, outputs, config: { ...settings.config, haproxy } };
+}
+
+/** Settles when each output has been tried, with the exit code of the first that failed. */
+async function outputsDone(instance: Instance | null): Promise<number> {
+  if (instance === null) return exitCodes.ok;
+  const { outputs } = instance;
+  await outputs.settled();
+  const failed = outputs.states.flatMap(({ state }) => (state.kind === 'failed' ? [state.error.exitCode] : []));
+  return failed[0] ?? exitCodes.ok;
 }
 
 /**

@@ -15,6 +15,8 @@ import type { Version } from '../haproxy/binary/version.ts';
 import { now } from '../lib/clock.ts';
 import { ownAddresses } from '../lib/own-addresses.ts';
 import type { Endpoint, Section } from '../model.ts';
+import { type Output, renderOutput } from '../outputs/file-output.ts';
+import type { ServiceView } from '../outputs/target.ts';
 import type { RenderResult } from '../render/render.ts';
 import { presumedVersion, type Settings } from '../settings/settings.ts';
 import { KnownEndpoints } from '../sources/known-endpoints.ts';
@@ -28,12 +30,17 @@ type Given = {
   readonly running?: readonly Section[] | null;
 };
 
+type Wanted = RenderResult & { readonly outputs: readonly WantedOutput[] };
+
+/** `text` null: not every service is known, so the file stays as it is. */
+export type WantedOutput = { readonly output: Output; readonly text: string | null };
+
 /** Throws MYELIN_SOURCE_TIMEOUT naming the sources that did not answer within `startTimeout`. */
 export async function renderWanted(
   settings: Settings,
   env: NodeJS.ProcessEnv,
   { snapshot, running = null }: Given,
-): Promise<RenderResult> {
+): Promise<Wanted> {
   const { renderer } = settings;
   const { config, catalog } =
     snapshot === undefined
@@ -41,6 +48,7 @@ export async function renderWanted(
       : { config: settings.config, catalog: await readSnapshot(settings.config, snapshot) };
   const version = await versionOf(config, env);
   const { endpoints, unknown } = view(catalog);
+  const isKnown = unknown.size === 0;
   const kept = Map.groupBy(
     (running ?? []).filter(({ service }) => service !== null && unknown.has(service)),
     ({ service }) => service ?? '',
@@ -48,7 +56,11 @@ export async function renderWanted(
   const result = renderer.render({ config, endpoints, kept, version, hostname: hostname() });
   const [problem] = result.problems;
   if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);
-  return result;
+  return { ...result, outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)) };
+}
+
+function outputOf(output: Output, services: ServiceView | null): WantedOutput {
+  return { output, text: services === null ? null : renderOutput(output, services) };
 }
 
 /** Of the HAProxy on this machine; where there is none, the one that the config presumes. */

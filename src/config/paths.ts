@@ -46,5 +46,8 @@ export function keptFilesFolder({ state, haproxy }: HasState & Pick<Config, 'hap
   return haproxy.masterSocket !== undefined ? `${haproxy.config}.files` : join(state, 'files');
 }
 
+/** What those who read each output have been told of. */
+export const outputsFolder = (config: HasState): string => join(config.state, 'outputs');
+
 /** Held by the one Myelin that may work with this state. */
 export const lockFile = (config: HasState): string => join(config.state, 'lock');

@@ -8,6 +8,7 @@ import { duration, filePath, someTime, text } from '../../watchers/kit/values.ts
 import { discoveryOf, type Limits } from './schema/discovery.ts';
 import { haproxy } from './schema/haproxy.ts';
 import { admin, probes } from './schema/http.ts';
+import { outputs } from './schema/outputs.ts';
 import { debounce, reload } from './schema/reload.ts';
 import { type ParsedService, service } from './schema/service.ts';
 import { builtIn, type SourceTypes, watcherIn } from './schema/watchers.ts';
@@ -45,6 +46,7 @@ export function configWith(types: SourceTypes) {
         .describe('Ranges (CIDR) outside of which, and of `allowAddresses`, no endpoint is accepted. Default: any.'),
       haproxy: haproxy.prefault({}),
       templates: filePath.optional().describe('A folder whose templates replace the built-in ones, file by file.'),
+      outputs,
       order: z
         .enum(['name', 'host'])
         .default('name')

@@ -32,6 +32,17 @@ export const command = z
   .min(1, 'expected a program and its arguments, each an item of the list')
   .meta({ title: 'list: program and arguments', path: 'command', expected: 'a list: the program and its arguments' });
 
+const commandLineText = 'a program and its arguments, as a text or a list';
+
+/** The same, which may be one text where no argument holds a blank or a quote. */
+export const commandLine = z
+  .union([
+    command,
+    text.regex(/^[^"'\\`$|&;<>*?~#()]*$/, `no shell reads it: write what needs quotes as a list, an item an argument`),
+  ])
+  .transform((value) => (typeof value === 'string' ? value.trim().split(/ +/) : value))
+  .meta({ title: 'program and arguments', path: 'command', expected: commandLineText });
+
 /** One line for `haproxy.cfg`, written by the administrator: anything but line breaks and NUL. */
 export const rawLine = z
   .string()

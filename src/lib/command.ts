@@ -87,3 +87,8 @@ export function describeExit({ status, signal, timedOut }: Pick<Finished, 'statu
   if (timedOut) return 'did not end in time';
   return signal === null ? `exit status ${status}` : `ended by ${signal}`;
 }
+
+/** The end of an output on one line, for messages. */
+export function lastLines(output: string, count = 5): string {
+  return output.trim().split('\n').slice(-count).join(' | ').slice(-1000);
+}

@@ -1,6 +1,6 @@
 /** A file that a program reads, and what may become of a new version of it. */
 import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { AppError, hasCode } from '../errors.ts';
 import type { Timestamp } from '../model.ts';
 import { isThere, readIfThere, removeIfThere, syncFolder, writeDurably, writeFailed, writeSynced } from './files.ts';
@@ -11,11 +11,20 @@ import { isThere, readIfThere, removeIfThere, syncFolder, writeDurably, writeFai
  * Each is a link and a rename: putting back needs neither space nor the old bytes in memory.
  */
 export type ConfigFile = ReturnType<typeof configFile>;
-export function configFile(path: string) {
-  const candidate = `${path}.candidate`;
-  const previous = `${path}.previous`;
-  const rejected = `${path}.rejected`;
+
+type ConfigFileOptions = {
+  readonly mode?: number;
+  /** It stands in a folder all files of which somebody reads. */
+  readonly isAmongOthers?: boolean;
+};
+
+export function configFile(path: string, { mode, isAmongOthers = false }: ConfigFileOptions = {}) {
   const folder = dirname(path);
+  // Where whole folders are read, names that begin with a dot are left out.
+  const beside = isAmongOthers ? join(folder, `.${basename(path)}`) : path;
+  const candidate = `${beside}.candidate`;
+  const previous = `${beside}.previous`;
+  const rejected = `${beside}.rejected`;
 
   async function step<T>(work: () => Promise<T>): Promise<T> {
     try {
@@ -40,7 +49,7 @@ export function configFile(path: string) {
         await rm(candidate, { force: true });
         // Where they stand in place, as after HAProxy has ended by itself, they are there whatever the disk has room for.
         if ((await readIfThere(path))?.equals(bytes) && (await isLinked(path, candidate))) return;
-        await writeSynced(candidate, bytes);
+        await writeSynced(candidate, bytes, mode);
       } catch (error) {
         await removeIfThere(candidate);
         throw writeFailed(path, error);

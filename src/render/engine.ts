@@ -1,29 +1,32 @@
 /** Handlebars, the only place that knows it: an instance of our own, strict, every template parsed when it is loaded. */
 // All of it in one file: as many, with source maps and a library to write such, it takes 1 to 3 MB more.
 import Handlebars from 'handlebars/dist/handlebars.min.js';
-import { type Helper, helpers } from './helpers.ts';
+import { type Helper, helpers as ofHaproxy } from './helpers.ts';
 import { fromThrown, type TemplateSource, templateError } from './template-error.ts';
 
 /** Renders the template of that name. Throws an AppError that names file, line and column. */
 export type Engine = (name: string, context: object) => string;
 
-const options = {
-  strict: true,
-  // Values encode themselves (value.ts); HTML's escapes would only spoil them.
-  noEscape: true,
-  knownHelpersOnly: true,
-  // `log` would write to the console.
-  knownHelpers: { ...Object.fromEntries(Object.keys(helpers).map((name) => [name, true])), log: false },
-  preventIndent: true,
-} as CompileOptions;
+type Helpers = Readonly<Record<string, Helper>>;
+
+const optionsFor = (helpers: Helpers): CompileOptions =>
+  ({
+    strict: true,
+    // Values encode themselves (value.ts); HTML's escapes would only spoil them.
+    noEscape: true,
+    knownHelpersOnly: true,
+    // `log` would write to the console.
+    knownHelpers: { ...Object.fromEntries(Object.keys(helpers).map((name) => [name, true])), log: false },
+    preventIndent: true,
+  }) as CompileOptions;
 
 // It writes to the console what it denies a template (only own properties can be read), and Myelin's output is its log.
 Handlebars.logger.level = Number.POSITIVE_INFINITY;
 
-export function createEngine(sources: ReadonlyMap<string, TemplateSource>): Engine {
+export function createEngine(sources: ReadonlyMap<string, TemplateSource>, helpers: Helpers = ofHaproxy): Engine {
   const handlebars = Handlebars.create();
   for (const [name, helper] of Object.entries(helpers)) handlebars.registerHelper(name, located(name, helper));
-  const templates = new Map([...sources].map(([name, source]) => [name, compile(handlebars, source)]));
+  const templates = new Map([...sources].map(([name, source]) => [name, compile(handlebars, source, helpers)]));
   // A partial's own errors are caught where its file is known.
   for (const [name, template] of templates) handlebars.registerPartial(name, template);
   for (const [name, source] of sources) refuseUnknownPartials(name, source, sources);
@@ -34,7 +37,12 @@ export function createEngine(sources: ReadonlyMap<string, TemplateSource>): Engi
   };
 }
 
-function compile(handlebars: typeof Handlebars, source: TemplateSource): Handlebars.TemplateDelegate<object> {
+function compile(
+  handlebars: typeof Handlebars,
+  source: TemplateSource,
+  helpers: Helpers,
+): Handlebars.TemplateDelegate<object> {
+  const options = optionsFor(helpers);
   const knownHelpers = [...Object.keys(helpers), 'each', 'if', 'lookup', 'unless', 'with'];
   const guard = <T>(context: object, work: () => T): T => {
     try {

@@ -2,7 +2,7 @@
 import { atLeast, parseVersion } from '../haproxy/binary/version.ts';
 import { comment, logFormat, mapKey, mapValue, quote, sampleArgument, word } from './encode.ts';
 import { identifier } from './names.ts';
-import { fromSource, textOf, Value } from './value.ts';
+import { textOf, Value } from './value.ts';
 
 export type Helper = {
   readonly usage: string;
@@ -12,27 +12,8 @@ export type Helper = {
   readonly call: (...values: readonly unknown[]) => unknown;
 };
 
-export const helpers: Readonly<Record<string, Helper>> = {
-  word: encoder('word', word, 'One argument: bare where that is safe, else in quotes.'),
-  quote: encoder('quote', quote, 'One argument, always in quotes.'),
-  logFormat: encoder(
-    'logFormat',
-    logFormat,
-    'One argument that HAProxy reads as a log format, as in `set-header`; `%` is doubled.',
-  ),
-  sampleArgument: encoder(
-    'sampleArgument',
-    sampleArgument,
-    'The text between the parentheses of a sample expression such as `str(…)`. Refuses what cannot stand there.',
-  ),
-  identifier: encoder(
-    'identifier',
-    identifier,
-    'The name of a server, ACL or proxy: reduced to `[A-Za-z0-9_.:-]`, with a hash where that changed it.',
-  ),
-  comment: encoder('comment', comment, 'Text after a `#`; line breaks become blanks.'),
-  mapKey: encoder('mapKey', mapKey, 'The key of a line in a map file. Refuses blanks.'),
-  mapValue: encoder('mapValue', mapValue, 'The value of a line in a map file. Refuses line breaks.'),
+/** Those that know nothing of HAProxy. */
+export const plainHelpers: Readonly<Record<string, Helper>> = {
   eq: {
     usage: '(eq A B)',
     meaning: 'Whether two texts or numbers are the same; a field that is not set equals nothing.',
@@ -63,6 +44,30 @@ export const helpers: Readonly<Record<string, Helper>> = {
     call: has,
   },
   join: { usage: '{{join LIST TEXT}}', meaning: 'The items of a list with a text between them.', takes: 2, call: join },
+};
+
+export const helpers: Readonly<Record<string, Helper>> = {
+  word: encoder('word', word, 'One argument: bare where that is safe, else in quotes.'),
+  quote: encoder('quote', quote, 'One argument, always in quotes.'),
+  logFormat: encoder(
+    'logFormat',
+    logFormat,
+    'One argument that HAProxy reads as a log format, as in `set-header`; `%` is doubled.',
+  ),
+  sampleArgument: encoder(
+    'sampleArgument',
+    sampleArgument,
+    'The text between the parentheses of a sample expression such as `str(…)`. Refuses what cannot stand there.',
+  ),
+  identifier: encoder(
+    'identifier',
+    identifier,
+    'The name of a server, ACL or proxy: reduced to `[A-Za-z0-9_.:-]`, with a hash where that changed it.',
+  ),
+  comment: encoder('comment', comment, 'Text after a `#`; line breaks become blanks.'),
+  mapKey: encoder('mapKey', mapKey, 'The key of a line in a map file. Refuses blanks.'),
+  mapValue: encoder('mapValue', mapValue, 'The value of a line in a map file. Refuses line breaks.'),
+  ...plainHelpers,
   atLeast: {
     usage: '(atLeast haproxy.version "2.6")',
     meaning: 'Whether one version is not older than another.',
@@ -97,7 +102,8 @@ function join(list: unknown, separator: unknown): Value | string {
   if (!Array.isArray(list)) throw new Error('join wants a list');
   const text = list.map(textOf).join(textOf(separator));
   // Nothing more is printed than any item could print by itself; an empty list prints nothing.
-  return text !== '' && [...list, separator].some((item) => item instanceof Value) ? fromSource(text) : text;
+  const from = [...(list as readonly unknown[]), separator].find((item) => item instanceof Value);
+  return text !== '' && from !== undefined ? from.with(text) : text;
 }
 
 function readVersion(value: unknown): { readonly major: number; readonly minor: number; readonly text: string } {

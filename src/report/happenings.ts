@@ -4,6 +4,7 @@ import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';
 import type { Drift, ReloadReason, Section, SourceEvent } from '../model.ts';
+import type { OutputEvent } from '../outputs/outputs.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine.ts';
 import type { Reconciled } from '../reconcile/reconcile-queue.ts';
@@ -47,6 +48,8 @@ export type Happening =
   | { readonly kind: 'listen_waits'; readonly error: unknown }
   /** The control socket was removed, and is there again. */
   | { readonly kind: 'socket_restored'; readonly path: string }
+  /** A file beside HAProxy's was written, or could not be. */
+  | OutputEvent
   /** What happens to HAProxy by itself, and `trouble`: something in the background that does not affect what runs. */
   | DriverEvent;
 

@@ -4,6 +4,7 @@
  */
 import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
+import type { OutputEvent } from '../outputs/outputs.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServiceStatus } from './status.ts';
 
@@ -33,6 +34,7 @@ const at =
 const [error, warn, info, debug] = [at('error'), at('warn'), at('info'), at('debug')];
 
 type OfDriver<Kind extends DriverEvent['kind']> = Omit<Extract<DriverEvent, { readonly kind: Kind }>, 'kind'>;
+type OfOutput<Kind extends OutputEvent['kind']> = Omit<Extract<OutputEvent, { readonly kind: Kind }>, 'kind'>;
 type OfQueries = { readonly watcher: string; readonly queries: readonly string[] };
 type OfRefused = { readonly count: number; readonly refused: ServiceStatus['refused'] };
 type OfService = { readonly service: string };
@@ -158,6 +160,15 @@ export const messages = {
   override_ended: info<OfServer>('time of a server override is over, the server follows its source again', {
     formerly: { kind: 'order_over' },
   }),
+
+  // Outputs
+  output_written: info<OfOutput<'output_written'>>('output written', {
+    count: (metrics, { output }) => metrics.outputUpdated(output, 'written'),
+  }),
+  output_failed: error<OfOutput<'output_failed'>>('output failed; retrying', {
+    count: (metrics, { output }) => metrics.outputUpdated(output, 'failed'),
+  }),
+  output_recovered: info<OfOutput<'output_recovered'>>('output is what it should be again'),
 
   // HAProxy
   adopted: info<OfDriver<'adopted'>>('HAProxy was running already and keeps running'),

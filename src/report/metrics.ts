@@ -21,6 +21,7 @@ export type Metrics = {
   readonly driftRepaired: (servers: number) => void;
   /** `count` null: at least one, it is not known how many. */
   readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
+  readonly outputUpdated: (output: string, result: 'written' | 'failed') => void;
   /** In Prometheus' text format. */
   readonly text: () => Promise<string>;
 };
@@ -132,6 +133,18 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     [],
     (now, set) => set({}, now.services.filter(({ quarantined }) => quarantined !== null).length),
   );
+  const outputUpdates = counter('output_updates_total', 'Changes of a file of `outputs`, by what they came to.', [
+    'output',
+    'result',
+  ]);
+  gauge(
+    'output_current',
+    '1 while a file of `outputs` is what it should be and its reader has been told; 0 while it fails or waits.',
+    ['output'],
+    ({ outputs }, set) => {
+      for (const { name, state } of outputs) set({ output: name }, state === 'current' ? 1 : 0);
+    },
+  );
   observeProcess(registry);
 
   return {
@@ -147,6 +160,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     rendered: (tookMs) => renderSeconds.observe(tookMs / 1000),
     driftRepaired: (servers) => repairs.inc(servers),
     connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
+    outputUpdated: (output, result) => outputUpdates.inc({ output, result }),
     text() {
       current = status();
       return registry.metrics();

@@ -2,15 +2,17 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import { view } from '../catalog/catalog.ts';
 import { nothingOf, report } from '../catalog/report.ts';
+import { describe } from '../errors.ts';
 import { serverLines } from '../haproxy/text/text.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Instance } from '../main.ts';
 import type { Drift, Moment, Timestamp } from '../model.ts';
+import type { OutputReport } from '../outputs/outputs.ts';
 import type { OverrideStore } from '../reconcile/override-store.ts';
 import type { Refusal } from '../settings/reload.ts';
 import type { Reporter } from './reporter.ts';
 import { stateOf } from './state.ts';
-import type { Status } from './status.ts';
+import type { OutputStatus, Status } from './status.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
@@ -47,6 +49,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       config_refused: refusedConfig !== null,
       file_behind: control.fileTrouble !== null,
       drift: instance.updater.drift.length > 0,
+      output_failed: instance.outputs.states.some(({ state }) => state.kind === 'failed'),
     }),
     startedAt: toWallClock(startedAt),
     waitingFor,
@@ -75,6 +78,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
             : { ...dated({ since: held.since, problems: held.problems }), servers: serversOf(control, service.name) },
       };
     }),
+    outputs: instance.outputs.states.map(outputOf),
     unserved: instance.collection.rejected.slice(0, mostUnserved),
   };
 }
@@ -107,6 +111,14 @@ function haproxyOf(
     drift,
     oldWorkers: oldWorkers.map(dated),
   };
+}
+
+function outputOf({ name, path, state, writtenAt }: OutputReport): OutputStatus {
+  const failed =
+    state.kind === 'failed'
+      ? { step: state.step, reason: describe(state.error), since: toWallClock(state.since) }
+      : null;
+  return { name, path, state: state.kind, failed, writtenAt: orNull(writtenAt, toWallClock) };
 }
 
 function dated<T extends { readonly since: Moment }>(told: T): T & { readonly since: Timestamp } {

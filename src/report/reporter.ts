@@ -127,6 +127,9 @@ export class Reporter {
       case 'file_restored':
       case 'file_behind':
       case 'file_caught_up':
+      case 'output_written':
+      case 'output_failed':
+      case 'output_recovered':
       case 'trouble':
         this.#tell(happening);
     }

@@ -12,6 +12,7 @@ export const stateReasons = {
   config_refused: 'a new config is refused',
   file_behind: 'the config file is behind what runs',
   drift: 'servers are not what they should be',
+  output_failed: 'an output failed',
 } as const;
 
 export type StateReason = keyof typeof stateReasons;

@@ -28,6 +28,7 @@ export type Status = {
   }[];
   readonly sources: readonly SourceStatus[];
   readonly services: readonly ServiceStatus[];
+  readonly outputs: readonly OutputStatus[];
   /** Services that a source offers and that are left out, and why (`discover`): some of them, by name. */
   readonly unserved: readonly { readonly watcher: string; readonly service: string; readonly reason: string }[];
 };
@@ -87,6 +88,16 @@ export type SourceStatus = {
   readonly down: Trouble | null;
   /** How many services that it offers are left out. */
   readonly unserved: number;
+};
+
+export type OutputStatus = {
+  readonly name: string;
+  readonly path: string;
+  /** waiting: not every service is known yet; failed: the last good file stays, but for a failed reload. */
+  readonly state: 'waiting' | 'current' | 'failed';
+  readonly failed: (Trouble & { readonly step: 'template' | 'check' | 'write' | 'reload' }) | null;
+  /** When this run of Myelin wrote it last. */
+  readonly writtenAt: Timestamp | null;
 };
 
 export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;

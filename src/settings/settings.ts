@@ -4,11 +4,14 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { parseVersion, type Version } from '../haproxy/binary/version.ts';
+import type { Output } from '../outputs/file-output.ts';
+import { readOutputs, templatesOf } from '../outputs/read-outputs.ts';
 import { createRenderer, type Renderer } from '../render/render.ts';
 import { readTemplates } from './templates.ts';
 
 export type Settings = LoadedConfig & {
   readonly renderer: Renderer;
+  readonly outputs: readonly Output[];
   /** Config, includes, substituted files and templates: whatever changes the settings when it changes. */
   readonly watched: readonly string[];
 };
@@ -27,13 +30,16 @@ export async function loadSettings(
     throw error;
   });
   const { templates: folder } = loaded.config;
-  onRead([...loaded.files, ...loaded.folders, ...(folder === undefined ? [] : [folder])]);
+  const outputTemplates = templatesOf(loaded.config);
+  onRead([...loaded.files, ...loaded.folders, ...(folder === undefined ? [] : [folder]), ...outputTemplates]);
   const templates = await readTemplates(folder);
   onRead(templates.files);
+  const outputs = await readOutputs(loaded.config);
   return {
     ...loaded,
     renderer: createRenderer(templates.sources),
-    watched: [...loaded.files, ...loaded.folders, ...templates.files],
+    outputs,
+    watched: [...loaded.files, ...loaded.folders, ...templates.files, ...outputTemplates],
   };
 }
 

@@ -12,6 +12,7 @@ const page = await readFile(new URL('../../docs/reference/metrics.md', import.me
 async function served(): Promise<string[]> {
   const metrics = createMetrics('1.2.3', () => sampleStatus);
   metrics.reloaded([{ code: 'bind_changed' }], 'ok', 10);
+  metrics.outputUpdated('hosts', 'written');
   const text = await metrics.text();
   return [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type]) => {
     const sample = new RegExp(`^${name}(?:_count)?(?:\\{(.*)\\})? `, 'm').exec(text);

@@ -60,6 +60,9 @@ const events: { readonly [K in ShownMessage['kind']]: Omit<Extract<ShownMessage,
   file_restored: { path: '/run/haproxy.cfg' },
   file_behind: { error: 'no space left on device' },
   file_caught_up: {},
+  output_written: { output: 'hosts', path: '/etc/hosts.d/myelin' },
+  output_failed: { output: 'nginx', step: 'check', error: 'nginx -t: exit status 1' },
+  output_recovered: { output: 'nginx' },
   trouble: { error: 'nobody answered' },
 };
 

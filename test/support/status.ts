@@ -73,5 +73,15 @@ export const sampleStatus = {
       quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }], servers: 1 },
     },
   ],
+  outputs: [
+    { name: 'hosts', path: '/etc/hosts.d/myelin', state: 'current', failed: null, writtenAt: 1_767_000_002_000 },
+    {
+      name: 'nginx',
+      path: '/etc/nginx/upstreams.conf',
+      state: 'failed',
+      failed: { step: 'check', reason: 'nginx -t: exit status 1', since: 1_767_000_003_000 },
+      writtenAt: null,
+    },
+  ],
   unserved: [{ watcher: 'cluster', service: 'shop:web', reason: 'mode: "udp" is not allowed; allowed: http, tcp' }],
 } as const satisfies Status;

@@ -36,6 +36,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/render/': ['src/config/', 'src/haproxy/', 'src/lib/'],
   'src/plan/': ['src/haproxy/resources/', 'src/haproxy/', 'src/lib/'],
   'src/apply/': ['src/config/', 'src/haproxy/resources/', 'src/haproxy/', 'src/lib/'],
+  'src/outputs/': ['src/config/', 'src/render/', 'src/lib/'],
   // Where plan meets apply.
   'src/reconcile/': [
     'src/catalog/',
@@ -50,6 +51,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/settings/': [
     'src/main.ts',
     'src/report/',
+    'src/outputs/',
     'src/catalog/',
     'src/render/',
     'src/config/',
@@ -58,6 +60,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/main.ts': [
     'src/sources/',
+    'src/outputs/',
     'src/catalog/',
     'src/settings/',
     'src/reconcile/',
@@ -71,6 +74,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/settings/',
     'src/reconcile/',
     'src/apply/',
+    'src/outputs/',
     'src/catalog/',
     'src/config/',
     'src/haproxy/resources/',
@@ -87,6 +91,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/report/',
     'src/settings/',
     'src/sources/',
+    'src/outputs/',
     'src/catalog/',
     'src/render/',
     'src/plan/',
@@ -116,8 +121,16 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   zod: ['src/config/', 'src/sources/', 'src/lib/', 'src/reconcile/', 'src/apply/', 'watchers/'],
 };
 
-/** Catalog, render, plan and resources are pure: no I/O, no timers, no clock. */
-const pure = ['src/catalog/', 'src/render/', 'src/plan/', 'src/haproxy/resources/'];
+/** Catalog, render, plan, resources and what makes the outputs are pure: no I/O, no timers, no clock. */
+const pure = [
+  'src/catalog/',
+  'src/render/',
+  'src/plan/',
+  'src/haproxy/resources/',
+  'src/outputs/built-in.ts',
+  'src/outputs/encode.ts',
+  'src/outputs/own-template.ts',
+];
 const pureModules = ['node:util', 'node:crypto', 'node:path'];
 
 /** What operators say of servers is about servers. */

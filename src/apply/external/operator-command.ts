@@ -1,7 +1,7 @@
 /** A command of the operator that checks the config file, or makes HAProxy read it. */
 import { AppError, describe } from '../../errors.ts';
-import { lastLines, parseAlerts } from '../../haproxy/binary/check.ts';
-import { describeExit, runCommand } from '../../lib/command.ts';
+import { parseAlerts } from '../../haproxy/binary/check.ts';
+import { describeExit, lastLines, runCommand } from '../../lib/command.ts';
 import { environmentFor } from '../../lib/environment.ts';
 import type { Problem, Section } from '../../model.ts';
 import type { DriverOptions } from '../driver.ts';

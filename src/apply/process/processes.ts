@@ -1,7 +1,7 @@
 /** All HAProxies that Myelin answers for: the one that serves and those that leave. Sees when one ends, and ends them. */
 import { open, readFile, stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { lastLines } from '../../haproxy/binary/check.ts';
+import { lastLines } from '../../lib/command.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Moment, Ms } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';

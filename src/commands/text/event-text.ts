@@ -108,6 +108,12 @@ function factsOf(event: Event): string {
       const closed = event.connections === null ? '' : `${counted(event.connections, 'connection')}, `;
       return `${closed}${event.limit}, pid ${event.pid}`;
     }
+    case 'output_written':
+      return `${event.output}: ${event.path}`;
+    case 'output_failed':
+      return `${event.output} (${event.step}): ${event.error}`;
+    case 'output_recovered':
+      return event.output;
     case 'binary_changed':
     case 'file_restored':
     case 'socket_restored':

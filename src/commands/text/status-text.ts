@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import type { Timestamp } from '../../model.ts';
 import { printable } from '../../report/log-line.ts';
 import { stateReasons } from '../../report/state.ts';
-import type { HAProxyStatus, ServiceStatus, SourceStatus, Status } from '../../report/status.ts';
+import type { HAProxyStatus, OutputStatus, ServiceStatus, SourceStatus, Status } from '../../report/status.ts';
 import { age, formatDrift, formatReason, formatWait, table } from './format.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
@@ -40,6 +40,8 @@ export function formatStatus(raw: Status, now: Timestamp): string {
     ]);
   const sources = status.sources.map((source): [string, string] => [source.name, describeSource(source, now)]);
   const services = status.services.map((service): [string, string] => [service.name, describeService(service, now)]);
+  const outputs = status.outputs.map((output): [string, string] => [output.name, describeOutput(output, now)]);
+  const files = outputs.length === 0 ? '' : `\noutputs\n${table(outputs)}`;
   const unserved = status.unserved.map(({ service, watcher, reason }): [string, string] => [
     service,
     `discovered by ${watcher}: ${reason}`,
@@ -47,7 +49,7 @@ export function formatStatus(raw: Status, now: Timestamp): string {
   const more = status.sources.reduce((sum, source) => sum + source.unserved, 0) - unserved.length;
   if (more > 0) unserved.push([`and ${more} more`, '']);
   const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
-  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${leftOut}`;
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${files}${leftOut}`;
 }
 
 function whyNotReady({ stateReasons: reasons }: Status): readonly [string, string][] {
@@ -66,6 +68,19 @@ function describeDeviations({ drift, unresponsive, fileTrouble }: HAProxyStatus,
 
 function describeSource({ state, down }: SourceStatus, now: Timestamp): string {
   return down === null ? state : `${state} for ${age(down.since, now)}: ${down.reason}`;
+}
+
+function describeOutput({ path, state, failed, writtenAt }: OutputStatus, now: Timestamp): string {
+  switch (state) {
+    case 'waiting':
+      return `${path} waits until every service is known`;
+    case 'current':
+      return writtenAt === null ? `${path} is current` : `${path} is current, written ${age(writtenAt, now)} ago`;
+    case 'failed':
+      return failed === null
+        ? `${path} failed`
+        : `${path} failed for ${age(failed.since, now)} (${failed.step}): ${failed.reason}`;
+  }
 }
 
 function describeService(service: ServiceStatus, now: Timestamp): string {

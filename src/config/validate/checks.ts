@@ -80,6 +80,7 @@ function checkPaths({ watchers, sources, rest }: Parts, files: readonly string[]
     [['admin', 'socket'], rest.admin?.socket],
     [['state'], rest.state],
     [['haproxy', 'handover'], rest.haproxy?.handover],
+    ...Object.entries(rest.outputs ?? {}).map(([name, { path }]) => [['outputs', name, 'path'], path] as const),
   ];
   const taken = new Map(files.map((file) => [file, "one of the config's own files"]));
   for (const [path, value] of paths) {

@@ -1,6 +1,6 @@
 /** Asks `haproxy -c` for its opinion of a config, and reads what HAProxy prints about one. */
 import { AppError, describe, hasCode } from '../../errors.ts';
-import { describeExit, runCommand } from '../../lib/command.ts';
+import { describeExit, lastLines, runCommand } from '../../lib/command.ts';
 import { environmentFor } from '../../lib/environment.ts';
 import type { Ms } from '../../model.ts';
 
@@ -95,9 +95,4 @@ function readMessage(text: string): Complaint {
   const before = words.slice(0, at).replace(/^parsing $/, '');
   const message = before + words.slice(at + whole.length).replace(/^\s*:?\s*/, '');
   return { message, file, line: Number(line) };
-}
-
-/** The end of an output on one line, for messages. */
-export function lastLines(output: string, count = 5): string {
-  return output.trim().split('\n').slice(-count).join(' | ').slice(-1000);
 }

@@ -19,6 +19,8 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}cluster +down for 9m: connect ECONNREFUSED$/m,
     /^ {2}web +2 ready, 1 draining, 1 refused$/m,
     /^ {2}db +1 kept$/m,
+    /^outputs\n {2}hosts +\/etc\/hosts\.d\/myelin is current, written 9m ago$/m,
+    /^ {2}nginx +\/etc\/nginx\/upstreams\.conf failed for \d+m \(check\): nginx -t: exit status 1$/m,
     /^left out\n {2}shop:web +discovered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
   ])
     assert.match(text, line);
@@ -28,7 +30,7 @@ test('of endpoints that are kept it says for how long, and which key decides it'
   const [, db] = sampleStatus.services;
   const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
     const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };
-    const status: Status = { ...sampleStatus, sources: [], services: [service], unserved: [] };
+    const status: Status = { ...sampleStatus, sources: [], services: [service], outputs: [], unserved: [] };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';
   };
   assert.equal(

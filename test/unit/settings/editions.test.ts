@@ -12,7 +12,12 @@ const startTimeoutMs = 30_000;
 /** No edit here comes to rendering. */
 async function settings(...services: readonly string[]): Promise<Settings> {
   const config = `watchers: { file: { path: s.yaml } }\nservices: { ${services.map((name) => `${name}: {}`).join(', ')} }\n`;
-  return { ...(await load(config)), renderer: { render: () => ({ sections: [], problems: [] }) }, watched: [] };
+  return {
+    ...(await load(config)),
+    renderer: { render: () => ({ sections: [], problems: [] }) },
+    outputs: [],
+    watched: [],
+  };
 }
 
 async function steady(): Promise<Editions> {

@@ -1,0 +1,230 @@
+/** Keeps every output in step with the newest view, each for itself: one that fails or hangs holds up no other, nor HAProxy. */
+import { join } from 'node:path';
+import { outputsFolder } from '../config/paths.ts';
+import { AppError, describe } from '../errors.ts';
+import { createDeadline } from '../lib/deadline.ts';
+import { createMutex } from '../lib/mutex.ts';
+import { type Patience, Retries } from '../lib/retry.ts';
+import type { Moment } from '../model.ts';
+import { fileTarget, type Output } from './file-output.ts';
+import type { CatalogView, ServiceView, Target, TargetOutcome } from './target.ts';
+
+type FailedStep = 'template' | Extract<TargetOutcome, { kind: 'failed' }>['step'];
+
+export type OutputEvent =
+  | { readonly kind: 'output_written'; readonly output: string; readonly path: string }
+  | { readonly kind: 'output_failed'; readonly output: string; readonly step: FailedStep; readonly error: unknown }
+  /** What is wanted now is what stands there. */
+  | { readonly kind: 'output_recovered'; readonly output: string };
+
+type OutputState =
+  /** Not every service is known yet. */
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'current' }
+  | {
+      readonly kind: 'failed';
+      readonly step: FailedStep;
+      readonly error: AppError;
+      readonly since: Moment;
+      readonly retryAt: Moment;
+      /** What could not be made so; null where it could not be rendered. */
+      readonly desired: unknown;
+    };
+
+export type OutputReport = {
+  readonly name: string;
+  readonly path: string;
+  readonly state: OutputState;
+  /** When it was written last by this run of Myelin. */
+  readonly writtenAt: Moment | null;
+};
+
+type OutputsOptions = {
+  /** Myelin's own folder. */
+  readonly state: string;
+  readonly report: (event: OutputEvent) => void;
+  readonly now: () => Moment;
+};
+
+const patience: Patience = { baseMs: 1000, capMs: 30_000, longestMs: 300_000, share: 0.1 };
+
+export class Outputs {
+  readonly #options: OutputsOptions;
+  readonly #signal: AbortSignal;
+  #outputs: readonly Output[] = [];
+  #followers: readonly Follower[] = [];
+  #ended: Promise<unknown> = Promise.resolve();
+  #view: ServiceView | null = null;
+
+  constructor(options: OutputsOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /**
+   * What is to stand in the files from now on. Returns at once. As long as a service is not known at all they stay as they
+   * are: that nobody has said who serves it does not mean that nobody does.
+   */
+  show(outputs: readonly Output[], view: CatalogView): void {
+    if (outputs !== this.#outputs) this.#replace(outputs);
+    if (outputs.length === 0 || !view.open || view.unknown.size > 0) return;
+    const { endpoints } = view;
+    if (isSame(this.#view?.endpoints, endpoints)) return;
+    this.#view = { endpoints };
+    for (const follower of this.#followers) follower.show(this.#view);
+  }
+
+  get states(): readonly OutputReport[] {
+    return this.#followers.map(({ state }) => state);
+  }
+
+  /** Settles once each has tried the newest view. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#followers.map((follower) => follower.settled()));
+  }
+
+  /** Settles when nothing is under way any more, after `signal` aborted. */
+  async ended(): Promise<void> {
+    await this.#ended;
+    await Promise.all(this.#followers.map((follower) => follower.end()));
+  }
+
+  #replace(outputs: readonly Output[]): void {
+    // No two work on one file: those of the new config begin when those of the old one have ended.
+    const before = Promise.all([this.#ended, ...this.#followers.map((follower) => follower.end())]);
+    this.#ended = before;
+    this.#outputs = outputs;
+    this.#view = null;
+    this.#followers = outputs.map((output) => new Follower(output, before, this.#options, this.#signal));
+  }
+}
+
+/** One output on its way. */
+class Follower {
+  readonly #output: Output;
+  readonly #target: Target<string>;
+  readonly #options: OutputsOptions;
+  readonly #life = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #mutex = createMutex();
+  readonly #deadline: ReturnType<typeof createDeadline>;
+  readonly #retries = new Retries(patience);
+  #state: OutputState = { kind: 'waiting' };
+  #wanted: ServiceView | null = null;
+  #tried: ServiceView | null = null;
+  #triedAt: Moment = Number.NEGATIVE_INFINITY;
+  #writtenAt: Moment | null = null;
+
+  constructor(output: Output, before: Promise<unknown>, options: OutputsOptions, signal: AbortSignal) {
+    this.#output = output;
+    this.#options = options;
+    this.#target = fileTarget(output, join(outputsFolder(options), `${output.name}.told`));
+    this.#signal = AbortSignal.any([signal, this.#life.signal]);
+    this.#deadline = createDeadline(() => void this.#mutex(() => this.#tryIfDue()), this.#signal);
+    void this.#mutex(() => before);
+  }
+
+  get state(): OutputReport {
+    const { name, path } = this.#output;
+    return { name, path, state: this.#state, writtenAt: this.#writtenAt };
+  }
+
+  show(view: ServiceView): void {
+    this.#wanted = view;
+    this.#setDeadline();
+  }
+
+  async settled(): Promise<void> {
+    await this.#mutex(() => (this.#wanted === this.#tried ? Promise.resolve() : this.#try()));
+  }
+
+  async end(): Promise<void> {
+    this.#life.abort();
+    await this.#mutex(async () => {});
+  }
+
+  /** What was due when the timer rang may have been seen to meanwhile. */
+  async #tryIfDue(): Promise<void> {
+    if (this.#dueAt <= this.#options.now()) await this.#try();
+    else this.#setDeadline();
+  }
+
+  async #try(): Promise<void> {
+    const view = this.#wanted;
+    if (view === null || this.#signal.aborted) return;
+    this.#tried = view;
+    this.#triedAt = this.#options.now();
+    try {
+      const outcome = await this.#outcome(view);
+      if (outcome !== null) this.#note(outcome);
+    } catch (error) {
+      // What is broken off because it is to end is no failure.
+      if (!this.#signal.aborted) throw error;
+    } finally {
+      this.#triedAt = this.#options.now();
+      this.#setDeadline();
+    }
+  }
+
+  /** null: it is what has failed before, and not due yet. */
+  async #outcome(view: ServiceView): Promise<Outcome | null> {
+    const desired = this.#rendered(view);
+    if (desired instanceof AppError) return { kind: 'failed', step: 'template', error: desired, desired: null };
+    const state = this.#state;
+    if (state.kind === 'failed' && state.desired === desired && this.#options.now() < state.retryAt) return null;
+    const outcome = await this.#target.reconcile(desired, this.#signal);
+    return outcome.kind === 'failed' ? { ...outcome, desired } : outcome;
+  }
+
+  #rendered(view: ServiceView): string | AppError {
+    try {
+      return this.#target.render(view);
+    } catch (error) {
+      if (error instanceof AppError) return error;
+      throw error;
+    }
+  }
+
+  #note(outcome: Outcome): void {
+    const { report, now } = this.#options;
+    const { name, path } = this.#output;
+    const before = this.#state;
+    switch (outcome.kind) {
+      case 'failed': {
+        const { step, error, desired } = outcome;
+        const at = now();
+        const since = before.kind === 'failed' ? before.since : at;
+        this.#state = { kind: 'failed', step, error, since, desired, retryAt: at + this.#retries.failed(at) };
+        const isKnown = before.kind === 'failed' && describe(before.error) === describe(error);
+        if (!isKnown) report({ kind: 'output_failed', output: name, step, error });
+        return;
+      }
+      case 'changed':
+        this.#state = { kind: 'current' };
+        this.#writtenAt = now();
+        report({ kind: 'output_written', output: name, path });
+        return;
+      case 'unchanged':
+        this.#state = { kind: 'current' };
+        if (before.kind === 'failed') report({ kind: 'output_recovered', output: name });
+    }
+  }
+
+  #setDeadline(): void {
+    this.#deadline.set([this.#dueAt]);
+  }
+
+  get #dueAt(): Moment {
+    const never = Number.POSITIVE_INFINITY;
+    const forNews = this.#wanted === this.#tried ? never : this.#triedAt + this.#output.minIntervalMs;
+    return Math.min(forNews, this.#state.kind === 'failed' ? this.#state.retryAt : never);
+  }
+}
+
+type Outcome =
+  | Exclude<TargetOutcome, { kind: 'failed' }>
+  | { readonly kind: 'failed'; readonly step: FailedStep; readonly error: AppError; readonly desired: unknown };
+
+function isSame<K, V>(a: ReadonlyMap<K, V> | undefined, b: ReadonlyMap<K, V>): boolean {
+  return a?.size === b.size && [...b].every(([key, value]) => a.get(key) === value);
+}

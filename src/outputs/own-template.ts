@@ -1,0 +1,93 @@
+/** An output made by a template of the administrator: the language of `haproxy.cfg`'s templates, with other encoders. Pure. */
+import { outputEncodings } from '../config/schema/outputs.ts';
+import type { Endpoint } from '../model.ts';
+import { createEngine } from '../render/engine.ts';
+import { type Helper, plainHelpers } from '../render/helpers.ts';
+import { nameServers } from '../render/names.ts';
+import type { TemplateSource } from '../render/template-error.ts';
+import { textOf, Value } from '../render/value.ts';
+import { inOrder } from './built-in.ts';
+import { type Encoding, encoders, place } from './encode.ts';
+import type { ServiceView } from './target.ts';
+
+/** What the template sees; docs/reference/outputs.md lists it. */
+type OutputContext = { readonly services: readonly ServiceContext[] };
+
+type ServiceContext = { readonly name: Value; readonly servers: readonly ServerContext[] };
+
+type ServerContext = {
+  readonly name: Value;
+  readonly address: Value;
+  readonly ip: Value;
+  readonly port: number;
+  readonly weight: number;
+  readonly isDraining: boolean;
+  readonly id: Value;
+  readonly tags: readonly Value[];
+  readonly meta: Readonly<Record<string, Value>>;
+};
+
+/** Throws an AppError, now or when it renders, that names file, line and column. */
+export function ownTemplate(source: TemplateSource, encoding: Encoding): (view: ServiceView) => string {
+  const engine = createEngine(new Map([['output', source]]), { ...plainHelpers, ...encodingHelpers });
+  const encode = encoders[encoding];
+  const values: Values = {
+    ofSource: (text) => new Value(text, encode),
+    // Names and addresses are judged already: where no quotes are asked for they stand as they are, brackets and all.
+    judged: (text) => new Value(text, encoding === 'word' ? (same) => same : encode),
+  };
+  return (view) => engine('output', contextOf(view, values));
+}
+
+type Values = { readonly ofSource: (text: string) => Value; readonly judged: (text: string) => Value };
+
+const encodingHelpers: Readonly<Record<string, Helper>> = Object.fromEntries(
+  outputEncodings.map((name) => [
+    name,
+    {
+      usage: `{{${name} A}}`,
+      meaning: `The value as \`encoding: ${name}\` writes it.`,
+      takes: 1,
+      call: (given) => encoders[name](textOf(given)),
+    },
+  ]),
+);
+
+function contextOf(view: ServiceView, values: Values): OutputContext {
+  return {
+    services: inOrder(view).map(([name, endpoints]) => ({
+      name: values.ofSource(name),
+      servers: nameServers(endpoints).map((server) => serverContext(server.name, server.endpoint, values)),
+    })),
+  };
+}
+
+function serverContext(name: string, endpoint: Endpoint, { ofSource, judged }: Values): ServerContext {
+  const { id, address: ip, port, weight, state, tags = [], meta = {} } = endpoint;
+  const isDraining = state === 'draining';
+  return {
+    name: judged(name),
+    address: judged(place(ip, port)),
+    ip: judged(ip),
+    port,
+    weight: isDraining ? 0 : weight,
+    isDraining,
+    id: ofSource(id),
+    tags: tags.map(ofSource),
+    meta: metaContext(meta, ofSource),
+  };
+}
+
+/** Without a usual prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
+function metaContext(
+  meta: Readonly<Record<string, string>>,
+  value: (text: string) => Value,
+): Readonly<Record<string, Value>> {
+  const context = Object.create(metaPrototype) as Record<string, Value>;
+  for (const [key, text] of Object.entries(meta))
+    if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) context[key] = value(text);
+  return context;
+}
+
+/** Handlebars names the object that lacks a field. */
+const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });

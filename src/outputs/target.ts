@@ -1,0 +1,29 @@
+/** What a view of the catalog is brought to, beside HAProxy: a target makes something of it, and makes that so. */
+import type { AppError } from '../errors.ts';
+import type { Endpoint } from '../model.ts';
+
+/** Who serves, by service, as the catalog sees it. Lists that did not change are the same objects. */
+export type ServiceView = {
+  readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
+};
+
+/** With what is not known yet. */
+export type CatalogView = ServiceView & {
+  /** Closed: nothing is to be rendered yet. */
+  readonly open: boolean;
+  /** Services of which nobody has said yet who serves them. */
+  readonly unknown: { readonly size: number };
+};
+
+export type Target<Desired = unknown> = {
+  readonly name: string;
+  /** Pure: the same view gives the same. Throws an AppError where it cannot be made. */
+  render(view: ServiceView): Desired;
+  /** Makes it so, unless it is so already; what was good stays where that fails. */
+  reconcile(desired: Desired, signal: AbortSignal): Promise<TargetOutcome>;
+};
+
+export type TargetOutcome =
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'changed' }
+  | { readonly kind: 'failed'; readonly step: 'check' | 'write' | 'reload'; readonly error: AppError };
