@@ -63,12 +63,19 @@ const shape = z.object({
 /** The same module is the same source. */
 const known = new WeakMap<Source, Source>();
 
-/** What it yields is held against what an update is. */
+/** What it yields is held against what an update is; where its own code fails, that is told as a mistake of the config. */
 function guarded(type: string, source: Source): Source {
   const before = known.get(source);
   if (before !== undefined) return before;
   const made: Source = {
     ...source,
+    check(settings, context) {
+      try {
+        source.check?.(settings, context);
+      } catch (error) {
+        context.report([], `the check of ${type} has failed: ${describe(error)}${placeOf(error)}`);
+      }
+    },
     async open(settings, context) {
       return checked(type, await source.open(settings, context));
     },

@@ -71,6 +71,11 @@ myelin.yaml:1:64: watchers.mine.interval: 1 is not allowed; expected a duration 
     await refusal({ 'myelin.yaml': configOf('url: "http://"'), ...own }),
     'myelin.yaml:1:42: watchers.mine.url: names no host',
   );
+  const broken = moduleOf().replace("if (url === 'http://')", 'url.nothing.at.all;\n    if (url)');
+  assert.match(
+    await refusal({ 'myelin.yaml': configOf('url: "http://a"'), 'own.ts': broken }),
+    /^myelin\.yaml:1:13: watchers\.mine: the check of \.\/own\.ts has failed: Cannot read properties of undefined \(reading 'at'\) \(\S*own\.ts:12:17\)$/,
+  );
   assert.equal(
     await refusal({ 'myelin.yaml': configOf('url: "http://a"', ' pth: x '), ...own }),
     'myelin.yaml:2:36: services.web.from.mine.pth: unknown key; allowed: path; did you mean "path"?',
@@ -165,4 +170,34 @@ test('what a watcher of one’s own yields that is no update is a failure that n
     /^\.\/own\.ts has yielded what is not an update: endpoints\[0\]\.port: Invalid input: expected number/,
   );
   assert.match(await yielded('yield undefined;'), /^\.\/own\.ts has yielded what is not an update/);
+});
+
+test('a watcher of one’s own may discover services, within the limits that are the same for all', async () => {
+  const own = moduleOf().replace(
+    'check(',
+    `discovery: {
+    keys: z.strictObject({ tag: z.string() }),
+    queries: ({ url }, { tag }) => [{ key: tag, query: { url, tag } }],
+  },
+  check(`,
+  );
+  const configOf = (limits: string) => ({
+    'myelin.yaml': `watchers: { mine: { type: ./own.ts, url: u } }\ndiscover: { mine: { ${limits} } }`,
+    'own.ts': own,
+  });
+  const { config } = await load(configOf('tag: web, maxServices: 5'));
+  const [discovery] = config.discoveries;
+  assert.deepEqual([discovery?.key, discovery?.query], ['*web', { url: 'u', tag: 'web' }]);
+  assert.equal(discovery?.limits.maxServices, 5);
+  assert.equal(
+    await refusal(configOf('tag: web, labels: { a: b }, maxServices: 0')),
+    `2 problems in the config:
+myelin.yaml:2:31: discover.mine.labels: unknown key; allowed: tag, bindAddress, ports, maxServices, maxPerNamespace, options, service
+myelin.yaml:2:62: discover.mine.maxServices: 0 is not allowed; expected at least 1`,
+  );
+  const source = config.sources.get('mine');
+  assert.ok(source);
+  const { discover } = jsonSchema(new Map([...builtIn, ['./own.ts', source]])).properties ?? {};
+  assert.match(JSON.stringify(discover), /"tag"/);
+  assert.match(JSON.stringify(discover), /"labels"/);
 });
