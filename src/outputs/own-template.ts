@@ -5,7 +5,7 @@ import { createEngine } from '../render/engine.ts';
 import { type Helper, plainHelpers } from '../render/helpers.ts';
 import { nameServers } from '../render/names.ts';
 import type { TemplateSource } from '../render/template-error.ts';
-import { textOf, Value } from '../render/value.ts';
+import { textOf, Value, valuesByKey } from '../render/value.ts';
 import { inOrder } from './built-in.ts';
 import { type Encoding, encoders, place } from './encode.ts';
 import type { ServiceView } from './target.ts';
@@ -74,20 +74,6 @@ function serverContext(name: string, endpoint: Endpoint, { ofSource, judged }: V
     isDraining,
     id: ofSource(id),
     tags: tags.map(ofSource),
-    meta: metaContext(meta, ofSource),
+    meta: valuesByKey(meta, ofSource),
   };
 }
-
-/** Without a usual prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
-function metaContext(
-  meta: Readonly<Record<string, string>>,
-  value: (text: string) => Value,
-): Readonly<Record<string, Value>> {
-  const context = Object.create(metaPrototype) as Record<string, Value>;
-  for (const [key, text] of Object.entries(meta))
-    if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) context[key] = value(text);
-  return context;
-}
-
-/** Handlebars names the object that lacks a field. */
-const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });

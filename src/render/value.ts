@@ -35,6 +35,23 @@ export const fromSource = (text: string): Value => new Value(text, anywhere);
 /** A text from the config that is an argument and no line. */
 export const fromConfig = (text: string): Value => new Value(text, word);
 
+/**
+ * What a source says by key (`meta`), but for what is empty. Without a usual prototype, so that no key means more than
+ * itself. Templates print keys as they are, so those must be plain.
+ */
+export function valuesByKey(
+  texts: Readonly<Record<string, string>>,
+  value: (text: string) => Value,
+): Readonly<Record<string, Value>> {
+  const values = Object.create(metaPrototype) as Record<string, Value>;
+  for (const [key, text] of Object.entries(texts))
+    if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) values[key] = value(text);
+  return values;
+}
+
+/** Handlebars names the object that lacks a field. */
+const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });
+
 /** The text that a helper was given, whether it is wrapped or not. */
 export function textOf(value: unknown): string {
   if (value instanceof Value) return value.text;

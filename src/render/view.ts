@@ -9,10 +9,7 @@ import type { Inherited } from './administrator.ts';
 import type { CheckContext, HaproxyContext, OptionsContext, ServerContext, ServiceContext } from './context.ts';
 import { address } from './encode.ts';
 import { type Named, nameServers, orderServers } from './names.ts';
-import { fromConfig, fromSource, type Value } from './value.ts';
-
-/** Handlebars names the object that lacks a field. */
-const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });
+import { fromConfig, fromSource, valuesByKey } from './value.ts';
 
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
   const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
@@ -118,16 +115,8 @@ function serverContext({ name, endpoint }: Named): ServerContext {
     isDraining,
     id: fromSource(id),
     tags: tags.filter((tag) => tag !== '').map(fromSource),
-    meta: metaContext(meta),
+    meta: valuesByKey(meta, fromSource),
   };
-}
-
-/** Without a usual prototype, so that no key means more than itself. Templates print keys as they are, so those must be plain. */
-function metaContext(meta: Readonly<Record<string, string>>): Record<string, Value> {
-  const context = Object.create(metaPrototype) as Record<string, Value>;
-  for (const [key, text] of Object.entries(meta))
-    if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) context[key] = fromSource(text);
-  return context;
 }
 
 function optional<T, R>(value: T | undefined, present: (value: T) => R): R | null {
