@@ -214,7 +214,7 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
  */
 type MayHaveAgent = { readonly hasAgent?: true };
 
-/** What an operator can order a server to be, other than ready. */
+/** What an operator can set a server to, other than ready. */
 export type ServerOverride = 'maint' | 'drain';
 
 /** What is not as it should be, as HAProxy itself says. */

@@ -21,8 +21,8 @@ export function overridden<T extends Rendered>(rendered: T, overrides: Overrides
       const { kind, name: backend, service, text } = section;
       if (kind !== 'backend' || service === null || !backends.has(backend)) return section;
       const amended = amendServers(text, ({ name }) => {
-        const order = overrides.get(`${backend}/${name}`);
-        return order === undefined ? '' : `${words[order]} ${mark}`;
+        const override = overrides.get(`${backend}/${name}`);
+        return override === undefined ? '' : `${words[override]} ${mark}`;
       });
       return amended === text ? section : { ...section, text: amended };
     }),

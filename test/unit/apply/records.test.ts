@@ -1,10 +1,11 @@
 /** What is written down of a HAProxy for the next Myelin, and what an older one has left. */
 import assert from 'node:assert/strict';
-import { readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { generationAt } from '../../../src/apply/state/generation.ts';
 import {
+  readLeaving,
   readReady,
   readReplaces,
   readSections,
@@ -60,4 +61,13 @@ test('records: what is not as it was written is as if it were not there', async 
     (await readSections(generation))?.map(({ service }) => service),
     [null],
   );
+});
+
+test('records: servers that leave are known again from a record of a Myelin that recorded nothing but servers', async () => {
+  await using folder = await tempFolder();
+  const generation = generationAt(folder.path, 1);
+  await mkdir(generation.folder);
+  const server = { backend: 'web', server: 'a', options: ['check'] };
+  await writeFile(join(generation.folder, 'leaving'), JSON.stringify([server]));
+  assert.deepEqual(await readLeaving(generation), [{ kind: 'server', ...server }]);
 });
