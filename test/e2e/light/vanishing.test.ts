@@ -47,7 +47,7 @@ test('more than half vanish: they serve on, which is told, and go when the sourc
   const { stdout } = await place.command('status');
   assert.match(
     stripVTControlCharacters(stdout),
-    /^ {2}web +1 ready, 2 kept\n +many went at the source .*\(maxShrink\); `myelin accept web` lets them go$/m,
+    /^ {2}web +1 ready, 2 kept\n +large loss of endpoints .* ago, retaining 2 .*\(maxShrink\); `myelin accept web` lets them go$/m,
   );
 
   await servedBy(my.port, 'alpha');
