@@ -180,10 +180,18 @@ test('a first start that fails leaves no unproven file', async () => {
 test('listening sockets that cannot be taken over are tried for again, then reported, and the old process serves on', async () => {
   await using my = await setup();
   const { control, port } = await serveWeb(my);
-  for (const socket of [control.running?.process?.socket ?? '', join(my.folder, 'admin.sock.kept')]) await rm(socket);
-  const outcome = await control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, never);
-  assert.equal(outcome.kind, 'failed');
-  assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /[Ff]ailed to get the (?:number of )?sockets/);
+  const sockets = [control.running?.process?.socket ?? '', join(my.folder, 'admin.sock.kept')];
+  const failure = async (): Promise<string> => {
+    const outcome = await control.apply(rendered(my, [{ name: 'b', bind: `127.0.0.1:${port}` }]), reload, never);
+    return outcome.kind === 'failed' ? outcome.error.message : outcome.kind;
+  };
+  for (const socket of sockets) {
+    await rm(socket);
+    await writeFile(socket, '');
+  }
+  assert.match(await failure(), /[Ff]ailed to get the (?:number of )?sockets/);
+  for (const socket of sockets) await rm(socket);
+  assert.match(await failure(), /no path leads to the HAProxy that serves .* any more: \S+ and \S+ were removed/);
   assert.equal(await get(port), 'web');
 });
 
