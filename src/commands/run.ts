@@ -10,6 +10,7 @@ import { exitCodes } from '../errors.ts';
 import { Heartbeat } from '../http/probes.ts';
 import { serveHttp } from '../http/serve.ts';
 import { now, toWallClock, wallClock } from '../lib/clock.ts';
+import { readOnce } from '../lib/read-file.ts';
 import { type Instance, main } from '../main.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/override-store.ts';
 import { Events } from '../report/events.ts';
@@ -64,12 +65,12 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
 
   const secrets = new Secrets();
   const masked = <T>(value: T): T => maskWithin(value, secrets.all);
-  const load: Load = async (onRead) => {
-    const settings = await loadSettings(globals.config, process.env, onRead);
+  const load: Load = async (readFile, onRead) => {
+    const settings = await loadSettings(globals.config, process.env, onRead, readFile);
     secrets.configured(settings.secrets);
     return options.apply ? settings : writingOnly(settings);
   };
-  const settings = await load();
+  const settings = await load(readOnce);
   const { config } = settings;
   const running: { instance: Instance | null } = { instance: null };
   const { logLevel: level, logFormat: format } = globals;

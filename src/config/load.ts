@@ -1,6 +1,7 @@
 /** Loads `myelin.yaml`: reads, substitutes, validates, resolves, and reports everything that is wrong at once. */
 import { dirname, resolve } from 'node:path';
 import type { Source } from '../../watchers/kit/source.ts';
+import type { ReadFile } from '../lib/read-file.ts';
 import { resolveDiscoveries } from './discover/discoveries.ts';
 import { ConfigError, type ConfigProblem, formatPath, type Report } from './problems.ts';
 import { joinServices, readIncluded } from './read/include.ts';
@@ -29,9 +30,9 @@ export type LoadedConfig = {
 const { socket: defaultSocket } = schema.shape.admin.parse(undefined);
 
 /** Throws a ConfigError that names every problem with its place. */
-export async function loadConfig(path: string, env: NodeJS.ProcessEnv): Promise<LoadedConfig> {
+export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?: ReadFile): Promise<LoadedConfig> {
   const folder = dirname(resolve(path));
-  const reader = new Reader(folder, env);
+  const reader = new Reader(folder, env, readFile);
   const secrets = new Set<string>();
   const problems = new Map<string, ConfigProblem>();
   const report: Report = (place, where, message) => {

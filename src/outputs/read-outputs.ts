@@ -1,7 +1,7 @@
 /** Makes outputs of their config and the templates that it names. */
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
+import { type ReadFile, readOnce } from '../lib/read-file.ts';
 import { builtIns } from './built-in.ts';
 import type { Output } from './file-output.ts';
 import { ownTemplate } from './own-template.ts';
@@ -14,7 +14,10 @@ export function templatesOf({ outputs }: Pick<Config, 'outputs'>): readonly stri
 }
 
 /** Throws an AppError where a template cannot be read or is not valid. */
-export async function readOutputs({ outputs }: Pick<Config, 'outputs'>): Promise<readonly Output[]> {
+export async function readOutputs(
+  { outputs }: Pick<Config, 'outputs'>,
+  readFile: ReadFile = readOnce,
+): Promise<readonly Output[]> {
   return Promise.all(
     Object.entries(outputs).map(async ([name, settings]): Promise<Output> => {
       const { path, check, reload, mode, minInterval, timeout } = settings;
@@ -26,18 +29,27 @@ export async function readOutputs({ outputs }: Pick<Config, 'outputs'>): Promise
         reload: reload ?? null,
         timeoutMs: timeout,
         minIntervalMs: minInterval,
-        render: await rendererOf(settings),
+        render: await rendererOf(settings, readFile),
       };
     }),
   );
 }
 
-async function rendererOf({ template, encoding }: Settings): Promise<Output['render']> {
+async function rendererOf({ template, encoding }: Settings, readFile: ReadFile): Promise<Output['render']> {
   if (isBuiltIn(template)) return builtIns[template];
-  const text = await readFile(template, 'utf8').catch((cause: unknown) => {
+  const bytes = await readFile(template).catch((cause: unknown) => {
     throw new AppError('MYELIN_TEMPLATE_INVALID', `cannot read the template ${template}`, { cause });
   });
-  return ownTemplate({ file: template, text: text.replace(/^\ufeff/, '').replaceAll('\r\n', '\n') }, encoding);
+  return ownTemplate(
+    {
+      file: template,
+      text: bytes
+        .toString('utf8')
+        .replace(/^\ufeff/, '')
+        .replaceAll('\r\n', '\n'),
+    },
+    encoding,
+  );
 }
 
 function isBuiltIn(template: string): template is keyof typeof builtIns {

@@ -1,8 +1,9 @@
 /** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../errors.ts';
 import { now } from '../lib/clock.ts';
+import { type ReadFile, readAgain } from '../lib/read-file.ts';
 import { settle } from '../lib/settle.ts';
 import type { Instance } from '../main.ts';
 import type { Moment, Ms, Timestamp } from '../model.ts';
@@ -11,7 +12,7 @@ import { keepFixed, type Settings } from './settings.ts';
 import { changesOf } from './watched-files.ts';
 
 /** `onRead` is told of everything that is read, also where that leads to an error. */
-export type Load = (onRead?: (paths: readonly string[]) => void) => Promise<Settings>;
+export type Load = (readFile: ReadFile, onRead?: (paths: readonly string[]) => void) => Promise<Settings>;
 
 /** Why, and since when, the newest config is not in force. */
 export type Refusal = { readonly reason: string; readonly since: Moment };
@@ -99,7 +100,7 @@ export class Rereading {
     const onRead = (read: readonly string[]): void => {
       for (const path of read) paths.add(path);
     };
-    const result = await this.#load(onRead).then(
+    const result = await this.#load(readAgain, onRead).then(
       (settings) => ({ settings, error: null }),
       (error: unknown) => ({ settings: null, error }),
     );
@@ -133,7 +134,8 @@ export class Rereading {
 /** By path; of a folder the names in it, of what is not there nothing. */
 async function contentsOf(paths: Iterable<string>): Promise<Contents> {
   const read = async (path: string): Promise<string> => {
-    const text = await readFile(path, 'latin1')
+    const text = await readAgain(path)
+      .then((bytes) => bytes.toString('latin1'))
       .catch(() => readdir(path))
       .catch(() => '');
     return typeof text === 'string' ? text : text.sort().join('\n');

@@ -4,6 +4,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { parseVersion, type Version } from '../haproxy/binary/version.ts';
+import type { ReadFile } from '../lib/read-file.ts';
 import type { Output } from '../outputs/file-output.ts';
 import { readOutputs, templatesOf } from '../outputs/read-outputs.ts';
 import { createRenderer, type Renderer } from '../render/render.ts';
@@ -24,17 +25,18 @@ export async function loadSettings(
   path: string,
   env: NodeJS.ProcessEnv,
   onRead: (paths: readonly string[]) => void = () => {},
+  readFile?: ReadFile,
 ): Promise<Settings> {
-  const loaded = await loadConfig(path, env).catch((error: unknown) => {
+  const loaded = await loadConfig(path, env, readFile).catch((error: unknown) => {
     if (error instanceof ConfigError) onRead(error.files);
     throw error;
   });
   const { templates: folder } = loaded.config;
   const outputTemplates = templatesOf(loaded.config);
   onRead([...loaded.files, ...loaded.folders, ...(folder === undefined ? [] : [folder]), ...outputTemplates]);
-  const templates = await readTemplates(folder);
+  const templates = await readTemplates(folder, readFile);
   onRead(templates.files);
-  const outputs = await readOutputs(loaded.config);
+  const outputs = await readOutputs(loaded.config, readFile);
   return {
     ...loaded,
     renderer: createRenderer(templates.sources),

@@ -1,9 +1,10 @@
 /** Reads the templates: the built-in ones, and in their place those of the folder that the config names. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { didYouMean } from '../config/problems.ts';
 import { AppError } from '../errors.ts';
+import { type ReadFile, readOnce } from '../lib/read-file.ts';
 import type { TemplateSource } from '../render/template-error.ts';
 
 /** The parts that a file is made of; `haproxy.cfg` joins them. */
@@ -26,11 +27,13 @@ export type Templates = {
 };
 
 /** Throws an AppError where the folder or one of its files cannot be read, or a file's name is that of no template. */
-export async function readTemplates(folder: string | undefined): Promise<Templates> {
+export async function readTemplates(folder: string | undefined, readFile: ReadFile = readOnce): Promise<Templates> {
   const overrides = folder === undefined ? [] : await listTemplates(folder);
   const files = new Map(builtInTemplates().map(({ name, file }) => [name, file]));
   for (const { name, file } of overrides) files.set(name, file);
-  const sources = await Promise.all([...files].map(async ([name, file]) => [name, await readTemplate(file)] as const));
+  const sources = await Promise.all(
+    [...files].map(async ([name, file]) => [name, await readTemplate(file, readFile)] as const),
+  );
   return {
     sources: new Map(sources),
     files: folder === undefined ? [] : [folder, ...overrides.map(({ file }) => file)],
@@ -70,9 +73,9 @@ function fileName(name: string): string {
   return `${name}.hbs`;
 }
 
-async function readTemplate(file: string): Promise<TemplateSource> {
+async function readTemplate(file: string, readFile: ReadFile): Promise<TemplateSource> {
   try {
-    const text = await readFile(file, 'utf8');
+    const text = (await readFile(file)).toString('utf8');
     return { file, text: text.replace(/^\ufeff/, '').replaceAll('\r\n', '\n') };
   } catch (cause) {
     throw new AppError('MYELIN_TEMPLATE_INVALID', `cannot read the template ${file}`, { cause });

@@ -26,10 +26,13 @@ export async function loadOwnSource(type: string, folder: string): Promise<OwnSo
   const file = moduleFile(type, folder);
   const trouble = (problem: string): OwnSource => ({ kind: 'problem', problem });
   try {
+    const stats = file === null ? null : await stat(file);
+    // A pipe would be waited for, for ever.
+    if (stats?.isFile() === false) return trouble(`${file} is no file`);
     const request: Requested = {
       specifier: file === null ? type : pathToFileURL(file).href,
       parent: pathToFileURL(resolve(folder, '_')).href,
-      version: file === null ? null : (await stat(file)).mtimeMs,
+      version: stats?.mtimeMs ?? null,
     };
     hook();
     const module: unknown = await import(`${scheme}${encodeURIComponent(JSON.stringify(request))}`);

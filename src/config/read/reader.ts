@@ -1,7 +1,7 @@
 /** Reads the config's files, puts values into their strings, and remembers which files and secrets were met. */
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { describe, hasCode } from '../../errors.ts';
+import { type ReadFile, readOnce } from '../../lib/read-file.ts';
 import type { Report } from '../problems.ts';
 import { type Expansion, expand, type FileText, filesNamed } from './substitute.ts';
 import { parseYaml, stringsOf, type Tree, treeOf, withoutNotes } from './tree.ts';
@@ -9,13 +9,15 @@ import { parseYaml, stringsOf, type Tree, treeOf, withoutNotes } from './tree.ts
 export class Reader {
   readonly #folder: string;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #readFile: ReadFile;
   readonly #files = new Set<string>();
   readonly #secrets = new Set<string>();
 
   /** Relative paths count from `folder`. */
-  constructor(folder: string, env: NodeJS.ProcessEnv) {
+  constructor(folder: string, env: NodeJS.ProcessEnv, readFile: ReadFile = readOnce) {
     this.#folder = folder;
     this.#env = env;
+    this.#readFile = readFile;
   }
 
   /** Absolute paths of all files that were read or looked for. */
@@ -66,7 +68,7 @@ export class Reader {
     const absolute = resolve(this.#folder, path);
     this.#files.add(absolute);
     try {
-      return { text: new TextDecoder('utf-8', { fatal: true }).decode(await readFile(absolute)) };
+      return { text: new TextDecoder('utf-8', { fatal: true }).decode(await this.#readFile(absolute)) };
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return { problem: 'there is no such file' };
       if (hasCode(error, 'EISDIR')) return { problem: 'it is a folder' };

@@ -62,6 +62,33 @@ test('templates that are cut off before the lines of servers or binds, or empty,
   await load.endsWithoutFailure();
 });
 
+test('a pipe in the place of the config, an include or a template is refused, and holds up neither edits nor the end', async () => {
+  await using my = await site({ rest: ['templates: templates', 'include: [more.yaml]'] });
+  await my.place.write('templates/defaults.hbs', await builtIn('defaults'));
+  await my.place.write('more.yaml', 'services: {}\n');
+  const myelin = await my.start();
+  const load = my.load();
+  const putPipe = (path: string): Promise<unknown> => runCommand(['mkfifo', path], { timeoutMs: 5000 });
+  for (const name of ['templates/defaults.hbs', 'more.yaml', 'myelin.yaml']) {
+    const text = await my.place.read(name);
+    const path = my.place.path(name);
+    await rm(path);
+    await putPipe(path);
+    const { refusedConfig } = await myelin.until('it is refused', (status) => status.refusedConfig !== null);
+    assert.match(refusedConfig?.reason ?? '', /it is no regular file.*put a file in its place/);
+    await rm(path);
+    await my.place.write(name, text);
+    await myelin.until('it is mended', ({ state }) => state === 'ready');
+  }
+  await load.endsWithoutFailure();
+  await rm(my.place.path('myelin.yaml'));
+  await putPipe(my.place.path('myelin.yaml'));
+  myelin.kill('SIGHUP');
+  await myelin.until('it is refused', (status) => status.refusedConfig !== null);
+  myelin.kill('SIGTERM');
+  assert.equal(await myelin.ended, 0);
+});
+
 test('a broken template that is new is read again once it is mended in its place', async () => {
   await using my = await site({ rest: ['templates: templates'] });
   await mkdir(my.place.path('templates'));
