@@ -59,7 +59,7 @@ test('a step of the clock forward closes no connection and ends no order, and th
   assert.ok(isAboutNow(startedAt) && isAboutNow(haproxy.since) && isAboutNow(lastApply?.at ?? 0));
   assert.ok(isAboutNow((orders[0]?.until ?? 0) - hourMs / 2));
   const { stdout } = await place.command('status');
-  assert.match(stripVTControlCharacters(stdout), /ordered +tcp\/two maint for another (29|30)m/);
+  assert.match(stripVTControlCharacters(stdout), /override +tcp\/two maint for another (29|30)m/);
 });
 
 test('a step of the clock back delays neither a reload nor anything else that is due', async () => {
