@@ -3,6 +3,7 @@
  * longer help. The table says what each event makes of each state.
  */
 import type { Owner } from '../haproxy/resources/resource.ts';
+import { transitions } from '../lib/state-table.ts';
 import type { ReloadReason } from '../model.ts';
 
 type Common = {
@@ -37,18 +38,9 @@ export type KnowledgeEvent =
   | { readonly kind: 'answered' }
   | { readonly kind: 'unanswered' };
 
-type Of<Union, Kind> = Extract<Union, { readonly kind: Kind }>;
+const same = <State>(state: State): State => state;
 
-type Table = {
-  readonly [State in Knowledge['kind']]: {
-    readonly [Event in KnowledgeEvent['kind']]: (
-      state: Of<Knowledge, State>,
-      event: Of<KnowledgeEvent, Event>,
-    ) => Knowledge;
-  };
-};
-
-const table: Table = {
+export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
   unread: {
     serves: whoServes,
     reloaded: started,
@@ -62,8 +54,8 @@ const table: Table = {
   verified: {
     serves: whoServes,
     reloaded: started,
-    scheduled: (state) => state,
-    read: (state) => state,
+    scheduled: same,
+    read: same,
     doubted: (state, { reasons }) => needsReload(state, new Map(), reasons),
     answered,
     unanswered,
@@ -71,24 +63,18 @@ const table: Table = {
   needs_reload: {
     serves: whoServes,
     reloaded: started,
-    scheduled: (state) => state,
+    scheduled: same,
     // That it was read back helps nobody whom commands do not.
-    read: (state) => state,
+    read: same,
     doubted: (state, { reasons }) => needsReload(state, state.reasons, reasons),
     answered,
     unanswered,
   },
-};
+});
 
 /** Of a process that is found running, or of none. */
 export function knowledgeAtStart(generation: number | null): Knowledge {
   return { kind: 'unread', generation, isFound: generation !== null, isScheduled: false, unanswered: 0 };
-}
-
-export function nextKnowledge(state: Knowledge, event: KnowledgeEvent): Knowledge {
-  // The table is complete by its type; which cell is meant cannot be told by it.
-  const cell = table[state.kind][event.kind] as (state: Knowledge, event: KnowledgeEvent) => Knowledge;
-  return cell(state, event);
 }
 
 /** The reasons for a reload that are not in the text, by whom they are about. */
