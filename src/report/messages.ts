@@ -166,6 +166,7 @@ export const messages = {
     count: (metrics, { output }) => metrics.outputUpdated(output, 'written'),
   }),
   output_failed: error<OfOutput<'output_failed'>>('output failed; retrying', {
+    told: 'on change',
     count: (metrics, { output }) => metrics.outputUpdated(output, 'failed'),
   }),
   output_recovered: info<OfOutput<'output_recovered'>>('output is what it should be again'),
