@@ -13,8 +13,7 @@ import type { Moment, Ms, ReloadReason } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import type { DesiredState } from './desired-state.ts';
 import type { Reconciler } from './reconciler.ts';
-import type { Result } from './result.ts';
-import type { RuntimeResult } from './runtime-updater.ts';
+import type { Result, RuntimeResult } from './result.ts';
 
 /** How a reconcile ended, and what it was about. */
 export type Reconciled = {

@@ -13,9 +13,9 @@ import { OfferBudget } from './offer-budget.ts';
 import { type Overrides, overridden } from './overrides.ts';
 import { Quarantine, type Quarantined } from './quarantine.ts';
 import { pace } from './quarantine-state.ts';
-import type { Reloading, Result } from './result.ts';
+import type { Reloading, Result, RuntimeResult } from './result.ts';
 import { type Desired, Rollout } from './rollout.ts';
-import type { RuntimeResult, RuntimeUpdater } from './runtime-updater.ts';
+import type { RuntimeUpdater } from './runtime-updater.ts';
 
 /** Nothing came of it. */
 type Left = Extract<Result, { readonly kind: 'rejected' | 'failed' }>;

@@ -1,7 +1,8 @@
 /** What a reconcile comes to. */
 import type { AppError } from '../errors.ts';
-import type { Moment, Ms, Problem, ReloadReason } from '../model.ts';
-import type { RuntimeResult } from './runtime-updater.ts';
+import { ownerOf } from '../haproxy/resources/index.ts';
+import type { Owner } from '../haproxy/resources/resource.ts';
+import type { Moment, Ms, Problem, ReloadReason, RuntimeCommand } from '../model.ts';
 
 export type Result =
   /** What runs is what is wanted. */
@@ -33,3 +34,15 @@ export type Reloading = {
   readonly reasons: readonly ReloadReason[];
   readonly result: Promise<Result>;
 };
+
+/** These were changed by that many commands. */
+export type RuntimeResult = {
+  readonly kind: 'runtime';
+  readonly commands: number;
+  readonly owners: readonly Owner[];
+  readonly tookMs: Ms;
+};
+
+export function runtimeResult(commands: readonly RuntimeCommand[], tookMs: Ms): RuntimeResult {
+  return { kind: 'runtime', commands: commands.length, owners: [...new Set(commands.map(ownerOf))], tookMs };
+}

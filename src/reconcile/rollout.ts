@@ -11,8 +11,8 @@ import type { CrashLoop } from './crash-loop.ts';
 import type { OfferBudget } from './offer-budget.ts';
 import { pace } from './quarantine-state.ts';
 import { nextReloadState, type ReloadEvent, type ReloadState } from './reload-state.ts';
-import type { Result } from './result.ts';
-import { type RuntimeResult, type RuntimeUpdater, runtimeResult } from './runtime-updater.ts';
+import { type Result, type RuntimeResult, runtimeResult } from './result.ts';
+import type { RuntimeUpdater } from './runtime-updater.ts';
 
 export type Desired = {
   readonly rendered: Rendered;

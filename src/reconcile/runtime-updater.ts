@@ -5,12 +5,13 @@
 import type { CommandOutcome, ManagedDriver, Outcome } from '../apply/driver.ts';
 import { AppError } from '../errors.ts';
 import { ownerOf, resourceOf, resources } from '../haproxy/resources/index.ts';
-import type { Owner, UnexpectedReply } from '../haproxy/resources/resource.ts';
-import type { Drift, Moment, Ms, Plan, ReloadReason, Rendered, RuntimeCommand } from '../model.ts';
+import type { UnexpectedReply } from '../haproxy/resources/resource.ts';
+import type { Drift, Moment, Plan, ReloadReason, Rendered, RuntimeCommand } from '../model.ts';
 import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
 import { enforceOverride } from './enforce-override.ts';
 import { type Knowledge, type KnowledgeEvent, knowledgeAtStart, nextKnowledge, reloadReasons } from './knowledge.ts';
 import type { OverrideRequest } from './override-store.ts';
+import { type RuntimeResult, runtimeResult } from './result.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
 
 export type RuntimeUpdaterOptions = {
@@ -22,14 +23,6 @@ export type RuntimeUpdaterOptions = {
     readonly drift: readonly Drift[];
     readonly isRepaired: boolean;
   }) => void;
-};
-
-/** These were changed by that many commands. */
-export type RuntimeResult = {
-  readonly kind: 'runtime';
-  readonly commands: number;
-  readonly owners: readonly Owner[];
-  readonly tookMs: Ms;
 };
 
 const unansweredUntilReload = 2;
@@ -243,10 +236,6 @@ export class RuntimeUpdater {
   #now(): Moment {
     return this.#options.now();
   }
-}
-
-export function runtimeResult(commands: readonly RuntimeCommand[], tookMs: Ms): RuntimeResult {
-  return { kind: 'runtime', commands: commands.length, owners: [...new Set(commands.map(ownerOf))], tookMs };
 }
 
 function reasonOf({ command, reply }: UnexpectedReply): ReloadReason {
