@@ -114,7 +114,7 @@ test('results as JSON are JSON and nothing else', async () => {
   const { text, sections } = await json('render');
   assert.match(String(text), /^backend web$/m);
   assert.ok(Array.isArray(sections));
-  assert.deepEqual(await json('plan'), { kind: 'none', diff: '' });
+  assert.deepEqual(await json('plan'), { kind: 'none', diff: '', outputs: [] });
   const config = await place.read('myelin.yaml');
   await place.write('changed.yaml', config.replace('haproxy:', '    balance: leastconn\nhaproxy:'));
   const { kind, reasons, diff } = await json('plan', '-c', 'changed.yaml');
