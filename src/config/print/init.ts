@@ -96,6 +96,10 @@ reload:
 probes:
   #listen: "127.0.0.1:8406"
 
+# Further files that say who serves: hosts, nginx-upstream, json, or the path of a template of your own.
+#outputs:
+#  nginx: { path: ./run/upstreams.conf, template: nginx-upstream, reload: "nginx -s reload" }
+
 # How \`myelin status\` and the other commands reach the running Myelin.
 admin:
   #socket: ./run/myelin.sock
