@@ -10,7 +10,7 @@ import type { Config } from '../config/schema.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary/binary.ts';
 import { askForOpinion, type Complaint } from '../haproxy/binary/check.ts';
-import { reloadOnly } from '../haproxy/resources/servers/reload-only.ts';
+import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
 import { attribute } from '../haproxy/text/attribution.ts';
 import { notOurs } from '../haproxy/text/own-process.ts';
 import { tokenise } from '../haproxy/text/text.ts';

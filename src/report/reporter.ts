@@ -1,7 +1,7 @@
 /** Takes everything that happens and tells people what of it is news: log, events, metrics, and what the status shows of it. */
 
 import type { Catalog } from '../catalog/catalog.ts';
-import { reloadOnly } from '../haproxy/resources/servers/reload-only.ts';
+import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
 import { toWallClock } from '../lib/clock.ts';
 import type { Moment } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/override-store.ts';

@@ -9,11 +9,11 @@ import type { ServerStateRow } from '../../cli/info.ts';
 import { editServers } from '../../text/amend.ts';
 import { readFile } from '../../text/inherited-config.ts';
 import type { Circumstances, Finding, Findings, Owner, Seen } from '../resource.ts';
-import type { Server } from './backend.ts';
 import { identity } from './commands.ts';
-import { parseOptions, wordsOf } from './options.ts';
+import type { Server } from './plan/backend.ts';
+import { parseOptions, wordsOf } from './plan/options.ts';
+import { backendIn, isOurs } from './plan/section.ts';
 import { ownerOf, type SeenServers } from './read-back.ts';
-import { backendIn, isOurs } from './section.ts';
 
 /** A backend with constructs that are not modelled is left out of it. */
 export function findDrift(

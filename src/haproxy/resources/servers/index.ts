@@ -4,11 +4,11 @@ import { learn } from '../../binary/capabilities.ts';
 import type { Owner, Resource } from '../resource.ts';
 import { classify, identity, say } from './commands.ts';
 import { findDrift } from './drift.ts';
-import { ranks } from './order.ts';
-import { planServers, silencedAgents } from './plan.ts';
+import { ranks } from './plan/order.ts';
+import { planServers, silencedAgents } from './plan/plan.ts';
+import { isOurs, withServersOf } from './plan/section.ts';
 import { backendOf, ownerOf, readBackends, type SeenServers } from './read-back.ts';
 import { RemovedServers } from './removed-servers.ts';
-import { isOurs, withServersOf } from './section.ts';
 
 export const servers: Resource<ServerCommand, SeenServers> = {
   kind: 'server',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf, learn } from '../../../../src/haproxy/binary/capabilities.ts';
-import { reloadOnly } from '../../../../src/haproxy/resources/servers/reload-only.ts';
+import { reloadOnly } from '../../../../src/haproxy/resources/servers/plan/reload-only.ts';
 import { emptyBackend } from '../../../../src/haproxy/text/attribution.ts';
 import { serverId } from '../../../../src/haproxy/text/server-id.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';

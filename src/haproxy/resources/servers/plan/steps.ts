@@ -1,10 +1,10 @@
 /** One server of a backend in which only servers differ: the commands that bring it there, or what stands in the way. */
 
-import { parseAddress } from '../../../lib/address.ts';
-import type { LeavingServer, ServerCommand } from '../../../model.ts';
-import { type Capabilities, maxCommandWords, whyNotAdded } from '../../binary/capabilities.ts';
-import { isCliWord } from '../../cli/words.ts';
-import type { Obstacle } from '../resource.ts';
+import { parseAddress } from '../../../../lib/address.ts';
+import type { LeavingServer, ServerCommand } from '../../../../model.ts';
+import { type Capabilities, maxCommandWords, whyNotAdded } from '../../../binary/capabilities.ts';
+import { isCliWord } from '../../../cli/words.ts';
+import type { Obstacle } from '../../resource.ts';
 import type { Backend, Server } from './backend.ts';
 import { agentOf, expandDefaults, type Option, wordsOf } from './options.ts';
 import type { Becomes } from './section.ts';

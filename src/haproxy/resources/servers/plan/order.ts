@@ -1,7 +1,7 @@
 /** In which order servers change, so that at no moment there are fewer than need be. */
-import type { ServerCommand } from '../../../model.ts';
-import { rankOf } from '../resource.ts';
-import { identity } from './commands.ts';
+import type { ServerCommand } from '../../../../model.ts';
+import { rankOf } from '../../resource.ts';
+import { identity } from '../commands.ts';
 
 export function takesOut(command: ServerCommand): boolean {
   const { action } = command;

@@ -2,9 +2,9 @@
  * Which changed sections are backends of ours in which only servers differ, and what those changes take. Hand-written
  * sections are never touched, and a `listen` section is no backend here.
  */
-import type { Rendered, Section, ServerCommand } from '../../../model.ts';
-import { readFile } from '../../text/inherited-config.ts';
-import type { Planner, RuntimeState } from '../resource.ts';
+import type { Rendered, Section, ServerCommand } from '../../../../model.ts';
+import { readFile } from '../../../text/inherited-config.ts';
+import type { Planner, RuntimeState } from '../../resource.ts';
 import type { Backend } from './backend.ts';
 import { agentOf } from './options.ts';
 import { changeServers } from './plan-servers.ts';

@@ -2,10 +2,10 @@
  * A backend of ours in which only servers differ: server by server, the commands that bring the running HAProxy there,
  * or what stands in the way of it. What can be done does not wait for what cannot.
  */
-import { listNames } from '../../../lib/list-names.ts';
-import type { LeavingServer, ServerCommand } from '../../../model.ts';
-import { serverId } from '../../text/server-id.ts';
-import type { Obstacle } from '../resource.ts';
+import { listNames } from '../../../../lib/list-names.ts';
+import type { LeavingServer, ServerCommand } from '../../../../model.ts';
+import { serverId } from '../../../text/server-id.ts';
+import type { Obstacle } from '../../resource.ts';
 import type { Backend, Server } from './backend.ts';
 import { lastValue } from './options.ts';
 import { inSafeOrder, takesOut } from './order.ts';

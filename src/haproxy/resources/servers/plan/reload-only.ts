@@ -1,6 +1,6 @@
 /** What stands in the way of adding servers while HAProxy runs, whatever they are. */
-import type { Section } from '../../../model.ts';
-import { readFile } from '../../text/inherited-config.ts';
+import type { Section } from '../../../../model.ts';
+import { readFile } from '../../../text/inherited-config.ts';
 import { wordsOf } from './options.ts';
 import { backendIn, isOurs } from './section.ts';
 import { maxOptionWords } from './steps.ts';

@@ -1,9 +1,9 @@
 /** A backend as HAProxy has it when it runs: how it balances, and each server with all that `default-server` gives it. */
 
-import type { Section } from '../../../model.ts';
-import type { InheritedConfig } from '../../text/inherited-config.ts';
-import { type ReadLine, significantLines } from '../../text/significant-lines.ts';
-import { isTakenOut, type Line, readServer } from '../../text/text.ts';
+import type { Section } from '../../../../model.ts';
+import type { InheritedConfig } from '../../../text/inherited-config.ts';
+import { type ReadLine, significantLines } from '../../../text/significant-lines.ts';
+import { isTakenOut, type Line, readServer } from '../../../text/text.ts';
 import { lastValue, type Option, parseOptions, proofOf, resolveOptions, wordsOf } from './options.ts';
 
 export type Backend = {
