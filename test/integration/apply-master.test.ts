@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import type { ManagedDriver } from '../../src/apply/driver.ts';
 import type { Info, ServerStateRow } from '../../src/haproxy/cli/info.ts';
 import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/cli/master.ts';
-import { ask } from '../../src/haproxy/cli/socket.ts';
+import { ask, nobodyListens } from '../../src/haproxy/cli/socket.ts';
 import type { SeenServers } from '../../src/haproxy/resources/servers/read-back.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import { configFile } from '../../src/lib/config-file.ts';
@@ -610,8 +610,8 @@ test('a master that takes no command is reported, and nothing is touched', async
   assert.equal(await readFile(here.my.file, 'utf8'), text(here.web('before')));
 });
 
-test('a master that cuts its answers short is told of once and not given up; once nobody listens it is gone', async () => {
-  const { place: here, control } = await serving('2.6', (each) => each.web('web'));
+test('a master that cuts its answers short is told of once, and its worker not given up before it has ended', async () => {
+  const { place: here, master, control } = await serving('2.6', (each) => each.web('web'));
   await using _ = here;
   const pid = pidOf(control);
   const troubles = (): number => here.my.events.filter(({ kind }) => kind === 'trouble').length;
@@ -628,13 +628,18 @@ test('a master that cuts its answers short is told of once and not given up; onc
   await until('it was asked again', () => cuts > cutsThen + 1);
   assert.equal(troubles(), before + 1);
   assert.equal(pidOf(control), pid);
-  // Its socket goes with it.
+  // Its socket goes with it: nobody listens there, and the worker answers at its own.
   cutting.close();
+  await until('nobody listens', async () => ask(here.socket, ['show proc']).then(() => false, nobodyListens));
+  applied(await control.apply(here.web('web'), { kind: 'runtime', commands: [] }, never));
+  assert.equal(pidOf(control), pid);
+  await master.stop();
   await until('it is given up', () => control.running === null);
   assert.ok(here.my.events.some((event) => event.kind === 'exited' && event.pid === pid));
-  await rename(`${here.socket}.away`, here.socket);
-  await until('it is known again', () => control.running !== null);
-  assert.equal(pidOf(control), pid);
+  await rm(`${here.socket}.away`);
+  await here.start();
+  await until('the next one is known', () => control.running !== null);
+  assert.notEqual(pidOf(control), pid);
 });
 
 test('a worker that hangs is told once, though its master answers, and so is that it answers again', async () => {

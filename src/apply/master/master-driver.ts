@@ -74,6 +74,7 @@ class MasterDriver implements Driver {
     this.#processes = new MasterProcesses({
       ...context,
       socket: parts.socket,
+      ownSocket: () => context.config().haproxy.statsSocket,
       hardStopAfterMs: () => context.config().reload.hardStopAfter,
     });
     this.#watch = new MasterWatch(context, this.#processes, parts);
@@ -226,7 +227,8 @@ class MasterDriver implements Driver {
       const { master } = parseProcesses(await this.#processes.ask('show proc'));
       this.#watch.version = master.version ?? this.#watch.version;
       return null;
-    } catch (error) {
+    } catch (cause) {
+      const { error } = await this.#processes.withoutMaster(cause);
       // While it is not known to be gone it may be about to come back, with what it had.
       if (!(error instanceof AppError) || !nobodyListens(error) || this.#processes.serving !== null) throw error;
       return error;

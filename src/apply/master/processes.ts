@@ -3,7 +3,7 @@
  * hands on what is asked of each, so that no PID of theirs has to mean anything here: they may run in another container.
  */
 import timers from 'node:timers/promises';
-import { AppError } from '../../errors.ts';
+import { AppError, hasCode } from '../../errors.ts';
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { askingMaster, type Processes, prefixOf, readProcesses, readWorkerInfo } from '../../haproxy/cli/master.ts';
@@ -11,10 +11,14 @@ import { shutDownSessions } from '../../haproxy/cli/sessions.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import { ProcessTracker } from '../process-state.ts';
+import { sharesNetwork } from '../system/same-network.ts';
+import { askingOwnSocket, outOfReach, readOwnInfo, withoutMaster } from './own-socket.ts';
 import { idOf, isSame, type MasterServing, masterServing, type WorkerId } from './serving.ts';
 
 type MasterProcessesOptions = {
   readonly socket: string;
+  /** Of the worker that serves. */
+  readonly ownSocket: () => string;
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
@@ -55,6 +59,8 @@ export class MasterProcesses {
   readonly ask: Ask;
   readonly #options: MasterProcessesOptions;
   readonly #tracker: ProcessTracker<MasterServing, ForeignWorker>;
+  /** The worker answers on its own socket, and its master does not. */
+  #isAlone = false;
   #leaving: readonly Leaving[] = [];
   #generation = 0;
   /** How often the master had been told to reload when the one that serves was its newest worker. */
@@ -91,9 +97,23 @@ export class MasterProcesses {
     return this.#leaving;
   }
 
+  /** Of a master that does not answer: whether its worker does, on its own socket, and what is to be said of it. */
+  async withoutMaster(cause: unknown): Promise<{ readonly isAlone: boolean; readonly error: unknown }> {
+    const { serving } = this;
+    const { socket, ownSocket } = this.#options;
+    const info = serving === null ? null : await readOwnInfo(ownSocket());
+    this.#isAlone = info !== null && !info.stopping && this.#isServing(info);
+    if (serving === null) return { isAlone: false, error: cause };
+    if (this.#isAlone) return { isAlone: true, error: withoutMaster(serving.id.pid, cause) };
+    // A path may be gone while nobody has ended.
+    const isRemoved = cause instanceof AppError && hasCode(cause.cause, 'ENOENT') && (await sharesNetwork(socket));
+    return { isAlone: false, error: isRemoved ? outOfReach(serving.id.pid, socket) : cause };
+  }
+
   /** Sees who serves and who is gone. Throws an AppError where the master does not answer. */
   async poll(): Promise<Seen> {
     const processes = await readProcesses(this.#options.socket, { timeoutMs: 2000 });
+    this.#isAlone = false;
     const infos = await this.#askWhoServes(processes);
     const info = infos.find(({ stopping }) => !stopping) ?? null;
     const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.serving?.id.pid;
@@ -116,7 +136,8 @@ export class MasterProcesses {
     this.#drain(info.pid);
     this.#generation += 1;
     const facts = { info, generation: this.#generation, sections, started, since: since ?? now(), now };
-    const serving = masterServing({ ...facts, ask: this.ask });
+    const alone = askingOwnSocket(this.#options.ownSocket, info.pid);
+    const serving = masterServing({ ...facts, ask: (line) => (this.#isAlone ? alone(line) : this.ask(line)) });
     this.#tracker.on({ kind: 'serves', process: serving });
     return serving;
   }

@@ -37,10 +37,11 @@ export class MasterWatch {
     let seen: Seen;
     try {
       seen = await processes.poll();
-    } catch (error) {
+    } catch (cause) {
+      const { isAlone, error } = await processes.withoutMaster(cause);
       this.#noteSilence(error);
-      processes.heard(askedAt, error);
-      return null;
+      processes.heard(askedAt, isAlone ? null : error);
+      return isAlone ? 'same' : null;
     }
     if (seen.kind === 'nobody') {
       if (seen.isLeaving) processes.lose('told_to_leave');

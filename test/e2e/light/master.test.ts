@@ -1,5 +1,6 @@
 /** Control `master` as a whole: `myelin run` beside a HAProxy that others start, with a socket and a folder in common. */
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
@@ -134,3 +135,47 @@ test('a service that HAProxy refuses is quarantined, and a second Myelin is told
   await my.serve('beta');
   assert.ok((await master.worker()) > 0);
 });
+
+for (const trouble of ['stopped', 'removed', 'removed with the worker’s'] as const)
+  test(`a master whose process or socket is ${trouble}: the worker serves on, which is what is said, and all is well afterwards`, async () => {
+    await using my = await site(besideMaster);
+    const { place } = my;
+    await my.serve('alpha');
+    await place.command('run', '--once', '--no-apply');
+    await using master = await startMasterOf(place);
+    const myelin = place.run();
+    await myelin.until('it is ready', ({ state }) => state === 'ready');
+    const worker = await master.worker();
+    const load = my.load();
+    try {
+      if (trouble === 'stopped') process.kill(master.pid, 'SIGSTOP');
+      else await rm(master.socket);
+      if (trouble === 'removed with the worker’s') {
+        await rm(place.path('shared/admin.sock'));
+        await my.restructure();
+        const { haproxy: its } = await myelin.until('it is told', ({ state }) => state === 'unresponsive', 40_000);
+        assert.match(
+          its?.unresponsive?.reason ?? '',
+          /master\.sock, which was removed: its worker \d+ cannot be asked/,
+        );
+      } else {
+        await my.serve('beta');
+        await load.answeredBy('beta', 20_000);
+        await my.restructure();
+        const words = /master does not answer .*: its worker \d+ serves on and its servers follow over its own socket/;
+        await myelin.until('it is told', ({ lastApply }) => words.test(lastApply?.error ?? ''), 30_000);
+      }
+      assert.equal((await place.status()).haproxy?.pid, worker);
+      assert.doesNotMatch(myelin.output, /HAProxy exited unexpectedly/);
+      assert.match(myelin.output, /SIGUSR2 to its master/);
+    } finally {
+      process.kill(master.pid, trouble === 'stopped' ? 'SIGCONT' : 'SIGUSR2');
+    }
+    await my.serve('gamma');
+    await load.answeredBy('gamma', 30_000);
+    await until('it is reloaded', async () => (await place.read('shared/haproxy.cfg')).includes(my.structure), {
+      withinMs: 40_000,
+    });
+    await myelin.until('all is well', ({ state }) => state === 'ready', 40_000);
+    await load.endsWithoutFailure();
+  });
