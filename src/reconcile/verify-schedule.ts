@@ -29,13 +29,13 @@ export class VerifySchedule {
       const resource = resourceOf(command);
       const owner = ownerOf(command);
       if (resource.isLate(command)) this.#late.set(resource.identity(command), { owner, at: now });
-      if (!this.#due.has(owner)) this.#due.set(owner, now + settleMs);
+      this.#dueAt(owner, now + settleMs);
     }
   }
 
   /** These as soon as may be. */
   soon(owners: Iterable<Owner>, now: Moment): void {
-    for (const owner of owners) this.#due.set(owner, now);
+    for (const owner of owners) this.#dueAt(owner, now);
   }
 
   /** What was right or set right is looked at once more when that has taken effect. */
@@ -91,7 +91,12 @@ export class VerifySchedule {
   /** Identities of what may not have taken effect yet; they are looked at again once it must have. */
   unsettled(now: Moment): ReadonlySet<string> {
     for (const [identity, { at }] of this.#late) if (now - at >= settleMs) this.#late.delete(identity);
-    for (const { owner, at } of this.#late.values()) this.#due.set(owner, at + settleMs);
+    for (const { owner, at } of this.#late.values()) this.#dueAt(owner, at + settleMs);
     return new Set(this.#late.keys());
+  }
+
+  /** What was to be looked at sooner still is. */
+  #dueAt(owner: Owner, at: Moment): void {
+    this.#due.set(owner, Math.min(at, this.#due.get(owner) ?? at));
   }
 }
