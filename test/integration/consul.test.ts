@@ -347,6 +347,19 @@ test('basic authentication and a path before /v1 reach a proxy in front of the a
   assert.equal(heard.count('endpoints'), 0);
 });
 
+test('a service at rest is asked anew within half a minute, as no blocking query tells what a snapshot has restored', async () => {
+  await using proxy = await startFaultProxy(consul.address);
+  await consul.register({ name: 'resting', port: 9001 });
+  await using heard = follow({ resting: {} }, { address: proxy.address });
+  const waits = (): readonly number[] =>
+    proxy.requests.flatMap(({ searchParams }) => Number.parseInt(searchParams.get('wait') ?? '', 10) || []);
+  await until('it waits for news', () => heard.served('resting')?.length === 1 && waits().length > 0);
+  assert.ok(
+    waits().every((ms) => ms > 20_000 && ms <= 30_000),
+    waits().join(),
+  );
+});
+
 test('of more services than connections those at rest are not asked, and every kind of change is seen', async () => {
   await using proxy = await startFaultProxy(consul.address);
   const names = Array.from({ length: 40 }, (_, at) => `rest-${at}`);

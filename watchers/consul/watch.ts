@@ -32,6 +32,10 @@ const aloneMs = 1000;
 /** When more is asked than there are connections, everyone gets a turn within about this time. */
 const roundMs = 2000;
 const shortestWaitMs = 100;
+/** What a snapshot has brought back is seen only once this is over, and asking anew costs little… */
+const usualWaitMs = 30_000;
+/** …but for what tells of a whole datacenter, whose answers are long. */
+const longestWaitMs = 120_000;
 /** A datacenter that has said nothing for so long while another has answered is waited for no longer. */
 const patienceMs = 3000;
 
@@ -66,7 +70,7 @@ async function run(
       new Feed({
         list: (request, timeoutMs) => client.list(dc === '' ? request : { ...request, dc }, timeoutMs),
         services: [...datacenters.values()].filter((one) => one === dc).length,
-        waitMs: settings.wait,
+        waitMs: settings.wait ?? longestWaitMs,
         onChange: (changed) => rota.changed(dc, changed),
         onFed: (isFed) => rota.setFed(dc, isFed),
         signal,
@@ -137,7 +141,7 @@ function requestOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }:
   };
 }
 
-function waitMsOf({ wait, maxConnections }: ConsulSettings, requests: number): Ms {
+function waitMsOf({ wait = usualWaitMs, maxConnections }: ConsulSettings, requests: number): Ms {
   if (requests <= maxConnections) return wait;
   return Math.min(wait, Math.max(shortestWaitMs, (roundMs * maxConnections) / requests));
 }
