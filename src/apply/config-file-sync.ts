@@ -3,9 +3,9 @@
  * restarted Myelin finds out from. And what keeps it from that.
  */
 import { describe } from '../errors.ts';
-import type { ConfigFile } from '../lib/config-file.ts';
-import { together } from '../lib/files.ts';
-import { WriteBehind } from '../lib/write-behind.ts';
+import type { ConfigFile } from '../lib/files/config-file.ts';
+import { together } from '../lib/files/files.ts';
+import { WriteBehind } from '../lib/files/write-behind.ts';
 import type { Moment, Ms } from '../model.ts';
 import type { Active, Trouble } from './driver.ts';
 import type { DriverEvent } from './driver-event.ts';

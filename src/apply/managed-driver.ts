@@ -5,10 +5,10 @@
 import { dirname } from 'node:path';
 import { lockFile } from '../config/paths.ts';
 import type { Version } from '../haproxy/binary/version.ts';
-import { now } from '../lib/clock.ts';
-import { configFile } from '../lib/config-file.ts';
-import { makeFolder } from '../lib/files.ts';
-import { startPolling } from '../lib/poll.ts';
+import { configFile } from '../lib/files/config-file.ts';
+import { makeFolder } from '../lib/files/files.ts';
+import { now } from '../lib/time/clock.ts';
+import { startPolling } from '../lib/time/poll.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { ConfigFileSync } from './config-file-sync.ts';
 import type {

@@ -1,5 +1,5 @@
 /** One order and one choice among duplicates, so that the same endpoints are the same list whatever way they came. */
-import { parseAddress } from '../lib/address.ts';
+import { parseAddress } from '../lib/net/address.ts';
 import type { Endpoint, Unfit } from '../model.ts';
 
 /** Sorted by id, then address and port; of each address and port one. */

@@ -1,5 +1,5 @@
 /** Judges what sources say before anything else sees it: data is hostile, and whoever may register may send it. */
-import { type Address, contains, parseAddress, type Range, range, reachedIPv4 } from '../lib/address.ts';
+import { type Address, contains, parseAddress, type Range, range, reachedIPv4 } from '../lib/net/address.ts';
 import type { Endpoint, Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
 import type { OwnGuard } from './own.ts';

@@ -1,5 +1,5 @@
 /** What leads back to Myelin and the HAProxy that it keeps: to send traffic there is a loop, or gives away the admin API. */
-import { type Address, contains, parseAddress, range, reachedIPv4 } from '../lib/address.ts';
+import { type Address, contains, parseAddress, range, reachedIPv4 } from '../lib/net/address.ts';
 
 /** Where this config listens; `host` null: on every address of this machine. */
 type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };

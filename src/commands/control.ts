@@ -3,7 +3,7 @@
 import { readTime } from '../config/values.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import type { Accepted, Overridden } from '../http/admin.ts';
-import { wallClock } from '../lib/clock.ts';
+import { wallClock } from '../lib/time/clock.ts';
 import type { Timestamp } from '../model.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';

@@ -14,7 +14,7 @@ import { createView } from '../demo/view.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary/binary.ts';
 import { askMyelin } from '../http/client.ts';
-import { now, wallClock } from '../lib/clock.ts';
+import { now, wallClock } from '../lib/time/clock.ts';
 import type { Status } from '../report/status.ts';
 import { table } from './text/format.ts';
 

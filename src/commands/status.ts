@@ -1,7 +1,7 @@
 /** `myelin status`: what the running Myelin does, for people or as JSON, once or again and again. */
 
 import { exitCodes } from '../errors.ts';
-import { wallClock } from '../lib/clock.ts';
+import { wallClock } from '../lib/time/clock.ts';
 import type { Status } from '../report/status.ts';
 import type { Globals } from './globals.ts';
 import { askRunning } from './running.ts';

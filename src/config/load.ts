@@ -1,7 +1,7 @@
 /** Loads `myelin.yaml`: reads, substitutes, validates, resolves, and reports everything that is wrong at once. */
 import { dirname, resolve } from 'node:path';
 import type { Source } from '../../watchers/kit/source.ts';
-import type { ReadFile } from '../lib/read-file.ts';
+import type { ReadFile } from '../lib/files/read-file.ts';
 import { resolveDiscoveries } from './discover/discoveries.ts';
 import { ConfigError, type ConfigProblem, formatPath, type Report } from './problems.ts';
 import { joinServices, readIncluded } from './read/include.ts';

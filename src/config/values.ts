@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { someTime, text, word } from '../../watchers/kit/values.ts';
 import { AppError } from '../errors.ts';
 import { sectionKeywords } from '../haproxy/text/text.ts';
-import { parseRange } from '../lib/address.ts';
+import { parseRange } from '../lib/net/address.ts';
 
 /** For a duration that stands outside the config; `name` is what it is called there. Throws an AppError. */
 export function readTime(name: string, text: string): number {

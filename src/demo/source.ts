@@ -5,7 +5,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { now } from '../lib/clock.ts';
+import { now } from '../lib/time/clock.ts';
 
 type Registered = { readonly name: string; readonly port: number; readonly weight: number };
 

@@ -2,10 +2,10 @@
 import type { IncomingMessage } from 'node:http';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
-import { parseAddress } from '../lib/address.ts';
-import { now, toWallClock } from '../lib/clock.ts';
+import { parseAddress } from '../lib/net/address.ts';
+import { now, toWallClock } from '../lib/time/clock.ts';
 import type { Timestamp } from '../model.ts';
-import type { OverrideRequest } from '../reconcile/override-store.ts';
+import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { Status } from '../report/status.ts';
 import { problem, type Reply, type Route, type RouteRequest, refusal } from './server.ts';
 

@@ -4,7 +4,7 @@
  * opens a new one for each probe, or Prometheus from an answer.
  */
 import type { Server, Socket } from 'node:net';
-import { parseAddress } from '../lib/address.ts';
+import { parseAddress } from '../lib/net/address.ts';
 
 type Limits = { readonly total: number; readonly perAddress: number };
 

@@ -6,7 +6,7 @@ import { connect, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
 import { parseListen } from '../config/values.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
-import { startPolling } from '../lib/poll.ts';
+import { startPolling } from '../lib/time/poll.ts';
 import type { Ms } from '../model.ts';
 import { boundConnections } from './connections.ts';
 import { createHttpServer, type ServerOptions } from './server.ts';

@@ -1,7 +1,7 @@
 /** A small HTTP server: routes are data, and answers are values. */
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AppError, describe } from '../errors.ts';
-import { http } from '../lib/node-http.ts';
+import { http } from '../lib/net/node-http.ts';
 
 export type Reply = {
   readonly status: number;

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { outputEncodings } from '../config/schema/outputs.ts';
-import { hostPort, parseAddress } from '../lib/address.ts';
+import { hostPort, parseAddress } from '../lib/net/address.ts';
 
 /** How a template's values are written where it does not say otherwise. */
 export const encoders = {

@@ -7,8 +7,8 @@ import { chmod, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { AppError, describe } from '../errors.ts';
 import { describeExit, lastLines, runCommand } from '../lib/command.ts';
-import { configFile } from '../lib/config-file.ts';
-import { makeFolder, readIfThere, writeDurably, writeFailed } from '../lib/files.ts';
+import { configFile } from '../lib/files/config-file.ts';
+import { makeFolder, readIfThere, writeDurably, writeFailed } from '../lib/files/files.ts';
 import type { Ms } from '../model.ts';
 import type { ServiceView, Target, TargetOutcome } from './target.ts';
 

@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { outputsFolder } from '../config/paths.ts';
 import { AppError, describe } from '../errors.ts';
-import { createDeadline } from '../lib/deadline.ts';
 import { createMutex } from '../lib/mutex.ts';
-import { type Patience, Retries } from '../lib/retry.ts';
+import { createDeadline } from '../lib/time/deadline.ts';
+import { type Patience, Retries } from '../lib/time/retry.ts';
 import type { Moment, Ms } from '../model.ts';
 import { fileTarget, type Output } from './file-output.ts';
 import type { CatalogView, ServiceView, Target, TargetOutcome } from './target.ts';

@@ -1,7 +1,7 @@
 /** Makes outputs of their config and the templates that it names. */
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
-import { type ReadFile, readOnce } from '../lib/read-file.ts';
+import { type ReadFile, readOnce } from '../lib/files/read-file.ts';
 import { builtIns } from './built-in.ts';
 import type { Output } from './file-output.ts';
 import { ownTemplate } from './own-template.ts';

@@ -11,7 +11,7 @@ import { assertPrintsServers } from '../render/printed-servers.ts';
 import type { RenderInput, RenderResult } from '../render/render.ts';
 import { type Editions, takesOver } from '../settings/editions.ts';
 import { presumedVersion, type Settings } from '../settings/settings.ts';
-import { withoutOverrides } from './overrides.ts';
+import { withoutOverrides } from './overrides/overrides.ts';
 
 type Sections = readonly Section[];
 

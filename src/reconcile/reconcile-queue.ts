@@ -5,10 +5,10 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import { AppError } from '../errors.ts';
-import { now } from '../lib/clock.ts';
-import { createDeadline, type Deadline } from '../lib/deadline.ts';
-import { createDebounce, type Debounce } from '../lib/debounce.ts';
 import type { Mutex } from '../lib/mutex.ts';
+import { now } from '../lib/time/clock.ts';
+import { createDeadline, type Deadline } from '../lib/time/deadline.ts';
+import { createDebounce, type Debounce } from '../lib/time/debounce.ts';
 import type { Moment, Ms, ReloadReason } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import type { DesiredState } from './desired-state.ts';

@@ -8,14 +8,14 @@ import { AppError } from '../errors.ts';
 import { type BackOff, backOff, isSameFailure } from '../haproxy/text/back-off.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
 import type { Moment, Ms, Problem, Rendered, Section } from '../model.ts';
-import { CrashLoop } from './crash-loop.ts';
 import { OfferBudget } from './offer-budget.ts';
-import { type Overrides, overridden } from './overrides.ts';
-import { Quarantine, type Quarantined } from './quarantine.ts';
-import { pace } from './quarantine-state.ts';
+import { type Overrides, overridden } from './overrides/overrides.ts';
+import { CrashLoop } from './quarantine/crash-loop.ts';
+import { Quarantine, type Quarantined } from './quarantine/quarantine.ts';
+import { pace } from './quarantine/state.ts';
 import type { Reloading, Result, RuntimeResult } from './result.ts';
 import { type Desired, Rollout } from './rollout.ts';
-import type { RuntimeUpdater } from './runtime-updater.ts';
+import type { RuntimeUpdater } from './runtime/runtime-updater.ts';
 
 /** Nothing came of it. */
 type Left = Extract<Result, { readonly kind: 'rejected' | 'failed' }>;

@@ -2,7 +2,7 @@
 import { type BackOff, backOff, retriedSoon } from '../haproxy/text/back-off.ts';
 import { transitions } from '../lib/state-table.ts';
 import type { Moment, Problem, Section } from '../model.ts';
-import { pace } from './quarantine-state.ts';
+import { pace } from './quarantine/state.ts';
 
 /** The same structure gets another try after a while: what is amiss may lie outside it. */
 type Refusal = BackOff & { readonly problems: readonly Problem[] };

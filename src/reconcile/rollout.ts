@@ -7,12 +7,12 @@ import type { KeptFiles } from '../apply/files/kept-files.ts';
 import { isSameFailure } from '../haproxy/text/back-off.ts';
 import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import type { RenderProblem } from '../render/render.ts';
-import type { CrashLoop } from './crash-loop.ts';
 import type { OfferBudget } from './offer-budget.ts';
-import { pace } from './quarantine-state.ts';
+import type { CrashLoop } from './quarantine/crash-loop.ts';
+import { pace } from './quarantine/state.ts';
 import { nextReloadState, type ReloadEvent, type ReloadState } from './reload-state.ts';
 import { type Result, type RuntimeResult, runtimeResult } from './result.ts';
-import type { RuntimeUpdater } from './runtime-updater.ts';
+import type { RuntimeUpdater } from './runtime/runtime-updater.ts';
 
 export type Desired = {
   readonly rendered: Rendered;

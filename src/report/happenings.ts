@@ -5,8 +5,8 @@ import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';
 import type { Drift, ReloadReason, Section, SourceEvent } from '../model.ts';
 import type { OutputEvent } from '../outputs/outputs.ts';
-import type { OverrideRequest } from '../reconcile/override-store.ts';
-import type { Quarantined } from '../reconcile/quarantine.ts';
+import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
+import type { Quarantined } from '../reconcile/quarantine/quarantine.ts';
 import type { Reconciled } from '../reconcile/reconcile-queue.ts';
 
 export type Report = (happening: Happening) => void;

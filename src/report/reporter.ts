@@ -2,10 +2,10 @@
 
 import type { Catalog } from '../catalog/catalog.ts';
 import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
-import { toWallClock } from '../lib/clock.ts';
+import { toWallClock } from '../lib/time/clock.ts';
 import type { Moment } from '../model.ts';
-import type { OverrideRequest } from '../reconcile/override-store.ts';
-import type { Quarantined } from '../reconcile/quarantine.ts';
+import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
+import type { Quarantined } from '../reconcile/quarantine/quarantine.ts';
 import type { Events } from './events.ts';
 import { shown } from './facts.ts';
 import type { Happening, ReconcileContext } from './happenings.ts';

@@ -4,7 +4,7 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { parseVersion, type Version } from '../haproxy/binary/version.ts';
-import type { ReadFile } from '../lib/read-file.ts';
+import type { ReadFile } from '../lib/files/read-file.ts';
 import type { Output } from '../outputs/file-output.ts';
 import { readOutputs, templatesOf } from '../outputs/read-outputs.ts';
 import { createRenderer, type Renderer } from '../render/render.ts';

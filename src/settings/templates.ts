@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { didYouMean } from '../config/problems.ts';
 import { AppError } from '../errors.ts';
-import { type ReadFile, readOnce } from '../lib/read-file.ts';
+import { type ReadFile, readOnce } from '../lib/files/read-file.ts';
 import type { TemplateSource } from '../render/template-error.ts';
 
 /** The parts that a file is made of; `haproxy.cfg` joins them. */

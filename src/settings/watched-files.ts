@@ -1,7 +1,7 @@
 /** Tells when any of some files changed: the config, what it includes, templates, secrets. */
 import { stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { wallClock } from '../lib/clock.ts';
+import { wallClock } from '../lib/time/clock.ts';
 import type { Ms, Timestamp } from '../model.ts';
 
 /** Time stamps of files are as coarse as the kernel's tick. */

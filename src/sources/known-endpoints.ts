@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { type Collection, type Known, known } from '../catalog/collection.ts';
-import { listed, StateFile } from '../lib/state-file.ts';
+import { listed, StateFile } from '../lib/files/state-file.ts';
 import type { Endpoint } from '../model.ts';
 
 /** The endpoints are judged by the catalog, as whatever a source says. */

@@ -1,7 +1,7 @@
 /** Remembers in `state` which services sources discovered last: while one is away after a restart, its services serve on. */
 import { z } from 'zod';
 import type { KnownService } from '../catalog/collection.ts';
-import { listed, StateFile } from '../lib/state-file.ts';
+import { listed, StateFile } from '../lib/files/state-file.ts';
 
 const service = z.object({
   key: z.string(),

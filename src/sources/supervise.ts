@@ -1,8 +1,8 @@
 /** Keeps a watcher running: whoever iterates sees its updates and, between them, that it started or failed. */
 
 import { describe } from '../errors.ts';
-import { now } from '../lib/clock.ts';
-import { longestRetryAfterMs, type Patience, pause, Retries } from '../lib/retry.ts';
+import { now } from '../lib/time/clock.ts';
+import { longestRetryAfterMs, type Patience, pause, Retries } from '../lib/time/retry.ts';
 import type { Ms, SourceEvent, Update } from '../model.ts';
 
 export type Supervision = {

@@ -4,8 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { configFile } from '../../src/lib/config-file.ts';
-import { writeDurably, writeInPieces } from '../../src/lib/files.ts';
+import { configFile } from '../../src/lib/files/config-file.ts';
+import { writeDurably, writeInPieces } from '../../src/lib/files/files.ts';
 import { applied, get, never, pidOf, reload, rendered, setup, text } from '../support/apply.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 

@@ -11,7 +11,7 @@ import { readProcesses, readWorkerInfo, reloadMaster } from '../../src/haproxy/c
 import { ask, nobodyListens } from '../../src/haproxy/cli/socket.ts';
 import type { SeenServers } from '../../src/haproxy/resources/servers/read-back.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
-import { configFile } from '../../src/lib/config-file.ts';
+import { configFile } from '../../src/lib/files/config-file.ts';
 import type { Plan, Rendered, ServerCommand } from '../../src/model.ts';
 import { startBackends } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';

@@ -11,7 +11,7 @@ import { ask } from '../../src/haproxy/cli/socket.ts';
 import type { Rendered, ServerDrift } from '../../src/model.ts';
 import { Reconciler } from '../../src/reconcile/reconciler.ts';
 import type { Result } from '../../src/reconcile/result.ts';
-import { RuntimeUpdater } from '../../src/reconcile/runtime-updater.ts';
+import { RuntimeUpdater } from '../../src/reconcile/runtime/runtime-updater.ts';
 import { startNodeBackend } from '../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';
 import { get, never, pidOf, rendered, type Setup, setup, text } from '../support/apply.ts';

@@ -11,8 +11,8 @@ import { type AdminSources, adminRoutes, type Overridden, tcpRefusal } from '../
 import { askMyelin, getStatus } from '../../src/http/client.ts';
 import { listenTcp, listenUnix } from '../../src/http/listen.ts';
 import { type Route, text } from '../../src/http/server.ts';
-import { toWallClock } from '../../src/lib/clock.ts';
-import type { OverrideRequest } from '../../src/reconcile/override-store.ts';
+import { toWallClock } from '../../src/lib/time/clock.ts';
+import type { OverrideRequest } from '../../src/reconcile/overrides/override-store.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
 import { sampleStatus } from '../support/status.ts';
 

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import type { ManagedDriver, Outcome } from '../../src/apply/driver.ts';
 import { nothingKept } from '../../src/apply/files/kept-files.ts';
 import { main } from '../../src/main.ts';
-import { OverrideStore } from '../../src/reconcile/override-store.ts';
+import { OverrideStore } from '../../src/reconcile/overrides/override-store.ts';
 import type { Happening } from '../../src/report/happenings.ts';
 import { loadSettings } from '../../src/settings/settings.ts';
 import { KnownEndpoints } from '../../src/sources/known-endpoints.ts';

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
-import { now } from '../../src/lib/clock.ts';
+import { now } from '../../src/lib/time/clock.ts';
 import type { Endpoint, Moment } from '../../src/model.ts';
 import { fileTarget, type Output } from '../../src/outputs/file-output.ts';
 import { type OutputEvent, Outputs } from '../../src/outputs/outputs.ts';

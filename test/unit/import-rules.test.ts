@@ -114,7 +114,7 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   diff: ['src/plan/diff.ts'],
   'eventsource-parser': ['src/http/client.ts'],
   handlebars: ['src/render/engine.ts'],
-  'p-debounce': ['src/lib/debounce.ts'],
+  'p-debounce': ['src/lib/time/debounce.ts'],
   pino: ['src/report/log.ts'],
   'prom-client': ['src/report/metrics.ts'],
   yaml: ['src/config/', 'watchers/'],
@@ -134,7 +134,7 @@ const pure = [
 const pureModules = ['node:util', 'node:crypto', 'node:path'];
 
 /** What operators say of servers is about servers. */
-const aboutServers = ['src/reconcile/enforce-override.ts'];
+const aboutServers = ['src/reconcile/overrides/enforce-override.ts'];
 
 type Import = { readonly from: string; readonly to: string; readonly isTypeOnly: boolean };
 

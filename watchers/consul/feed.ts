@@ -4,7 +4,7 @@
  * So a thousand services at rest cost nothing, where a request for each takes hundreds of requests a second.
  */
 import { AppError } from '../../src/errors.ts';
-import { backoffMs, pause } from '../../src/lib/retry.ts';
+import { backoffMs, pause } from '../../src/lib/time/retry.ts';
 import type { Ms } from '../../src/model.ts';
 import type { ConsulResponse, ListRequest } from './client.ts';
 import { indexOf } from './reading.ts';

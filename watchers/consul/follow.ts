@@ -1,7 +1,7 @@
 /** Follows one service by blocking queries, for ever: the rules of Consul's index, of its pace and of doubtful answers. */
 
-import { wallClock } from '../../src/lib/clock.ts';
-import { backoffMs, pause } from '../../src/lib/retry.ts';
+import { wallClock } from '../../src/lib/time/clock.ts';
+import { backoffMs, pause } from '../../src/lib/time/retry.ts';
 import type { Ms } from '../../src/model.ts';
 import { TokenBucket } from '../kit/token-bucket.ts';
 import { type Failure, failureOf } from './failure.ts';

@@ -2,7 +2,7 @@
  * Instances whose address is the name of a host, as of external services: left out, or with the addresses of the name, at
  * each result and whenever a name stands for others.
  */
-import { parseAddress } from '../../src/lib/address.ts';
+import { parseAddress } from '../../src/lib/net/address.ts';
 import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
 import { type Host, type Hosts, ofFamily } from '../kit/hosts.ts';
 import type { Watching } from '../kit/watching.ts';

@@ -11,7 +11,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import { z } from 'zod';
-import { hostPort } from '../../src/lib/address.ts';
+import { hostPort } from '../../src/lib/net/address.ts';
 import type { Endpoint, Unreadable } from '../../src/model.ts';
 
 export type Parsed =

@@ -1,8 +1,8 @@
 /** Watches a file, or a folder of files, of services and their endpoints. */
 
 import { AppError, describe } from '../../src/errors.ts';
-import { pause } from '../../src/lib/retry.ts';
-import { settle } from '../../src/lib/settle.ts';
+import { pause } from '../../src/lib/time/retry.ts';
+import { settle } from '../../src/lib/time/settle.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';
 import { withSynced } from '../kit/watching.ts';
 import { readAll, stamp, type Text } from './disk.ts';

@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import { describe } from '../../src/errors.ts';
-import { pause } from '../../src/lib/retry.ts';
+import { pause } from '../../src/lib/time/retry.ts';
 import type { Ms } from '../../src/model.ts';
 
 export type Host =

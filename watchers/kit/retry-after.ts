@@ -1,6 +1,6 @@
 /** What a server that is asked too much says about when to come back. */
 
-import { longestRetryAfterMs } from '../../src/lib/retry.ts';
+import { longestRetryAfterMs } from '../../src/lib/time/retry.ts';
 import type { Ms } from '../../src/model.ts';
 
 /** The header's value in milliseconds from `now`: seconds or an HTTP date; 0 when it is missing or neither; never too long. */

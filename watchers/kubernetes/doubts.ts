@@ -4,7 +4,7 @@
  * that was deleted is left some time before that: whoever replaces it makes it anew a moment later.
  */
 import { AppError } from '../../src/errors.ts';
-import { backoffMs, pause } from '../../src/lib/retry.ts';
+import { backoffMs, pause } from '../../src/lib/time/retry.ts';
 import type { Moment, Ms } from '../../src/model.ts';
 import type { SecondRead } from './api/second-read.ts';
 import { namesAtOnce, type ServiceKey } from './service-query.ts';

@@ -1,6 +1,6 @@
 /** Follows the Services of one namespace, or of the whole cluster, for all queries about them: two watches, one view. */
 
-import { wallClock } from '../../src/lib/clock.ts';
+import { wallClock } from '../../src/lib/time/clock.ts';
 import type { Query } from '../../src/model.ts';
 import { Hosts } from '../kit/hosts.ts';
 import type { Watching } from '../kit/watching.ts';

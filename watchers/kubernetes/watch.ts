@@ -1,6 +1,6 @@
 /** Watches Services of a Kubernetes cluster by their EndpointSlices: two watches a namespace, however many Services. */
-import { now } from '../../src/lib/clock.ts';
-import { Retries } from '../../src/lib/retry.ts';
+import { now } from '../../src/lib/time/clock.ts';
+import { Retries } from '../../src/lib/time/retry.ts';
 import type { Ms, Query, Watch } from '../../src/model.ts';
 import { type Watching, watching } from '../kit/watching.ts';
 import { openAccess } from './api/access.ts';

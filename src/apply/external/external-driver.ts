@@ -7,7 +7,7 @@ import { realpath } from 'node:fs/promises';
 import { AppError } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
-import { tryOut } from '../../lib/config-file.ts';
+import { tryOut } from '../../lib/files/config-file.ts';
 import type { Problem, ReloadReason, Section } from '../../model.ts';
 import type { Active, Driver, DriverContext, Outcome, Running } from '../driver.ts';
 import { type Generation, recordIn } from '../state/generation.ts';

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { serverStateFile } from '../../config/paths.ts';
 import type { Config } from '../../config/schema.ts';
 import type { ServersState } from '../../haproxy/cli/info.ts';
-import { writeDurably } from '../../lib/files.ts';
+import { writeDurably } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 import { downServers, noServerDown } from './health.ts';
 

@@ -7,7 +7,7 @@
 import type { ServerStateRow, ServersState } from '../../haproxy/cli/info.ts';
 import { defaultsOf } from '../../haproxy/text/inheritance.ts';
 import { linesOf, tokenise } from '../../haproxy/text/text.ts';
-import { parseAddress } from '../../lib/address.ts';
+import { parseAddress } from '../../lib/net/address.ts';
 import type { Section } from '../../model.ts';
 
 /** Format 1, understood by every version. */

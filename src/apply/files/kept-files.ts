@@ -10,7 +10,7 @@ import { keptFilesFolder } from '../../config/paths.ts';
 import type { Config } from '../../config/schema.ts';
 import { AppError, hasCode } from '../../errors.ts';
 import { type NamedFile, namedFiles, withOtherFiles } from '../../haproxy/text/named-files.ts';
-import { isThere, makeFolder, readIfThere, writeDurably, writeFailed, writeSynced } from '../../lib/files.ts';
+import { isThere, makeFolder, readIfThere, writeDurably, writeFailed, writeSynced } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 
 /** What of this a reconcile has to know. */

@@ -1,5 +1,5 @@
 /** Another worker serves than was known, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
-import { pastFromWallClock } from '../../lib/clock.ts';
+import { pastFromWallClock } from '../../lib/time/clock.ts';
 import type { Leaving, Moment, Section } from '../../model.ts';
 import type { Generation } from '../state/generation.ts';
 import { readLeaving, readReady, readSections, removeReady, writeReady, writeSections } from '../state/records.ts';

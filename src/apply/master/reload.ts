@@ -12,7 +12,7 @@ import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Info, parseServersState } from '../../haproxy/cli/info.ts';
 import { prefixOf, readWorkerInfo, reloadMaster } from '../../haproxy/cli/master.ts';
 import { placedLines } from '../../haproxy/text/text.ts';
-import type { ConfigFile } from '../../lib/config-file.ts';
+import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Ms, Problem, Section } from '../../model.ts';
 import { preflight } from '../checks/preflight.ts';
 import type { Outcome } from '../driver.ts';

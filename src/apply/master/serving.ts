@@ -4,7 +4,7 @@ import type { Version } from '../../haproxy/binary/version.ts';
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { prefixOf } from '../../haproxy/cli/master.ts';
-import { toWallClock } from '../../lib/clock.ts';
+import { toWallClock } from '../../lib/time/clock.ts';
 import type { Moment, Section } from '../../model.ts';
 import type { Active, Running } from '../driver.ts';
 import { Worker } from '../runtime/worker.ts';

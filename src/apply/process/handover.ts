@@ -9,7 +9,7 @@ import { basename, dirname, join } from 'node:path';
 import { AppError, hasCode } from '../../errors.ts';
 import { readInfo } from '../../haproxy/cli/info.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
-import { readIfThere } from '../../lib/files.ts';
+import { readIfThere } from '../../lib/files/files.ts';
 import type { Ms, Section, Timestamp } from '../../model.ts';
 import type { DriverContext } from '../driver.ts';
 import {

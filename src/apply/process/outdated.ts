@@ -1,6 +1,6 @@
 /** Why the process that serves is to be replaced though it serves what is wanted: a reload is the cure for both. */
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
-import { isThere } from '../../lib/files.ts';
+import { isThere } from '../../lib/files/files.ts';
 import type { ReloadReason } from '../../model.ts';
 import { isReplaced, type Serving } from './serving.ts';
 

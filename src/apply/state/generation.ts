@@ -7,7 +7,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError, describe } from '../../errors.ts';
 import { linesOf } from '../../haproxy/text/text.ts';
-import { isThere, writeDurably } from '../../lib/files.ts';
+import { isThere, writeDurably } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 import { commandLines, findsSame, identifyProcess, type ProcessId, parentOf } from '../system/processes.ts';
 import { isReadyRecordOf, readReady, writeSections } from './records.ts';

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
-import { makeFolder, readIfThere, together, writeDurably } from '../../lib/files.ts';
+import { makeFolder, readIfThere, together, writeDurably } from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';

@@ -1,7 +1,7 @@
 /** Names the process that listens on an address, as far as the system shows it. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { hasCode } from '../../errors.ts';
-import { parseAddress } from '../../lib/address.ts';
+import { parseAddress } from '../../lib/net/address.ts';
 import { commandName } from './processes.ts';
 
 type Kind = 'tcp' | 'udp' | 'unix';

@@ -1,5 +1,5 @@
 /** Whether a HAProxy elsewhere shares this machine's network, as far as the system shows. */
-import { readIfThere } from '../../lib/files.ts';
+import { readIfThere } from '../../lib/files/files.ts';
 
 /**
  * The kernel lists the unix sockets of our own network namespace alone, whoever owns them. HAProxy binds its sockets

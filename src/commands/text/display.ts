@@ -1,6 +1,6 @@
 /** Where `myelin status --watch` shows what it sees: on the page of a terminal, or one below the other. */
 
-import { wallClock } from '../../lib/clock.ts';
+import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
 import type { Event } from '../../report/events.ts';
 import { printable } from '../../report/log-line.ts';

@@ -9,7 +9,7 @@ import {
   settingOf,
 } from '../../../watchers/kit/service-options.ts';
 import { duration, port, portOrName } from '../../../watchers/kit/values.ts';
-import { hostPort } from '../../lib/address.ts';
+import { hostPort } from '../../lib/net/address.ts';
 import { didYouMean, formatPath, type Path } from '../problems.ts';
 import type { Mark } from '../read/tree.ts';
 import type { Limits } from '../schema/discovery.ts';

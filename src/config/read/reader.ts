@@ -1,7 +1,7 @@
 /** Reads the config's files, puts values into their strings, and remembers which files and secrets were met. */
 import { resolve } from 'node:path';
 import { describe, hasCode } from '../../errors.ts';
-import { type ReadFile, readOnce } from '../../lib/read-file.ts';
+import { type ReadFile, readOnce } from '../../lib/files/read-file.ts';
 import type { Report } from '../problems.ts';
 import { type Expansion, expand, type FileText, filesNamed } from './substitute.ts';
 import { parseYaml, stringsOf, type Tree, treeOf, withoutNotes } from './tree.ts';

@@ -2,7 +2,7 @@
  * Reads the addresses of HAProxy's `bind` lines, so that two that cannot be held at once are found before HAProxy
  * fails on them, and so that a foreign process on one of them is.
  */
-import { parseAddress } from '../../lib/address.ts';
+import { parseAddress } from '../../lib/net/address.ts';
 import { tokenise } from './text.ts';
 
 export type BindAddress =

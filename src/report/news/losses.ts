@@ -1,7 +1,7 @@
 /** Endpoints that no source names any more begin to be retained, and that is over. Pure. */
 import type { Catalog } from '../../catalog/catalog.ts';
 import { newlyKept } from '../../catalog/report.ts';
-import { toWallClock } from '../../lib/clock.ts';
+import { toWallClock } from '../../lib/time/clock.ts';
 import type { Message } from '../messages.ts';
 
 export function lossNews(before: Catalog | null, now: Catalog): readonly Message[] {

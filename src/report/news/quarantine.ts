@@ -1,5 +1,5 @@
 /** Services that are quarantined, or for another problem than before, and those that no longer are. Pure. */
-import type { Quarantined } from '../../reconcile/quarantine.ts';
+import type { Quarantined } from '../../reconcile/quarantine/quarantine.ts';
 import type { Message } from '../messages.ts';
 import { problemText } from './problems.ts';
 

@@ -1,6 +1,6 @@
 /** What came of the reconciles, for the status; what goes wrong again and again is one trouble. */
 import { describe } from '../../errors.ts';
-import { toWallClock } from '../../lib/clock.ts';
+import { toWallClock } from '../../lib/time/clock.ts';
 import type { Moment } from '../../model.ts';
 import type { Reconciled } from '../../reconcile/reconcile-queue.ts';
 import type { Result } from '../../reconcile/result.ts';

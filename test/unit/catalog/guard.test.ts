@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { admit, createGuard, noRefusals } from '../../../src/catalog/guard.ts';
 import { createOwnGuard } from '../../../src/catalog/own.ts';
-import { parseAddress } from '../../../src/lib/address.ts';
+import { parseAddress } from '../../../src/lib/net/address.ts';
 import type { Endpoint } from '../../../src/model.ts';
 
 const strict = createGuard([], false);

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { contains, embeddedIPv4, hostPort, parseAddress, parseRange, reachedIPv4 } from '../../../src/lib/address.ts';
+import {
+  contains,
+  embeddedIPv4,
+  hostPort,
+  parseAddress,
+  parseRange,
+  reachedIPv4,
+} from '../../../src/lib/net/address.ts';
 
 test('every spelling of an address becomes one', () => {
   for (const [written, text] of [

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fromWallClock, now, pastFromWallClock, toWallClock, wallClock } from '../../../src/lib/clock.ts';
-import { OverrideStore } from '../../../src/reconcile/override-store.ts';
+import { fromWallClock, now, pastFromWallClock, toWallClock, wallClock } from '../../../src/lib/time/clock.ts';
+import { OverrideStore } from '../../../src/reconcile/overrides/override-store.ts';
 import { tempFolder } from '../../support/index.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const hourMs = 3_600_000;
 
-test('only src/lib/clock.ts asks for the time of day: a span that is measured by it is wrong after each step', async () => {
+test('only src/lib/time/clock.ts asks for the time of day: a span that is measured by it is wrong after each step', async () => {
   const files = await Promise.all(
     ['src', 'watchers'].map(async (folder) => {
       const names = await readdir(join(root, folder), { recursive: true });
@@ -20,7 +20,7 @@ test('only src/lib/clock.ts asks for the time of day: a span that is measured by
     files.flat().map(async (path) => (/\bDate\.now\b|\bnew Date\(\)/.test(await readFile(path, 'utf8')) ? path : null)),
   );
   const found = asking.flatMap((path) => (path === null ? [] : relative(root, path)));
-  assert.deepEqual(found.sort(), ['src/commands/demo.ts', 'src/lib/clock.ts'], 'the demo’s certificate is dated');
+  assert.deepEqual(found.sort(), ['src/commands/demo.ts', 'src/lib/time/clock.ts'], 'the demo’s certificate is dated');
 });
 
 test('a step of the time of day moves what is shown, and no span', (t) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { createDebounce, type Debounce } from '../../../src/lib/debounce.ts';
+import { createDebounce, type Debounce } from '../../../src/lib/time/debounce.ts';
 
 const quietMs = 20;
 const maxMs = 200;

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readAgain, readOnce } from '../../../src/lib/read-file.ts';
+import { readAgain, readOnce } from '../../../src/lib/files/read-file.ts';
 import { tempFolder } from '../../support/index.ts';
 
 test('a pipe is read at the start, and refused when it is to be read again', async () => {

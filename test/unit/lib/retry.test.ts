@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { backoffMs, pause, Retries } from '../../../src/lib/retry.ts';
+import { backoffMs, pause, Retries } from '../../../src/lib/time/retry.ts';
 
 test('a wait before a retry is somewhere between nothing and an exponentially growing, capped limit', () => {
   fc.assert(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { settle } from '../../../src/lib/settle.ts';
+import { settle } from '../../../src/lib/time/settle.ts';
 
 function settled(first: string, reads: readonly string[], signal = new AbortController().signal): Promise<string> {
   const next = reads.values();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { lagOf, listed, StateFile } from '../../../src/lib/state-file.ts';
+import { lagOf, listed, StateFile } from '../../../src/lib/files/state-file.ts';
 import { tempFolder } from '../../support/index.ts';
 
 test('what is little is written within a second, what is much a part of a megabyte a second, and all within two minutes', () => {

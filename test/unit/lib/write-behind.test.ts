@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mock, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { WriteBehind } from '../../../src/lib/write-behind.ts';
+import { WriteBehind } from '../../../src/lib/files/write-behind.ts';
 
 function writer(t: TestContext, write: () => Promise<void> = async () => {}) {
   t.mock.timers.enable({ apis: ['setTimeout'] });

@@ -11,8 +11,8 @@ import {
   knowledgeAtStart,
   nextKnowledge,
   reloadReasons,
-} from '../../../src/reconcile/knowledge.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
+} from '../../../src/reconcile/runtime/knowledge.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import { type Fault, ModelDriver } from '../../support/model-driver.ts';
 import { ModelHaproxy } from '../../support/model-haproxy.ts';
 

@@ -10,7 +10,7 @@ import { createMutex } from '../../../src/lib/mutex.ts';
 import type { Plan, Rendered } from '../../../src/model.ts';
 import { ReconcileQueue } from '../../../src/reconcile/reconcile-queue.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import { settings } from '../../support/catalog.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
 

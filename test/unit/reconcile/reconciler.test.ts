@@ -8,8 +8,8 @@ import type { Plan, Problem, Rendered, Section } from '../../../src/model.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import type { Result } from '../../../src/reconcile/result.ts';
 import type { Desired } from '../../../src/reconcile/rollout.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
-import type { VerifySettings } from '../../../src/reconcile/verifier.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
+import type { VerifySettings } from '../../../src/reconcile/runtime/verifier.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
 
 const never = new AbortController().signal;

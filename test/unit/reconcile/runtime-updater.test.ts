@@ -19,10 +19,10 @@ import type {
   ServerDrift,
   ServerOverride,
 } from '../../../src/model.ts';
-import type { Overrides } from '../../../src/reconcile/overrides.ts';
+import type { Overrides } from '../../../src/reconcile/overrides/overrides.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import type { Result } from '../../../src/reconcile/result.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime-updater.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import { serverCommands, serverDrift } from '../../support/plans.ts';
 import { ScriptedDriver } from '../../support/scripted-driver.ts';
 

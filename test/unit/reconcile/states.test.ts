@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
-import { nextQuarantineState, type QuarantineState } from '../../../src/reconcile/quarantine-state.ts';
+import { nextQuarantineState, type QuarantineState } from '../../../src/reconcile/quarantine/state.ts';
 import { nextReloadState, type ReloadState } from '../../../src/reconcile/reload-state.ts';
 
 const structures = ['a', 'b', 'none'] as const;

@@ -11,7 +11,7 @@ import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { AppError, describe, hasCode } from '../../../src/errors.ts';
-import { hostPort } from '../../../src/lib/address.ts';
+import { hostPort } from '../../../src/lib/net/address.ts';
 import type { Ms } from '../../../src/model.ts';
 import { spellingsOfLogin } from '../../kit/login.ts';
 import type { KubernetesSettings } from '../settings.ts';

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { AppError, describe } from '../../../src/errors.ts';
-import { wallClock } from '../../../src/lib/clock.ts';
 import { describeExit, runCommand } from '../../../src/lib/command.ts';
+import { wallClock } from '../../../src/lib/time/clock.ts';
 import type { Ms, Timestamp } from '../../../src/model.ts';
 
 export type Plugin = {

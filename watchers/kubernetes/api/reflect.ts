@@ -5,8 +5,8 @@
  */
 import type { z } from 'zod';
 import { AppError } from '../../../src/errors.ts';
-import { now, wallClock } from '../../../src/lib/clock.ts';
-import { backoffMs, pause, Retries } from '../../../src/lib/retry.ts';
+import { now, wallClock } from '../../../src/lib/time/clock.ts';
+import { backoffMs, pause, Retries } from '../../../src/lib/time/retry.ts';
 import type { Ms } from '../../../src/model.ts';
 import { TokenBucket } from '../../kit/token-bucket.ts';
 import { type Api, ApiError, type Params, Silence } from './api.ts';

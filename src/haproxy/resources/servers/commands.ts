@@ -1,5 +1,5 @@
 /** Commands about servers in the words of HAProxy's command line, and what its answers to them mean. */
-import { hostPort } from '../../../lib/address.ts';
+import { hostPort } from '../../../lib/net/address.ts';
 import type { ServerCommand } from '../../../model.ts';
 import { cliWord } from '../../cli/words.ts';
 import type { Verdict } from '../resource.ts';

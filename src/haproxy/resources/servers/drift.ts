@@ -3,7 +3,7 @@
  * the file: the sections as they really run, from which a plan leads back to what is desired like any other.
  */
 
-import { hostPort, parseAddress } from '../../../lib/address.ts';
+import { hostPort, parseAddress } from '../../../lib/net/address.ts';
 import type { LeavingServer, Rendered, Section, ServerDrift, ServerOverride } from '../../../model.ts';
 import type { ServerStateRow } from '../../cli/info.ts';
 import { editServers } from '../../text/amend.ts';

@@ -1,6 +1,6 @@
 /** One server of a backend in which only servers differ: the commands that bring it there, or what stands in the way. */
 
-import { parseAddress } from '../../../../lib/address.ts';
+import { parseAddress } from '../../../../lib/net/address.ts';
 import type { LeavingServer, ServerCommand } from '../../../../model.ts';
 import { type Capabilities, maxCommandWords, whyNotAdded } from '../../../binary/capabilities.ts';
 import { isCliWord } from '../../../cli/words.ts';

@@ -2,10 +2,10 @@
  * Proves that what runs is what was desired: what commands have touched is read back at once, all of it after a reload and
  * in rotation. What is found counts as what runs from then on, and the next plan sets it right.
  */
-import type { Runtime } from '../apply/driver.ts';
-import { ownersIn, resources } from '../haproxy/resources/index.ts';
-import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../haproxy/resources/resource.ts';
-import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered, RuntimeCommand } from '../model.ts';
+import type { Runtime } from '../../apply/driver.ts';
+import { ownersIn, resources } from '../../haproxy/resources/index.ts';
+import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../../haproxy/resources/resource.ts';
+import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered, RuntimeCommand } from '../../model.ts';
 import { VerifiedParts } from './verified-parts.ts';
 import { ownersAtOnce, VerifySchedule } from './verify-schedule.ts';
 

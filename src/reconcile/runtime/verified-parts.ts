@@ -1,5 +1,5 @@
 /** Parts that were found to run as they should: while HAProxy says the same of the same part, they still do. */
-import type { Owner, Seen } from '../haproxy/resources/resource.ts';
+import type { Owner, Seen } from '../../haproxy/resources/resource.ts';
 
 type Parts = ReadonlyMap<Owner, object>;
 type SeenParts = ReadonlyMap<Owner, Seen>;

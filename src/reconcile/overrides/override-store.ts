@@ -1,11 +1,11 @@
 /** What operators set servers to (`myelin server`): kept in `state`, so that it outlives reloads and restarts. */
 import { z } from 'zod';
-import type { ManagedDriver } from '../apply/driver.ts';
-import { AppError } from '../errors.ts';
-import { serverLines } from '../haproxy/text/text.ts';
-import { pastFromWallClock, toWallClock } from '../lib/clock.ts';
-import { readIfThere, writeDurably } from '../lib/files.ts';
-import type { Moment, ServerOverride } from '../model.ts';
+import type { ManagedDriver } from '../../apply/driver.ts';
+import { AppError } from '../../errors.ts';
+import { serverLines } from '../../haproxy/text/text.ts';
+import { readIfThere, writeDurably } from '../../lib/files/files.ts';
+import { pastFromWallClock, toWallClock } from '../../lib/time/clock.ts';
+import type { Moment, ServerOverride } from '../../model.ts';
 
 export type Override = {
   readonly backend: string;

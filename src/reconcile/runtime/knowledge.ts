@@ -2,9 +2,9 @@
  * What is known of the process that serves, in one value: whether its text says what it really has, and where commands no
  * longer help. The table says what each event makes of each state.
  */
-import type { Owner } from '../haproxy/resources/resource.ts';
-import { transitions } from '../lib/state-table.ts';
-import type { ReloadReason } from '../model.ts';
+import type { Owner } from '../../haproxy/resources/resource.ts';
+import { transitions } from '../../lib/state-table.ts';
+import type { ReloadReason } from '../../model.ts';
 
 type Common = {
   /** Of the process; null: none serves that takes commands. */

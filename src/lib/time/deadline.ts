@@ -1,6 +1,6 @@
 /** One timer for the next moment at which something is due though nothing changes. */
 import timers from 'node:timers';
-import type { Moment } from '../model.ts';
+import type { Moment } from '../../model.ts';
 import { now } from './clock.ts';
 
 export type Deadline = { set(moments: readonly (Moment | null)[]): void };

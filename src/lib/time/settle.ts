@@ -1,6 +1,6 @@
 /** Whether what is read of files that somebody is writing has come to rest. */
 
-import type { Ms } from '../model.ts';
+import type { Ms } from '../../model.ts';
 import { pause } from './retry.ts';
 
 /** Something that never rests is taken as it is after so many reads. */

@@ -2,13 +2,13 @@
  * Looks at what runs in rotation, and sees to it that servers are what operators ordered: apart from the reconciles, since
  * a look is no change and no change waits for quiet because of it.
  */
-import type { ManagedDriver } from '../apply/driver.ts';
-import { AppError } from '../errors.ts';
-import { createDeadline, type Deadline } from '../lib/deadline.ts';
-import type { Mutex } from '../lib/mutex.ts';
-import { assertServer, type OverrideRequest, type OverrideStore } from './override-store.ts';
-import type { ReconcileQueue } from './reconcile-queue.ts';
-import type { Reconciler } from './reconciler.ts';
+import type { ManagedDriver } from '../../apply/driver.ts';
+import { AppError } from '../../errors.ts';
+import type { Mutex } from '../../lib/mutex.ts';
+import { createDeadline, type Deadline } from '../../lib/time/deadline.ts';
+import { assertServer, type OverrideRequest, type OverrideStore } from '../overrides/override-store.ts';
+import type { ReconcileQueue } from '../reconcile-queue.ts';
+import type { Reconciler } from '../reconciler.ts';
 import type { RuntimeUpdater } from './runtime-updater.ts';
 
 type VerifyLoopOptions = {

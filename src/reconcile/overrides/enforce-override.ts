@@ -1,9 +1,9 @@
 /** Sees that a server is what an operator set it to, in the process that serves. */
-import type { Runtime } from '../apply/driver.ts';
-import { AppError } from '../errors.ts';
-import { isOutOfService } from '../haproxy/resources/servers/drift.ts';
-import { ownerOf } from '../haproxy/resources/servers/read-back.ts';
-import type { RuntimeCommand } from '../model.ts';
+import type { Runtime } from '../../apply/driver.ts';
+import { AppError } from '../../errors.ts';
+import { isOutOfService } from '../../haproxy/resources/servers/drift.ts';
+import { ownerOf } from '../../haproxy/resources/servers/read-back.ts';
+import type { RuntimeCommand } from '../../model.ts';
 import type { OverrideRequest } from './override-store.ts';
 import { isOverridden } from './overrides.ts';
 

@@ -1,6 +1,6 @@
 /** What a Myelin that starts again should know, in a file of the folder `state`, written behind what it is about. */
 import { dirname } from 'node:path';
-import type { Ms } from '../model.ts';
+import type { Ms } from '../../model.ts';
 import { makeFolder, readIfThere, writeInPieces } from './files.ts';
 import { WriteBehind } from './write-behind.ts';
 

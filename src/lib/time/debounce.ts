@@ -8,7 +8,7 @@
  * run and the release of its lock.
  */
 import pDebounce from 'p-debounce';
-import type { Ms } from '../model.ts';
+import type { Ms } from '../../model.ts';
 
 /** The times are read whenever they are needed: they may change. */
 export type DebounceOptions = {

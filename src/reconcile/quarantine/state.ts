@@ -3,9 +3,9 @@
  * is retrying, what is wanted of it is part of what is tried. A fault is known again by the structure that was refused:
  * that servers come and go makes it no other.
  */
-import { type BackOff, backOff, isSameFailure, type Pace, retriedSoon } from '../haproxy/text/back-off.ts';
-import { transitions } from '../lib/state-table.ts';
-import type { Moment, Problem, Section } from '../model.ts';
+import { type BackOff, backOff, isSameFailure, type Pace, retriedSoon } from '../../haproxy/text/back-off.ts';
+import { transitions } from '../../lib/state-table.ts';
+import type { Moment, Problem, Section } from '../../model.ts';
 
 /** Between two tries, whatever has changed: at least the shortest. */
 export const pace: Pace = { shortestMs: 1000, longestMs: 30_000 };

@@ -2,11 +2,11 @@
  * A HAProxy that proves itself and ends some seconds later is started again from the same structure. Where that happens
  * again and again, this structure is left alone for a while, and the last one that lived longer serves instead.
  */
-import type { Crash, Running } from '../apply/driver.ts';
-import { type BackOff, backOff, isSameFailure, type Pace } from '../haproxy/text/back-off.ts';
-import { sameStructure } from '../haproxy/text/structure.ts';
-import type { Moment, Ms, Problem, Section } from '../model.ts';
-import { withoutOverrides } from './overrides.ts';
+import type { Crash, Running } from '../../apply/driver.ts';
+import { type BackOff, backOff, isSameFailure, type Pace } from '../../haproxy/text/back-off.ts';
+import { sameStructure } from '../../haproxy/text/structure.ts';
+import type { Moment, Ms, Problem, Section } from '../../model.ts';
+import { withoutOverrides } from '../overrides/overrides.ts';
 
 /** What lived for so long did not end because of what it was started with. */
 const livesMs: Ms = 30_000;

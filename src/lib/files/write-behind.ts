@@ -1,8 +1,8 @@
 /** Writes a file behind what is live: soon, once for many changes, and again where it failed. */
 import timers from 'node:timers';
-import type { Ms } from '../model.ts';
-import { createMutex } from './mutex.ts';
-import { transitions } from './state-table.ts';
+import type { Ms } from '../../model.ts';
+import { createMutex } from '../mutex.ts';
+import { transitions } from '../state-table.ts';
 
 type WriteBehindOptions = {
   /** Writes the newest state, whatever has been written before. */

@@ -1,7 +1,7 @@
 /** What is to be read back, and when: what commands have changed at once, all of a new process, the rest in rotation. */
-import { ownerOf, ownersIn, resourceOf } from '../haproxy/resources/index.ts';
-import type { Owner } from '../haproxy/resources/resource.ts';
-import type { Moment, Ms, Rendered, RuntimeCommand } from '../model.ts';
+import { ownerOf, ownersIn, resourceOf } from '../../haproxy/resources/index.ts';
+import type { Owner } from '../../haproxy/resources/resource.ts';
+import type { Moment, Ms, Rendered, RuntimeCommand } from '../../model.ts';
 
 /** How long after its reply what is late has taken effect. */
 const settleMs: Ms = 50;

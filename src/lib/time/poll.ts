@@ -1,6 +1,6 @@
 /** Sees again and again what happens by itself. */
 import timers from 'node:timers/promises';
-import type { Ms } from '../model.ts';
+import type { Ms } from '../../model.ts';
 
 export type Polling = {
   readonly everyMs: Ms;

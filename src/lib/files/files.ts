@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AppError, describe, hasCode } from '../errors.ts';
+import { AppError, describe, hasCode } from '../../errors.ts';
 
 const mode = 0o640;
 

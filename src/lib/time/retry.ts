@@ -1,6 +1,6 @@
 /** Waiting before another try: exponential, capped, with full jitter, so that many who failed together do not return together. */
 import timers from 'node:timers/promises';
-import type { Moment, Ms } from '../model.ts';
+import type { Moment, Ms } from '../../model.ts';
 
 /** No server may silence its source for longer, whatever it asks for; and timers hold no more than 24 days. */
 export const longestRetryAfterMs: Ms = 300_000;

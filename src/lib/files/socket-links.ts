@@ -1,7 +1,7 @@
 /** Other names by which a socket is found. */
 import { link, lstat, rename, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { hasCode } from '../errors.ts';
+import { hasCode } from '../../errors.ts';
 import { writeFailed } from './files.ts';
 
 /** Where `path` is a socket itself, and not what leads to one, it is found by this name too. */

@@ -3,7 +3,7 @@
  * answer of a time server, nor a machine that was asleep. Only what is shown, and what is written down for a later
  * process, is a time of day.
  */
-import type { Moment, Ms, Timestamp } from '../model.ts';
+import type { Moment, Ms, Timestamp } from '../../model.ts';
 
 /** What is told of a moment twice reads the same as long as the two clocks only drift apart, and none has stepped. */
 const driftMs: Ms = 20;

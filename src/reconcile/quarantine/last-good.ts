@@ -3,10 +3,10 @@
  * there. Never what was read back: that may be what somebody made of it.
  */
 
-import type { KeptFiles } from '../apply/files/kept-files.ts';
-import type { Owner } from '../haproxy/resources/resource.ts';
-import type { Section } from '../model.ts';
-import { withoutOverrides } from './overrides.ts';
+import type { KeptFiles } from '../../apply/files/kept-files.ts';
+import type { Owner } from '../../haproxy/resources/resource.ts';
+import type { Section } from '../../model.ts';
+import { withoutOverrides } from '../overrides/overrides.ts';
 
 type Sections = readonly Section[];
 

@@ -1,8 +1,8 @@
 /** A file that a program reads, and what may become of a new version of it. */
 import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AppError, hasCode } from '../errors.ts';
-import type { Timestamp } from '../model.ts';
+import { AppError, hasCode } from '../../errors.ts';
+import type { Timestamp } from '../../model.ts';
 import { isThere, readIfThere, removeIfThere, syncFolder, writeDurably, writeFailed, writeSynced } from './files.ts';
 
 /**

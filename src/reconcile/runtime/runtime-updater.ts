@@ -2,16 +2,16 @@
  * Changes what runs by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
  * should be when it is read back, lead to another command or to a reload, never to silence.
  */
-import type { CommandOutcome, ManagedDriver, Outcome } from '../apply/driver.ts';
-import { AppError } from '../errors.ts';
-import { ownerOf, resourceOf, resources } from '../haproxy/resources/index.ts';
-import type { UnexpectedReply } from '../haproxy/resources/resource.ts';
-import type { Drift, Moment, Plan, ReloadReason, Rendered, RuntimeCommand } from '../model.ts';
-import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
-import { enforceOverride } from './enforce-override.ts';
+import type { CommandOutcome, ManagedDriver, Outcome } from '../../apply/driver.ts';
+import { AppError } from '../../errors.ts';
+import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
+import type { UnexpectedReply } from '../../haproxy/resources/resource.ts';
+import type { Drift, Moment, Plan, ReloadReason, Rendered, RuntimeCommand } from '../../model.ts';
+import { planChange, planMeanwhile, planReload } from '../../plan/plan.ts';
+import { enforceOverride } from '../overrides/enforce-override.ts';
+import type { OverrideRequest } from '../overrides/override-store.ts';
+import { type RuntimeResult, runtimeResult } from '../result.ts';
 import { type Knowledge, type KnowledgeEvent, knowledgeAtStart, nextKnowledge, reloadReasons } from './knowledge.ts';
-import type { OverrideRequest } from './override-store.ts';
-import { type RuntimeResult, runtimeResult } from './result.ts';
 import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
 
 export type RuntimeUpdaterOptions = {

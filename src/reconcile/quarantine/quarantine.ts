@@ -3,12 +3,12 @@
  * and the others go live. Where HAProxy does not say whose fault it is, that is found out here.
  */
 
-import { nothingKept } from '../apply/files/kept-files.ts';
-import type { Owner } from '../haproxy/resources/resource.ts';
-import { emptyBackend, isProxy, modeOf, substitute, wordsOf } from '../haproxy/text/attribution.ts';
-import type { Moment, Problem, Rendered, Section } from '../model.ts';
+import { nothingKept } from '../../apply/files/kept-files.ts';
+import type { Owner } from '../../haproxy/resources/resource.ts';
+import { emptyBackend, isProxy, modeOf, substitute, wordsOf } from '../../haproxy/text/attribution.ts';
+import type { Moment, Problem, Rendered, Section } from '../../model.ts';
 import { type Copies, LastGood, sectionsOf } from './last-good.ts';
-import { nextQuarantineState, type QuarantineEvent, type QuarantineState } from './quarantine-state.ts';
+import { nextQuarantineState, type QuarantineEvent, type QuarantineState } from './state.ts';
 
 /** A service in quarantine, and what for. */
 export type Quarantined = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
