@@ -25,8 +25,8 @@ import type {
 } from './driver.ts';
 import { forgetHealth } from './files/health-file.ts';
 import { asAppError, emptyConfig } from './problems.ts';
+import type { ReloadSlot } from './reload-policy.ts';
 import { ReloadPolicy } from './reload-policy.ts';
-import type { ReloadSlot } from './reload-slot.ts';
 import { runtimeOf } from './runtime/apply-commands.ts';
 import { isBlank } from './state/sections.ts';
 import { acquireLock } from './system/lock.ts';

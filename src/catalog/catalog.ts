@@ -4,8 +4,8 @@
  * place: each event gives a new catalog, or the same one where it says nothing new.
  */
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
+import { admit } from './admission.ts';
 import { equalLists, equalNames, namesOf } from './endpoints.ts';
-import { admit } from './guard.ts';
 import { retainedBy } from './loss.ts';
 import { endWait, endWaits, opened, openIfReady, waitingFor } from './opening.ts';
 import { endDoubts, settle } from './serve.ts';

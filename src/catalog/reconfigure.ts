@@ -1,8 +1,8 @@
 /** What becomes of what is known when the config, or the set of services, is another. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment } from '../model.ts';
+import { admit, type Guard } from './admission.ts';
 import { equalLists } from './endpoints.ts';
-import { admit, type Guard } from './guard.ts';
 import { endWait, openIfReady } from './opening.ts';
 import { changedPorts } from './own.ts';
 import { settle } from './serve.ts';

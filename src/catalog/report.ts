@@ -1,7 +1,7 @@
 /** What people are told of the catalog: the health of the sources, and of each service who serves and why. */
 import type { Moment, SourceEvent } from '../model.ts';
+import { noRefusals, type Refusal, type Refusals } from './admission.ts';
 import { placeOf } from './endpoints.ts';
-import { noRefusals, type Refusal, type Refusals } from './guard.ts';
 import { endOf, retainedBy } from './loss.ts';
 import {
   type Catalog,

@@ -1,6 +1,6 @@
 /** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
 import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
-import { admit, createGuard, type Guard, noRefusals, type Refusals } from './guard.ts';
+import { admit, createGuard, type Guard, noRefusals, type Refusals } from './admission.ts';
 import type { Loss, MaxShrink } from './loss.ts';
 import { createOwnGuard, type Own } from './own.ts';
 import { lookUp, type Table } from './table.ts';

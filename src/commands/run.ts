@@ -16,8 +16,8 @@ import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/over
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
 import { createLog } from '../report/log.ts';
+import { statusOf } from '../report/make-status.ts';
 import { createMetrics } from '../report/metrics.ts';
-import { statusOf } from '../report/read-status.ts';
 import { Reporter } from '../report/reporter.ts';
 import type { Status } from '../report/status.ts';
 import { type Load, Rereading } from '../settings/reload.ts';

@@ -3,7 +3,7 @@
  * old processes closes connections of somebody else's. So while the old processes are at their limit, what the services of
  * one namespace ask for is a reload only once in a while; whatever else is wanted goes live as always, and takes it along.
  */
-import type { ReloadSlot } from '../apply/reload-slot.ts';
+import type { ReloadSlot } from '../apply/reload-policy.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { Moment, Ms, ReloadCode, ReloadReason, Section } from '../model.ts';
 

@@ -1,7 +1,7 @@
 /** One namespace's services make no reloads at the cost of others' connections beyond its share; whatever else is wanted does not wait. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ReloadSlot } from '../../../src/apply/reload-slot.ts';
+import type { ReloadSlot } from '../../../src/apply/reload-policy.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ReloadReason, Section } from '../../../src/model.ts';
 import { OfferBudget } from '../../../src/reconcile/offer-budget.ts';

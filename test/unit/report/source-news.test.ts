@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { noRefusals } from '../../../src/catalog/guard.ts';
+import { noRefusals } from '../../../src/catalog/admission.ts';
 import type { LeftOut } from '../../../src/catalog/report.ts';
 import type { SourceEvent } from '../../../src/model.ts';
 import type { Happening } from '../../../src/report/happenings.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { admit, createGuard, noRefusals } from '../../../src/catalog/guard.ts';
+import { admit, createGuard, noRefusals } from '../../../src/catalog/admission.ts';
 import { createOwnGuard } from '../../../src/catalog/own.ts';
 import { parseAddress } from '../../../src/lib/net/address.ts';
 import type { Endpoint } from '../../../src/model.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { nextReload, type ReloadHistory, type ReloadLimits, type Waiting } from '../../../src/apply/reload-slot.ts';
+import { nextReload, type ReloadHistory, type ReloadLimits, type Waiting } from '../../../src/apply/reload-policy.ts';
 
 const settings: ReloadLimits = { minInterval: 2000, jitter: 0, maxOldWorkers: 4, maxDelay: 30_000 };
 const fresh: ReloadHistory = { reloadedAt: null, backingOffUntil: null };
