@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { readServersState, type ServerStateRow } from '../../src/haproxy/cli/info.ts';
-import { silencedAgents } from '../../src/haproxy/resources/servers/plan/plan.ts';
+import { silencedAgents } from '../../src/haproxy/resources/servers/plan/planner.ts';
 import { splitSections } from '../../src/haproxy/text/text.ts';
 import type { Section } from '../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../servers/haproxy.ts';

@@ -9,8 +9,8 @@ const endpoint = z.object({
   ...place,
   weight: z.number(),
   state: z.enum(['ready', 'draining']),
-  tags: z.array(z.string()).optional(),
-  meta: z.record(z.string(), z.string()).optional(),
+  tags: z.array(z.string()).exactOptional(),
+  meta: z.record(z.string(), z.string()).exactOptional(),
 });
 
 const service = z.object({
@@ -23,17 +23,17 @@ const service = z.object({
 
 const key = z.string();
 
-const update = z.discriminatedUnion('kind', [
+const update: z.ZodType<Update> = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('endpoints'),
     key,
     endpoints: z.array(endpoint),
-    unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).optional(),
-    unfit: z.array(z.object(place)).optional(),
+    unreadable: z.array(z.object({ id: z.string(), reason: z.string() })).exactOptional(),
+    unfit: z.array(z.object(place)).exactOptional(),
   }),
-  z.object({ kind: z.literal('discovered'), key, discovered: z.array(service) }),
+  z.object({ kind: z.literal('discovered'), key, services: z.array(service) }),
   z.object({ kind: z.literal('gone'), key }),
-  z.object({ kind: z.literal('stale'), key, reason: z.string(), isUnanswerable: z.literal(true).optional() }),
+  z.object({ kind: z.literal('stale'), key, reason: z.string(), isUnanswerable: z.literal(true).exactOptional() }),
   z.object({ kind: z.literal('synced') }),
 ]);
 
@@ -42,7 +42,7 @@ export function checked(name: string, watch: Watch): Watch {
   return async function* (queries, signal) {
     for await (const yielded of watch(queries, signal)) {
       const { data, error } = update.safeParse(yielded);
-      if (error === undefined) yield data as Update;
+      if (error === undefined) yield data;
       else throw notAnUpdate(name, error);
     }
   };

@@ -5,7 +5,7 @@ import type { Owner, Resource } from '../resource.ts';
 import { classify, identity, say } from './commands.ts';
 import { findDrift } from './drift.ts';
 import { ranks } from './plan/order.ts';
-import { planServers, silencedAgents } from './plan/plan.ts';
+import { planServers, silencedAgents } from './plan/planner.ts';
 import { isOurs, withServersOf } from './plan/section.ts';
 import { backendOf, ownerOf, readBackends, type SeenServers } from './read-back.ts';
 import { RemovedServers } from './removed-servers.ts';

@@ -8,15 +8,18 @@ export function takesOut(command: ServerCommand): boolean {
   return action === 'remove' || action === 'maint' || (action === 'weight' && command.weight === 0);
 }
 
-/** New servers before others leave, rising weights before falling ones: at no moment are there fewer than need be. */
+/** A weight is 256 at most. */
+const places = { coming: 0, lightest: 500, leaving: 1000 };
+
+/** New servers first, then those that stay by weight, the heavier ones before the lighter, and last those that leave. */
 export function inSafeOrder(commands: readonly ServerCommand[]): readonly ServerCommand[] {
-  const rank = (command: ServerCommand): number => {
-    if (command.action === 'remove' || command.action === 'maint') return 1000;
-    return command.action === 'weight' && !isReturning(command) ? 500 - command.weight : 0;
+  const place = (command: ServerCommand): number => {
+    if (command.action === 'remove' || command.action === 'maint') return places.leaving;
+    return command.action === 'weight' && !isReturning(command) ? places.lightest - command.weight : places.coming;
   };
   const returning = new Set(commands.filter(({ action }) => action === 'ready').map(({ server }) => server));
   const isReturning = ({ server }: ServerCommand): boolean => returning.has(server);
-  return commands.toSorted((a, b) => rank(a) - rank(b));
+  return commands.toSorted((a, b) => place(a) - place(b));
 }
 
 /** Servers are taken out only once those that come in their place are there. */

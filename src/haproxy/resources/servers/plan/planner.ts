@@ -6,8 +6,8 @@ import type { Rendered, Section, ServerCommand } from '../../../../model.ts';
 import { readFile } from '../../../text/inherited-config.ts';
 import type { Planner, RuntimeState } from '../../resource.ts';
 import type { Backend } from './backend.ts';
+import { changeServers } from './change-servers.ts';
 import { agentOf } from './options.ts';
-import { changeServers } from './plan-servers.ts';
 import { areOurs, backendIn, changed, isOurs } from './section.ts';
 
 export function planServers(
