@@ -15,7 +15,7 @@ import { attribute } from '../haproxy/text/attribution.ts';
 import { notOurs } from '../haproxy/text/own-process.ts';
 import { tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint } from '../model.ts';
-import { type Output, outputError, renderOutput, runOn, takesCandidate } from '../outputs/file-output.ts';
+import { checkElsewhere, type Output, renderOutput, takesCandidate } from '../outputs/file-output.ts';
 import type { ServiceView } from '../outputs/target.ts';
 import { type RenderResult, textOf } from '../render/render.ts';
 import { loadSettings, type Settings } from '../settings/settings.ts';
@@ -68,7 +68,7 @@ type OutputVerdict = { readonly output: string; readonly verdict: string };
 
 /** Throws an AppError where its template fails, or its command refuses what comes of it. */
 async function checkOutput(output: Output, view: ServiceView, folder: string): Promise<OutputVerdict> {
-  const { name, check: command, timeoutMs } = output;
+  const { name, check: command } = output;
   const text = renderOutput(output, view);
   if (command === null) return { output: name, verdict: 'its template is valid' };
   if (!takesCandidate(command))
@@ -78,8 +78,7 @@ async function checkOutput(output: Output, view: ServiceView, folder: string): P
     };
   const file = join(folder, `output.${name}`);
   await writeFile(file, text, { mode: 0o600 });
-  const problem = await runOn(command, file, timeoutMs);
-  if (problem !== null) throw outputError(name, 'check', command, problem);
+  await checkElsewhere(output, file);
   return { output: name, verdict: `\`${command.join(' ')}\` accepts it` };
 }
 

@@ -13,7 +13,7 @@ export type Finished = {
   readonly timedOut: boolean;
 };
 
-type Limits = {
+export type CommandLimits = {
   readonly timeoutMs: Ms;
   readonly signal?: AbortSignal | undefined;
   /** Not Myelin's own, unless somebody says so: that has the tokens of the sources. */
@@ -26,7 +26,7 @@ type Limits = {
 const maxOutput = 1024 * 1024;
 
 /** Rejects with Node's own error (`ENOENT`, `EACCES`) where the program cannot be started, and when `signal` aborts. */
-export function runCommand(argv: readonly string[], limits: Limits): Promise<Finished> {
+export function runCommand(argv: readonly string[], limits: CommandLimits): Promise<Finished> {
   const { timeoutMs, signal, env = plainEnvironment(process.env), endsChildren = false } = limits;
   const [program = '', ...args] = argv;
   const { promise, resolve, reject } = Promise.withResolvers<Finished>();

@@ -6,7 +6,7 @@ import { createMutex } from '../lib/mutex.ts';
 import { createDeadline } from '../lib/time/deadline.ts';
 import { type Patience, Retries } from '../lib/time/retry.ts';
 import type { Moment, Ms } from '../model.ts';
-import { fileTarget, type Output } from './file-output.ts';
+import { type Output, outputTarget } from './file-output.ts';
 import type { CatalogView, ServiceView, Target, TargetOutcome } from './target.ts';
 
 type FailedStep = 'template' | Extract<TargetOutcome, { kind: 'failed' }>['step'];
@@ -122,7 +122,7 @@ class Follower {
   constructor(output: Output, before: Promise<unknown>, options: OutputsOptions, signal: AbortSignal) {
     this.#output = output;
     this.#options = options;
-    this.#target = fileTarget(output, join(outputsFolder(options), `${output.name}.told`));
+    this.#target = outputTarget(output, join(outputsFolder(options), `${output.name}.told`));
     this.#signal = AbortSignal.any([signal, this.#life.signal]);
     this.#deadline = createDeadline(() => void this.#mutex(() => this.#tryIfDue()), this.#signal);
     void this.#mutex(() => before);

@@ -1,12 +1,13 @@
 /** Controls `command` and `none`: somebody else runs HAProxy, and Myelin hands it a file that it keeps good. */
 import assert from 'node:assert/strict';
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isThere } from '../../src/lib/files/files.ts';
 import { haproxy } from '../servers/haproxy.ts';
 import { applied, never, reload, rendered, setup, text } from '../support/apply.ts';
 import { mountDisk } from '../support/disk.ts';
-import { tempFolder } from '../support/index.ts';
+import { tempFolder, until } from '../support/index.ts';
 
 const node = process.execPath;
 
@@ -123,6 +124,78 @@ test('Myelin killed while the reload command ran starts from the previous file',
   const again = await my.open({ haproxy: { control: 'command', reloadCommand: ['true'] } });
   assert.equal(await readFile(my.file, 'utf8'), text(good));
   assert.equal(again.running, null, 'nobody knows what HAProxy has: it is told again');
+  await again[Symbol.asyncDispose]();
+  const third = await my.open({ haproxy: { control: 'command', reloadCommand: ['true'] } });
+  assert.equal(third.running, null, 'nor does one that is started after another has ended without telling it');
+});
+
+test('a reload command that is broken off leaves the previous file, and the next Myelin tells HAProxy again', async () => {
+  await using my = await setup();
+  const begun = join(my.folder, 'begun');
+  const hangs = `if (!require('fs').readFileSync(process.argv[1], 'utf8').includes('slow')) process.exit();
+    require('fs').writeFileSync(process.argv[2], ''); setInterval(() => {}, 1000)`;
+  const reloadCommand = [node, '-e', hangs, '{file}', begun];
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand } });
+  const good = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  applied(await control.apply(good, reload, never));
+  const end = new AbortController();
+  const slow = control.apply(rendered(my, [{ name: 'slow', bind: '127.0.0.1:1' }]), reload, end.signal);
+  await until('the command runs', () => isThere(begun));
+  end.abort();
+  await assert.rejects(slow, { name: 'AbortError' });
+  assert.equal(await readFile(my.file, 'utf8'), text(good));
+  await control[Symbol.asyncDispose]();
+  const again = await my.open({ haproxy: { control: 'command', reloadCommand } });
+  assert.equal(again.running, null);
+});
+
+test('what the version before has recorded as live is known, and its reload command is not run again', async () => {
+  await using my = await setup();
+  const log = join(my.folder, 'log');
+  const note = `require('fs').appendFileSync(process.argv[1], 'reload ')`;
+  const wanted = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  const record = join(my.state, 'g0');
+  await mkdir(record, { recursive: true });
+  await writeFile(my.file, text(wanted));
+  await writeFile(join(record, 'haproxy.cfg'), text(wanted));
+  await writeFile(join(record, 'services.json'), JSON.stringify(wanted.sections.map(({ service }) => service)));
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand: [node, '-e', note, log] } });
+  assert.deepEqual(control.running?.sections, wanted.sections);
+  assert.deepEqual([control.forced, control.found], [[], null]);
+  const { ino } = await stat(my.file);
+  applied(await control.apply(wanted, { kind: 'none' }, never));
+  assert.deepEqual([await isThere(log), (await stat(my.file)).ino], [false, ino]);
+});
+
+test('a file that HAProxy has and that somebody has changed by hand is put right without a reload', async () => {
+  await using my = await setup();
+  const log = join(my.folder, 'log');
+  const note = `require('fs').appendFileSync(process.argv[1], 'reload ')`;
+  const control = await my.open({ haproxy: { control: 'command', reloadCommand: [node, '-e', note, log] } });
+  const wanted = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  applied(await control.apply(wanted, reload, never));
+  await writeFile(my.file, 'by hand\n');
+  applied(await control.apply(wanted, { kind: 'none' }, never));
+  assert.deepEqual([await readFile(my.file, 'utf8'), await readFile(log, 'utf8')], [text(wanted), 'reload ']);
+});
+
+test('a file that is wanted as it is has its reload command run all the same, where that is asked for', async () => {
+  await using my = await setup();
+  const fails = join(my.folder, 'fails');
+  const log = join(my.folder, 'log');
+  const script = `require('fs').appendFileSync(process.argv[1], 'reload '); process.exit(require('fs').existsSync(process.argv[2]) ? 1 : 0)`;
+  const control = await my.open({
+    haproxy: { control: 'command', reloadCommand: [node, '-e', script, log, fails] },
+  });
+  const wanted = rendered(my, [{ bind: '127.0.0.1:1' }]);
+  for (let round = 0; round < 2; round++) applied(await control.apply(wanted, reload, never));
+  await writeFile(fails, '');
+  assert.equal((await control.apply(wanted, reload, never)).kind, 'failed');
+  assert.deepEqual([await readFile(my.file, 'utf8'), await readFile(log, 'utf8')], [text(wanted), 'reload '.repeat(3)]);
+  assert.deepEqual(
+    (await readdir(my.folder)).filter((name) => name.startsWith('haproxy.cfg')),
+    ['haproxy.cfg', 'haproxy.cfg.rejected'],
+  );
 });
 
 test('control none only writes the file, at once', async () => {

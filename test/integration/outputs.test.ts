@@ -3,9 +3,10 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
+import { isThere } from '../../src/lib/files/files.ts';
 import { now } from '../../src/lib/time/clock.ts';
 import type { Endpoint, Moment } from '../../src/model.ts';
-import { fileTarget, type Output } from '../../src/outputs/file-output.ts';
+import { type Output, outputTarget } from '../../src/outputs/file-output.ts';
 import { type OutputEvent, Outputs } from '../../src/outputs/outputs.ts';
 import { tempFolder, until } from '../support/index.ts';
 
@@ -32,7 +33,7 @@ async function place() {
     told,
     output,
     /** As a Myelin does that starts anew. */
-    reconcile: (text: string, of: Partial<Output> = {}) => fileTarget(output(of), told).reconcile(text, signal),
+    reconcile: (text: string, of: Partial<Output> = {}) => outputTarget(output(of), told).reconcile(text, signal),
     read: () => readFile(path, 'utf8'),
     beside: async () => (await readdir(join(folder.path, 'out'))).sort(),
     /** Each line of this file is a run of a command: what the output's file held then. */
@@ -98,6 +99,34 @@ test('the first file that its check refuses in its place does not stay there', a
   const outcome = await my.reconcile('bad', { check: inPlace(my.path, 'good') });
   assert.equal(outcome.kind, 'failed');
   assert.deepEqual(await my.beside(), ['.hosts.rejected']);
+});
+
+test('a file that was in its place already, and that its check refuses there, stays, and its reader is not told', async () => {
+  await using my = await place();
+  await my.reconcile('as it was');
+  const reload = my.noting('reloads');
+  const outcome = await my.reconcile('as it was', { check: inPlace(my.path, 'good'), reload });
+  assert.ok(outcome.kind === 'unchanged', 'it was told of');
+  await rm(my.told);
+  const refused = await my.reconcile('as it was', { check: inPlace(my.path, 'good'), reload });
+  assert.ok(refused.kind === 'failed' && refused.step === 'check');
+  assert.equal(await my.read(), 'as it was');
+  assert.deepEqual([await my.beside(), await my.runs('reloads')], [['.hosts.rejected', 'hosts'], []]);
+});
+
+test('a check in its place that is broken off leaves the file before it', async () => {
+  await using my = await place();
+  const begun = join(my.folder, 'begun');
+  await my.reconcile('good');
+  const check = ['sh', '-c', 'touch "$1"; sleep 600', 'sh', begun];
+  const end = new AbortController();
+  const broken = outputTarget(my.output({ check, timeoutMs: 600_000 }), my.told).reconcile('new', end.signal);
+  await until('the check runs', () => isThere(begun));
+  end.abort();
+  await assert.rejects(broken, { name: 'AbortError' });
+  assert.deepEqual([await my.read(), await my.beside()], ['good', ['hosts']]);
+  assert.deepEqual(await my.reconcile('good', { reload: my.noting('reloads') }), { kind: 'changed' });
+  assert.deepEqual(await my.runs('reloads'), ['good'], 'its reader may have seen the other');
 });
 
 test('a reload that failed is run again, also by a Myelin that finds the file as it should be', async () => {

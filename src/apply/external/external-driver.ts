@@ -1,151 +1,123 @@
 /**
- * Controls `command` and `none`: somebody else starts HAProxy. The file is written here; commands of the operator check
- * it and make HAProxy read it. What the last successful one made live is kept in `state`, so that a restart of Myelin
- * does not run it again.
+ * Controls `command` and `none`: somebody else starts HAProxy. Its file is a file target, with the operator's commands; what
+ * was made live last is kept in `state` as sections, so that the next plan has reasons.
  */
 import { realpath } from 'node:fs/promises';
 import { AppError } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
-import type { Version } from '../../haproxy/binary/version.ts';
+import { parseAlerts } from '../../haproxy/binary/check.ts';
+import { environmentOf } from '../../lib/environment.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
+import { type FailedStep, type FileTarget, makeLive, recover, runStep } from '../../lib/files/file-target.ts';
 import type { Problem, ReloadReason, Section } from '../../model.ts';
-import type { Active, Driver, DriverContext, Outcome, Running } from '../driver.ts';
-import { type Generation, recordIn } from '../state/generation.ts';
-import { readSections, writeFirst, writeSections } from '../state/records.ts';
+import type { Driver, DriverContext, Outcome, Running } from '../driver.ts';
+import { toProblems } from '../problems.ts';
+import { recordIn } from '../state/generation.ts';
+import { forgetSections, readSections, writeFirst, writeSections } from '../state/records.ts';
 import { sectionsOf, textOf } from '../state/sections.ts';
-import { complaintsOf } from './operator-command.ts';
 
 export async function openExternalDriver(context: DriverContext, signal: AbortSignal): Promise<Driver> {
-  const { config, env, file, onEvent } = context;
+  const { config, env, file, onEvent, now, tolerate } = context;
   const { haproxy, state } = config();
   const live = recordIn(await realpath(state));
-  // Killed between writing and the command's success: HAProxy has the one or the other, so it is told again.
-  const isUnsettled = await file.isUnsettled();
-  if (isUnsettled) {
-    await file.putBack();
-    onEvent({ kind: 'file_restored', path: file.path });
-  }
+  const forgetLive = (): Promise<void> => forgetSections(live);
+  if (await recover({ file, forgetLive })) onEvent({ kind: 'file_restored', path: file.path });
   const text = await file.read();
   const recorded = await readSections(live);
-  const isLive = !isUnsettled && recorded !== null && textOf(recorded) === text;
+  const isLive = recorded !== null && textOf(recorded) === text;
   // Only its version is of use here, where it is the same as that of the HAProxy elsewhere.
   const binary = await findBinary(haproxy.binary, env.PATH, { signal }).catch(() => null);
   const found = text === null || isLive ? null : sectionsOf(text, null);
-  return new ExternalDriver(context, { live, found, version: binary?.version ?? null }, isLive ? recorded : null);
-}
+  let running: Running | null = null;
+  if (isLive) setRunning(recorded);
 
-type Parts = Pick<Driver, 'found' | 'version'> & {
-  /** Where it is written down what went live last. */
-  readonly live: Generation;
-};
+  return {
+    found,
+    version: binary?.version ?? null,
+    unresponsive: null,
+    oldWorkers: [],
+    leaving: 0,
+    followers: [],
+    polling: null,
 
-class ExternalDriver implements Driver {
-  readonly found: readonly Section[] | null;
-  readonly version: Version | null;
-  readonly unresponsive = null;
-  readonly oldWorkers = [];
-  readonly leaving = 0;
-  readonly followers = [];
-  readonly polling = null;
-  readonly #context: DriverContext;
-  readonly #live: Generation;
-  #running: Running | null = null;
+    get active() {
+      return running === null ? null : { running, worker: null, record: null };
+    },
 
-  constructor(context: DriverContext, { live, found, version }: Parts, running: readonly Section[] | null) {
-    this.#context = context;
-    this.#live = live;
-    this.found = found;
-    this.version = version;
-    if (running !== null) this.#setRunning(running);
+    get forced(): readonly ReloadReason[] {
+      return running === null ? [{ code: 'first_start' }] : [];
+    },
+
+    update: (sections) =>
+      bring(sections, async (text) => {
+        await file.write(text);
+        await noteLive(sections);
+        return null;
+      }),
+
+    replace: (sections, _reasons, ended) => bring(sections, (text) => makeLive(targetFor(sections), text, ended)),
+
+    async check(sections, ended) {
+      const target = targetFor(sections);
+      if (target.check === null) return [];
+      const failed = await tryOut(file, textOf(sections), () => runStep(target, 'check', file.candidate, ended));
+      return failed === null ? [] : problemsOf(failed, sections);
+    },
+
+    /** What was started elsewhere is ended elsewhere. */
+    async stop() {},
+  };
+
+  function targetFor(sections: readonly Section[]): FileTarget {
+    const { reload, haproxy: its } = config();
+    return {
+      file,
+      check: its.checkCommand ?? null,
+      checked: 'candidate',
+      reload: (its.control === 'command' ? its.reloadCommand : null) ?? null,
+      failedReload: 'put_back',
+      timeoutMs: reload.startTimeout,
+      env: environmentOf(env, textOf(sections), its.passEnv),
+      noteLive: () => noteLive(sections),
+      forgetLive,
+    };
   }
-
-  get active(): Active | null {
-    return this.#running === null ? null : { running: this.#running, worker: null, record: null };
-  }
-
-  get forced(): readonly ReloadReason[] {
-    return this.#running === null ? [{ code: 'first_start' }] : [];
-  }
-
-  async update(sections: readonly Section[]): Promise<Outcome> {
-    const { file } = this.#context;
-    const isFirst = (await file.read()) === null;
-    await file.write(textOf(sections));
-    return this.#wentLive(sections, isFirst);
-  }
-
-  async replace(
-    sections: readonly Section[],
-    _reasons: readonly ReloadReason[],
-    signal: AbortSignal,
-  ): Promise<Outcome> {
-    const { file, config } = this.#context;
-    const { control, reloadCommand } = config().haproxy;
-    const isFirst = (await file.read()) === null;
-    await file.propose(textOf(sections));
-    const problems = await this.#examine(sections, signal);
-    if (problems.length > 0) {
-      await file.reject();
-      return { kind: 'refused', problems };
-    }
-    await file.accept();
-    if (control === 'command' && reloadCommand !== undefined) {
-      const failed = await this.#run(reloadCommand, file.path, sections, signal).catch(async (error: unknown) => {
-        await file.putBack();
-        throw error;
-      });
-      if (failed.length > 0) {
-        await file.rejectAccepted();
-        return reloadFailed(failed);
-      }
-    }
-    return this.#wentLive(sections, isFirst);
-  }
-
-  async check(sections: readonly Section[], signal: AbortSignal): Promise<readonly Problem[]> {
-    const { file, config } = this.#context;
-    if (config().haproxy.checkCommand === undefined) return [];
-    return tryOut(file, textOf(sections), () => this.#examine(sections, signal));
-  }
-
-  /** What was started elsewhere is ended elsewhere. */
-  async stop(): Promise<void> {}
 
   /** What is not written down of what is live, HAProxy is told again by the next Myelin, and by no other. */
-  async #wentLive(sections: readonly Section[], isFirst: boolean): Promise<Outcome> {
-    const { file, tolerate } = this.#context;
-    const live = this.#live;
-    this.#setRunning(sections);
-    const record = async (): Promise<void> => {
-      await file.settle();
-      await writeSections(live, sections);
-      if (isFirst) await writeFirst(live, await file.stamp());
-    };
-    await tolerate(record());
+  function noteLive(sections: readonly Section[]): Promise<void> {
+    return tolerate(writeSections(live, sections));
+  }
+
+  async function bring(
+    sections: readonly Section[],
+    make: (text: string) => Promise<FailedStep | null>,
+  ): Promise<Outcome> {
+    const isFirst = (await file.read()) === null;
+    const failed = await make(textOf(sections));
+    if (failed !== null) {
+      const problems = problemsOf(failed, sections);
+      return failed.step === 'check' ? { kind: 'refused', problems } : reloadFailed(problems);
+    }
+    setRunning(sections);
+    if (isFirst) await tolerate(file.stamp().then((stamp) => writeFirst(live, stamp)));
     return { kind: 'applied', tookMs: 0 };
   }
 
-  /** What the operator's command says of the candidate. */
-  async #examine(sections: readonly Section[], signal: AbortSignal): Promise<readonly Problem[]> {
-    const { file, config } = this.#context;
-    const { checkCommand } = config().haproxy;
-    return checkCommand === undefined ? [] : this.#run(checkCommand, file.candidate, sections, signal);
+  function setRunning(sections: readonly Section[]): void {
+    running = { sections, generation: (running?.generation ?? 0) + 1, since: now(), process: null };
   }
+}
 
-  #run(
-    command: readonly string[],
-    path: string,
-    sections: readonly Section[],
-    signal: AbortSignal,
-  ): Promise<readonly Problem[]> {
-    const { config, env } = this.#context;
-    return complaintsOf(command, { path, sections, config: config(), env, signal });
-  }
-
-  #setRunning(sections: readonly Section[]): void {
-    const generation = (this.#running?.generation ?? 0) + 1;
-    this.#running = { sections, generation, since: this.#context.now(), process: null };
-  }
+/** In HAProxy's words, with line and service, where the command has said them. Throws an AppError where it cannot be run. */
+function problemsOf(failed: FailedStep, sections: readonly Section[]): readonly Problem[] {
+  const { argv, path, reason } = failed;
+  if (failed.kind === 'not_run')
+    throw new AppError('MYELIN_HAPROXY_UNAVAILABLE', `${argv[0]} ${reason}`, {
+      cause: failed.cause,
+      remedy: 'haproxy.checkCommand and haproxy.reloadCommand name the program first, then its arguments; no shell',
+    });
+  const problems = toProblems(parseAlerts(failed.output), sections, [path]);
+  return problems.length > 0 ? problems : [{ message: `${argv.join(' ')}: ${reason}`, service: null }];
 }
 
 function reloadFailed(problems: readonly Problem[]): Outcome {

@@ -83,6 +83,11 @@ export async function readSections(generation: Generation): Promise<readonly Sec
   return text === undefined ? null : sectionsOf(text, await read(generation, services));
 }
 
+/** As if nothing had ever been recorded of what it has. */
+export function forgetSections({ config }: Generation): Promise<void> {
+  return rm(config, { force: true });
+}
+
 export async function readLeaving(generation: Generation): Promise<readonly Leaving[]> {
   return (await read(generation, leaving)) ?? [];
 }

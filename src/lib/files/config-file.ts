@@ -62,6 +62,8 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
         await rm(previous, { force: true });
         await keepAs(path, previous);
         await rename(candidate, path);
+        // Where both were one file already, the rename did nothing.
+        await rm(candidate, { force: true });
         await syncFolder(folder);
       }),
 

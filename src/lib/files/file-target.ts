@@ -1,0 +1,98 @@
+/**
+ * A file that a program reads, made live: it is checked before it counts, written so that a crash leaves the old bytes or
+ * the new ones, and told to its reader. That it was told is written down: no restart tells it again, and none forgets to.
+ */
+import { describe } from '../../errors.ts';
+import { type CommandLimits, describeExit, lastLines, runCommand } from '../command.ts';
+import type { ConfigFile } from './config-file.ts';
+
+/** A program and its arguments, `{file}` among them for the file that it is about; null: none. */
+type Command = readonly string[] | null;
+
+export type FileTarget = Omit<CommandLimits, 'signal'> & {
+  readonly file: ConfigFile;
+  readonly check: Command;
+  /** What `check` looks at: the file before it is in its place, or the place, where no other can be looked at. */
+  readonly checked: 'candidate' | 'place';
+  readonly reload: Command;
+  /** Where it fails: the file before takes its place again; or the new one stays, for whoever starts the reader anew. */
+  readonly failedReload: 'put_back' | 'leave';
+  /** Writes down that the reader has been told of this text. */
+  readonly noteLive: (text: string) => Promise<void>;
+  /** Nobody knows what the reader has. */
+  readonly forgetLive: () => Promise<void>;
+};
+
+type Step = 'check' | 'reload';
+
+/** `reason` is for people: how the command ended, and what it said last. */
+export type FailedStep = {
+  readonly step: Step;
+  /** As it was run, about the file at `path`. */
+  readonly argv: readonly string[];
+  readonly path: string;
+  readonly reason: string;
+} & ({ readonly kind: 'failed'; readonly output: string } | { readonly kind: 'not_run'; readonly cause: unknown });
+
+/** null: it is. Where it fails before it is settled, and where it is broken off, the file before is in its place. */
+export async function makeLive(target: FileTarget, text: string, signal: AbortSignal): Promise<FailedStep | null> {
+  const { file, checked, failedReload } = target;
+  await file.propose(text);
+  const refused = checked === 'candidate' ? await runStep(target, 'check', file.candidate, signal) : null;
+  if (refused !== null) {
+    await file.reject();
+    return refused;
+  }
+  await file.accept();
+  const run = (step: Step): Promise<FailedStep | null> => runStep(target, step, file.path, signal);
+  const prove = async (): Promise<FailedStep | null> =>
+    (checked === 'place' ? await run('check') : null) ?? (failedReload === 'put_back' ? await run('reload') : null);
+  const failed = await prove().catch(async (error: unknown) => {
+    await putBack(target);
+    throw error;
+  });
+  if (failed !== null) await file.rejectAccepted();
+  else await file.settle();
+  const failedAtLast = failed ?? (failedReload === 'leave' ? await run('reload') : null);
+  if (failedAtLast === null) await target.noteLive(text);
+  return failedAtLast;
+}
+
+/** null where it succeeds, or there is no such command. */
+export async function runStep(
+  target: Pick<FileTarget, Step | 'timeoutMs' | 'env' | 'endsChildren'>,
+  step: Step,
+  path: string,
+  signal?: AbortSignal,
+): Promise<FailedStep | null> {
+  const argv = target[step]?.map((word) => word.replaceAll('{file}', path)) ?? null;
+  if (argv === null) return null;
+  const about = { step, argv, path };
+  try {
+    const finished = await runCommand(argv, { ...target, signal });
+    if (finished.status === 0) return null;
+    const output = `${finished.stderr}\n${finished.stdout}`;
+    const words = lastLines(output);
+    return { kind: 'failed', ...about, reason: describeExit(finished) + (words && `: ${words}`), output };
+  } catch (cause) {
+    signal?.throwIfAborted();
+    return { kind: 'not_run', ...about, reason: `cannot be run: ${describe(cause)}`, cause };
+  }
+}
+
+/** To begin with. Whether somebody was killed before it was settled which file stays: then it is the one before. */
+export async function recover(target: Pick<FileTarget, 'file' | 'forgetLive'>): Promise<boolean> {
+  await target.file.discard();
+  const isUnsettled = await target.file.isUnsettled();
+  if (isUnsettled) await putBack(target);
+  return isUnsettled;
+}
+
+/** The reader may have seen the other one. */
+async function putBack({ file, forgetLive }: Pick<FileTarget, 'file' | 'forgetLive'>): Promise<void> {
+  try {
+    await forgetLive();
+  } finally {
+    await file.putBack();
+  }
+}
