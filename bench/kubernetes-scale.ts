@@ -58,7 +58,8 @@ export async function measureScale(isShort: boolean): Promise<string> {
   const startCpu = await cpuSeconds(myelin.pid);
   await until('all are there', () => assertAll(place, services), { withinMs: 30_000 });
   const memoryAtStart = await memoryMiB(myelin.pid, 'VmRSS');
-  const first = await place.status();
+  // It serves a moment before Myelin has seen it prove itself.
+  const first = await myelin.until('what serves is known', ({ haproxy }) => haproxy !== null);
 
   const asking = stack.use(await startAsking());
   const single: number[] = [];
