@@ -129,8 +129,9 @@ export class Rollout {
     // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
     const meanwhile = this.isReloading ? null : await this.meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
-    const isOrdered = reasons.some(({ code }) => code === 'operator_request');
-    const crashed = isOrdered ? null : this.#parts.crashLoop.of(wanted.sections, now);
+    // Somebody wants it all the same, or what made HAProxy end may have been its own fault.
+    const isWorthATry = reasons.some(({ code }) => code === 'operator_request' || code === 'binary_changed');
+    const crashed = isWorthATry ? null : this.#parts.crashLoop.of(wanted.sections, now);
     if (crashed !== null) return { kind: 'rejected', problems: crashed.problems, at: crashed.until };
     const about = { reasons, sections: [...(driver.running?.sections ?? []), ...wanted.sections] };
     const slot = this.#parts.budget.slot(driver.reloadAt(wanted, this.#neededSince(now)), about);

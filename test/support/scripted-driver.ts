@@ -2,11 +2,11 @@
 import type { Crash, ManagedDriver, Outcome, Running, Runtime } from '../../src/apply/driver.ts';
 import type { ReloadSlot } from '../../src/apply/reload-policy.ts';
 import type { Version } from '../../src/haproxy/binary/version.ts';
-import type { Plan, Problem, Rendered, Section } from '../../src/model.ts';
+import type { Plan, Problem, ReloadReason, Rendered, Section } from '../../src/model.ts';
 
 export class ScriptedDriver implements ManagedDriver {
   readonly version: Version | null = null;
-  readonly forced = [];
+  forced: readonly ReloadReason[] = [];
   readonly oldWorkers = [];
   readonly fileTrouble = null;
   readonly unresponsive = null;

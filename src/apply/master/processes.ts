@@ -152,7 +152,8 @@ export class MasterProcesses {
   lose(how: 'told_to_leave' | 'gone'): void {
     const { serving } = this;
     this.#drain(null);
-    this.#tracker.on({ kind: how });
+    // One that was left in place may only be silent for a moment: another one would be met as such.
+    if (how !== 'gone' || this.foreign === null) this.#tracker.on({ kind: how });
     if (serving === null) return;
     const { pid, generation } = nameOf(serving);
     const { onEvent, onChange } = this.#options;

@@ -11,14 +11,16 @@ type Common = {
   readonly generation: number | null;
   /** How often in a row commands got no answer. */
   readonly unanswered: number;
+  /** Reading all of it back has begun. */
+  readonly isScheduled: boolean;
 };
 
 export type Knowledge =
   /**
    * Not all of it has been read back yet. `isFound`: it was started before this Myelin, and may have been given more, or
-   * less, than was written down: nothing is planned before it is read. `isScheduled`: reading has begun.
+   * less, than was written down: nothing is planned before it is read.
    */
-  | (Common & { readonly kind: 'unread'; readonly isFound: boolean; readonly isScheduled: boolean })
+  | (Common & { readonly kind: 'unread'; readonly isFound: boolean })
   /** It has what its text says, or is being brought there by commands. */
   | (Common & { readonly kind: 'verified' })
   /** Commands no longer help these; the next reload is for them. */
@@ -44,8 +46,8 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
   unread: {
     serves: whoServes,
     reloaded: started,
-    scheduled: (state) => ({ ...state, isScheduled: true }),
-    read: ({ generation, unanswered }) => ({ kind: 'verified', generation, unanswered }),
+    scheduled,
+    read: ({ generation, unanswered }) => ({ kind: 'verified', generation, unanswered, isScheduled: true }),
     // Of one that was found nothing is planned yet, and what does not help is found again when it is read.
     doubted: (state, { reasons }) => (state.isFound ? state : needsReload(state, new Map(), reasons)),
     answered,
@@ -63,7 +65,8 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
   needs_reload: {
     serves: whoServes,
     reloaded: started,
-    scheduled: same,
+    // It is to be read back all the same: what commands cannot help may not be all that is amiss.
+    scheduled,
     // That it was read back helps nobody whom commands do not.
     read: same,
     doubted: (state, { reasons }) => needsReload(state, state.reasons, reasons),
@@ -94,12 +97,16 @@ function started(_: Knowledge, { generation }: { readonly generation: number | n
 }
 
 function needsReload(
-  { generation, unanswered }: Knowledge,
+  { generation, unanswered, isScheduled }: Knowledge,
   before: ReadonlyMap<Owner, ReloadReason>,
   reasons: readonly ReloadReason[],
 ): Knowledge {
   const its = reasons.map((reason) => [reason.section ?? '', reason] as const);
-  return { kind: 'needs_reload', generation, unanswered, reasons: new Map([...before, ...its]) };
+  return { kind: 'needs_reload', generation, unanswered, isScheduled, reasons: new Map([...before, ...its]) };
+}
+
+function scheduled(state: Knowledge): Knowledge {
+  return { ...state, isScheduled: true };
 }
 
 function answered(state: Knowledge): Knowledge {

@@ -196,7 +196,7 @@ export class RuntimeUpdater {
   /** Of another process than before everything is to be looked at. */
   async #beginToRead(): Promise<void> {
     const { runtime } = this.#driver;
-    if (runtime === null || this.#knowledge.kind !== 'unread' || this.#knowledge.isScheduled) return;
+    if (runtime === null || this.#knowledge.isScheduled) return;
     this.#note({ kind: 'scheduled' });
     this.#verifier.everything(runtime.running, this.#now());
     const commands = resources.flatMap((resource) => resource.afterStart(runtime.running));

@@ -73,6 +73,13 @@ test('Knowledge: every event has its meaning in every state', () => {
   ]);
 });
 
+test('Knowledge: a process whose commands do not help before it was read back is to be read back all the same', () => {
+  const doubted: KnowledgeEvent = { kind: 'doubted', reasons: [{ code: 'reply_unexpected', section: 'backend web' }] };
+  const state = nextKnowledge(nextKnowledge(knowledgeAtStart(1), { kind: 'reloaded', generation: 2 }), doubted);
+  assert.deepEqual([state.kind, state.isScheduled], ['needs_reload', false]);
+  assert.equal(nextKnowledge(state, { kind: 'scheduled' }).isScheduled, true);
+});
+
 /** By backend, its servers and their weights. */
 type Servers = Readonly<Record<'web' | 'db', Readonly<Record<string, number>>>>;
 

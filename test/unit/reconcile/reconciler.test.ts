@@ -84,6 +84,12 @@ test('where HAProxy ends soon after each start from one structure, the last one 
   assert.equal(await started(wanted), 'reload old');
   now += 119_000;
   assert.equal((await ended(reconciler, wanted)).kind, 'rejected', 'for twice as long');
+  control.forced = [{ code: 'binary_changed' }];
+  assert.equal(await started(wanted), 'reload new', 'nor does it wait for another executable');
+  control.forced = [];
+  now += 5000;
+  crash();
+  assert.equal(await started(wanted), 'reload old');
   assert.equal(await started(config('web', 'db newer')), 'reload new', 'another structure does not wait');
 });
 
