@@ -44,6 +44,8 @@ export type View = {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** The services of which nobody has said yet who serves them: what was there before stays as it is. */
   readonly unknown: ReadonlyMap<string, 'unknown' | 'moved'>;
+  /** Those of them that may be answered for yet: the query of the others does not fit what is there. */
+  readonly pending: ReadonlySet<string>;
 };
 
 /** `seed`: who served last before the start, by service, as answers to the same questions: they serve until these are answered. */
@@ -89,7 +91,7 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
       const answer = lookUp(catalog.answers, originOf(event)) ?? unanswered;
       if (answer.stale?.reason === event.reason) return catalog;
       const stale = { reason: event.reason, since: answer.stale?.since ?? now };
-      return withAnswer(catalog, event, { ...answer, stale }, now);
+      return withAnswer(catalog, event, { ...answer, stale, isUnanswerable: event.isUnanswerable === true }, now);
     }
     // Which of them are served is for the settings to say.
     case 'discovered':
@@ -160,7 +162,17 @@ export function view(catalog: Catalog): View {
       }
       return found;
     },
+    get pending() {
+      return new Set([...this.unknown.keys()].filter((name) => isPending(catalog, name)));
+    },
   };
+}
+
+function isPending({ settings, answers }: Catalog, name: string): boolean {
+  return (settings.services.get(name)?.origins ?? []).some((origin) => {
+    const { endpoints, isUnanswerable } = lookUp(answers, originOf(origin)) ?? unanswered;
+    return endpoints === null && !isUnanswerable;
+  });
 }
 
 function receiveAnswer(
@@ -189,6 +201,7 @@ function receiveAnswer(
     unreadable,
     unfit: isSameUnfit ? before.unfit : unfit,
     stale: null,
+    isUnanswerable: false,
     era,
     connectedAt: isFirst ? now : before.connectedAt,
   };

@@ -82,6 +82,8 @@ export type Answer = {
   /** Names of those that are there and not to be used, for `isNamedIn`. */
   readonly unfit: ReadonlySet<string>;
   readonly stale: Trouble | null;
+  /** It is the query that does not fit what is there: it will have no result as long as both are as they are. */
+  readonly isUnanswerable: boolean;
   readonly era: number;
   /** When this question was first answered after the source's start, reconnection or its own trouble. */
   readonly connectedAt: Moment | null;
@@ -123,6 +125,7 @@ export const unanswered: Answer = {
   unreadable: [],
   unfit: new Set(),
   stale: null,
+  isUnanswerable: false,
   era: 0,
   connectedAt: null,
 };

@@ -32,7 +32,9 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
   const changes = maskText(diff(running ?? [], sections), settings.secrets);
   const shown = maskWithin(planned, settings.secrets);
-  const outputs = (await Promise.all(wanted.outputs.map(planOutput))).filter((each) => each !== null);
+  const outputs = (await Promise.all(wanted.outputs.map(planOutput)))
+    .filter((each) => each !== null)
+    .map((each) => ({ ...each, diff: maskText(each.diff, settings.secrets) }));
   process.stdout.write(
     globals.json
       ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, null, 2)}\n`

@@ -47,8 +47,8 @@ export async function renderWanted(
       ? await askSources(settings, env)
       : { config: settings.config, catalog: await readSnapshot(settings.config, snapshot) };
   const version = await versionOf(config, env);
-  const { endpoints, unknown } = view(catalog);
-  const isKnown = unknown.size === 0;
+  const { endpoints, unknown, pending } = view(catalog);
+  const isKnown = pending.size === 0;
   const kept = Map.groupBy(
     (running ?? []).filter(({ service }) => service !== null && unknown.has(service)),
     ({ service }) => service ?? '',

@@ -66,11 +66,12 @@ export class Outputs {
 
   /**
    * What is to stand in the files from now on. Returns at once. As long as a service is not known at all they stay as they
-   * are: that nobody has said who serves it does not mean that nobody does.
+   * are: that nobody has said who serves it does not mean that nobody does. One whose query cannot be answered holds up no
+   * other: it has nobody.
    */
   show(outputs: readonly Output[], view: CatalogView): void {
     if (outputs !== this.#outputs) this.#replace(outputs);
-    if (outputs.length === 0 || !view.open || view.unknown.size > 0) return;
+    if (outputs.length === 0 || !view.open || view.pending.size > 0) return;
     const { endpoints } = view;
     if (isSame(this.#view?.endpoints, endpoints)) return;
     this.#view = { endpoints };

@@ -11,8 +11,8 @@ export type ServiceView = {
 export type CatalogView = ServiceView & {
   /** Closed: nothing is to be rendered yet. */
   readonly open: boolean;
-  /** Services of which nobody has said yet who serves them. */
-  readonly unknown: { readonly size: number };
+  /** Services of which nobody has said yet who serves them, and somebody may. */
+  readonly pending: { readonly size: number };
 };
 
 export type Target<Desired = unknown> = {

@@ -168,7 +168,7 @@ test('a command that cannot be run, that hangs, or a folder that cannot be writt
 const endpoint: Endpoint = { id: 'a', address: '10.0.0.1', port: 80, weight: 1, state: 'ready' };
 const view = (...names: readonly string[]) => ({
   open: true,
-  unknown: { size: 0 },
+  pending: { size: 0 },
   endpoints: new Map(names.map((name) => [name, [endpoint]] as const)),
 });
 
@@ -261,7 +261,7 @@ test('nothing is written as long as a service is not known, and what stands ther
   await mkdir(join(my.folder, 'out'));
   await writeFile(my.path, 'before');
   const outputs = [my.output()];
-  run.outputs.show(outputs, { ...view('web'), unknown: { size: 1 } });
+  run.outputs.show(outputs, { ...view('web'), pending: { size: 1 } });
   run.outputs.show(outputs, { ...view('web'), open: false });
   await run.outputs.settled();
   assert.deepEqual([await my.read(), run.outputs.states[0]?.state.kind], ['before', 'waiting']);

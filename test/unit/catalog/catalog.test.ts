@@ -195,6 +195,17 @@ test('a source that answers again is up and its service is not stale any more', 
   assert.equal(services[0]?.stale, null);
 });
 
+test('a service whose query cannot be answered is not waited for, as one is whose query fails for now', () => {
+  const catalog = createCatalog(settings(), 1000);
+  const pending = (...events: readonly SourceEvent[]): readonly string[] => [
+    ...view(play(catalog, [started, ...events, synced], 1000)).pending,
+  ];
+  assert.deepEqual(pending(stale), ['web']);
+  assert.deepEqual(pending({ ...stale, isUnanswerable: true }), []);
+  assert.deepEqual(pending({ ...stale, isUnanswerable: true }, { ...stale, reason: 'HTTP 500' }), ['web']);
+  assert.deepEqual(pending(found([])), []);
+});
+
 test('a restarted source keeps its old answers until new ones come', () => {
   const catalog = play(steady(), [failed, started], 1000);
   assert.deepEqual(ids(catalog), ['web-1', 'web-2']);
