@@ -5,13 +5,13 @@ import type { TestFile } from './test-file.ts';
 const others = ['2.2', '3.0', '3.2'] as const;
 /** Those that depend on the version most: these know several branches themselves. */
 const severalBranches = [
-  'admin-session',
-  'apply-runtime',
-  'master',
-  'render-config',
-  'runtime-commands',
-  'runtime-plan',
-  'worker',
+  'apply/runtime',
+  'apply/worker',
+  'haproxy/admin-session',
+  'haproxy/master',
+  'haproxy/runtime-commands',
+  'plan/runtime',
+  'render/config',
 ];
 /** These run on one. */
 const oneBranch = ['drift', 'servers'];

@@ -8,7 +8,7 @@ import { until } from '../../support/index.ts';
 import { ask as askSocket } from '../../support/myelin.ts';
 import { type Site, site } from '../../support/site.ts';
 
-// For 2.2 test/integration/apply-runtime.test.ts has what can be done there.
+// For 2.2 test/integration/apply/runtime.test.ts has what can be done there.
 const only = { skip: cannotAddServers };
 const quick = ['verifyInterval: 500ms'];
 

@@ -1,4 +1,4 @@
-/** What HAProxy would read in a line or a file; its real tokeniser is asked in test/integration/render-quoting.test.ts. */
+/** What HAProxy would read in a line or a file; its real tokeniser is asked in test/integration/render/quoting.test.ts. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';

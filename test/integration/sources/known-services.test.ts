@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { KnownService } from '../../../src/catalog/collection.ts';
+import { KnownServices } from '../../../src/sources/known-services.ts';
+import { service } from '../../support/discovered.ts';
+import { tempFolder } from '../../support/index.ts';
+
+const never = (error: unknown): never => assert.fail(String(error));
+
+test('what was offered last is known after a restart; whether it still is, is for its source to say', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'state', 'services.json');
+  const known: KnownService = {
+    watcher: 'cluster',
+    query: '*',
+    service: service('web', { listen: '10080' }),
+    isOver: true,
+  };
+  {
+    await using first = await KnownServices.open(path, never);
+    assert.deepEqual(first.all, []);
+    first.keep([known]);
+  }
+  await using second = await KnownServices.open(path, never);
+  assert.deepEqual(second.all, [{ ...known, isOver: false }]);
+});
+
+test('what an older Myelin has written is known too', async () => {
+  await using folder = await tempFolder();
+  const [path, former] = [join(folder.path, 'services.json'), join(folder.path, 'offers.json')];
+  const { owner: _, ...written } = service('web', { listen: '10080' });
+  await writeFile(former, JSON.stringify([{ watcher: 'cluster', query: '*', offer: written }]));
+  await using known = await KnownServices.open(path, never, former);
+  assert.deepEqual(
+    known.all.map((one) => [one.service.name, one.service.owner]),
+    [['shop:web', '']],
+  );
+});
+
+test('where nobody offers anything no file is written, and one that cannot be understood counts as none', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'services.json');
+  {
+    await using none = await KnownServices.open(path, never);
+    none.keep([]);
+  }
+  await assert.rejects(readFile(path), { code: 'ENOENT' });
+  await writeFile(path, '[{"watcher":"cluster"}]');
+  await using strange = await KnownServices.open(path, never);
+  assert.deepEqual(strange.all, []);
+});
+
+test('that it cannot be written is told, and ends nothing', async () => {
+  await using folder = await tempFolder();
+  const told: unknown[] = [];
+  {
+    await using discovered = await KnownServices.open(join(folder.path, 'state', 'services.json'), (error) =>
+      told.push(error),
+    );
+    await writeFile(join(folder.path, 'state'), 'a file in the way');
+    discovered.keep([{ watcher: 'cluster', query: '*', service: service('web'), isOver: false }]);
+  }
+  assert.equal(told.length, 1);
+});
