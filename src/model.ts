@@ -198,7 +198,6 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
   /** 0 drains: no new connections but for sticky sessions. */
   | ({ readonly action: 'weight'; readonly weight: number } & MayHaveAgent)
   | ({ readonly action: 'ready' } & MayHaveAgent)
-  | ({ readonly action: 'drain' } & MayHaveAgent)
   | ({ readonly action: 'maint' } & MayHaveAgent)
   /** Out of service now, to be deleted once it is idle; `options` is what it must have to come back under its name. */
   | ({ readonly action: 'remove'; readonly options: readonly string[] } & MayHaveAgent)

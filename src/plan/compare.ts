@@ -39,9 +39,9 @@ export function compare(running: readonly Section[], desired: readonly Section[]
     const other = old.get(key);
     if (other === undefined || isSame(other, section)) return [];
     const outcome = planner.section(other, section);
-    if (outcome === null) return [...compareStructure(other, section), ...compareServers(other, section)];
+    if (outcome === null) return [...structureReasons(other, section), ...serverReasons(other, section)];
     // Its servers would not be worth a reload.
-    if (outcome === 'structure') return compareStructure(other, section);
+    if (outcome === 'structure') return structureReasons(other, section);
     return obstaclesOf(section, outcome);
   });
   const reasons = [...changed, ...added, ...removed];
@@ -104,7 +104,7 @@ function codeOf(section: Section): ReloadCode {
 }
 
 /** All but the servers. */
-function compareStructure(old: Section, now: Section): ReloadReason[] {
+function structureReasons(old: Section, now: Section): ReloadReason[] {
   const before = sort(old);
   const after = sort(now);
   const reasons = reasonsOf(now, [
@@ -116,7 +116,7 @@ function compareStructure(old: Section, now: Section): ReloadReason[] {
     : reasonsOf(now, [[codeOf(now), 'order']]);
 }
 
-function compareServers(old: Section, now: Section): ReloadReason[] {
+function serverReasons(old: Section, now: Section): ReloadReason[] {
   const before = sort(old);
   const after = sort(now);
   const altered = [...after.servers].filter(([name, line]) => (before.servers.get(name) ?? line) !== line);

@@ -79,7 +79,6 @@ export class ModelHaproxy {
         servers.set(command.server, { ...server, weight: command.weight });
         return;
       case 'ready':
-      case 'drain':
       case 'maint':
         servers.set(command.server, { ...server, state: command.action });
         return;
@@ -93,6 +92,13 @@ export class ModelHaproxy {
         servers.delete(command.server);
         return;
     }
+  }
+
+  /** `set server … state`, as an operator says it. */
+  setState(backend: string, name: string, state: ModelServer['state']): void {
+    const servers = this.#backends.get(backend)?.servers;
+    const server = servers?.get(name);
+    if (server !== undefined) servers?.set(name, { ...server, state });
   }
 
   /** As `show servers state` has them. */

@@ -34,13 +34,13 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     await using world = await start(branch, ['a', 'b']);
     const it = { backend: 'web', server: 'a', hasAgent: true } as const;
     world.agent.word = 'up ready 100%';
-    for (const [action, admin] of [
-      ['maint', '1'],
-      ['drain', '8'],
+    for (const [command, field, value] of [
+      [{ ...it, kind: 'server', action: 'maint' }, 'srv_admin_state', '1'],
+      [{ ...it, kind: 'server', action: 'weight', weight: 0 }, 'srv_uweight', '0'],
     ] as const) {
-      assert.deepEqual(await world.haproxy.run([{ ...it, kind: 'server', action }]), [{ kind: 'done' }]);
+      assert.deepEqual(await world.haproxy.run([command]), [{ kind: 'done' }]);
       await world.agent.isAsked();
-      assert.equal((await world.row('a')).srv_admin_state, admin);
+      assert.equal((await world.row('a'))[field], value);
     }
     assert.deepEqual(await world.haproxy.run([{ ...it, kind: 'server', action: 'ready' }]), [{ kind: 'done' }]);
     world.agent.word = 'down';

@@ -37,7 +37,7 @@ for (const branch of branches) {
     const commands: readonly ServerCommand[] = [
       { ...it, kind: 'server', action: 'weight', weight: 3 },
       { ...it, server: 'nobody', kind: 'server', action: 'weight', weight: 3 },
-      { ...it, kind: 'server', action: 'drain' },
+      { ...it, kind: 'server', action: 'weight', weight: 0 },
       { ...it, backend: 'nowhere', kind: 'server', action: 'ready' },
       { ...it, kind: 'server', action: 'maint' },
       { ...it, server: 'gone', kind: 'server', action: 'remove', options: [] },

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../../src/errors.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Rendered, ServerCommand } from '../../../src/model.ts';
+import type { Rendered } from '../../../src/model.ts';
 import {
   type Knowledge,
   type KnowledgeEvent,
@@ -181,13 +181,6 @@ function command(name: string, step: (model: Model, real: Real) => Promise<void>
   };
 }
 
-const byHand = fc.record({
-  kind: fc.constant('server' as const),
-  action: fc.constantFrom('maint' as const, 'ready' as const, 'drain' as const),
-  backend: fc.constantFrom('web', 'db'),
-  server: fc.constantFrom('a', 'b', 'c'),
-});
-
 const commands: readonly fc.Arbitrary<fc.AsyncCommand<Model, Real>>[] = [
   servers.map((next) =>
     command(`desire ${JSON.stringify(next)}`, async (model, real) => {
@@ -218,15 +211,17 @@ const commands: readonly fc.Arbitrary<fc.AsyncCommand<Model, Real>>[] = [
     }),
   ),
   fc
-    .oneof(
-      byHand,
-      byHand.map((it): ServerCommand => ({ ...it, action: 'weight', weight: 9 })),
-    )
-    .map((it) =>
-      command(`by hand ${it.action} ${it.backend}/${it.server}`, async (model, { driver }) => {
-        const isThere = driver.haproxy.rows(it.backend).some(({ srv_name }) => srv_name === it.server);
+    .record({
+      set: fc.constantFrom('maint' as const, 'ready' as const, 'drain' as const, 9, 9, 9),
+      backend: fc.constantFrom('web', 'db'),
+      server: fc.constantFrom('a', 'b', 'c'),
+    })
+    .map(({ set, backend, server }) =>
+      command(`by hand ${set} ${backend}/${server}`, async (model, { driver: { haproxy } }) => {
+        const isThere = haproxy.rows(backend).some(({ srv_name }) => srv_name === server);
         if (!isThere) return;
-        driver.haproxy.run(it);
+        if (typeof set === 'number') haproxy.run({ kind: 'server', action: 'weight', backend, server, weight: set });
+        else haproxy.setState(backend, server, set);
         model.isUntouched = false;
       }),
     ),

@@ -37,9 +37,7 @@ export function say(command: ServerCommand): readonly string[] {
       ];
     case 'ready':
       return [`set server ${target} state ready`, ...(command.hasAgent ? [`enable agent ${target}`] : [])];
-    case 'drain':
     case 'maint':
-      return [...silenceAgent(command, target), `set server ${target} state ${command.action}`];
     case 'remove':
       return [...silenceAgent(command, target), `set server ${target} state maint`];
     case 'shutdown':
@@ -84,7 +82,6 @@ function classifyLine(command: ServerCommand, line: number, reply: string | unde
       return (line === 0 ? reAddressed.test(reply) : reply === '') ? done : unexpected;
     case 'weight':
     case 'ready':
-    case 'drain':
     case 'maint':
       return reply === '' ? done : unexpected;
     case 'remove':

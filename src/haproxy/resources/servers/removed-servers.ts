@@ -79,7 +79,6 @@ export class RemovedServers implements Reaper {
         return;
       case 're-address':
       case 'weight':
-      case 'drain':
       case 'shutdown':
         return;
     }

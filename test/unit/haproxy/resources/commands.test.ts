@@ -48,7 +48,6 @@ test('each command is said in the words of the command line', () => {
     ],
     [{ ...it, kind: 'server', action: 'weight', weight: 0 }, ['set server web/a weight 0']],
     [{ ...it, kind: 'server', action: 'ready' }, ['set server web/a state ready']],
-    [{ ...it, kind: 'server', action: 'drain' }, ['set server web/a state drain']],
     [{ ...it, kind: 'server', action: 'maint' }, ['set server web/a state maint']],
     [{ ...it, kind: 'server', action: 'remove', options: ['check'] }, ['set server web/a state maint']],
     [{ ...it, kind: 'server', action: 'shutdown' }, ['shutdown sessions server web/a']],
@@ -61,7 +60,6 @@ test('each command is said in the words of the command line', () => {
       ['disable agent web/a', 'set server web/a weight 0'],
     ],
     [{ ...it, kind: 'server', action: 'ready', hasAgent }, ['set server web/a state ready', 'enable agent web/a']],
-    [{ ...it, kind: 'server', action: 'drain', hasAgent }, ['disable agent web/a', 'set server web/a state drain']],
     [{ ...it, kind: 'server', action: 'maint', hasAgent }, ['disable agent web/a', 'set server web/a state maint']],
     [
       { ...it, kind: 'server', action: 'remove', options: [], hasAgent },
