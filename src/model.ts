@@ -120,8 +120,8 @@ export type Section = {
   readonly text: string;
   /** The service that this section was rendered for; null for everything hand-written or shared. */
   readonly service: string | null;
-  /** Names the questions whose answers its servers are: those that another question finds need another section. */
-  readonly asked?: string;
+  /** Identifies the queries whose results its servers are (`queryKeyOf`): servers from other queries belong in another section. */
+  readonly queryKey?: string;
 };
 
 /** What should be: the whole file in sections, in order. Unchanged sections keep their identity (===). */

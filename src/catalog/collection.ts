@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
-import { queryKey } from '../config/query-key.ts';
+import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Discovery } from '../config/schema.ts';
 import type { DiscoveredService, Endpoint, Moment, SourceEvent } from '../model.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
@@ -33,8 +33,8 @@ export type Collection = {
   readonly addresses: readonly string[];
 };
 
-/** Who was known to serve a service, by the results of these queries. */
-export type Known = { readonly asked: string; readonly endpoints: readonly Endpoint[] };
+/** The last known endpoints of a service; `queryKey` identifies the queries that found them. */
+export type Known = { readonly queryKey: string; readonly endpoints: readonly Endpoint[] };
 
 /** What was known last, of discovered services and, by service, of endpoints. */
 export type Remembered = {
@@ -50,17 +50,17 @@ export function createCollection(
   now: Moment,
   addresses: readonly string[] = [],
 ): Collection {
-  const asked = discovered.filter((one) => discoveryOf(written, one) !== undefined);
-  const { config, rejected, settings } = serving(written, asked, addresses);
+  const wanted = discovered.filter((one) => discoveryOf(written, one) !== undefined);
+  const { config, rejected, settings } = serving(written, wanted, addresses);
   const catalog = createCatalog(settings, now, seedOf(config, endpoints));
-  return { written, config, discovered: asked, rejected, catalog, addresses };
+  return { written, config, discovered: wanted, rejected, catalog, addresses };
 }
 
 /** What another query found says nothing about this one. */
 function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
   const seed = [...services].flatMap(([name, service]) => {
     const its = last.get(name);
-    return its?.asked === queryKey(service) ? [[name, its.endpoints] as const] : [];
+    return its?.queryKey === queryKeyOf(service) ? [[name, its.endpoints] as const] : [];
   });
   return new Map(seed);
 }
@@ -69,7 +69,7 @@ function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): Readonl
 export function known({ config, catalog }: Collection): ReadonlyMap<string, Known> {
   const all = [...config.services].flatMap(([name, service]) => {
     const its = lookUp(catalog.services, name);
-    return its?.basis === 'known' ? [[name, { asked: queryKey(service), endpoints: its.endpoints }] as const] : [];
+    return its?.basis === 'known' ? [[name, { queryKey: queryKeyOf(service), endpoints: its.endpoints }] as const] : [];
   });
   return new Map(all);
 }

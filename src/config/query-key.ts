@@ -9,7 +9,7 @@ type HasOrigins = {
 const known = new WeakMap<HasOrigins, string>();
 
 /** Equal for services that have the same queries for the same sources. */
-export function queryKey(service: HasOrigins): string {
+export function queryKeyOf(service: HasOrigins): string {
   const before = known.get(service);
   if (before !== undefined) return before;
   const queries = JSON.stringify(service.origins.map(({ watcher, key, query }) => [watcher, key, query]));

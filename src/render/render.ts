@@ -1,5 +1,5 @@
 /** What should be: the config and the endpoints of its services as the sections of `haproxy.cfg`. */
-import { queryKey } from '../config/query-key.ts';
+import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
@@ -166,14 +166,14 @@ function renderService(
 ): Parts {
   let backend: readonly Section[] | null = null;
   try {
-    const asked = queryKey(service);
+    const queryKey = queryKeyOf(service);
     const context = serviceContext(service, endpoints, haproxy, inherited, config.order === 'host' ? hostname : null);
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>
       settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
-    backend = renderPart(engine, 'backend', context, { asked, old: old?.backend, settle });
+    backend = renderPart(engine, 'backend', context, { queryKey, old: old?.backend, settle });
     const hasFrontend = context.bind.length > 0;
-    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { asked, old: old?.frontend }) : [];
+    const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { queryKey, old: old?.frontend }) : [];
     return { service, endpoints, frontend, backend, problem: null };
   } catch (error) {
     // Whatever it was, it came of this service's data, and only this service is to feel it.
@@ -186,7 +186,7 @@ function renderService(
 }
 
 type Rendering = {
-  readonly asked: string;
+  readonly queryKey: string;
   readonly old: readonly Section[] | undefined;
   readonly settle?: (text: string) => string;
 };
@@ -195,12 +195,12 @@ function renderPart(
   engine: Engine,
   part: 'frontend' | 'backend',
   context: ServiceContext,
-  { asked, old, settle = (text) => text }: Rendering,
+  { queryKey, old, settle = (text) => text }: Rendering,
 ): readonly Section[] {
   const text = settle(withEnd(engine(part, context)));
   const isSame = old !== undefined && textOf({ sections: old }) === text;
-  if (isSame && old.every((section) => section.asked === asked)) return old;
-  const sections = splitSections(text, context.name).map((section) => ({ ...section, asked }));
+  if (isSame && old.every((section) => section.queryKey === queryKey)) return old;
+  const sections = splitSections(text, context.name).map((section) => ({ ...section, queryKey }));
   const [first] = sections;
   // It would belong to whatever section happens to stand before.
   if (first?.kind === '' && first.text.split('\n').some((line) => tokenise(line).words.length > 0))

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isSameQueryIn, isTroubled, nextDeadline, retainedOf, view } from '../catalog/catalog.ts';
 import { acceptLoss, type Collection, collect, type Known, known, progress, recollect } from '../catalog/collection.ts';
-import { queryKey } from '../config/query-key.ts';
+import { queryKeyOf } from '../config/query-key.ts';
 import type { Service } from '../config/schema.ts';
 import { bindsOverlap, parseBind } from '../haproxy/text/bind.ts';
 import { bindLines } from '../haproxy/text/text.ts';
@@ -131,7 +131,7 @@ export class Editions {
     return [...view(catalog).unknown.keys()].filter((name) => {
       const service = config.services.get(name);
       const before = this.#live.collection.config.services.get(name);
-      if (service === undefined || (before !== undefined && queryKey(before) === queryKey(service))) return false;
+      if (service === undefined || (before !== undefined && queryKeyOf(before) === queryKeyOf(service))) return false;
       return !(isLate || isTroubled(catalog, name)) || takesOver(service, this.#running());
     });
   }

@@ -7,8 +7,16 @@ import { type Collection, type Known, known } from '../catalog/collection.ts';
 import { listed, StateFile } from '../lib/files/state-file.ts';
 import type { Endpoint } from '../model.ts';
 
-/** The endpoints are judged by the catalog, as whatever a source says. */
-const shape = z.array(z.tuple([z.string(), z.object({ asked: z.string(), endpoints: z.array(z.custom<Endpoint>()) })]));
+/** The catalog validates these endpoints like those of a source. */
+const endpoints = z.array(z.custom<Endpoint>());
+
+const entry = z.union([
+  z.object({ queryKey: z.string(), endpoints }),
+  // The field's name in older versions.
+  z.object({ asked: z.string(), endpoints }).transform(({ asked, endpoints }) => ({ queryKey: asked, endpoints })),
+]);
+
+const shape = z.array(z.tuple([z.string(), entry]));
 
 export class KnownEndpoints {
   readonly #file: StateFile;

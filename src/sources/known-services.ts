@@ -25,23 +25,22 @@ const shape = z.array(
 export class KnownServices {
   readonly #file: StateFile;
   #discovered: readonly KnownService[];
+  /** The file is still in its former place, or in both. */
+  #mustMove: boolean;
 
-  private constructor(file: StateFile, discovered: readonly KnownService[]) {
+  private constructor(file: StateFile, discovered: readonly KnownService[], mustMove: boolean) {
     this.#file = file;
     this.#discovered = discovered;
+    this.#mustMove = mustMove;
   }
 
-  /** Throws an AppError where a file is there and cannot be read. `former`: where an older Myelin had it. */
-  static async open(path: string, onTrouble: (error: unknown) => void, former?: string): Promise<KnownServices> {
-    const file = new StateFile(path, onTrouble);
-    const read = (from: StateFile) => from.read((value) => shape.parse(value));
-    const before = former === undefined ? null : new StateFile(former, onTrouble);
-    const known = (await read(file)) ?? (before && (await read(before))) ?? [];
-    // Whether one is still there is for its source to say.
-    return new KnownServices(
-      file,
-      known.map((one) => ({ ...one, isOver: false })),
-    );
+  /** Throws an AppError where a file is there and cannot be read. `formerPath`: its place in older versions. */
+  static async open(path: string, onTrouble: (error: unknown) => void, formerPath?: string): Promise<KnownServices> {
+    const file = new StateFile(path, onTrouble, formerPath);
+    const known = (await file.read((value) => shape.parse(value))) ?? [];
+    // Only its source can say whether a service has ended meanwhile.
+    const discovered = known.map((one) => ({ ...one, isOver: false }));
+    return new KnownServices(file, discovered, await file.hasFormer());
   }
 
   get all(): readonly KnownService[] {
@@ -49,10 +48,12 @@ export class KnownServices {
   }
 
   keep(discovered: readonly KnownService[]): void {
-    if (discovered === this.#discovered) return;
+    const before = this.#discovered;
     const isSame =
-      discovered.length === this.#discovered.length && discovered.every((one, at) => one === this.#discovered[at]);
-    if (isSame) return;
+      discovered === before ||
+      (discovered.length === before.length && discovered.every((one, at) => one === before[at]));
+    if (isSame && !this.#mustMove) return;
+    this.#mustMove = false;
     this.#discovered = discovered;
     this.#file.keep(() =>
       listed(discovered, ({ watcher, query, service }) => JSON.stringify({ watcher, query, service })),

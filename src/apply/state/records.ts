@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
-import { makeFolder, readIfThere, together, writeDurably } from '../../lib/files/files.ts';
+import { makeFolder, readIfThere, readNewer, together, writeDurably } from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
@@ -39,7 +39,17 @@ const ready: JsonFile<ReadyRecord> = {
 const services: JsonFile<readonly Owner[]> = {
   name: 'services.json',
   formerName: 'owners',
-  shape: z.array(z.union([z.string(), z.null(), z.object({ service: z.string().nullable(), asked: z.string() })])),
+  shape: z.array(
+    z.union([
+      z.string(),
+      z.null(),
+      z.object({ service: z.string().nullable(), queryKey: z.string() }),
+      // The field's name in older versions.
+      z
+        .object({ service: z.string().nullable(), asked: z.string() })
+        .transform(({ service, asked }) => ({ service, queryKey: asked })),
+    ]),
+  ),
 };
 
 /** The process that was started by others and that this one takes the place of, where there is one. */
@@ -135,8 +145,8 @@ async function write<T>({ folder }: Generation, { name, formerName }: JsonFile<T
 
 /** null where there is no such file, or where it is not what we wrote: then what it says is found out again. */
 async function read<T>({ folder }: Generation, { name, formerName, shape }: JsonFile<T>): Promise<T | null> {
-  const bytes =
-    (await readIfThere(join(folder, name))) ?? (formerName && (await readIfThere(join(folder, formerName)))) ?? null;
+  const path = join(folder, name);
+  const bytes = await (formerName === undefined ? readIfThere(path) : readNewer(path, join(folder, formerName)));
   try {
     return bytes ? shape.parse(JSON.parse(bytes.toString('utf8'))) : null;
   } catch {

@@ -16,10 +16,10 @@ export function sameText(a: readonly Section[], b: readonly Section[]): boolean 
 }
 
 /** What is recorded of a section beside its text; Myelin up to 0.9 recorded the service alone. */
-export type Owner = string | null | Required<Pick<Section, 'service' | 'asked'>>;
+export type Owner = string | null | Required<Pick<Section, 'service' | 'queryKey'>>;
 
-export function ownerOf({ service, asked }: Section): Owner {
-  return asked === undefined ? service : { service, asked };
+export function ownerOf({ service, queryKey }: Section): Owner {
+  return queryKey === undefined ? service : { service, queryKey };
 }
 
 /** The sections of a file; each gets back the service that it was written for, where that was recorded. */

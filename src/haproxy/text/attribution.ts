@@ -29,7 +29,7 @@ export function substitute(rendered: Rendered, held: ReadonlyMap<string, readonl
  */
 export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
   const text = `\n# Quarantined: see the status of this service.\nbackend ${service}\n    mode ${mode}\n`;
-  return { kind: 'backend', name: service, text, service, asked: '' };
+  return { kind: 'backend', name: service, text, service, queryKey: '' };
 }
 
 /** Whose section a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it names. */

@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../../errors.ts';
 
@@ -77,6 +77,21 @@ export async function readIfThere(path: string): Promise<Buffer | null> {
       remedy: remedyFor(error, path),
     });
   }
+}
+
+/** A file that had another name in older versions: after a downgrade both are there, and the newer one counts. */
+export async function readNewer(path: string, formerPath: string): Promise<Buffer | null> {
+  const [changedAt, formerChangedAt] = await Promise.all([path, formerPath].map(changeTime));
+  const isFormerNewer = (formerChangedAt ?? 0) > (changedAt ?? 0);
+  const [first, second] = isFormerNewer ? [formerPath, path] : [path, formerPath];
+  return (await readIfThere(first)) ?? (await readIfThere(second));
+}
+
+async function changeTime(path: string): Promise<number> {
+  return stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
 }
 
 export async function writeSynced(path: string, content: Buffer | Iterable<Buffer>, itsMode = mode): Promise<void> {

@@ -1,7 +1,7 @@
 /** What a Myelin that starts again should know, in a file of the folder `state`, written behind what it is about. */
 import { dirname } from 'node:path';
 import type { Ms } from '../../model.ts';
-import { makeFolder, readIfThere, writeInPieces } from './files.ts';
+import { isThere, makeFolder, readIfThere, readNewer, removeIfThere, writeInPieces } from './files.ts';
 import { WriteBehind } from './write-behind.ts';
 
 /** Soon enough for a restart, and once for the many changes of a start… */
@@ -13,25 +13,35 @@ const longestLagMs: Ms = 120_000;
 
 export class StateFile implements AsyncDisposable {
   readonly #path: string;
+  readonly #formerPath: string | null;
   readonly #writer: WriteBehind;
   readonly #onTrouble: (error: unknown) => void;
   #parts: () => Iterable<string> = () => [];
   #bytes = 0;
 
-  constructor(path: string, onTrouble: (error: unknown) => void) {
+  /** `formerPath`: its place in older versions. That file is read while it is the newer one, and removed by the next write. */
+  constructor(path: string, onTrouble: (error: unknown) => void, formerPath: string | null = null) {
     this.#path = path;
+    this.#formerPath = formerPath;
     this.#onTrouble = onTrouble;
     this.#writer = new WriteBehind({ write: () => this.#write(), maxLagMs: () => lagOf(this.#bytes), onTrouble });
   }
 
   /** What it holds, read by `parse`; what that throws at is not ours to understand, and counts as nothing: null. */
   async read<T>(parse: (value: unknown) => T): Promise<T | null> {
-    const text = (await readIfThere(this.#path))?.toString('utf8');
+    const former = this.#formerPath;
+    const bytes = await (former === null ? readIfThere(this.#path) : readNewer(this.#path, former));
+    const text = bytes?.toString('utf8');
     try {
       return text === undefined ? null : parse(JSON.parse(text));
     } catch {
       return null;
     }
+  }
+
+  /** Whether there is a file in the former place, which the next write removes. */
+  async hasFormer(): Promise<boolean> {
+    return this.#formerPath !== null && (await isThere(this.#formerPath));
   }
 
   /** `parts` is asked for when they are written, and each of them while they are. */
@@ -48,6 +58,7 @@ export class StateFile implements AsyncDisposable {
   async #write(): Promise<void> {
     await makeFolder(dirname(this.#path));
     this.#bytes = await writeInPieces(this.#path, this.#parts());
+    if (this.#formerPath !== null) await removeIfThere(this.#formerPath);
   }
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { KnownService } from '../../../src/catalog/collection.ts';
+import { KnownEndpoints } from '../../../src/sources/known-endpoints.ts';
 import { KnownServices } from '../../../src/sources/known-services.ts';
 import { service } from '../../support/discovered.ts';
 import { tempFolder } from '../../support/index.ts';
@@ -37,6 +38,39 @@ test('what an older Myelin has written is known too', async () => {
     known.all.map((one) => [one.service.name, one.service.owner]),
     [['shop:web', '']],
   );
+});
+
+test('discovered services: of the files of two versions the newer one counts, and the next write removes the old one', async () => {
+  await using folder = await tempFolder();
+  const [path, former] = [join(folder.path, 'services.json'), join(folder.path, 'offers.json')];
+  const written = (name: string) => JSON.stringify([{ watcher: 'cluster', query: '*', service: service(name) }]);
+  const names = async (): Promise<readonly string[]> => {
+    await using known = await KnownServices.open(path, never, former);
+    return known.all.map((one) => one.service.name);
+  };
+  await writeFile(path, written('current'));
+  await writeFile(former, written('former'));
+  await utimes(path, 1000, 1000);
+  await utimes(former, 2000, 2000);
+  assert.deepEqual(await names(), ['shop:former']);
+  await utimes(path, 3000, 3000);
+  assert.deepEqual(await names(), ['shop:current']);
+  assert.deepEqual((await readdir(folder.path)).sort(), ['offers.json', 'services.json'], 'reading changes nothing');
+  {
+    await using known = await KnownServices.open(path, never, former);
+    known.keep(known.all);
+  }
+  assert.deepEqual(await readdir(folder.path), ['services.json']);
+  assert.deepEqual(await names(), ['shop:current']);
+});
+
+test('known endpoints: a file of an older version is read', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'endpoints.json');
+  const endpoints = [{ id: 'a', address: '192.0.2.1', port: 80, weight: 1, state: 'ready' }];
+  await writeFile(path, JSON.stringify([['web', { asked: 'k', endpoints }]]));
+  await using known = await KnownEndpoints.open(path, never);
+  assert.deepEqual([...known.all], [['web', { queryKey: 'k', endpoints }]]);
 });
 
 test('where nobody offers anything no file is written, and one that cannot be understood counts as none', async () => {

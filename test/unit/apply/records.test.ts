@@ -1,6 +1,6 @@
 /** What is written down of a HAProxy for the next Myelin, and what an older one has left. */
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { generationAt } from '../../../src/apply/state/generation.ts';
@@ -38,6 +38,33 @@ test('records: what an older Myelin wrote under other names is read, and replace
   await writeReady(generation, ready);
   await writeReplaces(generation, id);
   assert.deepEqual((await readdir(folder)).sort(), ['haproxy.cfg', ...Object.keys(formerNames)].sort());
+});
+
+test('records: after a downgrade and another upgrade, the record that was written last counts', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  await writeSections(generation, sections);
+  await writeReady(generation, ready);
+  const [current, former] = ['ready.json', 'proved'].map((name) => join(generation.folder, name)) as [string, string];
+  await writeFile(former, JSON.stringify({ ...ready, version: '3.0.11' }));
+  const at = (path: string, seconds: number) => utimes(path, seconds, seconds);
+  await at(current, 1000);
+  await at(former, 2000);
+  assert.equal((await readReady(generation))?.version, '3.0.11', 'the older version has written last');
+  await at(current, 3000);
+  assert.equal((await readReady(generation))?.version, '2.6.12', 'this version has written last');
+  await writeReady(generation, { ...ready, since: 4 });
+  assert.ok(!(await readdir(generation.folder)).includes('proved'));
+});
+
+test('records: sections keep the key of their queries, which older versions recorded under another name', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  const keyed = sections.map((section) => ({ ...section, queryKey: 'k' }));
+  await writeSections(generation, keyed);
+  assert.deepEqual(await readSections(generation), keyed);
+  await writeFile(join(generation.folder, 'services.json'), JSON.stringify([{ service: 'web', asked: 'k' }]));
+  assert.deepEqual(await readSections(generation), keyed);
 });
 
 test('records: a process of which it is not known that it is ready is so under no name', async () => {

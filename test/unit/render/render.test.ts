@@ -101,7 +101,7 @@ test('every section knows its service, and those that are nobody’s have none',
 
 test('the file read again has the same sections', () => {
   const { sections } = render(builtIn, shop, shopEndpoints);
-  const unowned = sections.map(({ asked: _, ...section }) => ({ ...section, service: null }));
+  const unowned = sections.map(({ queryKey: _, ...section }) => ({ ...section, service: null }));
   assert.deepEqual(splitSections(textOf({ sections })), unowned);
 });
 

@@ -587,7 +587,7 @@ test('a server whose weight has to wait for a reload goes to its new address at 
 
 test('in the empty backend of a service that is quarantined no server gets anything', () => {
   const wanted = sectionsOf(changed('    balance', '    http-request deny unless LOCALHOST\n    balance')).map(
-    (section) => (section.kind === 'backend' ? { ...section, asked: 'about web' } : section),
+    (section) => (section.kind === 'backend' ? { ...section, queryKey: 'of web' } : section),
   );
   const running = wanted.map((section) =>
     section.kind === 'backend' && section.name === 'web' ? emptyBackend('web', 'http') : section,

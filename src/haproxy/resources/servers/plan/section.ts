@@ -37,7 +37,7 @@ export function withServersOf(old: Section, now: Section): Section {
   const [before, after] = [old, now].map((section) => readBackend(section, nothing));
   if (before?.structure === after?.structure) return now;
   // Those that another question found speak TLS, say, as the new structure does: into the old one they are not put.
-  if (old.asked !== now.asked && old.asked !== undefined && now.asked !== undefined) return old;
+  if (old.queryKey !== now.queryKey && old.queryKey !== undefined && now.queryKey !== undefined) return old;
   // Out of its `.if` a server would be where none is desired.
   if (after?.notPlain !== null) return old;
   const there = serverTexts(old);
