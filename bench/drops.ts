@@ -4,7 +4,7 @@
  * code is 1 where any was. With a control, some must be: it takes away what Myelin does against it.
  */
 import { parseArgs } from 'node:util';
-import { controls, type Drops, measureDrops } from '../test/support/drops.ts';
+import { controls, type Drops, measureDrops } from '../test/support/load/drops.ts';
 import { benchmark } from './benchmark.ts';
 import { machine, table } from './report.ts';
 

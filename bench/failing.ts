@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { supervise } from '../src/sources/supervise.ts';
 import { startApiStub } from '../test/servers/api-stub.ts';
 import { tempFolder, until } from '../test/support/index.ts';
-import { kubeconfigText } from '../test/support/kubeconfig.ts';
+import { kubeconfigText } from '../test/support/kubernetes/kubeconfig.ts';
 import { withCommon } from '../watchers/kit/source.ts';
 import { kubernetesSettings } from '../watchers/kubernetes/settings.ts';
 import { watchKubernetes } from '../watchers/kubernetes/watch.ts';

@@ -2,7 +2,7 @@
 import timers from 'node:timers/promises';
 import { startConsul } from '../test/servers/consul.ts';
 import { freePort } from '../test/support/index.ts';
-import { built, source, workplace } from '../test/support/myelin.ts';
+import { built, source, workplace } from '../test/support/sites/myelin.ts';
 import { cpuSeconds, memoryMiB } from './process.ts';
 import { table } from './report.ts';
 

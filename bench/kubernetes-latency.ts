@@ -2,12 +2,12 @@
 import timers from 'node:timers/promises';
 import { startBackends } from '../test/servers/backend.ts';
 import { startKubernetes } from '../test/servers/kubernetes.ts';
-import { quantile } from '../test/support/figures.ts';
 import { freePort } from '../test/support/index.ts';
-import { kubeconfigText } from '../test/support/kubeconfig.ts';
-import { putService, putSlice, slicesPath } from '../test/support/kubernetes.ts';
-import { workplace } from '../test/support/myelin.ts';
-import { ownAddress } from '../test/support/own-network.ts';
+import { kubeconfigText } from '../test/support/kubernetes/kubeconfig.ts';
+import { putService, putSlice, slicesPath } from '../test/support/kubernetes/services.ts';
+import { quantile } from '../test/support/load/figures.ts';
+import { ownAddress } from '../test/support/machine/own-network.ts';
+import { workplace } from '../test/support/sites/myelin.ts';
 import { startAsking } from './asking.ts';
 import { now } from './clock.ts';
 import { table } from './report.ts';

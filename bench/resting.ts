@@ -8,7 +8,7 @@ import { supervise } from '../src/sources/supervise.ts';
 import { type ConsulAgent, startConsul } from '../test/servers/consul.ts';
 import { startFaultProxy } from '../test/servers/fault-proxy.ts';
 import { until } from '../test/support/index.ts';
-import { built, source, workplace } from '../test/support/myelin.ts';
+import { built, source, workplace } from '../test/support/sites/myelin.ts';
 import { consulQuery, consulSettings } from '../watchers/consul/settings.ts';
 import { watchConsul } from '../watchers/consul/watch.ts';
 import { withCommon } from '../watchers/kit/source.ts';

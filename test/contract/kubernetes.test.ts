@@ -7,8 +7,8 @@ import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/c
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { tempFolder, until } from '../support/index.ts';
-import { kubeconfigText } from '../support/kubeconfig.ts';
-import { deleteSlice, putService, putSlice } from '../support/kubernetes.ts';
+import { kubeconfigText } from '../support/kubernetes/kubeconfig.ts';
+import { deleteSlice, putService, putSlice } from '../support/kubernetes/services.ts';
 
 let cluster: Cluster;
 let token: string;

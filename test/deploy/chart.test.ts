@@ -21,9 +21,9 @@ import {
   shapes,
   type Values,
   workloadIn,
-} from '../support/chart.ts';
-import { load } from '../support/config.ts';
-import { watcherRules } from '../support/kubeconfig.ts';
+} from '../support/kubernetes/chart.ts';
+import { watcherRules } from '../support/kubernetes/kubeconfig.ts';
+import { load } from '../support/values/config.ts';
 
 const env = { NODE_NAME: 'node-1', POD_UID: '6b1f7a0e-2b0c-4f0e-9d0a-1c5f0d9e7a11' };
 

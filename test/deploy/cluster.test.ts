@@ -4,6 +4,7 @@ import test, { after } from 'node:test';
 import { z } from 'zod';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
 import { serviceMonitorDefinition } from '../servers/prometheus-operator.ts';
+import { until } from '../support/index.ts';
 import {
   dig,
   handingOver,
@@ -16,9 +17,8 @@ import {
   shapes,
   type Values,
   workloadIn,
-} from '../support/chart.ts';
-import { until } from '../support/index.ts';
-import { followServices, putService, putSlice } from '../support/kubernetes.ts';
+} from '../support/kubernetes/chart.ts';
+import { followServices, putService, putSlice } from '../support/kubernetes/services.ts';
 
 const cluster: Cluster = await startKubernetes();
 after(() => cluster[Symbol.asyncDispose]());

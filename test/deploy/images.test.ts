@@ -6,7 +6,7 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { ownVersion } from '../../src/version.ts';
-import { chart, dig } from '../support/chart.ts';
+import { chart, dig } from '../support/kubernetes/chart.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/images', import.meta.url));
 const names = (await readdir(folder)).filter((name) => name.endsWith('.Dockerfile')).sort();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { helm } from '../servers/helm.ts';
-import { chart, exampleValues, objectsIn, shapes } from '../support/chart.ts';
+import { chart, exampleValues, objectsIn, shapes } from '../support/kubernetes/chart.ts';
 
 const folder = fileURLToPath(new URL('../../deploy/manifests', import.meta.url));
 

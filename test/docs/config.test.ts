@@ -4,7 +4,7 @@ import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { builtIn } from '../../src/config/schema/watchers.ts';
 import { config } from '../../src/config/schema.ts';
-import { load } from '../support/config.ts';
+import { load } from '../support/values/config.ts';
 import { sectionsOf, withTables } from './config-tables.ts';
 
 const path = fileURLToPath(new URL('../../docs/reference/config.md', import.meta.url));

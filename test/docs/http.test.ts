@@ -9,8 +9,8 @@ import { messages } from '../../src/report/messages.ts';
 import { createMetrics } from '../../src/report/metrics.ts';
 import { stateReasons, states } from '../../src/report/state.ts';
 import type { Status } from '../../src/report/status.ts';
-import { sampleEvents } from '../support/events.ts';
-import { sampleStatus } from '../support/status.ts';
+import { sampleEvents } from '../support/values/events.ts';
+import { sampleStatus } from '../support/values/status.ts';
 
 const page = await readFile(new URL('../../docs/reference/http.md', import.meta.url), 'utf8');
 const status = (): Status => sampleStatus;

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { reloadCodes } from '../../src/model.ts';
 import { closingLimits, createMetrics } from '../../src/report/metrics.ts';
 import { endpointStates, updateResults } from '../../src/report/status.ts';
-import { sampleStatus } from '../support/status.ts';
+import { sampleStatus } from '../support/values/status.ts';
 
 const page = await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { serverLines } from '../../src/haproxy/text/text.ts';
 import { helpers } from '../../src/render/helpers.ts';
 import { templateNames } from '../../src/settings/templates.ts';
-import { configOf, endpoint, render, rendererWith } from '../support/render.ts';
+import { configOf, endpoint, render, rendererWith } from '../support/values/render.ts';
 
 const path = fileURLToPath(new URL('../../docs/reference/templates.md', import.meta.url));
 const page = await readFile(path, 'utf8');

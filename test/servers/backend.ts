@@ -5,8 +5,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { ask } from '../../src/haproxy/cli/socket.ts';
-import { startChild } from '../support/child.ts';
 import { freePort, tempFolder, until } from '../support/index.ts';
+import { startChild } from '../support/machine/child.ts';
 import { haproxy } from './haproxy.ts';
 
 export type Backend = {

@@ -3,8 +3,8 @@
  * that takes over the listening sockets (`-x`) and then has the old one finish (`-sf`).
  */
 import { chmod } from 'node:fs/promises';
-import { startChild } from '../support/child.ts';
-import type { Workplace } from '../support/myelin.ts';
+import { startChild } from '../support/machine/child.ts';
+import type { Workplace } from '../support/sites/myelin.ts';
 import { goProgram } from './go-program.ts';
 import { haproxy } from './haproxy.ts';
 import { provided } from './provided.ts';

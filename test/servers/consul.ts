@@ -1,6 +1,7 @@
 /** A real Consul agent for tests: found or built, started on loopback, with the few calls of its API that tests need. */
-import { type Child, lastOutput, startChild } from '../support/child.ts';
+
 import { freePort, until } from '../support/index.ts';
+import { type Child, lastOutput, startChild } from '../support/machine/child.ts';
 import { goProgram } from './go-program.ts';
 import { provided } from './provided.ts';
 

@@ -7,8 +7,8 @@
  */
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import type { Ms } from '../../src/model.ts';
-import { quantile } from '../support/figures.ts';
 import { endsWithin } from '../support/index.ts';
+import { quantile } from '../support/load/figures.ts';
 import type { Load } from './load.ts';
 
 export type H2Load = Pick<Load, 'complete' | 'failed' | 'p50Ms' | 'p99Ms' | 'output'> & {

@@ -7,9 +7,9 @@ import { selfSignedPem } from '../../src/demo/certificate.ts';
 import type { Ms } from '../../src/model.ts';
 import { type Backend, startBackends } from '../servers/backend.ts';
 import { ask } from '../servers/steady.ts';
-import { builtInTemplate } from './controls.ts';
 import { freePort, until } from './index.ts';
-import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
+import { builtInTemplate } from './load/controls.ts';
+import { type MyelinProcess, type Workplace, workplace } from './sites/myelin.ts';
 
 /** Versions take turns with them: those of any few changes in a row are told apart. */
 const backendNames = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven'] as const;

@@ -8,11 +8,11 @@ import { type TestContext, test } from 'node:test';
 import timers from 'node:timers/promises';
 import { cannotAddServers, haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
-import { accepts, gone, isRunning } from '../../support/apply.ts';
+import { accepts, gone, isRunning } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { programOf } from '../../support/listeners.ts';
-import { ask as askSocket } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
+import { programOf } from '../../support/machine/listeners.ts';
+import { ask as askSocket } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 /** More with, say, `KILLS=500`. */
 const kills = Number(process.env.KILLS ?? 16);

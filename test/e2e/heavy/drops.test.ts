@@ -1,8 +1,8 @@
 /** Everything at once, the short form of `npm run bench:drops`: all kinds of traffic, changes of servers, reloads. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { losesSome } from '../../support/controls.ts';
-import { measureDrops } from '../../support/drops.ts';
+import { losesSome } from '../../support/load/controls.ts';
+import { measureDrops } from '../../support/load/drops.ts';
 
 test('nothing is lost while servers change ten times a second by commands and the structure every two seconds by reloads', async (t) => {
   const drops = await measureDrops({ requests: 40_000, atLeastMs: 15_000, signal: t.signal });

@@ -15,8 +15,14 @@ import { ab, type Load, wrk } from '../../servers/load.ts';
 import { echoSession } from '../../servers/sessions.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { listenersOf } from '../../support/listeners.ts';
-import { handedOver, type Succession, type Successor, succession, withoutHandover } from '../../support/successors.ts';
+import { listenersOf } from '../../support/machine/listeners.ts';
+import {
+  handedOver,
+  type Succession,
+  type Successor,
+  succession,
+  withoutHandover,
+} from '../../support/sites/successors.ts';
 
 test('three times in a row the next Myelin takes over under load while servers change, and not one request is lost', (t) =>
   threeTimes(t, []));

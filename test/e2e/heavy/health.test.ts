@@ -5,7 +5,7 @@ import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { type Workplace, workplace } from '../../support/myelin.ts';
+import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 test('no client sees an error of a server that is down in 20 reloads; when it recovers it gets traffic again', async () => {
   let isSick = false;

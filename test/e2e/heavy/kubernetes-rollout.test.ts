@@ -6,13 +6,13 @@ import { ask as askSocket } from '../../../src/haproxy/cli/socket.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { otherPodPort, type Pods, podPort, startPods } from '../../servers/pods.ts';
 import { steadyLoad } from '../../servers/steady.ts';
-import { get } from '../../support/apply.ts';
+import { get } from '../../support/haproxy/apply.ts';
 import { until } from '../../support/index.ts';
-import { keptLoad } from '../../support/kept-load.ts';
-import { deleteService, deleteSlice, putNode, putSlice } from '../../support/kubernetes.ts';
-import { type KubernetesSite, kubernetesSite, namespace } from '../../support/kubernetes-site.ts';
-import { inOwnNetwork } from '../../support/own-network.ts';
-import { servedBy, serversOf } from '../../support/traffic.ts';
+import { deleteService, deleteSlice, putNode, putSlice } from '../../support/kubernetes/services.ts';
+import { keptLoad } from '../../support/load/kept-load.ts';
+import { servedBy, serversOf } from '../../support/load/traffic.ts';
+import { inOwnNetwork } from '../../support/machine/own-network.ts';
+import { type KubernetesSite, kubernetesSite, namespace } from '../../support/sites/kubernetes-site.ts';
 
 inOwnNetwork(import.meta.filename, () => {
   const names = Array.from({ length: 250 }, (_, at) => `p${at + 1}`);

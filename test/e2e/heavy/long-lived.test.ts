@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { startEcho, startWebSocketEcho } from '../../servers/echo.ts';
 import { freePort, until } from '../../support/index.ts';
-import { type MyelinProcess, type Workplace, workplace } from '../../support/myelin.ts';
-import { openTcp, openWebSocket, type Session } from '../../support/session.ts';
+import { openTcp, openWebSocket, type Session } from '../../support/load/session.ts';
+import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 /** As many as you like: `CHANGES=30 MAX_DELAY=2s`. */
 const structuralChanges = Number(process.env.CHANGES ?? 12);

@@ -6,8 +6,8 @@ import { startApiStub } from '../../servers/api-stub.ts';
 import { startEcho } from '../../servers/echo.ts';
 import { echoSession } from '../../servers/sessions.ts';
 import { freePort, until } from '../../support/index.ts';
-import { kubeconfigText } from '../../support/kubeconfig.ts';
-import { workplace } from '../../support/myelin.ts';
+import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 
 test('a namespace that changes its options without end has no reload beyond its share, and connections last', async () => {
   await using stub = await startApiStub();

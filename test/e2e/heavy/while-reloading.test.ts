@@ -8,11 +8,11 @@ import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import type { Ms } from '../../../src/model.ts';
 import { cannotAddServers, haproxy } from '../../servers/haproxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
-import { builtInTemplate } from '../../support/controls.ts';
-import { quantile } from '../../support/figures.ts';
 import { freePort, until } from '../../support/index.ts';
-import { ask as askSocket, type MyelinProcess } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
+import { builtInTemplate } from '../../support/load/controls.ts';
+import { quantile } from '../../support/load/figures.ts';
+import { ask as askSocket, type MyelinProcess } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 const only = { skip: cannotAddServers };
 

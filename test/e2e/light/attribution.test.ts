@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { selfSignedPem } from '../../../src/demo/certificate.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { type Site, site } from '../../support/site.ts';
-import { servedBy, serversOf } from '../../support/traffic.ts';
+import { servedBy, serversOf } from '../../support/load/traffic.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 async function list(
   { place, backends }: Site,

@@ -6,8 +6,8 @@ import { connect } from 'node:tls';
 import { selfSignedPem } from '../../../src/demo/certificate.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { besideMaster, startMasterOf } from '../../support/master-site.ts';
-import { type Site, type SiteConfig, site } from '../../support/site.ts';
+import { besideMaster, startMasterOf } from '../../support/sites/master-site.ts';
+import { type Site, type SiteConfig, site } from '../../support/sites/site.ts';
 
 /** Of the certificate that is shown, once the backend behind it has answered over TLS; with both. */
 function overTls(port: number): Promise<readonly [answer: string, serial: string]> {

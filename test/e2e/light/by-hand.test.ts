@@ -7,12 +7,12 @@ import { test } from 'node:test';
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
-import { isRunning } from '../../support/apply.ts';
+import { isRunning } from '../../support/haproxy/apply.ts';
 import { until } from '../../support/index.ts';
-import { listenersOf } from '../../support/listeners.ts';
-import { besideMaster, startMasterOf } from '../../support/master-site.ts';
-import { ask as askSocket } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
+import { listenersOf } from '../../support/machine/listeners.ts';
+import { besideMaster, startMasterOf } from '../../support/sites/master-site.ts';
+import { ask as askSocket } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 const verifyIntervalMs = 4000;
 const rest = [`verifyInterval: ${verifyIntervalMs}ms`];

@@ -8,11 +8,11 @@ import { stripVTControlCharacters } from 'node:util';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { startEcho } from '../../servers/echo.ts';
 import { freePort, until } from '../../support/index.ts';
-import { openTcp } from '../../support/session.ts';
-import { type Site, site } from '../../support/site.ts';
+import { openTcp } from '../../support/load/session.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 const hourMs = 3_600_000;
-const preload = pathToFileURL(resolve(import.meta.dirname, '../../support/stepping-clock.ts')).href;
+const preload = pathToFileURL(resolve(import.meta.dirname, '../../support/machine/stepping-clock.ts')).href;
 
 test('a step of the clock forward closes no connection and ends no order, and the status shows the new time', async () => {
   await using my = await site();

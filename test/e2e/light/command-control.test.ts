@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort } from '../../support/index.ts';
-import { workplace } from '../../support/myelin.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 
 test('a service that the check refuses is left out, a restart runs no reload command, and one that is asked for does', async () => {
   await using place = await workplace(

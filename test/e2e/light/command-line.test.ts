@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../../support/index.ts';
-import { site } from '../../support/site.ts';
+import { site } from '../../support/sites/site.ts';
 
 const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
 

@@ -14,10 +14,10 @@ import { startFaultProxy } from '../../servers/fault-proxy.ts';
 import { defaultBranch, haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { ask as askSocket, type Finished, workplace } from '../../support/myelin.ts';
-import { site } from '../../support/site.ts';
-import { onTerminal } from '../../support/terminal.ts';
-import { servedBy } from '../../support/traffic.ts';
+import { servedBy } from '../../support/load/traffic.ts';
+import { onTerminal } from '../../support/machine/terminal.ts';
+import { ask as askSocket, type Finished, workplace } from '../../support/sites/myelin.ts';
+import { site } from '../../support/sites/site.ts';
 
 /** Of the HAProxy that the tests run on, in patterns. */
 const version = `${defaultBranch.replace('.', '\\.')}\\.\\S+`;

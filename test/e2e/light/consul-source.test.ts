@@ -6,8 +6,8 @@ import { type ConsulAgent, startConsul } from '../../servers/consul.ts';
 import { type Faults, startFaultProxy } from '../../servers/fault-proxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { type Workplace, workplace } from '../../support/myelin.ts';
-import { assertValid, servedBy, serversOf } from '../../support/traffic.ts';
+import { assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
+import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 const names = ['alpha', 'beta', 'gamma'] as const;
 type Name = (typeof names)[number];

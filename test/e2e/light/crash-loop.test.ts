@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { site } from '../../support/site.ts';
+import { site } from '../../support/sites/site.ts';
 
 const livesMs = 30_000;
 

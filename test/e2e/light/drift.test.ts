@@ -5,8 +5,8 @@ import { readServersState, type ServersState } from '../../../src/haproxy/cli/in
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
 import { until } from '../../support/index.ts';
-import { ask as askSocket } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
+import { ask as askSocket } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 // For 2.2 test/integration/apply/runtime.test.ts has what can be done there.
 const only = { skip: cannotAddServers };

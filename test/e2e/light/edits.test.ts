@@ -6,8 +6,8 @@ import timers from 'node:timers/promises';
 import { startFrontends } from '../../servers/backend.ts';
 import { steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { type Site, site } from '../../support/site.ts';
-import { serversOf } from '../../support/traffic.ts';
+import { serversOf } from '../../support/load/traffic.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 type Name = keyof Site['backends'];
 

@@ -9,10 +9,10 @@ import { builtInTemplates } from '../../../src/settings/templates.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
-import { mountDisk } from '../../support/disk.ts';
 import { freePort, until } from '../../support/index.ts';
-import { ask as askSocket } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
+import { mountDisk } from '../../support/machine/disk.ts';
+import { ask as askSocket } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 test('a template broken while Myelin runs is refused with its place, the old one stays until it is mended', async () => {
   await using my = await site({ rest: ['templates: templates'] });

@@ -4,10 +4,10 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { steadyLoad } from '../../servers/steady.ts';
-import { accepts, get, gone, isRunning } from '../../support/apply.ts';
+import { accepts, get, gone, isRunning } from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';
-import { type MyelinProcess, type Workplace, workplace } from '../../support/myelin.ts';
-import { answers, assertValid, servedBy, serversOf } from '../../support/traffic.ts';
+import { answers, assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
+import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 const names = ['alpha', 'beta', 'gamma'] as const;
 type Name = (typeof names)[number];

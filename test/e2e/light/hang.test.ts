@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { site } from '../../support/site.ts';
+import { site } from '../../support/sites/site.ts';
 
 test('a HAProxy that hangs is told once and is not ready; it is replaced where that is wanted', async () => {
   const probes = await freePort();

@@ -9,9 +9,9 @@ import fc from 'fast-check';
 import { type ApiStub, startApiStub } from '../../servers/api-stub.ts';
 import { startBackends } from '../../servers/backend.ts';
 import { freePort } from '../../support/index.ts';
-import { kubeconfigText } from '../../support/kubeconfig.ts';
-import { type MyelinProcess, type Workplace, workplace } from '../../support/myelin.ts';
-import { assertValid, servedBy } from '../../support/traffic.ts';
+import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
+import { assertValid, servedBy } from '../../support/load/traffic.ts';
+import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 let backends: Awaited<ReturnType<typeof startBackends<'alpha' | 'beta'>>>;
 before(async () => {

@@ -9,8 +9,8 @@ import { linesOf, splitSections, tokenise } from '../../../src/haproxy/text/text
 import { startBackends } from '../../servers/backend.ts';
 import { type ConsulAgent, type Registration, startConsul } from '../../servers/consul.ts';
 import { freePort, until } from '../../support/index.ts';
-import { workplace } from '../../support/myelin.ts';
-import { assertValid, servedBy } from '../../support/traffic.ts';
+import { assertValid, servedBy } from '../../support/load/traffic.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 
 let consul: ConsulAgent;
 before(async () => {

@@ -8,10 +8,10 @@ import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../../servers/pods.ts';
 import { steadyLoad } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { putNode, putSlice } from '../../support/kubernetes.ts';
-import { kubernetesSite, namespace } from '../../support/kubernetes-site.ts';
-import { inOwnNetwork, ownAddress } from '../../support/own-network.ts';
-import { assertValid, servedBy, serversOf } from '../../support/traffic.ts';
+import { putNode, putSlice } from '../../support/kubernetes/services.ts';
+import { assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
+import { inOwnNetwork, ownAddress } from '../../support/machine/own-network.ts';
+import { kubernetesSite, namespace } from '../../support/sites/kubernetes-site.ts';
 
 /** For documentation, nobody's: this machine, in the network of the test. */
 const address6 = '2001:db8::1';

@@ -4,11 +4,11 @@ import { after, before, test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { freePort, until } from '../../support/index.ts';
-import { kubeconfigText } from '../../support/kubeconfig.ts';
-import { deleteService, deleteSlice, putService, putSlice } from '../../support/kubernetes.ts';
-import { type Workplace, workplace } from '../../support/myelin.ts';
-import { inOwnNetwork, ownAddress } from '../../support/own-network.ts';
-import { assertValid, servedBy } from '../../support/traffic.ts';
+import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
+import { deleteService, deleteSlice, putService, putSlice } from '../../support/kubernetes/services.ts';
+import { assertValid, servedBy } from '../../support/load/traffic.ts';
+import { inOwnNetwork, ownAddress } from '../../support/machine/own-network.ts';
+import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 inOwnNetwork(import.meta.filename, () => {
   type Name = 'alpha' | 'beta';

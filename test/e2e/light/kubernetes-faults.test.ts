@@ -8,12 +8,12 @@ import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../../servers/pods.ts';
 import { ask, type SteadyLoad, steadyLoad } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { watcherRules } from '../../support/kubeconfig.ts';
-import { deleteSlice, putNode, putSlice } from '../../support/kubernetes.ts';
-import { type KubernetesSite, kubernetesSite, namespace } from '../../support/kubernetes-site.ts';
-import type { MyelinProcess } from '../../support/myelin.ts';
-import { inOwnNetwork } from '../../support/own-network.ts';
-import { servedBy } from '../../support/traffic.ts';
+import { watcherRules } from '../../support/kubernetes/kubeconfig.ts';
+import { deleteSlice, putNode, putSlice } from '../../support/kubernetes/services.ts';
+import { servedBy } from '../../support/load/traffic.ts';
+import { inOwnNetwork } from '../../support/machine/own-network.ts';
+import { type KubernetesSite, kubernetesSite, namespace } from '../../support/sites/kubernetes-site.ts';
+import type { MyelinProcess } from '../../support/sites/myelin.ts';
 
 inOwnNetwork(import.meta.filename, () => {
   let pods: Pods;

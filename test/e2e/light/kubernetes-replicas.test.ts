@@ -4,9 +4,9 @@ import { after, before, test } from 'node:test';
 import { startFaultProxy } from '../../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { freePort, until } from '../../support/index.ts';
-import { kubeconfigText } from '../../support/kubeconfig.ts';
-import { deleteSlice, putService, putSlice } from '../../support/kubernetes.ts';
-import { type Workplace, workplace } from '../../support/myelin.ts';
+import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
+import { deleteSlice, putService, putSlice } from '../../support/kubernetes/services.ts';
+import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 let cluster: Cluster;
 before(async () => {

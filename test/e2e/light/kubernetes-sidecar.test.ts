@@ -8,16 +8,16 @@ import { z } from 'zod';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../../servers/pods.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
-import { configIn, dig, objects, only, pathIn, shaped } from '../../support/chart.ts';
+import type { Master } from '../../support/haproxy/master.ts';
 import { freePort, until } from '../../support/index.ts';
-import { keptLoad } from '../../support/kept-load.ts';
-import { kubeconfigText } from '../../support/kubeconfig.ts';
-import { deleteSlice, putService, putSlice } from '../../support/kubernetes.ts';
-import type { Master } from '../../support/master.ts';
-import { nextSecond, startMasterOf } from '../../support/master-site.ts';
-import { type MyelinProcess, type Workplace, workplace } from '../../support/myelin.ts';
-import { inOwnNetwork } from '../../support/own-network.ts';
-import { servedBy } from '../../support/traffic.ts';
+import { configIn, dig, objects, only, pathIn, shaped } from '../../support/kubernetes/chart.ts';
+import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
+import { deleteSlice, putService, putSlice } from '../../support/kubernetes/services.ts';
+import { keptLoad } from '../../support/load/kept-load.ts';
+import { servedBy } from '../../support/load/traffic.ts';
+import { inOwnNetwork } from '../../support/machine/own-network.ts';
+import { nextSecond, startMasterOf } from '../../support/sites/master-site.ts';
+import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 inOwnNetwork(import.meta.filename, () => {
   const names = ['alpha', 'beta', 'gamma'] as const;

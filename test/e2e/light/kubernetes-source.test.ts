@@ -5,11 +5,11 @@ import { startBackends } from '../../servers/backend.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { kubeconfigText } from '../../support/kubeconfig.ts';
-import { deletePod, putNode, putPod, putService, putSlice } from '../../support/kubernetes.ts';
-import { workplace } from '../../support/myelin.ts';
-import { inOwnNetwork, ownAddress } from '../../support/own-network.ts';
-import { assertValid, servedBy, serversOf } from '../../support/traffic.ts';
+import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
+import { deletePod, putNode, putPod, putService, putSlice } from '../../support/kubernetes/services.ts';
+import { assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
+import { inOwnNetwork, ownAddress } from '../../support/machine/own-network.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 
 /** An outage of a minute takes a minute. */
 const outageSeconds = Number(process.env.MYELIN_TEST_OUTAGE_SECONDS ?? 10);

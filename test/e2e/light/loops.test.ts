@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { freePort, until } from '../../support/index.ts';
-import { workplace } from '../../support/myelin.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 
 /** A Myelin whose service `web` is at `port` and has this one endpoint, which its config allows. */
 async function leadingTo(port: number, endpoint: string) {

@@ -4,8 +4,8 @@ import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { besideMaster, nextSecond, startMasterOf } from '../../support/master-site.ts';
-import { site } from '../../support/site.ts';
+import { besideMaster, nextSecond, startMasterOf } from '../../support/sites/master-site.ts';
+import { site } from '../../support/sites/site.ts';
 
 test('an init container writes the file, HAProxy starts from it, and Myelin keeps both in step without a lost request', async () => {
   await using my = await site(besideMaster);

@@ -12,9 +12,9 @@ import type { Status } from '../../../src/report/status.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { ask as askSocket } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
-import { onTerminal } from '../../support/terminal.ts';
+import { onTerminal } from '../../support/machine/terminal.ts';
+import { ask as askSocket } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { freePort, until } from '../../support/index.ts';
-import { type Workplace, workplace } from '../../support/myelin.ts';
+import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 /** A service `web` from a file, and these lines below `outputs`. */
 async function served(...outputs: readonly string[]): Promise<Workplace> {

@@ -5,8 +5,8 @@ import { Agent } from 'node:http';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { besideMaster, startMasterOf } from '../../support/master-site.ts';
-import { type Site, site } from '../../support/site.ts';
+import { besideMaster, startMasterOf } from '../../support/sites/master-site.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 test('a server that is out serves no request when HAProxy is killed, reloaded, or started by a new Myelin', async () => {
   await using my = await site();

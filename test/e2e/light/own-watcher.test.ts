@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { type Backend, startBackends } from '../../servers/backend.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { workplace } from '../../support/myelin.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const example = join(root, 'docs/watchers/example');

@@ -6,7 +6,7 @@ import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
 import { until } from '../../support/index.ts';
-import { type Site, site } from '../../support/site.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 /** A template of servers, to whose `slowstart` only a reload comes. */
 const slowStarting =

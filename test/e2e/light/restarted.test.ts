@@ -4,9 +4,9 @@ import { readFile, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { builtInTemplates } from '../../../src/settings/templates.ts';
 import { until } from '../../support/index.ts';
-import type { MyelinProcess } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
-import { servedBy, serversOf } from '../../support/traffic.ts';
+import { servedBy, serversOf } from '../../support/load/traffic.ts';
+import type { MyelinProcess } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 const sorry = ({ backends }: Site): readonly string[] => [
   `"server sorry1 127.0.0.1:${backends.beta.port} backup"`,

@@ -6,8 +6,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { freePort, until } from '../../support/index.ts';
-import { ask, workplace } from '../../support/myelin.ts';
-import { site } from '../../support/site.ts';
+import { ask, workplace } from '../../support/sites/myelin.ts';
+import { site } from '../../support/sites/site.ts';
 
 const environment = {
   CONSUL_HTTP_TOKEN: 's3cr3t-env-token',

@@ -9,9 +9,9 @@ import { startEcho, startWebSocketEcho } from '../../servers/echo.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { ask as askSocket, type MyelinProcess, type Workplace, workplace } from '../../support/myelin.ts';
-import { openTcp, openWebSocket, type Session } from '../../support/session.ts';
-import { site } from '../../support/site.ts';
+import { openTcp, openWebSocket, type Session } from '../../support/load/session.ts';
+import { ask as askSocket, type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
+import { site } from '../../support/sites/site.ts';
 
 const only = { skip: cannotAddServers };
 const inOneProcess = cannotAddServers ? 'with reloads' : 'in one process';

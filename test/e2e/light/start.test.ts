@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
-import { site } from '../../support/site.ts';
+import { site } from '../../support/sites/site.ts';
 
 test('where Myelin cannot listen it says so and starts nothing, and a HAProxy that serves already is left as it is', async () => {
   await using my = await site();

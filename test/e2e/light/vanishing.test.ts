@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { until } from '../../support/index.ts';
-import { ask } from '../../support/myelin.ts';
-import { type Site, site } from '../../support/site.ts';
-import { servedBy, serversOf } from '../../support/traffic.ts';
+import { servedBy, serversOf } from '../../support/load/traffic.ts';
+import { ask } from '../../support/sites/myelin.ts';
+import { type Site, site } from '../../support/sites/site.ts';
 
 type Name = keyof Site['backends'];
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { isThere } from '../../../src/lib/files/files.ts';
 import { haproxy } from '../../servers/haproxy.ts';
-import { applied, never, reload, rendered, setup, text } from '../../support/apply.ts';
-import { mountDisk } from '../../support/disk.ts';
+import { applied, never, reload, rendered, setup, text } from '../../support/haproxy/apply.ts';
 import { tempFolder, until } from '../../support/index.ts';
+import { mountDisk } from '../../support/machine/disk.ts';
 
 const node = process.execPath;
 

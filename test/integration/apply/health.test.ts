@@ -18,7 +18,7 @@ import {
   type Setup,
   setup,
   type Web,
-} from '../../support/apply.ts';
+} from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 
 const checks = ['option httpchk GET /health', 'balance roundrobin'];

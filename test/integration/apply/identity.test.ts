@@ -23,7 +23,7 @@ import {
   serveWeb,
   setup,
   text,
-} from '../../support/apply.ts';
+} from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 
 const canUnshare = spawnSync('unshare', ['-rm', 'true']).status === 0;

@@ -12,7 +12,7 @@ import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ServerCommand } from '../../../src/model.ts';
 import { startEcho } from '../../servers/echo.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb, startHaproxy } from '../../support/haproxy-process.ts';
+import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder, until } from '../../support/index.ts';
 
 // 2.2 can neither add nor delete a server.

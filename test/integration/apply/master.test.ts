@@ -30,9 +30,9 @@ import {
   setup,
   text,
   type Web,
-} from '../../support/apply.ts';
+} from '../../support/haproxy/apply.ts';
+import { type Master, startMaster } from '../../support/haproxy/master.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { type Master, startMaster } from '../../support/master.ts';
 
 /** What is planned where nobody is known to serve. */
 const first: Plan = { kind: 'reload', reasons: [{ code: 'first_start' }] };

@@ -16,7 +16,7 @@ import {
   rendered,
   type Setup,
   setup,
-} from '../../support/apply.ts';
+} from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';
 
 test('an open connection outlives reloads, and its process goes when it ends', async () => {

@@ -26,9 +26,9 @@ import {
   serveWeb,
   setup,
   text,
-} from '../../support/apply.ts';
+} from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { programOf } from '../../support/listeners.ts';
+import { programOf } from '../../support/machine/listeners.ts';
 
 test('a first start serves, and a reload replaces the process and its answers', async () => {
   await using my = await setup();

@@ -25,9 +25,9 @@ import {
   serveWeb,
   setup,
   text,
-} from '../../support/apply.ts';
+} from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';
-import { programOf } from '../../support/listeners.ts';
+import { programOf } from '../../support/machine/listeners.ts';
 
 test('a restart of Myelin recognises what runs, with its sections and their services, and reloads nothing', async () => {
   await using my = await setup();
@@ -168,7 +168,7 @@ test('a second Myelin on the same state is refused, naming the first and the fol
 test('Myelin killed at any moment of its reloads costs no request, and the next one goes on from there', async () => {
   await using my = await setup();
   const port = await freePort();
-  const loop = fileURLToPath(new URL('../../support/apply-loop.ts', import.meta.url));
+  const loop = fileURLToPath(new URL('../../support/haproxy/apply-loop.ts', import.meta.url));
   let watching: ReturnType<typeof probe> | null = null;
   try {
     for (let round = 0; round < 12; round++) {

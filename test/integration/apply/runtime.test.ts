@@ -14,9 +14,9 @@ import type { Result } from '../../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { get, never, pidOf, rendered, type Setup, setup, text } from '../../support/apply.ts';
+import { get, never, pidOf, rendered, type Setup, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { serverDrift } from '../../support/plans.ts';
+import { serverDrift } from '../../support/values/plans.ts';
 
 for (const branch of branches) {
   test(`endpoints of HAProxy ${branch} come and go in one process, and the file follows`, async () => {

@@ -8,7 +8,7 @@ import { resourceOf } from '../../../src/haproxy/resources/index.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Rendered, ServerCommand } from '../../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb, startHaproxy } from '../../support/haproxy-process.ts';
+import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder, until } from '../../support/index.ts';
 
 // 2.2 can neither add nor delete a server.

@@ -7,7 +7,7 @@ import { frame, unframe } from '../../../src/haproxy/cli/framing.ts';
 import { readInfo } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb, startHaproxy } from '../../support/haproxy-process.ts';
+import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder, until } from '../../support/index.ts';
 
 const servers = Array.from({ length: 500 }, (_, at) => `server s${at} 127.0.0.1:${at + 1}`);

@@ -7,9 +7,9 @@ import { silencedAgents } from '../../../src/haproxy/resources/servers/plan/plan
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb, startHaproxy } from '../../support/haproxy-process.ts';
+import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder, until } from '../../support/index.ts';
-import { planChange } from '../../support/plans.ts';
+import { planChange } from '../../support/values/plans.ts';
 
 // 2.2 cannot add a server.
 

@@ -19,9 +19,9 @@ import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { readBatch, toBatches } from '../../../src/haproxy/resources/batch.ts';
 import { readBackends } from '../../../src/haproxy/resources/servers/read-back.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb } from '../../support/haproxy-process.ts';
+import { startMaster } from '../../support/haproxy/master.ts';
+import { configOfWeb } from '../../support/haproxy/process.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { startMaster } from '../../support/master.ts';
 
 const patience = { timeoutMs: 20_000 };
 

@@ -10,7 +10,7 @@ import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { cliWord, isCliWord } from '../../../src/haproxy/cli/words.ts';
 import type { ServerCommand } from '../../../src/model.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb, startHaproxy } from '../../support/haproxy-process.ts';
+import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 
 const adding = branches.filter((branch) => branch !== '2.2');

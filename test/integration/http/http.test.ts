@@ -14,7 +14,7 @@ import { type Route, text } from '../../../src/http/server.ts';
 import { toWallClock } from '../../../src/lib/time/clock.ts';
 import type { OverrideRequest } from '../../../src/reconcile/overrides/override-store.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { sampleStatus } from '../../support/status.ts';
+import { sampleStatus } from '../../support/values/status.ts';
 
 function notWanted(error: unknown): void {
   throw new Error('nothing should go wrong here', { cause: error });

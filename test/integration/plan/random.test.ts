@@ -11,11 +11,11 @@ import { runCommand } from '../../../src/lib/command.ts';
 import type { Section, ServerCommand } from '../../../src/model.ts';
 import { textOf } from '../../../src/render/render.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { type HaproxyProcess, startHaproxy } from '../../support/haproxy-process.ts';
+import { type HaproxyProcess, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder } from '../../support/index.ts';
-import { ModelHaproxy } from '../../support/model-haproxy.ts';
-import { findDrift, planChange, planMeanwhile } from '../../support/plans.ts';
-import { files } from '../../support/random-plans.ts';
+import { ModelHaproxy } from '../../support/models/haproxy.ts';
+import { findDrift, planChange, planMeanwhile } from '../../support/values/plans.ts';
+import { files } from '../../support/values/random-plans.ts';
 
 const done = { kind: 'done' } as const;
 /** Of each kind; each takes two starts of HAProxy. */

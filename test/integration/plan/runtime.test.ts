@@ -15,10 +15,10 @@ import type { Endpoint, LeavingServer, Section, ServerCommand } from '../../../s
 import { textOf } from '../../../src/render/render.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
-import { configOfWeb, type HaproxyProcess, startHaproxy } from '../../support/haproxy-process.ts';
+import { configOfWeb, type HaproxyProcess, startHaproxy } from '../../support/haproxy/process.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { planChange, type ServerPlan } from '../../support/plans.ts';
-import { configOf, endpoint, render, rendererWith } from '../../support/render.ts';
+import { planChange, type ServerPlan } from '../../support/values/plans.ts';
+import { configOf, endpoint, render, rendererWith } from '../../support/values/render.ts';
 
 const adding = branches.filter((branch) => branch !== '2.2');
 const renderer = await rendererWith();

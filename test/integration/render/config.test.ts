@@ -12,7 +12,7 @@ import type { Endpoint } from '../../../src/model.ts';
 import { textOf } from '../../../src/render/render.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
 import { tempFolder } from '../../support/index.ts';
-import { configOf, endpoint, render, rendererWith } from '../../support/render.ts';
+import { configOf, endpoint, render, rendererWith } from '../../support/values/render.ts';
 
 const renderer = await rendererWith();
 

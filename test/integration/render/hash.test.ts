@@ -6,10 +6,10 @@ import type { Endpoint } from '../../../src/model.ts';
 import { textOf } from '../../../src/render/render.ts';
 import { type Backend, startBackends } from '../../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { startHaproxy } from '../../support/haproxy-process.ts';
+import { startHaproxy } from '../../support/haproxy/process.ts';
 import { freePort, tempFolder } from '../../support/index.ts';
-import { planChange } from '../../support/plans.ts';
-import { configOf, endpoint, render, rendererWith } from '../../support/render.ts';
+import { planChange } from '../../support/values/plans.ts';
+import { configOf, endpoint, render, rendererWith } from '../../support/values/render.ts';
 
 const renderer = await rendererWith();
 

@@ -11,7 +11,7 @@ import type { Endpoint } from '../../../src/model.ts';
 import { textOf } from '../../../src/render/render.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
-import { configOf, endpoint, render, rendererWith } from '../../support/render.ts';
+import { configOf, endpoint, render, rendererWith } from '../../support/values/render.ts';
 
 type Server = AsyncDisposable & { readonly port: number; readonly methods: string[] };
 

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import type { KnownService } from '../../../src/catalog/collection.ts';
 import { KnownEndpoints } from '../../../src/sources/known-endpoints.ts';
 import { KnownServices } from '../../../src/sources/known-services.ts';
-import { service } from '../../support/discovered.ts';
 import { tempFolder } from '../../support/index.ts';
+import { service } from '../../support/values/discovered.ts';
 
 const never = (error: unknown): never => assert.fail(String(error));
 

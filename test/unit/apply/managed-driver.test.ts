@@ -13,8 +13,8 @@ import type {
 import { manage } from '../../../src/apply/managed-driver.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Rendered } from '../../../src/model.ts';
-import { haproxyDefaults, reloadDefaults } from '../../support/driver-config.ts';
 import { tempFolder } from '../../support/index.ts';
+import { haproxyDefaults, reloadDefaults } from '../../support/values/driver-config.ts';
 
 const wanted: Rendered = { sections: splitSections('backend web\n    balance roundrobin\n', 'web') };
 const reload: Plan = { kind: 'reload', reasons: [{ code: 'operator_request' }] };

@@ -27,7 +27,7 @@ import {
   stale,
   started,
   synced,
-} from '../../support/catalog.ts';
+} from '../../support/values/catalog.ts';
 
 const web1 = endpoint('web-1', '10.0.0.1');
 const web2 = endpoint('web-2', '10.0.0.2');

@@ -14,9 +14,9 @@ import {
 import { newlyKept } from '../../../src/catalog/report.ts';
 import type { Config } from '../../../src/config/schema.ts';
 import type { Endpoint, SourceEvent } from '../../../src/model.ts';
-import { endpoint, minute } from '../../support/catalog.ts';
-import { load } from '../../support/config.ts';
-import { discovered, discovering, service } from '../../support/discovered.ts';
+import { endpoint, minute } from '../../support/values/catalog.ts';
+import { load } from '../../support/values/config.ts';
+import { discovered, discovering, service } from '../../support/values/discovered.ts';
 
 const started: SourceEvent = { watcher: 'cluster', kind: 'started' };
 const synced: SourceEvent = { watcher: 'cluster', kind: 'synced' };

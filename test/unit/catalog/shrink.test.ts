@@ -29,7 +29,7 @@ import {
   stale,
   started,
   synced,
-} from '../../support/catalog.ts';
+} from '../../support/values/catalog.ts';
 
 /** When the tests begin: long after the source was connected, so that `onEmpty` believes it. */
 const at = 10 * minute;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { formatStatus } from '../../../src/commands/text/status-text.ts';
 import type { Status } from '../../../src/report/status.ts';
-import { sampleStatus } from '../../support/status.ts';
+import { sampleStatus } from '../../support/values/status.ts';
 
 const minute = 60_000;
 const now = sampleStatus.startedAt + 10 * minute;

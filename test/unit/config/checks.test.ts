@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { load, refusal } from '../../support/config.ts';
+import { load, refusal } from '../../support/values/config.ts';
 
 const consul = 'watchers: { consul: {} }\n';
 

@@ -6,9 +6,9 @@ import type { Config } from '../../../src/config/schema.ts';
 import type { DiscoveredService } from '../../../src/model.ts';
 import { serviceOptions } from '../../../watchers/kit/service-options.ts';
 import type { KubernetesDiscovery } from '../../../watchers/kubernetes/settings.ts';
-import { load, refusal } from '../../support/config.ts';
-import { discovering, service } from '../../support/discovered.ts';
-import { endpoint, render, rendererWith } from '../../support/render.ts';
+import { load, refusal } from '../../support/values/config.ts';
+import { discovering, service } from '../../support/values/discovered.ts';
+import { endpoint, render, rendererWith } from '../../support/values/render.ts';
 
 function served(config: Config, ...list: readonly DiscoveredService[]) {
   const [discovery] = config.discoveries;

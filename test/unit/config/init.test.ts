@@ -4,7 +4,7 @@ import test from 'node:test';
 import { parse } from 'yaml';
 import { exampleFiles, initText } from '../../../src/config/print/init.ts';
 import { builtIn } from '../../../src/config/schema/watchers.ts';
-import { load } from '../../support/config.ts';
+import { load } from '../../support/values/config.ts';
 
 /** Takes the `#` away from all options: those are the lines where it stands right before a key. */
 const withAllOptions = (text: string) => text.replaceAll(/^( *)#(?=\S)/gm, '$1');

@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
-import { load, refusal } from '../../support/config.ts';
 import { tempFolder } from '../../support/index.ts';
+import { load, refusal } from '../../support/values/config.ts';
 
 const minimal = `
 watchers: { consul: {} }

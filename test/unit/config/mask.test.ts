@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { maskConfig, maskSecrets, maskText, maskWithin } from '../../../src/config/read/mask.ts';
-import { load } from '../../support/config.ts';
+import { load } from '../../support/values/config.ts';
 
 test('the config is shown without the values of its secret fields', async () => {
   const { config } = await load('watchers: { consul: { token: abc, datacenter: dc1 } }\nservices: { web: {} }');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ownListeners } from '../../../src/config/own-listeners.ts';
-import { load } from '../../support/config.ts';
+import { load } from '../../support/values/config.ts';
 
 test('every listener for TCP is known, wherever it is written and however', async () => {
   const { config } = await load({

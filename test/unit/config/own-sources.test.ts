@@ -9,8 +9,8 @@ import { maskConfig } from '../../../src/config/read/mask.ts';
 import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { describe } from '../../../src/errors.ts';
 import type { Update } from '../../../src/model.ts';
-import { load, refusal } from '../../support/config.ts';
 import { tempFolder } from '../../support/index.ts';
+import { load, refusal } from '../../support/values/config.ts';
 
 /** `yields`: the code of what it yields. */
 const moduleOf = (yields = ''): string =>

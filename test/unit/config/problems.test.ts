@@ -3,7 +3,7 @@ import test from 'node:test';
 import { ConfigError } from '../../../src/config/problems.ts';
 import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { exitCodes } from '../../../src/errors.ts';
-import { load, refusal } from '../../support/config.ts';
+import { load, refusal } from '../../support/values/config.ts';
 
 test('all mistakes of a config are named at once, each with its place, what is allowed and what was likely meant', async () => {
   const message = await refusal(

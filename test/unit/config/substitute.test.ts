@@ -3,7 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { expand } from '../../../src/config/read/substitute.ts';
 import { parseYaml, treeOf } from '../../../src/config/read/tree.ts';
-import { load, refusal } from '../../support/config.ts';
+import { load, refusal } from '../../support/values/config.ts';
 
 const withPath = (path: string) => `watchers: { file: { path: ${path} } }\nservices: { web: {} }\n`;
 

@@ -6,7 +6,7 @@ import { Heartbeat, probeRoutes } from '../../../src/http/probes.ts';
 import type { Reply } from '../../../src/http/server.ts';
 import { createMetrics } from '../../../src/report/metrics.ts';
 import type { Status } from '../../../src/report/status.ts';
-import { sampleStatus } from '../../support/status.ts';
+import { sampleStatus } from '../../support/values/status.ts';
 
 async function probe(
   path: string,

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ReloadReason } from '../../../src/model.ts';
 import { diff } from '../../../src/plan/diff.ts';
-import { planReload } from '../../support/plans.ts';
+import { planReload } from '../../support/values/plans.ts';
 
 const base = `
 global

@@ -4,10 +4,10 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import type { LeavingServer, Section, ServerCommand } from '../../../src/model.ts';
-import { ModelHaproxy } from '../../support/model-haproxy.ts';
-import { planChange, planMeanwhile, type ServerPlan } from '../../support/plans.ts';
-import { files } from '../../support/random-plans.ts';
-import { version } from '../../support/render.ts';
+import { ModelHaproxy } from '../../support/models/haproxy.ts';
+import { planChange, planMeanwhile, type ServerPlan } from '../../support/values/plans.ts';
+import { files } from '../../support/values/random-plans.ts';
+import { version } from '../../support/values/render.ts';
 
 test('what is planned for random pairs of configs ends as a reload does, and what is done at once is right by itself', () => {
   const counts = { none: 0, runtime: 0, reload: 0, parts: 0 };

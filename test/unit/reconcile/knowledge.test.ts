@@ -13,8 +13,8 @@ import {
   reloadReasons,
 } from '../../../src/reconcile/runtime/knowledge.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
-import { type Fault, ModelDriver } from '../../support/model-driver.ts';
-import { ModelHaproxy } from '../../support/model-haproxy.ts';
+import { type Fault, ModelDriver } from '../../support/models/driver.ts';
+import { ModelHaproxy } from '../../support/models/haproxy.ts';
 
 const never = new AbortController().signal;
 

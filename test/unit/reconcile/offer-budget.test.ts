@@ -5,7 +5,7 @@ import type { ReloadSlot } from '../../../src/apply/reload-policy.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ReloadReason, Section } from '../../../src/model.ts';
 import { OfferBudget } from '../../../src/reconcile/offer-budget.ts';
-import { discovering, service } from '../../support/discovered.ts';
+import { discovering, service } from '../../support/values/discovered.ts';
 
 const every = 600_000;
 /** There are as many old processes as there may be. */

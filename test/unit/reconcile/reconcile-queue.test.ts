@@ -11,8 +11,8 @@ import type { Plan, Rendered } from '../../../src/model.ts';
 import { ReconcileQueue } from '../../../src/reconcile/reconcile-queue.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
-import { settings } from '../../support/catalog.ts';
-import { ScriptedDriver } from '../../support/scripted-driver.ts';
+import { ScriptedDriver } from '../../support/models/scripted-driver.ts';
+import { settings } from '../../support/values/catalog.ts';
 
 /** The state that is desired gets a new name, or an operator wants a reload. */
 const actions = fc.array(fc.constantFrom('change', 'change back', 'reload', 'crash'), { minLength: 1, maxLength: 8 });

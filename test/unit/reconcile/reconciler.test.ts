@@ -10,7 +10,7 @@ import type { Result } from '../../../src/reconcile/result.ts';
 import type { Desired } from '../../../src/reconcile/rollout.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import type { VerifySettings } from '../../../src/reconcile/runtime/verifier.ts';
-import { ScriptedDriver } from '../../support/scripted-driver.ts';
+import { ScriptedDriver } from '../../support/models/scripted-driver.ts';
 
 const never = new AbortController().signal;
 

@@ -23,8 +23,8 @@ import type { Overrides } from '../../../src/reconcile/overrides/overrides.ts';
 import { Reconciler } from '../../../src/reconcile/reconciler.ts';
 import type { Result } from '../../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
-import { serverCommands, serverDrift } from '../../support/plans.ts';
-import { ScriptedDriver } from '../../support/scripted-driver.ts';
+import { ScriptedDriver } from '../../support/models/scripted-driver.ts';
+import { serverCommands, serverDrift } from '../../support/values/plans.ts';
 
 const never = new AbortController().signal;
 const version = parseVersion('2.6.12') ?? assert.fail();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inheritedFrom } from '../../../src/render/administrator.ts';
 import { textOf } from '../../../src/render/render.ts';
-import { configOf, render, rendererWith } from '../../support/render.ts';
+import { configOf, render, rendererWith } from '../../support/values/render.ts';
 
 async function rendered(defaults: readonly string[], web: Record<string, unknown> = {}): Promise<string> {
   const services = { web: { bind: ':8080', ...web }, tcp: { bind: ':8081', mode: 'tcp' } };

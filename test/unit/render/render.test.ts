@@ -7,8 +7,8 @@ import { serverId } from '../../../src/haproxy/text/server-id.ts';
 import { linesOf, serverLines, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
 import type { Endpoint, Section } from '../../../src/model.ts';
 import { textOf } from '../../../src/render/render.ts';
-import { planReload } from '../../support/plans.ts';
-import { configOf, endpoint, render, rendererWith, version } from '../../support/render.ts';
+import { planReload } from '../../support/values/plans.ts';
+import { configOf, endpoint, render, rendererWith, version } from '../../support/values/render.ts';
 
 const builtIn = await rendererWith();
 

@@ -6,7 +6,7 @@ import { fit, formatEvents } from '../../../src/commands/text/display.ts';
 import { describeEvent } from '../../../src/commands/text/event-text.ts';
 import { formatEvent } from '../../../src/http/event-stream.ts';
 import { type Event, Events } from '../../../src/report/events.ts';
-import { sampleEvents } from '../../support/events.ts';
+import { sampleEvents } from '../../support/values/events.ts';
 
 const eventsOf = (now = () => 0): Events => new Events({ now, masked: (value) => value });
 const services = (events: readonly Event[]): readonly string[] =>

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { createCatalog, receive } from '../../../src/catalog/catalog.ts';
 import { AppError } from '../../../src/errors.ts';
 import type { Happening, ReconcileContext } from '../../../src/report/happenings.ts';
-import { endpoint, found, settings } from '../../support/catalog.ts';
-import { recordedReport } from '../../support/recorded-report.ts';
+import { endpoint, found, settings } from '../../support/values/catalog.ts';
+import { recordedReport } from '../../support/values/recorded-report.ts';
 
 const catalog = createCatalog(settings(), 0);
 const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }] as const;

@@ -5,7 +5,7 @@ import { noRefusals } from '../../../src/catalog/admission.ts';
 import type { LeftOut } from '../../../src/catalog/report.ts';
 import type { SourceEvent } from '../../../src/model.ts';
 import type { Happening } from '../../../src/report/happenings.ts';
-import { recordedReport } from '../../support/recorded-report.ts';
+import { recordedReport } from '../../support/values/recorded-report.ts';
 
 const source = (event: SourceEvent, refused: LeftOut = noRefusals, isNews = false): Happening => ({
   kind: 'source',

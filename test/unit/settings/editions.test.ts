@@ -4,8 +4,8 @@ import { createCollection, nothingKnown } from '../../../src/catalog/collection.
 import type { SourceEvent } from '../../../src/model.ts';
 import { Editions } from '../../../src/settings/editions.ts';
 import type { Settings } from '../../../src/settings/settings.ts';
-import { endpoint } from '../../support/catalog.ts';
-import { load } from '../../support/config.ts';
+import { endpoint } from '../../support/values/catalog.ts';
+import { load } from '../../support/values/config.ts';
 
 const startTimeoutMs = 30_000;
 

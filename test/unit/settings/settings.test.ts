@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { keepFixed, presumedVersion } from '../../../src/settings/settings.ts';
-import { load } from '../../support/config.ts';
+import { load } from '../../support/values/config.ts';
 
 test('a running Myelin takes over a new config but for where things are and who controls HAProxy, and names what waits', async () => {
   const { config: running } = await load('watchers: { consul: {} }');

@@ -9,9 +9,9 @@ import { textOf } from '../../../../src/render/render.ts';
 import { Sources } from '../../../../src/sources/sources.ts';
 import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
 import { tempFolder, until } from '../../../support/index.ts';
-import { kubeconfigText, watcherRules } from '../../../support/kubeconfig.ts';
-import { deleteService, putService, putSlice, replaceFile } from '../../../support/kubernetes.ts';
-import { rendererWith, version } from '../../../support/render.ts';
+import { kubeconfigText, watcherRules } from '../../../support/kubernetes/kubeconfig.ts';
+import { deleteService, putService, putSlice, replaceFile } from '../../../support/kubernetes/services.ts';
+import { rendererWith, version } from '../../../support/values/render.ts';
 
 let cluster: Cluster;
 before(async () => {

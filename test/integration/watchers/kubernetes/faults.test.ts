@@ -6,7 +6,7 @@ import type { Listening } from '../../../../watchers/public/listen.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../../../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
 import { secondsPass, tempFolder, until } from '../../../support/index.ts';
-import { watcherRules } from '../../../support/kubeconfig.ts';
+import { watcherRules } from '../../../support/kubernetes/kubeconfig.ts';
 import {
   deleteSlice,
   followServices,
@@ -14,7 +14,7 @@ import {
   putSlice,
   replaceFile,
   slicesPath,
-} from '../../../support/kubernetes.ts';
+} from '../../../support/kubernetes/services.ts';
 
 let cluster: Cluster;
 before(async () => {

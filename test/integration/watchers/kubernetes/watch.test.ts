@@ -9,7 +9,7 @@ import type { Listening } from '../../../../watchers/public/listen.ts';
 import { startFaultProxy } from '../../../servers/fault-proxy.ts';
 import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
 import { tempFolder, until } from '../../../support/index.ts';
-import { kubeconfigText, watcherRules } from '../../../support/kubeconfig.ts';
+import { kubeconfigText, watcherRules } from '../../../support/kubernetes/kubeconfig.ts';
 import {
   deletePod,
   deleteService,
@@ -19,7 +19,7 @@ import {
   putService,
   putSlice,
   replaceFile,
-} from '../../../support/kubernetes.ts';
+} from '../../../support/kubernetes/services.ts';
 
 let cluster: Cluster;
 before(async () => {

@@ -9,7 +9,7 @@ import { readBatch, toBatches } from '../../../../src/haproxy/resources/batch.ts
 import { classify, say } from '../../../../src/haproxy/resources/servers/commands.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
 import type { ServerCommand } from '../../../../src/model.ts';
-import { version } from '../../../support/render.ts';
+import { version } from '../../../support/values/render.ts';
 
 const capabilities = capabilitiesOf(version('3.0.11'));
 const it = { backend: 'web', server: 'a' } as const;

@@ -7,7 +7,7 @@ import { parseVersion } from '../../../../src/haproxy/binary/version.ts';
 import { parseServersState, type ServerStateRow } from '../../../../src/haproxy/cli/info.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
 import type { LeavingServer, Section } from '../../../../src/model.ts';
-import { findDrift, type Observed, planChange } from '../../../support/plans.ts';
+import { findDrift, type Observed, planChange } from '../../../support/values/plans.ts';
 
 const version = parseVersion('2.6.12') ?? assert.fail();
 const capabilities = capabilitiesOf(version);

@@ -8,8 +8,8 @@ import { emptyBackend } from '../../../../src/haproxy/text/attribution.ts';
 import { serverId } from '../../../../src/haproxy/text/server-id.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
 import type { LeavingServer, Section, ServerCommand } from '../../../../src/model.ts';
-import { planChange, planMeanwhile, planReload, type ServerPlan } from '../../../support/plans.ts';
-import { version } from '../../../support/render.ts';
+import { planChange, planMeanwhile, planReload, type ServerPlan } from '../../../support/values/plans.ts';
+import { version } from '../../../support/values/render.ts';
 
 const base = `
 global

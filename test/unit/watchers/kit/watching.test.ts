@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import type { Update } from '../../../../src/model.ts';
 import { type Watching, watching, withSynced } from '../../../../watchers/kit/watching.ts';
 import { listen } from '../../../../watchers/public/listen.ts';
-import { service } from '../../../support/discovered.ts';
 import { until } from '../../../support/index.ts';
+import { service } from '../../../support/values/discovered.ts';
 
 /** What is said, one letter each: a stands for an answer, s for stale, o for offers, ! for synced. */
 async function said(keys: readonly string[], updates: readonly Update[]): Promise<string> {

@@ -2,9 +2,9 @@
  * A HAProxy in a few lines: what it makes of a config, what the runtime API does to servers, with its rules, and nothing
  * else. It reads configs in its own way, so that it does not repeat the mistakes of what it judges.
  */
-import type { ServerStateRow } from '../../src/haproxy/cli/info.ts';
-import { serverKeywords } from '../../src/haproxy/text/server-keywords.ts';
-import type { Section, ServerCommand } from '../../src/model.ts';
+import type { ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import { serverKeywords } from '../../../src/haproxy/text/server-keywords.ts';
+import type { Section, ServerCommand } from '../../../src/model.ts';
 
 type ModelServer = {
   readonly address: string;

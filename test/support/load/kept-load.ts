@@ -1,7 +1,7 @@
 /** A heavy load that lasts as long as what it watches: 200 connections that are kept, with pauses between their requests. */
 import assert from 'node:assert/strict';
-import type { Ms } from '../../src/model.ts';
-import { type Load, wrk } from '../servers/load.ts';
+import type { Ms } from '../../../src/model.ts';
+import { type Load, wrk } from '../../servers/load.ts';
 
 type KeptLoad = AsyncDisposable & {
   /** Ends the load, and asserts that it was one and that nothing failed; how many requests there were. */

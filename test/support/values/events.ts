@@ -1,6 +1,6 @@
 /** One event of each kind. */
-import type { Event } from '../../src/report/events.ts';
-import type { ShownMessage } from '../../src/report/messages.ts';
+import type { Event } from '../../../src/report/events.ts';
+import type { ShownMessage } from '../../../src/report/messages.ts';
 
 const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }] as const;
 const refused = [{ id: 'web-1', part: 'endpoint', reason: 'its port is 0' }] as const;

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { delimiter, dirname, join, resolve } from 'node:path';
-import type { Status } from '../../src/report/status.ts';
-import { haproxy } from '../servers/haproxy.ts';
-import { tempFolder, until } from './index.ts';
+import type { Status } from '../../../src/report/status.ts';
+import { haproxy } from '../../servers/haproxy.ts';
+import { tempFolder, until } from '../index.ts';
 
-const root = resolve(import.meta.dirname, '../..');
+const root = resolve(import.meta.dirname, '../../..');
 export const source = join(root, 'src/cli.ts');
 /** As `npm run build` leaves it. */
 export const built = join(root, 'dist/src/cli.js');

@@ -1,9 +1,9 @@
 /** Loads a config from texts: each test writes the files that it is about, and sees paths without the folder's name. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type LoadedConfig, loadConfig } from '../../src/config/load.ts';
-import { ConfigError } from '../../src/config/problems.ts';
-import { tempFolder } from './index.ts';
+import { type LoadedConfig, loadConfig } from '../../../src/config/load.ts';
+import { ConfigError } from '../../../src/config/problems.ts';
+import { tempFolder } from '../index.ts';
 
 type Files = Readonly<Record<string, string | Uint8Array>> | string;
 

@@ -1,8 +1,8 @@
 /** Random pairs of configs: what runs and what is wanted. Nearly all are such that HAProxy would start from the first one. */
 import fc from 'fast-check';
-import { splitSections } from '../../src/haproxy/text/text.ts';
-import type { Section } from '../../src/model.ts';
-import { settleServers } from '../../src/render/settle.ts';
+import { splitSections } from '../../../src/haproxy/text/text.ts';
+import type { Section } from '../../../src/model.ts';
+import { settleServers } from '../../../src/render/settle.ts';
 
 /** A server of a service; what its own line asks for goes by its name, so that most servers keep their options. */
 const own: Readonly<Record<string, string>> = {

@@ -1,14 +1,14 @@
 /** A HAProxy that runs a given config until the test is over, and is spoken to as Myelin does. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Capabilities, capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
-import { readInfo } from '../../src/haproxy/cli/info.ts';
-import { ask } from '../../src/haproxy/cli/socket.ts';
-import { readBatch, toBatches } from '../../src/haproxy/resources/batch.ts';
-import type { Verdict } from '../../src/haproxy/resources/resource.ts';
-import type { RuntimeCommand } from '../../src/model.ts';
-import { lastOutput, startChild } from './child.ts';
-import { until } from './index.ts';
+import { type Capabilities, capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
+import { readInfo } from '../../../src/haproxy/cli/info.ts';
+import { ask } from '../../../src/haproxy/cli/socket.ts';
+import { readBatch, toBatches } from '../../../src/haproxy/resources/batch.ts';
+import type { Verdict } from '../../../src/haproxy/resources/resource.ts';
+import type { RuntimeCommand } from '../../../src/model.ts';
+import { until } from '../index.ts';
+import { lastOutput, startChild } from '../machine/child.ts';
 
 export type HaproxyProcess = AsyncDisposable & {
   readonly socket: string;

@@ -1,5 +1,5 @@
 /** A status in which everything that there can be is there. */
-import type { Status } from '../../src/report/status.ts';
+import type { Status } from '../../../src/report/status.ts';
 
 export const sampleStatus = {
   version: '1.2.3',

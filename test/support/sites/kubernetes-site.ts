@@ -3,11 +3,11 @@
  * documented rights. For tests in a network of their own.
  */
 
-import type { Cluster } from '../servers/kubernetes.ts';
-import { type Pods, podPort } from '../servers/pods.ts';
-import { freePort, until } from './index.ts';
-import { kubeconfigText } from './kubeconfig.ts';
-import { deletePod, putPod, putService, replaceFile } from './kubernetes.ts';
+import type { Cluster } from '../../servers/kubernetes.ts';
+import { type Pods, podPort } from '../../servers/pods.ts';
+import { freePort, until } from '../index.ts';
+import { kubeconfigText } from '../kubernetes/kubeconfig.ts';
+import { deletePod, putPod, putService, replaceFile } from '../kubernetes/services.ts';
 import { ask, type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
 export type KubernetesSiteOptions = {

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { type Processes, readProcesses, readWorkerInfo } from '../../src/haproxy/cli/master.ts';
-import { until } from './index.ts';
+import { type Processes, readProcesses, readWorkerInfo } from '../../../src/haproxy/cli/master.ts';
+import { until } from '../index.ts';
 
 export type Master = AsyncDisposable & {
   readonly socket: string;

@@ -1,5 +1,5 @@
 /** What a config of a driver says where a test says nothing. */
-import type { Config } from '../../src/config/schema.ts';
+import type { Config } from '../../../src/config/schema.ts';
 
 export const haproxyDefaults: Config['haproxy'] = {
   control: 'process',

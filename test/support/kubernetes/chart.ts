@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import type { Finished } from '../../src/lib/command.ts';
-import { helm } from '../servers/helm.ts';
-import { tempFolder } from './index.ts';
+import type { Finished } from '../../../src/lib/command.ts';
+import { helm } from '../../servers/helm.ts';
+import { tempFolder } from '../index.ts';
 
-export const chart = fileURLToPath(new URL('../../deploy/helm/myelin', import.meta.url));
+export const chart = fileURLToPath(new URL('../../../deploy/helm/myelin', import.meta.url));
 export const shapes = ['daemonset', 'sidecar', 'deployment'] as const;
 export type Shape = (typeof shapes)[number];
 

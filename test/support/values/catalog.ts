@@ -1,7 +1,7 @@
 /** Catalogs for tests: settings, events and what is served, in few words. */
-import { type Catalog, type CatalogSettings, receive, view } from '../../src/catalog/catalog.ts';
-import { nothingOwn } from '../../src/catalog/own.ts';
-import type { Endpoint, SourceEvent } from '../../src/model.ts';
+import { type Catalog, type CatalogSettings, receive, view } from '../../../src/catalog/catalog.ts';
+import { nothingOwn } from '../../../src/catalog/own.ts';
+import type { Endpoint, SourceEvent } from '../../../src/model.ts';
 
 export const minute = 60_000;
 

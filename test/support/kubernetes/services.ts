@@ -1,13 +1,13 @@
 /** Services and EndpointSlices as tests write them, and a watcher that follows them with no more than its documented rights. */
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { supervise } from '../../src/sources/supervise.ts';
-import { withCommon } from '../../watchers/kit/source.ts';
-import { kubernetesQuery, kubernetesSettings } from '../../watchers/kubernetes/settings.ts';
-import { watchKubernetes } from '../../watchers/kubernetes/watch.ts';
-import { type Listening, listen } from '../../watchers/public/listen.ts';
-import type { Cluster } from '../servers/kubernetes.ts';
-import { tempFolder } from './index.ts';
+import { supervise } from '../../../src/sources/supervise.ts';
+import { withCommon } from '../../../watchers/kit/source.ts';
+import { kubernetesQuery, kubernetesSettings } from '../../../watchers/kubernetes/settings.ts';
+import { watchKubernetes } from '../../../watchers/kubernetes/watch.ts';
+import { type Listening, listen } from '../../../watchers/public/listen.ts';
+import type { Cluster } from '../../servers/kubernetes.ts';
+import { tempFolder } from '../index.ts';
 import { kubeconfigText } from './kubeconfig.ts';
 
 export const slicesPath = (namespace: string): string =>

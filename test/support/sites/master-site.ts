@@ -1,7 +1,7 @@
 /** A Myelin beside a HAProxy that others start: they have the folder `shared` in common, and nothing else. */
-import { haproxy } from '../servers/haproxy.ts';
-import { until } from './index.ts';
-import { type Master, startMaster } from './master.ts';
+import { haproxy } from '../../servers/haproxy.ts';
+import { type Master, startMaster } from '../haproxy/master.ts';
+import { until } from '../index.ts';
 import type { Workplace } from './myelin.ts';
 import type { SiteConfig } from './site.ts';
 

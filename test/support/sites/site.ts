@@ -1,7 +1,7 @@
 /** A workplace whose service `web` is found in a file, with backends that answer with their names: what trouble is made for. */
-import { type Backend, startBackends } from '../servers/backend.ts';
-import { type SteadyLoad, steadyLoad } from '../servers/steady.ts';
-import { freePort, until } from './index.ts';
+import { type Backend, startBackends } from '../../servers/backend.ts';
+import { type SteadyLoad, steadyLoad } from '../../servers/steady.ts';
+import { freePort, until } from '../index.ts';
 import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
 const backendNames = ['alpha', 'beta', 'gamma'] as const;

@@ -1,8 +1,8 @@
 /** Plans between sections, and what is found when servers are read back, as tests of servers speak of them. */
-import type { ServerStateRow } from '../../src/haproxy/cli/info.ts';
-import type { RuntimeState } from '../../src/haproxy/resources/resource.ts';
-import { findDrift as findIn } from '../../src/haproxy/resources/servers/drift.ts';
-import { ownerOf, seenServers } from '../../src/haproxy/resources/servers/read-back.ts';
+import type { ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import type { RuntimeState } from '../../../src/haproxy/resources/resource.ts';
+import { findDrift as findIn } from '../../../src/haproxy/resources/servers/drift.ts';
+import { ownerOf, seenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
 import type {
   Drift,
   Leaving,
@@ -12,8 +12,8 @@ import type {
   Section,
   ServerCommand,
   ServerDrift,
-} from '../../src/model.ts';
-import * as plans from '../../src/plan/plan.ts';
+} from '../../../src/model.ts';
+import * as plans from '../../../src/plan/plan.ts';
 
 type Sections = readonly Section[];
 type Forced = { readonly forced: readonly ReloadReason[] };

@@ -1,9 +1,9 @@
 /** A reporter whose log, events and metrics are looked at. */
-import { Events } from '../../src/report/events.ts';
-import { logged } from '../../src/report/facts.ts';
-import { entryOf } from '../../src/report/messages.ts';
-import { createMetrics } from '../../src/report/metrics.ts';
-import { Reporter } from '../../src/report/reporter.ts';
+import { Events } from '../../../src/report/events.ts';
+import { logged } from '../../../src/report/facts.ts';
+import { entryOf } from '../../../src/report/messages.ts';
+import { createMetrics } from '../../../src/report/metrics.ts';
+import { Reporter } from '../../../src/report/reporter.ts';
 import { sampleStatus } from './status.ts';
 
 export type RecordedReport = {

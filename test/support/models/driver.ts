@@ -1,13 +1,13 @@
-/** A driver of a HAProxy in a few lines (`model-haproxy.ts`), which takes commands, and whose command line may fail. */
-import type { CommandOutcome, Outcome, Runtime } from '../../src/apply/driver.ts';
-import { AppError } from '../../src/errors.ts';
-import { capabilitiesOf } from '../../src/haproxy/binary/capabilities.ts';
-import { backendOf, seenServers } from '../../src/haproxy/resources/servers/read-back.ts';
-import { RemovedServers } from '../../src/haproxy/resources/servers/removed-servers.ts';
-import type { Plan, Rendered, RuntimeCommand, Section, ServerCommand } from '../../src/model.ts';
-import { ModelHaproxy } from './model-haproxy.ts';
-import { serverCommands } from './plans.ts';
-import { version } from './render.ts';
+/** A driver of a HAProxy in a few lines (`haproxy.ts`), which takes commands, and whose command line may fail. */
+import type { CommandOutcome, Outcome, Runtime } from '../../../src/apply/driver.ts';
+import { AppError } from '../../../src/errors.ts';
+import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
+import { backendOf, seenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
+import { RemovedServers } from '../../../src/haproxy/resources/servers/removed-servers.ts';
+import type { Plan, Rendered, RuntimeCommand, Section, ServerCommand } from '../../../src/model.ts';
+import { serverCommands } from '../values/plans.ts';
+import { version } from '../values/render.ts';
+import { ModelHaproxy } from './haproxy.ts';
 import { ScriptedDriver } from './scripted-driver.ts';
 
 /**

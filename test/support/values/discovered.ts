@@ -1,6 +1,6 @@
 /** Configs with `discover`, and what a cluster offers, in few words. */
-import type { Config } from '../../src/config/schema.ts';
-import type { DiscoveredService, SourceEvent } from '../../src/model.ts';
+import type { Config } from '../../../src/config/schema.ts';
+import type { DiscoveredService, SourceEvent } from '../../../src/model.ts';
 import { load } from './config.ts';
 
 /** Lines below `discover: { cluster: … }` and any other lines of the config. */

@@ -1,8 +1,8 @@
 /** A driver of which a test says what it does: by itself all is well, whatever is reloaded runs, and nothing else can be done. */
-import type { Crash, ManagedDriver, Outcome, Running, Runtime } from '../../src/apply/driver.ts';
-import type { ReloadSlot } from '../../src/apply/reload-policy.ts';
-import type { Version } from '../../src/haproxy/binary/version.ts';
-import type { Plan, Problem, ReloadReason, Rendered, Section } from '../../src/model.ts';
+import type { Crash, ManagedDriver, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
+import type { ReloadSlot } from '../../../src/apply/reload-policy.ts';
+import type { Version } from '../../../src/haproxy/binary/version.ts';
+import type { Plan, Problem, ReloadReason, Rendered, Section } from '../../../src/model.ts';
 
 export class ScriptedDriver implements ManagedDriver {
   readonly version: Version | null = null;

@@ -1,9 +1,9 @@
 /** Configs, endpoints and the built-in templates for tests of what is rendered. */
-import { type Config, type Service, config as schema } from '../../src/config/schema.ts';
-import { atLeast, parseVersion, type Version } from '../../src/haproxy/binary/version.ts';
-import type { Endpoint } from '../../src/model.ts';
-import { createRenderer, type Renderer, type RenderResult } from '../../src/render/render.ts';
-import { readTemplates } from '../../src/settings/templates.ts';
+import { type Config, type Service, config as schema } from '../../../src/config/schema.ts';
+import { atLeast, parseVersion, type Version } from '../../../src/haproxy/binary/version.ts';
+import type { Endpoint } from '../../../src/model.ts';
+import { createRenderer, type Renderer, type RenderResult } from '../../../src/render/render.ts';
+import { readTemplates } from '../../../src/settings/templates.ts';
 
 /** A config as `myelin.yaml` would give it, defaults filled in; `services` are written as there, without `from`. */
 export function configOf(written: Record<string, unknown>): Config {

@@ -4,20 +4,20 @@
  */
 import { chmod } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { selfSignedPem } from '../../src/demo/certificate.ts';
-import type { Ms } from '../../src/model.ts';
-import { startBackends } from '../servers/backend.ts';
-import { startEcho } from '../servers/echo.ts';
-import { h2 } from '../servers/h2.ts';
-import { haproxy } from '../servers/haproxy.ts';
-import { ab, type Load, wrk } from '../servers/load.ts';
-import { echoSession } from '../servers/sessions.ts';
-import { askSlowly } from '../servers/steady.ts';
+import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import type { Ms } from '../../../src/model.ts';
+import { startBackends } from '../../servers/backend.ts';
+import { startEcho } from '../../servers/echo.ts';
+import { h2 } from '../../servers/h2.ts';
+import { haproxy } from '../../servers/haproxy.ts';
+import { ab, type Load, wrk } from '../../servers/load.ts';
+import { echoSession } from '../../servers/sessions.ts';
+import { askSlowly } from '../../servers/steady.ts';
+import { endsWithin, freePort, until } from '../index.ts';
+import { ask, type Workplace, workplace } from '../sites/myelin.ts';
 import { Churn } from './churn.ts';
 import { builtInTemplate, withReuseport } from './controls.ts';
 import { quantile } from './figures.ts';
-import { endsWithin, freePort, until } from './index.ts';
-import { ask, type Workplace, workplace } from './myelin.ts';
 import { serversOf } from './traffic.ts';
 
 /** What is taken away so that something must get lost: the listening sockets, or the time that connections have to finish. */

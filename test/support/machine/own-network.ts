@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runCommand } from '../../src/lib/command.ts';
+import { runCommand } from '../../../src/lib/command.ts';
 
 /** An address of this machine in a network of its own. */
 export const ownAddress = '192.0.2.1';
