@@ -3,6 +3,7 @@
  * restarted Myelin finds out from. And what keeps it from that.
  */
 import { describe } from '../errors.ts';
+import { textOf } from '../haproxy/text/layout.ts';
 import type { ConfigFile } from '../lib/files/config-file.ts';
 import { together } from '../lib/files/files.ts';
 import { WriteBehind } from '../lib/files/write-behind.ts';
@@ -10,7 +11,6 @@ import type { Moment, Ms } from '../model.ts';
 import type { Active, Trouble } from './driver.ts';
 import type { DriverEvent } from './driver-event.ts';
 import { writeReady, writeSections } from './state/records.ts';
-import { textOf } from './state/sections.ts';
 
 type ConfigFileSyncOptions = {
   readonly file: ConfigFile;

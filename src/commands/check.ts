@@ -12,12 +12,13 @@ import { findBinary } from '../haproxy/binary/binary.ts';
 import { askForOpinion, type Complaint } from '../haproxy/binary/check.ts';
 import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
 import { attribute } from '../haproxy/text/attribution.ts';
+import { textOf } from '../haproxy/text/layout.ts';
 import { notOurs } from '../haproxy/text/own-process.ts';
 import { tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint } from '../model.ts';
 import { checkElsewhere, type Output, renderOutput, takesCandidate } from '../outputs/file-output.ts';
 import type { ServiceView } from '../outputs/target.ts';
-import { type RenderResult, textOf } from '../render/render.ts';
+import type { RenderResult } from '../render/render.ts';
 import { loadSettings, type Settings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
 import { versionOf } from './wanted.ts';
@@ -140,7 +141,7 @@ async function checkWithHaproxy(
     };
 
   const file = join(folder, 'haproxy.cfg');
-  await writeFile(file, textOf(rendered), { mode: 0o600 });
+  await writeFile(file, textOf(rendered.sections), { mode: 0o600 });
   const opinion = await askForOpinion(binary.path, [file], { timeoutMs: 60_000, passEnv });
   const refused: readonly Complaint[] = [
     ...opinion.refused,

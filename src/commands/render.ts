@@ -1,7 +1,7 @@
 /** `myelin render`: prints what would be written. */
 import { maskText } from '../config/read/mask.ts';
 import { AppError, exitCodes } from '../errors.ts';
-import { textOf } from '../render/render.ts';
+import { textOf } from '../haproxy/text/layout.ts';
 import { loadSettings } from '../settings/settings.ts';
 import type { Globals } from './globals.ts';
 import { renderWanted } from './wanted.ts';
@@ -27,7 +27,7 @@ export async function render(globals: Globals, { snapshot, output: name }: Optio
     process.stdout.write(globals.json ? `${JSON.stringify({ path: output.path, text }, null, 2)}\n` : text);
     return exitCodes.ok;
   }
-  const text = maskText(textOf(wanted), settings.secrets);
+  const text = maskText(textOf(wanted.sections), settings.secrets);
   const sections = wanted.sections.map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(globals.json ? `${JSON.stringify({ text, sections }, null, 2)}\n` : text);
   return exitCodes.ok;

@@ -74,11 +74,6 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   };
 }
 
-/** The file: its sections put together. */
-export function textOf({ sections }: Rendered): string {
-  return sections.map(({ text }) => text).join('');
-}
-
 /** Everything but the services' own sections, and where those go. Holds for one config, version and host. */
 type Frame = {
   readonly config: Config;
@@ -198,7 +193,7 @@ function renderPart(
   { queryKey, old, settle = (text) => text }: Rendering,
 ): readonly Section[] {
   const text = settle(withEnd(engine(part, context)));
-  const isSame = old !== undefined && textOf({ sections: old }) === text;
+  const isSame = old !== undefined && old.map((section) => section.text).join('') === text;
   if (isSame && old.every((section) => section.queryKey === queryKey)) return old;
   const sections = splitSections(text, context.name).map((section) => ({ ...section, queryKey }));
   const [first] = sections;

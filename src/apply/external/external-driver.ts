@@ -6,6 +6,7 @@ import { realpath } from 'node:fs/promises';
 import { AppError } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
 import { parseAlerts } from '../../haproxy/binary/check.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import { environmentOf } from '../../lib/environment.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
 import { type FailedStep, type FileTarget, makeLive, recover, runStep } from '../../lib/files/file-target.ts';
@@ -14,7 +15,7 @@ import type { Driver, DriverContext, Outcome, Running } from '../driver.ts';
 import { toProblems } from '../problems.ts';
 import { recordIn } from '../state/generation.ts';
 import { forgetSections, readSections, writeFirst, writeSections } from '../state/records.ts';
-import { sectionsOf, textOf } from '../state/sections.ts';
+import { sectionsOf } from '../state/sections.ts';
 
 export async function openExternalDriver(context: DriverContext, signal: AbortSignal): Promise<Driver> {
   const { config, env, file, onEvent, now, tolerate } = context;

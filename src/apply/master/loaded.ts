@@ -2,11 +2,12 @@
 
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Ms, Section } from '../../model.ts';
 import type { Generation } from '../state/generation.ts';
 import { isFirst } from '../state/records.ts';
-import { sectionsOf, textOf } from '../state/sections.ts';
+import { sectionsOf } from '../state/sections.ts';
 import { missingBackend } from './reload.ts';
 import { inexactSec, startedAtSec, type WorkerId } from './serving.ts';
 

@@ -2,12 +2,12 @@
 import { AppError } from '../../errors.ts';
 import type { Binary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import type { DriverOptions, Outcome } from '../driver.ts';
 import type { Generation } from '../state/generation.ts';
 import { removeReady, writeFirst, writeSections } from '../state/records.ts';
-import { textOf } from '../state/sections.ts';
 import { checkHere } from './reload.ts';
 
 type Preparation = {

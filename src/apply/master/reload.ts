@@ -11,6 +11,7 @@ import { atLeast, sameBranch, type Version } from '../../haproxy/binary/version.
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Info, parseServersState } from '../../haproxy/cli/info.ts';
 import { prefixOf, readWorkerInfo, reloadMaster } from '../../haproxy/cli/master.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import { placedLines } from '../../haproxy/text/text.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Ms, Problem, Section } from '../../model.ts';
@@ -18,7 +19,6 @@ import { preflight } from '../checks/preflight.ts';
 import type { Outcome } from '../driver.ts';
 import { forgetHealth, noteHealth } from '../files/health-file.ts';
 import { asAppError, startFailed, toProblems } from '../problems.ts';
-import { textOf } from '../state/sections.ts';
 import { sharesNetwork } from '../system/same-network.ts';
 import type { MasterServing } from './serving.ts';
 

@@ -1,11 +1,12 @@
 /** The file that stands in its place while nothing of ours serves: what a start can go back to. */
 import { AppError } from '../../errors.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import type { Outcome } from '../driver.ts';
 import type { Generation } from '../state/generation.ts';
 import { readSections } from '../state/records.ts';
-import { sameText, sectionsOf, textOf } from '../state/sections.ts';
+import { sameText, sectionsOf } from '../state/sections.ts';
 
 /** `newest`: whose record may know the services in it. null where there is no file. */
 export async function sectionsInPlace(file: ConfigFile, newest: Generation | null): Promise<readonly Section[] | null> {

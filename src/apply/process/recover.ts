@@ -8,6 +8,7 @@ import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { parseVersion } from '../../haproxy/binary/version.ts';
 import { type Info, readInfo } from '../../haproxy/cli/info.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import { isThere } from '../../lib/files/files.ts';
 import { pastFromWallClock, toWallClock } from '../../lib/time/clock.ts';
@@ -31,7 +32,6 @@ import {
   readSections,
   writeReady,
 } from '../state/records.ts';
-import { textOf } from '../state/sections.ts';
 import { isAlive, type ProcessId, sendSignal } from '../system/processes.ts';
 import { setFrontends } from './frontends.ts';
 import { sectionsInPlace } from './in-place.ts';

@@ -6,11 +6,12 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import { makeFolder, readIfThere, readNewer, together, writeDurably } from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
-import { type Owner, ownerOf, sectionsOf, textOf } from './sections.ts';
+import { type Owner, ownerOf, sectionsOf } from './sections.ts';
 
 /** Written once HAProxy answered; a generation without it is not to be relied on. */
 export type ReadyRecord = {

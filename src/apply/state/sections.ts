@@ -1,10 +1,6 @@
-/** The few things that the drivers do with sections: join them, compare them, know them again in a file. */
+/** The few things that the drivers do with sections: compare them, know them again in a file. */
 import { splitSections } from '../../haproxy/text/text.ts';
 import type { Section } from '../../model.ts';
-
-export function textOf(sections: readonly Section[]): string {
-  return sections.map((section) => section.text).join('');
-}
 
 /** HAProxy would have nothing to do. */
 export function isBlank(sections: readonly Section[]): boolean {

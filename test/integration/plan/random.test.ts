@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { findBinary } from '../../../src/haproxy/binary/binary.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { readServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import type { Section, ServerCommand } from '../../../src/model.ts';
-import { textOf } from '../../../src/render/render.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
 import { type HaproxyProcess, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder } from '../../support/index.ts';
@@ -75,7 +75,7 @@ for (const branch of branches)
 /** With what it takes to start. */
 function configOf(folder: string, sections: readonly Section[]): string {
   const head = `global\nstats socket ${join(folder, 'admin.sock')} mode 600 level admin\nmaxconn 100\n`;
-  const text = textOf({ sections }).replace('frontend in\n', `frontend in\nbind ${join(folder, 'in.sock')}\n`);
+  const text = textOf(sections).replace('frontend in\n', `frontend in\nbind ${join(folder, 'in.sock')}\n`);
   return `${head}resolvers x\nnameserver n 127.0.0.1:9\n${text}`;
 }
 

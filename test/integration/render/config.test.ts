@@ -7,9 +7,9 @@ import fc from 'fast-check';
 import { selfSignedPem } from '../../../src/demo/certificate.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { substitute } from '../../../src/haproxy/text/attribution.ts';
+import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import type { Endpoint } from '../../../src/model.ts';
-import { textOf } from '../../../src/render/render.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
 import { tempFolder } from '../../support/index.ts';
 import { configOf, endpoint, render, rendererWith } from '../../support/values/render.ts';
@@ -101,7 +101,7 @@ for (const branch of branches) {
     for (const log of ['stdout', '127.0.0.1:514', '/dev/log', 'none']) {
       const logged = { ...config, haproxy: { ...config.haproxy, log } };
       assert.equal(
-        await complaints(binary, path, textOf(render(renderer, logged, endpoints, version))),
+        await complaints(binary, path, textOf(render(renderer, logged, endpoints, version).sections)),
         '',
         `log: ${log}`,
       );
@@ -109,7 +109,7 @@ for (const branch of branches) {
     // Quarantined services leave empty backends, which are no less valid.
     const rendered = render(renderer, config, endpoints, version);
     const held = substitute(rendered, new Map([...config.services.keys()].map((name) => [name, null])));
-    assert.equal(await complaints(binary, path, textOf(held)), '');
+    assert.equal(await complaints(binary, path, textOf(held.sections)), '');
   });
 }
 
@@ -211,7 +211,7 @@ test('HAProxy takes hundreds of random services with hostile endpoints, without 
       });
       const rendered = render(renderer, config, Object.fromEntries(named.map(([name, , servers]) => [name, servers])));
       assert.deepEqual(rendered.problems, []);
-      assert.equal(await complaints(binary, path, textOf(rendered)), '');
+      assert.equal(await complaints(binary, path, textOf(rendered.sections)), '');
     }),
     { numRuns: 5, endOnFailure: true },
   );
@@ -244,7 +244,7 @@ test('a template whose author took no care is still safe from what a source says
       const config = configOf({ ...state, services: { web: { bind: '127.0.0.1:9999' } } });
       const rendered = render(careless, config, { web: list });
       assert.deepEqual(rendered.problems, []);
-      const text = textOf(rendered);
+      const text = textOf(rendered.sections);
       assert.equal(await complaints(binary, path, text), '');
       assert.equal(text.match(/^ *server /gm)?.length, list.length);
     }),

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { textOf } from '../../../src/haproxy/text/layout.ts';
 import type { Endpoint } from '../../../src/model.ts';
-import { textOf } from '../../../src/render/render.ts';
 import { type Backend, startBackends } from '../../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
 import { startHaproxy } from '../../support/haproxy/process.ts';
@@ -57,7 +57,7 @@ async function start(branch: HaproxyBranch, first: readonly Backend[]) {
   const sectionsOf = (of: readonly Backend[]) =>
     render(renderer, config, { web: endpoints(of) }, `${branch}.0`).sections;
   let running = sectionsOf(first);
-  const process = stack.use(await startHaproxy(await haproxy(branch), folder.path, textOf({ sections: running })));
+  const process = stack.use(await startHaproxy(await haproxy(branch), folder.path, textOf(running)));
   const kept = stack.move();
   return {
     /** The server of each key. */

@@ -7,8 +7,8 @@ import http from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
+import { textOf } from '../../../src/haproxy/text/layout.ts';
 import type { Endpoint } from '../../../src/model.ts';
-import { textOf } from '../../../src/render/render.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { configOf, endpoint, render, rendererWith } from '../../support/values/render.ts';
@@ -47,7 +47,7 @@ async function startHaproxy(
   const { path } = started.use(await tempFolder());
   const config = configOf({ state: path, haproxy: { statsSocket: join(path, 's'), log: 'none' }, services });
   const file = join(path, 'haproxy.cfg');
-  await writeFile(file, textOf(render(await rendererWith(), config, endpoints)));
+  await writeFile(file, textOf(render(await rendererWith(), config, endpoints).sections));
   await writeFile(join(path, 'servers.state'), '1\n');
   const child = spawn(await haproxy(), ['-db', '-f', file], { stdio: 'ignore' });
   const exited = once(child, 'exit');

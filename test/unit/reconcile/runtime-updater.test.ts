@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CommandedProcess, CommandOutcome, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
-import { textOf } from '../../../src/apply/state/sections.ts';
 import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
 import { backendOf, seenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
+import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import type {
   Plan,

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
+import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { serverId } from '../../../src/haproxy/text/server-id.ts';
 import { linesOf, serverLines, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
 import type { Endpoint, Section } from '../../../src/model.ts';
-import { textOf } from '../../../src/render/render.ts';
 import { planReload } from '../../support/values/plans.ts';
 import { configOf, endpoint, render, rendererWith, version } from '../../support/values/render.ts';
 
@@ -66,7 +66,7 @@ const asItIs = { serializers: [(text: string) => text] };
 
 // `node --test --test-update-snapshots test/unit/render/render.test.ts` writes them anew.
 test('a shop with http, tcp, TLS, stats and hand-written sections is what an administrator would write', (t: TestContext) => {
-  t.assert.fileSnapshot(textOf(render(builtIn, shop, shopEndpoints)), golden('shop.cfg'), asItIs);
+  t.assert.fileSnapshot(textOf(render(builtIn, shop, shopEndpoints).sections), golden('shop.cfg'), asItIs);
 });
 
 test('the smallest config is a complete file, for the oldest HAProxy too', (t: TestContext) => {
@@ -75,7 +75,7 @@ test('the smallest config is a complete file, for the oldest HAProxy too', (t: T
     haproxy: { statsSocket: '/a.sock' },
     services: { web: { bind: '127.0.0.1:8080' } },
   });
-  t.assert.fileSnapshot(textOf(render(builtIn, config, {}, '2.2.9')), golden('smallest.cfg'), asItIs);
+  t.assert.fileSnapshot(textOf(render(builtIn, config, {}, '2.2.9').sections), golden('smallest.cfg'), asItIs);
 });
 
 test('every section knows its service, and those that are nobody’s have none', () => {
@@ -102,7 +102,7 @@ test('every section knows its service, and those that are nobody’s have none',
 test('the file read again has the same sections', () => {
   const { sections } = render(builtIn, shop, shopEndpoints);
   const unowned = sections.map(({ queryKey: _, ...section }) => ({ ...section, service: null }));
-  assert.deepEqual(splitSections(textOf({ sections })), unowned);
+  assert.deepEqual(splitSections(textOf(sections)), unowned);
 });
 
 const endpointArbitrary = fc.record({
@@ -130,8 +130,8 @@ test('the same input gives the same bytes, in whatever order the endpoints came'
   const other = await rendererWith();
   fc.assert(
     fc.property(endpointsArbitrary, (list) => {
-      const text = textOf(render(builtIn, webOnly, { web: list }));
-      assert.equal(textOf(render(other, webOnly, { web: list.toReversed() })), text);
+      const text = textOf(render(builtIn, webOnly, { web: list }).sections);
+      assert.equal(textOf(render(other, webOnly, { web: list.toReversed() }).sections), text);
     }),
   );
 });
@@ -142,8 +142,8 @@ test('one endpoint more or less changes exactly one line', () => {
       fc.property(
         fc.uniqueArray(endpointArbitrary, { selector: ({ id }) => id, minLength: 1, maxLength: 8 }),
         (list) => {
-          const before = linesOf(textOf(render(builtIn, config, { web: list.slice(1) })));
-          const after = linesOf(textOf(render(builtIn, config, { web: list })));
+          const before = linesOf(textOf(render(builtIn, config, { web: list.slice(1) }).sections));
+          const after = linesOf(textOf(render(builtIn, config, { web: list }).sections));
           const added = after.findIndex((line, at) => line !== before[at]);
           assert.deepEqual(after.toSpliced(added, 1), before);
           const [section] = render(builtIn, config, { web: list }).sections.filter(({ kind }) => kind === 'backend');
@@ -156,7 +156,7 @@ test('one endpoint more or less changes exactly one line', () => {
 
 /** What HAProxy reads, with the values taken out: how many words each line has, and what it begins with. */
 const structureOf = (sections: readonly Section[]): readonly string[] =>
-  linesOf(textOf({ sections })).map((line) => {
+  linesOf(textOf(sections)).map((line) => {
     const { words } = tokenise(line);
     return `${words[0]} ${words.length}`;
   });

@@ -5,7 +5,7 @@ import { view } from '../../../../src/catalog/catalog.ts';
 import { type Collection, collect, createCollection, nothingKnown } from '../../../../src/catalog/collection.ts';
 import { loadConfig } from '../../../../src/config/load.ts';
 import type { Config } from '../../../../src/config/schema.ts';
-import { textOf } from '../../../../src/render/render.ts';
+import { textOf } from '../../../../src/haproxy/text/layout.ts';
 import { Sources } from '../../../../src/sources/sources.ts';
 import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
 import { tempFolder, until } from '../../../support/index.ts';
@@ -81,7 +81,9 @@ function served({ config, catalog }: Collection): string {
 async function rendered({ config, catalog }: Collection): Promise<string> {
   const renderer = await rendererWith();
   const host = { version: version('2.6.12'), hostname: 'here' };
-  return textOf(renderer.render({ config: withSamePaths(config), endpoints: view(catalog).endpoints, ...host }));
+  return textOf(
+    renderer.render({ config: withSamePaths(config), endpoints: view(catalog).endpoints, ...host }).sections,
+  );
 }
 
 /** Each replica has a folder of its own. */
