@@ -58,14 +58,11 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
     first.report(['include', index], message),
   );
   const tree = joinServices(main, trees, report);
-  const judge = new Judge(tree.mark, report);
+  const judge = new Judge(tree.mark, report, (secret) => secrets.add(secret));
   const own = await ownTypes(tree.value, folder, reader, judge);
   const types = own.size === 0 ? builtIn : new Map([...builtIn, ...own]);
   const parts = partsOf(tree.value, types, judge, (partSchema, part) =>
-    mapNoted(partSchema, part, (notes, value) => {
-      if (notes.secret && typeof value === 'string') secrets.add(value);
-      return absolutePath(notes, value, folder);
-    }),
+    mapNoted(partSchema, part, (notes, value) => absolutePath(notes, value, folder)),
   );
   const services = resolveServices(parts, judge);
   const discoveries = resolveDiscoveries(parts, judge);

@@ -1,6 +1,6 @@
 /** Prints the tables of keys in docs/reference/config.md from the schema, so that the page cannot lag behind it. */
 import { z } from 'zod';
-import { bare, notesOf } from '../../src/config/validate/shape.ts';
+import { notesOf } from '../../src/config/validate/shape.ts';
 
 /** The page with every table between `<!-- keys: NAME -->` and `<!-- /keys -->` printed anew. */
 export function withTables(page: string, sections: Readonly<Record<string, z.ZodType>>): string {
@@ -29,6 +29,23 @@ export function sectionsOf(schema: z.ZodType, name: string): Record<string, z.Zo
     sectionsOf(part, name === '' ? key : `${name}.${key}`),
   );
   return Object.assign({ [name || 'config']: inner }, ...below);
+}
+
+/** What stands inside the wrappers; of a union without types, the list where `value` is one, else the single item. */
+function bare(schema: z.ZodType, value?: unknown): z.ZodType {
+  const inner = unwrap(schema, value);
+  return inner === undefined ? schema : bare(inner, value);
+}
+
+function unwrap(schema: z.ZodType, value: unknown): z.ZodType | undefined {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+    return schema.unwrap() as z.ZodType;
+  if (schema instanceof z.ZodPipe) return schema.in as z.ZodType;
+  if (schema instanceof z.ZodUnion && !(schema instanceof z.ZodDiscriminatedUnion))
+    return (schema.options as z.ZodType[]).find(
+      (option) => bare(option) instanceof z.ZodArray === Array.isArray(value),
+    );
+  return undefined;
 }
 
 function typeOf(kind: unknown): string {

@@ -1,9 +1,11 @@
 /** Keeps secrets out of what people see: the config as it is shown, and any text that may hold one. */
 
+import type { z } from 'zod';
+import { discoveryOf } from '../schema/discovery.ts';
+import { service as serviceSchema } from '../schema/service.ts';
 import { watcherOf } from '../schema/watchers.ts';
-import type { Config } from '../schema.ts';
-import { config as schema } from '../schema.ts';
-import { mapNoted, type Notes } from '../validate/shape.ts';
+import { type Config, type Discovery, type Service, config as schema } from '../schema.ts';
+import { mapNoted, secretsIn } from '../validate/shape.ts';
 
 const mask = '***';
 
@@ -12,20 +14,41 @@ const minLength = 4;
 
 /** The config as plain data for people and JSON, without the values of its secret fields. */
 export function maskConfig(config: Config): Record<string, unknown> {
-  const { sources, watchers, ...others } = config;
-  const hide = (notes: Notes, value: unknown): unknown => (notes.secret && value !== undefined ? mask : value);
+  const { sources, watchers, services, discoveries, ...others } = config;
   const masked = {
     watchers: Object.fromEntries(
       Object.entries(watchers).map(([name, watcher]) => {
         const source = sources.get(name);
-        // Which of its settings are secret, its source says.
-        const shown = source === undefined ? {} : mapNoted(watcherOf(watcher.type, source), watcher, hide);
-        return [name, shown];
+        return [name, source === undefined ? {} : hideSecrets(watcherOf(watcher.type, source), watcher)];
       }),
     ),
-    ...mapNoted(schema, { ...others, services: Object.fromEntries(config.services) }, hide),
+    ...hideSecrets(schema, others),
+    services: Object.fromEntries([...services].map(([name, service]) => [name, maskService(service, sources)])),
+    discoveries: discoveries.map((discovery) => maskDiscovery(discovery, sources)),
   };
   return mapTexts(masked, maskLines) as Record<string, unknown>;
+}
+
+function maskService(service: Service, sources: Config['sources']): unknown {
+  return {
+    ...hideSecrets(serviceSchema, service),
+    origins: service.origins.map((origin) => {
+      const source = sources.get(origin.watcher);
+      return source === undefined ? origin : { ...origin, query: hideSecrets(source.query, origin.query) };
+    }),
+  };
+}
+
+/** No schema describes the query that a source makes of its `discover` keys: it is searched for the values of secret keys. */
+function maskDiscovery({ limits, query, ...others }: Discovery, sources: Config['sources']): unknown {
+  const source = sources.get(others.watcher);
+  if (source === undefined) return others;
+  const keys = discoveryOf(source);
+  return { ...others, query: maskWithin(query, secretsIn(keys, limits)), limits: hideSecrets(keys, limits) };
+}
+
+function hideSecrets<T>(described: z.ZodType, value: T): T {
+  return mapNoted(described, value, ({ secret }, part) => (secret && part !== undefined ? mask : part));
 }
 
 /** Lines for HAProxy with every one of `secrets` replaced, and the passwords that stand in them as they are. */

@@ -2,16 +2,20 @@
 import type { z } from 'zod';
 import { formatPath, type Path, type Place, type Report } from '../problems.ts';
 import { isRecord, type Mark, markAt } from '../read/tree.ts';
+import { secretsIn } from './shape.ts';
 import { validate } from './validate.ts';
 
 export class Judge {
   readonly #root: Mark;
   readonly #report: Report;
+  readonly #onSecret: (secret: string) => void;
   readonly #refused: string[] = [];
 
-  constructor(root: Mark, report: Report) {
+  /** `onSecret` is told of every value that a schema calls secret, as it was written and as the schema makes it. */
+  constructor(root: Mark, report: Report, onSecret: (secret: string) => void = () => {}) {
     this.#root = root;
     this.#report = report;
+    this.#onSecret = onSecret;
   }
 
   /**
@@ -20,8 +24,12 @@ export class Judge {
    */
   part<S extends z.ZodType>(schema: S, path: Path, value: unknown): z.output<S> | undefined {
     const mark = markAt(this.#root, path);
+    this.#noteSecrets(schema, value);
     const verdict = validate(schema, value, mark);
-    if ('output' in verdict) return verdict.output;
+    if ('output' in verdict) {
+      this.#noteSecrets(schema, verdict.output);
+      return verdict.output;
+    }
     for (const { path: inner, message, isKey } of verdict.problems) {
       const whole = [...path, ...inner];
       this.#refused.push(formatPath(whole));
@@ -30,6 +38,10 @@ export class Judge {
     const sound = verdict.problems.reduce((rest, problem) => withoutKey(rest, problem.path), value);
     const second = validate(schema, sound, mark);
     return 'output' in second ? second.output : undefined;
+  }
+
+  #noteSecrets(schema: z.ZodType, value: unknown): void {
+    for (const secret of secretsIn(schema, value)) this.#onSecret(secret);
   }
 
   report(path: Path, message: string): void {

@@ -1,11 +1,12 @@
 /**
- * Walks a zod schema beside the data that it describes: what a path expects, which strings are paths or secrets.
- * Knows the schema types that `schema.ts` uses, and no others.
+ * Walks a zod schema beside the data that it describes: which keys a map may have, which values are paths or secrets. It
+ * follows every type of zod that holds or wraps others, since the author of a source may use any of them.
  */
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Path } from '../problems.ts';
+import { isRecord } from '../read/tree.ts';
 
-/** The notes that `schema.ts` and `values.ts` attach by `meta`. */
+/** What `meta` of a schema may say. */
 export type Notes = {
   readonly title?: string;
   readonly description?: string;
@@ -14,36 +15,28 @@ export type Notes = {
   readonly path?: 'file' | 'program' | 'command';
 };
 
-/** What stands inside the wrappers (optional, default, transform); of a union, the member that `value` is meant for. */
-export function bare(schema: z.ZodType, value?: unknown): z.ZodType {
-  const [inner] = unwrapped(schema, value).slice(-1);
-  return inner ?? schema;
-}
-
-/** The notes of a schema and of its wrappers; the outer ones win. */
+/** The notes of a schema and of what it wraps; the outer ones win. */
 export function notesOf(schema: z.ZodType, value?: unknown): Notes {
-  return Object.assign(
-    {},
-    ...unwrapped(schema, value)
-      .reverse()
-      .map((layer) => layer.meta() ?? {}),
-  );
+  return notesOfAll([schema], value);
 }
 
-/** The schema of what stands at `key` in `value`, or undefined where the schema has no such place. */
-function childOf(schema: z.ZodType, value: unknown, key: string | number): z.ZodType | undefined {
-  const inner = bare(schema, value);
-  if (inner instanceof z.ZodObject) return Object.hasOwn(inner.shape, key) ? inner.shape[key] : undefined;
-  if (inner instanceof z.ZodRecord) return inner.valueType as z.ZodType;
-  if (inner instanceof z.ZodArray) return inner.element as z.ZodType;
-  return undefined;
+/** The keys that a map described by `schema` may have. */
+export function keysOf(schema: z.ZodType, value: unknown): readonly string[] {
+  return layersOf(schema, value).flatMap((layer) => {
+    const def = defOf(layer);
+    return def.type === 'object' ? Object.keys(def.shape) : [];
+  });
 }
 
+/** The schema of what stands at `path` in `value`; undefined where the schema has no such place. */
 export function schemaAt(schema: z.ZodType, value: unknown, path: Path): z.ZodType | undefined {
-  const [key, ...rest] = path;
-  if (key === undefined) return schema;
-  const child = childOf(schema, value, key);
-  return child && schemaAt(child, valueAt(value, [key]), rest);
+  let schemas: readonly z.ZodType[] = [schema];
+  let inner = value;
+  for (const key of path) {
+    schemas = childrenOf(schemas, inner, key);
+    inner = valueAt(inner, [key]);
+  }
+  return schemas[0];
 }
 
 export function valueAt(value: unknown, path: Path): unknown {
@@ -55,40 +48,155 @@ export function valueAt(value: unknown, path: Path): unknown {
 
 type Replace = (notes: Notes, value: unknown) => unknown;
 
-/** A copy of `value` in which `replace` has seen every part whose schema carries notes, outside in. */
+/** A copy of `value` in which `replace` has seen every part that the schema describes, outside in. */
 export function mapNoted<T>(schema: z.ZodType, value: T, replace: Replace): T {
-  return mapPart(schema, value, replace) as T;
+  return mapPart([schema], value, replace) as T;
 }
 
-function mapPart(schema: z.ZodType, value: unknown, replace: Replace): unknown {
-  const replaced = replace(notesOf(schema, value), value);
-  if (replaced !== value || typeof value !== 'object' || value === null) return replaced;
-  const part = (inner: unknown, key: string | number): unknown => {
-    const child = childOf(schema, value, key);
-    return child === undefined ? inner : mapPart(child, inner, replace);
-  };
+/** Every text and number within the parts of `value` that the schema calls secret. */
+export function secretsIn(schema: z.ZodType, value: unknown): readonly string[] {
+  const secrets: string[] = [];
+  mapNoted(schema, value, (notes, part) => {
+    if (notes.secret) secrets.push(...textsIn(part));
+    return part;
+  });
+  return secrets;
+}
+
+function textsIn(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value === 'number' || typeof value === 'bigint') return [String(value)];
+  if (value instanceof Map) return [...value].flat().flatMap(textsIn);
+  if (Array.isArray(value) || value instanceof Set) return [...value].flatMap(textsIn);
+  return isRecord(value) ? Object.values(value).flatMap(textsIn) : [];
+}
+
+/** `schemas` are all that may describe `value`: a union has several members, an intersection has two sides. */
+function mapPart(schemas: readonly z.ZodType[], value: unknown, replace: Replace): unknown {
+  if (schemas.length === 0) return value;
+  const replaced = replace(notesOfAll(schemas, value), value);
+  if (replaced !== value) return replaced;
+  const part = (inner: unknown, key: string | number): unknown =>
+    mapPart(childrenOf(schemas, value, key), inner, replace);
   if (Array.isArray(value)) return value.map(part);
+  if (value instanceof Set) return new Set([...value].map(part));
+  if (value instanceof Map)
+    return new Map([...value].map(([key, inner]: [unknown, unknown]) => [key, part(inner, String(key))]));
+  // An object that the transform of a schema has made, such as a URL, is not to be taken apart.
+  if (!isPlain(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, part(inner, key)]));
 }
 
-/** The schema and, one after the other, what it wraps. */
-function unwrapped(schema: z.ZodType, value: unknown): z.ZodType[] {
-  const inner = unwrap(schema, value);
-  return inner === undefined ? [schema] : [schema, ...unwrapped(inner, value)];
+function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isRecord(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null);
 }
 
-function unwrap(schema: z.ZodType, value: unknown): z.ZodType | undefined {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
-    return schema.unwrap() as z.ZodType;
-  if (schema instanceof z.ZodPipe) return schema.in as z.ZodType;
-  if (schema instanceof z.ZodDiscriminatedUnion) {
-    const type = valueAt(value, ['type']);
-    const options = schema.options as z.ZodObject<{ type: z.ZodLiteral }>[];
-    return options.find(({ shape }) => typeof type === 'string' && shape.type.values.has(type));
+function notesOfAll(schemas: readonly z.ZodType[], value: unknown): Notes {
+  const notes = schemas.flatMap((schema) => layersOf(schema, value)).map((layer) => layer.meta() ?? {});
+  // Where only one of several possible schemas calls it secret, it may be one.
+  const isSecret = notes.some(({ secret }) => secret === true);
+  return Object.assign({}, ...notes.reverse(), isSecret ? { secret: true } : {});
+}
+
+/** The schemas of what stands at `key` in `value`. */
+function childrenOf(schemas: readonly z.ZodType[], value: unknown, key: string | number): readonly z.ZodType[] {
+  const layers = schemas.flatMap((schema) => layersOf(schema, value));
+  return layers.flatMap((layer) => (childOf(layer, key) as z.ZodType | null | undefined) ?? []);
+}
+
+function childOf(layer: z.ZodType, key: string | number): z.core.$ZodType | null | undefined {
+  const def = defOf(layer);
+  switch (def.type) {
+    case 'object':
+      return Object.hasOwn(def.shape, key) ? def.shape[key] : def.catchall;
+    case 'record':
+    case 'map':
+    case 'set':
+      return def.valueType;
+    case 'array':
+      return def.element;
+    case 'tuple':
+      return def.items[Number(key)] ?? def.rest;
+    default:
+      return undefined;
   }
-  if (schema instanceof z.ZodUnion)
-    return (schema.options as z.ZodType[]).find(
-      (option) => bare(option) instanceof z.ZodArray === Array.isArray(value),
-    );
-  return undefined;
+}
+
+/** `schema` and all that it wraps or joins, the outer ones first; of a union the members that `value` may be meant for. */
+function layersOf(schema: z.ZodType, value: unknown): readonly z.ZodType[] {
+  const layers = new Set<z.ZodType>();
+  add(schema);
+  return [...layers];
+
+  function add(layer: z.ZodType): void {
+    // A lazy schema may lead back to itself.
+    if (layers.has(layer)) return;
+    layers.add(layer);
+    for (const inner of wrappedBy(layer, value)) add(inner as z.ZodType);
+  }
+}
+
+function wrappedBy(schema: z.ZodType, value: unknown): readonly z.core.$ZodType[] {
+  const def = defOf(schema);
+  switch (def.type) {
+    case 'optional':
+    case 'nullable':
+    case 'nonoptional':
+    case 'default':
+    case 'prefault':
+    case 'catch':
+    case 'readonly':
+    case 'promise':
+      return [def.innerType];
+    case 'lazy':
+      return [def.getter()];
+    case 'pipe':
+      return [def.in, def.out];
+    case 'intersection':
+      return [def.left, def.right];
+    case 'union': {
+      const fitting = def.options.filter((option) => fits(option as z.ZodType, value));
+      return fitting.length === 0 ? def.options : fitting;
+    }
+    default:
+      return [];
+  }
+}
+
+/** Whether `value` may be meant for `schema`, by what can be seen from outside. */
+function fits(schema: z.ZodType, value: unknown): boolean {
+  const def = defOf(schema);
+  const isList = Array.isArray(value) || value instanceof Set;
+  const isObject = typeof value === 'object' && value !== null && !isList;
+  switch (def.type) {
+    case 'object':
+      return isObject && Object.entries(def.shape).every(([key, member]) => isMember(member, valueAt(value, [key])));
+    case 'record':
+    case 'map':
+      return isObject;
+    case 'array':
+    case 'tuple':
+    case 'set':
+      return isList;
+    case 'string':
+    case 'number':
+    case 'boolean':
+    case 'literal':
+    case 'enum':
+      return !isObject && !isList;
+    case 'pipe':
+      return fits(def.in as z.ZodType, value) || fits(def.out as z.ZodType, value);
+    default:
+      return true;
+  }
+}
+
+/** A key with a fixed value tells the members of a union apart. */
+function isMember(schema: z.core.$ZodType, value: unknown): boolean {
+  const def = defOf(schema);
+  return def.type !== 'literal' || (def.values as readonly unknown[]).includes(value);
+}
+
+function defOf(schema: z.core.$ZodType) {
+  return (schema as z.core.$ZodTypes)._zod.def;
 }

@@ -1,8 +1,8 @@
 /** Judges one part of the config by its schema and words what is wrong for the person who wrote it. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { didYouMean, type Path } from '../problems.ts';
 import { isRecord, type Mark, markAt } from '../read/tree.ts';
-import { bare, notesOf, schemaAt, valueAt } from './shape.ts';
+import { keysOf, notesOf, schemaAt, valueAt } from './shape.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -62,8 +62,7 @@ function explain(schema: z.ZodType, value: unknown, issue: Issue): PartProblem[]
   };
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const inner = place && bare(place, written);
-      const known = inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
+      const known = place === undefined ? [] : keysOf(place, written);
       return issue.keys.map((key) => ({
         path: [...path, key],
         message: `unknown key; allowed: ${known.join(', ')}${didYouMean(key, known)}`,

@@ -18,9 +18,10 @@ export async function load(files: Files, env: NodeJS.ProcessEnv = {}): Promise<L
   }
   try {
     const loaded = await loadConfig(join(folder.path, 'myelin.yaml'), env);
-    const { config, ...rest } = renamed(loaded, folder.path) as LoadedConfig;
     // Sources are code, and hold no paths.
-    return { ...rest, config: { ...config, sources: loaded.config.sources } };
+    const { sources, ...others } = loaded.config;
+    const { config, ...rest } = renamed({ ...loaded, config: others }, folder.path) as LoadedConfig;
+    return { ...rest, config: { ...config, sources } };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const { problems, files: read, socket } = renamed({ ...error }, folder.path) as typeof error;
@@ -44,6 +45,6 @@ function renamed(value: unknown, folder: string): unknown {
   if (typeof value === 'string') return value.replaceAll(folder, '/etc/myelin');
   if (value instanceof Map) return new Map([...value].map(([key, inner]) => [key, renamed(inner, folder)]));
   if (Array.isArray(value)) return value.map((item) => renamed(item, folder));
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, renamed(inner, folder)]));
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import { jsonSchema } from '../../../src/config/print/json-schema.ts';
-import { maskConfig } from '../../../src/config/read/mask.ts';
+import { maskConfig, maskWithin } from '../../../src/config/read/mask.ts';
 import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { describe } from '../../../src/errors.ts';
 import type { Update } from '../../../src/model.ts';
@@ -56,6 +56,77 @@ test('what a watcher of one’s own calls secret is not shown', async () => {
   });
   assert.deepEqual(secrets, ['password']);
   assert.match(JSON.stringify(maskConfig(config)), /"key":"\*\*\*"/);
+});
+
+/** Each holds one secret, in its settings and in its queries, as a schema type of zod describes it. */
+const secretShapes: Readonly<Record<string, readonly [schema: string, written: string]>> = {
+  optional: ['secret.optional()', '"VALUE"'],
+  nullable: ['secret.nullable()', '"VALUE"'],
+  default: ['secret.default("VALUE")', ''],
+  catch: ['secret.catch("other")', '"VALUE"'],
+  readonly: ['secret.readonly()', '"VALUE"'],
+  number: ['z.number().meta({ secret: true })', '421099'],
+  lazy: ['z.lazy(() => secret)', '"VALUE"'],
+  'recursive lazy': ['tree', '{ leaf: { leaf: "VALUE" } }'],
+  pipe: ['secret.pipe(z.string())', '"VALUE"'],
+  'pipe that ends in a secret': ['z.string().pipe(secret)', '"VALUE"'],
+  transform: ['secret.transform((text) => ({ header: `Bearer ${text}` }))', '"VALUE"'],
+  preprocess: ['z.preprocess((text) => text, secret)', '"VALUE"'],
+  'union of text and map': ['z.union([z.strictObject({ file: z.string() }), secret])', '"VALUE"'],
+  'union of maps': [
+    'z.union([z.strictObject({ user: z.string() }), z.strictObject({ token: secret })])',
+    '{ token: "VALUE" }',
+  ],
+  'union by a key': [
+    'z.discriminatedUnion("kind", [z.strictObject({ kind: z.literal("a"), x: z.string() }), z.strictObject({ kind: z.literal("b"), x: secret })])',
+    '{ kind: b, x: "VALUE" }',
+  ],
+  intersection: ['z.intersection(z.object({ a: z.string() }), z.object({ b: secret }))', '{ a: x, b: "VALUE" }'],
+  record: ['z.record(z.string(), secret)', '{ any: "VALUE" }'],
+  'secret record': ['z.record(z.string(), z.string()).meta({ secret: true })', '{ any: "VALUE" }'],
+  catchall: ['z.object({}).catchall(secret)', '{ any: "VALUE" }'],
+  array: ['z.array(secret)', '["VALUE"]'],
+  tuple: ['z.tuple([z.string(), secret])', '[x, "VALUE"]'],
+  'rest of a tuple': ['z.tuple([z.string()], secret)', '[x, "VALUE"]'],
+  set: ['z.array(secret).transform((list) => new Set(list))', '["VALUE"]'],
+  map: ['z.record(z.string(), secret).transform((of) => new Map(Object.entries(of)))', '{ any: "VALUE" }'],
+};
+
+for (const [name, [schema, written]] of Object.entries(secretShapes))
+  test(`a secret in the settings or in a query of a watcher of one’s own is not shown: ${name}`, async () => {
+    const of = (value: string) => schema.replace('"VALUE"', JSON.stringify(value));
+    const as = (value: string) => (written === '' ? '' : `s: ${written.replace('VALUE', value)}`);
+    const { config, secrets } = await load({
+      'myelin.yaml': `
+watchers: { mine: { type: ./own.ts, ${as('of-settings')} } }
+services: { web: { from: { mine: { ${as('of-query')} } } } }
+`,
+      'own.ts': `
+import { defineSource, z } from 'myelin/watcher';
+const secret = z.string().meta({ secret: true });
+const tree = z.lazy(() => z.union([secret, z.strictObject({ leaf: tree })]));
+export const source = defineSource({
+  type: 'own',
+  settings: z.strictObject({ s: ${of('of-settings')} }),
+  query: z.strictObject({ s: ${of('of-query')} }),
+  open: () => async function* () {},
+});
+`,
+    });
+    const shown = JSON.stringify(maskWithin(maskConfig(config), secrets));
+    assert.doesNotMatch(shown, /of-settings|of-query|421099/);
+    const expected = written === '421099' ? ['421099'] : ['of-query', 'of-settings'];
+    for (const secret of expected) assert.ok(secrets.includes(secret), `${secret} is masked in every text`);
+  });
+
+test('a value that a schema has made of a setting stays what it is', async () => {
+  const { config } = await load({
+    'myelin.yaml': configOf('url: "http://a/"'),
+    'own.ts': moduleOf()
+      .replace("url: z.string().describe('Where it is.')", 'url: z.string().transform((text) => new URL(text))')
+      .replace("url === 'http://'", 'url.host === ""'),
+  });
+  assert.ok(config.watchers.mine?.url instanceof URL);
 });
 
 test('what is wrong with the settings of a watcher of one’s own is told with its place', async () => {
