@@ -66,26 +66,26 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('--once', 'stop after the first apply and leave HAProxy running')
     .option('--no-apply', 'only write the file, leave HAProxy alone');
   command('check', 'check config, templates and what HAProxy says of them, touching nothing', () =>
-    withGlobals(async (globals) => (await import('./commands/check.ts')).check(globals)),
+    withGlobals(async (globals) => (await import('./commands/preview/check.ts')).check(globals)),
   );
   command('render', 'print what would be written', (options: { snapshot?: string; output?: string }) =>
-    withGlobals(async (globals) => (await import('./commands/render.ts')).render(globals, options)),
+    withGlobals(async (globals) => (await import('./commands/preview/render.ts')).render(globals, options)),
   )
     .option('--snapshot <file>', 'endpoints from this file (as a `file` source has them) instead of the live sources')
     .option('--output <name>', "this one of `outputs`, in the place of HAProxy's file");
   command('plan', 'print what `run` would do now, and why', (options: { snapshot?: string; exitCode?: true }) =>
-    withGlobals(async (globals) => (await import('./commands/plan.ts')).plan(globals, options)),
+    withGlobals(async (globals) => (await import('./commands/preview/plan.ts')).plan(globals, options)),
   )
     .option('--snapshot <file>', 'endpoints from this file instead of the live sources')
     .option('--exit-code', `exit with ${exitCodes.changesPending} when something is pending`);
   command('status', 'what the running Myelin does', (options: { watch?: true }) =>
-    withGlobals(async (globals) => (await import('./commands/status.ts')).status(globals, options)),
+    withGlobals(async (globals) => (await import('./commands/instance/status.ts')).status(globals, options)),
   ).option('--watch', 'again whenever something changes, with what happened last, until Ctrl-C');
   command(
     'probe',
     'whether the running Myelin is well, for orchestrators',
     (what: 'live' | 'ready', { socket }: { socket?: string }) =>
-      withGlobals(async (globals) => (await import('./commands/probe.ts')).probe(globals, what, socket)),
+      withGlobals(async (globals) => (await import('./commands/instance/probe.ts')).probe(globals, what, socket)),
   )
     .addArgument(
       new Argument('<what>', 'live: it works; ready: a good config is applied; else the exit code is 1').choices([
@@ -95,16 +95,18 @@ async function main(argv: readonly string[]): Promise<number> {
     )
     .option('--socket <path>', 'its control socket; to find it in the config takes longer than to ask there');
   command('reload', 'have the running Myelin reload HAProxy', () =>
-    withGlobals(async (globals) => (await import('./commands/control.ts')).reload(globals)),
+    withGlobals(async (globals) => (await import('./commands/instance/control.ts')).reload(globals)),
   );
   command('accept', 'let go the endpoints of a service that are kept although they vanished', (service: string) =>
-    withGlobals(async (globals) => (await import('./commands/control.ts')).accept(globals, service)),
+    withGlobals(async (globals) => (await import('./commands/instance/control.ts')).accept(globals, service)),
   ).argument('<service>', 'its name');
   command(
     'server',
     'take a server out, or give it back',
     (state: 'maint' | 'drain' | 'ready', name: string, options: { for?: string }) =>
-      withGlobals(async (globals) => (await import('./commands/control.ts')).server(globals, state, name, options)),
+      withGlobals(async (globals) =>
+        (await import('./commands/instance/control.ts')).server(globals, state, name, options),
+      ),
   )
     .addArgument(
       new Argument('<state>', 'maint: no connections at all; drain: no new ones; ready: given back').choices([
@@ -116,20 +118,20 @@ async function main(argv: readonly string[]): Promise<number> {
     .argument('<server>', 'SERVICE/NAME')
     .option('--for <time>', 'give it back by itself after this time, such as 30m');
   command('stop', 'stop the running Myelin', () =>
-    withGlobals(async (globals) => (await import('./commands/control.ts')).stop(globals)),
+    withGlobals(async (globals) => (await import('./commands/instance/control.ts')).stop(globals)),
   );
   command('init', 'write a commented myelin.yaml', (source: string, options: { force?: true }) =>
-    withGlobals(async (globals) => (await import('./commands/init.ts')).init(globals, source, options)),
+    withGlobals(async (globals) => (await import('./commands/setup/init.ts')).init(globals, source, options)),
   )
     .argument('[source]', 'consul, file or kubernetes', 'consul')
     .option('--force', 'replace what is there');
   command('eject', 'copy the built-in templates, to change them', (folder: string, options: { force?: true }) =>
-    withGlobals(async (globals) => (await import('./commands/eject.ts')).eject(globals, folder, options)),
+    withGlobals(async (globals) => (await import('./commands/setup/eject.ts')).eject(globals, folder, options)),
   )
     .argument('[folder]', 'where to', './templates')
     .option('--force', 'replace what is there');
   command('schema', 'print the JSON Schema of the config', () =>
-    withGlobals(async (globals) => (await import('./commands/schema.ts')).schema(globals)),
+    withGlobals(async (globals) => (await import('./commands/setup/schema.ts')).schema(globals)),
   );
   command(
     'demo',

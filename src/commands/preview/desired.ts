@@ -1,27 +1,27 @@
 /** What should be, for the commands that only look: rendered from the live sources or from a file in their place. */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { type Entry, parseServices } from '../../watchers/file/parse.ts';
-import { type Catalog, createCatalog, receive, view } from '../catalog/catalog.ts';
-import { catalogSettings } from '../catalog/catalog-settings.ts';
-import { type Collection, collect, createCollection } from '../catalog/collection.ts';
-import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../config/paths.ts';
-import { maskSecrets } from '../config/read/mask.ts';
-import { Secrets } from '../config/read/secrets.ts';
-import type { Config } from '../config/schema.ts';
-import { AppError } from '../errors.ts';
-import { findBinary } from '../haproxy/binary/binary.ts';
-import type { Version } from '../haproxy/binary/version.ts';
-import { ownAddresses } from '../lib/net/own-addresses.ts';
-import { now } from '../lib/time/clock.ts';
-import type { Endpoint, Section } from '../model.ts';
-import { type Output, renderOutput } from '../outputs/file-output.ts';
-import type { ServiceView } from '../outputs/target.ts';
-import type { RenderResult } from '../render/render.ts';
-import { presumedVersion, type Settings } from '../settings/settings.ts';
-import { KnownEndpoints } from '../sources/known-endpoints.ts';
-import { KnownServices } from '../sources/known-services.ts';
-import { Sources } from '../sources/sources.ts';
+import { type Entry, parseServices } from '../../../watchers/file/parse.ts';
+import { type Catalog, createCatalog, receive, view } from '../../catalog/catalog.ts';
+import { catalogSettings } from '../../catalog/catalog-settings.ts';
+import { type Collection, collect, createCollection } from '../../catalog/collection.ts';
+import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../../config/paths.ts';
+import { maskSecrets } from '../../config/read/mask.ts';
+import { Secrets } from '../../config/read/secrets.ts';
+import type { Config } from '../../config/schema.ts';
+import { AppError } from '../../errors.ts';
+import { findBinary } from '../../haproxy/binary/binary.ts';
+import type { Version } from '../../haproxy/binary/version.ts';
+import { ownAddresses } from '../../lib/net/own-addresses.ts';
+import { now } from '../../lib/time/clock.ts';
+import type { Endpoint, Section } from '../../model.ts';
+import { type Output, renderOutput } from '../../outputs/file-output.ts';
+import type { ServiceView } from '../../outputs/target.ts';
+import type { RenderResult } from '../../render/render.ts';
+import { presumedVersion, type Settings } from '../../settings/settings.ts';
+import { KnownEndpoints } from '../../sources/known-endpoints.ts';
+import { KnownServices } from '../../sources/known-services.ts';
+import { Sources } from '../../sources/sources.ts';
 
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */
@@ -30,17 +30,17 @@ type Given = {
   readonly running?: readonly Section[] | null;
 };
 
-type Wanted = RenderResult & { readonly outputs: readonly WantedOutput[] };
+type Desired = RenderResult & { readonly outputs: readonly DesiredOutput[] };
 
 /** `text` null: not every service is known, so the file stays as it is. */
-export type WantedOutput = { readonly output: Output; readonly text: string | null };
+export type DesiredOutput = { readonly output: Output; readonly text: string | null };
 
 /** Throws MYELIN_SOURCE_TIMEOUT naming the sources that did not answer within `startTimeout`. */
-export async function renderWanted(
+export async function renderDesired(
   settings: Settings,
   env: NodeJS.ProcessEnv,
   { snapshot, running = null }: Given,
-): Promise<Wanted> {
+): Promise<Desired> {
   const { renderer } = settings;
   const { config, catalog } =
     snapshot === undefined
@@ -59,7 +59,7 @@ export async function renderWanted(
   return { ...result, outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)) };
 }
 
-function outputOf(output: Output, services: ServiceView | null): WantedOutput {
+function outputOf(output: Output, services: ServiceView | null): DesiredOutput {
   return { output, text: services === null ? null : renderOutput(output, services) };
 }
 

@@ -1,9 +1,9 @@
 /** `myelin eject`: copies the built-in templates, to be changed and named under `templates` in the config. */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { exitCodes } from '../errors.ts';
-import { builtInTemplates } from '../settings/templates.ts';
-import type { Globals } from './globals.ts';
+import { exitCodes } from '../../errors.ts';
+import { builtInTemplates } from '../../settings/templates.ts';
+import type { Globals } from '../globals.ts';
 import { writeNewFile } from './new-file.ts';
 
 export async function eject(_globals: Globals, folder: string, options: { readonly force?: true }): Promise<number> {

@@ -1,11 +1,11 @@
 /** `myelin status`: what the running Myelin does, for people or as JSON, once or again and again. */
 
-import { exitCodes } from '../errors.ts';
-import { wallClock } from '../lib/time/clock.ts';
-import type { Status } from '../report/status.ts';
-import type { Globals } from './globals.ts';
-import { askRunning } from './running.ts';
-import { formatStatus } from './text/status-text.ts';
+import { exitCodes } from '../../errors.ts';
+import { wallClock } from '../../lib/time/clock.ts';
+import type { Status } from '../../report/status.ts';
+import type { Globals } from '../globals.ts';
+import { formatStatus } from '../text/status-text.ts';
+import { askRunning } from './find.ts';
 import { watchStatus } from './watch.ts';
 
 export async function status(globals: Globals, { watch }: { readonly watch?: true }): Promise<number> {

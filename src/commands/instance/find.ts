@@ -1,8 +1,8 @@
 /** How the commands that talk to the running Myelin find it. */
-import { loadConfig } from '../config/load.ts';
-import { ConfigError } from '../config/problems.ts';
-import { AppError } from '../errors.ts';
-import { askMyelin, type ClientOptions } from '../http/client.ts';
+import { loadConfig } from '../../config/load.ts';
+import { ConfigError } from '../../config/problems.ts';
+import { AppError } from '../../errors.ts';
+import { askMyelin, type ClientOptions } from '../../http/client.ts';
 
 export type Running = {
   readonly socket: string;

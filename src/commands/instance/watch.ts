@@ -1,14 +1,14 @@
 /** `myelin status --watch`: the status anew whenever something changes, and what happened last. */
 import timers from 'node:timers';
 import { setTimeout as pause } from 'node:timers/promises';
-import { AppError, describe, exitCodes } from '../errors.ts';
-import { followEvents, getStatus } from '../http/client.ts';
-import { Mailbox } from '../lib/mailbox.ts';
-import type { Ms } from '../model.ts';
-import type { Status } from '../report/status.ts';
-import type { Globals } from './globals.ts';
-import { findRunning, isNotRunning } from './running.ts';
-import { type Display, openDisplay, shownEvents, type WatchView } from './text/display.ts';
+import { AppError, describe, exitCodes } from '../../errors.ts';
+import { followEvents, getStatus } from '../../http/client.ts';
+import { Mailbox } from '../../lib/mailbox.ts';
+import type { Ms } from '../../model.ts';
+import type { Status } from '../../report/status.ts';
+import type { Globals } from '../globals.ts';
+import { type Display, openDisplay, shownEvents, type WatchView } from '../text/display.ts';
+import { findRunning, isNotRunning } from './find.ts';
 
 /** For what changes without an event, and for the ages. */
 const refreshMs: Ms = 1000;

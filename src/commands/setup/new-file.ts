@@ -1,7 +1,7 @@
 /** Writes the files that `init` and `eject` make, and replaces nobody's work. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError, hasCode } from '../errors.ts';
+import { AppError, hasCode } from '../../errors.ts';
 
 export async function writeNewFile(path: string, text: string, { force }: { readonly force: boolean }): Promise<void> {
   try {

@@ -1,10 +1,10 @@
 /** `myelin render`: prints what would be written. */
-import { maskText } from '../config/read/mask.ts';
-import { AppError, exitCodes } from '../errors.ts';
-import { textOf } from '../haproxy/text/layout.ts';
-import { loadSettings } from '../settings/settings.ts';
-import type { Globals } from './globals.ts';
-import { renderWanted } from './wanted.ts';
+import { maskText } from '../../config/read/mask.ts';
+import { AppError, exitCodes } from '../../errors.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
+import { loadSettings } from '../../settings/settings.ts';
+import type { Globals } from '../globals.ts';
+import { renderDesired } from './desired.ts';
 
 type Options = {
   readonly snapshot?: string;
@@ -19,16 +19,16 @@ export async function render(globals: Globals, { snapshot, output: name }: Optio
     const names = settings.outputs.map((each) => each.name).join(', ') || 'none';
     throw new AppError('MYELIN_USAGE', `there is no output ${JSON.stringify(name)}; there are: ${names}`);
   }
-  const wanted = await renderWanted(settings, process.env, { snapshot });
+  const desired = await renderDesired(settings, process.env, { snapshot });
   if (output !== null) {
-    const text = wanted.outputs.find((each) => each.output === output)?.text ?? null;
+    const text = desired.outputs.find((each) => each.output === output)?.text ?? null;
     if (text === null)
       throw new AppError('MYELIN_SOURCE_TIMEOUT', `not every service of output ${output.name} is known yet`);
     process.stdout.write(globals.json ? `${JSON.stringify({ path: output.path, text }, null, 2)}\n` : text);
     return exitCodes.ok;
   }
-  const text = maskText(textOf(wanted.sections), settings.secrets);
-  const sections = wanted.sections.map(({ kind, name, service }) => ({ kind, name, service }));
+  const text = maskText(textOf(desired.sections), settings.secrets);
+  const sections = desired.sections.map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(globals.json ? `${JSON.stringify({ text, sections }, null, 2)}\n` : text);
   return exitCodes.ok;
 }

@@ -1,23 +1,23 @@
 /** `myelin plan`: prints what `run` would do now, and why, without doing it. */
 import { styleText } from 'node:util';
-import { movingFrontends } from '../apply/checks/preflight.ts';
-import { type Observed, observe } from '../apply/state/observe.ts';
-import { overridesFile } from '../config/paths.ts';
-import { maskText, maskWithin } from '../config/read/mask.ts';
-import { exitCodes } from '../errors.ts';
-import { capabilitiesOf } from '../haproxy/binary/capabilities.ts';
-import { say } from '../haproxy/resources/index.ts';
-import { readIfThere } from '../lib/files/files.ts';
-import { now } from '../lib/time/clock.ts';
-import type { Plan, Rendered, RuntimeCommand, Section } from '../model.ts';
-import { diff } from '../plan/diff.ts';
-import { planChange, planMeanwhile, planReload } from '../plan/plan.ts';
-import { OverrideStore } from '../reconcile/overrides/override-store.ts';
-import { overridden } from '../reconcile/overrides/overrides.ts';
-import { loadSettings } from '../settings/settings.ts';
-import type { Globals } from './globals.ts';
-import { formatReason } from './text/format.ts';
-import { renderWanted, type WantedOutput } from './wanted.ts';
+import { movingFrontends } from '../../apply/checks/preflight.ts';
+import { type Observed, observe } from '../../apply/state/observe.ts';
+import { overridesFile } from '../../config/paths.ts';
+import { maskText, maskWithin } from '../../config/read/mask.ts';
+import { exitCodes } from '../../errors.ts';
+import { capabilitiesOf } from '../../haproxy/binary/capabilities.ts';
+import { say } from '../../haproxy/resources/index.ts';
+import { readIfThere } from '../../lib/files/files.ts';
+import { now } from '../../lib/time/clock.ts';
+import type { Plan, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import { diff } from '../../plan/diff.ts';
+import { planChange, planMeanwhile, planReload } from '../../plan/plan.ts';
+import { OverrideStore } from '../../reconcile/overrides/override-store.ts';
+import { overridden } from '../../reconcile/overrides/overrides.ts';
+import { loadSettings } from '../../settings/settings.ts';
+import type { Globals } from '../globals.ts';
+import { formatReason } from '../text/format.ts';
+import { type DesiredOutput, renderDesired } from './desired.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };
 
@@ -25,14 +25,14 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const settings = await loadSettings(globals.config, process.env);
   const observed = await observe(settings.config);
   const running = observed?.sections ?? null;
-  const wanted = await renderWanted(settings, process.env, { snapshot, running });
+  const desired = await renderDesired(settings, process.env, { snapshot, running });
   const overrides = (await OverrideStore.open(overridesFile(settings.config), now)).list();
-  const { sections } = overridden(wanted, overrides);
+  const { sections } = overridden(desired, overrides);
   const planned = decide(observed, { sections });
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
   const changes = maskText(diff(running ?? [], sections), settings.secrets);
   const shown = maskWithin(planned, settings.secrets);
-  const outputs = (await Promise.all(wanted.outputs.map(planOutput)))
+  const outputs = (await Promise.all(desired.outputs.map(planOutput)))
     .filter((each) => each !== null)
     .map((each) => ({ ...each, diff: maskText(each.diff, settings.secrets) }));
   process.stdout.write(
@@ -47,7 +47,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
 type OutputChange = { readonly output: string; readonly path: string; readonly diff: string };
 
 /** null: the file stays as it is. */
-async function planOutput({ output: { name, path }, text }: WantedOutput): Promise<OutputChange | null> {
+async function planOutput({ output: { name, path }, text }: DesiredOutput): Promise<OutputChange | null> {
   const before = (await readIfThere(path))?.toString('utf8') ?? '';
   if (text === null || text === before) return null;
   const section = (its: string): Section[] => (its === '' ? [] : [{ kind: 'output', name, service: null, text: its }]);

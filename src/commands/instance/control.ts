@@ -1,13 +1,13 @@
 /** `myelin reload`, `accept`, `server` and `stop`: what the running Myelin is to do. */
 
-import { readTime } from '../config/values.ts';
-import { AppError, exitCodes } from '../errors.ts';
-import type { Accepted, Overridden } from '../http/admin.ts';
-import { wallClock } from '../lib/time/clock.ts';
-import type { Timestamp } from '../model.ts';
-import type { Globals } from './globals.ts';
-import { askRunning } from './running.ts';
-import { age } from './text/format.ts';
+import { readTime } from '../../config/values.ts';
+import { AppError, exitCodes } from '../../errors.ts';
+import type { Accepted, Overridden } from '../../http/admin.ts';
+import { wallClock } from '../../lib/time/clock.ts';
+import type { Timestamp } from '../../model.ts';
+import type { Globals } from '../globals.ts';
+import { age } from '../text/format.ts';
+import { askRunning } from './find.ts';
 
 /** As long as a new process may take to prove itself, and a reload before it. */
 const reloadTimeoutMs = 120_000;

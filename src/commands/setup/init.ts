@@ -1,9 +1,9 @@
 /** `myelin init`: writes a commented config to start from. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { exampleFiles, initText } from '../config/print/init.ts';
-import { exitCodes } from '../errors.ts';
-import type { Globals } from './globals.ts';
+import { exampleFiles, initText } from '../../config/print/init.ts';
+import { exitCodes } from '../../errors.ts';
+import type { Globals } from '../globals.ts';
 import { writeNewFile } from './new-file.ts';
 
 export async function init(globals: Globals, source: string, options: { readonly force?: true }): Promise<number> {

@@ -1,11 +1,11 @@
 /** `myelin schema`: prints the JSON Schema of the config, with the watchers of its own that it has. */
 import { existsSync } from 'node:fs';
-import { loadConfig } from '../config/load.ts';
-import { jsonSchema } from '../config/print/json-schema.ts';
-import { ConfigError } from '../config/problems.ts';
-import { builtIn, type SourceTypes } from '../config/schema/watchers.ts';
-import { exitCodes } from '../errors.ts';
-import type { Globals } from './globals.ts';
+import { loadConfig } from '../../config/load.ts';
+import { jsonSchema } from '../../config/print/json-schema.ts';
+import { ConfigError } from '../../config/problems.ts';
+import { builtIn, type SourceTypes } from '../../config/schema/watchers.ts';
+import { exitCodes } from '../../errors.ts';
+import type { Globals } from '../globals.ts';
 
 export async function schema({ config }: Globals): Promise<number> {
   const own = existsSync(config) ? await ownTypes(config) : [];

@@ -1,7 +1,7 @@
 /** `myelin probe`: /healthz and /readyz over the control socket, for orchestrators that cannot ask over HTTP. */
-import { exitCodes } from '../errors.ts';
-import { askProbe } from '../http/client.ts';
-import type { Globals } from './globals.ts';
+import { exitCodes } from '../../errors.ts';
+import { askProbe } from '../../http/client.ts';
+import type { Globals } from '../globals.ts';
 
 const paths = { live: '/healthz', ready: '/readyz' } as const;
 
@@ -14,5 +14,5 @@ export async function probe(globals: Globals, what: keyof typeof paths, given: s
 }
 
 async function findRunning(config: string): Promise<{ readonly socket: string }> {
-  return (await import('./running.ts')).findRunning(config);
+  return (await import('./find.ts')).findRunning(config);
 }
