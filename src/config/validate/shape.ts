@@ -57,7 +57,7 @@ export function mapNoted<T>(schema: z.ZodType, value: T, replace: Replace): T {
 export function secretsIn(schema: z.ZodType, value: unknown): readonly string[] {
   const secrets: string[] = [];
   mapNoted(schema, value, (notes, part) => {
-    if (notes.secret) secrets.push(...textsIn(part));
+    for (const secret of notes.secret ? textsIn(part) : []) secrets.push(secret);
     return part;
   });
   return secrets;
