@@ -57,6 +57,8 @@ export async function manage(
   });
   const policy = new ReloadPolicy(random);
   const onError = (error: unknown): void => onEvent({ kind: 'trouble', error });
+  const tolerate = (work: Promise<unknown>): Promise<void> => work.then(() => {}, onError);
+  opened.defer(() => tolerate(fileSync.close()));
   const context = {
     config: () => newest.config,
     env,
@@ -67,7 +69,7 @@ export async function manage(
     onEvent,
     onChange,
     whyNoTakeover,
-    tolerate: (work: Promise<unknown>) => work.then(() => {}, onError),
+    tolerate,
     atEnd: (work: () => void) => opened.defer(work),
   };
   driver = await factory(context, signal);
@@ -87,7 +89,6 @@ export async function manage(
     policy,
     fileSync,
     now: clock,
-    tolerate: context.tolerate,
     atEnd: opened.move(),
   });
 }
@@ -97,7 +98,6 @@ type Parts = {
   readonly policy: ReloadPolicy;
   readonly fileSync: ConfigFileSync;
   readonly now: () => Moment;
-  readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly atEnd: AsyncDisposableStack;
 };
 
@@ -188,9 +188,8 @@ class Managed implements ManagedDriver {
     return this.#driver.stop();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#parts.tolerate(this.#parts.fileSync.close());
-    await this.#parts.atEnd.disposeAsync();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#parts.atEnd.disposeAsync();
   }
 
   async #carryOut(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {

@@ -38,6 +38,7 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
       await makeFolder(dirname(toldFile));
       await writeDurably(toldFile, hashLine(text));
     },
+    isLive: isTold,
     forgetLive: () => rm(toldFile, { force: true }),
   };
   let isRecovered = false;
@@ -63,10 +64,14 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
     if ((await file.read()) !== text) return false;
     // Where nobody has to be told of it, what stands in its place is known to its reader.
     const needsTelling = reload !== null || checked === 'place';
-    if (needsTelling && (await readIfThere(toldFile))?.toString('utf8') !== hashLine(text)) return false;
+    if (needsTelling && !(await isTold(text))) return false;
     // The config may ask for another one.
     if (((await stat(path)).mode & 0o777) !== mode) await chmod(path, mode);
     return true;
+  }
+
+  async function isTold(text: string): Promise<boolean> {
+    return (await readIfThere(toldFile))?.toString('utf8') === hashLine(text);
   }
 }
 

@@ -22,7 +22,11 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
   const { haproxy, state } = config();
   const live = recordIn(await realpath(state));
   const forgetLive = (): Promise<void> => forgetSections(live);
-  if (await recover({ file, forgetLive })) onEvent({ kind: 'file_restored', path: file.path });
+  const isRecorded = async (text: string): Promise<boolean> => {
+    const recorded = await readSections(live);
+    return recorded !== null && textOf(recorded) === text;
+  };
+  if (await recover({ file, isLive: isRecorded, forgetLive })) onEvent({ kind: 'file_restored', path: file.path });
   const text = await file.read();
   const recorded = await readSections(live);
   const isLive = recorded !== null && textOf(recorded) === text;
@@ -80,6 +84,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
       timeoutMs: reload.startTimeout,
       env: environmentOf(env, textOf(sections), its.passEnv),
       noteLive: () => noteLive(sections),
+      isLive: isRecorded,
       forgetLive,
     };
   }

@@ -19,6 +19,8 @@ export type FileTarget = Omit<CommandLimits, 'signal'> & {
   readonly failedReload: 'put_back' | 'leave';
   /** Writes down that the reader has been told of this text. */
   readonly noteLive: (text: string) => Promise<void>;
+  /** Whether that was written down last. */
+  readonly isLive: (text: string) => Promise<boolean>;
   /** Nobody knows what the reader has. */
   readonly forgetLive: () => Promise<void>;
 };
@@ -52,7 +54,8 @@ export async function makeLive(target: FileTarget, text: string, signal: AbortSi
     throw error;
   });
   if (failed !== null) await file.rejectAccepted();
-  else await file.settle();
+  // The new file is live, whatever keeps the old one beside it: the next change removes it, or fails and says why.
+  else await file.settle().catch(() => {});
   const failedAtLast = failed ?? (failedReload === 'leave' ? await run('reload') : null);
   if (failedAtLast === null) await target.noteLive(text);
   return failedAtLast;
@@ -80,12 +83,21 @@ export async function runStep(
   }
 }
 
-/** To begin with. Whether somebody was killed before it was settled which file stays: then it is the one before. */
-export async function recover(target: Pick<FileTarget, 'file' | 'forgetLive'>): Promise<boolean> {
-  await target.file.discard();
-  const isUnsettled = await target.file.isUnsettled();
-  if (isUnsettled) await putBack(target);
-  return isUnsettled;
+/**
+ * Called once at the start. Returns whether the file from before was put back: Myelin was killed before it was settled which
+ * of the two stays, and the reader is not known to have the new one.
+ */
+export async function recover(target: Pick<FileTarget, 'file' | 'isLive' | 'forgetLive'>): Promise<boolean> {
+  const { file, isLive } = target;
+  await file.discard();
+  if (!(await file.isUnsettled())) return false;
+  const text = await file.read();
+  if (text !== null && (await isLive(text))) {
+    await file.settle().catch(() => {});
+    return false;
+  }
+  await putBack(target);
+  return true;
 }
 
 /** The reader may have seen the other one. */

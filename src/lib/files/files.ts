@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { access, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../../errors.ts';
 
@@ -72,10 +72,7 @@ export async function readIfThere(path: string): Promise<Buffer | null> {
     return await readFile(path);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return null;
-    throw new AppError('MYELIN_WRITE_FAILED', `${path} cannot be read: ${describe(error)}`, {
-      cause: error,
-      remedy: remedyFor(error, path),
-    });
+    throw readFailed(path, error);
   }
 }
 
@@ -116,11 +113,22 @@ export async function removeIfThere(path: string): Promise<void> {
   await rm(path, { force: true }).catch(() => {});
 }
 
+/** Throws an AppError where that cannot be seen, as in a folder without the right to search it. */
 export async function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw readFailed(path, error);
+  }
+}
+
+function readFailed(path: string, cause: unknown): AppError {
+  return new AppError('MYELIN_WRITE_FAILED', `${path} cannot be read: ${describe(cause)}`, {
+    cause,
+    remedy: remedyFor(cause, path),
+  });
 }
 
 export function writeFailed(path: string, cause: unknown): AppError {

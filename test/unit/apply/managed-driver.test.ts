@@ -82,6 +82,18 @@ test('ManagedDriver: a driver that cannot begin leaves no lock', async () => {
   await using _ = await open(place.path);
 });
 
+test('ManagedDriver: a driver that fails after it found another state leaves no timer of the config file', async () => {
+  await using place = await tempFolder();
+  const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const failing: DriverFactory = ({ noteChange }) => {
+    noteChange();
+    return Promise.reject(new Error('no executable'));
+  };
+  await assert.rejects(open(place.path, failing), /no executable/);
+  assert.equal(timers(), before);
+});
+
 test('ManagedDriver: at its end nothing polls any more, and only then the driver looks away', async () => {
   await using place = await tempFolder();
   const seen: string[] = [];

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isThere } from '../../../src/lib/files/files.ts';
+import { tempFolder } from '../../support/index.ts';
+
+test('a file is there or not; in a folder that may not be searched neither is known, which is an error', {
+  skip: process.getuid?.() !== 0 && 'needs root to be another user for a moment',
+}, async () => {
+  await using folder = await tempFolder();
+  const state = join(folder.path, 'state');
+  await mkdir(state);
+  await writeFile(join(state, 'haproxy.cfg'), '');
+  assert.equal(await isThere(join(state, 'haproxy.cfg')), true);
+  assert.equal(await isThere(join(state, 'other')), false);
+  assert.equal(await isThere(join(state, 'haproxy.cfg', 'below')), false);
+  await chmod(folder.path, 0o755);
+  await chmod(state, 0);
+  process.seteuid?.(65_534);
+  try {
+    await assert.rejects(isThere(join(state, 'haproxy.cfg')), {
+      code: 'MYELIN_WRITE_FAILED',
+      remedy: `give the user that runs Myelin the right to read and write in ${state}`,
+    });
+  } finally {
+    process.seteuid?.(0);
+  }
+});
