@@ -101,6 +101,8 @@ export type Driver = {
   readonly active: Active | null;
   /** Since when the process that serves does not answer; null: it does, or none serves. */
   readonly unresponsive: Trouble | null;
+  /** Since when its master does not answer, though it does itself, so that nothing can be reloaded; null: it does, or there is none. */
+  readonly masterTrouble: Trouble | null;
   /** Why what runs must be replaced although its text may be the wanted one; empty: no such reason. */
   readonly forced: readonly ReloadReason[];
   readonly oldWorkers: readonly OldWorkerView[];
@@ -138,7 +140,7 @@ export type DriverContext = Omit<DriverOptions, 'config' | 'now' | 'random'> & {
 };
 
 export type ManagedDriver = AsyncDisposable &
-  Pick<Driver, 'version' | 'found' | 'unresponsive' | 'forced' | 'oldWorkers'> & {
+  Pick<Driver, 'version' | 'found' | 'unresponsive' | 'masterTrouble' | 'forced' | 'oldWorkers'> & {
     /** The last one; null: none has, or somebody else’s took its place, or others start HAProxy. */
     readonly crash: Crash | null;
     readonly running: Running | null;

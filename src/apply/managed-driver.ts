@@ -146,6 +146,10 @@ class Managed implements ManagedDriver {
     return this.#driver.unresponsive;
   }
 
+  get masterTrouble(): Trouble | null {
+    return this.#driver.masterTrouble;
+  }
+
   get crash(): Crash | null {
     return this.#parts.policy.crash;
   }

@@ -41,6 +41,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     ...stateOf({
       nothing_applied: control.running === null || !instance.isBegun,
       haproxy_unresponsive: control.unresponsive !== null,
+      master_unresponsive: control.masterTrouble !== null,
       waiting_for_sources: waitingFor.length > 0,
       source_down: sources.some(({ state }) => state === 'down'),
       service_stale: services.some(({ stale }) => stale !== null),
@@ -94,7 +95,7 @@ function serversOf({ running }: ManagedDriver, service: string): number | null {
 
 /** null while none runs, and where somebody else starts it. */
 function haproxyOf(
-  { running, oldWorkers, unresponsive, fileTrouble }: ManagedDriver,
+  { running, oldWorkers, unresponsive, masterTrouble, fileTrouble }: ManagedDriver,
   drift: readonly Drift[],
 ): Status['haproxy'] {
   if (running === null || running.process === null) return null;
@@ -107,6 +108,7 @@ function haproxyOf(
     since: toWallClock(since),
     socket,
     unresponsive: orNull(unresponsive, dated),
+    masterTrouble: orNull(masterTrouble, dated),
     fileTrouble: orNull(fileTrouble, dated),
     drift,
     oldWorkers: oldWorkers.map(dated),

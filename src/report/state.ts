@@ -4,6 +4,7 @@
 export const stateReasons = {
   nothing_applied: 'no config is applied yet',
   haproxy_unresponsive: 'HAProxy does not answer',
+  master_unresponsive: 'HAProxy’s master does not answer, nothing can be reloaded',
   waiting_for_sources: 'required sources have not answered yet',
   source_down: 'a source is down',
   service_stale: 'the endpoints of a service may be out of date',

@@ -43,6 +43,8 @@ export type HAProxyStatus = {
   readonly socket: string;
   /** Why, and since when, it does not answer, as one that hangs; null: it does. */
   readonly unresponsive: Trouble | null;
+  /** Why, and since when, its master does not answer, so that nothing can be reloaded; null: it does, or there is none. */
+  readonly masterTrouble: Trouble | null;
   /** Why, and since when, the file on disk is behind what runs; null: it is not. */
   readonly fileTrouble: Trouble | null;
   /** Servers that are not what they should be, and are left so (`drift: report`). */

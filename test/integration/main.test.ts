@@ -51,6 +51,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     runtime: null,
     fileTrouble: null,
     unresponsive: null,
+    masterTrouble: null,
     crash: null,
     use() {},
     reloadAt: (_, since) => ({ at: since, because: 'nothing' }),

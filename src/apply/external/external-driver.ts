@@ -40,6 +40,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
     found,
     version: binary?.version ?? null,
     unresponsive: null,
+    masterTrouble: null,
     oldWorkers: [],
     leaving: 0,
     followers: [],

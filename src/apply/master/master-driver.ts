@@ -97,6 +97,10 @@ class MasterDriver implements Driver {
     return this.#processes.tracker.unresponsive;
   }
 
+  get masterTrouble(): Trouble | null {
+    return this.#watch.masterTrouble;
+  }
+
   get forced(): readonly ReloadReason[] {
     return this.#processes.tracker.whyNone;
   }

@@ -12,23 +12,40 @@ import type { Ms } from '../../model.ts';
 
 const answerWithinMs: Ms = 500;
 
-/** Who answers there; null: nobody. */
-export async function readOwnInfo(socket: string): Promise<Info | null> {
-  return ask(socket, ['show info float'], { timeoutMs: answerWithinMs }).then(parseInfo, () => null);
+type Answerer = {
+  readonly info: Info;
+  /** Whether the socket takes every command: one of a lower level refuses each that changes a server. */
+  readonly isAdmin: boolean;
+};
+
+const whoAnswers = ['show info float', 'show cli level'];
+
+function parseAnswerer(answer: string): Answerer {
+  return { info: parseInfo(answer), isAdmin: /^admin$/m.test(answer) };
+}
+
+/** null where nobody answers. */
+export async function readAnswerer(socket: string): Promise<Answerer | null> {
+  return ask(socket, whoAnswers, { timeoutMs: answerWithinMs }).then(parseAnswerer, () => null);
 }
 
 /**
- * What is for this worker at its master is sent to itself. Another one may sit behind the socket by now: who does is asked
- * first, on the same connection.
+ * Sends to the worker itself what is meant for it at its master. Another process may answer at the socket by now, or the
+ * socket may refuse commands, which says nothing of what the worker can do: both are asked first, on the same connection.
  */
 export function askingOwnSocket(socket: () => string, pid: number): Ask {
   return async (line) => {
     const path = socket();
     const session = await AdminSession.open(path);
     try {
-      const info = parseInfo(await session.ask('show info'));
-      if (info.pid === pid) return await session.ask(withoutPrefix(line, pid));
-      throw new AppError('MYELIN_SOCKET_FAILED', `process ${info.pid} answers at ${path} in the place of ${pid}`);
+      const { info, isAdmin } = parseAnswerer(await session.ask(whoAnswers.join(';')));
+      if (info.pid !== pid)
+        throw new AppError('MYELIN_SOCKET_FAILED', `process ${info.pid} answers at ${path} in the place of ${pid}`);
+      if (!isAdmin)
+        throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy's socket ${path} is not of level admin`, {
+          remedy: 'give that `stats socket` the words `level admin`, or let the master answer again',
+        });
+      return await session.ask(withoutPrefix(line, pid));
     } finally {
       session.close();
     }
@@ -44,12 +61,14 @@ const remedy =
   'reload HAProxy the way it was started (`systemctl reload haproxy`, or SIGUSR2 to its master), which makes its socket ' +
   'anew; a master that was stopped (SIGSTOP) has to go on (SIGCONT)';
 
-/** The worker can be asked, its master cannot. */
-export function withoutMaster(pid: number, cause: unknown): AppError {
+/** The worker answers, its master does not. */
+export function withoutMaster(pid: number, cause: unknown, { isAdmin }: Pick<Answerer, 'isAdmin'>): AppError {
+  const servers = isAdmin
+    ? 'its servers follow over its own socket, but nothing can be reloaded'
+    : 'its servers cannot follow, because its own socket is not of level admin, nor can anything be reloaded';
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',
-    `HAProxy’s master does not answer (${describe(cause)}): its worker ${pid} serves on and its servers follow over its own ` +
-      'socket, but nothing can be reloaded',
+    `HAProxy’s master does not answer (${describe(cause)}): its worker ${pid} serves on and ${servers}`,
     { cause, remedy },
   );
 }

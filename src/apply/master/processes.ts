@@ -12,7 +12,7 @@ import type { Moment, Ms, Section } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import { ProcessTracker } from '../process-state.ts';
 import { sharesNetwork } from '../system/same-network.ts';
-import { askingOwnSocket, outOfReach, readOwnInfo, withoutMaster } from './own-socket.ts';
+import { askingOwnSocket, outOfReach, readAnswerer, withoutMaster } from './own-socket.ts';
 import { idOf, isSame, type MasterServing, masterServing, type WorkerId } from './serving.ts';
 
 type MasterProcessesOptions = {
@@ -101,10 +101,10 @@ export class MasterProcesses {
   async withoutMaster(cause: unknown): Promise<{ readonly isAlone: boolean; readonly error: unknown }> {
     const { serving } = this;
     const { socket, ownSocket } = this.#options;
-    const info = serving === null ? null : await readOwnInfo(ownSocket());
-    this.#isAlone = info !== null && !info.stopping && this.#isServing(info);
+    const own = serving === null ? null : await readAnswerer(ownSocket());
+    this.#isAlone = own !== null && !own.info.stopping && this.#isServing(own.info);
     if (serving === null) return { isAlone: false, error: cause };
-    if (this.#isAlone) return { isAlone: true, error: withoutMaster(serving.id.pid, cause) };
+    if (own !== null && this.#isAlone) return { isAlone: true, error: withoutMaster(serving.id.pid, cause, own) };
     // A path may be gone while nobody has ended.
     const isRemoved = cause instanceof AppError && hasCode(cause.cause, 'ENOENT') && (await sharesNetwork(socket));
     return { isAlone: false, error: isRemoved ? outOfReach(serving.id.pid, socket) : cause };

@@ -8,14 +8,19 @@ const goneAfterMs: Ms = 1000;
 type State =
   | { readonly kind: 'heard' }
   | { readonly kind: 'silent'; readonly since: Moment }
-  /** It has lasted, which was told. */
-  | { readonly kind: 'told'; readonly since: Moment };
+  /** It has lasted for too long, which was reported. */
+  | { readonly kind: 'reported'; readonly since: Moment };
 
 export class Silence {
   #state: State = { kind: 'heard' };
 
   heard(): void {
     this.#state = { kind: 'heard' };
+  }
+
+  /** Since when it has lasted, once that was reported; null: it has not lasted. */
+  get reportedSince(): Moment | null {
+    return this.#state.kind === 'reported' ? this.#state.since : null;
   }
 
   /**
@@ -28,7 +33,7 @@ export class Silence {
     this.#state = state;
     if (now - state.since < goneAfterMs) return 'nothing';
     if (error === null || nobodyListens(error)) return 'gone';
-    this.#state = { kind: 'told', since: state.since };
-    return state.kind === 'told' ? 'nothing' : 'trouble';
+    this.#state = { kind: 'reported', since: state.since };
+    return state.kind === 'reported' ? 'nothing' : 'trouble';
   }
 }

@@ -1,8 +1,9 @@
 /** Sees who serves under the master, and what to make of one that Myelin did not make. */
 import timers from 'node:timers/promises';
+import { describe } from '../../errors.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import type { Ms } from '../../model.ts';
-import type { DriverContext } from '../driver.ts';
+import type { DriverContext, Trouble } from '../driver.ts';
 import type { Generation } from '../state/generation.ts';
 import type { MasterProcesses, Seen } from './processes.ts';
 import { recognise, recordReady } from './recognise.ts';
@@ -18,6 +19,8 @@ export class MasterWatch {
   readonly #processes: MasterProcesses;
   readonly #record: Generation;
   readonly #silence = new Silence();
+  /** Why the master does not answer while its worker does; null: it answers, or neither does. */
+  #masterTrouble: Trouble | null = null;
 
   constructor(
     context: DriverContext,
@@ -30,6 +33,11 @@ export class MasterWatch {
     this.version = version;
   }
 
+  /** Since when the master has not answered while its worker serves on, and why; null: it answers, or has been silent for a moment. */
+  get masterTrouble(): Trouble | null {
+    return this.#masterTrouble;
+  }
+
   /** null where the master does not answer. */
   async poll(): Promise<Seen['kind'] | null> {
     const processes = this.#processes;
@@ -40,9 +48,12 @@ export class MasterWatch {
     } catch (cause) {
       const { isAlone, error } = await processes.withoutMaster(cause);
       this.#noteSilence(error);
+      const since = isAlone ? this.#silence.reportedSince : null;
+      this.#masterTrouble = since === null ? null : { since, reason: describe(error) };
       processes.heard(askedAt, isAlone ? null : error);
       return isAlone ? 'same' : null;
     }
+    this.#masterTrouble = null;
     if (seen.kind === 'nobody') {
       if (seen.isLeaving) processes.lose('told_to_leave');
       else if (processes.isLeaving) processes.lose('gone');

@@ -53,6 +53,7 @@ class ProcessDriver implements Driver {
   readonly #folders: Folders;
   readonly #outdated = new Outdated();
   #binary: Binary | null;
+  readonly masterTrouble = null;
   /** One of ours served at some time, so that another in its place was started by hand. */
   #hasServed: boolean;
 

@@ -56,14 +56,19 @@ function whyNotReady({ stateReasons: reasons }: Status): readonly [string, strin
   return reasons.map((reason, at) => [at === 0 ? 'because' : '', stateReasons[reason]]);
 }
 
-function describeDeviations({ drift, unresponsive, fileTrouble }: HAProxyStatus, now: Timestamp): [string, string][] {
+function describeDeviations(
+  { drift, unresponsive, masterTrouble, fileTrouble }: HAProxyStatus,
+  now: Timestamp,
+): [string, string][] {
   const silent: [string, string][] =
     unresponsive === null
       ? []
       : [['HAProxy', `unresponsive for ${age(unresponsive.since, now)}: ${unresponsive.reason}`]];
+  const master: [string, string][] =
+    masterTrouble === null ? [] : [['master', `silent for ${age(masterTrouble.since, now)}: ${masterTrouble.reason}`]];
   const behind: [string, string][] =
     fileTrouble === null ? [] : [['file', `behind for ${age(fileTrouble.since, now)}: ${fileTrouble.reason}`]];
-  return [...silent, ...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
+  return [...silent, ...master, ...behind, ...drift.map((each): [string, string] => ['drift', formatDrift(each)])];
 }
 
 function describeSource({ state, down }: SourceStatus, now: Timestamp): string {

@@ -159,6 +159,8 @@ for (const trouble of ['stopped', 'removed', 'removed with the worker’s'] as c
           /master\.sock, which was removed: its worker \d+ cannot be asked/,
         );
       } else {
+        const { stateReasons } = await myelin.until('it is told', ({ state }) => state === 'degraded', 20_000);
+        assert.deepEqual(stateReasons, ['master_unresponsive'], 'while nothing needs a reload');
         await my.serve('beta');
         await load.answeredBy('beta', 20_000);
         await my.restructure();

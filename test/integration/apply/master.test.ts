@@ -13,6 +13,7 @@ import type { SeenServers } from '../../../src/haproxy/resources/servers/read-ba
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import { configFile } from '../../../src/lib/files/config-file.ts';
 import type { Plan, Rendered, ServerCommand } from '../../../src/model.ts';
+import { planChange } from '../../../src/plan/plan.ts';
 import { startBackends } from '../../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
 import { ab } from '../../servers/load.ts';
@@ -36,6 +37,13 @@ import { freePort, tempFolder, until } from '../../support/index.ts';
 
 /** What is planned where nobody is known to serve. */
 const first: Plan = { kind: 'reload', reasons: [{ code: 'first_start' }] };
+
+/** The worker's own socket refuses what changes a server. */
+function operatorOnly({ sections }: Rendered): Rendered {
+  return {
+    sections: sections.map((section) => ({ ...section, text: section.text.replace('level admin', 'level operator') })),
+  };
+}
 
 class Place implements AsyncDisposable {
   readonly my: Setup;
@@ -640,6 +648,39 @@ test('a master that cuts its answers short is told of once, and its worker not g
   await here.start();
   await until('the next one is known', () => control.running !== null);
   assert.notEqual(pidOf(control), pid);
+});
+
+test('a stats socket that takes no commands teaches nothing while the master is silent: afterwards servers are added', async () => {
+  const {
+    place: here,
+    master,
+    control,
+  } = await serving('2.6', (each) => operatorOnly(each.web('web', ['server a 127.0.0.1:9'])));
+  await using _ = here;
+  const worker = pidOf(control);
+  const wanted = operatorOnly(here.web('web', ['server a 127.0.0.1:9', 'server b 127.0.0.1:9']));
+  const add = (): ReturnType<ManagedDriver['apply']> => {
+    assert.ok(control.runtime !== null);
+    const plan = planChange(control.runtime.running, wanted, control.runtime);
+    assert.equal(plan.kind, 'runtime');
+    return control.apply(wanted, plan, never);
+  };
+  process.kill(master.pid, 'SIGSTOP');
+  try {
+    await until('that is known', () => control.masterTrouble !== null);
+    assert.match(
+      control.masterTrouble?.reason ?? '',
+      /its servers cannot follow, because its own socket is not of level admin/,
+    );
+    const outcome = await add();
+    assert.match(outcome.kind === 'failed' ? outcome.error.message : '', /admin\.sock is not of level admin/);
+    assert.equal(control.unresponsive, null, 'it serves');
+  } finally {
+    process.kill(master.pid, 'SIGCONT');
+  }
+  await until('the master answers again', () => control.masterTrouble === null);
+  applied(await add());
+  assert.equal(pidOf(control), worker);
 });
 
 test('a worker that hangs is told once, though its master answers, and so is that it answers again', async () => {

@@ -10,6 +10,7 @@ export class ScriptedDriver implements ManagedDriver {
   readonly oldWorkers = [];
   readonly fileTrouble = null;
   readonly unresponsive = null;
+  readonly masterTrouble = null;
   crash: Crash | null = null;
   readonly found: readonly Section[] | null;
   running: Running | null = null;

@@ -14,6 +14,7 @@ export const sampleStatus = {
     since: 1_767_000_001_000,
     socket: '/run/myelin/admin.sock',
     unresponsive: { reason: 'no answer within 5000 ms', since: 1_767_000_002_800 },
+    masterTrouble: null,
     fileTrouble: { reason: 'no space left on device', since: 1_767_000_002_500 },
     drift: [{ backend: 'web', server: 'web-1', kind: 'state', detail: 'maint' }],
     oldWorkers: [{ pid: 41, generation: 2, since: 1_767_000_002_000, connections: 1 }],

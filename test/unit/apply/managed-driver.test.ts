@@ -137,6 +137,7 @@ const idle: Driver = {
     record: null,
   },
   unresponsive: null,
+  masterTrouble: null,
   forced: [],
   oldWorkers: [],
   leaving: 0,
