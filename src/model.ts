@@ -110,7 +110,10 @@ export type SourceEvent = { readonly watcher: string } & (
   | { readonly kind: 'failed'; readonly reason: string; readonly retryInMs: Ms }
 );
 
-/** A piece of `haproxy.cfg` from one section keyword to the next. Concatenated, sections are the file. */
+/**
+ * A piece of `haproxy.cfg` from one section keyword to the next; or a file of its own beside it, such as a map, whose name
+ * is its path (`src/haproxy/text/files.ts`).
+ */
 export type Section = {
   /** HAProxy's section keyword (`global`, `defaults`, `frontend`, `backend`, `listen`, …); '' for what precedes the first. */
   readonly kind: string;
@@ -157,6 +160,8 @@ export const reloadCodes = [
   'capability_missing', // this version of HAProxy cannot do it at runtime
   'reply_unexpected', // the runtime API answered something that is not known to be good
   'drift_unrepairable', // what runs differs from what is wanted, and commands do not bring it back
+  'map_changed', // a map that commands do not bring to what is wanted
+  'certificate_changed', // a certificate, a list of them, or of authorities
   'section_changed', // userlist, peers, resolvers, …
   'order_changed', // the same sections in another order
 ] as const;
@@ -171,7 +176,7 @@ export type Plan =
  * One change of something that the running HAProxy has. A pure value: the resource of its `kind` (`src/haproxy/resources`)
  * knows how it is said, and whose it is.
  */
-export type RuntimeCommand = ServerCommand;
+export type RuntimeCommand = ServerCommand | MapCommand;
 
 /** One thing that happens to one server. */
 export type ServerCommand = { readonly kind: 'server'; readonly backend: string; readonly server: string } & (
@@ -213,16 +218,33 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
  */
 type MayHaveAgent = { readonly hasAgent?: true };
 
+/** One entry of a map; `map` is the path of its file, by which HAProxy knows it. */
+export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly key: string } & (
+  | { readonly action: 'add'; readonly value: string }
+  | { readonly action: 'set'; readonly value: string }
+  /** Of a key that stands there more than once, so that it stands there once. */
+  | { readonly action: 'replace'; readonly value: string }
+  | { readonly action: 'delete' }
+);
+
 /** What an operator can set a server to, other than ready. */
 export type ServerOverride = 'maint' | 'drain';
 
 /** What is not as it should be, as HAProxy itself says. */
-export type Drift = ServerDrift;
+export type Drift = ServerDrift | MapDrift;
 
 export type ServerDrift = {
   readonly backend: string;
   readonly server: string;
   readonly kind: 'missing' | 'extra' | 'address' | 'weight' | 'state';
+  /** What was found in the place of what is wanted. */
+  readonly detail: string;
+};
+
+export type MapDrift = {
+  readonly map: string;
+  readonly key: string;
+  readonly kind: 'missing' | 'extra' | 'value' | 'duplicate';
   /** What was found in the place of what is wanted. */
   readonly detail: string;
 };

@@ -3,7 +3,7 @@
  * restarted Myelin finds out from. And what keeps it from that.
  */
 import { describe } from '../errors.ts';
-import { textOf } from '../haproxy/text/layout.ts';
+import { layoutOf } from '../haproxy/text/layout.ts';
 import type { ConfigFile } from '../lib/files/config-file.ts';
 import { together } from '../lib/files/files.ts';
 import { WriteBehind } from '../lib/files/write-behind.ts';
@@ -25,7 +25,7 @@ export class ConfigFileSync {
   readonly #options: ConfigFileSyncOptions;
   readonly #writer: WriteBehind;
   #trouble: Trouble | null = null;
-  /** Of the file when it was last looked at. */
+  /** Of the files when they were last looked at. */
   #stamp = '';
 
   constructor(options: ConfigFileSyncOptions) {
@@ -48,7 +48,7 @@ export class ConfigFileSync {
 
   /** Compares it with what runs where somebody else has changed it, and puts it right. */
   async inspect(): Promise<void> {
-    const stamp = await this.#options.file.stamp();
+    const stamp = await this.#options.file.stampOfAll();
     if (stamp !== this.#stamp) this.note();
     this.#stamp = stamp;
   }
@@ -78,7 +78,8 @@ export class ConfigFileSync {
         intended: { sections },
         leavingToRecord: leaving,
       } = worker;
-      await together(writeSections(generation, sections, leaving), this.#options.file.write(textOf(sections)));
+      const { text, files } = layoutOf(sections);
+      await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
       // It could not be written, maybe, when the process was ready.
       await writeReady(generation, ready);
     }

@@ -3,7 +3,7 @@
  * them, the config file that follows what commands have changed, polling, and the way out.
  */
 import { dirname } from 'node:path';
-import { lockFile } from '../config/paths.ts';
+import { certificatesFolder, lockFile, mapsFolder } from '../config/paths.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import { configFile } from '../lib/files/config-file.ts';
 import { makeFolder } from '../lib/files/files.ts';
@@ -45,7 +45,7 @@ export async function manage(
   opened.use(await acquireLock(lockFile(config)));
   await makeFolder(dirname(config.haproxy.config));
   const clock = options.now ?? now;
-  const file = configFile(config.haproxy.config);
+  const file = configFile(config.haproxy.config, { folders: [mapsFolder(config), certificatesFolder(config)] });
   const newest = { config };
   let driver: Driver | null = null;
   const fileSync = new ConfigFileSync({
@@ -185,7 +185,8 @@ class Managed implements ManagedDriver {
   }
 
   check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
-    return this.#driver.check(sections, signal);
+    // What is tried out stands in the places of files that follow commands.
+    return this.#parts.fileSync.during(() => this.#driver.check(sections, signal));
   }
 
   stop(): Promise<void> {

@@ -46,6 +46,13 @@ export function keptFilesFolder({ state, haproxy }: HasState & Pick<Config, 'hap
   return haproxy.masterSocket !== undefined ? `${haproxy.config}.files` : join(state, 'files');
 }
 
+/**
+ * The maps that HAProxy reads with its config, and its certificates: beside that, as a HAProxy elsewhere reads them as well.
+ * All that is in these folders is Myelin's.
+ */
+export const mapsFolder = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.config}.maps`;
+export const certificatesFolder = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.config}.certs`;
+
 /** What those who read each output have been told of. */
 export const outputsFolder = (config: HasState): string => join(config.state, 'outputs');
 

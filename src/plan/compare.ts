@@ -4,6 +4,7 @@
  */
 
 import type { Change, Planner } from '../haproxy/resources/resource.ts';
+import { isFile } from '../haproxy/text/files.ts';
 import { significantLines } from '../haproxy/text/significant-lines.ts';
 import { readServer } from '../haproxy/text/text.ts';
 import { listNames } from '../lib/list-names.ts';
@@ -39,14 +40,21 @@ export function compare(running: readonly Section[], desired: readonly Section[]
     const other = old.get(key);
     if (other === undefined || isSame(other, section)) return [];
     const outcome = planner.section(other, section);
+    if (outcome === null && isFile(section)) return [reason('changed', section)];
     if (outcome === null) return [...structureReasons(other, section), ...serverReasons(other, section)];
     // Its servers would not be worth a reload.
     if (outcome === 'structure') return structureReasons(other, section);
     return obstaclesOf(section, outcome);
   });
   const reasons = [...changed, ...added, ...removed];
+  // Where files beside the config stand among the sections is of no account.
   const kept = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
-    [...keys].filter((key) => others.has(key)).join('\n');
+    [...keys]
+      .filter((key) => {
+        const other = others.get(key);
+        return other !== undefined && !isFile(other);
+      })
+      .join('\n');
   if (kept(old.keys(), now) !== kept(now.keys(), old)) reasons.push({ code: 'order_changed' });
   return { reasons, commands };
 }
@@ -87,7 +95,7 @@ function title({ kind, name }: Section): string {
   return name === '' ? kind : `${kind} ${name}`;
 }
 
-function reason(what: 'added' | 'removed', section: Section): ReloadReason {
+function reason(what: 'added' | 'removed' | 'changed', section: Section): ReloadReason {
   const proxy = what === 'added' ? 'proxy_added' : 'proxy_removed';
   return { code: isProxy(section) ? proxy : codeOf(section), section: title(section), detail: what };
 }
@@ -100,6 +108,8 @@ function isProxy({ kind }: Section): boolean {
 function codeOf(section: Section): ReloadCode {
   if (section.kind === 'global') return 'global_changed';
   if (section.kind === 'defaults') return 'defaults_changed';
+  if (section.kind === 'map') return 'map_changed';
+  if (isFile(section)) return 'certificate_changed';
   return isProxy(section) ? 'option_changed' : 'section_changed';
 }
 

@@ -1,4 +1,5 @@
 /** The difference between two states of the file as people read it: unified, section by section. */
+import { createHash } from 'node:crypto';
 import { diffArrays } from 'diff';
 import { linesOf } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
@@ -28,13 +29,19 @@ export function diff(running: readonly Section[], wanted: readonly Section[]): s
 
 function byTitle(sections: readonly Section[]): ReadonlyMap<string, string> {
   const titled = new Map<string, string>();
-  for (const { kind, name, text } of sections) {
+  for (const { kind, name, text: written } of sections) {
+    const text = kind === 'certificate' ? fingerprint(written) : written;
     const plain = [kind === '' ? 'top' : kind, name].filter(Boolean).join(' ');
     let title = plain;
     for (let count = 2; titled.has(title); count++) title = `${plain} #${count}`;
     titled.set(title, text);
   }
   return titled;
+}
+
+/** A key is shown to nobody. */
+function fingerprint(text: string): string {
+  return `sha256 ${createHash('sha256').update(text).digest('hex')}\n`;
 }
 
 /** Where more lines than `mostEdits` differ, all old ones and then all new ones: nobody looks for what they have in common. */

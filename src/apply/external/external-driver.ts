@@ -6,7 +6,8 @@ import { realpath } from 'node:fs/promises';
 import { AppError } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
 import { parseAlerts } from '../../haproxy/binary/check.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { filesIn } from '../../haproxy/text/files.ts';
+import { layoutOf, textOf } from '../../haproxy/text/layout.ts';
 import { environmentOf } from '../../lib/environment.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
 import { type FailedStep, type FileTarget, makeLive, recover, runStep } from '../../lib/files/file-target.ts';
@@ -56,7 +57,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
 
     update: (sections) =>
       bring(sections, async (text) => {
-        await file.write(text);
+        await file.write(text, filesIn(sections));
         await noteLive(sections);
         return null;
       }),
@@ -66,7 +67,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
     async check(sections, ended) {
       const target = targetFor(sections);
       if (target.check === null) return [];
-      const failed = await tryOut(file, textOf(sections), () => runStep(target, 'check', file.candidate, ended));
+      const failed = await tryOut(file, layoutOf(sections), () => runStep(target, 'check', file.candidate, ended));
       return failed === null ? [] : problemsOf(failed, sections);
     },
 
@@ -78,6 +79,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
     const { reload, haproxy: its } = config();
     return {
       file,
+      beside: filesIn(sections),
       check: its.checkCommand ?? null,
       checked: 'candidate',
       reload: (its.control === 'command' ? its.reloadCommand : null) ?? null,

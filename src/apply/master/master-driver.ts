@@ -10,7 +10,7 @@ import { type Binary, findBinary } from '../../haproxy/binary/binary.ts';
 import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
 import { parseProcesses } from '../../haproxy/cli/master.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
 import { makeFolder } from '../../lib/files/files.ts';
 import { createMutex } from '../../lib/mutex.ts';
@@ -132,7 +132,7 @@ class MasterDriver implements Driver {
     const about = { sections, file, config: config(), signal };
     return tryOut(
       file,
-      textOf(sections),
+      layoutOf(sections),
       async () => (await checkHere(this.#binary, this.#watch.version, about)).problems,
     );
   }
@@ -146,13 +146,17 @@ class MasterDriver implements Driver {
     const { record } = this.#parts;
     await this.#watch.poll();
     const { serving } = this.#processes;
+    await file.discard();
     if (await file.isUnsettled()) {
       // Killed in the middle of a reload: HAProxy has the one file or the other, so it is told again.
       if (serving === null) await file.putBack();
       else await file.settle();
       onEvent({ kind: 'file_restored', path: file.path });
     }
-    if (serving !== null) return tolerate(file.write(textOf(serving.worker.sections)));
+    if (serving !== null) {
+      const layout = layoutOf(serving.worker.sections);
+      return tolerate(file.write(layout.text, layout.files));
+    }
     const text = await file.read();
     this.#found = text === null ? null : asRecorded(text, await readSections(record));
   }

@@ -2,7 +2,7 @@
 import { AppError } from '../../errors.ts';
 import type { Binary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import type { DriverOptions, Outcome } from '../driver.ts';
@@ -29,11 +29,11 @@ type Preparation = {
 /** A file that is there may be all that HAProxy can start from, so it gives way only to one that was checked. */
 export async function prepareForMaster(preparation: Preparation): Promise<Outcome> {
   const { sections, absent, socket, file, record, binary, version } = preparation;
-  const text = textOf(sections);
+  const { text, files } = layoutOf(sections);
   const before = await file.read();
   let isThere = before === text;
   if (!isThere) {
-    await file.propose(text);
+    await file.propose(text, files);
     const { isChecked, problems } = await checkHere(binary, version, preparation);
     if (problems.length > 0) {
       await file.reject();
@@ -47,7 +47,7 @@ export async function prepareForMaster(preparation: Preparation): Promise<Outcom
       await file.settle();
       if (before === null) await writeFirst(record, await file.stamp());
     } else await file.discard();
-  }
+  } else await file.write(text, files);
   const what = isThere ? `${file.path} is written for it` : `${file.path} stays as it was, for nothing here can check`;
   const error = new AppError('MYELIN_HAPROXY_UNAVAILABLE', `no HAProxy serves yet: ${absent.message}; ${what}`, {
     cause: absent,

@@ -11,7 +11,7 @@ import { atLeast, sameBranch, type Version } from '../../haproxy/binary/version.
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Info, parseServersState } from '../../haproxy/cli/info.ts';
 import { prefixOf, readWorkerInfo, reloadMaster } from '../../haproxy/cli/master.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout.ts';
 import { placedLines } from '../../haproxy/text/text.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Ms, Problem, Section } from '../../model.ts';
@@ -57,7 +57,8 @@ const shortestWaitMs: Ms = 60_000;
 
 export async function replaceWorker(replacement: MasterReplacement): Promise<MasterReplaced> {
   const { sections, file, config, tolerate } = replacement;
-  await file.propose(textOf(sections));
+  const { text, files } = layoutOf(sections);
+  await file.propose(text, files);
   const problems = await examine(replacement);
   if (problems.length > 0) {
     await file.reject();

@@ -7,7 +7,7 @@ import { formerHandedOnSocket, handedOnSocket } from '../../config/paths.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../../haproxy/binary/binary.ts';
 import { checkConfig } from '../../haproxy/binary/check.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
 import { linkSocket, pointTo } from '../../lib/files/socket-links.ts';
 import type { Ms, Problem, ReloadReason, Section } from '../../model.ts';
@@ -137,7 +137,7 @@ class ProcessDriver implements Driver {
     const binary = await this.#findBinary(signal);
     const { haproxy, reload } = config();
     const limits = { timeoutMs: reload.startTimeout, signal, passEnv: haproxy.passEnv };
-    return tryOut(file, textOf(sections), async () => {
+    return tryOut(file, layoutOf(sections), async () => {
       return toProblems(await checkConfig(binary.path, [file.candidate], limits), sections, [file.candidate]);
     });
   }

@@ -8,7 +8,7 @@ import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { parseVersion } from '../../haproxy/binary/version.ts';
 import { type Info, readInfo } from '../../haproxy/cli/info.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import { isThere } from '../../lib/files/files.ts';
 import { pastFromWallClock, toWallClock } from '../../lib/time/clock.ts';
@@ -193,10 +193,13 @@ async function settleFile(
   { file, onEvent }: RecoverOptions,
 ): Promise<void> {
   try {
+    // With what was swapped in for a candidate that was not accepted.
+    await file.discard();
     if (current !== null) {
       // It may have been killed while a frontend of the serving one had to let go of its address.
       if (await file.isUnsettled()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
-      const isRestored = await file.write(textOf(current.worker.sections));
+      const { text, files } = layoutOf(current.worker.sections);
+      const isRestored = await file.write(text, files);
       if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
     } else if (newest !== null && (await readReady(newest)) === null && (await file.isUnsettled())) {
       await file.putBack();

@@ -9,7 +9,7 @@ import type { Binary } from '../../haproxy/binary/binary.ts';
 import { checkConfig } from '../../haproxy/binary/check.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import { readServersState } from '../../haproxy/cli/info.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout.ts';
 import { notOurs } from '../../haproxy/text/own-process.ts';
 import { environmentFor } from '../../lib/environment.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
@@ -50,7 +50,8 @@ export type Replacement = {
 
 export async function replace(replacement: Replacement): Promise<Outcome> {
   const { sections, generation, file, processes, foreign } = replacement;
-  await together(file.propose(textOf(sections)), prepareGeneration(generation, sections));
+  const { text, files } = layoutOf(sections);
+  await together(file.propose(text, files), prepareGeneration(generation, sections));
   const before = await handingOver(replacement);
   const { problems, moves } = await examine(replacement, before);
   if (problems.length > 0) {

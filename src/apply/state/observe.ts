@@ -4,6 +4,7 @@ import { generationsFolder } from '../../config/paths.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../errors.ts';
 import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
+import { textOf } from '../../haproxy/text/layout.ts';
 import { configFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import { type Generation, generationAt, livingGenerations, recordIn } from './generation.ts';
@@ -22,10 +23,10 @@ export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'stat
     case 'process':
       return observeProcesses(generationsFolder({ haproxy, state }));
     case 'master':
-      return (await readRecord(recordIn(state))) ?? (await readFile(haproxy.config));
+      return (await readRecord(recordIn(state))) ?? (await readFile(haproxy.config, recordIn(state)));
     case 'command':
     case 'none':
-      return readFile(haproxy.config);
+      return readFile(haproxy.config, recordIn(state));
   }
 }
 
@@ -49,7 +50,11 @@ async function readRecord(generation: Generation): Promise<Observed | null> {
   return ready === null || sections === null ? null : { sections, version: parseVersion(ready.version) };
 }
 
-async function readFile(path: string): Promise<Observed | null> {
+/** With the files beside it, where `record` is of it. */
+async function readFile(path: string, record: Generation): Promise<Observed | null> {
   const text = await configFile(path).read();
-  return text === null ? null : { sections: sectionsOf(text, null), version: null };
+  if (text === null) return null;
+  const recorded = await readSections(record);
+  const isRecorded = recorded !== null && textOf(recorded) === text;
+  return { sections: isRecorded ? recorded : sectionsOf(text, null), version: null };
 }

@@ -6,12 +6,13 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
+import { withoutFiles } from '../../haproxy/text/files.ts';
 import { textOf } from '../../haproxy/text/layout.ts';
 import { makeFolder, readIfThere, readNewer, together, writeDurably } from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
-import { type Owner, ownerOf, sectionsOf } from './sections.ts';
+import { type FileRecord, fileRecordsOf, type Owner, ownerOf, sectionsOf, withFileRecords } from './sections.ts';
 
 /** Written once HAProxy answered; a generation without it is not to be relied on. */
 export type ReadyRecord = {
@@ -22,7 +23,12 @@ export type ReadyRecord = {
   readonly since: Timestamp;
 };
 
-type JsonFile<T> = { readonly name: string; readonly formerName?: string; readonly shape: z.ZodType<T> };
+type JsonFile<T> = {
+  readonly name: string;
+  readonly formerName?: string;
+  readonly mode?: number;
+  readonly shape: z.ZodType<T>;
+};
 
 const ready: JsonFile<ReadyRecord> = {
   name: 'ready.json',
@@ -60,6 +66,21 @@ const replaces: JsonFile<ProcessId> = {
   shape: z.object({ pid: z.number(), startTime: z.string() }),
 };
 
+/** The files beside the config; not there where there are none. Keys are among them. */
+const files: JsonFile<readonly FileRecord[]> = {
+  name: 'files.json',
+  mode: 0o600,
+  shape: z.array(
+    z.object({
+      at: z.number(),
+      kind: z.string(),
+      name: z.string(),
+      text: z.string(),
+      service: z.string().nullable(),
+    }),
+  ),
+};
+
 /** What was removed and finishes its connections; not there where there is none. Servers alone had no kind up to 0.9. */
 const leaving: JsonFile<readonly Leaving[]> = {
   name: 'leaving',
@@ -80,8 +101,10 @@ export async function writeSections(
 ): Promise<void> {
   // Somebody may have removed it.
   await makeFolder(generation.folder);
+  const beside = fileRecordsOf(sections);
   await together(
-    write(generation, services, sections.map(ownerOf)),
+    write(generation, services, withoutFiles(sections).map(ownerOf)),
+    beside.length === 0 ? remove(generation, files) : write(generation, files, beside),
     writeDurably(generation.config, textOf(sections)),
     // Nothing is written that a full disk could keep from being written.
     servers.length === 0 ? remove(generation, leaving) : write(generation, leaving, servers),
@@ -91,7 +114,9 @@ export async function writeSections(
 /** null where there is no such folder any more. A section gets back its service where that was recorded. */
 export async function readSections(generation: Generation): Promise<readonly Section[] | null> {
   const text = (await readIfThere(generation.config))?.toString('utf8');
-  return text === undefined ? null : sectionsOf(text, await read(generation, services));
+  if (text === undefined) return null;
+  const sections = sectionsOf(text, await read(generation, services));
+  return withFileRecords(sections, (await read(generation, files)) ?? []);
 }
 
 /** As if nothing had ever been recorded of what it has. */
@@ -139,8 +164,8 @@ export async function isFirst({ folder }: Generation, stamp: string): Promise<bo
   return (await readIfThere(join(folder, 'first')))?.toString('utf8') === `${stamp}\n`;
 }
 
-async function write<T>({ folder }: Generation, { name, formerName }: JsonFile<T>, value: T): Promise<void> {
-  await writeDurably(join(folder, name), `${JSON.stringify(value)}\n`);
+async function write<T>({ folder }: Generation, { name, formerName, mode }: JsonFile<T>, value: T): Promise<void> {
+  await writeDurably(join(folder, name), `${JSON.stringify(value)}\n`, mode);
   if (formerName !== undefined) await rm(join(folder, formerName), { force: true });
 }
 

@@ -1,10 +1,11 @@
 /** The few things that the drivers do with sections: compare them, know them again in a file. */
+import { isFile, withoutFiles } from '../../haproxy/text/files.ts';
 import { splitSections } from '../../haproxy/text/text.ts';
 import type { Section } from '../../model.ts';
 
 /** HAProxy would have nothing to do. */
 export function isBlank(sections: readonly Section[]): boolean {
-  return sections.every(({ text }) => text.trim() === '');
+  return withoutFiles(sections).every(({ text }) => text.trim() === '');
 }
 
 export function sameText(a: readonly Section[], b: readonly Section[]): boolean {
@@ -26,4 +27,22 @@ export function sectionsOf(text: string, owners: readonly Owner[] | null): reado
     const owner = owners[at] ?? null;
     return typeof owner === 'string' || owner === null ? { ...section, service: owner } : { ...section, ...owner };
   });
+}
+
+/** A file beside the config as it is recorded, with its place among all sections. */
+export type FileRecord = Pick<Section, 'kind' | 'name' | 'text' | 'service'> & { readonly at: number };
+
+export function fileRecordsOf(sections: readonly Section[]): readonly FileRecord[] {
+  return sections.flatMap((section, at) => {
+    const { kind, name, text, service } = section;
+    return isFile(section) ? [{ at, kind, name, text, service }] : [];
+  });
+}
+
+/** `sections` of the config with the files where they stood. */
+export function withFileRecords(sections: readonly Section[], files: readonly FileRecord[]): readonly Section[] {
+  if (files.length === 0) return sections;
+  const all = [...sections];
+  for (const { at, ...file } of files) all.splice(at, 0, file);
+  return all;
 }

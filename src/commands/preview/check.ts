@@ -1,7 +1,7 @@
 /** `myelin check`: the config, the templates, and what HAProxy says of the result. Touches nothing that serves. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { forgetHealth } from '../../apply/files/health-file.ts';
 import { withDiscovered } from '../../config/discover/discovered.ts';
 import { bindAt } from '../../config/discover/read-option.ts';
@@ -12,6 +12,7 @@ import { findBinary } from '../../haproxy/binary/binary.ts';
 import { askForOpinion, type Complaint } from '../../haproxy/binary/check.ts';
 import { reloadOnly } from '../../haproxy/resources/servers/plan/reload-only.ts';
 import { attribute } from '../../haproxy/text/attribution.ts';
+import { atOtherPaths, filesIn } from '../../haproxy/text/files.ts';
 import { textOf } from '../../haproxy/text/layout.ts';
 import { notOurs } from '../../haproxy/text/own-process.ts';
 import { tokenise } from '../../haproxy/text/text.ts';
@@ -141,7 +142,11 @@ async function checkWithHaproxy(
     };
 
   const file = join(folder, 'haproxy.cfg');
-  await writeFile(file, textOf(rendered.sections), { mode: 0o600 });
+  // What they are called where they belong is what HAProxy reads now.
+  let count = 0;
+  const sections = atOtherPaths(rendered.sections, (path) => join(folder, `${count++}-${basename(path)}`));
+  for (const { path, text } of filesIn(sections)) await writeFile(path, text, { mode: 0o600 });
+  await writeFile(file, textOf(sections), { mode: 0o600 });
   const opinion = await askForOpinion(binary.path, [file], { timeoutMs: 60_000, passEnv });
   const refused: readonly Complaint[] = [
     ...opinion.refused,

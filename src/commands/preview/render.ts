@@ -1,6 +1,7 @@
 /** `myelin render`: prints what would be written. */
 import { maskText } from '../../config/read/mask.ts';
 import { AppError, exitCodes } from '../../errors.ts';
+import { filesIn, withoutFiles } from '../../haproxy/text/files.ts';
 import { textOf } from '../../haproxy/text/layout.ts';
 import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
@@ -28,7 +29,24 @@ export async function render(globals: Globals, { snapshot, output: name }: Optio
     return exitCodes.ok;
   }
   const text = maskText(textOf(desired.sections), settings.secrets);
-  const sections = desired.sections.map(({ kind, name, service }) => ({ kind, name, service }));
-  process.stdout.write(globals.json ? `${JSON.stringify({ text, sections }, null, 2)}\n` : text);
+  const files = filesIn(desired.sections).map(({ path, text: its, mode }) => ({
+    path,
+    text: isForAll(mode) ? maskText(its, settings.secrets) : null,
+  }));
+  const sections = withoutFiles(desired.sections).map(({ kind, name, service }) => ({ kind, name, service }));
+  process.stdout.write(
+    globals.json ? `${JSON.stringify({ text, sections, files }, null, 2)}\n` : text + files.map(asComment).join(''),
+  );
   return exitCodes.ok;
+}
+
+/** What stands beside the config, in words that leave it a config. */
+function asComment({ path, text }: { readonly path: string; readonly text: string | null }): string {
+  const lines = text === null ? ['not shown: it holds a key'] : text.split('\n').slice(0, -1);
+  return `\n# ${path}\n${lines.map((line) => `#     ${line}\n`).join('')}`;
+}
+
+/** A key is shown to nobody. */
+function isForAll(mode: number): boolean {
+  return (mode & 0o077) !== 0;
 }

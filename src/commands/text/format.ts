@@ -1,4 +1,5 @@
 /** How the commands print what they found. */
+import { basename } from 'node:path';
 import type { Drift, ReloadReason, Timestamp } from '../../model.ts';
 
 /** `bind_changed frontend web:in: …`, as in the log and the status. */
@@ -18,9 +19,11 @@ export function formatWait(because: string): string {
   return waits[because] ?? because;
 }
 
-/** `web/web-1: weight is 7`. */
-export function formatDrift({ backend, server, kind, detail }: Drift): string {
-  return `${backend}/${server}: ${kind}${detail === '' ? '' : ` is ${detail}`}`;
+/** `web/web-1: weight is 7`, `public.map a.example/: missing`. */
+export function formatDrift(drift: Drift): string {
+  const { kind, detail } = drift;
+  const what = 'map' in drift ? `${basename(drift.map)} ${drift.key}` : `${drift.backend}/${drift.server}`;
+  return `${what}: ${kind}${detail === '' ? '' : ` is ${detail}`}`;
 }
 
 /** Rows of a name and a value, the names in one column; further lines of a value stand under its first. */

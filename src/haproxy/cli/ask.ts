@@ -5,19 +5,19 @@ import type { Info } from './info.ts';
 /** Sends one line and reads its whole answer. */
 export type Ask = (line: string) => Promise<string>;
 
-/** One command about each item; what was cut short counts as no answer, '', in its place. */
+/** One command about each item; null stands for an answer that was cut short. */
 export async function askEach<T>(
   ask: Ask,
   about: readonly T[],
   command: (item: T) => string,
   frame: Frame = {},
-): Promise<{ readonly from: readonly (Info | null)[]; readonly replies: readonly string[] }> {
+): Promise<{ readonly from: readonly (Info | null)[]; readonly replies: readonly (string | null)[] }> {
   const from: (Info | null)[] = [];
-  const replies: string[] = [];
+  const replies: (string | null)[] = [];
   for (const { line, items } of frames(about, (item) => [command(item)], frame)) {
     const answer = unframe(await ask(line));
     from.push(answer.from);
-    for (const at of items.keys()) replies.push(answer.replies[at] ?? '');
+    for (const at of items.keys()) replies.push(answer.replies[at] ?? null);
   }
   return { from, replies };
 }

@@ -1,11 +1,12 @@
 /** The list of resources: a new one is a folder and a line here. */
 import type { Rendered, RuntimeCommand } from '../../model.ts';
+import { maps } from './maps/index.ts';
 import type { Owner, Resource } from './resource.ts';
 import { servers } from './servers/index.ts';
 
 const byKind: {
   readonly [Kind in RuntimeCommand['kind']]: Resource<Extract<RuntimeCommand, { readonly kind: Kind }>>;
-} = { server: servers };
+} = { server: servers, map: maps };
 
 export const resources: readonly Resource[] = Object.values(byKind);
 

@@ -1,6 +1,7 @@
 /** Whose fault it is that HAProxy refuses a file, and what stands in the place of the service meanwhile. */
 
 import type { Problem, Rendered, Section } from '../../model.ts';
+import { withoutFiles } from './files.ts';
 import { linesOf, tokenise } from './text.ts';
 
 /**
@@ -49,7 +50,7 @@ export function attribute(message: string, line: number | undefined, sections: r
 
 /** What these problems may speak about: their own words, and those of the lines that they are about. */
 export function wordsOf(problems: readonly Problem[], sections: readonly Section[]): ReadonlySet<string> {
-  const lines = sections.flatMap(({ text }) => linesOf(text));
+  const lines = withoutFiles(sections).flatMap(({ text }) => linesOf(text));
   const texts = problems.map(({ message, line }) => `${message} ${line === undefined ? '' : (lines[line - 1] ?? '')}`);
   const words = texts.join(' ').match(/[\w.:-]+/g) ?? [];
   return new Set(words.flatMap((word) => [word, word.replace(/[.:]+$/, '')]));
@@ -58,7 +59,7 @@ export function wordsOf(problems: readonly Problem[], sections: readonly Section
 /** The service whose section holds this line (1-based) of the file that the sections make. */
 export function serviceAtLine(sections: readonly Section[], line: number): string | null {
   let last = 0;
-  for (const { text, service } of sections) {
+  for (const { text, service } of withoutFiles(sections)) {
     last += linesOf(text).length;
     if (line <= last) return service;
   }

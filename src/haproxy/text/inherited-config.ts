@@ -4,6 +4,7 @@
  */
 
 import type { Section } from '../../model.ts';
+import { isFile } from './files.ts';
 import { defaultsOf } from './inheritance.ts';
 import { type ReadLine, significantLines } from './significant-lines.ts';
 import { linesOf, tokenise } from './text.ts';
@@ -81,9 +82,13 @@ type Traits = {
   readonly lines: readonly ReadLine[];
 };
 
+/** What stands in a file beside the config is none of its lines. */
+const noTraits: Traits = { mentions: [], macroDepth: 0, lines: [] };
+
 const traits = new WeakMap<Section, Traits>();
 
 function traitsOf(section: Section): Traits {
+  if (isFile(section)) return noTraits;
   let known = traits.get(section);
   if (known === undefined) {
     known = {

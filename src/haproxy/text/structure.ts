@@ -1,10 +1,12 @@
-/** Structure: all of a section but its `server` lines. What fails is known again by it, whoever comes and goes. */
+/** Structure: all of a section but its `server` lines, and of a map but its entries. What fails is known again by it, whoever comes and goes. */
 import type { Section } from '../../model.ts';
 import { editServers } from './amend.ts';
 
 const known = new WeakMap<Section, string>();
 
 function structureOf(section: Section): string {
+  // Entries of maps come and go as servers do.
+  if (section.kind === 'map') return '';
   if (section.kind !== 'backend' && section.kind !== 'listen') return section.text;
   const before = known.get(section);
   if (before !== undefined) return before;

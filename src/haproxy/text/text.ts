@@ -1,5 +1,6 @@
 /** HAProxy's config language, as far as Myelin reads it: words, sections, `server` and `bind` lines. */
 import type { Section } from '../../model.ts';
+import { withoutFiles } from './files.ts';
 
 /** The words that open a section, in any version. HAProxy takes them for that wherever they begin a line. */
 export const sectionKeywords: ReadonlySet<string> = new Set([
@@ -137,7 +138,7 @@ export type PlacedLine = {
 export function placedLines(sections: readonly Section[]): PlacedLine[] {
   let number = 0;
   let depth = 0;
-  return sections.flatMap((section) =>
+  return withoutFiles(sections).flatMap((section) =>
     linesOf(section.text).map((text) => {
       number += 1;
       const [, macro] = /^[ \t\v\f]*\.(if|endif)(?![^ \t\v\f\r])/.exec(text) ?? [];

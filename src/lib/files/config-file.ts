@@ -1,14 +1,28 @@
 /** A file that a program reads, and what may become of a new version of it. */
-import { copyFile, link, rename, rm, stat } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AppError, hasCode } from '../../errors.ts';
+import { AppError } from '../../errors.ts';
 import type { Timestamp } from '../../model.ts';
-import { isThere, readIfThere, removeIfThere, syncFolder, writeDurably, writeFailed, writeSynced } from './files.ts';
+import {
+  isLinked,
+  isThere,
+  keepAs,
+  readIfThere,
+  removeIfThere,
+  syncFolder,
+  writeDurably,
+  writeFailed,
+  writeSynced,
+} from './files.ts';
+import { type FileBeside, filesBeside } from './files-beside.ts';
 
 /**
  * The file that HAProxy reads, say, and what may become of a new version of it: a candidate beside it is accepted in its
  * place, and stays there, or gives way to the previous one again; a refused one is kept as `.rejected` to be looked at.
  * Each is a link and a rename: putting back needs neither space nor the old bytes in memory.
+ *
+ * Files beside it are part of a version. A candidate is judged with them, so they are in their places from the proposal on;
+ * as long as the candidate is there it was not accepted, and they are put back with it.
  */
 export type ConfigFile = ReturnType<typeof configFile>;
 
@@ -16,15 +30,21 @@ type ConfigFileOptions = {
   readonly mode?: number;
   /** It stands in a folder all files of which somebody reads. */
   readonly isAmongOthers?: boolean;
+  /** Where files beside it stand, and nothing else. */
+  readonly folders?: readonly string[];
 };
 
-export function configFile(path: string, { mode, isAmongOthers = false }: ConfigFileOptions = {}) {
+export function configFile(path: string, { mode, isAmongOthers = false, folders = [] }: ConfigFileOptions = {}) {
   const folder = dirname(path);
   // Where whole folders are read, names that begin with a dot are left out.
   const beside = isAmongOthers ? join(folder, `.${basename(path)}`) : path;
   const candidate = `${beside}.candidate`;
   const previous = `${beside}.previous`;
   const rejected = `${beside}.rejected`;
+  const files = filesBeside(`${beside}.previous-files`, folders);
+  let proposed: readonly FileBeside[] = [];
+  /** The paths of those that are in place. */
+  let named: readonly string[] = [];
 
   async function step<T>(work: () => Promise<T>): Promise<T> {
     try {
@@ -43,16 +63,19 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
     },
 
     /** Writes the bytes that HAProxy is asked about; they are live only once accepted. */
-    async propose(text: string): Promise<void> {
+    async propose(text: string, its: readonly FileBeside[] = []): Promise<void> {
       const bytes = Buffer.from(text);
+      await step(dropCandidate);
       try {
-        await rm(candidate, { force: true });
+        await files.settle();
         // Where they stand in place, as after HAProxy has ended by itself, they are there whatever the disk has room for.
-        if ((await readIfThere(path))?.equals(bytes) && (await isLinked(path, candidate))) return;
-        await writeSynced(candidate, bytes, mode);
+        const isInPlace = (await readIfThere(path))?.equals(bytes) && (await isLinked(path, candidate));
+        if (!isInPlace) await writeSynced(candidate, bytes, mode);
+        await files.swapIn(its);
+        proposed = its;
       } catch (error) {
         await removeIfThere(candidate);
-        throw writeFailed(path, error);
+        throw error instanceof AppError ? error : writeFailed(path, error);
       }
     },
 
@@ -70,12 +93,18 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
     /** What is in place stays. */
     settle: () =>
       step(async () => {
+        await files.settle();
         await rm(previous, { force: true });
         await rm(candidate, { force: true });
+        await removeOthers(proposed);
       }),
 
     /** The candidate is refused before it was accepted. */
-    reject: () => step(() => rename(candidate, rejected)),
+    reject: () =>
+      step(async () => {
+        await files.putBack();
+        await rename(candidate, rejected);
+      }),
 
     /** What was accepted is refused after all. */
     rejectAccepted: () =>
@@ -90,7 +119,7 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
       }),
 
     /** What is left of a candidate that nobody judged. */
-    discard: () => removeIfThere(candidate),
+    discard: () => dropCandidate().catch(() => {}),
 
     /** Undoes an acceptance: the previous file is in its place again, or none if there was none. */
     putBack: () => step(putBack),
@@ -98,7 +127,16 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
     /** Whether a candidate was accepted and nothing settled: whoever did it was killed in the middle. */
     isUnsettled: () => isThere(previous),
 
-    write: (text: string) => writeDurably(path, text),
+    /** Without a candidate. Whether something was not as it is to be. */
+    write: (text: string, its: readonly FileBeside[] = []) =>
+      step(async () => {
+        const isChanged = await files.write(its);
+        const isRewritten = await writeDurably(path, text);
+        // Some were swapped in, and who accepted them could not settle it.
+        if (await files.isUnsettled()) await files.settle();
+        await removeOthers(its);
+        return isChanged || isRewritten;
+      }),
 
     /** Since when the bytes that are there have been in their place, at the latest; null where there is no file. */
     async placedAt(): Promise<Timestamp | null> {
@@ -110,15 +148,30 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
     },
 
     /** Another text whenever somebody has written or replaced the file, or taken it away. */
-    async stamp(): Promise<string> {
-      return stat(path).then(
-        ({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`,
-        () => 'none',
-      );
-    },
+    stamp: () => stampOf(path),
+
+    /** The same of the files beside it as well. */
+    stampOfAll: async () => (await Promise.all([path, ...named].map(stampOf))).join('\n'),
   };
 
+  /** While it is there it was not accepted, nor what was swapped in for it. */
+  async function dropCandidate(): Promise<void> {
+    if (!(await isThere(candidate))) return;
+    await files.putBack();
+    await rm(candidate, { force: true });
+  }
+
+  /** What the file names stays in any case: it may be more than is known of. */
+  async function removeOthers(its: readonly FileBeside[]): Promise<void> {
+    named = its.map(({ path: each }) => each);
+    if (folders.length === 0) return;
+    const needed = new Set(named);
+    const text = (await readIfThere(path))?.toString('utf8') ?? '';
+    await files.removeOthers((each) => needed.has(each) || text.includes(each));
+  }
+
   async function putBack(): Promise<void> {
+    await files.putBack();
     // A rename, not a copy: the place is never empty, and a full disk does not matter.
     if (await isThere(previous)) await rename(previous, path);
     else await rm(path, { force: true });
@@ -128,36 +181,23 @@ export function configFile(path: string, { mode, isAmongOthers = false }: Config
   }
 }
 
-/** Gives the file a second name; false where the file system or the file's owner allows no links. */
-async function isLinked(path: string, name: string): Promise<boolean> {
-  try {
-    await link(path, name);
-    return true;
-  } catch (error) {
-    if (hasCode(error, ...withoutLinks)) return false;
-    throw error;
-  }
-}
-
-const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
-
-/** A second name for the file, if there is one; a copy where the file system or the file's owner allows no links. */
-async function keepAs(path: string, name: string): Promise<void> {
-  try {
-    await link(path, name);
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return;
-    if (!hasCode(error, ...withoutLinks)) throw error;
-    await copyFile(path, name);
-  }
-}
-
 /** Asks about a candidate that is not to be accepted. */
-export async function tryOut<T>(file: ConfigFile, text: string, ask: () => Promise<T>): Promise<T> {
+export async function tryOut<T>(
+  file: ConfigFile,
+  { text, files }: { readonly text: string; readonly files: readonly FileBeside[] },
+  ask: () => Promise<T>,
+): Promise<T> {
   try {
-    await file.propose(text);
+    await file.propose(text, files);
     return await ask();
   } finally {
     await file.discard();
   }
+}
+
+function stampOf(path: string): Promise<string> {
+  return stat(path).then(
+    ({ ino, mtimeMs, size }) => `${ino} ${mtimeMs} ${size}`,
+    () => 'none',
+  );
 }

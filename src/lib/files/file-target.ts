@@ -5,12 +5,15 @@
 import { describe } from '../../errors.ts';
 import { type CommandLimits, describeExit, lastLines, runCommand } from '../command.ts';
 import type { ConfigFile } from './config-file.ts';
+import type { FileBeside } from './files-beside.ts';
 
 /** A program and its arguments, `{file}` among them for the file that it is about; null: none. */
 type Command = readonly string[] | null;
 
 export type FileTarget = Omit<CommandLimits, 'signal'> & {
   readonly file: ConfigFile;
+  /** What stands beside it. */
+  readonly beside?: readonly FileBeside[];
   readonly check: Command;
   /** What `check` looks at: the file before it is in its place, or the place, where no other can be looked at. */
   readonly checked: 'candidate' | 'place';
@@ -39,7 +42,7 @@ export type FailedStep = {
 /** null: it is. Where it fails before it is settled, and where it is broken off, the file before is in its place. */
 export async function makeLive(target: FileTarget, text: string, signal: AbortSignal): Promise<FailedStep | null> {
   const { file, checked, failedReload } = target;
-  await file.propose(text);
+  await file.propose(text, target.beside);
   const refused = checked === 'candidate' ? await runStep(target, 'check', file.candidate, signal) : null;
   if (refused !== null) {
     await file.reject();

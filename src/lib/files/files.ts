@@ -1,16 +1,16 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../../errors.ts';
 
 const mode = 0o640;
 
 /** Temp file in the same folder, fsync, rename, fsync of the folder. Equal bytes are not written again: returns false. */
-export async function writeDurably(path: string, text: string): Promise<boolean> {
+export async function writeDurably(path: string, text: string, itsMode = mode): Promise<boolean> {
   const bytes = Buffer.from(text);
   if ((await readIfThere(path))?.equals(bytes)) return false;
-  await place(path, [bytes]);
+  await place(path, [bytes], itsMode);
   return true;
 }
 
@@ -40,10 +40,10 @@ export async function writeInPieces(path: string, texts: Iterable<string>): Prom
 
 const pieceLength = 65_536;
 
-async function place(path: string, content: Iterable<Buffer>): Promise<void> {
+async function place(path: string, content: Iterable<Buffer>, itsMode = mode): Promise<void> {
   const temp = join(dirname(path), `.${basename(path)}.tmp`);
   try {
-    await writeSynced(temp, content);
+    await writeSynced(temp, content, itsMode);
     await rename(temp, path);
     await syncFolder(dirname(path));
   } catch (error) {
@@ -106,6 +106,28 @@ export async function writeSynced(path: string, content: Buffer | Iterable<Buffe
 export async function syncFolder(path: string): Promise<void> {
   await using folder = await open(path, 'r');
   await folder.sync();
+}
+
+/** Gives the file a second name; false where the file system or the file's owner allows no links. */
+export async function isLinked(path: string, name: string): Promise<boolean> {
+  try {
+    await link(path, name);
+    return true;
+  } catch (error) {
+    if (hasCode(error, ...withoutLinks)) return false;
+    throw error;
+  }
+}
+
+const withoutLinks = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'];
+
+/** A second name for the file, if there is one; a copy where the file system or the file's owner allows no links. */
+export async function keepAs(path: string, name: string): Promise<void> {
+  try {
+    if (!(await isLinked(path, name))) await copyFile(path, name);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error;
+  }
 }
 
 /** Tidying up after a failure; a second failure says nothing that the first did not. */

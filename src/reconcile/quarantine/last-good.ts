@@ -47,10 +47,11 @@ export class LastGood {
 
   /** Commands have changed these in what runs, while the rest of what is wanted waits or is refused. */
   serversWentLive(running: Sections, owners: readonly Owner[]): void {
-    const concerned = running.filter(({ kind, name }) => owners.includes(`${kind} ${name}`));
-    const changed = new Map(withoutOverrides(concerned).map((each) => [each.name, each]));
+    const titleOf = ({ kind, name }: Section): string => `${kind} ${name}`;
+    const concerned = running.filter((section) => owners.includes(titleOf(section)));
+    const changed = new Map(withoutOverrides(concerned).map((each) => [titleOf(each), each]));
     const follow = (sections: Sections): Sections =>
-      sections.map((section) => (section.kind === 'backend' ? (changed.get(section.name) ?? section) : section));
+      changed.size === 0 ? sections : sections.map((section) => changed.get(titleOf(section)) ?? section);
     this.#sections = follow(this.#sections);
     this.#live = follow(this.#live);
   }

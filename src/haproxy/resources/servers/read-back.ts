@@ -51,7 +51,7 @@ export async function readSessions(
   const { replies } = await askEach(ask, backends, (backend) => `show stat ${cliWord(backend)} 4 -1`, frame);
   const sessions = new Map<string, number>();
   for (const reply of replies) {
-    const [header = '', ...lines] = reply.split('\n');
+    const [header = '', ...lines] = (reply ?? '').split('\n');
     const fields = header.replace(/^# /, '').split(',');
     const [backendAt, serverAt, currentAt] = ['pxname', 'svname', 'scur'].map((name) => fields.indexOf(name));
     // Of some hundred fields.

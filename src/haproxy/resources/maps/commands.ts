@@ -1,0 +1,38 @@
+/** Commands about entries of maps in the words of HAProxy's command line, and what its answers to them mean. */
+import type { MapCommand } from '../../../model.ts';
+import { cliWord, isCliWord } from '../../cli/words.ts';
+import type { Verdict } from '../resource.ts';
+
+export function identity({ map, key }: Pick<MapCommand, 'map' | 'key'>): string {
+  return `${map} ${key}`;
+}
+
+/** A value ends at a blank, on the command line. */
+export function canBeSaid(key: string, value: string): boolean {
+  return [key, value].every((word) => isCliWord(word) && !/\s/.test(word));
+}
+
+export function say(command: MapCommand): readonly string[] {
+  const [map, key] = [cliWord(command.map), cliWord(command.key)];
+  switch (command.action) {
+    case 'add':
+    case 'set':
+      return [`${command.action} map ${map} ${key} ${cliWord(command.value)}`];
+    case 'replace':
+      return [`del map ${map} ${key}`, `add map ${map} ${key} ${cliWord(command.value)}`];
+    case 'delete':
+      return [`del map ${map} ${key}`];
+  }
+}
+
+/** To do it says nothing, in every version. */
+export function classify(command: MapCommand, replies: readonly string[]): Verdict {
+  for (const [at, line] of say(command).entries()) {
+    const reply = replies[at];
+    const isDone = reply === '' || (line.startsWith('del ') && reply === notThere);
+    if (!isDone) return { kind: 'unexpected', command, reply: reply ?? '' };
+  }
+  return { kind: 'done' };
+}
+
+const notThere = 'Key not found.';

@@ -1,0 +1,37 @@
+/** Entries of maps: what a shared frontend routes by. */
+import type { MapCommand, Rendered, Section } from '../../../model.ts';
+import { type Owner, type Resource, rankOf } from '../resource.ts';
+import { ownerOf as ownerOfBackend } from '../servers/read-back.ts';
+import { classify, identity, say } from './commands.ts';
+import { backendOf, isMap, planMaps } from './plan.ts';
+import { findDrift, mapOf, ownerOf, readMaps, type SeenMap } from './read-back.ts';
+
+export const maps: Resource<MapCommand, SeenMap> = {
+  kind: 'map',
+  plan: planMaps,
+  withinStructure: (old, now) => (isMap(old) && isMap(now) ? now : old),
+  afterStart: () => [],
+  say,
+  classify,
+  learn: (capabilities) => capabilities,
+  ranks: (commands) => commands.map(({ action }) => (action === 'delete' ? rankOf.routesGo : rankOf.routesCome)),
+  needs: (command) => (command.action === 'delete' ? [] : [ownerOfBackend(backendOf(command.value))]),
+  owner: ({ map }) => ownerOf(map),
+  identity,
+  describe: ({ action, key }) => `${action} ${key}`,
+  isLate: () => false,
+  parts,
+  observe: (ask, owners, frame) => readMaps(ask, owners.map(mapOf), frame),
+  drift: findDrift,
+};
+
+const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
+
+function parts({ sections }: Rendered): ReadonlyMap<Owner, Section> {
+  let found = known.get(sections);
+  if (found === undefined) {
+    found = new Map(sections.filter(isMap).map((section) => [ownerOf(section.name), section]));
+    known.set(sections, found);
+  }
+  return found;
+}

@@ -1,0 +1,77 @@
+/** What it takes to bring the entries of a map to what is desired. */
+import type { MapCommand, Rendered, Section } from '../../../model.ts';
+import type { Change, Obstacle, Planner } from '../resource.ts';
+import { canBeSaid } from './commands.ts';
+import { type Entries, entriesOf, linesOf, readEntry } from './entries.ts';
+
+export function isMap({ kind }: Pick<Section, 'kind'>): boolean {
+  return kind === 'map';
+}
+
+/** The backend that an entry leads to; behind a bar stands what becomes of the request's path. */
+export function backendOf(value: string): string {
+  const bar = value.indexOf('|');
+  return bar === -1 ? value : value.slice(0, bar);
+}
+
+export function planMaps(_running: Rendered, desired: Rendered): Planner {
+  let backends: ReadonlySet<string> | null = null;
+  return {
+    section(old, now) {
+      // One that comes or goes does so with the line that names it.
+      if (old === null || now === null || !isMap(now)) return null;
+      backends ??= backendsIn(desired);
+      return change(old, now, backends);
+    },
+  };
+}
+
+function change(old: Section, now: Section, backends: ReadonlySet<string>): Change {
+  const before = entriesOf(old);
+  const after = entriesOf(now);
+  const commands: MapCommand[] = [];
+  const obstacles: Obstacle[] = [];
+  /** Keys that stay as they are. */
+  const waiting = new Set<string>();
+  const about = (key: string) => ({ kind: 'map', map: now.name, key }) as const;
+  const wait = (key: string, why: string): void => {
+    waiting.add(key);
+    obstacles.push({ code: 'map_changed', detail: `${key} ${why}` });
+  };
+  for (const [key, value] of after.values) {
+    const action = actionFor(key, value, before);
+    if (after.repeated.has(key)) {
+      if (action !== null) wait(key, 'stands there more than once');
+    } else if (action !== null) {
+      if (!canBeSaid(key, value)) wait(key, 'cannot be a word of a runtime command');
+      else if (!backends.has(backendOf(value))) wait(key, `waits for backend ${backendOf(value)}`);
+      else commands.push({ ...about(key), action, value });
+    }
+  }
+  for (const key of before.values.keys())
+    if (!after.values.has(key)) {
+      if (canBeSaid(key, '-')) commands.push({ ...about(key), action: 'delete' });
+      else wait(key, 'cannot be a word of a runtime command');
+    }
+  return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
+}
+
+/** null: it is as it is to be. */
+function actionFor(key: string, value: string, before: Entries): 'add' | 'set' | 'replace' | null {
+  if (before.repeated.has(key)) return 'replace';
+  const is = before.values.get(key);
+  if (is === undefined) return 'add';
+  return is === value ? null : 'set';
+}
+
+/** `now`, but for what these keys have in `old`. */
+function except(keys: ReadonlySet<string>, old: Section, now: Section): Section {
+  const isKept = (line: string): boolean => keys.has(readEntry(line)?.key ?? '');
+  const entries = linesOf(now.text).filter((line) => line !== '' && !isKept(line));
+  const kept = linesOf(old.text).filter(isKept);
+  return { ...now, text: [...entries, ...kept].map((line) => `${line}\n`).join('') };
+}
+
+function backendsIn({ sections }: Rendered): ReadonlySet<string> {
+  return new Set(sections.flatMap(({ kind, name }) => (kind === 'backend' || kind === 'listen' ? [name] : [])));
+}

@@ -1,0 +1,85 @@
+/** The entries that a running HAProxy has, and where they are not what they should be. */
+import { AppError } from '../../../errors.ts';
+import type { MapDrift, Rendered, Section } from '../../../model.ts';
+import { type Ask, askEach } from '../../cli/ask.ts';
+import type { Frame } from '../../cli/framing.ts';
+import { cliWord } from '../../cli/words.ts';
+import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
+import { identity } from './commands.ts';
+import { collect, type Entries, type Entry, entriesOf, lineOf, readEntry } from './entries.ts';
+import { isMap } from './plan.ts';
+
+/** null: the process knows no such map, as where no line of its config names it. */
+export type SeenMap = Seen & { readonly entries: readonly Entry[] | null };
+
+export function ownerOf(map: string): Owner {
+  return `map ${map}`;
+}
+
+export function mapOf(owner: Owner): string {
+  return owner.slice('map '.length);
+}
+
+/** Throws an AppError where one was not answered. */
+export async function readMaps(ask: Ask, maps: readonly string[], frame?: Frame): Promise<Observation<SeenMap>> {
+  const { from, replies } = await askEach(ask, maps, (map) => `show map ${cliWord(map)}`, frame);
+  const seen = maps.map((map, at): [Owner, SeenMap] => [ownerOf(map), readReply(replies[at])]);
+  return { from, seen: new Map(seen) };
+}
+
+export function seenMap(entries: readonly Entry[]): SeenMap {
+  return { said: entries.map(lineOf).join(''), entries };
+}
+
+/** An empty map is answered with nothing. */
+function readReply(reply: string | null | undefined): SeenMap {
+  if (reply == null) throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy’s runtime API cut short what is in a map');
+  if (reply.startsWith('Unknown map identifier')) return { said: reply, entries: null };
+  const lines = reply.split('\n').filter((line) => line !== '');
+  return seenMap(
+    lines.map((line) => {
+      const [, rest] = /^0x[0-9a-f]+ (.*)$/.exec(line) ?? [];
+      const entry = rest === undefined ? null : readEntry(rest);
+      if (entry === null) throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API says of a map: ${line}`);
+      return entry;
+    }),
+  );
+}
+
+export function findDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenMap>): Findings {
+  const findings: Finding[] = [];
+  const sections = running.sections.map((section) => {
+    const entries = isMap(section) ? (seen.get(ownerOf(section.name))?.entries ?? null) : null;
+    if (entries === null) return section;
+    const found = compare(section, entries);
+    for (const drift of found)
+      findings.push({
+        owner: ownerOf(section.name),
+        identity: identity(drift),
+        what: `${drift.kind} of ${drift.key}`,
+        drift,
+      });
+    return found.length === 0 ? section : { ...section, text: entries.map(lineOf).join('') };
+  });
+  return { findings, running: { ...running, sections }, leaving: new Map() };
+}
+
+function compare(section: Section, entries: readonly Entry[]): readonly MapDrift[] {
+  const [desired, is] = [entriesOf(section), collect(entries)];
+  const drift: MapDrift[] = [];
+  const note = (key: string, kind: MapDrift['kind'], detail: string): void => {
+    drift.push({ map: section.name, key, kind, detail });
+  };
+  for (const [key, value] of desired.values) {
+    const found = is.values.get(key);
+    if (found === undefined) note(key, 'missing', '');
+    else if (isRepeated(key, is) !== isRepeated(key, desired)) note(key, 'duplicate', '');
+    else if (found !== value) note(key, 'value', found);
+  }
+  for (const [key, value] of is.values) if (!desired.values.has(key)) note(key, 'extra', value);
+  return drift;
+}
+
+function isRepeated(key: string, { repeated }: Entries): boolean {
+  return repeated.has(key);
+}

@@ -1,0 +1,118 @@
+/**
+ * Files that belong to another one and stand beside it, as the maps that a config names. They change with it or not at
+ * all: what stood in their places is kept until it is settled, and put back otherwise, by whoever comes after a kill too.
+ */
+import { readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { hasCode } from '../../errors.ts';
+import { isThere, keepAs, makeFolder, readIfThere, syncFolder, writeDurably, writeSynced } from './files.ts';
+
+export type FileBeside = {
+  /** Absolute. */
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+};
+
+export type FilesBeside = ReturnType<typeof filesBeside>;
+
+const index = z.array(z.object({ path: z.string(), wasThere: z.boolean() }));
+type Kept = z.infer<typeof index>;
+
+/** `kept` is the folder for what they were before; in `folders` nobody but us puts anything. */
+export function filesBeside(kept: string, folders: readonly string[]) {
+  // Without it the folder counts for nothing: it comes into being with it, and loses it first.
+  const indexFile = join(kept, 'index.json');
+  const keptAt = (at: number): string => join(kept, `${at}`);
+
+  return { swapIn, putBack, settle, write, removeOthers, isUnsettled };
+
+  /** Each in its place; where that fails, all are as before. */
+  async function swapIn(files: readonly FileBeside[]): Promise<void> {
+    const changed: FileBeside[] = [];
+    for (const file of files) if (!(await readIfThere(file.path))?.equals(Buffer.from(file.text))) changed.push(file);
+    if (changed.length === 0) return;
+    await keep(changed.map(({ path }) => path));
+    try {
+      await write(changed);
+    } catch (error) {
+      await putBack();
+      throw error;
+    }
+  }
+
+  /** They are as before. What was put back already is left alone. */
+  async function putBack(): Promise<void> {
+    for (const [at, { path, wasThere }] of (await readIndex()).entries())
+      if (!wasThere) await rm(path, { force: true });
+      else if (await isThere(keptAt(at))) {
+        await makeFolder(dirname(path));
+        // A rename needs no room on the disk.
+        await rename(keptAt(at), path);
+        await syncFolder(dirname(path));
+      }
+    await settle();
+  }
+
+  /** They stay as they are. */
+  async function settle(): Promise<void> {
+    await rm(indexFile, { force: true });
+    await rm(kept, { recursive: true, force: true });
+  }
+
+  /** Whether some were swapped in and nothing settled. */
+  function isUnsettled(): Promise<boolean> {
+    return isThere(indexFile);
+  }
+
+  /** Without keeping what was before. Whether one was not as it is to be. */
+  async function write(files: readonly FileBeside[]): Promise<boolean> {
+    let isChanged = false;
+    for (const { path, text, mode } of files) {
+      // Who may read a file may enter its folder.
+      await makeFolder(dirname(path), mode | ((mode & 0o444) >> 2));
+      isChanged = (await writeDurably(path, text, mode)) || isChanged;
+    }
+    return isChanged;
+  }
+
+  /** Removes what is needed no more. */
+  async function removeOthers(isNeeded: (path: string) => boolean): Promise<void> {
+    for (const folder of folders)
+      for (const name of await namesIn(folder)) {
+        const path = join(folder, name);
+        if (!isNeeded(path)) await rm(path, { recursive: true, force: true });
+      }
+  }
+
+  async function keep(paths: readonly string[]): Promise<void> {
+    const fresh = `${kept}.new`;
+    await rm(fresh, { recursive: true, force: true });
+    await rm(kept, { recursive: true, force: true });
+    await makeFolder(fresh, 0o700);
+    const entries: Kept = [];
+    for (const [at, path] of paths.entries()) {
+      await keepAs(path, join(fresh, `${at}`));
+      entries.push({ path, wasThere: await isThere(join(fresh, `${at}`)) });
+    }
+    await writeSynced(join(fresh, 'index.json'), Buffer.from(JSON.stringify(entries)), 0o600);
+    await syncFolder(fresh);
+    await rename(fresh, kept);
+    await syncFolder(dirname(kept));
+  }
+
+  async function readIndex(): Promise<Kept> {
+    const bytes = await readIfThere(indexFile);
+    return bytes === null ? [] : index.parse(JSON.parse(bytes.toString('utf8')));
+  }
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
+}
