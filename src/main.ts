@@ -103,7 +103,15 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   desired.assertRenders(dependencies.settings);
 
   // Other files are made of the same view, each by itself.
-  const outputs = new Outputs({ state: dependencies.settings.config.state, now, report }, signal);
+  const outputs = new Outputs(
+    {
+      state: dependencies.settings.config.state,
+      now,
+      report,
+      verifyInterval: () => editions.settings.config.verifyInterval,
+    },
+    signal,
+  );
 
   // A change wakes the queue; what nobody changed is looked at in rotation.
   const mutex = createMutex();

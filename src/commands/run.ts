@@ -6,12 +6,14 @@ import { view } from '../catalog/catalog.ts';
 import { endpointsFile, formerKnownServicesFile, knownServicesFile, overridesFile } from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
-import { exitCodes } from '../errors.ts';
+import { AppError, exitCodes } from '../errors.ts';
 import { Heartbeat } from '../http/probes.ts';
 import { serveHttp } from '../http/serve.ts';
 import { readOnce } from '../lib/files/read-file.ts';
 import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
+import { pause } from '../lib/time/retry.ts';
 import { type Instance, main } from '../main.ts';
+import type { Moment } from '../model.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
@@ -39,7 +41,8 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const stopped = options.once ? exitCodes.unexpected : exitCodes.ok;
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(stopped));
   // What is under way is broken off at once, also where Myelin has yet to begin.
-  void end.promise.then(() => stopping.abort());
+  const abort = (): void => stopping.abort();
+  end.promise.then(abort, abort);
   try {
     return await runUntil({ end, stopping, stopped }, globals, options);
   } catch (error) {
@@ -81,7 +84,12 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const report = (happening: Happening): void => {
     reporter.report(happening);
     const exitCode = options.once ? whenDone(happening, options) : null;
-    if (exitCode !== null) void outputsDone(running.instance).then((its) => end.resolve(exitCode || its));
+    if (exitCode === null) return;
+    const outputs =
+      exitCode === exitCodes.ok
+        ? outputsDone(running.instance, startedAt, signal)
+        : running.instance?.outputs.settled();
+    Promise.resolve(outputs).then(() => end.resolve(exitCode), end.reject);
   };
   // A source's library may leave a promise to nobody: that is no reason to end what serves.
   process.on('unhandledRejection', (error) => report({ kind: 'unhandled_rejection', error }));
@@ -185,13 +193,29 @@ function writingOnly(settings: Settings): Settings {
   return { ...settings, outputs, config: { ...settings.config, haproxy } };
 }
 
-/** Settles when each output has been tried, with the exit code of the first that failed. */
-async function outputsDone(instance: Instance | null): Promise<number> {
-  if (instance === null) return exitCodes.ok;
-  const { outputs } = instance;
+/**
+ * Settles when each output has been tried. Rejects with the AppError of the first that failed, or where they still wait for
+ * an answer about a service when `startTimeout` is over.
+ */
+async function outputsDone(instance: Instance | null, startedAt: Moment, signal: AbortSignal): Promise<void> {
+  if (instance === null) return;
+  const { outputs, settings } = instance;
+  const isOver = new AbortController();
+  const restMs = Math.max(0, startedAt + settings.config.startTimeout - now());
+  const timeout = pause(restMs, AbortSignal.any([signal, isOver.signal]));
+  const hasBegun = await Promise.race([outputs.begun.then(() => true), timeout.then(() => false)]);
+  isOver.abort();
+  if (!hasBegun) {
+    const { catalog } = instance.collection;
+    const missing = [...view(catalog).pending].join(', ');
+    throw new AppError(
+      'MYELIN_SOURCE_TIMEOUT',
+      `no output is written: no answer about ${missing} within ${settings.config.startTimeout} ms`,
+      { remedy: 'see that the sources of these services run and are reachable; `startTimeout` is how long they have' },
+    );
+  }
   await outputs.settled();
-  const failed = outputs.states.flatMap(({ state }) => (state.kind === 'failed' ? [state.error.exitCode] : []));
-  return failed[0] ?? exitCodes.ok;
+  for (const { state } of outputs.states) if (state.kind === 'failed') throw state.error;
 }
 
 /**

@@ -1,8 +1,9 @@
 /** One file as a target: its text is the catalog’s, and a hash of it is kept of what its reader has been told. */
 import { createHash } from 'node:crypto';
-import { chmod, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chmod, open, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { AppError, describe } from '../errors.ts';
+import { AppError, describe, hasCode } from '../errors.ts';
 import { configFile } from '../lib/files/config-file.ts';
 import { type FailedStep, type FileTarget, makeLive, recover, runStep } from '../lib/files/file-target.ts';
 import { makeFolder, readIfThere, writeDurably, writeFailed } from '../lib/files/files.ts';
@@ -42,26 +43,41 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
     forgetLive: () => rm(toldFile, { force: true }),
   };
   let isRecovered = false;
-  return { name, render: (view) => renderOutput(output, view), reconcile };
+  /** Hash of the text that was in place when `reconcile` last succeeded. */
+  let placed: string | null = null;
+  return { name, render: (view) => renderOutput(output, view), reconcile, isIntact };
 
   async function reconcile(text: string, signal: AbortSignal): Promise<TargetOutcome> {
     try {
       if (!isRecovered) await recover(target);
       isRecovered = true;
-      if (await isLive(text)) return { kind: 'unchanged' };
-      await makeFolder(dirname(path), 0o755);
-      const failed = await makeLive(target, text, signal);
-      if (failed === null) return { kind: 'changed' };
-      return { kind: 'failed', step: failed.step, error: outputError(output, failed) };
+      const isUnchanged = await isLive(text);
+      if (!isUnchanged) await makeFolder(dirname(path), 0o755);
+      const failed = isUnchanged ? null : await makeLive(target, text, signal);
+      if (failed !== null)
+        return { kind: 'failed', step: failed.step, error: outputError(output, failed), key: failed.ending };
+      placed = hashLine(text);
+      return { kind: isUnchanged ? 'unchanged' : 'changed' };
     } catch (error) {
       signal.throwIfAborted();
       const failed = error instanceof AppError ? error : writeFailed(path, error);
-      return { kind: 'failed', step: 'write', error: failed };
+      return { kind: 'failed', step: 'write', error: failed, key: describe(failed) };
+    }
+  }
+
+  async function isIntact(): Promise<boolean> {
+    if (placed === null) return true;
+    try {
+      const text = await readOutput(output);
+      return text !== null && hashLine(text) === placed && ((await stat(path)).mode & 0o777) === mode;
+    } catch {
+      // What is wrong with it the next `reconcile` says.
+      return false;
     }
   }
 
   async function isLive(text: string): Promise<boolean> {
-    if ((await file.read()) !== text) return false;
+    if ((await readOutput(output)) !== text) return false;
     // Where nobody has to be told of it, what stands in its place is known to its reader.
     const needsTelling = reload !== null || checked === 'place';
     if (needsTelling && !(await isTold(text))) return false;
@@ -73,6 +89,25 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
   async function isTold(text: string): Promise<boolean> {
     return (await readIfThere(toldFile))?.toString('utf8') === hashLine(text);
   }
+}
+
+/**
+ * The text at the path of an output; null where there is no file. Throws an AppError where something else stands there: to
+ * open a pipe would wait for ever for a program at its other end.
+ */
+export async function readOutput({ name, path }: Pick<Output, 'name' | 'path'>): Promise<string | null> {
+  const stats = await stat(path).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return null;
+    throw writeFailed(path, error);
+  });
+  if (stats === null) return null;
+  if (!stats.isFile())
+    throw new AppError('MYELIN_OUTPUT_FAILED', `output ${name}: ${path} is not a regular file`, {
+      remedy: 'remove what stands there, or choose another `path`: Myelin replaces the file at this path as a whole',
+    });
+  // It may have become a pipe by now.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return await file.readFile('utf8');
 }
 
 function hashLine(text: string): string {

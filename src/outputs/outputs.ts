@@ -14,6 +14,8 @@ type FailedStep = 'template' | Extract<TargetOutcome, { kind: 'failed' }>['step'
 export type OutputEvent =
   | { readonly kind: 'output_written'; readonly output: string; readonly path: string }
   | { readonly kind: 'output_failed'; readonly output: string; readonly step: FailedStep; readonly error: unknown }
+  /** Somebody else had changed or removed the file. */
+  | { readonly kind: 'output_restored'; readonly output: string; readonly path: string }
   /** What is wanted now is what stands there. */
   | { readonly kind: 'output_recovered'; readonly output: string };
 
@@ -25,6 +27,8 @@ type OutputState =
       readonly kind: 'failed';
       readonly step: FailedStep;
       readonly error: AppError;
+      /** Of failures alike only the first is reported. */
+      readonly key: string;
       readonly since: Moment;
       readonly retryAt: Moment;
       /** What could not be made so; null where it could not be rendered. */
@@ -44,6 +48,8 @@ type OutputsOptions = {
   readonly state: string;
   readonly report: (event: OutputEvent) => void;
   readonly now: () => Moment;
+  /** Within this time a file that somebody else has changed is noticed and restored. */
+  readonly verifyInterval: () => Ms;
 };
 
 /** HAProxy goes first: to fill a template for thousands of services takes longer than a command. */
@@ -58,6 +64,7 @@ export class Outputs {
   #followers: readonly Follower[] = [];
   #ended: Promise<unknown> = Promise.resolve();
   #view: ServiceView | null = null;
+  readonly #begun = Promise.withResolvers<void>();
 
   constructor(options: OutputsOptions, signal: AbortSignal) {
     this.#options = options;
@@ -71,11 +78,18 @@ export class Outputs {
    */
   show(outputs: readonly Output[], view: CatalogView): void {
     if (outputs !== this.#outputs) this.#replace(outputs);
-    if (outputs.length === 0 || !view.open || view.pending.size > 0) return;
+    if (outputs.length > 0 && (!view.open || view.pending.size > 0)) return;
     const { endpoints } = view;
-    if (isSame(this.#view?.endpoints, endpoints)) return;
-    this.#view = { endpoints };
-    for (const follower of this.#followers) follower.show(this.#view);
+    if (!isSame(this.#view?.endpoints, endpoints)) {
+      this.#view = { endpoints };
+      for (const follower of this.#followers) follower.show(this.#view);
+    }
+    this.#begun.resolve();
+  }
+
+  /** Settles once every service was known for the first time, so that the files could be written; or if there are none. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
   }
 
   get states(): readonly OutputReport[] {
@@ -118,6 +132,7 @@ class Follower {
   #tried: ServiceView | null = null;
   #shownAt: Moment = Number.NEGATIVE_INFINITY;
   #triedAt: Moment = Number.NEGATIVE_INFINITY;
+  #verifiedAt: Moment = Number.NEGATIVE_INFINITY;
   #writtenAt: Moment | null = null;
 
   constructor(output: Output, before: Promise<unknown>, options: OutputsOptions, signal: AbortSignal) {
@@ -152,23 +167,33 @@ class Follower {
 
   /** What was due when the timer rang may have been seen to meanwhile. */
   async #tryIfDue(): Promise<void> {
-    if (this.#dueAt <= this.#options.now()) await this.#try();
+    const now = this.#options.now();
+    if (this.#dueAt <= now) await this.#try();
+    else if (this.#verifyAt <= now) await this.#verify();
     else this.#setDeadline();
   }
 
-  async #try(): Promise<void> {
+  async #verify(): Promise<void> {
+    const isIntact = await this.#target.isIntact();
+    this.#verifiedAt = this.#options.now();
+    if (isIntact) this.#setDeadline();
+    else await this.#try('restored');
+  }
+
+  async #try(why: 'news' | 'restored' = 'news'): Promise<void> {
     const view = this.#wanted;
     if (view === null || this.#signal.aborted) return;
     this.#tried = view;
     this.#triedAt = this.#options.now();
     try {
       const outcome = await this.#outcome(view);
-      if (outcome !== null) this.#note(outcome);
+      if (outcome !== null) this.#note(outcome, why);
     } catch (error) {
       // What is broken off because it is to end is no failure.
       if (!this.#signal.aborted) throw error;
     } finally {
       this.#triedAt = this.#options.now();
+      this.#verifiedAt = this.#triedAt;
       this.#setDeadline();
     }
   }
@@ -176,7 +201,8 @@ class Follower {
   /** null: it is what has failed before, and not due yet. */
   async #outcome(view: ServiceView): Promise<Outcome | null> {
     const desired = this.#rendered(view);
-    if (desired instanceof AppError) return { kind: 'failed', step: 'template', error: desired, desired: null };
+    if (desired instanceof AppError)
+      return { kind: 'failed', step: 'template', error: desired, key: describe(desired), desired: null };
     const state = this.#state;
     if (state.kind === 'failed' && state.desired === desired && this.#options.now() < state.retryAt) return null;
     const outcome = await this.#target.reconcile(desired, this.#signal);
@@ -192,33 +218,40 @@ class Follower {
     }
   }
 
-  #note(outcome: Outcome): void {
+  #note(outcome: Outcome, why: 'news' | 'restored'): void {
     const { report, now } = this.#options;
     const { name, path } = this.#output;
     const before = this.#state;
     switch (outcome.kind) {
       case 'failed': {
-        const { step, error, desired } = outcome;
+        const { step, error, key, desired } = outcome;
         const at = now();
         const since = before.kind === 'failed' ? before.since : at;
-        this.#state = { kind: 'failed', step, error, since, desired, retryAt: at + this.#retries.failed(at) };
-        const isKnown = before.kind === 'failed' && describe(before.error) === describe(error);
+        this.#state = { kind: 'failed', step, error, key, since, desired, retryAt: at + this.#retries.failed(at) };
+        const isKnown = before.kind === 'failed' && before.step === step && before.key === key;
         if (!isKnown) report({ kind: 'output_failed', output: name, step, error });
         return;
       }
       case 'changed':
         this.#state = { kind: 'current' };
         this.#writtenAt = now();
-        report({ kind: 'output_written', output: name, path });
+        report({ kind: why === 'restored' ? 'output_restored' : 'output_written', output: name, path });
         return;
       case 'unchanged':
         this.#state = { kind: 'current' };
+        if (why === 'restored') report({ kind: 'output_restored', output: name, path });
         if (before.kind === 'failed') report({ kind: 'output_recovered', output: name });
     }
   }
 
   #setDeadline(): void {
-    this.#deadline.set([this.#dueAt]);
+    this.#deadline.set([this.#dueAt, this.#verifyAt]);
+  }
+
+  get #verifyAt(): Moment {
+    return this.#state.kind === 'current'
+      ? this.#verifiedAt + this.#options.verifyInterval()
+      : Number.POSITIVE_INFINITY;
   }
 
   get #dueAt(): Moment {
@@ -231,7 +264,7 @@ class Follower {
 
 type Outcome =
   | Exclude<TargetOutcome, { kind: 'failed' }>
-  | { readonly kind: 'failed'; readonly step: FailedStep; readonly error: AppError; readonly desired: unknown };
+  | Pick<Extract<OutputState, { kind: 'failed' }>, 'kind' | 'step' | 'error' | 'key' | 'desired'>;
 
 function isSame<K, V>(a: ReadonlyMap<K, V> | undefined, b: ReadonlyMap<K, V>): boolean {
   return a?.size === b.size && [...b].every(([key, value]) => a.get(key) === value);

@@ -21,9 +21,17 @@ export type Target<Desired = unknown> = {
   render(view: ServiceView): Desired;
   /** Makes it so, unless it is so already; what was good stays where that fails. */
   reconcile(desired: Desired, signal: AbortSignal): Promise<TargetOutcome>;
+  /** Whether what `reconcile` made is still in place; false where somebody else has changed it since. */
+  isIntact(): Promise<boolean>;
 };
 
 export type TargetOutcome =
   | { readonly kind: 'unchanged' }
   | { readonly kind: 'changed' }
-  | { readonly kind: 'failed'; readonly step: 'check' | 'write' | 'reload'; readonly error: AppError };
+  | {
+      readonly kind: 'failed';
+      readonly step: 'check' | 'write' | 'reload';
+      readonly error: AppError;
+      /** The same for failures alike, whatever words a command has found for each. */
+      readonly key: string;
+    };

@@ -169,6 +169,9 @@ export const messages = {
     told: 'on change',
     count: (metrics, { output }) => metrics.outputUpdated(output, 'failed'),
   }),
+  output_restored: warn<OfOutput<'output_restored'>>('output file was changed by somebody else and is restored', {
+    count: (metrics, { output }) => metrics.outputUpdated(output, 'restored'),
+  }),
   output_recovered: info<OfOutput<'output_recovered'>>('output is what it should be again'),
 
   // HAProxy

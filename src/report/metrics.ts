@@ -21,7 +21,7 @@ export type Metrics = {
   readonly driftRepaired: (servers: number) => void;
   /** `count` null: at least one, it is not known how many. */
   readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
-  readonly outputUpdated: (output: string, result: 'written' | 'failed') => void;
+  readonly outputUpdated: (output: string, result: 'written' | 'restored' | 'failed') => void;
   /** In Prometheus' text format. */
   readonly text: () => Promise<string>;
 };

@@ -129,6 +129,7 @@ export class Reporter {
       case 'file_caught_up':
       case 'output_written':
       case 'output_failed':
+      case 'output_restored':
       case 'output_recovered':
       case 'trouble':
         this.#tell(happening);

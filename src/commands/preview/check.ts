@@ -17,7 +17,7 @@ import { textOf } from '../../haproxy/text/layout.ts';
 import { notOurs } from '../../haproxy/text/own-process.ts';
 import { tokenise } from '../../haproxy/text/text.ts';
 import type { Endpoint } from '../../model.ts';
-import { checkElsewhere, type Output, renderOutput, takesCandidate } from '../../outputs/file-output.ts';
+import { checkElsewhere, type Output, readOutput, renderOutput, takesCandidate } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
 import type { RenderResult } from '../../render/render.ts';
 import { loadSettings, type Settings } from '../../settings/settings.ts';
@@ -68,9 +68,10 @@ export async function check(globals: Globals): Promise<number> {
 
 type OutputVerdict = { readonly output: string; readonly verdict: string };
 
-/** Throws an AppError where its template fails, or its command refuses what comes of it. */
+/** Throws an AppError where its path cannot be read, its template fails, or its command refuses what comes of it. */
 async function checkOutput(output: Output, view: ServiceView, folder: string): Promise<OutputVerdict> {
   const { name, check: command } = output;
+  await readOutput(output);
   const text = renderOutput(output, view);
   if (command === null) return { output: name, verdict: 'its template is valid' };
   if (!takesCandidate(command))

@@ -7,9 +7,9 @@ import { maskText, maskWithin } from '../../config/read/mask.ts';
 import { exitCodes } from '../../errors.ts';
 import { capabilitiesOf } from '../../haproxy/binary/capabilities.ts';
 import { say } from '../../haproxy/resources/index.ts';
-import { readIfThere } from '../../lib/files/files.ts';
 import { now } from '../../lib/time/clock.ts';
 import type { Plan, Rendered, RuntimeCommand, Section } from '../../model.ts';
+import { readOutput } from '../../outputs/file-output.ts';
 import { diff } from '../../plan/diff.ts';
 import { planChange, planMeanwhile, planReload } from '../../plan/plan.ts';
 import { OverrideStore } from '../../reconcile/overrides/override-store.ts';
@@ -38,7 +38,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   process.stdout.write(
     globals.json
       ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, null, 2)}\n`
-      : describe(shown, moving, changes) + outputs.map(describeOutput).join(''),
+      : describe(shown, { moving, changes, hasOutputs: outputs.length > 0 }) + outputs.map(describeOutput).join(''),
   );
   const isPending = planned.kind !== 'none' || outputs.length > 0;
   return exitCode === true && isPending ? exitCodes.changesPending : exitCodes.ok;
@@ -47,8 +47,9 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
 type OutputChange = { readonly output: string; readonly path: string; readonly diff: string };
 
 /** null: the file stays as it is. */
-async function planOutput({ output: { name, path }, text }: DesiredOutput): Promise<OutputChange | null> {
-  const before = (await readIfThere(path))?.toString('utf8') ?? '';
+async function planOutput({ output, text }: DesiredOutput): Promise<OutputChange | null> {
+  const { name, path } = output;
+  const before = (await readOutput(output)) ?? '';
   if (text === null || text === before) return null;
   const section = (its: string): Section[] => (its === '' ? [] : [{ kind: 'output', name, service: null, text: its }]);
   return { output: name, path, diff: diff(section(before), section(text)) };
@@ -85,10 +86,19 @@ function forPeople(planned: Plan, atOnce: readonly RuntimeCommand[]): Shown {
   }
 }
 
-function describe(planned: Shown, moving: readonly string[], changes: string): string {
+type Around = {
+  /** Frontends whose address takes another form. */
+  readonly moving: readonly string[];
+  readonly changes: string;
+  /** Whether other files change. */
+  readonly hasOutputs: boolean;
+};
+
+function describe(planned: Shown, { moving, changes, hasOutputs }: Around): string {
   switch (planned.kind) {
     case 'none':
-      return changes === '' ? 'nothing to do\n' : `nothing but comments to write\n\n${coloured(changes)}`;
+      if (changes === '') return hasOutputs ? 'HAProxy: nothing to do\n' : 'nothing to do\n';
+      return `nothing but comments to write\n\n${coloured(changes)}`;
     case 'runtime':
       return `no reload, but the runtime commands\n${indented(planned.commands)}\n${coloured(changes)}`;
     case 'reload':

@@ -22,9 +22,10 @@ export async function render(globals: Globals, { snapshot, output: name }: Optio
   }
   const desired = await renderDesired(settings, process.env, { snapshot });
   if (output !== null) {
-    const text = desired.outputs.find((each) => each.output === output)?.text ?? null;
-    if (text === null)
+    const raw = desired.outputs.find((each) => each.output === output)?.text ?? null;
+    if (raw === null)
       throw new AppError('MYELIN_SOURCE_TIMEOUT', `not every service of output ${output.name} is known yet`);
+    const text = maskText(raw, settings.secrets);
     process.stdout.write(globals.json ? `${JSON.stringify({ path: output.path, text }, null, 2)}\n` : text);
     return exitCodes.ok;
   }

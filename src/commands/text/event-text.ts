@@ -109,6 +109,7 @@ function factsOf(event: Event): string {
       return `${closed}${event.limit}, pid ${event.pid}`;
     }
     case 'output_written':
+    case 'output_restored':
       return `${event.output}: ${event.path}`;
     case 'output_failed':
       return `${event.output} (${event.step}): ${event.error}`;

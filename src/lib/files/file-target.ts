@@ -37,6 +37,8 @@ export type FailedStep = {
   readonly argv: readonly string[];
   readonly path: string;
   readonly reason: string;
+  /** The part of `reason` that does not depend on what the command printed: two failures alike have the same. */
+  readonly ending: string;
 } & ({ readonly kind: 'failed'; readonly output: string } | { readonly kind: 'not_run'; readonly cause: unknown });
 
 /** null: it is. Where it fails before it is settled, and where it is broken off, the file before is in its place. */
@@ -79,10 +81,12 @@ export async function runStep(
     if (finished.status === 0) return null;
     const output = `${finished.stderr}\n${finished.stdout}`;
     const words = lastLines(output);
-    return { kind: 'failed', ...about, reason: describeExit(finished) + (words && `: ${words}`), output };
+    const ending = describeExit(finished);
+    return { kind: 'failed', ...about, ending, reason: ending + (words && `: ${words}`), output };
   } catch (cause) {
     signal?.throwIfAborted();
-    return { kind: 'not_run', ...about, reason: `cannot be run: ${describe(cause)}`, cause };
+    const reason = `cannot be run: ${describe(cause)}`;
+    return { kind: 'not_run', ...about, ending: reason, reason, cause };
   }
 }
 

@@ -1,6 +1,9 @@
 /** Files beside HAProxy's: they follow the source, their checks and readers are asked, and a failing one harms nobody. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once as event } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { freePort, until } from '../../support/index.ts';
 import { type Workplace, workplace } from '../../support/sites/myelin.ts';
@@ -145,6 +148,7 @@ test('render, plan, check and run --once know the outputs', async () => {
   assert.match(checked.stdout, /^output nginx: its template is valid; `check` looks at the file in its place/m);
 
   const planned = await place.command('plan');
+  assert.match(planned.stdout, /^reload, because of/);
   assert.match(
     planned.stdout,
     /out\/hosts is written\n\n@@ output hosts @@\n\+# Written by Myelin.*\n\+10\.0\.0\.1 web\n/,
@@ -155,7 +159,78 @@ test('render, plan, check and run --once know the outputs', async () => {
   assert.equal(await once.ended, 5, once.output);
   assert.match(await place.read('out/hosts'), /10\.0\.0\.1 web/);
   await assert.rejects(readFile(place.path('out/nginx.conf')));
+  assert.match(once.output, /error: output nginx: `nginx -t` \(check\): .* \[MYELIN_OUTPUT_FAILED\]/);
   const written = place.run('--once', '--no-apply');
   assert.equal(await written.ended, 0, written.output);
   assert.match(await place.read('out/nginx.conf'), /server 10\.0\.0\.1:80 weight=1;/);
 });
+
+test('plan tells of a file that would be written where HAProxy needs nothing', async () => {
+  await using place = await served('hosts: { path: out/hosts, template: hosts }');
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state, outputs }) => state === 'ready' && outputs[0]?.state === 'current');
+  assert.equal((await place.command('plan')).stdout, 'nothing to do\n');
+  myelin.kill('SIGSTOP');
+  await place.write('out/hosts', '');
+  const planned = await place.command('plan', '--exit-code');
+  myelin.kill('SIGCONT');
+  assert.match(planned.stdout, /^HAProxy: nothing to do\n\n\S+out\/hosts is written\n/);
+  assert.equal(planned.exitCode, 10);
+});
+
+test('a file that somebody else overwrites is restored within `verifyInterval`', async () => {
+  await using place = await served(
+    'hosts: { path: out/hosts, template: hosts }',
+    'json: { path: out/all.json, template: json }',
+  );
+  await place.write('myelin.yaml', `${await place.read('myelin.yaml')}verifyInterval: 100ms\n`);
+  const myelin = place.run();
+  await myelin.until('it serves', ({ outputs }) => outputs.every(({ state }) => state === 'current'));
+  await place.write('out/hosts', '10.9.9.9 web\n');
+  await until('it is restored', has(place, 'out/hosts', '10.0.0.1 web'));
+  await until('it is told', async () =>
+    /"output":"hosts".*"msg":"output file was changed by somebody else and is restored"/.test(myelin.output),
+  );
+});
+
+test('run --once waits for a service that nobody has answered yet, and fails where no answer comes in time', async () => {
+  await using place = await served('hosts: { path: out/hosts, template: hosts }');
+  const config = await place.read('myelin.yaml');
+  // Nobody accepts there, and nobody refuses: the source has neither answered nor failed.
+  await using silent = await silentServer();
+  await place.write(
+    'myelin.yaml',
+    `${config.replace('watchers: { file', `watchers: { consul: { address: "http://127.0.0.1:${silent.port}", required: false }, file`).replace('services: { web: {', 'services: { other: { from: { consul: {} } }, web: { from: { file: {} },')}startTimeout: 1500ms\n`,
+  );
+  const once = place.run('--once');
+  assert.equal(await once.ended, 6, once.output);
+  assert.match(
+    once.output,
+    /error: no output is written: no answer about other within 1500 ms \[MYELIN_SOURCE_TIMEOUT\]/,
+  );
+  await assert.rejects(readFile(place.path('out/hosts')));
+});
+
+test('a pipe at the path of an output is refused by check, plan and run', async () => {
+  await using place = await served('hosts: { path: ./pipe, template: hosts }');
+  assert.equal(spawnSync('mkfifo', [place.path('pipe')]).status, 0);
+  for (const words of [['check'], ['plan'], ['run', '--once']]) {
+    const { exitCode, stderr } = await place.command(...words);
+    assert.equal(exitCode, 5, `${words.join(' ')}: ${stderr}`);
+    assert.match(stderr, /output hosts: \S+\/pipe is not a regular file \[MYELIN_OUTPUT_FAILED\]\nwhat to do: remove/);
+  }
+});
+
+/** Takes connections and never says a word. */
+async function silentServer(): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => sockets.add(socket.on('error', () => {}))).listen(0, '127.0.0.1');
+  await event(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { isThere } from '../../../src/lib/files/files.ts';
 import { now } from '../../../src/lib/time/clock.ts';
-import type { Endpoint, Moment } from '../../../src/model.ts';
+import type { Endpoint, Moment, Ms } from '../../../src/model.ts';
 import { type Output, outputTarget } from '../../../src/outputs/file-output.ts';
 import { type OutputEvent, Outputs } from '../../../src/outputs/outputs.ts';
 import { tempFolder, until } from '../../support/index.ts';
@@ -153,6 +154,19 @@ test('where Myelin was killed during a check in place, the file before it is bac
   assert.deepEqual(await my.beside(), ['hosts']);
 });
 
+test('a pipe or a folder at the path of an output is a failure that says what to do, and holds up nothing', async () => {
+  await using my = await place();
+  await mkdir(join(my.folder, 'out'));
+  const pipe = join(my.folder, 'out', 'pipe');
+  assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+  for (const path of [pipe, join(my.folder, 'out')]) {
+    const outcome = await my.reconcile('one', { path });
+    assert.ok(outcome.kind === 'failed' && outcome.step === 'write');
+    assert.equal(outcome.error.message, `output hosts: ${path} is not a regular file`);
+    assert.match(outcome.error.remedy ?? '', /^remove what stands there, or choose another `path`/);
+  }
+});
+
 test('a command that cannot be run, that hangs, or a folder that cannot be written is a failure with its reason', async () => {
   await using my = await place();
   const missing = await my.reconcile('one', { check: ['/no/such/program', '{file}'] });
@@ -173,7 +187,7 @@ const view = (...names: readonly string[]) => ({
 });
 
 /** Outputs with what they tell; ended with what they have under way. */
-function running(folder: string) {
+function running(folder: string, verifyMs: Ms = 3_600_000) {
   const life = new AbortController();
   const events: OutputEvent[] = [];
   const times: Moment[] = [];
@@ -181,7 +195,10 @@ function running(folder: string) {
     events.push(event);
     times.push(now());
   };
-  const outputs = new Outputs({ state: join(folder, 'state'), now, report }, life.signal);
+  const outputs = new Outputs(
+    { state: join(folder, 'state'), now, report, verifyInterval: () => verifyMs },
+    life.signal,
+  );
   return {
     outputs,
     events,
@@ -225,6 +242,47 @@ test('a failure is told once and tried again until it is mended, and another tex
     run.events.map(({ kind }) => kind),
     ['output_failed', 'output_written'],
   );
+});
+
+test('a failure whose command finds other words each time is told once', async () => {
+  await using my = await place();
+  await using run = running(my.folder);
+  const check = ['sh', '-c', 'echo "refused at $(date +%s.%N)" >&2; exit 3', 'sh', '{file}'];
+  const outputs = [my.output({ check })];
+  const reasons = new Set<string>();
+  for (const name of ['a', 'b', 'c']) {
+    run.outputs.show(outputs, view(name));
+    await run.outputs.settled();
+    const [report] = run.outputs.states;
+    assert.ok(report?.state.kind === 'failed');
+    reasons.add(report.state.error.message);
+  }
+  assert.equal(reasons.size, 3, 'the state has the newest words');
+  assert.deepEqual(
+    run.events.map(({ kind }) => kind),
+    ['output_failed'],
+  );
+});
+
+test('a file that somebody else overwrites, removes or gives another mode is restored, and its reader is told', async () => {
+  await using my = await place();
+  await using run = running(my.folder, 20);
+  const reload = my.noting('reloads');
+  run.outputs.show([my.output({ reload })], view('web'));
+  await until('it is written', async () => run.events.length === 1);
+  const restored = (times: number) =>
+    until('it is restored', async () => run.events.filter(({ kind }) => kind === 'output_restored').length === times);
+  await writeFile(my.path, 'somebody else');
+  await restored(1);
+  assert.equal(await my.read(), 'web');
+  await rm(my.path);
+  await restored(2);
+  assert.equal(await my.read(), 'web');
+  await chmod(my.path, 0o600);
+  await restored(3);
+  assert.equal((await stat(my.path)).mode & 0o777, 0o640);
+  assert.deepEqual(await my.runs('reloads'), ['web', 'web', 'web'], 'another mode is nothing to reload for');
+  assert.equal(run.outputs.states[0]?.state.kind, 'current');
 });
 
 test('what failed is tried again by itself', async () => {

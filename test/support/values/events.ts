@@ -62,6 +62,7 @@ const events: { readonly [K in ShownMessage['kind']]: Omit<Extract<ShownMessage,
   file_caught_up: {},
   output_written: { output: 'hosts', path: '/etc/hosts.d/myelin' },
   output_failed: { output: 'nginx', step: 'check', error: 'nginx -t: exit status 1' },
+  output_restored: { output: 'nginx', path: '/etc/nginx/conf.d/upstreams.conf' },
   output_recovered: { output: 'nginx' },
   trouble: { error: 'nobody answered' },
 };
