@@ -19,6 +19,8 @@ setFlagsFromString('--semi-space-growth-factor=1');
 setFlagsFromString('--heap-growing-percent=50');
 
 process.exitCode = await main(process.argv.slice(2));
+// All of Myelin's own work has ended; what the module of a user left open must not keep the process alive.
+setTimeout(() => process.exit(), 1000).unref();
 
 async function main(argv: readonly string[]): Promise<number> {
   const oldNode = nodeProblem(process.versions.node);

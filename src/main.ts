@@ -83,17 +83,18 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   const remembered = { discovered: discovered.all, endpoints: endpoints.all };
   const collection = createCollection(dependencies.settings.config, remembered, now(), ownAddresses(env));
   const editions = new Editions({ settings: dependencies.settings, collection }, () => reconciler.live);
-  const sources = new Sources(
+  const sources = new Sources({
     env,
-    (event) => {
+    onEvent(event) {
       const before = editions.newest.catalog;
       const isNews = editions.receive(event, now());
       if (isNews) changed();
       report({ kind: 'source', event, refused: newlyRefused(before, editions.newest.catalog, event), isNews });
     },
-    (error) => report({ kind: 'trouble', error }),
-    dependencies.onSecret,
-  );
+    onFault: (error) => report({ kind: 'trouble', error }),
+    onHanging: (watcher) => report({ kind: 'watcher_hangs', watcher }),
+    onSecret: dependencies.onSecret,
+  });
 
   // What should be is rendered, planned and applied, and what is there is read back.
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);

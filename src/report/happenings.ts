@@ -21,6 +21,8 @@ export type Happening =
   | { readonly kind: 'stopped' }
   /** `refused`: what is left out of the event, where some of it was not before; `isNews`: whether it changed anything. */
   | { readonly kind: 'source'; readonly event: SourceEvent; readonly refused: LeftOut; readonly isNews: boolean }
+  /** A watcher that was stopped has not ended in time. */
+  | { readonly kind: 'watcher_hangs'; readonly watcher: string }
   /** What a new config leaves out of answers that were there already. */
   | { readonly kind: 'refused_by_config'; readonly refused: readonly (Origin & LeftOut)[] }
   | { readonly kind: 'reload_started'; readonly reasons: readonly ReloadReason[] }

@@ -78,6 +78,7 @@ export const messages = {
     { told: 'on change' },
   ),
   source_recovered: info<{ readonly watcher: string }>('source answers again'),
+  watcher_hangs: error<{ readonly watcher: string }>('watcher did not end when it was stopped, going on without it'),
   query_failed: warn<OfQueries & { readonly reason: string }>('query failed, serving the last answer', {
     told: 'on change',
     formerly: { kind: 'answer_stale' },

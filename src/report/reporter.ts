@@ -111,6 +111,7 @@ export class Reporter {
       case 'config_refused':
       case 'reload_started':
       case 'accepted':
+      case 'watcher_hangs':
       case 'unhandled_rejection':
       case 'request_failed':
       case 'listen_waits':

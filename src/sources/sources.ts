@@ -1,120 +1,120 @@
-/** Keeps one supervised watcher a configured source running, and restarts only those whose queries changed. */
+/** Runs one supervised watcher for each configured source, and restarts only those whose settings or queries changed. */
 import type { Source } from '../../watchers/kit/source.ts';
 import type { WatcherConfig } from '../config/schema/watchers.ts';
 import type { Config } from '../config/schema.ts';
 import { AppError, describe } from '../errors.ts';
-import type { Query, SourceEvent, Update, Watch } from '../model.ts';
+import type { Ms, Query, SourceEvent, Update, Watch } from '../model.ts';
 import { supervise } from './supervise.ts';
 
-type Running = {
-  /** Where and how it asks. */
-  readonly watcher: string;
-  readonly source: Source;
-  /** What it asks. */
-  readonly queries: string;
-  readonly stop: AbortController;
-  readonly ended: Promise<void>;
+export type SourcesOptions = {
+  readonly env: NodeJS.ProcessEnv;
+  readonly onEvent: (event: SourceEvent) => void;
+  /** `onEvent` threw; its event counts as a failed query. */
+  readonly onFault: (error: AppError) => void;
+  /** This watcher did not end in time after it was stopped: it is left alone, and nothing waits for it. */
+  readonly onHanging?: (watcher: string) => void;
+  /** A credential that a source uses. */
+  readonly onSecret?: (secret: string) => void;
+  /** How long a watcher may take to end. */
+  readonly stopWithinMs?: Ms;
 };
 
-type Configured = { readonly watcher: WatcherConfig; readonly source: Source };
+type Configured = { readonly settings: WatcherConfig; readonly source: Source; readonly queries: readonly Query[] };
 
-export class Sources {
+type Running = Configured & { readonly stop: AbortController; readonly ended: Promise<void> };
+
+/** Long enough to close connections; short enough for a stop within the ten seconds that container runtimes allow. */
+const usualStopMs: Ms = 5000;
+
+export class Sources implements AsyncDisposable {
+  readonly #options: SourcesOptions;
   readonly #running = new Map<string, Running>();
-  readonly #onEvent: (event: SourceEvent) => void;
-  readonly #onFault: (error: AppError) => void;
-  readonly #env: NodeJS.ProcessEnv;
-  readonly #onSecret: (secret: string) => void;
   #isDisposed = false;
 
-  /**
-   * `onFault` is told where `onEvent` throws, whose event counts as a query that failed; `onSecret` of what sources
-   * prove themselves with.
-   */
-  constructor(
-    env: NodeJS.ProcessEnv,
-    onEvent: (event: SourceEvent) => void,
-    onFault: (error: AppError) => void,
-    onSecret: (secret: string) => void = () => {},
-  ) {
-    this.#onSecret = onSecret;
-    this.#env = env;
-    this.#onEvent = onEvent;
-    this.#onFault = onFault;
+  constructor(options: SourcesOptions) {
+    this.#options = options;
   }
 
-  /** Starts what is new in `config` as it was written, stops what is not in it any more, leaves alone what asks the same as before. */
+  /** Starts the watchers that are new in `config`, stops those that are not in it, and keeps those that are the same. */
   async use(config: Config): Promise<void> {
-    const wanted = new Map(
-      Object.entries(config.watchers).map(([name, watcher]) => [
-        name,
-        { watcher, source: config.sources.get(name), queries: queriesOf(config, name) },
-      ]),
-    );
+    const wanted = Object.entries(config.watchers).map(([name, settings]): [string, Configured] => {
+      const source = config.sources.get(name);
+      if (source === undefined) throw new Error(`the config does not say what ${name} is`);
+      return [name, { settings, source, queries: queriesOf(config, name) }];
+    });
     const before = new Map(this.#running);
-    const stopping = [...before].filter(([name, source]) => {
-      const now = wanted.get(name);
-      return (
-        now === undefined ||
-        now.source !== source.source ||
-        whereOf(now.watcher) !== source.watcher ||
-        whatOf(now.queries) !== source.queries
-      );
+    const next = new Map(wanted);
+    const stopping = [...before].filter(([name, running]) => {
+      const now = next.get(name);
+      return now === undefined || !isSameSource(running, now) || !isSameJson(running.queries, now.queries);
     });
     await Promise.all(stopping.map(([name]) => this.#stop(name)));
-    for (const [name, { watcher, source, queries }] of wanted) {
+    for (const [name, configured] of next) {
       if (this.#isDisposed || this.#running.has(name)) continue;
-      if (source === undefined) throw new Error(`the config does not say what ${name} is`);
-      this.#start(name, { watcher, source }, queries, before.get(name)?.watcher === whereOf(watcher));
+      const old = before.get(name);
+      this.#start(name, configured, old !== undefined && isSameSettings(old, configured));
     }
   }
 
-  /** Nothing starts after it, also where a new config is just being taken over. */
+  /** Nothing starts after it, not even where `use` is still waiting. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
     await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
   }
 
-  /** `isKnown`: the same source has other queries. That is no start of it: only the new ones have had no result yet. */
-  #start(name: string, { watcher, source }: Configured, queries: readonly Query[], isKnown: boolean): void {
+  /** `isKnown`: the source stays and only its queries change, so it does not count as started: only new queries lack a result. */
+  #start(name: string, configured: Configured, isKnown: boolean): void {
+    const { settings, source, queries } = configured;
+    const { env, onSecret = () => {} } = this.#options;
     const stop = new AbortController();
-    const env = this.#env;
-    const onSecret = this.#onSecret;
-    let made: Watch | null = null;
-    // A watcher that cannot even be made is a source that fails; one that was made remembers what it read.
+    let opened: Watch | null = null;
+    // An `open` that throws is a failure of the source. The opened watcher is kept over failures: it remembers what it read.
     async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
-      made ??= await source.open(watcher, { env, onSecret });
-      yield* made(queries, signal);
+      opened ??= await source.open(settings, { env, onSecret, signal });
+      yield* opened(queries, signal);
     }
     const follow = async (): Promise<void> => {
-      let isGoingOn = isKnown;
+      let isRestart = isKnown;
       for await (const event of supervise(name, watch, { signal: stop.signal })) {
-        // What it still had to say when it was let go may be the result of another query under the same key.
+        // After a stop, a late result may belong to another query with the same key.
         if (stop.signal.aborted) return;
-        if (!(isGoingOn && event.kind === 'started')) this.#receive(event);
-        isGoingOn = false;
+        if (!(isRestart && event.kind === 'started')) this.#receive(event);
+        isRestart = false;
       }
     };
-    this.#running.set(name, { watcher: whereOf(watcher), source, queries: whatOf(queries), stop, ended: follow() });
+    this.#running.set(name, { ...configured, stop, ended: follow() });
   }
 
-  /** Does not throw: what a source says, which may be anybody's data, ends neither this process nor what it says next. */
+  /** Does not throw: data of a source, which anybody may have written, must not end the process or the source. */
   #receive(event: SourceEvent): void {
     try {
-      this.#onEvent(event);
+      this.#options.onEvent(event);
     } catch (cause) {
       const { watcher } = event;
-      const error = new AppError('MYELIN_SOURCE_FAILED', `what ${watcher} said could not be taken`, { cause });
-      this.#onFault(error);
+      const error = new AppError('MYELIN_SOURCE_FAILED', `an update of ${watcher} could not be processed`, { cause });
+      this.#options.onFault(error);
       if (!('key' in event) || event.kind === 'stale') return;
       this.#receive({ watcher, kind: 'stale', key: event.key, reason: describe(error) });
     }
   }
 
   async #stop(name: string): Promise<void> {
-    const source = this.#running.get(name);
+    const running = this.#running.get(name);
+    if (running === undefined) return;
+    const { onHanging, stopWithinMs = usualStopMs } = this.#options;
     this.#running.delete(name);
-    source?.stop.abort();
-    await source?.ended;
+    running.stop.abort();
+    if (!(await endsWithin(running.ended, stopWithinMs))) onHanging?.(name);
+  }
+}
+
+async function endsWithin(work: Promise<void>, ms: Ms): Promise<boolean> {
+  const { promise: timeout, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(resolve, ms, false);
+  try {
+    return await Promise.race([work.then(() => true), timeout]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -124,11 +124,21 @@ function queriesOf({ services, discoveries }: Config, watcher: string): Query[] 
     .map(({ key, query }) => ({ key, settings: query }));
 }
 
-/** How its results are judged is not the source's matter. */
-function whereOf(watcher: WatcherConfig): string {
-  return JSON.stringify({ ...watcher, required: undefined, maxShrink: undefined, maxServers: undefined });
+function isSameSource(one: Configured, other: Configured): boolean {
+  return one.source === other.source && isSameSettings(one, other);
 }
 
-function whatOf(queries: readonly Query[]): string {
-  return JSON.stringify(queries);
+/** The common settings say how results are judged: they do not concern the watcher. */
+function isSameSettings(one: Configured, other: Configured): boolean {
+  const own = ({ settings }: Configured) => ({
+    ...settings,
+    required: undefined,
+    maxShrink: undefined,
+    maxServers: undefined,
+  });
+  return isSameJson(own(one), own(other));
+}
+
+function isSameJson(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,6 +1,5 @@
-/** Keeps a watcher running: whoever iterates sees its updates and, between them, that it started or failed. */
-
-import { describe } from '../errors.ts';
+/** Keeps a watcher running: passes on its updates and reports, between them, each start and failure. */
+import { AppError, describe } from '../errors.ts';
 import { now } from '../lib/time/clock.ts';
 import { longestRetryAfterMs, type Patience, pause, Retries } from '../lib/time/retry.ts';
 import type { Ms, SourceEvent, Update } from '../model.ts';
@@ -8,15 +7,15 @@ import type { Ms, SourceEvent, Update } from '../model.ts';
 export type Supervision = {
   readonly signal: AbortSignal;
   /**
-   * A source is usually an agent on this machine or nearby: asking it once a second is cheap, being late is not. Of one
-   * that many ask, such as an API server, that holds for a minute or two.
+   * A source is usually an agent on this machine or nearby: one try a second is cheap, and a late one costs more. A server
+   * with many clients, such as an API server, is tried that often for a minute or two only.
    */
   readonly patience?: Patience;
-  /** After running this long a failure counts as the first one again. */
+  /** A failure counts as the first one again when the watcher ran for this long before it. */
   readonly healthyAfterMs?: Ms;
 };
 
-/** Starts the source again whenever it throws, until `signal` aborts. A source that ends keeps its last answers. */
+/** Starts the watcher again whenever it fails, until `signal` aborts. To end without being told to is a failure, too. */
 export async function* supervise(
   watcher: string,
   start: (signal: AbortSignal) => AsyncIterable<Update>,
@@ -27,7 +26,8 @@ export async function* supervise(
     yield { watcher, kind: 'started' };
     try {
       for await (const update of start(signal)) yield { watcher, ...update };
-      return;
+      if (signal.aborted) return;
+      throw new AppError('MYELIN_SOURCE_FAILED', 'the watcher ended although nobody stopped it');
     } catch (error) {
       if (signal.aborted) return;
       const retryInMs = retries.failed(now(), retryAfterMs(error));
@@ -37,9 +37,9 @@ export async function* supervise(
   }
 }
 
-/** What the error says that the server asked for; a user's own watcher may throw any error with this property. */
+/** The delay that the server asked for; the watcher of a user may throw any error with this property. */
 function retryAfterMs(error: unknown): Ms {
   if (!(error instanceof Error && 'retryAfterMs' in error)) return 0;
-  const asked = error.retryAfterMs;
-  return typeof asked === 'number' && asked > 0 ? Math.min(asked, longestRetryAfterMs) : 0;
+  const wanted = error.retryAfterMs;
+  return typeof wanted === 'number' && wanted > 0 ? Math.min(wanted, longestRetryAfterMs) : 0;
 }

@@ -47,8 +47,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type OpenContext = {
   /** For what the settings leave open, such as the variables of the source's own command line. */
   readonly env: Environment;
-  /** To be told of whatever the source proves itself with: it is masked in everything that people see. */
+  /** To be called with each credential that the source uses: these are masked in everything that people see. */
   readonly onSecret: (secret: string) => void;
+  /** Aborts when the source is stopped, perhaps before `open` has ended. */
+  readonly signal: AbortSignal;
 };
 
 /** What `check` is given beside the settings. */

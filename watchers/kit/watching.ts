@@ -39,7 +39,8 @@ async function* updatesOf<Settings>(
   const emit: Watching<Settings>['emit'] = (update) =>
     // Discovered services go before the results about them, which may be unread as well.
     mailbox.put(`${slots[update.kind]} ${update.key}`, update, { inPlace: update.kind === 'discovered' });
-  const running = run({ queries, signal: stop.signal, emit, fail }).catch(fail);
+  // `run` may be a user's own: it may throw at once as well.
+  const running = (async () => run({ queries, signal: stop.signal, emit, fail }))().catch(fail);
   try {
     yield* mailbox.read(signal);
   } finally {

@@ -14,7 +14,7 @@ export async function watchOf(
   env: NodeJS.ProcessEnv = {},
 ): Promise<Watch> {
   const parsed = withCommon(source.settings).parse(settings) as Parameters<Source['open']>[0];
-  return source.open(parsed, { env, onSecret: () => {} });
+  return source.open(parsed, { env, onSecret: () => {}, signal: new AbortController().signal });
 }
 
 /** A watcher with its source, both new, and hands on the source. */
@@ -99,12 +99,15 @@ export function holdsTheContract(
     await subject.put('web', [other]);
     await until('the change is told', () => heard.served('of web')?.join() === other);
     assert.equal(heard.count('synced'), 1);
+    assert.ok(!heard.isOver, 'it does not end by itself: that would be a failure');
   });
 
   test(`${name}: without queries it is synced at once and waits to be stopped`, async () => {
     await using subject = await makeSubject();
     await using heard = watch(subject, []);
     await until('synced', () => heard.count('synced') === 1);
+    await new Promise(setImmediate);
+    assert.ok(!heard.isOver, 'it does not end by itself: that would be a failure');
     await heard.stop();
     assert.equal(heard.error, undefined);
   });

@@ -15,6 +15,8 @@ export type Listening = AsyncDisposable & {
   count(kind: Said['kind']): number;
   /** What the watcher threw; undefined while it runs and when it ended by itself. */
   readonly error: unknown;
+  /** Whether the watcher has ended, by itself or with an error. */
+  readonly isOver: boolean;
   /** Aborts, and waits for the end. */
   stop(): Promise<void>;
 };
@@ -26,6 +28,7 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
   const unfit = new Map<string, readonly Unfit[]>();
   const stale = new Map<string, string>();
   let error: unknown;
+  let isOver = false;
 
   const follow = async (): Promise<void> => {
     for await (const event of start(abort.signal)) {
@@ -38,9 +41,13 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
       if (event.kind === 'stale') stale.set(event.key, event.reason);
     }
   };
-  const ended = follow().catch((thrown: unknown) => {
-    error = thrown;
-  });
+  const ended = follow()
+    .catch((thrown: unknown) => {
+      error = thrown;
+    })
+    .finally(() => {
+      isOver = true;
+    });
   const stop = async (): Promise<void> => {
     abort.abort();
     await ended;
@@ -54,6 +61,9 @@ export function listen(start: (signal: AbortSignal) => AsyncIterable<Said>): Lis
     count: (kind) => said.filter((event) => event.kind === kind).length,
     get error() {
       return error;
+    },
+    get isOver() {
+      return isOver;
     },
     stop,
     [Symbol.asyncDispose]: stop,

@@ -90,16 +90,16 @@ async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<C
   };
   const answered = Promise.withResolvers<void>();
   const failures = new Map<string, string>();
-  await using sources = new Sources(
+  await using sources = new Sources({
     env,
-    (event) => {
+    onEvent(event) {
       if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
       collection = collect(collection, event, now());
       if (view(collection.catalog).open) answered.resolve();
     },
-    answered.reject,
-    secrets.used,
-  );
+    onFault: answered.reject,
+    onSecret: secrets.used,
+  });
   const timer = setTimeout(() => {
     const missing = view(collection.catalog).waitingFor.map(
       (name) => `${name} (${failures.get(name) ?? 'no answer yet'})`,

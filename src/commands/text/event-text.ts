@@ -27,6 +27,7 @@ function factsOf(event: Event): string {
     case 'stopped':
     case 'synced':
     case 'source_recovered':
+    case 'watcher_hangs':
     case 'left_out_no_more':
     case 'loss_ended':
     case 'quarantine_ended':

@@ -1,5 +1,7 @@
 /** Resolves `discover` to the queries for many services that each watcher is asked. */
 
+import type { Source } from '../../../watchers/kit/source.ts';
+import { AppError } from '../../errors.ts';
 import { didYouMean, type Path } from '../problems.ts';
 import { builtIn } from '../schema/watchers.ts';
 import type { Discovery } from '../schema.ts';
@@ -28,12 +30,25 @@ export function resolveDiscoveries({ discover, watchers, sources }: Parts, judge
       return [];
     }
     if (limits === undefined) return [];
-    return discovery.queries(watcher, limits).map(({ key, query }) => ({
+    // No service has a name that begins like these keys.
+    return queriesOf(() => discovery.queries(watcher, limits), path, judge).map(({ key, query }) => ({
       watcher: name,
-      // No service has such a name.
       key: `*${key}`,
       query,
       limits,
     }));
   });
+}
+
+type ManyQueries = ReturnType<NonNullable<Source['discovery']>['queries']>;
+
+/** The module of a user may fail here. */
+function queriesOf(make: () => ManyQueries, path: Path, judge: Judge): ManyQueries {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    judge.report(path, error.message);
+    return [];
+  }
 }

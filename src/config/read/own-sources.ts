@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import type { Source } from '../../../watchers/kit/source.ts';
 import { checked } from '../../../watchers/kit/update.ts';
-import { describe, hasCode } from '../../errors.ts';
+import { AppError, describe, hasCode } from '../../errors.ts';
 
 export type OwnSource =
   | { readonly kind: 'source'; readonly source: Source }
@@ -66,25 +66,54 @@ const shape = z.object({
 /** The same module is the same source. */
 const known = new WeakMap<Source, Source>();
 
-/** What it yields is held against what an update is; where its own code fails, that is told as a mistake of the config. */
+/**
+ * The source, but that a mistake in its code is reported as a problem of the config, and that it fails where it yields
+ * something that is no update.
+ */
 function guarded(type: string, source: Source): Source {
   const before = known.get(source);
   if (before !== undefined) return before;
+  const { discovery } = source;
   const made: Source = {
     ...source,
     check(settings, context) {
       try {
-        source.check?.(settings, context);
+        const result: unknown = source.check?.(settings, context);
+        if (!isPromise(result)) return;
+        result.catch(() => {});
+        context.report([], `the check of ${type} is asynchronous: make it report everything before it returns`);
       } catch (error) {
         context.report([], `the check of ${type} has failed: ${describe(error)}${placeOf(error)}`);
       }
     },
+    ...(discovery && {
+      discovery: {
+        ...discovery,
+        queries(settings, keys) {
+          try {
+            return manyQueries.parse(discovery.queries(settings, keys));
+          } catch (error) {
+            const reason = error instanceof z.ZodError ? z.prettifyError(error) : describe(error);
+            throw new AppError(
+              'MYELIN_CONFIG_INVALID',
+              `discovery.queries of ${type} has failed: ${reason}${placeOf(error)}`,
+            );
+          }
+        },
+      },
+    }),
     async open(settings, context) {
       return checked(type, await source.open(settings, context));
     },
   };
   known.set(source, made);
   return made;
+}
+
+const manyQueries = z.array(z.object({ key: z.string(), query: z.unknown() }));
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return value instanceof Promise;
 }
 
 const scheme = 'myelin-source:';

@@ -1,5 +1,6 @@
 /** Judges one part of the config by its schema and words what is wrong for the person who wrote it. */
-import type { z } from 'zod';
+import { z } from 'zod';
+import { describe } from '../../errors.ts';
 import { didYouMean, type Path } from '../problems.ts';
 import { isRecord, type Mark, markAt } from '../read/tree.ts';
 import { keysOf, notesOf, schemaAt, valueAt } from './shape.ts';
@@ -14,13 +15,35 @@ type Verdict<T> = { readonly output: T } | { readonly problems: readonly PartPro
 /** What the schema makes of `value`, or everything that is wrong with it; `mark` says how it was written. */
 export function validate<S extends z.ZodType>(schema: S, value: unknown, mark: Mark | undefined): Verdict<z.output<S>> {
   for (let judged = value; ; ) {
-    const result = schema.safeParse(judged);
-    if (result.success) return { output: result.data };
-    const { issues } = result.error;
+    const result = tryParse(schema, judged);
+    if ('output' in result) return result;
+    if ('problem' in result)
+      return { problems: [{ path: onlyKey(schema, value), message: result.problem, isKey: false }] };
+    const { issues } = result;
     const repaired = issues.reduce((all, issue) => repair(all, issue, mark), judged);
     if (repaired === judged) return { problems: issues.flatMap((issue) => explain(schema, judged, issue)) };
     judged = repaired;
   }
+}
+
+/** A schema that the module of a user brings may throw, or be asynchronous. */
+function tryParse<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+): { readonly output: z.output<S> } | { readonly issues: readonly Issue[] } | { readonly problem: string } {
+  try {
+    const { success, data, error } = schema.safeParse(value);
+    return success ? { output: data } : { issues: error.issues };
+  } catch (error) {
+    return {
+      problem: `its schema has failed: ${describe(error)}; what it calls must neither throw nor return a promise`,
+    };
+  }
+}
+
+/** The entry of a record with one entry: an error that a schema throws says nothing of its place. */
+function onlyKey(schema: z.ZodType, value: unknown): Path {
+  return schema instanceof z.ZodRecord && isRecord(value) ? Object.keys(value).slice(0, 1) : [];
 }
 
 /**

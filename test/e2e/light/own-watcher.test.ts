@@ -68,6 +68,45 @@ probes: { listen: "off" }
   assert.equal(await ask(port), 'alpha');
 });
 
+test('a watcher of one’s own that does not stop keeps neither an edit of the config nor the end of Myelin waiting for ever', async () => {
+  await using backends = await startBackends(['alpha']);
+  const { address, port: backendPort } = backends.alpha;
+  const port = await freePort();
+  const config = (watcher: string): string => `
+watchers: { mine: ${watcher} }
+services: { web: { bind: "127.0.0.1:${port}" } }
+haproxy: { log: none }
+probes: { listen: "off" }
+`;
+  await using place = await workplace(config('{ type: ./own.ts, required: false }'));
+  await place.write(
+    'own.ts',
+    `import { defineSource, z } from 'myelin/watcher';
+export const source = defineSource({
+  type: 'own', settings: z.strictObject({}), query: z.strictObject({}),
+  open: () => async function* () {
+    setInterval(() => {}, 1000);
+    await new Promise(() => {});
+  },
+});
+`,
+  );
+  await place.write('services.yaml', `services: { web: ["${address}:${backendPort}"] }\n`);
+  const myelin = place.run();
+  await myelin.until('it runs', ({ sources }) => sources.length === 1);
+  await place.write('myelin.yaml', config('{ type: file, path: services.yaml, required: false }'));
+  await until('the edit is live', async () => (await ask(port)) === 'alpha');
+  const hangs = /"msg":"watcher did not end when it was stopped, going on without it"/g;
+  assert.equal(myelin.output.match(hangs)?.length, 1);
+
+  await place.write('myelin.yaml', config('{ type: ./own.ts, required: false }'));
+  const readAgain = /"msg":"config and templates read again"/g;
+  await until('the watcher runs again', () => myelin.output.match(readAgain)?.length === 2);
+  myelin.kill('SIGTERM');
+  assert.equal(await myelin.ended, 0);
+  assert.equal(myelin.output.match(hangs)?.length, 2);
+});
+
 test('the author of a watcher runs the contract over it with the package that is published', async () => {
   await using folder = await tempFolder();
   const installed = join(folder.path, 'node_modules/myelin');

@@ -153,6 +153,44 @@ myelin.yaml:1:64: watchers.mine.interval: 1 is not allowed; expected a duration 
   );
 });
 
+test('a schema, check or discovery of one’s own that throws or is asynchronous is a problem of the config', async () => {
+  const own = (part: string, settings = 'z.strictObject({ url: z.string() })') => `
+import { defineSource, z } from 'myelin/watcher';
+export const source = defineSource({
+  type: 'own',
+  settings: ${settings},
+  query: z.strictObject({}),
+  ${part}
+  open: () => async function* () {},
+});
+`;
+  const refused = (part: string, settings?: string, more = '') =>
+    refusal({ 'myelin.yaml': `${configOf('url: "http://a"')}${more}`, 'own.ts': own(part, settings) });
+  const at = 'myelin.yaml:1:13: watchers.mine:';
+  assert.equal(
+    await refused('', 'z.strictObject({ url: z.string().transform(() => { throw new Error("no code") }) })'),
+    `${at} its schema has failed: no code; what it calls must neither throw nor return a promise`,
+  );
+  assert.match(
+    await refused('', 'z.strictObject({ url: z.string().transform(async () => "") })'),
+    /^myelin\.yaml:1:13: watchers\.mine: its schema has failed: .*; what it calls must neither throw nor return a promise$/,
+  );
+  assert.equal(
+    await refused('check: async () => { throw new Error("no code") },'),
+    `${at} the check of ./own.ts is asynchronous: make it report everything before it returns`,
+  );
+  const discovery = (queries: string) => `discovery: { keys: z.strictObject({}), queries: () => { ${queries} } },`;
+  const discover = 'discover: { mine: {} }\n';
+  assert.match(
+    await refused(discovery('throw new Error("no code")'), undefined, discover),
+    /^myelin\.yaml:3:13: discover\.mine: discovery\.queries of \.\/own\.ts has failed: no code \(\S*own\.ts:7:\d+\)$/,
+  );
+  assert.match(
+    await refused(discovery('return 1 as never'), undefined, discover),
+    /^myelin\.yaml:3:13: discover\.mine: discovery\.queries of \.\/own\.ts has failed: .*expected array/,
+  );
+});
+
 test('a module that is no source is told with its place and what to do', async () => {
   const at = 'myelin.yaml:1:27: watchers.mine.type:';
   const withModule = (text: string) => refusal({ 'myelin.yaml': configOf(''), 'own.ts': text });
@@ -224,7 +262,7 @@ test('what a watcher of one’s own yields that is no update is a failure that n
     const { config } = await load({ 'myelin.yaml': configOf('url: "http://a"'), 'own.ts': moduleOf(code) });
     const [source, watcher] = [config.sources.get('mine'), config.watchers.mine];
     assert.ok(source && watcher);
-    const watch = await source.open(watcher, { env: {}, onSecret: () => {} });
+    const watch = await source.open(watcher, { env: {}, onSecret: () => {}, signal: new AbortController().signal });
     const updates: Update[] = [];
     try {
       for await (const update of watch([], new AbortController().signal)) updates.push(update);

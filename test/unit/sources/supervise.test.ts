@@ -95,16 +95,16 @@ test('no source is left alone for longer than five minutes', async () => {
   assert.equal(failures(events)[0]?.retryInMs, 300_000);
 });
 
-test('a source that ends is not started again: its last answers stay', async () => {
+test('a source that ends although nobody stopped it has failed, and is started again', async () => {
   const once = async function* (): AsyncGenerator<Update> {
     yield synced;
   };
-  const events: SourceEvent[] = [];
-  for await (const event of supervise('static', once, { signal: new AbortController().signal })) events.push(event);
+  const events = await say([once, once], (said) => failures(said).length === 2);
   assert.deepEqual(
     events.map(({ kind }) => kind),
-    ['started', 'synced'],
+    ['started', 'synced', 'failed', 'started', 'synced', 'failed'],
   );
+  assert.equal(failures(events)[0]?.reason, 'the watcher ended although nobody stopped it');
 });
 
 test('what a source throws because it is stopped is no failure', async () => {

@@ -29,15 +29,15 @@ async function collecting(namespace: string, discover = '{ labels: { expose: "tr
   await replaceFile(`${folder.path}/myelin.yaml`, text);
   const { config } = await loadConfig(`${folder.path}/myelin.yaml`, {});
   const state = { now: createCollection(config, nothingKnown, Date.now()) };
-  const sources = new Sources(
-    {},
-    (event) => {
+  const sources = new Sources({
+    env: {},
+    onEvent(event) {
       state.now = collect(state.now, event, Date.now());
     },
-    (error) => {
+    onFault(error) {
       throw error;
     },
-  );
+  });
   await sources.use(config);
   return {
     state,
