@@ -132,8 +132,8 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
       step(async () => {
         const isChanged = await files.write(its);
         const isRewritten = await writeDurably(path, text);
-        // Some were swapped in, and who accepted them could not settle it.
-        if (await files.isUnsettled()) await files.settle();
+        // Some may have been swapped in, and whoever accepted them could not settle it.
+        await files.settle();
         await removeOthers(its);
         return isChanged || isRewritten;
       }),

@@ -15,8 +15,6 @@ export type FileBeside = {
   readonly mode: number;
 };
 
-export type FilesBeside = ReturnType<typeof filesBeside>;
-
 const index = z.array(z.object({ path: z.string(), wasThere: z.boolean() }));
 type Kept = z.infer<typeof index>;
 
@@ -24,17 +22,18 @@ type Kept = z.infer<typeof index>;
 export function filesBeside(kept: string, folders: readonly string[]) {
   // Without it the folder counts for nothing: it comes into being with it, and loses it first.
   const indexFile = join(kept, 'index.json');
+  const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
 
-  return { swapIn, putBack, settle, write, removeOthers, isUnsettled };
+  return { swapIn, putBack, settle, write, removeOthers };
 
   /** Each in its place; where that fails, all are as before. */
   async function swapIn(files: readonly FileBeside[]): Promise<void> {
     const changed: FileBeside[] = [];
     for (const file of files) if (!(await readIfThere(file.path))?.equals(Buffer.from(file.text))) changed.push(file);
     if (changed.length === 0) return;
-    await keep(changed.map(({ path }) => path));
     try {
+      await keep(changed.map(({ path }) => path));
       await write(changed);
     } catch (error) {
       await putBack();
@@ -58,12 +57,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   /** They stay as they are. */
   async function settle(): Promise<void> {
     await rm(indexFile, { force: true });
-    await rm(kept, { recursive: true, force: true });
-  }
-
-  /** Whether some were swapped in and nothing settled. */
-  function isUnsettled(): Promise<boolean> {
-    return isThere(indexFile);
+    for (const folder of [kept, fresh]) await rm(folder, { recursive: true, force: true });
   }
 
   /** Without keeping what was before. Whether one was not as it is to be. */
@@ -87,9 +81,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   }
 
   async function keep(paths: readonly string[]): Promise<void> {
-    const fresh = `${kept}.new`;
-    await rm(fresh, { recursive: true, force: true });
-    await rm(kept, { recursive: true, force: true });
+    await settle();
     await makeFolder(fresh, 0o700);
     const entries: Kept = [];
     for (const [at, path] of paths.entries()) {

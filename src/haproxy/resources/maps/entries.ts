@@ -8,21 +8,60 @@ export type Entries = {
   readonly repeated: ReadonlySet<string>;
 };
 
+export type Entry = { readonly key: string; readonly value: string };
+
 /** Maps have ten thousand entries and more, of which one changes at a time. */
 const known = new WeakMap<Section, Entries>();
 
 export function entriesOf(section: Section): Entries {
   let entries = known.get(section);
   if (entries === undefined) {
-    entries = collect(linesOf(section.text).flatMap((line) => readEntry(line) ?? []));
+    entries = collect(entriesIn(section.text));
     known.set(section, entries);
   }
   return entries;
 }
 
-export type Entry = { readonly key: string; readonly value: string };
+/** Both, and the keys that may have another value, or none, in one of them. */
+export function entriesOfBoth(old: Section, now: Section): Both {
+  const before = entriesOf(old);
+  const [a, b] = trim(old.text, now.text);
+  const [was, is] = [collect(entriesIn(a)), collect(entriesIn(b))];
+  const derived = known.has(now) ? null : derive(before, was, is);
+  if (derived !== null) known.set(now, derived);
+  const after = entriesOf(now);
+  const keys = [is, was].flatMap(({ values }) => [...values.keys()]);
+  return { before, after, keys: new Set([...keys, ...before.repeated, ...after.repeated]) };
+}
 
-export function collect(entries: readonly Entry[]): Entries {
+type Both = { readonly before: Entries; readonly after: Entries; readonly keys: ReadonlySet<string> };
+
+/** null where it takes reading the whole of it. */
+function derive({ values, repeated }: Entries, was: Entries, is: Entries): Entries | null {
+  if (repeated.size + was.repeated.size + is.repeated.size > 0) return null;
+  const all = new Map(values);
+  for (const key of was.values.keys()) all.delete(key);
+  for (const [key, value] of is.values) {
+    if (all.has(key)) return null;
+    all.set(key, value);
+  }
+  return { values: all, repeated };
+}
+
+/** Without the lines that both begin with, or end with. */
+function trim(a: string, b: string): readonly [string, string] {
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a.charCodeAt(start) === b.charCodeAt(start)) start++;
+  start = a.lastIndexOf('\n', start - 1) + 1;
+  let end = 0;
+  while (end < shorter - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end)) end++;
+  const feed = a.indexOf('\n', Math.max(0, a.length - end - 1));
+  end = feed === -1 ? 0 : a.length - feed - 1;
+  return [a.slice(start, a.length - end), b.slice(start, b.length - end)];
+}
+
+export function collect(entries: Iterable<Entry>): Entries {
   const values = new Map<string, string>();
   const repeated = new Set<string>();
   for (const { key, value } of entries)
@@ -31,18 +70,25 @@ export function collect(entries: readonly Entry[]): Entries {
   return { values, repeated };
 }
 
+function* entriesIn(text: string): Generator<Entry> {
+  for (let at = 0; at < text.length; ) {
+    const feed = text.indexOf('\n', at);
+    const end = feed === -1 ? text.length : feed;
+    const entry = readEntry(text.slice(at, end));
+    if (entry !== null) yield entry;
+    at = end + 1;
+  }
+}
+
 /** null for a blank line and for a comment. */
 export function readEntry(line: string): Entry | null {
   const text = line.trim();
   if (text === '' || text.startsWith('#')) return null;
-  const end = text.search(/[ \t]/);
+  const [blank, tab] = [text.indexOf(' '), text.indexOf('\t')];
+  const end = tab === -1 || (blank !== -1 && blank < tab) ? blank : tab;
   return end === -1 ? { key: text, value: '' } : { key: text.slice(0, end), value: text.slice(end).trimStart() };
 }
 
 export function lineOf({ key, value }: Entry): string {
   return `${key} ${value}\n`;
-}
-
-export function linesOf(text: string): readonly string[] {
-  return text.split('\n');
 }

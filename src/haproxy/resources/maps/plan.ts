@@ -1,8 +1,9 @@
 /** What it takes to bring the entries of a map to what is desired. */
 import type { MapCommand, Rendered, Section } from '../../../model.ts';
+import { linesOf } from '../../text/text.ts';
 import type { Change, Obstacle, Planner } from '../resource.ts';
 import { canBeSaid } from './commands.ts';
-import { type Entries, entriesOf, linesOf, readEntry } from './entries.ts';
+import { type Entries, entriesOfBoth, readEntry } from './entries.ts';
 
 export function isMap({ kind }: Pick<Section, 'kind'>): boolean {
   return kind === 'map';
@@ -27,8 +28,7 @@ export function planMaps(_running: Rendered, desired: Rendered): Planner {
 }
 
 function change(old: Section, now: Section, backends: ReadonlySet<string>): Change {
-  const before = entriesOf(old);
-  const after = entriesOf(now);
+  const { before, after, keys } = entriesOfBoth(old, now);
   const commands: MapCommand[] = [];
   const obstacles: Obstacle[] = [];
   /** Keys that stay as they are. */
@@ -38,21 +38,16 @@ function change(old: Section, now: Section, backends: ReadonlySet<string>): Chan
     waiting.add(key);
     obstacles.push({ code: 'map_changed', detail: `${key} ${why}` });
   };
-  for (const [key, value] of after.values) {
-    const action = actionFor(key, value, before);
-    if (after.repeated.has(key)) {
-      if (action !== null) wait(key, 'stands there more than once');
-    } else if (action !== null) {
-      if (!canBeSaid(key, value)) wait(key, 'cannot be a word of a runtime command');
-      else if (!backends.has(backendOf(value))) wait(key, `waits for backend ${backendOf(value)}`);
-      else commands.push({ ...about(key), action, value });
-    }
+  for (const key of keys) {
+    const value = after.values.get(key);
+    const action = value === undefined ? 'delete' : actionFor(key, value, before);
+    if (action === null) continue;
+    if (after.repeated.has(key)) wait(key, 'stands there more than once');
+    else if (!canBeSaid(key, value ?? '-')) wait(key, 'cannot be a word of a runtime command');
+    else if (value === undefined || action === 'delete') commands.push({ ...about(key), action: 'delete' });
+    else if (!backends.has(backendOf(value))) wait(key, `waits for backend ${backendOf(value)}`);
+    else commands.push({ ...about(key), action, value });
   }
-  for (const key of before.values.keys())
-    if (!after.values.has(key)) {
-      if (canBeSaid(key, '-')) commands.push({ ...about(key), action: 'delete' });
-      else wait(key, 'cannot be a word of a runtime command');
-    }
   return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
 }
 

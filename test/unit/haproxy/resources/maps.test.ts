@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
+import { classify, say } from '../../../../src/haproxy/resources/maps/commands.ts';
+import { type Entry, lineOf } from '../../../../src/haproxy/resources/maps/entries.ts';
+import { maps } from '../../../../src/haproxy/resources/maps/index.ts';
+import { findDrift, ownerOf, readMaps, seenMap } from '../../../../src/haproxy/resources/maps/read-back.ts';
+import type { MapCommand, Rendered, RuntimeCommand, Section } from '../../../../src/model.ts';
+import { planChange, planMeanwhile } from '../../../../src/plan/plan.ts';
+import { version } from '../../../support/values/render.ts';
+
+const path = '/run/haproxy.cfg.maps/public.map';
+const process = { capabilities: capabilitiesOf(version('2.6.12')), leaving: [], started: null };
+
+function backend(name: string): Section {
+  return { kind: 'backend', name, text: `backend ${name}\n    mode http\n`, service: name };
+}
+
+function map(text: string): Section {
+  return { kind: 'map', name: path, text, service: null };
+}
+
+const backends = ['a', 'b', 'c'].map(backend);
+
+function file(text: string, its: readonly Section[] = backends): Rendered {
+  return { sections: [...its, map(text)] };
+}
+
+function commandsOf(running: Rendered, desired: Rendered): readonly RuntimeCommand[] {
+  const plan = planChange(running, desired, process);
+  if (plan.kind === 'reload') assert.fail(JSON.stringify(plan.reasons));
+  return plan.kind === 'none' ? [] : plan.commands;
+}
+
+/** The entries of a map in a HAProxy: `add map` looks for no others of the same key. */
+function run(entries: readonly Entry[], command: MapCommand): readonly Entry[] {
+  const { key } = command;
+  const others = entries.filter((entry) => entry.key !== key);
+  switch (command.action) {
+    case 'add':
+      return [...entries, { key, value: command.value }];
+    case 'set':
+      assert.ok(others.length < entries.length);
+      return entries.map((entry) => (entry.key === key ? { key, value: command.value } : entry));
+    case 'replace':
+      return [...others, { key, value: command.value }];
+    case 'delete':
+      return others;
+  }
+}
+
+function applied(entries: readonly Entry[], commands: readonly RuntimeCommand[]): readonly Entry[] {
+  return commands.reduce((all, command) => (command.kind === 'map' ? run(all, command) : assert.fail()), entries);
+}
+
+const entry = fc.record({
+  key: fc.constantFrom('a.example/', 'b.example/x/', '*/', 'c'),
+  value: fc.constantFrom('a', 'b', 'c|1|/v2'),
+});
+const unique = fc.uniqueArray(entry, { selector: ({ key }) => key });
+const sorted = (entries: readonly Entry[]): readonly string[] => entries.map(lineOf).sort();
+
+describe('Entries of a map', () => {
+  it('are brought by commands from whatever they are to what is wanted, repeated ones too', () => {
+    fc.assert(
+      fc.property(fc.array(entry), unique, (is, wanted) => {
+        const text = (entries: readonly Entry[]): string => entries.map(lineOf).join('');
+        const after = applied(is, commandsOf(file(text(is)), file(text(wanted))));
+        assert.deepEqual(sorted(after), sorted(wanted));
+        const seen = new Map([[ownerOf(path), seenMap(after)]]);
+        assert.deepEqual(findDrift(file(text(wanted)), seen).findings, []);
+      }),
+    );
+  });
+
+  it('that drifted are found, and the plan from what was found leads back', () => {
+    fc.assert(
+      fc.property(fc.array(entry), unique, (is, wanted) => {
+        const desired = file(wanted.map(lineOf).join(''));
+        const found = findDrift(desired, new Map([[ownerOf(path), seenMap(is)]]));
+        assert.equal(found.findings.length === 0, String(sorted(is)) === String(sorted(wanted)));
+        assert.deepEqual(sorted(applied(is, commandsOf(found.running, desired))), sorted(wanted));
+      }),
+    );
+  });
+
+  it('are told apart by what is wrong with them', () => {
+    const is = ['a/ b', 'b/ b', 'd/ a', 'd/ a'].map((line) => ({ key: line.slice(0, 2), value: line.slice(3) }));
+    const { findings } = findDrift(file('a/ a\nc/ c\nd/ a\n'), new Map([[ownerOf(path), seenMap(is)]]));
+    assert.deepEqual(
+      findings.map(({ drift: { kind, detail }, what, owner }) => [owner, what, kind, detail]),
+      [
+        ['value of a/', 'value', 'b'],
+        ['missing of c/', 'missing', ''],
+        ['duplicate of d/', 'duplicate', ''],
+        ['extra of b/', 'extra', 'b'],
+      ].map((each) => [ownerOf(path), ...each]),
+    );
+  });
+
+  it('wait for the reload that brings their backend, and the others go at once', () => {
+    const running = file('old/ a\nmoves/ a\n');
+    const desired = file('new/ d\nmoves/ d\nother/ b\n', [...backends, backend('d')]);
+    const plan = planChange(running, desired, process);
+    assert.deepEqual(plan, {
+      kind: 'reload',
+      reasons: [{ code: 'proxy_added', section: 'backend d', detail: 'added' }],
+    });
+    const part = planMeanwhile(running, desired, process);
+    assert.deepEqual(
+      part?.commands.flatMap((command) => maps.say(command as MapCommand)),
+      [`add map ${path} other/ b`, `del map ${path} old/`],
+    );
+    assert.equal(part?.desired.sections.at(-1)?.text, 'other/ b\nmoves/ a\n');
+    // There is nothing more to do before the reload.
+    assert.equal(part && planMeanwhile(part.desired, desired, process), null);
+  });
+
+  it('are a reason for a reload where no command can say them, or no backend is there', () => {
+    for (const [line, detail] of [
+      ['<<k a', '<<k cannot be a word of a runtime command'],
+      ['k two words', 'k cannot be a word of a runtime command'],
+      ['k nowhere', 'k waits for backend nowhere'],
+    ] as const)
+      assert.deepEqual(planChange(file(''), file(`${line}\n`), process), {
+        kind: 'reload',
+        reasons: [{ code: 'map_changed', section: `map ${path}`, detail }],
+      });
+  });
+
+  it('come and go with the map as a whole where its frontend does', () => {
+    const none = { sections: backends };
+    assert.deepEqual(planChange(none, file('a/ a\n'), process), {
+      kind: 'reload',
+      reasons: [{ code: 'map_changed', section: `map ${path}`, detail: 'added' }],
+    });
+    assert.deepEqual(planChange(file('a/ a\n'), none, process), {
+      kind: 'reload',
+      reasons: [{ code: 'map_changed', section: `map ${path}`, detail: 'removed' }],
+    });
+  });
+
+  it('come after the servers of their backend and go before them', () => {
+    const ranks = maps.ranks(commandsOf(file('b/ b\n'), file('a/ a\n')) as MapCommand[]);
+    assert.deepEqual(ranks, [2, 3]);
+    const [added] = commandsOf(file(''), file('a/ c|1|/v2\n')) as MapCommand[];
+    assert.deepEqual(added && maps.needs(added), ['backend c']);
+  });
+
+  it('change nothing where only their order or a comment does', () => {
+    assert.deepEqual(commandsOf(file('a/ a\nb/ b\n'), file('# remark\nb/ b\na/ a\n')), []);
+  });
+});
+
+describe('Commands about a map', () => {
+  const about = { kind: 'map', map: '/run/my maps/a.map', key: 'a;b/' } as const;
+
+  it('are said in words that mean nothing else', () => {
+    assert.deepEqual(say({ ...about, action: 'replace', value: 'be' }), [
+      'del map /run/my\\ maps/a.map a\\;b/',
+      'add map /run/my\\ maps/a.map a\\;b/ be',
+    ]);
+  });
+
+  it('are done where nothing is answered, and an entry that is gone is gone', () => {
+    const command = { ...about, action: 'delete' } as const;
+    assert.deepEqual(classify(command, ['']), { kind: 'done' });
+    assert.deepEqual(classify(command, ['Key not found.']), { kind: 'done' });
+    const set = { ...about, action: 'set', value: 'x' } as const;
+    assert.deepEqual(classify(set, ['entry not found.']), {
+      kind: 'unexpected',
+      command: set,
+      reply: 'entry not found.',
+    });
+    assert.deepEqual(classify(set, []), { kind: 'unexpected', command: set, reply: '' });
+  });
+});
+
+describe('What HAProxy says of a map', () => {
+  const answer = (reply: string) => async () =>
+    `Version: 2.6.12\nPid: 7\nUptime_sec: 1\nStopping: 0\n\nadmin\n\n${reply}\nadmin\n\n`;
+
+  it('is read line by line, and an unknown map is told from an empty one', async () => {
+    const read = async (reply: string) => (await readMaps(answer(reply), [path])).seen.get(ownerOf(path))?.entries;
+    assert.deepEqual(await read('0x55d1 a.example/ a\n0x55d2 */ b|1|/v2\n'), [
+      { key: 'a.example/', value: 'a' },
+      { key: '*/', value: 'b|1|/v2' },
+    ]);
+    assert.deepEqual(await read(''), []);
+    assert.equal(await read('Unknown map identifier. Please use #<id> or <file>.\n'), null);
+    await assert.rejects(read('Permission denied\n'), { code: 'MYELIN_SOCKET_FAILED' });
+  });
+
+  it('counts as no answer where it was cut short', async () => {
+    const cut = async () => 'Version: 2.6.12\nPid: 7\nUptime_sec: 1\nStopping: 0\n\nadmin\n\n0x55d1 a.example/ a\n0x5';
+    await assert.rejects(readMaps(cut, [path]), { code: 'MYELIN_SOCKET_FAILED' });
+  });
+});
+
+describe('A map of 10,000 entries', () => {
+  it('takes moments to plan for where one of them changes', (t) => {
+    const entries = Array.from({ length: 10_000 }, (_, at) => `host-${at}.example.com/ a\n`);
+    let running = file(entries.join(''));
+    const times = Array.from({ length: 20 }, (_, at) => {
+      const desired = file(entries.with(500 * at, `new-${at}.example.com/ b\n`).join(''));
+      const startedAt = performance.now();
+      const commands = commandsOf(running, desired);
+      const tookMs = performance.now() - startedAt;
+      assert.equal(commands.length, at === 0 ? 2 : 4);
+      running = desired;
+      return tookMs;
+    });
+    const median = times.toSorted((a, b) => a - b)[10] ?? 0;
+    t.diagnostic(`${median.toFixed(1)} ms`);
+    assert.ok(median < 200, `${median} ms`);
+  });
+});
