@@ -32,7 +32,7 @@ test('there is an image with HAProxy and one without', () => {
 });
 
 for (const name of names)
-  test(`${name}: pinned bases, a user by number, signals that arrive, and files from the checkout alone`, async () => {
+  test(`${name} has pinned bases, a user by number, signals that arrive, and files from the checkout alone`, async () => {
     const instructions = await instructionsOf(name);
     const bases = instructions.flatMap(({ word, rest }) => (word === 'FROM' ? (rest.split(' ')[0] ?? []) : []));
     assert.ok(bases.length > 0);

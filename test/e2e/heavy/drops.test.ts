@@ -22,7 +22,9 @@ test('nothing is lost while servers change ten times a second by commands and th
 });
 
 // Without `-x` so short a load loses some only now and then: no-drop.test.ts has that control.
-test('the same load loses requests and sessions where connections are not left to finish', async ({ signal }) => {
+test('requests and sessions are lost under the same load where connections are not left to finish', async ({
+  signal,
+}) => {
   const lost = { slow: 0, tcp: 0 };
   await losesSome(async () => {
     const { lanes } = await measureDrops({ requests: 20_000, control: 'hard-stop', signal });

@@ -27,7 +27,8 @@ import {
 test('three times in a row the next Myelin takes over under load while servers change, and not one request is lost', (t) =>
   threeTimes(t, []));
 
-test('the same from HAProxy 2.6 to 3.2, and back', (t) => threeTimes(t, ['2.6', '3.2', '3.2', '2.6']));
+test('HAProxy 2.6 and 3.2 take over from each other under load, and not one request is lost', (t) =>
+  threeTimes(t, ['2.6', '3.2', '3.2', '2.6']));
 
 async function threeTimes(t: TestContext, branches: readonly HaproxyBranch[]): Promise<void> {
   await using my = await machine();
@@ -72,7 +73,7 @@ async function threeTimes(t: TestContext, branches: readonly HaproxyBranch[]): P
   assert.deepEqual(await readdir(my.all.shared), ['pod-4']);
 }
 
-test('without a folder to hand over in, the next one is refused the port; and what ends first leaves a gap', async () => {
+test('without a folder to hand over in, the next Myelin is refused the port; and what ends first leaves a gap', async () => {
   await using my = await machine();
   const first = await my.all.next({ edit: withoutHandover });
   const second = await my.all.start({ edit: withoutHandover });
@@ -127,7 +128,7 @@ test('a server that is down is still known to be down after a handover', async (
   await steady.endsWithoutFailure();
 });
 
-test('a session of the one that leaves goes on until its end, and new ones go to the next', async () => {
+test('a session of the Myelin that leaves goes on until its end, and new sessions go to the next', async () => {
   await using echo = await startEcho();
   const port = await freePort();
   await using my = await machine({ services: [`tcp: { mode: tcp, bind: "127.0.0.1:${port}" }`] });
@@ -160,7 +161,7 @@ test('a session of the one that leaves goes on until its end, and new ones go to
   assert.equal(await ended, 0);
 });
 
-test('one may reload while it hands over, and after that, and the third takes over from the second', async () => {
+test('a Myelin may reload while it hands over, and after that, and the third takes over from the second', async () => {
   await using my = await machine();
   const first = await my.all.next();
   await using steady = steadyLoad(my.port);
@@ -182,7 +183,7 @@ test('one may reload while it hands over, and after that, and the third takes ov
   await steady.endsWithoutFailure();
 });
 
-test('after one that was killed with its HAProxy the next one starts as if there had been none', async () => {
+test('after a Myelin that was killed with its HAProxy the next one starts as if there had been none', async () => {
   await using my = await machine();
   const first = await my.all.next();
   await first.end('SIGKILL');
@@ -195,7 +196,7 @@ test('after one that was killed with its HAProxy the next one starts as if there
   assert.doesNotMatch(second.myelin.output, handedOver);
 });
 
-test('where the one before holds an address in another form, the next one waits and takes nothing away from it', async () => {
+test('where the Myelin before holds an address in another form, the next one waits and takes nothing away from it', async () => {
   await using my = await machine();
   const first = await my.all.next();
   await using steady = steadyLoad(my.port);
@@ -209,7 +210,7 @@ test('where the one before holds an address in another form, the next one waits 
   assert.equal(await ask(my.port), 'alpha');
 });
 
-test('one that its source never answers takes nothing over, is not ready, and serves once it is answered', async () => {
+test('a Myelin that its source never answers takes nothing over, is not ready, and serves once it is answered', async () => {
   await using my = await machine();
   const first = await my.all.next();
   const missing = join(my.folder, 'missing.yaml');
@@ -228,7 +229,7 @@ test('one that its source never answers takes nothing over, is not ready, and se
   assert.equal(await ask(my.port), 'beta');
 });
 
-test('probes and metrics are at the same address, of the one before until it ends; `myelin probe` tells them apart', async () => {
+test('probes and metrics are at the same address, of the Myelin before until it ends; `myelin probe` tells them apart', async () => {
   const probes = await freePort();
   await using my = await machine({ rest: [`probes: { listen: "127.0.0.1:${probes}" }`] });
   const uptime = async (): Promise<number> => {

@@ -104,7 +104,7 @@ inOwnNetwork(import.meta.filename, () => {
     );
   });
 
-  test('from nobody to one, to nobody and to fifty: 503 only where nobody is, no reload, each of the fifty answers', async () => {
+  test('a Service scaled from nobody to one, to nobody and to fifty has no reload, 503 only where nobody is, and an answer of each of the fifty', async () => {
     // Within a minute of the start it would be doubted that all are gone.
     await using my = await kubernetesSite(cluster, pods, 'scaled', { web: 'onEmpty: accept' });
     await my.start();

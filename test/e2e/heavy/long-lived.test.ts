@@ -80,7 +80,7 @@ test('there are never more old processes than maxOldWorkers: a reload waits, the
   assert.equal(await world.closed('max_old_workers'), 1);
 });
 
-test('a session opened before each of many changes of structure: never more than maxOldWorkers, the one that serves and the one that starts, and each that a limit closed is counted', async (t) => {
+test('with a session opened before each of many changes of structure, no more processes run than maxOldWorkers, the one that serves and the one that starts, and each session that a limit closed is counted', async (t) => {
   await using world = await start(['hardStopAfter: 20s', `maxDelay: ${maxDelay}`]);
   await using sessions = new AsyncDisposableStack();
   let open = 0;

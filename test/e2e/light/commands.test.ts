@@ -23,7 +23,7 @@ import { site } from '../../support/sites/site.ts';
 const version = `${defaultBranch.replace('.', '\\.')}\\.\\S+`;
 const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
 
-test('from init to stop: the way that a first config takes', async () => {
+test('a first config goes all the way from init to stop', async () => {
   await using my = await site();
   const { place } = my;
   await rm(place.path('myelin.yaml'));

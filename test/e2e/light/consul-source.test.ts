@@ -62,7 +62,7 @@ async function start({ place, port, service }: Served, agent: ConsulAgent, ...wh
 
 const line = (name: Name, weight = 1): string => `127.0.0.1:${backends[name].port} ${weight}`;
 
-test('more than half that turn critical at once are served no longer, and those that stay lose no request', async () => {
+test('instances that turn critical, more than half at once, are served no longer, and those that stay lose no request', async () => {
   await using my = await served(consul.address);
   const { place, port, service } = my;
   await start(my, consul, 'alpha', 'beta', 'gamma');
@@ -89,7 +89,7 @@ test('a host name is served by what it stands for, and refused where that leads 
   assert.match(refused[0] ?? '', /^node-1:loop: 127\.0\.0\.1 port \d+ leads back to .* of this config/);
 });
 
-test('registered, critical, warned, in maintenance, deregistered in Consul: traffic follows and no request is lost', async () => {
+test('traffic follows what is registered, critical, warned, in maintenance and deregistered in Consul, and no request is lost', async () => {
   // Two of three go in the end.
   await using my = await served(consul.address, ', maxShrink: { share: 1 }');
   const { place, port, service } = my;

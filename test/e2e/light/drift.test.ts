@@ -13,7 +13,7 @@ const only = { skip: cannotAddServers };
 const quick = ['verifyInterval: 500ms'];
 
 test(
-  'maintenance, a wrong weight or address, a server deleted or added by hand: set right within verifyInterval, and counted',
+  'drift is set right within verifyInterval, and counted: maintenance, a wrong weight or address, a server deleted or added by hand',
   only,
   async () => {
     await using my = await site({ rest: quick, reload: ['minInterval: 10m'] });
@@ -71,7 +71,7 @@ test(
   },
 );
 
-test('with drift: report it is told, once, and left as it is', async () => {
+test('drift is told, once, and left as it is with drift: report', async () => {
   await using my = await site({ rest: [...quick, 'drift: report'] });
   const myelin = await my.start();
   const [server = ''] = await names(my);

@@ -190,7 +190,7 @@ test('an edit of where servers are found and of how they are spoken to goes live
   await load.endsWithoutFailure();
 });
 
-test('an edit of both that is refused leaves the servers that were there, over a restart of Myelin as well', async () => {
+test('an edit of where servers are found and of how they are spoken to that is refused leaves the servers that were there, over a restart of Myelin as well', async () => {
   const plain = ['from: { file: { service: plain } }'];
   const broken = ['from: { file: { service: other } }', 'server: { tls: { caFile: /nosuch.pem } }'];
   await using my = await site({ web: plain });

@@ -48,7 +48,7 @@ function say(place: Workplace, services: Readonly<Record<string, readonly string
 
 const quoted = (name: Name): string => `"${at(name)}"`;
 
-test('servers added, weighted, drained, moved and removed: traffic follows and no request is lost', async () => {
+test('traffic follows servers that are added, weighted, drained, moved and removed, and no request is lost', async () => {
   const my = await served({ web: '' });
   await using place = my.place;
   const port = my.port('web');
@@ -88,7 +88,7 @@ test('servers added, weighted, drained, moved and removed: traffic follows and n
   await load.endsWithoutFailure();
 });
 
-test('the last endpoint goes: accept answers 503 from a valid config, doubt holds for keepFor, keep for ever', async () => {
+test('where the last endpoint goes, accept answers 503 from a valid config, doubt holds for keepFor, keep for ever', async () => {
   const my = await served({
     accepting: 'onEmpty: accept',
     doubting: 'onEmpty: doubt, keepFor: 2s',

@@ -78,7 +78,7 @@ inOwnNetwork(import.meta.filename, () => {
     await assertValid(place);
   });
 
-  test('one that is wrong, or claims what an older one has, is left out alone: status and metrics say why', async () => {
+  test('a labelled Service that is wrong, or claims what an older one has, is left out alone: status and metrics say why', async () => {
     await using my = await discovered('wrong', { oldest: 'beta' });
     const { place, port, put, listen, metric } = my;
     // The cluster tells in whole seconds when it made something. By name the younger one is first.

@@ -20,7 +20,7 @@ const slicesEach = 4;
 
 type Replica = AsyncDisposable & { readonly place: Workplace; config(): Promise<string> };
 
-test('three replicas: one is told change by change, one of all at once, one in pieces by a stream that breaks', async () => {
+test('replicas write the same file, be they told change by change, of all at once, or in pieces by a stream that breaks', async () => {
   const port = await freePort();
   for (const service of services) await putService(cluster, 'shop', service, { ports: [{ port: 80 }] });
 

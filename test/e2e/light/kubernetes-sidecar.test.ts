@@ -123,7 +123,7 @@ inOwnNetwork(import.meta.filename, () => {
     return made;
   }
 
-  test('HAProxy first, Myelin ended, killed and started again under load: no request fails, nothing is reloaded', async () => {
+  test('Myelin beside a HAProxy that came first is ended, killed and started again under load: no request fails, nothing is reloaded', async () => {
     await using my = await pod('restarted');
     await my.serve('alpha');
     await my.writeFirstConfig();
@@ -156,7 +156,7 @@ inOwnNetwork(import.meta.filename, () => {
     assert.equal((await master.processes()).master.reloads, 0);
   });
 
-  test('Myelin first: it writes the file and waits, HAProxy comes, is told to leave under load and comes again', async () => {
+  test('Myelin that came first writes the file and waits, HAProxy comes, is told to leave under load and comes again', async () => {
     await using my = await pod('awaited');
     await my.serve('alpha', 'beta');
     const myelin = my.place.run();

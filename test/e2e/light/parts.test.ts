@@ -93,7 +93,7 @@ test('a server whose options only a reload can change holds up no other', { skip
   assert.doesNotMatch(await my.place.read('run/haproxy.cfg'), /slowstart/);
 });
 
-test('one whose options HAProxy refuses holds up no other either', { skip: cannotAddServers }, async () => {
+test('a server whose options HAProxy refuses holds up no other either', { skip: cannotAddServers }, async () => {
   await using my = await site({ rest: ['templates: templates'] });
   const { alpha, beta, gamma } = my.backends;
   await my.place.write('templates/server.hbs', slowStarting);

@@ -38,7 +38,7 @@ test('HAProxy is given no variable of Myelin’s but the usual ones and those th
   assert.equal(answer.headers.get('x-greeting'), 'good-morning');
 });
 
-test('the commands that check and reload are given no more', async () => {
+test('the commands that check and reload are given no more variables than HAProxy', async () => {
   await using place = await workplace(
     [
       'watchers: { file: { path: services.yaml } }',

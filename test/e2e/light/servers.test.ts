@@ -144,7 +144,7 @@ test('a server whose name comes back while it leaves serves again, and keeps its
 
 for (const end of ['SIGTERM', 'SIGKILL'] as const)
   test(
-    `one that still leaves comes back without a reload after a restart of Myelin as well (${end})`,
+    `a server that still leaves comes back without a reload after a restart of Myelin as well (${end})`,
     only,
     async () => {
       await using world = await start('file: { maxLag: 100ms }');
@@ -171,7 +171,7 @@ for (const end of ['SIGTERM', 'SIGKILL'] as const)
   );
 
 test(
-  '30 changes with a WebSocket, a TCP session and a half-sent request opened before each: one process, and none is closed',
+  'a WebSocket, a TCP session and a half-sent request opened before each of 30 changes are not closed, and one process serves all',
   only,
   async () => {
     await using world = await start();

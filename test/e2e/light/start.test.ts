@@ -74,7 +74,7 @@ test('run --once without the answer of a required source serves the others and h
   assert.equal(await ask(my.port), 'alpha');
 });
 
-test('one that knows nobody to serve, because no source has answered, is not ready, and is once one has', async () => {
+test('a Myelin that knows nobody to serve, because no source has answered, is not ready, and is once one has', async () => {
   await using my = await site({ rest: ['startTimeout: 300ms'] });
   const running = my.place.run();
   const blind = await running.until('HAProxy runs all the same', ({ haproxy }) => haproxy !== null);

@@ -26,7 +26,7 @@ function told(output: string, message: RegExp): number {
   return output.split('\n').filter((line) => message.test(line)).length;
 }
 
-test('more than half vanish: they serve on, which is told, and go when the source has said so for the hold', async () => {
+test('endpoints that vanish, more than half at once, serve on, which is told, and go when the source has said so for the hold', async () => {
   await using my = await shrinking('8s');
   const { place } = my;
   await say(my, 'alpha', 'beta', 'gamma');

@@ -24,7 +24,7 @@ import { listenersOf } from '../../support/machine/listeners.ts';
 
 const at = (shared: string, name: string) => ({ haproxy: { onExit: 'stop', handover: join(shared, name) } }) as const;
 
-test('both take connections until one of them ends, whichever that is', async () => {
+test('two HAProxys of a handover take connections until one of them ends, whichever that is', async () => {
   await using shared = await tempFolder();
   await using one = await tempFolder();
   await using two = await tempFolder();

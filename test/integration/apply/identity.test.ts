@@ -117,7 +117,7 @@ for (const [what, pathOf] of removals)
     assert.deepEqual(load.failures, []);
   });
 
-test('one that was started, has connections and does not answer is told to leave, and finishes them', async () => {
+test('a HAProxy that was started, has connections and does not answer is told to leave, and finishes them', async () => {
   await using my = await setup();
   const { control: first, port, wanted, pid } = await serveWeb(my);
   await first[Symbol.asyncDispose]();

@@ -195,7 +195,7 @@ test('listening sockets that cannot be taken over are tried for again, then repo
   assert.equal(await get(port), 'web');
 });
 
-test('others’ connections to HAProxy’s stats sockets keep no reload from happening', async () => {
+test('connections of others to HAProxy’s stats sockets keep no reload from happening', async () => {
   await using my = await setup();
   const port = await freePort();
   const control = await my.open();

@@ -105,7 +105,7 @@ test('a late reader gets what happened last, then what happens; one that comes a
   response.destroy();
 });
 
-test('a line on which nothing happens is kept alive', async (t) => {
+test('an event stream on which nothing happens is kept alive', async (t) => {
   await using my = await place();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const response = await open(my.port);

@@ -260,7 +260,7 @@ test('the socket of a dead process is replaced', async () => {
   await assert.rejects(getStatus(path), /there is no such page/);
 });
 
-test('what is no socket is never removed', async () => {
+test('a file that is no socket is never removed', async () => {
   await using folder = await tempFolder();
   const file = join(folder.path, 'precious');
   await writeFile(file, 'text');
@@ -306,7 +306,7 @@ test('an address that is in use is named with its key in the config', async () =
   await assert.rejects(listenTcp('192.0.2.77:8406', 'probes.listen', options), /this machine has no such address/);
 });
 
-test('it listens on IPv4, IPv6 and names', async () => {
+test('the admin API listens on IPv4, IPv6 and names', async () => {
   for (const host of ['127.0.0.1', '[::1]', 'localhost']) {
     await using life = lifetime();
     const port = await freePort();
@@ -318,7 +318,7 @@ test('it listens on IPv4, IPv6 and names', async () => {
   }
 });
 
-test('other methods and paths are refused by what there is', async () => {
+test('methods and paths that the admin API does not have are refused by what there is', async () => {
   await using life = lifetime();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;

@@ -220,7 +220,7 @@ test('an output that hangs holds up no other', async () => {
   assert.equal(await readFile(other.path, 'utf8'), 'web');
 });
 
-test('a failure is told once and tried again until it is mended, and another text is tried without waiting for that', async () => {
+test('a failure of an output is told once and tried again until it is mended, and another text is tried without waiting for that', async () => {
   await using my = await place();
   await using run = running(my.folder);
   await mkdir(join(my.folder, 'out'));
@@ -285,7 +285,7 @@ test('a file that somebody else overwrites, removes or gives another mode is res
   assert.equal(run.outputs.states[0]?.state.kind, 'current');
 });
 
-test('what failed is tried again by itself', async () => {
+test('an output that failed is tried again by itself', async () => {
   await using my = await place();
   await using run = running(my.folder);
   await using blocked = await tempFolder();
@@ -297,7 +297,7 @@ test('what failed is tried again by itself', async () => {
   await until('it has succeeded', async () => run.outputs.states[0]?.state.kind === 'current');
 });
 
-test('a burst of changes is written at its beginning and once more when `minInterval` is over', async () => {
+test('a burst of changes is written to an output at its beginning and once more when `minInterval` is over', async () => {
   await using my = await place();
   await using run = running(my.folder);
   const outputs = [my.output({ reload: my.noting('reloads'), minIntervalMs: 500 })];
@@ -313,7 +313,7 @@ test('a burst of changes is written at its beginning and once more when `minInte
   assert.deepEqual(await my.runs('reloads'), ['a0', 'a20']);
 });
 
-test('nothing is written as long as a service is not known, and what stands there stays', async () => {
+test('an output is not written as long as a service is not known, and what stands there stays', async () => {
   await using my = await place();
   await using run = running(my.folder);
   await mkdir(join(my.folder, 'out'));

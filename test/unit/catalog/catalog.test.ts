@@ -78,7 +78,7 @@ test('after the start timeout what is known goes live, and the rest keeps the se
   assert.deepEqual(ids(catalog, 'db'), ['db-1']);
 });
 
-test('once open it stays open', () => {
+test('a catalog that has opened stays open', () => {
   const catalog = reconfigure(
     play(steady(), [failed, started]),
     settings({

@@ -68,7 +68,7 @@ test('what is offered is served once the source has answered completely, and wai
   assert.deepEqual(served(collection), { 'shop:web': ['one'] });
 });
 
-test('the same offers again are no news', async () => {
+test('offers that are repeated are no news', async () => {
   const before = await steady();
   assert.equal(play(before, 11 * minute, discovered(service('web', { listen: '10001' }), service('db'))), before);
 });
@@ -87,7 +87,7 @@ test('a service that is offered no more is gone, with its frontend, and the othe
   assert.equal(collection.config.services.get('shop:db'), before.config.services.get('shop:db'));
 });
 
-test('that it vanished right after a reconnection is doubted: it serves on, as it was, until keepFor is over', async () => {
+test('that a service vanished right after a reconnection is doubted: it serves on, as it was, until keepFor is over', async () => {
   let collection = play(
     await steady(),
     11 * minute,
@@ -105,7 +105,7 @@ test('that it vanished right after a reconnection is doubted: it serves on, as i
   assert.deepEqual(served(collection), { 'shop:db': ['one'] });
 });
 
-test('an operator who believes that it is gone lets it go at once; one that comes back is as any other', async () => {
+test('an operator who believes that a service is gone lets it go at once; one that comes back is as any other', async () => {
   const doubted = play(
     await steady(),
     11 * minute,
@@ -147,7 +147,7 @@ test('after a restart what was offered last serves on until the source has answe
   );
 });
 
-test('one that is left out takes over the port of an older one that has gone, although nobody said anything of it anew', async () => {
+test('a service that is left out takes over the port of an older one that has gone, although nobody said anything of it anew', async () => {
   const [old, young] = [service('old', { listen: '10001' }, 1), service('young', { listen: '10001' }, 2)];
   let collection = play(
     create(await discovering()),

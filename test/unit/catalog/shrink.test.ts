@@ -106,7 +106,7 @@ test('that the unfit are not named any more later on is no loss either', () => {
   assert.equal(names(catalog), 'a');
 });
 
-test('all of them unfit is believed, but for the minute after the source was connected', () => {
+test('that all endpoints are unfit is believed, but for the minute after the source was connected', () => {
   assert.equal(names(receive(serving(ten), judged([], ten), at)), '');
   const early = receive(serving(ten), judged([], ten), 20_000);
   assert.equal(names(early), 'abcdefghij');
@@ -197,7 +197,7 @@ test('losses further apart than the hold are losses of their own', () => {
   assert.equal(names(catalog), 'abcd');
 });
 
-test('when those that were lost come back the hold is over', () => {
+test('when the endpoints that were lost come back the hold is over', () => {
   let catalog = receive(serving(ten), found(ten.slice(0, 2)), at);
   catalog = receive(catalog, found(ten.slice(0, 7)), at + 1000);
   assert.deepEqual([names(catalog), retainedOf(catalog, 'web')], ['abcdefghij', 3], 'not all are back');
@@ -206,14 +206,14 @@ test('when those that were lost come back the hold is over', () => {
   assert.equal(names(receive(catalog, found(ten.slice(0, 2)), at + 3000)), 'abcdefghij', 'the next loss is one anew');
 });
 
-test('as many others in their place end the hold as well', () => {
+test('as many other endpoints in the place of those that were lost end the hold as well', () => {
   let catalog = receive(serving(ten), found(ten.slice(0, 2)), at);
   const others = named('k', 'l', 'm', 'n', 'o', 'p', 'q', 'r');
   catalog = receive(catalog, found([...ten.slice(0, 2), ...others]), at + 1000);
   assert.equal(names(catalog), 'abklmnopqr');
 });
 
-test('during a hold one that is replaced may go, one more that is lost may not', () => {
+test('during a hold an endpoint that is replaced may go, one more that is lost may not', () => {
   let catalog = receive(serving(ten), found(ten.slice(0, 3)), at);
   catalog = receive(catalog, found([...ten.slice(0, 3), ...named('x')]), at + 1000);
   catalog = receive(catalog, found([...ten.slice(1, 3), ...named('x')]), at + 2000);
@@ -371,7 +371,7 @@ test('accepting one service leaves the others as they are', () => {
   assert.equal(nextDeadline(catalog), at + minute);
 });
 
-test('it is news when endpoints begin to be kept, and when they are let go, and not in between', () => {
+test('that endpoints begin to be kept, and that they are let go, is news, and nothing in between', () => {
   const steps = [
     found(ten),
     found(ten.slice(0, 3)),

@@ -26,7 +26,7 @@ test('the status says what is amiss, why, and since when', () => {
     assert.match(text, line);
 });
 
-test('of endpoints that are kept it says for how long, and which key decides it', () => {
+test('of endpoints that are kept the status says for how long, and which key decides it', () => {
   const [, db] = sampleStatus.services;
   const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
     const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };

@@ -11,7 +11,7 @@ function pids({ master, workers, oldWorkers }: Processes): readonly (readonly nu
   return [[master.pid], workers.map(({ pid }) => pid), oldWorkers.map(({ pid }) => pid)];
 }
 
-test('2.2 has a column more, and one that leaves says what it was there', () => {
+test('the master of 2.2 has a column more, and a worker that leaves says what it was there', () => {
   const processes = parseProcesses(
     [
       '#<PID>          <type>          <relative PID>  <reloads>       <uptime>        <version>      ',

@@ -21,7 +21,7 @@ async function probe(
   return reply !== undefined && 'status' in reply ? reply : undefined;
 }
 
-test('it is ready once a good config is applied, degraded or not', async () => {
+test('Myelin is ready once a good config is applied, degraded or not', async () => {
   assert.equal((await probe('/readyz', { ...sampleStatus, state: 'ready' }))?.status, 200);
   assert.deepEqual(await probe('/readyz', sampleStatus), {
     status: 200,
@@ -30,7 +30,7 @@ test('it is ready once a good config is applied, degraded or not', async () => {
   });
 });
 
-test('while it is not ready it says what it waits for', async () => {
+test('while Myelin is not ready it says what it waits for', async () => {
   const starting: Status = { ...sampleStatus, state: 'starting', lastApply: null };
   const waiting = await probe('/readyz', { ...starting, waitingFor: ['cluster', 'consul'] });
   assert.equal(waiting?.status, 503);
@@ -45,7 +45,7 @@ test('while it is not ready it says what it waits for', async () => {
   assert.match(String((await probe('/readyz', starting))?.body), /no config is applied yet/);
 });
 
-test('it is alive unless one piece of work takes too long', async () => {
+test('Myelin is alive unless one piece of work takes too long', async () => {
   let now = 0;
   const heartbeat = new Heartbeat(60_000, () => now);
   const work = Promise.withResolvers<void>();

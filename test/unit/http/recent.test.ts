@@ -20,7 +20,7 @@ test('an answer that costs is made so often that it takes a fiftieth of the time
   assert.equal(await ask(), 2);
 });
 
-test('one that takes very long is made every five seconds all the same', async () => {
+test('an answer that takes very long is made every five seconds all the same', async () => {
   let now = 0;
   const ask = recent(
     () => {

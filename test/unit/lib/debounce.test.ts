@@ -66,7 +66,7 @@ test('an isolated change is applied at once', async (t: TestContext) => {
   assert.deepEqual(starts, [0, 1000], 'and once');
 });
 
-test('how long it waits may change while it runs', async (t: TestContext) => {
+test('how long a debounce waits may change while it runs', async (t: TestContext) => {
   const { debounce, times, starts, pass } = world(t, [0]);
   debounce.poke();
   await pass(1000);

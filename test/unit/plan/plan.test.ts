@@ -34,7 +34,7 @@ function reasonsFor(from: string | RegExp, to: string): readonly ReloadReason[] 
   return plan.kind === 'none' ? [] : plan.reasons;
 }
 
-test('the same text needs nothing', () => {
+test('a text that is the same needs nothing', () => {
   assert.deepEqual(planReload(splitSections(base), splitSections(base), { forced: [] }), { kind: 'none' });
 });
 
@@ -128,7 +128,7 @@ test('nothing running is a first start, unless it is known why nothing runs', ()
   });
 });
 
-test('what is asked for is done without a difference, and named first', () => {
+test('a reload that is asked for is done without a difference, and named first', () => {
   const forced = [{ code: 'operator_request' }] as const;
   assert.deepEqual(planReload(splitSections(base), splitSections(base), { forced }), {
     kind: 'reload',

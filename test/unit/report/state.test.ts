@@ -11,7 +11,7 @@ test('Myelin is ready where nothing speaks against it', () => {
   assert.deepEqual(stateOf(holding([])), { state: 'ready', stateReasons: [] });
 });
 
-test('before anything is applied it is starting, with a HAProxy that hangs unresponsive, else any reason degrades it', () => {
+test('Myelin is starting before anything is applied, unresponsive with a HAProxy that hangs, and else degraded by any reason', () => {
   fc.assert(
     fc.property(fc.subarray(all, { minLength: 1 }), (reasons) => {
       const has = (reason: StateReason): boolean => reasons.includes(reason);

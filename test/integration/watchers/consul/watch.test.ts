@@ -42,7 +42,7 @@ function followHere(
   return follow(queries, { address: consul.address, ...settings }, {}, lookUp);
 }
 
-test('registered, warned, critical, in maintenance, deregistered in Consul: the endpoints follow at once', async () => {
+test('the endpoints follow at once what is registered, warned, critical, in maintenance and deregistered in Consul', async () => {
   await using heard = followHere({ shop: {}, careful: { service: 'shop', warning: 'ignore' } });
   await until('nobody is there', () => heard.served('shop')?.length === 0 && heard.served('careful')?.length === 0);
   const weights = { Passing: 10, Warning: 2 };
@@ -176,7 +176,7 @@ test('Consul stopped and started again empty: the failure and the start are told
   assert.equal(heard.count('started'), heard.count('failed') + 1);
 });
 
-test('ACLs: without a token, with a weak one, with the right one from a file', async () => {
+test('an agent with ACLs is followed by the right token from a file, and what a missing, a weak and a wrong one lack is said', async () => {
   await using own = await startConsul({ acl: true });
   await using folder = await tempFolder();
   await own.register({ name: 'shop', port: 9001 });
@@ -264,7 +264,7 @@ async function deleteToken(agent: ConsulAgent, accessor: string): Promise<void> 
   assert.equal(response.status, 200);
 }
 
-test('an agent on a unix socket', async () => {
+test('an agent on a unix socket is followed', async () => {
   await using folder = await tempFolder();
   const socket = join(folder.path, 'consul.sock');
   await using own = await startConsul({ hcl: `addresses { http = "127.0.0.1 unix://${socket}" }` });
@@ -274,7 +274,7 @@ test('an agent on a unix socket', async () => {
   await rm(socket);
 });
 
-test('an agent with TLS: its CA, its name, a client certificate, and what is said when one of them is wrong', async () => {
+test('an agent with TLS is followed by its CA, its name and a client certificate, and where one of them is wrong that is said', async () => {
   await using folder = await tempFolder();
   const binary = await consulBinary();
   const make = async (...args: readonly string[]): Promise<void> => {

@@ -175,7 +175,7 @@ test('a Service whose port is renamed again and again has its pods all the while
   assert.ok(since.every((event) => event.kind !== 'endpoints' || event.endpoints.length === 2));
 });
 
-test('named ports, a headless Service, publishNotReadyAddresses', async () => {
+test('named ports, a headless Service and publishNotReadyAddresses are understood, and a port must be chosen among several', async () => {
   await service('multi', {
     ports: [
       { name: 'http', port: 80, targetPort: 8080 },
@@ -374,7 +374,7 @@ test('of two namespaces the one without rights is stale, with the rule that is m
   );
 });
 
-test('all namespaces by one watch, with a ClusterRole', async () => {
+test('all namespaces are followed by one watch, with a ClusterRole', async () => {
   const name = 'myelin-everywhere';
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   await using before = await follow({ web: { namespace: 'kube-system' } }, { namespaces: 'all' });
@@ -426,7 +426,7 @@ test('many namespaces share the connections: two for the watches of each, and on
   assert.deepEqual(reasons(heard), []);
 });
 
-test('client certificates, a plugin, a token file, and what is said when one of them is wrong', async () => {
+test('client certificates, a plugin and a token file let Myelin in, and where one of them is wrong that is said', async () => {
   await service('safe');
   await pods('safe', 1);
   await using folder = await tempFolder();
@@ -492,7 +492,7 @@ test('the server’s certificate is verified: by the CA of the kubeconfig, and n
   assert.match(await until('it fails', () => reasons(heard)[0]), /self-signed certificate|unable to (get|verify)/);
 });
 
-test('in a pod: address from the environment, token and namespace from its service account, read again when refused', async () => {
+test('in a pod the address comes from the environment, token and namespace from its service account, read again when refused', async () => {
   await using folder = await tempFolder();
   const file = (name: string): string => join(folder.path, name);
   const { hostname, port } = new URL(cluster.address);

@@ -47,7 +47,7 @@ test('a server that is idle for a second is deleted, and not before', async () =
   assert.equal(all.isDue, false);
 });
 
-test('of one that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
+test('of a server that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
   const { removedServers: all } = removedServers();
   const found = (server: string) => ({ kind: 'server', backend: 'web', server, options: ['?'] }) as const;
   all.recall(['a', 'b'].map((server) => ({ ...found(server), options: ['check', server] })));
@@ -85,7 +85,7 @@ test('of one that a Myelin before this one removed the recorded options hold, un
   );
 });
 
-test('one that has connections again when it is to be deleted is waited for', async () => {
+test('a removed server that has connections again when it is to be deleted is waited for', async () => {
   const { removedServers: all, pass } = removedServers();
   all.note(remove, done, deletes);
   await all.next(haproxy({ a: 0 }), limits);
@@ -96,7 +96,7 @@ test('one that has connections again when it is to be deleted is waited for', as
   assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [], 'its second begins anew');
 });
 
-test('what is left after drainTimeout is closed, and counted', async () => {
+test('what a removed server still has after drainTimeout is closed, and counted', async () => {
   const { removedServers: all, pass } = removedServers();
   all.note(remove, done, deletes);
   pass(59_999);
@@ -106,7 +106,7 @@ test('what is left after drainTimeout is closed, and counted', async () => {
   assert.deepEqual([commands, closed], [[{ kind: 'server', action: 'shutdown', backend: 'web', server: 'a' }], 3]);
 });
 
-test('one that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {
+test('a removed server that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {
   const { removedServers: all, pass } = removedServers();
   all.note(remove, done, { deleteServer: 'no' });
   await all.next(haproxy({ a: 0 }), limits);
@@ -122,7 +122,7 @@ test('one that cannot be deleted stays in maintenance, and nobody asks for it an
   assert.equal(pinned.removedServers.isDue, false);
 });
 
-test('one that comes back is not leaving, and one that is gone already is forgotten', async () => {
+test('a removed server that comes back is not leaving, and one that is gone already is forgotten', async () => {
   const { removedServers: all } = removedServers();
   all.note(remove, done, deletes);
   all.note({ backend: 'web', server: 'a', kind: 'server', action: 'ready' }, done, deletes);

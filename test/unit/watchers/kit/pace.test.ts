@@ -48,7 +48,7 @@ test('permits are given in the order in which they were asked for, never more at
   );
 });
 
-test('those of whom it is feared that they hang get a part of the permits, each group its share, and the rest goes on', async () => {
+test('requests of which it is feared that they hang get a part of the permits, each group its share, and the rest goes on', async () => {
   const permits = new Semaphore(20);
   const taken: string[] = [];
   const take = async (group: string, isProven: () => boolean): Promise<void> => {

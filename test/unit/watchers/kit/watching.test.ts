@@ -47,7 +47,7 @@ test('a query for many services is answered when each that it found has been', a
   );
 });
 
-test('one that it found and that vanished, or that cannot be answered, holds up no others', async () => {
+test('a service that a query found and that vanished, or that cannot be answered, holds up no others', async () => {
   assert.equal(await said(['*'], [discovered('a', 'b'), answer('*shop/a'), discovered('a')]), 'oao!');
   assert.equal(await said(['*'], [discovered('a', 'b'), stale('*shop/a', true), answer('*shop/b')]), 'osa!');
   assert.equal(

@@ -74,7 +74,7 @@ test('selectors of the config and the names that are asked for are joined, so th
   assert.deepEqual([servicesParams(none, many), slicesParams(none, many)], [{}, {}]);
 });
 
-test('paths of one namespace and of all', () => {
+test('a resource has a path for one namespace, and one for all', () => {
   assert.equal(pathOf(services, 'shop'), '/api/v1/namespaces/shop/services');
   assert.equal(pathOf(endpointSlices, null), '/apis/discovery.k8s.io/v1/endpointslices');
 });
