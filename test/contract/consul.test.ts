@@ -1,15 +1,11 @@
 /** The contract with a real Consul agent, seen through a proxy that can be told to fail. */
-import { after, before } from 'node:test';
 import { consul } from '../../watchers/consul/index.ts';
 import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
-import { type ConsulAgent, startConsul } from '../servers/consul.ts';
+import { startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
+import { forFile } from '../support/for-file.ts';
 
-let agent: ConsulAgent;
-before(async () => {
-  agent = await startConsul();
-});
-after(() => agent[Symbol.asyncDispose]());
+const agent = await forFile(startConsul());
 
 let subjects = 0;
 

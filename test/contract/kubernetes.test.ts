@@ -1,23 +1,18 @@
 /** The contract with a real Kubernetes control plane, seen through a proxy that can be told to fail. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before } from 'node:test';
 import { kubernetes } from '../../watchers/kubernetes/index.ts';
 import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
-import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
+import { startKubernetes } from '../servers/kubernetes.ts';
+import { forFile } from '../support/for-file.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { kubeconfigText } from '../support/kubernetes/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes/services.ts';
 
-let cluster: Cluster;
-let token: string;
-before(async () => {
-  cluster = await startKubernetes();
-  await cluster.namespace('shop');
-  token = await cluster.token('shop');
-});
-after(() => cluster[Symbol.asyncDispose]());
+const cluster = await forFile(startKubernetes());
+await cluster.namespace('shop');
+const token = await cluster.token('shop');
 
 let subjects = 0;
 

@@ -1,6 +1,7 @@
 /** The processes that a program started, however many steps away: they were given its folder for temporary files. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { until } from '../support/index.ts';
+import { kill } from '../support/machine/processes.ts';
 
 /** Ends them, and those that they start meanwhile. */
 export async function endProcessesOf(folder: string): Promise<void> {
@@ -31,12 +32,4 @@ async function isOf(pid: string, folder: string): Promise<boolean> {
     environment.split('\0').some((one) => one.startsWith('TMPDIR=') && isInside(one.slice('TMPDIR='.length))) ||
     command.split('\0').some(isInside)
   );
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It ended in the meantime.
-  }
 }

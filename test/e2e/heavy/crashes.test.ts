@@ -8,9 +8,10 @@ import { type TestContext, test } from 'node:test';
 import timers from 'node:timers/promises';
 import { cannotAddServers, haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
-import { accepts, gone, isRunning } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { accepts } from '../../support/load/requests.ts';
 import { programOf } from '../../support/machine/listeners.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 import { ask as askSocket } from '../../support/sites/myelin.ts';
 import { type Site, site } from '../../support/sites/site.ts';
 

@@ -7,10 +7,10 @@ import timers from 'node:timers/promises';
 import { h2 } from '../../servers/h2.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ab, type Load, wrk } from '../../servers/load.ts';
-import { isRunning } from '../../support/haproxy/apply.ts';
 import { until } from '../../support/index.ts';
 import { losesSome } from '../../support/load/controls.ts';
 import { listenersOf } from '../../support/machine/listeners.ts';
+import { isRunning } from '../../support/machine/processes.ts';
 import { type Changes, type Versions, versions } from '../../support/versions.ts';
 
 test('no request is lost while the structure changes every 3 s', async (t) => {

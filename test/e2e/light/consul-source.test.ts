@@ -1,22 +1,18 @@
 /** What a real Consul agent says is what is served; while it is in trouble, what it said last serves on and no request is lost. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { type ConsulAgent, startConsul } from '../../servers/consul.ts';
 import { type Faults, startFaultProxy } from '../../servers/fault-proxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
 import { assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
 import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 const names = ['alpha', 'beta', 'gamma'] as const;
 type Name = (typeof names)[number];
-let backends: Awaited<ReturnType<typeof startBackends<Name>>>;
-let consul: ConsulAgent;
-before(async () => {
-  [backends, consul] = await Promise.all([startBackends(names), startConsul()]);
-});
-after(() => Promise.all([backends[Symbol.asyncDispose](), consul[Symbol.asyncDispose]()]));
+const [backends, consul] = await Promise.all([forFile(startBackends(names)), forFile(startConsul())]);
 
 let rounds = 0;
 

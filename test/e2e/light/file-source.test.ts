@@ -1,21 +1,19 @@
 /** What the file says is what is served: every kind of change, bad moments, and a source that is missing at the start. */
 import assert from 'node:assert/strict';
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { steadyLoad } from '../../servers/steady.ts';
-import { accepts, get, gone, isRunning } from '../../support/haproxy/apply.ts';
+import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
+import { accepts, get } from '../../support/load/requests.ts';
 import { answers, assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
 
 const names = ['alpha', 'beta', 'gamma'] as const;
 type Name = (typeof names)[number];
-let backends: Awaited<ReturnType<typeof startBackends<Name>>>;
-before(async () => {
-  backends = await startBackends(names);
-});
-after(() => backends[Symbol.asyncDispose]());
+const backends = await forFile(startBackends(names));
 
 const at = (name: Name): string => `127.0.0.1:${backends[name].port}`;
 

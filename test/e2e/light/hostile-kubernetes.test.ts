@@ -4,20 +4,17 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ApiStub, startApiStub } from '../../servers/api-stub.ts';
 import { startBackends } from '../../servers/backend.ts';
+import { forFile } from '../../support/for-file.ts';
 import { freePort } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
 import { assertValid, servedBy } from '../../support/load/traffic.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
 
-let backends: Awaited<ReturnType<typeof startBackends<'alpha' | 'beta'>>>;
-before(async () => {
-  backends = await startBackends(['alpha', 'beta']);
-});
-after(() => backends[Symbol.asyncDispose]());
+const backends = await forFile(startBackends(['alpha', 'beta']));
 
 const mib = 2 ** 20;
 /** What is written about in some MB each would fill this many times over. */

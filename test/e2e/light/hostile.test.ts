@@ -3,20 +3,17 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, get, type Server } from 'node:http';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { linesOf, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
 import { startBackends } from '../../servers/backend.ts';
-import { type ConsulAgent, type Registration, startConsul } from '../../servers/consul.ts';
+import { type Registration, startConsul } from '../../servers/consul.ts';
+import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
 import { assertValid, servedBy } from '../../support/load/traffic.ts';
 import { workplace } from '../../support/sites/myelin.ts';
 
-let consul: ConsulAgent;
-before(async () => {
-  consul = await startConsul();
-});
-after(() => consul[Symbol.asyncDispose]());
+const consul = await forFile(startConsul());
 
 /** A name that is hard on every parser between the source and HAProxy, and yet asked for as it is. */
 const service = 'we b"\'#{{x}}%[src]$HOME\\é';

@@ -1,19 +1,16 @@
 /** Replicas that are told the same in another order write the same config, byte by byte. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { startFaultProxy } from '../../servers/fault-proxy.ts';
-import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
+import { startKubernetes } from '../../servers/kubernetes.ts';
+import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../../support/kubernetes/services.ts';
 import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
-let cluster: Cluster;
-before(async () => {
-  cluster = await startKubernetes();
-  await cluster.namespace('shop');
-});
-after(() => cluster[Symbol.asyncDispose]());
+const cluster = await forFile(startKubernetes());
+await cluster.namespace('shop');
 
 const services = ['one', 'two', 'three'];
 const slicesEach = 4;

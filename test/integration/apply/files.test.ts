@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { configFile } from '../../../src/lib/files/config-file.ts';
 import { writeDurably, writeInPieces } from '../../../src/lib/files/files.ts';
-import { applied, get, never, pidOf, reload, rendered, setup, text } from '../../support/haproxy/apply.ts';
+import { applied, never, pidOf, reload, rendered, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { get } from '../../support/load/requests.ts';
 
 const isRoot = process.getuid?.() === 0;
 

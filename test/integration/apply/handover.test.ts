@@ -7,20 +7,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readInfo } from '../../../src/haproxy/cli/info.ts';
 import { haproxy } from '../../servers/haproxy.ts';
-import {
-  applied,
-  get,
-  gone,
-  isRunning,
-  never,
-  pidOf,
-  probe,
-  reload,
-  rendered,
-  setup,
-} from '../../support/haproxy/apply.ts';
+import { applied, never, pidOf, reload, rendered, setup } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { get, probe } from '../../support/load/requests.ts';
 import { listenersOf } from '../../support/machine/listeners.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 
 const at = (shared: string, name: string) => ({ haproxy: { onExit: 'stop', handover: join(shared, name) } }) as const;
 

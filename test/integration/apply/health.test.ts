@@ -11,7 +11,6 @@ import type { Rendered } from '../../../src/model.ts';
 import { type Backend, startBackends, startNodeBackend } from '../../servers/backend.ts';
 import {
   applied,
-  get,
   never,
   reload,
   rendered as renderedWith,
@@ -20,6 +19,7 @@ import {
   type Web,
 } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { get } from '../../support/load/requests.ts';
 
 const checks = ['option httpchk GET /health', 'balance roundrobin'];
 const fast = 'check inter 100ms fall 2 rise 2';

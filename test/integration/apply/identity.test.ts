@@ -10,21 +10,10 @@ import { removeReady } from '../../../src/apply/state/records.ts';
 import { commandLines, identifyProcess } from '../../../src/apply/system/processes.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { askSlowly } from '../../servers/steady.ts';
-import {
-  applied,
-  get,
-  gone,
-  isRunning,
-  never,
-  pidOf,
-  probe,
-  reload,
-  rendered,
-  serveWeb,
-  setup,
-  text,
-} from '../../support/haproxy/apply.ts';
+import { applied, never, pidOf, reload, rendered, serveWeb, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { get, probe } from '../../support/load/requests.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 
 const canUnshare = spawnSync('unshare', ['-rm', 'true']).status === 0;
 

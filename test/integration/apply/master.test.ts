@@ -20,11 +20,8 @@ import { ab } from '../../servers/load.ts';
 import { steadyLoad } from '../../servers/steady.ts';
 import {
   applied,
-  get,
-  gone,
   never,
   pidOf,
-  probe,
   reload,
   rendered,
   type Setup,
@@ -34,6 +31,8 @@ import {
 } from '../../support/haproxy/apply.ts';
 import { type Master, startMaster } from '../../support/haproxy/master.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { get, probe } from '../../support/load/requests.ts';
+import { gone } from '../../support/machine/processes.ts';
 
 /** What is planned where nobody is known to serve. */
 const first: Plan = { kind: 'reload', reasons: [{ code: 'first_start' }] };

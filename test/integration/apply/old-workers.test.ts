@@ -5,19 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ManagedDriver } from '../../../src/apply/driver.ts';
-import {
-  applied,
-  get,
-  gone,
-  isRunning,
-  never,
-  pidOf,
-  reload,
-  rendered,
-  type Setup,
-  setup,
-} from '../../support/haproxy/apply.ts';
+import { applied, never, pidOf, reload, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';
+import { get } from '../../support/load/requests.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 
 test('an open connection outlives reloads, and its process goes when it ends', async () => {
   await using my = await setup();

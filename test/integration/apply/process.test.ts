@@ -12,23 +12,11 @@ import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Rendered } from '../../../src/model.ts';
 import { haproxy } from '../../servers/haproxy.ts';
-import {
-  accepts,
-  applied,
-  get,
-  gone,
-  isRunning,
-  never,
-  pidOf,
-  probe,
-  reload,
-  rendered,
-  serveWeb,
-  setup,
-  text,
-} from '../../support/haproxy/apply.ts';
+import { applied, never, pidOf, reload, rendered, serveWeb, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { accepts, get, probe } from '../../support/load/requests.ts';
 import { programOf } from '../../support/machine/listeners.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 
 test('a first start serves, and a reload replaces the process and its answers', async () => {
   await using my = await setup();

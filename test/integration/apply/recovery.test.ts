@@ -11,23 +11,11 @@ import { generationAt } from '../../../src/apply/state/generation.ts';
 import { writeReplaces } from '../../../src/apply/state/records.ts';
 import { identifyProcess } from '../../../src/apply/system/processes.ts';
 import { haproxy } from '../../servers/haproxy.ts';
-import {
-  accepts,
-  applied,
-  get,
-  gone,
-  isRunning,
-  never,
-  pidOf,
-  probe,
-  reload,
-  rendered,
-  serveWeb,
-  setup,
-  text,
-} from '../../support/haproxy/apply.ts';
+import { applied, never, pidOf, reload, rendered, serveWeb, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';
+import { accepts, get, probe } from '../../support/load/requests.ts';
 import { programOf } from '../../support/machine/listeners.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 
 test('a restart of Myelin recognises what runs, with its sections and their services, and reloads nothing', async () => {
   await using my = await setup();

@@ -14,8 +14,9 @@ import type { Result } from '../../../src/reconcile/result.ts';
 import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { get, never, pidOf, rendered, type Setup, setup, text } from '../../support/haproxy/apply.ts';
+import { never, pidOf, rendered, type Setup, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { get } from '../../support/load/requests.ts';
 import { serverDrift } from '../../support/values/plans.ts';
 
 for (const branch of branches) {

@@ -10,6 +10,7 @@ import type { Rendered, ServerCommand } from '../../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { tempFolder, until } from '../../support/index.ts';
+import { addOf } from '../../support/values/plans.ts';
 
 // 2.2 can neither add nor delete a server.
 
@@ -23,17 +24,7 @@ const returns = (it: Server): readonly ServerCommand[] => [
   { ...it, kind: 'server', action: 'weight', weight: 1 },
   ready(it),
 ];
-const add: ServerCommand = {
-  ...b,
-  kind: 'server',
-  action: 'add',
-  address: '127.0.0.1',
-  port: 9,
-  weight: 1,
-  options: [],
-  checks: [],
-  dynamicCookie: false,
-};
+const add = addOf(b);
 
 for (const branch of branches.filter((each) => each !== '2.2')) {
   test(`HAProxy ${branch}: a server that was deleted before it could return is planned anew, and the other stays`, async () => {

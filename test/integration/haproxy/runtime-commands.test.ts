@@ -12,22 +12,13 @@ import type { ServerCommand } from '../../../src/model.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+import { addOf } from '../../support/values/plans.ts';
 
 const adding = branches.filter((branch) => branch !== '2.2');
 
 const done = { kind: 'done' } as const;
 const it = { backend: 'web', server: 'a' } as const;
-const add: ServerCommand = {
-  ...it,
-  kind: 'server',
-  action: 'add',
-  address: '127.0.0.1',
-  port: 9,
-  weight: 1,
-  options: [],
-  checks: [],
-  dynamicCookie: false,
-};
+const add = addOf(it);
 
 for (const branch of branches) {
   test(`what HAProxy ${branch} did is told from what it did not do, on one line`, async () => {

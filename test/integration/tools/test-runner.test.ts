@@ -8,8 +8,8 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import ours from '#package.json' with { type: 'json' };
-import { gone, isRunning } from '../../support/haproxy/apply.ts';
 import { tempFolder, until } from '../../support/index.ts';
+import { gone, isRunning } from '../../support/machine/processes.ts';
 import { oneByOne, sideBySide } from '../../tools/suite.ts';
 import { type FileResult, runTestFile } from '../../tools/test-file.ts';
 

@@ -1,8 +1,5 @@
-/** What the tests of apply share: a hand-made config, a control over the real HAProxy, and who listens where. */
-import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+/** What the tests of apply share: a hand-made config, and a control over the real HAProxy. */
 import { join } from 'node:path';
-import timers from 'node:timers/promises';
 import type { DriverOptions, ManagedDriver, Outcome } from '../../../src/apply/driver.ts';
 import type { DriverEvent } from '../../../src/apply/driver-event.ts';
 import { openDriver } from '../../../src/apply/open-driver.ts';
@@ -11,8 +8,7 @@ import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Rendered, Section } from '../../../src/model.ts';
 import { haproxy } from '../../servers/haproxy.ts';
-import { askSlowly } from '../../servers/steady.ts';
-import { freePort, tempFolder, until } from '../index.ts';
+import { freePort, tempFolder } from '../index.ts';
 import { haproxyDefaults, reloadDefaults } from '../values/driver-config.ts';
 
 export const reload: Plan = { kind: 'reload', reasons: [{ code: 'operator_request' }] };
@@ -156,65 +152,8 @@ export function applied(outcome: Outcome): void {
 
 export const text = ({ sections }: Rendered): string => textOf(sections);
 
-/** The answer's body, or the error of a connection that failed. */
-export async function get(port: number, path = '/'): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
-  const body = (await response.text()).trim();
-  return response.ok ? body : `${response.status}`;
-}
-
-/** Asks every 10 ms over a new connection, and slowly over others, until it is disposed; every failure is kept. */
-export function probe(
-  port: number,
-): AsyncDisposable & { readonly failures: readonly string[]; readonly asked: () => number } {
-  const ended = new AbortController();
-  const failures: string[] = [];
-  let asked = 0;
-  const run = async (request: () => Promise<string>): Promise<void> => {
-    while (!ended.signal.aborted) {
-      asked += 1;
-      await request().then(
-        (body) => /^\d{3}$/.test(body) && failures.push(body),
-        (error: unknown) => failures.push(String(error instanceof Error ? (error.cause ?? error) : error)),
-      );
-      await timers.setTimeout(10);
-    }
-  };
-  const running = [run(() => get(port)), ...Array.from({ length: 4 }, () => run(() => askSlowly(port)))];
-  return {
-    failures,
-    asked: () => asked,
-    async [Symbol.asyncDispose]() {
-      ended.abort();
-      await Promise.all(running);
-    },
-  };
-}
-
-export function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
-    socket.once('close', () => socket.destroy());
-    socket.once('connect', () => socket.destroy());
-  });
-}
-
 export function pidOf(control: ManagedDriver): number {
   const pid = control.running?.process?.pid;
   if (pid === undefined) throw new Error('nothing runs');
   return pid;
-}
-
-export function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-export async function gone(pid: number): Promise<void> {
-  await until(`process ${pid} is gone`, () => !isRunning(pid));
 }

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import { haproxy } from '../../servers/haproxy.ts';
-import { get } from '../haproxy/apply.ts';
 import { until } from '../index.ts';
 import type { Workplace } from '../sites/myelin.ts';
+import { get } from './requests.ts';
 
 /** How often each answer came to `requests` over a connection of their own: bodies, or the status where it is no 200. */
 export async function answers(port: number, requests = 20): Promise<Readonly<Record<string, number>>> {

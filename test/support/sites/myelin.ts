@@ -7,6 +7,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import type { Status } from '../../../src/report/status.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { tempFolder, until } from '../index.ts';
+import { kill } from '../machine/processes.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 export const source = join(root, 'src/cli.ts');
@@ -182,12 +183,4 @@ export function ask(socketPath: string, method: string, path: string): Promise<s
     asking.on('timeout', () => asking.destroy(new Error(`${method} ${path}: no answer`)));
     asking.end();
   });
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It ended in the meantime.
-  }
 }

@@ -85,3 +85,20 @@ export function serverDrift(drift: readonly Drift[]): readonly ServerDrift[] {
 function stateOf(sections: Sections | null): { readonly sections: Sections } | null {
   return sections === null ? null : { sections };
 }
+
+/** How a server is added where a test says nothing of it. */
+export function addOf(
+  server: Pick<ServerCommand, 'backend' | 'server'>,
+): Extract<ServerCommand, { readonly action: 'add' }> {
+  return {
+    ...server,
+    kind: 'server',
+    action: 'add',
+    address: '127.0.0.1',
+    port: 9,
+    weight: 1,
+    options: [],
+    checks: [],
+    dynamicCookie: false,
+  };
+}

@@ -32,6 +32,19 @@ import {
 const web1 = endpoint('web-1', '10.0.0.1');
 const web2 = endpoint('web-2', '10.0.0.2');
 
+/** `web` of both sources. */
+const bySeveralSources = settings({
+  watchers: { consul: {}, cluster: {} },
+  services: {
+    web: {
+      origins: [
+        { watcher: 'consul', key: 'web' },
+        { watcher: 'cluster', key: 'web' },
+      ],
+    },
+  },
+});
+
 /** `web` with two endpoints, the source long since healthy. */
 function steady(change: Change = {}): Catalog {
   return play(createCatalog(settings(change), 0), [started, found([web1, web2]), synced]);
@@ -91,35 +104,13 @@ test('a catalog that has opened stays open', () => {
 });
 
 test('a service that is found by several sources has the endpoints of all', () => {
-  const both = settings({
-    watchers: { consul: {}, cluster: {} },
-    services: {
-      web: {
-        origins: [
-          { watcher: 'consul', key: 'web' },
-          { watcher: 'cluster', key: 'web' },
-        ],
-      },
-    },
-  });
-  const catalog = play(createCatalog(both, 0), [found([web2]), found([web1], 'web', 'cluster')]);
+  const catalog = play(createCatalog(bySeveralSources, 0), [found([web2]), found([web1], 'web', 'cluster')]);
   assert.deepEqual(ids(catalog), ['web-1', 'web-2']);
 });
 
 test('until every source of a service has answered, its servers from the file serve beside those found', () => {
-  const both = settings({
-    watchers: { consul: {}, cluster: {} },
-    services: {
-      web: {
-        origins: [
-          { watcher: 'consul', key: 'web' },
-          { watcher: 'cluster', key: 'web' },
-        ],
-      },
-    },
-  });
   const seed = new Map([['web', [endpoint('seed-1', '10.0.0.1'), endpoint('seed-9', '10.0.0.9')]]]);
-  let catalog = play(createCatalog(both, 0, seed), [found([web1])]);
+  let catalog = play(createCatalog(bySeveralSources, 0, seed), [found([web1])]);
   assert.deepEqual(ids(catalog), ['seed-9', 'web-1']);
   catalog = receive(catalog, found([], 'web', 'cluster'), 1);
   assert.deepEqual(ids(catalog), ['web-1']);

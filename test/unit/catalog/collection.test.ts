@@ -60,6 +60,11 @@ async function steady(rest = '', limits = ''): Promise<Collection> {
   return play(first, 10 * minute, answer('web', one, two));
 }
 
+/** After a reconnection `web` is offered no more. */
+async function doubting(): Promise<Collection> {
+  return play(await steady(), 11 * minute, failed, started, discovered(service('db')), answer('db', one), synced);
+}
+
 test('what is offered is served once the source has answered completely, and waited for like any other', async () => {
   let collection = play(create(await discovering()), 0, started);
   assert.deepEqual([view(collection.catalog).open, view(collection.catalog).waitingFor], [false, ['cluster']]);
@@ -88,15 +93,7 @@ test('a service that is offered no more is gone, with its frontend, and the othe
 });
 
 test('that a service vanished right after a reconnection is doubted: it serves on, as it was, until keepFor is over', async () => {
-  let collection = play(
-    await steady(),
-    11 * minute,
-    failed,
-    started,
-    discovered(service('db')),
-    answer('db', one),
-    synced,
-  );
+  let collection = await doubting();
   assert.deepEqual(served(collection), { 'shop:db': ['one'], 'shop:web': ['one', 'two'] });
   assert.deepEqual(collection.config.services.get('shop:web')?.bind, ['127.0.0.1:10001']);
   const end = nextDeadline(collection.catalog) ?? 0;
@@ -106,15 +103,7 @@ test('that a service vanished right after a reconnection is doubted: it serves o
 });
 
 test('an operator who believes that a service is gone lets it go at once; one that comes back is as any other', async () => {
-  const doubted = play(
-    await steady(),
-    11 * minute,
-    failed,
-    started,
-    discovered(service('db')),
-    answer('db', one),
-    synced,
-  );
+  const doubted = await doubting();
   assert.deepEqual(served(acceptLoss(doubted, 'shop:web', 12 * minute)), { 'shop:db': ['one'] });
   const back = play(
     doubted,

@@ -2,21 +2,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { after, before, test } from 'node:test';
-import { supervise } from '../../../../src/sources/supervise.ts';
-import { consulQuery, consulSettings } from '../../../../watchers/consul/settings.ts';
-import { watchConsul } from '../../../../watchers/consul/watch.ts';
-import { withCommon } from '../../../../watchers/kit/source.ts';
-import { type Listening, listen } from '../../../../watchers/public/listen.ts';
-import { type ConsulAgent, startConsul } from '../../../servers/consul.ts';
+import { test } from 'node:test';
+import type { Listening } from '../../../../watchers/public/listen.ts';
+import { startConsul } from '../../../servers/consul.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../../../servers/fault-proxy.ts';
+import { followQueries } from '../../../support/consul/queries.ts';
+import { forFile } from '../../../support/for-file.ts';
 import { freePort, secondsPass, until } from '../../../support/index.ts';
 
-let consul: ConsulAgent;
-before(async () => {
-  consul = await startConsul();
-});
-after(() => consul[Symbol.asyncDispose]());
+const consul = await forFile(startConsul());
 
 const names = ['a', 'b', 'c'];
 let rounds = 0;
@@ -25,9 +19,8 @@ let rounds = 0;
 async function followThree(proxy: FaultProxy, settings: object = {}): Promise<{ heard: Listening; prefix: string }> {
   const prefix = `round-${rounds++}-`;
   for (const name of names) await consul.register({ name: prefix + name, port: 9001 });
-  const watch = watchConsul(withCommon(consulSettings).parse({ address: proxy.address, ...settings }), {});
-  const queries = names.map((key) => ({ key, settings: consulQuery.parse({ service: prefix + key }) }));
-  const heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
+  const queries = Object.fromEntries(names.map((key) => [key, { service: prefix + key }]));
+  const heard = followQueries(queries, { address: proxy.address, ...settings });
   await until('synced', () => heard.count('synced') === 1);
   return { heard, prefix };
 }
@@ -134,9 +127,8 @@ test('trouble with one service is that of one service: the others are followed a
 test('a source that is down at the start is asked one question a try, however many there are', async () => {
   await using proxy = await startFaultProxy(consul.address);
   proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' });
-  const watch = watchConsul(withCommon(consulSettings).parse({ address: proxy.address }), {});
-  const queries = Array.from({ length: 50 }, (_, index) => ({ key: `s${index}`, settings: consulQuery.parse({}) }));
-  await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
+  const queries = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`s${index}`, {}]));
+  await using heard = followQueries(queries, { address: proxy.address });
   await until('it was tried five times', () => heard.count('failed') >= 5);
   assert.ok(proxy.requests.length <= heard.count('started'), `${proxy.requests.length} requests`);
   proxy.spoil(null);
@@ -150,15 +142,12 @@ async function followFar(settings: object) {
   const prefix = `round-${rounds++}-`;
   const names = Array.from({ length: 10 }, (_, at) => `${prefix}${at}`);
   for (const name of names) await consul.register({ name, port: 9001 });
-  const watch = watchConsul(withCommon(consulSettings).parse({ address: proxy.address, ...settings }), {});
   // Those that hang ask first.
-  const queries = ['far', undefined].flatMap((datacenter) =>
-    names.map((service) => ({
-      key: `${datacenter ?? 'here'} ${service}`,
-      settings: consulQuery.parse({ service, ...(datacenter === undefined ? {} : { datacenter }) }),
-    })),
-  );
-  const heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
+  const queries = Object.fromEntries([
+    ...names.map((service) => [`far ${service}`, { service, datacenter: 'far' }] as const),
+    ...names.map((service) => [`here ${service}`, { service }] as const),
+  ]);
+  const heard = followQueries(queries, { address: proxy.address, ...settings });
   return {
     names,
     heard,
@@ -200,9 +189,7 @@ test('an answer without an end is broken off, and is that of one question', asyn
   const port = await freePort();
   await once(server.listen(port, '127.0.0.1'), 'listening');
   try {
-    const watch = watchConsul(withCommon(consulSettings).parse({ address: `127.0.0.1:${port}` }), {});
-    const queries = ['endless', 'other'].map((key) => ({ key, settings: consulQuery.parse({}) }));
-    await using heard = listen((signal) => supervise('consul', (stop) => watch(queries, stop), { signal }));
+    await using heard = followQueries({ endless: {}, other: {} }, { address: `127.0.0.1:${port}` });
     await until('it is told', () => /longer than \d+ bytes/.test(heard.staleReason('endless') ?? ''));
     await until('the other is answered', () => heard.served('other') !== undefined);
     assert.deepEqual(heard.served('other'), []);

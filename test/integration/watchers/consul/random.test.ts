@@ -1,20 +1,17 @@
 /** Whatever is registered, turned, moved and renamed in Consul, of more services than connections: all of it is followed. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Endpoint } from '../../../../src/model.ts';
 import { endpointsOf, readInstances } from '../../../../watchers/consul/endpoints.ts';
 import { consulQuery, consulSettings } from '../../../../watchers/consul/settings.ts';
 import { watchConsul } from '../../../../watchers/consul/watch.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';
 import { listen } from '../../../../watchers/public/listen.ts';
-import { type ConsulAgent, startConsul } from '../../../servers/consul.ts';
+import { startConsul } from '../../../servers/consul.ts';
+import { forFile } from '../../../support/for-file.ts';
 import { until } from '../../../support/index.ts';
 
-let consul: ConsulAgent;
-before(async () => {
-  consul = await startConsul();
-});
-after(() => consul[Symbol.asyncDispose]());
+const consul = await forFile(startConsul());
 
 /** Of the third Consul finds the same by what it is asked for here. */
 const odd = ['a/b', 'ü', 'Case', 'q"uote', 'With Space'];

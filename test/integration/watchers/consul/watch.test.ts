@@ -2,44 +2,24 @@
 import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { runCommand } from '../../../../src/lib/command.ts';
-import { supervise } from '../../../../src/sources/supervise.ts';
-import { type ConsulQuery, consulQuery, consulSettings } from '../../../../watchers/consul/settings.ts';
-import { watchConsul } from '../../../../watchers/consul/watch.ts';
 import { type LookUp, lookUpHere } from '../../../../watchers/kit/hosts.ts';
-import { withCommon } from '../../../../watchers/kit/source.ts';
-import { type Listening, listen } from '../../../../watchers/public/listen.ts';
+import type { Listening } from '../../../../watchers/public/listen.ts';
 import { type ConsulAgent, consulBinary, startConsul } from '../../../servers/consul.ts';
 import { startFaultProxy } from '../../../servers/fault-proxy.ts';
+import { type ConsulQueries, followQueries } from '../../../support/consul/queries.ts';
+import { forFile } from '../../../support/for-file.ts';
 import { freePort, tempFolder, until } from '../../../support/index.ts';
 
-let consul: ConsulAgent;
-before(async () => {
-  consul = await startConsul();
-});
-after(() => consul[Symbol.asyncDispose]());
-
-type Settings = Record<string, unknown>;
-
-/** Follows these queries; the key of each is its name here. */
-function follow(
-  queries: Readonly<Record<string, Partial<ConsulQuery>>>,
-  settings: Settings = {},
-  env: NodeJS.ProcessEnv = {},
-  lookUp: LookUp = lookUpHere,
-): Listening {
-  const watch = watchConsul(withCommon(consulSettings).parse({ ...settings }), env, () => {}, lookUp);
-  const asked = Object.entries(queries).map(([key, query]) => ({ key, settings: consulQuery.parse(query) }));
-  return listen((signal) => supervise('consul', (stop) => watch(asked, stop), { signal }));
-}
+const consul = await forFile(startConsul());
 
 function followHere(
-  queries: Readonly<Record<string, Partial<ConsulQuery>>>,
-  settings: Settings = {},
+  queries: ConsulQueries,
+  settings: Readonly<Record<string, unknown>> = {},
   lookUp: LookUp = lookUpHere,
 ): Listening {
-  return follow(queries, { address: consul.address, ...settings }, {}, lookUp);
+  return followQueries(queries, { address: consul.address, ...settings }, {}, lookUp);
 }
 
 test('the endpoints follow at once what is registered, warned, critical, in maintenance and deregistered in Consul', async () => {
@@ -162,7 +142,7 @@ test('names with spaces, slashes, quotes and non-ASCII letters are asked for as 
 test('Consul stopped and started again empty: the failure and the start are told, and new endpoints within two seconds', async () => {
   await using own = await startConsul();
   await own.register({ name: 'shop', port: 9001 });
-  await using heard = follow({ shop: {}, other: {} }, { address: own.address });
+  await using heard = followQueries({ shop: {}, other: {} }, { address: own.address });
   await until('served', () => heard.count('synced') === 1);
   await own.stop();
   await until('it failed, and failed again', () => heard.count('failed') >= 3);
@@ -195,21 +175,28 @@ test('an agent with ACLs is followed by the right token from a file, and what a 
   const tokenFile = join(folder.path, 'token');
   const reasons = (heard: Listening) => heard.said.flatMap((event) => (event.kind === 'failed' ? [event.reason] : []));
 
-  await using anonymous = follow({ shop: {} }, { address: own.address });
+  await using anonymous = followQueries({ shop: {} }, { address: own.address });
   await until('it says that a token is missing', () => /without a token/.test(reasons(anonymous)[0] ?? ''));
-  await using weakly = follow({ shop: {} }, { address: own.address, token: weak });
+  await using weakly = followQueries({ shop: {} }, { address: own.address, token: weak });
   await until('it says which right is missing', () => /node:read/.test(reasons(weakly)[0] ?? ''));
-  await using wrongly = follow({ shop: {} }, { address: own.address, token: '11111111-2222-3333-4444-555555555555' });
+  await using wrongly = followQueries(
+    { shop: {} },
+    { address: own.address, token: '11111111-2222-3333-4444-555555555555' },
+  );
   await until('it quotes Consul', () => /HTTP 403.*ACL not found/.test(reasons(wrongly)[0] ?? ''));
 
   await writeFile(tokenFile, '');
-  await using byFile = follow({ shop: {} }, { address: own.address, tokenFile, wait: '2s' });
+  await using byFile = followQueries({ shop: {} }, { address: own.address, tokenFile, wait: '2s' });
   await until('it says that the file is empty', () => /token file .* is empty/.test(reasons(byFile)[0] ?? ''));
   await writeFile(tokenFile, `${weak}\n`);
   await until('the new token is used', () => reasons(byFile).some((reason) => /node:read/.test(reason)));
   await writeFile(tokenFile, `${right}\n`);
   await until('the right token is used', () => byFile.served('shop')?.join() === '127.0.0.1:9001');
-  await using byEnv = follow({ shop: {} }, {}, { CONSUL_HTTP_ADDR: `127.0.0.1:${own.port}`, CONSUL_HTTP_TOKEN: right });
+  await using byEnv = followQueries(
+    { shop: {} },
+    {},
+    { CONSUL_HTTP_ADDR: `127.0.0.1:${own.port}`, CONSUL_HTTP_TOKEN: right },
+  );
   await until('the variable is used', () => byEnv.served('shop')?.length === 1);
 
   // Revoked while a question waits: Consul may answer 200 with an empty list.
@@ -241,7 +228,7 @@ test('a token that is narrowed removes nobody, one that was narrow from the star
   const { SecretID: token } = (await own.api('PUT', '/v1/acl/token', { Policies: [{ ID: policy.ID }] })) as {
     SecretID: string;
   };
-  await using heard = follow({ shop: {} }, { address: own.address, token, wait: '2s' });
+  await using heard = followQueries({ shop: {} }, { address: own.address, token, wait: '2s' });
   await until('all are served', () => heard.served('shop')?.length === 3);
 
   await own.api('PUT', `/v1/acl/policy/${policy.ID}`, { Name: 'reader', Rules: rules('prod-') });
@@ -250,7 +237,7 @@ test('a token that is narrowed removes nobody, one that was narrow from the star
   await until('it is told', () => /may not see all of "shop".*node:read/.test(failed() ?? ''));
   assert.equal(heard.served('shop')?.length, 3);
 
-  await using narrow = follow({ shop: {} }, { address: own.address, token, wait: '2s' });
+  await using narrow = followQueries({ shop: {} }, { address: own.address, token, wait: '2s' });
   await until('what it shows is served', () => narrow.served('shop')?.length === 2);
   const [answer] = narrow.said.flatMap((event) => (event.kind === 'endpoints' ? [event] : []));
   assert.match(answer?.unreadable?.[0]?.reason ?? '', /shows only some instances of "shop".*node:read/);
@@ -269,7 +256,7 @@ test('an agent on a unix socket is followed', async () => {
   const socket = join(folder.path, 'consul.sock');
   await using own = await startConsul({ hcl: `addresses { http = "127.0.0.1 unix://${socket}" }` });
   await own.register({ name: 'shop', port: 9001 });
-  await using heard = follow({ shop: {} }, { address: `unix://${socket}` });
+  await using heard = followQueries({ shop: {} }, { address: `unix://${socket}` });
   await until('served', () => heard.served('shop')?.length === 1);
   await rm(socket);
 });
@@ -298,7 +285,7 @@ test('an agent with TLS is followed by its CA, its name and a client certificate
   const caFile = file('consul-agent-ca.pem');
   const client = { certFile: file('dc1-client-consul-0.pem'), keyFile: file('dc1-client-consul-0-key.pem') };
   const failure = async (tls: object): Promise<string> => {
-    await using heard = follow({ shop: {} }, { address, tls });
+    await using heard = followQueries({ shop: {} }, { address, tls });
     const reason = (): string | undefined =>
       heard.said.flatMap((event) => (event.kind === 'failed' ? [event.reason] : []))[0];
     return await until('it fails', reason);
@@ -309,10 +296,10 @@ test('an agent with TLS is followed by its CA, its name and a client certificate
     { caFile, ...client, serverName: 'server.dc1.consul' },
     { ...client, verify: false },
   ]) {
-    await using heard = follow({ shop: {} }, { address, tls });
+    await using heard = followQueries({ shop: {} }, { address, tls });
     await until('served', () => heard.served('shop')?.length === 1);
   }
-  await using byEnv = follow(
+  await using byEnv = followQueries(
     { shop: {} },
     {},
     {
@@ -336,7 +323,7 @@ test('an agent with TLS is followed by its CA, its name and a client certificate
 test('basic authentication and a path before /v1 reach a proxy in front of the agent', async () => {
   await consul.register({ name: 'behind', port: 9001 });
   await using proxy = await startFaultProxy(consul.address);
-  await using heard = follow(
+  await using heard = followQueries(
     { behind: {} },
     { address: `${proxy.address}/consul` },
     { CONSUL_HTTP_AUTH: 'ann:secret' },
@@ -350,7 +337,7 @@ test('basic authentication and a path before /v1 reach a proxy in front of the a
 test('a service at rest is asked anew within half a minute, as no blocking query tells what a snapshot has restored', async () => {
   await using proxy = await startFaultProxy(consul.address);
   await consul.register({ name: 'resting', port: 9001 });
-  await using heard = follow({ resting: {} }, { address: proxy.address });
+  await using heard = followQueries({ resting: {} }, { address: proxy.address });
   const waits = (): readonly number[] =>
     proxy.requests.flatMap(({ searchParams }) => Number.parseInt(searchParams.get('wait') ?? '', 10) || []);
   await until('it waits for news', () => heard.served('resting')?.length === 1 && waits().length > 0);
@@ -364,7 +351,7 @@ test('of more services than connections those at rest are not asked, and every k
   await using proxy = await startFaultProxy(consul.address);
   const names = Array.from({ length: 40 }, (_, at) => `rest-${at}`);
   for (const name of names) await consul.register({ name, port: 9001 });
-  await using heard = follow(Object.fromEntries(names.map((name) => [name, {}])), {
+  await using heard = followQueries(Object.fromEntries(names.map((name) => [name, {}])), {
     address: proxy.address,
     maxConnections: 8,
   });

@@ -1,23 +1,20 @@
 /** Discovery with a real control plane: what is offered, and that all replicas come to the same. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { view } from '../../../../src/catalog/catalog.ts';
 import { type Collection, collect, createCollection, nothingKnown } from '../../../../src/catalog/collection.ts';
 import { loadConfig } from '../../../../src/config/load.ts';
 import type { Config } from '../../../../src/config/schema.ts';
 import { textOf } from '../../../../src/haproxy/text/layout.ts';
 import { Sources } from '../../../../src/sources/sources.ts';
-import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
+import { startKubernetes } from '../../../servers/kubernetes.ts';
+import { forFile } from '../../../support/for-file.ts';
 import { tempFolder, until } from '../../../support/index.ts';
 import { kubeconfigText, watcherRules } from '../../../support/kubernetes/kubeconfig.ts';
 import { deleteService, putService, putSlice, replaceFile } from '../../../support/kubernetes/services.ts';
 import { rendererWith, version } from '../../../support/values/render.ts';
 
-let cluster: Cluster;
-before(async () => {
-  cluster = await startKubernetes();
-});
-after(() => cluster[Symbol.asyncDispose]());
+const cluster = await forFile(startKubernetes());
 
 /** As Myelin collects it, with no more rights than documented. */
 async function collecting(namespace: string, discover = '{ labels: { expose: "true" }, ports: "10000-19999" }') {

@@ -1,10 +1,11 @@
 /** Trouble between Myelin and a real API server is never absence: no endpoint goes, nothing is asked in a loop, it mends itself. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Listening } from '../../../../watchers/public/listen.ts';
 import { type FaultProxy, type Faults, startFaultProxy } from '../../../servers/fault-proxy.ts';
-import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
+import { startKubernetes } from '../../../servers/kubernetes.ts';
+import { forFile } from '../../../support/for-file.ts';
 import { secondsPass, tempFolder, until } from '../../../support/index.ts';
 import { watcherRules } from '../../../support/kubernetes/kubeconfig.ts';
 import {
@@ -16,12 +17,8 @@ import {
   slicesPath,
 } from '../../../support/kubernetes/services.ts';
 
-let cluster: Cluster;
-before(async () => {
-  cluster = await startKubernetes();
-  await cluster.namespace('shop');
-});
-after(() => cluster[Symbol.asyncDispose]());
+const cluster = await forFile(startKubernetes());
+await cluster.namespace('shop');
 
 const names = ['a', 'b', 'c'] as const;
 let rounds = 0;

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { openAccess } from '../../../../watchers/kubernetes/api/access.ts';
 import { createApi } from '../../../../watchers/kubernetes/api/api.ts';
 import type { Listening } from '../../../../watchers/public/listen.ts';
 import { startFaultProxy } from '../../../servers/fault-proxy.ts';
-import { type Cluster, startKubernetes } from '../../../servers/kubernetes.ts';
+import { startKubernetes } from '../../../servers/kubernetes.ts';
+import { forFile } from '../../../support/for-file.ts';
 import { tempFolder, until } from '../../../support/index.ts';
 import { kubeconfigText, watcherRules } from '../../../support/kubernetes/kubeconfig.ts';
 import {
@@ -21,14 +22,10 @@ import {
   replaceFile,
 } from '../../../support/kubernetes/services.ts';
 
-let cluster: Cluster;
-before(async () => {
-  cluster = await startKubernetes();
-  await putNode(cluster, 'node-1', 'za');
-  await putNode(cluster, 'node-2', 'zb');
-  await cluster.namespace('shop');
-});
-after(() => cluster[Symbol.asyncDispose]());
+const cluster = await forFile(startKubernetes());
+await putNode(cluster, 'node-1', 'za');
+await putNode(cluster, 'node-2', 'zb');
+await cluster.namespace('shop');
 
 function follow(queries: Readonly<Record<string, object>>, settings: Readonly<Record<string, unknown>> = {}) {
   return followServices(cluster, 'shop', queries, { settings });
