@@ -2,10 +2,10 @@
 import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../errors.ts';
+import type { Instance } from '../instance/instance.ts';
 import { type ReadFile, readAgain } from '../lib/files/read-file.ts';
 import { now } from '../lib/time/clock.ts';
 import { settle } from '../lib/time/settle.ts';
-import type { Instance } from '../main.ts';
 import type { Moment, Ms, Timestamp } from '../model.ts';
 import type { Report } from '../report/happenings.ts';
 import { keepFixed, type Settings } from './settings.ts';

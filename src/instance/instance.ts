@@ -1,0 +1,142 @@
+/** A running Myelin, as the command line, the status and the probes see it: what may be read of its stages, and asked of them. */
+import type { ManagedDriver } from '../apply/driver.ts';
+import type { KeptFiles } from '../apply/files/kept-files.ts';
+import type { Collection } from '../catalog/collection.ts';
+import { now } from '../lib/time/clock.ts';
+import type { Outputs } from '../outputs/outputs.ts';
+import type { DesiredState } from '../reconcile/desired-state.ts';
+import type { OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
+import type { ReconcileQueue } from '../reconcile/reconcile-queue.ts';
+import type { Result } from '../reconcile/result.ts';
+import type { RuntimeUpdater } from '../reconcile/runtime/runtime-updater.ts';
+import type { VerifyLoop } from '../reconcile/runtime/verify-loop.ts';
+import type { Report } from '../report/happenings.ts';
+import type { Edit, Editions } from '../settings/editions.ts';
+import type { Settings } from '../settings/settings.ts';
+import type { KnownEndpoints } from '../sources/known-endpoints.ts';
+import type { KnownServices } from '../sources/known-services.ts';
+import type { Sources } from '../sources/sources.ts';
+
+/** What Myelin is started with. */
+export type Dependencies = {
+  readonly settings: Settings;
+  readonly driver: ManagedDriver;
+  readonly overrides: OverrideStore;
+  readonly discovered: KnownServices;
+  readonly endpoints: KnownEndpoints;
+  readonly files: KeptFiles;
+  /** Shows from outside that a reconcile comes to an end. */
+  readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
+  readonly env: NodeJS.ProcessEnv;
+  readonly hostname: string;
+  /** Called with each credential that the sources use, so that messages mask it. */
+  readonly onSecret: (secret: string) => void;
+  /** Called with all that happens; what people read of it is decided in `report/`. */
+  readonly report: Report;
+};
+
+/** The stages that `main` has put together. */
+type Stages = {
+  readonly editions: Editions;
+  readonly sources: Sources;
+  readonly desired: DesiredState;
+  readonly queue: ReconcileQueue;
+  readonly updater: RuntimeUpdater;
+  readonly verifyLoop: VerifyLoop;
+  readonly outputs: Outputs;
+  /** Those of this machine. */
+  readonly addresses: () => readonly string[];
+  /** Called when the catalog has changed. */
+  readonly changed: () => void;
+};
+
+export class Instance {
+  readonly updater: RuntimeUpdater;
+  /** The files beside HAProxy's. */
+  readonly outputs: Outputs;
+  /** Settles when `signal` has aborted and every stage has come to rest. */
+  readonly ended: Promise<void>;
+  readonly #stages: Stages;
+  #started = Promise.resolve();
+
+  constructor(stages: Stages, signal: AbortSignal) {
+    this.#stages = stages;
+    this.updater = stages.updater;
+    this.outputs = stages.outputs;
+    this.ended = this.#end(signal);
+  }
+
+  get settings(): Settings {
+    return this.#stages.editions.settings;
+  }
+
+  /** What is known from the sources. */
+  get collection(): Collection {
+    return this.#stages.editions.collection;
+  }
+
+  /** No server is known, and a required source has not said that there is none. */
+  get isBlind(): boolean {
+    return this.#stages.desired.isBlind;
+  }
+
+  /** The servers that are known are live: HAProxy was found with them, or they have been applied. */
+  get isBegun(): boolean {
+    return this.#stages.queue.isBegun;
+  }
+
+  /** A config that was read and is not live yet; null: there is none. */
+  get edit(): Edit | null {
+    return this.#stages.editions.edit(now());
+  }
+
+  /** Begins to watch and to apply. */
+  start(): void {
+    const { sources, editions, queue } = this.#stages;
+    this.#started = sources.use(editions.settings.config);
+    queue.wake();
+  }
+
+  /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
+  async use(next: Settings): Promise<void> {
+    const { desired, editions, sources, queue, addresses } = this.#stages;
+    desired.assertRenders(next);
+    desired.assertPrintsServers(next);
+    editions.use(next, now(), addresses());
+    // No source is heard between the two lines: every event that follows answers the new queries.
+    await sources.use(next.config);
+    queue.wake();
+  }
+
+  /** Looks whether there is something to do. */
+  poke(): void {
+    this.#stages.queue.wake();
+  }
+
+  /** An operator takes a server out, or gives it back. Rejects with an AppError where there is no such server. */
+  override(request: OverrideRequest): Promise<void> {
+    return this.#stages.verifyLoop.override(request);
+  }
+
+  /** Reloads although nothing has changed. Settles when that was done or refused; rejects when Myelin ends before. */
+  reload(): Promise<Result> {
+    return this.#stages.queue.reload();
+  }
+
+  /** Accepts what the sources say of this service. Returns how many endpoints are retained no longer. */
+  accept(service: string): number {
+    const { editions, changed } = this.#stages;
+    const accepted = editions.accept(service, now());
+    if (accepted > 0) changed();
+    return accepted;
+  }
+
+  async #end(signal: AbortSignal): Promise<void> {
+    if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    const { sources, queue, outputs } = this.#stages;
+    await this.#started;
+    await sources[Symbol.asyncDispose]();
+    await queue.ended();
+    await outputs.ended();
+  }
+}
