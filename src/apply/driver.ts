@@ -39,21 +39,15 @@ type RunningProcess = {
   readonly socket: string;
 };
 
-/** A process that takes commands. */
-export type CommandedProcess = RuntimeState & {
+/** A process as far as commands can change it and read it: what everybody but its driver sees of a `Worker`. */
+export type Runtime = RuntimeState & {
   /** What runs in it, as far as is known. */
   readonly running: Rendered;
-  /** Brings it to `desired` by these commands. Never rejects: where it does not answer it has `failed`. */
+  /** Brings it to `desired` by these commands. Where it does not answer, the outcome is `failed`. */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
-};
-
-/** The process that serves, as far as commands can change it and read it. */
-export type Runtime = CommandedProcess & {
-  /** The processes that were told to leave, as far as they take commands; what they do not take is of no consequence. */
-  readonly followers: readonly CommandedProcess[];
   /** What the process has of these, by owner. Throws an AppError where it does not answer. */
   observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>>;
-  /** What was read back counts as what runs from now on. */
+  /** Takes what was read back for what runs. The file stays what was desired: what somebody made of it is not for the next start. */
   acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
 };
 
@@ -108,7 +102,7 @@ export type Driver = {
   readonly oldWorkers: readonly OldWorkerView[];
   /** How many of them count against `maxOldWorkers`. */
   readonly leaving: number;
-  /** Those of them that take commands still. */
+  /** The old processes that still take commands. */
   readonly followers: readonly Worker[];
   /** What is active takes no commands, and no reload is needed to bring it to `sections`. */
   update(sections: readonly Section[]): Promise<Outcome>;
@@ -144,8 +138,10 @@ export type ManagedDriver = AsyncDisposable &
     /** The last one; null: none has, or somebody else’s took its place, or others start HAProxy. */
     readonly crash: Crash | null;
     readonly running: Running | null;
-    /** null where nothing serves, or what serves takes no commands, so that every change is a reload. */
+    /** The process that serves; null where none does, or it takes no commands, so that every change is a reload. */
     readonly runtime: Runtime | null;
+    /** The old processes that still take commands; what they refuse is of no consequence. */
+    readonly followers: readonly Runtime[];
     /** The file on disk is behind what runs; null: it is not, or no longer than it may be. */
     readonly fileTrouble: Trouble | null;
     /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
@@ -153,8 +149,8 @@ export type ManagedDriver = AsyncDisposable &
     /** When the reload that has been wanted `since` then may start, and what it waits for. */
     reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
     /**
-     * With plan `none` only the file on disk is seen to. One at a time, but for commands while a reload is under way: they
-     * go to the process that still serves (`runtime`).
+     * Carries the plan out, and the config file follows. One at a time, but for commands while a reload is under way: they
+     * go to the process that still serves.
      */
     apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
     /**

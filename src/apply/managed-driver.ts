@@ -9,7 +9,7 @@ import { configFile } from '../lib/files/config-file.ts';
 import { makeFolder } from '../lib/files/files.ts';
 import { now } from '../lib/time/clock.ts';
 import { startPolling } from '../lib/time/poll.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { ConfigFileSync } from './config-file-sync.ts';
 import type {
   Crash,
@@ -27,8 +27,8 @@ import { forgetHealth } from './files/health-file.ts';
 import { asAppError, emptyConfig } from './problems.ts';
 import type { ReloadSlot } from './reload-policy.ts';
 import { ReloadPolicy } from './reload-policy.ts';
-import { runtimeOf } from './runtime/apply-commands.ts';
-import { isBlank } from './state/sections.ts';
+import type { Worker } from './runtime/worker.ts';
+import { isBlank, sameText } from './state/sections.ts';
 import { acquireLock } from './system/lock.ts';
 
 const inspectEveryMs: Ms = 2000;
@@ -131,15 +131,11 @@ class Managed implements ManagedDriver {
   }
 
   get runtime(): Runtime | null {
-    const driver = this.#driver;
-    const worker = driver.active?.worker ?? null;
-    if (worker === null) return null;
-    return runtimeOf({
-      worker,
-      noteChange: () => this.#parts.fileSync.note(),
-      serves: () => driver.active?.worker === worker,
-      leaving: driver.followers,
-    });
+    return this.#driver.active?.worker ?? null;
+  }
+
+  get followers(): readonly Runtime[] {
+    return this.#driver.followers;
   }
 
   get unresponsive(): Trouble | null {
@@ -169,19 +165,12 @@ class Managed implements ManagedDriver {
     return this.#parts.policy.slot(reload, sections, { since, isStart, oldWorkers: this.#driver.leaving });
   }
 
-  /** Throws only where `signal` has aborted. */
-  async apply({ sections }: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    const { policy, now: clock } = this.#parts;
-    const isStart = this.#driver.active === null;
-    const startedAt = performance.now();
-    const outcome = isBlank(sections)
-      ? ({ kind: 'refused', problems: [emptyConfig] } as const)
-      : await this.#carryOut(sections, plan, signal).catch((error: unknown) => failed(error, signal));
-    if (plan.kind === 'reload' && outcome.kind !== 'superseded') {
-      if (outcome.kind === 'applied') policy.succeeded(clock(), { isStart });
-      else policy.failed(sections, clock());
-    }
-    return outcome.kind === 'applied' ? { ...outcome, tookMs: performance.now() - startedAt } : outcome;
+  async apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
+    const { sections } = wanted;
+    const worker = this.#driver.active?.worker ?? null;
+    if (plan.kind === 'reload') return this.#reload(sections, plan.reasons, signal);
+    if (worker !== null) return this.#command(worker, plan.kind === 'runtime' ? plan.commands : [], wanted);
+    return isBlank(sections) ? refusedAsEmpty : this.#driver.update(sections).catch(asFailed(signal));
   }
 
   check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
@@ -197,15 +186,39 @@ class Managed implements ManagedDriver {
     return this.#parts.atEnd.disposeAsync();
   }
 
-  async #carryOut(sections: readonly Section[], plan: Plan, signal: AbortSignal): Promise<Outcome> {
-    if (plan.kind === 'reload')
-      return this.#parts.fileSync.during(() => this.#driver.replace(sections, plan.reasons, signal));
-    const commands = plan.kind === 'runtime' ? plan.commands : [];
-    return this.runtime?.applyCommands(commands, { sections }) ?? this.#driver.update(sections);
+  /** Changes the process by commands, which the file follows. */
+  async #command(worker: Worker, commands: readonly RuntimeCommand[], desired: Rendered): Promise<Outcome> {
+    const isNew = !sameText(desired.sections, worker.running.sections);
+    const outcome = await worker.applyCommands(commands, desired);
+    // Another process has begun to serve meanwhile.
+    if (this.#driver.active?.worker !== worker) return { kind: 'superseded' };
+    if (outcome.kind === 'applied' && isNew) this.#parts.fileSync.note();
+    return outcome;
+  }
+
+  /** Throws only where `signal` has aborted. */
+  async #reload(sections: readonly Section[], reasons: readonly ReloadReason[], signal: AbortSignal): Promise<Outcome> {
+    const { policy, fileSync, now: clock } = this.#parts;
+    const isStart = this.#driver.active === null;
+    const startedAt = performance.now();
+    const outcome = isBlank(sections)
+      ? refusedAsEmpty
+      : await fileSync.during(() => this.#driver.replace(sections, reasons, signal)).catch(asFailed(signal));
+    if (outcome.kind === 'applied') {
+      policy.succeeded(clock(), { isStart });
+      return { ...outcome, tookMs: performance.now() - startedAt };
+    }
+    if (outcome.kind !== 'superseded') policy.failed(sections, clock());
+    return outcome;
   }
 }
 
-function failed(error: unknown, signal: AbortSignal): Outcome {
-  if (signal.aborted) throw signal.reason;
-  return { kind: 'failed', error: asAppError(error), problems: [] };
+const refusedAsEmpty: Outcome = { kind: 'refused', problems: [emptyConfig] };
+
+/** Rethrows where Myelin ends: what is broken off then has not failed. */
+function asFailed(signal: AbortSignal): (error: unknown) => Outcome {
+  return (error) => {
+    if (signal.aborted) throw signal.reason;
+    return { kind: 'failed', error: asAppError(error), problems: [] };
+  };
 }

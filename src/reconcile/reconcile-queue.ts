@@ -156,7 +156,6 @@ export class ReconcileQueue {
     const result = await reconciler.reconcile(
       {
         rendered,
-        faulty: rendered.problems,
         requested: requests.length > 0 ? [{ code: 'operator_request' }] : [],
         onMeanwhile: (meanwhile: RuntimeResult) => {
           isTold = true;
@@ -176,7 +175,7 @@ export class ReconcileQueue {
 
   /** A reload is under way and will be followed by another look: only what commands can do is done now. */
   async #updateMeanwhile(rendered: RenderResult, tell: (result: Result) => void): Promise<void> {
-    const result = await this.#options.reconciler.meanwhile({ rendered, faulty: rendered.problems }, this.#signal);
+    const result = await this.#options.reconciler.meanwhile(rendered, this.#signal);
     if (result === null) return;
     this.#changedAt = null;
     tell(result);

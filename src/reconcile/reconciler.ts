@@ -8,6 +8,7 @@ import { AppError } from '../errors.ts';
 import { type BackOff, backOff, isSameFailure } from '../haproxy/text/back-off.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
 import type { Moment, Ms, Problem, Rendered, Section } from '../model.ts';
+import type { RenderResult } from '../render/render.ts';
 import { OfferBudget } from './offer-budget.ts';
 import { type Overrides, overridden } from './overrides/overrides.ts';
 import { CrashLoop } from './quarantine/crash-loop.ts';
@@ -93,19 +94,17 @@ export class Reconciler {
   }
 
   /** While a reload is under way: what of it commands can do in the process that serves. null: nothing. */
-  meanwhile(desired: Pick<Desired, 'rendered' | 'faulty'>, signal: AbortSignal): Promise<RuntimeResult | null> {
-    const ofHeld = this.#ofHeld(desired);
+  meanwhile(rendered: RenderResult, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const ofHeld = this.#ofHeld(rendered);
     const follow = new Set(ofHeld.map(({ service }) => service));
-    const others = this.#quarantine
-      .substituted(desired.rendered)
-      .sections.filter(({ service }) => !follow.has(service));
+    const others = this.#quarantine.substituted(rendered).sections.filter(({ service }) => !follow.has(service));
     return this.#rollout.meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
   }
 
   /** The sections of services in quarantine, as they are desired: their servers follow all the same. */
-  #ofHeld({ rendered, faulty }: Pick<Desired, 'rendered' | 'faulty'>): readonly Section[] {
+  #ofHeld(rendered: RenderResult): readonly Section[] {
     // In the place of a backend that could not be rendered there is nothing to follow.
-    const lacksBackend = new Set(faulty.flatMap(({ service, hasBackend }) => (hasBackend ? [] : [service])));
+    const lacksBackend = new Set(rendered.problems.flatMap(({ service, hasBackend }) => (hasBackend ? [] : [service])));
     const sections = this.#quarantine.withTheirFiles(rendered);
     return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !lacksBackend.has(service));
   }
@@ -124,7 +123,8 @@ export class Reconciler {
   /** HAProxy has ended, and what is wanted cannot take its place: what went live last, or lived, serves until it can. */
   async #serveLast(result: Left, desired: Desired, signal: AbortSignal): Promise<Result> {
     const { sections } = this.#quarantine.substituted(desired.rendered);
-    const rendered = { sections: this.#crashLoop.of(sections, this.#now())?.instead ?? this.#quarantine.live };
+    const instead = this.#crashLoop.of(sections, this.#now())?.instead ?? this.#quarantine.live;
+    const rendered = { sections: instead, problems: [] };
     if (rendered.sections.length === 0 || sameStructure(rendered.sections, desired.rendered.sections)) return result;
     const pause = isSameFailure(this.#lastResort, rendered.sections) ? this.#lastResort.until : 0;
     if (pause > this.#now()) return { ...result, at: Math.min(result.at, pause) };
@@ -139,13 +139,13 @@ export class Reconciler {
   }
 
   async #pursue(desired: Desired, signal: AbortSignal): Promise<Result> {
-    const { rendered, faulty } = desired;
+    const { rendered } = desired;
     const quarantine = this.#quarantine;
     const unanswered = await this.#lookAtFound();
     if (unanswered !== null) return unanswered;
     quarantine.begin(rendered);
-    quarantine.attribute(rendered, faulty);
-    const ofHeld = this.#ofHeld(desired);
+    quarantine.attribute(rendered, rendered.problems);
+    const ofHeld = this.#ofHeld(rendered);
     let followed =
       ofHeld.length === 0 ? null : await this.#rollout.meanwhile(this.#overridden({ sections: ofHeld }), signal);
     for (let problems: readonly Problem[] = []; ; ) {

@@ -5,8 +5,8 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
 import { isSameFailure } from '../haproxy/text/back-off.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
-import type { RenderProblem } from '../render/render.ts';
+import type { Moment, Ms, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { RenderResult } from '../render/render.ts';
 import type { OfferBudget } from './offer-budget.ts';
 import type { CrashLoop } from './quarantine/crash-loop.ts';
 import { pace } from './quarantine/state.ts';
@@ -15,9 +15,8 @@ import { type Result, type RuntimeResult, runtimeResult } from './result.ts';
 import type { RuntimeUpdater } from './runtime/runtime-updater.ts';
 
 export type Desired = {
-  readonly rendered: Rendered;
-  /** Services that could not be rendered, or of which only the backend could. */
-  readonly faulty: readonly RenderProblem[];
+  /** With the services that could not be rendered, or of which only the backend could. */
+  readonly rendered: RenderResult;
   /** What an operator asked for. */
   readonly requested: readonly ReloadReason[];
   /** Told of what commands did while the rest has to wait for a reload. */
@@ -75,10 +74,21 @@ export class Rollout {
   async attempt(wanted: Rendered, desired: Desired, signal: AbortSignal): Promise<Result | Refused> {
     const plan = this.#parts.updater.plan(wanted, desired.requested);
     // After a reload that was refused: commands are for the reconcile that follows, not for beside `meanwhile`.
-    if (this.isReloading && plan.kind !== 'reload') return { kind: 'postponed' };
     if (plan.kind === 'reload') return this.#reloadTo(wanted, plan.reasons, desired, signal);
+    if (this.isReloading) return { kind: 'postponed' };
     this.#note({ kind: 'not_needed' });
-    return this.#change(wanted, plan, desired, signal);
+    const outcome = await this.#parts.updater.apply(wanted, plan, signal);
+    switch (outcome.kind) {
+      case 'applied':
+        return plan.kind === 'none' ? { kind: 'noop' } : runtimeResult(plan.commands, outcome.tookMs);
+      case 'unexpected':
+      case 'superseded':
+        return this.attempt(wanted, desired, signal);
+      case 'refused':
+        return outcome;
+      case 'failed':
+        return { kind: 'failed', error: outcome.error, reasons: [], at: this.#parts.now() + retryAfterMs };
+    }
   }
 
   /** What commands can do of it in the process that serves, while the rest waits. null: nothing. */
@@ -93,28 +103,6 @@ export class Rollout {
   refuse({ sections }: Rendered, problems: readonly Problem[]): Result {
     this.#note({ kind: 'refused', sections, problems, now: this.#parts.now() });
     return { kind: 'rejected', problems, at: this.#reload.refusal?.until ?? this.#parts.now() };
-  }
-
-  /** By commands, or, where there are none, just on disk. */
-  async #change(
-    wanted: Rendered,
-    plan: Exclude<Plan, { readonly kind: 'reload' }>,
-    desired: Desired,
-    signal: AbortSignal,
-  ): Promise<Result | Refused> {
-    const commands = plan.kind === 'runtime' ? plan.commands : [];
-    const outcome = await this.#parts.updater.apply(wanted, commands, signal);
-    switch (outcome.kind) {
-      case 'applied':
-        return commands.length === 0 ? { kind: 'noop' } : runtimeResult(commands, outcome.tookMs);
-      case 'unexpected':
-      case 'superseded':
-        return this.attempt(wanted, desired, signal);
-      case 'refused':
-        return { kind: 'refused', problems: outcome.problems };
-      case 'failed':
-        return { kind: 'failed', error: outcome.error, reasons: [], at: this.#parts.now() + retryAfterMs };
-    }
   }
 
   async #reloadTo(
@@ -153,7 +141,7 @@ export class Rollout {
         await this.#parts.updater.reloaded(wanted);
         return { kind: 'reload', reasons, tookMs: outcome.tookMs };
       case 'refused':
-        return { kind: 'refused', problems: outcome.problems };
+        return outcome;
       case 'failed': {
         if (outcome.problems.some(({ service }) => service !== null))
           return { kind: 'refused', problems: outcome.problems };

@@ -47,6 +47,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
     running: null,
     forced: [],
     oldWorkers: [],
+    followers: [],
     found: null,
     runtime: null,
     fileTrouble: null,

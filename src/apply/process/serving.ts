@@ -37,8 +37,7 @@ type Facts = {
 export function serving(generation: Generation, id: ProcessId, facts: Facts): Serving {
   const { sections, started, version, binary, since, now } = facts;
   const connection = new HeldConnection(generation.socket);
-  const ask = (line: string): Promise<string> => connection.ask(line);
-  const worker = new Worker({ pid: id.pid, version, started, running: { sections }, now, ask });
+  const worker = new Worker({ pid: id.pid, version, started, running: { sections }, now, ask: connection.ask });
   return { generation, id, binary, version, since, worker, connection };
 }
 

@@ -12,10 +12,10 @@ import { maxLineBytes } from '../../haproxy/cli/line-limit.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
 import { readBatch, toBatches } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
-import type { Owner, Reaper, RuntimeState, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
+import type { Owner, Reaper, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
-import type { CommandOutcome } from '../driver.ts';
+import type { CommandOutcome, Runtime } from '../driver.ts';
 
 type Reaped = {
   /** Connections that were closed. */
@@ -36,15 +36,15 @@ type WorkerOptions = {
   readonly prefix?: string;
 };
 
-export class Worker {
+export class Worker implements Runtime {
   readonly pid: number;
+  readonly started: readonly Section[] | null;
   /** What runs in it, as far as is known. */
   #running: Rendered;
   /** What it was last brought to on purpose: that goes to disk, not what somebody made of it. */
   #intended: Rendered;
   /** One a resource that is removed in steps. */
   readonly #reapers: readonly Reaper[];
-  readonly #started: readonly Section[] | null;
   readonly #prefix: string;
   /** What is planned for a server that leaves must not meet its deletion. */
   readonly #mutex = createMutex();
@@ -61,7 +61,7 @@ export class Worker {
     this.#running = running;
     this.#intended = running;
     this.#capabilities = capabilitiesOf(version, maxLineBytes(running.sections));
-    this.#started = started;
+    this.started = started;
     this.#ask = ask;
     this.#prefix = prefix;
     this.#reapers = resources.flatMap((resource) => resource.createReaper?.(now) ?? []);
@@ -98,8 +98,9 @@ export class Worker {
     for (const reaper of this.#reapers) reaper.recall(leaving);
   }
 
-  get state(): RuntimeState {
-    return { capabilities: this.#capabilities, leaving: this.leaving, started: this.#started };
+  /** What it can be told, as far as its version and its replies say. */
+  get capabilities(): Capabilities {
+    return this.#capabilities;
   }
 
   /** How lines for it are to be. */
@@ -179,34 +180,28 @@ export class Worker {
     });
   }
 
-  /** Rank by rank: nothing goes where that did not come which is to be in its place. */
+  /** Rank by rank: nothing goes whose replacement did not come. Returns the replies that are not known to be good. */
   async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
-    let unexpected: readonly UnexpectedReply[] = [];
-    for (const some of byRank(commands)) {
+    const unexpected: UnexpectedReply[] = [];
+    for (const rank of byRank(commands)) {
+      const options = { capabilities: this.#capabilities, prefix: this.#prefix };
       const failed = new Set(unexpected.map(({ command }) => ownerOf(command)));
-      const sent = some.filter(
+      const sent = rank.filter(
         (command) =>
           !resourceOf(command)
             .needs(command)
             .some((owner) => failed.has(owner)),
       );
-      unexpected = [...unexpected, ...(await this.#runAll(sent))];
-    }
-    return unexpected;
-  }
-
-  async #runAll(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
-    const options = { capabilities: this.#capabilities, prefix: this.#prefix };
-    const unexpected: UnexpectedReply[] = [];
-    for (const batch of toBatches(commands, options)) {
-      const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
-      this.#identify(from);
-      for (const [at, command] of batch.items.entries()) {
-        const verdict: Verdict = verdicts[at] ?? { kind: 'unexpected', command, reply: '' };
-        for (const reaper of this.#reapers) reaper.note(command, verdict, options.capabilities);
-        if (verdict.kind !== 'unexpected') continue;
-        unexpected.push(verdict);
-        this.#capabilities = resourceOf(command).learn(this.#capabilities, command, verdict.reply);
+      for (const batch of toBatches(sent, options)) {
+        const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
+        this.#identify(from);
+        for (const [at, command] of batch.items.entries()) {
+          const verdict: Verdict = verdicts[at] ?? { kind: 'unexpected', command, reply: '' };
+          for (const reaper of this.#reapers) reaper.note(command, verdict, options.capabilities);
+          if (verdict.kind !== 'unexpected') continue;
+          unexpected.push(verdict);
+          this.#capabilities = resourceOf(command).learn(this.#capabilities, command, verdict.reply);
+        }
       }
     }
     return unexpected;

@@ -145,9 +145,7 @@ export class HeldConnection {
   }
 
   /** As `ask` of a session. Throws an AppError where nobody answers, or after `close`. */
-  ask(line: string): Promise<string> {
-    return this.#mutex(() => this.#ask(line));
-  }
+  readonly ask = (line: string): Promise<string> => this.#mutex(() => this.#ask(line));
 
   /** A process that is told to leave would wait for it. */
   close(): void {

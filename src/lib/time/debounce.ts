@@ -28,13 +28,12 @@ export type Debounce = {
 };
 
 export function createDebounce(run: () => Promise<void>, options: DebounceOptions): Debounce {
-  const debounce = new Debouncer(run, options);
-  return { poke: () => debounce.poke(), idle: () => debounce.idle() };
+  return new Debouncer(run, options);
 }
 
 type Quiet = { readonly restart: () => Promise<void>; readonly drop: AbortController };
 
-class Debouncer {
+class Debouncer implements Debounce {
   readonly #run: () => Promise<void>;
   readonly #options: DebounceOptions;
   /** Poked since the last run started. */
@@ -52,7 +51,7 @@ class Debouncer {
     options.signal.addEventListener('abort', () => this.#stop(), { once: true });
   }
 
-  poke(): void {
+  readonly poke = (): void => {
     if (this.#options.signal.aborted) return;
     this.#isDirty = true;
     this.#idle ??= Promise.withResolvers();
@@ -60,11 +59,9 @@ class Debouncer {
     this.#restartQuiet();
     if (isQuiet) this.#runNow();
     else this.#maxTimer ??= setTimeout(() => this.#onMax(), this.#options.maxMs);
-  }
+  };
 
-  idle(): Promise<void> {
-    return this.#idle?.promise ?? Promise.resolve();
-  }
+  readonly idle = (): Promise<void> => this.#idle?.promise ?? Promise.resolve();
 
   #restartQuiet(): void {
     this.#quiet ??= this.#startQuiet();

@@ -25,6 +25,8 @@ export type RuntimeUpdaterOptions = {
   }) => void;
 };
 
+type PlanWithoutReload = Exclude<Plan, { readonly kind: 'reload' }>;
+
 const unansweredUntilReload = 2;
 
 export class RuntimeUpdater {
@@ -66,14 +68,14 @@ export class RuntimeUpdater {
   }
 
   /**
-   * Sends what was planned. After `unexpected` what runs was read back, and another plan starts from that: where it
-   * would be commands again, it will be a reload.
+   * Has a plan without a reload carried out. After `unexpected` what runs has been read back, and the next plan starts from
+   * that; where it would be the same commands again, it is a reload.
    */
-  async apply(desired: Rendered, commands: readonly RuntimeCommand[], signal: AbortSignal): Promise<Outcome> {
-    const { runtime } = this.#driver;
-    // One that takes no commands has but its file written.
-    if (runtime === null) return this.#driver.apply(desired, { kind: 'none' }, signal);
-    const outcome = await runtime.applyCommands(commands, desired);
+  async apply(desired: Rendered, plan: PlanWithoutReload, signal: AbortSignal): Promise<Outcome> {
+    const takesCommands = this.#driver.runtime !== null;
+    const outcome = await this.#driver.apply(desired, plan, signal);
+    if (!takesCommands) return outcome;
+    const commands = plan.kind === 'runtime' ? plan.commands : [];
     // One that failed may have been executed late, or in part.
     if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
     if (outcome.kind === 'failed') {
@@ -124,7 +126,7 @@ export class RuntimeUpdater {
     const except = new Set(reloadReasons(this.#knowledge).keys());
     const change = planMeanwhile(runtime.running, desired, runtime, except);
     if (change === null) return null;
-    const outcome = await this.apply(change.desired, change.commands, signal);
+    const outcome = await this.apply(change.desired, { kind: 'runtime', commands: change.commands }, signal);
     if (outcome.kind === 'superseded') return this.meanwhile(desired, signal);
     // Whatever else it comes to, the reload that follows, or the next change, meets the same and reports it.
     return outcome.kind === 'applied' ? runtimeResult(change.commands, outcome.tookMs) : null;
@@ -204,13 +206,16 @@ export class RuntimeUpdater {
     if (commands.length > 0) await runtime.applyCommands(commands, runtime.running);
   }
 
-  /** Those that leave send no more to a server that is gone, as far as they take commands. */
+  /** Old processes send no more to a server that is gone, as far as they take commands. */
   async #updateFollowers(desired: Rendered): Promise<void> {
+    if (this.#driver.runtime === null) return;
     let isSuperseded = false;
-    for (const follower of this.#driver.runtime?.followers ?? []) {
+    for (const follower of this.#driver.followers) {
       const change = planMeanwhile(follower.running, desired, follower);
       if (change === null) continue;
       const { kind } = await follower.applyCommands(change.commands, change.desired);
+      // It will end anyway: what it refused once is not sent again.
+      if (kind === 'unexpected') follower.acceptObserved(change.desired, []);
       isSuperseded ||= kind === 'superseded';
     }
     if (isSuperseded) await this.#updateFollowers(desired);

@@ -86,12 +86,11 @@ export class Verifier {
   /** Looks at these. Throws an AppError where nobody answers. */
   async look(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
     if (owners.length === 0) return { drift: [], reasons: [] };
+    // As they are when HAProxy is asked: a removed server may be deleted before its answer is compared.
+    const { running: expected, leaving: known } = runtime;
     const seen = await runtime.observe(owners);
     const unsettled = this.#schedule.unsettled(now);
-    const { findings, running, leaving } = this.#compare(runtime.running, seen, {
-      leaving: runtime.leaving,
-      unsettled,
-    });
+    const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled });
     this.#schedule.seen(owners);
     const { drift: mode } = this.#settings();
     const before = this.#lastLooks;
@@ -99,7 +98,7 @@ export class Verifier {
     const drift = findings.map(driftOf);
     // What is only reported is not what runs, for a plan.
     if (mode === 'report') {
-      runtime.acceptObserved(runtime.running, leaving);
+      runtime.acceptObserved(expected, leaving);
       return { drift, reasons: [] };
     }
     if (findings.length + leaving.length > 0) runtime.acceptObserved(running, leaving);

@@ -44,7 +44,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
   for (const bufsize of [4096, 1024])
     test(`HAProxy ${branch}: hundreds of servers come at once also with buffers of ${bufsize} bytes`, async () => {
       await using world = await start(branch, ['balance roundrobin'], 'http', [`tune.bufsize ${bufsize}`]);
-      const { forgottenDefaults } = world.worker.state.capabilities;
+      const { forgottenDefaults } = world.worker.capabilities;
       const commands = names.flatMap((server, at): readonly ServerCommand[] => {
         const it = { backend: 'web', server };
         const place = { address: '127.0.0.1', port: 9, weight: 1, checks: [], dynamicCookie: false };

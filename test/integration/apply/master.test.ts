@@ -462,7 +462,7 @@ async function tooManyOldWorkers(branch: HaproxyBranch, t: TestContext): Promise
   );
   // One that leaves refuses what changes a server: nothing is tried.
   assert.match(await ask(here.socket, [`@!${pids[2]} set weight three/t 3`]), /^Proxy is disabled\./);
-  assert.deepEqual(control.runtime?.followers, []);
+  assert.deepEqual(control.followers, []);
 }
 
 // 2.2 hands its sockets on as well, and now and then fails to.

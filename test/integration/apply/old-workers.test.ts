@@ -60,7 +60,7 @@ test('an old worker that did not answer for a while can be told again, and a rec
   t.after(() => resume(first));
   const client = await hold(port);
   await change(my, control, port, 1);
-  const followers = (): number => control.runtime?.followers.length ?? 0;
+  const followers = (): number => control.followers.length;
   assert.equal(followers(), 1);
   process.kill(first, 'SIGSTOP');
   await until('it is given up for now', () => followers() === 0);

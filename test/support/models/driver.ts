@@ -48,7 +48,6 @@ export class ModelDriver extends ScriptedDriver {
       leaving: this.#reaper.list,
       started: this.#started,
       running,
-      followers: [],
       observe: async (owners) => {
         if (this.fault === 'silent') throw noAnswer();
         return new Map(owners.map((owner) => [owner, seenServers(this.haproxy.rows(backendOf(owner)))]));
@@ -66,7 +65,11 @@ export class ModelDriver extends ScriptedDriver {
   }
 
   override async apply({ sections }: Rendered, plan: Plan): Promise<Outcome> {
-    if (plan.kind !== 'reload') throw new TypeError('commands go to the process');
+    if (plan.kind !== 'reload')
+      return (
+        this.runtime?.applyCommands(plan.kind === 'runtime' ? plan.commands : [], { sections }) ??
+        super.apply({ sections }, plan)
+      );
     this.reloads.push(plan);
     this.start(sections);
     return { kind: 'applied', tookMs: 0 };

@@ -23,6 +23,10 @@ export class ScriptedDriver implements ManagedDriver {
     this.found = found;
   }
 
+  get followers(): readonly Runtime[] {
+    return [];
+  }
+
   get runtime(): Runtime | null {
     return null;
   }

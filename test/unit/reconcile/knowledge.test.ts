@@ -123,7 +123,7 @@ class Real {
         await this.updater.reloaded(desired);
         return true;
       }
-      const outcome = await this.updater.apply(desired, plan.kind === 'runtime' ? plan.commands : [], never);
+      const outcome = await this.updater.apply(desired, plan, never);
       if (outcome.kind === 'applied') return true;
       if (outcome.kind === 'failed') return false;
     }

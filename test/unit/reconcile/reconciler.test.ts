@@ -400,8 +400,15 @@ function reconcilerOf(control: ManagedDriver, now: () => number = () => 0, files
 }
 
 /** What it comes to, however long it takes. */
-async function ended(reconciler: Reconciler, rendered: Rendered, faulty: Desired['faulty'] = []): Promise<Result> {
-  const result = await reconciler.reconcile({ rendered, faulty, requested: [], onMeanwhile() {} }, never);
+async function ended(
+  reconciler: Reconciler,
+  rendered: Rendered,
+  problems: Desired['rendered']['problems'] = [],
+): Promise<Result> {
+  const result = await reconciler.reconcile(
+    { rendered: { ...rendered, problems }, requested: [], onMeanwhile() {} },
+    never,
+  );
   return result.kind === 'reloading' ? result.result : result;
 }
 

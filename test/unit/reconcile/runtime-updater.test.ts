@@ -1,7 +1,7 @@
 /** What becomes of replies that are not known to be good, and of what cannot be set right: a repair or a reload, never silence. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CommandedProcess, CommandOutcome, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
+import type { CommandOutcome, Outcome, Running, Runtime } from '../../../src/apply/driver.ts';
 import { AppError } from '../../../src/errors.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
@@ -261,6 +261,8 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
     capabilities,
     leaving: [],
     started: null,
+    observe: async () => new Map(),
+    acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
       told.push(...serverCommands(commands));
       has = sections;
@@ -325,6 +327,8 @@ test('a process that leaves and missed a removal is told of it also where nothin
     capabilities,
     leaving: [],
     started: null,
+    observe: async () => new Map(),
+    acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
       told.push(...serverCommands(commands));
       // The first time what was planned has become wrong meanwhile.
@@ -412,7 +416,10 @@ function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', ove
       now += ms;
     },
     async reconcile(rendered: Rendered): Promise<Result> {
-      const result = await made.reconcile({ rendered, faulty: [], requested: [], onMeanwhile() {} }, never);
+      const result = await made.reconcile(
+        { rendered: { ...rendered, problems: [] }, requested: [], onMeanwhile() {} },
+        never,
+      );
       return result.kind === 'reloading' ? result.result : result;
     },
   };
@@ -436,7 +443,7 @@ class Scripted extends ScriptedDriver {
   sent: ServerCommand[] = [];
   asked: string[] = [];
   /** A process that was told to leave. */
-  leaves: (() => CommandedProcess) | null = null;
+  leaves: (() => Runtime) | null = null;
   /** `srv_admin_state` of servers where it is not 0. */
   readonly states = new Map<string, string>();
   #has: readonly Section[];
@@ -447,12 +454,15 @@ class Scripted extends ScriptedDriver {
     this.#has = sections;
   }
 
+  override get followers(): readonly Runtime[] {
+    return this.leaves === null ? [] : [this.leaves()];
+  }
+
   override get runtime(): Runtime {
     return {
       capabilities: capabilitiesOf(version),
       leaving: [],
       started: null,
-      followers: this.leaves === null ? [] : [this.leaves()],
       observe: async (owners) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
         return new Map(owners.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));
@@ -469,7 +479,7 @@ class Scripted extends ScriptedDriver {
   }
 
   override async apply(wanted: Rendered, plan: Plan): Promise<Outcome> {
-    assert.equal(plan.kind, 'reload', 'commands go to the process');
+    if (plan.kind !== 'reload') return this.#applyCommands(plan.kind === 'runtime' ? plan.commands : [], wanted);
     const outcome = await super.apply(wanted, plan);
     if (outcome.kind === 'applied') {
       this.stays = null;
