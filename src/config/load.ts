@@ -11,6 +11,7 @@ import { Reader } from './read/reader.ts';
 import { isRecord } from './read/tree.ts';
 import { builtIn, type SourceTypes } from './schema/watchers.ts';
 import { type Config, type Service, config as schema } from './schema.ts';
+import { resolveRoutes } from './validate/check-routes.ts';
 import { checkParts } from './validate/checks.ts';
 import { Judge } from './validate/judge.ts';
 import { resolveOrigins } from './validate/origins.ts';
@@ -108,7 +109,12 @@ function recordAt(value: unknown, key: string): Readonly<Record<string, unknown>
 function resolveServices(parts: Parts, judge: Judge): ReadonlyMap<string, Service> {
   const resolved = [...parts.services].map(([name, { from, ...service }]): [string, Service] => [
     name,
-    deepFreeze({ ...service, name, origins: resolveOrigins(name, from, parts, judge) }),
+    deepFreeze({
+      ...service,
+      name,
+      origins: resolveOrigins(name, from, parts, judge),
+      routes: resolveRoutes(name, { from, ...service }, parts, judge),
+    }),
   ]);
   return new Map(resolved.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -9,8 +9,10 @@ type OwnListener = { readonly host: string | null; readonly port: number; readon
 /** Of many services a few change at a time. */
 const known = new WeakMap<Service, readonly OwnListener[]>();
 
-export function ownListeners({ services, haproxy, admin, probes }: Config): readonly OwnListener[] {
-  const others = listenersOf({ rest: { haproxy, admin, probes }, services: new Map() }, judgeless).flatMap(ofListener);
+export function ownListeners({ services, frontends, haproxy, admin, probes }: Config): readonly OwnListener[] {
+  const others = listenersOf({ rest: { frontends, haproxy, admin, probes }, services: new Map() }, judgeless).flatMap(
+    ofListener,
+  );
   return [...others, ...[...services].flatMap(([name, service]) => ofService(name, service))];
 }
 

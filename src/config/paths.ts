@@ -51,6 +51,11 @@ export function keptFilesFolder({ state, haproxy }: HasState & Pick<Config, 'hap
  * All that is in these folders is Myelin's.
  */
 export const mapsFolder = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.config}.maps`;
+
+/** The routes of a shared frontend. */
+export const mapFile = (config: Pick<Config, 'haproxy'>, frontend: string): string =>
+  join(mapsFolder(config), `${frontend}.map`);
+
 export const certificatesFolder = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.config}.certs`;
 
 /** What those who read each output have been told of. */

@@ -5,7 +5,10 @@
 import { z } from 'zod';
 import type { Source } from '../../watchers/kit/source.ts';
 import { duration, filePath, someTime, text } from '../../watchers/kit/values.ts';
+import type { Timestamp } from '../model.ts';
+import type { Route } from '../routes/route.ts';
 import { discoveryOf, type Limits } from './schema/discovery.ts';
+import { frontend } from './schema/frontend.ts';
 import { haproxy } from './schema/haproxy.ts';
 import { admin, probes } from './schema/http.ts';
 import { outputs } from './schema/outputs.ts';
@@ -26,6 +29,10 @@ export function configWith(types: SourceTypes) {
         .record(proxyName, watcherIn(types))
         .describe('Sources of endpoints, by name; `type` defaults to the name.'),
       services: z.record(proxyName, service).prefault({}).describe('What is served, by name.'),
+      frontends: z
+        .record(proxyName, frontend)
+        .prefault({})
+        .describe('Frontends that services share, by name: a service is reached over them by its `routes`.'),
       discover: z
         .record(proxyName, others.length === 0 ? discovery : z.union([discovery, ...others]))
         .prefault({})
@@ -94,9 +101,12 @@ export type ParsedConfig = z.output<typeof config>;
 export type Origin = { readonly watcher: string; readonly key: string; readonly query: unknown };
 
 /** A service as the program sees it: `from` resolved to origins, each query validated by its watcher's schema. */
-export type Service = Omit<ParsedService, 'from'> & {
+export type Service = Omit<ParsedService, 'from' | 'routes'> & {
   readonly name: string;
   readonly origins: readonly Origin[];
+  readonly routes: readonly Route[];
+  /** When it was made at the source that has discovered it; undefined: the config lists it. */
+  readonly createdAt?: Timestamp;
 };
 
 /** A query for services that nobody listed, and the limits within which what is found may choose. */

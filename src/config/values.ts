@@ -5,6 +5,7 @@ import { someTime, text, word } from '../../watchers/kit/values.ts';
 import { AppError } from '../errors.ts';
 import { sectionKeywords } from '../haproxy/text/text.ts';
 import { parseRange } from '../lib/net/address.ts';
+import { readHost } from '../routes/host.ts';
 
 /** For a duration that stands outside the config; `name` is what it is called there. Throws an AppError. */
 export function readTime(name: string, text: string): number {
@@ -105,6 +106,15 @@ export function parseListen(value: string): { readonly host: string | null; read
   if (ipv6 !== undefined) return isIP(ipv6) === 6 ? { host: ipv6, port: number } : null;
   return { host: name === '' || name === '*' ? null : name, port: number };
 }
+
+const hostPatternText = 'a host such as shop.example.com or *.apps.example.com, or * for any';
+
+/** A host as in a route, or `*` for any. */
+export const hostPattern = z
+  .string()
+  .refine((value) => value === '*' || readHost(value).kind === 'read', `expected ${hostPatternText}`)
+  .transform((value) => value.toLowerCase())
+  .meta({ title: 'host', expected: hostPatternText });
 
 const cidrText = 'a range of addresses such as 127.0.0.0/8 or fd00::/8, or a single address';
 

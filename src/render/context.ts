@@ -4,12 +4,50 @@
  */
 import type { Value } from './value.ts';
 
-/** `haproxy.cfg`, and with it `global`, `defaults`, `stats` and `prometheus`: the file as a whole. */
+/** `haproxy.cfg`, and with it `global`, `defaults`, `shared-frontend`, `stats` and `prometheus`: the file as a whole. */
 export type FileContext = {
   /** HAProxy itself. */
   readonly haproxy: HaproxyContext;
+  /** Frontends that services share. Print them all. */
+  readonly frontends: readonly SharedFrontendContext[];
   /** All services, by name. */
   readonly services: readonly SlotContext[];
+};
+
+/** `shared-frontend`: an item of `frontends`. */
+export type SharedFrontendContext = {
+  /** Its name. */
+  readonly name: string;
+  /** `http` or `tcp`. */
+  readonly mode: string;
+  /** Whether `mode` is http: it has routes by host and path. */
+  readonly isHttp: boolean;
+  /** Whether it has routes by port. */
+  readonly isPool: boolean;
+  /** Where it listens, each in HAProxy's bind syntax. */
+  readonly bind: readonly string[];
+  /** `httplog` or `tcplog`; null where nothing is logged, or `haproxy.defaults` says how. */
+  readonly logOption: string | null;
+  /** Whether what does not come over TLS is sent there. */
+  readonly redirectsToHttps: boolean;
+  /** The service that gets what no route leads elsewhere; null for none. */
+  readonly default: string | null;
+  /** The file with its routes: a key and a value a line. */
+  readonly map: string;
+  /** How much of a path may be rewritten, a rule each. */
+  readonly rewrites: readonly RewriteContext[];
+  /** Lines of the administrator. */
+  readonly lines: readonly string[];
+  /** HAProxy itself, as above. */
+  readonly haproxy: HaproxyContext;
+};
+
+/** An item of `rewrites`. */
+export type RewriteContext = {
+  /** So many elements of the path give way. */
+  readonly elements: number;
+  /** The field of the path, parted by slashes, at which the rest begins. */
+  readonly field: number;
 };
 
 /** An item of `services`: where its text is to stand. Print it on a line of its own. */

@@ -9,9 +9,10 @@ import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { type Inherited, inheritedFrom } from './administrator.ts';
 import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
 import { createEngine, type Engine } from './engine.ts';
+import { Maps } from './maps.ts';
 import { settleServers } from './settle.ts';
 import type { TemplateSource } from './template-error.ts';
-import { haproxyContext, serviceContext } from './view.ts';
+import { haproxyContext, serviceContext, sharedFrontendContexts } from './view.ts';
 
 export type RenderInput = {
   readonly config: Config;
@@ -43,6 +44,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   const engine = createEngine(templates);
   let frame: Frame | null = null;
   const parts = new Map<string, Parts>();
+  const maps = new Maps();
   return {
     render(input) {
       const { config, version, hostname } = input;
@@ -69,7 +71,9 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
         }
         if (part.problem !== null) problems.push(part.problem);
       }
-      return { sections: assemble(frame.slots, parts, input.kept ?? new Map()), problems };
+      const sections = assemble(frame.slots, parts, input.kept ?? new Map());
+      for (const map of maps.render(config, sections)) sections.push(map);
+      return { sections, problems };
     },
   };
 }
@@ -124,6 +128,7 @@ function renderFile(
   const services = [...config.services.values()];
   const context: FileContext = {
     haproxy,
+    frontends: sharedFrontendContexts(config, haproxy, inherited),
     services: services.map(({ name, bind }, at) => ({
       name,
       frontend: (bind ?? []).length === 0 ? null : `\0frontend ${at}\0`,
@@ -149,6 +154,15 @@ function renderFile(
     end = match.index + marker.length;
   }
   slots.push(splitSections(text.slice(end)));
+  const printed = new Set(
+    slots.flatMap((slot) => ('part' in slot ? [] : slot.map(({ kind, name }) => `${kind} ${name}`))),
+  );
+  for (const { name } of context.frontends)
+    if (!printed.has(`frontend ${name}`))
+      throw fileError(
+        templates,
+        `the shared frontend ${name} is not printed: {{#each frontends}}{{> shared-frontend}}{{/each}} does, each tag on a line of its own`,
+      );
   return { haproxy, inherited, defaults, slots };
 }
 

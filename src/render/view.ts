@@ -1,12 +1,21 @@
 /** Makes of config and endpoints what templates see. */
-import { serverStateFile } from '../config/paths.ts';
+import { mapFile, serverStateFile } from '../config/paths.ts';
+import { sharedFrontends } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { formatDuration } from '../config/values.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import { frontendName, prometheusProxy, statsProxy } from '../haproxy/text/names.ts';
 import type { Endpoint } from '../model.ts';
+import { mostElements } from '../routes/resolve.ts';
 import type { Inherited } from './administrator.ts';
-import type { CheckContext, HaproxyContext, OptionsContext, ServerContext, ServiceContext } from './context.ts';
+import type {
+  CheckContext,
+  HaproxyContext,
+  OptionsContext,
+  ServerContext,
+  ServiceContext,
+  SharedFrontendContext,
+} from './context.ts';
 import { address } from './encode.ts';
 import { type Named, nameServers, orderServers } from './names.ts';
 import { fromConfig, fromSource, valuesByKey } from './value.ts';
@@ -34,6 +43,32 @@ export function haproxyContext(config: Config, version: Version): HaproxyContext
   };
 }
 
+export function sharedFrontendContexts(
+  config: Config,
+  haproxy: HaproxyContext,
+  inherited: Inherited,
+): readonly SharedFrontendContext[] {
+  const kinds = sharedFrontends(config.frontends);
+  return Object.entries(config.frontends).map(([name, { mode, bind, redirect, default: target, lines }]) => ({
+    name,
+    mode,
+    isHttp: mode === 'http',
+    isPool: kinds.get(name)?.kind === 'port',
+    bind,
+    logOption: logOptionOf(mode, haproxy, inherited),
+    redirectsToHttps: redirect === 'https',
+    default: target ?? null,
+    map: mapFile(config, name),
+    rewrites: Array.from({ length: mostElements + 1 }, (_, elements) => ({ elements, field: elements + 2 })),
+    lines,
+    haproxy,
+  }));
+}
+
+function logOptionOf(mode: 'http' | 'tcp', haproxy: HaproxyContext, inherited: Inherited): string | null {
+  return haproxy.log === null || inherited.hasLogFormat(mode) ? null : `${mode}log`;
+}
+
 /** `hostname` is null where servers come in the order of their names. */
 export function serviceContext(
   service: Service,
@@ -49,7 +84,7 @@ export function serviceContext(
     mode,
     isHttp: mode === 'http',
     bind: service.bind ?? [],
-    logOption: haproxy.log === null || inherited.hasLogFormat(mode) ? null : `${mode}log`,
+    logOption: logOptionOf(mode, haproxy, inherited),
     balance: service.balance ?? inherited.balance ?? 'roundrobin',
     retryOn: mode !== 'http' || inherited.hasRetryOn ? null : 'conn-failure empty-response',
     check: checkContext(check, inherited),

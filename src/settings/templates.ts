@@ -2,8 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { didYouMean } from '../config/problems.ts';
 import { AppError } from '../errors.ts';
+import { didYouMean } from '../lib/did-you-mean.ts';
 import { type ReadFile, readOnce } from '../lib/files/read-file.ts';
 import type { TemplateSource } from '../render/template-error.ts';
 
@@ -12,6 +12,7 @@ export const templateNames = [
   'haproxy.cfg',
   'global',
   'defaults',
+  'shared-frontend',
   'frontend',
   'backend',
   'server',

@@ -71,6 +71,8 @@ function typeName(type: string): string {
     Value: 'value',
     ServerContext: 'server',
     SlotContext: 'part',
+    SharedFrontendContext: 'shared frontend',
+    RewriteContext: 'rewrite',
   };
   return named[type] ?? 'fields, see below';
 }

@@ -12,6 +12,7 @@ const severalBranches = [
   'haproxy/runtime-commands',
   'plan/runtime',
   'render/config',
+  'routes/routing',
 ];
 /** These run on one. */
 const oneBranch = ['drift', 'servers'];

@@ -29,11 +29,13 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'watchers/public/': ['watchers/kit/', 'src/lib/'],
   ...Object.fromEntries(sources.map((source) => [source, ['watchers/kit/', 'src/lib/']])),
   'watchers/': sources,
-  'src/config/': ['watchers/', 'watchers/kit/', 'src/haproxy/', 'src/lib/'],
+  // Who has which route of what services share.
+  'src/routes/': ['src/lib/'],
+  'src/config/': ['watchers/', 'watchers/kit/', 'src/haproxy/', 'src/routes/', 'src/lib/'],
   // The stages: none knows its neighbour.
   'src/catalog/': ['src/config/', 'src/lib/'],
   'src/sources/': ['watchers/kit/', 'src/catalog/', 'src/config/', 'src/lib/'],
-  'src/render/': ['src/config/', 'src/haproxy/', 'src/lib/'],
+  'src/render/': ['src/config/', 'src/haproxy/', 'src/routes/', 'src/lib/'],
   'src/plan/': ['src/haproxy/resources/', 'src/haproxy/', 'src/lib/'],
   'src/apply/': ['src/config/', 'src/haproxy/resources/', 'src/haproxy/', 'src/lib/'],
   'src/outputs/': ['src/config/', 'src/render/', 'src/lib/'],
@@ -136,6 +138,7 @@ const pure = [
   'src/catalog/',
   'src/render/',
   'src/plan/',
+  'src/routes/',
   'src/haproxy/resources/',
   'src/outputs/built-in.ts',
   'src/outputs/encode.ts',

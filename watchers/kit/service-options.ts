@@ -24,8 +24,16 @@ export const settingOf = {
   'timeout-tunnel': ['timeouts', 'tunnel'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
-/** `listen` is the port of the frontend, `port` which of its own ports the service means. */
-export const serviceOptions = ['listen', 'port', ...(Object.keys(settingOf) as (keyof typeof settingOf)[])] as const;
+/**
+ * `listen` is the port of the frontend, `routes` what of the shared ones leads to it, `port` which of its own ports the service
+ * means.
+ */
+export const serviceOptions = [
+  'listen',
+  'routes',
+  'port',
+  ...(Object.keys(settingOf) as (keyof typeof settingOf)[]),
+] as const;
 
 export type ServiceOption = (typeof serviceOptions)[number];
 

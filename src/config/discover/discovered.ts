@@ -3,12 +3,15 @@
  * judged as the config is. Pure: the same discovered services make the same services on every replica, in whatever order they came.
  */
 import type { DiscoveredService } from '../../model.ts';
+import type { Route } from '../../routes/route.ts';
+import { sharedFrontends } from '../routes.ts';
 import type { Limits } from '../schema/discovery.ts';
 import type { Config, Discovery, Origin, Service } from '../schema.ts';
 import { Claims } from '../validate/claims.ts';
 import { replaceAt } from '../validate/validate.ts';
 import { proxyName } from '../values.ts';
 import { readOption } from './read-option.ts';
+import { readRoutes } from './read-routes.ts';
 
 export type Discovered = { readonly discovery: Discovery; readonly service: DiscoveredService };
 
@@ -26,7 +29,7 @@ export function withDiscovered(
   const claims = new Claims(config);
   const quotas = new Quotas();
   for (const { discovery, service } of discovered.toSorted(byAge)) {
-    const judged = judge(discovery, service);
+    const judged = judge(discovery, service, config);
     const reason =
       judged.kind === 'refused' ? judged.reason : (quotas.whyFull(discovery, service) ?? claims.add(judged.service));
     if (reason === null) quotas.count(discovery, service);
@@ -88,13 +91,13 @@ type Judged =
 /** One that did not change is the same service, which need not be judged or rendered again. */
 const judgedBefore = new WeakMap<Limits, WeakMap<DiscoveredService, Judged>>();
 
-function judge(discovery: Discovery, service: DiscoveredService): Judged {
+function judge(discovery: Discovery, service: DiscoveredService, config: Config): Judged {
   const { limits } = discovery;
   const known = judgedBefore.get(limits) ?? new WeakMap<DiscoveredService, Judged>();
   judgedBefore.set(limits, known);
   const before = known.get(service);
   if (before !== undefined) return before;
-  const judged = interpret(discovery, service);
+  const judged = interpret(discovery, service, config);
   known.set(service, judged);
   return judged;
 }
@@ -108,22 +111,30 @@ export function originOfDiscovered({ discovery: { watcher, query }, service: { k
   return { watcher, key, query };
 }
 
-function interpret(discovery: Discovery, discovered: DiscoveredService): Judged {
+function interpret(discovery: Discovery, discovered: DiscoveredService, { frontends }: Config): Judged {
   const { limits } = discovery;
-  const { name, options } = discovered;
+  const { name, options, createdAt } = discovered;
   const problems: string[] = [];
   if (!proxyName.safeParse(name).success) problems.push(`${JSON.stringify(name)} cannot be a name in HAProxy`);
   let settings: unknown = { ...limits.service, bind: undefined };
+  let routes: readonly Route[] = [];
   for (const [option, text] of Object.entries(options)) {
     const read = readOption(option, text, limits);
     if (typeof read === 'string') problems.push(`${option}: ${read}`);
     else if (read !== null) settings = replaceAt(settings, read.path, read.value);
+  }
+  // What they may be depends on the mode.
+  if (options.routes !== undefined && problems.length === 0) {
+    const { mode } = settings as Service;
+    const read = readRoutes(options.routes, { name, mode }, limits, sharedFrontends(frontends));
+    if (typeof read === 'string') problems.push(`routes: ${read}`);
+    else routes = read;
   }
   if (problems.length > 0) {
     const more = problems.length - mostTold;
     const told = problems.sort().slice(0, mostTold).map(clip).join('; ');
     return { kind: 'refused', reason: more > 0 ? `${told}; and ${more} more` : told };
   }
-  const service = { ...(settings as Service), name, origins: [originOfDiscovered({ discovery, service: discovered })] };
-  return { kind: 'service', service };
+  const origins = [originOfDiscovered({ discovery, service: discovered })];
+  return { kind: 'service', service: { ...(settings as Service), name, origins, routes, createdAt } };
 }

@@ -2,7 +2,8 @@
 
 import type { Source } from '../../../watchers/kit/source.ts';
 import { AppError } from '../../errors.ts';
-import { didYouMean, type Path } from '../problems.ts';
+import { didYouMean } from '../../lib/did-you-mean.ts';
+import type { Path } from '../problems.ts';
 import { builtIn } from '../schema/watchers.ts';
 import type { Discovery } from '../schema.ts';
 import type { Judge } from '../validate/judge.ts';

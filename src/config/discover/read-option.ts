@@ -9,8 +9,9 @@ import {
   settingOf,
 } from '../../../watchers/kit/service-options.ts';
 import { duration, port, portOrName } from '../../../watchers/kit/values.ts';
+import { didYouMean } from '../../lib/did-you-mean.ts';
 import { hostPort } from '../../lib/net/address.ts';
-import { didYouMean, formatPath, type Path } from '../problems.ts';
+import { formatPath, type Path } from '../problems.ts';
 import type { Mark } from '../read/tree.ts';
 import type { Limits } from '../schema/discovery.ts';
 import { service as schema } from '../schema/service.ts';
@@ -44,6 +45,8 @@ function refusalOf(option: string, limits: Limits): string {
 function readAllowed(option: ServiceOption, text: string, limits: Limits): Read | string {
   if (text.length > longestOption) return `expected at most ${longestOption} characters`;
   if (option === 'listen') return readListen(text, limits);
+  // They are read when all other options are known.
+  if (option === 'routes') return null;
   // Which of its ports it means is the watcher's matter.
   if (option === 'port') return problemOf(validate(portOrName, text, asText)) ?? null;
   if (option === 'balance' && !(plainBalances as readonly string[]).includes(text))

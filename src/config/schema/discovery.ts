@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { serviceOptions } from '../../../watchers/kit/service-options.ts';
 import type { Source } from '../../../watchers/kit/source.ts';
-import { portRange } from '../values.ts';
+import { hostPattern, portRange, proxyName } from '../values.ts';
 import { service } from './service.ts';
 
 /** Of two watchers' discovered services, and of those that are listed, no two may claim the same. */
@@ -14,7 +14,20 @@ const limits = z.strictObject({
     .describe('Where their frontends listen: an address of this machine, or `*`.'),
   ports: portRange
     .optional()
-    .describe('Ports that they may choose by the option `listen`, such as 10000-19999. Default: none, only backends.'),
+    .describe(
+      'Ports that they may choose, such as 10000-19999: by the option `listen`, or as routes of a pool. Default: none.',
+    ),
+  hosts: z
+    .array(hostPattern)
+    .default([])
+    .describe(
+      'Hosts that they may choose as routes: `shop.example.com`, `*.apps.example.com` for each one label below, or `*` for any, and routes for any host. Default: none.',
+    ),
+  frontends: z
+    .array(proxyName)
+    .optional()
+    .meta({ title: 'list of names' })
+    .describe('The shared frontends that their routes may use. Default: all.'),
   maxServices: z
     .number()
     .int()
@@ -37,9 +50,9 @@ const limits = z.strictObject({
       'What they may choose. Default: every option that there is, but for `mode` where `service` has lines for HAProxy, as some count in one mode only.',
     ),
   service: service
-    .omit({ from: true, bind: true })
+    .omit({ from: true, bind: true, routes: true })
     .prefault({})
-    .describe('What they do not choose: the keys of a service, but for `from` and `bind`.'),
+    .describe('What they do not choose: the keys of a service, but for `from`, `bind` and `routes`.'),
 });
 
 /** What stands at `discover` for a watcher of this source: which services are found, and their limits. */

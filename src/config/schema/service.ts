@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { filePath, oneOrMany, port, someTime, word } from '../../../watchers/kit/values.ts';
 import { lines, rawLine, urlPath } from '../values.ts';
+import { routes } from './frontend.ts';
 
 const check = z
   .strictObject({
@@ -76,6 +77,11 @@ export const service = z
       .describe(
         'Where the frontend listens, in HAProxy’s bind syntax with its options. Without it there is only a backend. ' +
           'Another form of the same address, such as `*:80` for `127.0.0.1:80`, costs the frontend some milliseconds in which it refuses connections.',
+      ),
+    routes: routes
+      .prefault([])
+      .describe(
+        'What of the shared `frontends` leads to it: `HOST`, `HOST/PATH`, `/PATH` or `:PORT`, then perhaps `strip`, `to=/PATH` and `frontend=NAME`; or the same as keys.',
       ),
     mode: z.enum(['http', 'tcp']).default('http').describe('Whether HAProxy understands the traffic as HTTP.'),
     balance: rawLine

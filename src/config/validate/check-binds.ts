@@ -22,13 +22,13 @@ export function checkBinds(parts: Parts, judge: Judge): void {
   }
 }
 
-/** What listens, in this config: Myelin itself, HAProxy's own pages, hand-written sections and services. */
+/** What listens, in this config: Myelin itself, HAProxy's own pages, hand-written sections, shared frontends and services. */
 export function listenersOf(parts: Listening, judge: ListenersJudge): Listener[] {
   return [...ownListeners(parts, judge), ...haproxyListeners(parts, judge)];
 }
 
 type Listening = {
-  readonly rest: Partial<Pick<Parts['rest'], 'admin' | 'probes' | 'haproxy'>>;
+  readonly rest: Partial<Pick<Parts['rest'], 'admin' | 'probes' | 'haproxy' | 'frontends'>>;
   readonly services: ReadonlyMap<string, Pick<ParsedService, 'bind' | 'frontend'>>;
 };
 type ListenersJudge = Pick<Judge, 'report' | 'isRefused' | 'pathOfItem'>;
@@ -106,15 +106,23 @@ function ownListeners({ rest: { admin, probes, haproxy } }: Listening, judge: Li
   return [...http, ...sockets].filter(({ path }) => !judge.isRefused(path));
 }
 
-function haproxyListeners({ rest: { haproxy }, services }: Listening, judge: ListenersJudge): Listener[] {
-  const pathOf = (name: string, index: number): Path => judge.pathOfItem(['services', name, 'bind'], index);
+function haproxyListeners(
+  { rest: { haproxy, frontends = {} }, services }: Listening,
+  judge: ListenersJudge,
+): Listener[] {
+  const pathOf = (of: 'services' | 'frontends', name: string, index: number): Path =>
+    judge.pathOfItem([of, name, 'bind'], index);
   return [
     ...bindListeners(['haproxy', 'stats', 'bind'], haproxy?.stats?.bind, judge),
     ...bindListeners(['haproxy', 'prometheus', 'bind'], haproxy?.prometheus?.bind, judge),
     ...(haproxy?.global ?? []).flatMap((text, index) => rawListeners(['haproxy', 'global', index], text)),
     ...(haproxy?.sections ?? []).flatMap((text, index) => rawListeners(['haproxy', 'sections', index], text)),
+    ...Object.entries(frontends).flatMap(([name, { bind, lines }]) => [
+      ...bind.flatMap((text, index) => bindListeners(pathOf('frontends', name, index), text, judge)),
+      ...lines.flatMap((text, index) => rawListeners(['frontends', name, 'lines', index], text)),
+    ]),
     ...[...services].flatMap(([name, { bind, frontend }]) => [
-      ...(bind ?? []).flatMap((text, index) => bindListeners(pathOf(name, index), text, judge)),
+      ...(bind ?? []).flatMap((text, index) => bindListeners(pathOf('services', name, index), text, judge)),
       ...frontend.flatMap((text, index) => rawListeners(['services', name, 'frontend', index], text)),
     ]),
   ];

@@ -8,6 +8,7 @@ import type { Path } from '../problems.ts';
 import type { WatcherConfig } from '../schema/watchers.ts';
 import { parseListen } from '../values.ts';
 import { checkBinds } from './check-binds.ts';
+import { checkRoutes } from './check-routes.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
 import { notesOf } from './shape.ts';
@@ -21,6 +22,7 @@ export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.P
   checkSocketLengths(parts, judge);
   checkAdmin(parts, judge);
   checkBinds(parts, judge);
+  checkRoutes(parts, judge);
 }
 
 function checkWatchers({ watchers, sources }: Parts, env: NodeJS.ProcessEnv, judge: Judge): void {
@@ -56,15 +58,24 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }
 
-function checkNames({ services, rest: { haproxy } }: Parts, judge: Judge): void {
+function checkNames({ services, rest: { haproxy, frontends = {} } }: Parts, judge: Judge): void {
   const reserved = reservedBy(services.keys());
+  for (const name of Object.keys(frontends)) {
+    const owner = services.has(name) ? `the service ${name} has that name` : reserved(name);
+    if (owner !== null)
+      judge.report(['frontends', name], `${owner}, and HAProxy takes no two proxies of one name: choose another`);
+  }
   for (const name of services.keys()) {
     const owner = reserved(name);
     if (owner !== null) judge.report(['services', name], `${owner}: choose another`);
   }
   for (const [index, text] of (haproxy?.sections ?? []).entries())
     for (const { keyword, name } of proxiesIn(text)) {
-      const owner = services.has(name) ? `the service ${name} has that name` : reserved(name);
+      const owner = services.has(name)
+        ? `the service ${name} has that name`
+        : Object.hasOwn(frontends, name)
+          ? `the shared frontend ${name} has that name`
+          : reserved(name);
       if (owner !== null)
         judge.report(['haproxy', 'sections', index], `\`${keyword} ${name}\`: ${owner}: choose another`);
     }

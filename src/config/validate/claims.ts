@@ -9,12 +9,13 @@ export class Claims {
   readonly #names = new Map<string, string>();
   readonly #held = new Held();
 
-  constructor({ services, haproxy, admin, probes }: Config) {
+  constructor({ services, frontends, haproxy, admin, probes }: Config) {
+    for (const name of Object.keys(frontends)) this.#names.set(name, 'a shared frontend');
     for (const name of services.keys())
       this.#names.set(name, 'a service of the config').set(frontendName(name), 'a service of the config');
     for (const text of haproxy.sections)
       for (const { name } of proxiesIn(text)) this.#names.set(name, 'a hand-written section');
-    for (const listener of listenersOf({ rest: { haproxy, admin, probes }, services }, judgeless))
+    for (const listener of listenersOf({ rest: { frontends, haproxy, admin, probes }, services }, judgeless))
       this.#held.add(listener);
   }
 

@@ -1,6 +1,7 @@
 /** Resolves a service's `from` to the watchers that it names and the query that each is asked. */
 
-import { didYouMean, type Path } from '../problems.ts';
+import { didYouMean } from '../../lib/did-you-mean.ts';
+import type { Path } from '../problems.ts';
 import type { ParsedService } from '../schema/service.ts';
 import type { Origin } from '../schema.ts';
 import type { Judge } from './judge.ts';

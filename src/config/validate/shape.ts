@@ -184,6 +184,10 @@ function fits(schema: z.ZodType, value: unknown): boolean {
     case 'literal':
     case 'enum':
       return !isObject && !isList;
+    case 'union':
+      return def.options.some((option) => fits(option as z.ZodType, value));
+    case 'transform':
+      return false;
     case 'pipe':
       return fits(def.in as z.ZodType, value) || fits(def.out as z.ZodType, value);
     default:

@@ -1,7 +1,8 @@
 /** Judges one part of the config by its schema and words what is wrong for the person who wrote it. */
 import { z } from 'zod';
 import { describe } from '../../errors.ts';
-import { didYouMean, type Path } from '../problems.ts';
+import { didYouMean } from '../../lib/did-you-mean.ts';
+import type { Path } from '../problems.ts';
 import { isRecord, type Mark, markAt } from '../read/tree.ts';
 import { keysOf, notesOf, schemaAt, valueAt } from './shape.ts';
 
@@ -107,8 +108,8 @@ function explain(schema: z.ZodType, value: unknown, issue: Issue): PartProblem[]
         return refuse(`allowed: ${allowed.join(', ')}${didYouMean(String(written), allowed)}`);
       }
       if (notes.expected !== undefined) return refuse(`expected ${notes.expected}`);
-      // The others of our unions are "one or a list of them", in this order.
-      const inner = issue.errors[Array.isArray(written) ? 1 : 0] ?? [];
+      // The others of our unions are "one or a list of them", and a text or its parts by key.
+      const inner = issue.errors.find((errors) => !errors.some(isOtherType)) ?? issue.errors[0] ?? [];
       return inner.flatMap((one) => explain(schema, value, { ...one, path: [...issue.path, ...one.path] }));
     }
     case 'invalid_key':
@@ -127,6 +128,12 @@ function explain(schema: z.ZodType, value: unknown, issue: Issue): PartProblem[]
     case 'invalid_element':
       return problem(issue.message);
   }
+}
+
+/** The value is of another type altogether: this member of a union is not meant. */
+function isOtherType({ code, path, ...rest }: Issue): boolean {
+  if (path.length > 0) return false;
+  return code === 'invalid_type' || ('errors' in rest && rest.errors.every((errors) => errors.some(isOtherType)));
 }
 
 const typeNames: Readonly<Record<string, string>> & { readonly string: string } = {

@@ -1,8 +1,11 @@
 /** Configs, endpoints and the built-in templates for tests of what is rendered. */
+import { sharedFrontends } from '../../../src/config/routes.ts';
 import { type Config, type Service, config as schema } from '../../../src/config/schema.ts';
 import { atLeast, parseVersion, type Version } from '../../../src/haproxy/binary/version.ts';
 import type { Endpoint } from '../../../src/model.ts';
 import { createRenderer, type Renderer, type RenderResult } from '../../../src/render/render.ts';
+import type { Read } from '../../../src/routes/host.ts';
+import { resolveRoute } from '../../../src/routes/resolve.ts';
 import { readTemplates } from '../../../src/settings/templates.ts';
 
 /** A config as `myelin.yaml` would give it, defaults filled in; `services` are written as there, without `from`. */
@@ -11,11 +14,17 @@ export function configOf(written: Record<string, unknown>): Config {
     watchers: { file: { type: 'file', path: '/x' } },
     ...written,
   });
-  const named = Object.entries(services).map(([name, { from, ...service }]): [string, Service] => [
-    name,
-    { ...service, name, origins: [] },
-  ]);
+  const frontends = sharedFrontends(rest.frontends);
+  const named = Object.entries(services).map(([name, { from, routes, ...service }]): [string, Service] => {
+    const resolved = routes.map((route) => read(resolveRoute(route, { name, mode: service.mode }, frontends)));
+    return [name, { ...service, name, origins: [], routes: resolved }];
+  });
   return { ...rest, services: new Map(named), discoveries: [], sources: new Map() };
+}
+
+function read<T>(route: Read<T>): T {
+  if (route.kind === 'wrong') throw new Error(route.reason);
+  return route.value;
 }
 
 export function endpoint(id: string, rest: Partial<Endpoint> = {}): Endpoint {

@@ -301,7 +301,7 @@ test('a watcher of one’s own may discover services, within the limits that are
   assert.equal(
     await refusal(configOf('tag: web, labels: { a: b }, maxServices: 0')),
     `2 problems in the config:
-myelin.yaml:2:31: discover.mine.labels: unknown key; allowed: tag, bindAddress, ports, maxServices, maxPerNamespace, options, service
+myelin.yaml:2:31: discover.mine.labels: unknown key; allowed: tag, bindAddress, ports, hosts, frontends, maxServices, maxPerNamespace, options, service
 myelin.yaml:2:62: discover.mine.maxServices: 0 is not allowed; expected at least 1`,
   );
   const source = config.sources.get('mine');

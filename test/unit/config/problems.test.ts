@@ -51,7 +51,7 @@ const golden = `
 30 problems in the config:
 myelin.yaml:3:32: watchers.consul.maxConections: unknown key; allowed: type, address, token, tokenFile, datacenter, wait, maxConnections, hostNames, tls, required, maxServers, maxShrink; did you mean "maxConnections"?
 myelin.yaml:4:18: watchers.files.type: "fil" is not allowed; allowed: ${[...builtIn.keys()].join(', ')}; did you mean "file"?
-myelin.yaml:7:5: services.web.bnd: unknown key; allowed: from, bind, mode, balance, check, server, timeouts, frontend, backend, onEmpty, keepFor; did you mean "bind"?
+myelin.yaml:7:5: services.web.bnd: unknown key; allowed: from, bind, routes, mode, balance, check, server, timeouts, frontend, backend, onEmpty, keepFor; did you mean "bind"?
 myelin.yaml:8:11: services.web.mode: "htp" is not allowed; allowed: http, tcp; did you mean "http"?
 myelin.yaml:9:32: services.web.check.path: "healthz" is not allowed; expected a path that starts with /
 myelin.yaml:9:51: services.web.check.interval: 5 is not allowed; expected a duration such as 250ms, 20s, 10m or 2h
@@ -74,7 +74,7 @@ myelin.yaml:25:32: include[1]: the file more.yaml cannot be read: there is no su
 myelin.yaml:26:18: allowAddresses[0]: "127.0.0.0/33" is not allowed; expected a range of addresses such as 127.0.0.0/8 or fd00::/8, or a single address
 myelin.yaml:27:29: debounce.max: must not be shorter than debounce.quiet (1000ms)
 myelin.yaml:28:26: reload.maxOldWorkers: 0 is not allowed; expected at least 1
-myelin.yaml:29:1: targets: unknown key; allowed: watchers, services, discover, include, allowAddresses, onlyAddresses, haproxy, templates, outputs, order, startTimeout, debounce, reload, file, drainTimeout, verifyInterval, drift, state, admin, probes
+myelin.yaml:29:1: targets: unknown key; allowed: watchers, services, frontends, discover, include, allowAddresses, onlyAddresses, haproxy, templates, outputs, order, startTimeout, debounce, reload, file, drainTimeout, verifyInterval, drift, state, admin, probes
 myelin.yaml:31:19: probes.listen: 8406 is not allowed; expected HOST:PORT such as 127.0.0.1:8406, [::1]:8406 or *:8406, or off
 services.d/a.yaml:2:3: services.web: is defined already at myelin.yaml:6:3: keep one of them
 services.d/a.yaml:3:17: services.more.bind: :9008 is taken by :9000-9010 of haproxy.stats.bind (myelin.yaml:22:18): give one of them another address or port

@@ -1,0 +1,34 @@
+/** The maps of the shared frontends: a line for each route whose service has a backend in the file. */
+import { mapFile } from '../config/paths.ts';
+import { routesOf } from '../config/routes.ts';
+import type { Config } from '../config/schema.ts';
+import type { Section } from '../model.ts';
+
+export class Maps {
+  #sections: readonly Section[] = [];
+  #madeOf: { readonly config: Config; readonly absent: string } | null = null;
+
+  /** What reads the same keeps its identity. `sections`: the rest of the file. */
+  render(config: Config, sections: readonly Section[]): readonly Section[] {
+    const names = Object.keys(config.frontends);
+    if (names.length === 0) return [];
+    const { routes } = routesOf(config);
+    const backends = new Set(
+      sections.flatMap(({ kind, name }) => (kind === 'backend' || kind === 'listen' ? [name] : [])),
+    );
+    const absent = new Set<string>();
+    for (const list of routes.values()) for (const { service } of list) if (!backends.has(service)) absent.add(service);
+    const key = [...absent].join('\n');
+    if (this.#madeOf?.config === config && this.#madeOf.absent === key) return this.#sections;
+    const before = new Map(this.#sections.map((section) => [section.name, section]));
+    this.#sections = names.map((frontend) => {
+      const name = mapFile(config, frontend);
+      const held = (routes.get(frontend) ?? []).filter(({ service }) => !absent.has(service));
+      const text = held.map(({ route }) => route.line).join('');
+      const old = before.get(name);
+      return old?.text === text ? old : { kind: 'map', name, text, service: null };
+    });
+    this.#madeOf = { config, absent: key };
+    return this.#sections;
+  }
+}

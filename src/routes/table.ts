@@ -1,0 +1,74 @@
+/**
+ * Who has which route. Of those that claim one, what the config lists goes first, then the older service, then the one whose
+ * name comes first: the same on every replica, in whatever order they came.
+ */
+import type { Route } from './route.ts';
+
+export type Claimant = {
+  readonly service: string;
+  /** When the service was made at its source; null: the config lists it. */
+  readonly createdAt: number | null;
+  readonly routes: readonly Route[];
+};
+
+/** A route that leads nowhere, because another service has what it claims. */
+export type RouteConflict = {
+  readonly service: string;
+  readonly frontend: string;
+  /** As it is written. */
+  readonly route: string;
+  /** The service that has it. */
+  readonly holder: string;
+};
+
+export type RouteTable = {
+  /** By frontend, in the order of the claimants. */
+  readonly routes: ReadonlyMap<string, readonly HeldRoute[]>;
+  readonly conflicts: readonly RouteConflict[];
+};
+
+type HeldRoute = { readonly service: string; readonly route: Route };
+
+export function routeTable(claimants: Iterable<Claimant>): RouteTable {
+  const holders = new Map<string, Map<string, Claim>>();
+  const contested: Claim[] = [];
+  const all: Claim[] = [];
+  for (const claimant of claimants)
+    for (const route of claimant.routes) {
+      const claim = { claimant, route };
+      all.push(claim);
+      const keys = holders.get(route.frontend) ?? new Map<string, Claim>();
+      holders.set(route.frontend, keys);
+      const before = keys.get(route.key);
+      if (before !== undefined) contested.push(before, claim);
+      if (before === undefined || goesFirst(claimant, before.claimant)) keys.set(route.key, claim);
+    }
+  const holderOf = ({ route: { frontend, key } }: Claim): Claim | undefined => holders.get(frontend)?.get(key);
+  const routes = new Map<string, HeldRoute[]>();
+  for (const claim of all) {
+    if (holderOf(claim) !== claim) continue;
+    const { claimant, route } = claim;
+    const list = routes.get(route.frontend) ?? [];
+    if (list.push({ service: claimant.service, route }) === 1) routes.set(route.frontend, list);
+  }
+  const conflicts = [...new Set(contested)].flatMap((claim): readonly RouteConflict[] => {
+    const holder = holderOf(claim);
+    if (holder === undefined || holder === claim) return [];
+    const { claimant, route } = claim;
+    const { service } = claimant;
+    return [{ service, frontend: route.frontend, route: route.label, holder: holder.claimant.service }];
+  });
+  return { routes, conflicts: conflicts.sort(byNames) };
+}
+
+type Claim = { readonly claimant: Claimant; readonly route: Route };
+
+function goesFirst(a: Claimant, b: Claimant): boolean {
+  const age = (a.createdAt ?? Number.NEGATIVE_INFINITY) - (b.createdAt ?? Number.NEGATIVE_INFINITY);
+  return Number.isNaN(age) || age === 0 ? a.service < b.service : age < 0;
+}
+
+function byNames(a: RouteConflict, b: RouteConflict): number {
+  const [one, other] = [a, b].map(({ service, frontend, route }) => `${service} ${frontend} ${route}`);
+  return one === other ? 0 : (one ?? '') < (other ?? '') ? -1 : 1;
+}
