@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { configFile } from '../../../src/lib/files/config-file.ts';
 import { writeDurably, writeInPieces } from '../../../src/lib/files/files.ts';
+import type { Rendered } from '../../../src/model.ts';
 import { applied, never, pidOf, reload, rendered, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { get } from '../../support/load/requests.ts';
@@ -41,6 +42,34 @@ test('a full disk stops no traffic, leaves the file that serves, and a change go
   applied(await control.apply(next, reload, never));
   // The old process may take a connection more before it hears that it is to leave.
   await until('the new one answers', async () => (await get(port)) === 'next');
+});
+
+test('maps that do not fit on a full disk leave those of before, and go live once there is room', async (t) => {
+  await using folder = await tempFolder();
+  await using disk = await mount(t, folder.path, 'size=96k');
+  if (disk === null) return;
+  await using my = await setup(folder.path);
+  const port = await freePort();
+  const control = await my.open({ haproxy: { config: disk.file } });
+  const map = `${disk.file}.maps/public.map`;
+  const withMap = (entries: string): Rendered => {
+    const frontend = [`use_backend %[path,map_beg(${map},web)]`];
+    const { sections } = rendered(my, [{ bind: `127.0.0.1:${port}`, frontend }]);
+    return { sections: [...sections, { kind: 'map', name: map, text: entries, service: null }] };
+  };
+  applied(await control.apply(withMap('/a web\n'), reload, never));
+  const ballast = join(disk.path, 'ballast');
+  await fill(ballast);
+  const many = Array.from({ length: 1000 }, (_, at) => `/path-${at} web\n`).join('');
+  const outcome = await control.apply(withMap(many), reload, never);
+  assert.ok(outcome.kind === 'failed' && outcome.error.code === 'MYELIN_WRITE_FAILED', JSON.stringify(outcome));
+  assert.equal(await readFile(map, 'utf8'), '/a web\n');
+  assert.deepEqual((await readdir(disk.path)).sort(), ['ballast', 'haproxy.cfg', 'haproxy.cfg.maps']);
+  assert.deepEqual(await readdir(`${disk.file}.maps`), ['public.map']);
+  assert.equal(await get(port), 'web');
+  await rm(ballast);
+  applied(await control.apply(withMap(many), reload, never));
+  assert.equal(await readFile(map, 'utf8'), many);
 });
 
 test('a start that fails on a full disk has the proven file put back all the same', async (t) => {

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { generationAt } from '../../../src/apply/state/generation.ts';
 import { writeReplaces } from '../../../src/apply/state/records.ts';
 import { identifyProcess } from '../../../src/apply/system/processes.ts';
+import { filesIn } from '../../../src/haproxy/text/files.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { applied, never, pidOf, reload, rendered, serveWeb, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';
@@ -178,7 +179,13 @@ test('Myelin killed at any moment of its reloads costs no request, and the next 
     const control = await my.open();
     const serving = pidOf(control);
     assert.equal(await readFile(my.file, 'utf8'), text({ sections: control.running?.sections ?? [] }));
-    assert.equal(await get(port), (await readFile(my.file, 'utf8')).includes('odd') ? 'odd' : 'even');
+    const name = (await readFile(my.file, 'utf8')).includes('odd') ? 'odd' : 'even';
+    assert.equal(await readFile(`${my.file}.maps/routes.map`, 'utf8'), `/ ${name}\n`);
+    assert.deepEqual(
+      filesIn(control.running?.sections ?? []).map((file) => file.text),
+      [`/ ${name}\n`],
+    );
+    assert.equal(await get(port), name);
     await until('only the serving one is left', async () => {
       return (
         control.oldWorkers.length === 0 && (await readdir(my.state)).filter((name) => /^g/.test(name)).length === 1
