@@ -59,7 +59,7 @@ async function opened(my: Setup, branch = branches[0]) {
     drift,
     async reconcile(desired: Rendered) {
       const result = await reconciler.reconcile(
-        { rendered: desired, faulty: [], requested: [], onMeanwhile() {} },
+        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {} },
         never,
       );
       return result.kind === 'reloading' ? result.result : result;
