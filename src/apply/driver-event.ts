@@ -11,7 +11,7 @@ export type DriverEvent =
   /** The running HAProxy is gone though nobody told it to. */
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
   /** The running HAProxy was told to leave, and not by Myelin. */
-  | { readonly kind: 'dismissed'; readonly pid: number; readonly generation: number }
+  | { readonly kind: 'stopped_externally'; readonly pid: number; readonly generation: number }
   /** The running HAProxy does not answer, and then does again. */
   | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: unknown }
   | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }

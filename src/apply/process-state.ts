@@ -25,7 +25,7 @@ export type ProcessEvent<Process, Foreign> =
   | { readonly kind: 'serves'; readonly process: Process }
   | { readonly kind: 'answered' }
   | { readonly kind: 'silent'; readonly since: Moment; readonly reason: string }
-  | { readonly kind: 'told_to_leave' }
+  | { readonly kind: 'soft_stop' }
   /** There is none any more. */
   | { readonly kind: 'gone' }
   /** `isInPlaceOfOurs`: one of ours served before. */
@@ -63,16 +63,16 @@ function nextState<P, F extends Pid>() {
       // An answer, or none, of one that has ended since.
       answered: same,
       silent: same,
-      told_to_leave: ({ why }) => ({ kind: 'leaving', why }),
+      soft_stop: ({ why }) => ({ kind: 'leaving', why }),
       gone: same,
       foreign_found: foreign,
     },
-    active: { serves, answered: same, silent, told_to_leave: leaving, gone: absent, foreign_found: foreign },
+    active: { serves, answered: same, silent, soft_stop: leaving, gone: absent, foreign_found: foreign },
     unresponsive: {
       serves,
       answered: ({ process }) => ({ kind: 'active', process }),
       silent,
-      told_to_leave: leaving,
+      soft_stop: leaving,
       gone: absent,
       foreign_found: foreign,
     },
@@ -80,7 +80,7 @@ function nextState<P, F extends Pid>() {
       serves,
       answered: same,
       silent: same,
-      told_to_leave: ({ why: { code } }) => ({ kind: 'leaving', why: { code } }),
+      soft_stop: ({ why: { code } }) => ({ kind: 'leaving', why: { code } }),
       gone: ({ why: { code } }) => ({ kind: 'absent', why: { code } }),
       foreign_found: foreign,
     },
@@ -88,7 +88,7 @@ function nextState<P, F extends Pid>() {
       serves,
       answered: same,
       silent: same,
-      told_to_leave: same,
+      soft_stop: same,
       gone: ({ why }) => ({ kind: 'absent', why }),
       foreign_found: foreign,
     },

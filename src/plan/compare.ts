@@ -48,14 +48,14 @@ export function compare(running: readonly Section[], desired: readonly Section[]
   });
   const reasons = [...changed, ...added, ...removed];
   // Where files beside the config stand among the sections is of no account.
-  const kept = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
+  const common = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
     [...keys]
       .filter((key) => {
         const other = others.get(key);
         return other !== undefined && !isFile(other);
       })
       .join('\n');
-  if (kept(old.keys(), now) !== kept(now.keys(), old)) reasons.push({ code: 'order_changed' });
+  if (common(old.keys(), now) !== common(now.keys(), old)) reasons.push({ code: 'order_changed' });
   return { reasons, commands };
 }
 

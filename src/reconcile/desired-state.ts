@@ -39,9 +39,9 @@ export class DesiredState {
 
   /** Nobody is known to serve anything, and a source that is required has not said so. */
   get isBlind(): boolean {
-    const { isBlind: isUntold, unknown } = view(this.#options.editions.collection.catalog);
+    const { isBlind: lacksAnswers, unknown } = view(this.#options.editions.collection.catalog);
     const serves = (section: Section): boolean => serverLines(section).length > 0;
-    return isUntold && ![...this.#retained(unknown).values()].some((sections) => sections.some(serves));
+    return lacksAnswers && ![...this.#retained(unknown).values()].some((sections) => sections.some(serves));
   }
 
   /** The required sources without whose answer there is nothing to render; empty: there is something. */

@@ -135,21 +135,21 @@ export class ReconcileQueue {
     const rendered = desired.render();
     if (rendered === null) return this.#deadline.set([editions.nextDeadline(now())]);
     const renderMs = performance.now() - startedAt;
-    const tell = (result: Result): void => {
+    const notify = (result: Result): void => {
       const tookMs = performance.now() - startedAt;
       onResult({ result, catalog, changedAt, isServing: driver.running !== null, renderMs, tookMs });
     };
-    if (reconciler.isReloading) return this.#updateMeanwhile(rendered, tell);
+    if (reconciler.isReloading) return this.#updateMeanwhile(rendered, notify);
 
     this.#changedAt = null;
     const requests = this.#requests;
-    let isTold = false;
-    const settle = (result: Result): void => {
+    let isReported = false;
+    const finish = (result: Result): void => {
       const isDone = result.kind !== 'pending' && result.kind !== 'postponed';
       if (isDone) this.#answer(requests, (request) => request.resolve(result));
-      else if (!isTold) this.#changedAt = changedAt ?? this.#changedAt;
+      else if (!isReported) this.#changedAt = changedAt ?? this.#changedAt;
       this.#isBegun ||= isKnown && (result.kind === 'noop' || result.kind === 'runtime' || result.kind === 'reload');
-      tell(result);
+      notify(result);
       const { nextRetry } = reconciler;
       this.#deadline.set([editions.nextDeadline(now()), nextRetry, 'at' in result ? result.at : null]);
     };
@@ -158,27 +158,27 @@ export class ReconcileQueue {
         rendered,
         requested: requests.length > 0 ? [{ code: 'operator_request' }] : [],
         onMeanwhile: (meanwhile: RuntimeResult) => {
-          isTold = true;
-          tell(meanwhile);
+          isReported = true;
+          notify(meanwhile);
         },
       },
       this.#signal,
     );
-    if (result.kind !== 'reloading') return settle(result);
+    if (result.kind !== 'reloading') return finish(result);
     report({ kind: 'reload_started', reasons: result.reasons });
     this.#reloading = result.result
-      .then(settle)
+      .then(finish)
       .catch((error: unknown) => this.#brokeOff(error))
       // What came meanwhile is planned anew against the process that serves now.
       .then(() => this.wake());
   }
 
   /** A reload is under way and will be followed by another look: only what commands can do is done now. */
-  async #updateMeanwhile(rendered: RenderResult, tell: (result: Result) => void): Promise<void> {
+  async #updateMeanwhile(rendered: RenderResult, notify: (result: Result) => void): Promise<void> {
     const result = await this.#options.reconciler.meanwhile(rendered, this.#signal);
     if (result === null) return;
     this.#changedAt = null;
-    tell(result);
+    notify(result);
   }
 
   #brokeOff(error: unknown): void {

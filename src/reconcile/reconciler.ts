@@ -191,7 +191,7 @@ export class Reconciler {
 
   /** What was refused and is what runs may be refused still: it would be at the next reload. */
   async #checkRetried(rendered: Rendered, good: Rendered, signal: AbortSignal): Promise<void> {
-    const problems = this.#quarantine.isUnproven ? await this.#driver.check(good, signal).catch(asProblem) : [];
+    const problems = this.#quarantine.needsCheck ? await this.#driver.check(good, signal).catch(asProblem) : [];
     this.#quarantine.attribute(rendered, problems);
     this.#quarantine.wentLive(good, problems.length === 0);
   }

@@ -30,7 +30,7 @@ export type RenderInput = {
  * A service whose templates failed on its data. Where its backend could be rendered it stands there alone, so that its
  * servers can follow; else an empty one does, so that the rest can go live.
  */
-export type RenderProblem = Problem & { readonly hasBackend: boolean };
+type RenderProblem = Problem & { readonly hasBackend: boolean };
 
 export type RenderResult = Rendered & { readonly problems: readonly RenderProblem[] };
 

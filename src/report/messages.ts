@@ -184,7 +184,7 @@ export const messages = {
     'address of a listener took another form, connections were refused for a moment',
   ),
   exited: error<OfDriver<'exited'>>('HAProxy exited unexpectedly'),
-  stopped_externally: error<OfDriver<'dismissed'>>('HAProxy was told to stop, and not by Myelin', {
+  stopped_externally: error<OfDriver<'stopped_externally'>>('HAProxy was told to stop, and not by Myelin', {
     formerly: { kind: 'dismissed' },
   }),
   unresponsive: error<OfDriver<'unresponsive'>>('HAProxy does not answer: it hangs, or is stopped'),

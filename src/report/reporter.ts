@@ -103,9 +103,6 @@ export class Reporter {
         if (afterRestart.length > 0) this.#tell({ kind: 'restart_required', settings: afterRestart });
         return;
       }
-      case 'dismissed':
-        this.#tell({ ...happening, kind: 'stopped_externally' });
-        return;
       case 'started':
       case 'stopped':
       case 'config_refused':
@@ -120,6 +117,7 @@ export class Reporter {
       case 'taken_over':
       case 'address_moved':
       case 'exited':
+      case 'stopped_externally':
       case 'unresponsive':
       case 'responsive':
       case 'binary_changed':

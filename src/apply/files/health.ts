@@ -30,11 +30,11 @@ export function downServers(
   wanted: readonly Section[],
   running: readonly Section[] = [],
 ): string {
-  const told = rows.filter((row) => isDown(row) || isSetByHand(row));
-  if (told.length === 0) return noServerDown;
-  const backends = new Set(told.map((row) => row.be_name ?? ''));
+  const listed = rows.filter((row) => isDown(row) || isSetByHand(row));
+  if (listed.length === 0) return noServerDown;
+  const backends = new Set(listed.map((row) => row.be_name ?? ''));
   const [servers, before] = [serversIn(wanted, backends), serversIn(running, backends)];
-  const lines = told.flatMap((row) => {
+  const lines = listed.flatMap((row) => {
     const server = servers.get(keyOf(row));
     if (server === undefined || !isSamePlace(server.place, row, before.get(keyOf(row))?.place)) return [];
     const isDownStill = isDown(row) && server.isChecked;

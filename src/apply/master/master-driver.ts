@@ -197,7 +197,7 @@ class MasterDriver implements Driver {
       // It came up since this was planned: what it runs may be what is wanted.
       if (processes.serving !== null) return { kind: 'superseded' };
     }
-    if (processes.isLeaving) throw toldToLeave();
+    if (processes.isLeaving) throw stoppedExternally();
     try {
       const { serving, ask } = processes;
       return await this.#reload({ ...about, serving, ask, tolerate });
@@ -249,7 +249,7 @@ function isForStart({ code }: ReloadReason): boolean {
   return code === 'first_start' || code === 'haproxy_exited';
 }
 
-function toldToLeave(): AppError {
+function stoppedExternally(): AppError {
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',
     'HAProxy is stopping on an order that is not Myelin’s; Myelin waits for the next one',

@@ -149,7 +149,7 @@ export class MasterProcesses {
   }
 
   /** Nobody serves any more, or whoever does was told to leave. */
-  lose(how: 'told_to_leave' | 'gone'): void {
+  ended(how: 'soft_stop' | 'gone'): void {
     const { serving } = this;
     this.#drain(null);
     // One that was left in place may only be silent for a moment: another one would be met as such.
@@ -157,7 +157,9 @@ export class MasterProcesses {
     if (serving === null) return;
     const { pid, generation } = nameOf(serving);
     const { onEvent, onChange } = this.#options;
-    onEvent(how === 'gone' ? { kind: 'exited', pid, generation, words: '' } : { kind: 'dismissed', pid, generation });
+    onEvent(
+      how === 'gone' ? { kind: 'exited', pid, generation, words: '' } : { kind: 'stopped_externally', pid, generation },
+    );
     onChange();
   }
 

@@ -85,13 +85,13 @@ export async function replaceWorker(replacement: MasterReplacement): Promise<Mas
 
 /** HAProxy is told, and the file stays where it is. */
 async function reload({ sections, file, socket, ask, config }: MasterReplacement): Promise<MasterReplaced> {
-  const told = await reloadMaster(socket, { timeoutMs: timeoutFor(config) });
-  if (told.kind === 'failed') {
-    const outcome = startFailed({ why: told.why, complaints: parseAlerts(told.words) }, sections, file.path);
+  const reloaded = await reloadMaster(socket, { timeoutMs: timeoutFor(config) });
+  if (reloaded.kind === 'failed') {
+    const outcome = startFailed({ why: reloaded.why, complaints: parseAlerts(reloaded.words) }, sections, file.path);
     return { kind: 'not', outcome, other: null };
   }
-  const info = await readWorkerInfo(socket, told.pid);
-  if (info === null) throw new AppError('MYELIN_HAPROXY_FAILED', `the new worker ${told.pid} ended at once`);
+  const info = await readWorkerInfo(socket, reloaded.pid);
+  if (info === null) throw new AppError('MYELIN_HAPROXY_FAILED', `the new worker ${reloaded.pid} ended at once`);
   const missing = await missingBackend(ask, info.pid, sections);
   if (missing === null) return { kind: 'serves', info };
   return { kind: 'not', outcome: readsAnother(file.path, missing), other: { info, isBefore: false } };
@@ -154,8 +154,8 @@ async function leaveWaitMode({
   if (version === null || atLeast(version, 2, 6)) return null;
   const back = reloadMaster(socket, { timeoutMs: timeoutFor(config) });
   await tolerate(back);
-  const told = await back.catch(() => null);
-  const info = told?.kind === 'loaded' ? await readWorkerInfo(socket, told.pid) : null;
+  const reloaded = await back.catch(() => null);
+  const info = reloaded?.kind === 'loaded' ? await readWorkerInfo(socket, reloaded.pid) : null;
   return info === null ? null : { info, isBefore: true };
 }
 

@@ -55,8 +55,8 @@ export class MasterWatch {
     }
     this.#masterTrouble = null;
     if (seen.kind === 'nobody') {
-      if (seen.isLeaving) processes.lose('told_to_leave');
-      else if (processes.isLeaving) processes.lose('gone');
+      if (seen.isLeaving) processes.ended('soft_stop');
+      else if (processes.isLeaving) processes.ended('gone');
       else this.#noteSilence(null);
       return seen.kind;
     }
@@ -69,7 +69,7 @@ export class MasterWatch {
   #noteSilence(error: unknown): void {
     const { now, onEvent } = this.#context;
     const what = this.#silence.noted(now(), error);
-    if (what === 'gone') this.#processes.lose('gone');
+    if (what === 'gone') this.#processes.ended('gone');
     if (what === 'trouble') onEvent({ kind: 'trouble', error });
   }
 

@@ -121,7 +121,7 @@ export class Processes {
     const { id, worker, generation, connection } = serving;
     const isLeft = isAlive(id);
     if (isLeft && !worker.isStopping) return;
-    this.#tracker.on({ kind: isLeft ? 'told_to_leave' : 'gone' });
+    this.#tracker.on({ kind: isLeft ? 'soft_stop' : 'gone' });
     connection.close();
     if (this.#isStopping) return;
     this.#options.onLost(serving);
@@ -129,7 +129,7 @@ export class Processes {
     if (isLeft) {
       // It finishes what it has like any other.
       this.#oldWorkers = [...this.#oldWorkers, OldWorker.found(generation, id, this.#options.now(), 'stopping')];
-      this.#options.onEvent({ kind: 'dismissed', ...about });
+      this.#options.onEvent({ kind: 'stopped_externally', ...about });
       return;
     }
     const words = await readFile(generation.stderr, 'utf8').catch(() => '');
@@ -141,7 +141,7 @@ export class Processes {
     const { serving } = this;
     if (serving === null) return false;
     const askedAt = this.#options.now();
-    const error: unknown = await serving.worker.look().then(
+    const error: unknown = await serving.worker.checkAlive().then(
       () => null,
       (cause: unknown) => cause,
     );

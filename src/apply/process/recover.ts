@@ -97,8 +97,8 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const found = current === null ? await sectionsInPlace(file, newest) : null;
   const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
   const used = oldWorkers.map((worker) => worker.generation.number);
-  const kept = new Set([current?.generation.number, fallen?.number, ...used]);
-  for (const number of folders) if (!kept.has(number)) await tolerate(removeGeneration(generationAt(state, number)));
+  const inUse = new Set([current?.generation.number, fallen?.number, ...used]);
+  for (const number of folders) if (!inUse.has(number)) await tolerate(removeGeneration(generationAt(state, number)));
   const hasServed = records.some((ready) => ready !== null);
   return { serving: current, oldWorkers, found, fallen, lastNumber: numbers[0] ?? 0, hasServed };
 }

@@ -13,7 +13,7 @@ type Silence = Whose & {
   readonly noticedAt: Moment;
   readonly misses: number;
   readonly reason: string;
-  readonly isTold: boolean;
+  readonly isReported: boolean;
 };
 
 type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: DriverEvent) => void };
@@ -34,7 +34,7 @@ export class Liveness {
 
   /** null: it answers, or has been silent for a moment only. */
   get unresponsive(): Trouble | null {
-    return this.#silence?.isTold ? this.#silence : null;
+    return this.#silence?.isReported ? this.#silence : null;
   }
 
   /** Whether it has been silent for so long that nothing is to be hoped for. */
@@ -50,7 +50,7 @@ export class Liveness {
   answered({ pid, generation }: Whose): void {
     const silence = this.#silence;
     this.#silence = null;
-    if (!silence?.isTold || silence.pid !== pid) return;
+    if (!silence?.isReported || silence.pid !== pid) return;
     this.#options.onEvent({ kind: 'responsive', pid, generation, silentMs: this.#options.now() - silence.since });
   }
 
@@ -60,9 +60,9 @@ export class Liveness {
     const before = this.#silence?.pid === pid ? this.#silence : null;
     const misses = (before?.misses ?? 0) + 1;
     const { since, noticedAt } = before ?? { since: askedAt, noticedAt: this.#options.now() };
-    const isTold = this.#lasts({ noticedAt, misses }, hangs);
-    this.#silence = { pid, generation, since, noticedAt, misses, reason: describe(error), isTold };
-    if (isTold && !before?.isTold) this.#options.onEvent({ kind: 'unresponsive', pid, generation, error });
+    const isReported = this.#lasts({ noticedAt, misses }, hangs);
+    this.#silence = { pid, generation, since, noticedAt, misses, reason: describe(error), isReported };
+    if (isReported && !before?.isReported) this.#options.onEvent({ kind: 'unresponsive', pid, generation, error });
   }
 
   #lasts({ noticedAt, misses }: Pick<Silence, 'noticedAt' | 'misses'>, limit: Limit): boolean {

@@ -51,7 +51,7 @@ export class Worker implements Runtime {
   #capabilities: Capabilities;
   #ask: Ask;
   /** Asked, and not answered yet. */
-  #looking: Promise<string> | null = null;
+  #answering: Promise<string> | null = null;
   #isStopping = false;
   /** Of the first answer; with the PID it tells one process from every other. */
   #startTimeSec: number | null = null;
@@ -137,11 +137,11 @@ export class Worker implements Runtime {
    * Sees whether it still serves. Throws an AppError where it does not answer in time, or another process does: one that
    * hangs is missed as soon, however many questions stand before this one.
    */
-  async look(): Promise<void> {
-    this.#looking ??= this.#ask(frame([], this.frame)).finally(() => {
-      this.#looking = null;
+  async checkAlive(): Promise<void> {
+    this.#answering ??= this.#ask(frame([], this.frame)).finally(() => {
+      this.#answering = null;
     });
-    this.#identify(unframe(await inTime(this.#looking)).from);
+    this.#identify(unframe(await inTime(this.#answering)).from);
   }
 
   /** What it has of these, by owner. Throws an AppError where it does not answer, or another process does. */

@@ -82,7 +82,7 @@ export async function reloadMaster(socket: string, { timeoutMs }: { readonly tim
   const before = await readProcesses(socket);
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const answer = await tellReload(socket, deadline);
+    const answer = await sendReload(socket, deadline);
     switch (answer.kind) {
       case 'loaded':
       case 'asynchronous': {
@@ -108,9 +108,9 @@ const reexecutionMs: Ms = 1000;
 /** After this it is not about to come back by itself. */
 const goneMs: Ms = 5000;
 
-type Told = { readonly kind: 'loaded' | 'failed' | 'busy' | 'asynchronous'; readonly words: string };
+type ReloadAnswer = { readonly kind: 'loaded' | 'failed' | 'busy' | 'asynchronous'; readonly words: string };
 
-async function tellReload(socket: string, deadline: Ms): Promise<Told> {
+async function sendReload(socket: string, deadline: Ms): Promise<ReloadAnswer> {
   // From 2.7 on it answers when it is over; what answers nothing then was cut off by somebody else's reload.
   const { version } = (await processesSoon(socket, deadline)).master;
   const isSynchronous = version !== null && atLeast(version, 2, 7);

@@ -52,9 +52,9 @@ export async function makeLive(target: FileTarget, text: string, signal: AbortSi
   }
   await file.accept();
   const run = (step: Step): Promise<FailedStep | null> => runStep(target, step, file.path, signal);
-  const prove = async (): Promise<FailedStep | null> =>
+  const tryInPlace = async (): Promise<FailedStep | null> =>
     (checked === 'place' ? await run('check') : null) ?? (failedReload === 'put_back' ? await run('reload') : null);
-  const failed = await prove().catch(async (error: unknown) => {
+  const failed = await tryInPlace().catch(async (error: unknown) => {
     await putBack(target);
     throw error;
   });

@@ -4,6 +4,6 @@ import { networkInterfaces } from 'node:os';
 /** `env`: in a pod, what it was told of its own address and of the node's, whose ports may be its. */
 export function ownAddresses(env: NodeJS.ProcessEnv): readonly string[] {
   const here = Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
-  const told = [env.POD_IP, env.NODE_IP, env.HOST_IP].filter((one) => one !== undefined);
-  return [...new Set([...here, ...told])].sort();
+  const fromEnvironment = [env.POD_IP, env.NODE_IP, env.HOST_IP].filter((one) => one !== undefined);
+  return [...new Set([...here, ...fromEnvironment])].sort();
 }

@@ -9,7 +9,7 @@ import type { Moment, Ms, Timestamp } from '../../model.ts';
 const driftMs: Ms = 20;
 
 /** From the steady clock to the time of day: they begin as one. */
-let told: Ms = 0;
+let lastOffset: Ms = 0;
 
 export function now(): Moment {
   return performance.timeOrigin + performance.now();
@@ -36,6 +36,6 @@ export function pastFromWallClock(time: Timestamp): Moment {
 
 function offsetMs(): Ms {
   const off = wallClock() - now();
-  if (Math.abs(off - told) > driftMs) told = off;
-  return told;
+  if (Math.abs(off - lastOffset) > driftMs) lastOffset = off;
+  return lastOffset;
 }

@@ -6,7 +6,7 @@ import { now } from './clock.ts';
 export type Deadline = { set(moments: readonly (Moment | null)[]): void };
 
 /** Whatever moment was set before counts no more; null: none. */
-export function createDeadline(ring: () => void, signal: AbortSignal): Deadline {
+export function createDeadline(wake: () => void, signal: AbortSignal): Deadline {
   let timer: NodeJS.Timeout | undefined;
   signal.addEventListener('abort', () => timers.clearTimeout(timer), { once: true });
   return {
@@ -18,7 +18,7 @@ export function createDeadline(ring: () => void, signal: AbortSignal): Deadline 
       );
       if (signal.aborted || next === Number.POSITIVE_INFINITY) return;
       // Longer than a day is beyond what a timer takes, and looking once more then costs nothing.
-      timer = timers.setTimeout(ring, Math.min(Math.max(next - now(), 1), 86_400_000));
+      timer = timers.setTimeout(wake, Math.min(Math.max(next - now(), 1), 86_400_000));
     },
   };
 }

@@ -53,7 +53,7 @@ export class Quarantine {
   }
 
   /** Whether one that is retried is what was refused before: where nothing is reloaded for it, that proves nothing. */
-  get isUnproven(): boolean {
+  get needsCheck(): boolean {
     return [...this.#states.values()].some((state) => state.kind === 'retrying' && state.isKnown);
   }
 
@@ -80,12 +80,12 @@ export class Quarantine {
     this.#suspects.clear();
     const now = this.#now();
     for (const service of [...this.#states.keys()])
-      this.#tell(service, { kind: 'wanted', sections: sectionsOf(sections, service), now });
+      this.#note(service, { kind: 'wanted', sections: sectionsOf(sections, service), now });
   }
 
   /** Something else than servers has changed: all are tried as soon as may be. */
   retrySoon(): void {
-    this.#tellAll({ kind: 'retry_soon' });
+    this.#noteAll({ kind: 'retry_soon' });
   }
 
   /** Puts each service into quarantine that a problem names. False when there is none that is not held already. */
@@ -128,20 +128,20 @@ export class Quarantine {
   /** Whatever went wrong while they were retried, the others do not wait for them. False when none was. */
   endRetries(): boolean {
     const any = this.#retrying().length > 0;
-    this.#tellAll({ kind: 'not_live', now: this.#now() });
+    this.#noteAll({ kind: 'not_live', now: this.#now() });
     return any;
   }
 
   /** It was none of those that were left out to find out whose fault it is. False when there are none. */
   release(): boolean {
-    for (const service of this.#suspects) this.#tell(service, { kind: 'released' });
+    for (const service of this.#suspects) this.#note(service, { kind: 'released' });
     return this.#suspects.size > 0;
   }
 
-  /** This is live, and with it what was retried. `isProven` false: what runs was there before. */
-  wentLive({ sections }: Rendered, isProven: boolean): void {
+  /** This is live, and with it what was retried. `isAccepted` false: what runs was there before. */
+  wentLive({ sections }: Rendered, isAccepted: boolean): void {
     this.#lastGood.wentLive(sections);
-    this.#tellAll({ kind: 'live', isProven, now: this.#now() });
+    this.#noteAll({ kind: 'live', isAccepted, now: this.#now() });
   }
 
   /** Commands have changed these in what runs, while the rest of what is wanted waits or is refused. */
@@ -149,14 +149,14 @@ export class Quarantine {
     this.#lastGood.serversWentLive(running, owners);
   }
 
-  #tell(service: string, event: QuarantineEvent): void {
+  #note(service: string, event: QuarantineEvent): void {
     const state = nextQuarantineState(this.#states.get(service) ?? { kind: 'healthy' }, event);
     if (state.kind === 'healthy') this.#states.delete(service);
     else this.#states.set(service, state);
   }
 
-  #tellAll(event: QuarantineEvent): void {
-    for (const service of [...this.#states.keys()]) this.#tell(service, event);
+  #noteAll(event: QuarantineEvent): void {
+    for (const service of [...this.#states.keys()]) this.#note(service, event);
   }
 
   #held(): ReadonlyMap<string, Held> {
@@ -198,7 +198,7 @@ export class Quarantine {
   /** False when it is held already. */
   #refuse({ sections }: Rendered, service: string, problems: readonly Problem[]): boolean {
     if (this.isHeld(service)) return false;
-    this.#tell(service, { kind: 'refused', problems, sections: sectionsOf(sections, service), now: this.#now() });
+    this.#note(service, { kind: 'refused', problems, sections: sectionsOf(sections, service), now: this.#now() });
     return true;
   }
 }

@@ -37,8 +37,8 @@ export type QuarantineEvent =
   | { readonly kind: 'retry_soon' }
   /** What was tried did not go live. */
   | { readonly kind: 'not_live'; readonly now: Moment }
-  /** What is wanted of it is live. `isProven` false: what runs was there before, and says nothing of the next start. */
-  | { readonly kind: 'live'; readonly isProven: boolean; readonly now: Moment }
+  /** What is wanted of it is live. `isAccepted` false: what runs was there before, and says nothing of the next start. */
+  | { readonly kind: 'live'; readonly isAccepted: boolean; readonly now: Moment }
   /** It was left out to find out whose fault it is, and it was not its. */
   | { readonly kind: 'released' };
 
@@ -69,8 +69,8 @@ export const nextQuarantineState = transitions<QuarantineState, QuarantineEvent>
     wanted,
     retry_soon: same,
     not_live: (state, { now }) => held(state, state.backOff.sections, now),
-    live: (state, { isProven, now }) =>
-      isProven || !state.isKnown ? healthy : held(state, state.backOff.sections, now),
+    live: (state, { isAccepted, now }) =>
+      isAccepted || !state.isKnown ? healthy : held(state, state.backOff.sections, now),
     released,
   },
 });

@@ -36,7 +36,7 @@ export type KnowledgeEvent =
   /** All of it has been read back. */
   | { readonly kind: 'read' }
   /** Commands did not do what they should, or did not help. */
-  | { readonly kind: 'doubted'; readonly reasons: readonly ReloadReason[] }
+  | { readonly kind: 'reload_required'; readonly reasons: readonly ReloadReason[] }
   | { readonly kind: 'answered' }
   | { readonly kind: 'unanswered' };
 
@@ -49,7 +49,7 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
     scheduled,
     read: ({ generation, unanswered }) => ({ kind: 'verified', generation, unanswered, isScheduled: true }),
     // Of one that was found nothing is planned yet, and what does not help is found again when it is read.
-    doubted: (state, { reasons }) => (state.isFound ? state : needsReload(state, new Map(), reasons)),
+    reload_required: (state, { reasons }) => (state.isFound ? state : needsReload(state, new Map(), reasons)),
     answered,
     unanswered,
   },
@@ -58,7 +58,7 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
     reloaded: started,
     scheduled: same,
     read: same,
-    doubted: (state, { reasons }) => needsReload(state, new Map(), reasons),
+    reload_required: (state, { reasons }) => needsReload(state, new Map(), reasons),
     answered,
     unanswered,
   },
@@ -69,7 +69,7 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
     scheduled,
     // That it was read back helps nobody whom commands do not.
     read: same,
-    doubted: (state, { reasons }) => needsReload(state, state.reasons, reasons),
+    reload_required: (state, { reasons }) => needsReload(state, state.reasons, reasons),
     answered,
     unanswered,
   },

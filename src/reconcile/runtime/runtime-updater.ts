@@ -87,7 +87,7 @@ export class RuntimeUpdater {
     else if (outcome.kind === 'unexpected') {
       await this.#examine(outcome.replies);
       // What was read back may be what is desired all the same.
-      if (this.plan(desired, []).kind === 'runtime') this.#doubt(outcome.replies.map(reasonOf));
+      if (this.plan(desired, []).kind === 'runtime') this.#requireReload(outcome.replies.map(reasonOf));
     }
     return outcome;
   }
@@ -114,7 +114,7 @@ export class RuntimeUpdater {
     this.#note({ kind: 'answered' });
     const detail = failed.error.message;
     if (this.plan(desired, []).kind === 'runtime')
-      this.#doubt([...owners].map((owner) => ({ code: 'reply_unexpected', section: owner, detail })));
+      this.#requireReload([...owners].map((owner) => ({ code: 'reply_unexpected', section: owner, detail })));
     return { kind: 'unexpected', replies: [] };
   }
 
@@ -159,7 +159,7 @@ export class RuntimeUpdater {
     for (const owners of partsOf(this.#driver.running ?? { sections: [] })) {
       const { runtime } = this.#driver;
       if (runtime === null) return;
-      this.#act(await this.#verifier.look(runtime, owners, this.#now()));
+      this.#act(await this.#verifier.readBack(runtime, owners, this.#now()));
     }
     this.#note({ kind: 'read' });
   }
@@ -180,7 +180,7 @@ export class RuntimeUpdater {
   #act({ drift, reasons }: Verification): boolean {
     const { drift: mode } = this.#options.verify();
     if (drift.length > 0) this.#options.report({ kind: 'drift', drift, isRepaired: mode === 'repair' });
-    this.#doubt(reasons);
+    this.#requireReload(reasons);
     return drift.length > 0 && mode === 'repair';
   }
 
@@ -191,7 +191,7 @@ export class RuntimeUpdater {
       await this.#verifyDue();
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      this.#doubt(replies.map(reasonOf));
+      this.#requireReload(replies.map(reasonOf));
     }
   }
 
@@ -230,8 +230,8 @@ export class RuntimeUpdater {
     this.#note({ kind: 'serves', generation: this.#generation });
   }
 
-  #doubt(reasons: readonly ReloadReason[]): void {
-    if (reasons.length > 0) this.#note({ kind: 'doubted', reasons });
+  #requireReload(reasons: readonly ReloadReason[]): void {
+    if (reasons.length > 0) this.#note({ kind: 'reload_required', reasons });
   }
 
   #note(event: KnowledgeEvent): void {

@@ -24,13 +24,13 @@ export type Verification = {
 };
 
 /** What was found of an owner when it was last looked at: it is being set right, or left as it is. */
-type LastLook = { readonly mode: Mode; readonly findings: readonly Finding[] };
+type LastFindings = { readonly mode: Mode; readonly findings: readonly Finding[] };
 
 export class Verifier {
   readonly #settings: () => VerifySettings;
   readonly #schedule: VerifySchedule;
   readonly #verified = new VerifiedParts();
-  #lastLooks: ReadonlyMap<Owner, LastLook> = new Map();
+  #lastFindings: ReadonlyMap<Owner, LastFindings> = new Map();
 
   constructor(settings: () => VerifySettings) {
     this.#settings = settings;
@@ -40,7 +40,7 @@ export class Verifier {
   /** Drift that stands, because it is only to be reported. */
   get reported(): readonly Drift[] {
     if (this.#settings().drift === 'repair') return [];
-    return [...this.#lastLooks.values()]
+    return [...this.#lastFindings.values()]
       .flatMap(({ mode, findings }) => (mode === 'report' ? findings : []))
       .map(driftOf);
   }
@@ -56,7 +56,7 @@ export class Verifier {
 
   /** Another process runs: nothing of it has been looked at. */
   everything(running: Rendered, now: Moment): void {
-    this.#lastLooks = new Map();
+    this.#lastFindings = new Map();
     this.#verified.clear();
     this.#schedule.everything(running, now);
   }
@@ -75,7 +75,7 @@ export class Verifier {
   async verify(runtime: Runtime, now: Moment): Promise<Verification> {
     const owners = this.#schedule.take(runtime.running, now);
     try {
-      return await this.look(runtime, owners, now);
+      return await this.readBack(runtime, owners, now);
     } catch (error) {
       // Nothing of it was seen: it is to be looked at all the same.
       this.#schedule.retry(owners, now);
@@ -84,7 +84,7 @@ export class Verifier {
   }
 
   /** Looks at these. Throws an AppError where nobody answers. */
-  async look(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
+  async readBack(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
     if (owners.length === 0) return { drift: [], reasons: [] };
     // As they are when HAProxy is asked: a removed server may be deleted before its answer is compared.
     const { running: expected, leaving: known } = runtime;
@@ -93,7 +93,7 @@ export class Verifier {
     const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled });
     this.#schedule.seen(owners);
     const { drift: mode } = this.#settings();
-    const before = this.#lastLooks;
+    const before = this.#lastFindings;
     this.#remember(owners, { mode, findings }, unsettled);
     const drift = findings.map(driftOf);
     // What is only reported is not what runs, for a plan.
@@ -146,18 +146,18 @@ export class Verifier {
     return found;
   }
 
-  #remember(owners: readonly Owner[], { mode, findings }: LastLook, unsettled: ReadonlySet<string>): void {
+  #remember(owners: readonly Owner[], { mode, findings }: LastFindings, unsettled: ReadonlySet<string>): void {
     const byOwner = Map.groupBy(findings, ({ owner }) => owner);
-    const looks = new Map(this.#lastLooks);
+    const last = new Map(this.#lastFindings);
     for (const owner of owners) {
-      const before = looks.get(owner);
-      looks.delete(owner);
-      // What has not taken effect yet was not judged.
-      const kept = before?.mode === mode ? before.findings.filter(({ identity }) => unsettled.has(identity)) : [];
-      const all = [...kept, ...(byOwner.get(owner) ?? [])];
-      if (all.length > 0) looks.set(owner, { mode, findings: all });
+      const before = last.get(owner);
+      last.delete(owner);
+      // A change that has not taken effect yet was not compared.
+      const open = before?.mode === mode ? before.findings.filter(({ identity }) => unsettled.has(identity)) : [];
+      const all = [...open, ...(byOwner.get(owner) ?? [])];
+      if (all.length > 0) last.set(owner, { mode, findings: all });
     }
-    this.#lastLooks = looks;
+    this.#lastFindings = last;
   }
 }
 
@@ -173,6 +173,6 @@ function driftOf({ drift }: Finding): Drift {
   return drift;
 }
 
-function wasRepaired(before: LastLook | undefined, { what }: Finding): boolean {
+function wasRepaired(before: LastFindings | undefined, { what }: Finding): boolean {
   return before?.mode === 'repair' && before.findings.some((other) => other.what === what);
 }

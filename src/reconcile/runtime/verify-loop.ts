@@ -36,8 +36,8 @@ export class VerifyLoop {
   constructor(options: VerifyLoopOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
-    const look = () => options.mutex(() => this.#look()).catch((error: unknown) => this.#failed(error));
-    this.#deadline = createDeadline(() => void look(), signal);
+    const verify = () => options.mutex(() => this.#verify()).catch((error: unknown) => this.#failed(error));
+    this.#deadline = createDeadline(() => void verify(), signal);
   }
 
   /** Something was applied: what is due may be due sooner. */
@@ -67,7 +67,7 @@ export class VerifyLoop {
     }
   }
 
-  async #look(): Promise<void> {
+  async #verify(): Promise<void> {
     const { reconciler, updater, overrides, driver, queue, report } = this.#options;
     try {
       const expired = overrides.takeExpired();

@@ -4,7 +4,7 @@ import type { Owner } from '../../haproxy/resources/resource.ts';
 import type { Moment, Ms, Rendered, RuntimeCommand } from '../../model.ts';
 
 /** How long after its reply what is late has taken effect. */
-const settleMs: Ms = 50;
+const effectMs: Ms = 50;
 export const ownersAtOnce = 100;
 const retryMs: Ms = 1000;
 
@@ -29,7 +29,7 @@ export class VerifySchedule {
       const resource = resourceOf(command);
       const owner = ownerOf(command);
       if (resource.isLate(command)) this.#late.set(resource.identity(command), { owner, at: now });
-      this.#dueAt(owner, now + settleMs);
+      this.#dueAt(owner, now + effectMs);
     }
   }
 
@@ -40,7 +40,7 @@ export class VerifySchedule {
 
   /** What was right or set right is looked at once more when that has taken effect. */
   again(owners: Iterable<Owner>, now: Moment): void {
-    this.soon(owners, now + settleMs);
+    this.soon(owners, now + effectMs);
   }
 
   /** Nobody answered. */
@@ -90,8 +90,8 @@ export class VerifySchedule {
 
   /** Identities of what may not have taken effect yet; they are looked at again once it must have. */
   unsettled(now: Moment): ReadonlySet<string> {
-    for (const [identity, { at }] of this.#late) if (now - at >= settleMs) this.#late.delete(identity);
-    for (const { owner, at } of this.#late.values()) this.#dueAt(owner, at + settleMs);
+    for (const [identity, { at }] of this.#late) if (now - at >= effectMs) this.#late.delete(identity);
+    for (const { owner, at } of this.#late.values()) this.#dueAt(owner, at + effectMs);
     return new Set(this.#late.keys());
   }
 

@@ -336,7 +336,7 @@ for (const branch of branches) {
     await until('it has the request', async () => (await readWorkerInfo(here.socket, pid))?.currConns === 1);
     process.kill(master.pid, 'SIGUSR1');
     await until('that is noticed', () => control.running === null);
-    assert.ok(here.my.events.some((event) => event.kind === 'dismissed' && event.pid === pid));
+    assert.ok(here.my.events.some((event) => event.kind === 'stopped_externally' && event.pid === pid));
     const outcome = await control.apply(here.web('web'), reload, never);
     assert.match(
       outcome.kind === 'failed' ? outcome.error.message : '',

@@ -76,7 +76,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
     assert.equal(worker.sections, sections);
     assert.deepEqual(await leaving.serving(), ['a']);
     await assert.rejects(worker.observe(['backend web']), /answered in the place of/);
-    await assert.rejects(worker.look(), /answered in the place of/);
+    await assert.rejects(worker.checkAlive(), /answered in the place of/);
   });
 }
 

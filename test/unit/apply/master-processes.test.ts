@@ -14,8 +14,8 @@ test('a HAProxy of somebody else that is left in place is still known as theirs 
   });
   const foreign = { pid: 7, startedSec: 1, isExact: true, isByHand: true };
   processes.meet(foreign, true);
-  processes.lose('gone');
+  processes.ended('gone');
   assert.deepEqual(processes.foreign, foreign);
-  processes.lose('told_to_leave');
+  processes.ended('soft_stop');
   assert.equal(processes.foreign, null);
 });

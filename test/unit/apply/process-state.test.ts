@@ -136,7 +136,7 @@ const steps = [
     new Step(
       'somebody tells it to leave',
       (model) => Object.assign(model, nobody, { isLeaving: true }),
-      (tracker) => tracker.on({ kind: 'told_to_leave' }),
+      (tracker) => tracker.on({ kind: 'soft_stop' }),
     ),
   ),
   fc.constant(

@@ -20,7 +20,7 @@ test('a process that hangs is missed after 5 s each time it is looked at, whatev
     now: () => 0,
   });
   for (let look = 1; look <= 3; look++) {
-    const missed = assert.rejects(worker.look(), {
+    const missed = assert.rejects(worker.checkAlive(), {
       code: 'MYELIN_SOCKET_FAILED',
       message: 'HAProxy’s runtime API: no answer within 5000 ms',
     });

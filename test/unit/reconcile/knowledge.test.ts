@@ -25,7 +25,7 @@ test('Knowledge: every event has its meaning in every state', () => {
     events.reduce(nextKnowledge, state);
   const unread = after(found, { kind: 'reloaded', generation: 1 });
   const verified = after(unread, { kind: 'read' });
-  const needsReload = after(verified, { kind: 'doubted', reasons: [reason] });
+  const needsReload = after(verified, { kind: 'reload_required', reasons: [reason] });
   const short = (state: Knowledge): string => {
     const { kind, generation, unanswered } = state;
     const flags = kind === 'unread' ? [state.isFound ? 'found' : '', state.isScheduled ? 'scheduled' : ''] : [];
@@ -42,7 +42,7 @@ test('Knowledge: every event has its meaning in every state', () => {
     { kind: 'reloaded', generation: 2 },
     { kind: 'scheduled' },
     { kind: 'read' },
-    { kind: 'doubted', reasons: [other] },
+    { kind: 'reload_required', reasons: [other] },
     { kind: 'answered' },
     { kind: 'unanswered' },
   ];
@@ -74,8 +74,11 @@ test('Knowledge: every event has its meaning in every state', () => {
 });
 
 test('Knowledge: a process whose commands do not help before it was read back is to be read back all the same', () => {
-  const doubted: KnowledgeEvent = { kind: 'doubted', reasons: [{ code: 'reply_unexpected', section: 'backend web' }] };
-  const state = nextKnowledge(nextKnowledge(knowledgeAtStart(1), { kind: 'reloaded', generation: 2 }), doubted);
+  const required: KnowledgeEvent = {
+    kind: 'reload_required',
+    reasons: [{ code: 'reply_unexpected', section: 'backend web' }],
+  };
+  const state = nextKnowledge(nextKnowledge(knowledgeAtStart(1), { kind: 'reloaded', generation: 2 }), required);
   assert.deepEqual([state.kind, state.isScheduled], ['needs_reload', false]);
   assert.equal(nextKnowledge(state, { kind: 'scheduled' }).isScheduled, true);
 });

@@ -212,11 +212,11 @@ test('QuarantineState: the same structure waits longer each time, another is tri
         agree(model, real);
       }),
     ),
-    fc.boolean().map((isProven) =>
-      command<Model, Real>(isProven ? 'live' : 'live, unproven', (model, real) => {
-        real.state = nextQuarantineState(real.state, { kind: 'live', isProven, now: model.now });
+    fc.boolean().map((isAccepted) =>
+      command<Model, Real>(isAccepted ? 'live' : 'live, unproven', (model, real) => {
+        real.state = nextQuarantineState(real.state, { kind: 'live', isAccepted, now: model.now });
         if (model.kind === 'retrying') {
-          if (isProven || !model.isKnown) release(model);
+          if (isAccepted || !model.isKnown) release(model);
           else hold(model, model.failure?.structure ?? 'none');
         }
         agree(model, real);

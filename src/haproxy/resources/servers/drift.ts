@@ -147,7 +147,7 @@ function correct(section: Section, corrections: ReadonlyMap<string, Correction>,
   const corrected = editServers(section.text, ({ name, words }, line) => {
     const correction = corrections.get(name);
     if (correction === undefined) return line;
-    return correction === 'drop' ? null : `    ${correctedWords(words, correction).map(spell).join(' ')}`;
+    return correction === 'drop' ? null : `    ${correctedWords(words, correction).map(quote).join(' ')}`;
   });
   return { ...section, text: corrected + added.join('') };
 }
@@ -168,6 +168,6 @@ function correctedWords(
 }
 
 /** As the file has it: what is not a plain word stands in quotes in which nothing means anything. */
-function spell(word: string): string {
+function quote(word: string): string {
   return /^[\w.:/@+=,~^!*?%()[\]{}|<>;&-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -4,7 +4,7 @@ import type { Section } from '../../../../model.ts';
 import type { InheritedConfig } from '../../../text/inherited-config.ts';
 import { type ReadLine, significantLines } from '../../../text/significant-lines.ts';
 import { isTakenOut, type Line, readServer } from '../../../text/text.ts';
-import { lastValue, type Option, parseOptions, proofOf, resolveOptions, wordsOf } from './options.ts';
+import { lastValue, type Option, parseOptions, resolveOptions, signatureOf, wordsOf } from './options.ts';
 
 export type Backend = {
   readonly name: string;
@@ -45,7 +45,7 @@ export type Server = {
   /** Out of service by its line. */
   readonly isDisabled: boolean;
   /** Equal for two servers whose own lines ask for the same; empty: it asks for nothing beyond `default-server`. */
-  readonly proof: string;
+  readonly signature: string;
   /** A keyword that is not known here, so that what comes after it is not either. */
   readonly unknown: string | null;
 };
@@ -144,7 +144,7 @@ function readOptions({ name, address, port, words }: Written, defaults: readonly
     words: counting,
     key: counting.join('\0'),
     isDisabled: isUnderstood ? resolved.some(({ keyword }) => keyword === 'disabled') : isOut,
-    proof: proofOf(own.options.filter(({ keyword }) => !isPresence(keyword))),
+    signature: signatureOf(own.options.filter(({ keyword }) => !isPresence(keyword))),
     unknown: all.unknown ?? (isWeight ? null : 'weight'),
   };
 }

@@ -115,7 +115,7 @@ function isSoAnyway(keyword: string): boolean {
 const namesItself: ReadonlySet<string> = new Set(['cookie', 'guid']);
 
 /** Equal for two servers of which one proves that HAProxy takes the other's options too. */
-export function proofOf(own: readonly Option[]): string {
+export function signatureOf(own: readonly Option[]): string {
   return (
     own
       // A number is always taken.

@@ -17,7 +17,7 @@ export function planServers(
 ): Planner {
   const before = readFile(running.sections);
   const after = readFile(desired.sections);
-  const proven = startedBackends(started ?? []);
+  const startedBackend = startedBackends(started ?? []);
   const left = Map.groupBy(
     leaving.filter((each) => each.kind === 'server'),
     ({ backend }) => backend,
@@ -32,7 +32,7 @@ export function planServers(
       const { commands, obstacles, becomes } = changeServers(a, b, {
         capabilities,
         leaving: left.get(b.name) ?? [],
-        started: () => proven(b.name),
+        started: () => startedBackend(b.name),
         isMentioned: (server) => after.mentions(b.name, server),
       });
       return { commands, obstacles, after: () => (obstacles.length === 0 ? now : changed(old, now, becomes)) };

@@ -54,14 +54,14 @@ export function bring(server: Server, running: Backend, desired: Backend, circum
   }
   if (desired.balance !== 'dynamic') return waits(name, notDynamic(desired));
   if (!isLast(server, running, desired)) return waits(name, notInOrder(desired));
-  const spelled = expandDefaults(server.options);
+  const expanded = expandDefaults(server.options);
   const { algorithm, hasExternalChecks, dynamicCookie } = desired;
-  const refused = whyNotAdded(capabilities, { options: spelled, algorithm, hasExternalChecks });
+  const refused = whyNotAdded(capabilities, { options: expanded, algorithm, hasExternalChecks });
   if (refused !== null) return waits(name, { detail: '', ...refused });
-  if (!isProven(server, running, started)) return waits(name, { code: 'options_unproven', detail: name });
+  if (!hasAcceptedOptions(server, running, started)) return waits(name, { code: 'options_unproven', detail: name });
   const options = [
     ...capabilities.forgottenDefaults,
-    ...wordsOf(spelled.filter(({ keyword }) => keyword !== 'id')),
+    ...wordsOf(expanded.filter(({ keyword }) => keyword !== 'id')),
     'id',
     `${circumstances.ids.get(name) ?? 0}`,
   ];
@@ -70,7 +70,7 @@ export function bring(server: Server, running: Backend, desired: Backend, circum
     2 * options.join(' ').length + bytesBesideOptions > circumstances.capabilities.maxLineBytes;
   if (isTooLong || !options.every(isCliWord))
     return waits(name, { code: 'backend_not_plain', detail: `the options of server ${name}` });
-  const has = (keyword: string): boolean => spelled.some((option) => option.keyword === keyword);
+  const has = (keyword: string): boolean => expanded.some((option) => option.keyword === keyword);
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
   return {
     name,
@@ -153,9 +153,9 @@ export function remove(server: Server, desired: Backend, { isMentioned }: Circum
 }
 
 export function isReordered({ ordered: before }: Backend, { ordered: after }: Backend): boolean {
-  const kept = (order: readonly string[], other: readonly string[]): string =>
+  const common = (order: readonly string[], other: readonly string[]): string =>
     order.filter((name) => other.includes(name)).join('\n');
-  return kept(before, after) !== kept(after, before);
+  return common(before, after) !== common(after, before);
 }
 
 /** An added server stands behind those that are there. */
@@ -188,9 +188,9 @@ function notDynamic({ algorithm }: Backend): Obstacle {
   return { code: 'balance_not_dynamic', detail: algorithm };
 }
 
-function isProven({ proof }: Server, running: Backend, started: () => Backend | null): boolean {
-  const isAmong = ({ servers }: Backend): boolean => [...servers.values()].some((each) => each.proof === proof);
-  if (proof === '' || isAmong(running)) return true;
+function hasAcceptedOptions({ signature }: Server, running: Backend, started: () => Backend | null): boolean {
+  const isAmong = ({ servers }: Backend): boolean => [...servers.values()].some((each) => each.signature === signature);
+  if (signature === '' || isAmong(running)) return true;
   const first = started();
   return first?.structure === running.structure && isAmong(first);
 }
