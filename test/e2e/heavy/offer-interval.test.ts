@@ -29,8 +29,8 @@ test('a namespace that changes its options without end has no reload beyond its 
   const myelin = place.run();
   await myelin.until('it serves', ({ state }) => state === 'ready');
   let isOver = false;
-  /** The connection without which no old process would be left. */
-  const open = async () => {
+  /** The connection without which no old process would be left; it is open. */
+  const open = async (): Promise<{ readonly ended: Promise<string | null> }> => {
     const echoed = Promise.withResolvers<void>();
     const ended = echoSession({
       port,
@@ -39,28 +39,45 @@ test('a namespace that changes its options without end has no reload beyond its 
       onEcho: () => echoed.resolve(),
     });
     await Promise.race([echoed.promise, ended]);
-    return ended;
+    return { ended };
   };
-  let changes = 0;
-  const change = (): void => {
-    const annotations = { 'myelin.dev/timeout-queue': `${++changes}s` };
+  const put = (name: string, timeout: string): void =>
     stub.put('services', {
-      metadata: { name: 'noisy', namespace: 'shop', labels: { expose: 'true' }, annotations },
+      metadata: {
+        name,
+        namespace: 'shop',
+        labels: { expose: 'true' },
+        annotations: { 'myelin.dev/timeout-queue': timeout },
+      },
       spec: { ports: [{ port: 80 }] },
     });
-  };
+  let changes = 0;
+  const change = (): void => put('noisy', `${++changes}s`);
   const sessions: Promise<string | null>[] = [];
   await until('its reloads wait', async () => {
-    sessions.push(open());
-    await timers.setTimeout(200);
+    const { haproxy } = await place.status();
+    sessions.push((await open()).ended);
     change();
-    return (await place.status()).pending?.why === 'offer_interval';
+    const { pending } = await myelin.until(
+      'the change is live or waits',
+      (now) => now.pending?.why === 'offer_interval' || now.haproxy?.generation !== haproxy?.generation,
+    );
+    return pending?.why === 'offer_interval';
   });
-  const last = open();
+  const last = await open();
   const before = (await place.status()).haproxy?.generation;
-  for (const end = performance.now() + 3000; performance.now() < end; await timers.setTimeout(50)) change();
+  for (let round = 1; round <= 30; round++) {
+    change();
+    // One that is wrong is told as soon as it is heard of, and comes behind the change.
+    put(`wrong-${round}`, 'for ever');
+    await myelin.until('it was heard of', ({ sources }) => sources.some(({ unserved }) => unserved === round));
+  }
+  // What goes live was decided together with all that had been heard of by then.
+  await using other = await startEcho();
+  await place.write('services.yaml', `services: { echo: ["127.0.0.1:${echo.port}", "127.0.0.1:${other.port}"] }\n`);
+  await until('a server goes live', async () => (await place.read('run/haproxy.cfg')).includes(`:${other.port} `));
   assert.equal((await place.status()).haproxy?.generation, before, 'nothing was reloaded for it');
   isOver = true;
-  assert.equal(await last, null, 'the connection lasted');
+  assert.equal(await last.ended, null, 'the connection lasted');
   await Promise.all(sessions);
 });
