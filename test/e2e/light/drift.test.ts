@@ -21,11 +21,15 @@ test(
     const { haproxy: before } = await my.place.status();
     const [server = ''] = await names(my);
     const target = `web/${server}`;
+    const { alpha, beta, gamma } = my.backends;
+    const draining = `web/127.0.0.1:${gamma.port}`;
     // Another server answers meanwhile: what is tried here must cost nobody a request.
-    await my.place.write('services.yaml', both(my));
-    await until('two serve', async () => (await servers(my)).length === 2);
+    const endpoints = [alpha, beta].map(({ port }) => `"127.0.0.1:${port}"`).join();
+    const drains = `{ address: 127.0.0.1, port: ${gamma.port}, state: draining }`;
+    await my.place.write('services.yaml', `services: { web: [${endpoints}, ${drains}] }\n`);
+    await until('all are there', async () => (await servers(my)).length === 3);
     const load = my.load();
-    const pair = await servers(my);
+    const wanted = await servers(my);
     const [maint, isDone] = [`set server ${target} state maint`, /^$/];
     let repairs = 0;
     for (const [kind, commands, expected] of [
@@ -42,12 +46,12 @@ test(
         [`add server web/stranger 127.0.0.1:${my.backends.gamma.port}`, 'enable server web/stranger'],
         /^New server registered\.$/,
       ],
-      // As long as it has a connection it cannot be: the next try may find it without.
-      ['missing', [maint, `del server ${target}`], /^Server deleted\.$/],
+      // One that drains has no connections, so that it can be deleted before Myelin sees it in maintenance.
+      ['missing', [`set server ${draining} state maint`, `del server ${draining}`], /^Server deleted\.$/],
     ] as const) {
       await readBack();
       const saidBefore = myelin.output.length;
-      const isUndone = async (): Promise<boolean> => String(await servers(my)) === String(pair);
+      const isUndone = async (): Promise<boolean> => String(await servers(my)) === String(wanted);
       await until(`${commands.join()} is obeyed`, async () => {
         const reply = (await askHaproxy(socketOf(my), commands)).trim();
         if (!expected.test(reply)) {
@@ -136,11 +140,6 @@ test('what was changed behind the back of a Myelin that was away is set right at
 /** What Myelin has touched it reads back at once: after that only the rotation finds anything. */
 function readBack(): Promise<unknown> {
   return secondsPass(0.7);
-}
-
-function both(my: Site): string {
-  const { alpha, beta } = my.backends;
-  return `services: { web: ["127.0.0.1:${alpha.port}", "127.0.0.1:${beta.port}"] }\n`;
 }
 
 function socketOf(my: Site): string {
