@@ -55,6 +55,14 @@ export function secondsPass(seconds: number): Promise<unknown> {
   return until(`${seconds} s have passed`, () => performance.now() > end, { withinMs: seconds * 1000 + 5000 });
 }
 
+/** For how long a processor was busy with `work`, whatever else it had to do meanwhile. */
+export function cpuMs(work: () => unknown): Ms {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
 /**
  * What `work` comes to, where it comes to its end in time; else rejects, and names what did not. The signal that `work`
  * gets aborts then, when `signal` does, and when it is over: what it started goes with it.
