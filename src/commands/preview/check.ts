@@ -19,6 +19,7 @@ import { tokenise } from '../../haproxy/text/text.ts';
 import type { Endpoint } from '../../model.ts';
 import { checkElsewhere, type Output, readOutput, renderOutput, takesCandidate } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
+import { checkPrinted } from '../../render/printed-servers.ts';
 import type { RenderResult } from '../../render/render.ts';
 import { loadSettings, type Settings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
@@ -41,11 +42,12 @@ export async function check(globals: Globals): Promise<number> {
   if (rendered.problems.length > 0)
     throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
 
+  const lines = checkPrinted(rendered.sections, config.services);
   const { haproxy, warnings } = await checkWithHaproxy(settings, rendered, folder.path);
   const { size } = settings.config.services;
   const byReload = takesCommands(config) ? Object.fromEntries(reloadOnly(rendered.sections)) : {};
   const outputs = await Promise.all(settings.outputs.map((output) => checkOutput(output, { endpoints }, folder.path)));
-  const allWarnings = [...withoutEffect(config), ...warnings];
+  const allWarnings = [...withoutEffect(config), ...lines, ...warnings];
   const result = {
     config: globals.config,
     services: size,

@@ -17,6 +17,7 @@ import { notesOf } from './shape.ts';
 export function checkParts(parts: Parts, files: readonly string[], env: NodeJS.ProcessEnv, judge: Judge): void {
   checkWatchers(parts, env, judge);
   checkHaproxy(parts, judge);
+  checkHealthChecks(parts, judge);
   checkNames(parts, judge);
   checkPaths(parts, files, judge);
   checkSocketLengths(parts, judge);
@@ -56,6 +57,21 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
     );
   if (debounce !== undefined && debounce.max < debounce.quiet && !judge.isRefused(['debounce']))
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
+}
+
+/** A TCP check in the place of the HTTP check that was meant would call every server healthy that accepts a connection. */
+function checkHealthChecks({ services }: Parts, judge: Judge): void {
+  for (const [name, { check }] of services) {
+    if (check.type === 'http') continue;
+    for (const key of ['path', 'method', 'host', 'status']) {
+      const path: Path = ['services', name, 'check', key];
+      if (judge.isWritten(path))
+        judge.report(
+          path,
+          `has no effect, as the check is of type ${check.type}: add \`type: http\`, or leave this out`,
+        );
+    }
+  }
 }
 
 function checkNames({ services, rest: { haproxy, frontends = {} } }: Parts, judge: Judge): void {

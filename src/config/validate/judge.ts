@@ -48,6 +48,11 @@ export class Judge {
     this.#report(this.#placeOf(path, false), path, message);
   }
 
+  /** Whether the config says something at `path`, rather than leaving it to its default. */
+  isWritten(path: Path): boolean {
+    return markAt(this.#root, path) !== undefined;
+  }
+
   /** Whether what was written at `path`, or in it, is not valid: it counts for no further check. */
   isRefused(path: Path): boolean {
     const text = formatPath(path);

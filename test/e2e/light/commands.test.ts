@@ -305,6 +305,12 @@ test('what goes wrong has its exit code, a message with code and, where there is
   await place.write('templates/backend.hbs', 'backend {{#if}}');
   for (const command of ['check', 'run']) await fails(4, /backend\.hbs:1:\d+: .*\[MYELIN_TEMPLATE_INVALID\]/s, command);
 
+  await rm(place.path('templates/backend.hbs'));
+  await place.write('templates/server.hbs', '');
+  const noServer =
+    /^error: the templates print no server of any service \[MYELIN_TEMPLATE_INVALID\]\nwhat to do: see that none of the files in `templates` is cut off/;
+  await fails(4, noServer, 'check');
+
   await my.configure({ web: ['backend: ["balance nonsense"]'] });
   const rejected = new RegExp(
     `HAProxy ${version} rejects the config:\\n {2}service web: .*balance[\\s\\S]*\\[MYELIN_CONFIG_REJECTED\\]\\nwhat to do: `,

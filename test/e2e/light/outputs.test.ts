@@ -214,11 +214,16 @@ test('run --once waits for a service that nobody has answered yet, and fails whe
 test('a pipe at the path of an output is refused by check, plan and run', async () => {
   await using place = await served('hosts: { path: ./pipe, template: hosts }');
   assert.equal(spawnSync('mkfifo', [place.path('pipe')]).status, 0);
-  for (const words of [['check'], ['plan'], ['run', '--once']]) {
-    const { exitCode, stderr } = await place.command(...words);
-    assert.equal(exitCode, 5, `${words.join(' ')}: ${stderr}`);
-    assert.match(stderr, /output hosts: \S+\/pipe is not a regular file \[MYELIN_OUTPUT_FAILED\]\nwhat to do: remove/);
+  const refused = /output hosts: \S+\/pipe is not a regular file \[MYELIN_OUTPUT_FAILED\]\nwhat to do: remove/;
+  for (const command of ['check', 'plan']) {
+    const { exitCode, stderr } = await place.command(command);
+    assert.equal(exitCode, 5, `${command}: ${stderr}`);
+    assert.match(stderr, refused);
   }
+  // HAProxy goes on when this has ended, with its output: nobody waits for the end of that.
+  const once = place.run('--once');
+  assert.equal(await once.ended, 5, once.output);
+  assert.match(once.output, refused);
 });
 
 /** Takes connections and never says a word. */

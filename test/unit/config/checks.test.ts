@@ -179,6 +179,20 @@ haproxy: { control: command }
   );
 });
 
+test('keys of an HTTP check are refused where the check is of another type, which would accept every server that listens', async () => {
+  const refused = (check: string) => refusal(`${consul}services: { web: { check: ${check} } }\n`);
+  assert.equal(
+    await refused('{ path: /healthz }'),
+    'myelin.yaml:2:35: services.web.check.path: has no effect, as the check is of type tcp: add `type: http`, or leave this out',
+  );
+  assert.match(
+    await refused('{ type: none, host: a, status: "200" }'),
+    /check\.host: .* of type none[\s\S]*check\.status: /,
+  );
+  assert.equal(await refused('{ type: http, path: /healthz }'), 'no problem at all');
+  assert.equal(await refused('{ interval: 1s, rise: 2 }'), 'no problem at all');
+});
+
 test('services may stand in further files, found by name or by pattern', async () => {
   const { config, files, folders } = await load({
     'myelin.yaml': `${consul}services: { a: {} }\ninclude: ["services.d/*.yaml", "team-?/web.yaml", plain.yaml, "*.yaml", "none/*.yaml"]\n`,
