@@ -81,7 +81,7 @@ export function configWith(types: SourceTypes) {
         .enum(['repair', 'report'])
         .default('repair')
         .describe(
-          'What is done with a server that is not what it should be, and with a HAProxy that somebody reloaded by hand: ' +
+          'What is done with a server or a route that is not what it should be, and with a HAProxy that somebody reloaded by hand: ' +
             'repair sets it right, report only tells.',
         ),
       state: filePath.default('./run/state').describe('Myelin’s own folder: what runs, and what it was proved with.'),

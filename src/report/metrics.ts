@@ -18,7 +18,7 @@ export type Metrics = {
   readonly updated: (result: UpdateResult, sinceChangeMs: Ms | null) => void;
   readonly reloaded: (reasons: readonly ReloadReason[], result: 'ok' | 'failed', tookMs: Ms) => void;
   readonly rendered: (tookMs: Ms) => void;
-  readonly driftRepaired: (servers: number) => void;
+  readonly driftRepaired: (count: number) => void;
   /** `count` null: at least one, it is not known how many. */
   readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
   readonly outputUpdated: (output: string, result: 'written' | 'restored' | 'failed') => void;
@@ -77,9 +77,16 @@ export function createMetrics(version: string, status: () => Status): Metrics {
   const closed = counter('connections_closed_total', 'Connections closed because of a limit in the config.', ['limit']);
   for (const limit of closingLimits) closed.inc({ limit }, 0);
 
-  const repairs = counter('drift_repairs_total', 'Servers that were not what they should be, and were repaired.', []);
-  gauge('drift', 'Servers that are not what they should be and are only reported (drift: report).', [], (now, set) =>
-    set({}, now.haproxy?.drift.length ?? 0),
+  const repairs = counter(
+    'drift_repairs_total',
+    'Servers and map entries that were not what they should be, and were repaired.',
+    [],
+  );
+  gauge(
+    'drift',
+    'Servers and map entries that are not what they should be and are only reported (drift: report).',
+    [],
+    (now, set) => set({}, now.haproxy?.drift.length ?? 0),
   );
   gauge('server_orders', 'Servers that an operator has taken out (myelin server).', [], (now, set) =>
     set({}, now.orders.length),
@@ -158,7 +165,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
       reloadSeconds.observe(tookMs / 1000);
     },
     rendered: (tookMs) => renderSeconds.observe(tookMs / 1000),
-    driftRepaired: (servers) => repairs.inc(servers),
+    driftRepaired: (count) => repairs.inc(count),
     connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
     outputUpdated: (output, result) => outputUpdates.inc({ output, result }),
     text() {

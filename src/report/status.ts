@@ -68,7 +68,7 @@ export type LastApply = {
   readonly result: Exclude<UpdateResult, 'noop'>;
   /** Of a reload. */
   readonly reasons: readonly ReloadReason[];
-  /** The backends whose servers were changed by commands. */
+  /** The backends whose servers were changed by commands; `map PATH` of maps. */
   readonly backends: readonly string[];
   /** Null where it was not done. */
   readonly tookMs: Ms | null;
