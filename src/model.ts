@@ -125,6 +125,8 @@ export type Section = {
   readonly service: string | null;
   /** Identifies the queries whose results its servers are (`queryKeyOf`): servers from other queries belong in another section. */
   readonly queryKey?: string;
+  /** Its options may be written once for all backends that have the same (`haproxy/text/layout.ts`). */
+  readonly sharesOptions?: true;
 };
 
 /** What should be: the whole file in sections, in order. Unchanged sections keep their identity (===). */

@@ -21,13 +21,14 @@ export function toProblems(
   sections: readonly Section[],
   files: readonly string[],
 ): readonly Problem[] {
-  return complaints.map(({ message, file, line }) => {
+  return complaints.flatMap(({ message, file, line }) => {
     const ownLine = file !== undefined && files.includes(file) ? line : undefined;
-    return {
+    const problem = {
       message: file === undefined || ownLine !== undefined ? message : `${file}: ${message}`,
-      service: attribute(message, ownLine, sections),
       ...(ownLine !== undefined && { line: ownLine }),
     };
+    const services = attribute(message, ownLine, sections);
+    return (services.length === 0 ? [null] : services).map((service) => ({ ...problem, service }));
   });
 }
 

@@ -2,7 +2,7 @@
 import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
-import type { Version } from '../haproxy/binary/version.ts';
+import { atLeast, type Version } from '../haproxy/binary/version.ts';
 import { emptyBackend } from '../haproxy/text/attribution.ts';
 import { splitSections, tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
@@ -170,7 +170,7 @@ function renderService(
   engine: Engine,
   service: Service,
   endpoints: readonly Endpoint[],
-  { haproxy, inherited, config, hostname, defaults }: Frame,
+  { haproxy, inherited, config, version, hostname, defaults }: Frame,
   old: Parts | undefined,
 ): Parts {
   let backend: readonly Section[] | null = null;
@@ -180,7 +180,9 @@ function renderService(
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>
       settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
-    backend = renderPart(engine, 'backend', context, { queryKey, old: old?.backend, settle });
+    // Rules in a named `defaults` section: tried from 2.6 on.
+    const sharesOptions = atLeast(version, 2, 6);
+    backend = renderPart(engine, 'backend', context, { queryKey, old: old?.backend, sharesOptions, settle });
     const hasFrontend = context.bind.length > 0;
     const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { queryKey, old: old?.frontend }) : [];
     return { service, endpoints, frontend, backend, problem: null };
@@ -197,6 +199,8 @@ function renderService(
 type Rendering = {
   readonly queryKey: string;
   readonly old: readonly Section[] | undefined;
+  /** Whether HAProxy takes what `haproxy/text/layout.ts` writes for several backends at once. */
+  readonly sharesOptions?: boolean;
   readonly settle?: (text: string) => string;
 };
 
@@ -204,12 +208,16 @@ function renderPart(
   engine: Engine,
   part: 'frontend' | 'backend',
   context: ServiceContext,
-  { queryKey, old, settle = (text) => text }: Rendering,
+  { queryKey, old, sharesOptions = false, settle = (text) => text }: Rendering,
 ): readonly Section[] {
   const text = settle(withEnd(engine(part, context)));
   const isSame = old !== undefined && old.map((section) => section.text).join('') === text;
-  if (isSame && old.every((section) => section.queryKey === queryKey)) return old;
-  const sections = splitSections(text, context.name).map((section) => ({ ...section, queryKey }));
+  const shares = ({ kind }: Section): boolean => sharesOptions && kind === 'backend';
+  if (isSame && old.every((one) => one.queryKey === queryKey && (one.sharesOptions ?? false) === shares(one)))
+    return old;
+  const sections = splitSections(text, context.name).map((section): Section => {
+    return { ...section, queryKey, ...(shares(section) && { sharesOptions: true }) };
+  });
   const [first] = sections;
   // It would belong to whatever section happens to stand before.
   if (first?.kind === '' && first.text.split('\n').some((line) => tokenise(line).words.length > 0))

@@ -1,6 +1,6 @@
 /** The few things that the drivers do with sections: compare them, know them again in a file. */
 import { isFile, withoutFiles } from '../../haproxy/text/files.ts';
-import { splitSections } from '../../haproxy/text/text.ts';
+import { sectionsIn } from '../../haproxy/text/layout.ts';
 import type { Section } from '../../model.ts';
 
 /** HAProxy would have nothing to do. */
@@ -9,7 +9,11 @@ export function isBlank(sections: readonly Section[]): boolean {
 }
 
 export function sameText(a: readonly Section[], b: readonly Section[]): boolean {
-  return a.length === b.length && a.every((section, at) => section === b[at] || section.text === b[at]?.text);
+  return a.length === b.length && a.every((section, at) => section === b[at] || isWrittenAlike(section, b[at]));
+}
+
+function isWrittenAlike({ text, sharesOptions }: Section, other: Section | undefined): boolean {
+  return text === other?.text && sharesOptions === other.sharesOptions;
 }
 
 /** What is recorded of a section beside its text; Myelin up to 0.9 recorded the service alone. */
@@ -21,7 +25,7 @@ export function ownerOf({ service, queryKey }: Section): Owner {
 
 /** The sections of a file; each gets back the service that it was written for, where that was recorded. */
 export function sectionsOf(text: string, owners: readonly Owner[] | null): readonly Section[] {
-  const sections = splitSections(text);
+  const sections = sectionsIn(text);
   if (sections.length !== owners?.length) return sections;
   return sections.map((section, at) => {
     const owner = owners[at] ?? null;

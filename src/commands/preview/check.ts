@@ -16,6 +16,7 @@ import { atOtherPaths, filesIn } from '../../haproxy/text/files.ts';
 import { textOf } from '../../haproxy/text/layout.ts';
 import { notOurs } from '../../haproxy/text/own-process.ts';
 import { tokenise } from '../../haproxy/text/text.ts';
+import { listNames } from '../../lib/list-names.ts';
 import type { Endpoint } from '../../model.ts';
 import { checkElsewhere, type Output, readOutput, renderOutput, takesCandidate } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
@@ -156,9 +157,11 @@ async function checkWithHaproxy(
     ...(control === 'process' ? notOurs(rendered.sections) : []),
   ];
   const describe = ({ message, line }: Complaint): string => {
-    const service = attribute(message, line, rendered.sections);
+    const services = attribute(message, line, rendered.sections);
+    const whose =
+      services.length === 0 ? '' : `${services.length === 1 ? 'service' : 'services'} ${listNames(services)}: `;
     const place = line === undefined ? '' : ` (line ${line})`;
-    return maskText(`${service === null ? '' : `service ${service}: `}${message}${place}`, secrets);
+    return maskText(`${whose}${message}${place}`, secrets);
   };
   if (refused.length === 0)
     return { haproxy: `HAProxy ${binary.version.text} accepts it`, warnings: opinion.warnings.map(describe) };

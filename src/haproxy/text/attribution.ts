@@ -1,7 +1,7 @@
 /** Whose fault it is that HAProxy refuses a file, and what stands in the place of the service meanwhile. */
 
 import type { Problem, Rendered, Section } from '../../model.ts';
-import { withoutFiles } from './files.ts';
+import { servicesAtLine, servicesWith, textOf } from './layout.ts';
 import { linesOf, tokenise } from './text.ts';
 
 /**
@@ -33,37 +33,32 @@ export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
   return { kind: 'backend', name: service, text, service, queryKey: '' };
 }
 
-/** Whose section a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it names. */
-export function attribute(message: string, line: number | undefined, sections: readonly Section[]): string | null {
-  if (line !== undefined) return serviceAtLine(sections, line);
+/**
+ * Whose sections a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it
+ * names. Of what several services share, it is about all of them.
+ */
+export function attribute(message: string, line: number | undefined, sections: readonly Section[]): readonly string[] {
+  if (line !== undefined) return servicesAtLine(sections, line);
   const owners = new Map(sections.filter(isProxy).map(({ name, service }) => [name, service]));
   // 'web' and 'web/a' in quotes; frontend web, Proxy web: and server web/a without.
   for (const [, quoted, bare] of message.matchAll(
-    /'([\w.:-]+)(?:\/[^']*)?'|\b(?:proxy|frontend|backend|listen|server) ([\w.:-]+)/gi,
+    /'([\w.:-]+)(?:\/[^']*)?'|\b(?:proxy|frontend|backend|listen|server|defaults) ([\w.:-]+)/gi,
   )) {
     const name = quoted ?? bare ?? '';
     const owner = owners.get(name) ?? owners.get(name.replace(/[.:]+$/, ''));
-    if (owner !== undefined && owner !== null) return owner;
+    if (owner !== undefined && owner !== null) return [owner];
+    const users = servicesWith(sections, name);
+    if (users.length > 0) return users;
   }
-  return null;
+  return [];
 }
 
 /** What these problems may speak about: their own words, and those of the lines that they are about. */
 export function wordsOf(problems: readonly Problem[], sections: readonly Section[]): ReadonlySet<string> {
-  const lines = withoutFiles(sections).flatMap(({ text }) => linesOf(text));
+  const lines = linesOf(textOf(sections));
   const texts = problems.map(({ message, line }) => `${message} ${line === undefined ? '' : (lines[line - 1] ?? '')}`);
   const words = texts.join(' ').match(/[\w.:-]+/g) ?? [];
   return new Set(words.flatMap((word) => [word, word.replace(/[.:]+$/, '')]));
-}
-
-/** The service whose section holds this line (1-based) of the file that the sections make. */
-export function serviceAtLine(sections: readonly Section[], line: number): string | null {
-  let last = 0;
-  for (const { text, service } of withoutFiles(sections)) {
-    last += linesOf(text).length;
-    if (line <= last) return service;
-  }
-  return null;
 }
 
 export function isProxy({ kind }: Section): boolean {

@@ -85,6 +85,11 @@ type Traits = {
 /** What stands in a file beside the config is none of its lines. */
 const noTraits: Traits = { mentions: [], macroDepth: 0, lines: [] };
 
+/** Macros that are opened in it and not closed, or the other way round. */
+export function macroDepthOf(section: Section): number {
+  return traitsOf(section).macroDepth;
+}
+
 const traits = new WeakMap<Section, Traits>();
 
 function traitsOf(section: Section): Traits {
@@ -93,7 +98,7 @@ function traitsOf(section: Section): Traits {
   if (known === undefined) {
     known = {
       mentions: mentionsIn(section),
-      macroDepth: macroDepthOf(section),
+      macroDepth: openMacros(section),
       lines: section.kind === 'defaults' ? significantLines(section) : [],
     };
     traits.set(section, known);
@@ -113,7 +118,7 @@ function mentionsIn({ text, name }: Section): readonly string[] {
   return found.map((server) => (server.includes('/') ? server : `${name}/${server}`));
 }
 
-function macroDepthOf({ text }: Section): number {
+function openMacros({ text }: Section): number {
   if (!text.includes('.if') && !text.includes('.endif')) return 0;
   return linesOf(text).reduce((depth, line) => {
     const [word] = tokenise(line).words;

@@ -1,11 +1,27 @@
-/** How sections are written as `haproxy.cfg`. */
+/**
+ * How sections are written as `haproxy.cfg`, and which of them a line of it is about. Inside Myelin each section has all its
+ * lines; here the options that backends share are written once (`shared-options.ts`).
+ */
 import type { FileBeside } from '../../lib/files/files-beside.ts';
 import type { Section } from '../../model.ts';
 import { filesIn, isFile } from './files.ts';
+import { macroDepthOf } from './inherited-config.ts';
+import {
+  type Base,
+  isSharedName,
+  type OptionSet,
+  optionsIn,
+  type SharedBackend,
+  shareOptions,
+  wholeBackend,
+} from './shared-options.ts';
+import { linesOf, splitSections } from './text.ts';
 
 /** The bytes of `haproxy.cfg`; files beside it are not among them. */
 export function textOf(sections: readonly Section[]): string {
-  return sections.map((section) => (isFile(section) ? '' : section.text)).join('');
+  return piecesOf(sections)
+    .map(({ text }) => text)
+    .join('');
 }
 
 /** `haproxy.cfg` and the files beside it. */
@@ -14,3 +30,159 @@ export function layoutOf(sections: readonly Section[]): Layout {
 }
 
 type Layout = { readonly text: string; readonly files: readonly FileBeside[] };
+
+/** The sections of a file again, each with all its lines; what Myelin has not written so is left as it is. */
+export function sectionsIn(text: string): readonly Section[] {
+  const written = splitSections(text);
+  const sets = new Map(
+    written.flatMap((section) => {
+      const options = isShared(section) ? optionsIn(section.text) : null;
+      return options === null ? [] : [[section.name, options]];
+    }),
+  );
+  if (sets.size === 0) return written;
+  const sections = written.flatMap((section): Section[] => {
+    if (isShared(section)) return [];
+    const whole = section.kind === 'backend' ? wholeBackend(section.text, (set) => sets.get(set) ?? null) : null;
+    return [whole === null ? section : { ...section, text: whole, sharesOptions: true }];
+  });
+  return textOf(sections) === text ? sections : written;
+}
+
+/** The services whose sections have this line (1-based) of the file: one that is shared is a line of each. */
+export function servicesAtLine(sections: readonly Section[], line: number): readonly string[] {
+  let last = 0;
+  for (const { text, of } of piecesOf(sections)) {
+    last += linesOf(text).length;
+    if (line <= last) return [...new Set(of.flatMap(({ service }) => service ?? []))];
+  }
+  return [];
+}
+
+/** The services that have the options of this name. */
+export function servicesWith(sections: readonly Section[], set: string): readonly string[] {
+  const piece = isSharedName(set) ? piecesOf(sections).find(({ name }) => name === set) : undefined;
+  return [...new Set((piece?.of ?? []).flatMap(({ service }) => service ?? []))];
+}
+
+/** One line of a file, and where it stands in it. */
+export type PlacedLine = {
+  readonly section: Section;
+  readonly text: string;
+  /** 1-based, in the whole file. */
+  readonly number: number;
+  /** Stands in an `.if` of its section or of the file: HAProxy may leave it out. */
+  readonly isConditional: boolean;
+};
+
+/** The lines as they stand in the file; those that are shared are not among them. */
+export function placedLines(sections: readonly Section[]): PlacedLine[] {
+  let number = 0;
+  let depth = 0;
+  return piecesOf(sections).flatMap(({ text: whole, of: [section], name }) =>
+    linesOf(whole).flatMap((text) => {
+      number += 1;
+      if (section === undefined || name !== null) return [];
+      const [, macro] = /^[ \t\v\f]*\.(if|endif)(?![^ \t\v\f\r])/.exec(text) ?? [];
+      if (macro === 'endif') depth -= 1;
+      const line = { section, text, number, isConditional: depth > 0 };
+      if (macro === 'if') depth += 1;
+      return line;
+    }),
+  );
+}
+
+/** The set that a backend of these sections is written with, or why it is written whole. */
+export function optionSetOf(
+  section: Section,
+  sections: readonly Section[],
+): { readonly set: OptionSet } | { readonly because: string } {
+  let outcome: SharedBackend | Unshared | undefined;
+  piecesOf(sections, (each, its) => {
+    if (each === section) outcome = its;
+  });
+  return outcome ?? { because: 'it is not in the file' };
+}
+
+/** The sets that a process knows that was started with these sections, by their names. */
+export function optionSetsIn(sections: readonly Section[]): ReadonlyMap<string, OptionSet> {
+  const sets = new Map<string, OptionSet>();
+  piecesOf(sections, (_, its) => {
+    if ('set' in its) sets.set(its.set.name, its.set);
+  });
+  return sets;
+}
+
+/** A part of the file, the sections that it is of, and the name of a section that none of them has by itself. */
+type Piece = { readonly text: string; readonly of: readonly Section[]; readonly name: string | null };
+
+type Unshared = { readonly because: string };
+type Note = (section: Section, its: SharedBackend | Unshared) => void;
+
+/**
+ * What is shared stands before the first `defaults` section: whatever says no `from` inherits from the nearest one above it,
+ * and shall not from these.
+ */
+function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly Piece[] {
+  const taken = new Set(sections.flatMap(({ kind, name }) => (kind === 'defaults' && name !== '' ? [name] : [])));
+  const known = new Map<string, OptionSet>();
+  const bases = new Map<string, Base>();
+  const sets = new Map<string, { readonly set: OptionSet; readonly users: Section[] }>();
+  const before: Piece[] = [];
+  const after: Piece[] = [];
+  let nearest: Section | null = null;
+  let isConditionalHere = false;
+  let depth = 0;
+
+  const share = (section: Section): SharedBackend | Unshared => {
+    if (section.sharesOptions !== true) return { because: 'it is not written so for this HAProxy' };
+    if (nearest === null) return { because: 'no `defaults` section stands before it' };
+    if (isConditionalHere || depth > 0 || macroDepthOf(section) !== 0) return { because: 'it depends on an `.if`' };
+    const its = shareOptions(section, nearest, known);
+    if ('because' in its) return its;
+    const { set } = its;
+    const isOther = (sets.get(set.name)?.set ?? set).text !== set.text;
+    if (isOther || taken.has(set.name) || taken.has(set.base.name))
+      return { because: `another section is named ${set.name} or ${set.base.name}` };
+    return its;
+  };
+
+  for (const section of sections) {
+    if (isFile(section)) continue;
+    if (section.kind === 'defaults') {
+      isConditionalHere ||= depth > 0;
+      nearest = section;
+    }
+    let text = section.text;
+    if (section.kind === 'backend') {
+      const its = share(section);
+      note(section, its);
+      if ('set' in its) {
+        text = its.text;
+        const entry = sets.get(its.set.name);
+        if (entry === undefined) sets.set(its.set.name, { set: its.set, users: [section] });
+        else entry.users.push(section);
+        bases.set(its.set.base.name, its.set.base);
+      }
+    }
+    (nearest === null ? before : after).push({ text, of: [section], name: null });
+    depth += macroDepthOf(section);
+  }
+  if (sets.size === 0) return [...before, ...after];
+  const shared = [
+    ...byName([...bases.values()]).map((base): Piece => ({ text: base.text, of: [], name: base.name })),
+    ...byName([...sets.values()].map((each) => ({ ...each, name: each.set.name }))).map(
+      ({ set, users, name }): Piece => ({ text: set.text, of: users, name }),
+    ),
+  ];
+  return [...before, ...shared, ...after];
+}
+
+/** Whoever comes or goes, the others keep their order. */
+function byName<T extends { readonly name: string }>(named: readonly T[]): readonly T[] {
+  return named.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function isShared({ kind, name }: Section): boolean {
+  return kind === 'defaults' && isSharedName(name);
+}

@@ -1,6 +1,5 @@
 /** HAProxy's config language, as far as Myelin reads it: words, sections, `server` and `bind` lines. */
 import type { Section } from '../../model.ts';
-import { withoutFiles } from './files.ts';
 
 /** The words that open a section, in any version. HAProxy takes them for that wherever they begin a line. */
 export const sectionKeywords: ReadonlySet<string> = new Set([
@@ -123,31 +122,6 @@ export function linesOf(text: string): string[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   return lines;
-}
-
-/** One line of a file, and where it stands in it. */
-export type PlacedLine = {
-  readonly section: Section;
-  readonly text: string;
-  /** 1-based, in the whole file. */
-  readonly number: number;
-  /** Stands in an `.if` of its section or of the file: HAProxy may leave it out. */
-  readonly isConditional: boolean;
-};
-
-export function placedLines(sections: readonly Section[]): PlacedLine[] {
-  let number = 0;
-  let depth = 0;
-  return withoutFiles(sections).flatMap((section) =>
-    linesOf(section.text).map((text) => {
-      number += 1;
-      const [, macro] = /^[ \t\v\f]*\.(if|endif)(?![^ \t\v\f\r])/.exec(text) ?? [];
-      if (macro === 'endif') depth -= 1;
-      const line = { section, text, number, isConditional: depth > 0 };
-      if (macro === 'if') depth += 1;
-      return line;
-    }),
-  );
 }
 
 /** The `server` lines of a backend or listen section; `server-template` and the peers' servers are not among them. */

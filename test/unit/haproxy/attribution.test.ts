@@ -1,7 +1,8 @@
 /** One faulty service is quarantined; the others are not touched. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { attribute, emptyBackend, serviceAtLine, substitute } from '../../../src/haproxy/text/attribution.ts';
+import { attribute, emptyBackend, substitute } from '../../../src/haproxy/text/attribution.ts';
+import { servicesAtLine } from '../../../src/haproxy/text/layout.ts';
 import type { Section } from '../../../src/model.ts';
 
 const section = (kind: string, name: string, service: string | null, body = ''): Section => ({
@@ -44,7 +45,7 @@ test('without anything held, nothing is made anew', () => {
 });
 
 test('a line of the file belongs to the service whose section holds it', () => {
-  const owners = Array.from({ length: 13 }, (_, at) => serviceAtLine(sections, at + 1));
+  const owners = Array.from({ length: 13 }, (_, at) => servicesAtLine(sections, at + 1)[0] ?? null);
   const expected = [null, null, 'web', 'web', 'web', 'web', 'web', 'db', 'db', 'db', 'db', null, null];
   assert.deepEqual(owners, expected);
 });
@@ -63,5 +64,6 @@ test('a message of HAProxy’s is blamed on the service whose line or proxy it n
     ['Cannot raise FD limit to 21028, limit is 20000.', undefined, null],
     ["unknown keyword 'backend' in 'defaults' section", undefined, null],
   ];
-  for (const [message, line, service] of cases) assert.equal(attribute(message, line, sections), service, message);
+  for (const [message, line, service] of cases)
+    assert.deepEqual(attribute(message, line, sections), service === null ? [] : [service], message);
 });
