@@ -43,7 +43,7 @@ test('a service that goes while a hand-written line refers to it holds up nobody
 
   await my.configure({ services: [`more: { bind: "127.0.0.1:${more}" }`], haproxy: [section('')] });
   await myelin.until('nothing is amiss', ({ state }) => state === 'ready');
-  assert.doesNotMatch(await my.place.read('run/haproxy.cfg'), /^backend api$/m);
+  assert.doesNotMatch(await my.place.read('run/haproxy.cfg'), /^backend api\b/m);
   await load.endsWithoutFailure();
 });
 

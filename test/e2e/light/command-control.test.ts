@@ -29,7 +29,7 @@ test('a service that the check refuses is left out, a restart runs no reload com
     assert.equal(web?.quarantined, null);
     assert.match(bad?.quarantined?.problems[0]?.message ?? '', /unknown keyword 'bogus'/);
     const text = await place.read('run/haproxy.cfg');
-    assert.match(text, /^backend web$/m);
+    assert.match(text, /^backend web\b/m);
     assert.doesNotMatch(text, /bogus/);
   };
   const first = place.run();

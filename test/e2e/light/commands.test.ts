@@ -112,7 +112,7 @@ test('results as JSON are JSON and nothing else', async () => {
   const myelin = await my.start();
   assert.equal((await json('check')).services, 1);
   const { text, sections } = await json('render');
-  assert.match(String(text), /^backend web$/m);
+  assert.match(String(text), /^backend web from http-roundrobin-[0-9a-f]{8}$/m);
   assert.ok(Array.isArray(sections));
   assert.deepEqual(await json('plan'), { kind: 'none', diff: '', outputs: [] });
   const config = await place.read('myelin.yaml');

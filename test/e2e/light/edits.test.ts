@@ -101,7 +101,7 @@ test('an edit that is taken back while a source is away leaves all as it was, wa
   await until('it is back', async () => (await my.place.read('run/haproxy.cfg')).includes('backend other'));
   assert.match(
     await my.place.read('run/haproxy.cfg'),
-    new RegExp(`backend other\n(?: .*\n)+ +server .*:${my.backends.beta.port} `),
+    new RegExp(`backend other(?: .*\n)+ +server .*:${my.backends.beta.port} `),
   );
 });
 

@@ -68,7 +68,9 @@ inOwnNetwork(import.meta.filename, () => {
     const [second, third] = [await freePort(), await freePort()];
     await put('beta', { ...listen(second), 'myelin.dev/balance': 'leastconn' });
     await servedBy(second, 'beta');
-    assert.match(await place.read('run/haproxy.cfg'), /^backend come-and-go:beta\n( {4}.*\n)*? {4}balance leastconn$/m);
+    const written = await place.read('run/haproxy.cfg');
+    const [, options] = /^backend come-and-go:beta from (http-leastconn-\S+)$/m.exec(written) ?? [];
+    assert.match(written, new RegExp(`^defaults ${options} from .*\\n( {4}.*\\n)*? {4}balance leastconn$`, 'm'));
     await put('beta', listen(third));
     await servedBy(third, 'beta');
     await put('beta', listen(third), { expose: null });

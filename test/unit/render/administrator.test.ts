@@ -1,13 +1,13 @@
 /** What `haproxy.defaults` says goes before what the templates would say in each service. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { inheritedFrom } from '../../../src/render/administrator.ts';
 import { configOf, render, rendererWith } from '../../support/values/render.ts';
 
 async function rendered(defaults: readonly string[], web: Record<string, unknown> = {}): Promise<string> {
   const services = { web: { bind: ':8080', ...web }, tcp: { bind: ':8081', mode: 'tcp' } };
-  return textOf(render(await rendererWith(), configOf({ services, haproxy: { log: 'stdout', defaults } })).sections);
+  const { sections } = render(await rendererWith(), configOf({ services, haproxy: { log: 'stdout', defaults } }));
+  return sections.map(({ text }) => text).join('');
 }
 
 test('a log format, a balance algorithm, retries and the pace of checks in `haproxy.defaults` are those of each service', async () => {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { sectionsIn, textOf } from '../../../src/haproxy/text/layout.ts';
 import { serverId } from '../../../src/haproxy/text/server-id.ts';
-import { linesOf, serverLines, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
+import { linesOf, serverLines, tokenise } from '../../../src/haproxy/text/text.ts';
 import type { Endpoint, Section } from '../../../src/model.ts';
 import { cpuMs } from '../../support/index.ts';
 import { planReload } from '../../support/values/plans.ts';
@@ -103,7 +103,7 @@ test('every section knows its service, and those that are nobody’s have none',
 test('the file read again has the same sections', () => {
   const { sections } = render(builtIn, shop, shopEndpoints);
   const unowned = sections.map(({ queryKey: _, ...section }) => ({ ...section, service: null }));
-  assert.deepEqual(splitSections(textOf(sections)), unowned);
+  assert.deepEqual(sectionsIn(textOf(sections)), unowned);
 });
 
 const endpointArbitrary = fc.record({
