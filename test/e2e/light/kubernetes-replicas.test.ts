@@ -60,7 +60,9 @@ test('replicas write the same file, be they told change by change, of all at onc
   const all = [early, broken, late];
   const expected = await until('somebody is in each backend', async () => {
     const text = await late.config();
-    return services.every((service) => new RegExp(`^backend ${service}(?: .*)?\\n(?:    .*\\n)*    server `, 'm').test(text))
+    return services.every((service) =>
+      new RegExp(`^backend ${service}(?: .*)?\\n(?:    .*\\n)*    server `, 'm').test(text),
+    )
       ? text
       : null;
   });

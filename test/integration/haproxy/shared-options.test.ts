@@ -235,7 +235,9 @@ for (const branch of sharing) {
       await using process = await startHaproxy(await haproxy(branch), folder.path, textOf(sections));
       const stats = await until('all have been checked', async () => {
         const found = readStats(await ask(process.socket, ['show stat']));
-        return found.every(({ status, check_status: check = '' }) => !/INI|\*|\//.test(`${status} ${check}`)) ? found : null;
+        return found.every(({ status, check_status: check = '' }) => !/INI|\*|\//.test(`${status} ${check}`))
+          ? found
+          : null;
       });
       const answers = [];
       for (const [host, path, method] of requests)
@@ -245,10 +247,7 @@ for (const branch of sharing) {
     const whole = await seen(false);
     const statusOf = ({ status = '', check_status: check = '' }): string => `${status} ${check}`;
     const servers = whole.stats.filter(({ svname = '' }) => /^[ab]$/.test(svname));
-    assert.deepEqual(
-      new Set(servers.map(statusOf)),
-      new Set(['UP L7OK', 'DOWN L7STS', 'no check ']),
-    );
+    assert.deepEqual(new Set(servers.map(statusOf)), new Set(['UP L7OK', 'DOWN L7STS', 'no check ']));
     assert.deepEqual(
       whole.answers.map((answer) => answer.replace(/(: \d+).*/s, '$1')),
       requests.map(([host, path, method, status]) => `${host} ${path} ${method}: ${status}`),
@@ -336,7 +335,8 @@ function sectionsFor(folder: string, page: string, port: number, isShared: boole
 function readStats(answer: string): readonly Readonly<Record<string, string>>[] {
   const [head = '', ...rows] = answer.replace(/^# /, '').trim().split('\n');
   const names = head.split(',');
-  const wanted = 'pxname svname status weight act bck slim check_status check_code check_rise check_fall mode algo cookie';
+  const wanted =
+    'pxname svname status weight act bck slim check_status check_code check_rise check_fall mode algo cookie';
   return rows.map((row) => {
     const values = row.split(',');
     return Object.fromEntries(wanted.split(' ').map((name) => [name, values[names.indexOf(name)] ?? '']));

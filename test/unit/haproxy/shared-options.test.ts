@@ -35,7 +35,13 @@ function setOf(section: Section, sections: readonly Section[]): string {
 }
 
 test('what backends have in common is written once, before `defaults`, and each says `from` and its name', () => {
-  const text = textOf([global, defaults, backend('shop'), backend('cart'), backend('db', ['mode tcp', 'balance source'])]);
+  const text = textOf([
+    global,
+    defaults,
+    backend('shop'),
+    backend('cart'),
+    backend('db', ['mode tcp', 'balance source']),
+  ]);
   assert.equal(
     text.replaceAll(/[0-9a-f]{8}/g, 'HASH'),
     `# Mine.
@@ -98,7 +104,12 @@ test('a backend stays whole where its lines could mean something else elsewhere,
 });
 
 test('what only reads like an expression keeps no backend from sharing', () => {
-  for (const line of ['timeout queue 1s', 'no option redispatch', 'cookie srv_id insert', 'errorfile 503 /srv/be_503.http']) {
+  for (const line of [
+    'timeout queue 1s',
+    'no option redispatch',
+    'cookie srv_id insert',
+    'errorfile 503 /srv/be_503.http',
+  ]) {
     const shop = backend('shop', [line]);
     assert.match(setOf(shop, [global, defaults, shop]), /^http-roundrobin-/, line);
   }
@@ -261,5 +272,5 @@ test('a file that Myelin has not written so is read as it stands', () => {
 test('a server that is changed by hand in the file is read as it stands there', () => {
   const text = textOf([global, defaults, backend('shop'), backend('cart')]).replace('10.0.0.1:80', '10.0.0.7:80');
   const [, , shop] = sectionsIn(text);
-  assert.match(shop?.text ?? '', /^\nbackend shop\n {4}mode http\n[^]*server a 10\.0\.0\.7:80/);
+  assert.match(shop?.text ?? '', /^\nbackend shop\n {4}mode http\n[\s\S]*server a 10\.0\.0\.7:80/);
 });
