@@ -18,6 +18,9 @@ export type Moment = number & { readonly [clock]?: 'steady' };
 /** A time of day in milliseconds since 1970, UTC. */
 export type Timestamp = number & { readonly [clock]?: 'wall' };
 
+/** The largest weight that HAProxy takes. */
+export const maxWeight = 256;
+
 /** One address and port at which a service answers, as a watcher found it. Not yet trusted: the catalog validates. */
 export type Endpoint = {
   /** Identity at the source (Consul node and service id, pod, name in a file); the server's name is made from it. */

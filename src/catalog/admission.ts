@@ -1,6 +1,6 @@
 /** Judges what sources say before anything else sees it: data is hostile, and whoever may register may send it. */
 import { type Address, contains, parseAddress, type Range, range, reachedIPv4 } from '../lib/net/address.ts';
-import type { Endpoint, Unreadable } from '../model.ts';
+import { type Endpoint, maxWeight, type Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
 import type { OwnGuard } from './own.ts';
 
@@ -145,7 +145,8 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
   if (parsed === null)
     return `the address must be an IPv4 or IPv6 literal, not ${show(address)}${isName(address) ? ': names are not resolved' : ''}`;
   if (!isWhole(port, 1, 65_535)) return `the port must be a whole number from 1 to 65535, not ${show(port)}`;
-  if (!isWhole(weight, 0, 256)) return `the weight must be a whole number from 0 to 256, not ${show(weight)}`;
+  if (!isWhole(weight, 0, maxWeight))
+    return `the weight must be a whole number from 0 to ${maxWeight}, not ${show(weight)}`;
   if (state !== 'ready' && state !== 'draining') return `the state must be ready or draining, not ${show(state)}`;
   const reason = guard(parsed, port);
   if (reason !== null) return reason;

@@ -69,10 +69,10 @@ export class Sources implements AsyncDisposable {
     const stop = new AbortController();
     let opened: Watch | null = null;
     // An `open` that throws is a failure of the source. The opened watcher is kept over failures: it remembers what it read.
-    async function* watch(signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
+    const watch = async (signal: AbortSignal): Promise<AsyncIterable<Update>> => {
       opened ??= await source.open(settings, { env, onSecret, signal });
-      yield* opened(queries, signal);
-    }
+      return opened(queries, signal);
+    };
     const follow = async (): Promise<void> => {
       let isRestart = isKnown;
       for await (const event of supervise(name, watch, { signal: stop.signal })) {

@@ -18,14 +18,14 @@ export type Supervision = {
 /** Starts the watcher again whenever it fails, until `signal` aborts. To end without being told to is a failure, too. */
 export async function* supervise(
   watcher: string,
-  start: (signal: AbortSignal) => AsyncIterable<Update>,
+  start: (signal: AbortSignal) => AsyncIterable<Update> | Promise<AsyncIterable<Update>>,
   { signal, patience = { baseMs: 100, capMs: 1500, longestMs: 30_000, share: 1 / 8 }, healthyAfterMs }: Supervision,
 ): AsyncGenerator<SourceEvent, void, undefined> {
   const retries = new Retries(patience, healthyAfterMs);
   while (!signal.aborted) {
     yield { watcher, kind: 'started' };
     try {
-      for await (const update of start(signal)) yield { watcher, ...update };
+      for await (const update of await start(signal)) yield { watcher, ...update };
       if (signal.aborted) return;
       throw new AppError('MYELIN_SOURCE_FAILED', 'the watcher ended although nobody stopped it');
     } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The only importer of npm `consul`, with what its types lack: one request asked with an abort signal, the answer with
- * its headers, a bounded number of sockets, and an answer that was cut short told as an error.
+ * The only importer of npm `consul`. It adds what that lacks: requests that end with an abort signal, responses with their headers, a
+ * bounded number of sockets, and an error where a response is cut short.
  */
 
 import { EventEmitter } from 'node:events';
@@ -25,7 +25,7 @@ export type HealthRequest = {
   readonly wait?: string;
 };
 
-/** Requests about a whole datacenter: states of all checks, names of all services, of all nodes, what is on a node. */
+/** Requests about a whole datacenter: the states of all checks, the names of all services, all nodes, or the instances on a node. */
 export type ListRequest = (
   | { readonly what: 'checks' | 'services' | 'nodes' }
   | { readonly what: 'node'; readonly node: string }
@@ -35,18 +35,18 @@ export type ListRequest = (
 export type ConsulResponse = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
 
 export type Client = {
-  /** Throws on anything but an answer with status 2xx; see `failureOf`. */
+  /** Throws unless the response has a status of 2xx; see `failureOf`. */
   health(request: HealthRequest, timeoutMs: Ms): Promise<ConsulResponse>;
   list(request: ListRequest, timeoutMs: Ms): Promise<ConsulResponse>;
 };
 
 /**
- * When the kernel begins to probe a connection on which nothing happens, once a second; after ten probes without an
- * answer it is dead. So a machine that has vanished is noticed long before a request would be answered.
+ * After this time without traffic the kernel probes a connection once a second, and closes it after ten lost probes. So a vanished
+ * machine is noticed long before the timeout of a blocking query.
  */
 const probeAfterMs = 10_000;
 
-/** Every socket of the client is closed when `signal` aborts; `onSecret` is told of what it proves itself with. */
+/** `signal` closes every socket of the client; `onSecret` is called with each credential. */
 export async function openClient(
   connection: Connection,
   maxConnections: number,
@@ -97,7 +97,7 @@ export async function openClient(
   async function call(get: Get, options: object, timeoutMs: Ms): Promise<ConsulResponse> {
     const token = await currentToken();
     signal.throwIfAborted();
-    // Both properties are what the library looks for: the response in the result, and 'cancel' to abort.
+    // The library looks for both: `includeResponse` puts the response into the result, and the event 'cancel' aborts.
     const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
     open.add(ctx);
     try {
@@ -114,10 +114,10 @@ export async function openClient(
   }
 }
 
-/** Whoever may register decides how long an answer is; more of one service, or of one datacenter, is not worth its memory. */
+/** Anybody who may register makes responses longer: longer ones than this are refused, to bound memory. */
 const mostBytes = 64 * 1024 * 1024;
 
-/** An answer that ended before it was complete; the library itself would wait for the rest until its timeout. */
+/** A response that ended before it was complete. The library itself waits for the rest until its timeout. */
 export class CutShort extends Error {
   override readonly name = 'CutShort';
 }
@@ -136,7 +136,7 @@ type ConsulClient = {
   _ext(event: 'onRequest', extension: (request: PapiRequest, next: () => void) => void): void;
 };
 
-// The library's types know neither base URL nor headers, and of a request only half of its fields.
+// The library's types lack the base URL, headers, and half of the fields of a request.
 const UntypedConsul = Consul as unknown as new (options: object) => ConsulClient;
 
 function failWhenCutShort(request: PapiRequest, next: () => void): void {

@@ -1,4 +1,4 @@
-/** How the agent is reached: the config first, then the variables that the `consul` command line reads. */
+/** How the agent is reached: the config comes first, then the variables that the `consul` command line reads. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
@@ -6,7 +6,7 @@ import { AppError } from '../../src/errors.ts';
 import type { ConsulSettings } from './settings.ts';
 
 export type Connection = {
-  /** For people: the address without credentials. */
+  /** The address without credentials, for messages. */
   readonly name: string;
   /** Without a trailing slash; `http://localhost` where `socketPath` is set. */
   readonly url: string;
@@ -42,7 +42,7 @@ export function connectionOf(settings: ConsulSettings, env: NodeJS.ProcessEnv): 
   };
 }
 
-/** Reads the certificates anew; called at each start of the watcher, so that renewed ones come into use. */
+/** Called at each start of the watcher, so that renewed certificates are used. */
 export async function readTls(files: TlsFiles): Promise<TlsOptions> {
   const [authorities, cert, key] = await Promise.all([
     readAuthorities(files),
@@ -62,7 +62,7 @@ function addressOf(settings: ConsulSettings, env: NodeJS.ProcessEnv): Pick<Conne
   const address = settings.address ?? set(env.CONSUL_HTTP_ADDR) ?? '127.0.0.1:8500';
   const [, scheme, rest = ''] = /^(?:([a-z]+):\/\/)?(.*)$/.exec(address) ?? [];
   if (scheme === 'unix') return { name: address, url: 'http://localhost', socketPath: rest };
-  // As the consul CLI does: CONSUL_HTTP_SSL is never undone by the scheme of CONSUL_HTTP_ADDR. A scheme in our config is.
+  // As in the consul CLI, CONSUL_HTTP_SSL wins over the scheme of CONSUL_HTTP_ADDR. A scheme in our config wins over both.
   const schemeIsOurs = settings.address !== undefined && scheme !== undefined;
   const isSecure = !schemeIsOurs && isTrue('CONSUL_HTTP_SSL', env) === true;
   const url = parseUrl(isSecure ? 'https' : (scheme ?? 'http'), rest, address);
@@ -79,7 +79,7 @@ function parseUrl(scheme: string, rest: string, address: string): URL {
   });
 }
 
-/** One source of tokens at a time: the config's if it names any; of two, the file, which can be renewed. */
+/** Only one token counts: that of the config, if there is any; of a token and a file, the file, which can be renewed. */
 function tokenOf(settings: ConsulSettings, env: NodeJS.ProcessEnv): Pick<Connection, 'token' | 'tokenFile'> {
   const own = settings.token !== undefined || settings.tokenFile !== undefined;
   const tokenFile = own ? settings.tokenFile : set(env.CONSUL_HTTP_TOKEN_FILE);
@@ -104,12 +104,12 @@ function tlsOf({ tls }: ConsulSettings, env: NodeJS.ProcessEnv): TlsFiles {
   };
 }
 
-/** An empty variable is an unset one. */
+/** An empty variable counts as unset. */
 function set(value: string | undefined): string | undefined {
   return value === '' ? undefined : value;
 }
 
-/** The spellings that Go's ParseBool, and so the consul CLI, takes. */
+/** The spellings that Go's ParseBool, and so the consul CLI, accepts. */
 function isTrue(name: string, env: NodeJS.ProcessEnv): boolean | undefined {
   const value = set(env[name]);
   if (value === undefined) return undefined;
@@ -125,7 +125,7 @@ async function readAuthorities({ caFile, caPath }: TlsFiles): Promise<Buffer[]> 
     throw new AppError('MYELIN_SOURCE_FAILED', `cannot read CONSUL_CAPATH ${caPath}`, { cause });
   });
   const paths = names.sort().map((name) => join(caPath, name));
-  // Folders of the system's certificates hold others, of Java's for example.
+  // The system's folder of certificates has subfolders, of Java for example.
   const isFolder = await Promise.all(
     paths.map((path) =>
       stat(path).then(

@@ -1,11 +1,11 @@
-/** What Consul's answer means: instances with all their checks in, endpoints as HAProxy can serve them out. Pure. */
+/** Makes endpoints for HAProxy of the instances that Consul lists with their checks. Pure. */
 import { z } from 'zod';
 import { AppError } from '../../src/errors.ts';
-import type { Endpoint, Unfit } from '../../src/model.ts';
+import { type Endpoint, maxWeight, type Unfit } from '../../src/model.ts';
 import type { ConsulQuery } from './settings.ts';
 
-/** Only the fields that we use of GET /v1/health/service/:service. */
-const instance = z.object({
+/** The fields of GET /v1/health/service/:service that are used here. */
+const instanceShape = z.object({
   Node: z.object({ Node: z.string(), Address: z.string() }),
   Service: z.object({
     ID: z.string(),
@@ -17,13 +17,11 @@ const instance = z.object({
   }),
   Checks: z.array(z.object({ CheckID: z.string(), Status: z.string() })),
 });
-export type Instance = z.output<typeof instance>;
+export type Instance = z.output<typeof instanceShape>;
 
-const maxWeight = 256;
-
-/** Throws when `body` is not a list of instances: a proxy's page, another server, a truncated text. */
+/** Throws where `body` is no list of instances but the page of a proxy, of another server, or a part of a text. */
 export function readInstances(body: unknown): readonly Instance[] {
-  const read = z.array(instance).safeParse(body);
+  const read = z.array(instanceShape).safeParse(body);
   if (read.success) return read.data;
   const [issue] = read.error.issues;
   const place = issue === undefined || issue.path.length === 0 ? '' : ` (${issue.path.join('.')}: ${issue.message})`;
@@ -32,21 +30,24 @@ export function readInstances(body: unknown): readonly Instance[] {
   });
 }
 
-export type Found = { readonly endpoints: readonly Endpoint[]; readonly unfit: readonly Unfit[] };
+export type ServiceEndpoints = { readonly endpoints: readonly Endpoint[]; readonly unfit: readonly Unfit[] };
 
-/** Instances in maintenance drain, critical ones are unfit, those with a warning are used if the query says so. */
-export function endpointsOf(instances: readonly Instance[], { warning }: Pick<ConsulQuery, 'warning'>): Found {
+/** Instances in maintenance drain, critical ones are unfit, and ones with a warning are used if the query says so. */
+export function endpointsOf(
+  instances: readonly Instance[],
+  { warning }: Pick<ConsulQuery, 'warning'>,
+): ServiceEndpoints {
   const endpoints: Endpoint[] = [];
   const unfit: Unfit[] = [];
-  for (const found of instances) {
-    const health = healthOf(found);
-    const endpoint = endpointOf(found, health);
+  for (const instance of instances) {
+    const health = healthOf(instance);
+    const endpoint = endpointOf(instance, health);
     if (health === 'critical' || (health === 'warning' && warning === 'ignore')) {
       const { id, address, port } = endpoint;
       unfit.push({ id, address, port });
     } else endpoints.push(endpoint);
   }
-  // Consul's weights go to 65,535, HAProxy's to 256: the ratios are kept.
+  // Consul's weights go up to 65,535: they are scaled to HAProxy's, and keep their ratios.
   const heaviest = endpoints.reduce((most, { weight }) => Math.max(most, weight), 0);
   if (heaviest <= maxWeight) return { endpoints, unfit };
   return { endpoints: endpoints.map((one) => ({ ...one, weight: scaled(one.weight, heaviest) })), unfit };
@@ -54,10 +55,10 @@ export function endpointsOf(instances: readonly Instance[], { warning }: Pick<Co
 
 type Health = 'passing' | 'warning' | 'critical' | 'maintenance';
 
-/** The order in which Consul's own clients judge: maintenance goes before critical, of which it is a form. */
+/** In the order of Consul's own clients: maintenance, which is a form of critical, comes first. */
 function healthOf({ Checks }: Instance): Health {
   if (Checks.some(({ CheckID }) => isMaintenance(CheckID))) return 'maintenance';
-  // A status that we do not know is not taken for good.
+  // An unknown status counts as critical.
   if (Checks.some(({ Status }) => Status !== 'passing' && Status !== 'warning')) return 'critical';
   return Checks.some(({ Status }) => Status === 'warning') ? 'warning' : 'passing';
 }
@@ -66,7 +67,7 @@ function isMaintenance(checkId: string): boolean {
   return checkId === '_node_maintenance' || checkId.startsWith('_service_maintenance:');
 }
 
-/** Address and port are passed on as they are: the catalog refuses what cannot be served, and reports it. */
+/** Passes on address, port and weight as they are: the catalog refuses and reports what HAProxy cannot serve. */
 function endpointOf({ Node, Service }: Instance, health: Health): Endpoint {
   const weights = Service.Weights ?? { Passing: 1, Warning: 1 };
   return {

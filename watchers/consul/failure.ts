@@ -1,4 +1,4 @@
-/** What a failed query means: why, for people; how long to wait; and how much is at fault. */
+/** What a failed query means: the reason for people, the delay that the agent asked for, and what else it concerns. */
 import { describe } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 import { retryAfterMs } from '../kit/retry-after.ts';
@@ -6,13 +6,13 @@ import { CutShort } from './client.ts';
 
 export type Failure = {
   readonly reason: string;
-  /** What the agent asked for; 0 where it did not. */
+  /** The delay that the agent asked for; 0: none. */
   readonly retryAfterMs: Ms;
-  /** Whom the failure is about; queries that share it would fail as well. */
+  /** What fails: other queries to the same agent or datacenter fail as well. */
   readonly scope: 'agent' | 'datacenter' | 'query';
   /**
-   * Whether to ask again can help. `query`: the query itself is wrong, and has no answer before somebody changes it.
-   * `presumed`: so it is where the agent answers others; else who answers so may be no agent, as a proxy that redirects.
+   * Whether a retry can help. `query`: it cannot, the query itself is wrong. `presumed`: the query is wrong if other queries
+   * succeed; else something other than an agent may have responded, such as a proxy that redirects.
    */
   readonly fault: 'none' | 'presumed' | 'query';
 };
@@ -38,12 +38,12 @@ export function failureOf(error: unknown, now: number): Failure {
 }
 
 function faultOf(status: number, text: string): Failure['fault'] {
-  // A wrong filter has either status.
+  // A wrong filter leads to status 400 or 500.
   if (status === 400 || /boolean expression/i.test(text)) return 'query';
   return status < 400 || finalStatuses.has(status) ? 'presumed' : 'none';
 }
 
-/** Statuses that the same request would be answered with again: no such path, method or length. */
+/** The same request gets the same status again: there is no such path or method, or it is too long. */
 const finalStatuses: ReadonlySet<number> = new Set([404, 405, 410, 413, 414, 431]);
 
 function scopeOf(status: number, text: string): Failure['scope'] {
@@ -62,10 +62,10 @@ type Response = {
   readonly body?: unknown;
 };
 
-/** The library hangs the response on its errors; nothing in its types says so. */
+/** The library sets `response` on its errors; its types do not say so. */
 function responseOf(error: Error): Response | undefined {
   if (!('response' in error) || typeof error.response !== 'object' || error.response === null) return undefined;
-  // An answer that could not be decoded has a status of 2xx: then the error's own text says more.
+  // A response that cannot be decoded has a status of 2xx: then the message of the error says more.
   if (!('statusCode' in error.response) || typeof error.response.statusCode !== 'number') return undefined;
   return error.response.statusCode >= 300 ? (error.response as Response) : undefined;
 }
@@ -78,7 +78,7 @@ function bodyText(body: unknown): string {
     .slice(0, 200);
 }
 
-/** Errors of the connection carry a code of the system or of TLS; timeouts and cut answers do not. */
+/** Errors of a connection have a code of the system or of TLS; timeouts and incomplete responses do not. */
 function isOfConnection(error: Error): boolean {
   return (
     !(error instanceof CutShort) &&
@@ -90,6 +90,6 @@ function isOfConnection(error: Error): boolean {
 
 function reasonOf(error: Error): string {
   const text = describe(error).replace(/^consul: (health\.service: )?/, '');
-  // An attempt at several addresses of one name (localhost) has an empty message of its own.
+  // The error of an attempt at several addresses of one name (localhost) has an empty message.
   return text === '' && 'code' in error ? String(error.code) : text;
 }

@@ -1,4 +1,4 @@
-/** What is configured of a Consul agent, and what can be asked of it. */
+/** The settings of a Consul watcher, and of a query to it. */
 import { z } from 'zod';
 import type { CheckContext, CommonSettings } from '../kit/source.ts';
 import { filePath, someTime, text, word } from '../kit/values.ts';
@@ -78,7 +78,7 @@ export const consulQuery = z
 export type ConsulSettings = z.output<typeof consulSettings> & CommonSettings;
 export type ConsulQuery = z.output<typeof consulQuery>;
 
-/** What no single key can tell. */
+/** Checks that concern several keys. */
 export function checkConsul({ address, tls, token, tokenFile }: ConsulSettings, { env, report }: CheckContext): void {
   const { certFile, keyFile } = tls;
   if (certFile !== undefined && keyFile === undefined)
@@ -91,7 +91,7 @@ export function checkConsul({ address, tls, token, tokenFile }: ConsulSettings, 
         [],
         `${variable} is set, and Myelin knows the default one only, whose services of the same names would be served: unset it`,
       );
-  if (Object.keys(tls).length > 0 && isAskedInClear(address, env))
+  if (Object.keys(tls).length > 0 && usesPlainHttp(address, env))
     report(
       ['tls'],
       'is for an agent at https://, and this one would be asked in clear, its token with it: write https://HOST:PORT as address',
@@ -100,8 +100,8 @@ export function checkConsul({ address, tls, token, tokenFile }: ConsulSettings, 
     report(['tokenFile'], 'there is a token already: give either token or tokenFile');
 }
 
-/** As the watcher does: a scheme in the config has the last word. The agent on this machine, where none is named, may be. */
-function isAskedInClear(ours: string | undefined, env: NodeJS.ProcessEnv): boolean {
+/** Decides as `connectionOf` does. Plain HTTP is fine for the default address, which is on this machine. */
+function usesPlainHttp(ours: string | undefined, env: NodeJS.ProcessEnv): boolean {
   const address = ours ?? env.CONSUL_HTTP_ADDR ?? '';
   const [, scheme] = /^([a-z]+):\/\//.exec(address) ?? [];
   if (address === '' || scheme === 'https') return false;

@@ -1,12 +1,12 @@
-/** The ACL token of the next request: fixed, or from a file that somebody renews. */
+/** The ACL token of the next request: fixed, or from a file that may be renewed. */
 import { readFile } from 'node:fs/promises';
 import { AppError } from '../../src/errors.ts';
 import type { Connection } from './connection.ts';
 
-/** A renewed file is in use after this long: soon enough for a token that was refused, seldom enough to cost nothing. */
+/** A renewed token is used after this time: soon after a refusal, and reading the file so often costs nothing. */
 const readAgainMs = 1000;
 
-/** `onSecret` is told of each before it is used. */
+/** `onSecret` is called with each token before its first use. */
 export function tokenReader(
   { token, tokenFile }: Connection,
   onSecret: (secret: string) => void,
@@ -31,7 +31,7 @@ async function readToken(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new AppError('MYELIN_SOURCE_FAILED', `cannot read the token file ${path}`, { cause });
   });
-  // While it is being written anew the file may be empty; asking without a token would look like an empty service.
+  // The file may be empty while it is being written. Without a token, a request may find an empty service.
   if (text.trim() === '') throw new AppError('MYELIN_SOURCE_FAILED', `the token file ${path} is empty`);
   return text.trim();
 }

@@ -12,7 +12,7 @@ import {
 } from 'yaml';
 import { z } from 'zod';
 import { hostPort } from '../../src/lib/net/address.ts';
-import type { Endpoint, Unreadable } from '../../src/model.ts';
+import { type Endpoint, maxWeight, type Unreadable } from '../../src/model.ts';
 
 export type Parsed =
   | { readonly kind: 'services'; readonly services: ReadonlyMap<string, Entry> }
@@ -138,7 +138,7 @@ const endpoint = z
       address: text('an IPv4 or IPv6 address'),
       port: whole('a port', 1, 65535),
       id: text('a name in quotes').optional(),
-      weight: whole('a weight', 0, 256).default(1),
+      weight: whole('a weight', 0, maxWeight).default(1),
       state: z.enum(['ready', 'draining'], { error: 'expected ready or draining' }).default('ready'),
       tags: z.array(word, { error: 'expected a list of words' }).default([]),
       meta: z.record(z.string(), word, { error: 'expected words by name' }).default({}),

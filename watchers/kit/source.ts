@@ -1,12 +1,12 @@
 /**
- * What a source is: one value that says how it is configured, what it can be asked, and how it is watched. The config's
- * checks, its JSON Schema, `myelin init` and the reference are made from it; nothing else names a source.
+ * A source is one value: how it is configured, how it is queried, and how it is watched. The checks of the config, its JSON Schema,
+ * `myelin init` and the reference are made from it. Nothing else names a source.
  */
 import { z } from 'zod';
 import type { Watch } from '../../src/model.ts';
 import { someTime } from './values.ts';
 
-/** What the settings of every watcher hold besides its own: how its answers are judged. */
+/** The settings that every watcher has: how its results are judged. */
 export const commonSettings = z.strictObject({
   required: z
     .boolean()
@@ -43,9 +43,9 @@ export function withCommon<Shape extends z.core.$ZodLooseShape>({ shape }: z.Zod
 /** As `process.env`; the types of a source of your own need none of Node's. */
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What `open` is given beside the settings. */
+/** The second argument of `open`. */
 type OpenContext = {
-  /** For what the settings leave open, such as the variables of the source's own command line. */
+  /** For defaults of the settings, such as the variables of the source's own command line. */
   readonly env: Environment;
   /** To be called with each credential that the source uses: these are masked in everything that people see. */
   readonly onSecret: (secret: string) => void;
@@ -53,63 +53,63 @@ type OpenContext = {
   readonly signal: AbortSignal;
 };
 
-/** What `check` is given beside the settings. */
+/** The second argument of `check`. */
 export type CheckContext = {
   readonly env: Environment;
-  /** Reports what is wrong at a place within the settings of the watcher. */
+  /** Reports a problem; `path` is within the settings of the watcher. */
   readonly report: (path: readonly (string | number)[], message: string) => void;
 };
 
-/** How services are found that nobody listed: what stands at `discover` for a watcher of this type. */
+/** How a source discovers services that nobody listed: the value of `discover` for a watcher of this type. */
 type SourceDiscovery<Settings, Keys extends z.ZodObject, Many> = {
-  /** Which services are found; the limits within which these choose are the same for all sources. */
+  /** The keys that choose which services are discovered. Their limits are the same for all sources. */
   readonly keys: Keys;
-  /** The queries for many that come of it, each of which may fail by itself; `key` is unique among them. */
+  /** The queries for many services, each of which may fail by itself; `key` is unique among them. */
   queries(settings: Settings, keys: z.output<Keys>): readonly { readonly key: string; readonly query: Many }[];
 };
 
-/** What `myelin init` writes for it: the smallest config that works, with the usual options beside it as comments. */
+/** What `myelin init` writes: the smallest config that works, with the usual options as comments. */
 export type SourceExample = {
   /** The part of the config with `watchers:` and its own settings. */
   readonly watcher: string;
   /** A query, as it stands behind the name of the watcher. */
   readonly query: string;
-  /** The part with `discover:`, where it discovers. */
+  /** The part with `discover:`, for a source that discovers services. */
   readonly discover?: string;
-  /** Files beside the config, by name, that are written with it. */
+  /** Further files beside the config, by name. */
   readonly files?: Readonly<Record<string, string>>;
 };
 
 export type Definition<Settings extends z.ZodObject, Query extends z.ZodObject, Keys extends z.ZodObject, Many> = {
-  /** What `type` of a watcher is; a source of your own has the module in its place. */
+  /** The value of `type` in the config; for a source of your own that is its module instead. */
   readonly type: string;
-  /** Its own settings; those of every watcher (`commonSettings`) come by themselves. */
+  /** Its own settings, without the common ones (`commonSettings`). */
   readonly settings: Settings;
-  /** What a service says of where its endpoints are found. A key `service` is by default the name of the service. */
+  /** A query for the endpoints of one service. A key `service` has the name of the service as its default. */
   readonly query: Query;
   readonly discovery?: SourceDiscovery<z.output<Settings> & CommonSettings, Keys, Many>;
   readonly example?: SourceExample;
-  /** Whether endpoints on the loopback are taken unasked: only where nobody else can write what it says. */
+  /** Whether its endpoints may be loopback addresses without `allowAddresses`: only where nobody else can write its data. */
   readonly trustsLoopback?: boolean;
-  /** What no single key can tell, such as two that need each other. */
+  /** Checks that concern several keys. Synchronous. */
   check?(settings: z.output<Settings> & CommonSettings, context: CheckContext): void;
-  /** What takes long to load is imported in here: it is called only where such a watcher is configured. */
+  /** Called only where such a watcher is configured: import here what takes long to load. */
   open(
     settings: z.output<Settings> & CommonSettings,
     context: OpenContext,
   ): Watch<z.output<Query> | Many> | Promise<Watch<z.output<Query> | Many>>;
 };
 
-/** A source as the program sees it, whatever its settings are. */
+/** A source with any settings. */
 export type Source = Definition<z.ZodObject, z.ZodObject, z.ZodObject, unknown>;
 
-/** `Many`: a query for services that nobody listed, where the source discovers. */
+/** `Many`: a query for services that nobody listed, for a source that discovers them. */
 export function defineSource<
   Settings extends z.ZodObject,
   Query extends z.ZodObject,
   Keys extends z.ZodObject = z.ZodObject,
   Many = never,
 >(definition: Definition<Settings, Query, Keys, Many>): Source {
-  // What it is called with has gone through its own schemas.
+  // Its functions are called with values that its own schemas have validated.
   return definition as unknown as Source;
 }

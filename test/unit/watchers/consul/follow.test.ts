@@ -4,14 +4,18 @@ import type { Endpoint } from '../../../../src/model.ts';
 import type { ConsulResponse, HealthRequest } from '../../../../watchers/consul/client.ts';
 import type { Failure } from '../../../../watchers/consul/failure.ts';
 import { follow } from '../../../../watchers/consul/follow.ts';
-import { hiddenIn, indexOf, type Known } from '../../../../watchers/consul/reading.ts';
+import { indexOf, type ServiceResult } from '../../../../watchers/consul/result.ts';
 
 type Script = (request: HealthRequest) => ConsulResponse | Error;
 
 /** Follows `web` at an agent that answers from `script`; ends, after its last line, with the requests and what came of them. */
 async function run(
   script: readonly Script[],
-  { hasToken = false, stale = true, remembered }: { hasToken?: boolean; stale?: boolean; remembered?: Known } = {},
+  {
+    hasToken = false,
+    stale = true,
+    remembered,
+  }: { hasToken?: boolean; stale?: boolean; remembered?: ServiceResult } = {},
 ) {
   const stop = new AbortController();
   const requests: HealthRequest[] = [];
@@ -19,7 +23,7 @@ async function run(
   const said: (readonly Endpoint[])[] = [];
   const failures: Failure[] = [];
   const hidden: (string | null)[] = [];
-  let known: Known | undefined;
+  let known: ServiceResult | undefined;
   const lines = script.values();
   await follow({
     query: { tags: [], stale, warning: 'use' },
@@ -38,11 +42,11 @@ async function run(
     },
     permit: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
     waitMs: 60_000,
-    remembered,
+    last: remembered,
     onResult: (now) => {
       known = now;
       said.push(now.endpoints);
-      hidden.push(hiddenIn(now, 'web'));
+      hidden.push(now.unreadable[0]?.reason ?? null);
     },
     onFailure: (failure) => failures.push(failure),
     signal: stop.signal,

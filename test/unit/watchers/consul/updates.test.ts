@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint, Update } from '../../../../src/model.ts';
-import { isHostName, Naming } from '../../../../watchers/consul/names.ts';
+import { isHostName } from '../../../../watchers/consul/host-names.ts';
+import { Updates } from '../../../../watchers/consul/updates.ts';
 import { Hosts } from '../../../../watchers/kit/hosts.ts';
 
 test('a host name is told from an address in any form, and from nonsense', () => {
@@ -34,11 +35,11 @@ async function naming(zone: Zone, how: { hostNames?: 'refuse' | 'resolve'; maxSe
     const left = unreadable.map(({ id, reason }) => ` | ${id}: ${reason}`).join('');
     told.push(`${served}${unfit.map(({ id, address }) => ` unfit ${id}=${address}`).join('')}${left}`);
   };
-  const its = new Naming({ settings: { hostNames: 'resolve', maxServers: 1000, ...how }, hosts, emit });
+  const its = new Updates({ settings: { hostNames: 'resolve', maxServers: 1000, ...how }, hosts, emit });
   return {
     hosts,
     async says(endpoints: readonly Endpoint[], unfit: readonly Endpoint[] = []): Promise<readonly string[]> {
-      its.received('db', { endpoints, unfit }, []);
+      its.received('db', { endpoints, unfit, unreadable: [] });
       for (let turn = 0; turn < 30; turn++) await Promise.resolve();
       return told.splice(0);
     },

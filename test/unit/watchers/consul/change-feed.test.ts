@@ -1,11 +1,11 @@
 /** What is told of a thousand services by two requests: which of them changed, and who is asked then. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { changesOf, movedWith, readChecks, readNode, readNodes } from '../../../../watchers/consul/catalog-lists.ts';
+import { ChangeFeed } from '../../../../watchers/consul/change-feed.ts';
 import type { ConsulResponse, ListRequest } from '../../../../watchers/consul/client.ts';
-import { Feed } from '../../../../watchers/consul/feed.ts';
-import type { Known } from '../../../../watchers/consul/reading.ts';
-import { type Changed, Rota } from '../../../../watchers/consul/rota.ts';
-import { changesOf, movedWith, readChecks, readNode, readNodes } from '../../../../watchers/consul/rows.ts';
+import type { ServiceResult } from '../../../../watchers/consul/result.ts';
+import { type Changed, Schedule } from '../../../../watchers/consul/schedule.ts';
 import { until } from '../../../support/index.ts';
 
 type Check = readonly [node: string, id: string, status: string, service: string, index: number];
@@ -90,13 +90,13 @@ test('another address of a node is a change of all services on it', () => {
 test('names are the same in whatever capitals, as Consul takes them', async (t) => {
   const failed = readChecks([...checks(['N1', 'serf', 'critical', '', 7]), ...two.slice(1)]);
   assert.deepEqual(told(changesOf(readChecks(two), failed, new Map())), { web: null, db: null });
-  const rota = new Rota(200);
-  t.after(() => rota.end());
-  const next = rota.join('', 'WEB');
-  rota.setFed('', true);
+  const schedule = new Schedule(200);
+  t.after(() => schedule.end());
+  const next = schedule.join('', 'WEB');
+  schedule.setFeed('', true);
   await next(known(5n));
   const resting = next(known(5n));
-  rota.changed('', changesOf(readChecks([]), readChecks(checks(['n1', 'a', 'passing', 'Web', 9])), null));
+  schedule.changed('', changesOf(readChecks([]), readChecks(checks(['n1', 'a', 'passing', 'Web', 9])), null));
   assert.equal(await resting, 2000);
 });
 
@@ -106,7 +106,14 @@ test('what is no list of the catalog is refused', () => {
   assert.equal(readNode('n', null).size, 0, 'a node that is gone');
 });
 
-const known = (index: bigint): Known => ({ index, endpoints: [], unfit: [], instances: 0, isFiltered: false });
+const known = (index: bigint): ServiceResult => ({
+  index,
+  endpoints: [],
+  unfit: [],
+  instances: 0,
+  isFiltered: false,
+  unreadable: [],
+});
 
 /** Whether it is settled by now. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
@@ -115,34 +122,34 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 test('a service rests until it is named, and again once its answer is as new as what was told', async (t) => {
-  const rota = new Rota(200);
-  t.after(() => rota.end());
-  const next = rota.join('', 'web');
+  const schedule = new Schedule(200);
+  t.after(() => schedule.end());
+  const next = schedule.join('', 'web');
   assert.equal(await next(known(5n)), 200, 'without a feed all take turns');
-  rota.setFed('', true);
+  schedule.setFeed('', true);
   assert.equal(await next(known(5n)), 100, 'what changed before the feed began is looked at once');
   const resting = next(known(5n));
   assert.ok(!(await isSettled(resting)));
-  rota.changed('', new Map([['db', 9n]]));
-  rota.changed('far', 'all');
+  schedule.changed('', new Map([['db', 9n]]));
+  schedule.changed('far', 'all');
   assert.ok(!(await isSettled(resting)));
-  rota.changed('', new Map([['web', 9n]]));
+  schedule.changed('', new Map([['web', 9n]]));
   assert.equal(await resting, 2000);
   assert.equal(await next(known(7n)), 2000, 'the server that answered did not know of it yet');
   const again = next(known(9n));
   assert.ok(!(await isSettled(again)));
-  rota.changed('', new Map([['web', 8n]]));
+  schedule.changed('', new Map([['web', 8n]]));
   assert.ok(!(await isSettled(again)), 'what its answer has seen already is no news');
-  rota.setFed('', false);
+  schedule.setFeed('', false);
   assert.equal(await again, 200);
 });
 
 test('what was told before the index went back is no reason to believe that a change after it is known', async (t) => {
-  const rota = new Rota(200);
-  t.after(() => rota.end());
-  const next = rota.join('', 'web');
-  rota.setFed('', true);
-  rota.changed('', new Map([['web', 9n]]));
+  const schedule = new Schedule(200);
+  t.after(() => schedule.end());
+  const next = schedule.join('', 'web');
+  schedule.setFeed('', true);
+  schedule.changed('', new Map([['web', 9n]]));
   assert.equal(await next(known(5000n)), 2000, 'of a catalog that was restored');
   assert.ok(!(await isSettled(next(known(9n)))));
 });
@@ -185,12 +192,12 @@ function feeding(lists: Lists, services: number) {
   const stop = new AbortController();
   const changes: unknown[] = [];
   const states: boolean[] = [];
-  const ended = new Feed({
+  const ended = new ChangeFeed({
     list: (request) => lists.list(request, stop.signal),
     services,
     waitMs: 60_000,
     onChange: (changed) => changes.push(told(changed)),
-    onFed: (isFed) => states.push(isFed),
+    onUp: (isFed) => states.push(isFed),
     signal: stop.signal,
   }).run();
   return {
@@ -208,10 +215,10 @@ describe('in time', { concurrency: true }, () => {
   test('after an answer that was news a service is asked once more, as what it saw may be gone again', {
     timeout: 20_000,
   }, async (t) => {
-    const rota = new Rota(200);
-    t.after(() => rota.end());
-    const next = rota.join('', 'web');
-    rota.setFed('', true);
+    const schedule = new Schedule(200);
+    t.after(() => schedule.end());
+    const next = schedule.join('', 'web');
+    schedule.setFeed('', true);
     await next(known(5n));
     const answer = known(6n);
     assert.equal(await next(answer), 100);
@@ -219,14 +226,14 @@ describe('in time', { concurrency: true }, () => {
   });
 
   test('a change that is told while its service is being asked is not lost', { timeout: 20_000 }, async (t) => {
-    const rota = new Rota(200);
-    t.after(() => rota.end());
-    const next = rota.join('', 'web');
-    rota.setFed('', true);
+    const schedule = new Schedule(200);
+    t.after(() => schedule.end());
+    const next = schedule.join('', 'web');
+    schedule.setFeed('', true);
     await next(known(5n));
-    rota.changed('', new Map([['web', null]]));
+    schedule.changed('', new Map([['web', null]]));
     assert.equal(await next(known(5n)), 2000);
-    rota.changed('', 'all');
+    schedule.changed('', 'all');
     assert.equal(await next(known(6n)), 100);
     assert.ok(!(await isSettled(next(known(6n)))));
   });
