@@ -1,28 +1,25 @@
-/** Judges what sources say before anything else sees it: data is hostile, and whoever may register may send it. */
+/** Validates endpoints before anything else uses them: anybody who may register can send hostile data. */
 import { type Address, contains, parseAddress, type Range, range, reachedIPv4 } from '../lib/net/address.ts';
 import { type Endpoint, maxWeight, type Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
 import type { OwnGuard } from './own.ts';
 
-/**
- * What is left out: an endpoint, something of the source that its watcher could not make one of (`entry`), or a tag or meta
- * value of an endpoint that serves.
- */
+/** What is left out: an endpoint, an entry that its watcher could not read (`entry`), or a tag or meta value of an endpoint. */
 export type Refusal = {
   readonly id: string;
   readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
   readonly reason: string;
 };
 
-/** Some of them, and how many there are: whoever may register decides on their number. */
+/** A limited number of refusals, and the number of all: anybody who may register can cause any number. */
 export type Refusals = {
   readonly list: readonly Refusal[];
   readonly count: number;
-  /** Of them, entries that are left out as a whole. */
+  /** The number of endpoints and entries among them. */
   readonly endpoints: number;
 };
 
-/** Whether an address and port may get traffic: null, or why not and what allows it. */
+/** null: the address and port may get traffic; else the reason why not, and what would allow it. */
 export type Guard = (address: Address, port: number) => string | null;
 
 const limits = {
@@ -37,8 +34,8 @@ const limits = {
 } as const;
 
 /**
- * `loopbackAllowed`: the source is trusted to name this machine; `isOwn`: whoever it is, and whatever is allowed;
- * `onlyAddresses`: no others are accepted, empty: any.
+ * `loopbackAllowed`: the source may name this machine. `isOwn` refuses an endpoint whatever the settings allow. `onlyAddresses`:
+ * others are refused; empty: none are.
  */
 export function createGuard(
   allowAddresses: readonly string[],
@@ -58,7 +55,7 @@ export function createGuard(
     const reached = reachedIPv4(address);
     if (isOutside(address) && (reached.length === 0 || reached.some(isOutside)))
       return `${address.text} is in none of the ranges of onlyAddresses`;
-    // `::1` and `::` lie in the range of IPv4-compatible addresses: their own meaning goes first.
+    // `::1` and `::` are in the range of IPv4-compatible addresses as well: the address itself is checked first.
     for (const one of [address, ...reached]) {
       const found = special.find(({ ranges }) => ranges.some((candidate) => contains(candidate, one)));
       if (found === undefined) continue;
@@ -74,8 +71,8 @@ export function createGuard(
 export const noRefusals: Refusals = { list: [], count: 0, endpoints: 0 };
 
 /**
- * Sorts what came from a source into endpoints in normal form and refusals, to which `unreadable` adds what its watcher
- * could not read, and of which no more than `most` are taken. Whatever comes, it does not throw.
+ * Splits received endpoints into accepted ones, normalised and at most `most`, and refused ones. `unreadable` entries are added to
+ * the refused ones. Does not throw, whatever it receives.
  */
 export function admit(
   received: readonly Endpoint[],
@@ -103,7 +100,7 @@ function isDraining({ state }: Endpoint): boolean {
   return state === 'draining';
 }
 
-/** Counts all and holds few at any time. */
+/** Counts all refusals and holds a limited number of them. */
 class Refused {
   readonly #list: Refusal[] = [];
   #count = 0;
@@ -116,7 +113,7 @@ class Refused {
     if (this.#list.length === 2 * limits.refusals) this.#trim();
   }
 
-  /** So many endpoints for one reason. */
+  /** Adds `count` endpoints that are refused for one reason. */
   addBeyond(count: number, reason: string): void {
     this.add({ id: '', part: 'endpoint', reason });
     this.#count += count - 1;
@@ -134,7 +131,7 @@ class Refused {
   }
 }
 
-/** The types of a watcher hold for our own; a user's watcher, or a bug, may hand over anything. */
+/** A user's watcher, or a bug, may pass values that do not have the declared types. */
 function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | string {
   if (!isRecord(entry)) return `expected an endpoint, got ${show(entry)}`;
   const { id, address, port, weight, state } = entry;
@@ -167,8 +164,8 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
 type Drop = (part: 'tag' | 'meta', why: string) => void;
 
 /*
- * A tag or meta value is for templates and no reason to take a server out of service: annotations of several lines are
- * common. What cannot stand on one line is left out and reported; what is beyond the limits is not looked at.
+ * A wrong tag or meta value does not refuse its endpoint: these are for templates only, and annotations of several lines are
+ * common. Values with line breaks are left out and reported; values beyond the limits are not read.
  */
 function readTags(tags: unknown, drop: Drop): readonly string[] | null {
   if (tags === undefined) return null;
@@ -190,13 +187,13 @@ function readMeta(meta: unknown, drop: Drop): Readonly<Record<string, string>> |
     drop('meta', `meta must be texts by name, not ${show(meta)}`);
     return null;
   }
-  // Objects have no order that means anything: one order makes equal ones equal.
+  // Sorted keys make equal objects compare as equal.
   const keys = Object.keys(meta).sort();
   if (keys.length > limits.meta) drop('meta', `of ${keys.length} meta values only the first ${limits.meta} are taken`);
   const pairs = keys.slice(0, limits.meta).map((key) => [key, meta[key]] as const);
   const good = pairs.filter((pair): pair is [string, string] => {
     const [key, value] = pair;
-    // Copied by assignment, this name would replace an object's prototype.
+    // An assignment to this name would replace the prototype of an object.
     const badKey = key === '__proto__' ? 'is not a name for data' : wrong(key, limits.metaKey);
     const why = badKey ?? wrong(value, limits.metaValue);
     if (why !== null) drop('meta', `the meta ${badKey === null ? 'value' : 'name'} ${show(key)} ${why}`);
@@ -211,7 +208,7 @@ function wrong(value: unknown, maxLength: number): string | null {
   return unprintable.test(value) ? 'holds line breaks or other control characters' : null;
 }
 
-/** Control characters, line and paragraph separators, and halves of characters that no encoding can write. */
+/** Control characters, line and paragraph separators, and lone surrogates. */
 const unprintable = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 function isName(address: unknown): boolean {
@@ -230,7 +227,7 @@ function label(entry: unknown): string {
   return isRecord(entry) && typeof entry.id === 'string' ? clip(entry.id) : '';
 }
 
-/** For messages: short, and on one line whatever it holds. */
+/** For messages: short, and always on one line. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(clip(value));
   if (value === null || ['number', 'boolean', 'undefined', 'bigint'].includes(typeof value)) return String(value);
@@ -242,7 +239,7 @@ function clip(text: string, most = 80): string {
   return text.length > most ? `${printable}…` : printable;
 }
 
-/** Entries as a whole first: they serve nobody. */
+/** Endpoints and entries come before tags and meta values. */
 function byText(a: Refusal, b: Refusal): number {
   const one = `${a.part}\n${a.id}\n${a.reason}`;
   const other = `${b.part}\n${b.id}\n${b.reason}`;
@@ -251,7 +248,7 @@ function byText(a: Refusal, b: Refusal): number {
 
 type Special = { readonly what: string; readonly label: string; readonly ranges: readonly Range[] };
 
-/** In this order: what gives away credentials is named before the range that it lies in. */
+/** In this order: an address of cloud metadata is reported as that, not as link-local. */
 const special: readonly Special[] = [
   {
     what: 'metadata',

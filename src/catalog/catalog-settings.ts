@@ -1,9 +1,9 @@
-/** What of the config the catalog judges by. */
+/** The part of the config that the catalog uses. */
 import { ownListeners } from '../config/own-listeners.ts';
 import type { Config } from '../config/schema.ts';
 import type { CatalogSettings } from './catalog.ts';
 
-/** `discovered`: the queries for services that sources have discovered; `addresses`: those of this machine. */
+/** `discovered`: the queries for discovered services; `addresses`: those of this machine. */
 export function catalogSettings(
   config: Config,
   {

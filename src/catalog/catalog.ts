@@ -1,7 +1,7 @@
 /**
- * The last good endpoints of every service. Trouble is not absence: only a source's own word removes an endpoint, and
- * where the source has just come back, its word that nobody is there is doubted for a while. Nothing here changes in
- * place: each event gives a new catalog, or the same one where it says nothing new.
+ * The last good endpoints of every service. Trouble is not absence: an endpoint is removed only when a result says so, and
+ * after a source has just reconnected, an empty result is doubted for a while. The catalog is immutable: each event makes a new
+ * one, or returns the same one where nothing has changed.
  */
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { admit } from './admission.ts';
@@ -10,45 +10,45 @@ import { retainedBy } from './loss.ts';
 import { endWait, endWaits, opened, openIfReady, waitingFor } from './opening.ts';
 import { endDoubts, settle } from './serve.ts';
 import {
-  type Answer,
   type Catalog,
   type CatalogSettings,
   earliest,
   guardOf,
   indexOf,
   newService,
+  newSource,
   none,
+  noResult,
   type Origin,
   originOf,
+  type QueryResult,
   type Source,
   seeded,
   troubles,
-  unanswered,
-  unansweredSource,
 } from './state.ts';
 import { emptyTable, entriesOf, lookUp, put, tableOf } from './table.ts';
 
 export type { Catalog, CatalogSettings } from './state.ts';
 
 export type View = {
-  /** Closed: nothing is to be rendered yet. */
+  /** false: nothing is rendered yet. */
   readonly open: boolean;
-  /** The required sources that have not been synced yet; once open, it goes on without them. */
+  /** The required sources that are not synced yet. Once the catalog is open, it does not wait for them. */
   readonly waitingFor: readonly string[];
-  /** Nobody is known to serve anything, and a source that is required has not said so. */
+  /** No service has a known endpoint, while a required source is not synced. */
   readonly isBlind: boolean;
   /**
-   * Of every service in the settings, but for one that came later and has not been answered for: to serve nothing for
-   * it would be a lie. Lists that did not change are the same objects.
+   * By service, without services that were added later and have no result yet: an empty list would be wrong. Lists that did not
+   * change are the same objects.
    */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
-  /** The services of which nobody has said yet who serves them: what was there before stays as it is. */
+  /** Services whose endpoints are not known: what HAProxy has for them stays as it is. */
   readonly unknown: ReadonlyMap<string, 'unknown' | 'moved'>;
-  /** Those of them that may be answered for yet: the query of the others does not fit what is there. */
+  /** Those of them that may still get a result: the queries of the others cannot be answered. */
   readonly pending: ReadonlySet<string>;
 };
 
-/** `seed`: who served last before the start, by service, as answers to the same questions: they serve until these are answered. */
+/** `seed`: by service, the last results of the same queries before the start. They serve until there are new results. */
 export function createCatalog(
   settings: CatalogSettings,
   now: Moment,
@@ -62,8 +62,8 @@ export function createCatalog(
     settings,
     createdAt: now,
     isOpen: false,
-    sources: new Map([...settings.watchers.keys()].map((name) => [name, unansweredSource])),
-    answers: emptyTable(),
+    sources: new Map([...settings.watchers.keys()].map((name) => [name, newSource])),
+    results: emptyTable(),
     services: tableOf(services),
     awaited: emptyTable(),
     doubtEnds: null,
@@ -71,7 +71,7 @@ export function createCatalog(
   });
 }
 
-/** Events of watchers or queries that the settings do not have are ignored: they are the last of a source let go. */
+/** Ignores events of watchers and queries that are not in the settings: a stopped source may still have sent them. */
 export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Catalog {
   const source = catalog.sources.get(event.watcher);
   if (source === undefined) return catalog;
@@ -86,53 +86,53 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
         down: { reason: event.reason, since: source.down?.since ?? now },
       });
     case 'synced':
-      return openIfReady(sourceAnswered(catalog, event.watcher, { ...source, isSynced: true }));
+      return openIfReady(withSourceUp(catalog, event.watcher, { ...source, isSynced: true }));
     case 'stale': {
-      const answer = lookUp(catalog.answers, originOf(event)) ?? unanswered;
-      if (answer.stale?.reason === event.reason) return catalog;
-      const stale = { reason: event.reason, since: answer.stale?.since ?? now };
-      return withAnswer(catalog, event, { ...answer, stale, isUnanswerable: event.isUnanswerable === true }, now);
+      const result = lookUp(catalog.results, originOf(event)) ?? noResult;
+      if (result.stale?.reason === event.reason) return catalog;
+      const stale = { reason: event.reason, since: result.stale?.since ?? now };
+      return withResult(catalog, event, { ...result, stale, isUnanswerable: event.isUnanswerable === true }, now);
     }
-    // Which of them are served is for the settings to say.
+    // The settings decide which of them are served.
     case 'discovered':
-      return sourceAnswered(catalog, event.watcher, source);
+      return withSourceUp(catalog, event.watcher, source);
     case 'gone':
     case 'endpoints':
-      return receiveAnswer(sourceAnswered(catalog, event.watcher, source), event, source, now);
+      return receiveResult(withSourceUp(catalog, event.watcher, source), event, source, now);
   }
 }
 
-/** Whether what is heard answers the same question in both, or none of either. */
+/** Whether the query of this event is the same in both catalogs, or in neither. */
 export function isSameQueryIn(a: Catalog, b: Catalog, event: SourceEvent): boolean {
   if (!('key' in event)) return true;
   const [one, other] = [a.index.queries.get(originOf(event)), b.index.queries.get(originOf(event))];
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** Whether the sources of this service are in trouble, or its questions. */
+/** Whether a source or a query of this service fails. */
 export function isTroubled(catalog: Catalog, service: string): boolean {
   const settings = catalog.settings.services.get(service);
   return settings !== undefined && troubles(catalog, settings).length > 0;
 }
 
-/** An operator believes what the sources say of this service: nothing of it is kept any more. */
+/** An operator accepts the results for this service: none of its endpoints is retained any more. */
 export function accept(catalog: Catalog, service: string, now: Moment): Catalog {
   return retainedOf(catalog, service) === 0 ? catalog : settle(catalog, service, 'operator', now);
 }
 
-/** How many endpoints of the service serve on although no source names them. */
+/** The number of endpoints that serve although no source names them any more. */
 export function retainedOf({ services }: Catalog, service: string): number {
   return retainedBy(lookUp(services, service) ?? newService).length;
 }
 
-/** Ends what `now` ends: the wait for first answers, and doubts. */
+/** Ends waits and doubts that are over at `now`. */
 export function advance(catalog: Catalog, now: Moment): Catalog {
   const isLate = !catalog.isOpen && now >= catalog.createdAt + catalog.settings.startTimeout;
   const next = endWaits(isLate ? opened(catalog) : catalog, now);
   return next.doubtEnds !== null && now >= next.doubtEnds ? endDoubts(next, now) : next;
 }
 
-/** When `advance` is to be called next; null where only an event can change anything. */
+/** When to call `advance` next; null: only an event can change the catalog. */
 export function nextDeadline(catalog: Catalog): Moment | null {
   const opensAt = catalog.isOpen ? null : catalog.createdAt + catalog.settings.startTimeout;
   return [catalog.doubtEnds, ...entriesOf(catalog.awaited).map(([, until]) => until)].reduce(earliest, opensAt);
@@ -149,7 +149,7 @@ export function view(catalog: Catalog): View {
       const isServed = (name: string): boolean => (lookUp(services, name)?.endpoints.length ?? 0) > 0;
       return waitingFor(catalog).length > 0 && ![...settings.services.keys()].some(isServed);
     },
-    // Gathered when asked for: whether it is open may be asked at each of ten thousand events.
+    // Computed on demand: `open` alone may be read at each of ten thousand events.
     get endpoints() {
       const names = [...catalog.settings.services.keys()].filter((name) => lookUp(catalog.awaited, name) === undefined);
       return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
@@ -168,21 +168,21 @@ export function view(catalog: Catalog): View {
   };
 }
 
-function isPending({ settings, answers }: Catalog, name: string): boolean {
+function isPending({ settings, results }: Catalog, name: string): boolean {
   return (settings.services.get(name)?.origins ?? []).some((origin) => {
-    const { endpoints, isUnanswerable } = lookUp(answers, originOf(origin)) ?? unanswered;
+    const { endpoints, isUnanswerable } = lookUp(results, originOf(origin)) ?? noResult;
     return endpoints === null && !isUnanswerable;
   });
 }
 
-function receiveAnswer(
+function receiveResult(
   catalog: Catalog,
   event: SourceEvent & { readonly kind: 'endpoints' | 'gone' },
   { era }: Source,
   now: Moment,
 ): Catalog {
   const guard = catalog.index.guards.get(event.watcher);
-  const before = lookUp(catalog.answers, originOf(event)) ?? unanswered;
+  const before = lookUp(catalog.results, originOf(event)) ?? noResult;
   if (guard === undefined) return catalog;
   const received = event.kind === 'endpoints' ? event.endpoints : none;
   const unreadable = (event.kind === 'endpoints' && event.unreadable) || [];
@@ -194,7 +194,7 @@ function receiveAnswer(
   const isSameRefused = JSON.stringify(before.refused) === JSON.stringify(admitted.refused);
   const isFirst = before.endpoints === null || before.stale !== null || before.era !== era;
   if (isSame && isSameRefused && isSameUnfit && !isFirst) return catalog;
-  const answer: Answer = {
+  const result: QueryResult = {
     endpoints: isSame ? before.endpoints : admitted.endpoints,
     refused: isSameRefused ? before.refused : admitted.refused,
     received: admitted.refused.count > 0 ? received : null,
@@ -205,23 +205,23 @@ function receiveAnswer(
     era,
     connectedAt: isFirst ? now : before.connectedAt,
   };
-  return withAnswer(catalog, event, answer, now);
+  return withResult(catalog, event, result, now);
 }
 
-/** A source that answers is up. */
-function sourceAnswered(catalog: Catalog, name: string, source: Source): Catalog {
+/** A source that sends a result is up. */
+function withSourceUp(catalog: Catalog, name: string, source: Source): Catalog {
   const before = catalog.sources.get(name);
-  const isNews = source.isSynced !== before?.isSynced || !source.hasAnswered || source.down !== null;
-  return isNews ? withSource(catalog, name, { ...source, hasAnswered: true, down: null }) : catalog;
+  const isNews = source.isSynced !== before?.isSynced || !source.hasResult || source.down !== null;
+  return isNews ? withSource(catalog, name, { ...source, hasResult: true, down: null }) : catalog;
 }
 
 function withSource(catalog: Catalog, name: string, source: Source): Catalog {
   return { ...catalog, sources: new Map(catalog.sources).set(name, source) };
 }
 
-function withAnswer(catalog: Catalog, origin: Origin, answer: Answer, now: Moment): Catalog {
+function withResult(catalog: Catalog, origin: Origin, result: QueryResult, now: Moment): Catalog {
   const services = catalog.index.servicesOf.get(originOf(origin));
   if (services === undefined) return catalog;
-  const next = { ...catalog, answers: put(catalog.answers, originOf(origin), answer) };
+  const next = { ...catalog, results: put(catalog.results, originOf(origin), result) };
   return services.reduce((all, name) => endWait(settle(all, name, 'source', now), name), next);
 }

@@ -1,6 +1,6 @@
 /**
- * What is known from the sources: which services there are, those that nobody listed among them, and who serves each. A
- * service that is discovered no more is there until its endpoints are gone: that it vanished may be doubted as well.
+ * All that is known from the sources: the services, those that were discovered included, and the endpoints of each. A service
+ * that a source does not discover any more remains until its endpoints are gone, since that may be a mistake as well.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
@@ -12,7 +12,7 @@ import { catalogSettings } from './catalog-settings.ts';
 import { reconfigure } from './reconfigure.ts';
 import { lookUp } from './table.ts';
 
-/** `isOver`: its source does not have it any more. */
+/** A discovered service. `isOver`: its source does not have it any more. */
 export type KnownService = {
   readonly watcher: string;
   readonly query: string;
@@ -21,22 +21,22 @@ export type KnownService = {
 };
 
 export type Collection = {
-  /** As it was written. */
+  /** The config as it was written. */
   readonly written: Config;
-  /** With the services that sources have discovered. */
+  /** The same with the discovered services. */
   readonly config: Config;
   readonly discovered: readonly KnownService[];
-  /** Discovered services that are not served, and why. */
+  /** Discovered services that are not served, each with the reason. */
   readonly rejected: readonly Rejected[];
   readonly catalog: Catalog;
-  /** Addresses of this machine, at which no service is served that would be the one of this config. */
+  /** Of this machine: an endpoint at such an address may lead back to a listener of this config. */
   readonly addresses: readonly string[];
 };
 
 /** The last known endpoints of a service; `queryKey` identifies the queries that found them. */
 export type Known = { readonly queryKey: string; readonly endpoints: readonly Endpoint[] };
 
-/** What was known last, of discovered services and, by service, of endpoints. */
+/** What the last Myelin knew: discovered services, and endpoints by service. */
 export type Remembered = {
   readonly discovered: readonly KnownService[];
   readonly endpoints: ReadonlyMap<string, Known>;
@@ -56,7 +56,7 @@ export function createCollection(
   return { written, config, discovered: wanted, rejected, catalog, addresses };
 }
 
-/** What another query found says nothing about this one. */
+/** Endpoints that other queries found are not used. */
 function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
   const seed = [...services].flatMap(([name, service]) => {
     const its = last.get(name);
@@ -65,7 +65,7 @@ function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): Readonl
   return new Map(seed);
 }
 
-/** What to remember of who serves, by service. */
+/** The endpoints to remember, by service. */
 export function known({ config, catalog }: Collection): ReadonlyMap<string, Known> {
   const all = [...config.services].flatMap(([name, service]) => {
     const its = lookUp(catalog.services, name);
@@ -74,14 +74,14 @@ export function known({ config, catalog }: Collection): ReadonlyMap<string, Know
   return new Map(all);
 }
 
-/** The same object where the event says nothing new. */
+/** Returns the same object where the event changes nothing. */
 export function collect(collection: Collection, event: SourceEvent, now: Moment): Collection {
-  const heard = withCatalog(collection, receive(collection.catalog, event, now));
-  if (event.kind === 'discovered') return takeDiscovered(heard, event, now);
-  return event.kind === 'synced' ? endUnasked(heard, event.watcher, now) : heard;
+  const next = withCatalog(collection, receive(collection.catalog, event, now));
+  if (event.kind === 'discovered') return takeDiscovered(next, event, now);
+  return event.kind === 'synced' ? endUnqueried(next, event.watcher, now) : next;
 }
 
-/** The config was read again. `last`: who is known to serve services that are not in this collection. */
+/** The config was read again. `last`: known endpoints of services that are not in this collection. */
 export function recollect(
   collection: Collection,
   written: Config,
@@ -97,12 +97,12 @@ type Recollection = {
   readonly last?: ReadonlyMap<string, Known>;
 };
 
-/** Ends what `now` ends. */
+/** Ends waits and doubts that are over at `now`. */
 export function progress(collection: Collection, now: Moment): Collection {
   return withoutOver(withCatalog(collection, advance(collection.catalog, now)), now);
 }
 
-/** An operator believes what the sources say of this service. */
+/** An operator accepts the results for this service. */
 export function acceptLoss(collection: Collection, service: string, now: Moment): Collection {
   return withoutOver(withCatalog(collection, accept(collection.catalog, service, now)), now);
 }
@@ -114,7 +114,7 @@ function takeDiscovered(
 ): Collection {
   if (!collection.written.discoveries.some((one) => one.watcher === watcher && one.key === query)) return collection;
   const keys = new Set(services.map(({ key }) => key));
-  // One that another query found before, as where the config names the namespace now, goes over to this one.
+  // A service that another query found before belongs to this one now, for example where the config now names the namespace.
   const isConcerned = (known: KnownService): boolean =>
     known.watcher === watcher && (known.query === query || keys.has(known.service.key));
   const before = new Map(collection.discovered.filter(isConcerned).map((known) => [known.service.key, known]));
@@ -130,12 +130,12 @@ function takeDiscovered(
   return end(collection, [...others, ...discovered], missing, now);
 }
 
-/** After all queries of a new config have had a result: what only those of the old one found is not there any more. */
-function endUnasked(collection: Collection, watcher: string, now: Moment): Collection {
+/** All queries of a new config have a result: services that only queries of the old config found have ended. */
+function endUnqueried(collection: Collection, watcher: string, now: Moment): Collection {
   const { discoveries } = collection.written;
-  const isUnasked = (known: KnownService): boolean =>
+  const isUnqueried = (known: KnownService): boolean =>
     known.watcher === watcher && !discoveries.some((one) => one.watcher === watcher && one.key === known.query);
-  const missing = collection.discovered.filter((known) => isUnasked(known) && !known.isOver);
+  const missing = collection.discovered.filter((known) => isUnqueried(known) && !known.isOver);
   if (missing.length === 0) return collection;
   return end(
     collection,
@@ -145,7 +145,7 @@ function endUnasked(collection: Collection, watcher: string, now: Moment): Colle
   );
 }
 
-/** These are not there any more; who of them is doubted to have gone stays. */
+/** `missing` services have ended; those whose end is doubted remain. */
 function end(
   collection: Collection,
   others: readonly KnownService[],
@@ -158,25 +158,25 @@ function end(
       (all, { watcher, service }) => receive(all, { watcher, kind: 'gone', key: service.key }, now),
       collection.catalog,
     );
-  const told = withCatalog(collection, catalog);
+  const next = withCatalog(collection, catalog);
   const over = missing
     .map((known) => (known.isOver ? known : { ...known, isOver: true }))
-    .filter((known) => isLeft(told, known));
-  return serve(told, [...others, ...over], now);
+    .filter((known) => remains(next, known));
+  return serve(next, [...others, ...over], now);
 }
 
-/** The same services that come again are the same objects: what is made of them is kept. */
+/** Equal services stay the same objects, so that what was made of them can be reused. */
 function isSameService(a: DiscoveredService, b: DiscoveredService): boolean {
   return a === b || isDeepStrictEqual(a, b);
 }
 
-/** Lets go the services that are discovered no more and have nobody left. */
+/** Removes services that have ended and have no endpoints left. */
 function withoutOver(collection: Collection, now: Moment): Collection {
-  const left = collection.discovered.filter((known) => isLeft(collection, known));
+  const left = collection.discovered.filter((known) => remains(collection, known));
   return left.length === collection.discovered.length ? collection : serve(collection, left, now);
 }
 
-function isLeft({ catalog, config }: Collection, { watcher, service, isOver }: KnownService): boolean {
+function remains({ catalog, config }: Collection, { watcher, service, isOver }: KnownService): boolean {
   if (!isOver) return true;
   const origins = config.services.get(service.name)?.origins ?? [];
   const isServed = origins.some((one) => one.watcher === watcher && one.key === service.key);
@@ -211,7 +211,7 @@ function serving(
   };
 }
 
-/** Where the config asks in other words now, the limits of that until its answers are there. */
+/** Where the query has changed in the config, the new limits count at once. */
 function discoveryOf(
   { discoveries }: Config,
   { watcher, query }: Pick<KnownService, 'watcher' | 'query'>,

@@ -1,8 +1,8 @@
-/** One order and one choice among duplicates, so that the same endpoints are the same list whatever way they came. */
+/** Sorts endpoints and removes duplicates, so that the same endpoints make the same list in whatever order they came. */
 import { parseAddress } from '../lib/net/address.ts';
 import type { Endpoint, Unfit } from '../model.ts';
 
-/** Sorted by id, then address and port; of each address and port one. */
+/** Sorted by id, address and port; of endpoints with the same address and port only one. */
 export function arrange(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   if (endpoints.length < 2) return endpoints;
   const best = new Map<string, Endpoint>();
@@ -14,7 +14,7 @@ export function arrange(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   return [...best.values()].sort(byIdentity);
 }
 
-/** `first` with those of `second` whose address and port it does not have. Both, and the result, are arranged. */
+/** `first`, and the endpoints of `second` at other addresses and ports. Both lists and the result are arranged. */
 export function union(first: readonly Endpoint[], second: readonly Endpoint[]): readonly Endpoint[] {
   const places = new Set(first.map(placeOf));
   const more = second.filter((endpoint) => !places.has(placeOf(endpoint)));
@@ -37,12 +37,12 @@ function equal(a: Endpoint, b: Endpoint | undefined): boolean {
   );
 }
 
-/** Which of two lists' endpoints are the same one: where it answers, whatever its name. */
+/** Endpoints of two lists are the same one if this is equal, whatever their ids are. */
 export function placeOf({ address, port }: Endpoint): string {
   return `${address} ${port}`;
 }
 
-/** The places and ids of those whom a source names and calls unfit. Whatever comes, it does not throw. */
+/** The places and ids of unfit endpoints. Does not throw, whatever it receives. */
 export function namesOf(unfit: readonly Unfit[] = []): ReadonlySet<string> {
   const names = new Set<string>();
   for (const one of Array.isArray(unfit) ? (unfit as readonly unknown[]) : []) {
@@ -53,7 +53,7 @@ export function namesOf(unfit: readonly Unfit[] = []): ReadonlySet<string> {
   return names;
 }
 
-/** By where it is, or by its identity, as where its address changed as well. */
+/** By its place, or by its id, since its address may have changed as well. */
 export function isNamedIn(names: ReadonlySet<string>, endpoint: Endpoint): boolean {
   return names.has(placeOf(endpoint)) || names.has(`id ${endpoint.id}`);
 }
@@ -67,20 +67,20 @@ function byIdentity(a: Endpoint, b: Endpoint): number {
 }
 
 /**
- * Of two at one address and port. A service that was registered again under a new id leaves its old entry draining for
- * a while, and must not be drained by it.
+ * Compares two endpoints at one address and port. A ready one wins: after a registration with a new id the old entry drains for a
+ * while, and must not drain the new one.
  */
 function prefer(a: Endpoint, b: Endpoint): number {
   if (a.state !== b.state) return a.state === 'ready' ? -1 : 1;
   return compare(a.id, b.id) || b.weight - a.weight || compare(details(a), details(b));
 }
 
-/** Meta has sorted keys since the border. */
+/** The keys of `meta` are sorted (`admit`). */
 function details({ tags, meta }: Endpoint): string {
   return tags === undefined && meta === undefined ? '' : JSON.stringify([tags, meta]);
 }
 
-/** By code unit: the same on every machine, whatever its language. */
+/** By code unit, so that the order does not depend on the language of the machine. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

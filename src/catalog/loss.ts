@@ -1,28 +1,27 @@
 /**
- * What sources take away is not always gone. Where all endpoints of a service go, `onEmpty` decides; where many go at
- * once, `maxShrink` holds them back until the source has said so for a while. What is added or changed meanwhile is
- * never held back.
+ * A loss of endpoints may be a mistake of a source. `onEmpty` decides when a service loses all endpoints. `maxShrink` retains
+ * endpoints when many are lost at once, until the loss has lasted for a while. Added and changed endpoints are never held back.
  *
- * Numbers count, not names: five that are replaced by five others are no loss. Only ready endpoints count: one that was
- * announced as draining may go. Nor does one count that the source still names and calls unfit: that is its word about
- * somebody whom it knows, and to serve on what is broken is no better than a mistake.
+ * The number counts, not the names: five endpoints that replace five others are no loss. Only ready endpoints count, since a
+ * draining one is expected to go. An endpoint that the source still names as unfit does not count either: the source knows that
+ * it is broken.
  */
 import type { Endpoint, Moment, Ms } from '../model.ts';
 import { placeOf } from './endpoints.ts';
 
 export type MaxShrink = {
-  /** A loss of more than this part of the endpoints is held; 1: none is. */
+  /** A loss of more than this part of the endpoints is held back; 1: no loss is. */
   readonly share: number;
-  /** How long; and losses within this time count together. */
+  /** For how long. Losses within this time count together. */
   readonly hold: Ms;
 };
 
 export type Loss =
-  /** Nobody is there, they say; the last endpoints serve on. `until` null: for ever. */
+  /** The result is empty; the last endpoints are retained. `until` null: for ever. */
   | { readonly kind: 'emptied'; readonly since: Moment; readonly until: Moment | null }
-  /** Some are gone, too few to be doubted. `from`: how many there were before. */
+  /** Too few are gone to be doubted. `from`: the number before. */
   | { readonly kind: 'shrinking'; readonly since: Moment; readonly from: number }
-  /** Too many are gone; they serve on. `from`: how many serve, with them. */
+  /** Too many are gone; they are retained. `from`: the number with them. */
   | { readonly kind: 'shrunk'; readonly since: Moment; readonly from: number; readonly lost: readonly Lost[] };
 
 type Lost = { readonly endpoint: Endpoint; readonly since: Moment; readonly until: Moment };
@@ -30,13 +29,13 @@ type Lost = { readonly endpoint: Endpoint; readonly since: Moment; readonly unti
 export type LossRules = MaxShrink & {
   readonly onEmpty: 'doubt' | 'keep' | 'accept';
   readonly keepFor: Ms;
-  /** When the last of the sources was first heard after its start or reconnection. */
+  /** The time of the first result after the latest start or reconnection of a source. */
   readonly connectedAt: Moment;
-  /** A source is in trouble and confirms nothing. */
+  /** A source fails, so its results confirm nothing. */
   readonly isTroubled: boolean;
-  /** False: the config took them away. */
+  /** false: a change of the config removes the endpoints. */
   readonly isDoubtful: boolean;
-  /** A source names it, and says that it is not to be used. */
+  /** A source names it as unfit. */
   readonly isUnfit: (endpoint: Endpoint) => boolean;
 };
 
@@ -45,16 +44,16 @@ type Served = { readonly endpoints: readonly Endpoint[]; readonly loss: Loss | n
 /** Endpoints that vanish all at once within this time of a reconnection are doubted. */
 const doubtfulAfterMs: Ms = 60_000;
 
-/** A single endpoint goes every day, also of a service that has two or three. */
+/** Losing a single endpoint is normal, even for a service with two or three. */
 const fewestDoubted = 2;
 
-/** What to make of it that the sources name `wanted` where `served` serve; null: it is believed. */
+/** Compares the endpoints that sources name (`wanted`) with those that serve; null: there is no loss, or it is accepted. */
 export function judgeLoss(served: Served, wanted: readonly Endpoint[], rules: LossRules, now: Moment): Loss | null {
   if (served.endpoints.length === 0) return null;
   return sameOr(served.loss, wanted.length === 0 ? emptied(served, rules, now) : shrunk(served, wanted, rules, now));
 }
 
-/** Who serves on although no source names them. */
+/** The endpoints that serve although no source names them. */
 export function retainedBy({ endpoints, loss }: Served): readonly Endpoint[] {
   switch (loss?.kind) {
     case 'emptied':
@@ -67,7 +66,7 @@ export function retainedBy({ endpoints, loss }: Served): readonly Endpoint[] {
   }
 }
 
-/** When the first, or the last, of those that are kept is let go; null: never, or there is none. */
+/** When the first, or the last, retained endpoint is removed; null: never, or there is none. */
 export function endOf(loss: Loss | null, which: 'first' | 'last'): Moment | null {
   switch (loss?.kind) {
     case 'emptied':
@@ -93,8 +92,8 @@ function emptied({ endpoints, loss }: Served, rules: LossRules, now: Moment): Lo
       return { kind: 'emptied', since, until: null };
     case 'doubt': {
       if (kept === null && now - connectedAt > doubtfulAfterMs) return null;
-      // Each reconnection may bring them back: the time starts anew. So it may at the end of a trouble. A source that
-      // names them all may only not have looked at them yet, as an agent that has just started: that is over sooner.
+      // After each reconnection the source may name them again, so the time starts again. A source that names all of them as
+      // unfit may not have checked them yet, like an agent that has just started: that takes less time.
       const until = endpoints.every(isUnfit) ? connectedAt + doubtfulAfterMs : Math.max(since, connectedAt) + keepFor;
       return isOver(until, isTroubled, now) ? null : { kind: 'emptied', since, until };
     }
@@ -117,7 +116,7 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
       .filter(({ until }) => !isOver(until, isTroubled, now));
     const from = loss.from - announced - (still.length - held.length);
     if (listed >= from) return null;
-    // Above that number one that goes was replaced: by names they need not have come back.
+    // While there are that many endpoints, one that goes has been replaced, perhaps under another name.
     const isDeeper = isDoubtful && listed + held.length < from;
     const more = isDeeper ? missing.filter((endpoint) => !before.has(placeOf(endpoint))) : [];
     const lost = [...held, ...more.map((endpoint) => ({ endpoint, since: now, until: now + hold }))];
@@ -134,7 +133,7 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
   return { kind: 'shrunk', since: now, from: serving.length - announced, lost };
 }
 
-/** Of the ready ones that serve: who is not there any more, and how many are said to be draining or unfit now. */
+/** Of the ready endpoints that serve: those that are missing, and the number of those that are draining or unfit now. */
 function compare(
   serving: readonly Endpoint[],
   endpoints: readonly Endpoint[],
@@ -143,7 +142,7 @@ function compare(
 ): { readonly missing: readonly Endpoint[]; readonly announced: number } {
   const known = new Set(endpoints.map(placeOf));
   const states = new Map(wanted.map((endpoint) => [placeOf(endpoint), endpoint.state]));
-  // One whose address changed is not missing; ids need not be unique, so each that came stands for one that went.
+  // An endpoint with a new address is not missing. Ids need not be unique: each new endpoint stands for one of the same id that went.
   const came = Map.groupBy(
     wanted.filter((endpoint) => !known.has(placeOf(endpoint))),
     ({ id }) => id,
@@ -166,7 +165,7 @@ function readyOf(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   return endpoints.filter(({ state }) => state === 'ready');
 }
 
-/** The one before where nothing changed: equal answers are to be equal catalogs. */
+/** Returns `before` where nothing changed, so that equal results make equal catalogs. */
 function sameOr(before: Loss | null, after: Loss | null): Loss | null {
   if (before === null || after === null) return after;
   if (before.kind === 'shrunk' && after.kind === 'shrunk') {

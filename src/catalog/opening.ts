@@ -1,18 +1,18 @@
-/** What is waited for: the required sources before anything is rendered, and the answers about services that came later. */
+/** What the catalog waits for: the required sources at the start, and the results for services that are added later. */
 import type { Moment } from '../model.ts';
 import { type Catalog, type Origin, originOf } from './state.ts';
 import { drop, entriesOf, lookUp } from './table.ts';
 
-/** All of its questions are answered: it is awaited no longer. */
+/** Ends the wait for a service whose queries all have results. */
 export function endWait(catalog: Catalog, name: string): Catalog {
   const origins = catalog.settings.services.get(name)?.origins ?? [];
   const isAwaited = lookUp(catalog.awaited, name) !== undefined;
-  if (!isAwaited || origins.some((origin) => !isAnswered(catalog, origin))) return catalog;
+  if (!isAwaited || origins.some((origin) => !hasResult(catalog, origin))) return catalog;
   return { ...catalog, awaited: drop(catalog.awaited, name) };
 }
 
-function isAnswered({ answers }: Catalog, origin: Origin): boolean {
-  return (lookUp(answers, originOf(origin))?.endpoints ?? null) !== null;
+function hasResult({ results }: Catalog, origin: Origin): boolean {
+  return (lookUp(results, originOf(origin))?.endpoints ?? null) !== null;
 }
 
 export function endWaits(catalog: Catalog, now: Moment): Catalog {
@@ -29,7 +29,7 @@ export function opened(catalog: Catalog): Catalog {
   return { ...catalog, isOpen: true };
 }
 
-/** A watcher that is asked nothing has nothing to answer. */
+/** A watcher without queries is not waited for. */
 export function waitingFor({ settings, sources, index }: Catalog): string[] {
   return [...settings.watchers]
     .filter(([name, { required }]) => required && index.queriedWatchers.has(name) && !sources.get(name)?.isSynced)

@@ -1,18 +1,18 @@
-/** What leads back to Myelin and the HAProxy that it keeps: to send traffic there is a loop, or gives away the admin API. */
+/** Addresses of Myelin and its HAProxy: an endpoint there makes a loop, or exposes the admin API. */
 import { type Address, contains, parseAddress, range, reachedIPv4 } from '../lib/net/address.ts';
 
-/** Where this config listens; `host` null: on every address of this machine. */
+/** A listener of this config; `host` null: on every address of this machine. */
 type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };
 
 export type Own = {
-  /** Of this machine's network interfaces, and what else is translated to them; loopback need not be named. */
+  /** Of the network interfaces of this machine, and those that are translated to them; without loopback. */
   readonly addresses: readonly string[];
   readonly listeners: readonly OwnListener[];
 };
 
 export const nothingOwn: Own = { addresses: [], listeners: [] };
 
-/** The listener that a connection to this address and port would end at; null: none of ours. */
+/** The listener of this config that accepts connections to this address and port; null: none. */
 export type OwnGuard = (address: Address, port: number) => OwnListener | null;
 
 export function createOwnGuard({ addresses, listeners }: Own): OwnGuard {
@@ -23,7 +23,7 @@ export function createOwnGuard({ addresses, listeners }: Own): OwnGuard {
   const isAt = (address: Address, host: string | null): boolean => {
     if (host === null || unspecified.includes(address.text)) return isHere(address);
     const listening = parseAddress(host);
-    // A name stands for some address of this machine: it could not be bound otherwise.
+    // A host name that can be bound stands for some address of this machine.
     return listening === null ? isHere(address) : listening.text === address.text;
   };
   return (address, port) => {
@@ -34,7 +34,7 @@ export function createOwnGuard({ addresses, listeners }: Own): OwnGuard {
   };
 }
 
-/** Ports at which another listener is there than before: what was said of them counts no more. */
+/** Ports whose listener has changed: endpoints there must be judged again. */
 export function changedPorts(before: Own, after: Own): ReadonlySet<number> {
   if (before === after) return new Set();
   const isSameMachine =
@@ -50,5 +50,5 @@ export function changedPorts(before: Own, after: Own): ReadonlySet<number> {
 }
 
 const loopback = ['127.0.0.0/8', '::1'].map(range);
-/** Whoever connects there comes to this machine. */
+/** A connection to one of these goes to this machine. */
 const unspecified = ['0.0.0.0', '::'];

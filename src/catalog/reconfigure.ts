@@ -1,4 +1,4 @@
-/** What becomes of what is known when the config, or the set of services, is another. */
+/** Takes over the state of the catalog when the config or the set of services changes. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment } from '../model.ts';
 import { admit, type Guard } from './admission.ts';
@@ -7,23 +7,23 @@ import { endWait, openIfReady } from './opening.ts';
 import { changedPorts } from './own.ts';
 import { settle } from './serve.ts';
 import {
-  type Answer,
   type Catalog,
   type CatalogSettings,
   guardOf,
   indexOf,
+  newSource,
+  noResult,
   type Origin,
   originOf,
+  type QueryResult,
   seeded,
-  unanswered,
-  unansweredSource,
 } from './state.ts';
 import { emptyTable, lookUp, tableOf } from './table.ts';
 
 /**
- * The config was read again, or the services in it are others: answers to questions that are still asked are kept, and
- * judged by the new settings. A service whose settings are the same object is left as it is where the rules are the same.
- * `seeds`: who is known to serve services that are not in this catalog, as in `createCatalog`.
+ * Results of queries that are still in the settings are kept, and judged by the new rules. A service whose settings are the same
+ * object is kept unchanged where the rules are the same. `seeds`: known endpoints of services that are not in this catalog, as
+ * for `createCatalog`.
  */
 export function reconfigure(
   catalog: Catalog,
@@ -36,27 +36,28 @@ export function reconfigure(
   const ports = changedPorts(catalog.settings.own, settings.own);
   const isConcerned = (endpoints: readonly Endpoint[] | null): boolean =>
     ports.size > 0 && (endpoints?.some(({ port }) => ports.has(port)) ?? false);
-  const mustJudge = ({ received, endpoints }: Answer): boolean => !hasSameRules || isConcerned(received ?? endpoints);
+  const mustJudge = ({ received, endpoints }: QueryResult): boolean =>
+    !hasSameRules || isConcerned(received ?? endpoints);
   const isSame = (name: string): boolean => {
     const service = settings.services.get(name);
     if (!hasSameRules || service === undefined || catalog.settings.services.get(name) !== service) return false;
     const concerned = service.origins.some((origin) =>
-      mustJudge(lookUp(catalog.answers, originOf(origin)) ?? unanswered),
+      mustJudge(lookUp(catalog.results, originOf(origin)) ?? noResult),
     );
     return !concerned && !isConcerned(lookUp(catalog.services, name)?.endpoints ?? null);
   };
-  const asked = new Map<string, Origin>();
-  for (const origin of queriesOf(settings)) asked.set(originOf(origin), origin);
+  const queries = new Map<string, Origin>();
+  for (const origin of queriesOf(settings)) queries.set(originOf(origin), origin);
   const changed = new Set<string>();
   for (const origin of queriesOf(catalog.settings))
-    if (!isSameQuery(origin, asked.get(originOf(origin)))) changed.add(originOf(origin));
+    if (!isSameQuery(origin, queries.get(originOf(origin)))) changed.add(originOf(origin));
 
-  const answers = [...asked].flatMap(([name, { watcher }]) => {
-    const answer = lookUp(catalog.answers, name);
+  const results = [...queries].flatMap(([name, { watcher }]) => {
+    const result = lookUp(catalog.results, name);
     const guard = index.guards.get(watcher);
-    if (answer === undefined || guard === undefined || changed.has(name)) return [];
+    if (result === undefined || guard === undefined || changed.has(name)) return [];
     const most = settings.watchers.get(watcher)?.maxServers;
-    return [[name, mustJudge(answer) ? judgeAgain(answer, guard, most) : answer] as const];
+    return [[name, mustJudge(result) ? judgeAgain(result, guard, most) : result] as const];
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
@@ -64,7 +65,7 @@ export function reconfigure(
     if (before === undefined) return [name, seeded(seeds.get(name), guard)] as const;
     if (isSame(name)) return [name, before] as const;
     const endpoints = admitAgain(before.endpoints, guard);
-    // What the old questions found serves until the new ones are answered.
+    // The results of the old queries serve until the new queries have results.
     const isMoved =
       catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin))) ?? false;
     const seed = isMoved ? endpoints : admitAgain(before.seed, guard);
@@ -73,10 +74,8 @@ export function reconfigure(
   const next: Catalog = {
     ...catalog,
     settings,
-    sources: new Map(
-      [...settings.watchers.keys()].map((name) => [name, catalog.sources.get(name) ?? unansweredSource]),
-    ),
-    answers: tableOf(answers),
+    sources: new Map([...settings.watchers.keys()].map((name) => [name, catalog.sources.get(name) ?? newSource])),
+    results: tableOf(results),
     services: tableOf(services),
     awaited: awaitedOf(catalog, settings, now, seeds),
     index,
@@ -88,12 +87,12 @@ export function reconfigure(
   return openIfReady(settled);
 }
 
-/** What of the settings is about all services. */
+/** The settings that concern all services. */
 function rulesOf({ watchers, allowAddresses, onlyAddresses }: CatalogSettings): unknown {
   return { watchers, allowAddresses, onlyAddresses };
 }
 
-/** Who is new while others are served already; a catalog that is not open yet waits for all of them anyway. */
+/** New services while the catalog is open. Before that it waits for all services anyway. */
 function awaitedOf(
   { isOpen, awaited, settings: before }: Catalog,
   settings: CatalogSettings,
@@ -119,13 +118,13 @@ function isSameQuery(before: Origin, after: Origin | undefined): boolean {
   return before.query === after.query || JSON.stringify(before.query) === JSON.stringify(after.query);
 }
 
-function judgeAgain(answer: Answer, guard: Guard, most: number | undefined): Answer {
-  if (answer.endpoints === null) return answer;
-  const received = answer.received ?? answer.endpoints;
-  const { endpoints, refused } = admit(received, guard, answer.unreadable, most);
+function judgeAgain(result: QueryResult, guard: Guard, most: number | undefined): QueryResult {
+  if (result.endpoints === null) return result;
+  const received = result.received ?? result.endpoints;
+  const { endpoints, refused } = admit(received, guard, result.unreadable, most);
   return {
-    ...answer,
-    endpoints: equalLists(answer.endpoints, endpoints) ? answer.endpoints : endpoints,
+    ...result,
+    endpoints: equalLists(result.endpoints, endpoints) ? result.endpoints : endpoints,
     refused,
     received: refused.count > 0 ? received : null,
   };

@@ -1,4 +1,4 @@
-/** What people are told of the catalog: the health of the sources, and of each service who serves and why. */
+/** What the status shows of the catalog: the health of each source, and the endpoints of each service. */
 import type { Moment, SourceEvent } from '../model.ts';
 import { noRefusals, type Refusal, type Refusals } from './admission.ts';
 import { placeOf } from './endpoints.ts';
@@ -6,6 +6,7 @@ import { endOf, retainedBy } from './loss.ts';
 import {
   type Catalog,
   newService,
+  noResult,
   type Origin,
   originOf,
   type Service,
@@ -13,7 +14,6 @@ import {
   type Source,
   type Trouble,
   troubles,
-  unanswered,
 } from './state.ts';
 import { emptyTable, lookUp, news } from './table.ts';
 
@@ -24,12 +24,12 @@ export type CatalogReport = {
 
 type SourceReport = {
   readonly name: string;
-  /** `starting`: never answered yet. */
+  /** `starting`: no result yet. */
   readonly state: 'starting' | 'up' | 'down';
   readonly required: boolean;
-  /** Whether it has answered every question once. */
+  /** Whether every query has had a result. */
   readonly synced: boolean;
-  /** Until when what is known of it was known to be current: the present while it is up. */
+  /** Until when its data were known to be current: now, while it is up. */
   readonly lastSuccess: Moment | null;
   readonly down: Trouble | null;
 };
@@ -39,27 +39,27 @@ type ServiceReport = {
   readonly endpoints: {
     readonly ready: number;
     readonly draining: number;
-    /** Serve on although the sources do not name them any more. */
+    /** Retained: they serve although no source names them any more. */
     readonly kept: number;
-    /** Left out, because something in them is not allowed. */
+    /** Not served, because something in them is not allowed. */
     readonly refused: number;
   };
-  /** The sources that have not answered for this service yet. */
+  /** The sources without a result for this service. */
   readonly unanswered: readonly string[];
   /** Why, and since when, its endpoints may be out of date. */
   readonly stale: Trouble | null;
   readonly kept: Kept | null;
-  /** Entries, tags and meta values that were left out, and why: some of each source, */
+  /** Some of the entries, tags and meta values that were left out, with the reasons. */
   readonly refused: readonly Refusal[];
-  /** and how many there are. */
+  /** The number of all of them. */
   readonly refusedCount: number;
 };
 
-/** Why endpoints serve on that no source names: all went (`onEmpty`), or many at once (`maxShrink`). */
+/** Why endpoints are retained that no source names: all went (`onEmpty`), or many at once (`maxShrink`). */
 export type Kept = {
   readonly reason: 'emptied' | 'shrunk';
   readonly since: Moment;
-  /** When the last of them is let go; null: never. */
+  /** When the last of them is removed; null: never. */
   readonly until: Moment | null;
 };
 
@@ -72,7 +72,7 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
         state: stateOf(source),
         required,
         synced: source?.isSynced ?? false,
-        lastSuccess: source?.hasAnswered ? (source.down?.since ?? now) : null,
+        lastSuccess: source?.hasResult ? (source.down?.since ?? now) : null,
         down: source?.down ?? null,
       };
     }),
@@ -80,7 +80,7 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
   };
 }
 
-/** Of a service that is not wanted any more. */
+/** Of a service that was removed from the config. */
 export function nothingOf(name: string): ServiceReport {
   return {
     name,
@@ -95,25 +95,25 @@ export function nothingOf(name: string): ServiceReport {
 
 export type LeftOut = Pick<Refusals, 'list' | 'count'>;
 
-/** What is left out of an answer since `event`, and was not before; `count`: of all that is left out of it. */
+/** What is newly left out of a result by `event`; `count`: of all that is left out of it. */
 export function newlyRefused(before: Catalog, now: Catalog, event: SourceEvent): LeftOut {
   return event.kind === 'endpoints' ? refusedSince(before, now, event) : noRefusals;
 }
 
-/** The same of the answers that were there already, and are judged by another config. */
+/** The same for results that were there before, and are now judged by another config. */
 export function refusedByConfig(before: Catalog, now: Catalog): readonly (Origin & LeftOut)[] {
   const origins = new Map(
     [...now.settings.services.values()].flatMap((service) => service.origins.map((one) => [originOf(one), one])),
   );
   return [...origins].flatMap(([name, { watcher, key }]) => {
-    if (lookUp(before.answers, name) === undefined) return [];
+    if (lookUp(before.results, name) === undefined) return [];
     const refused = refusedSince(before, now, { watcher, key });
     return refused.count === 0 ? [] : [{ watcher, key, ...refused }];
   });
 }
 
 function refusedSince(before: Catalog, now: Catalog, origin: Origin): LeftOut {
-  const refusedIn = ({ answers }: Catalog): Refusals => (lookUp(answers, originOf(origin)) ?? unanswered).refused;
+  const refusedIn = ({ results }: Catalog): Refusals => (lookUp(results, originOf(origin)) ?? noResult).refused;
   const refused = refusedIn(now);
   if (refused === refusedIn(before)) return noRefusals;
   const known = new Set(refusedIn(before).list.map((one) => JSON.stringify(one)));
@@ -121,7 +121,7 @@ function refusedSince(before: Catalog, now: Catalog, origin: Origin): LeftOut {
   return list.length === 0 ? noRefusals : { list, count: refused.count };
 }
 
-/** The services of which endpoints are kept now and were not before, for another reason, or the other way round. */
+/** Services whose endpoints begin to be retained, for another reason than before, or cease to be. */
 export function newlyKept(
   before: Catalog | null,
   now: Catalog,
@@ -145,18 +145,18 @@ function keptIn({ loss }: Service): Kept | null {
 }
 
 function stateOf(source: Source | undefined): SourceReport['state'] {
-  if (source === undefined || (!source.hasAnswered && source.down === null)) return 'starting';
+  if (source === undefined || (!source.hasResult && source.down === null)) return 'starting';
   return source.down === null ? 'up' : 'down';
 }
 
 function reportService(catalog: Catalog, name: string, settings: ServiceSettings): ServiceReport {
   const service = lookUp(catalog.services, name) ?? newService;
   const kept = new Set(retainedBy(service).map(placeOf));
-  const answers = settings.origins.map((origin) => ({
+  const results = settings.origins.map((origin) => ({
     watcher: origin.watcher,
-    ...(lookUp(catalog.answers, originOf(origin)) ?? unanswered),
+    ...(lookUp(catalog.results, originOf(origin)) ?? noResult),
   }));
-  const refusals = answers.map(({ refused }) => refused);
+  const refusals = results.map(({ refused }) => refused);
   const current = service.endpoints.filter((endpoint) => !kept.has(placeOf(endpoint)));
   const draining = current.filter(({ state }) => state === 'draining').length;
   return {
@@ -167,7 +167,7 @@ function reportService(catalog: Catalog, name: string, settings: ServiceSettings
       kept: kept.size,
       refused: refusals.reduce((sum, { endpoints }) => sum + endpoints, 0),
     },
-    unanswered: answers.filter((answer) => answer.endpoints === null).map(({ watcher }) => watcher),
+    unanswered: results.filter((result) => result.endpoints === null).map(({ watcher }) => watcher),
     stale: troubles(catalog, settings).toSorted((a, b) => a.since - b.since)[0] ?? null,
     kept: keptIn(service),
     refused: refusals.flatMap(({ list }) => list),

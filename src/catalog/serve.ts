@@ -1,47 +1,47 @@
-/** Who serves: decides from the last answers, and from the doubt about sudden absence, which endpoints a service has. */
+/** Decides which endpoints serve: by the last results, and by the doubts about a sudden loss. */
 import type { Moment } from '../model.ts';
 import { arrange, equalLists, isNamedIn, union } from './endpoints.ts';
 import { endOf, judgeLoss, type LossRules, retainedBy } from './loss.ts';
 import {
-  type Answer,
   type Catalog,
   type CatalogSettings,
   earliest,
   newService,
   none,
+  noResult,
   originOf,
+  type QueryResult,
   type Service,
   type ServiceSettings,
   troubles,
-  unanswered,
 } from './state.ts';
 import { lookUp, put } from './table.ts';
 
-/** Whose word it is that endpoints are gone: that of a source may be doubted, an operator's ends all doubt. */
-type Word = 'source' | 'config' | 'operator';
+/** Who says that endpoints are gone: a source may be doubted, an operator ends all doubt. */
+type Authority = 'source' | 'config' | 'operator';
 
-/** Works out anew who serves one service, from what its origins said last. */
-export function settle(catalog: Catalog, name: string, word: Word, now: Moment): Catalog {
+/** Computes again which endpoints serve a service, from the last results of its origins. */
+export function settle(catalog: Catalog, name: string, authority: Authority, now: Moment): Catalog {
   const settings = catalog.settings.services.get(name);
   const before = lookUp(catalog.services, name);
   if (settings === undefined || before === undefined) return catalog;
-  const answers = settings.origins.map((origin) => lookUp(catalog.answers, originOf(origin)) ?? unanswered);
-  const isAnswered = answers.every(({ endpoints }) => endpoints !== null);
-  const [only = none, ...others] = answers.map(({ endpoints }) => endpoints ?? none);
+  const results = settings.origins.map((origin) => lookUp(catalog.results, originOf(origin)) ?? noResult);
+  const isComplete = results.every(({ endpoints }) => endpoints !== null);
+  const [only = none, ...others] = results.map(({ endpoints }) => endpoints ?? none);
   const found = others.length === 0 ? only : arrange([only, ...others].flat());
-  const wanted = isAnswered ? found : union(found, before.seed);
-  const isDoubtful = word === 'source' && before.basis !== 'moved';
-  const rules = { ...rulesOf(catalog, settings, answers), isDoubtful };
-  const loss = word === 'operator' ? null : judgeLoss(before, wanted, rules, now);
+  const wanted = isComplete ? found : union(found, before.seed);
+  const isDoubtful = authority === 'source' && before.basis !== 'moved';
+  const rules = { ...rulesOf(catalog, settings, results), isDoubtful };
+  const loss = authority === 'operator' ? null : judgeLoss(before, wanted, rules, now);
   return withService(catalog, name, before, {
     endpoints: sameOr(before.endpoints, union(wanted, retainedBy({ endpoints: before.endpoints, loss }))),
-    seed: isAnswered ? none : before.seed,
-    basis: isAnswered ? 'known' : before.basis,
+    seed: isComplete ? none : before.seed,
+    basis: isComplete ? 'known' : before.basis,
     loss,
   });
 }
 
-/** Lets go what was kept until `now`, but for services whose source is in trouble: it may yet come back with them. */
+/** Removes endpoints that were retained until `now`, unless a source of the service is in trouble: it may name them again. */
 export function endDoubts(catalog: Catalog, now: Moment): Catalog {
   let next: Catalog = { ...catalog, doubtEnds: null };
   for (const [name, settings] of catalog.settings.services) {
@@ -56,19 +56,19 @@ export function endDoubts(catalog: Catalog, now: Moment): Catalog {
 function rulesOf(
   catalog: Catalog,
   settings: ServiceSettings,
-  answers: readonly Answer[],
+  results: readonly QueryResult[],
 ): Omit<LossRules, 'isDoubtful'> {
   return {
     ...strictest(settings, catalog.settings),
     onEmpty: settings.onEmpty,
     keepFor: settings.keepFor,
-    connectedAt: answers.reduce((latest, answer) => Math.max(latest, answer.connectedAt ?? latest), -Infinity),
+    connectedAt: results.reduce((latest, result) => Math.max(latest, result.connectedAt ?? latest), -Infinity),
     isTroubled: troubles(catalog, settings).length > 0,
-    isUnfit: (endpoint) => answers.some(({ unfit }) => isNamedIn(unfit, endpoint)),
+    isUnfit: (endpoint) => results.some(({ unfit }) => isNamedIn(unfit, endpoint)),
   };
 }
 
-/** What several sources name together shrinks together: the smallest share and the longest hold of theirs count. */
+/** A service of several sources has the smallest share and the longest hold of theirs. */
 function strictest({ origins }: ServiceSettings, { watchers }: CatalogSettings): { share: number; hold: number } {
   const all = origins.flatMap(({ watcher }) => watchers.get(watcher)?.maxShrink ?? []);
   return all.reduce(

@@ -1,4 +1,4 @@
-/** What the catalog remembers: of every source its health, of every question its last answer, of every service who serves. */
+/** The state of the catalog: the health of each source, the last result of each query, and the endpoints of each service. */
 import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
 import { admit, createGuard, type Guard, noRefusals, type Refusals } from './admission.ts';
 import type { Loss, MaxShrink } from './loss.ts';
@@ -8,15 +8,15 @@ import { lookUp, type Table } from './table.ts';
 export type CatalogSettings = {
   readonly services: ReadonlyMap<string, ServiceSettings>;
   readonly watchers: ReadonlyMap<string, WatcherSettings>;
-  /** Watchers that are asked for services which nobody listed. */
+  /** Watchers that discover services. */
   readonly discovering: readonly string[];
-  /** Queries for services that such a watcher has discovered: the results are kept, whether the service is served or not. */
+  /** Queries for discovered services. Their results are kept even for services that are not served. */
   readonly discovered: readonly Origin[];
-  /** Ranges in which endpoints are accepted although they are loopback, link-local or the like. */
+  /** Ranges whose endpoints are accepted although they are loopback, link-local or the like. */
   readonly allowAddresses: readonly string[];
-  /** Ranges outside of which, and of those, no endpoint is accepted; empty: any. */
+  /** If there are any, only endpoints in these ranges and in `allowAddresses` are accepted. */
   readonly onlyAddresses: readonly string[];
-  /** No endpoint leads back there, whatever is allowed. */
+  /** Endpoints that lead to these listeners are never accepted. */
   readonly own: Own;
   readonly startTimeout: Ms;
 };
@@ -31,9 +31,9 @@ type WatcherSettings = {
 
 export type Origin = {
   readonly watcher: string;
-  /** Names the question, and its answers, among those of the watcher. */
+  /** Identifies the query, and its results, within the watcher. */
   readonly key: string;
-  /** What is asked: the answer to another question under the same key is not kept when the config changes. */
+  /** The settings of the query. When the config changes them, the result under this key is dropped. */
   readonly query?: unknown;
 };
 
@@ -46,15 +46,15 @@ export type ServiceSettings = {
 export type Catalog = {
   readonly settings: CatalogSettings;
   readonly createdAt: Moment;
-  /** Whether every required source has been synced once, or the start timeout is over. It never closes again. */
+  /** Every required source was synced once, or the start timeout is over. It stays open. */
   readonly isOpen: boolean;
   readonly sources: ReadonlyMap<string, Source>;
   /** By origin. */
-  readonly answers: Table<Answer>;
+  readonly results: Table<QueryResult>;
   readonly services: Table<Service>;
-  /** Services that came later, until their questions are answered; at the moment given they count without that. */
+  /** Services that were added later and have no results yet; each is served without them from this moment on. */
   readonly awaited: Table<Moment>;
-  /** No doubt ends before this; null where there is none. */
+  /** When the first doubt ends; null: there is none. */
   readonly doubtEnds: Moment | null;
   readonly index: Index;
 };
@@ -62,63 +62,63 @@ export type Catalog = {
 export type Trouble = { readonly reason: string; readonly since: Moment };
 
 export type Source = {
-  /** Has answered every query once. */
+  /** Every query has had a result. */
   readonly isSynced: boolean;
-  /** Has answered anything. */
-  readonly hasAnswered: boolean;
-  /** Counts starts and failures: the first answer after either may be wrong about who is there. */
+  /** Any query has had a result. */
+  readonly hasResult: boolean;
+  /** Counts starts and failures: the first result after either may be incomplete. */
   readonly era: number;
   readonly down: Trouble | null;
 };
 
-export type Answer = {
-  /** Null: not answered yet. */
+export type QueryResult = {
+  /** null: no result yet. */
   readonly endpoints: readonly Endpoint[] | null;
   readonly refused: Refusals;
-  /** As it came, where something was refused: judged again when what is allowed changes. */
+  /** All received endpoints, where some were refused: they are judged again when the rules change. */
   readonly received: readonly Endpoint[] | null;
-  /** What its watcher could not read. */
+  /** Entries that the watcher could not read. */
   readonly unreadable: readonly Unreadable[];
-  /** Names of those that are there and not to be used, for `isNamedIn`. */
+  /** The unfit endpoints, by name, for `isNamedIn`. */
   readonly unfit: ReadonlySet<string>;
   readonly stale: Trouble | null;
-  /** It is the query that does not fit what is there: it will have no result as long as both are as they are. */
+  /** The query has no result until it, or the data of the source, is changed. */
   readonly isUnanswerable: boolean;
   readonly era: number;
-  /** When this question was first answered after the source's start, reconnection or its own trouble. */
+  /** The time of the first result after a start or failure of the source or of the query. */
   readonly connectedAt: Moment | null;
 };
 
 export type Service = {
-  /** Those that serve. */
+  /** The endpoints that serve. */
   readonly endpoints: readonly Endpoint[];
-  /** Served until every origin has answered: known from before the start, or from origins that the config no longer has. */
+  /** Endpoints that serve until every origin has a result: from before the start, or of origins that were removed. */
   readonly seed: readonly Endpoint[];
   readonly basis: Basis;
-  /** What the sources take away, and whether it is believed; null: nothing. */
+  /** Endpoints that no source names any more, and what is decided about them; null: there are none. */
   readonly loss: Loss | null;
 };
 
 type Basis =
-  /** Its questions have never all been answered: who serves is not known. */
+  /** Its queries never all had results. */
   | 'unknown'
-  /** They are others than before, and not all answered yet: what the new answers leave out is what the config wants. */
+  /** Its queries were changed and do not all have results yet. Endpoints that the new results lack are removed on purpose. */
   | 'moved'
-  /** All of them were answered once, by now or before the start. */
+  /** All its queries had results, now or before the start. */
   | 'known';
 
-/** What follows from the settings alone. */
+/** Derived from the settings. */
 export type Index = {
   readonly guards: ReadonlyMap<string, Guard>;
   readonly servicesOf: ReadonlyMap<string, readonly string[]>;
-  /** What each origin asks. */
+  /** By origin, the settings of its query. */
   readonly queries: ReadonlyMap<string, unknown>;
   readonly queriedWatchers: ReadonlySet<string>;
 };
 
 export const none: readonly Endpoint[] = [];
-export const unansweredSource: Source = { isSynced: false, hasAnswered: false, era: 0, down: null };
-export const unanswered: Answer = {
+export const newSource: Source = { isSynced: false, hasResult: false, era: 0, down: null };
+export const noResult: QueryResult = {
   endpoints: null,
   refused: noRefusals,
   received: null,
@@ -131,15 +131,15 @@ export const unanswered: Answer = {
 };
 export const newService: Service = { endpoints: none, seed: none, basis: 'unknown', loss: null };
 
-/** Names an origin in the tables. A watcher's name holds no slash. */
+/** The key of an origin in the tables. The name of a watcher has no slash. */
 export function originOf({ watcher, key }: Omit<Origin, 'query'>): string {
   return `${watcher}/${key}`;
 }
 
-/** Why a service's endpoints may be out of date: its questions' own failures, and those of the sources that it asks. */
-export function troubles({ sources, answers }: Catalog, { origins }: ServiceSettings): Trouble[] {
+/** Why the endpoints of a service may be out of date: failures of its queries and of its sources. */
+export function troubles({ sources, results }: Catalog, { origins }: ServiceSettings): Trouble[] {
   return origins
-    .flatMap((origin) => [lookUp(answers, originOf(origin))?.stale, sources.get(origin.watcher)?.down])
+    .flatMap((origin) => [lookUp(results, originOf(origin))?.stale, sources.get(origin.watcher)?.down])
     .filter((trouble) => trouble != null);
 }
 
@@ -169,7 +169,7 @@ export function indexOf(settings: CatalogSettings): Index {
   return { guards, servicesOf, queries, queriedWatchers };
 }
 
-/** For endpoints of which only the service is known: what any of its sources may name. */
+/** For endpoints whose source is not known: it allows what is allowed for any source of the service. */
 export function guardOf({ origins }: ServiceSettings, { guards }: Index): Guard {
   return (address, port) => {
     const judged = origins.map(({ watcher }) => guards.get(watcher)?.(address, port) ?? null);
@@ -181,7 +181,7 @@ export function earliest(a: Moment | null, b: Moment | null): Moment | null {
   return a === null ? b : b === null ? a : Math.min(a, b);
 }
 
-/** A service as it begins; `seed`: who is known to serve it. */
+/** A new service; `seed`: its known endpoints. */
 export function seeded(seed: readonly Endpoint[] | undefined, guard: Guard): Service {
   if (seed === undefined) return newService;
   const { endpoints } = admit(seed, guard);

@@ -1,6 +1,6 @@
 /**
- * An immutable map of many entries of which one changes at a time. Copying ten thousand entries at each of ten
- * thousand events would take seconds of a start; here a change copies one small bucket and the list of buckets.
+ * An immutable map for many entries that change one at a time. To copy ten thousand entries at each of ten thousand events would
+ * take seconds at the start; here a change copies one small bucket and the list of buckets.
  */
 
 export type Table<V> = { readonly size: number; readonly buckets: readonly ReadonlyMap<string, V>[] };
@@ -30,11 +30,11 @@ export function drop<V>(table: Table<V>, key: string): Table<V> {
 }
 
 export function entriesOf<V>({ size, buckets }: Table<V>): (readonly [string, V])[] {
-  // Most often asked of a table that has none, at every change.
+  // Usually the table is empty, and this is called at every change.
   return size === 0 ? [] : buckets.flatMap((bucket) => [...bucket]);
 }
 
-/** The entries of `now` that `before` does not have, without looking at more than what changed. */
+/** The entries of `now` that `before` does not have. Reads only the buckets that changed. */
 export function news<V>(before: Table<V>, now: Table<V>): (readonly [string, V])[] {
   const found: (readonly [string, V])[] = [];
   for (const [at, bucket] of now.buckets.entries()) {
@@ -52,7 +52,7 @@ function withBucket<V>({ size, buckets }: Table<V>, key: string, change: (bucket
   return { size: size - (before?.size ?? 0) + bucket.size, buckets: buckets.with(at, bucket) };
 }
 
-/** FNV-1a, its upper half mixed in: keys that differ in the last character alone differ little in the lowest bits. */
+/** FNV-1a with its upper half mixed in: keys that differ in the last character only would share their lowest bits. */
 function bucketOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);

@@ -140,7 +140,6 @@ function optionsContext({ maxconn, slowstart, proxyProtocol, tls, options }: Ser
 function serverContext({ name, endpoint }: Named): ServerContext {
   const { id, address: ip, port, weight, state, tags = [], meta = {} } = endpoint;
   const isDraining = state === 'draining';
-  if (!Number.isInteger(weight) || weight < 0 || weight > 256) throw new Error(`${weight} is not a weight: 0-256 is`);
   return {
     name,
     address: address(ip, port),

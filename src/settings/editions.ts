@@ -1,7 +1,7 @@
 /**
- * The config that is live with what is known by its questions, and one that is to take its place. An edit is one change:
- * it goes live once its new questions are answered, so that nothing is taken away before what comes in its place is
- * there, and no server stands in a structure that it was not found for.
+ * The live config with the results of its queries, and the edited config that is to replace it. An edit is one change: it goes
+ * live when its new queries have results. So nothing is removed before its replacement is there, and no server gets into a
+ * structure that its query was not made for.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isSameQueryIn, isTroubled, nextDeadline, retainedOf, view } from '../catalog/catalog.ts';
@@ -18,7 +18,7 @@ type Edition = { readonly settings: Settings; readonly collection: Collection };
 /** An edit that is not live yet. */
 export type Edit = {
   readonly since: Moment;
-  /** The services that it waits for; empty: it goes live with the next reconcile. */
+  /** Services without a result that it waits for; empty: it goes live with the next reconcile. */
   readonly waitingFor: readonly string[];
 };
 
@@ -28,9 +28,9 @@ export class Editions {
   readonly #running: () => readonly Section[];
   #live: Edition;
   #next: (Edition & { readonly since: Moment }) | null = null;
-  #gone: readonly { readonly services: ReadonlyMap<string, Known>; readonly until: Moment }[] = [];
+  #removed: readonly { readonly services: ReadonlyMap<string, Known>; readonly until: Moment }[] = [];
 
-  /** `running` is what went live last. */
+  /** `running`: the sections that went live last. */
   constructor(live: Edition, running: () => readonly Section[]) {
     this.#live = live;
     this.#running = running;
@@ -44,7 +44,7 @@ export class Editions {
     return this.#live.collection;
   }
 
-  /** Where an edit waits, what is known by its questions. */
+  /** Of the edit, where one waits; else of the live config. */
   get newest(): Collection {
     return (this.#next ?? this.#live).collection;
   }
@@ -54,60 +54,60 @@ export class Editions {
     return this.#next === null ? null : { since: this.#next.since, waitingFor: this.#awaited(this.#next, now) };
   }
 
-  /** When `advance` is to be called next; null where only an event can change anything. */
+  /** When to call `advance` next; null: only an event can change anything. */
   nextDeadline(now: Moment): Moment | null {
     const live = nextDeadline(this.#live.collection.catalog);
     const end = this.#next === null ? null : endOfWait(this.#next);
     return end === null || end <= now ? live : Math.min(live ?? end, end);
   }
 
-  /** A config that is to go live; `addresses` are those of this machine. */
+  /** Takes a config that is to go live; `addresses` are those of this machine. */
   use(settings: Settings, now: Moment, addresses?: readonly string[]): void {
-    // What an edit that waits has taken away is in what is live, or was in it a moment ago.
-    const last = new Map([...this.#parted(now), ...known(this.#live.collection)]);
+    // Services that a waiting edit removes are still live, or were live a moment ago.
+    const last = new Map([...this.#removedServices(now), ...known(this.#live.collection)]);
     const collection = recollect(this.newest, settings.config, now, { addresses, last });
-    // The same edit that is read again, as after a SIGHUP, is as old as it was.
+    // The same edit, read again after a SIGHUP, keeps its age.
     const isSame = this.#next !== null && isDeepStrictEqual(this.#next.settings.config, settings.config);
     this.#next = { settings, collection, since: isSame ? (this.#next?.since ?? now) : now };
   }
 
-  /** Whether it is news. */
+  /** Returns whether the event changes anything. */
   receive(event: SourceEvent, now: Moment): boolean {
     const [live, next] = [this.#live, this.#next];
-    // What answers a question of the edit alone says nothing of what is live, be it under the same name.
+    // A result for a query that only the edit has does not concern the live config, even under the same key.
     const isForLive = next === null || isSameQueryIn(live.collection.catalog, next.collection.catalog, event);
     if (isForLive) this.#live = { ...live, collection: collect(live.collection, event, now) };
     if (next !== null) this.#next = { ...next, collection: collect(next.collection, event, now) };
     return this.#live.collection !== live.collection || this.#next?.collection !== next?.collection;
   }
 
-  /** Ends what `now` ends, and lets an edit go live that waits for nothing any more. Whether one did. */
+  /** Ends waits and doubts that are over at `now`. Returns whether an edit went live because it waits for nothing any more. */
   advance(now: Moment): boolean {
     this.#onBoth((collection) => progress(collection, now));
     const next = this.#next;
     if (next === null || this.#awaited(next, now).length > 0) return false;
-    this.#part(next, now);
+    this.#rememberRemoved(next, now);
     this.#live = { settings: next.settings, collection: next.collection };
     this.#next = null;
     return true;
   }
 
-  /** Services that are taken away while nobody can say who serves them, and may be wanted back before somebody can. */
-  #part({ collection: { config } }: Edition, now: Moment): void {
+  /** Remembers removed services whose sources fail: another edit may restore them before the sources recover. */
+  #rememberRemoved({ collection: { config } }: Edition, now: Moment): void {
     const { catalog } = this.#live.collection;
-    const gone = [...known(this.#live.collection)].filter(
+    const removed = [...known(this.#live.collection)].filter(
       ([name]) => !config.services.has(name) && isTroubled(catalog, name),
     );
-    this.#gone = [...this.#gone, { services: new Map(gone), until: now + rememberForMs }].filter(
+    this.#removed = [...this.#removed, { services: new Map(removed), until: now + rememberForMs }].filter(
       ({ services, until }) => services.size > 0 && until > now,
     );
   }
 
-  #parted(now: Moment): ReadonlyMap<string, Known> {
-    return new Map(this.#gone.flatMap(({ services, until }) => (until > now ? [...services] : [])));
+  #removedServices(now: Moment): ReadonlyMap<string, Known> {
+    return new Map(this.#removed.flatMap(({ services, until }) => (until > now ? [...services] : [])));
   }
 
-  /** An operator believes what the sources say of this service: how many endpoints are kept no longer. */
+  /** An operator accepts the results for this service. Returns the number of endpoints that are not retained any more. */
   accept(service: string, now: Moment): number {
     const kept = retainedOf(this.#live.collection.catalog, service);
     if (kept > 0) this.#onBoth((collection) => acceptLoss(collection, service, now));
@@ -120,11 +120,11 @@ export class Editions {
   }
 
   /**
-   * Who is new, or asks anew, and has no answer. One whose source is in trouble, or late, does not hold up the others,
-   * unless it takes an address over: that would be given up, and not had again before the answer.
+   * Services with new queries and without a result. One whose source fails or is late does not hold up the others, unless it
+   * takes over an address: nobody would listen there until its result comes.
    */
   #awaited(next: Edition & { readonly since: Moment }, now: Moment): readonly string[] {
-    // Before the first sync nothing of the old one is live.
+    // Before the first sync nothing of the old config is live.
     if (!view(this.#live.collection.catalog).open) return [];
     const { catalog, config } = next.collection;
     const isLate = now >= endOfWait(next);
@@ -141,7 +141,7 @@ function endOfWait({ settings, since }: Edition & { readonly since: Moment }): M
   return since + settings.config.startTimeout;
 }
 
-/** Whether it is to listen where another one does. */
+/** Whether the service listens at an address that another one has now. */
 export function takesOver({ name, bind = [] }: Service, running: readonly Section[]): boolean {
   const wanted = bind.flatMap((line) => parseBind(line).addresses);
   const held = running.filter(({ service }) => service !== name).flatMap(bindLines);

@@ -1,4 +1,4 @@
-/** Reads config and templates again when they change or on SIGHUP; bad new ones are refused and the old ones stay. */
+/** Reads config and templates again when they change and on SIGHUP. A bad edit is refused, and the old settings stay. */
 import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../errors.ts';
@@ -11,10 +11,10 @@ import type { Report } from '../report/happenings.ts';
 import { keepFixed, type Settings } from './settings.ts';
 import { changesOf } from './watched-files.ts';
 
-/** `onRead` is told of everything that is read, also where that leads to an error. */
+/** `onRead` is called with all paths that are read, also before an error. */
 export type Load = (readFile: ReadFile, onRead?: (paths: readonly string[]) => void) => Promise<Settings>;
 
-/** Why, and since when, the newest config is not in force. */
+/** Why the newest config is not used, and since when. */
 export type Refusal = { readonly reason: string; readonly since: Moment };
 
 type Contents = ReadonlyMap<string, string>;
@@ -24,9 +24,9 @@ type Reading = { readonly contents: Contents } & (
   | { readonly settings: null; readonly error: unknown }
 );
 
-/** Somebody may be writing what is read: it counts once it has been the same for so long. */
+/** A file may be read while it is written: it counts when it has not changed for this time. */
 const settleMs: Ms = 300;
-/** And for so long where something would go, or it cannot be understood. */
+/** The same where the edit removes something or is invalid. */
 const settleLongMs: Ms = 2000;
 
 export class Rereading {
@@ -34,10 +34,10 @@ export class Rereading {
   readonly #instance: Instance;
   readonly #report: Report;
   #watched: readonly string[];
-  /** Of what is in force. */
+  /** Of the settings that are used. */
   #contents: Contents = new Map();
   #refused: Refusal | null = null;
-  /** What the refused config was read from: to mend it is a change too. */
+  /** Files of the refused config: mending one of them is a change as well. */
   #alsoWatched: readonly string[] = [];
   #ended: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
@@ -53,7 +53,7 @@ export class Rereading {
     return this.#refused;
   }
 
-  /** `since`: a time of day before the first reading. Settles after `signal` aborted and the reading at hand has ended. */
+  /** `since`: a time of day before the first reading. Settles when `signal` has aborted and the current reading has ended. */
   async follow(since: Timestamp, signal: AbortSignal): Promise<void> {
     const onHangup = (): void => void this.#again(signal);
     process.on('SIGHUP', onHangup);
@@ -67,7 +67,7 @@ export class Rereading {
     }
   }
 
-  /** One reading after the other; one that has not begun yet is for all who ask. */
+  /** Readings follow each other. Requests that come before the next one begins share it. */
   #again(signal: AbortSignal): Promise<void> {
     this.#next ??= this.#ended.then(() => {
       this.#next = null;
@@ -94,7 +94,7 @@ export class Rereading {
     }
   }
 
-  /** What is there now, good or not, with all that it was read from. */
+  /** The settings or the error, with the contents of all files that were read. */
   async #look(): Promise<Reading> {
     const paths = new Set<string>();
     const onRead = (read: readonly string[]): void => {
@@ -107,7 +107,7 @@ export class Rereading {
     return { ...result, contents: await contentsOf(paths) };
   }
 
-  /** Something would go, or nothing can be made of it: as where the end of a file is yet to be written. */
+  /** The edit removes something or is invalid: perhaps the end of a file has not been written yet. */
   #loses({ settings, contents }: Reading): boolean {
     if (settings === null || lacks(this.#instance.settings.config, settings.config)) return true;
     return [...this.#contents].some(([path, before]) => (contents.get(path)?.length ?? 0) < before.length);
@@ -124,14 +124,14 @@ export class Rereading {
 
   #refuse(error: unknown, read: readonly string[]): void {
     const reason = describe(error);
-    // The same fault is read again whenever one of the files changes: said once.
+    // The same fault is found again at each change of a file: it is reported once.
     if (this.#refused?.reason !== reason) this.#report({ kind: 'config_refused', reason, error });
     this.#refused = { reason, since: this.#refused?.since ?? now() };
     this.#alsoWatched = read;
   }
 }
 
-/** By path; of a folder the names in it, of what is not there nothing. */
+/** By path. Of a folder the names in it; '' for a missing file. */
 async function contentsOf(paths: Iterable<string>): Promise<Contents> {
   const read = async (path: string): Promise<string> => {
     const text = await readAgain(path)
@@ -143,7 +143,7 @@ async function contentsOf(paths: Iterable<string>): Promise<Contents> {
   return new Map(await Promise.all([...paths].map(async (path) => [path, await read(path)] as const)));
 }
 
-/** Whether `after` is without a key or an entry that `before` has, at any depth. */
+/** Whether `before` has a key or an entry, at any depth, that `after` does not have. */
 function lacks(before: unknown, after: unknown): boolean {
   if (before instanceof Map)
     return (

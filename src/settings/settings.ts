@@ -1,4 +1,4 @@
-/** What a config file and its templates come to: everything that may be replaced while Myelin runs. */
+/** The config with its templates and outputs: everything that may be replaced while Myelin runs. */
 import { isDeepStrictEqual } from 'node:util';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problems.ts';
@@ -13,13 +13,13 @@ import { readTemplates } from './templates.ts';
 export type Settings = LoadedConfig & {
   readonly renderer: Renderer;
   readonly outputs: readonly Output[];
-  /** Config, includes, substituted files and templates: whatever changes the settings when it changes. */
+  /** The paths of all files and folders that the settings depend on. */
   readonly watched: readonly string[];
 };
 
 /**
- * Throws an AppError where the config or a template is not valid. `onRead` is told of everything that is read on the
- * way, also where that leads to an error: what is watched afterwards is where it can be mended.
+ * Throws an AppError where the config or a template is invalid. `onRead` is called with all paths that are read, also before an
+ * error, so that these can be watched until the error is mended.
  */
 export async function loadSettings(
   path: string,
@@ -45,11 +45,11 @@ export async function loadSettings(
   };
 }
 
-/** Where things are and who controls HAProxy stays as it was at the start. */
+/** Paths and the control of HAProxy stay as they were at the start. */
 const fixedKeys = ['state', 'admin', 'probes'] as const;
 const fixedHaproxyKeys = ['control', 'config', 'statsSocket', 'masterSocket', 'handover', 'keepFiles'] as const;
 
-/** `next` as a Myelin that was started with `running` can take it over; the rest of it counts after a restart. */
+/** `next`, but with the fixed keys of `running`: a change of those takes effect after a restart. */
 export function keepFixed(
   running: Config,
   next: Config,
@@ -67,7 +67,7 @@ export function keepFixed(
   };
 }
 
-/** What is not there stays away. */
+/** Keys that are missing in `from` are missing in the result. */
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
   return Object.fromEntries(keys.filter((key) => Object.hasOwn(from, key)).map((key) => [key, from[key]])) as Pick<
     T,
@@ -75,7 +75,7 @@ function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
   >;
 }
 
-/** What is rendered for where no HAProxy can be asked: what the config says, else what every supported one understands. */
+/** The version to render for where no HAProxy is found: that of the config, else the oldest supported one. */
 export function presumedVersion({ haproxy }: Pick<Config, 'haproxy'>): Version {
   return parseVersion(haproxy.version ?? '') ?? { major: 2, minor: 2, text: '2.2' };
 }

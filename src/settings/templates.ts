@@ -1,4 +1,4 @@
-/** Reads the templates: the built-in ones, and in their place those of the folder that the config names. */
+/** Reads the templates: those in the folder of the config, and the built-in ones for the rest. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { didYouMean } from '../lib/did-you-mean.ts';
 import { type ReadFile, readOnce } from '../lib/files/read-file.ts';
 import type { TemplateSource } from '../render/template-error.ts';
 
-/** The parts that a file is made of; `haproxy.cfg` joins them. */
+/** The parts of a config file; the template `haproxy.cfg` joins them. */
 export const templateNames = [
   'haproxy.cfg',
   'global',
@@ -21,13 +21,13 @@ export const templateNames = [
 ] as const;
 
 export type Templates = {
-  /** By name, each from the folder where it is there. */
+  /** By name. */
   readonly sources: ReadonlyMap<string, TemplateSource>;
-  /** The folder and the files read from it: when one of them changes, the templates do. */
+  /** The folder of the config and the files that were read from it. */
   readonly files: readonly string[];
 };
 
-/** Throws an AppError where the folder or one of its files cannot be read, or a file's name is that of no template. */
+/** Throws an AppError where the folder or one of its files cannot be read, or a file has the name of no template. */
 export async function readTemplates(folder: string | undefined, readFile: ReadFile = readOnce): Promise<Templates> {
   const overrides = folder === undefined ? [] : await listTemplates(folder);
   const files = new Map(builtInTemplates().map(({ name, file }) => [name, file]));
@@ -41,7 +41,7 @@ export async function readTemplates(folder: string | undefined, readFile: ReadFi
   };
 }
 
-/** Name and place of each template that comes with Myelin; the same from `src` and from `dist`. */
+/** Name and path of each built-in template, when run from `src` and from `dist`. */
 export function builtInTemplates(): readonly { readonly name: string; readonly file: string }[] {
   return templateNames.map((name) => ({ name, file: fileURLToPath(import.meta.resolve(`#templates/${name}.hbs`)) }));
 }

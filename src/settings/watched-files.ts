@@ -1,16 +1,16 @@
-/** Tells when any of some files changed: the config, what it includes, templates, secrets. */
+/** Notices that one of the watched files changed: the config, its includes, templates, secrets. */
 import { stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
 import { wallClock } from '../lib/time/clock.ts';
 import type { Ms, Timestamp } from '../model.ts';
 
-/** Time stamps of files are as coarse as the kernel's tick. */
+/** The resolution of the time stamps of files: the tick of the kernel. */
 const tickMs: Ms = 20;
 
 /**
- * Yields once after each change, until `signal` aborts; `paths` is asked anew at every look. Looking once a second sees
- * what event interfaces miss: links that are swapped, mounts of ConfigMaps, files that come later. A path that is new
- * among them was read since `since`, or since the last look, and is looked at for changes from then on.
+ * Yields once after each change, until `signal` aborts. `paths` is called at every poll. A poll once a second sees what events
+ * miss: swapped links, mounts of ConfigMaps, files that are created later. A new path was read after `since`, or after the last
+ * poll, and is checked for changes since then.
  */
 export async function* changesOf(
   paths: () => readonly string[],
@@ -40,10 +40,10 @@ async function waits(ms: Ms, signal: AbortSignal): Promise<boolean> {
 async function look(path: string): Promise<{ readonly stamp: string; readonly changedAt: Timestamp }> {
   try {
     const { dev, ino, mtimeMs, ctimeMs, size } = await stat(path);
-    // `ctime` also tells of rights that were given, and of what was written with an old time of change, as by `cp -p`.
+    // `ctime` changes with the access rights as well, and when a file is written with an old time stamp, as by `cp -p`.
     return { stamp: `${dev} ${ino} ${mtimeMs} ${ctimeMs} ${size}`, changedAt: Math.max(mtimeMs, ctimeMs) };
   } catch {
-    // Not there, for now or for good: coming and going are changes too.
+    // A missing file; to appear and to disappear are changes as well.
     return { stamp: '', changedAt: 0 };
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Remembers in `state` who served each service last, with all that the source said of them: while it is away after a
- * restart they serve on as they did, and what it leaves out when it is back is a loss as any other.
+ * Remembers in `state` the last endpoints of each service. After a restart of Myelin they serve while their source is away, and
+ * what its first result lacks is a loss like any other.
  */
 import { z } from 'zod';
 import { type Collection, type Known, known } from '../catalog/collection.ts';
@@ -29,7 +29,7 @@ export class KnownEndpoints {
     this.all = services;
   }
 
-  /** Throws an AppError where the file is there and cannot be read. */
+  /** Throws an AppError where the file exists and cannot be read. */
   static async open(path: string, onTrouble: (error: unknown) => void): Promise<KnownEndpoints> {
     const file = new StateFile(path, onTrouble);
     const services = await file.read((value) => shape.parse(value));

@@ -1,4 +1,4 @@
-/** Remembers in `state` which services sources discovered last: while one is away after a restart, its services serve on. */
+/** Remembers in `state` the discovered services: after a restart of Myelin they serve while their source is away. */
 import { z } from 'zod';
 import type { KnownService } from '../catalog/collection.ts';
 import { listed, StateFile } from '../lib/files/state-file.ts';
@@ -6,7 +6,7 @@ import { listed, StateFile } from '../lib/files/state-file.ts';
 const service = z.object({
   key: z.string(),
   name: z.string(),
-  // An older Myelin has not written it.
+  // Missing in files of older versions.
   owner: z.string().default(''),
   createdAt: z.number(),
   options: z.record(z.string(), z.string()),
@@ -17,7 +17,7 @@ const place = { watcher: z.string(), query: z.string() };
 const shape = z.array(
   z.union([
     z.object({ ...place, service }),
-    // As an older Myelin has written it.
+    // The field's name in older versions.
     z.object({ ...place, offer: service }).transform(({ offer, ...rest }) => ({ ...rest, service: offer })),
   ]),
 );

@@ -1,6 +1,6 @@
 /** Commands about servers in the words of HAProxy's command line, and what its answers to them mean. */
 import { hostPort } from '../../../lib/net/address.ts';
-import type { ServerCommand } from '../../../model.ts';
+import { maxWeight, type ServerCommand } from '../../../model.ts';
 import { cliWord } from '../../cli/words.ts';
 import type { Verdict } from '../resource.ts';
 
@@ -110,6 +110,6 @@ function portOf(port: number): string {
 }
 
 function weightOf(weight: number): string {
-  if (!Number.isInteger(weight) || weight < 0 || weight > 256) throw new TypeError(`${weight} is not a weight`);
+  if (!Number.isInteger(weight) || weight < 0 || weight > maxWeight) throw new TypeError(`${weight} is not a weight`);
   return `${weight}`;
 }

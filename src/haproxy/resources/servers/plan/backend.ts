@@ -1,6 +1,6 @@
 /** A backend as HAProxy has it when it runs: how it balances, and each server with all that `default-server` gives it. */
 
-import type { Section } from '../../../../model.ts';
+import { maxWeight, type Section } from '../../../../model.ts';
 import type { InheritedConfig } from '../../../text/inherited-config.ts';
 import { type ReadLine, significantLines } from '../../../text/significant-lines.ts';
 import { isTakenOut, type Line, readServer } from '../../../text/text.ts';
@@ -131,7 +131,7 @@ function readOptions({ name, address, port, words }: Written, defaults: readonly
   const isUnderstood = all.unknown === null;
   const options = resolved.filter(({ keyword }) => keyword !== 'weight' && !isPresence(keyword));
   const weight = lastValue(resolved, 'weight') ?? '1';
-  const isWeight = /^\d{1,3}$/.test(weight) && Number(weight) <= 256;
+  const isWeight = /^\d{1,3}$/.test(weight) && Number(weight) <= maxWeight;
   // Where something is not understood, every word counts, those of `default-server` too.
   const isOut = isTakenOut({ words });
   const counting = isUnderstood ? wordsOf(options) : [...given, ...words.slice(3, isOut ? -1 : undefined)];
