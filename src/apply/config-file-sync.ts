@@ -80,7 +80,7 @@ export class ConfigFileSync {
       } = worker;
       const { text, files } = layoutOf(sections);
       await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
-      // It could not be written, maybe, when the process was ready.
+      // When the process became ready it may have failed to be written.
       await writeReady(generation, ready);
     }
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });

@@ -15,7 +15,7 @@ import type { Worker } from './runtime/worker.ts';
 import type { Generation } from './state/generation.ts';
 import type { ReadyRecord } from './state/records.ts';
 
-/** One that was started here has ended by itself. */
+/** A HAProxy that Myelin started has ended by itself. */
 export type Crash = { readonly sections: readonly Section[]; readonly since: Moment; readonly at: Moment };
 
 /** What is known to run now. */
@@ -58,7 +58,7 @@ export type CommandOutcome =
   | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] }
   /** Some commands had replies that are not known to be good: what runs has to be read back. */
   | { readonly kind: 'unexpected'; readonly replies: readonly UnexpectedReply[] }
-  /** Another process has begun to serve meanwhile, or what was planned has become wrong: it is to be planned anew. */
+  /** Another process serves by now, or the plan no longer fits what runs: the caller plans again. */
   | { readonly kind: 'superseded' };
 
 export type Outcome =
@@ -127,7 +127,7 @@ export type DriverContext = Omit<DriverOptions, 'config' | 'now' | 'random'> & {
   readonly noteChange: () => void;
   /** It hears of every reload; of what happens by itself a driver tells it. */
   readonly policy: Pick<ReloadPolicy, 'crashed' | 'resetBackOff'>;
-  /** For what must neither undo an apply nor keep one from happening. */
+  /** Reports a failure instead of passing it on: for work that must not affect an apply. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   /** Done at the end of Myelin, once nothing polls any more. */
   readonly atEnd: (work: () => void) => void;

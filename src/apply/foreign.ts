@@ -13,7 +13,7 @@ export type ForeignProcess = { readonly pid: number; readonly id: ProcessId; rea
 /** Old workers of ours may listen there too. */
 const attempts = 5;
 
-/** null where nobody else answers at one of the sockets, or only one that leaves. */
+/** null where no other process answers at any of the sockets, or only one that is stopping. */
 export async function findForeign(
   sockets: readonly string[],
   ours: ReadonlySet<number>,
@@ -33,7 +33,7 @@ export function startedByOthers(pid: number): string {
   return `process ${pid} was started by somebody else`;
 }
 
-/** Only told, until an operator orders a reload. */
+/** With `drift: report` it is only reported, until an operator orders a reload. */
 export function isLeft({ drift }: Pick<Config, 'drift'>, reasons: readonly ReloadReason[]): boolean {
   return drift === 'report' && !reasons.some(({ code }) => code === 'operator_request');
 }

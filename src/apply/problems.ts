@@ -68,7 +68,7 @@ export function outOfReach(pid: number, sockets: readonly string[]): AppError {
   );
 }
 
-/** For whatever was thrown on the way; what was not thrown on purpose keeps its own words. */
+/** Any thrown value as an AppError; an unexpected one keeps its own words. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (hasCode(error, 'ENOENT', 'EACCES', 'ENOEXEC', 'ETXTBSY') && error instanceof Error && 'spawnargs' in error)

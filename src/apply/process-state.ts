@@ -98,7 +98,7 @@ function nextState<P, F extends Pid>() {
 type TrackerOptions<Process> = {
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** How others are told of a process. */
+  /** How events name a process. */
   readonly nameOf: (process: Process) => { readonly pid: number; readonly generation: number };
 };
 

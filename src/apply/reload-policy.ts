@@ -76,7 +76,7 @@ export class ReloadPolicy {
     this.#random = drawRandom();
   }
 
-  /** The last one; null: there was none, or it counts no more. */
+  /** The last crash; null: there was none, or something has changed since. */
   get crash(): Crash | null {
     return this.#crash;
   }

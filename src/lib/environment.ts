@@ -31,7 +31,7 @@ export function environmentOf(env: NodeJS.ProcessEnv, config: string, passEnv: r
   return pick(env, (name) => passEnv.includes(name) || (named.has(name) && !ofSources.test(name)));
 }
 
-/** The same, for a config in files. One that is not there names nothing: whoever reads it next says so. */
+/** The same, for a config in files. A file that is missing names nothing: HAProxy reports it. */
 export async function environmentFor(
   env: NodeJS.ProcessEnv,
   files: readonly string[],

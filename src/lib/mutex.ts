@@ -6,7 +6,7 @@ export function createMutex(): Mutex {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {
     const done = last.then(work);
-    // Whoever asked gets the error; the next one's turn comes all the same.
+    // The caller gets the error; the next work begins all the same.
     last = done.catch(() => {});
     return done;
   };

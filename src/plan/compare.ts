@@ -42,7 +42,7 @@ export function compare(running: readonly Section[], desired: readonly Section[]
     const outcome = planner.section(other, section);
     if (outcome === null && isFile(section)) return [reason('changed', section)];
     if (outcome === null) return [...structureReasons(other, section), ...serverReasons(other, section)];
-    // Its servers would not be worth a reload.
+    // Its servers alone are no reason for a reload.
     if (outcome === 'structure') return structureReasons(other, section);
     return obstaclesOf(section, outcome);
   });
@@ -104,7 +104,7 @@ function isProxy({ kind }: Section): boolean {
   return kind === 'frontend' || kind === 'backend' || kind === 'listen';
 }
 
-/** For a difference that is not told apart any further. */
+/** The code for any other difference of the section. */
 function codeOf(section: Section): ReloadCode {
   if (section.kind === 'global') return 'global_changed';
   if (section.kind === 'defaults') return 'defaults_changed';
@@ -165,7 +165,7 @@ function sort(section: Section): Sorted {
   const lines = significantLines(section);
   for (const { line, text } of lines) {
     const server = hasServers ? readServer(line) : null;
-    // A second server of the same name is HAProxy's to refuse; it must not go unnoticed here.
+    // HAProxy refuses a second server of the same name; here it must count as a difference.
     if (server !== null && !servers.has(server.name)) {
       servers.set(server.name, text);
       continue;

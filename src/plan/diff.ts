@@ -7,7 +7,7 @@ import type { Section } from '../model.ts';
 /** Lines shown before and after each change. */
 const context = 3;
 
-/** To find which lines were kept takes time that grows with this. */
+/** The time to find the common lines grows with this. */
 const mostEdits = 2000;
 
 type Edit = { readonly sign: ' ' | '-' | '+'; readonly line: string };

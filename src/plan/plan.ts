@@ -36,8 +36,8 @@ export function planReload(
 }
 
 /**
- * While a reload waits for its turn, or is refused: what of `desired` commands can do now, and what runs after it. HAProxy
- * starts from that like from the desired. `except` are those whom commands do not help. null: nothing.
+ * While a reload waits, or is refused: what commands can already do of `desired`, and what runs after them, which is a
+ * config that HAProxy would start from. `except`: owners that commands do not help. null: nothing.
  */
 export function planMeanwhile(
   running: Rendered,
@@ -89,7 +89,7 @@ function withinStructure(old: Section, now: Section): Section {
   return old;
 }
 
-/** Why nothing may run. */
+/** Reasons that say why nothing runs. */
 const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
 
 const noCommands: Planner = { section: () => null };

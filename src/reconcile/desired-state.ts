@@ -84,7 +84,7 @@ export class DesiredState {
     const live = byService(this.#options.live());
     return new Map(
       [...unknown].flatMap(([name, basis]) => {
-        // What was rendered here, though with nobody, is rendered anew: it holds no servers that are not known.
+        // What this Myelin rendered itself, without servers, is rendered again: there are no unknown servers in it.
         const isFound = basis === 'moved' || this.#foundOf.has(name);
         const its = isFound ? (live.get(name) ?? this.#foundOf.get(name)) : undefined;
         const sections = its ?? this.#inItsPlace(name, live);

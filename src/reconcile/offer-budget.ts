@@ -1,6 +1,6 @@
 /**
- * Whoever may write services into a namespace decides by that when HAProxy is reloaded, and each reload beyond the limit of
- * old processes closes connections of somebody else's. So while the old processes are at their limit, what the services of
+ * A user who may write services into a namespace can cause reloads, and each reload beyond the limit of old processes
+ * closes connections of other users. So while the old processes are at their limit, what the services of
  * one namespace ask for is a reload only once in a while; whatever else is wanted goes live as always, and takes it along.
  */
 import type { ReloadSlot } from '../apply/reload-policy.ts';

@@ -55,7 +55,7 @@ type ReconcileQueueOptions = {
 
 type Request = PromiseWithResolvers<Result>;
 
-/** After what should not happen. */
+/** After an unexpected error. */
 const retryMs: Ms = 1000;
 
 export class ReconcileQueue {
@@ -64,7 +64,7 @@ export class ReconcileQueue {
   readonly #debounce: Debounce;
   readonly #deadline: Deadline;
   #changedAt: Moment | null = null;
-  /** Who waits for a reload. */
+  /** Of operators that wait for a reload. */
   #requests: readonly Request[] = [];
   #isBegun: boolean;
   #reloading = Promise.resolve();
@@ -92,18 +92,18 @@ export class ReconcileQueue {
     return this.#isBegun;
   }
 
-  /** Something else than before is known, or desired. */
+  /** The catalog or the config has changed. */
   changed(): void {
     this.#changedAt ??= now();
     this.wake();
   }
 
-  /** Something may have to be done. */
+  /** Looks whether there is something to do. */
   wake(): void {
     this.#debounce.poke();
   }
 
-  /** A reload is wanted although nothing changed. Settles when it was seen to; rejects where that broke off, or Myelin ends. */
+  /** Reloads although nothing has changed. Settles when that was done or refused; rejects where it breaks off. */
   async reload(): Promise<Result> {
     const { waitingFor } = this.#options.desired;
     if (waitingFor.length > 0) {
@@ -124,7 +124,7 @@ export class ReconcileQueue {
     this.#answer(this.#requests, (request) => request.reject(new AppError('MYELIN_NOT_RUNNING', 'Myelin is stopping')));
   }
 
-  /** One now; the caller keeps others away. */
+  /** Runs one reconcile now; the caller holds the mutex. */
   async reconcile(): Promise<void> {
     const startedAt = performance.now();
     const { editions, desired, reconciler, driver, advance, onResult, report } = this.#options;
@@ -169,11 +169,11 @@ export class ReconcileQueue {
     this.#reloading = result.result
       .then(finish)
       .catch((error: unknown) => this.#brokeOff(error))
-      // What came meanwhile is planned anew against the process that serves now.
+      // What has changed meanwhile is planned against the process that serves now.
       .then(() => this.wake());
   }
 
-  /** A reload is under way and will be followed by another look: only what commands can do is done now. */
+  /** A reload is under way, and another reconcile follows it: for now only commands are sent. */
   async #updateMeanwhile(rendered: RenderResult, notify: (result: Result) => void): Promise<void> {
     const result = await this.#options.reconciler.meanwhile(rendered, this.#signal);
     if (result === null) return;
@@ -182,7 +182,7 @@ export class ReconcileQueue {
   }
 
   #brokeOff(error: unknown): void {
-    // What is broken off because Myelin ends is no failure.
+    // A reconcile that ends because Myelin stops has not failed.
     if (this.#signal.aborted) return;
     this.#answer(this.#requests, (request) => request.reject(error));
     this.#options.report({ kind: 'reconcile_failed', error });

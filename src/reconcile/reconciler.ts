@@ -18,7 +18,7 @@ import type { Reloading, Result, RuntimeResult } from './result.ts';
 import { type Desired, Rollout } from './rollout.ts';
 import type { RuntimeUpdater } from './runtime/runtime-updater.ts';
 
-/** Nothing came of it. */
+/** Nothing went live. */
 type Left = Extract<Result, { readonly kind: 'rejected' | 'failed' }>;
 
 const retryAfterMs: Ms = 1000;
@@ -31,7 +31,7 @@ export class Reconciler {
   readonly #quarantine: Quarantine;
   readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
-  /** What was live last did not start either. */
+  /** The config that was live last did not start either. */
   #lastResort: BackOff | null = null;
   readonly #crashLoop = new CrashLoop();
   #isFoundKept = false;
@@ -85,7 +85,7 @@ export class Reconciler {
     return this.#rollout.isReloading;
   }
 
-  /** A reload takes a tenth of a second and more: it goes on after this has returned. */
+  /** Returns as soon as a reload begins, which takes a tenth of a second and more and goes on. */
   async reconcile(desired: Desired, signal: AbortSignal): Promise<Result | Reloading> {
     const reload = this.#rollout.begin();
     const result = this.#reconcile(desired, signal);
@@ -93,7 +93,7 @@ export class Reconciler {
     return first.kind === 'begun' ? { kind: 'reloading', reasons: first.reasons, result } : first;
   }
 
-  /** While a reload is under way: what of it commands can do in the process that serves. null: nothing. */
+  /** While a reload is under way: sends what commands can do in the process that still serves. null: nothing. */
   meanwhile(rendered: RenderResult, signal: AbortSignal): Promise<RuntimeResult | null> {
     const ofHeld = this.#ofHeld(rendered);
     const follow = new Set(ofHeld.map(({ service }) => service));
@@ -103,7 +103,7 @@ export class Reconciler {
 
   /** The sections of services in quarantine, as they are desired: their servers follow all the same. */
   #ofHeld(rendered: RenderResult): readonly Section[] {
-    // In the place of a backend that could not be rendered there is nothing to follow.
+    // A backend that could not be rendered has no servers that could follow.
     const lacksBackend = new Set(rendered.problems.flatMap(({ service, hasBackend }) => (hasBackend ? [] : [service])));
     const sections = this.#quarantine.withTheirFiles(rendered);
     return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !lacksBackend.has(service));
@@ -120,7 +120,7 @@ export class Reconciler {
     }
   }
 
-  /** HAProxy has ended, and what is wanted cannot take its place: what went live last, or lived, serves until it can. */
+  /** HAProxy has ended and what is desired does not start: what went live last serves until it does. */
   async #serveLast(result: Left, desired: Desired, signal: AbortSignal): Promise<Result> {
     const { sections } = this.#quarantine.substituted(desired.rendered);
     const instead = this.#crashLoop.of(sections, this.#now())?.instead ?? this.#quarantine.live;
@@ -184,7 +184,7 @@ export class Reconciler {
     }
   }
 
-  /** Also what a service in quarantine keeps follows the operator. */
+  /** Overrides also hold for the last good sections of services in quarantine. */
   #overridden(rendered: Rendered): Rendered {
     return overridden(rendered, this.#overrides());
   }
@@ -211,7 +211,7 @@ export class Reconciler {
     return { kind: 'rejected', problems: its, at: this.nextRetry ?? this.#now() + retryAfterMs };
   }
 
-  /** What was found running must be known before anything is planned. null: it is. */
+  /** A process that was found running is read back before anything is planned. null: that is done. */
   async #lookAtFound(): Promise<Result | null> {
     try {
       await this.#updater.verifyFound();
@@ -223,7 +223,7 @@ export class Reconciler {
   }
 }
 
-/** Who cannot be asked has not said that it is good. */
+/** A check that fails to run counts as a refusal. */
 function asProblem(error: unknown): readonly Problem[] {
   if (!(error instanceof AppError)) throw error;
   return [{ message: error.message, service: null, code: error.code }];

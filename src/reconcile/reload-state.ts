@@ -1,10 +1,10 @@
-/** Where the reload stands that something wants, and what was refused of it though no service is at fault. */
+/** The state of the reload that is needed, and the last refusal for which no service is at fault. */
 import { type BackOff, backOff, retriedSoon } from '../haproxy/text/back-off.ts';
 import { transitions } from '../lib/state-table.ts';
 import type { Moment, Problem, Section } from '../model.ts';
 import { pace } from './quarantine/state.ts';
 
-/** The same structure gets another try after a while: what is amiss may lie outside it. */
+/** The same structure gets another try after a while: the cause may lie outside it. */
 type Refusal = BackOff & { readonly problems: readonly Problem[] };
 
 /** What was refused last, as long as nothing has gone live since; null: nothing was. */
@@ -31,7 +31,7 @@ export type ReloadEvent =
       readonly problems: readonly Problem[];
       readonly now: Moment;
     }
-  /** Something else than servers has changed, which may have mended what was refused. */
+  /** Something other than servers has changed, so that what was refused may be accepted now. */
   | { readonly kind: 'retry_soon' }
   /** The reconcile is over, whatever came of it. */
   | { readonly kind: 'ended' };

@@ -1,6 +1,6 @@
 /**
- * Brings one desired text about, by commands or by a reload: it knows where a reload stands, lets servers not wait for it,
- * and does not try what was refused not long ago.
+ * Makes one desired config live, by commands or by a reload. It keeps the state of the reload, sends commands for servers
+ * while a reload waits, and does not retry at once what was refused.
  */
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
@@ -19,7 +19,7 @@ export type Desired = {
   readonly rendered: RenderResult;
   /** What an operator asked for. */
   readonly requested: readonly ReloadReason[];
-  /** Told of what commands did while the rest has to wait for a reload. */
+  /** Called with what commands have done while the rest waits for a reload. */
   readonly onMeanwhile: (result: RuntimeResult) => void;
 };
 
@@ -33,7 +33,7 @@ type RolloutParts = {
   readonly crashLoop: CrashLoop;
   readonly files: KeptFiles;
   readonly now: () => Moment;
-  /** Told of servers that commands have changed, which are not to be taken back should the rest be refused. */
+  /** Called with the servers that commands have changed: they stay so, even where the rest is refused. */
   readonly live: { serversWentLive(running: readonly Section[], backends: readonly string[]): void };
 };
 
@@ -54,18 +54,18 @@ export class Rollout {
     return this.#reload.kind === 'reloading';
   }
 
-  /** A reconcile begins; settles when it begins a reload, if ever. */
+  /** Called when a reconcile begins. Settles when that begins a reload. */
   begin(): Promise<Begun> {
     this.#reloadBegun = Promise.withResolvers();
     return this.#reloadBegun.promise;
   }
 
-  /** The reconcile is over, whatever came of it. */
+  /** Called when the reconcile is over, whatever its result. */
   end(): void {
     this.#note({ kind: 'ended' });
   }
 
-  /** Something else than servers has changed: what was refused is tried as soon as may be. */
+  /** Something other than servers has changed: what was refused is tried again soon. */
   retrySoon(): void {
     this.#note({ kind: 'retry_soon' });
   }
@@ -73,8 +73,8 @@ export class Rollout {
   /** Plans what it takes, and has it applied. */
   async attempt(wanted: Rendered, desired: Desired, signal: AbortSignal): Promise<Result | Refused> {
     const plan = this.#parts.updater.plan(wanted, desired.requested);
-    // After a reload that was refused: commands are for the reconcile that follows, not for beside `meanwhile`.
     if (plan.kind === 'reload') return this.#reloadTo(wanted, plan.reasons, desired, signal);
+    // A reload was refused just now: the next reconcile sends the commands, so that `meanwhile` never runs beside them.
     if (this.isReloading) return { kind: 'postponed' };
     this.#note({ kind: 'not_needed' });
     const outcome = await this.#parts.updater.apply(wanted, plan, signal);
@@ -94,7 +94,7 @@ export class Rollout {
   /** What commands can do of it in the process that serves, while the rest waits. null: nothing. */
   async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
     const result = await this.#parts.updater.meanwhile(wanted, signal);
-    // Should the rest be refused, they are not to be taken back.
+    // They stay so, even where the rest is refused.
     if (result !== null) this.#parts.live.serversWentLive(this.#parts.driver.running?.sections ?? [], result.owners);
     return result;
   }
@@ -114,10 +114,10 @@ export class Rollout {
     const driver = this.#parts.driver;
     const now = this.#parts.now();
     this.#note({ kind: 'needed', now });
-    // Servers do not wait for it, whatever becomes of it. Once it has begun, `meanwhile` sees to them.
+    // Servers do not wait for the reload. Once it has begun, the queue calls `meanwhile`.
     const meanwhile = this.isReloading ? null : await this.meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
-    // Somebody wants it all the same, or what made HAProxy end may have been its own fault.
+    // An operator asks for it, or another executable may not crash with the same config.
     const isWorthATry = reasons.some(({ code }) => code === 'operator_request' || code === 'binary_changed');
     const crashed = isWorthATry ? null : this.#parts.crashLoop.of(wanted.sections, now);
     if (crashed !== null) return { kind: 'rejected', problems: crashed.problems, at: crashed.until };
@@ -155,13 +155,13 @@ export class Rollout {
     }
   }
 
-  /** What was refused not long ago is not tried again yet, and nothing else at once. null: nothing stands against a try. */
+  /** Why a reload is not tried yet: the same was refused lately, or anything was a moment ago. null: it may be tried. */
   #refusedBefore({ sections }: Rendered, reasons: readonly ReloadReason[], now: Moment): Result | null {
     const { refusal } = this.#reload;
     if (refusal === null) return null;
     const { until, failedAt, problems } = refusal;
     if (isSameFailure(refusal, sections)) return until > now ? { kind: 'rejected', problems, at: until } : null;
-    // Where nothing serves, what was not tried yet is worth a try at once.
+    // Where nothing serves, a new structure is tried at once.
     const at = failedAt + pace.shortestMs;
     return this.#parts.driver.running !== null && at > now
       ? { kind: 'pending', reasons, because: 'back_off', at }

@@ -179,7 +179,7 @@ function indexOf(folder: string): string {
   return join(folder, 'index.json');
 }
 
-/** Nothing where it is not what we wrote: the next start writes it anew. */
+/** Empty where it is not what Myelin wrote: the next start writes it again. */
 async function readIndex(folder: string): Promise<ReadonlyMap<string, Copy>> {
   const text = (await readIfThere(indexOf(folder)))?.toString('utf8');
   try {

@@ -1,4 +1,4 @@
-/** What a worker was started with that Myelin did not make: HAProxy was started anew, or reloaded by somebody. */
+/** The config of a worker that Myelin did not start: HAProxy was restarted, or reloaded by somebody. */
 
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';

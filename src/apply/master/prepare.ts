@@ -1,4 +1,4 @@
-/** Where no HAProxy serves under a master yet: the file waits for whoever will start one. */
+/** Where no HAProxy serves under a master yet: writes the file that one will be started from. */
 import { AppError } from '../../errors.ts';
 import type { Binary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';

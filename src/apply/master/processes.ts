@@ -118,7 +118,7 @@ export class MasterProcesses {
     const info = infos.find(({ stopping }) => !stopping) ?? null;
     const isKnown = (pid: number): boolean => pid === info?.pid || pid === this.serving?.id.pid;
     await this.#lookAtLeaving(processes.oldWorkers.map(({ pid }) => pid).filter((pid) => !isKnown(pid)));
-    // It begins anew with each master.
+    // The count starts at 0 with each master.
     const isReload = processes.master.reloads > this.#reloads;
     if (processes.workers.some(({ pid }) => pid === this.serving?.id.pid)) this.#reloads = processes.master.reloads;
     if (info !== null) return this.#isServing(info) ? { kind: 'same' } : { kind: 'other', info, isReload };
@@ -148,7 +148,7 @@ export class MasterProcesses {
     this.#tracker.on({ kind: 'foreign_found', foreign, isInPlaceOfOurs });
   }
 
-  /** Nobody serves any more, or whoever does was told to leave. */
+  /** The worker that served is gone, or is stopping on an order that is not Myelin's. */
   ended(how: 'soft_stop' | 'gone'): void {
     const { serving } = this;
     this.#drain(null);

@@ -1,8 +1,8 @@
-/** How long nobody has said that he serves: a master that runs itself anew is silent for a moment too. */
+/** How long no worker has answered through its master: a master that re-executes itself is silent for a moment too. */
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import type { Moment, Ms } from '../../model.ts';
 
-/** A master that runs itself anew listens again sooner than this, but for one that takes long to read its config. */
+/** A master that re-executes itself listens again sooner than this, unless it takes long to read its config. */
 const goneAfterMs: Ms = 1000;
 
 type State =

@@ -4,7 +4,7 @@ import { isThere } from '../../lib/files/files.ts';
 import type { ReloadReason } from '../../model.ts';
 import { isReplaced, type Serving } from './serving.ts';
 
-/** About one process: with another it begins anew. */
+/** Of one process at a time; it starts empty for the next one. */
 export class Outdated {
   #about: Serving | null = null;
   /** Of the executable that is another one than the process was started from. */

@@ -112,7 +112,7 @@ async function recognise(
   const ready = await readReady(generation);
   if (isReadyRecordOf(ready, id)) {
     const info = await readInfo(generation.socket, { timeoutMs: 2000, signal: options.signal }).catch(asUnreachable);
-    // One that is merely silent may well serve: it is left in peace.
+    // A process that does not answer now may still serve: it is left alone.
     if (info === 'gone') return (await isThere(generation.socket)) ? 'stopping' : outOfReach(generation, id, options);
     if (info !== 'silent' && info.stopping) return 'stopping';
     return serve(generation, id, ready, info === 'silent' ? null : info, options);

@@ -30,7 +30,7 @@ export class StandIn implements AsyncDisposable {
     this.#exited = exited;
     child.stdout?.on('data', () => {
       this.#pause ??= onPause();
-      // Whoever waits for it hears of it.
+      // `wasPaused` rejects with it.
       this.#pause.catch(() => {});
     });
   }

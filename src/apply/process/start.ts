@@ -1,4 +1,4 @@
-/** Starts one HAProxy beside the one that serves, and believes in it only once it answers on its own socket. */
+/** Starts one HAProxy beside the one that serves. It counts as started once it answers on its own socket. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';

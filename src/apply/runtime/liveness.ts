@@ -20,7 +20,7 @@ type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: Driv
 
 type Limit = { readonly afterMs: Ms; readonly misses: number };
 
-/** From the first answer that is missed, and so many of them at least. One that is merely busy answers sooner. */
+/** From the first answer that is missed, and so many of them at least. A busy process answers sooner. */
 const hangs: Limit = { afterMs: 10_000, misses: 2 };
 const hangsForGood: Limit = { afterMs: 25_000, misses: 4 };
 

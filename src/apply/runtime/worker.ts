@@ -67,7 +67,7 @@ export class Worker implements Runtime {
     this.#reapers = resources.flatMap((resource) => resource.createReaper?.(now) ?? []);
   }
 
-  /** Somebody told it to leave: it takes no connections any more. */
+  /** It is stopping: it takes no new connections. */
   get isStopping(): boolean {
     return this.#isStopping;
   }
@@ -89,7 +89,7 @@ export class Worker implements Runtime {
     return this.#reapers.flatMap(({ list }) => list);
   }
 
-  /** For whoever takes over from here. */
+  /** For the Myelin that takes over, which reads it from disk. */
   get leavingToRecord(): readonly Leaving[] {
     return this.#reapers.flatMap(({ toRecord }) => toRecord);
   }
@@ -108,7 +108,7 @@ export class Worker implements Runtime {
     return { prefix: this.#prefix, maxBytes: this.#capabilities.maxLineBytes };
   }
 
-  /** It is spoken to in another way from now on. */
+  /** Questions go another way from now on. */
   reach(ask: Ask): void {
     this.#ask = ask;
   }
@@ -134,8 +134,8 @@ export class Worker implements Runtime {
   }
 
   /**
-   * Sees whether it still serves. Throws an AppError where it does not answer in time, or another process does: one that
-   * hangs is missed as soon, however many questions stand before this one.
+   * Sees whether it still serves. Throws an AppError where it does not answer in time, also where other questions wait
+   * before this one, or where another process answers.
    */
   async checkAlive(): Promise<void> {
     this.#answering ??= this.#ask(frame([], this.frame)).finally(() => {

@@ -56,8 +56,8 @@ export async function readWorkerInfo(socket: string, pid: number, limits?: Limit
 }
 
 /**
- * Asks the workers' master. For a moment nobody listens there, while it runs itself anew: then nothing was sent, and it
- * is tried again.
+ * Asks the workers' master. While the master re-executes itself nobody listens there for a moment: then nothing was sent,
+ * and the question is sent again.
  */
 export function askingMaster(socket: string): Ask {
   return async (line) => {
@@ -103,7 +103,7 @@ const pauseMs: Ms = 10;
 const busyPauseMs: Ms = 100;
 /** No more than this is waited for the old worker: the new one serves in any case. */
 const overlapMs: Ms = 500;
-/** How long a master may take to run itself anew: up to 2.4 it reads the whole config meanwhile. */
+/** How long a master may take to re-execute itself: up to 2.4 it reads the whole config meanwhile. */
 const reexecutionMs: Ms = 1000;
 /** After this it is not about to come back by itself. */
 const goneMs: Ms = 5000;

@@ -10,11 +10,11 @@ import type { Info } from '../cli/info.ts';
 
 /**
  * What is read back, trusted and put right as one: of servers their backend. It is the `section` of a reason, such as
- * `backend web`, and means nothing to whoever is handed it.
+ * `backend web`; only the resource knows what it stands for.
  */
 export type Owner = string;
 
-/** Methods, so that the list can hold resources of different commands: each is asked about its own alone. */
+/** Methods, so that the list can hold resources of different commands: each is only asked about its own. */
 export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part extends Seen = Seen> = {
   readonly kind: Command['kind'];
 
@@ -22,7 +22,7 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   plan(running: Rendered, desired: Rendered, process: RuntimeState): Planner;
   /** What there is to be made of `old` by commands while the rest of `now` waits for a reload; `old` itself: nothing. */
   withinStructure(old: Section, now: Section): Section;
-  /** What a process is to be given that was started from this: what no word in the file says. */
+  /** Commands for a process that was started from this: what the file has no words for. */
   afterStart(running: Rendered): readonly Command[];
 
   /** The lines of a command. */
@@ -138,7 +138,7 @@ export type Findings = {
 /** What was removed of one process: it is deleted once it is idle. Until then it may come back. */
 export type Reaper = {
   readonly list: readonly Leaving[];
-  /** For whoever takes over from here. */
+  /** For the Myelin that takes over, which reads it from disk. */
   readonly toRecord: readonly Leaving[];
   /** What a Myelin before this one recorded. Whether it is still there is to be found. */
   recall(leaving: readonly Leaving[]): void;
@@ -148,9 +148,9 @@ export type Reaper = {
   note(command: RuntimeCommand, verdict: Verdict, capabilities: Capabilities): void;
   /** Whether the commands count on one that is not there any more. */
   isOutdated(commands: readonly RuntimeCommand[], running: Rendered): boolean;
-  /** Whether anything is to be looked after by now. */
+  /** Whether there is something to do by now. */
   readonly isDue: boolean;
-  /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
+  /** Reads what is idle by now. Returns commands that delete it, and that close connections after `drainTimeout`. */
   next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Reaping>;
 };
 

@@ -1,6 +1,6 @@
 /**
  * How what failed is left alone for a while: longer with each failure in a row of the same structure, so that servers
- * that come and go neither hasten nor delay the next try. A value: whoever keeps one asks it, and keeps the next.
+ * that come and go neither hasten nor delay the next try. A plain value: the caller keeps it and replaces it by the next.
  */
 import type { Moment, Ms, Section } from '../../model.ts';
 import { sameStructure } from './structure.ts';
@@ -18,7 +18,7 @@ export type BackOff = {
 /** The shortest pause, which doubles with each failure, up to the longest. */
 export type Pace = { readonly shortestMs: Ms; readonly longestMs: Ms };
 
-/** `sections` have failed. Another structure than `before` begins anew. */
+/** `sections` have failed. With another structure than in `before` the count starts again at one. */
 export function backOff(
   before: BackOff | null,
   sections: readonly Section[],
@@ -35,7 +35,7 @@ export function isSameFailure(backOff: BackOff | null, sections: readonly Sectio
   return backOff !== null && sameStructure(backOff.sections, sections);
 }
 
-/** Something else has changed that may have mended it: the next try comes as soon as after a first failure. */
+/** Something has changed that may be the remedy: the next try comes as soon as after a first failure. */
 export function retriedSoon(backOff: BackOff, { shortestMs }: Pace): BackOff {
   return { ...backOff, until: Math.min(backOff.until, backOff.failedAt + shortestMs) };
 }

@@ -113,18 +113,18 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
           await rm(rejected, { force: true });
           await keepAs(path, rejected);
         } finally {
-          // Whatever keeps it from being kept: what is not proved must not stay in place.
+          // Also where it cannot be kept: a file that HAProxy refused must not stay in place.
           await putBack();
         }
       }),
 
-    /** What is left of a candidate that nobody judged. */
+    /** Removes a candidate that was neither accepted nor refused. */
     discard: () => dropCandidate().catch(() => {}),
 
     /** Undoes an acceptance: the previous file is in its place again, or none if there was none. */
     putBack: () => step(putBack),
 
-    /** Whether a candidate was accepted and nothing settled: whoever did it was killed in the middle. */
+    /** Whether a candidate was accepted and nothing settled: Myelin was killed in between. */
     isUnsettled: () => isThere(previous),
 
     /** Without a candidate. Whether something was not as it is to be. */

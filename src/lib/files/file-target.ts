@@ -18,13 +18,13 @@ export type FileTarget = Omit<CommandLimits, 'signal'> & {
   /** What `check` looks at: the file before it is in its place, or the place, where no other can be looked at. */
   readonly checked: 'candidate' | 'place';
   readonly reload: Command;
-  /** Where it fails: the file before takes its place again; or the new one stays, for whoever starts the reader anew. */
+  /** Where it fails: the file from before is put back; or the new one stays, for the next start of the reader. */
   readonly failedReload: 'put_back' | 'leave';
   /** Writes down that the reader has been told of this text. */
   readonly noteLive: (text: string) => Promise<void>;
   /** Whether that was written down last. */
   readonly isLive: (text: string) => Promise<boolean>;
-  /** Nobody knows what the reader has. */
+  /** Forgets that: it is not known any more which text the reader has. */
   readonly forgetLive: () => Promise<void>;
 };
 

@@ -8,7 +8,7 @@ type WriteBehindOptions = {
   /** Writes the newest state, whatever has been written before. */
   readonly write: () => Promise<void>;
   readonly maxLagMs: () => Ms;
-  /** Told of each failure that nobody waited for. */
+  /** Called with each failure that no caller waits for. */
   readonly onTrouble: (error: unknown) => void;
 };
 
@@ -125,7 +125,7 @@ export class WriteBehind {
 
   async #writeByItself(): Promise<void> {
     this.#timer = undefined;
-    // What came during a write is seen to after it.
+    // A change during a write is written after it.
     if (this.#state.kind !== 'dirty') return;
     try {
       await this.#write();

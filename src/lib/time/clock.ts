@@ -5,7 +5,7 @@
  */
 import type { Moment, Ms, Timestamp } from '../../model.ts';
 
-/** What is told of a moment twice reads the same as long as the two clocks only drift apart, and none has stepped. */
+/** One moment is shown as the same time of day each time, as long as the two clocks only drift and neither has stepped. */
 const driftMs: Ms = 20;
 
 /** From the steady clock to the time of day: they begin as one. */

@@ -5,7 +5,7 @@ import { now } from './clock.ts';
 
 export type Deadline = { set(moments: readonly (Moment | null)[]): void };
 
-/** Whatever moment was set before counts no more; null: none. */
+/** Calls `wake` at the earliest of the moments. Each `set` replaces the one before; a null is no moment. */
 export function createDeadline(wake: () => void, signal: AbortSignal): Deadline {
   let timer: NodeJS.Timeout | undefined;
   signal.addEventListener('abort', () => timers.clearTimeout(timer), { once: true });

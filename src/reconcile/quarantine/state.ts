@@ -33,13 +33,13 @@ export type QuarantineEvent =
     }
   /** A reconcile begins, and these sections are wanted of it. */
   | { readonly kind: 'wanted'; readonly sections: readonly Section[]; readonly now: Moment }
-  /** Something else than servers has changed, which may have mended it. */
+  /** Something other than servers has changed, so that it may be accepted now. */
   | { readonly kind: 'retry_soon' }
   /** What was tried did not go live. */
   | { readonly kind: 'not_live'; readonly now: Moment }
   /** What is wanted of it is live. `isAccepted` false: what runs was there before, and says nothing of the next start. */
   | { readonly kind: 'live'; readonly isAccepted: boolean; readonly now: Moment }
-  /** It was left out to find out whose fault it is, and it was not its. */
+  /** It was left out in the search for the service at fault, and is not the one. */
   | { readonly kind: 'released' };
 
 const healthy: QuarantineState = { kind: 'healthy' };

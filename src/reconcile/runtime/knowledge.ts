@@ -65,9 +65,9 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
   needs_reload: {
     serves: whoServes,
     reloaded: started,
-    // It is to be read back all the same: what commands cannot help may not be all that is amiss.
+    // It is read back all the same: more may be wrong than what commands did not help.
     scheduled,
-    // That it was read back helps nobody whom commands do not.
+    // Reading back does not help backends that commands do not help.
     read: same,
     reload_required: (state, { reasons }) => needsReload(state, state.reasons, reasons),
     answered,
@@ -87,7 +87,7 @@ export function reloadReasons(state: Knowledge): ReadonlyMap<Owner, ReloadReason
 
 const none: ReadonlyMap<Owner, ReloadReason> = new Map();
 
-/** Another one than before has nothing of what is known of that. */
+/** What is known of one process says nothing of the next one. */
 function whoServes(state: Knowledge, { generation }: { readonly generation: number | null }): Knowledge {
   return state.generation === generation ? state : started(state, { generation });
 }

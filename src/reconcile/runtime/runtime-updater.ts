@@ -1,6 +1,6 @@
 /**
- * Changes what runs by runtime commands, and proves it: replies that are not known to be good, and whatever is not as it
- * should be when it is read back, lead to another command or to a reload, never to silence.
+ * Changes what runs by runtime commands, and verifies it: an unexpected reply, and a server that is read back and differs
+ * from what is desired, lead to another command or to a reload. Neither is ignored.
  */
 import type { CommandOutcome, ManagedDriver, Outcome } from '../../apply/driver.ts';
 import { AppError } from '../../errors.ts';
@@ -93,8 +93,8 @@ export class RuntimeUpdater {
   }
 
   /**
-   * Once without an answer, HAProxy may have been busy. Where it answers what it is asked, and again not what it is told,
-   * its command line is of no use for that, and a reload has to do it.
+   * After one missing answer HAProxy may just have been busy. Where it answers questions, but leaves commands without an
+   * answer again, commands do not help, and a reload has to do it.
    */
   async #afterFailure(
     failed: Extract<CommandOutcome, { readonly kind: 'failed' }>,
@@ -128,7 +128,7 @@ export class RuntimeUpdater {
     if (change === null) return null;
     const outcome = await this.apply(change.desired, { kind: 'runtime', commands: change.commands }, signal);
     if (outcome.kind === 'superseded') return this.meanwhile(desired, signal);
-    // Whatever else it comes to, the reload that follows, or the next change, meets the same and reports it.
+    // Any other outcome meets the reload or the change that follows, and is reported there.
     return outcome.kind === 'applied' ? runtimeResult(change.commands, outcome.tookMs) : null;
   }
 
@@ -150,8 +150,8 @@ export class RuntimeUpdater {
   }
 
   /**
-   * Looks at all of a process that was found running: no plan is right before that is known. Throws an AppError where it
-   * does not answer; then it is yet to be done.
+   * Reads back all of a process that was found running: without that no plan can be right. Throws an AppError where the
+   * process does not answer; the next reconcile tries again.
    */
   async verifyFound(): Promise<void> {
     this.#noteWhoServes();
@@ -184,7 +184,7 @@ export class RuntimeUpdater {
     return drift.length > 0 && mode === 'repair';
   }
 
-  /** Where replies were not as they should be, what really runs is read back. */
+  /** After unexpected replies: reads back what really runs. */
   async #examine(replies: readonly UnexpectedReply[]): Promise<void> {
     this.#verifier.soon(new Set(replies.map(({ command }) => ownerOf(command))), this.#now());
     try {
@@ -195,18 +195,18 @@ export class RuntimeUpdater {
     }
   }
 
-  /** Of another process than before everything is to be looked at. */
+  /** Schedules the reading back of a process that was not read yet. */
   async #beginToRead(): Promise<void> {
     const { runtime } = this.#driver;
     if (runtime === null || this.#knowledge.isScheduled) return;
     this.#note({ kind: 'scheduled' });
     this.#verifier.everything(runtime.running, this.#now());
     const commands = resources.flatMap((resource) => resource.afterStart(runtime.running));
-    // Whatever becomes of it, what they make of it is found.
+    // Their outcome does not matter: what they changed is read back.
     if (commands.length > 0) await runtime.applyCommands(commands, runtime.running);
   }
 
-  /** Old processes send no more to a server that is gone, as far as they take commands. */
+  /** Old processes that take commands stop sending connections to a server that is gone. */
   async #updateFollowers(desired: Rendered): Promise<void> {
     if (this.#driver.runtime === null) return;
     let isSuperseded = false;

@@ -1,6 +1,6 @@
 /**
- * Proves that what runs is what was desired: what commands have touched is read back at once, all of it after a reload and
- * in rotation. What is found counts as what runs from then on, and the next plan sets it right.
+ * Verifies that what runs is what was desired. What commands have touched is read back at once; everything is read back
+ * after a reload, and in rotation. What is found counts as what runs from then on, and the next plan repairs it.
  */
 import type { Runtime } from '../../apply/driver.ts';
 import { ownersIn, resources } from '../../haproxy/resources/index.ts';
@@ -19,11 +19,11 @@ export type VerifySettings = {
 export type Verification = {
   /** What was found now. */
   readonly drift: readonly Drift[];
-  /** What was set right before and is as it was again: only a reload can help. */
+  /** For drift that was repaired and is there again: only a reload can help. */
   readonly reasons: readonly ReloadReason[];
 };
 
-/** What was found of an owner when it was last looked at: it is being set right, or left as it is. */
+/** What was found of an owner when it was last read back; by mode it is repaired or left as it is. */
 type LastFindings = { readonly mode: Mode; readonly findings: readonly Finding[] };
 
 export class Verifier {
@@ -54,36 +54,36 @@ export class Verifier {
     this.#schedule.soon(owners, now);
   }
 
-  /** Another process runs: nothing of it has been looked at. */
+  /** Another process runs: nothing of it has been read back. */
   everything(running: Rendered, now: Moment): void {
     this.#lastFindings = new Map();
     this.#verified.clear();
     this.#schedule.everything(running, now);
   }
 
-  /** Whether all has been looked at since `everything`. */
+  /** Whether all has been read back since `everything`. */
   get isAllSeen(): boolean {
     return this.#schedule.isAllSeen;
   }
 
-  /** When there is something to look at. */
+  /** When something is due. */
   get next(): Moment {
     return this.#schedule.next;
   }
 
-  /** Looks at what is due by now, or at the part of it that is done at once. Throws an AppError where nobody answers. */
+  /** Reads back what is due by now, or what is read of it in one go. Throws an AppError where HAProxy does not answer. */
   async verify(runtime: Runtime, now: Moment): Promise<Verification> {
     const owners = this.#schedule.take(runtime.running, now);
     try {
       return await this.readBack(runtime, owners, now);
     } catch (error) {
-      // Nothing of it was seen: it is to be looked at all the same.
+      // HAProxy did not answer: these stay due.
       this.#schedule.retry(owners, now);
       throw error;
     }
   }
 
-  /** Looks at these. Throws an AppError where nobody answers. */
+  /** Reads these back. Throws an AppError where HAProxy does not answer. */
   async readBack(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
     if (owners.length === 0) return { drift: [], reasons: [] };
     // As they are when HAProxy is asked: a removed server may be deleted before its answer is compared.
@@ -96,7 +96,7 @@ export class Verifier {
     const before = this.#lastFindings;
     this.#remember(owners, { mode, findings }, unsettled);
     const drift = findings.map(driftOf);
-    // What is only reported is not what runs, for a plan.
+    // Drift that is only reported must not be planned away.
     if (mode === 'report') {
       runtime.acceptObserved(expected, leaving);
       return { drift, reasons: [] };
@@ -161,7 +161,7 @@ export class Verifier {
   }
 }
 
-/** All of ours, in parts of what is looked at in one go. */
+/** All owners, in parts that are read back in one go. */
 export function partsOf(running: Rendered): readonly (readonly Owner[])[] {
   const owners = ownersIn(running);
   const parts: (readonly Owner[])[] = [];

@@ -1,6 +1,6 @@
 /**
- * Looks at what runs in rotation, and sees to it that servers are what operators ordered: apart from the reconciles, since
- * a look is no change and no change waits for quiet because of it.
+ * Reads back what runs, in rotation, and enforces the overrides of operators. It stands apart from the reconciles: reading
+ * back is no change, so that it must not make a change wait for quiet.
  */
 import type { ManagedDriver } from '../../apply/driver.ts';
 import { AppError } from '../../errors.ts';
@@ -40,7 +40,7 @@ export class VerifyLoop {
     this.#deadline = createDeadline(() => void verify(), signal);
   }
 
-  /** Something was applied: what is due may be due sooner. */
+  /** Something was applied, so that the next reading back may be due sooner. */
   reschedule(): void {
     const { reconciler, updater, overrides } = this.#options;
     this.#deadline.set([reconciler.isReloading ? null : updater.nextVerification, overrides.nextExpiry]);
@@ -73,7 +73,7 @@ export class VerifyLoop {
       const expired = overrides.takeExpired();
       for (const override of expired) report({ kind: 'override_ended', override: { ...override, state: null } });
       if (expired.length > 0) queue.wake();
-      // One that does not answer would be asked in vain: that it hangs is told already.
+      // A process that does not answer is not asked: that it hangs is reported already.
       const canLook = !reconciler.isReloading && driver.unresponsive === null;
       if (canLook && (await updater.verify())) queue.wake();
       if (expired.length > 0) await overrides.save();
@@ -82,7 +82,7 @@ export class VerifyLoop {
     }
   }
 
-  /** What serves goes on serving; it is looked at again. */
+  /** HAProxy serves on; the next round tries again. */
   #failed(error: unknown): void {
     if (this.#signal.aborted) return;
     const { report } = this.#options;

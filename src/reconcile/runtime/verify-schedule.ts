@@ -15,7 +15,7 @@ export class VerifySchedule {
   readonly #due = new Map<Owner, Moment>();
   /** By identity, what may not have taken effect yet. */
   readonly #late = new Map<string, Late>();
-  /** What has yet to be looked at once, since all of it was to be. */
+  /** Owners that were not read back since `everything`. */
   readonly #unseen = new Set<Owner>();
   #round: readonly Owner[] = [];
   #roundAt: Moment = 0;
@@ -48,7 +48,7 @@ export class VerifySchedule {
     this.soon(owners, now + retryMs);
   }
 
-  /** Another process runs: nothing of it has been looked at. */
+  /** Another process runs: nothing of it has been read back. */
   everything(running: Rendered, now: Moment): void {
     const owners = ownersIn(running);
     this.again(owners, now);
@@ -64,14 +64,14 @@ export class VerifySchedule {
     return this.#unseen.size === 0;
   }
 
-  /** When there is something to look at. */
+  /** When the next owner is due. */
   get next(): Moment {
     let next = this.#roundAt;
     for (const at of this.#due.values()) next = Math.min(next, at);
     return next;
   }
 
-  /** What is due, and of the rotation as much as its turn is; no more than is looked at in one go. */
+  /** The owners that are due, then the next ones of the rotation; at most as many as are read back in one go. */
   take(running: Rendered, now: Moment): readonly Owner[] {
     if (now >= this.#roundAt) {
       const all = ownersIn(running);

@@ -20,7 +20,7 @@ export function say(command: ServerCommand): readonly string[] {
       return [
         words.join(' '),
         ...checks.flatMap((check) => enable(check, target)),
-        // Before 3.0 a new server has no cookie (9a0e0d3a1); this makes all of them anew, the same for the old ones.
+        // Before 3.0 a new server has no cookie (9a0e0d3a1); this computes all again, the old ones to the same.
         ...(dynamicCookie ? [`enable dynamic-cookie backend ${cliWord(backend)}`] : []),
       ];
     }

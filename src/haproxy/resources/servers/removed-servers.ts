@@ -45,7 +45,7 @@ export class RemovedServers implements Reaper {
     return this.#removedServers.has(identity(server));
   }
 
-  /** For whoever takes over from here. */
+  /** For the Myelin that takes over, which reads it from disk. */
   get toRecord(): readonly LeavingServer[] {
     const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#removedServers]);
     return [...all.values()].map(({ kind, backend, server, options }) => ({ kind, backend, server, options }));

@@ -126,7 +126,7 @@ function whyNotAltered(old: Server, server: Server, hasMoved: boolean): Obstacle
     return server.unknown === null ? { code: 'server_changed', detail: name } : notUnderstood(server);
   if (!hasMoved) return null;
   if (addressOf(server) === null || addressOf(old) === null) return { code: 'server_changed', detail: name };
-  // A hash over addresses is not made anew when one changes.
+  // HAProxy does not recompute a hash over addresses when one changes.
   return hashesAddress(server.options) ? { code: 'keyword_not_dynamic', detail: 'hash-key' } : null;
 }
 
