@@ -5,11 +5,13 @@ import type { TestFile } from './test-file.ts';
 const others = ['2.2', '3.0', '3.2'] as const;
 /** Those that depend on the version most: these know several branches themselves. */
 const severalBranches = [
+  'apply/maps',
   'apply/runtime',
   'apply/worker',
   'haproxy/admin-session',
   'haproxy/master',
   'haproxy/runtime-commands',
+  'plan/maps',
   'plan/runtime',
   'render/config',
   'routes/routing',

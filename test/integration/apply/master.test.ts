@@ -143,6 +143,42 @@ async function nextSecond(): Promise<void> {
 }
 
 for (const branch of branches) {
+  test(`HAProxy ${branch}: entries of maps change over the master, and what is refused leaves the map as it was`, async () => {
+    const withMap = (here: Place, entries: string, lines: readonly string[] = []): Rendered => {
+      const map = `${here.my.file}.maps/public.map`;
+      // No such backend leads to the default one.
+      const frontend = [`use_backend %[path,map_beg(${map},nowhere)]`, ...lines];
+      const { sections } = here.config([
+        { name: 'web', bind: `127.0.0.1:${here.port}`, frontend },
+        { name: 'other', bind: join(here.my.folder, 'other.sock') },
+      ]);
+      return { sections: [...sections, { kind: 'map', name: map, text: entries, service: null }] };
+    };
+    const { place: here, control } = await serving(branch, (each) => withMap(each, '/a other\n'));
+    await using _ = here;
+    const map = `${here.my.file}.maps/public.map`;
+    await until('the new one alone answers', async () => (await get(here.port, '/a')) === 'other');
+    const pid = pidOf(control);
+    const about = { kind: 'map', map } as const;
+    const change: Plan = {
+      kind: 'runtime',
+      commands: [
+        { ...about, action: 'add', key: '/b', value: 'other' },
+        { ...about, action: 'delete', key: '/a' },
+      ],
+    };
+    applied(await control.apply(withMap(here, '/b other\n'), change, never));
+    assert.deepEqual([await get(here.port, '/a'), await get(here.port, '/b')], ['web', 'other']);
+    const seen = await control.runtime?.observe([`map ${map}`]);
+    assert.equal(seen?.get(`map ${map}`)?.said, '/b other\n');
+    await until('the map follows', async () => (await readFile(map, 'utf8')) === '/b other\n');
+
+    const refused = await control.apply(withMap(here, '/c other\n', ['no such line']), reload, never);
+    assert.equal(refused.kind, 'refused');
+    assert.equal(await readFile(map, 'utf8'), '/b other\n');
+    assert.equal(pidOf(control), pid);
+  });
+
   test(`HAProxy ${branch}: the first reload makes it Myelin’s, and servers then change without one`, async () => {
     await using backends = await startBackends(['a', 'b']);
     const { a, b } = backends;
