@@ -187,7 +187,7 @@ function blindness(instance: Instance | null): string | null {
   return instance.isBlind ? `no answer of ${waitingFor.join(', ')} yet, and nobody is known to serve` : null;
 }
 
-/** For an init container: the files are written, whoever reads them is left to whoever starts it. */
+/** For an init container: the files are written; checks and reloads are left to the container that reads them. */
 function writingOnly(settings: Settings): Settings {
   const haproxy = { ...settings.config.haproxy, control: 'none' } as const;
   const outputs = settings.outputs.map((output) => ({ ...output, check: null, reload: null }));
@@ -221,7 +221,7 @@ async function outputsDone(instance: Instance | null, startedAt: Moment, signal:
 
 /**
  * The exit code of `--once` after this; null: there is more to come. A file that only begins without some of its
- * sources is worth having: whoever reads it next has a Myelin beside it that goes on waiting for them.
+ * sources is worth having: the container that reads it has a Myelin beside it that goes on waiting for them.
  */
 function whenDone(happening: Happening, { apply }: RunOptions): number | null {
   if (happening.kind === 'unhandled_rejection' || happening.kind === 'reconcile_failed') return exitCodes.unexpected;

@@ -124,7 +124,7 @@ function readOverride({ names, query }: RouteRequest): OverrideRequest {
   return { backend, server, state: state === 'ready' ? null : state, until };
 }
 
-/** What whoever asked can mend; anything else went wrong here. */
+/** Errors that the client can mend; any other is an error of the server. */
 function refused(status: number, error: unknown): Reply {
   if (error instanceof AppError && error.code === 'MYELIN_USAGE') return refusal(status, error);
   throw error;

@@ -1,6 +1,6 @@
 /**
  * Bounds the connections of a server without keeping anybody out: a new one is always taken, and where there are too many
- * the oldest of whoever has most is closed for it. So nobody who holds connections, idle or mute, keeps the kubelet, which
+ * the oldest of the client that has most is closed for it. So nobody who holds connections, idle or mute, keeps the kubelet, which
  * opens a new one for each probe, or Prometheus from an answer.
  */
 import type { Server, Socket } from 'node:net';

@@ -1,4 +1,4 @@
-/** Events for whoever asks, as server-sent events: the last ones at once, the others as they happen. */
+/** Server-sent events for any client: the last ones at once, the others as they happen. */
 import type { ServerResponse } from 'node:http';
 import timers from 'node:timers';
 import type { Ms } from '../model.ts';

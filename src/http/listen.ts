@@ -51,7 +51,7 @@ export type Restoring = {
 
 /**
  * For this user only. A socket that a dead process left behind is replaced, one that answers is not. With `restoring`, one
- * that somebody removes, be it with its folder, is made anew: who still has a connection to the former one keeps it.
+ * that somebody removes, be it with its folder, is created again: connections to the old one are kept.
  */
 export async function listenUnix(
   path: string,

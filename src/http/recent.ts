@@ -1,4 +1,4 @@
-/** An answer that costs something and is asked for by anybody: made anew only so often that it takes a small part of the time. */
+/** Caches an answer that is expensive and that anybody may ask for: it is made again only so often that it takes a small part of the time. */
 import type { Ms } from '../model.ts';
 
 /** Of a core, for each such answer. */

@@ -14,11 +14,11 @@ export type HttpSources = AdminSources &
   ProbeSources & {
     readonly events: Events;
     readonly onError: (error: unknown) => void;
-    /** An address is held by the Myelin before this one, and will be had once that has ended. */
+    /** An address is still used by the previous Myelin; this one listens there once that has ended. */
     readonly onWait: (error: unknown) => void;
     /** The control socket was removed, and is there again. */
     readonly onRestored: (path: string) => void;
-    /** The control socket cannot be made anew. */
+    /** The control socket cannot be created again. */
     readonly onTrouble: (error: unknown) => void;
   };
 

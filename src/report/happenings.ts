@@ -1,4 +1,4 @@
-/** All that a running Myelin reports of itself: whoever sees it happen says so, and what people read of it is decided in this room. */
+/** All that a running Myelin reports of itself: the code that sees it happen says so, and what people read of it is decided in this room. */
 import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';

@@ -55,7 +55,7 @@ function show(value: unknown): string {
   return printable(JSON.stringify(value) ?? 'undefined');
 }
 
-/** Of one line. Names and reasons come from whoever may register: no control character of theirs reaches a terminal. */
+/** Of one line. Names and reasons come from anyone who may register: no control character of theirs reaches a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

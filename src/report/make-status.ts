@@ -24,7 +24,7 @@ export type StatusParts = {
   readonly refusedConfig: Refusal | null;
 };
 
-/** Whoever may offer services decides on their number. */
+/** Anyone who may register services decides on their number. */
 const mostUnserved = 100;
 
 export function statusOf(parts: StatusParts, now: Moment): Status {

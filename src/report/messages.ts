@@ -64,9 +64,9 @@ export const messages = {
     told: 'on change',
   }),
   listen_waits: info<{ readonly error: unknown }>(
-    'address is still used by the Myelin before, listening there once that has stopped',
+    'address is still used by the previous Myelin, listening there once that has stopped',
   ),
-  socket_restored: warn<{ readonly path: string }>('control socket was removed by somebody else and is made anew'),
+  socket_restored: warn<{ readonly path: string }>('control socket was removed by somebody else and is created again'),
   request_failed: error<{ readonly error: unknown }>('HTTP request could not be answered'),
   unhandled_rejection: error<{ readonly error: unknown }>('unexpected failure in the background, Myelin goes on'),
 

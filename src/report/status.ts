@@ -14,7 +14,7 @@ export type Status = {
   readonly lastApply: LastApply | null;
   /** A new config or template that was refused; the old one stays in force. */
   readonly refusedConfig: Trouble | null;
-  /** A new config that goes live once these services, which are new or ask anew, have an answer. */
+  /** A new config that goes live once these services, which are new or have another query, have an answer. */
   readonly waitingConfig: { readonly since: Timestamp; readonly services: readonly string[] } | null;
   /** What is wanted and waits, and what for. */
   readonly pending: { readonly why: string; readonly at: Timestamp } | null;
@@ -106,14 +106,14 @@ export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;
 
 export type ServiceStatus = {
   readonly name: string;
-  /** kept: serve on although the sources do not name them any more; refused: left out. */
+  /** kept: keep serving although the sources do not name them any more; refused: left out. */
   readonly endpoints: Readonly<Record<(typeof endpointStates)[number], number>>;
   /** Sources that have not answered for this service yet. */
   readonly unanswered: readonly string[];
   /** Why, and since when, its endpoints may be out of date. */
   readonly stale: Trouble | null;
   /**
-   * Endpoints serve on that no source names: all went (`onEmpty`), or many at once (`maxShrink`). `until`: when the last
+   * Endpoints keep serving that no source names: all went (`onEmpty`), or many at once (`maxShrink`). `until`: when the last
    * of them is let go; null: never.
    */
   readonly kept: {

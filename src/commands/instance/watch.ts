@@ -1,4 +1,4 @@
-/** `myelin status --watch`: the status anew whenever something changes, and what happened last. */
+/** `myelin status --watch`: prints the status again whenever something changes, with the last events. */
 import timers from 'node:timers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError, describe, exitCodes } from '../../errors.ts';
@@ -24,7 +24,7 @@ export async function watchStatus(globals: Globals): Promise<number> {
   const { signal } = stop;
   const end = (): void => stop.abort();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, end);
-  // Whoever read it has had enough.
+  // The reader of the output has closed it.
   process.stdout.once('error', end);
 
   let last: Omit<WatchView, 'status'> = { events: [], eventsTrouble: null };

@@ -145,7 +145,7 @@ async function readSnapshot(config: Config, path: string): Promise<Catalog> {
   return catalog;
 }
 
-/** Whoever hands over a snapshot is there to mend it. */
+/** The person who passes a snapshot can mend it, so a faulty entry is an error. */
 function wholeList(entry: Entry): readonly Endpoint[] {
   const fault = entry.kind === 'unreadable' ? entry.reason : entry.unreadable[0]?.reason;
   if (entry.kind === 'unreadable' || fault !== undefined) throw new AppError('MYELIN_USAGE', fault ?? entry.place);

@@ -62,7 +62,7 @@ function changeOf({ status }: WatchView): string {
 /** Each on a line, the newest below. */
 export function formatEvents({ events, eventsTrouble }: Omit<WatchView, 'status'>, now: Timestamp): string {
   const rows = events.map((event): [string, string] => {
-    // Names and reasons come from whoever may register.
+    // Names and reasons come from anyone who may register.
     const text = printable(describeEvent(event).replaceAll(/\s*\n\s*/g, ' '));
     return [`${age(event.at, now)} ago`, text];
   });

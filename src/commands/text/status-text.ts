@@ -131,7 +131,7 @@ function coloured(state: Status['state']): string {
   return styleText(colours[state], state, { stream: process.stdout });
 }
 
-/** Names and reasons come from whoever may register: no control character of theirs reaches a terminal. */
+/** Names and reasons come from anyone who may register: no control character of theirs reaches a terminal. */
 function readable(status: Status): Status {
   return JSON.parse(JSON.stringify(status), (_, value: unknown) =>
     typeof value === 'string' ? value.split('\n').map(printable).join('\n') : value,

@@ -57,7 +57,7 @@ function services(type: string, query: string): string {
 `;
 }
 
-const allowLoopback = `# Endpoints on the loopback are refused: whoever may register services could name what listens there for this machine alone.
+const allowLoopback = `# Endpoints on the loopback are refused: anyone who may register services could name what listens there for this machine alone.
 # Where all who may are trusted, as on a laptop with an agent of its own:
 #allowAddresses: [127.0.0.0/8]
 `;
@@ -73,7 +73,7 @@ haproxy:
   #config: ./run/haproxy.cfg
   #statsSocket: ./run/admin.sock
   #masterSocket: /run/haproxy-master.sock
-  # Whether HAProxy serves on when Myelin stops: keep or stop.
+  # Whether HAProxy keeps serving when Myelin stops: keep or stop.
   #onExit: keep
   # And what becomes of one that hangs: report or replace.
   #onHang: report

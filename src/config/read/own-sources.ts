@@ -1,6 +1,6 @@
 /**
  * Sources of the user's own: modules that the `type` of a watcher names, by path from the folder of the config or as a
- * package. A module is loaded once, and anew when its file has changed.
+ * package. A module is loaded once, and again when its file has changed.
  */
 import { stat } from 'node:fs/promises';
 import { registerHooks } from 'node:module';

@@ -47,7 +47,7 @@ export const haproxy = z
       .enum(['keep', 'stop'])
       .default('keep')
       .describe(
-        'What becomes of HAProxy when Myelin stops: keep serves on, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
+        'What becomes of HAProxy when Myelin stops: keep keeps serving, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
       ),
     stopGrace: duration.prefault('30s').describe('onExit: stop. How long connections may finish.'),
     onHang: z
@@ -62,7 +62,7 @@ export const haproxy = z
       .default(true)
       .describe(
         'Whether copies are kept of the certificates and error pages that services name, as HAProxy took them last: where ' +
-          'one is broken later, its service serves on with the copy, and nobody waits. Private keys are among them: see below.',
+          'one is broken later, its service keeps serving with the copy, and nobody waits. Private keys are among them: see below.',
       ),
     handover: filePath
       .optional()

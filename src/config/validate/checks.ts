@@ -131,7 +131,7 @@ function pathsRead(
   });
 }
 
-/** Whoever reaches it reads status and config, without a password. */
+/** Anyone who reaches it reads status and config, without a password. */
 function checkAdmin({ rest: { admin } }: Parts, judge: Judge): void {
   if (admin?.listen === undefined || admin.allowRemote) return;
   const host = parseListen(admin.listen)?.host ?? null;

@@ -1,4 +1,4 @@
-/** Who has which name and address: what the config lists comes first, then whoever claims it first. */
+/** Who has which name and address: what the config lists comes first, then the service that claims it first. */
 import { frontendName } from '../../haproxy/text/names.ts';
 import { proxiesIn } from '../names.ts';
 import { formatPath } from '../problems.ts';

@@ -75,7 +75,7 @@ test('a folder of sockets that is removed: Myelin is reached again, servers foll
   await rm(my.place.path('run'), { recursive: true });
   await myelin.until('it is reached again', ({ haproxy }) => haproxy?.pid === pid);
   await until('it is told', () =>
-    myelin.output.includes('control socket was removed by somebody else and is made anew'),
+    myelin.output.includes('control socket was removed by somebody else and is created again'),
   );
   await my.serve('beta');
   await load.answeredBy('beta');
