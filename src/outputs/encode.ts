@@ -1,6 +1,6 @@
 /**
  * Puts what a source said into a place of a file that HAProxy does not read, so that it is one value there and nothing
- * more: no line, no directive, no command. Anyone who may register wrote it.
+ * more: no line, no directive, no command. Anyone who may register may have written it.
  */
 import { createHash } from 'node:crypto';
 import type { outputEncodings } from '../config/schema/outputs.ts';

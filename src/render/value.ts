@@ -29,7 +29,7 @@ export class Value {
   }
 }
 
-/** A text from a source: anyone who may register wrote it. */
+/** A text from a source: anyone who may register may have written it. */
 export const fromSource = (text: string): Value => new Value(text, anywhere);
 
 /** A text from the config that is an argument and no line. */

@@ -47,7 +47,7 @@ export const haproxy = z
       .enum(['keep', 'stop'])
       .default('keep')
       .describe(
-        'What becomes of HAProxy when Myelin stops: keep keeps serving, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
+        'What becomes of HAProxy when Myelin stops: keep leaves it running, stop ends it (SIGUSR1, then SIGTERM after stopGrace).',
       ),
     stopGrace: duration.prefault('30s').describe('onExit: stop. How long connections may finish.'),
     onHang: z
