@@ -1,4 +1,4 @@
-/** What is on disk at the configured path: one file, or those of a folder, each with its text or why it has none. */
+/** Reads the file at the configured path, or the files of a folder: the text of each, or why it cannot be read. */
 import { constants } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,16 +8,16 @@ export type Text =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'unreadable'; readonly reason: string };
 
-/** Of one file: some 200,000 endpoints. */
+/** The limit of one file: some 200,000 endpoints. */
 const mostBytes = 8 * 2 ** 20;
 
-/** By path, in order of name. Throws when the path itself gives nothing to read. */
+/** By path, in order of name. Throws where the path itself cannot be read. */
 export async function readAll(path: string): Promise<ReadonlyMap<string, Text>> {
   const files = await filesAt(path);
   return new Map(await Promise.all(files.map(async (file) => [file, await readText(file)] as const)));
 }
 
-/** Changes when a file does: cheap enough to ask for every second. */
+/** Changes when a file does. Cheap enough to compute every second. */
 export async function stamp(path: string): Promise<string> {
   try {
     const files = await filesAt(path);
@@ -41,13 +41,13 @@ async function filesAt(path: string): Promise<string[]> {
   } catch (cause) {
     throw new AppError('MYELIN_SOURCE_FAILED', `cannot read ${path}`, { cause });
   }
-  // As likely somebody is just replacing them all as that nothing shall be served any more.
+  // An empty folder may mean that its files are just being replaced: that is no empty result.
   throw new AppError('MYELIN_SOURCE_FAILED', `${path} holds no *.yaml, *.yml or *.json file`);
 }
 
 async function readText(file: string): Promise<Text> {
   try {
-    // A pipe that nobody writes to would be waited for, for ever.
+    // Opening a pipe without a writer would block for ever.
     await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     const { size } = await handle.stat();
     if (size > mostBytes)

@@ -1,16 +1,16 @@
-/** Notices that a path may have changed: written in place, replaced, linked elsewhere, gone or come into being. */
+/** Notices that a path may have changed: it was written, replaced, created or removed, or a link on the way changed. */
 import { type FSWatcher, watch } from 'node:fs';
 import { lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import { hasCode } from '../../src/errors.ts';
 import type { Ms } from '../../src/model.ts';
 
-/** `event`: a folder on the way to the path changed; `poll`: nothing was heard for a while, look all the same. */
+/** `event`: a folder on the way to the path changed; `poll`: there was no event for a while. */
 export type Hint = 'event' | 'poll';
 
 /**
- * The first hint comes at once, watching already: whoever reads after it misses nothing. `news`: whoever dispatches `news`
- * there has another one. Ends when `signal` aborts.
+ * The first hint comes at once, when the watches are open: a read after it misses no change. An event `news` on the target `news`
+ * makes another hint. Ends when `signal` aborts.
  */
 export async function* hints(
   path: string,
@@ -51,7 +51,7 @@ function follow(folders: ReadonlyMap<string, string>, watched: Map<string, FSWat
     if (watched.has(id)) continue;
     try {
       const watcher = watch(folder, onEvent);
-      // A watch that breaks, or cannot be opened (the kernel's limit on watches), is made up for by the poll.
+      // Polling replaces a watch that breaks, or that the kernel's limit does not allow.
       watcher.on('error', onEvent);
       watched.set(id, watcher);
     } catch (error) {
@@ -93,10 +93,10 @@ async function foldersTo(path: string): Promise<Map<string, string>> {
   return identities(folders);
 }
 
-/** As many as the kernel follows. */
+/** The kernel's own limit. */
 const mostLinks = 40;
 
-/** A folder that was deleted and made anew has the same name and needs a new watch. */
+/** A folder that was deleted and created again has the same path, but needs a new watch. */
 async function identities(folders: ReadonlySet<string>): Promise<Map<string, string>> {
   const found = await Promise.all(
     [...folders].map(async (folder): Promise<readonly [string, string][]> => {
@@ -112,7 +112,7 @@ function lstatOrNull(path: string) {
 }
 
 function nullWhenMissing(error: unknown): null {
-  // EINVAL: what was a symbolic link a moment ago is none any more.
+  // EINVAL: the path was a symbolic link a moment ago, and is none now.
   if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'EINVAL')) return null;
   throw error;
 }

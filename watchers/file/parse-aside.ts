@@ -1,6 +1,6 @@
 /**
- * Parses large files on threads of their own, one a file: here they would hold up all other sources, and HAProxy, for seconds;
- * and who writes a file that takes long holds up no file beside it.
+ * Parses each large file on a thread of its own. On the main thread it would delay all other sources for seconds; on a shared
+ * thread it would delay the other files.
  */
 import { once } from 'node:events';
 import { extname } from 'node:path';
@@ -8,7 +8,7 @@ import { Worker } from 'node:worker_threads';
 import { describe } from '../../src/errors.ts';
 import { type Parsed, parseServices } from './parse.ts';
 
-/** Parsed in some 20 ms, which is less than a thread takes to start. */
+/** Text of this length is parsed in some 20 ms: starting a thread takes longer. */
 const longestHere = 32_768;
 const script = new URL(`./parse-worker${extname(import.meta.url)}`, import.meta.url);
 const limits = { maxOldGenerationSizeMb: 384 };
@@ -27,7 +27,7 @@ export class Parsing implements AsyncDisposable {
     this.#onDone = onDone;
   }
 
-  /** null: it, or what stood there before, is still being parsed; `onDone` is told when that is over. */
+  /** null: the text, or an earlier one of this file, is still being parsed; `onDone` is called when that has ended. */
   parse({ file, text }: Work): Parsed | null {
     if (text.length <= longestHere) return parseServices(file, text);
     const before = this.#jobs.get(file);
@@ -37,12 +37,12 @@ export class Parsing implements AsyncDisposable {
     return null;
   }
 
-  /** Forgets the others. */
+  /** Forgets all other files. */
   keep(files: ReadonlyMap<string, unknown>): void {
     for (const [file, { parsed }] of this.#jobs) if (parsed !== null && !files.has(file)) this.#jobs.delete(file);
   }
 
-  /** All that is under way now. */
+  /** Settles when all files that are being parsed now are done. */
   async idle(): Promise<void> {
     await Promise.all([...this.#jobs.values()].map(({ ended }) => ended));
   }
@@ -60,13 +60,13 @@ export class Parsing implements AsyncDisposable {
   async #start(work: Work, onEnd: (parsed: Parsed) => void): Promise<void> {
     const { signal } = this.#stop;
     const worker = new Worker(script, { workerData: work, resourceLimits: limits });
-    // What it may still suffer once it has answered is of no consequence.
+    // An error after the result does not matter.
     worker.on('error', () => {});
     try {
       const [parsed] = (await once(worker, 'message', { signal })) as [Parsed];
       onEnd(parsed);
     } catch (error) {
-      // What cannot be parsed for want of memory is a file that cannot be used.
+      // A file that needs too much memory counts as invalid.
       if (!signal.aborted) onEnd({ kind: 'invalid', reason: `${work.file}:1:1: cannot be parsed: ${describe(error)}` });
     } finally {
       await worker.terminate();

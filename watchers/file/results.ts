@@ -1,16 +1,16 @@
-/** What the files say, kept over bad moments: a file that is broken keeps its last good services until it is mended. Pure. */
+/** The services of all files. A broken file keeps its last good services until it is mended. Pure. */
 import type { Update } from '../../src/model.ts';
 import type { Text } from './disk.ts';
 import type { Entry, Parsed } from './parse.ts';
 
-/** A file as it was read; the same object while it reads the same. */
+/** The content of a file; the same object while the content is the same. */
 export type Content = { readonly text: Text; readonly parsed: Parsed };
 
 type File = {
   readonly content: Content;
-  /** The last good ones; null before the first. */
+  /** From the last valid content; null: there was none. */
   readonly services: ReadonlyMap<string, Entry> | null;
-  /** Why it might name more services than these. */
+  /** Why the file may have more services than these; null: it has none. */
   readonly problem: string | null;
 };
 
@@ -19,9 +19,9 @@ type Owner = { readonly path: string; readonly entry: Entry; readonly problem: s
 export type Known = {
   /** By path, in order of name. */
   readonly files: ReadonlyMap<string, File>;
-  /** By service: whose answer it is, and then those whose word does not count. */
+  /** By service: the file whose entry counts, then the others that name it, too. */
   readonly owners: ReadonlyMap<string, readonly [Owner, ...Owner[]]>;
-  /** That of the path itself; then the files are those of before. */
+  /** Why the path cannot be read; then `files` are from the last read. */
   readonly problem: string | null;
 };
 
@@ -43,8 +43,8 @@ export function learn(known: Known, contents: ReadonlyMap<string, Content>): Kno
 }
 
 /**
- * A service that no file names has no endpoints, once all files are good: a broken one might be the one to name it. Of
- * several files that name it the first by name counts: nobody takes a service from another by a file of his own.
+ * A service that no file names has no endpoints if all files are valid: a broken file may be the one that names it. Where several
+ * files name a service, the first one by name counts: a new file cannot take over the service of another.
  */
 export function resultOf(known: Known, key: string, service: string): Update {
   const [owner, ...others] = known.owners.get(service) ?? [];
@@ -61,7 +61,7 @@ export function resultOf(known: Known, key: string, service: string): Update {
   return { kind: 'endpoints', key, endpoints: entry.endpoints, ...(unreadable.length > 0 && { unreadable }) };
 }
 
-/** Whether something in them is wrong that was not there before: perhaps they are being written. */
+/** Whether files have faults that they did not have before: perhaps they are being written. */
 export function hasNewFaults(before: Known, { files }: Known): boolean {
   return [...files].some(([path, { content, services, problem }]) => {
     if (before.files.get(path)?.content === content) return false;
@@ -79,7 +79,7 @@ function learnFile(before: File | undefined, content: Content): File {
   if (before?.content === content) return before;
   const { parsed } = content;
   if (parsed.kind === 'invalid') return { content, services: before?.services ?? null, problem: parsed.reason };
-  // A name without its list is how a file that is half-written ends.
+  // A half-written file may end with the name of a service, without its list.
   const cut = [...parsed.services.values()].find(({ kind }) => kind === 'unreadable');
   return { content, services: parsed.services, problem: cut?.kind === 'unreadable' ? cut.reason : null };
 }

@@ -1,4 +1,4 @@
-/** What is configured of a file of services, and what can be asked of it. */
+/** The settings of a file watcher, and of a query to it. */
 import { z } from 'zod';
 import { filePath, text } from '../kit/values.ts';
 

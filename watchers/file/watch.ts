@@ -11,18 +11,15 @@ import { Parsing } from './parse-aside.ts';
 import { type Content, hasNewFaults, type Known, learn, nothingKnown, resultOf } from './results.ts';
 import type { FileQuery, FileSettings } from './settings.ts';
 
-/**
- * It never throws for what is on disk: all queries are stale until it is mended, which is seen at once, and sooner
- * than by starting again.
- */
+/** Wrong or missing files make queries stale; they do not fail the source. Mending them is noticed at once, a restart takes longer. */
 export function watchFile(settings: Pick<FileSettings, 'path'>): Watch<FileQuery> {
   return (queries, signal) => withSynced(queries, watch(settings.path, queries, signal));
 }
 
 const pollMs = 1000;
-/** What is read counts once it reads the same after this time: a file may be seen half-written, and yet be valid. */
+/** A content counts when it is the same after this time: a half-written file may be valid. */
 const settleMs = 25;
-/** The same where something in it is wrong, or a service would lose its last endpoint. */
+/** The same where the content has faults, or a service loses its last endpoint. */
 const settleLongMs = 200;
 
 async function* watch(
@@ -41,7 +38,7 @@ async function* watch(
     const next = await look({ path, known, queries, parsing, signal });
     if (signal.aborted) return;
     if (next === known) {
-      // A log in the same folder may be written without end, and each line is a hint.
+      // Another file in the same folder, such as a log, may change all the time, and each change is a hint.
       await pause(settleMs, signal);
       continue;
     }
@@ -50,7 +47,7 @@ async function* watch(
   }
 }
 
-/** How long the first look waits for large files. */
+/** How long the first read waits until large files are parsed. */
 const firstParseMs = 5000;
 
 type Looking = {
@@ -61,13 +58,13 @@ type Looking = {
   readonly signal: AbortSignal;
 };
 
-/** Returns `known` itself when there is nothing new. */
+/** Returns `known` itself where nothing has changed. */
 async function look({ path, known, queries, parsing, signal }: Looking): Promise<Known> {
   const before = new Map([...known.files].map(([file, { content }]) => [file, content]));
   const read = (last: ReadonlyMap<string, Content>): Promise<Read> => tryRead(path, last, parsing);
   let first = await read(before);
   if (known === nothingKnown) {
-    // There is nothing to serve on from meanwhile.
+    // There are no earlier results to serve meanwhile.
     await Promise.race([parsing.idle(), pause(firstParseMs, signal)]);
     first = await read(before);
   }
@@ -86,7 +83,7 @@ async function look({ path, known, queries, parsing, signal }: Looking): Promise
 
 type Read = ReadonlyMap<string, Content> | AppError;
 
-/** What reads as it did `before` is the same object, and is not parsed again. */
+/** An unchanged file keeps its object from `before`, and is not parsed again. */
 async function tryRead(path: string, before: ReadonlyMap<string, Content>, parsing: Parsing): Promise<Read> {
   try {
     const contents = new Map<string, Content>();
@@ -103,7 +100,7 @@ async function tryRead(path: string, before: ReadonlyMap<string, Content>, parsi
   }
 }
 
-/** What is being parsed is as it was `before`. */
+/** Returns `before` while the file is being parsed. */
 function contentOf(file: string, text: Text, before: Content | undefined, parsing: Parsing): Content {
   const parsed = text.kind === 'text' ? parsing.parse({ file, text: text.text }) : null;
   if (parsed !== null) return { text, parsed };

@@ -1,4 +1,4 @@
-/** Names of hosts, looked up as any program here would, again and again: the same for every watcher. */
+/** Looks up host names again and again with the resolver of the system, for every watcher in the same way. */
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
 import { describe } from '../../src/errors.ts';
@@ -6,11 +6,11 @@ import { pause } from '../../src/lib/time/retry.ts';
 import type { Ms } from '../../src/model.ts';
 
 export type Host =
-  /** Nobody has answered yet. */
+  /** The first lookup is not done yet. */
   | { readonly kind: 'awaited' }
-  /** It has had no address so far. */
+  /** No lookup has found an address so far. */
   | { readonly kind: 'unresolved'; readonly reason: string }
-  /** Sorted; with a `trouble` they are the last ones that were found. */
+  /** Sorted. With a `trouble`, the last lookup failed and these are the addresses before that. */
   | { readonly kind: 'resolved'; readonly addresses: readonly string[]; readonly trouble: string | null };
 
 /** Resolves to at least one address. */
@@ -18,14 +18,14 @@ export type LookUp = (host: string) => Promise<readonly string[]>;
 
 export const lookUpHere: LookUp = async (host) => (await lookup(host, { all: true })).map(({ address }) => address);
 
-/** By name; outlives a failure of the source, so that trouble with names right after it removes nobody. */
+/** By name. Outlives a failure of the source, so that a failing resolver after that removes no endpoint. */
 export type HostMemory = Map<string, readonly string[]>;
 
 type HostsOptions = { readonly lookUp?: LookUp; readonly memory?: HostMemory };
 
-/** The system's resolver does not say how long its answer holds. */
+/** The system's resolver does not show how long its result is valid. */
 const everyMs: Ms = 10_000;
-/** The system's resolver may try for much longer; nobody waits for that. */
+/** The longest wait for a lookup. The system's resolver may try for much longer. */
 const patienceMs: Ms = 5000;
 const mostRemembered = 10_000;
 
@@ -45,7 +45,7 @@ export class Hosts implements AsyncDisposable {
     this.#memory = memory;
   }
 
-  /** `who` follows these names, and no others any more; what is known of them already is not told by `onChange`. */
+  /** `who` follows these names instead of those before. `onChange` is called for later changes, not for what is known already. */
   follow(who: string, names: ReadonlySet<string>, onChange: () => void): void {
     const before = this.#followers.get(who)?.names ?? none;
     if (names.size === 0) this.#followers.delete(who);
@@ -87,7 +87,7 @@ export class Hosts implements AsyncDisposable {
   }
 
   async #run(name: string, signal: AbortSignal): Promise<void> {
-    // A resolver that hangs is not asked the same once more.
+    // While a lookup hangs, no second one is started.
     let asked: Promise<readonly string[]> | null = null;
     while (!signal.aborted) {
       asked ??= this.#lookUp(name).finally(() => {
@@ -118,7 +118,7 @@ export class Hosts implements AsyncDisposable {
     if (!isSame) for (const who of followed.by) this.#followers.get(who)?.onChange();
   }
 
-  /** Names that nobody came back for after a failure are forgotten some time. */
+  /** Bounds the memory: names that are not used any more after a failure are forgotten some day. */
   #remember(name: string, addresses: readonly string[]): void {
     this.#memory.delete(name);
     this.#memory.set(name, addresses);
@@ -137,14 +137,14 @@ const none: ReadonlySet<string> = new Set();
 
 export type Family = 'prefer4' | 'prefer6' | 'both';
 
-/** Of the preferred family those where there are any, else the others. */
+/** The addresses of the preferred family, or all where there are none. */
 export function ofFamily(addresses: readonly string[], family: Family): readonly string[] {
   if (family === 'both') return addresses;
   const preferred = addresses.filter((address) => isIPv6(address) === (family === 'prefer6'));
   return preferred.length > 0 ? preferred : addresses;
 }
 
-/** A lookup cannot be broken off: it is left alone when `signal` aborts, or when it takes too long. */
+/** Rejects when `signal` aborts or the time is over. The lookup itself cannot be cancelled. */
 async function inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: given, reject } = Promise.withResolvers<never>();
   const giveUp = (): void => reject(signal.reason);

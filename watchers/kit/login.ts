@@ -1,4 +1,4 @@
-/** What of a `user:password` is nobody's to read: the password by itself, and the whole as HTTP's basic authentication has it. */
+/** The forms of a `user:password` that are masked: the whole, the password alone, and the encoding of HTTP basic authentication. */
 export function spellingsOfLogin(login: string): readonly string[] {
   return [login, login.replace(/^[^:]*:/, ''), Buffer.from(login).toString('base64')];
 }

@@ -1,10 +1,9 @@
 /**
- * Shares a number of connections among more requests, in the order in which they come. A request that hangs holds its permit
- * for long: those of whom that is to be feared get a part of the permits only, and each group of them (a datacenter) a share
- * of that, so that all that hang together do not keep the others waiting.
+ * Shares connections among more requests, in the order in which they come. A request that hangs holds its permit for long: so
+ * requests that may hang (doubted ones) get only a part of the permits, and each group of them (a datacenter) a share of that.
  */
 
-/** Of all permits, for one group of doubted requests… */
+/** The part of all permits for one group of doubted requests… */
 const groupShare = 0.1;
 /** …and for all that are doubted. */
 const doubtedShare = 0.5;
@@ -19,14 +18,14 @@ export class Semaphore {
   readonly #proven: (Waiting & { readonly group: string })[] = [];
   readonly #groups = new Map<string, { held: number; waiting: Waiting[] }>();
 
-  /** `free`: how many may begin now; `most`: how many there will be. */
+  /** `free`: the number of permits now; `most`: the number that there will be. */
   constructor(free: number, most = free) {
     this.#free = free;
     this.#mostOfGroup = Math.max(1, Math.floor(most * groupShare));
     this.#mostDoubted = Math.max(1, Math.floor(most * doubtedShare));
   }
 
-  /** Waits for a permit; disposing of it hands it to the next. `isProven`: looked at when it is its turn. */
+  /** Waits for a permit; disposing of it passes it on. `isProven` is called when it is this request's turn. */
   acquire(group = '', isProven: () => boolean = () => true): Promise<Disposable> {
     const { promise, resolve } = Promise.withResolvers<Disposable>();
     const begin = (): void => {
@@ -45,7 +44,7 @@ export class Semaphore {
     return promise;
   }
 
-  /** Makes this many more permits; with Infinity nobody waits any longer. */
+  /** Adds permits; with Infinity no request waits any longer. */
   add(count: number): void {
     this.#free += count;
     this.#serve();

@@ -1,6 +1,6 @@
-/** What a discovered service may choose for itself: the options by which it does, and what each of them sets. */
+/** The options by which a discovered service chooses its own settings. */
 
-/** Of the settings of a service, by option. Lines and paths are not among them: those are the administrator's. */
+/** By option, the setting of a service that it sets. Raw lines and paths are not among them: only administrators set those. */
 export const settingOf = {
   mode: ['mode'],
   balance: ['balance'],
@@ -37,12 +37,12 @@ export const serviceOptions = [
 
 export type ServiceOption = (typeof serviceOptions)[number];
 
-/** Of the text of an option, in characters: more is refused, wherever it would stand. */
+/** The longest text of an option, in characters. */
 export const longestOption = 1024;
 
 /**
- * Of options that are times, the least and the most: checks without a pause are paid for by HAProxy and whoever shares it,
- * and what never ends keeps old processes from ever leaving.
+ * The shortest and longest times that options may set: very frequent checks cost HAProxy and all its users, and endless timeouts
+ * keep old processes from ending.
  */
 export const boundsOf = {
   'check-interval': ['500ms', '1d'],

@@ -14,7 +14,7 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes a token, or one of the future; returns how long to wait for it. */
+  /** Takes a token, perhaps one of the future; returns how long to wait for it. */
   take(now: number): Ms {
     this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / this.#everyMs) - 1;
     this.#at = now;

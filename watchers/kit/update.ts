@@ -1,4 +1,4 @@
-/** What a watcher that somebody else wrote yields, held against what an update is. */
+/** Validates the updates of a user's own watcher. */
 import { z } from 'zod';
 import { AppError } from '../../src/errors.ts';
 import type { Update, Watch } from '../../src/model.ts';
@@ -37,7 +37,7 @@ const update: z.ZodType<Update> = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('synced') }),
 ]);
 
-/** The same watcher, which fails where it yields anything else. `name`: for people. */
+/** The same watcher, but that it fails when it yields something that is no update. `name` is for messages. */
 export function checked(name: string, watch: Watch): Watch {
   return async function* (queries, signal) {
     for await (const yielded of watch(queries, signal)) {
