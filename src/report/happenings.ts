@@ -3,6 +3,7 @@ import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';
+import type { Config } from '../config/schema.ts';
 import type { Drift, ReloadReason, Section, SourceEvent } from '../model.ts';
 import type { OutputEvent } from '../outputs/outputs.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
@@ -58,7 +59,7 @@ export type Happening =
 /** What was known and ran when a result came. */
 export type ReconcileContext = Reconciled & {
   /** The newest that is known: results need not come in the order of their catalogs. */
-  readonly collection: Pick<Collection, 'catalog' | 'rejected'>;
+  readonly collection: Pick<Collection, 'catalog' | 'rejected'> & { readonly config: Pick<Config, 'services'> };
   readonly quarantined: readonly Quarantined[];
   /** What runs, where commands can change it; else null. */
   readonly sections: readonly Section[] | null;

@@ -2,6 +2,8 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import { view } from '../catalog/catalog.ts';
 import { nothingOf, report } from '../catalog/report.ts';
+import { routesOf } from '../config/routes.ts';
+import type { Config } from '../config/schema.ts';
 import { describe } from '../errors.ts';
 import { serverLines } from '../haproxy/text/text.ts';
 import type { Instance } from '../instance/instance.ts';
@@ -81,7 +83,18 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     }),
     outputs: instance.outputs.states.map(outputOf),
     unserved: instance.collection.rejected.slice(0, mostUnserved),
+    frontends: frontendsOf(instance.collection.config),
+    routesLeftOut: routesOf(instance.collection.config).conflicts.slice(0, mostUnserved),
   };
+}
+
+function frontendsOf(config: Config): Status['frontends'] {
+  const { routes, conflicts } = routesOf(config);
+  return Object.keys(config.frontends).map((name) => ({
+    name,
+    routes: routes.get(name)?.length ?? 0,
+    leftOut: conflicts.filter(({ frontend }) => frontend === name).length,
+  }));
 }
 
 /** As far as was read back. */

@@ -35,6 +35,7 @@ const [error, warn, info, debug] = [at('error'), at('warn'), at('info'), at('deb
 
 type OfDriver<Kind extends DriverEvent['kind']> = Omit<Extract<DriverEvent, { readonly kind: Kind }>, 'kind'>;
 type OfOutput<Kind extends OutputEvent['kind']> = Omit<Extract<OutputEvent, { readonly kind: Kind }>, 'kind'>;
+type OfRoute = { readonly service: string; readonly frontend: string; readonly route: string };
 type OfQueries = { readonly watcher: string; readonly queries: readonly string[] };
 type OfRefused = { readonly count: number; readonly refused: ServiceStatus['refused'] };
 type OfService = { readonly service: string };
@@ -99,6 +100,11 @@ export const messages = {
   left_out_no_more: info<{ readonly watcher: string; readonly service: string }>(
     'discovered service is no longer left out',
   ),
+  route_left_out: warn<OfRoute & { readonly holder: string }>('route left out: another service has it', {
+    told: 'on change',
+  }),
+  route_left_out_others: warn<{ readonly count: number }>('further routes left out, the status counts them'),
+  route_left_out_no_more: info<OfRoute>('route is no longer left out'),
 
   // Endpoints that go
   large_loss: warn<Loss>('large loss of endpoints, retaining them (maxShrink)', { formerly: { kind: 'kept' } }),

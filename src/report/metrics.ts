@@ -122,6 +122,17 @@ export function createMetrics(version: string, status: () => Status): Metrics {
   gauge('unserved_services', 'Services that a source offers and that are left out.', ['watcher'], (now, set) => {
     for (const { name, unserved } of now.sources) set({ watcher: name }, unserved);
   });
+  gauge('routes', 'Routes of a shared frontend.', ['frontend'], ({ frontends }, set) => {
+    for (const { name, routes } of frontends) set({ frontend: name }, routes);
+  });
+  gauge(
+    'routes_left_out',
+    'Routes that are left out: another service has what they claim.',
+    ['frontend'],
+    (now, set) => {
+      for (const { name, leftOut } of now.frontends) set({ frontend: name }, leftOut);
+    },
+  );
   gauge(
     'haproxy_up',
     '1 while the HAProxy that serves answers, 0 while it does not or none runs; missing where Myelin asks none.',

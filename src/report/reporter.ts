@@ -1,11 +1,13 @@
 /** Takes everything that happens and tells people what of it is news: log, events, metrics, and what the status shows of it. */
 
 import type { Catalog } from '../catalog/catalog.ts';
+import { routesOf } from '../config/routes.ts';
 import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
 import { toWallClock } from '../lib/time/clock.ts';
 import type { Moment } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine/quarantine.ts';
+import type { RouteConflict } from '../routes/table.ts';
 import type { Events } from './events.ts';
 import { shown } from './facts.ts';
 import type { Happening, ReconcileContext } from './happenings.ts';
@@ -17,6 +19,7 @@ import { lossNews } from './news/losses.ts';
 import { quarantineNews } from './news/quarantine.ts';
 import { type Applied, type Pending, ReconcileNews } from './news/reconciles.ts';
 import { reloadOnlyNews } from './news/reload-only.ts';
+import { routesNews } from './news/routes.ts';
 import { SourceNews } from './news/sources.ts';
 import { RateLimit } from './rate-limit.ts';
 
@@ -34,6 +37,7 @@ export class Reporter {
   readonly #limit = new RateLimit();
   #catalog: Catalog | null = null;
   #rejected: ReconcileContext['collection']['rejected'] = [];
+  #conflicts: readonly RouteConflict[] = [];
   #quarantined: readonly Quarantined[] = [];
   #reloadOnly: ReadonlyMap<string, string> = new Map();
   #drift = '';
@@ -138,13 +142,16 @@ export class Reporter {
   #reconciled(context: ReconcileContext): void {
     const { metrics, now } = this.#parts;
     const { result, collection, quarantined, sections, renderMs } = context;
+    const { conflicts } = routesOf(collection.config);
     const news = [
       ...lossNews(this.#catalog, collection.catalog),
       ...discoveryNews(this.#rejected, collection.rejected),
+      ...routesNews(this.#conflicts, conflicts),
       ...quarantineNews(this.#quarantined, quarantined),
     ];
     this.#catalog = collection.catalog;
     this.#rejected = collection.rejected;
+    this.#conflicts = conflicts;
     this.#quarantined = quarantined;
     metrics.rendered(renderMs);
     if (result.kind === 'noop') metrics.updated('noop', null);

@@ -31,6 +31,15 @@ export type Status = {
   readonly outputs: readonly OutputStatus[];
   /** Services that a source offers and that are left out, and why (`discover`): some of them, by name. */
   readonly unserved: readonly { readonly watcher: string; readonly service: string; readonly reason: string }[];
+  /** Those that services share: how many routes each has, and how many are left out. */
+  readonly frontends: readonly { readonly name: string; readonly routes: number; readonly leftOut: number }[];
+  /** Routes that are left out, and the service that has what they claim: some of them, by service. */
+  readonly routesLeftOut: readonly {
+    readonly service: string;
+    readonly frontend: string;
+    readonly route: string;
+    readonly holder: string;
+  }[];
 };
 
 export type HAProxyStatus = {

@@ -88,6 +88,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/outputs/',
     'src/catalog/',
     'src/config/',
+    'src/routes/',
     'src/haproxy/resources/',
     'src/haproxy/',
     'src/lib/',

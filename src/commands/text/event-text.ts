@@ -61,7 +61,12 @@ function factsOf(event: Event): string {
     case 'refused_by_config':
       return `${event.count} of ${listed(event.queries, event.more)}`;
     case 'left_out_others':
+    case 'route_left_out_others':
       return String(event.count);
+    case 'route_left_out':
+      return `${event.route} of ${event.frontend}: ${event.holder} has it`;
+    case 'route_left_out_no_more':
+      return `${event.route} of ${event.frontend}`;
     case 'large_loss':
     case 'total_loss':
       return `${counted(event.endpoints, 'endpoint')}${event.until === null ? '' : ` for ${age(event.at, event.until)}`}`;

@@ -48,8 +48,17 @@ export function formatStatus(raw: Status, now: Timestamp): string {
   ]);
   const more = status.sources.reduce((sum, source) => sum + source.unserved, 0) - unserved.length;
   if (more > 0) unserved.push([`and ${more} more`, '']);
+  for (const { service, frontend, route, holder } of status.routesLeftOut)
+    unserved.push([service, `its route ${route} of ${frontend}: ${holder} has it`]);
+  const moreRoutes = status.frontends.reduce((sum, each) => sum + each.leftOut, 0) - status.routesLeftOut.length;
+  if (moreRoutes > 0) unserved.push([`and ${moreRoutes} more routes`, '']);
+  const frontends = status.frontends.map(({ name, routes, leftOut: left }): [string, string] => [
+    name,
+    `${routes} ${routes === 1 ? 'route' : 'routes'}${left === 0 ? '' : `, ${left} left out`}`,
+  ]);
+  const shared = frontends.length === 0 ? '' : `\nfrontends\n${table(frontends)}`;
   const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
-  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${files}${leftOut}`;
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${shared}${files}${leftOut}`;
 }
 
 function whyNotReady({ stateReasons: reasons }: Status): readonly [string, string][] {

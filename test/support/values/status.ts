@@ -85,4 +85,6 @@ export const sampleStatus = {
     },
   ],
   unserved: [{ watcher: 'cluster', service: 'shop:web', reason: 'mode: "udp" is not allowed; allowed: http, tcp' }],
+  frontends: [{ name: 'public', routes: 2, leftOut: 1 }],
+  routesLeftOut: [{ service: 'shop:blog', frontend: 'public', route: '/blog', holder: 'blog' }],
 } as const satisfies Status;

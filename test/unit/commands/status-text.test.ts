@@ -30,7 +30,15 @@ test('of endpoints that are kept the status says for how long, and which key dec
   const [, db] = sampleStatus.services;
   const kept = (until: number | null, reason: 'emptied' | 'shrunk' = 'emptied'): string => {
     const service = { ...db, stale: null, quarantined: null, kept: { reason, since: now - 2000, until } };
-    const status: Status = { ...sampleStatus, sources: [], services: [service], outputs: [], unserved: [] };
+    const status: Status = {
+      ...sampleStatus,
+      sources: [],
+      services: [service],
+      outputs: [],
+      unserved: [],
+      frontends: [],
+      routesLeftOut: [],
+    };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';
   };
   assert.equal(

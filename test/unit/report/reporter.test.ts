@@ -6,6 +6,7 @@ import { AppError } from '../../../src/errors.ts';
 import type { Happening, ReconcileContext } from '../../../src/report/happenings.ts';
 import { endpoint, found, settings } from '../../support/values/catalog.ts';
 import { recordedReport } from '../../support/values/recorded-report.ts';
+import { configOf } from '../../support/values/render.ts';
 
 const catalog = createCatalog(settings(), 0);
 const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }] as const;
@@ -15,7 +16,8 @@ function reconciled(
   { rejected = [], ...more }: Partial<ReconcileContext> & Partial<ReconcileContext['collection']> = {},
 ): Happening {
   const context = { catalog, changedAt: null, isServing: true, quarantined: [], sections: null };
-  const collection = { catalog: more.catalog ?? catalog, rejected };
+  const config = more.config ?? { services: new Map() };
+  const collection = { catalog: more.catalog ?? catalog, rejected, config };
   return { kind: 'reconciled', result, ...context, collection, renderMs: 1, tookMs: 5, ...more };
 }
 
@@ -134,6 +136,28 @@ test('a discovered service that is left out is told for each reason, of very man
   assert.equal(lines.filter((line) => line.startsWith('warn cluster/')).length, 21);
   assert.deepEqual(facts.find(({ kind }) => kind === 'left_out_others')?.count, 5);
   assert.equal(lines.at(-1), 'info cluster/s19: discovered service is no longer left out');
+});
+
+test('a route that another service has is told with who has it, again when that is another one, and when it is over', () => {
+  const { reporter, lines, facts } = recordedReport();
+  const config = (...names: readonly string[]) =>
+    configOf({
+      frontends: { public: { bind: ':80' } },
+      services: Object.fromEntries(names.map((name) => [name, { routes: '/blog' }])),
+    });
+  for (const names of [['a', 'b'], ['a', 'b'], ['b'], ['b', 'c'], ['a', 'b', 'c']])
+    reporter.report(reconciled({ kind: 'noop' }, { config: config(...names) }));
+  assert.deepEqual(lines, [
+    'warn b: route left out: another service has it',
+    'info b: route is no longer left out',
+    'warn c: route left out: another service has it',
+    'warn b: route left out: another service has it',
+    'warn c: route left out: another service has it',
+  ]);
+  assert.deepEqual(
+    facts.map(({ holder }) => holder),
+    ['a', undefined, 'b', 'a', 'a'],
+  );
 });
 
 test('a service whose new servers need a reload is told after the reload that brings it, once', () => {
