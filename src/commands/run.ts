@@ -32,7 +32,7 @@ import type { Globals } from './globals.ts';
 
 export type RunOptions = { readonly once?: true; readonly apply: boolean };
 
-/** A reconcile takes a check and a start at most; what takes this long hangs and will not end by itself. */
+/** A reconcile takes at most a check and a start of HAProxy; one that takes longer than this hangs. */
 const stuckAfterMs = 180_000;
 
 export async function run(globals: Globals, options: RunOptions): Promise<number> {
@@ -41,7 +41,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const end = Promise.withResolvers<number>();
   const stopped = options.once ? exitCodes.unexpected : exitCodes.ok;
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(stopped));
-  // What is under way is broken off at once, also where Myelin has yet to begin.
+  // Work in progress is aborted at once, also during the start.
   const abort = (): void => stopping.abort();
   end.promise.then(abort, abort);
   try {
@@ -56,7 +56,7 @@ type Life = {
   /** With the exit code. */
   readonly end: PromiseWithResolvers<number>;
   readonly stopping: AbortController;
-  /** The exit code where somebody orders it to end. */
+  /** The exit code after a signal, or `myelin stop`. */
   readonly stopped: number;
 };
 
@@ -64,7 +64,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const { signal } = stopping;
   const startedAt = now();
   const version = ownVersion();
-  // It would end this process while nobody listens yet, or any more; what it is about is read in either case.
+  // Without a listener the signal would end this process, also before and after the time in which it re-reads the config.
   process.on('SIGHUP', () => {});
 
   const secrets = new Secrets();
@@ -92,7 +92,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         : running.instance?.outputs.settled();
     Promise.resolve(outputs).then(() => end.resolve(exitCode), end.reject);
   };
-  // A source's library may leave a promise to nobody: that is no reason to end what serves.
+  // A library of a source may leave a rejection unhandled: that must not end a Myelin that serves.
   process.on('unhandledRejection', (error) => report({ kind: 'unhandled_rejection', error }));
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
@@ -168,7 +168,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     if (instance.settings.config.haproxy.onExit === 'stop' && !options.once) await control.stop();
     return exitCode;
   } finally {
-    // Where it could not even begin, a HAProxy that was running already is left as it is.
+    // Where the start failed, a HAProxy that was running already stays as it is.
     await rest();
     reporter.flush();
     report({ kind: 'stopped' });
@@ -180,7 +180,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   }
 }
 
-/** Why nothing is known to serve; null: somebody is, or the sources say that nobody is. */
+/** Why no endpoints are known; null: some are, or the sources say that there are none. */
 function blindness(instance: Instance | null): string | null {
   if (instance === null) return null;
   const { waitingFor } = view(instance.collection.catalog);
@@ -220,15 +220,14 @@ async function outputsDone(instance: Instance | null, startedAt: Moment, signal:
 }
 
 /**
- * The exit code of `--once` after this; null: there is more to come. A file that only begins without some of its
- * sources is worth having: the container that reads it has a Myelin beside it that goes on waiting for them.
+ * The exit code of `--once` after `happening`; null: not done yet. A file without some of its sources is worth having: the container that reads it has a Myelin beside it that goes on waiting for them.
  */
 function whenDone(happening: Happening, { apply }: RunOptions): number | null {
   if (happening.kind === 'unhandled_rejection' || happening.kind === 'reconcile_failed') return exitCodes.unexpected;
   if (happening.kind !== 'reconciled') return null;
   const { result, catalog } = happening;
   const { open, waitingFor, isBlind } = view(catalog);
-  // Before that it is about the file that was found, good or not.
+  // Until the catalog is open, a result is about the file that was found at the start.
   if (!open) return null;
   switch (result.kind) {
     case 'noop':

@@ -1,4 +1,4 @@
-/** One file as a target: its text is the catalog’s, and a hash of it is kept of what its reader has been told. */
+/** One file as a target: made of the catalog, with a hash of the text that its reader was last told to read. */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, open, rm, stat } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { makeFolder, readIfThere, writeDurably, writeFailed } from '../lib/files
 import type { Ms } from '../model.ts';
 import type { ServiceView, Target, TargetOutcome } from './target.ts';
 
-/** What the config and its templates come to. */
+/** One output, as the config and its template define it. */
 export type Output = {
   readonly name: string;
   readonly path: string;
@@ -24,7 +24,7 @@ export type Output = {
   readonly render: (view: ServiceView) => string;
 };
 
-/** `toldFile` holds the hash of what the reader has been told of. */
+/** `toldFile` holds the hash of the text that the reader was last told to read. */
 export function outputTarget(output: Output, toldFile: string): Target<string> {
   const { name, path, mode, check, reload } = output;
   const file = configFile(path, { mode, isAmongOthers: true });
@@ -71,17 +71,17 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
       const text = await readOutput(output);
       return text !== null && hashLine(text) === placed && ((await stat(path)).mode & 0o777) === mode;
     } catch {
-      // What is wrong with it the next `reconcile` says.
+      // The next `reconcile` reports what is wrong.
       return false;
     }
   }
 
   async function isLive(text: string): Promise<boolean> {
     if ((await readOutput(output)) !== text) return false;
-    // Where nobody has to be told of it, what stands in its place is known to its reader.
+    // Without a command to run, the reader sees the file as it is.
     const needsTelling = reload !== null || checked === 'place';
     if (needsTelling && !(await isTold(text))) return false;
-    // The config may ask for another one.
+    // The config may ask for another mode than before.
     if (((await stat(path)).mode & 0o777) !== mode) await chmod(path, mode);
     return true;
   }
@@ -124,7 +124,7 @@ export function renderOutput({ name, render }: Pick<Output, 'name' | 'render'>, 
   }
 }
 
-/** Of a file elsewhere, as long as there is none in its place. Throws an AppError where it is refused. */
+/** Runs the check on a file elsewhere. Throws an AppError where the check refuses it. */
 export async function checkElsewhere(output: Output, path: string): Promise<void> {
   const failed = await runStep({ ...output, endsChildren: true }, 'check', path);
   if (failed !== null) throw outputError(output, failed);

@@ -16,7 +16,7 @@ export type OutputEvent =
   | { readonly kind: 'output_failed'; readonly output: string; readonly step: FailedStep; readonly error: unknown }
   /** Somebody else had changed or removed the file. */
   | { readonly kind: 'output_restored'; readonly output: string; readonly path: string }
-  /** What is wanted now is what stands there. */
+  /** The file has the desired bytes again, without having been written. */
   | { readonly kind: 'output_recovered'; readonly output: string };
 
 type OutputState =
@@ -31,7 +31,7 @@ type OutputState =
       readonly key: string;
       readonly since: Moment;
       readonly retryAt: Moment;
-      /** What could not be made so; null where it could not be rendered. */
+      /** The text that could not be made live; null where the template failed. */
       readonly desired: unknown;
     };
 
@@ -39,7 +39,7 @@ export type OutputReport = {
   readonly name: string;
   readonly path: string;
   readonly state: OutputState;
-  /** When it was written last by this run of Myelin. */
+  /** When this run of Myelin wrote it last. */
   readonly writtenAt: Moment | null;
 };
 
@@ -52,7 +52,7 @@ type OutputsOptions = {
   readonly verifyInterval: () => Ms;
 };
 
-/** HAProxy goes first: to fill a template for thousands of services takes longer than a command. */
+/** A runtime command goes first: filling a template for thousands of services takes longer than the command. */
 const headStartMs: Ms = 10;
 
 const patience: Patience = { baseMs: 1000, capMs: 30_000, longestMs: 300_000, share: 0.1 };
@@ -72,9 +72,9 @@ export class Outputs {
   }
 
   /**
-   * What is to stand in the files from now on. Returns at once. As long as a service is not known at all they stay as they
-   * are: that nobody has said who serves it does not mean that nobody does. One whose query cannot be answered holds up no
-   * other: it has nobody.
+   * Sets what the files should hold from now on. Returns at once. The files stay as they are while a service has no answer at
+   * all: no answer does not mean no endpoints. A service whose query cannot be answered does not hold up the others: it has
+   * no endpoints.
    */
   show(outputs: readonly Output[], view: CatalogView): void {
     if (outputs !== this.#outputs) this.#replace(outputs);
@@ -96,19 +96,19 @@ export class Outputs {
     return this.#followers.map(({ state }) => state);
   }
 
-  /** Settles once each has tried the newest view. */
+  /** Settles once each output has tried the newest view. */
   async settled(): Promise<void> {
     await Promise.all(this.#followers.map((follower) => follower.settled()));
   }
 
-  /** Settles when nothing is under way any more, after `signal` aborted. */
+  /** Settles when no output is at work any more, after `signal` aborted. */
   async ended(): Promise<void> {
     await this.#ended;
     await Promise.all(this.#followers.map((follower) => follower.end()));
   }
 
   #replace(outputs: readonly Output[]): void {
-    // No two work on one file: those of the new config begin when those of the old one have ended.
+    // Two outputs must not work on one file: those of the new config begin when those of the old config have ended.
     const before = Promise.all([this.#ended, ...this.#followers.map((follower) => follower.end())]);
     this.#ended = before;
     this.#outputs = outputs;
@@ -117,7 +117,7 @@ export class Outputs {
   }
 }
 
-/** One output on its way. */
+/** Keeps one output in step. */
 class Follower {
   readonly #output: Output;
   readonly #target: Target<string>;
@@ -150,7 +150,7 @@ class Follower {
   }
 
   show(view: ServiceView): void {
-    // Since when there is news: what goes on changing does not put it off.
+    // The time of the first change counts: further changes do not delay the write.
     if (this.#wanted === this.#tried) this.#shownAt = this.#options.now();
     this.#wanted = view;
     this.#setDeadline();
@@ -165,7 +165,7 @@ class Follower {
     await this.#mutex(async () => {});
   }
 
-  /** What was due when the timer rang may have been seen to meanwhile. */
+  /** Another call may have done what was due when the timer fired. */
   async #tryIfDue(): Promise<void> {
     const now = this.#options.now();
     if (this.#dueAt <= now) await this.#try();
@@ -189,7 +189,7 @@ class Follower {
       const outcome = await this.#outcome(view);
       if (outcome !== null) this.#note(outcome, why);
     } catch (error) {
-      // What is broken off because it is to end is no failure.
+      // An abort is not a failure.
       if (!this.#signal.aborted) throw error;
     } finally {
       this.#triedAt = this.#options.now();
@@ -198,7 +198,7 @@ class Follower {
     }
   }
 
-  /** null: it is what has failed before, and not due yet. */
+  /** null: the same text has failed before, and its retry is not due yet. */
   async #outcome(view: ServiceView): Promise<Outcome | null> {
     const desired = this.#rendered(view);
     if (desired instanceof AppError)

@@ -1,25 +1,25 @@
-/** What a view of the catalog is brought to, beside HAProxy: a target makes something of it, and makes that so. */
+/** A target beside HAProxy: it renders a view of the catalog, and makes the result live. */
 import type { AppError } from '../errors.ts';
 import type { Endpoint } from '../model.ts';
 
-/** Who serves, by service, as the catalog sees it. Lists that did not change are the same objects. */
+/** Endpoints by service, as the catalog has them. Lists that did not change are the same objects. */
 export type ServiceView = {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
 };
 
-/** With what is not known yet. */
+/** A view with what is not known yet. */
 export type CatalogView = ServiceView & {
-  /** Closed: nothing is to be rendered yet. */
+  /** false: nothing may be rendered yet. */
   readonly open: boolean;
-  /** Services of which nobody has said yet who serves them, and somebody may. */
+  /** Services without an answer that may still get one. */
   readonly pending: { readonly size: number };
 };
 
 export type Target<Desired = unknown> = {
   readonly name: string;
-  /** Pure: the same view gives the same. Throws an AppError where it cannot be made. */
+  /** Pure: equal views give equal results. Throws an AppError where the view cannot be rendered. */
   render(view: ServiceView): Desired;
-  /** Makes it so, unless it is so already; what was good stays where that fails. */
+  /** Makes `desired` live, unless it is already; where that fails the last good state stays. */
   reconcile(desired: Desired, signal: AbortSignal): Promise<TargetOutcome>;
   /** Whether what `reconcile` made is still in place; false where somebody else has changed it since. */
   isIntact(): Promise<boolean>;
