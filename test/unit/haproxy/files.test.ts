@@ -4,6 +4,8 @@ import { filesIn } from '../../../src/haproxy/text/files.ts';
 import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
+import { diff } from '../../../src/plan/diff.ts';
+import { planReload } from '../../../src/plan/plan.ts';
 
 const map: Section = { kind: 'map', name: '/run/maps/public.map', text: 'a.example/ a\n', service: null };
 const certificate: Section = { kind: 'certificate', name: '/run/certs/a.pem', text: 'KEY\n', service: null };
@@ -21,5 +23,26 @@ describe('Files beside haproxy.cfg', () => {
       { path: '/run/maps/public.map', text: 'a.example/ a\n', mode: 0o640 },
       { path: '/run/certs/a.pem', text: 'KEY\n', mode: 0o600 },
     ]);
+  });
+
+  it('are named in reasons and differences, and a key is shown in neither', () => {
+    const sections = splitSections(config);
+    const [before, after] = [certificate, { ...certificate, text: 'SECRET\n' }].map((each) => [...sections, each, map]);
+    assert.ok(before && after);
+    assert.deepEqual(planReload({ sections: before }, { sections: after }), {
+      kind: 'reload',
+      reasons: [{ code: 'certificate_changed', section: 'certificate /run/certs/a.pem', detail: 'changed' }],
+    });
+    const shown = diff(before, after);
+    assert.match(shown, /^@@ certificate \/run\/certs\/a\.pem @@\n-sha256 \w{64}\n\+sha256 \w{64}\n$/);
+    assert.equal(
+      diff([...sections, map], [...sections, { ...map, text: 'b.example/ a\n' }]),
+      ['@@ map /run/maps/public.map @@', '-a.example/ a', '+b.example/ a', ''].join('\n'),
+    );
+  });
+
+  it('are no reason for anything by their place among the sections', () => {
+    const sections = splitSections(config);
+    assert.deepEqual(planReload({ sections: [map, ...sections] }, { sections: [...sections, map] }), { kind: 'none' });
   });
 });
