@@ -59,7 +59,9 @@ export class OfferBudget {
   /** null: somebody else asks for it too. */
   #ownersOf({ reasons, sections }: Reload): readonly string[] | null {
     const services = new Map(sections.map(({ kind, name, service }) => [`${kind} ${name}`, service]));
-    const owners = reasons.map(({ code, section = '' }) =>
+    // A route that waits for its backend goes live with that, whoever asks for it.
+    const own = reasons.filter(({ code }) => code !== 'map_changed');
+    const owners = own.map(({ code, section = '' }) =>
       ofOffers.has(code) ? this.#owners.get(services.get(section) ?? '') : undefined,
     );
     const known = owners.filter((owner) => owner !== undefined);

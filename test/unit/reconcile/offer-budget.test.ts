@@ -74,3 +74,12 @@ test('without an interval there is no budget', async () => {
   made.spend(full, changed, 0);
   assert.equal(made.slot(full, changed), full);
 });
+
+test('a service that comes with a route waits no less: its route is nobody else’s wish', async () => {
+  const { made, because } = await budget();
+  made.spend(full, because(['option_changed', 'backend a:web']), 0);
+  const comes = because(['proxy_added', 'backend a:web'], ['map_changed', 'map /run/haproxy.cfg.maps/public.map']);
+  assert.deepEqual(made.slot(full, comes), { ...full, at: every, because: 'offer_interval' });
+  const mapAlone = because(['map_changed', 'map /run/haproxy.cfg.maps/public.map']);
+  assert.equal(made.slot(full, mapAlone), full);
+});
