@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Section } from '../../../src/model.ts';
+import { configOf, endpoint, render, rendererWith, version } from '../../support/values/render.ts';
+
+const config = configOf({
+  haproxy: { config: '/run/haproxy.cfg' },
+  frontends: { public: { bind: ':80' }, pool: { mode: 'tcp', bind: ':10000-10009' } },
+  services: { web: { routes: '/web' }, api: { routes: ['/api', '/web/api'] }, pg: { mode: 'tcp', routes: ':10001' } },
+});
+
+const mapsIn = (sections: readonly Section[]) => sections.filter(({ kind }) => kind === 'map');
+
+test('the map of a shared frontend keeps its identity while none of its lines changes', async () => {
+  const renderer = await rendererWith();
+  const first = mapsIn(render(renderer, config, { web: [endpoint('a')] }).sections);
+  const second = mapsIn(render(renderer, config, { web: [endpoint('b')] }).sections);
+  assert.deepEqual(
+    first.map(({ name, text }) => [name, text]),
+    [
+      ['/run/haproxy.cfg.maps/public.map', '*/web/ web\n*/api/ api\n*/web/api/ api\n'],
+      ['/run/haproxy.cfg.maps/pool.map', '10001 pg\n'],
+    ],
+  );
+  for (const [at, map] of first.entries()) assert.equal(second[at], map);
+  const services = new Map([...config.services].filter(([name]) => name !== 'api'));
+  const third = mapsIn(render(renderer, { ...config, services }, { web: [endpoint('b')] }).sections);
+  assert.equal(third[0]?.text, '*/web/ web\n');
+  assert.equal(third[1], first[1]);
+});
+
+test('a route leads only to a backend that is in the file', async () => {
+  const renderer = await rendererWith();
+  const endpoints = new Map([['web', [endpoint('a')]]]);
+  const { sections } = renderer.render({ config, endpoints, version: version('2.6.12'), hostname: 'here' });
+  assert.deepEqual(
+    mapsIn(sections).map(({ text }) => text),
+    ['*/web/ web\n', ''],
+  );
+});
+
+test('a template for the whole file that prints no shared frontends is refused, with what prints them', async () => {
+  const renderer = await rendererWith({ 'haproxy.cfg': '{{#each services}}\n{{backend}}\n{{/each}}\n' });
+  assert.throws(() => render(renderer, config), /the shared frontend public is not printed: \{\{#each frontends\}\}/);
+});
