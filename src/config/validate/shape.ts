@@ -106,20 +106,14 @@ function childrenOf(schemas: readonly z.ZodType[], value: unknown, key: string |
 
 function childOf(layer: z.ZodType, key: string | number): z.core.$ZodType | null | undefined {
   const def = defOf(layer);
-  switch (def.type) {
-    case 'object':
-      return Object.hasOwn(def.shape, key) ? def.shape[key] : def.catchall;
-    case 'record':
-    case 'map':
-    case 'set':
-      return def.valueType;
-    case 'array':
-      return def.element;
-    case 'tuple':
-      return def.items[Number(key)] ?? def.rest;
-    default:
-      return undefined;
+  if (def.type === 'object') {
+    if (Object.hasOwn(def.shape, key)) return def.shape[key];
+    // A strict object has a catchall that takes nothing.
+    return def.catchall !== undefined && defOf(def.catchall).type === 'never' ? undefined : def.catchall;
   }
+  if (def.type === 'tuple') return def.items[Number(key)] ?? def.rest;
+  if (def.type === 'array') return def.element;
+  return 'valueType' in def ? def.valueType : undefined;
 }
 
 /** `schema` and all that it wraps or joins, the outer ones first; of a union the members that `value` may be meant for. */
@@ -138,61 +132,31 @@ function layersOf(schema: z.ZodType, value: unknown): readonly z.ZodType[] {
 
 function wrappedBy(schema: z.ZodType, value: unknown): readonly z.core.$ZodType[] {
   const def = defOf(schema);
-  switch (def.type) {
-    case 'optional':
-    case 'nullable':
-    case 'nonoptional':
-    case 'default':
-    case 'prefault':
-    case 'catch':
-    case 'readonly':
-    case 'promise':
-      return [def.innerType];
-    case 'lazy':
-      return [def.getter()];
-    case 'pipe':
-      return [def.in, def.out];
-    case 'intersection':
-      return [def.left, def.right];
-    case 'union': {
-      const fitting = def.options.filter((option) => fits(option as z.ZodType, value));
-      return fitting.length === 0 ? def.options : fitting;
-    }
-    default:
-      return [];
-  }
+  if ('innerType' in def) return [def.innerType];
+  if (def.type === 'lazy') return [def.getter()];
+  if (def.type === 'pipe') return [def.in, def.out];
+  if (def.type === 'intersection') return [def.left, def.right];
+  if (def.type !== 'union') return [];
+  const fitting = def.options.filter((option) => fits(option as z.ZodType, value));
+  return fitting.length === 0 ? def.options : fitting;
 }
+
+const listTypes: readonly string[] = ['array', 'tuple', 'set'];
+const scalarTypes: readonly string[] = ['string', 'number', 'boolean', 'literal', 'enum'];
 
 /** Whether `value` may be meant for `schema`, by what can be seen from outside. */
 function fits(schema: z.ZodType, value: unknown): boolean {
   const def = defOf(schema);
   const isList = Array.isArray(value) || value instanceof Set;
   const isObject = typeof value === 'object' && value !== null && !isList;
-  switch (def.type) {
-    case 'object':
-      return isObject && Object.entries(def.shape).every(([key, member]) => isMember(member, valueAt(value, [key])));
-    case 'record':
-    case 'map':
-      return isObject;
-    case 'array':
-    case 'tuple':
-    case 'set':
-      return isList;
-    case 'string':
-    case 'number':
-    case 'boolean':
-    case 'literal':
-    case 'enum':
-      return !isObject && !isList;
-    case 'union':
-      return def.options.some((option) => fits(option as z.ZodType, value));
-    case 'transform':
-      return false;
-    case 'pipe':
-      return fits(def.in as z.ZodType, value) || fits(def.out as z.ZodType, value);
-    default:
-      return true;
-  }
+  if (def.type === 'object')
+    return isObject && Object.entries(def.shape).every(([key, member]) => isMember(member, valueAt(value, [key])));
+  if (def.type === 'pipe') return fits(def.in as z.ZodType, value) || fits(def.out as z.ZodType, value);
+  if (def.type === 'union') return def.options.some((option) => fits(option as z.ZodType, value));
+  if ('innerType' in def) return fits(def.innerType as z.ZodType, value);
+  if (def.type === 'record' || def.type === 'map') return isObject;
+  if (listTypes.includes(def.type)) return isList;
+  return !scalarTypes.includes(def.type) || (!isObject && !isList);
 }
 
 /** A key with a fixed value tells the members of a union apart. */
