@@ -13,7 +13,7 @@ import { cacheFolder, lockCache } from './cache.ts';
 const run = promisify(execFile);
 
 export type DebianProgram = {
-  readonly suite: 'bullseye' | 'bookworm' | 'trixie' | 'sid';
+  readonly suite: 'bullseye' | 'bookworm' | 'trixie' | 'sid' | 'experimental';
   readonly package: string;
   /** Where the package has it. */
   readonly path: string;
@@ -21,6 +21,9 @@ export type DebianProgram = {
 
 /** Raised with every change to what is unpacked or how it is run: what was kept of before is not used any more. */
 const layout = 2;
+
+/** It has single packages, made for those of another suite. */
+const madeFor: ReadonlyMap<DebianProgram['suite'], DebianProgram['suite']> = new Map([['experimental', 'sid']]);
 
 /** Of Debian 12, where a suite's own cannot tell a program its name: HAProxy's master runs itself again by that. */
 const newerLinker: readonly DebianProgram['suite'][] = ['bullseye'];
@@ -56,13 +59,21 @@ async function unpack(suite: DebianProgram['suite'], name: string, work: string)
   for (const folder of ['lists/partial', 'cache/archives/partial', 'deb'])
     await mkdir(join(apt, folder), { recursive: true });
   await writeFile(join(apt, 'status'), '');
-  await writeFile(join(apt, 'sources.list'), `deb ${await hostSource()} ${suite} main\n`);
+  const rest = madeFor.get(suite);
+  const suites = rest === undefined ? [suite] : [suite, rest];
+  const source = await hostSource();
+  await writeFile(join(apt, 'sources.list'), suites.map((each) => `deb ${source} ${each} main\n`).join(''));
+  // The suite may have newer libraries too, which not all that is needed goes with.
+  const pin = `Package: ${name}\nPin: release a=${suite}\nPin-Priority: 990\n`;
+  await writeFile(join(apt, 'preferences'), rest === undefined ? '' : pin);
   const options = Object.entries({
     'Dir::State::Lists': join(apt, 'lists'),
     'Dir::State::status': join(apt, 'status'),
     'Dir::Cache': join(apt, 'cache'),
     'Dir::Etc::SourceList': join(apt, 'sources.list'),
     'Dir::Etc::SourceParts': '-',
+    'Dir::Etc::Preferences': join(apt, 'preferences'),
+    'Dir::Etc::PreferencesParts': '-',
     'Acquire::Languages': 'none',
     'APT::Sandbox::User': process.env.USER ?? 'root',
     // An old release's lists are valid for as long as its mirror stands.

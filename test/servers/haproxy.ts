@@ -6,7 +6,7 @@ import { inPath } from './executable.ts';
 import { provided } from './provided.ts';
 
 export type HaproxyBranch = keyof typeof suites;
-const suites = { '2.2': 'bullseye', '2.6': 'bookworm', '3.0': 'trixie', '3.2': 'sid' } as const;
+const suites = { '2.2': 'bullseye', '2.6': 'bookworm', '3.0': 'trixie', '3.2': 'sid', '3.4': 'experimental' } as const;
 
 export function isBranch(name: string): name is HaproxyBranch {
   return name in suites;
@@ -20,7 +20,7 @@ const tools = {
 /** What tests run on that name no branch themselves. */
 export const defaultBranch = (process.env.HAPROXY_BRANCH ?? '2.6') as HaproxyBranch;
 
-/** What those run on that know several; others with, say, `HAPROXY_BRANCHES=2.2,3.0,3.2`. */
+/** What those run on that know several; others with, say, `HAPROXY_BRANCHES=2.2,3.0,3.4`. */
 export const branches = (process.env.HAPROXY_BRANCHES ?? '2.6').split(',') as readonly HaproxyBranch[];
 
 /** For `skip`: why it cannot be tried on this branch. */

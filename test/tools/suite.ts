@@ -2,7 +2,7 @@
 import { globSync } from 'node:fs';
 import type { TestFile } from './test-file.ts';
 
-const others = ['2.2', '3.0', '3.2'] as const;
+const others = ['2.2', '3.0', '3.2', '3.4'] as const;
 /** Those that depend on the version most: these know several branches themselves. */
 const severalBranches = [
   'apply/maps',
