@@ -205,6 +205,8 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
       /** What its checks found at the old address is not held against the new one: an added server is up at once, too. */
       readonly isChecked?: true;
     }
+  /** Connections at once; 0: as many as come. */
+  | { readonly action: 'maxconn'; readonly maxconn: number }
   /** 0 drains: no new connections but for sticky sessions. */
   | ({ readonly action: 'weight'; readonly weight: number } & MayHaveAgent)
   | ({ readonly action: 'ready' } & MayHaveAgent)
@@ -241,7 +243,7 @@ export type Drift = ServerDrift | MapDrift;
 export type ServerDrift = {
   readonly backend: string;
   readonly server: string;
-  readonly kind: 'missing' | 'extra' | 'address' | 'weight' | 'state';
+  readonly kind: 'missing' | 'extra' | 'address' | 'weight' | 'maxconn' | 'state';
   /** What was found in the place of what is wanted. */
   readonly detail: string;
 };

@@ -151,7 +151,7 @@ export class Worker implements Runtime {
       const parts = resource.parts(this.#running);
       const its = owners.filter((owner) => parts.has(owner));
       if (its.length === 0) continue;
-      const { from, seen } = await resource.observe(this.#ask, its, this.frame);
+      const { from, seen } = await resource.observe(this.#ask, its, this.#running, this.frame);
       for (const each of from) this.#identify(each);
       for (const [owner, part] of seen) all.set(owner, part);
     }

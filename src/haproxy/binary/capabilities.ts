@@ -13,6 +13,8 @@ export type Capabilities = {
   readonly addServer: 'no' | 'experimental' | 'yes';
   /** `added`: only servers that were added at runtime, not those of the file. A server in maintenance costs nothing. */
   readonly deleteServer: 'no' | 'added' | 'any';
+  /** `set maxconn server` may be used. */
+  readonly serverMaxconn: boolean;
   /** What the settings of an added server start from where they differ from those of a server in the file. */
   readonly forgottenDefaults: readonly string[];
   /** Of a line of the runtime API. */
@@ -32,11 +34,20 @@ export function capabilitiesOf(version: Version, maxLineBytes: number = defaultM
     addServer: is(2, 6) ? 'yes' : is(2, 4) ? 'experimental' : 'no',
     // 14c3c5c12
     deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
+    // It has HAProxy hang for good where somebody waits (79a88ba3d).
+    serverMaxconn: !deadlocks.some((fixed) => isBefore(version, fixed)),
     forgottenDefaults: forgottenDefaults(version),
     maxLineBytes,
     deniedKeywords: new Set(),
   };
 }
+
+/** The first release of its branch without it; branches before 2.2 are not for Myelin, later ones never had it. */
+const deadlocks: readonly (readonly [number, number, number])[] = [
+  [2, 2, 15],
+  [2, 3, 11],
+  [2, 4, 1],
+];
 
 /** A server that is to be added, and what of its backend matters. */
 export type Addition = {

@@ -46,8 +46,8 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
 
   /** What can be read back of a process that runs this, by owner. A part keeps its identity while it is the same. */
   parts(running: Rendered): ReadonlyMap<Owner, object>;
-  /** Throws an AppError where one of them was not answered. */
-  observe(ask: Ask, owners: readonly Owner[], frame?: Frame): Promise<Observation<Part>>;
+  /** Of what is known to run, these. Throws an AppError where one of them was not answered. */
+  observe(ask: Ask, owners: readonly Owner[], running: Rendered, frame?: Frame): Promise<Observation<Part>>;
   /** `running` is what is known to run. */
   drift(running: Rendered, seen: ReadonlyMap<Owner, Part>, circumstances: Circumstances): Findings;
 

@@ -13,10 +13,10 @@ const only = { skip: cannotAddServers };
 const quick = ['verifyInterval: 500ms'];
 
 test(
-  'drift is set right within verifyInterval, and counted: maintenance, a wrong weight or address, a server deleted or added by hand',
+  'drift is set right within verifyInterval, and counted: maintenance, a wrong weight, limit or address, a server deleted or added by hand',
   only,
   async () => {
-    await using my = await site({ rest: quick, reload: ['minInterval: 10m'] });
+    await using my = await site({ rest: quick, web: ['server: { maxconn: 100 }'], reload: ['minInterval: 10m'] });
     const myelin = await my.start();
     const { haproxy: before } = await my.place.status();
     const [server = ''] = await names(my);
@@ -36,6 +36,7 @@ test(
       ['state', [`set server ${target} state drain`], isDone],
       ['state', [maint], isDone],
       ['weight', [`set server ${target} weight 7`], isDone],
+      ['maxconn', [`set maxconn server ${target} 90`], isDone],
       [
         'address',
         [`set server ${target} addr 127.0.0.1 port 9`],

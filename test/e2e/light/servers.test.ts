@@ -4,6 +4,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { readInfo, readServersState } from '../../../src/haproxy/cli/info.ts';
+import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
+import { noMaxconn } from '../../../src/haproxy/resources/servers/commands.ts';
 import { type Backend, startNodeBackend } from '../../servers/backend.ts';
 import { startEcho, startWebSocketEcho } from '../../servers/echo.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
@@ -50,6 +52,35 @@ test(`a service scaled 1, 2, 5, 3, 1, 0, 1 has exactly the wanted servers at eac
   assert.equal(pids.size === 1, !cannotAddServers, `${pids.size} processes`);
   const { lastApply } = await world.place.status();
   assert.equal(lastApply?.result, 'runtime');
+});
+
+test('how many connections a server gets at once changes while HAProxy runs, without a reload', only, async () => {
+  await using my = await site({ web: ['server: { maxconn: 50 }'] });
+  await my.start();
+  const { haproxy: before } = await my.place.status();
+  const takes = async (): Promise<string | undefined> => {
+    const [header = '', row = ''] = (await askHaproxy(my.place.path('run/admin.sock'), ['show stat web 4 -1'])).split(
+      '\n',
+    );
+    return row.split(',')[header.split(',').indexOf('slim')];
+  };
+  assert.equal(await takes(), '50');
+  await using load = my.load();
+  for (const [server, slim] of [
+    ['server: { maxconn: 60 }', '60'],
+    ['', `${noMaxconn}`],
+    ['server: { maxconn: 7 }', '7'],
+  ] as const) {
+    await my.configure({ web: server === '' ? [] : [server] });
+    await until(`${slim} at once`, async () => (await takes()) === slim);
+    await until('the file has it too', async () => {
+      const file = await my.place.read(`run/state/g${before?.generation}/haproxy.cfg`);
+      return slim === `${noMaxconn}` ? !/^ *server .*maxconn/m.test(file) : file.includes(` maxconn ${slim}\n`);
+    });
+  }
+  const { haproxy, lastApply } = await my.place.status();
+  assert.deepEqual([haproxy?.pid, haproxy?.drift, lastApply?.result], [before?.pid, [], 'runtime']);
+  await load.endsWithoutFailure();
 });
 
 test(

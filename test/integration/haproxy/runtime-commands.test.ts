@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { cliWord, isCliWord } from '../../../src/haproxy/cli/words.ts';
+import { readBackends } from '../../../src/haproxy/resources/servers/read-back.ts';
 import type { ServerCommand } from '../../../src/model.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
 import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
@@ -68,6 +69,38 @@ for (const branch of branches) {
         return row?.srv_addr === address && row.srv_port === `${port}`;
       });
     }
+  });
+
+  test(`HAProxy ${branch} sends a server as many connections at once as it is told, and says how many`, async () => {
+    await using folder = await tempFolder();
+    await using target = await echo();
+    const config = configOfWeb(folder.path, [`server a 127.0.0.1:${target.port} maxconn 1`, 'server b ::1:9'], 'tcp');
+    await using haproxyProcess = await startHaproxy(await haproxy(branch), folder.path, config);
+    const { socket } = haproxyProcess;
+    const maxconns = async (): Promise<unknown> => {
+      const { seen } = await readBackends((line) => ask(socket, [line]), ['web'], new Set(['web']));
+      return Object.fromEntries(seen.get('backend web')?.maxconns ?? []);
+    };
+    assert.deepEqual(await maxconns(), { a: 1, b: 0 });
+    const limit = (maxconn: number) => ({ ...it, kind: 'server', action: 'maxconn', maxconn }) as const;
+    const sent = await haproxyProcess.run([{ ...it, server: 'b', kind: 'server', action: 'maint' }]);
+    assert.deepEqual(sent, [done]);
+    const clients = [1, 2, 3].map(() => connect(join(folder.path, 'web.sock')));
+    let answered = 0;
+    for (const client of clients) client.once('data', () => (answered += 1)).write('hello');
+    await until('one has its turn', () => answered === 1);
+    const waiting = async (): Promise<boolean> => /^web,BACKEND,2,/m.test(await ask(socket, ['show stat web 2 -1']));
+    await until('two wait', waiting);
+    if (!haproxyProcess.capabilities.serverMaxconn) return;
+    assert.deepEqual(await haproxyProcess.run([limit(2)]), [done]);
+    await until('another has its turn', () => answered === 2);
+    assert.deepEqual(await maxconns(), { a: 2, b: 0 });
+    assert.deepEqual(await haproxyProcess.run([limit(0)]), [done]);
+    await until('all have', () => answered === 3);
+    assert.deepEqual(await maxconns(), { a: 0, b: 0 });
+    for (const client of clients) client.destroy();
+    const [verdict] = await haproxyProcess.run([{ ...limit(3), server: 'nobody' }]);
+    assert.deepEqual([verdict?.kind], ['unexpected']);
   });
 
   test(`any word reaches HAProxy ${branch} as it is`, async () => {

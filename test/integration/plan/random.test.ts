@@ -7,6 +7,8 @@ import fc from 'fast-check';
 import { findBinary } from '../../../src/haproxy/binary/binary.ts';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { readServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import { ask } from '../../../src/haproxy/cli/socket.ts';
+import { noMaxconn } from '../../../src/haproxy/resources/servers/commands.ts';
 import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import type { Section, ServerCommand } from '../../../src/model.ts';
@@ -44,15 +46,19 @@ for (const branch of branches)
         for (const [each, verdict] of verdicts.entries())
           assert.deepEqual(verdict, done, `${JSON.stringify(sent[each])}, ${what}`);
         const { rows } = await readServersState(after.socket);
+        const limits = await limitsOf(after.socket);
         await after[Symbol.asyncDispose]();
         await using fresh = await start(sections);
         const expected = await readServersState(fresh.socket);
+        const expectedLimits = await limitsOf(fresh.socket);
         const removed = new Set(sent.filter(({ action }) => action === 'remove').map(nameOf));
         const left = rows.filter((row) => !removed.has(`${row.be_name}/${row.srv_name}`));
         assert.deepEqual(statesIn(left, sections), statesIn(expected.rows, sections), what);
         assert.deepEqual(ordersIn(left, sections), ordersIn(expected.rows, sections), what);
-        assertNoDrift(sections, rows, what);
-        assertNoDrift(sections, expected.rows, what);
+        for (const name of removed) limits.delete(name);
+        assert.deepEqual(limits, expectedLimits, what);
+        assertNoDrift(sections, rows, limits, what);
+        assertNoDrift(sections, expected.rows, expectedLimits, what);
       };
       const runtime = { capabilities, leaving: [], started: running };
       const plan = planChange(running, wanted, { forced: [], ...runtime });
@@ -118,10 +124,28 @@ function ordersIn(rows: readonly ServerStateRow[], sections: readonly Section[])
   });
 }
 
-function assertNoDrift(sections: readonly Section[], rows: readonly ServerStateRow[], what: string): void {
+/** `backend/server` → how many connections it takes at once; those with no limit are left out. */
+async function limitsOf(socket: string): Promise<Map<string, number>> {
+  const stat = await ask(socket, ['show stat -1 4 -1']);
+  return new Map(
+    stat.split('\n').flatMap((line) => {
+      const [backend, server, , , , , limit = ''] = line.split(',');
+      return /^\d+$/.test(limit) && Number(limit) !== noMaxconn
+        ? [[`${backend}/${server}`, Number(limit)] as const]
+        : [];
+    }),
+  );
+}
+
+function assertNoDrift(
+  sections: readonly Section[],
+  rows: readonly ServerStateRow[],
+  limits: ReadonlyMap<string, number>,
+  what: string,
+): void {
   const servers = new Map(
     [...Map.groupBy(rows, (row) => row.be_name ?? '')].map(([backend, its]) => [backend, its] as const),
   );
-  const observed = { servers, leaving: [], orders: new Map(), unsettled: new Set<string>() };
+  const observed = { servers, limits, leaving: [], orders: new Map(), unsettled: new Set<string>() };
   assert.deepEqual(findDrift(sections, observed).drift, [], what);
 }

@@ -78,6 +78,12 @@ export class ModelHaproxy {
           throw new Error("Backend is using a static LB algorithm and only accepts weights '0%' and '100%'.");
         servers.set(command.server, { ...server, weight: command.weight });
         return;
+      case 'maxconn': {
+        const others = server.options.split(' ').filter((each) => each !== '' && !each.startsWith('maxconn='));
+        const options = command.maxconn === 0 ? others : [...others, `maxconn=${command.maxconn}`].sort();
+        servers.set(command.server, { ...server, options: options.join(' ') });
+        return;
+      }
       case 'ready':
       case 'maint':
         servers.set(command.server, { ...server, state: command.action });
@@ -282,6 +288,8 @@ function behaviour(words: readonly string[]): string {
     if (settings.has('ssl')) settings.set('check-ssl', '');
     if (settings.has('send-proxy')) settings.set('check-send-proxy', '');
   }
+  if (settings.get('minconn') === settings.get('maxconn')) settings.delete('minconn');
+  if (settings.get('maxconn') === '0') settings.delete('maxconn');
   for (const beside of ['id', 'weight', 'init-addr', 'resolvers', 'disabled', 'enabled']) settings.delete(beside);
   for (const [keyword, value] of asInTheFile) if (settings.get(keyword) === value) settings.delete(keyword);
   return [...settings]

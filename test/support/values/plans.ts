@@ -50,15 +50,23 @@ export function planMeanwhile(
 export type Observed = {
   /** By backend. */
   readonly servers: ReadonlyMap<string, readonly ServerStateRow[]>;
+  /** `backend/server` → the connections that it takes at once; those with no limit are left out. Not given: not read. */
+  readonly limits?: ReadonlyMap<string, number>;
   readonly leaving: readonly Leaving[];
   readonly unsettled: ReadonlySet<string>;
 };
 
 export function findDrift(
   running: Sections,
-  { servers, ...circumstances }: Observed,
+  { servers, limits, ...circumstances }: Observed,
 ): { readonly drift: readonly ServerDrift[]; readonly sections: Sections; readonly leaving: readonly Leaving[] } {
-  const seen = new Map([...servers].map(([backend, rows]) => [ownerOf(backend), seenServers(rows)] as const));
+  const seen = new Map(
+    [...servers].map(([backend, rows]) => {
+      const names = limits === undefined ? [] : rows.map(({ srv_name = '' }) => srv_name);
+      const maxconns = new Map(names.map((name) => [name, limits?.get(`${backend}/${name}`) ?? 0]));
+      return [ownerOf(backend), seenServers(rows, maxconns)] as const;
+    }),
+  );
   const found = findIn({ sections: running }, seen, circumstances);
   return {
     drift: serverDrift(found.findings.map(({ drift }) => drift)),

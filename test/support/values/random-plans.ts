@@ -6,9 +6,9 @@ import { settleServers } from '../../../src/render/settle.ts';
 
 /** A server of a service; what its own line asks for goes by its name, so that most servers keep their options. */
 const own: Readonly<Record<string, string>> = {
-  d: ' maxconn 5',
+  d: ' maxqueue 5',
   e: ' no-check',
-  f: ' maxconn 5',
+  f: ' maxqueue 5',
   g: ' ssl verify none',
   y: ' backup',
   z: ' backup',
@@ -19,12 +19,16 @@ const servers = fc
       name: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'x', 'y', 'z'),
       place: fc.constantFrom('127.0.0.1:80', '127.0.0.2:80', '[::1]:80', '127.0.0.1:81'),
       weight: fc.constantFrom(0, 1, 1, 5),
-      odd: fc.constantFrom(...Array<string>(30).fill(''), ' backup', ' disabled', ' mystery'),
+      limit: fc.constantFrom('', '', ' maxconn 5', ' maxconn 9'),
+      odd: fc.constantFrom(...Array<string>(30).fill(''), ' backup', ' disabled', ' mystery', ' minconn 5'),
     }),
     { selector: ({ name }) => name, maxLength: 6 },
   )
   .map((list) =>
-    list.map(({ name, place, weight, odd }) => `server ${name} ${place} weight ${weight}${own[name] ?? ''}${odd}`),
+    list.map(
+      ({ name, place, weight, limit, odd }) =>
+        `server ${name} ${place} weight ${weight}${limit}${own[name] ?? ''}${odd}`,
+    ),
   );
 
 const balance = fc.constantFrom(
@@ -47,6 +51,7 @@ const raw = fc.array(
     '.if 0\nserver a 127.0.0.9:80\n.endif',
     'default-server check inter 3s',
     'default-server check send-proxy resolvers x',
+    'default-server maxconn 7',
     'use-server a if { path /special }',
     'server own 127.9.0.1:80 backup',
     'server own 127.9.0.2:80',

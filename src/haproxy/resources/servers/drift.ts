@@ -30,7 +30,7 @@ export function findDrift(
     const its = seen.get(owner);
     const backend = its === undefined ? null : backendIn(file, section);
     if (its === undefined || backend === null || backend.notPlain !== null) return section;
-    const compared = compareServers(section, backend.servers, its.rows, circumstances);
+    const compared = compareServers(section, backend.servers, its, circumstances);
     for (const drift of compared.drift)
       findings.push({ owner, identity: identity(drift), what: `${drift.kind} of ${drift.server}`, drift });
     if (compared.leaving.length > 0) leaving.set(owner, compared.leaving);
@@ -48,7 +48,7 @@ type Compared = {
 function compareServers(
   section: Section,
   servers: ReadonlyMap<string, Server>,
-  rows: readonly ServerStateRow[],
+  { rows, maxconns }: SeenServers,
   { leaving: known, unsettled }: Circumstances,
 ): Compared {
   const backend = section.name;
@@ -71,10 +71,12 @@ function compareServers(
     const correction = {
       ...(unsettled.has(key) ? {} : wrongPlace(server, row)),
       ...wrongWeight(server, row),
+      ...wrongMaxconn(server, maxconns.get(name)),
       ...wrongState(server, row),
     };
     if (correction.place !== undefined) note(name, 'address', correction.place);
     if (correction.weight !== undefined) note(name, 'weight', `${correction.weight}`);
+    if (correction.maxconn !== undefined) note(name, 'maxconn', `${correction.maxconn}`);
     if (correction.isDisabled !== undefined) note(name, 'state', stateOf(row));
     if (Object.keys(correction).length > 0) corrections.set(name, correction);
   }
@@ -110,7 +112,14 @@ export function isOutOfService(seen: Seen | undefined, server: string, override:
   return override === 'maint' ? stateOf(row) === 'maint' : row.srv_uweight === '0';
 }
 
-type Correction = 'drop' | { readonly place?: string; readonly weight?: number; readonly isDisabled?: boolean };
+type Correction =
+  | 'drop'
+  | {
+      readonly place?: string;
+      readonly weight?: number;
+      readonly maxconn?: number;
+      readonly isDisabled?: boolean;
+    };
 
 function wrongPlace({ address, port }: Server, row: ServerStateRow): { readonly place?: string } {
   const desired = parseAddress(address);
@@ -124,6 +133,10 @@ function wrongWeight(server: Server, row: ServerStateRow): { readonly weight?: n
   const weight = Number(row.srv_uweight);
   // While it drains, its agent is not asked.
   return weight === server.weight || (server.weight > 0 && hasAgent(server)) ? {} : { weight };
+}
+
+function wrongMaxconn({ maxconn: desired }: Server, maxconn: number | undefined): { readonly maxconn?: number } {
+  return desired === null || maxconn === undefined || maxconn === desired ? {} : { maxconn };
 }
 
 /** Whatever else it is, it is not as it should be: no line has a word for `drain`. */
@@ -155,11 +168,13 @@ function correct(section: Section, corrections: ReadonlyMap<string, Correction>,
 /** `words` are those of a whole `server` line. */
 function correctedWords(
   words: readonly string[],
-  { place, weight, isDisabled }: Exclude<Correction, 'drop'>,
+  { place, weight, maxconn, isDisabled }: Exclude<Correction, 'drop'>,
 ): readonly string[] {
   const [keyword = '', name = '', oldPlace = '', ...own] = words;
   const head = [keyword, name, place ?? oldPlace];
   const presence = isDisabled === undefined ? [] : [isDisabled ? 'disabled' : 'enabled'];
+  // The last one counts.
+  if (maxconn !== undefined) presence.unshift('maxconn', `${maxconn}`);
   if (weight === undefined) return [...head, ...own, ...presence];
   const { options, unknown } = parseOptions(own);
   // What is not understood keeps its place; the reading of the line ends there in any case.

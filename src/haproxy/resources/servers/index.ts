@@ -27,12 +27,19 @@ export const servers: Resource<ServerCommand, SeenServers> = {
   // From HAProxy 2.9 on a new address takes effect a moment after the reply.
   isLate: ({ action }) => action === 're-address',
   parts,
-  observe: (ask, owners, frame) => readBackends(ask, owners.map(backendOf), frame),
+  observe: (ask, owners, running, frame) =>
+    readBackends(ask, owners.map(backendOf), withLimits(owners, running), frame),
   drift: findDrift,
   createReaper: (now) => new RemovedServers(now),
 };
 
 const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
+
+/** Backends with servers that have a limit of their own. */
+function withLimits(owners: readonly Owner[], running: Rendered): ReadonlySet<string> {
+  const its = parts(running);
+  return new Set(owners.filter((owner) => its.get(owner)?.text.includes('maxconn')).map(backendOf));
+}
 
 /** Its backends, which are asked for at each look, and of which there may be ten thousand. */
 function parts({ sections }: Rendered): ReadonlyMap<Owner, Section> {

@@ -4,23 +4,40 @@ import type { Frame } from '../../cli/framing.ts';
 import { parseServersState, type ServerStateRow } from '../../cli/info.ts';
 import { cliWord } from '../../cli/words.ts';
 import type { Observation, Owner, Seen } from '../resource.ts';
+import { noMaxconn } from './commands.ts';
 
 /** The servers of a backend, in the order of the process; none for a backend that it does not have. */
-export type SeenServers = Seen & { readonly rows: readonly ServerStateRow[] };
+export type SeenServers = Seen & {
+  readonly rows: readonly ServerStateRow[];
+  /** How many connections each takes at once, by name, 0 for no limit; empty where that was not asked for. */
+  readonly maxconns: ReadonlyMap<string, number>;
+};
 
-/** `show servers state` of these backends alone. Throws an AppError where one was not answered. */
+/**
+ * `show servers state` of these backends alone; and for those in `limited` what their servers take at once, which is not
+ * among it, and costs several times as much. Throws an AppError where one was not answered.
+ */
 export async function readBackends(
   ask: Ask,
   backends: readonly string[],
+  limited: ReadonlySet<string>,
   frame?: Frame,
 ): Promise<Observation<SeenServers>> {
-  const { from, replies } = await askEach(ask, backends, (backend) => `show servers state ${cliWord(backend)}`, frame);
+  const asked = backends.filter((backend) => limited.has(backend));
+  const questions = [...backends.map((backend) => `show servers state ${cliWord(backend)}`), ...asked.map(showStat)];
+  const { from, replies } = await askEach(ask, questions, (question) => question, frame);
+  const maxconns = new Map(
+    asked.map((backend, at) => {
+      const stats = readStats(replies[backends.length + at] ?? '', ['svname', 'slim']);
+      return [backend, new Map(stats.map(([name = '', limit]) => [name, Number(limit) % noMaxconn]))];
+    }),
+  );
   const seen = new Map(
     backends.map((backend, at): [Owner, SeenServers] => {
       const reply = replies[at] ?? '';
       // Anything else is no answer, and must not be taken for "no servers": it throws.
       const rows = reply === "Can't find backend." ? [] : parseServersState(reply).rows;
-      return [ownerOf(backend), seenServers(rows)];
+      return [ownerOf(backend), seenServers(rows, maxconns.get(backend))];
     }),
   );
   return { from, seen };
@@ -35,11 +52,14 @@ export function backendOf(owner: Owner): string {
 }
 
 /** Times and counts change by themselves. */
-export function seenServers(rows: readonly ServerStateRow[]): SeenServers {
-  const said = rows.map((row) =>
-    [row.srv_name, row.srv_addr, row.srv_port, row.srv_fqdn, row.srv_uweight, row.srv_admin_state].join(' '),
+export function seenServers(
+  rows: readonly ServerStateRow[],
+  maxconns: SeenServers['maxconns'] = new Map(),
+): SeenServers {
+  const said = rows.map(({ srv_name: name = '', srv_addr, srv_port, srv_fqdn, srv_uweight, srv_admin_state }) =>
+    [name, srv_addr, srv_port, srv_fqdn, srv_uweight, srv_admin_state, maxconns.get(name)].join(' '),
   );
-  return { rows, said: said.join('\n') };
+  return { rows, maxconns, said: said.join('\n') };
 }
 
 /** `backend/server` → the connections that it has now; servers that are not there are left out. */
@@ -48,19 +68,24 @@ export async function readSessions(
   backends: readonly string[],
   frame?: Frame,
 ): Promise<ReadonlyMap<string, number>> {
-  const { replies } = await askEach(ask, backends, (backend) => `show stat ${cliWord(backend)} 4 -1`, frame);
-  const sessions = new Map<string, number>();
-  for (const reply of replies) {
-    const [header = '', ...lines] = (reply ?? '').split('\n');
-    const fields = header.replace(/^# /, '').split(',');
-    const [backendAt, serverAt, currentAt] = ['pxname', 'svname', 'scur'].map((name) => fields.indexOf(name));
-    // Of some hundred fields.
-    const needed = Math.max(backendAt ?? 0, serverAt ?? 0, currentAt ?? 0) + 1;
-    for (const line of lines) {
-      const values = line.split(',', needed);
-      const current = values[currentAt ?? -1];
-      if (current !== undefined) sessions.set(`${values[backendAt ?? -1]}/${values[serverAt ?? -1]}`, Number(current));
-    }
-  }
-  return sessions;
+  const { replies } = await askEach(ask, backends, showStat, frame);
+  const stats = replies.flatMap((reply) => readStats(reply ?? '', ['pxname', 'svname', 'scur']));
+  return new Map(stats.map(([backend, server, current]) => [`${backend}/${server}`, Number(current)]));
+}
+
+function showStat(backend: string): string {
+  return `show stat ${cliWord(backend)} 4 -1`;
+}
+
+/** These fields of each row, of some hundred; none where it is no such answer. */
+function readStats(reply: string, names: readonly string[]): readonly (readonly string[])[] {
+  const [header = '', ...lines] = reply.split('\n');
+  const fields = header.replace(/^# /, '').split(',');
+  const places = names.map((name) => fields.indexOf(name));
+  if (places.includes(-1)) return [];
+  const needed = places.reduce((last, at) => Math.max(last, at)) + 1;
+  return lines
+    .map((line) => line.split(',', needed))
+    .filter((values) => values.length === needed)
+    .map((values) => places.map((at) => values[at] ?? ''));
 }

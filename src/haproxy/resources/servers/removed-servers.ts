@@ -78,6 +78,7 @@ export class RemovedServers implements Reaper {
         if (verdict.kind === 'done') this.#forget(command);
         return;
       case 're-address':
+      case 'maxconn':
       case 'weight':
       case 'shutdown':
         return;

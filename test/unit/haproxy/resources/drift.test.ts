@@ -51,6 +51,34 @@ test('servers that are what they should be are no drift, and the sections stay t
   assert.equal(finding.sections[0], wanted[0]);
 });
 
+test('a server that takes another number of connections at once is led back to the limit of its line by one command', () => {
+  const limited = web('balance roundrobin', 'server a 10.0.0.1:80 maxconn 5', 'server b 10.0.0.2:80 weight 5');
+  const its = rows({ name: 'a' }, { name: 'b' });
+  const with_ = (a: number, b: number): Observed => {
+    const limits = new Map(Object.entries({ 'web/a': a, 'web/b': b }).filter(([, limit]) => limit > 0));
+    return observed(its, { limits });
+  };
+  assert.deepEqual(kinds(limited, with_(5, 0)), []);
+  assert.deepEqual(kinds(limited, observed(its)), [], 'it was not asked for');
+  for (const [a, b, found] of [
+    [4, 0, ['maxconn a 4']],
+    [0, 0, ['maxconn a 0']],
+    [5, 9, ['maxconn b 9']],
+  ] as const) {
+    const seen = with_(a, b);
+    assert.deepEqual(kinds(limited, seen), found);
+    const { sections } = findDrift(limited, seen);
+    const plan = planChange(sections, limited, { capabilities, leaving: [], started: limited, forced: [] });
+    const server = b === 0 ? 'a' : 'b';
+    assert.deepEqual(plan, {
+      kind: 'runtime',
+      commands: [{ kind: 'server', action: 'maxconn', backend: 'web', server, maxconn: b === 0 ? 5 : 0 }],
+    });
+  }
+  const combined = web('server a 10.0.0.1:80 maxconn 5 minconn 2', 'server b 10.0.0.2:80 weight 5');
+  assert.deepEqual(kinds(combined, with_(3, 0)), [], 'of two numbers HAProxy makes what it likes');
+});
+
 test('what differs is named: address, weight, state, what is missing and what should not be there', () => {
   const seen = rows({ name: 'a', place: '10.0.0.9 81' }, { name: 'c', place: '10.0.0.3 80', weight: 1 });
   assert.deepEqual(kinds(wanted, observed(seen)), ['address a 10.0.0.9:81', 'missing b', 'extra c']);

@@ -312,13 +312,81 @@ test('a backup server is added at runtime where it comes last, as only the first
   assert.equal(commandsFor(all(backups('c', 'k')), { from: all(backups('k')) })[0]?.action, 'add');
 });
 
+test('how many connections a server takes at once is a command, alone or with its address, weight and presence', () => {
+  const limited = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 maxconn 5');
+  const b = { kind: 'server', backend: 'web', server: 'b' } as const;
+  const maxconn = (number: number) => ({ ...b, action: 'maxconn', maxconn: number }) as const;
+  assert.deepEqual(commandsFor(limited), [maxconn(5)], 'also where no server had a limit');
+  assert.deepEqual(commandsFor(changed('maxconn 5', 'maxconn 7', limited), { from: limited }), [maxconn(7)]);
+  assert.deepEqual(commandsFor(base, { from: limited }), [maxconn(0)], 'no limit');
+  const moved = changed('10.0.0.2:80 weight 1', '10.0.0.9:81 weight 2 maxconn 5 disabled');
+  assert.deepEqual(
+    commandsFor(moved).map(({ action }) => action),
+    ['re-address', 'maxconn', 'weight', 'maint'],
+  );
+  const added = commandsFor(changed('weight 7', 'weight 7 maxconn 5', withC))[0];
+  assert.ok(added?.action === 'add');
+  assert.match(
+    added.options.join(' '),
+    /\bmaxconn 5 minconn 5\b/,
+    'alone it would let nobody through on some versions',
+  );
+});
+
+test('where `set maxconn server` can hang HAProxy a changed limit waits for a reload', () => {
+  const limited = changed('weight 7', 'weight 7 maxconn 5', withC);
+  const to = changed('maxconn 5', 'maxconn 6', limited);
+  const [remove] = commandsFor(base, { from: limited });
+  assert.ok(remove?.action === 'remove');
+  for (const [on, isSafe] of [
+    ['2.2.14', false],
+    ['2.2.15', true],
+    ['2.4.0', false],
+    ['2.4.1', true],
+    ['2.6.0', true],
+    ['3.4.7', true],
+  ] as const) {
+    const missing = [`capability_missing backend web: set maxconn server, on HAProxy ${on}`];
+    for (const given of [{ from: limited }, { leaving: [remove] }])
+      if (isSafe) assert.equal(planned(to, { on, ...given }).kind, 'runtime', on);
+      else assert.deepEqual(reasonsFor(to, { on, ...given }), missing);
+  }
+});
+
+test('a server that comes back before it is gone gets the limit that is wanted by now', () => {
+  const limited = changed('weight 7', 'weight 7 maxconn 5', withC);
+  const [remove] = commandsFor(base, { from: limited });
+  assert.ok(remove?.action === 'remove');
+  const actions = (to: string): readonly string[] =>
+    commandsFor(to, { leaving: [remove] }).map((command) =>
+      command.action === 'maxconn' ? `maxconn ${command.maxconn}` : command.action,
+    );
+  assert.deepEqual(actions(limited), ['re-address', 'weight', 'ready']);
+  assert.deepEqual(actions(changed('maxconn 5', 'maxconn 6', limited)), ['re-address', 'weight', 'maxconn 6', 'ready']);
+  assert.deepEqual(actions(withC), ['re-address', 'weight', 'maxconn 0', 'ready']);
+});
+
+test('a limit that HAProxy makes of two numbers, or of no plain one, is an option like others', () => {
+  const b = '10.0.0.2:80 weight 1';
+  for (const [from, to] of [
+    ['maxconn 5 minconn 2', 'maxconn 6 minconn 2'],
+    ['maxconn 5', 'maxconn 5 minconn 2'],
+    ['maxconn 5x', 'maxconn 6'],
+  ] as const)
+    assert.deepEqual(
+      reasonsFor(changed(b, `${b} ${to}`), { from: changed(b, `${b} ${from}`) }),
+      ['server_changed backend web: b'],
+      `${from} → ${to}`,
+    );
+});
+
 test('options that haproxy -c has not seen are structure; those of a neighbour, or of the start, are not', () => {
-  assert.deepEqual(reasonsFor(changed('weight 7', 'weight 7 maxconn 5', withC)), ['options_unproven backend web: c']);
+  assert.deepEqual(reasonsFor(changed('weight 7', 'weight 7 maxqueue 5', withC)), ['options_unproven backend web: c']);
   assert.deepEqual(reasonsFor(changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 backup')), [
     'server_changed backend web: b',
   ]);
-  const from = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 maxconn 5');
-  const to = changed('10.0.0.2:80 weight 1 maxconn 5', '10.0.0.3:80 weight 7 maxconn 5', from).replace(
+  const from = changed('10.0.0.2:80 weight 1', '10.0.0.2:80 weight 1 maxqueue 5');
+  const to = changed('10.0.0.2:80 weight 1 maxqueue 5', '10.0.0.3:80 weight 7 maxqueue 5', from).replace(
     'server b',
     'server a 10.0.0.1:80 weight 1\n    server c',
   );
@@ -523,8 +591,8 @@ test('lines that are swapped or doubled are a reload also where servers change w
 });
 
 test('one server that needs a reload holds up no other', () => {
-  const from = changed('10.0.0.1:80 weight 1', '10.0.0.1:80 weight 1 maxconn 5');
-  const to = changed('maxconn 5', 'maxconn 6', from)
+  const from = changed('10.0.0.1:80 weight 1', '10.0.0.1:80 weight 1 maxqueue 5');
+  const to = changed('maxqueue 5', 'maxqueue 6', from)
     .replace('    server b 10.0.0.2:80 weight 1\n', '    server c 10.0.0.3:80 weight 7\n')
     .replace('backend db', 'backend db # moved');
   assert.deepEqual(reasonsFor(to, { from }), ['server_changed backend web: a']);
@@ -534,11 +602,11 @@ test('one server that needs a reload holds up no other', () => {
     ['add c', 'ready c', 'remove b'],
   );
   const servers = meanwhile?.sections.find(({ name }) => name === 'web')?.text.match(/server .*/g);
-  assert.deepEqual(servers?.slice(1), ['server a 10.0.0.1:80 weight 1 maxconn 5', 'server c 10.0.0.3:80 weight 7']);
+  assert.deepEqual(servers?.slice(1), ['server a 10.0.0.1:80 weight 1 maxqueue 5', 'server c 10.0.0.3:80 weight 7']);
 });
 
 test('a server that is elsewhere by now and can only be changed by a reload gets nothing where it was', () => {
-  const to = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxconn 6');
+  const to = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxqueue 6');
   const meanwhile = planMeanwhile(sectionsOf(base), sectionsOf(to), runtime({}));
   assert.deepEqual(meanwhile?.commands, [{ kind: 'server', action: 'maint', backend: 'web', server: 'a' }]);
   const running = meanwhile?.sections ?? [];
@@ -553,7 +621,7 @@ test('a server that is elsewhere by now and can only be changed by a reload gets
     'unless it comes back',
   );
   const alone = changed('    server b 10.0.0.2:80 weight 1\n', '', base);
-  const moved = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxconn 6', alone);
+  const moved = changed('10.0.0.1:80 weight 1', '10.0.0.9:80 weight 1 maxqueue 6', alone);
   assert.equal(planMeanwhile(sectionsOf(alone), sectionsOf(moved), runtime({})), null, 'better there than nowhere');
 });
 

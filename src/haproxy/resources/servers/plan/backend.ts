@@ -4,7 +4,16 @@ import { maxWeight, type Section } from '../../../../model.ts';
 import type { InheritedConfig } from '../../../text/inherited-config.ts';
 import { type ReadLine, significantLines } from '../../../text/significant-lines.ts';
 import { isTakenOut, type Line, readServer } from '../../../text/text.ts';
-import { lastValue, type Option, parseOptions, resolveOptions, signatureOf, wordsOf } from './options.ts';
+import {
+  keyOf,
+  lastValue,
+  maxconnOf,
+  type Option,
+  parseOptions,
+  resolveOptions,
+  signatureOf,
+  wordsOf,
+} from './options.ts';
 
 export type Backend = {
   readonly name: string;
@@ -36,11 +45,13 @@ export type Server = {
   /** null where it has none of its own. */
   readonly port: number | null;
   readonly weight: number;
+  /** Connections at once, 0 for no limit; null where no command can set that. */
+  readonly maxconn: number | null;
   /** All that holds for it but its weight and whether it is disabled. */
   readonly options: readonly Option[];
   /** Its options as words; where something is not understood, all that its line and `default-server` say but the address. */
   readonly words: readonly string[];
-  /** Equal for two servers with the same options. */
+  /** Equal for two servers with the same options, but for `maxconn` where that is not null. */
   readonly key: string;
   /** Out of service by its line. */
   readonly isDisabled: boolean;
@@ -142,7 +153,8 @@ function readOptions({ name, address, port, words }: Written, defaults: readonly
     weight: isWeight ? Number(weight) : 1,
     options,
     words: counting,
-    key: counting.join('\0'),
+    maxconn: isUnderstood ? maxconnOf(options) : null,
+    key: isUnderstood ? keyOf(options) : counting.join('\0'),
     isDisabled: isUnderstood ? resolved.some(({ keyword }) => keyword === 'disabled') : isOut,
     signature: signatureOf(own.options.filter(({ keyword }) => !isPresence(keyword))),
     unknown: all.unknown ?? (isWeight ? null : 'weight'),

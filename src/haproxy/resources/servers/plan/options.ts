@@ -38,6 +38,25 @@ export function lastValue(options: readonly Option[], keyword: string): string |
   return options.findLast((option) => option.keyword === keyword)?.args[0];
 }
 
+/**
+ * The `maxconn` of resolved options where a command can set it; 0: none. null: it cannot, because `minconn` makes another
+ * thing of it, or because it is no plain number.
+ */
+export function maxconnOf(resolved: readonly Option[]): number | null {
+  const maxconn = lastValue(resolved, 'maxconn') ?? '0';
+  return lastValue(resolved, 'minconn') === undefined && isPlainNumber(maxconn) ? Number(maxconn) : null;
+}
+
+/** Equal for two servers with the same resolved options, as far as no command changes them. */
+export function keyOf(resolved: readonly Option[]): string {
+  const isSettable = maxconnOf(resolved) !== null;
+  return wordsOf(resolved.filter(({ keyword }) => keyword !== 'maxconn' || !isSettable)).join('\0');
+}
+
+function isPlainNumber(word: string): boolean {
+  return /^\d{1,9}$/.test(word);
+}
+
 /** For a command about a server with these options. */
 export function agentOf(options: readonly Option[]): { readonly hasAgent?: true } {
   return options.some(({ keyword }) => keyword === 'agent-check') ? { hasAgent: true } : {};
@@ -59,6 +78,9 @@ export function expandDefaults(resolved: readonly Option[]): Option[] {
     if (has('ssl') && !has('no-check-ssl')) imply('check-ssl');
     if (sendsProxy) imply('check-send-proxy');
   }
+  // Before 2.6.9 and 2.8 a server that is added with `maxconn` alone takes no connection at all (86207e782).
+  const maxconn = maxconnOf(resolved);
+  if (maxconn !== null && maxconn > 0) implied.push({ keyword: 'minconn', args: [`${maxconn}`] });
   return [...resolved.filter(({ keyword }) => !isSoAnyway(keyword)), ...implied];
 }
 
@@ -120,7 +142,10 @@ export function signatureOf(own: readonly Option[]): string {
     own
       // A number is always taken.
       .filter(
-        ({ keyword, args }) => keyword !== 'weight' && !(keyword === 'id' && /^[1-9]\d{0,9}$/.test(args[0] ?? '')),
+        ({ keyword, args: [number = ''] }) =>
+          keyword !== 'weight' &&
+          !(keyword === 'id' && /^[1-9]\d{0,9}$/.test(number)) &&
+          !(keyword === 'maxconn' && isPlainNumber(number)),
       )
       .map(({ keyword, args }) => {
         const isPlain = namesItself.has(keyword) && /^[A-Za-z0-9_.:-]+$/.test(args[0] ?? '');

@@ -6,7 +6,7 @@ import { type Capabilities, maxCommandWords, whyNotAdded } from '../../../binary
 import { isCliWord } from '../../../cli/words.ts';
 import type { Obstacle } from '../../resource.ts';
 import type { Backend, Server } from './backend.ts';
-import { agentOf, expandDefaults, type Option, wordsOf } from './options.ts';
+import { agentOf, expandDefaults, keyOf, maxconnOf, type Option, parseOptions, wordsOf } from './options.ts';
 import type { Becomes } from './section.ts';
 
 export type Circumstances = {
@@ -31,6 +31,8 @@ export type Step = {
   readonly becomes: Becomes | null;
 };
 
+type Subject = Pick<ServerCommand, 'kind' | 'backend' | 'server'>;
+
 function waits(name: string, obstacle: Obstacle): Step {
   return { name, commands: [], obstacle, becomes: null };
 }
@@ -45,11 +47,18 @@ export function bring(server: Server, running: Backend, desired: Backend, circum
   const presence = { ...it, action: server.isDisabled ? 'maint' : 'ready', ...agentOf(server.options) } as const;
   const left = circumstances.leaving.find((each) => each.server === name);
   if (left !== undefined) {
-    if (left.options.join('\0') !== server.key)
+    const has = parseOptions(left.options);
+    if (has.unknown !== null || keyOf(has.options) !== server.key)
       return waits(name, { code: 'server_changed', detail: `${name}, which still leaves, with other options` });
     if (!isInPlace(server, desired, started))
       return waits(name, desired.balance === 'dynamic' ? notInOrder(desired) : notDynamic(desired));
-    const commands = [{ ...it, action: 're-address', ...at }, { ...it, action: 'weight', weight }, presence] as const;
+    const limited = limit(it, maxconnOf(has.options), server);
+    if (limited !== null && !capabilities.serverMaxconn) return waits(name, notLimited(capabilities));
+    const placed = [
+      { ...it, action: 're-address', ...at },
+      { ...it, action: 'weight', weight },
+    ] as const;
+    const commands = [...placed, ...(limited === null ? [] : [limited]), presence];
     return { name, commands, obstacle: null, becomes: { kind: 'desired' } };
   }
   if (desired.balance !== 'dynamic') return waits(name, notDynamic(desired));
@@ -91,13 +100,16 @@ export const maxOptionWords = maxCommandWords - wordsBesideOptions;
 /** Names, what stands around each command, and the commands that follow. Escapes may double the options. */
 const bytesBesideOptions = 1000;
 
-export function alter(old: Server, server: Server, desired: Backend, { started }: Circumstances): Step {
+export function alter(old: Server, server: Server, desired: Backend, circumstances: Circumstances): Step {
+  const { started, capabilities } = circumstances;
   const { name, weight } = server;
   const it = { kind: 'server', backend: desired.name, server: name } as const;
   const agent = agentOf(server.options);
   const at = addressOf(server);
   const hasMoved = old.address !== server.address || old.port !== server.port;
-  const obstacle = whyNotAltered(old, server, hasMoved);
+  const limited = limit(it, old.maxconn, server);
+  const isUnlimitable = limited !== null && !capabilities.serverMaxconn;
+  const obstacle = whyNotAltered(old, server, hasMoved) ?? (isUnlimitable ? notLimited(capabilities) : null);
   if (obstacle !== null) {
     // Where it was, somebody else may be by now: as one that is gone it gets nothing new.
     const isToLeave = (hasMoved || server.isDisabled) && !old.isDisabled;
@@ -113,10 +125,16 @@ export function alter(old: Server, server: Server, desired: Backend, { started }
   }
   const unweighed = old.weight === weight ? null : whyNotWeighed(server, desired, started);
   if (old.weight !== weight && unweighed === null) commands.push({ ...it, action: 'weight', weight, ...agent });
+  if (limited !== null) commands.push(limited);
   if (old.isDisabled !== server.isDisabled)
     commands.push({ ...it, action: server.isDisabled ? 'maint' : 'ready', ...agent });
   const becomes: Becomes = unweighed === null ? { kind: 'desired' } : { kind: 'unweighed', weight: old.weight };
   return { name, commands, obstacle: unweighed, becomes: commands.length === 0 ? null : becomes };
+}
+
+/** For one that takes `before` connections at once; null: it is as it should be. */
+function limit(it: Subject, before: number | null, { maxconn }: Server): ServerCommand | null {
+  return maxconn === null || maxconn === before ? null : { ...it, action: 'maxconn', maxconn };
 }
 
 /** Why it takes another server than the one that is there; null: it does not. */
@@ -177,6 +195,10 @@ function isInPlace(server: Server, desired: Backend, started: Circumstances['sta
 function takesWeight({ name, weight }: Server, { balance }: Backend, started: Circumstances['started']): boolean {
   if (balance === 'dynamic' || (balance === 'static' && weight === 0)) return true;
   return balance === 'static' && started()?.servers.get(name)?.weight === weight;
+}
+
+function notLimited({ version }: Capabilities): Obstacle {
+  return { code: 'capability_missing', detail: `set maxconn server, on HAProxy ${version.text}` };
 }
 
 function notInOrder({ algorithm }: Backend): Obstacle {
