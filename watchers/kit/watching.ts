@@ -41,13 +41,8 @@ async function* updatesOf<Settings>(
     mailbox.put(`${slots[update.kind]} ${update.key}`, update, { inPlace: update.kind === 'discovered' });
   // `run` may be a user's own: it may throw at once as well.
   const running = (async () => run({ queries, signal: stop.signal, emit, fail }))().catch(fail);
-  const pending = new PendingQueries(queries);
   try {
-    if (pending.isSynced) yield synced;
-    for await (const update of mailbox.read(signal)) {
-      yield update;
-      if (pending.note(update)) yield synced;
-    }
+    yield* withSynced(queries, mailbox.read(signal));
   } finally {
     stop.abort();
     await running;
