@@ -1,7 +1,7 @@
 /** The shared frontends of a config, and who has which of their routes. */
 import { parseBind } from '../haproxy/text/bind.ts';
+import { type RouteTable, routeTable } from '../routes/holders.ts';
 import type { PortRange, RouteKind, SharedFrontend } from '../routes/route.ts';
-import { type RouteTable, routeTable } from '../routes/table.ts';
 import type { ParsedFrontend } from './schema/frontend.ts';
 import type { Config } from './schema.ts';
 

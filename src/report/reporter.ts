@@ -7,7 +7,7 @@ import { toWallClock } from '../lib/time/clock.ts';
 import type { Moment } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine/quarantine.ts';
-import type { RouteConflict } from '../routes/table.ts';
+import type { RouteConflict } from '../routes/holders.ts';
 import type { Events } from './events.ts';
 import { shown } from './facts.ts';
 import type { Happening, ReconcileContext } from './happenings.ts';

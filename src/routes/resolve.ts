@@ -1,17 +1,20 @@
-/** Finds the shared frontend of a route, and the line by which that finds the service. */
+/**
+ * Finds the shared frontend that a route belongs to, and the line of its map that leads to the service. Which of several
+ * services holds a route is decided in `holders.ts`.
+ */
 import { didYouMean } from '../lib/did-you-mean.ts';
 import type { Read } from './host.ts';
 import { elementsOf } from './path.ts';
 import type { Route, RouteKind, SharedFrontend, WrittenRoute } from './route.ts';
 
-/** Rules for so many stand in the template. */
+/** The number of path elements that `strip` and `to` can take away: the template has a rule for each number. */
 export const mostElements = 8;
 
 type Service = { readonly name: string; readonly mode: 'http' | 'tcp' };
 
 const wrong = (reason: string): Read<never> => ({ kind: 'wrong', reason });
 
-/** `frontends`: those that it may choose from. */
+/** `frontends`: the frontends that the route may choose from. */
 export function resolveRoute(
   written: WrittenRoute,
   service: Service,
@@ -43,7 +46,7 @@ const about: Readonly<Record<RouteKind, string>> = {
   port: 'a route by port',
 };
 
-/** A host alone is the name in the TLS hello where HAProxy sees no more of the traffic. */
+/** In mode tcp a host alone stands for the name in the TLS hello: HAProxy sees no more of the traffic there. */
 function kindOf({ port, sni, path, to }: WrittenRoute, { mode }: Service): RouteKind {
   if (port !== undefined) return 'port';
   return sni !== undefined || (mode === 'tcp' && path === undefined && to === undefined) ? 'sni' : 'http';
@@ -87,7 +90,7 @@ function portsOf({ ports }: SharedFrontend): string {
   return ports.map(({ first, last }) => (first === last ? `${first}` : `${first} to ${last}`)).join(', ');
 }
 
-/** Keys of paths end in a slash, and so does what is looked up: the longest one that fits ends where an element does. */
+/** A key of a path ends in a slash, as the looked-up path does, so that the longest match ends at the end of an element. */
 function keyOf({ host = '*', path = '', sni, port }: WrittenRoute, kind: RouteKind): string {
   if (kind === 'http') return `${host}${path}/`;
   return kind === 'sni' ? (sni ?? host) : String(port);

@@ -8,7 +8,7 @@ const severalBranches = [
   'apply/maps',
   'apply/runtime',
   'apply/worker',
-  'haproxy/admin-session',
+  'haproxy/held-connection',
   'haproxy/master',
   'haproxy/runtime-commands',
   'plan/maps',

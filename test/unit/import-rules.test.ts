@@ -124,7 +124,7 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   '@kubernetes/client-node': ['watchers/kubernetes/'],
   commander: ['src/cli.ts'],
   consul: ['watchers/consul/'],
-  diff: ['src/plan/diff.ts'],
+  diff: ['src/plan/printed-diff.ts'],
   'eventsource-parser': ['src/http/client.ts'],
   handlebars: ['src/render/engine.ts'],
   'p-debounce': ['src/lib/time/debounce.ts'],

@@ -3,8 +3,8 @@
  * for the worker then goes over the worker's own socket, where the file has one that Myelin may use.
  */
 import { AppError, describe } from '../../errors.ts';
-import { AdminSession } from '../../haproxy/cli/admin-session.ts';
 import type { Ask } from '../../haproxy/cli/ask.ts';
+import { AdminSession } from '../../haproxy/cli/held-connection.ts';
 import { type Info, parseInfo } from '../../haproxy/cli/info.ts';
 import { prefixOf } from '../../haproxy/cli/master.ts';
 import { ask } from '../../haproxy/cli/socket.ts';

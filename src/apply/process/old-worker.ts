@@ -6,8 +6,9 @@
  * at first: they let go of their sockets and have connections closed after the next answer, as SIGUSR1 does, and
  * servers can be changed on. SIGUSR1 follows when the last connection is gone.
  */
-import { AdminSession } from '../../haproxy/cli/admin-session.ts';
+
 import { frames, unframe } from '../../haproxy/cli/framing.ts';
+import { AdminSession } from '../../haproxy/cli/held-connection.ts';
 import { parseInfo } from '../../haproxy/cli/info.ts';
 import { cliWord } from '../../haproxy/cli/words.ts';
 import type { Moment, Section } from '../../model.ts';

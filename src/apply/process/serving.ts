@@ -2,7 +2,7 @@
 
 import { type BinaryIdentity, sameBinary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
-import { HeldConnection } from '../../haproxy/cli/admin-session.ts';
+import { HeldConnection } from '../../haproxy/cli/held-connection.ts';
 import { toWallClock } from '../../lib/time/clock.ts';
 import type { Moment, Section } from '../../model.ts';
 import type { Active, Running } from '../driver.ts';

@@ -1,4 +1,4 @@
-/** Asks HAProxy's runtime API over its unix socket: a connection each time. Those that stay are in `admin-session.ts`. */
+/** Asks HAProxy's runtime API over its unix socket: a connection each time. Those that stay are in `held-connection.ts`. */
 import { createConnection } from 'node:net';
 import { AppError, describe, hasCode } from '../../errors.ts';
 import type { Ms } from '../../model.ts';

@@ -4,8 +4,8 @@ import { filesIn } from '../../../src/haproxy/text/files.ts';
 import { textOf } from '../../../src/haproxy/text/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
-import { diff } from '../../../src/plan/diff.ts';
 import { planReload } from '../../../src/plan/plan.ts';
+import { diff } from '../../../src/plan/printed-diff.ts';
 
 const map: Section = { kind: 'map', name: '/run/maps/public.map', text: 'a.example/ a\n', service: null };
 const certificate: Section = { kind: 'certificate', name: '/run/certs/a.pem', text: 'KEY\n', service: null };

@@ -4,7 +4,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { ReloadReason } from '../../../src/model.ts';
-import { diff } from '../../../src/plan/diff.ts';
+import { diff } from '../../../src/plan/printed-diff.ts';
 import { cpuMs } from '../../support/index.ts';
 import { planReload } from '../../support/values/plans.ts';
 

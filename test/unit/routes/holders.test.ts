@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { type Claimant, type RouteTable, routeTable } from '../../../src/routes/holders.ts';
 import { resolveRoute } from '../../../src/routes/resolve.ts';
 import type { Route, SharedFrontend } from '../../../src/routes/route.ts';
-import { type Claimant, type RouteTable, routeTable } from '../../../src/routes/table.ts';
 import { readRoute } from '../../../src/routes/written.ts';
 
 const frontends = new Map<string, SharedFrontend>([['public', { name: 'public', kind: 'http', ports: [] }]]);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import test from 'node:test';
-import { AdminSession, HeldConnection } from '../../../src/haproxy/cli/admin-session.ts';
 import { frame, unframe } from '../../../src/haproxy/cli/framing.ts';
+import { AdminSession, HeldConnection } from '../../../src/haproxy/cli/held-connection.ts';
 import { readInfo } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';

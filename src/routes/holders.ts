@@ -1,23 +1,23 @@
 /**
- * Who has which route. Of those that claim one, what the config lists goes first, then the older service, then the one whose
- * name comes first: the same on every replica, in whatever order they came.
+ * Decides which service holds a route that several services claim: a service that the config lists comes first, then the older
+ * service, then the one whose name sorts first. So every replica decides the same, in whatever order the services came.
  */
 import type { Route } from './route.ts';
 
 export type Claimant = {
   readonly service: string;
-  /** When the service was made at its source; null: the config lists it. */
+  /** When the service was created at its source; null: the config lists it. */
   readonly createdAt: number | null;
   readonly routes: readonly Route[];
 };
 
-/** A route that leads nowhere, because another service has what it claims. */
+/** A route that is not served, because another service holds it. */
 export type RouteConflict = {
   readonly service: string;
   readonly frontend: string;
-  /** As it is written. */
+  /** As the service writes it. */
   readonly route: string;
-  /** The service that has it. */
+  /** The service that holds the route. */
   readonly holder: string;
 };
 
