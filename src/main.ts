@@ -1,7 +1,7 @@
 /**
- * The picture, in its order: watchers → catalog → render → plan → apply → HAProxy.
- * What a watcher says changes the catalog; a changed catalog wakes the queue; the queue has what is desired rendered and
- * reconciled: planned, applied, and read back. No stage knows another; here they meet.
+ * Connects the stages, in their order: watchers → catalog → render → plan → apply → HAProxy.
+ * An event of a watcher changes the catalog; a changed catalog wakes the queue; the queue renders what is desired and
+ * reconciles it: plans, applies and reads back. No stage imports another one; only this file knows them all.
  */
 import { view } from './catalog/catalog.ts';
 import { createCollection } from './catalog/collection.ts';
@@ -25,7 +25,7 @@ import { Sources } from './sources/sources.ts';
 export function main(dependencies: Dependencies, signal: AbortSignal): Instance {
   const { settings, driver, overrides, discovered, endpoints, files, env, report } = dependencies;
 
-  // Watchers tell what exists; the catalog keeps what was last known to be good.
+  // Watchers report what exists; the catalog keeps the last good endpoints.
   const remembered = { discovered: discovered.all, endpoints: endpoints.all };
   const addresses = () => ownAddresses(env);
   const collection = createCollection(settings.config, remembered, now(), addresses());
@@ -46,11 +46,11 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   const updater = new RuntimeUpdater(driver, { now, verify: () => editions.settings.config, report });
   const reconciler = new Reconciler(driver, updater, () => overrides.list(), now, budget, files);
 
-  // Other files are made of the same view, each by itself.
+  // Outputs are further files of the same view; each one is written by itself.
   const verifyInterval = () => editions.settings.config.verifyInterval;
   const outputs = new Outputs({ state: settings.config.state, now, report, verifyInterval }, signal);
 
-  // A change wakes the queue; what nobody changed is read back in rotation.
+  // A change wakes the queue; the verify loop reads back the rest in rotation.
   const mutex = createMutex();
   const { heartbeat } = dependencies;
   const stages = { editions, desired, reconciler, driver, mutex, heartbeat, advance, onResult, report };
@@ -76,7 +76,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
     endpoints.keep(editions.collection);
   }
 
-  /** Called at the beginning of each reconcile: ends what is over by now, and lets an edit go live that is complete. */
+  /** Called at the beginning of each reconcile: ends waits and doubts that are over, and makes a complete edit live. */
   function advance(): void {
     const { catalog: before } = editions.collection;
     if (editions.advance(now())) {

@@ -1,6 +1,6 @@
 /**
- * What makes a rendered config live. A `Driver` knows one way to start HAProxy; a `ManagedDriver` is what everybody else
- * sees of it, with all that is the same whichever it is.
+ * The types of drivers, which make a rendered config live. A `Driver` knows one way to start HAProxy; a `ManagedDriver`
+ * (`managed-driver.ts`) wraps it for all other code, and adds what every driver needs.
  */
 import type { Config } from '../config/schema.ts';
 import type { AppError } from '../errors.ts';
@@ -24,7 +24,7 @@ export type Running = {
   /** Counts the HAProxies, or the files, that went live. */
   readonly generation: number;
   readonly since: Moment;
-  /** null where somebody else starts HAProxy. */
+  /** null where Myelin does not start HAProxy. */
   readonly process: RunningProcess | null;
 };
 
@@ -33,13 +33,13 @@ type RunningProcess = {
   readonly startTime: string;
   readonly version: Version;
   /**
-   * Where it is asked. Only this process answers there, unlike at the stats socket, which is handed on from one to the
-   * next; of one that was started elsewhere it is the socket of its master, which hands on what is meant for its PID.
+   * The socket of its runtime API. Only this process answers there, unlike at the stats socket, which each process hands to
+   * the next one. With `control: master` it is the socket of the master, which forwards commands to the PID that they name.
    */
   readonly socket: string;
 };
 
-/** A process as far as commands can change it and read it: what everybody but its driver sees of a `Worker`. */
+/** A process that takes runtime commands: the part of a `Worker` that code outside its driver uses. */
 export type Runtime = RuntimeState & {
   /** What runs in it, as far as is known. */
   readonly running: Rendered;
@@ -47,23 +47,23 @@ export type Runtime = RuntimeState & {
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
   /** What the process has of these, by owner. Throws an AppError where it does not answer. */
   observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>>;
-  /** Takes what was read back for what runs. The file stays what was desired: what somebody made of it is not for the next start. */
+  /** Uses what was read back as what runs. The file keeps what was desired, so that drift does not survive the next start. */
   acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
 };
 
 /** What came of commands. */
 export type CommandOutcome =
   | { readonly kind: 'applied'; readonly tookMs: Ms }
-  /** It could not be written, started or asked: the old state serves on, and its file is in place again. */
+  /** The file was not written, or HAProxy did not start or answer: the old state serves, and its file is restored. */
   | { readonly kind: 'failed'; readonly error: AppError; readonly problems: readonly Problem[] }
-  /** Some commands had replies that are not known to be good: what runs has to be read back. */
+  /** Some replies do not confirm their commands: what runs has to be read back. */
   | { readonly kind: 'unexpected'; readonly replies: readonly UnexpectedReply[] }
   /** Another process serves by now, or the plan no longer fits what runs: the caller plans again. */
   | { readonly kind: 'superseded' };
 
 export type Outcome =
   | CommandOutcome
-  /** `haproxy -c` or the preflight said no: nothing live was touched. */
+  /** `haproxy -c` or the preflight refused the config: HAProxy runs unchanged. */
   | { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
 export type OldWorkerView = {
@@ -77,7 +77,7 @@ export type OldWorkerView = {
 /** Why, and since when, something is not as it should be. */
 export type Trouble = { readonly reason: string; readonly since: Moment };
 
-/** What a driver shows of the HAProxy that serves, or of the file that somebody else starts one from. */
+/** What a driver shows of the HAProxy that serves, or of the file from which HAProxy is started elsewhere. */
 export type Active = {
   readonly running: Running;
   /** null where it takes no commands, so that every change is a reload. */
@@ -135,16 +135,16 @@ export type DriverContext = Omit<DriverOptions, 'config' | 'now' | 'random'> & {
 
 export type ManagedDriver = AsyncDisposable &
   Pick<Driver, 'version' | 'found' | 'unresponsive' | 'masterTrouble' | 'forced' | 'oldWorkers'> & {
-    /** The last one; null: none has, or somebody else’s took its place, or others start HAProxy. */
+    /** The last crash; null: there was none, or a foreign HAProxy serves instead, or Myelin does not start HAProxy. */
     readonly crash: Crash | null;
     readonly running: Running | null;
     /** The process that serves; null where none does, or it takes no commands, so that every change is a reload. */
     readonly runtime: Runtime | null;
-    /** The old processes that still take commands; what they refuse is of no consequence. */
+    /** The old processes that still take commands; what they refuse has no effect, since they end anyway. */
     readonly followers: readonly Runtime[];
     /** The file on disk is behind what runs; null: it is not, or no longer than it may be. */
     readonly fileTrouble: Trouble | null;
-    /** Takes over a new config, in which `control` and where the files are is as it was at the start. */
+    /** Uses a new config; its `control` and its paths are still those of the start. */
     use(config: DriverOptions['config']): void;
     /** When the reload that has been wanted `since` then may start, and what it waits for. */
     reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
@@ -154,11 +154,11 @@ export type ManagedDriver = AsyncDisposable &
      */
     apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
     /**
-     * Whether HAProxy would take it at its next start, as far as that can be asked here; nothing becomes of it. Throws an
-     * AppError where it cannot be written or asked.
+     * Checks whether HAProxy would accept the config at its next start, as far as this driver can, and changes nothing that
+     * runs. Throws an AppError where the config cannot be written or checked.
      */
     check(wanted: Rendered, signal: AbortSignal): Promise<readonly Problem[]>;
-    /** Ends everything that Myelin started: softly, then after `stopGrace` for good. */
+    /** Ends every HAProxy that Myelin started: gracefully, and by force after `stopGrace`. */
     stop(): Promise<void>;
   };
 

@@ -1,6 +1,6 @@
 /**
- * All that is the same whichever driver it is: the lock of the state folder, the policy of reloads and what became of
- * them, the config file that follows what commands have changed, polling, and the way out.
+ * Wraps a driver with everything that all drivers have in common: the lock of the state folder, the reload policy and its
+ * history, the config file that follows runtime commands, polling, and the end.
  */
 import { dirname } from 'node:path';
 import { certificatesFolder, lockFile, mapsFolder } from '../config/paths.ts';
@@ -160,7 +160,7 @@ class Managed implements ManagedDriver {
 
   reloadAt({ sections }: Rendered, since: Moment): ReloadSlot {
     const { reload, haproxy } = this.#parts.newest.config;
-    // To write a file costs nobody anything.
+    // With `control: none` a reload only writes the file, so it keeps no interval.
     const isStart = this.#driver.active === null || haproxy.control === 'none';
     return this.#parts.policy.slot(reload, sections, { since, isStart, oldWorkers: this.#driver.leaving });
   }
@@ -174,7 +174,7 @@ class Managed implements ManagedDriver {
   }
 
   check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
-    // What is tried out stands in the places of files that follow commands.
+    // The check puts the files that it tries out in their real places: the file sync must not write there meanwhile.
     return this.#parts.fileSync.during(() => this.#driver.check(sections, signal));
   }
 
@@ -186,7 +186,7 @@ class Managed implements ManagedDriver {
     return this.#parts.atEnd.disposeAsync();
   }
 
-  /** Changes the process by commands, which the file follows. */
+  /** Sends the commands to the worker; the config file follows them later. */
   async #command(worker: Worker, commands: readonly RuntimeCommand[], desired: Rendered): Promise<Outcome> {
     const isNew = !sameText(desired.sections, worker.running.sections);
     const outcome = await worker.applyCommands(commands, desired);
@@ -215,7 +215,7 @@ class Managed implements ManagedDriver {
 
 const refusedAsEmpty: Outcome = { kind: 'refused', problems: [emptyConfig] };
 
-/** Rethrows where Myelin ends: what is broken off then has not failed. */
+/** Rethrows when Myelin is stopping: what the signal aborts has not failed. */
 function asFailed(signal: AbortSignal): (error: unknown) => Outcome {
   return (error) => {
     if (signal.aborted) throw signal.reason;

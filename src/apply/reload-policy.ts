@@ -1,4 +1,4 @@
-/** Decides when the next reload may start: a minimum gap, patience after failures, a budget of old workers. */
+/** Decides when the next reload may start, by the minimum interval, the back-off after failures and the number of old workers. */
 import { type BackOff, backOff, isSameFailure, type Pace } from '../haproxy/text/back-off.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import type { Crash } from './driver.ts';
@@ -12,16 +12,16 @@ export type ReloadLimits = {
 
 /** What the policy has seen. */
 export type ReloadHistory = {
-  /** The last reload that went live; those that failed leave nothing that would need a pause. */
+  /** The time of the last reload that went live. Failed reloads do not count: they leave no old process behind. */
   readonly reloadedAt: Moment | null;
-  /** Until when what is wanted is left alone, because the same has failed; null: it has not. */
+  /** The end of the back-off, where a reload to the same sections has failed; null: none has. */
   readonly backingOffUntil: Moment | null;
 };
 
 export type Waiting = {
   /** Since when this reload has been wanted. */
   readonly since: Moment;
-  /** Nothing serves: no gap is kept then, only the patience after failures. */
+  /** No HAProxy serves: a start waits for the back-off alone. */
   readonly isStart: boolean;
   readonly oldWorkers: number;
 };
@@ -30,11 +30,11 @@ export type ReloadSlot = {
   /** The earliest moment, which may have passed. */
   readonly at: Moment;
   readonly because: 'nothing' | 'min_interval' | 'back_off' | 'old_workers' | 'offer_interval';
-  /** So many old processes are left that the oldest one has to make room. */
+  /** There are `maxOldWorkers` old processes: the reload ends the oldest one, unless one has ended by itself. */
   readonly retires?: true;
 };
 
-/** `random` in [0, 1) is drawn once after each reload, so that asking again gives the same answer. */
+/** `random` in [0, 1) is drawn once after each reload, so that repeated calls return the same slot. */
 export function nextReload(
   settings: ReloadLimits,
   history: ReloadHistory,
@@ -52,20 +52,20 @@ export function nextReload(
   if (reloadedAt !== null && !isStart)
     later(reloadedAt + settings.minInterval + settings.jitter * random, 'min_interval');
   if (backingOffUntil !== null) later(backingOffUntil, 'back_off');
-  // A worker that goes sooner makes its place at once; then the caller asks again.
+  // When an old worker ends before that, the caller asks again and the reload starts at once.
   if (retires) later(since + settings.maxDelay, 'old_workers');
   return slot;
 }
 
-/** A HAProxy that ended by itself sooner than this is taken for one that cannot live. */
+/** A HAProxy that ends by itself within this time counts as a failed reload. */
 const healthyAfterMs: Ms = 10_000;
 
 const pace: Pace = { shortestMs: 250, longestMs: 30_000 };
 
-/** Remembers what the decision needs to know of past reloads, for one driver. */
+/** Keeps the history of the reloads of one driver, and decides by it. */
 export class ReloadPolicy {
   readonly #drawRandom: () => number;
-  /** The last reload that went live; those that failed leave nothing that would need a pause. */
+  /** The time of the last reload that went live. Failed reloads do not count: they leave no old process behind. */
   #reloadedAt: Moment | null = null;
   #backOff: BackOff | null = null;
   #random: number;
@@ -76,7 +76,7 @@ export class ReloadPolicy {
     this.#random = drawRandom();
   }
 
-  /** The last crash; null: there was none, or something has changed since. */
+  /** The last crash; null: there was none, or the back-off was reset since. */
   get crash(): Crash | null {
     return this.#crash;
   }
@@ -93,7 +93,7 @@ export class ReloadPolicy {
   succeeded(at: Moment, { isStart }: { readonly isStart: boolean }): void {
     this.#reloadedAt = at;
     this.#random = this.#drawRandom();
-    // A start that succeeds after a crash proves little: only living on does.
+    // A HAProxy that starts after a crash may crash again: `crashed` ends the back-off once one has lived long enough.
     if (!isStart) this.resetBackOff();
   }
 
@@ -101,14 +101,14 @@ export class ReloadPolicy {
     this.#backOff = backOff(this.#backOff, wanted, at, pace);
   }
 
-  /** What ran ended by itself. */
+  /** HAProxy ended by itself; `running` is what it ran. */
   crashed(running: readonly Section[], since: Moment, at: Moment): void {
     if (at - since < healthyAfterMs) this.failed(running, at);
     else this.resetBackOff();
     this.#crash = { sections: running, since, at };
   }
 
-  /** What failed may be tried again at once: something else has changed. */
+  /** Something else has changed, so the sections that failed may be tried again at once. */
   resetBackOff(): void {
     this.#crash = null;
     this.#backOff = null;

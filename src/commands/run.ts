@@ -1,4 +1,4 @@
-/** `myelin run`: watch and apply until told to stop. */
+/** `myelin run`: watches and applies until a signal or `myelin stop` ends it. */
 import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
@@ -41,7 +41,7 @@ export async function run(globals: Globals, options: RunOptions): Promise<number
   const end = Promise.withResolvers<number>();
   const stopped = options.once ? exitCodes.unexpected : exitCodes.ok;
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => end.resolve(stopped));
-  // Work in progress is aborted at once, also during the start.
+  // A signal aborts work in progress at once, also during the start.
   const abort = (): void => stopping.abort();
   end.promise.then(abort, abort);
   try {
@@ -64,7 +64,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const { signal } = stopping;
   const startedAt = now();
   const version = ownVersion();
-  // Without a listener the signal would end this process, also before and after the time in which it re-reads the config.
+  // `Rereading` listens only for a part of the run: without this listener a SIGHUP at another time would end the process.
   process.on('SIGHUP', () => {});
 
   const secrets = new Secrets();
@@ -92,7 +92,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         : running.instance?.outputs.settled();
     Promise.resolve(outputs).then(() => end.resolve(exitCode), end.reject);
   };
-  // A library of a source may leave a rejection unhandled: that must not end a Myelin that serves.
+  // A library of a source may leave a rejection unhandled, which must not end the process.
   process.on('unhandledRejection', (error) => report({ kind: 'unhandled_rejection', error }));
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
@@ -187,7 +187,7 @@ function blindness(instance: Instance | null): string | null {
   return instance.isBlind ? `no answer of ${waitingFor.join(', ')} yet, and nobody is known to serve` : null;
 }
 
-/** For an init container: the files are written; checks and reloads are left to the container that reads them. */
+/** Settings for an init container, which only writes the files: another container checks and reloads them. */
 function writingOnly(settings: Settings): Settings {
   const haproxy = { ...settings.config.haproxy, control: 'none' } as const;
   const outputs = settings.outputs.map((output) => ({ ...output, check: null, reload: null }));
@@ -220,7 +220,8 @@ async function outputsDone(instance: Instance | null, startedAt: Moment, signal:
 }
 
 /**
- * The exit code of `--once` after `happening`; null: not done yet. A file without some of its sources is worth having: the container that reads it has a Myelin beside it that goes on waiting for them.
+ * The exit code of `--once` after `happening`; null: not done yet. Without `apply`, a file that lacks some sources is enough:
+ * beside the container that reads it runs a Myelin that still waits for them.
  */
 function whenDone(happening: Happening, { apply }: RunOptions): number | null {
   if (happening.kind === 'unhandled_rejection' || happening.kind === 'reconcile_failed') return exitCodes.unexpected;

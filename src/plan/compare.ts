@@ -1,6 +1,6 @@
 /**
- * How two states of the file differ, section by section, by what HAProxy reads in them; and what that is a reason for.
- * Sections that are equal cost nothing.
+ * Compares two states of the file section by section, as HAProxy reads them, and lists commands and reasons for a reload.
+ * Equal sections cost nothing.
  */
 
 import type { Change, Planner } from '../haproxy/resources/resource.ts';
@@ -12,11 +12,11 @@ import type { ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model
 
 type Difference = {
   readonly reasons: readonly ReloadReason[];
-  /** Where there are no reasons, they do it all. */
+  /** Where there are no reasons, the commands make every difference. */
   readonly commands: readonly RuntimeCommand[];
 };
 
-/** `planner` is asked first about every section that differs. */
+/** `planner` plans what commands can do about a section; the rest becomes reasons. */
 export function compare(running: readonly Section[], desired: readonly Section[], planner: Planner): Difference {
   const [before, after] = trim(running, desired);
   const old = keyed(before);
@@ -47,7 +47,7 @@ export function compare(running: readonly Section[], desired: readonly Section[]
     return obstaclesOf(section, outcome);
   });
   const reasons = [...changed, ...added, ...removed];
-  // Where files beside the config stand among the sections is of no account.
+  // The order of files beside the config does not matter.
   const common = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
     [...keys]
       .filter((key) => {
@@ -59,7 +59,7 @@ export function compare(running: readonly Section[], desired: readonly Section[]
   return { reasons, commands };
 }
 
-/** Without what is the same at both ends, which is nearly everything: equal sections cost nothing. */
+/** Drops the sections that are the same at both ends, which are nearly all. */
 export function trim(a: readonly Section[], b: readonly Section[]): readonly [readonly Section[], readonly Section[]] {
   const shorter = Math.min(a.length, b.length);
   let start = 0;
@@ -104,7 +104,7 @@ function isProxy({ kind }: Section): boolean {
   return kind === 'frontend' || kind === 'backend' || kind === 'listen';
 }
 
-/** The code for any other difference of the section. */
+/** The code for a difference of the section that has no code of its own. */
 function codeOf(section: Section): ReloadCode {
   if (section.kind === 'global') return 'global_changed';
   if (section.kind === 'defaults') return 'defaults_changed';
@@ -113,7 +113,7 @@ function codeOf(section: Section): ReloadCode {
   return isProxy(section) ? 'option_changed' : 'section_changed';
 }
 
-/** All but the servers. */
+/** The reasons for everything but the servers. */
 function structureReasons(old: Section, now: Section): ReloadReason[] {
   const before = sort(old);
   const after = sort(now);
@@ -135,12 +135,12 @@ function serverReasons(old: Section, now: Section): ReloadReason[] {
     ['server_removed', listNames([...before.servers.keys()].filter((name) => !after.servers.has(name)))],
     ['server_changed', listNames(altered.map(([name]) => name))],
   ]);
-  // Where they stand matters too: among each other, and after which `default-server` or `.if`.
+  // The order of the servers matters too, and after which `default-server` or `.if` they stand.
   const isSame = reasons.length > 0 || before.structure !== after.structure || before.all === after.all;
   return isSame ? reasons : reasonsOf(now, [[codeOf(now), 'order']]);
 }
 
-/** Those that have a detail. */
+/** A reason for each code that has a detail. */
 function reasonsOf(now: Section, found: readonly (readonly [code: ReloadCode, detail: string])[]): ReloadReason[] {
   return found.flatMap(([code, detail]) => (detail === '' ? [] : [{ code, section: title(now), detail }]));
 }
@@ -150,12 +150,12 @@ type Sorted = {
   /** The line of each server, by its name. */
   readonly servers: ReadonlyMap<string, string>;
   readonly others: readonly string[];
-  /** All but the servers, and all, as they stand. */
+  /** All lines without the servers, and all lines, in their order. */
   readonly structure: string;
   readonly all: string;
 };
 
-/** The section's lines by what they are, each as HAProxy reads it. */
+/** Sorts the lines of a section by kind, each as HAProxy reads it. */
 function sort(section: Section): Sorted {
   const binds: string[] = [];
   const servers = new Map<string, string>();
@@ -178,7 +178,7 @@ function sort(section: Section): Sorted {
   return { binds, servers, others, structure: structure.join('\n'), all };
 }
 
-/** What the lines begin with of which there are not as many in the one list as in the other. */
+/** Lists the beginnings of the lines that the two lists do not hold equally often. */
 function differing(before: readonly string[], after: readonly string[], short: (line: string) => string): string {
   const counts = new Map<string, number>();
   for (const line of after) counts.set(line, (counts.get(line) ?? 0) + 1);
@@ -191,7 +191,7 @@ function addressOfBind(line: string): string {
   return line.split(/[\0 ]/)[1] ?? '';
 }
 
-/** Never the values: a line may hold a password, and reasons go to logs. */
+/** The keyword without its values: a line may hold a password, and reasons go to logs. */
 function keywordOf(line: string): string {
   const [first = '', second = ''] = line.split(/[\0 ]/);
   const pair = ['no', 'option', 'timeout', 'stats', 'http-request', 'http-response', 'http-check', 'tcp-request'];

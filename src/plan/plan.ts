@@ -1,6 +1,6 @@
 /**
- * What it takes to bring HAProxy from what runs to what is desired, and why. Comments, blank lines and indentation change
- * the file, which is written, and not HAProxy, which is left alone.
+ * Decides how HAProxy gets from what runs to what is desired: by nothing, by runtime commands or by a reload, and for which
+ * reasons. Where only comments, blank lines or indentation differ, the file is written and HAProxy is left alone.
  */
 import { resources } from '../haproxy/resources/index.ts';
 import type { Change, Owner, Planner, RuntimeState } from '../haproxy/resources/resource.ts';
@@ -10,8 +10,8 @@ import { compare, keyed, trim } from './compare.ts';
 type ReloadPlan = Exclude<Plan, { readonly kind: 'runtime' }>;
 
 /**
- * Commands where all that differs can be changed while this HAProxy runs; else a reload. `running` is null when nothing of
- * ours runs. `forced`: reasons that are not in the text.
+ * Plans commands where they can make every difference, else a reload. `running` is null where no HAProxy of ours runs.
+ * `forced`: further reasons for a reload, which the sections do not show.
  */
 export function planChange(
   running: Rendered | null,
@@ -25,7 +25,7 @@ export function planChange(
   return plan.kind === 'none' && commands.length > 0 ? { kind: 'runtime', commands } : plan;
 }
 
-/** For an HAProxy that takes no commands: every difference is a reload. */
+/** Plans for an HAProxy that takes no commands: every difference is a reload. */
 export function planReload(
   running: Rendered | null,
   desired: Rendered,
@@ -36,8 +36,9 @@ export function planReload(
 }
 
 /**
- * While a reload waits, or is refused: what commands can already do of `desired`, and what runs after them, which is a
- * config that HAProxy would start from. `except`: owners that commands do not help. null: nothing.
+ * Plans the commands that need not wait for a reload, which waits, is under way or was refused. Returns the commands and what
+ * runs after them, which is a config that HAProxy would start from; null: there are no commands. `except`: owners whose
+ * commands had no effect.
  */
 export function planMeanwhile(
   running: Rendered,
@@ -65,7 +66,7 @@ export function planMeanwhile(
   return commands.length === 0 ? null : { desired: { ...running, sections }, commands };
 }
 
-/** The first resource that has an answer has it. */
+/** Asks the resources in turn; the first one that can plan the difference does. */
 function plannerFor(running: Rendered, desired: Rendered, process: RuntimeState): Planner {
   const planners = resources.map((resource) => resource.plan(running, desired, process));
   return {
@@ -89,7 +90,7 @@ function withinStructure(old: Section, now: Section): Section {
   return old;
 }
 
-/** Reasons that say why nothing runs. */
+/** Reasons that say why no HAProxy runs. */
 const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
 
 const noCommands: Planner = { section: () => null };

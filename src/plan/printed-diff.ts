@@ -1,4 +1,4 @@
-/** The difference between two states of the file as people read it: unified, section by section. */
+/** Prints the difference between two states of the file for people (`myelin plan`): a unified diff, section by section. */
 import { createHash } from 'node:crypto';
 import { diffArrays } from 'diff';
 import { linesOf } from '../haproxy/text/text.ts';
@@ -16,7 +16,7 @@ type Edit = { readonly sign: ' ' | '-' | '+'; readonly line: string };
 export function diff(running: readonly Section[], wanted: readonly Section[]): string {
   const old = byTitle(running);
   const now = byTitle(wanted);
-  // A section that is gone is shown where it stood: right after what preceded it.
+  // A removed section is shown where it stood: right after the one before it.
   const titles = [...merge([...old.keys()], [...now.keys()])].map(({ line }) => line);
   return [...new Set(titles)]
     .map((title) => {
@@ -39,12 +39,12 @@ function byTitle(sections: readonly Section[]): ReadonlyMap<string, string> {
   return titled;
 }
 
-/** A key is shown to nobody. */
+/** Stands for a certificate, whose private key must not be printed. */
 function fingerprint(text: string): string {
   return `sha256 ${createHash('sha256').update(text).digest('hex')}\n`;
 }
 
-/** Where more lines than `mostEdits` differ, all old ones and then all new ones: nobody looks for what they have in common. */
+/** Where more lines than `mostEdits` differ, all old lines come first and then all new ones. */
 function merge(before: readonly string[], after: readonly string[]): Edit[] {
   const changes = diffArrays([...before], [...after], { maxEditLength: mostEdits }) ?? [
     { removed: true, added: false, value: before },
@@ -55,7 +55,7 @@ function merge(before: readonly string[], after: readonly string[]): Edit[] {
   );
 }
 
-/** Long stretches without a change become a line that says how long they are. */
+/** Replaces each long stretch of unchanged lines by its length. */
 function shorten(edits: readonly Edit[]): string {
   const changes = edits.flatMap(({ sign }, at) => (sign === ' ' ? [] : [at]));
   const shown = new Set(

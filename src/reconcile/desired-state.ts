@@ -1,6 +1,6 @@
 /**
- * What should run now: what the catalog knows, rendered. A service of which nothing is known keeps the sections that run,
- * or that the file had at the start.
+ * Renders what should run now from the catalog. A service whose endpoints are unknown keeps the sections that run, or that the
+ * file had at the start.
  */
 import type { ManagedDriver } from '../apply/driver.ts';
 import { type View, view } from '../catalog/catalog.ts';
@@ -18,39 +18,39 @@ type Sections = readonly Section[];
 type DesiredStateOptions = {
   readonly editions: Editions;
   readonly driver: Pick<ManagedDriver, 'version' | 'running' | 'found'>;
-  /** What was desired and went live last. */
+  /** The desired sections that went live last. */
   readonly live: () => Sections;
   readonly hostname: string;
 };
 
 export class DesiredState {
   readonly #options: DesiredStateOptions;
-  /** What ran, or stood in the file, at the start; null: there was none. */
+  /** The sections that ran, or were in the file, at the start; null: there were none. */
   readonly #found: Sections | null;
   readonly #foundOf: ReadonlyMap<string, Sections>;
 
   constructor(options: DesiredStateOptions) {
     this.#options = options;
-    // As it was written down: what is read back may be what somebody made of it.
+    // Taken before anything is read back, since `running` may then hold drift; and without overrides, as it was rendered.
     const found = options.driver.running?.sections ?? options.driver.found;
     this.#found = found === null ? null : withoutOverrides(found);
     this.#foundOf = byService(this.#found ?? []);
   }
 
-  /** Nobody is known to serve anything, and a source that is required has not said so. */
+  /** No service has known servers, and a required source has not answered yet. */
   get isBlind(): boolean {
     const { isBlind: lacksAnswers, unknown } = view(this.#options.editions.collection.catalog);
     const serves = (section: Section): boolean => serverLines(section).length > 0;
     return lacksAnswers && ![...this.#retained(unknown).values()].some((sections) => sections.some(serves));
   }
 
-  /** The required sources without whose answer there is nothing to render; empty: there is something. */
+  /** The required sources that rendering waits for; empty: it waits for none. */
   get waitingFor(): readonly string[] {
     const { open, waitingFor } = view(this.#options.editions.collection.catalog);
     return open || this.#found !== null ? [] : waitingFor;
   }
 
-  /** Until every required source has answered, what was found at the start serves; null: there is nothing yet. */
+  /** Returns what was found at the start until every required source has answered; null: nothing was found. */
   render(): RenderResult | null {
     const { collection, settings } = this.#options.editions;
     const { open, endpoints, unknown } = view(collection.catalog);
@@ -58,12 +58,12 @@ export class DesiredState {
     return this.#renderBy(settings, { config: collection.config, endpoints, kept: this.#retained(unknown) });
   }
 
-  /** Throws an AppError where the templates fail in no service's name: they would at every change, and hold up them all. */
+  /** Throws an AppError where a template fails that belongs to no service: it would fail at every change of any service. */
   assertRenders(settings: Settings): void {
     this.#renderBy(settings, { config: settings.config, endpoints: new Map() });
   }
 
-  /** Throws an AppError where the templates print no server any more of those that are known, or nowhere to listen. */
+  /** Throws an AppError where new templates print none of the known servers, or no address to listen at. */
   assertPrintsServers(settings: Settings): void {
     const { config, catalog } = this.#options.editions.newest;
     const { endpoints } = view(catalog);
@@ -78,13 +78,13 @@ export class DesiredState {
     return renderer.render({ ...input, version: driver.version ?? presumedVersion(input.config), hostname });
   }
 
-  /** What runs of these services, or ran at the start: what is not known of them stays with that. */
+  /** The sections of these services that run, or ran at the start: they stay while the endpoints are unknown. */
   #retained(unknown: View['unknown']): ReadonlyMap<string, Sections> {
     if (unknown.size === 0) return new Map();
     const live = byService(this.#options.live());
     return new Map(
       [...unknown].flatMap(([name, basis]) => {
-        // What this Myelin rendered itself, without servers, is rendered again: there are no unknown servers in it.
+        // Sections that this Myelin rendered itself hold no unknown servers, so they are rendered again.
         const isFound = basis === 'moved' || this.#foundOf.has(name);
         const its = isFound ? (live.get(name) ?? this.#foundOf.get(name)) : undefined;
         const sections = its ?? this.#inItsPlace(name, live);
@@ -93,7 +93,7 @@ export class DesiredState {
     );
   }
 
-  /** Of services that are desired no more, at whose addresses this one is to listen: given up, they would be nobody's. */
+  /** The sections of removed services at whose addresses this one will listen: until then those keep the addresses open. */
   #inItsPlace(name: string, live: ReadonlyMap<string, Sections>): Sections {
     const { services } = this.#options.editions.collection.config;
     const service = services.get(name);
@@ -102,7 +102,7 @@ export class DesiredState {
   }
 }
 
-/** The sections of each service. Where nobody wrote down whose they are, their names tell. */
+/** The sections of each service. Where none of them names its service, the names of the sections do. */
 function byService(sections: Sections): ReadonlyMap<string, Sections> {
   const isOwned = sections.some(({ service }) => service !== null);
   const owned = isOwned ? sections : sections.map((section) => ({ ...section, service: usualOwner(section) }));
@@ -111,7 +111,7 @@ function byService(sections: Sections): ReadonlyMap<string, Sections> {
   return of as ReadonlyMap<string, Sections>;
 }
 
-/** As a service's sections are usually called. */
+/** The service that a section of this name usually belongs to. */
 function usualOwner({ kind, name }: Section): string | null {
   if (kind === 'backend') return name;
   const service = name.replace(/:in$/, '');

@@ -1,7 +1,7 @@
 /**
- * A user who may write services into a namespace can cause reloads, and each reload beyond the limit of old processes
- * closes connections of other users. So while the old processes are at their limit, what the services of
- * one namespace ask for is a reload only once in a while; whatever else is wanted goes live as always, and takes it along.
+ * Limits how often discovered services cause a reload. A user who may write services into a namespace can cause reloads, and each
+ * reload beyond the limit of old processes closes connections of other users. So while that limit is reached, the services of one
+ * namespace get a reload only once in `offerInterval`. Reloads for other reasons are not limited, and take their changes along.
  */
 import type { ReloadSlot } from '../apply/reload-policy.ts';
 import type { Collection } from '../catalog/collection.ts';
@@ -9,16 +9,16 @@ import type { Moment, Ms, ReloadCode, ReloadReason, Section } from '../model.ts'
 
 export type Reload = {
   readonly reasons: readonly ReloadReason[];
-  /** Before and after it. */
+  /** The sections before the reload and after it. */
   readonly sections: readonly Section[];
 };
 
-/** What a service's existence and its options come to. Of servers nobody decides by writing a service. */
+/** The reasons that writing a service can cause, by its existence and its options; its servers are not among them. */
 const ofOffers: ReadonlySet<ReloadCode> = new Set(['proxy_added', 'proxy_removed', 'bind_changed', 'option_changed']);
 
 export class OfferBudget {
   readonly #everyMs: () => Ms;
-  /** By service; those that are gone as long as HAProxy has them. */
+  /** By service, with removed services as long as HAProxy has them. */
   #owners: ReadonlyMap<string, string> = new Map();
   #noted: Collection['discovered'] = [];
   #offered: ReadonlyMap<string, string> = new Map();
@@ -28,7 +28,7 @@ export class OfferBudget {
     this.#everyMs = everyMs;
   }
 
-  /** The services that are offered now; what the config lists is nobody's but the administrator's. */
+  /** Notes the discovered services. A service that the config lists belongs to the administrator and is not limited. */
   note({ discovered, written }: Pick<Collection, 'discovered' | 'written'>): void {
     if (discovered === this.#noted) return;
     this.#noted = discovered;
@@ -37,7 +37,7 @@ export class OfferBudget {
     this.#owners = new Map([...this.#owners, ...this.#offered]);
   }
 
-  /** The slot of this reload, which may have to wait for longer. */
+  /** The slot of this reload, later than `slot` where the interval is not over. */
   slot(slot: ReloadSlot, reload: Reload): ReloadSlot {
     const owners = slot.retires ? this.#ownersOf(reload) : null;
     if (owners === null) return slot;
@@ -49,17 +49,17 @@ export class OfferBudget {
     return at > slot.at ? { ...slot, at, because: 'offer_interval' } : slot;
   }
 
-  /** It went live. */
+  /** The reload went live. */
   spend({ retires }: ReloadSlot, reload: Reload, at: Moment): void {
     for (const owner of (retires ? this.#ownersOf(reload) : null) ?? []) this.#spentAt.set(owner, at);
     this.#owners = this.#offered;
     for (const [owner, spentAt] of this.#spentAt) if (spentAt + this.#everyMs() <= at) this.#spentAt.delete(owner);
   }
 
-  /** null: somebody else asks for it too. */
+  /** The owners, such as namespaces, that cause this reload; null: it has other reasons as well. */
   #ownersOf({ reasons, sections }: Reload): readonly string[] | null {
     const services = new Map(sections.map(({ kind, name, service }) => [`${kind} ${name}`, service]));
-    // A route that waits for its backend goes live with that, whoever asks for it.
+    // A changed map counts for no owner: its routes wait for backends, which are reasons of their own.
     const own = reasons.filter(({ code }) => code !== 'map_changed');
     const owners = own.map(({ code, section = '' }) =>
       ofOffers.has(code) ? this.#owners.get(services.get(section) ?? '') : undefined,

@@ -1,6 +1,7 @@
 /**
- * When a reconcile runs: the first change after quiet at once, those of a burst together, one reconcile at a time, and
- * again whenever something is due. It knows since when a change waits, and who waits for a reload.
+ * Decides when a reconcile runs: at once for the first change after quiet, once for all changes of a burst, and whenever
+ * something is due; one reconcile at a time. Keeps the time of the oldest waiting change, and the operators that wait for a
+ * reload.
  */
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -15,17 +16,17 @@ import type { DesiredState } from './desired-state.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { Result, RuntimeResult } from './result.ts';
 
-/** How a reconcile ended, and what it was about. */
+/** The result of a reconcile, and the changes that it was for. */
 export type Reconciled = {
   readonly result: Result;
-  /** What it was rendered from. */
+  /** The catalog that was rendered. */
   readonly catalog: Catalog;
-  /** When the oldest change came that this reconcile is about; null: it was about none. */
+  /** The time of the oldest change that this reconcile was for; null: it was for none. */
   readonly changedAt: Moment | null;
-  /** Whether anything runs that serves, whatever became of this. */
+  /** Whether a HAProxy serves, whatever the result. */
   readonly isServing: boolean;
   readonly renderMs: Ms;
-  /** All of the reconcile. */
+  /** The time of the whole reconcile. */
   readonly tookMs: Ms;
 };
 
@@ -38,17 +39,17 @@ type ReconcileQueueOptions = {
   readonly desired: Pick<DesiredState, 'isBlind' | 'waitingFor' | 'render'>;
   readonly reconciler: Reconciler;
   readonly driver: Pick<ManagedDriver, 'running'>;
-  /** Keeps reconciles apart from whatever else speaks to HAProxy. */
+  /** Keeps reconciles apart from everything else that talks to HAProxy. */
   readonly mutex: Mutex;
-  /** Shows from outside that a reconcile comes to an end. */
+  /** Tells the liveness probe when a reconcile hangs. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
-  /** Called at the beginning of each: what is due by now is done. */
+  /** Called at the beginning of each reconcile: does what is due. */
   readonly advance: () => void;
   readonly onResult: (reconciled: Reconciled) => void;
   readonly report: (
     happening:
       | { readonly kind: 'reload_started'; readonly reasons: readonly ReloadReason[] }
-      /** One broke off; another one follows. */
+      /** A reconcile threw an error; another one follows. */
       | { readonly kind: 'reconcile_failed'; readonly error: unknown },
   ) => void;
 };
@@ -64,7 +65,7 @@ export class ReconcileQueue {
   readonly #debounce: Debounce;
   readonly #deadline: Deadline;
   #changedAt: Moment | null = null;
-  /** Of operators that wait for a reload. */
+  /** The operators that wait for a reload. */
   #requests: readonly Request[] = [];
   #isBegun: boolean;
   #reloading = Promise.resolve();
@@ -87,7 +88,7 @@ export class ReconcileQueue {
     this.#isBegun = driver.running !== null && !desired.isBlind;
   }
 
-  /** What is known to serve is live: it was found so, or has been applied. */
+  /** The known endpoints are live: HAProxy was found with them, or they have been applied. */
   get isBegun(): boolean {
     return this.#isBegun;
   }
@@ -98,12 +99,12 @@ export class ReconcileQueue {
     this.wake();
   }
 
-  /** Looks whether there is something to do. */
+  /** Runs a reconcile soon, which finds out whether there is something to do. */
   wake(): void {
     this.#debounce.poke();
   }
 
-  /** Reloads although nothing has changed. Settles when that was done or refused; rejects where it breaks off. */
+  /** Reloads although nothing has changed. Resolves when the reload is live or refused; rejects where the reconcile throws. */
   async reload(): Promise<Result> {
     const { waitingFor } = this.#options.desired;
     if (waitingFor.length > 0) {
@@ -116,7 +117,7 @@ export class ReconcileQueue {
     return request.promise;
   }
 
-  /** Settles when what was under way has come to rest after the signal. */
+  /** Resolves when all work has ended after the signal. */
   async ended(): Promise<void> {
     await this.#debounce.idle();
     await this.#reloading;
@@ -169,11 +170,11 @@ export class ReconcileQueue {
     this.#reloading = result.result
       .then(finish)
       .catch((error: unknown) => this.#brokeOff(error))
-      // What has changed meanwhile is planned against the process that serves now.
+      // Changes that came during the reload are planned against the new process.
       .then(() => this.wake());
   }
 
-  /** A reload is under way, and another reconcile follows it: for now only commands are sent. */
+  /** Sends commands only, because a reload is under way; another reconcile follows it. */
   async #updateMeanwhile(rendered: RenderResult, notify: (result: Result) => void): Promise<void> {
     const result = await this.#options.reconciler.meanwhile(rendered, this.#signal);
     if (result === null) return;
@@ -182,7 +183,7 @@ export class ReconcileQueue {
   }
 
   #brokeOff(error: unknown): void {
-    // A reconcile that ends because Myelin stops has not failed.
+    // A reconcile that the signal aborts has not failed.
     if (this.#signal.aborted) return;
     this.#answer(this.#requests, (request) => request.reject(error));
     this.#options.report({ kind: 'reconcile_failed', error });

@@ -1,6 +1,6 @@
 /**
- * One reconcile: plans what it takes to bring what runs to what is desired, and has it applied. A service that is at fault
- * goes into quarantine: it keeps its last good sections, or an empty backend of its name, and the others go live.
+ * Runs one reconcile: the rollout plans and applies the desired sections. A service at fault goes into quarantine: it keeps its
+ * last good sections, or an empty backend of its name, and the other services go live.
  */
 import type { ManagedDriver } from '../apply/driver.ts';
 import { type KeptFiles, nothingKept } from '../apply/files/kept-files.ts';
@@ -18,7 +18,7 @@ import type { Reloading, Result, RuntimeResult } from './result.ts';
 import { type Desired, Rollout } from './rollout.ts';
 import type { RuntimeUpdater } from './runtime/runtime-updater.ts';
 
-/** Nothing went live. */
+/** A result by which nothing went live. */
 type Left = Extract<Result, { readonly kind: 'rejected' | 'failed' }>;
 
 const retryAfterMs: Ms = 1000;
@@ -31,7 +31,7 @@ export class Reconciler {
   readonly #quarantine: Quarantine;
   readonly #overrides: () => Overrides;
   readonly #now: () => Moment;
-  /** The config that was live last did not start either. */
+  /** Set where the config that was live last did not start either. */
   #lastResort: BackOff | null = null;
   readonly #crashLoop = new CrashLoop();
   #isFoundKept = false;
@@ -65,17 +65,17 @@ export class Reconciler {
     return this.#quarantine.all;
   }
 
-  /** When a service in quarantine gets another try; null: none is to get one. */
+  /** When a service in quarantine is tried again; null: none is. */
   get nextRetry(): Moment | null {
     return this.#quarantine.nextRetry;
   }
 
-  /** All that was desired and went live last. */
+  /** The desired sections that went live last. */
   get live(): readonly Section[] {
     return this.#quarantine.live;
   }
 
-  /** Something else than servers has changed, in the config or the templates: what was refused is tried as soon as may be. */
+  /** The config or the templates have changed, so what was refused is tried again soon. */
   retrySoon(): void {
     this.#quarantine.retrySoon();
     this.#rollout.retrySoon();
@@ -85,7 +85,7 @@ export class Reconciler {
     return this.#rollout.isReloading;
   }
 
-  /** Returns as soon as a reload begins, which takes a tenth of a second and more and goes on. */
+  /** Returns as soon as a reload begins, and not when it ends: a reload takes a tenth of a second and more. */
   async reconcile(desired: Desired, signal: AbortSignal): Promise<Result | Reloading> {
     const reload = this.#rollout.begin();
     const result = this.#reconcile(desired, signal);
@@ -93,7 +93,7 @@ export class Reconciler {
     return first.kind === 'begun' ? { kind: 'reloading', reasons: first.reasons, result } : first;
   }
 
-  /** While a reload is under way: sends what commands can do in the process that still serves. null: nothing. */
+  /** Sends commands to the process that still serves, while a reload is under way. null: there were none. */
   meanwhile(rendered: RenderResult, signal: AbortSignal): Promise<RuntimeResult | null> {
     const ofHeld = this.#ofHeld(rendered);
     const follow = new Set(ofHeld.map(({ service }) => service));
@@ -101,9 +101,9 @@ export class Reconciler {
     return this.#rollout.meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
   }
 
-  /** The sections of services in quarantine, as they are desired: their servers follow all the same. */
+  /** The desired sections of services in quarantine, whose servers still change by commands. */
   #ofHeld(rendered: RenderResult): readonly Section[] {
-    // A backend that could not be rendered has no servers that could follow.
+    // A backend that could not be rendered has no servers.
     const lacksBackend = new Set(rendered.problems.flatMap(({ service, hasBackend }) => (hasBackend ? [] : [service])));
     const sections = this.#quarantine.withTheirFiles(rendered);
     return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !lacksBackend.has(service));
@@ -120,7 +120,7 @@ export class Reconciler {
     }
   }
 
-  /** HAProxy has ended and what is desired does not start: what went live last serves until it does. */
+  /** HAProxy has ended and the desired config does not start: starts the config that was live last. */
   async #serveLast(result: Left, desired: Desired, signal: AbortSignal): Promise<Result> {
     const { sections } = this.#quarantine.substituted(desired.rendered);
     const instead = this.#crashLoop.of(sections, this.#now())?.instead ?? this.#quarantine.live;
@@ -152,7 +152,7 @@ export class Reconciler {
       const good = quarantine.substituted(rendered);
       const wanted = this.#overridden(good);
       const isServing = this.#driver.running !== null;
-      // Started with nothing to serve, HAProxy would help nobody, and its file would replace one that may be good.
+      // An HAProxy that serves nothing is of no use, and its file would replace one that may be good.
       if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
       const result = await this.#rollout.attempt(wanted, desired, signal);
       if (followed !== null && result.kind !== 'noop') {
@@ -189,14 +189,14 @@ export class Reconciler {
     return overridden(rendered, this.#overrides());
   }
 
-  /** What was refused and is what runs may be refused still: it would be at the next reload. */
+  /** Checks a config that was refused and now runs by commands: HAProxy may still refuse it at the next reload. */
   async #checkRetried(rendered: Rendered, good: Rendered, signal: AbortSignal): Promise<void> {
     const problems = this.#quarantine.needsCheck ? await this.#driver.check(good, signal).catch(asProblem) : [];
     this.#quarantine.attribute(rendered, problems);
     this.#quarantine.wentLive(good, problems.length === 0);
   }
 
-  /** What was found running names files as well: those that HAProxy would take now are as good. */
+  /** Keeps copies of the files that the config found at the start names, where HAProxy accepts them now. */
   async #keepFound(good: Rendered, signal: AbortSignal): Promise<void> {
     if (this.#isFoundKept) return;
     this.#isFoundKept = true;
@@ -211,7 +211,7 @@ export class Reconciler {
     return { kind: 'rejected', problems: its, at: this.nextRetry ?? this.#now() + retryAfterMs };
   }
 
-  /** A process that was found running is read back before anything is planned. null: that is done. */
+  /** Reads back a process that was found running, before anything is planned. null: that is done. */
   async #lookAtFound(): Promise<Result | null> {
     try {
       await this.#updater.verifyFound();
@@ -229,7 +229,7 @@ function asProblem(error: unknown): readonly Problem[] {
   return [{ message: error.message, service: null, code: error.code }];
 }
 
-/** Whether any service can be reached by itself. */
+/** Whether any service has a frontend of its own. */
 function listens({ sections }: Rendered): boolean {
   return sections.some(({ kind, service }) => kind === 'frontend' && service !== null);
 }

@@ -1,39 +1,42 @@
-/** The state of the reload that is needed, and the last refusal for which no service is at fault. */
+/**
+ * The state of the reload: whether one is needed, waits or is under way; and the last refusal for which no service is at fault.
+ * When a waiting reload may start, the reload policy of the driver decides.
+ */
 import { type BackOff, backOff, retriedSoon } from '../haproxy/text/back-off.ts';
 import { transitions } from '../lib/state-table.ts';
 import type { Moment, Problem, Section } from '../model.ts';
 import { pace } from './quarantine/state.ts';
 
-/** The same structure gets another try after a while: the cause may lie outside it. */
+/** The same structure is tried again after the back-off, since the cause may lie outside it. */
 type Refusal = BackOff & { readonly problems: readonly Problem[] };
 
-/** What was refused last, as long as nothing has gone live since; null: nothing was. */
+/** The last refusal, until something goes live; null: there is none. */
 type Known = { readonly refusal: Refusal | null };
 
 export type ReloadState =
-  /** Nothing is wanted that only a reload can do. */
+  /** No reload is needed. */
   | ({ readonly kind: 'idle' } & Known)
-  /** Something is, since then. */
+  /** A reload is needed, `since` then. */
   | ({ readonly kind: 'waiting'; readonly since: Moment } & Known)
-  /** `isLive`: the new process serves; what belongs to the reload is still being done. */
+  /** `isLive`: the new process serves, and the rest of the reload is still under way. */
   | ({ readonly kind: 'reloading'; readonly since: Moment; readonly isLive: boolean } & Known);
 
 export type ReloadEvent =
   | { readonly kind: 'needed'; readonly now: Moment }
-  /** What is wanted runs, or commands have brought it about. */
+  /** What is desired runs, or commands suffice. */
   | { readonly kind: 'not_needed' }
   | { readonly kind: 'begun'; readonly now: Moment }
   | { readonly kind: 'live' }
-  /** No service can be put into quarantine for it. */
+  /** HAProxy refused the config, and no service can be put into quarantine for it. */
   | {
       readonly kind: 'refused';
       readonly sections: readonly Section[];
       readonly problems: readonly Problem[];
       readonly now: Moment;
     }
-  /** Something other than servers has changed, so that what was refused may be accepted now. */
+  /** Something other than servers has changed, so the refused config may be accepted now. */
   | { readonly kind: 'retry_soon' }
-  /** The reconcile is over, whatever came of it. */
+  /** The reconcile is over, whatever its result. */
   | { readonly kind: 'ended' };
 
 const same = <State>(state: State): State => state;
@@ -60,7 +63,7 @@ export const nextReloadState = transitions<ReloadState, ReloadEvent>({
   },
   reloading: {
     needed: same,
-    // Seen to by the reconcile that follows.
+    // The reconcile that follows deals with it.
     not_needed: same,
     begun: same,
     live: ({ since }) => ({ kind: 'reloading', since, isLive: true, refusal: null }),

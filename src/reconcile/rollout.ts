@@ -23,7 +23,7 @@ export type Desired = {
   readonly onMeanwhile: (result: RuntimeResult) => void;
 };
 
-/** By HAProxy or the preflight; whose fault it is has yet to be found out. */
+/** Refused by HAProxy or the preflight; the caller finds out which service is at fault. */
 type Refused = { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
 type RolloutParts = {
@@ -33,7 +33,7 @@ type RolloutParts = {
   readonly crashLoop: CrashLoop;
   readonly files: KeptFiles;
   readonly now: () => Moment;
-  /** Called with the servers that commands have changed: they stay so, even where the rest is refused. */
+  /** Called with the backends whose servers commands have changed: these changes stay, even where the rest is refused. */
   readonly live: { serversWentLive(running: readonly Section[], backends: readonly string[]): void };
 };
 
@@ -70,7 +70,7 @@ export class Rollout {
     this.#note({ kind: 'retry_soon' });
   }
 
-  /** Plans what it takes, and has it applied. */
+  /** Plans how HAProxy gets to `wanted`, and applies the plan. */
   async attempt(wanted: Rendered, desired: Desired, signal: AbortSignal): Promise<Result | Refused> {
     const plan = this.#parts.updater.plan(wanted, desired.requested);
     if (plan.kind === 'reload') return this.#reloadTo(wanted, plan.reasons, desired, signal);
@@ -91,10 +91,10 @@ export class Rollout {
     }
   }
 
-  /** What commands can do of it in the process that serves, while the rest waits. null: nothing. */
+  /** Sends the commands that need not wait for the reload. null: there were none. */
   async meanwhile(wanted: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
     const result = await this.#parts.updater.meanwhile(wanted, signal);
-    // They stay so, even where the rest is refused.
+    // The servers stay changed, even where the rest is refused.
     if (result !== null) this.#parts.live.serversWentLive(this.#parts.driver.running?.sections ?? [], result.owners);
     return result;
   }
@@ -117,7 +117,7 @@ export class Rollout {
     // Servers do not wait for the reload. Once it has begun, the queue calls `meanwhile`.
     const meanwhile = this.isReloading ? null : await this.meanwhile(wanted, signal);
     if (meanwhile !== null) onMeanwhile(meanwhile);
-    // An operator asks for it, or another executable may not crash with the same config.
+    // A crash does not count where an operator asks for the reload, or where another executable may not crash.
     const isWorthATry = reasons.some(({ code }) => code === 'operator_request' || code === 'binary_changed');
     const crashed = isWorthATry ? null : this.#parts.crashLoop.of(wanted.sections, now);
     if (crashed !== null) return { kind: 'rejected', problems: crashed.problems, at: crashed.until };

@@ -1,5 +1,5 @@
-/** Handlebars, the only place that knows it: an instance of our own, strict, every template parsed when it is loaded. */
-// All of it in one file: as many, with source maps and a library to write such, it takes 1 to 3 MB more.
+/** The only importer of Handlebars. It has its own strict instance, and compiles every template when it is loaded. */
+// The minified build is one file: the usual import loads many, with a library for source maps, and takes 1 to 3 MB more.
 import Handlebars from 'handlebars/dist/handlebars.min.js';
 import { type Helper, helpers as ofHaproxy } from './helpers.ts';
 import { fromThrown, type TemplateSource, templateError } from './template-error.ts';
@@ -12,7 +12,7 @@ type Helpers = Readonly<Record<string, Helper>>;
 const optionsFor = (helpers: Helpers): CompileOptions =>
   ({
     strict: true,
-    // Values encode themselves (value.ts); HTML's escapes would only spoil them.
+    // Values encode themselves (value.ts); HTML escapes would break them.
     noEscape: true,
     knownHelpersOnly: true,
     // `log` would write to the console.
@@ -20,7 +20,7 @@ const optionsFor = (helpers: Helpers): CompileOptions =>
     preventIndent: true,
   }) as CompileOptions;
 
-// It writes to the console what it denies a template (only own properties can be read), and Myelin's output is its log.
+// Handlebars writes to the console which properties it denies a template, and the output of Myelin is its log.
 Handlebars.logger.level = Number.POSITIVE_INFINITY;
 
 export function createEngine(sources: ReadonlyMap<string, TemplateSource>, helpers: Helpers = ofHaproxy): Engine {
@@ -51,13 +51,13 @@ function compile(
       throw fromThrown(source, error, { helpers: knownHelpers, fields: Object.keys(context) });
     }
   };
-  // `compile` is lazy: what is wrong would only show at the first render.
+  // `compile` is lazy: without this, errors of a template would show only at the first render.
   guard({}, () => handlebars.precompile(source.text, options));
   const template = handlebars.compile<object>(source.text, options);
   return (context, runtime) => guard(context, () => template(context, runtime));
 }
 
-/** Handlebars gives an error in a helper no place; the call's is known here. */
+/** Adds the place of the call to an error of a helper, which Handlebars does not. */
 function located(name: string, { call, takes, usage }: Helper): Handlebars.HelperDelegate {
   return (...given: unknown[]) => {
     const { loc } = given.pop() as { readonly loc: hbs.AST.SourceLocation };

@@ -1,4 +1,4 @@
-/** What should be: the config and the endpoints of its services as the sections of `haproxy.cfg`. */
+/** Renders config and endpoints to the sections of `haproxy.cfg`. A service that has not changed is not rendered again. */
 import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
@@ -16,30 +16,30 @@ import { haproxyContext, serviceContext, sharedFrontendContexts } from './view.t
 
 export type RenderInput = {
   readonly config: Config;
-  /** By service; a service that is not among them is left out. */
+  /** By service; a service without an entry is left out. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
-  /** The sections of services that are not rendered but stay as they are. */
+  /** The sections of services that are not rendered: they stay as they are. */
   readonly kept?: ReadonlyMap<string, readonly Section[]>;
-  /** Of the HAProxy that will read it. */
+  /** The version of the HAProxy that reads the file. */
   readonly version: Version;
   /** For `order: host`. */
   readonly hostname: string;
 };
 
 /**
- * A service whose templates failed on its data. Where its backend could be rendered it stands there alone, so that its
- * servers can follow; else an empty one does, so that the rest can go live.
+ * A service whose templates failed on its data. Its backend is rendered alone where that works, so that its servers still
+ * change; else an empty backend stands in, so that the other services go live.
  */
 type RenderProblem = Problem & { readonly hasBackend: boolean };
 
 export type RenderResult = Rendered & { readonly problems: readonly RenderProblem[] };
 
 export type Renderer = {
-  /** Throws an AppError where a template fails that no single service has to do with. */
+  /** Throws an AppError where a template fails that belongs to no single service. */
   render(input: RenderInput): RenderResult;
 };
 
-/** Templates by name, `haproxy.cfg` being the one that joins the others. Throws an AppError where one is not valid. */
+/** `templates`: by name; `haproxy.cfg` joins the others. Throws an AppError where one is not valid. */
 export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): Renderer {
   const engine = createEngine(templates);
   let frame: Frame | null = null;
@@ -53,7 +53,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
         frame = { config, version, hostname, ...renderFile(engine, templates, config, version) };
         for (const [name, old] of parts)
           if (!config.services.has(name)) parts.delete(name);
-          // What reads the same keeps its identity; nothing is taken as it was.
+          // Everything is rendered again; sections with the same text keep their identity.
           else if (!isForOtherServices) parts.set(name, { ...old, service: null });
       }
       const problems: RenderProblem[] = [];
@@ -78,7 +78,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   };
 }
 
-/** Everything but the services' own sections, and where those go. Holds for one config, version and host. */
+/** Everything but the sections of the services, with slots for those. It is rendered once for a config, version and host. */
 type Frame = {
   readonly config: Config;
   readonly version: Version;
@@ -93,7 +93,7 @@ type Frame = {
 type Slot = { readonly service: string; readonly part: 'frontend' | 'backend' };
 
 type Parts = {
-  /** null: of another config, to be rendered again. */
+  /** null: the parts are of another config and have to be rendered again. */
   readonly service: Service | null;
   readonly endpoints: readonly Endpoint[];
   readonly frontend: readonly Section[];
@@ -105,7 +105,7 @@ function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean
   return frame.config === config && frame.version.text === version.text && frame.hostname === hostname;
 }
 
-/** As where a service was discovered: what the others see of the config is the same. */
+/** Whether only the list of services differs, as after a discovery: nothing changes for the other services. */
 function differInServicesAlone(frame: Frame, input: RenderInput): boolean {
   const { services: _, ...before } = frame.config;
   const { services: __, ...now } = input.config;
@@ -180,14 +180,14 @@ function renderService(
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>
       settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
-    // Rules in a named `defaults` section: tried from 2.6 on.
+    // From 2.6 on HAProxy takes rules in a named `defaults` section, as tests show.
     const sharesOptions = atLeast(version, 2, 6);
     backend = renderPart(engine, 'backend', context, { queryKey, old: old?.backend, sharesOptions, settle });
     const hasFrontend = context.bind.length > 0;
     const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { queryKey, old: old?.frontend }) : [];
     return { service, endpoints, frontend, backend, problem: null };
   } catch (error) {
-    // Whatever it was, it came of this service's data, and only this service is to feel it.
+    // The data of this service caused the error, so only this service fails.
     const message = error instanceof Error ? error.message : String(error);
     const about = { message: `service ${service.name}: ${message}`, service: service.name };
     const problem = { ...about, hasBackend: backend !== null };
@@ -199,7 +199,7 @@ function renderService(
 type Rendering = {
   readonly queryKey: string;
   readonly old: readonly Section[] | undefined;
-  /** Whether HAProxy takes what `haproxy/text/layout.ts` writes for several backends at once. */
+  /** Whether this HAProxy takes the options that `haproxy/text/layout.ts` writes for several backends at once. */
   readonly sharesOptions?: boolean;
   readonly settle?: (text: string) => string;
 };
@@ -219,7 +219,7 @@ function renderPart(
     return { ...section, queryKey, ...(shares(section) && { sharesOptions: true }) };
   });
   const [first] = sections;
-  // It would belong to whatever section happens to stand before.
+  // Lines before the first section keyword would belong to the section of another service.
   if (first?.kind === '' && first.text.split('\n').some((line) => tokenise(line).words.length > 0))
     throw new AppError('MYELIN_TEMPLATE_INVALID', `the template ${part} must begin with the line that opens a section`);
   return sections;
@@ -236,7 +236,7 @@ function assemble(
     if (!('part' in slot)) for (const section of slot) sections.push(section);
     else {
       const its = kept.get(slot.service);
-      // What is kept stands where such parts do; with the backend at the latest, where there is no other place any more.
+      // Kept sections take the slots of their kind; those without a slot of their own go to the slot of the backend.
       const some =
         its === undefined
           ? (parts.get(slot.service)?.[slot.part] ?? [])

@@ -1,4 +1,4 @@
-/** What holds for the servers of a backend whatever template has printed them. */
+/** Enforces what holds for the servers of a backend, whatever a template prints: weight 0 while draining, ids for a hash. */
 import { amendServers } from '../haproxy/text/amend.ts';
 import { defaultsOf } from '../haproxy/text/inheritance.ts';
 import { serverId } from '../haproxy/text/server-id.ts';
@@ -6,9 +6,9 @@ import { linesOf, type ServerLine, splitSections, tokenise } from '../haproxy/te
 import type { Section } from '../model.ts';
 
 type Circumstances = {
-  /** Names of servers that get no new connections. */
+  /** The names of draining servers, which get no new connections. */
   readonly draining: ReadonlySet<string>;
-  /** The `defaults` sections that stand before, the nearest last. */
+  /** The `defaults` sections before the backend, the nearest last. */
   readonly defaults: readonly Section[];
 };
 
@@ -37,8 +37,8 @@ function settle(text: string, draining: ReadonlySet<string>, isHashed: boolean):
 }
 
 /**
- * Whether keys are dealt on a ring of the servers' ids. HAProxy counts the servers of the file through: each one that comes
- * or goes would move the others, and none would be where it was when it was added at runtime.
+ * Whether the backend hashes keys onto a ring of server ids. Servers without an id get one by their position in the file: each
+ * server that comes or goes would move the others, and a server added at runtime would have another id after a reload.
  */
 function isConsistentHash(text: string): boolean {
   if (!text.includes('hash-type')) return false;

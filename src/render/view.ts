@@ -1,4 +1,4 @@
-/** Makes of config and endpoints what templates see. */
+/** Turns config and endpoints into the values that templates see. An endpoint that drains becomes a server with weight 0. */
 import { mapFile, serverStateFile } from '../config/paths.ts';
 import { sharedFrontends } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
@@ -69,7 +69,7 @@ function logOptionOf(mode: 'http' | 'tcp', haproxy: HaproxyContext, inherited: I
   return haproxy.log === null || inherited.hasLogFormat(mode) ? null : `${mode}log`;
 }
 
-/** `hostname` is null where servers come in the order of their names. */
+/** `hostname`: for the order of servers by host; null: they are in the order of their names. */
 export function serviceContext(
   service: Service,
   endpoints: readonly Endpoint[],

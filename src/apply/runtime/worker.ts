@@ -1,6 +1,7 @@
 /**
- * One HAProxy process that takes commands: what it is known to have, and the means to change that and to read it.
- * Every answer is judged by who gave it: one of another process counts for nothing.
+ * One HAProxy process that takes runtime commands: holds what runs in it as far as known, sends commands to it and reads it
+ * back. Each answer names the process that gave it, and only those of this process count: after a reload another one may
+ * answer at the same socket.
  */
 import { AppError } from '../../errors.ts';
 import { type Capabilities, capabilitiesOf } from '../../haproxy/binary/capabilities.ts';
@@ -32,7 +33,7 @@ type WorkerOptions = {
   readonly running: Rendered;
   readonly ask: Ask;
   readonly now: () => Moment;
-  /** What its command line wants before each command. */
+  /** The prefix that its command line needs before each command, as at a master. */
   readonly prefix?: string;
 };
 
@@ -41,19 +42,19 @@ export class Worker implements Runtime {
   readonly started: readonly Section[] | null;
   /** What runs in it, as far as is known. */
   #running: Rendered;
-  /** What it was last brought to on purpose: that goes to disk, not what somebody made of it. */
+  /** What Myelin last brought it to. The config file gets this, and never drift that was read back. */
   #intended: Rendered;
-  /** One a resource that is removed in steps. */
+  /** One for each resource that is removed in steps. */
   readonly #reapers: readonly Reaper[];
   readonly #prefix: string;
-  /** What is planned for a server that leaves must not meet its deletion. */
+  /** Plans and deletions take turns, since a plan may bring back a removed server that is about to be deleted. */
   readonly #mutex = createMutex();
   #capabilities: Capabilities;
   #ask: Ask;
-  /** Asked, and not answered yet. */
+  /** The liveness question that is not answered yet. */
   #answering: Promise<string> | null = null;
   #isStopping = false;
-  /** Of the first answer; with the PID it tells one process from every other. */
+  /** From the first answer. PID and start time together identify a process. */
   #startTimeSec: number | null = null;
 
   constructor({ pid, version, started, running, ask, now, prefix = '' }: WorkerOptions) {
@@ -98,24 +99,24 @@ export class Worker implements Runtime {
     for (const reaper of this.#reapers) reaper.recall(leaving);
   }
 
-  /** What it can be told, as far as its version and its replies say. */
+  /** The commands that it takes, by its version and its replies so far. */
   get capabilities(): Capabilities {
     return this.#capabilities;
   }
 
-  /** How lines for it are to be. */
+  /** The form of the lines that it takes. */
   get frame(): Frame {
     return { prefix: this.#prefix, maxBytes: this.#capabilities.maxLineBytes };
   }
 
-  /** Questions go another way from now on. */
+  /** Sends all lines by `ask` from now on. */
   reach(ask: Ask): void {
     this.#ask = ask;
   }
 
   /**
-   * Brings it to `desired` by commands. Where a reply is not known to be good, `running` stays what it was, and what
-   * really runs has to be read back. Nothing is sent where what was planned has become wrong meanwhile.
+   * Brings the process to `desired` by commands. Where a reply does not confirm its command, `running` stays as it was, and
+   * what really runs has to be read back. Nothing is sent where the plan is outdated (`superseded`).
    */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome> {
     const startedAt = performance.now();
@@ -123,7 +124,7 @@ export class Worker implements Runtime {
       if (this.#reapers.some((reaper) => reaper.isOutdated(commands, this.#running))) return { kind: 'superseded' };
       const replies = await this.#run(commands);
       if (replies.length > 0) return { kind: 'unexpected', replies };
-      // Commands beside any plan come with what runs already.
+      // Commands that belong to no plan come with `running` itself.
       if (desired !== this.#running) this.#intended = desired;
       this.#running = desired;
       return { kind: 'applied', tookMs: performance.now() - startedAt };
@@ -134,8 +135,8 @@ export class Worker implements Runtime {
   }
 
   /**
-   * Sees whether it still serves. Throws an AppError where it does not answer in time, also where other questions wait
-   * before this one, or where another process answers.
+   * Checks whether the process answers. Throws an AppError where it does not answer in time, the wait behind other questions
+   * included, or where another process answers.
    */
   async checkAlive(): Promise<void> {
     this.#answering ??= this.#ask(frame([], this.frame)).finally(() => {
@@ -144,7 +145,7 @@ export class Worker implements Runtime {
     this.#identify(unframe(await inTime(this.#answering)).from);
   }
 
-  /** What it has of these, by owner. Throws an AppError where it does not answer, or another process does. */
+  /** Reads back these parts, by owner. Throws an AppError where the process does not answer, or another one does. */
   async observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>> {
     const all = new Map<Owner, Seen>();
     for (const resource of resources) {
@@ -180,7 +181,7 @@ export class Worker implements Runtime {
     });
   }
 
-  /** Rank by rank: nothing goes whose replacement did not come. Returns the replies that are not known to be good. */
+  /** Sends rank by rank, so that nothing is removed before its replacement is there. Returns the replies that confirm nothing. */
   async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
     const unexpected: UnexpectedReply[] = [];
     for (const rank of byRank(commands)) {

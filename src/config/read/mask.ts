@@ -1,4 +1,4 @@
-/** Keeps secrets out of what people see: the config as it is shown, and any text that may hold one. */
+/** Masks secrets in everything that people see: in the config as it is shown, and in any text that may hold a secret. */
 
 import type { z } from 'zod';
 import { discoveryOf } from '../schema/discovery.ts';
@@ -9,7 +9,7 @@ import { mapNoted, secretsIn } from '../validate/shape.ts';
 
 const mask = '***';
 
-/** Shorter values stand in too many innocent texts to be looked for. */
+/** Shorter values are not masked in texts: they are a part of too many innocent words. */
 const minLength = 4;
 
 /** The config as plain data for people and JSON, without the values of its secret fields. */
@@ -39,7 +39,7 @@ function maskService(service: Service, sources: Config['sources']): unknown {
   };
 }
 
-/** No schema describes the query that a source makes of its `discover` keys: it is searched for the values of secret keys. */
+/** The query that a source makes of its `discover` keys has no schema, so the values of secret keys are searched in it. */
 function maskDiscovery({ limits, query, ...others }: Discovery, sources: Config['sources']): unknown {
   const source = sources.get(others.watcher);
   if (source === undefined) return others;
@@ -51,7 +51,7 @@ function hideSecrets<T>(described: z.ZodType, value: T): T {
   return mapNoted(described, value, ({ secret }, part) => (secret && part !== undefined ? mask : part));
 }
 
-/** Lines for HAProxy with every one of `secrets` replaced, and the passwords that stand in them as they are. */
+/** Masks all `secrets` in lines for HAProxy, and the passwords that are written in such lines. */
 export function maskText(text: string, secrets: readonly string[]): string {
   return maskLines(maskSecrets(text, secrets));
 }
@@ -63,13 +63,13 @@ function maskLines(text: string): string {
   return text.replace(passwords, (_, before: string) => `${before}${mask}`);
 }
 
-/** `text` with every one of `secrets` replaced. */
+/** Masks all `secrets` in `text`. */
 export function maskSecrets(text: string, secrets: readonly string[]): string {
   // Longest first: a secret may begin with another.
   return maskable(secrets).reduce((masked, secret) => masked.replaceAll(secret, mask), text);
 }
 
-/** Plain data with every one of `secrets` replaced, whatever key it stands under and however its text quotes it. */
+/** Masks all `secrets` in plain data, under any key and in any quoting. */
 export function maskWithin<T>(value: T, secrets: readonly string[]): T {
   const all = spellings(secrets);
   return mapTexts(value, (text) => maskSecrets(text, all)) as T;
@@ -80,14 +80,14 @@ export function isSecretName(name: string): boolean {
   return /TOKEN|PASS|PWD|SECRET|KEY|CREDENTIAL|AUTH/i.test(name);
 }
 
-/** Of `values`, those that can be looked for in a text; longest first. */
+/** The values that are long enough to be masked in texts; longest first. */
 export function maskable(values: Iterable<string>): string[] {
   return [...new Set(values)].filter((value) => value.length >= minLength).sort((a, b) => b.length - a.length);
 }
 
 function mapTexts(value: unknown, map: (text: string) => string): unknown {
   if (typeof value === 'string') return map(value);
-  // A secret may be a number; where it only holds one, the number is another.
+  // A number is masked where all of it is a secret, not where only some of its digits are.
   if (typeof value === 'number') return map(String(value)) === mask ? mask : value;
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, map));
   if (typeof value !== 'object' || value === null) return value;

@@ -1,6 +1,6 @@
 /**
- * What a running HAProxy can be told to do without a reload: known from its version, and corrected by its replies,
- * because builds and backports differ.
+ * What each version of HAProxy can change without a reload. The replies of the running HAProxy correct this, because builds and
+ * backports differ. `text/server-keywords.ts` has the versions of the server options.
  */
 import type { ReloadReason } from '../../model.ts';
 import { defaultMaxLineBytes } from '../cli/framing.ts';
@@ -11,13 +11,13 @@ export type Capabilities = {
   readonly version: Version;
   /** `experimental`: only after `experimental-mode on` on the same connection. */
   readonly addServer: 'no' | 'experimental' | 'yes';
-  /** `added`: only servers that were added at runtime, not those of the file. A server in maintenance costs nothing. */
+  /** `added`: only servers that were added at runtime; those of the file stay in maintenance, which costs nothing. */
   readonly deleteServer: 'no' | 'added' | 'any';
   /** `set maxconn server` may be used. */
   readonly serverMaxconn: boolean;
-  /** What the settings of an added server start from where they differ from those of a server in the file. */
+  /** Options that an added server needs, because this version does not give it the defaults of a server in the file. */
   readonly forgottenDefaults: readonly string[];
-  /** Of a line of the runtime API. */
+  /** The longest line of the runtime API. */
   readonly maxLineBytes: number;
   /** Options that `add server` refused although its version should take them. */
   readonly deniedKeywords: ReadonlySet<string>;
@@ -34,7 +34,7 @@ export function capabilitiesOf(version: Version, maxLineBytes: number = defaultM
     addServer: is(2, 6) ? 'yes' : is(2, 4) ? 'experimental' : 'no',
     // 14c3c5c12
     deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
-    // It has HAProxy hang for good where somebody waits (79a88ba3d).
+    // Older releases deadlock at this command while a request waits in the queue (79a88ba3d).
     serverMaxconn: !deadlocks.some((fixed) => isBefore(version, fixed)),
     forgottenDefaults: forgottenDefaults(version),
     maxLineBytes,
@@ -42,14 +42,14 @@ export function capabilitiesOf(version: Version, maxLineBytes: number = defaultM
   };
 }
 
-/** The first release of its branch without it; branches before 2.2 are not for Myelin, later ones never had it. */
+/** For each branch with this deadlock, the first release without it. Myelin does not support branches before 2.2. */
 const deadlocks: readonly (readonly [number, number, number])[] = [
   [2, 2, 15],
   [2, 3, 11],
   [2, 4, 1],
 ];
 
-/** A server that is to be added, and what of its backend matters. */
+/** A server to add, with the settings of its backend that matter for `add server`. */
 export type Addition = {
   readonly options: readonly { readonly keyword: string; readonly args: readonly string[] }[];
   readonly algorithm: string;
@@ -57,7 +57,7 @@ export type Addition = {
   readonly hasExternalChecks: boolean;
 };
 
-/** Why `add server` cannot be used for it; null: it can. */
+/** Why `add server` cannot add this server; null: it can. */
 export function whyNotAdded(
   { addServer, version, deniedKeywords }: Capabilities,
   { options, algorithm, hasExternalChecks }: Addition,
@@ -70,20 +70,20 @@ export function whyNotAdded(
     const since = serverKeywords.get(keyword)?.dynamicSince ?? null;
     if (since === null || !atLeast(version, ...since) || deniedKeywords.has(keyword))
       return { code: 'keyword_not_dynamic', detail: keyword };
-    // Its `max-reuse` is 0, and cannot be given: each request would take a new connection (8a31783b6).
+    // `max-reuse` of an added server is 0 and cannot be set: each request would open a new connection (8a31783b6).
     if (keyword === 'alpn' && args[0]?.split(',').includes('h2') && !atLeast(version, 3, 0))
       return { code: 'keyword_not_dynamic', detail: 'alpn h2' };
   }
-  // The program is to be started by another thread than may (seen on 2.6 to 3.2): HAProxy dies.
+  // HAProxy dies: the wrong thread starts the program of the check (seen on 2.6 to 3.2).
   if (hasExternalChecks && options.some(({ keyword }) => keyword === 'check'))
     return missing('add server with external checks');
-  // To take it out and back again hangs a thread, and with it HAProxy (upstream issue 3360).
+  // An added server that goes into maintenance and comes back hangs a thread, and so HAProxy (upstream issue 3360).
   if (algorithm === 'leastconn' && !isBefore(version, [3, 2, 6]) && isBefore(version, [3, 2, 19]))
     return missing('add server with leastconn');
   return null;
 }
 
-/** What an unexpected reply teaches; the same capabilities where that is nothing. */
+/** Corrects the capabilities by an unexpected reply. Returns the same object where the reply says nothing about them. */
 export function learn(capabilities: Capabilities, command: 'add' | 'delete', reply: string): Capabilities {
   const [, refused] = /'([^' ]+)' option is not accepted for dynamic server/.exec(reply) ?? [];
   const [, unknown] = /\bunknown keyword '([^' ]+)'/.exec(reply) ?? [];

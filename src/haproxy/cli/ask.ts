@@ -1,11 +1,11 @@
-/** Questions to a running HAProxy: many on as few lines as it takes. */
+/** Asks a running HAProxy about many items, on as few lines as possible. */
 import { type Frame, frames, unframe } from './framing.ts';
 import type { Info } from './info.ts';
 
 /** Sends one line and reads its whole answer. */
 export type Ask = (line: string) => Promise<string>;
 
-/** One command about each item; null stands for an answer that was cut short. */
+/** Sends one command about each item. A reply is null where the answer was cut short. */
 export async function askEach<T>(
   ask: Ask,
   about: readonly T[],

@@ -1,27 +1,28 @@
 /**
- * Several commands on one line of the runtime API, and their answers told apart. Each line says first who answers:
- * after a reload the old process may still sit behind the same socket, and what it is told changes nothing.
+ * Puts several commands on one line of the runtime API, and splits the answer by command. Each line begins with `show info`,
+ * which names the process that answers: after a reload the old process may still be behind the same socket, where commands
+ * change nothing that serves.
  */
 import { type Info, parseInfo } from './info.ts';
 
 export type Frame = {
-  /** What the master's command line wants before each command: `@1 `. */
+  /** What a master's command line needs before each command: `@1 `. */
   readonly prefix?: string;
-  /** Of a line, see `maxLineBytes`. */
+  /** The longest line, see `maxLineBytes`. */
   readonly maxBytes?: number;
 };
 
 export type FramedAnswer = {
-  /** Who answered; null where it did not say, and then nobody knows what became of the commands. */
+  /** The process that answered; null where the answer does not say, so that the outcome of the commands is unknown. */
   readonly from: Info | null;
-  /** One a command, without blanks around it; fewer where the answer was cut short. */
+  /** One for each command, without blanks around it; fewer where the answer was cut short. */
   readonly replies: readonly string[];
 };
 
 /** One line, without a line feed, and what it is about. */
 export type Framed<T> = { readonly line: string; readonly items: readonly T[] };
 
-/** One line of a few questions, without a line feed. What may be more is cut by `frames`. */
+/** Puts commands on one line, without a line feed. `frames` divides any number of commands among lines. */
 export function frame(commands: readonly string[], { prefix = '' }: Frame = {}): string {
   return [whoAnswers, ...commands]
     .flatMap((command) => [command, mark])
@@ -30,8 +31,8 @@ export function frame(commands: readonly string[], { prefix = '' }: Frame = {}):
 }
 
 /**
- * As few lines as hold the commands of all items. Those of one item are never on two lines: where they alone are too long,
- * HAProxy refuses them. `head` begins each line.
+ * Puts the commands of all items on as few lines as possible. The commands of one item share a line: where they alone are too
+ * long, HAProxy refuses them. `head` begins each line.
  */
 export function frames<T>(
   items: readonly T[],
@@ -60,16 +61,16 @@ export function unframe(answer: string): FramedAnswer {
 }
 
 /**
- * A buffer (`tune.bufsize`, 16 kB) is where 3.2 refuses a line, and all versions end the connection at a command. Half of
- * it costs nothing: a line more is a tenth of a millisecond.
+ * Half of HAProxy's buffer (`tune.bufsize`, 16 kB). HAProxy 3.2 refuses a line that is longer than the buffer, and every version
+ * closes the connection at such a command. One more line costs a tenth of a millisecond.
  */
 export const defaultMaxLineBytes = 8_000;
 
 const whoAnswers = 'show info';
 
 /**
- * Answers have no length and no certain end: success is mostly an empty line, and 2.6 leaves that out after some words.
- * So a question stands between the commands whose answer is known and short in every version.
+ * Stands between the commands, because its answer is known and short in every version. The answers of HAProxy have no length
+ * and no certain end: success is mostly an empty line, which 2.6 leaves out after some commands.
  */
 const mark = 'show cli level';
 
@@ -77,7 +78,7 @@ function bytesOf(commands: readonly string[], prefix: string): number {
   return commands.reduce((sum, command) => sum + Buffer.byteLength(`${prefix}${command};${prefix}${mark};`), 0);
 }
 
-/** What stands before each mark; what comes after the last one was cut short. */
+/** The text before each mark. Text after the last mark belongs to an answer that was cut short. */
 function answersIn(answer: string): string[] {
   return answer
     .split(/^(?:admin|operator|user)\n/m)

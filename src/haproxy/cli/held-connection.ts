@@ -1,4 +1,7 @@
-/** Connections to HAProxy's runtime API that stay open, and carry one question after the other. */
+/**
+ * Connections to HAProxy's runtime API that stay open and carry one question after the other. Runtime commands go over them;
+ * `socket.ts` opens a connection for a single question.
+ */
 import { createConnection, type Socket } from 'node:net';
 import { AppError, hasCode } from '../../errors.ts';
 import { createMutex } from '../../lib/mutex.ts';
@@ -14,19 +17,19 @@ function isOver(error: unknown): boolean {
 }
 
 /**
- * A connection that stays: a process that was told to leave takes no new ones, but answers on those it has, and waits
- * for them. What is asked meanwhile waits for its turn.
+ * One connection in interactive mode. Questions take turns. A leaving process accepts no new connections, but it answers on
+ * those it has, and does not end before they are closed.
  */
 export class AdminSession {
   readonly #path: string;
   readonly #socket: Socket;
   readonly #mutex = createMutex();
   #chunks: string[] = [];
-  /** The end of what was received, which may be half of a prompt; and the prompts in all of it. */
+  /** The last characters received, which may be half of a prompt. `#prompts` counts the prompts received so far. */
   #tail = '';
   #prompts = 0;
   #waiting: PromiseWithResolvers<string> | null = null;
-  /** Up to 3.0 a prompt follows each command of a line, later only the last one. */
+  /** Up to 3.0 a prompt follows each command of a line, later only the last command. */
   #promptsEach = false;
   #isWhole: IsWhole = () => true;
 
@@ -49,7 +52,7 @@ export class AdminSession {
     return !this.#socket.destroyed;
   }
 
-  /** One command, or several separated by `;`: the answer is the same as without a session. */
+  /** Asks one command, or several separated by `;`. The answer is the same as that of `ask` in `socket.ts`. */
   ask(line: string, limits: Limits = {}): Promise<string> {
     return this.#mutex(async () => {
       const prompts = this.#promptsEach ? commandsIn(line) : 1;
@@ -58,7 +61,7 @@ export class AdminSession {
     });
   }
 
-  /** Two answers come in any case: how many prompts come with them tells how to know the end of all others. */
+  /** Finds out whether each command has a prompt: two commands have two answers, with one prompt or two. */
   async #countPrompts(limits: Limits): Promise<void> {
     const answer = await this.#askNow(
       'show cli level;show cli level',
@@ -81,7 +84,7 @@ export class AdminSession {
     try {
       return await waiting.promise;
     } catch (error) {
-      // What comes later would be taken for the answer to the next command.
+      // A late answer would be read as the answer to the next command.
       this.close();
       throw signal?.aborted ? error : socketFailed(this.#path, error);
     } finally {
@@ -97,7 +100,7 @@ export class AdminSession {
 
   /** In interactive mode an answer ends with the prompt on a line of its own. */
   #receive(chunk: string): void {
-    // An answer may be megabytes long: it is put together once.
+    // An answer may be megabytes long, so its chunks are joined only once.
     this.#chunks.push(chunk);
     const end = this.#tail + chunk;
     this.#prompts += promptsIn(end);
@@ -111,7 +114,7 @@ export class AdminSession {
   }
 }
 
-/** Whether an answer is complete that ends with a prompt, by the prompts in it, or by what else is in it. */
+/** Whether an answer that ends with a prompt is complete, by the number of prompts in it or by its text. */
 type IsWhole = (prompts: number, received: () => string) => boolean;
 
 const prompt = '\n> ';
@@ -124,18 +127,18 @@ function marksIn(received: string): number {
   return received.match(/^(?:> )?(?:admin|operator|user)$/gm)?.length ?? 0;
 }
 
-/** A backslash keeps the next character from meaning anything. */
+/** Counts the commands of a line. A `;` after a backslash separates nothing. */
 function commandsIn(line: string): number {
   return line.replace(/\\./gs, '').split(';').length;
 }
 
 /**
- * A connection that is ready when it is needed: to make one takes longer than what is asked over it. HAProxy ends those
- * on which nothing happens for a while (`stats timeout`); then the next question makes another.
+ * Keeps a session open for the next question, because opening one takes longer than asking over it. HAProxy closes an idle
+ * connection (`stats timeout`); the next question then opens another session.
  */
 export class HeldConnection {
   readonly #path: string;
-  /** Two that ask at once must not open one each: nobody would close the first. */
+  /** Without turns, two questions at once would open a session each, and the first would never be closed. */
   readonly #mutex = createMutex();
   #session: AdminSession | null = null;
   #isClosed = false;
@@ -144,10 +147,10 @@ export class HeldConnection {
     this.#path = path;
   }
 
-  /** As `ask` of a session. Throws an AppError where nobody answers, or after `close`. */
+  /** As `AdminSession.ask`. Throws an AppError where HAProxy does not answer, or after `close`. */
   readonly ask = (line: string): Promise<string> => this.#mutex(() => this.#ask(line));
 
-  /** A process that is told to leave would wait for it. */
+  /** A leaving process would wait for this connection as for any other. */
   close(): void {
     this.#isClosed = true;
     this.#session?.close();

@@ -7,14 +7,14 @@ import { ask } from './socket.ts';
 export type Info = {
   readonly pid: number;
   readonly version: Version;
-  /** It was told to leave and finishes what it has. */
+  /** The process leaves: it accepts no new connections and finishes those it has. */
   readonly stopping: boolean;
   readonly uptimeSec: number;
-  /** Seconds since 1970; null before 2.5, which does not say. With the PID it tells one process from every other. */
+  /** Seconds since 1970; null before HAProxy 2.5. PID and start time together identify a process. */
   readonly startTimeSec: number | null;
-  /** The same with what is left of the second, where that was asked for. */
+  /** The same with the fraction of the second, where `show info float` was asked. */
   readonly startedAt: Timestamp | null;
-  /** Connections that it holds now; those to its own sockets do not count. */
+  /** Open connections, without those to its own sockets. */
   readonly currConns: number;
   readonly maxconn: number;
 };
@@ -51,7 +51,7 @@ export function parseInfo(text: string): Info {
   };
 }
 
-/** The format's version on the first line, then `# field field …`, then a row a server. */
+/** The text has the version of the format on its first line, then `# field field …`, then a row for each server. */
 export function parseServersState(text: string): ServersState {
   const [version, header = '', ...lines] = text.split('\n');
   if (version?.trim() !== '1' || !header.startsWith('# '))
@@ -68,7 +68,7 @@ export function parseServersState(text: string): ServersState {
   return { fields, rows };
 }
 
-/** What stands after `name:` at the beginning of a line; each change asks for seven of some seventy. */
+/** The text after `name:` at the beginning of a line. It is searched, since each change needs seven of some seventy lines. */
 function infoOf(text: string, name: string): string | null {
   const label = `${name}:`;
   const at = text.startsWith(label) ? 0 : text.indexOf(`\n${label}`) + 1;

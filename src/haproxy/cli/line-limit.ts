@@ -1,4 +1,4 @@
-/** How long a line of the runtime API may be. */
+/** Computes how long a line of the runtime API may be, from `tune.bufsize` in the config. */
 import type { Section } from '../../model.ts';
 import { linesOf, tokenise } from '../text/text.ts';
 import { defaultMaxLineBytes } from './framing.ts';

@@ -1,4 +1,7 @@
-/** Asks HAProxy's runtime API over its unix socket: a connection each time. Those that stay are in `held-connection.ts`. */
+/**
+ * Asks HAProxy's runtime API over its unix socket, with a new connection for each question. Runtime commands go over
+ * connections that stay open (`held-connection.ts`).
+ */
 import { createConnection } from 'node:net';
 import { AppError, describe, hasCode } from '../../errors.ts';
 import type { Ms } from '../../model.ts';
@@ -24,13 +27,13 @@ export async function ask(path: string, commands: readonly string[], limits: Lim
   };
   signal?.addEventListener('abort', abort, { once: true });
   socket.write(`${commands.join(';')}\n`);
-  // A master closes the connection only after we have closed our side. Not before it answers: from 3.0 on, where it
-  // refuses a command, it would at times not notice, keep the connection for ever, and after ten of them take no more.
+  // A master closes the connection only after we have closed our side. We close it after the first data: from 3.0 on a master
+  // that refuses a command may miss an earlier close, keep the connection for ever, and accept no more after ten of them.
   socket.once('data', () => socket.end());
   socket.on('data', (chunk) => chunks.push(chunk));
   socket.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
   socket.once('error', (error) => reject(socketFailed(path, error)));
-  // Without this, a connection that is cut before its end would leave us waiting.
+  // A connection that is cut without `end` and `error` would leave the promise pending.
   socket.once('close', () => reject(socketFailed(path, new Error('the connection was closed without an answer'))));
   try {
     return await promise;
@@ -41,12 +44,12 @@ export async function ask(path: string, commands: readonly string[], limits: Lim
   }
 }
 
-/** Whether nobody listens at the socket (any more): HAProxy is gone or leaving, rather than slow. */
+/** Whether no process listens at the socket: HAProxy is gone or leaving, rather than slow. */
 export function nobodyListens(error: unknown): boolean {
   return error instanceof AppError && hasCode(error.cause, 'ECONNREFUSED', 'ENOENT');
 }
 
-/** Rejects with an AppError where the answer takes longer than one may, its wait behind others included. */
+/** Rejects with an AppError after `defaultTimeoutMs`, which includes the wait behind other questions. */
 export async function inTime<T>(answer: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const error = new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API: ${timedOut(defaultTimeoutMs).message}`);

@@ -1,6 +1,6 @@
 /**
- * Changes what runs by runtime commands, and verifies it: an unexpected reply, and a server that is read back and differs
- * from what is desired, lead to another command or to a reload. Neither is ignored.
+ * Changes what runs by runtime commands, and verifies it. An unexpected reply leads to another command or to a reload, and so
+ * does a server that differs from what is desired when it is read back.
  */
 import type { CommandOutcome, ManagedDriver, Outcome } from '../../apply/driver.ts';
 import { AppError } from '../../errors.ts';
@@ -18,7 +18,7 @@ export type RuntimeUpdaterOptions = {
   readonly now: () => Moment;
   readonly verify: () => VerifySettings;
   readonly report: (happening: {
-    /** Something does not run as it should. */
+    /** What runs differs from what is desired. */
     readonly kind: 'drift';
     readonly drift: readonly Drift[];
     readonly isRepaired: boolean;
@@ -47,17 +47,17 @@ export class RuntimeUpdater {
     return this.#knowledge;
   }
 
-  /** Drift that stands, because it is only to be reported. */
+  /** Drift that is not repaired, because the config says to report it only. */
   get drift(): readonly Drift[] {
     return this.#verifier.reported;
   }
 
-  /** When `verify` has something to do; null: nothing that can be looked at runs. */
+  /** When `verify` has something to do; null: no process takes commands. */
   get nextVerification(): Moment | null {
     return this.#driver.runtime === null ? null : this.#verifier.next;
   }
 
-  /** What it takes to bring what runs to `desired`. */
+  /** Plans how the process that serves gets to `desired`. */
   plan(desired: Rendered, requested: readonly ReloadReason[]): Plan {
     this.#noteWhoServes();
     const { running, runtime, forced: its } = this.#driver;
@@ -68,15 +68,15 @@ export class RuntimeUpdater {
   }
 
   /**
-   * Has a plan without a reload carried out. After `unexpected` what runs has been read back, and the next plan starts from
-   * that; where it would be the same commands again, it is a reload.
+   * Applies a plan without a reload. After `unexpected` what runs has been read back, and the next plan starts from that; where
+   * commands would have to be sent again, it is a reload.
    */
   async apply(desired: Rendered, plan: PlanWithoutReload, signal: AbortSignal): Promise<Outcome> {
     const takesCommands = this.#driver.runtime !== null;
     const outcome = await this.#driver.apply(desired, plan, signal);
     if (!takesCommands) return outcome;
     const commands = plan.kind === 'runtime' ? plan.commands : [];
-    // One that failed may have been executed late, or in part.
+    // Failed commands may have been executed late, or in part.
     if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
     if (outcome.kind === 'failed') {
       signal.throwIfAborted();
@@ -86,15 +86,15 @@ export class RuntimeUpdater {
     if (outcome.kind === 'applied') await this.#updateFollowers(desired);
     else if (outcome.kind === 'unexpected') {
       await this.#examine(outcome.replies);
-      // What was read back may be what is desired all the same.
+      // Despite the reply, what was read back may be what is desired.
       if (this.plan(desired, []).kind === 'runtime') this.#requireReload(outcome.replies.map(reasonOf));
     }
     return outcome;
   }
 
   /**
-   * After one missing answer HAProxy may just have been busy. Where it answers questions, but leaves commands without an
-   * answer again, commands do not help, and a reload has to do it.
+   * After one missing answer the commands are tried again, since HAProxy may have been busy. After the next one it is read
+   * back: where it answers questions but not commands, a reload follows.
    */
   async #afterFailure(
     failed: Extract<CommandOutcome, { readonly kind: 'failed' }>,
@@ -118,7 +118,7 @@ export class RuntimeUpdater {
     return { kind: 'unexpected', replies: [] };
   }
 
-  /** What commands can do of it, while the rest waits for a reload or one is under way. null: nothing. */
+  /** Sends the commands that need not wait for a reload. null: there were none. */
   async meanwhile(desired: Rendered, signal: AbortSignal): Promise<RuntimeResult | null> {
     this.#noteWhoServes();
     const { runtime } = this.#driver;
@@ -128,18 +128,18 @@ export class RuntimeUpdater {
     if (change === null) return null;
     const outcome = await this.apply(change.desired, { kind: 'runtime', commands: change.commands }, signal);
     if (outcome.kind === 'superseded') return this.meanwhile(desired, signal);
-    // Any other outcome meets the reload or the change that follows, and is reported there.
+    // The reload or the change that follows runs into any other outcome again, and reports it.
     return outcome.kind === 'applied' ? runtimeResult(change.commands, outcome.tookMs) : null;
   }
 
-  /** Another process serves, from `desired`. */
+  /** Another process serves, which was started with `desired`. */
   async reloaded(desired: Rendered): Promise<void> {
     this.#note({ kind: 'reloaded', generation: this.#generation });
     await this.#beginToRead();
     await this.#updateFollowers(desired);
   }
 
-  /** Reads back what is due, and sets right what is not in the text. Whether a reconcile has to follow. */
+  /** Reads back what is due, and sends the commands that the file has no words for. Returns whether a reconcile has to follow. */
   async verify(): Promise<boolean> {
     this.#noteWhoServes();
     await this.#beginToRead();
@@ -150,8 +150,8 @@ export class RuntimeUpdater {
   }
 
   /**
-   * Reads back all of a process that was found running: without that no plan can be right. Throws an AppError where the
-   * process does not answer; the next reconcile tries again.
+   * Reads back all of a process that was found running, since a plan has to start from what really runs. Throws an AppError
+   * where the process does not answer; the next reconcile tries again.
    */
   async verifyFound(): Promise<void> {
     this.#noteWhoServes();
@@ -164,7 +164,7 @@ export class RuntimeUpdater {
     this.#note({ kind: 'read' });
   }
 
-  /** Sees that a server is what an operator set it to, as its desired line says by now. Throws an AppError where it is not. */
+  /** Makes sure that a server has the state that an operator gave it. Throws an AppError where it has not. */
   async enforce(override: OverrideRequest): Promise<void> {
     const { runtime } = this.#driver;
     if (runtime === null) return;
@@ -176,7 +176,7 @@ export class RuntimeUpdater {
     return runtime !== null && this.#act(await this.#verifier.verify(runtime, this.#now()));
   }
 
-  /** Whether a reconcile has to follow. */
+  /** Reports drift and requires reloads. Returns whether a reconcile has to follow. */
   #act({ drift, reasons }: Verification): boolean {
     const { drift: mode } = this.#options.verify();
     if (drift.length > 0) this.#options.report({ kind: 'drift', drift, isRepaired: mode === 'repair' });
@@ -184,7 +184,7 @@ export class RuntimeUpdater {
     return drift.length > 0 && mode === 'repair';
   }
 
-  /** After unexpected replies: reads back what really runs. */
+  /** Reads back what really runs, after unexpected replies. */
   async #examine(replies: readonly UnexpectedReply[]): Promise<void> {
     this.#verifier.soon(new Set(replies.map(({ command }) => ownerOf(command))), this.#now());
     try {
@@ -202,11 +202,11 @@ export class RuntimeUpdater {
     this.#note({ kind: 'scheduled' });
     this.#verifier.everything(runtime.running, this.#now());
     const commands = resources.flatMap((resource) => resource.afterStart(runtime.running));
-    // Their outcome does not matter: what they changed is read back.
+    // Their outcome does not matter: all of it is read back.
     if (commands.length > 0) await runtime.applyCommands(commands, runtime.running);
   }
 
-  /** Old processes that take commands stop sending connections to a server that is gone. */
+  /** Sends the changes to old processes too, so that they stop sending requests to a server that is gone. */
   async #updateFollowers(desired: Rendered): Promise<void> {
     if (this.#driver.runtime === null) return;
     let isSuperseded = false;
@@ -214,7 +214,7 @@ export class RuntimeUpdater {
       const change = planMeanwhile(follower.running, desired, follower);
       if (change === null) continue;
       const { kind } = await follower.applyCommands(change.commands, change.desired);
-      // It will end anyway: what it refused once is not sent again.
+      // The process ends anyway: what it refused once is not sent again.
       if (kind === 'unexpected') follower.acceptObserved(change.desired, []);
       isSuperseded ||= kind === 'superseded';
     }
