@@ -10,22 +10,21 @@ import { compare, keyed, trim } from './compare.ts';
 type ReloadPlan = Exclude<Plan, { readonly kind: 'runtime' }>;
 
 /**
- * Plans commands where they can make every difference, else a reload. `running` is null where no HAProxy of ours runs.
- * `forced`: further reasons for a reload, which the sections do not show.
+ * Plans for an HAProxy that takes commands: commands where they can make every difference, else a reload. `forced`: further
+ * reasons for a reload, which the sections do not show.
  */
 export function planChange(
-  running: Rendered | null,
+  running: Rendered,
   desired: Rendered,
   process: RuntimeState,
   forced: readonly ReloadReason[] = [],
 ): Plan {
-  if (running === null) return reload(null, [], forced);
   const { reasons, commands } = compare(running.sections, desired.sections, plannerFor(running, desired, process));
   const plan = reload(running, reasons, forced);
   return plan.kind === 'none' && commands.length > 0 ? { kind: 'runtime', commands } : plan;
 }
 
-/** Plans for an HAProxy that takes no commands: every difference is a reload. */
+/** Plans for an HAProxy that takes no commands: every difference is a reload. `running` is null where no HAProxy of ours runs. */
 export function planReload(
   running: Rendered | null,
   desired: Rendered,

@@ -22,11 +22,11 @@ export type ServerPlan =
   | { readonly kind: 'runtime'; readonly commands: readonly ServerCommand[] };
 
 export function planChange(
-  running: Sections | null,
+  running: Sections,
   wanted: Sections,
   { forced, ...process }: Forced & RuntimeState,
 ): ServerPlan {
-  const plan = plans.planChange(stateOf(running), { sections: wanted }, process, forced);
+  const plan = plans.planChange({ sections: running }, { sections: wanted }, process, forced);
   return plan.kind === 'runtime' ? { ...plan, commands: serverCommands(plan.commands) } : plan;
 }
 

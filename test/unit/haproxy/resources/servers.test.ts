@@ -545,16 +545,11 @@ test('what a reply denies is not tried again', () => {
   assert.equal(learn(before, 'add', 'Already exists a server with the same name in backend.'), before);
 });
 
-test('forced reasons and nothing running are a reload', () => {
+test('forced reasons are a reload', () => {
   const forced = [{ code: 'operator_request' }] as const;
-  const rest = runtime({});
-  assert.deepEqual(planChange(sectionsOf(base), sectionsOf(withC), { forced, ...rest }), {
+  assert.deepEqual(planChange(sectionsOf(base), sectionsOf(withC), { forced, ...runtime({}) }), {
     kind: 'reload',
     reasons: forced,
-  });
-  assert.deepEqual(planChange(null, sectionsOf(base), { forced: [], ...rest }), {
-    kind: 'reload',
-    reasons: [{ code: 'first_start' }],
   });
 });
 
