@@ -1,6 +1,6 @@
 /**
- * What became of the HAProxy that is to serve: one state with one owner, from which all else is told: what runs, why
- * nothing does, whether it hangs. `docs/architecture.md` shows it as a diagram.
+ * The state of the HAProxy that is to serve, with one owner: which process serves, why none does, whether it hangs.
+ * `docs/architecture.md` shows it as a diagram.
  */
 import { transitions } from '../lib/state-table.ts';
 import type { Moment, ReloadReason } from '../model.ts';
@@ -8,25 +8,25 @@ import type { DriverEvent } from './driver-event.ts';
 import { startedByOthers } from './foreign.ts';
 import { Liveness } from './runtime/liveness.ts';
 
-/** `Process` is how a driver knows a process of ours, `Foreign` one that somebody else started. */
+/** `Process` describes a process of ours, `Foreign` one that was started elsewhere, each as its driver knows it. */
 export type ProcessState<Process, Foreign> =
-  /** Nothing serves, as far as is known. */
+  /** No HAProxy serves, as far as is known. */
   | { readonly kind: 'absent'; readonly why: ReloadReason }
   | { readonly kind: 'active'; readonly process: Process }
-  /** It is there, and has not answered for too long: it may hang. */
+  /** The process is there and has not answered for too long: it may hang. */
   | { readonly kind: 'unresponsive'; readonly process: Process; readonly since: Moment; readonly reason: string }
-  /** One that somebody else started serves in the place of ours. */
+  /** A process that was started elsewhere serves in the place of ours. */
   | { readonly kind: 'foreign'; readonly foreign: Foreign; readonly why: ReloadReason }
-  /** Somebody else told it to leave: it finishes what it has, and takes nothing new. */
+  /** The process leaves, and not by our order: it finishes its connections and accepts no new ones. */
   | { readonly kind: 'leaving'; readonly why: ReloadReason };
 
 export type ProcessEvent<Process, Foreign> =
-  /** One is ready, and what it runs is known. */
+  /** A process of ours is ready, and what it runs is known. */
   | { readonly kind: 'serves'; readonly process: Process }
   | { readonly kind: 'answered' }
   | { readonly kind: 'silent'; readonly since: Moment; readonly reason: string }
   | { readonly kind: 'soft_stop' }
-  /** There is none any more. */
+  /** The process has ended. */
   | { readonly kind: 'gone' }
   /** `isInPlaceOfOurs`: one of ours served before. */
   | { readonly kind: 'foreign_found'; readonly foreign: Foreign; readonly isInPlaceOfOurs: boolean };

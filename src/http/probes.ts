@@ -1,4 +1,4 @@
-/** What orchestrators ask: whether Myelin is alive, and whether a good config is applied. */
+/** The probes for orchestrators: whether Myelin is alive, and whether it has applied a good config; and the metrics. */
 import type { Moment, Ms } from '../model.ts';
 import { type Metrics, metricsContentType } from '../report/metrics.ts';
 import type { Status } from '../report/status.ts';
@@ -6,14 +6,14 @@ import { recent } from './recent.ts';
 import { type Route, text } from './server.ts';
 
 export type ProbeSources = {
-  /** Of which only states and the names of services and sources are told: secrets need not be masked. */
+  /** Not masked: the probes show only states and the names of services and sources. */
   readonly plainStatus: () => Status;
   readonly heartbeat: Heartbeat;
   readonly metrics: Metrics;
 };
 
 export function probeRoutes({ plainStatus, heartbeat, metrics }: ProbeSources): readonly Route[] {
-  // Anybody may ask for these, as often as they like, and with thousands of services they cost.
+  // Anybody may ask for these at any rate, and with thousands of services each answer is expensive.
   const readiness = recent(() => readyz(plainStatus()));
   const page = recent(() => metrics.text());
   return [
@@ -28,8 +28,8 @@ export function probeRoutes({ plainStatus, heartbeat, metrics }: ProbeSources): 
 }
 
 /**
- * Alive unless one reconcile has been going on for longer than `limitMs`. That the event loop turns is shown by the
- * answer itself; that there is nothing to do is no failure.
+ * Shows whether a reconcile hangs: Myelin is alive unless one reconcile takes longer than `limitMs`. To have nothing to do is no
+ * failure, and the answer itself shows that the event loop runs.
  */
 export class Heartbeat {
   readonly #limitMs: Ms;

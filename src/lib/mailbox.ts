@@ -1,4 +1,4 @@
-/** Lets a source that is pushed to be read with `for await`: of every key only the newest unread value is kept, so it is bounded. */
+/** Holds values that a callback puts until `for await` reads them: of each key only the newest unread one, so it is bounded. */
 
 export class Mailbox<Value> {
   readonly #unread = new Map<string, Value>();

@@ -1,6 +1,6 @@
 /**
- * Every message that people read of a running Myelin, and there are no others: what the log says of it and how loudly, how
- * often, the event of the same kind with the same facts, and what counts it. docs/reference/messages.md explains each.
+ * The table of all messages of a running Myelin to its operator: for each one its level and text in the log, how often it is
+ * written, the facts of the event of the same kind, and the metric that counts it. docs/reference/messages.md explains each.
  */
 import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
@@ -13,11 +13,11 @@ type Told = 'each time' | 'on change' | 'on change, the event each time' | 'once
 
 export type Entry<Facts> = {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
-  /** The same each time, so that it can be searched for: the facts stand beside it. */
+  /** Always the same text, so that people can search for it; what differs is in the facts. */
   readonly text: string;
   readonly told: Told;
   readonly count?: (metrics: Metrics, facts: Facts) => void;
-  /** What the event was called before, with facts that it had then: its readers get it as well. */
+  /** A former name of the event, with the facts that it had then: its readers still get this one, too. */
   readonly formerly?: { readonly kind: string } & Readonly<Record<string, unknown>>;
   /** For the compiler alone. */
   readonly facts?: Facts;

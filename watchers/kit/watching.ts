@@ -1,4 +1,7 @@
-/** The frame of a watcher: its lifetime, from the call until the signal aborts or the source fails, and when it is synced. */
+/**
+ * Makes a watcher of a function with callbacks: yields its updates until the signal aborts or the source fails, and adds
+ * `synced` once every query has a result.
+ */
 import { setMaxListeners } from 'node:events';
 import { Mailbox } from '../../src/lib/mailbox.ts';
 import type { Query, Update, Watch } from '../../src/model.ts';

@@ -1,10 +1,10 @@
 /**
- * A HAProxy that leaves: it takes no new connections, finishes those it has, and is watched until it is gone.
+ * A HAProxy process that leaves: it accepts no new connections, finishes those it has, and is watched until it ends.
  *
- * HAProxy's own way of leaving (SIGUSR1) also stops its backends, and a stopped backend takes no more commands, so that
- * a connection that was kept could still be sent to a server that is gone. Therefore only its frontends are shut down
- * at first: they let go of their sockets and have connections closed after the next answer, as SIGUSR1 does, and
- * servers can be changed on. SIGUSR1 follows when the last connection is gone.
+ * HAProxy's own way of leaving (SIGUSR1) also stops its backends. A stopped backend takes no commands, so a request on a kept
+ * connection could still go to a server that was removed. Therefore only the frontends are shut down at first: they release
+ * their sockets and close each connection after its next answer, as SIGUSR1 does, while commands still change the servers.
+ * SIGUSR1 follows when the last connection is gone.
  */
 
 import { frames, unframe } from '../../haproxy/cli/framing.ts';
@@ -19,13 +19,13 @@ import { isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/proce
 type Leaving = {
   readonly generation: Generation;
   readonly id: ProcessId;
-  /** null where it is not known what it runs. */
+  /** null where what it runs is not known. */
   readonly worker: Worker | null;
 };
 
 /**
- * How far it is on its way: `presumed` to leave only (one that cannot be reached may serve), `finishing` with its
- * frontends shut, or `stopping` since SIGUSR1: then it ends by itself, and takes no commands.
+ * `presumed`: it cannot be reached, so it may leave or still serve. `finishing`: its frontends are shut down. `stopping`: it got
+ * SIGUSR1, so it ends by itself and takes no commands.
  */
 type Stage = 'presumed' | 'finishing' | 'stopping';
 
@@ -33,7 +33,7 @@ export class OldWorker {
   readonly generation: Generation;
   readonly id: ProcessId;
   readonly since: Moment;
-  /** Opened before it was told to stop: after that it takes no connection any more. null: it cannot be asked. */
+  /** Opened before it is told to leave, since it accepts no connection after that. null: it cannot be asked. */
   #session: AdminSession | null;
   readonly #worker: Worker | null;
   #stage: Stage = 'presumed';
@@ -49,7 +49,7 @@ export class OldWorker {
 
   /** Tells a serving process to leave. */
   static async drain(leaving: Leaving, now: Moment): Promise<OldWorker> {
-    // Without a session it is told all the same; only it cannot be asked or told anything more.
+    // It also leaves where no session can be opened; then it takes no questions and no commands.
     const old = new OldWorker(leaving, now);
     await old.#open();
     await old.poll();
@@ -57,19 +57,19 @@ export class OldWorker {
     return old;
   }
 
-  /** One that was found. */
+  /** An old worker without a session: one that was found at the start, or that never served for us. It takes no commands. */
   static found(generation: Generation, id: ProcessId, now: Moment, stage: 'presumed' | 'stopping'): OldWorker {
     const old = new OldWorker({ generation, id, worker: null }, now);
     old.#stage = stage;
     return old;
   }
 
-  /** null where it cannot be told anything (any more). */
+  /** null where it takes no commands, or no more. */
   get worker(): Worker | null {
     return this.#stage === 'stopping' || !this.#session?.isOpen ? null : this.#worker;
   }
 
-  /** The connections that it still had when it was last looked at; null where that is not known. */
+  /** The number of its connections at the last poll; null where that is not known. */
   get connections(): number | null {
     return this.#connections;
   }
@@ -87,14 +87,14 @@ export class OldWorker {
   }
 
   async poll(): Promise<void> {
-    // A question that took too long has cost the session; one that only shut its frontends takes another.
+    // A question that took too long closed the session. While only the frontends are shut down, another one can be opened.
     if (this.#stage === 'finishing' && !this.#session?.isOpen) await this.#open();
     if (this.#session === null || !this.#session.isOpen) return;
     const answer = await this.#session.ask('show info', { timeoutMs: 1000 }).catch(() => null);
     if (answer === null) return;
     const { currConns, stopping } = parseInfo(answer);
     this.#connections = currConns;
-    // Somebody else may have told it to.
+    // SIGUSR1 may have come from elsewhere.
     if (stopping) this.#stage = 'stopping';
     if (currConns > 0) return;
     if (this.#stage === 'finishing') this.#stop();
@@ -102,14 +102,14 @@ export class OldWorker {
     if (this.#stage === 'stopping') this.#session.close();
   }
 
-  /** Ends it now, whatever it still has. */
+  /** Ends it now, with the connections that are left. */
   async end(): Promise<void> {
     await this.poll();
     this.signal('SIGTERM');
     if (!(await waitForEnd(this.id, 2000))) this.signal('SIGKILL');
   }
 
-  /** Nobody looks after it any more: it ends by itself. */
+  /** Stops watching it: it ends by itself. */
   forget(): void {
     if (this.isAlive && this.#stage === 'finishing') this.#stop();
     this.#session?.close();
@@ -126,7 +126,7 @@ export class OldWorker {
     this.signal('SIGUSR1');
   }
 
-  /** False where that is not enough, or not possible. */
+  /** Returns false where shutting down the frontends is not possible, or not enough. */
   async #shutFrontends(): Promise<boolean> {
     if (this.worker === null || this.#session === null || !this.worker.sections.every(isKnown)) return false;
     const frontends = this.worker.sections.filter(({ kind }) => kind === 'frontend' || kind === 'listen');
@@ -144,10 +144,10 @@ export class OldWorker {
   }
 }
 
-/** Without an answer it was shut down now; one that an `.if` leaves out is not there. */
+/** The replies to `shutdown frontend` that are fine: empty on success; a frontend that an `.if` leaves out does not exist. */
 const shut: ReadonlySet<string> = new Set(['', 'Frontend was already shut down.', 'No such frontend.']);
 
-/** Sections that listen only as frontends do, and that lose nothing while SIGUSR1 waits (as peers do their tables). */
+/** Sections that listen only by frontends and lose nothing while SIGUSR1 waits. Peers, for example, would lose their tables. */
 const known: ReadonlySet<string> = new Set(
   ['', 'global', 'defaults', 'frontend', 'backend', 'listen', 'userlist', 'resolvers', 'cache', 'http-errors'].concat([
     'fcgi-app',

@@ -1,4 +1,4 @@
-/** All HAProxies that Myelin answers for: the one that serves and those that leave. Sees when one ends, and ends them. */
+/** All HAProxy processes of ours: the one that serves and the old workers, which leave. Notices when one ends, and ends them. */
 import { open, readFile, stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
 import { lastLines } from '../../lib/command.ts';
@@ -18,20 +18,20 @@ type ProcessesOptions = {
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** For what must not keep others from being looked after. */
+  /** For work whose failure must not stop the work on other processes. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
-  /** The process that served ended by itself, or was told to leave by somebody else. Its folder is left. */
+  /** The process that served ended by itself, or leaves by an order that is not ours. Its folder is kept. */
   readonly onLost: (serving: Serving) => void;
-  /** An old worker is gone, which makes room for a reload, or can be told again what changes. */
+  /** An old worker has ended, which makes room for a reload, or takes commands again. */
   readonly onChange: () => void;
 };
 
 type Limit = Extract<DriverEvent, { kind: 'connections_closed' }>['limit'];
 
-/** So long after its own `hard-stop-after` HAProxy has ended by itself, or will not. */
+/** HAProxy that has not ended by itself this long after its own `hard-stop-after` never will. */
 const hardStopSlackMs: Ms = 10_000;
 
-/** HAProxy prints every change of a server's health; where it was started, nobody reads that in the long run. */
+/** HAProxy prints every change of a server's health: without a limit its output would fill the disk. */
 const maxOutputBytes = 1024 * 1024;
 
 export class Processes {
@@ -48,7 +48,7 @@ export class Processes {
     this.#tracker = new ProcessTracker(serving, { ...options, nameOf });
   }
 
-  /** Of the process that is to serve. */
+  /** The state of the process that is to serve. */
   get tracker(): Pick<ProcessTracker<Serving, ForeignProcess>, 'whyNone' | 'unresponsive'> {
     return this.#tracker;
   }
@@ -61,12 +61,12 @@ export class Processes {
     return this.#oldWorkers;
   }
 
-  /** Those that were told to leave, without one that cannot be reached and may serve. */
+  /** The old workers that leave for certain, without one that cannot be reached and may still serve. */
   get leaving(): readonly OldWorker[] {
     return this.#oldWorkers.filter(({ stage }) => stage !== 'presumed');
   }
 
-  /** `next` serves from now on; the one that did is told to leave. */
+  /** `next` serves from now on; the former process is told to leave. */
   takeOver(next: Serving): Promise<void> {
     const before = this.serving;
     this.#tracker.on({ kind: 'serves', process: next });
@@ -75,14 +75,14 @@ export class Processes {
     });
   }
 
-  /** Who was found to serve in the place of ours; null: nobody. One of ours may have begun to serve since it was asked. */
+  /** Notes a foreign process that serves; null: there is none. Ignored where a process of ours has begun to serve meanwhile. */
   foreign(foreign: ForeignProcess | null, isInPlaceOfOurs: boolean): void {
     if (this.serving !== null) return;
     if (foreign !== null) this.#tracker.on({ kind: 'foreign_found', foreign, isInPlaceOfOurs });
     else if (this.#tracker.state.kind === 'foreign') this.#tracker.on({ kind: 'gone' });
   }
 
-  /** One that never served for us, as it was started by others or is not ready yet, is told to leave like any other. */
+  /** Tells a process to leave that never served for us: a foreign one, or one that is not ready yet. */
   drainOther(id: ProcessId, generation: Generation): Promise<void> {
     return this.#mutex(async () => {
       const presumed = this.#oldWorkers.find((each) => each.id.pid === id.pid);
@@ -102,14 +102,14 @@ export class Processes {
     return this.#mutex(async () => {
       if (this.leaving.length <= max) return;
       await this.#pollOldWorkers();
-      // One without connections is about to be gone.
+      // A worker without connections is about to end by itself.
       const staying = this.leaving.filter(({ connections }) => connections !== 0);
       const excess = staying.slice(0, Math.max(0, staying.length - max));
       for (const worker of excess) await this.#end(worker, 'max_old_workers');
     });
   }
 
-  /** Sees who is gone. */
+  /** Notices which processes have ended. */
   async poll(): Promise<void> {
     await this.pollServing();
     await this.#mutex(() => this.#pollOldWorkers());
@@ -127,7 +127,7 @@ export class Processes {
     this.#options.onLost(serving);
     const about = { pid: id.pid, generation: generation.number };
     if (isLeft) {
-      // It finishes what it has like any other.
+      // It finishes its connections like any old worker.
       this.#oldWorkers = [...this.#oldWorkers, OldWorker.found(generation, id, this.#options.now(), 'stopping')];
       this.#options.onEvent({ kind: 'stopped_externally', ...about });
       return;
@@ -136,7 +136,7 @@ export class Processes {
     this.#options.onEvent({ kind: 'exited', ...about, words: lastLines(words) });
   }
 
-  /** Asks the process that serves; whether it has been silent for so long that nothing is to be hoped for. */
+  /** Asks the process that serves. Returns whether it has been silent for so long that it will not recover. */
   async isHopeless(): Promise<boolean> {
     const { serving } = this;
     if (serving === null) return false;
@@ -149,7 +149,7 @@ export class Processes {
     return this.#tracker.isHopeless;
   }
 
-  /** The process that serves hangs: it is ended, with whatever it has. */
+  /** Kills the process that serves, which hangs, with all its connections. */
   async kill(limit: Limit): Promise<void> {
     const { serving } = this;
     if (serving === null) return;
@@ -173,13 +173,13 @@ export class Processes {
     }
   }
 
-  /** Softly at first; after `graceMs` whatever they still have. */
+  /** Stops all processes: gracefully at first, and after `graceMs` with the connections that are left. */
   stop(graceMs: Ms): Promise<void> {
     this.#isStopping = true;
     return this.#mutex(async () => {
       const { serving } = this;
       this.#tracker.on({ kind: 'gone' });
-      // There is no other that could take what comes: its own way of leaving is the best.
+      // No other process takes over, so HAProxy leaves in its own way, without commands from us.
       if (serving !== null) await this.#drain(serving, null);
       for (const worker of this.#oldWorkers) if (worker.stage === 'presumed') worker.signal('SIGUSR1');
       const deadline = performance.now() + graceMs;
@@ -192,13 +192,13 @@ export class Processes {
     });
   }
 
-  /** They live on; only we look away. */
+  /** Closes our connections to the processes, which live on. */
   forget(): void {
     this.serving?.connection.close();
     for (const worker of this.#oldWorkers) worker.forget();
   }
 
-  /** `worker`: null where nobody has to tell it anything any more. */
+  /** `worker`: null where no commands have to reach it any more. */
   async #drain({ generation, id, connection }: Serving, worker: Worker | null): Promise<void> {
     const leaving = await OldWorker.drain({ generation, id, worker }, this.#options.now());
     this.#oldWorkers = [...this.#oldWorkers, leaving];
@@ -208,11 +208,11 @@ export class Processes {
   async #pollOldWorkers(): Promise<void> {
     const unreachable = this.#oldWorkers.filter(({ worker }) => worker === null);
     await Promise.all(this.#oldWorkers.map((worker) => worker.poll()));
-    // It has not heard what changed meanwhile.
+    // A worker that answers again lacks the changes since.
     if (unreachable.some(({ worker }) => worker !== null)) this.#options.onChange();
     const gone = this.#oldWorkers.filter((worker) => !worker.isAlive);
     for (const worker of gone) {
-      // One that finished all it had was seen without connections, or ended long before this.
+      // A worker that finished by itself was seen without connections, or ended long before the limit.
       const age = this.#options.now() - worker.since;
       await this.#remove(worker, age >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
@@ -220,9 +220,9 @@ export class Processes {
     if (gone.length > 0 && !this.#isStopping) this.#options.onChange();
   }
 
-  /** From SIGUSR1 on HAProxy itself counts, where its config says so and it is not stuck. */
+  /** After SIGUSR1 HAProxy itself ends at `hard-stop-after`, unless its config lacks that or it hangs. */
   #isOverdue({ since, stage }: OldWorker): boolean {
-    // One that cannot be reached may serve: only the operator may end it.
+    // A worker that cannot be reached may still serve: only the operator may end it.
     if (stage === 'presumed') return false;
     const limitMs = this.#options.hardStopAfterMs() + (stage === 'stopping' ? hardStopSlackMs : 0);
     return this.#options.now() - since >= limitMs;

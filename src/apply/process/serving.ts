@@ -1,4 +1,4 @@
-/** The HAProxy that serves: which process it is, what it was started with, and how it is shown to others. */
+/** The HAProxy process that serves: its identity, what it was started with, and the view of it that the driver shows. */
 
 import { type BinaryIdentity, sameBinary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
@@ -14,19 +14,19 @@ import type { ProcessId } from '../system/processes.ts';
 export type Serving = {
   readonly generation: Generation;
   readonly id: ProcessId;
-  /** The executable that it was started from; null where that is not known. */
+  /** Its executable; null where that is not known. */
   readonly binary: BinaryIdentity | null;
   readonly version: Version;
   readonly since: Moment;
-  /** What runs in it, which commands change. */
+  /** Sends commands to it, and holds what runs in it. */
   readonly worker: Worker;
-  /** Over which the worker is asked while it serves. */
+  /** The connection that the worker uses while the process serves. */
   readonly connection: HeldConnection;
 };
 
 type Facts = {
   readonly sections: readonly Section[];
-  /** null where it is not known what it was started with. */
+  /** The sections that it was started with; null where they are not known. */
   readonly started: readonly Section[] | null;
   readonly version: Version;
   readonly binary: BinaryIdentity | null;
@@ -57,7 +57,7 @@ export function readyRecordOf({ id, binary, version, since }: Serving): ReadyRec
   return { ...id, version: version.text, binary, since: toWallClock(since) };
 }
 
-/** Whether the executable is another one than the process was started from. */
+/** Whether the executable on disk is another one than that of the process. */
 export function isReplaced({ binary }: Serving, now: BinaryIdentity | null): boolean {
   return binary !== null && now !== null && !sameBinary(binary, now);
 }

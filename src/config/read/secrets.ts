@@ -1,10 +1,10 @@
-/** What is masked in everything that people see. */
+/** Collects the secrets that `mask.ts` masks in everything that people see. */
 
-/** Tokens are renewed: of those that sources used, so many are remembered, the last ones. */
+/** The number of credentials of sources that are remembered, the latest ones: tokens are renewed all the time. */
 const mostUsed = 100;
 
 export class Secrets {
-  // For good: messages may be older than the config.
+  // Never dropped: a message may hold a secret of a former config.
   readonly #configured = new Set<string>();
   readonly #used = new Set<string>();
 
@@ -20,7 +20,7 @@ export class Secrets {
     for (const secret of secrets) this.#configured.add(secret);
   }
 
-  /** What a source proves itself with, wherever it has that from. */
+  /** Notes a credential that a source uses, from wherever it has it. */
   readonly used = (secret: string): void => {
     this.#used.delete(secret);
     this.#used.add(secret);
