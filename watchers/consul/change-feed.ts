@@ -13,8 +13,8 @@ import type { Changed } from './schedule.ts';
 
 export type ChangeFeedOptions = {
   readonly list: (request: ListRequest, timeoutMs: Ms) => Promise<ConsulResponse>;
-  /** The number of services that are followed. */
-  readonly services: number;
+  /** The number of services that are followed now. */
+  readonly services: () => number;
   readonly waitMs: Ms;
   readonly onChange: (changed: Changed) => void;
   /** The feed is up or down: it is down at first, and while one of its queries fails. */
@@ -175,7 +175,7 @@ export class ChangeFeed {
   async #readInstances(): Promise<Rows | null> {
     const { list, services } = this.#options;
     const names = [...readNodes((await list({ what: 'nodes', stale: true }, this.#slackMs)).body).keys()];
-    if (names.length > Math.max(1, services * nodesShare)) return null;
+    if (names.length > Math.max(1, services() * nodesShare)) return null;
     const lists: Rows[] = [];
     for (const node of names)
       lists.push(readNode(node, (await list({ what: 'node', node, stale: true }, this.#slackMs)).body));

@@ -30,7 +30,7 @@ export type ListRequest = (
   | { readonly what: 'checks' | 'services' | 'nodes' }
   | { readonly what: 'node'; readonly node: string }
 ) &
-  Pick<HealthRequest, 'dc' | 'stale' | 'index' | 'wait'>;
+  Pick<HealthRequest, 'dc' | 'filter' | 'stale' | 'consistent' | 'index' | 'wait'>;
 
 export type ConsulResponse = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
 

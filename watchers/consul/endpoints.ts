@@ -9,11 +9,13 @@ const instanceShape = z.object({
   Node: z.object({ Node: z.string(), Address: z.string() }),
   Service: z.object({
     ID: z.string(),
+    Service: z.string().default(''),
     Address: z.string().default(''),
     Port: z.number().default(0),
     Tags: z.array(z.string()).nullish(),
     Meta: z.record(z.string(), z.string()).nullish(),
     Weights: z.object({ Passing: z.number(), Warning: z.number() }).nullish(),
+    CreateIndex: z.number().default(0),
   }),
   Checks: z.array(z.object({ CheckID: z.string(), Status: z.string() })),
 });

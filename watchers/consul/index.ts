@@ -1,6 +1,6 @@
 /** Services of a Consul agent. */
 import { defineSource } from '../kit/source.ts';
-import { checkConsul, consulQuery, consulSettings } from './settings.ts';
+import { checkConsul, consulDiscoveries, consulDiscovery, consulQuery, consulSettings } from './settings.ts';
 
 const example = `watchers:
   # Where endpoints come from. The variables of the consul command (CONSUL_HTTP_ADDR, …) are understood as well.
@@ -15,11 +15,18 @@ const example = `watchers:
     #maxShrink: { share: 0.5, hold: 60s }
 `;
 
+const discover = `# Services that carry this tag are served without being listed, as their meta myelin-* or tags myelin.OPTION=VALUE choose.
+#discover:
+#  consul: { tag: expose, bindAddress: 127.0.0.1, ports: "10000-19999" }
+
+`;
+
 export const consul = defineSource({
   type: 'consul',
   settings: consulSettings,
   query: consulQuery,
-  example: { watcher: example, query: '{ service: web, tags: [blue] }' },
+  discovery: { keys: consulDiscovery, queries: consulDiscoveries },
+  example: { watcher: example, query: '{ service: web, tags: [blue] }', discover },
   check: checkConsul,
   async open(settings, { env, onSecret }) {
     const { watchConsul } = await import('./watch.ts');

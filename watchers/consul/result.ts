@@ -6,6 +6,7 @@ import { AppError } from '../../src/errors.ts';
 import type { Unreadable } from '../../src/model.ts';
 import type { ConsulResponse } from './client.ts';
 import { endpointsOf, readInstances, type ServiceEndpoints } from './endpoints.ts';
+import { type OldestInstance, oldestOf } from './own-options.ts';
 import type { ConsulQuery } from './settings.ts';
 
 export type ServiceResult = ServiceEndpoints & {
@@ -13,6 +14,8 @@ export type ServiceResult = ServiceEndpoints & {
   readonly index: bigint | undefined;
   /** The number of instances, those included that are not served. */
   readonly instances: number;
+  /** Null: there is none. */
+  readonly oldest: OldestInstance | null;
   /** The token does not show all instances. */
   readonly isFiltered: boolean;
   /** Instances that the token hides. */
@@ -57,7 +60,8 @@ export function resultOf(
     ? [{ id: service, reason: `the token shows only some instances of ${name}: ${lacking}` }]
     : [];
   const index = indexOf(headers['x-consul-index']);
-  return { index, ...endpointsOf(instances, query), instances: instances.length, isFiltered, unreadable };
+  const oldest = oldestOf(instances);
+  return { index, ...endpointsOf(instances, query), instances: instances.length, oldest, isFiltered, unreadable };
 }
 
 const lacking = 'it lacks service:read for it or node:read for its nodes';
@@ -75,7 +79,10 @@ export function isDoubtful(
   last: ServiceResult | undefined,
   isFirst: boolean,
 ): boolean {
-  const becameEmpty = result.endpoints.length === 0 && (isFirst || last === undefined || last.endpoints.length > 0);
+  const isNews = (count: number | undefined): boolean => isFirst || count === undefined || count > 0;
+  const becameEmpty =
+    (result.endpoints.length === 0 && isNews(last?.endpoints.length)) ||
+    (result.instances === 0 && isNews(last?.instances));
   const wentBack = last?.index !== undefined && result.index !== undefined && result.index < last.index;
   // This is the only sign by which a streaming agent shows that the token has lost its rights.
   const isFewer = last?.index !== undefined && result.index === last.index && result.instances < last.instances;

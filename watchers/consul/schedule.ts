@@ -39,35 +39,46 @@ type Entry = { due: Due | null; wake: (() => void) | null; sweepAt: Moment };
 type Datacenter = { hasFeed: boolean; readonly services: Map<string, Entry[]> };
 
 export class Schedule {
-  readonly #turnMs: Ms;
+  readonly #turnMs: () => Ms;
   readonly #datacenters = new Map<string, Datacenter>();
   readonly #timer: NodeJS.Timeout;
   #isOver = false;
 
   /** `turnMs`: how long a query blocks where all services are queried in turn. */
-  constructor(turnMs: Ms) {
+  constructor(turnMs: () => Ms) {
     this.#turnMs = turnMs;
     this.#timer = setInterval(() => this.#sweep(performance.now()), tickMs);
   }
 
-  /** Returns a function to be called before each query but the first: it resolves when that query is due, to how long it may block. */
-  join(datacenter: string, service: string): (last: ServiceResult) => Promise<Ms> {
+  /**
+   * Returns a function to be called before each query but the first: it resolves when that query is due, to how long it may
+   * block. The service leaves when `signal` aborts.
+   */
+  join(datacenter: string, service: string, signal: AbortSignal): (last: ServiceResult) => Promise<Ms> {
     const its = this.#datacenter(datacenter);
     // The first sweep is spread over the minute.
     const entry: Entry = { due: null, wake: null, sweepAt: performance.now() + sweepMs * Math.random() };
     const name = folded(service);
     its.services.set(name, [...(its.services.get(name) ?? []), entry]);
+    const leave = (): void => {
+      const others = (its.services.get(name) ?? []).filter((one) => one !== entry);
+      if (others.length > 0) its.services.set(name, others);
+      else its.services.delete(name);
+      wake(entry);
+    };
+    signal.addEventListener('abort', leave, { once: true });
     let before: ServiceResult | null = null;
     return async (last) => {
       if (last !== before)
         entry.sweepAt = Math.min(entry.sweepAt, performance.now() + againMs * (1 + Math.random() / 2));
       before = last;
-      if (!its.hasFeed || this.#isOver) return this.#turnMs;
-      while (its.hasFeed && !this.#isOver && (entry.due === null || isReached(entry.due, last))) {
+      const mayRest = (): boolean => its.hasFeed && !this.#isOver && !signal.aborted;
+      if (!mayRest()) return this.#turnMs();
+      while (mayRest() && (entry.due === null || isReached(entry.due, last))) {
         entry.due = null;
         await new Promise<void>((resolve) => (entry.wake = resolve));
       }
-      if (entry.due === null) return this.#turnMs;
+      if (entry.due === null) return this.#turnMs();
       entry.due.tries += 1;
       entry.sweepAt = performance.now() + sweepMs * (0.5 + Math.random());
       return entry.due.waitMs;

@@ -1,5 +1,6 @@
 /** The settings of a Consul watcher, and of a query to it. */
 import { z } from 'zod';
+import { AppError } from '../../src/errors.ts';
 import type { CheckContext, CommonSettings } from '../kit/source.ts';
 import { filePath, someTime, text, word } from '../kit/values.ts';
 
@@ -75,8 +76,39 @@ export const consulQuery = z
   })
   .describe('One service of a Consul watcher.');
 
+/** Which services are found that nobody listed. */
+export const consulDiscovery = z.strictObject({
+  tag: text
+    .regex(/^[^`]*$/, 'expected a tag without backquotes, which no filter of Consul can hold')
+    .optional()
+    .describe('Services are served by their instances that carry this tag.'),
+  meta: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9_-]{1,128}$/, 'expected a key of meta: letters, digits, - and _'),
+      z.string().regex(/^[^\x00-\x1f\x7f`]{0,512}$/, 'expected a value of meta: one line without backquotes'),
+    )
+    .default({})
+    .describe('The same by meta: those with all of these keys and values. With `tag`, both count.'),
+});
+
 export type ConsulSettings = z.output<typeof consulSettings> & CommonSettings;
 export type ConsulQuery = z.output<typeof consulQuery>;
+/** A query for all services with this tag and meta, at least one of them given. */
+export type ConsulDiscovery = z.output<typeof consulDiscovery>;
+
+export function consulDiscoveries(
+  { maxConnections }: ConsulSettings,
+  { tag, meta }: ConsulDiscovery,
+): readonly { readonly key: string; readonly query: ConsulDiscovery }[] {
+  if (tag === undefined && Object.keys(meta).length === 0)
+    throw new AppError('MYELIN_CONFIG_INVALID', 'names neither a tag nor meta, which would be every service: give one');
+  if (maxConnections < 2)
+    throw new AppError(
+      'MYELIN_CONFIG_INVALID',
+      'needs a connection for itself: give the watcher `maxConnections: 2` or more',
+    );
+  return [{ key: '', query: { ...(tag !== undefined && { tag }), meta } }];
+}
 
 /** Checks that concern several keys. */
 export function checkConsul({ address, tls, token, tokenFile }: ConsulSettings, { env, report }: CheckContext): void {

@@ -13,7 +13,7 @@ export type Verdict =
 export class SourceHealth {
   readonly #connection: Connection;
   /** By query key; '' is the agent's own datacenter. */
-  readonly #datacenters: ReadonlyMap<string, string>;
+  readonly #datacenters: Map<string, string>;
   readonly #failing = new Set<string>();
   /** Datacenters with a response so far. */
   readonly #reached = new Set<string>();
@@ -28,8 +28,19 @@ export class SourceHealth {
   constructor(connection: Connection, datacenters: ReadonlyMap<string, string>, connections: number) {
     this.#connection = connection;
     this.#connections = connections;
-    this.#datacenters = datacenters;
+    this.#datacenters = new Map(datacenters);
     this.#pending = new Set(datacenters.keys());
+  }
+
+  /** Another query from now on. */
+  add(key: string, datacenter: string): void {
+    this.#datacenters.set(key, datacenter);
+  }
+
+  remove(key: string): void {
+    this.#datacenters.delete(key);
+    this.#failing.delete(key);
+    this.#pending.delete(key);
   }
 
   datacenter(key: string): string {

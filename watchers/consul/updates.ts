@@ -26,7 +26,7 @@ export class Updates {
   received(key: string, result: Result): void {
     const { settings, hosts, emit } = this.#options;
     if (hostNamesIn(result, 1).size === 0) {
-      this.#forget(key);
+      this.forget(key);
       this.#emitted.add(key);
       const { endpoints, unfit, unreadable } = result;
       emit({ kind: 'endpoints', key, endpoints, unfit, unreadable });
@@ -44,7 +44,8 @@ export class Updates {
     this.#options.emit({ kind: 'stale', key, reason, ...(isUnanswerable && { isUnanswerable }) });
   }
 
-  #forget(key: string): void {
+  /** Nothing more is said of it. */
+  forget(key: string): void {
     this.#named.delete(key);
     this.#options.hosts.end(key);
   }

@@ -1,17 +1,23 @@
-/** Watches services of a Consul agent: a blocking query for each, over a fixed number of connections. */
-import type { Ms, Query, Watch } from '../../src/model.ts';
+/** Watches services of a Consul agent, listed or discovered: a blocking query for each, over a fixed number of connections. */
+import type { DiscoveredService, Ms, Query, Watch } from '../../src/model.ts';
 import { type HostMemory, Hosts, type LookUp, lookUpHere } from '../kit/hosts.ts';
 import { Semaphore } from '../kit/semaphore.ts';
 import { type Watching, watching } from '../kit/watching.ts';
+import { filterOfInstances, followNames } from './catalog-names.ts';
 import { ChangeFeed, perFeed } from './change-feed.ts';
 import { type HealthRequest, openClient } from './client.ts';
 import { connectionOf } from './connection.ts';
+import { Discovery } from './discovery.ts';
+import type { Failure } from './failure.ts';
 import { follow } from './follow.ts';
 import type { ServiceResult } from './result.ts';
-import { Schedule } from './schedule.ts';
-import type { ConsulQuery, ConsulSettings } from './settings.ts';
+import { folded, Schedule } from './schedule.ts';
+import { type ConsulDiscovery, type ConsulQuery, type ConsulSettings, consulQuery } from './settings.ts';
 import { SourceHealth } from './source-health.ts';
 import { Updates } from './updates.ts';
+
+/** About one service, or for all with a certain tag or meta. */
+type Asked = ConsulQuery | ConsulDiscovery;
 
 /** `env` has the variables of the `consul` command line, which count where the settings say nothing. */
 export function watchConsul(
@@ -19,8 +25,11 @@ export function watchConsul(
   env: NodeJS.ProcessEnv,
   onSecret: (secret: string) => void = () => {},
   lookUp: LookUp = lookUpHere,
-): Watch<ConsulQuery> {
-  const context: Context = { settings, env, onSecret, lookUp, lastResults: new Map(), hostMemory: new Map() };
+): Watch<Asked> {
+  const context: Context = {
+    ...{ settings, env, onSecret, lookUp },
+    ...{ lastResults: new Map(), hostMemory: new Map(), told: new Map() },
+  };
   return watching((call) => run(context, call));
 }
 
@@ -44,37 +53,59 @@ type Context = {
   /** By request. Outlives a failure of the source: results after that are compared with these. */
   readonly lastResults: Map<string, ServiceResult>;
   readonly hostMemory: HostMemory;
+  /** Discovered services by key, which outlive it as well. */
+  readonly told: Map<string, DiscoveredService>;
 };
 
 async function run(
-  { settings, env, onSecret, lookUp, lastResults, hostMemory }: Context,
-  { queries, signal, emit, fail }: Watching<ConsulQuery>,
+  { settings, env, onSecret, lookUp, lastResults, hostMemory, told }: Context,
+  { queries, signal, emit, fail }: Watching<Asked>,
 ): Promise<void> {
-  const { maxConnections } = settings;
-  const datacenters = new Map(queries.map((query) => [query.key, requestOf(query, settings).dc ?? '']));
-  const withFeed = datacentersWithFeed(settings, datacenters);
-  const forFeeds = withFeed.length * perFeed;
+  const single = queries.filter(isForOne);
+  const [many] = queries.filter(isForMany);
+  const datacenters = new Map(queries.map((query) => [query.key, datacenterOf(query, settings)]));
+  const budget = budgetOf(settings, datacenters, many !== undefined);
   const connection = connectionOf(settings, env);
-  const client = await openClient(connection, maxConnections, onSecret, signal);
+  const hasToken = connection.token !== undefined || connection.tokenFile !== undefined;
+  const client = await openClient(connection, settings.maxConnections, onSecret, signal);
   await using hosts = new Hosts({ lookUp, memory: hostMemory });
   const updates = new Updates({ settings, hosts, emit });
-  const permits = new Semaphore(1, maxConnections - forFeeds);
-  const schedule = new Schedule(waitMsOf(settings, queries.length));
-  const health = new SourceHealth(connection, datacenters, maxConnections);
+  const permits = new Semaphore(1, budget.permits);
+  const followed = (): number => single.length + (discovery?.size ?? 0);
+  /** The connections, or who shares them, never change. */
+  const isFixed = budget.feeds.length === 0 && many === undefined;
+  /** Discovered services may become more than the connections at any time: without a feed they take turns beforehand. */
+  const fewest = many !== undefined && budget.feeds.length === 0 ? budget.permits + 1 : 0;
+  const turnMs = (): Ms => waitMsOf(settings, Math.max(followed(), fewest), budget.permits);
+  const schedule = new Schedule(turnMs);
+  const health = new SourceHealth(connection, datacenters, settings.maxConnections);
+  const running = new Set<Promise<void>>();
+  const begin = (work: Promise<void>): void => {
+    const one = work.catch(fail).finally(() => running.delete(one));
+    running.add(one);
+  };
 
-  let feeds: Promise<void>[] = [];
-  const openAll = once(() => {
-    permits.add(maxConnections - forFeeds - 1);
-    feeds = withFeed.map((dc) =>
-      new ChangeFeed({
+  const openFeeds = once(() => {
+    for (const dc of budget.feeds) {
+      const feed = new ChangeFeed({
         list: (request, timeoutMs) => client.list(dc === '' ? request : { ...request, dc }, timeoutMs),
-        services: [...datacenters.values()].filter((one) => one === dc).length,
+        services: () => [...datacenters.values()].filter((one) => one === dc).length + (discovery?.size ?? 0),
         waitMs: settings.wait ?? longestWaitMs,
         onChange: (changed) => schedule.changed(dc, changed),
         onUp: (isUp) => schedule.setFeed(dc, isUp),
         signal,
-      }).run(),
-    );
+      });
+      begin(feed.run());
+    }
+  });
+  let isOpen = false;
+  const openFeedsIfNeeded = (): void => {
+    if (isOpen && followed() > budget.feedAbove) openFeeds();
+  };
+  const openAll = once(() => {
+    isOpen = true;
+    permits.add(budget.permits - 1);
+    openFeedsIfNeeded();
   });
   const alone = setTimeout(openAll, aloneMs);
   const patience = setTimeout(() => {
@@ -86,51 +117,134 @@ async function run(
     clearTimeout(patience);
     permits.add(Number.POSITIVE_INFINITY);
     schedule.end();
+    discovery?.end();
   };
-  signal.addEventListener('abort', end, { once: true });
-  if (signal.aborted) end();
 
-  const following = queries.map((query) => {
+  /** Whether the failure is one of this query alone; else the source has failed. */
+  const judged = (key: string, failure: Failure, onQuery: (isUnanswerable: boolean) => void): void => {
+    const verdict = health.failed(key, failure);
+    if (verdict.kind === 'source') fail(verdict.error);
+    else {
+      openAll();
+      onQuery(verdict.isUnanswerable);
+    }
+  };
+  const followOne = (query: Query<ConsulQuery>, its: Pick<Updates, 'received' | 'failed'>, stop: AbortSignal): void => {
     const { key } = query;
     const request = requestOf(query, settings);
     const id = JSON.stringify(request);
-    return follow({
+    const forget = (): void => {
+      // Where the source has failed, its next start compares with these.
+      if (signal.aborted) return;
+      lastResults.delete(id);
+      health.remove(key);
+    };
+    stop.addEventListener('abort', forget, { once: true });
+    const following = follow({
       query: query.settings,
       request,
-      hasToken: connection.token !== undefined || connection.tokenFile !== undefined,
+      hasToken,
       send: client.health,
       last: lastResults.get(id),
       permit: () => permits.acquire(health.datacenter(key), () => health.isWell(key)),
-      waitMs: waitMsOf(settings, queries.length),
-      rest: withFeed.length === 0 ? undefined : schedule.join(health.datacenter(key), request.service),
+      waitMs: turnMs(),
+      rest: isFixed ? undefined : schedule.join(health.datacenter(key), request.service, stop),
       onResponse() {
         openAll();
         health.succeeded(key);
       },
       onResult(result) {
         lastResults.set(id, result);
-        updates.received(key, result);
+        its.received(key, result);
       },
-      onFailure(failure) {
-        const verdict = health.failed(key, failure);
-        if (verdict.kind === 'source') return fail(verdict.error);
+      onFailure: (failure) => judged(key, failure, (isUnanswerable) => its.failed(key, failure.reason, isUnanswerable)),
+      signal: stop,
+    });
+    begin(following);
+  };
+
+  const discoveryFor = ({ key: all, settings: selection }: Query<ConsulDiscovery>, dc: string): Discovery => {
+    const made: Discovery = new Discovery({
+      key: all,
+      ...{ selection, told, emit, updates },
+      follow(key, service, stop) {
+        health.add(key, dc);
+        followOne({ key, settings: queryFor(service, selection) }, made, stop);
+        openFeedsIfNeeded();
+      },
+      doubt: (service) => schedule.changed(dc, new Map([[folded(service), null]])),
+    });
+    return made;
+  };
+  const discovery = many === undefined ? undefined : discoveryFor(many, datacenterOf(many, settings));
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  for (const query of single) followOne(query, updates, signal);
+  if (many !== undefined && discovery !== undefined) {
+    const dc = datacenterOf(many, settings);
+    const following = followNames({
+      list: (request, timeoutMs) => client.list(dc === '' ? request : { ...request, dc }, timeoutMs),
+      selection: many.settings,
+      hasToken,
+      waitMs: settings.wait ?? longestWaitMs,
+      onNames(names) {
         openAll();
-        updates.failed(key, failure.reason, verdict.isUnanswerable);
+        health.succeeded(many.key);
+        discovery.listed(names);
       },
+      onFailure: (failure) =>
+        judged(many.key, failure, (isUnanswerable) => discovery.listFailed(failure.reason, isUnanswerable)),
       signal,
-    }).catch(fail);
-  });
-  await Promise.all(following);
-  await Promise.all(feeds);
+    });
+    begin(following);
+  }
+  while (running.size > 0) await Promise.all(running);
 }
 
-/** All datacenters, where services outnumber connections and these suffice for the feeds; else none. */
-function datacentersWithFeed(
+function isForMany(query: Query<Asked>): query is Query<ConsulDiscovery> {
+  return 'meta' in query.settings;
+}
+
+function isForOne(query: Query<Asked>): query is Query<ConsulQuery> {
+  return !isForMany(query);
+}
+
+function datacenterOf({ settings: asked }: Query<Asked>, { datacenter = '' }: ConsulSettings): string {
+  return ('datacenter' in asked ? asked.datacenter : undefined) ?? datacenter;
+}
+
+/** Those of its instances that are meant, and no others, serve a service that was discovered. */
+function queryFor(service: string, selection: ConsulDiscovery): ConsulQuery {
+  const { tag, meta } = selection;
+  const filter = Object.keys(meta).length === 0 ? {} : { filter: filterOfInstances({ meta }) };
+  return consulQuery.parse({ service, tags: tag === undefined ? [] : [tag], ...filter });
+}
+
+type Budget = {
+  /** For queries about single services. */
+  readonly permits: number;
+  /** The datacenters that may have a feed. */
+  readonly feeds: readonly string[];
+  /** They have it where more services than this are followed. */
+  readonly feedAbove: number;
+};
+
+/**
+ * Feeds are for services that outnumber connections, where these suffice for the feeds. The number of discovered services is not
+ * known beforehand: a feed comes while there are connections for half as many more, so that none of these has to wait for one.
+ */
+function budgetOf(
   { maxConnections }: ConsulSettings,
   datacenters: ReadonlyMap<string, string>,
-): readonly string[] {
+  isDiscovering: boolean,
+): Budget {
   const all = [...new Set(datacenters.values())];
-  return datacenters.size > maxConnections && maxConnections >= 2 * perFeed * all.length ? all : [];
+  const free = maxConnections - (isDiscovering ? 1 : 0);
+  const isCrowded = isDiscovering || datacenters.size > maxConnections;
+  if (!isCrowded || free < 2 * perFeed * all.length)
+    return { permits: free, feeds: [], feedAbove: Number.POSITIVE_INFINITY };
+  const permits = free - perFeed * all.length;
+  return { permits, feeds: all, feedAbove: isDiscovering ? permits / 2 : 0 };
 }
 
 function requestOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }: ConsulSettings): HealthRequest {
@@ -143,9 +257,9 @@ function requestOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }:
   };
 }
 
-function waitMsOf({ wait = usualWaitMs, maxConnections }: ConsulSettings, requests: number): Ms {
-  if (requests <= maxConnections) return wait;
-  return Math.min(wait, Math.max(shortestWaitMs, (roundMs * maxConnections) / requests));
+function waitMsOf({ wait = usualWaitMs }: ConsulSettings, requests: number, permits: number): Ms {
+  if (requests <= permits) return wait;
+  return Math.min(wait, Math.max(shortestWaitMs, (roundMs * permits) / requests));
 }
 
 function once(run: () => void): () => void {

@@ -57,3 +57,19 @@ export const boundsOf = {
 
 /** The balance algorithms that need no arguments: an argument may be any text. */
 export const plainBalances = ['roundrobin', 'leastconn', 'first', 'random', 'source'] as const;
+
+/** Longer than the name of any option. */
+const longestName = 64;
+
+/** Anyone may write as many and as long ones as the source has room for. What is kept of these is enough to refuse them. */
+export function boundedOptions(options: ReadonlyMap<string, string>): Readonly<Record<string, string>> {
+  const names = [...options.keys()].sort().slice(0, serviceOptions.length + 1);
+  return Object.fromEntries(
+    names.map((name) => [beginningOf(name, longestName), beginningOf(options.get(name) ?? '', longestOption + 1)]),
+  );
+}
+
+/** Not a slice of `value`, which would keep all of it in memory. */
+function beginningOf(value: string, length: number): string {
+  return value.length <= length ? value : Buffer.from(value.slice(0, length)).toString();
+}

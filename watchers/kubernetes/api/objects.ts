@@ -1,6 +1,6 @@
 /** Services and EndpointSlices as the API server sends them, reduced to what we use as soon as they are read. Pure. */
 import { z } from 'zod';
-import { longestOption, serviceOptions } from '../../kit/service-options.ts';
+import { boundedOptions } from '../../kit/service-options.ts';
 
 // Go writes an empty list or map as null, or leaves it out.
 const list = <T extends z.ZodType>(item: T) =>
@@ -70,26 +70,9 @@ export const serviceWith = (labels: readonly string[]) =>
 export const service = serviceWith([]);
 export type Service = z.output<typeof service>;
 
-/** Longer than that of any option. */
-const longestName = 64;
-
-/** A Service may have 256 KiB of annotations. What is kept of too many or too long ones is enough to refuse it for. */
 function optionsIn(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const names = Object.keys(annotations)
-    .filter((name) => name.startsWith(optionPrefix))
-    .sort()
-    .slice(0, serviceOptions.length + 1);
-  return Object.fromEntries(
-    names.map((name) => [
-      beginningOf(name.slice(optionPrefix.length), longestName),
-      beginningOf(annotations[name] ?? '', longestOption + 1),
-    ]),
-  );
-}
-
-/** Not a slice of `value`, which would keep all of it in memory. */
-function beginningOf(value: string, length: number): string {
-  return value.length <= length ? value : Buffer.from(value.slice(0, length)).toString();
+  const own = Object.entries(annotations).filter(([name]) => name.startsWith(optionPrefix));
+  return boundedOptions(new Map(own.map(([name, value]) => [name.slice(optionPrefix.length), value])));
 }
 
 const names = list(z.object({ name: z.string() })).transform((items) => items.map(({ name }) => name));

@@ -90,9 +90,9 @@ test('another address of a node is a change of all services on it', () => {
 test('names are the same in whatever capitals, as Consul takes them', async (t) => {
   const failed = readChecks([...checks(['N1', 'serf', 'critical', '', 7]), ...two.slice(1)]);
   assert.deepEqual(told(changesOf(readChecks(two), failed, new Map())), { web: null, db: null });
-  const schedule = new Schedule(200);
+  const schedule = new Schedule(() => 200);
   t.after(() => schedule.end());
-  const next = schedule.join('', 'WEB');
+  const next = schedule.join('', 'WEB', new AbortController().signal);
   schedule.setFeed('', true);
   await next(known(5n));
   const resting = next(known(5n));
@@ -110,6 +110,7 @@ const known = (index: bigint): ServiceResult => ({
   index,
   endpoints: [],
   unfit: [],
+  oldest: null,
   instances: 0,
   isFiltered: false,
   unreadable: [],
@@ -122,9 +123,9 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 test('a service rests until it is named, and again once its answer is as new as what was told', async (t) => {
-  const schedule = new Schedule(200);
+  const schedule = new Schedule(() => 200);
   t.after(() => schedule.end());
-  const next = schedule.join('', 'web');
+  const next = schedule.join('', 'web', new AbortController().signal);
   assert.equal(await next(known(5n)), 200, 'without a feed all take turns');
   schedule.setFeed('', true);
   assert.equal(await next(known(5n)), 100, 'what changed before the feed began is looked at once');
@@ -145,9 +146,9 @@ test('a service rests until it is named, and again once its answer is as new as 
 });
 
 test('what was told before the index went back is no reason to believe that a change after it is known', async (t) => {
-  const schedule = new Schedule(200);
+  const schedule = new Schedule(() => 200);
   t.after(() => schedule.end());
-  const next = schedule.join('', 'web');
+  const next = schedule.join('', 'web', new AbortController().signal);
   schedule.setFeed('', true);
   schedule.changed('', new Map([['web', 9n]]));
   assert.equal(await next(known(5000n)), 2000, 'of a catalog that was restored');
@@ -194,7 +195,7 @@ function feeding(lists: Lists, services: number) {
   const states: boolean[] = [];
   const ended = new ChangeFeed({
     list: (request) => lists.list(request, stop.signal),
-    services,
+    services: () => services,
     waitMs: 60_000,
     onChange: (changed) => changes.push(told(changed)),
     onUp: (isFed) => states.push(isFed),
@@ -215,9 +216,9 @@ describe('in time', { concurrency: true }, () => {
   test('after an answer that was news a service is asked once more, as what it saw may be gone again', {
     timeout: 20_000,
   }, async (t) => {
-    const schedule = new Schedule(200);
+    const schedule = new Schedule(() => 200);
     t.after(() => schedule.end());
-    const next = schedule.join('', 'web');
+    const next = schedule.join('', 'web', new AbortController().signal);
     schedule.setFeed('', true);
     await next(known(5n));
     const answer = known(6n);
@@ -226,9 +227,9 @@ describe('in time', { concurrency: true }, () => {
   });
 
   test('a change that is told while its service is being asked is not lost', { timeout: 20_000 }, async (t) => {
-    const schedule = new Schedule(200);
+    const schedule = new Schedule(() => 200);
     t.after(() => schedule.end());
-    const next = schedule.join('', 'web');
+    const next = schedule.join('', 'web', new AbortController().signal);
     schedule.setFeed('', true);
     await next(known(5n));
     schedule.changed('', new Map([['web', null]]));
