@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
 import { builtIn } from '../../src/config/schema/watchers.ts';
 import { config } from '../../src/config/schema.ts';
 import { load } from '../support/values/config.ts';
@@ -9,10 +10,18 @@ import { sectionsOf, withTables } from './config-tables.ts';
 
 const path = fileURLToPath(new URL('../../docs/reference/config.md', import.meta.url));
 const page = await readFile(path, 'utf8');
-const sections = {
-  ...sectionsOf(config, ''),
-  ...Object.fromEntries([...builtIn].map(([type, { query }]) => [`query.${type}`, query])),
-};
+const ofSources = [...builtIn].flatMap(([type, { query, discovery }]) => [
+  [`query.${type}`, query] as const,
+  ...(discovery === undefined ? [] : [[`discover.${type}`, discovery.keys] as const]),
+]);
+const all = sectionsOf(config, '');
+const sections = { ...all, discover: withoutKeysOfSources(all.discover), ...Object.fromEntries(ofSources) };
+
+/** What is the same for every source. */
+function withoutKeysOfSources(discover: z.ZodObject | undefined): z.ZodObject {
+  const own = [...builtIn.values()].flatMap(({ discovery }) => Object.keys(discovery?.keys.shape ?? {}));
+  return z.strictObject(Object.fromEntries(Object.entries(discover?.shape ?? {}).filter(([key]) => !own.includes(key))));
+}
 
 test('the reference of the config shows every key with the default and meaning that the schema has', (t: TestContext) => {
   // Those of `discover.*.service` are the keys of a service.
