@@ -20,7 +20,9 @@ const sections = { ...all, discover: withoutKeysOfSources(all.discover), ...Obje
 /** What is the same for every source. */
 function withoutKeysOfSources(discover: z.ZodObject | undefined): z.ZodObject {
   const own = [...builtIn.values()].flatMap(({ discovery }) => Object.keys(discovery?.keys.shape ?? {}));
-  return z.strictObject(Object.fromEntries(Object.entries(discover?.shape ?? {}).filter(([key]) => !own.includes(key))));
+  return z.strictObject(
+    Object.fromEntries(Object.entries(discover?.shape ?? {}).filter(([key]) => !own.includes(key))),
+  );
 }
 
 test('the reference of the config shows every key with the default and meaning that the schema has', (t: TestContext) => {

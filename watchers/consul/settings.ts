@@ -78,14 +78,11 @@ export const consulQuery = z
 
 /** Which services are found that nobody listed. */
 export const consulDiscovery = z.strictObject({
-  tag: text
-    .regex(/^[^`]*$/, 'expected a tag without backquotes, which no filter of Consul can hold')
-    .optional()
-    .describe('Services are served by their instances that carry this tag.'),
+  tag: text.optional().describe('Services are served by their instances that carry this tag.'),
   meta: z
     .record(
       z.string().regex(/^[A-Za-z0-9_-]{1,128}$/, 'expected a key of meta: letters, digits, - and _'),
-      z.string().regex(/^[^\x00-\x1f\x7f`]{0,512}$/, 'expected a value of meta: one line without backquotes'),
+      z.string().regex(/^[^\x00-\x1f\x7f]{0,512}$/, 'expected a value of meta, on one line'),
     )
     .default({})
     .describe('The same by meta: those with all of these keys and values. With `tag`, both count.'),
@@ -102,6 +99,8 @@ export function consulDiscoveries(
 ): readonly { readonly key: string; readonly query: ConsulDiscovery }[] {
   if (tag === undefined && Object.keys(meta).length === 0)
     throw new AppError('MYELIN_CONFIG_INVALID', 'names neither a tag nor meta, which would be every service: give one');
+  if ([tag ?? '', ...Object.values(meta)].some((value) => value.includes('`')))
+    throw new AppError('MYELIN_CONFIG_INVALID', 'names a text with a backquote, which no filter of Consul can hold');
   if (maxConnections < 2)
     throw new AppError(
       'MYELIN_CONFIG_INVALID',

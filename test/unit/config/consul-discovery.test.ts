@@ -1,0 +1,40 @@
+/** What the config may say of discovery in Consul. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { initText } from '../../../src/config/print/init.ts';
+import { load, refusal } from '../../support/values/config.ts';
+
+const discovering = (keys: string, watcher = ''): string =>
+  `watchers: { consul: {${watcher}} }\ndiscover: { consul: ${keys} }\n`;
+
+test('discovery in Consul asks for a tag, meta or both', async () => {
+  const queries = async (keys: string) => (await load(discovering(keys))).config.discoveries.map(({ query }) => query);
+  assert.deepEqual(await queries('{ tag: expose }'), [{ tag: 'expose', meta: {} }]);
+  assert.deepEqual(await queries('{ meta: { expose: "true" } }'), [{ meta: { expose: 'true' } }]);
+  assert.deepEqual(await queries('{ tag: a b, meta: { x_y-z: "" } }'), [{ tag: 'a b', meta: { 'x_y-z': '' } }]);
+});
+
+test('discovery in Consul that would be every service, or no query of Consul, is refused', async () => {
+  assert.match(
+    await refusal(discovering('{}')),
+    /discover\.consul: names neither a tag nor meta, which would be every/,
+  );
+  assert.match(await refusal(discovering('{ tag: "a`b" }')), /discover\.consul: names a text with a backquote/);
+  assert.match(await refusal(discovering('{ meta: { "a b": x } }')), /expected a key of meta/);
+  assert.match(await refusal(discovering('{ meta: { a: "`" } }')), /discover\.consul: names a text with a backquote/);
+  assert.match(await refusal(discovering('{ labels: { a: b } }')), /labels: unknown key; allowed: tag, meta, /);
+  assert.match(
+    await refusal(discovering('{ tag: expose }', ' maxConnections: 1 ')),
+    /discover\.consul: needs a connection for itself/,
+  );
+});
+
+test('the config that init writes for Consul shows discovery as a comment, and is valid without the `#`', async () => {
+  const text = initText('consul');
+  assert.match(text, /^#discover:\n# {2}consul: \{ tag: expose, /m);
+  const { config } = await load(text.replace(/^#(discover:)\n#(.*)$/m, '$1\n$2'));
+  assert.deepEqual(
+    config.discoveries.map(({ watcher }) => watcher),
+    ['consul'],
+  );
+});
