@@ -239,16 +239,16 @@ test('whatever an offer says, it adds no line of its own: hostile data has no mo
 
 test('discover is checked with the rest of the config: watchers that there are, labels, addresses, ports, options', async () => {
   const message = await refusal(`
-watchers: { cluster: { type: kubernetes }, consul: {} }
+watchers: { cluster: { type: kubernetes }, files: { type: file, path: ./x.yaml } }
 discover:
   clustr: { labels: { a: b } }
-  consul: { labels: { a: b } }
+  files: { labels: { a: b } }
   cluster: { labels: { expose: true }, bindAddress: localhost, ports: 20000-10000, options: [lisen], service: { bind: ":80" } }
 `);
   assert.deepEqual(message.split('\n'), [
     '7 problems in the config:',
-    'myelin.yaml:4:3: discover.clustr: there is no watcher of this name; the watchers are cluster, consul; did you mean "cluster"?',
-    'myelin.yaml:5:3: discover.consul: a watcher of type consul discovers nothing; expected one of type kubernetes',
+    'myelin.yaml:4:3: discover.clustr: there is no watcher of this name; the watchers are cluster, files; did you mean "cluster"?',
+    'myelin.yaml:5:3: discover.files: a watcher of type file discovers nothing; expected one of type consul or kubernetes',
     'myelin.yaml:6:32: discover.cluster.labels.expose: true is not allowed; expected text: put it in quotes, "true"',
     'myelin.yaml:6:53: discover.cluster.bindAddress: "localhost" is not allowed; expected an IPv4 or IPv6 address of this machine, or * for all',
     'myelin.yaml:6:71: discover.cluster.ports: "20000-10000" is not allowed; expected a port, or a range of them such as 10000-19999',

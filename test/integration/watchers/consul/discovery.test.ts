@@ -199,13 +199,13 @@ test('a source that fails takes nothing away, and what vanished meanwhile is gon
     'both are told',
     () => heard.served('*fail-old')?.length === 1 && heard.served('*fail-web')?.length === 1,
   );
-  await proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' }, { breakOff: true });
+  proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' }, { breakOff: true });
   await until('the failure is told', () => failures(heard) > 0);
   await consul.deregister('fail-old-9002');
   await consul.register({ name: 'fail-new', port: 9003, tags: ['fail'] });
   assert.equal(heard.count('gone'), 0);
   assert.equal(names(heard), 'fail-old fail-web');
-  await proxy.spoil(null);
+  proxy.spoil(null);
   await until('all is as it is in Consul', () => names(heard) === 'fail-new fail-web', { withinMs: 15_000 });
   assert.ok(heard.said.some((event) => event.kind === 'gone' && event.key === '*fail-old'));
   assertToldFirst(heard);
