@@ -39,7 +39,10 @@ probes: { listen: "off" }
   await put('alpha', 'alpha.apps.example.com/x');
   await until('its route is there', async () => (await map()) === 'alpha.apps.example.com/x/ alpha\n');
   await put('alpha', '/alpha');
-  const { unserved } = await myelin.until('a route beyond the limits is told', (status) => status.unserved.length === 1);
+  const { unserved } = await myelin.until(
+    'a route beyond the limits is told',
+    (status) => status.unserved.length === 1,
+  );
   assert.deepEqual(unserved, [
     {
       watcher: 'consul',
@@ -67,7 +70,11 @@ probes: { listen: "off" }
   await leads('/alpha', 'beta');
   await leads('/other', 'alpha');
 
-  await consul.register({ name: 'beta', port: backends.beta.port, tags: ['expose', 'myelin.routes=/beta', 'myelin.balanse=first'] });
+  await consul.register({
+    name: 'beta',
+    port: backends.beta.port,
+    tags: ['expose', 'myelin.routes=/beta', 'myelin.balanse=first'],
+  });
   await myelin.until('a wrong option is told', ({ unserved: [one] }) =>
     /^balanse: unknown option; .*; did you mean "balance"\?$/.test(one?.reason ?? ''),
   );
