@@ -181,7 +181,21 @@ export type Plan =
  * One change of something that the running HAProxy has. A pure value: the resource of its `kind` (`src/haproxy/resources`)
  * knows how it is said, and whose it is.
  */
-export type RuntimeCommand = ServerCommand | MapCommand;
+export type RuntimeCommand = BackendCommand | ServerCommand | MapCommand;
+
+/** Of a whole backend. */
+export type BackendCommand = {
+  readonly kind: 'backend';
+  readonly backend: string;
+} & /** With the options of a named `defaults` section, without servers; nothing leads to it before `publish`. */
+(
+  | { readonly action: 'add'; readonly from: string }
+  | { readonly action: 'publish' }
+  /** Nothing leads to it any more; to come back it must have these options. null: it cannot. */
+  | { readonly action: 'unpublish'; readonly from: string | null }
+  /** The end of a removed one. */
+  | { readonly action: 'delete' }
+);
 
 /** One thing that happens to one server. */
 export type ServerCommand = { readonly kind: 'server'; readonly backend: string; readonly server: string } & (
@@ -238,7 +252,14 @@ export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly 
 export type ServerOverride = 'maint' | 'drain';
 
 /** What is not as it should be, as HAProxy itself says. */
-export type Drift = ServerDrift | MapDrift;
+export type Drift = BackendDrift | ServerDrift | MapDrift;
+
+export type BackendDrift = {
+  readonly backend: string;
+  /** `unpublished`: no request is led to it. */
+  readonly kind: 'missing' | 'unpublished';
+  readonly detail: string;
+};
 
 export type ServerDrift = {
   readonly backend: string;
@@ -257,7 +278,12 @@ export type MapDrift = {
 };
 
 /** What was removed and is still there: it finishes its connections, or cannot be deleted. */
-export type Leaving = LeavingServer;
+export type Leaving = LeavingBackend | LeavingServer;
+
+export type LeavingBackend = Pick<
+  Extract<BackendCommand, { readonly action: 'unpublish' }>,
+  'kind' | 'backend' | 'from'
+>;
 
 export type LeavingServer = Pick<
   Extract<ServerCommand, { readonly action: 'remove' }>,

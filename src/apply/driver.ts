@@ -45,11 +45,14 @@ export type Runtime = RuntimeState & {
   readonly running: Rendered;
   /** Brings it to `desired` by these commands. Where it does not answer, the outcome is `failed`. */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
-  /** What the process has of these, by owner. Throws an AppError where it does not answer. */
-  observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>>;
+  /** What the process has of these. Throws an AppError where it does not answer. */
+  observe(owners: readonly Owner[]): Promise<SeenByKind>;
   /** Uses what was read back as what runs. The file keeps what was desired, so that drift does not survive the next start. */
   acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
 };
+
+/** By the kind of the resource, and owner: of a backend there is what is said of it, and what of its servers. */
+export type SeenByKind = ReadonlyMap<RuntimeCommand['kind'], ReadonlyMap<Owner, Seen>>;
 
 /** What came of commands. */
 export type CommandOutcome =

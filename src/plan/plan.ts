@@ -46,24 +46,82 @@ export function planMeanwhile(
   except: ReadonlySet<Owner> = new Set(),
 ): { readonly desired: Rendered; readonly commands: readonly RuntimeCommand[] } | null {
   const [before, after] = trim(running.sections, desired.sections);
-  const now = keyed(after);
-  const targets = new Map<Section, Section>();
-  for (const [key, old] of keyed(before)) {
-    const section = except.has(key) ? undefined : now.get(key);
-    if (section !== undefined && section.text !== old.text) targets.set(old, withinStructure(old, section));
+  const [old, now] = [keyed(before), keyed(after)];
+  const targets = new Map<Section, Section | null>();
+  for (const [key, section] of old) {
+    const target = except.has(key) ? section : now.get(key);
+    if (target === undefined) targets.set(section, null);
+    else if (target.text !== section.text) targets.set(section, withinStructure(section, target));
   }
-  const target = { ...running, sections: running.sections.map((section) => targets.get(section) ?? section) };
-  const planner = plannerFor(running, target, process);
-  const commands: RuntimeCommand[] = [];
-  const sections = running.sections.map((old, at) => {
-    const section = target.sections[at];
-    const change = section === undefined || section === old ? null : planner.section(old, section);
-    if (change === null || change === 'structure') return old;
-    for (const command of change.commands) commands.push(command);
-    return change.after();
-  });
-  return commands.length === 0 ? null : { desired: { ...running, sections }, commands };
+  const start = after[0] === undefined ? 0 : desired.sections.indexOf(after[0]);
+  const coming = new Set([...now].flatMap(([key, section]) => (old.has(key) || except.has(key) ? [] : [section])));
+  // What cannot come or go by commands alone is not in the target of the others: nothing may lead there.
+  for (;;) {
+    const steps = stepsTo(running.sections, targets, { coming, old, now, start });
+    const planner = plannerFor(
+      running,
+      { ...running, sections: steps.flatMap(({ now: target }) => target ?? []) },
+      process,
+    );
+    const changes = new Map<Step, Change>();
+    let isPossible = true;
+    for (const step of steps) {
+      if (step.old === step.now) continue;
+      const change = planner.section(step.old, step.now);
+      if (change !== null && change !== 'structure') changes.set(step, change);
+      if (step.old !== null && step.now !== null) continue;
+      if (changes.get(step)?.obstacles.length === 0) continue;
+      isPossible = false;
+      if (step.old !== null) targets.delete(step.old);
+      if (step.now !== null) coming.delete(step.now);
+    }
+    if (!isPossible) continue;
+    const commands = [...changes.values()].flatMap((change) => change.commands);
+    const sections = steps.flatMap((step) => {
+      const change = changes.get(step);
+      return (change === undefined ? step.old : step.now === null ? null : change.after()) ?? [];
+    });
+    return commands.length === 0 ? null : { desired: { ...running, sections }, commands };
+  }
 }
+
+/** One place of the file; null: the section comes, or goes. */
+type Step = { readonly old: Section | null; readonly now: Section | null };
+
+/** In the order of what runs; what comes stands behind what it is to stand behind. */
+function stepsTo(
+  running: readonly Section[],
+  targets: ReadonlyMap<Section, Section | null>,
+  { coming, old, now, start }: Coming,
+): readonly Step[] {
+  const first: Section[] = [];
+  const behind = new Map<Section, Section[]>();
+  let place = first;
+  for (const [key, section] of coming.size === 0 ? [] : now) {
+    const before = old.get(key);
+    if (coming.has(section)) place.push(section);
+    else if (before !== undefined) {
+      place = [];
+      behind.set(before, place);
+    }
+  }
+  const come = (each: Section): Step => ({ old: null, now: each });
+  const steps = running.flatMap((section, at): readonly Step[] => {
+    const target = targets.get(section);
+    const step: Step = { old: section, now: target === undefined ? section : target };
+    return [...(at === start ? first.map(come) : []), step, ...(behind.get(section) ?? []).map(come)];
+  });
+  return start === running.length ? [...steps, ...first.map(come)] : steps;
+}
+
+type Coming = {
+  readonly coming: ReadonlySet<Section>;
+  /** All from the first difference to the last. */
+  readonly old: ReadonlyMap<string, Section>;
+  readonly now: ReadonlyMap<string, Section>;
+  /** Where that is. */
+  readonly start: number;
+};
 
 /** Asks the resources in turn; the first one that can plan the difference does. */
 function plannerFor(running: Rendered, desired: Rendered, process: RuntimeState): Planner {

@@ -16,7 +16,7 @@ import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts
 import type { Owner, Reaper, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
-import type { CommandOutcome, Runtime } from '../driver.ts';
+import type { CommandOutcome, Runtime, SeenByKind } from '../driver.ts';
 
 type Reaped = {
   /** Connections that were closed. */
@@ -145,16 +145,17 @@ export class Worker implements Runtime {
     this.#identify(unframe(await inTime(this.#answering)).from);
   }
 
-  /** Reads back these parts, by owner. Throws an AppError where the process does not answer, or another one does. */
-  async observe(owners: readonly Owner[]): Promise<ReadonlyMap<Owner, Seen>> {
-    const all = new Map<Owner, Seen>();
+  /** Reads back these parts, by resource and owner. Throws an AppError where the process does not answer, or another one does. */
+  async observe(owners: readonly Owner[]): Promise<SeenByKind> {
+    const all = new Map(resources.map(({ kind }) => [kind, new Map<Owner, Seen>()] as const));
+    const of = { running: this.#running, capabilities: this.#capabilities };
     for (const resource of resources) {
       const parts = resource.parts(this.#running);
       const its = owners.filter((owner) => parts.has(owner));
       if (its.length === 0) continue;
-      const { from, seen } = await resource.observe(this.#ask, its, this.#running, this.frame);
+      const { from, seen } = await resource.observe(this.#ask, its, of, this.frame);
       for (const each of from) this.#identify(each);
-      for (const [owner, part] of seen) all.set(owner, part);
+      for (const [owner, part] of seen) all.get(resource.kind)?.set(owner, part);
     }
     return all;
   }

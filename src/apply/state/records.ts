@@ -85,12 +85,15 @@ const files: JsonFile<readonly FileRecord[]> = {
 const leaving: JsonFile<readonly Leaving[]> = {
   name: 'leaving',
   shape: z.array(
-    z.object({
-      kind: z.literal('server').default('server'),
-      backend: z.string(),
-      server: z.string(),
-      options: z.array(z.string()),
-    }),
+    z.union([
+      z.object({ kind: z.literal('backend'), backend: z.string(), from: z.string().nullable() }),
+      z.object({
+        kind: z.literal('server').default('server'),
+        backend: z.string(),
+        server: z.string(),
+        options: z.array(z.string()),
+      }),
+    ]),
   ),
 };
 

@@ -22,7 +22,7 @@ export function formatWait(because: string): string {
 /** `web/web-1: weight is 7`, `public.map a.example/: missing`. */
 export function formatDrift(drift: Drift): string {
   const { kind, detail } = drift;
-  const what = 'map' in drift ? `${basename(drift.map)} ${drift.key}` : `${drift.backend}/${drift.server}`;
+  const what = whatDrifted(drift);
   return `${what}: ${kind}${detail === '' ? '' : ` is ${detail}`}`;
 }
 
@@ -39,4 +39,9 @@ export function age(from: Timestamp, to: Timestamp): string {
   if (seconds < 120) return `${seconds}s`;
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}
+
+function whatDrifted(drift: Drift): string {
+  if ('map' in drift) return `${basename(drift.map)} ${drift.key}`;
+  return 'server' in drift ? `${drift.backend}/${drift.server}` : `backend ${drift.backend}`;
 }

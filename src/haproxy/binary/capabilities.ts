@@ -15,6 +15,8 @@ export type Capabilities = {
   readonly deleteServer: 'no' | 'added' | 'any';
   /** `set maxconn server` may be used. */
   readonly serverMaxconn: boolean;
+  /** Backends come and go: `add backend`, `publish backend`, `del backend`. */
+  readonly backends: boolean;
   /** Options that an added server needs, because this version does not give it the defaults of a server in the file. */
   readonly forgottenDefaults: readonly string[];
   /** The longest line of the runtime API. */
@@ -36,6 +38,7 @@ export function capabilitiesOf(version: Version, maxLineBytes: number = defaultM
     deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
     // Older releases deadlock at this command while a request waits in the queue (79a88ba3d).
     serverMaxconn: !deadlocks.some((fixed) => isBefore(version, fixed)),
+    backends: is(3, 4),
     forgottenDefaults: forgottenDefaults(version),
     maxLineBytes,
     deniedKeywords: new Set(),

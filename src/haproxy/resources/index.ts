@@ -1,12 +1,13 @@
 /** The list of resources: a new one is a folder and a line here. */
 import type { Rendered, RuntimeCommand } from '../../model.ts';
+import { backends } from './backends/index.ts';
 import { maps } from './maps/index.ts';
 import type { Owner, Resource } from './resource.ts';
 import { servers } from './servers/index.ts';
 
 const byKind: {
   readonly [Kind in RuntimeCommand['kind']]: Resource<Extract<RuntimeCommand, { readonly kind: Kind }>>;
-} = { server: servers, map: maps };
+} = { backend: backends, server: servers, map: maps };
 
 export const resources: readonly Resource[] = Object.values(byKind);
 
@@ -25,5 +26,5 @@ export function ownerOf(command: RuntimeCommand): Owner {
 
 /** All that can be read back of a process that runs this. */
 export function ownersIn(running: Rendered): readonly Owner[] {
-  return resources.flatMap((resource) => [...resource.parts(running).keys()]);
+  return [...new Set(resources.flatMap((resource) => [...resource.parts(running).keys()]))];
 }

@@ -47,7 +47,7 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** What can be read back of a process that runs this, by owner. A part keeps its identity while it is the same. */
   parts(running: Rendered): ReadonlyMap<Owner, object>;
   /** Of what is known to run, these. Throws an AppError where one of them was not answered. */
-  observe(ask: Ask, owners: readonly Owner[], running: Rendered, frame?: Frame): Promise<Observation<Part>>;
+  observe(ask: Ask, owners: readonly Owner[], of: Observed, frame?: Frame): Promise<Observation<Part>>;
   /** `running` is what is known to run. */
   drift(running: Rendered, seen: ReadonlyMap<Owner, Part>, circumstances: Circumstances): Findings;
 
@@ -59,10 +59,12 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
 export const rankOf = {
   backendsCome: 0,
   serversCome: 1,
-  routesCome: 2,
-  routesGo: 3,
-  serversGo: 4,
-  backendsGo: 5,
+  backendsPublished: 2,
+  routesCome: 3,
+  routesGo: 4,
+  backendsUnpublished: 5,
+  serversGo: 6,
+  backendsGo: 7,
 } as const;
 
 /** What a plan has to know of the process that it is for. */
@@ -102,6 +104,9 @@ export type Verdict =
 
 /** Anything else. What it did is not known; '' where the answer was cut short. */
 export type UnexpectedReply = { readonly kind: 'unexpected'; readonly command: RuntimeCommand; readonly reply: string };
+
+/** A process that is read back. */
+export type Observed = { readonly running: Rendered; readonly capabilities: Capabilities };
 
 /** What HAProxy says of one part; `said` is equal where a comparison would come to the same. */
 export type Seen = { readonly said: string };

@@ -20,7 +20,7 @@ export async function enforceOverride(
   const isDone = async (): Promise<boolean> =>
     state === null
       ? !isOverridden(runtime.running.sections, backend, server)
-      : isOutOfService((await runtime.observe([owner])).get(owner), server, state);
+      : isOutOfService((await runtime.observe([owner])).get('server')?.get(owner), server, state);
   if (await isDone()) return;
   if (state === 'maint') {
     const commands = [{ kind: 'server', action: state, backend, server, hasAgent: true } as const];

@@ -2,7 +2,7 @@
  * Verifies that what runs is what was desired. What commands have touched is read back at once; everything is read back
  * after a reload, and in rotation. What is found counts as what runs from then on, and the next plan repairs it.
  */
-import type { Runtime } from '../../apply/driver.ts';
+import type { Runtime, SeenByKind } from '../../apply/driver.ts';
 import { ownersIn, resources } from '../../haproxy/resources/index.ts';
 import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../../haproxy/resources/resource.ts';
 import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered, RuntimeCommand } from '../../model.ts';
@@ -29,7 +29,7 @@ type LastFindings = { readonly mode: Mode; readonly findings: readonly Finding[]
 export class Verifier {
   readonly #settings: () => VerifySettings;
   readonly #schedule: VerifySchedule;
-  readonly #verified = new VerifiedParts();
+  readonly #verified = new Map(resources.map(({ kind }) => [kind, new VerifiedParts()]));
   #lastFindings: ReadonlyMap<Owner, LastFindings> = new Map();
 
   constructor(settings: () => VerifySettings) {
@@ -57,7 +57,7 @@ export class Verifier {
   /** Another process runs: nothing of it has been read back. */
   everything(running: Rendered, now: Moment): void {
     this.#lastFindings = new Map();
-    this.#verified.clear();
+    for (const verified of this.#verified.values()) verified.clear();
     this.#schedule.everything(running, now);
   }
 
@@ -112,14 +112,14 @@ export class Verifier {
 
   #compare(
     before: Rendered,
-    seen: ReadonlyMap<Owner, Seen>,
+    seen: SeenByKind,
     circumstances: Circumstances,
   ): Pick<Findings, 'findings' | 'running'> & { readonly leaving: readonly Leaving[] } {
     let running = before;
     const findings: Finding[] = [];
     const leaving: (readonly Leaving[])[] = [];
     for (const resource of resources) {
-      const its = this.#compareOf(resource, running, seen, circumstances);
+      const its = this.#compareOf(resource, running, seen.get(resource.kind) ?? new Map(), circumstances);
       running = its.running;
       for (const finding of its.findings) findings.push(finding);
       for (const some of its.leaving.values()) leaving.push(some);
@@ -136,12 +136,13 @@ export class Verifier {
     const parts = resource.parts(running);
     const its = new Map([...seen].filter(([owner]) => parts.has(owner)));
     // Where more than the part and what is said of it counts, all of it is compared.
+    const verified = this.#verified.get(resource.kind);
     const isPlain = circumstances.leaving.length + circumstances.unsettled.size === 0;
-    const news = isPlain ? this.#verified.news(its, parts) : its;
+    const news = isPlain ? (verified?.news(its, parts) ?? its) : its;
     const found = resource.drift(running, news, circumstances);
     if (isPlain) {
       const wrong = new Set([...found.findings.map(({ owner }) => owner), ...found.leaving.keys()]);
-      this.#verified.add(new Map([...news].filter(([owner]) => !wrong.has(owner))), parts);
+      verified?.add(new Map([...news].filter(([owner]) => !wrong.has(owner))), parts);
     }
     return found;
   }

@@ -59,7 +59,7 @@ for (const branch of branches.filter((each) => each !== '2.2')) {
         'applied',
       );
       assert.equal(
-        (await world.worker.observe(['backend web'])).get('backend web')?.said.split('\n').length,
+        (await world.worker.observe(['backend web'])).get('server')?.get('backend web')?.said.split('\n').length,
         names.length,
       );
     });

@@ -129,7 +129,7 @@ async function serving(branch: HaproxyBranch, wanted: (place: Place) => Rendered
 
 async function rowsOf({ runtime: process }: ManagedDriver): Promise<readonly ServerStateRow[] | undefined> {
   const seen = await process?.observe(['backend web']);
-  return (seen?.get('backend web') as SeenServers | undefined)?.rows;
+  return (seen?.get('server')?.get('backend web') as SeenServers | undefined)?.rows;
 }
 
 function runtime(commands: readonly ServerCommand[]): Plan {
@@ -170,7 +170,7 @@ for (const branch of branches) {
     applied(await control.apply(withMap(here, '/b other\n'), change, never));
     assert.deepEqual([await get(here.port, '/a'), await get(here.port, '/b')], ['web', 'other']);
     const seen = await control.runtime?.observe([`map ${map}`]);
-    assert.equal(seen?.get(`map ${map}`)?.said, '/b other\n');
+    assert.equal(seen?.get('map')?.get(`map ${map}`)?.said, '/b other\n');
     await until('the map follows', async () => (await readFile(map, 'utf8')) === '/b other\n');
 
     const refused = await control.apply(withMap(here, '/c other\n', ['no such line']), reload, never);

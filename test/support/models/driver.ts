@@ -50,7 +50,8 @@ export class ModelDriver extends ScriptedDriver {
       running,
       observe: async (owners) => {
         if (this.fault === 'silent') throw noAnswer();
-        return new Map(owners.map((owner) => [owner, seenServers(this.haproxy.rows(backendOf(owner)))]));
+        const seen = new Map(owners.map((owner) => [owner, seenServers(this.haproxy.rows(backendOf(owner)))]));
+        return new Map([['server', seen]]);
       },
       acceptObserved: ({ sections }, leaving) => {
         this.run(sections);

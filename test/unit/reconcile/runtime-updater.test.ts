@@ -465,7 +465,8 @@ class Scripted extends ScriptedDriver {
       started: null,
       observe: async (owners) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
-        return new Map(owners.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));
+        const seen = new Map(owners.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));
+        return new Map([['server', seen]]);
       },
       acceptObserved: ({ sections }) => this.run(sections),
       applyCommands: (commands, desired) => this.#applyCommands(commands, desired),

@@ -21,7 +21,7 @@ export const maps: Resource<MapCommand, SeenMap> = {
   describe: ({ action, key }) => `${action} ${key}`,
   isLate: () => false,
   parts,
-  observe: (ask, owners, _running, frame) => readMaps(ask, owners.map(mapOf), frame),
+  observe: (ask, owners, _of, frame) => readMaps(ask, owners.map(mapOf), frame),
   drift: findDrift,
 };
 

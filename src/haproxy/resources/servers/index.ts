@@ -1,12 +1,13 @@
 /** Servers, of backends that were rendered for a service. */
-import type { Rendered, Section, ServerCommand } from '../../../model.ts';
+import type { Rendered, ServerCommand } from '../../../model.ts';
 import { learn } from '../../binary/capabilities.ts';
 import type { Owner, Resource } from '../resource.ts';
 import { classify, identity, say } from './commands.ts';
 import { findDrift } from './drift.ts';
+import { partsOf } from './parts.ts';
 import { ranks } from './plan/order.ts';
 import { planServers, silencedAgents } from './plan/planner.ts';
-import { isOurs, withServersOf } from './plan/section.ts';
+import { withServersOf } from './plan/section.ts';
 import { backendOf, ownerOf, readBackends, type SeenServers } from './read-back.ts';
 import { RemovedServers } from './removed-servers.ts';
 
@@ -26,27 +27,15 @@ export const servers: Resource<ServerCommand, SeenServers> = {
   describe: ({ action, server }) => `${action} ${server}`,
   // From HAProxy 2.9 on a new address takes effect a moment after the reply.
   isLate: ({ action }) => action === 're-address',
-  parts,
-  observe: (ask, owners, running, frame) =>
+  parts: partsOf,
+  observe: (ask, owners, { running }, frame) =>
     readBackends(ask, owners.map(backendOf), withLimits(owners, running), frame),
   drift: findDrift,
   createReaper: (now) => new RemovedServers(now),
 };
 
-const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
-
 /** Backends with servers that have a limit of their own. */
 function withLimits(owners: readonly Owner[], running: Rendered): ReadonlySet<string> {
-  const its = parts(running);
+  const its = partsOf(running);
   return new Set(owners.filter((owner) => its.get(owner)?.text.includes('maxconn')).map(backendOf));
-}
-
-/** Its backends, which are asked for at each look, and of which there may be ten thousand. */
-function parts({ sections }: Rendered): ReadonlyMap<Owner, Section> {
-  let found = known.get(sections);
-  if (found === undefined) {
-    found = new Map(sections.filter(isOurs).map((section) => [ownerOf(section.name), section]));
-    known.set(sections, found);
-  }
-  return found;
 }

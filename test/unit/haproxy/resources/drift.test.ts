@@ -121,7 +121,7 @@ test('a server in maintenance that is not wanted is on its way out, and no drift
   const { drift, leaving } = findDrift(wanted, observed(seen));
   assert.deepEqual(drift, []);
   assert.deepEqual(
-    leaving.map(({ backend, server }) => `${backend}/${server}`),
+    leaving.map((each) => each.kind === 'server' && `${each.backend}/${each.server}`),
     ['web/c'],
   );
   const known: readonly LeavingServer[] = [{ kind: 'server', backend: 'web', server: 'c', options: [] }];

@@ -6,6 +6,7 @@ import { classify, say } from '../../../../src/haproxy/resources/maps/commands.t
 import { type Entry, lineOf } from '../../../../src/haproxy/resources/maps/entries.ts';
 import { maps } from '../../../../src/haproxy/resources/maps/index.ts';
 import { findDrift, ownerOf, readMaps, seenMap } from '../../../../src/haproxy/resources/maps/read-back.ts';
+import { rankOf } from '../../../../src/haproxy/resources/resource.ts';
 import type { MapCommand, Rendered, RuntimeCommand, Section } from '../../../../src/model.ts';
 import { planChange, planMeanwhile } from '../../../../src/plan/plan.ts';
 import { version } from '../../../support/values/render.ts';
@@ -143,7 +144,7 @@ describe('Entries of a map', () => {
 
   it('come after the servers of their backend and go before them', () => {
     const ranks = maps.ranks(commandsOf(file('b/ b\n'), file('a/ a\n')) as MapCommand[]);
-    assert.deepEqual(ranks, [2, 3]);
+    assert.deepEqual(ranks, [rankOf.routesCome, rankOf.routesGo]);
     const [added] = commandsOf(file(''), file('a/ c|1|/v2\n')) as MapCommand[];
     assert.deepEqual(added && maps.needs(added), ['backend c']);
   });

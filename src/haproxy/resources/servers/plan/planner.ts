@@ -4,17 +4,31 @@
  */
 import type { Rendered, Section, ServerCommand } from '../../../../model.ts';
 import { readFile } from '../../../text/inherited-config.ts';
-import type { Planner, RuntimeState } from '../../resource.ts';
+import type { Change, Planner, RuntimeState } from '../../resource.ts';
 import type { Backend } from './backend.ts';
-import { changeServers } from './change-servers.ts';
+import { changeServers, type ServerChange } from './change-servers.ts';
 import { agentOf } from './options.ts';
 import { areOurs, backendIn, changed, isOurs } from './section.ts';
+import type { Circumstances } from './steps.ts';
 
-export function planServers(
+export function planServers(running: Rendered, desired: Rendered, process: RuntimeState): Planner {
+  const { change } = planWhole(running, desired, process);
+  return { section: (old, now) => (old === null || now === null ? null : change(old, now)) };
+}
+
+/** The servers of a backend that stays, and of one that comes or goes as a whole. */
+export type WholeBackends = {
+  change(old: Section, now: Section): Change | 'structure' | null;
+  /** `alike`: backends that HAProxy was started with and that have the same options. */
+  come(now: Section, alike: () => readonly Section[]): ServerChange | null;
+  go(old: Section): ServerChange | null;
+};
+
+export function planWhole(
   running: Rendered,
   desired: Rendered,
   { capabilities, leaving, started }: RuntimeState,
-): Planner {
+): WholeBackends {
   const before = readFile(running.sections);
   const after = readFile(desired.sections);
   const startedBackend = startedBackends(started ?? []);
@@ -22,22 +36,45 @@ export function planServers(
     leaving.filter((each) => each.kind === 'server'),
     ({ backend }) => backend,
   );
+  const circumstances = (name: string): Omit<Circumstances, 'started'> => ({
+    capabilities,
+    leaving: left.get(name) ?? [],
+    isMentioned: (server) => after.mentions(name, server),
+  });
   return {
-    section(old, now) {
-      if (old === null || now === null || !areOurs(old, now)) return null;
+    change(old, now) {
+      if (!areOurs(old, now)) return null;
       const a = backendIn(before, old);
       const b = backendIn(after, now);
       if (a === null || b === null) return null;
       if (a.structure !== b.structure) return 'structure';
       const { commands, obstacles, becomes } = changeServers(a, b, {
-        capabilities,
-        leaving: left.get(b.name) ?? [],
+        ...circumstances(b.name),
         started: () => startedBackend(b.name),
-        isMentioned: (server) => after.mentions(b.name, server),
       });
       return { commands, obstacles, after: () => (obstacles.length === 0 ? now : changed(old, now, becomes)) };
     },
+    come(now, alike) {
+      const b = backendIn(after, now);
+      if (b === null) return null;
+      const both = (): Backend => {
+        const file = readFile(started ?? running.sections);
+        const servers = alike().flatMap((section) => [...(backendIn(file, section)?.servers ?? [])]);
+        return { ...b, servers: new Map(servers.map(([, server]) => [server.signature, server])) };
+      };
+      const proven = b.balance === 'dynamic' ? both : () => startedBackend(b.name);
+      return changeServers(without(b), b, { ...circumstances(b.name), started: proven });
+    },
+    go(old) {
+      const a = backendIn(before, old);
+      return a === null ? null : changeServers(a, without(a), { ...circumstances(a.name), started: () => null });
+    },
   };
+}
+
+/** The same without servers. */
+function without(backend: Backend): Backend {
+  return { ...backend, servers: new Map(), lines: backend.structure, ordered: [] };
 }
 
 /**

@@ -1,0 +1,95 @@
+/** Backends of services that come and go while HAProxy runs: which can, and what it takes. */
+import type { BackendCommand, LeavingBackend, Rendered, Section } from '../../../model.ts';
+import { isFile } from '../../text/files.ts';
+import { optionSetOf, optionSetsIn } from '../../text/layout.ts';
+import type { OptionSet } from '../../text/shared-options.ts';
+import type { Change, Obstacle, Planner, RuntimeState } from '../resource.ts';
+import type { ServerChange } from '../servers/plan/change-servers.ts';
+import { planWhole } from '../servers/plan/planner.ts';
+import { areOurs, isOurs } from '../servers/plan/section.ts';
+import { isUnpublished } from './read-back.ts';
+
+export function planBackends(running: Rendered, desired: Rendered, process: RuntimeState): Planner {
+  const { capabilities, started, leaving } = process;
+  const servers = planWhole(running, desired, process);
+  /** Every set in what runs was there at the start: a backend with another one takes a reload. */
+  const known = (): ReadonlyMap<string, OptionSet> => optionSetsOf(started ?? running.sections);
+
+  const come = (now: Section): Change => {
+    const backend = now.name;
+    const its = optionSetOf(now, desired.sections);
+    if ('because' in its) return waits({ code: 'proxy_added', detail: its.because });
+    const { name, text, base } = its.set;
+    const same = known().get(name);
+    if (same?.text !== text || same.base.text !== base.text) return waits({ code: 'options_unproven', detail: name });
+    const left = leaving.find((each): each is LeavingBackend => each.kind === 'backend' && each.backend === backend);
+    if (left !== undefined && left.from !== name)
+      return waits({ code: 'proxy_added', detail: 'it still leaves, with other options' });
+    const added: readonly BackendCommand[] =
+      left === undefined ? [{ kind: 'backend', action: 'add', backend, from: name }] : [];
+    const withSet = (): readonly Section[] => sectionsWith(started ?? running.sections, its.set);
+    return changeOf(servers.come(now, withSet), added, [{ kind: 'backend', action: 'publish', backend }], now);
+  };
+
+  const go = (old: Section): Change => {
+    const backend = old.name;
+    if (isNamed(backend, desired.sections)) return waits({ code: 'proxy_removed', detail: 'it is named elsewhere' });
+    const its = optionSetOf(old, running.sections);
+    const from = 'set' in its ? its.set.name : null;
+    return changeOf(servers.go(old), [{ kind: 'backend', action: 'unpublish', backend, from }], [], old);
+  };
+
+  return {
+    section(old, now) {
+      if (!capabilities.backends) return null;
+      if (old === null) return now !== null && isOurs(now) ? come(now) : null;
+      if (now === null) return isOurs(old) ? go(old) : null;
+      if (!areOurs(old, now) || !isUnpublished(old)) return null;
+      // The same backend, which somebody has taken out of use.
+      const change = servers.change(old, now);
+      if (change === null || change === 'structure') return change;
+      return { ...change, commands: [...change.commands, { kind: 'backend', action: 'publish', backend: now.name }] };
+    },
+  };
+}
+
+function waits(obstacle: Obstacle): Change {
+  return { commands: [], obstacles: [obstacle], after: () => ({ kind: '', name: '', text: '', service: null }) };
+}
+
+function changeOf(
+  servers: ServerChange | null,
+  before: readonly BackendCommand[],
+  behind: readonly BackendCommand[],
+  section: Section,
+): Change {
+  if (servers === null) return waits({ code: 'backend_not_plain', detail: section.name });
+  const { commands, obstacles } = servers;
+  return { commands: [...before, ...commands, ...behind], obstacles, after: () => section };
+}
+
+const sets = new WeakMap<readonly Section[], ReadonlyMap<string, OptionSet>>();
+
+function optionSetsOf(sections: readonly Section[]): ReadonlyMap<string, OptionSet> {
+  let known = sets.get(sections);
+  if (known === undefined) {
+    known = optionSetsIn(sections);
+    sets.set(sections, known);
+  }
+  return known;
+}
+
+function sectionsWith(sections: readonly Section[], { name }: OptionSet): readonly Section[] {
+  return sections.filter((section) => {
+    if (!isOurs(section)) return false;
+    const its = optionSetOf(section, sections);
+    return 'set' in its && its.set.name === name;
+  });
+}
+
+/** Whether a rule or an expression leads to this backend, or asks something of it. */
+function isNamed(backend: string, sections: readonly Section[]): boolean {
+  const name = backend.replaceAll(/\W/g, '\\$&');
+  const use = new RegExp(`(?:\\b(?:use_backend|default_backend|track)[ \\t]+|[(,][ \\t]*)${name}(?![\\w.:-])`);
+  return sections.some((section) => !isFile(section) && section.text.includes(backend) && use.test(section.text));
+}
