@@ -187,8 +187,7 @@ export type RuntimeCommand = BackendCommand | ServerCommand | MapCommand;
 export type BackendCommand = {
   readonly kind: 'backend';
   readonly backend: string;
-} & /** With the options of a named `defaults` section, without servers; nothing leads to it before `publish`. */
-(
+} /** With the options of a named `defaults` section, without servers; nothing leads to it before `publish`. */ & (
   | { readonly action: 'add'; readonly from: string }
   | { readonly action: 'publish' }
   /** Nothing leads to it any more; to come back it must have these options. null: it cannot. */

@@ -79,12 +79,12 @@ export function createMetrics(version: string, status: () => Status): Metrics {
 
   const repairs = counter(
     'drift_repairs_total',
-    'Servers and map entries that were not what they should be, and were repaired.',
+    'Servers, map entries and backends that were not what they should be, and were repaired.',
     [],
   );
   gauge(
     'drift',
-    'Servers and map entries that are not what they should be and are only reported (drift: report).',
+    'Servers, map entries and backends that are not what they should be and are only reported (drift: report).',
     [],
     (now, set) => set({}, now.haproxy?.drift.length ?? 0),
   );

@@ -106,7 +106,7 @@ export type Verdict =
 export type UnexpectedReply = { readonly kind: 'unexpected'; readonly command: RuntimeCommand; readonly reply: string };
 
 /** A process that is read back. */
-export type Observed = { readonly running: Rendered; readonly capabilities: Capabilities };
+type Observed = { readonly running: Rendered; readonly capabilities: Capabilities };
 
 /** What HAProxy says of one part; `said` is equal where a comparison would come to the same. */
 export type Seen = { readonly said: string };

@@ -92,16 +92,29 @@ export function placedLines(sections: readonly Section[]): PlacedLine[] {
   );
 }
 
-/** The set that a backend of these sections is written with, or why it is written whole. */
+/** The set that a backend of these sections is written with, or why it is written whole. Nothing of the others is read for it. */
 export function optionSetOf(
   section: Section,
   sections: readonly Section[],
 ): { readonly set: OptionSet } | { readonly because: string } {
-  let outcome: SharedBackend | Unshared | undefined;
-  piecesOf(sections, (each, its) => {
-    if (each === section) outcome = its;
-  });
-  return outcome ?? { because: 'it is not in the file' };
+  let nearest: Section | null = null;
+  let isConditional = false;
+  let depth = 0;
+  for (const each of sections) {
+    if (each === section) {
+      const its = share(section, nearest, isConditional || depth > 0);
+      if ('because' in its) return its;
+      const { name, base } = its.set;
+      const isTaken = sections.some((other) => other.kind === 'defaults' && [name, base.name].includes(other.name));
+      return isTaken ? isNamedAlike(its.set) : its;
+    }
+    if (each.kind === 'defaults') {
+      isConditional ||= depth > 0;
+      nearest = each;
+    }
+    depth += macroDepthOf(each);
+  }
+  return { because: 'it is not in the file' };
 }
 
 /** The sets that a process knows that was started with these sections, by their names. */
@@ -134,17 +147,12 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
   let isConditionalHere = false;
   let depth = 0;
 
-  const share = (section: Section): SharedBackend | Unshared => {
-    if (section.sharesOptions !== true) return { because: 'it is not written so for this HAProxy' };
-    if (nearest === null) return { because: 'no `defaults` section stands before it' };
-    if (isConditionalHere || depth > 0 || macroDepthOf(section) !== 0) return { because: 'it depends on an `.if`' };
-    const its = shareOptions(section, nearest, known);
+  const shareOne = (section: Section): SharedBackend | Unshared => {
+    const its = share(section, nearest, isConditionalHere || depth > 0, known);
     if ('because' in its) return its;
     const { set } = its;
     const isOther = (sets.get(set.name)?.set ?? set).text !== set.text;
-    if (isOther || taken.has(set.name) || taken.has(set.base.name))
-      return { because: `another section is named ${set.name} or ${set.base.name}` };
-    return its;
+    return isOther || taken.has(set.name) || taken.has(set.base.name) ? isNamedAlike(set) : its;
   };
 
   for (const section of sections) {
@@ -155,7 +163,7 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
     }
     let text = section.text;
     if (section.kind === 'backend') {
-      const its = share(section);
+      const its = shareOne(section);
       note(section, its);
       if ('set' in its) {
         text = its.text;
@@ -176,6 +184,23 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
     ),
   ];
   return [...before, ...shared, ...after];
+}
+
+/** `defaults` is the one that the backend inherits from. */
+function share(
+  section: Section,
+  defaults: Section | null,
+  isConditional: boolean,
+  known?: Map<string, OptionSet>,
+): SharedBackend | Unshared {
+  if (section.sharesOptions !== true) return { because: 'it is not written so for this HAProxy' };
+  if (defaults === null) return { because: 'no `defaults` section stands before it' };
+  if (isConditional || macroDepthOf(section) !== 0) return { because: 'it depends on an `.if`' };
+  return shareOptions(section, defaults, known);
+}
+
+function isNamedAlike({ name, base }: OptionSet): Unshared {
+  return { because: `another section is named ${name} or ${base.name}` };
 }
 
 /** Whoever comes or goes, the others keep their order. */

@@ -17,17 +17,23 @@ export function backendOf(value: string): string {
 
 export function planMaps(_running: Rendered, desired: Rendered): Planner {
   let backends: ReadonlySet<string> | null = null;
+  let asked = 0;
+  const isThere = (name: string): boolean => {
+    // Most changes are of one entry or two, and files have ten thousand backends.
+    if (++asked < fewEntries) return desired.sections.some((section) => section.name === name && isBackend(section));
+    backends ??= new Set(desired.sections.filter(isBackend).map((section) => section.name));
+    return backends.has(name);
+  };
   return {
     section(old, now) {
       // One that comes or goes does so with the line that names it.
       if (old === null || now === null || !isMap(now)) return null;
-      backends ??= backendsIn(desired);
-      return change(old, now, backends);
+      return change(old, now, isThere);
     },
   };
 }
 
-function change(old: Section, now: Section, backends: ReadonlySet<string>): Change {
+function change(old: Section, now: Section, isThere: (backend: string) => boolean): Change {
   const { before, after, keys } = entriesOfBoth(old, now);
   const commands: MapCommand[] = [];
   const obstacles: Obstacle[] = [];
@@ -45,7 +51,7 @@ function change(old: Section, now: Section, backends: ReadonlySet<string>): Chan
     if (after.repeated.has(key)) wait(key, 'stands there more than once');
     else if (!canBeSaid(key, value ?? '-')) wait(key, 'cannot be a word of a runtime command');
     else if (value === undefined || action === 'delete') commands.push({ ...about(key), action: 'delete' });
-    else if (!backends.has(backendOf(value))) wait(key, `waits for backend ${backendOf(value)}`);
+    else if (!isThere(backendOf(value))) wait(key, `waits for backend ${backendOf(value)}`);
     else commands.push({ ...about(key), action, value });
   }
   return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
@@ -67,6 +73,8 @@ function except(keys: ReadonlySet<string>, old: Section, now: Section): Section 
   return { ...now, text: [...entries, ...kept].map((line) => `${line}\n`).join('') };
 }
 
-function backendsIn({ sections }: Rendered): ReadonlySet<string> {
-  return new Set(sections.flatMap(({ kind, name }) => (kind === 'backend' || kind === 'listen' ? [name] : [])));
+const fewEntries = 20;
+
+function isBackend({ kind }: Section): boolean {
+  return kind === 'backend' || kind === 'listen';
 }

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
+import { classify, say } from '../../../../src/haproxy/resources/backends/commands.ts';
+import { findDrift, isUnpublished } from '../../../../src/haproxy/resources/backends/read-back.ts';
+import { RemovedBackends } from '../../../../src/haproxy/resources/backends/removed-backends.ts';
+import { say as sayAny } from '../../../../src/haproxy/resources/index.ts';
+import type { RuntimeState } from '../../../../src/haproxy/resources/resource.ts';
+import { optionSetOf } from '../../../../src/haproxy/text/layout.ts';
+import { splitSections } from '../../../../src/haproxy/text/text.ts';
+import type { BackendCommand, LeavingBackend, Plan, Rendered, Section } from '../../../../src/model.ts';
+import { planChange, planMeanwhile } from '../../../../src/plan/plan.ts';
+import { version } from '../../../support/values/render.ts';
+
+const shop = { kind: 'backend', backend: 'shop' } as const;
+
+function backend(name: string, options = ['balance roundrobin'], servers = ['a']): readonly Section[] {
+  const lines = [...options, ...servers.map((server) => `server ${server} 10.0.0.1:80 weight 1`)];
+  const text = `backend ${name}\n${lines.map((line) => `    ${line}\n`).join('')}`;
+  return splitSections(text, name).map((section) => ({ ...section, sharesOptions: true }));
+}
+
+function file(...backends: readonly (readonly Section[])[]): Rendered {
+  const shared = splitSections('defaults\n    mode http\nfrontend in\n    bind :80\n');
+  const routes = backends.flat().map(({ name }) => `${name}/ ${name}\n`);
+  const map: Section = { kind: 'map', name: '/x.map', text: routes.join(''), service: null };
+  return { sections: [...shared, ...backends.flat(), map] };
+}
+
+function on(text: string, more: Partial<RuntimeState> = {}): RuntimeState {
+  return { capabilities: capabilitiesOf(version(text)), leaving: [], started: null, ...more };
+}
+
+function linesOf(plan: Plan): readonly string[] {
+  return plan.kind === 'runtime' ? plan.commands.flatMap(sayAny) : assert.fail(JSON.stringify(plan));
+}
+
+function reasonsOf(plan: Plan): readonly string[] {
+  return plan.kind === 'reload'
+    ? plan.reasons.map(({ code, section, detail }) => `${code} ${section}: ${detail}`)
+    : assert.fail(plan.kind);
+}
+
+const one = file(backend('one'));
+const both = file(backend('one'), backend('two'));
+const setOfOne = ((): string => {
+  const its = optionSetOf(one.sections[2] ?? assert.fail(), one.sections);
+  return 'set' in its ? its.set.name : assert.fail(its.because);
+})();
+
+describe('a plan for a backend that comes or goes', () => {
+  it('is commands on HAProxy 3.4 where its options are those of one that runs', () => {
+    const lines = linesOf(planChange(one, both, on('3.4.7')));
+    assert.deepEqual(
+      lines.map((line) => line.split(' ').slice(0, 3).join(' ')),
+      ['add backend two', 'add server two/a', 'set server two/a', 'publish backend two', 'add map /x.map'],
+    );
+    assert.equal(lines[0], `add backend two from ${setOfOne}`);
+    assert.deepEqual(linesOf(planChange(both, one, on('3.4.7'))).toSorted(), [
+      'del map /x.map two/',
+      'set server two/a state maint',
+      'unpublish backend two',
+    ]);
+  });
+
+  it('is a reload before 3.4', () => {
+    assert.equal(planChange(one, both, on('3.2.0')).kind, 'reload');
+    assert.equal(planChange(both, one, on('3.2.0')).kind, 'reload');
+  });
+
+  it('is a reload that names the options which the process does not know, or the line that keeps them from being shared', () => {
+    const other = file(backend('one'), backend('two', ['balance leastconn']));
+    assert.match(
+      reasonsOf(planChange(one, other, on('3.4.7'))).join(),
+      /options_unproven backend two: http-leastconn-/,
+    );
+    const table = file(backend('one'), backend('two', ['stick-table type ip size 1k']));
+    assert.match(
+      reasonsOf(planChange(one, table, on('3.4.7'))).join(),
+      /proxy_added backend two: `stick-table` cannot/,
+    );
+  });
+
+  it('knows the options that the process was started with and no backend has any more', () => {
+    assert.equal(planChange(file(), one, on('3.4.7', { started: one.sections })).kind, 'runtime');
+    assert.equal(planChange(file(), one, on('3.4.7', { started: file().sections })).kind, 'reload');
+  });
+
+  it('publishes one that still leaves, with the same options; with others it is a reload', () => {
+    const left = (from: string | null): LeavingBackend => ({ kind: 'backend', backend: 'two', from });
+    const back = planChange(one, both, on('3.4.7', { leaving: [left(setOfOne)] }));
+    assert.ok(!linesOf(back).some((line) => line.startsWith('add backend')));
+    assert.ok(linesOf(back).includes('publish backend two'));
+    assert.match(reasonsOf(planChange(one, both, on('3.4.7', { leaving: [left(null)] }))).join(), /still leaves/);
+  });
+
+  it('leaves one alone that a rule leads to', () => {
+    const named = (its: Rendered): Rendered => ({
+      sections: [...its.sections, ...splitSections('frontend hand\n    use_backend two if TRUE\n')],
+    });
+    assert.match(reasonsOf(planChange(named(both), named(one), on('3.4.7'))).join(), /named elsewhere/);
+    assert.equal(
+      planChange(named(file(backend('two'), backend('one'))), named(file(backend('two'))), on('3.4.7')).kind,
+      'runtime',
+    );
+  });
+
+  it('does not wait for the reload of others', () => {
+    const all = { sections: [...both.sections, ...splitSections('frontend new\n    bind :81\n')] };
+    const part = planMeanwhile(one, all, on('3.4.7')) ?? assert.fail();
+    assert.deepEqual(
+      part.desired.sections.map(({ name }) => name),
+      ['', 'in', 'one', 'two', '/x.map'],
+    );
+    assert.ok(part.commands.flatMap(sayAny).includes('add map /x.map two/ two'));
+    const stays = { sections: all.sections.filter(({ name }) => name !== 'one') };
+    const less = planMeanwhile(one, stays, on('3.4.7')) ?? assert.fail();
+    assert.deepEqual(
+      less.desired.sections.map(({ name }) => name),
+      ['', 'in', 'two', '/x.map'],
+    );
+    const unknown = { sections: [...file(backend('one'), backend('two', ['balance leastconn'])).sections] };
+    assert.equal(planMeanwhile(one, unknown, on('3.4.7')), null, 'neither backend nor route');
+  });
+});
+
+describe('replies to commands about backends', () => {
+  const judged = (command: BackendCommand, ...replies: readonly string[]) => classify(command, replies).kind;
+  it('are known to be good, to say that it is in use or pinned, or unexpected', () => {
+    const add = { ...shop, action: 'add', from: 'x' } as const;
+    assert.equal(judged(add, 'New backend registered.'), 'done');
+    assert.equal(judged(add, 'New backend registered (no support for dynamic servers: static-rr)'), 'done');
+    assert.equal(judged(add, "Cannot find default proxy 'x'."), 'unexpected');
+    assert.equal(judged({ ...shop, action: 'publish' }, 'No such backend.'), 'unexpected');
+    assert.equal(judged({ ...shop, action: 'unpublish', from: null }, 'No such backend.'), 'done');
+    const remove = { ...shop, action: 'delete' } as const;
+    assert.deepEqual(say(remove), ['unpublish backend shop', 'del backend shop']);
+    const told = 'Backend unpublished.';
+    assert.equal(judged(remove, told, 'Backend deleted.'), 'done');
+    assert.equal(judged(remove, told, 'Backend still has attached streams on it.'), 'busy');
+    const pinned = 'This proxy cannot be removed at runtime due to other configuration elements pointing to it.';
+    assert.equal(judged(remove, told, pinned), 'pinned');
+    assert.equal(judged(remove, told), 'unexpected');
+  });
+});
+
+describe('backends that are read back', () => {
+  it('are as they should be, or what is wrong is drift that commands put right', () => {
+    const seen = new Map([
+      ['backend one', { said: 'unpublished' as const }],
+      ['backend two', { said: 'missing' as const }],
+    ]);
+    const { findings, running } = findDrift(both, seen);
+    assert.deepEqual(
+      findings.map(({ what }) => what),
+      ['unpublished of one', 'missing of two'],
+    );
+    assert.deepEqual(
+      running.sections.map(({ name }) => name),
+      ['', 'in', 'one', '/x.map'],
+    );
+    assert.ok(running.sections.some(isUnpublished));
+    const asDesired = new Map([['backend one', { said: 'published' as const }]]);
+    assert.deepEqual(findDrift(one, asDesired).findings, []);
+    const lines = linesOf(planChange(running, both, on('3.4.7', { started: both.sections })));
+    assert.ok(lines.includes('publish backend one') && lines.includes(`add backend two from ${setOfOne}`));
+  });
+});
+
+describe('RemovedBackends', () => {
+  it('holds what was unpublished until it is deleted, back or pinned', () => {
+    const removed = new RemovedBackends(() => 0);
+    const unpublish = { ...shop, action: 'unpublish', from: 'x' } as const;
+    removed.note(unpublish, { kind: 'done' });
+    assert.deepEqual(removed.toRecord, [{ ...shop, from: 'x' }]);
+    assert.ok(removed.isDue);
+    assert.ok(removed.isOutdated([{ ...shop, action: 'add', from: 'x' }], one));
+    assert.ok(!removed.isOutdated([{ ...shop, action: 'publish' }], one));
+    removed.note({ ...shop, action: 'delete' }, { kind: 'busy' });
+    assert.ok(removed.isDue);
+    removed.note({ ...shop, action: 'delete' }, { kind: 'pinned' });
+    assert.ok(!removed.isDue);
+    removed.note({ ...shop, action: 'publish' }, { kind: 'done' });
+    assert.deepEqual(removed.list, []);
+    assert.ok(removed.isOutdated([{ ...shop, action: 'publish' }], one), 'it is gone by now');
+    removed.recall([{ ...shop, from: 'x' }]);
+    assert.deepEqual(removed.list, [{ ...shop, from: 'x' }]);
+  });
+});
