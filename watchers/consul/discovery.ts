@@ -41,6 +41,7 @@ export class Discovery {
   /** Keys of the names in the catalog; null: not known yet. */
   #listed: ReadonlySet<string> | null = null;
   #isTold = false;
+  #isPatient = true;
   #isFailing = false;
   #patience: NodeJS.Timeout | undefined;
 
@@ -64,7 +65,10 @@ export class Discovery {
       if (before?.has(key) === true && !this.#listed.has(key)) doubt(name);
     }
     for (const key of [...this.#followed.keys()]) this.#endIfOver(key);
-    this.#patience ??= setTimeout(() => this.#tellAll(), patienceMs);
+    this.#patience ??= setTimeout(() => {
+      this.#isPatient = false;
+      this.#tellAllIfReady();
+    }, patienceMs);
     if (this.#isTold && this.#isFailing) this.#tell();
     this.#isFailing = false;
     this.#tellAllIfReady();
@@ -109,7 +113,8 @@ export class Discovery {
   #tellAllIfReady(): void {
     if (this.#isTold || this.#listed === null) return;
     const isKnown = ([key, { answer }]: [string, Followed]): boolean =>
-      answer.kind === 'result' || (answer.kind === 'failure' && (answer.isUnanswerable || this.#options.told.has(key)));
+      answer.kind === 'result' ||
+      (answer.kind === 'failure' && (!this.#isPatient || answer.isUnanswerable || this.#options.told.has(key)));
     if ([...this.#followed].every(isKnown)) this.#tellAll();
   }
 
