@@ -23,7 +23,7 @@ import { Sources } from './sources/sources.ts';
 
 /** Throws an AppError where the templates fail. */
 export function main(dependencies: Dependencies, signal: AbortSignal): Instance {
-  const { settings, driver, overrides, discovered, endpoints, files, env, report } = dependencies;
+  const { settings, driver, overrides, discovered, endpoints, files, certificates, env, report } = dependencies;
 
   // Watchers report what exists; the catalog keeps the last good endpoints.
   const remembered = { discovered: discovered.all, endpoints: endpoints.all };
@@ -40,7 +40,8 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   });
 
   // What is desired is rendered, then planned and applied; what runs is read back.
-  const desired = new DesiredState({ editions, driver, live, hostname: dependencies.hostname });
+  const { hostname } = dependencies;
+  const desired = new DesiredState({ editions, driver, live, hostname, certificates });
   desired.assertRenders(settings);
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
   const updater = new RuntimeUpdater(driver, { now, verify: () => editions.settings.config, report });
@@ -56,7 +57,8 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   const stages = { editions, desired, reconciler, driver, mutex, heartbeat, advance, onResult, report };
   const queue = new ReconcileQueue(stages, signal);
   const verifyLoop = new VerifyLoop({ driver, updater, reconciler, queue, overrides, mutex, report }, signal);
-  return new Instance({ editions, sources, desired, queue, updater, verifyLoop, outputs, addresses, changed }, signal);
+  const own = { editions, sources, desired, queue, updater, verifyLoop, outputs, certificates, addresses, changed };
+  return new Instance(own, signal);
 
   function receive(event: SourceEvent): void {
     const before = editions.newest.catalog;
@@ -82,6 +84,7 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
     if (editions.advance(now())) {
       report({ kind: 'refused_by_config', refused: refusedByConfig(before, editions.collection.catalog) });
       driver.use(editions.settings.config);
+      report({ kind: 'certificates', certificates: certificates.states(editions.settings.config.frontends) });
       reconciler.retrySoon();
     }
     remember();

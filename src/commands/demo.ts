@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import timers from 'node:timers/promises';
-import { selfSignedPem } from '../demo/certificate.ts';
+import { selfSignedPem } from '../certificates/self-signed.ts';
 import { Churn } from '../demo/churn.ts';
 import { type LoadReport, startLoad } from '../demo/load.ts';
 import { freePorts } from '../demo/ports.ts';

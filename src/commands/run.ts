@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
 import { view } from '../catalog/catalog.ts';
+import { Certificates } from '../certificates/certificates.ts';
 import { endpointsFile, formerKnownServicesFile, knownServicesFile, overridesFile } from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
@@ -115,6 +116,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   );
   await using endpoints = await KnownEndpoints.open(endpointsFile(config), onTrouble);
   const files = await openKeptFiles(config, onTrouble);
+  const certificates = await Certificates.open(config, { onChange: () => certificatesChanged() });
   const instance = main(
     {
       settings,
@@ -123,6 +125,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       discovered,
       endpoints,
       files,
+      certificates,
       heartbeat,
       env: process.env,
       hostname: hostname(),
@@ -131,6 +134,10 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     },
     signal,
   );
+  const certificatesChanged = (): void => {
+    report({ kind: 'certificates', certificates: instance.certificates });
+    instance.certificatesChanged();
+  };
   const rereading = new Rereading(load, instance, report);
   const plainStatus = (): Status =>
     statusOf({ instance, control, reporter, overrides, version, startedAt, refusedConfig: rereading.refused }, now());
@@ -159,9 +166,10 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       onTrouble,
     };
     const { closed } = await serveHttp(config, sources, signal);
-    ending.push(closed, rereading.follow(toWallClock(startedAt), signal));
+    ending.push(closed, rereading.follow(toWallClock(startedAt), signal), certificates.follow(signal));
     report({ kind: 'started', version, config: globals.config, watchers: Object.keys(config.watchers) });
     running.instance = instance;
+    report({ kind: 'certificates', certificates: instance.certificates });
     instance.start();
     const exitCode = await end.promise;
     await rest();

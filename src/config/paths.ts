@@ -58,6 +58,22 @@ export const mapFile = (config: Pick<Config, 'haproxy'>, frontend: string): stri
 
 export const certificatesFolder = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.config}.certs`;
 
+/** Those of a shared frontend: `+` is in no name of one. */
+export const certificateFile = (config: Pick<Config, 'haproxy'>, frontend: string, name: string): string =>
+  join(certificatesFolder(config), `${frontend}+${name}.pem`);
+
+/** The name of one by that of its file; null: it is none of this frontend. */
+export function certificateName(frontend: string, file: string): string | null {
+  return file.startsWith(`${frontend}+`) && file.endsWith('.pem') ? file.slice(frontend.length + 1, -4) : null;
+}
+
+/** Which certificates a shared frontend has. */
+export const certificateList = (config: Pick<Config, 'haproxy'>, frontend: string): string =>
+  join(certificatesFolder(config), `${frontend}.crt-list`);
+
+/** What shared frontends serve that have no other certificate. */
+export const selfSignedFile = (config: HasState): string => join(config.state, 'self-signed.pem');
+
 /** What those who read each output have been told of. */
 export const outputsFolder = (config: HasState): string => join(config.state, 'outputs');
 

@@ -2,6 +2,7 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
 import type { Collection } from '../catalog/collection.ts';
+import type { CertificateState, Certificates } from '../certificates/certificates.ts';
 import { now } from '../lib/time/clock.ts';
 import type { Outputs } from '../outputs/outputs.ts';
 import type { DesiredState } from '../reconcile/desired-state.ts';
@@ -25,6 +26,7 @@ export type Dependencies = {
   readonly discovered: KnownServices;
   readonly endpoints: KnownEndpoints;
   readonly files: KeptFiles;
+  readonly certificates: Certificates;
   /** Shows from outside that a reconcile comes to an end. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
@@ -44,6 +46,7 @@ type Stages = {
   readonly updater: RuntimeUpdater;
   readonly verifyLoop: VerifyLoop;
   readonly outputs: Outputs;
+  readonly certificates: Certificates;
   /** Those of this machine. */
   readonly addresses: () => readonly string[];
   /** Called when the catalog has changed. */
@@ -85,6 +88,12 @@ export class Instance {
     return this.#stages.queue.isBegun;
   }
 
+  /** Of the shared frontends: what is served, and what is left out. */
+  get certificates(): readonly CertificateState[] {
+    const { certificates, editions } = this.#stages;
+    return certificates.states(editions.settings.config.frontends);
+  }
+
   /** A config that was read and is not live yet; null: there is none. */
   get edit(): Edit | null {
     return this.#stages.editions.edit(now());
@@ -99,13 +108,19 @@ export class Instance {
 
   /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
   async use(next: Settings): Promise<void> {
-    const { desired, editions, sources, queue, addresses } = this.#stages;
+    const { desired, editions, sources, queue, addresses, certificates } = this.#stages;
+    await certificates.use(next.config);
     desired.assertRenders(next);
     desired.assertPrintsServers(next);
     editions.use(next, now(), addresses());
     // No source is heard between the two lines: every event that follows answers the new queries.
     await sources.use(next.config);
     queue.wake();
+  }
+
+  /** The certificates are not what they were. */
+  certificatesChanged(): void {
+    this.#stages.queue.changed();
   }
 
   /** Looks whether there is something to do. */

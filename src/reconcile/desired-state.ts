@@ -21,6 +21,8 @@ type DesiredStateOptions = {
   /** The desired sections that went live last. */
   readonly live: () => Sections;
   readonly hostname: string;
+  /** Of the shared frontends. */
+  readonly certificates: { of(frontends: RenderInput['config']['frontends']): RenderInput['certificates'] & {} };
 };
 
 export class DesiredState {
@@ -73,9 +75,10 @@ export class DesiredState {
     assertPrintsServers(this.#options.live(), rendered, [...services.values()]);
   }
 
-  #renderBy({ renderer }: Settings, input: Omit<RenderInput, 'version' | 'hostname'>): RenderResult {
-    const { driver, hostname } = this.#options;
-    return renderer.render({ ...input, version: driver.version ?? presumedVersion(input.config), hostname });
+  #renderBy({ renderer }: Settings, input: Omit<RenderInput, 'certificates' | 'version' | 'hostname'>): RenderResult {
+    const { driver, hostname, certificates } = this.#options;
+    const version = driver.version ?? presumedVersion(input.config);
+    return renderer.render({ ...input, certificates: certificates.of(input.config.frontends), version, hostname });
   }
 
   /** The sections of these services that run, or ran at the start: they stay while the endpoints are unknown. */

@@ -24,7 +24,7 @@ export type SharedFrontendContext = {
   readonly isHttp: boolean;
   /** Whether it has routes by port. */
   readonly isPool: boolean;
-  /** Where it listens, each in HAProxy's bind syntax. */
+  /** Where it listens, each in HAProxy's bind syntax; with `crt-list` where it has TLS and its certificates in a folder. */
   readonly bind: readonly string[];
   /** `httplog` or `tcplog`; null where nothing is logged, or `haproxy.defaults` says how. */
   readonly logOption: string | null;

@@ -7,6 +7,7 @@ import { emptyBackend } from '../haproxy/text/attribution.ts';
 import { splitSections, tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { type Inherited, inheritedFrom } from './administrator.ts';
+import { CertificateFiles, type ServedCertificate } from './certificates.ts';
 import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
 import { createEngine, type Engine } from './engine.ts';
 import { Maps } from './maps.ts';
@@ -22,6 +23,8 @@ export type RenderInput = {
   readonly kept?: ReadonlyMap<string, readonly Section[]>;
   /** The version of the HAProxy that reads the file. */
   readonly version: Version;
+  /** Of the shared frontends that have a folder of them, the one for unknown names first. */
+  readonly certificates?: ReadonlyMap<string, readonly ServedCertificate[]>;
   /** For `order: host`. */
   readonly hostname: string;
 };
@@ -45,6 +48,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   let frame: Frame | null = null;
   const parts = new Map<string, Parts>();
   const maps = new Maps();
+  const certificates = new CertificateFiles();
   return {
     render(input) {
       const { config, version, hostname } = input;
@@ -73,6 +77,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
       }
       const sections = assemble(frame.slots, parts, input.kept ?? new Map());
       for (const map of maps.render(config, sections)) sections.push(map);
+      for (const file of certificates.render(config, input.certificates ?? new Map())) sections.push(file);
       return { sections, problems };
     },
   };

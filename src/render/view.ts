@@ -1,9 +1,10 @@
 /** Turns config and endpoints into the values that templates see. An endpoint that drains becomes a server with weight 0. */
-import { mapFile, serverStateFile } from '../config/paths.ts';
+import { certificateList, mapFile, serverStateFile } from '../config/paths.ts';
 import { sharedFrontends } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { formatDuration } from '../config/values.ts';
 import type { Version } from '../haproxy/binary/version.ts';
+import { lacksCertificates } from '../haproxy/text/bind.ts';
 import { frontendName, prometheusProxy, statsProxy } from '../haproxy/text/names.ts';
 import type { Endpoint } from '../model.ts';
 import { mostElements } from '../routes/resolve.ts';
@@ -49,20 +50,28 @@ export function sharedFrontendContexts(
   inherited: Inherited,
 ): readonly SharedFrontendContext[] {
   const kinds = sharedFrontends(config.frontends);
-  return Object.entries(config.frontends).map(([name, { mode, bind, redirect, default: target, lines }]) => ({
-    name,
-    mode,
-    isHttp: mode === 'http',
-    isPool: kinds.get(name)?.kind === 'port',
-    bind,
-    logOption: logOptionOf(mode, haproxy, inherited),
-    redirectsToHttps: redirect === 'https',
-    default: target ?? null,
-    map: mapFile(config, name),
-    rewrites: Array.from({ length: mostElements + 1 }, (_, elements) => ({ elements, field: elements + 2 })),
-    lines,
-    haproxy,
-  }));
+  return Object.entries(config.frontends).map(
+    ([name, { mode, bind, certificates, redirect, default: target, lines }]) => ({
+      name,
+      mode,
+      isHttp: mode === 'http',
+      isPool: kinds.get(name)?.kind === 'port',
+      bind:
+        certificates === undefined ? bind : bind.map((line) => withCertificates(line, certificateList(config, name))),
+      logOption: logOptionOf(mode, haproxy, inherited),
+      redirectsToHttps: redirect === 'https',
+      default: target ?? null,
+      map: mapFile(config, name),
+      rewrites: Array.from({ length: mostElements + 1 }, (_, elements) => ({ elements, field: elements + 2 })),
+      lines,
+      haproxy,
+    }),
+  );
+}
+
+/** Where a line names certificates of its own, it has those alone. */
+function withCertificates(bind: string, list: string): string {
+  return lacksCertificates(bind) ? `${bind} crt-list ${list}` : bind;
 }
 
 function logOptionOf(mode: 'http' | 'tcp', haproxy: HaproxyContext, inherited: Inherited): string | null {

@@ -3,6 +3,7 @@ import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';
+import type { CertificateState } from '../certificates/certificates.ts';
 import type { Config } from '../config/schema.ts';
 import type { Drift, ReloadReason, Section, SourceEvent } from '../model.ts';
 import type { OutputEvent } from '../outputs/outputs.ts';
@@ -49,6 +50,8 @@ export type Happening =
   | { readonly kind: 'request_failed'; readonly error: unknown }
   /** The Myelin before this one still listens there. */
   | { readonly kind: 'listen_waits'; readonly error: unknown }
+  /** Those of the shared frontends, which may be others than before. */
+  | { readonly kind: 'certificates'; readonly certificates: readonly CertificateState[] }
   /** The control socket was removed, and is there again. */
   | { readonly kind: 'socket_restored'; readonly path: string }
   /** A file beside HAProxy's was written, or could not be. */

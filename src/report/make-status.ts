@@ -84,6 +84,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     outputs: instance.outputs.states.map(outputOf),
     unserved: instance.collection.rejected.slice(0, mostUnserved),
     frontends: frontendsOf(instance.collection.config),
+    certificates: instance.certificates.map(({ isExpiring: _, ...certificate }) => certificate),
     routesLeftOut: routesOf(instance.collection.config).conflicts.slice(0, mostUnserved),
   };
 }

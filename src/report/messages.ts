@@ -36,6 +36,7 @@ const [error, warn, info, debug] = [at('error'), at('warn'), at('info'), at('deb
 type OfDriver<Kind extends DriverEvent['kind']> = Omit<Extract<DriverEvent, { readonly kind: Kind }>, 'kind'>;
 type OfOutput<Kind extends OutputEvent['kind']> = Omit<Extract<OutputEvent, { readonly kind: Kind }>, 'kind'>;
 type OfRoute = { readonly service: string; readonly frontend: string; readonly route: string };
+type OfCertificate = { readonly frontend: string; readonly certificate: string };
 type OfQueries = { readonly watcher: string; readonly queries: readonly string[] };
 type OfRefused = { readonly count: number; readonly refused: ServiceStatus['refused'] };
 type OfService = { readonly service: string };
@@ -105,6 +106,11 @@ export const messages = {
   }),
   route_left_out_others: warn<{ readonly count: number }>('further routes left out, the status counts them'),
   route_left_out_no_more: info<OfRoute>('route is no longer left out'),
+  certificate_left_out: warn<
+    OfCertificate & { readonly file: string | null; readonly reason: string; readonly isServed: boolean }
+  >('certificate left out, an earlier one of its name serves on where there was one', { told: 'on change' }),
+  certificate_left_out_no_more: info<OfCertificate>('certificate is no longer left out'),
+  certificate_expires: warn<OfCertificate & { readonly notAfter: Timestamp }>('certificate expires within 14 days'),
 
   // Endpoints that go
   large_loss: warn<Loss>('large loss of endpoints, retaining them (maxShrink)', { formerly: { kind: 'kept' } }),

@@ -134,6 +134,24 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     },
   );
   gauge(
+    'certificate_not_after_seconds',
+    'When a certificate of a shared frontend ends, in seconds since 1970, by its name.',
+    ['frontend', 'certificate'],
+    ({ certificates }, set) => {
+      for (const { frontend, name, notAfter } of certificates)
+        if (notAfter !== null) set({ frontend, certificate: name }, notAfter / 1000);
+    },
+  );
+  gauge(
+    'certificates_left_out',
+    'Certificates of a shared frontend of which something is wrong; an earlier one of the name serves on.',
+    ['frontend'],
+    ({ frontends, certificates }, set) => {
+      for (const { name } of frontends)
+        set({ frontend: name }, certificates.filter((each) => each.frontend === name && each.problem !== null).length);
+    },
+  );
+  gauge(
     'haproxy_up',
     '1 while the HAProxy that serves answers, 0 while it does not or none runs; missing where Myelin asks none.',
     [],

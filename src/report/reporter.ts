@@ -1,6 +1,7 @@
 /** Takes everything that happens and tells people what of it is news: log, events, metrics, and what the status shows of it. */
 
 import type { Catalog } from '../catalog/catalog.ts';
+import type { CertificateState } from '../certificates/certificates.ts';
 import { routesOf } from '../config/routes.ts';
 import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
 import { toWallClock } from '../lib/time/clock.ts';
@@ -14,6 +15,7 @@ import type { Happening, ReconcileContext } from './happenings.ts';
 import type { Log } from './log.ts';
 import { entryOf, type Message } from './messages.ts';
 import type { Metrics } from './metrics.ts';
+import { certificateNews } from './news/certificates.ts';
 import { discoveryNews } from './news/discovery.ts';
 import { lossNews } from './news/losses.ts';
 import { quarantineNews } from './news/quarantine.ts';
@@ -37,6 +39,7 @@ export class Reporter {
   readonly #limit = new RateLimit();
   #catalog: Catalog | null = null;
   #rejected: ReconcileContext['collection']['rejected'] = [];
+  #certificates: readonly CertificateState[] = [];
   #conflicts: readonly RouteConflict[] = [];
   #quarantined: readonly Quarantined[] = [];
   #reloadOnly: ReadonlyMap<string, string> = new Map();
@@ -90,6 +93,12 @@ export class Reporter {
         const before = this.#drift;
         this.#drift = JSON.stringify(drift);
         this.#tell({ kind: isRepaired ? 'drift_repaired' : 'drift_found', drift }, before === this.#drift);
+        return;
+      }
+      case 'certificates': {
+        const news = certificateNews(this.#certificates, happening.certificates);
+        this.#certificates = happening.certificates;
+        for (const message of news) this.#tell(message);
         return;
       }
       case 'override_set':

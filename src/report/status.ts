@@ -33,6 +33,8 @@ export type Status = {
   readonly unserved: readonly { readonly watcher: string; readonly service: string; readonly reason: string }[];
   /** Those that services share: how many routes each has, and how many are left out. */
   readonly frontends: readonly { readonly name: string; readonly routes: number; readonly leftOut: number }[];
+  /** Those of the shared frontends, and those that are left out. */
+  readonly certificates: readonly CertificateStatus[];
   /** Routes that are left out, and the service that has what they claim: some of them, by service. */
   readonly routesLeftOut: readonly {
     readonly service: string;
@@ -109,6 +111,22 @@ export type OutputStatus = {
   readonly failed: (Trouble & { readonly step: 'template' | 'check' | 'write' | 'reload' }) | null;
   /** When this run of Myelin wrote it last. */
   readonly writtenAt: Timestamp | null;
+};
+
+export type CertificateStatus = {
+  readonly frontend: string;
+  readonly name: string;
+  /** Where it stands; null: it was generated, because the folder has none. */
+  readonly file: string | null;
+  /** The names in it. */
+  readonly names: readonly string[];
+  /** Of the one that is served; null: none of this name is. */
+  readonly notAfter: Timestamp | null;
+  readonly serial: string | null;
+  /** Clients get it whose server name fits none. */
+  readonly isDefault: boolean;
+  /** What is wrong with what stands in the file; where one is served, it is an earlier one. null: nothing is. */
+  readonly problem: string | null;
 };
 
 export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;

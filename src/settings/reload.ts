@@ -4,12 +4,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../errors.ts';
 import type { Instance } from '../instance/instance.ts';
 import { type ReadFile, readAgain } from '../lib/files/read-file.ts';
+import { changesOf } from '../lib/files/watched-files.ts';
 import { now } from '../lib/time/clock.ts';
 import { settle } from '../lib/time/settle.ts';
 import type { Moment, Ms, Timestamp } from '../model.ts';
 import type { Report } from '../report/happenings.ts';
 import { keepFixed, type Settings } from './settings.ts';
-import { changesOf } from './watched-files.ts';
 
 /** `onRead` is called with all paths that are read, also before an error. */
 export type Load = (readFile: ReadFile, onRead?: (paths: readonly string[]) => void) => Promise<Settings>;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ManagedDriver, Outcome } from '../../src/apply/driver.ts';
 import { nothingKept } from '../../src/apply/files/kept-files.ts';
+import { Certificates } from '../../src/certificates/certificates.ts';
 import { main } from '../../src/main.ts';
 import { OverrideStore } from '../../src/reconcile/overrides/override-store.ts';
 import type { Happening } from '../../src/report/happenings.ts';
@@ -63,13 +64,15 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   };
   const stopping = new AbortController();
   const errors: unknown[] = [];
+  const settings = await loadSettings(path, {});
   const world = {
-    settings: await loadSettings(path, {}),
+    settings,
     driver: control,
     overrides: await OverrideStore.open(join(folder.path, 'orders.json'), Date.now),
     discovered: stack.use(await KnownServices.open(join(folder.path, 'services.json'), () => {})),
     endpoints: stack.use(await KnownEndpoints.open(join(folder.path, 'endpoints.json'), () => {})),
     files: nothingKept,
+    certificates: await Certificates.open(settings.config),
     heartbeat: { during: <T>(work: () => Promise<T>) => work() },
     env: {},
     hostname: 'here',

@@ -3,7 +3,7 @@
  * in its frontend, so that it takes a reload whatever else could be done without one.
  */
 import timers from 'node:timers/promises';
-import { selfSignedPem } from '../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../src/certificates/self-signed.ts';
 import type { Ms } from '../../src/model.ts';
 import { type Backend, startBackends } from '../servers/backend.ts';
 import { ask } from '../servers/steady.ts';

@@ -32,6 +32,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   // Who has which route of what services share.
   'src/routes/': ['src/lib/'],
   'src/config/': ['watchers/', 'watchers/kit/', 'src/haproxy/', 'src/routes/', 'src/lib/'],
+  // What shared frontends show to clients that speak TLS.
+  'src/certificates/': ['src/config/', 'src/lib/'],
   // The stages: none knows its neighbour.
   'src/catalog/': ['src/config/', 'src/lib/'],
   'src/sources/': ['watchers/kit/', 'src/catalog/', 'src/config/', 'src/lib/'],
@@ -64,6 +66,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/sources/',
     'src/outputs/',
     'src/catalog/',
+    'src/certificates/',
     'src/settings/',
     'src/reconcile/',
     'src/apply/',
@@ -87,6 +90,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/apply/',
     'src/outputs/',
     'src/catalog/',
+    'src/certificates/',
     'src/config/',
     'src/routes/',
     'src/haproxy/resources/',
@@ -106,6 +110,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/sources/',
     'src/outputs/',
     'src/catalog/',
+    'src/certificates/',
     'src/render/',
     'src/plan/',
     'src/reconcile/',

@@ -1,8 +1,10 @@
 /** `myelin check`: the config, the templates, and what HAProxy says of the result. Touches nothing that serves. */
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { forgetHealth } from '../../apply/files/health-file.ts';
+import { Certificates } from '../../certificates/certificates.ts';
 import { withDiscovered } from '../../config/discover/discovered.ts';
 import { bindAt } from '../../config/discover/read-option.ts';
 import { maskText } from '../../config/read/mask.ts';
@@ -39,7 +41,9 @@ export async function check(globals: Globals): Promise<number> {
   // A file of ours that is not there before the first start is nothing to warn of.
   const trial = { ...config, state: folder.path };
   await forgetHealth(trial);
-  const rendered = renderer.render({ config: trial, endpoints, version, hostname: hostname() });
+  const certificates = await Certificates.open(config, { isPreview: true });
+  const served = certificates.of(config.frontends);
+  const rendered = renderer.render({ config: trial, endpoints, certificates: served, version, hostname: hostname() });
   if (rendered.problems.length > 0)
     throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
 
@@ -48,7 +52,12 @@ export async function check(globals: Globals): Promise<number> {
   const { size } = settings.config.services;
   const byReload = takesCommands(config) ? Object.fromEntries(reloadOnly(rendered.sections)) : {};
   const outputs = await Promise.all(settings.outputs.map((output) => checkOutput(output, { endpoints }, folder.path)));
-  const allWarnings = [...withoutEffect(config), ...lines, ...warnings];
+  const leftOut = certificates
+    .states(config.frontends)
+    .flatMap(({ frontend, file, name, problem }) =>
+      problem === null ? [] : [`frontends.${frontend}.certificates: ${file ?? name}: ${problem}`],
+    );
+  const allWarnings = [...withoutEffect(config), ...lines, ...leftOut, ...warnings];
   const result = {
     config: globals.config,
     services: size,

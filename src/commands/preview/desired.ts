@@ -5,6 +5,7 @@ import { type Entry, parseServices } from '../../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../../catalog/catalog.ts';
 import { catalogSettings } from '../../catalog/catalog-settings.ts';
 import { type Collection, collect, createCollection } from '../../catalog/collection.ts';
+import { Certificates } from '../../certificates/certificates.ts';
 import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../../config/paths.ts';
 import { maskSecrets } from '../../config/read/mask.ts';
 import { Secrets } from '../../config/read/secrets.ts';
@@ -53,7 +54,8 @@ export async function renderDesired(
     (running ?? []).filter(({ service }) => service !== null && unknown.has(service)),
     ({ service }) => service ?? '',
   );
-  const result = renderer.render({ config, endpoints, kept, version, hostname: hostname() });
+  const certificates = (await Certificates.open(config, { isPreview: true })).of(config.frontends);
+  const result = renderer.render({ config, endpoints, kept, certificates, version, hostname: hostname() });
   const [problem] = result.problems;
   if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);
   return { ...result, outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)) };

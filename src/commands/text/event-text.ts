@@ -67,6 +67,12 @@ function factsOf(event: Event): string {
       return `${event.route} of ${event.frontend}: ${event.holder} has it`;
     case 'route_left_out_no_more':
       return `${event.route} of ${event.frontend}`;
+    case 'certificate_left_out':
+      return `${event.frontend}/${event.certificate}${event.isServed ? ', an earlier one serves' : ''}: ${event.reason}`;
+    case 'certificate_left_out_no_more':
+      return `${event.frontend}/${event.certificate}`;
+    case 'certificate_expires':
+      return `${event.frontend}/${event.certificate} at ${new Date(event.notAfter).toISOString()}`;
     case 'large_loss':
     case 'total_loss':
       return `${counted(event.endpoints, 'endpoint')}${event.until === null ? '' : ` for ${age(event.at, event.until)}`}`;

@@ -3,7 +3,14 @@ import { styleText } from 'node:util';
 import type { Timestamp } from '../../model.ts';
 import { printable } from '../../report/log-line.ts';
 import { stateReasons } from '../../report/state.ts';
-import type { HAProxyStatus, OutputStatus, ServiceStatus, SourceStatus, Status } from '../../report/status.ts';
+import type {
+  CertificateStatus,
+  HAProxyStatus,
+  OutputStatus,
+  ServiceStatus,
+  SourceStatus,
+  Status,
+} from '../../report/status.ts';
 import { age, formatDrift, formatReason, formatWait, table } from './format.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
@@ -52,13 +59,18 @@ export function formatStatus(raw: Status, now: Timestamp): string {
     unserved.push([service, `its route ${route} of ${frontend}: ${holder} has it`]);
   const moreRoutes = status.frontends.reduce((sum, each) => sum + each.leftOut, 0) - status.routesLeftOut.length;
   if (moreRoutes > 0) unserved.push([`and ${moreRoutes} more routes`, '']);
+  const certificates = status.certificates.map((each): [string, string] => [
+    `${each.frontend}/${each.name}`,
+    describeCertificate(each, now),
+  ]);
+  const secure = certificates.length === 0 ? '' : `\ncertificates\n${table(certificates)}`;
   const frontends = status.frontends.map(({ name, routes, leftOut: left }): [string, string] => [
     name,
     `${routes} ${routes === 1 ? 'route' : 'routes'}${left === 0 ? '' : `, ${left} left out`}`,
   ]);
   const shared = frontends.length === 0 ? '' : `\nfrontends\n${table(frontends)}`;
   const leftOut = unserved.length === 0 ? '' : `\nleft out\n${table(unserved)}`;
-  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${shared}${files}${leftOut}`;
+  return `${table(rows)}\nsources\n${table(sources)}\nservices\n${table(services)}${shared}${secure}${files}${leftOut}`;
 }
 
 function whyNotReady({ stateReasons: reasons }: Status): readonly [string, string][] {
@@ -95,6 +107,19 @@ function describeOutput({ path, state, failed, writtenAt }: OutputStatus, now: T
         ? `${path} failed`
         : `${path} failed for ${age(failed.since, now)} (${failed.step}): ${failed.reason}`;
   }
+}
+
+function describeCertificate({ file, names, notAfter, isDefault, problem }: CertificateStatus, now: Timestamp): string {
+  const served =
+    notAfter === null
+      ? 'left out'
+      : [
+          file === null ? 'self-signed, as there is no other' : names.join(', '),
+          notAfter <= now ? `expired ${age(notAfter, now)} ago` : `for another ${age(now, notAfter)}`,
+          ...(isDefault ? ['for all other names'] : []),
+        ].join(', ');
+  if (problem === null) return served;
+  return `${served}${notAfter === null ? ':' : ', an earlier one:'} ${file ?? ''}: ${problem}`;
 }
 
 function describeService(service: ServiceStatus, now: Timestamp): string {

@@ -1,6 +1,6 @@
 /** `frontends`: those that services share, and the routes by which services are reached over them. */
 import { z } from 'zod';
-import { oneOrMany, port, text } from '../../../watchers/kit/values.ts';
+import { filePath, oneOrMany, port, text } from '../../../watchers/kit/values.ts';
 import type { Read } from '../../routes/host.ts';
 import type { WrittenRoute } from '../../routes/route.ts';
 import { readParts, readRoute } from '../../routes/written.ts';
@@ -23,6 +23,16 @@ export const frontend = z
       .enum(['https'])
       .optional()
       .describe('mode: http. What does not come over TLS is sent (308) to the same address with https, on port 443.'),
+    certificates: filePath
+      .optional()
+      .describe(
+        'A folder of certificates (PEM) for what `bind` has `ssl` and no `crt`: NAME.pem, NAME.crt with NAME.key, or NAME/tls.crt with NAME/tls.key. It is watched.',
+      ),
+    defaultCertificate: text
+      .optional()
+      .describe(
+        'The name of the one for clients whose server name fits none. Default: `default`, where there is one, else the first by name.',
+      ),
     default: text
       .optional()
       .describe('The service that gets what no route leads elsewhere. Default: none; with http 404.'),

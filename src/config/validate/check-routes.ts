@@ -1,5 +1,6 @@
 /** Resolves the routes of listed services to lines of the shared frontends, and finds what of those does not fit together. */
 
+import { lacksCertificates } from '../../haproxy/text/bind.ts';
 import { didYouMean } from '../../lib/did-you-mean.ts';
 import { resolveRoute } from '../../routes/resolve.ts';
 import type { Route } from '../../routes/route.ts';
@@ -44,8 +45,13 @@ export function checkRoutes({ services, rest: { frontends = {}, haproxy } }: Par
           `frontend ${frontend} leads this to ${judge.describe(holder)} already: take one of them away`,
         );
     }
-  for (const [name, { mode, redirect, by, bind, default: target }] of Object.entries(frontends)) {
+  for (const [name, frontend] of Object.entries(frontends)) {
+    const { mode, redirect, by, bind, certificates, defaultCertificate, default: target } = frontend;
     const report = (key: string, message: string): void => judge.report(['frontends', name, key], message);
+    if (certificates !== undefined && !bind.some(lacksCertificates))
+      report('certificates', 'has no effect: no `bind` of this frontend has `ssl` without a `crt` of its own');
+    if (defaultCertificate !== undefined && certificates === undefined)
+      report('defaultCertificate', 'needs `certificates`: it is the name of one of those');
     if (bind.length === 0) report('bind', 'is an empty list; expected where it listens, such as "*:80"');
     if (redirect !== undefined && mode !== 'http')
       report('redirect', 'needs `mode: http`: nothing else can be redirected');

@@ -50,6 +50,12 @@ export function parseBind(text: string): Bind {
   return { addresses, problems };
 }
 
+/** Whether it speaks TLS, and says nothing of the certificates for it. */
+export function lacksCertificates(text: string): boolean {
+  const { words } = tokenise(text);
+  return words.includes('ssl') && !words.includes('crt') && !words.includes('crt-list');
+}
+
 /** Whether the second of the two could not be bound while the first is held (without sharing by SO_REUSEPORT). */
 export function bindsOverlap(a: BindAddress, b: BindAddress): boolean {
   switch (a.kind) {

@@ -42,7 +42,8 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
   const previous = `${beside}.previous`;
   const rejected = `${beside}.rejected`;
   const files = filesBeside(`${beside}.previous-files`, folders);
-  let proposed: readonly FileBeside[] = [];
+  /** Those of the newest version; null: it is not known which. */
+  let proposed: readonly FileBeside[] | null = null;
   /** The paths of those that are in place. */
   let named: readonly string[] = [];
 
@@ -135,6 +136,7 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
         // Some may have been swapped in, and whoever accepted them could not settle it.
         await files.settle();
         await removeOthers(its);
+        proposed = its;
         return isChanged || isRewritten;
       }),
 
@@ -162,11 +164,13 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
   }
 
   /** What the file names stays in any case: it may be more than is known of. */
-  async function removeOthers(its: readonly FileBeside[]): Promise<void> {
-    named = its.map(({ path: each }) => each);
+  async function removeOthers(its: readonly FileBeside[] | null): Promise<void> {
+    named = (its ?? []).map(({ path: each }) => each);
     if (folders.length === 0) return;
     const needed = new Set(named);
-    const text = (await readIfThere(path))?.toString('utf8') ?? '';
+    const own = (await readIfThere(path))?.toString('utf8') ?? '';
+    // What it names may name others, as a list of certificates does.
+    const text = its === null ? own + (await files.textsNamedIn(own)) : own;
     await files.removeOthers((each) => needed.has(each) || text.includes(each));
   }
 

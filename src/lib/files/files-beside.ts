@@ -25,7 +25,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
 
-  return { swapIn, putBack, settle, write, removeOthers };
+  return { swapIn, putBack, settle, write, removeOthers, textsNamedIn };
 
   /** Each in its place; where that fails, all are as before. */
   async function swapIn(files: readonly FileBeside[]): Promise<void> {
@@ -78,6 +78,17 @@ export function filesBeside(kept: string, folders: readonly string[]) {
         const path = join(folder, name);
         if (!isNeeded(path)) await rm(path, { recursive: true, force: true });
       }
+  }
+
+  /** Of those whose paths stand in the text. */
+  async function textsNamedIn(text: string): Promise<string> {
+    let texts = '';
+    for (const folder of folders)
+      for (const name of await namesIn(folder)) {
+        const path = join(folder, name);
+        if (text.includes(path)) texts += (await readIfThere(path))?.toString('utf8') ?? '';
+      }
+    return texts;
   }
 
   async function keep(paths: readonly string[]): Promise<void> {

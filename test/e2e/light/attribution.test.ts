@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
 import { servedBy, serversOf } from '../../support/load/traffic.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
-import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { ask } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
 import { besideMaster, startMasterOf } from '../../support/sites/master-site.ts';

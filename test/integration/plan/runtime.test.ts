@@ -6,7 +6,7 @@ import { createServer } from 'node:https';
 import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
-import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { toBatches } from '../../../src/haproxy/resources/batch.ts';

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
-import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { substitute } from '../../../src/haproxy/text/attribution.ts';
 import { textOf } from '../../../src/haproxy/text/layout.ts';

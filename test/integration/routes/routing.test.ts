@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import { dirname, join } from 'node:path';
 import { suite, test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
-import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { findBinary } from '../../../src/haproxy/binary/binary.ts';
 import { filesIn } from '../../../src/haproxy/text/files.ts';
 import { textOf } from '../../../src/haproxy/text/layout.ts';

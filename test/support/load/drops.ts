@@ -4,7 +4,7 @@
  */
 import { chmod } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { selfSignedPem } from '../../../src/demo/certificate.ts';
+import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import type { Ms } from '../../../src/model.ts';
 import { startBackends } from '../../servers/backend.ts';
 import { startEcho } from '../../servers/echo.ts';

@@ -86,5 +86,27 @@ export const sampleStatus = {
   ],
   unserved: [{ watcher: 'cluster', service: 'shop:web', reason: 'mode: "udp" is not allowed; allowed: http, tcp' }],
   frontends: [{ name: 'public', routes: 2, leftOut: 1 }],
+  certificates: [
+    {
+      frontend: 'public',
+      name: 'shop',
+      file: '/etc/certs/shop.pem',
+      names: ['shop.example.com'],
+      notAfter: 1_768_000_000_000,
+      serial: '01',
+      isDefault: true,
+      problem: null,
+    },
+    {
+      frontend: 'public',
+      name: 'blog',
+      file: '/etc/certs/blog.pem',
+      names: [],
+      notAfter: null,
+      serial: null,
+      isDefault: false,
+      problem: 'it is empty',
+    },
+  ],
   routesLeftOut: [{ service: 'shop:blog', frontend: 'public', route: '/blog', holder: 'blog' }],
 } as const satisfies Status;

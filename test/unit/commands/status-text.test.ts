@@ -21,6 +21,8 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}db +1 kept$/m,
     /^outputs\n {2}hosts +\/etc\/hosts\.d\/myelin is current, written 9m ago$/m,
     /^ {2}nginx +\/etc\/nginx\/upstreams\.conf failed for \d+m \(check\): nginx -t: exit status 1$/m,
+    /^certificates\n {2}public\/shop +shop\.example\.com, for another \d+d, for all other names$/m,
+    /^ {2}public\/blog +left out: \/etc\/certs\/blog\.pem: it is empty$/m,
     /^left out\n {2}shop:web +discovered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
   ])
     assert.match(text, line);
@@ -37,6 +39,7 @@ test('of endpoints that are kept the status says for how long, and which key dec
       outputs: [],
       unserved: [],
       frontends: [],
+      certificates: [],
       routesLeftOut: [],
     };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';

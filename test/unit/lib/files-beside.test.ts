@@ -209,6 +209,16 @@ describe('A Myelin that starts after a kill', () => {
     }
   });
 
+  it('leaves what a file names that the config names', async () => {
+    const version = { 'haproxy.cfg': 'config maps/list\n', 'maps/list': '', 'maps/named': 'named\n' };
+    await using site = await Site.with(version);
+    const list = join(site.folder, 'maps/named');
+    await writeFile(join(site.folder, 'maps/list'), list);
+    await writeFile(join(site.folder, 'maps/other'), 'other');
+    await site.open().settle();
+    await site.assertIs({ ...version, 'maps/list': list });
+  });
+
   it('puts back the rest of what was put back in part', async () => {
     await using site = await Site.with(before);
     const file = site.open();

@@ -1,25 +1,32 @@
 /**
- * A self-signed certificate for the demo's TLS front. Node signs but does not write X.509, so the few DER structures
- * of RFC 5280 that a loopback certificate needs are put together here.
+ * A self-signed certificate, where there is no other. Node signs but does not write X.509, so the few DER structures of
+ * RFC 5280 that it needs are put together here.
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
-/** Certificate and key in PEM, one after the other as HAProxy's `crt` wants them; for localhost, good for a week. */
-export function selfSignedPem(now: Date): string {
+type SelfSigned = {
+  /** The first is its subject. */
+  readonly names?: readonly [string, ...string[]];
+  /** How many days it is good for, up to the year 2049; and it has been for as long. */
+  readonly days?: number;
+};
+
+/** Certificate and key in PEM, one after the other as HAProxy's `crt` wants them. Also good for 127.0.0.1. */
+export function selfSignedPem(now: Date, { names = ['localhost'], days = 7 }: SelfSigned = {}): string {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const name = sequence(set(sequence(oid('2.5.4.3'), utf8('localhost'))));
+  const name = sequence(set(sequence(oid('2.5.4.3'), utf8(names[0]))));
   const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'));
-  const week = 7 * 86_400_000;
+  const [notBefore, notAfter] = [-days, days].map((each) => new Date(now.getTime() + each * 86_400_000));
   const toBeSigned = sequence(
     tagged(0xa0, integer(Buffer.from([2]))),
     // The first bit stays 0: a serial number is positive.
     integer(Buffer.concat([Buffer.from([0x01]), randomBytes(15)])),
     ecdsaWithSha256,
     name,
-    sequence(utcTime(new Date(now.getTime() - week)), utcTime(new Date(now.getTime() + week))),
+    sequence(utcTime(notBefore ?? now), utcTime(notAfter ?? now)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
-    tagged(0xa3, sequence(subjectAltName())),
+    tagged(0xa3, sequence(subjectAltName(names))),
   );
   const signature = sign('sha256', toBeSigned, privateKey);
   const certificate = sequence(toBeSigned, ecdsaWithSha256, bitString(signature));
@@ -28,9 +35,9 @@ export function selfSignedPem(now: Date): string {
   return `-----BEGIN CERTIFICATE-----\n${base64}-----END CERTIFICATE-----\n${key}`;
 }
 
-function subjectAltName(): Buffer {
-  const names = sequence(tagged(0x82, Buffer.from('localhost')), tagged(0x87, Buffer.from([127, 0, 0, 1])));
-  return sequence(oid('2.5.29.17'), tagged(0x04, names));
+function subjectAltName(names: readonly string[]): Buffer {
+  const dns = names.map((name) => tagged(0x82, Buffer.from(name)));
+  return sequence(oid('2.5.29.17'), tagged(0x04, sequence(...dns, tagged(0x87, Buffer.from([127, 0, 0, 1])))));
 }
 
 function tagged(tag: number, content: Buffer): Buffer {

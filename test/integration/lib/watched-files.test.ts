@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, rename, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { changesOf } from '../../../src/settings/watched-files.ts';
+import { changesOf } from '../../../src/lib/files/watched-files.ts';
 import { tempFolder } from '../../support/index.ts';
 
 const longAgo = new Date('2020-01-01');

@@ -1,8 +1,8 @@
 /** Notices that one of the watched files changed: the config, its includes, templates, secrets. */
 import { stat } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { wallClock } from '../lib/time/clock.ts';
-import type { Ms, Timestamp } from '../model.ts';
+import type { Ms, Timestamp } from '../../model.ts';
+import { wallClock } from '../time/clock.ts';
 
 /** The resolution of the time stamps of files: the tick of the kernel. */
 const tickMs: Ms = 20;

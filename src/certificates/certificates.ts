@@ -1,0 +1,249 @@
+/**
+ * The certificates of the shared frontends, read from their folders and read again when these change. What is not sound is left
+ * out alone; where it was before, it serves on as it was, also over a restart: what stands beside HAProxy's config is what
+ * served last.
+ */
+import { readdir } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
+import { certificateName, certificatesFolder, selfSignedFile } from '../config/paths.ts';
+import type { Config } from '../config/schema.ts';
+import { readIfThere, writeDurably } from '../lib/files/files.ts';
+import { changesOf } from '../lib/files/watched-files.ts';
+import { createMutex } from '../lib/mutex.ts';
+import { wallClock } from '../lib/time/clock.ts';
+import { pause } from '../lib/time/retry.ts';
+import { settle } from '../lib/time/settle.ts';
+import type { Ms, Timestamp } from '../model.ts';
+import { type Certificate, type Choice, choose, inOrder, type Problem } from './choose.ts';
+import { type Reading, readFolder } from './folder.ts';
+import { type Inspected, inspect, type Pem } from './inspect.ts';
+import { selfSignedPem } from './self-signed.ts';
+
+/** Of a shared frontend: the first is what a client gets whose name fits none. */
+type Served = ReadonlyMap<string, readonly Certificate[]>;
+
+/** One that is served, or left out, as people are told. */
+export type CertificateState = {
+  readonly frontend: string;
+  readonly name: string;
+  /** null: it was generated, because there is no other. */
+  readonly file: string | null;
+  readonly names: readonly string[];
+  /** null: none of it is served. */
+  readonly notAfter: Timestamp | null;
+  readonly serial: string | null;
+  readonly isDefault: boolean;
+  /** It ends within 14 days, or has ended. */
+  readonly isExpiring: boolean;
+  /** What is wrong with what stands on disk; null: nothing is. */
+  readonly problem: string | null;
+};
+
+type Frontends = Config['frontends'];
+type Folder = { readonly frontend: string; readonly path: string; reading: Reading; choice: Choice };
+
+/** It counts when two readings so far apart agree: files may be half written, and a key without its certificate. */
+const settleMs: Ms = 300;
+/** Time alone makes certificates valid, and ends them. */
+const judgeEveryMs: Ms = 30_000;
+const generatedName = 'self-signed';
+
+type Options = {
+  /** Whether something may be written. */
+  readonly isPreview?: boolean;
+  /** They are not what they were. */
+  readonly onChange?: () => void;
+};
+
+export class Certificates {
+  readonly #config: Pick<Config, 'haproxy' | 'state'>;
+  readonly #options: Options;
+  readonly #mutex = createMutex();
+  /** By frontend and folder. Those of former configs stay: one of them may still be live. */
+  readonly #folders = new Map<string, Folder>();
+  /** What was found out, by content: keys take time. */
+  #inspected = new Map<string, Inspected>();
+  #generated: Certificate | null = null;
+  #isOpen = false;
+  #served: { readonly frontends: Frontends; readonly served: Served } | null = null;
+
+  private constructor(config: Config, options: Options) {
+    this.#config = config;
+    this.#options = options;
+  }
+
+  static async open(config: Config, options: Options = {}): Promise<Certificates> {
+    const certificates = new Certificates(config, options);
+    await certificates.#mutex(async () => {
+      for (const [frontend, path] of foldersOf(config.frontends))
+        await certificates.#add(frontend, path, await certificates.#copies(frontend));
+    });
+    certificates.#open();
+    return certificates;
+  }
+
+  /** From now on changes are told. */
+  #open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Reads what a new config names; only then it can be rendered. */
+  async use({ frontends }: Pick<Config, 'frontends'>): Promise<void> {
+    await this.#mutex(async () => {
+      for (const [frontend, path] of foldersOf(frontends))
+        if (!this.#folders.has(keyOf(frontend, path))) await this.#add(frontend, path, new Map());
+    });
+  }
+
+  /** Of each frontend that has a folder of them; the same objects until something changes. */
+  of(frontends: Frontends): Served {
+    if (this.#served?.frontends === frontends) return this.#served.served;
+    const served = new Map(
+      foldersOf(frontends).map(([frontend, path]): [string, readonly Certificate[]] => {
+        const all = this.#folders.get(keyOf(frontend, path))?.choice.certificates ?? [];
+        const ordered = inOrder(all, frontends[frontend]?.defaultCertificate);
+        return [frontend, ordered.length === 0 && this.#generated !== null ? [this.#generated] : ordered];
+      }),
+    );
+    this.#served = { frontends, served };
+    return served;
+  }
+
+  states(frontends: Frontends): readonly CertificateState[] {
+    const served = this.of(frontends);
+    return foldersOf(frontends).flatMap(([frontend, path]) => {
+      const choice = this.#folders.get(keyOf(frontend, path))?.choice;
+      const problems = new Map((choice?.problems ?? []).map((each) => [each.name, each]));
+      const live = (served.get(frontend) ?? []).map((certificate, at): CertificateState => {
+        const problem = problems.get(certificate.name)?.reason ?? null;
+        problems.delete(certificate.name);
+        const { name, names, notAfter, serial } = certificate;
+        const file = certificate === this.#generated ? null : certificate.file;
+        const isExpiring = choice?.expiring.includes(name) ?? false;
+        return { frontend, name, file, names, notAfter, serial, isDefault: at === 0, isExpiring, problem };
+      });
+      const wanted = frontends[frontend]?.defaultCertificate;
+      const isMissing = wanted !== undefined && !live.some(({ name }) => name === wanted) && !problems.has(wanted);
+      const missing: Problem[] = isMissing
+        ? [
+            {
+              name: wanted,
+              file: path,
+              reason: 'there is no certificate of this name (defaultCertificate)',
+              isKept: false,
+            },
+          ]
+        : [];
+      return [...live, ...[...problems.values(), ...missing].map((problem) => leftOut(frontend, problem))];
+    });
+  }
+
+  /** Until `signal` aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#followFiles(signal), this.#followTime(signal)]);
+  }
+
+  async #followFiles(signal: AbortSignal): Promise<void> {
+    const paths = (): string[] => [...this.#folders.values()].flatMap(({ reading }) => reading.paths);
+    for await (const _ of changesOf(paths, signal))
+      await this.#mutex(async () => {
+        for (const folder of this.#folders.values())
+          folder.reading = await settle(await readFolder(folder.path), {
+            read: () => readFolder(folder.path),
+            isSame: (one, other) => isDeepStrictEqual(one, other),
+            waitMs: () => settleMs,
+            signal,
+          });
+        if (!signal.aborted) await this.#judge();
+      });
+  }
+
+  async #followTime(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await pause(judgeEveryMs, signal);
+      if (!signal.aborted) await this.#mutex(() => this.#judge());
+    }
+  }
+
+  async #add(frontend: string, path: string, before: ReadonlyMap<string, Certificate>): Promise<void> {
+    const choice = { certificates: [...before.values()], problems: [], expiring: [] };
+    this.#folders.set(keyOf(frontend, path), { frontend, path, reading: await readFolder(path), choice });
+    await this.#judge();
+  }
+
+  /** What is to be served of what was read. */
+  async #judge(): Promise<void> {
+    const used = new Map<string, Inspected>();
+    const inspectOnce = (pem: Pem): Inspected => {
+      const key = JSON.stringify(pem);
+      const inspected = this.#inspected.get(key) ?? inspect(pem);
+      used.set(key, inspected);
+      return inspected;
+    };
+    let isChanged = false;
+    for (const folder of this.#folders.values()) {
+      const before = new Map(folder.choice.certificates.map((each) => [each.name, each]));
+      const { reading, path } = folder;
+      const choice = choose({ reading, before, inspect: inspectOnce, folder: path }, wallClock());
+      isChanged ||= !isDeepStrictEqual(choice, folder.choice);
+      folder.choice = choice;
+      if (choice.certificates.length === 0) this.#generated ??= await this.#generate();
+    }
+    this.#inspected = used;
+    this.#served = null;
+    if (isChanged && this.#isOpen) this.#options.onChange?.();
+  }
+
+  /** Once: clients that were told to trust it may go on to. */
+  async #generate(): Promise<Certificate> {
+    const file = selfSignedFile(this.#config);
+    const known = (await readIfThere(file))?.toString('latin1');
+    const found = known === undefined ? null : inspect({ certificate: known, key: null });
+    if (found?.kind === 'sound' && found.notAfter > wallClock()) return { name: generatedName, file, ...pick(found) };
+    const pem = selfSignedPem(new Date(wallClock()), { days: 3650 });
+    if (this.#options.isPreview !== true) await writeDurably(file, pem, 0o600);
+    const made = inspect({ certificate: pem, key: null });
+    if (made.kind === 'unsound') throw new Error(made.reason);
+    return { name: generatedName, file, ...pick(made) };
+  }
+
+  /** What HAProxy was given last. */
+  async #copies(frontend: string): Promise<ReadonlyMap<string, Certificate>> {
+    const folder = certificatesFolder(this.#config);
+    const files = await readdir(folder).catch(() => []);
+    const copies = new Map<string, Certificate>();
+    for (const each of files) {
+      const name = certificateName(frontend, each);
+      if (name === null || name === generatedName) continue;
+      const file = `${folder}/${each}`;
+      const text = await readIfThere(file).catch(() => null);
+      const inspected = text === null ? null : inspect({ certificate: text.toString('latin1'), key: null });
+      if (inspected?.kind === 'sound') copies.set(name, { name, file, ...pick(inspected) });
+    }
+    return copies;
+  }
+}
+
+function pick({
+  pem,
+  names,
+  notAfter,
+  serial,
+}: Omit<Certificate, 'name' | 'file'>): Omit<Certificate, 'name' | 'file'> {
+  return { pem, names, notAfter, serial };
+}
+
+function leftOut(frontend: string, { name, file, reason }: Problem): CertificateState {
+  const nothing = { names: [], notAfter: null, serial: null, isDefault: false, isExpiring: false };
+  return { frontend, name, file, ...nothing, problem: reason };
+}
+
+function foldersOf(frontends: Frontends): readonly (readonly [frontend: string, path: string])[] {
+  return Object.entries(frontends).flatMap(([frontend, { certificates }]) =>
+    certificates === undefined ? [] : [[frontend, certificates] as const],
+  );
+}
+
+function keyOf(frontend: string, path: string): string {
+  return `${frontend} ${path}`;
+}
