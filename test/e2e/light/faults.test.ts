@@ -54,7 +54,7 @@ test('templates that are cut off before the lines of servers or binds, or empty,
   ] as const) {
     await my.place.write(`templates/${name}.hbs`, cut);
     const { refusedConfig } = await myelin.until('it is refused', (status) => status.refusedConfig !== null);
-    assert.ok(refusedConfig?.reason.startsWith(`the templates print no ${lost} of any service any more`));
+    assert.ok(refusedConfig?.reason.startsWith(`the templates no longer print a ${lost} of any service`));
     await load.goesOn(50);
     await my.place.write(`templates/${name}.hbs`, whole);
     await myelin.until('it is mended', ({ state }) => state === 'ready');
