@@ -115,7 +115,7 @@ export type SourceEvent = { readonly watcher: string } & (
 
 /**
  * A piece of `haproxy.cfg` from one section keyword to the next; or a file of its own beside it, such as a map, whose name
- * is its path (`src/haproxy/text/files.ts`).
+ * is its path (`src/haproxy/text/layout/files.ts`).
  */
 export type Section = {
   /** HAProxy's section keyword (`global`, `defaults`, `frontend`, `backend`, `listen`, …); '' for what precedes the first. */

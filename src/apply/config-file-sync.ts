@@ -3,7 +3,7 @@
  * restarted Myelin finds out from. And what keeps it from that.
  */
 import { describe } from '../errors.ts';
-import { layoutOf } from '../haproxy/text/layout.ts';
+import { layoutOf } from '../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../lib/files/config-file.ts';
 import { together } from '../lib/files/files.ts';
 import { WriteBehind } from '../lib/files/write-behind.ts';

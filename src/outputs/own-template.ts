@@ -1,11 +1,11 @@
 /** An output made by a template of the administrator: the language of `haproxy.cfg`'s templates, with other encoders. Pure. */
 import { outputEncodings } from '../config/schema/outputs.ts';
 import type { Endpoint } from '../model.ts';
-import { createEngine } from '../render/engine.ts';
-import { type Helper, plainHelpers } from '../render/helpers.ts';
 import { nameServers } from '../render/names.ts';
-import type { TemplateSource } from '../render/template-error.ts';
-import { textOf, Value, valuesByKey } from '../render/value.ts';
+import { createEngine } from '../render/templates/engine.ts';
+import { type Helper, plainHelpers } from '../render/templates/helpers.ts';
+import type { TemplateSource } from '../render/templates/template-error.ts';
+import { textOf, Value, valuesByKey } from '../render/templates/value.ts';
 import { inOrder } from './built-in.ts';
 import { type Encoding, encoders, place } from './encode.ts';
 import type { ServiceView } from './target.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { Change, Planner } from '../haproxy/resources/resource.ts';
-import { isFile } from '../haproxy/text/files.ts';
+import { isFile } from '../haproxy/text/layout/files.ts';
 import { significantLines } from '../haproxy/text/significant-lines.ts';
 import { readServer } from '../haproxy/text/text.ts';
 import { listNames } from '../lib/list-names.ts';

@@ -2,7 +2,7 @@
  * What templates see, field by field; docs/reference/templates.md is made of these types. Every field is always there:
  * what is not set is null, which prints nothing and counts as false. A `Value` is a text that encodes itself when printed.
  */
-import type { Value } from './value.ts';
+import type { Value } from './templates/value.ts';
 
 /** `haproxy.cfg`, and with it `global`, `defaults`, `shared-frontend`, `stats` and `prometheus`: the file as a whole. */
 export type FileContext = {

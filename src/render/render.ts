@@ -9,10 +9,10 @@ import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { type Inherited, inheritedFrom } from './administrator.ts';
 import { CertificateFiles, type ServedCertificate } from './certificates.ts';
 import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
-import { createEngine, type Engine } from './engine.ts';
 import { Maps } from './maps.ts';
 import { settleServers } from './settle.ts';
-import type { TemplateSource } from './template-error.ts';
+import { createEngine, type Engine } from './templates/engine.ts';
+import type { TemplateSource } from './templates/template-error.ts';
 import { haproxyContext, serviceContext, sharedFrontendContexts } from './view.ts';
 
 export type RenderInput = {

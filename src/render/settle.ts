@@ -1,7 +1,8 @@
 /** Enforces what holds for the servers of a backend, whatever a template prints: weight 0 while draining, ids for a hash. */
-import { amendServers } from '../haproxy/text/amend.ts';
-import { defaultsOf } from '../haproxy/text/inheritance.ts';
-import { serverId } from '../haproxy/text/server-id.ts';
+
+import { defaultsOf } from '../haproxy/text/layout/inheritance.ts';
+import { amendServers } from '../haproxy/text/servers/amend.ts';
+import { serverId } from '../haproxy/text/servers/server-id.ts';
 import { linesOf, type ServerLine, splitSections, tokenise } from '../haproxy/text/text.ts';
 import type { Section } from '../model.ts';
 

@@ -17,9 +17,9 @@ import type {
   ServiceContext,
   SharedFrontendContext,
 } from './context.ts';
-import { address } from './encode.ts';
 import { type Named, nameServers, orderServers } from './names.ts';
-import { fromConfig, fromSource, valuesByKey } from './value.ts';
+import { address } from './templates/encode.ts';
+import { fromConfig, fromSource, valuesByKey } from './templates/value.ts';
 
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
   const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;

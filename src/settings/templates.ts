@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { AppError } from '../errors.ts';
 import { didYouMean } from '../lib/did-you-mean.ts';
 import { type ReadFile, readOnce } from '../lib/files/read-file.ts';
-import type { TemplateSource } from '../render/template-error.ts';
+import type { TemplateSource } from '../render/templates/template-error.ts';
 
 /** The parts of a config file; the template `haproxy.cfg` joins them. */
 export const templateNames = [

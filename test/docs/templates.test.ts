@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import test, { type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { serverLines } from '../../src/haproxy/text/text.ts';
-import { helpers } from '../../src/render/helpers.ts';
+import { helpers } from '../../src/render/templates/helpers.ts';
 import { templateNames } from '../../src/settings/templates.ts';
 import { configOf, endpoint, render, rendererWith } from '../support/values/render.ts';
 

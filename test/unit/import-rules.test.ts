@@ -131,7 +131,7 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   consul: ['watchers/consul/'],
   diff: ['src/plan/printed-diff.ts'],
   'eventsource-parser': ['src/http/client.ts'],
-  handlebars: ['src/render/engine.ts'],
+  handlebars: ['src/render/templates/engine.ts'],
   'p-debounce': ['src/lib/time/debounce.ts'],
   pino: ['src/report/log.ts'],
   'prom-client': ['src/report/metrics.ts'],

@@ -8,7 +8,7 @@ import { createServer, isIP } from 'node:net';
 import { hasCode } from '../../errors.ts';
 import { ask, nobodyListens } from '../../haproxy/cli/socket.ts';
 import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
-import { type PlacedLine, placedLines } from '../../haproxy/text/layout.ts';
+import { type PlacedLine, placedLines } from '../../haproxy/text/layout/layout.ts';
 import type { Problem, Section } from '../../model.ts';
 import type { Moves } from '../process/start.ts';
 import { holds, ownerOfPort } from '../system/port-owner.ts';

@@ -5,7 +5,7 @@
  */
 
 import type { ServerStateRow, ServersState } from '../../haproxy/cli/info.ts';
-import { defaultsOf } from '../../haproxy/text/inheritance.ts';
+import { defaultsOf } from '../../haproxy/text/layout/inheritance.ts';
 import { linesOf, tokenise } from '../../haproxy/text/text.ts';
 import { parseAddress } from '../../lib/net/address.ts';
 import type { Section } from '../../model.ts';

@@ -2,7 +2,7 @@
 
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Ms, Section } from '../../model.ts';
 import type { Generation } from '../state/generation.ts';

@@ -10,7 +10,7 @@ import { type Binary, findBinary } from '../../haproxy/binary/binary.ts';
 import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
 import { parseProcesses } from '../../haproxy/cli/master.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
-import { layoutOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout/layout.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
 import { makeFolder } from '../../lib/files/files.ts';
 import { createMutex } from '../../lib/mutex.ts';

@@ -2,7 +2,7 @@
 import { AppError } from '../../errors.ts';
 import type { Binary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
-import { layoutOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import type { DriverOptions, Outcome } from '../driver.ts';

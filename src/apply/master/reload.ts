@@ -11,7 +11,7 @@ import { atLeast, sameBranch, type Version } from '../../haproxy/binary/version.
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Info, parseServersState } from '../../haproxy/cli/info.ts';
 import { prefixOf, readWorkerInfo, reloadMaster } from '../../haproxy/cli/master.ts';
-import { layoutOf, placedLines } from '../../haproxy/text/layout.ts';
+import { layoutOf, placedLines } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Ms, Problem, Section } from '../../model.ts';
 import { preflight } from '../checks/preflight.ts';

@@ -1,6 +1,6 @@
 /** The file that stands in its place while nothing of ours serves: what a start can go back to. */
 import { AppError } from '../../errors.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import type { Outcome } from '../driver.ts';

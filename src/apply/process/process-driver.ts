@@ -7,7 +7,7 @@ import { formerHandedOnSocket, handedOnSocket } from '../../config/paths.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../../haproxy/binary/binary.ts';
 import { checkConfig } from '../../haproxy/binary/check.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
-import { layoutOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout/layout.ts';
 import { tryOut } from '../../lib/files/config-file.ts';
 import { linkSocket, pointTo } from '../../lib/files/socket-links.ts';
 import type { Ms, Problem, ReloadReason, Section } from '../../model.ts';

@@ -8,7 +8,7 @@ import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { parseVersion } from '../../haproxy/binary/version.ts';
 import { type Info, readInfo } from '../../haproxy/cli/info.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
-import { layoutOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
 import { isThere } from '../../lib/files/files.ts';
 import { pastFromWallClock, toWallClock } from '../../lib/time/clock.ts';

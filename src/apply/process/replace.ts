@@ -9,7 +9,7 @@ import type { Binary } from '../../haproxy/binary/binary.ts';
 import { checkConfig } from '../../haproxy/binary/check.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import { readServersState } from '../../haproxy/cli/info.ts';
-import { layoutOf } from '../../haproxy/text/layout.ts';
+import { layoutOf } from '../../haproxy/text/layout/layout.ts';
 import { notOurs } from '../../haproxy/text/own-process.ts';
 import { environmentFor } from '../../lib/environment.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';

@@ -4,7 +4,7 @@ import { generationsFolder } from '../../config/paths.ts';
 import type { Config } from '../../config/schema.ts';
 import { hasCode } from '../../errors.ts';
 import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { textOf } from '../../haproxy/text/layout/layout.ts';
 import { configFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
 import { type Generation, generationAt, livingGenerations, recordIn } from './generation.ts';

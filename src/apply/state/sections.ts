@@ -1,6 +1,6 @@
 /** The few things that the drivers do with sections: compare them, know them again in a file. */
-import { isFile, withoutFiles } from '../../haproxy/text/files.ts';
-import { sectionsIn } from '../../haproxy/text/layout.ts';
+import { isFile, withoutFiles } from '../../haproxy/text/layout/files.ts';
+import { sectionsIn } from '../../haproxy/text/layout/layout.ts';
 import type { Section } from '../../model.ts';
 
 /** HAProxy would have nothing to do. */

@@ -1,8 +1,8 @@
 /** `myelin render`: prints what would be written. */
 import { maskText } from '../../config/read/mask.ts';
 import { AppError, exitCodes } from '../../errors.ts';
-import { filesIn, withoutFiles } from '../../haproxy/text/files.ts';
-import { textOf } from '../../haproxy/text/layout.ts';
+import { filesIn, withoutFiles } from '../../haproxy/text/layout/files.ts';
+import { textOf } from '../../haproxy/text/layout/layout.ts';
 import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { renderDesired } from './desired.ts';

@@ -4,7 +4,7 @@
  */
 import type { ReloadReason } from '../../model.ts';
 import { defaultMaxLineBytes } from '../cli/framing.ts';
-import { serverKeywords } from '../text/server-keywords.ts';
+import { serverKeywords } from '../text/servers/server-keywords.ts';
 import { atLeast, isBefore, type Version } from './version.ts';
 
 export type Capabilities = {

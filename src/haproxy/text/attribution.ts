@@ -1,7 +1,7 @@
 /** Whose fault it is that HAProxy refuses a file, and what stands in the place of the service meanwhile. */
 
 import type { Problem, Rendered, Section } from '../../model.ts';
-import { servicesAtLine, servicesWith, textOf } from './layout.ts';
+import { servicesAtLine, servicesWith, textOf } from './layout/layout.ts';
 import { linesOf, tokenise } from './text.ts';
 
 /**

@@ -4,8 +4,8 @@
  */
 
 import type { Section } from '../../model.ts';
-import { isFile } from './files.ts';
-import { defaultsOf } from './inheritance.ts';
+import { isFile } from './layout/files.ts';
+import { defaultsOf } from './layout/inheritance.ts';
 import { type ReadLine, significantLines } from './significant-lines.ts';
 import { linesOf, tokenise } from './text.ts';
 

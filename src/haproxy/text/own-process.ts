@@ -1,6 +1,6 @@
 /** What HAProxy must not be told where Myelin starts it itself and watches the process that it has started. */
 import type { Problem, Section } from '../../model.ts';
-import { placedLines } from './layout.ts';
+import { placedLines } from './layout/layout.ts';
 import { tokenise } from './text.ts';
 
 const words: ReadonlyMap<string, string> = new Map([

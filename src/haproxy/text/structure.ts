@@ -1,6 +1,6 @@
 /** Structure: all of a section but its `server` lines, and of a map but its entries. What fails is known again by it, whoever comes and goes. */
 import type { Section } from '../../model.ts';
-import { editServers } from './amend.ts';
+import { editServers } from './servers/amend.ts';
 
 const known = new WeakMap<Section, string>();
 

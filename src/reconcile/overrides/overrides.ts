@@ -2,7 +2,7 @@
  * Servers that an operator has taken out (`myelin server`): their lines say so. So the file says it to whoever starts
  * HAProxy from it, and every process is brought there, and back, by a plan like any other.
  */
-import { amendServers, editServers } from '../../haproxy/text/amend.ts';
+import { amendServers, editServers } from '../../haproxy/text/servers/amend.ts';
 import type { Rendered, Section, ServerOverride } from '../../model.ts';
 
 /** By `backend/server`. */

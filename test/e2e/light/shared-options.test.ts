@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
-import { sectionsIn } from '../../../src/haproxy/text/layout.ts';
+import { sectionsIn } from '../../../src/haproxy/text/layout/layout.ts';
 import { freePort, until } from '../../support/index.ts';
 import { servedBy, serversOf } from '../../support/load/traffic.ts';
 import { site } from '../../support/sites/site.ts';

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { generationAt } from '../../../src/apply/state/generation.ts';
 import { writeReplaces } from '../../../src/apply/state/records.ts';
 import { identifyProcess } from '../../../src/apply/system/processes.ts';
-import { filesIn } from '../../../src/haproxy/text/files.ts';
+import { filesIn } from '../../../src/haproxy/text/layout/files.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { applied, never, pidOf, reload, rendered, serveWeb, setup, text } from '../../support/haproxy/apply.ts';
 import { freePort, until } from '../../support/index.ts';

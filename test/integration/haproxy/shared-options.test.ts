@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
-import { optionSetOf, textOf } from '../../../src/haproxy/text/layout.ts';
+import { optionSetOf, textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import type { Section } from '../../../src/model.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';

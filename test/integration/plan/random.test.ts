@@ -9,7 +9,7 @@ import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { readServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { noMaxconn } from '../../../src/haproxy/resources/servers/commands.ts';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import type { Section, ServerCommand } from '../../../src/model.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';

@@ -10,7 +10,7 @@ import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { toBatches } from '../../../src/haproxy/resources/batch.ts';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Endpoint, LeavingServer, Section, ServerCommand } from '../../../src/model.ts';
 import { startNodeBackend } from '../../servers/backend.ts';

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { substitute } from '../../../src/haproxy/text/attribution.ts';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { runCommand } from '../../../src/lib/command.ts';
 import type { Endpoint } from '../../../src/model.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import type { Endpoint } from '../../../src/model.ts';
 import { type Backend, startBackends } from '../../servers/backend.ts';
 import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import fc from 'fast-check';
 import { tokenise } from '../../../src/haproxy/text/text.ts';
-import { anywhere, logFormat, quote, word } from '../../../src/render/encode.ts';
+import { anywhere, logFormat, quote, word } from '../../../src/render/templates/encode.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 

@@ -7,7 +7,7 @@ import http from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import test from 'node:test';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import type { Endpoint } from '../../../src/model.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';

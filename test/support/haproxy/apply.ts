@@ -4,7 +4,7 @@ import type { DriverOptions, ManagedDriver, Outcome } from '../../../src/apply/d
 import type { DriverEvent } from '../../../src/apply/driver-event.ts';
 import { openDriver } from '../../../src/apply/open-driver.ts';
 import type { Config } from '../../../src/config/schema.ts';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Plan, Rendered, Section } from '../../../src/model.ts';
 import { haproxy } from '../../servers/haproxy.ts';

@@ -3,7 +3,7 @@
  * else. It reads configs in its own way, so that it does not repeat the mistakes of what it judges.
  */
 import type { ServerStateRow } from '../../../src/haproxy/cli/info.ts';
-import { serverKeywords } from '../../../src/haproxy/text/server-keywords.ts';
+import { serverKeywords } from '../../../src/haproxy/text/servers/server-keywords.ts';
 import type { Section, ServerCommand } from '../../../src/model.ts';
 
 type ModelServer = {

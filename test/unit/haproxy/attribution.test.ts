@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { attribute, emptyBackend, substitute } from '../../../src/haproxy/text/attribution.ts';
-import { servicesAtLine } from '../../../src/haproxy/text/layout.ts';
+import { servicesAtLine } from '../../../src/haproxy/text/layout/layout.ts';
 import type { Section } from '../../../src/model.ts';
 
 const section = (kind: string, name: string, service: string | null, body = ''): Section => ({

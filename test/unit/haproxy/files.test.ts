@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { filesIn } from '../../../src/haproxy/text/files.ts';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { filesIn } from '../../../src/haproxy/text/layout/files.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
 import { planReload } from '../../../src/plan/plan.ts';

@@ -10,7 +10,7 @@ import {
   sectionsIn,
   servicesAtLine,
   textOf,
-} from '../../../src/haproxy/text/layout.ts';
+} from '../../../src/haproxy/text/layout/layout.ts';
 import { linesOf, splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { amendServers } from '../../../src/haproxy/text/amend.ts';
+import { amendServers } from '../../../src/haproxy/text/servers/amend.ts';
 import { bindLines, sectionKeywords, serverLines, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
 
 const words = (line: string): readonly string[] => tokenise(line).words;

@@ -7,7 +7,7 @@ import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
 import { backendOf, seenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
-import { textOf } from '../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { serverLines, splitSections } from '../../../src/haproxy/text/text.ts';
 import type {
   Plan,

@@ -13,7 +13,7 @@ import {
   quote,
   sampleArgument,
   word,
-} from '../../../src/render/encode.ts';
+} from '../../../src/render/templates/encode.ts';
 
 const hostile = fc
   .oneof(

@@ -4,8 +4,8 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../../src/errors.ts';
 import { tokenise } from '../../../src/haproxy/text/text.ts';
-import { createEngine } from '../../../src/render/engine.ts';
-import { fromConfig, fromSource } from '../../../src/render/value.ts';
+import { createEngine } from '../../../src/render/templates/engine.ts';
+import { fromConfig, fromSource } from '../../../src/render/templates/value.ts';
 
 const engineOf = (text: string, others: Readonly<Record<string, string>> = {}) =>
   createEngine(

@@ -1,8 +1,8 @@
 /** Backends of services that come and go while HAProxy runs: which can, and what it takes. */
 import type { BackendCommand, LeavingBackend, Rendered, Section } from '../../../model.ts';
-import { isFile } from '../../text/files.ts';
-import { optionSetOf, optionSetsIn } from '../../text/layout.ts';
-import type { OptionSet } from '../../text/shared-options.ts';
+import { isFile } from '../../text/layout/files.ts';
+import { optionSetOf, optionSetsIn } from '../../text/layout/layout.ts';
+import type { OptionSet } from '../../text/layout/shared-options.ts';
 import type { Change, Obstacle, Planner, RuntimeState } from '../resource.ts';
 import type { ServerChange } from '../servers/plan/change-servers.ts';
 import { planWhole } from '../servers/plan/planner.ts';

@@ -6,8 +6,8 @@
 import { hostPort, parseAddress } from '../../../lib/net/address.ts';
 import type { LeavingServer, Rendered, Section, ServerDrift, ServerOverride } from '../../../model.ts';
 import type { ServerStateRow } from '../../cli/info.ts';
-import { editServers } from '../../text/amend.ts';
 import { readFile } from '../../text/inherited-config.ts';
+import { editServers } from '../../text/servers/amend.ts';
 import type { Circumstances, Finding, Findings, Owner, Seen } from '../resource.ts';
 import { identity } from './commands.ts';
 import type { Server } from './plan/backend.ts';

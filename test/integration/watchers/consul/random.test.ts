@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint } from '../../../../src/model.ts';
-import { endpointsOf, readInstances } from '../../../../watchers/consul/endpoints.ts';
+import { endpointsOf, readInstances } from '../../../../watchers/consul/service/endpoints.ts';
 import { consulQuery, consulSettings } from '../../../../watchers/consul/settings.ts';
 import { watchConsul } from '../../../../watchers/consul/watch.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';

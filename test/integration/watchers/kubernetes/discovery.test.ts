@@ -5,7 +5,7 @@ import { view } from '../../../../src/catalog/catalog.ts';
 import { type Collection, collect, createCollection, nothingKnown } from '../../../../src/catalog/collection.ts';
 import { loadConfig } from '../../../../src/config/load.ts';
 import type { Config } from '../../../../src/config/schema.ts';
-import { textOf } from '../../../../src/haproxy/text/layout.ts';
+import { textOf } from '../../../../src/haproxy/text/layout/layout.ts';
 import { Sources } from '../../../../src/sources/sources.ts';
 import { startKubernetes } from '../../../servers/kubernetes.ts';
 import { forFile } from '../../../support/for-file.ts';

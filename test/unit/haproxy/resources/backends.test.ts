@@ -6,7 +6,7 @@ import { findDrift, isUnpublished } from '../../../../src/haproxy/resources/back
 import { RemovedBackends } from '../../../../src/haproxy/resources/backends/removed-backends.ts';
 import { say as sayAny } from '../../../../src/haproxy/resources/index.ts';
 import type { RuntimeState } from '../../../../src/haproxy/resources/resource.ts';
-import { optionSetOf } from '../../../../src/haproxy/text/layout.ts';
+import { optionSetOf } from '../../../../src/haproxy/text/layout/layout.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
 import type { BackendCommand, LeavingBackend, Plan, Rendered, Section } from '../../../../src/model.ts';
 import { planChange, planMeanwhile } from '../../../../src/plan/plan.ts';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { capabilitiesOf, learn } from '../../../../src/haproxy/binary/capabilities.ts';
 import { reloadOnly } from '../../../../src/haproxy/resources/servers/plan/reload-only.ts';
 import { emptyBackend } from '../../../../src/haproxy/text/attribution.ts';
-import { serverId } from '../../../../src/haproxy/text/server-id.ts';
+import { serverId } from '../../../../src/haproxy/text/servers/server-id.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
 import type { LeavingServer, Section, ServerCommand } from '../../../../src/model.ts';
 import { cpuMs } from '../../../support/index.ts';

@@ -1,11 +1,17 @@
 /** What is told of a thousand services by two requests: which of them changed, and who is asked then. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { changesOf, movedWith, readChecks, readNode, readNodes } from '../../../../watchers/consul/catalog-lists.ts';
-import { ChangeFeed } from '../../../../watchers/consul/change-feed.ts';
-import type { ConsulResponse, ListRequest } from '../../../../watchers/consul/client.ts';
-import type { ServiceResult } from '../../../../watchers/consul/result.ts';
-import { type Changed, Schedule } from '../../../../watchers/consul/schedule.ts';
+import type { ConsulResponse, ListRequest } from '../../../../watchers/consul/agent/client.ts';
+import {
+  changesOf,
+  movedWith,
+  readChecks,
+  readNode,
+  readNodes,
+} from '../../../../watchers/consul/catalog/catalog-lists.ts';
+import { ChangeFeed } from '../../../../watchers/consul/catalog/change-feed.ts';
+import { type Changed, Schedule } from '../../../../watchers/consul/catalog/schedule.ts';
+import type { ServiceResult } from '../../../../watchers/consul/service/result.ts';
 import { until } from '../../../support/index.ts';
 
 type Check = readonly [node: string, id: string, status: string, service: string, index: number];

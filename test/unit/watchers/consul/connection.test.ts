@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { connectionOf, readTls } from '../../../../watchers/consul/connection.ts';
+import { connectionOf, readTls } from '../../../../watchers/consul/agent/connection.ts';
 import { consulSettings } from '../../../../watchers/consul/settings.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';
 import { tempFolder } from '../../../support/index.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DiscoveredService, Update } from '../../../../src/model.ts';
-import { Discovery } from '../../../../watchers/consul/discovery.ts';
-import type { ServiceResult } from '../../../../watchers/consul/result.ts';
+import { Discovery } from '../../../../watchers/consul/catalog/discovery.ts';
+import type { ServiceResult } from '../../../../watchers/consul/service/result.ts';
 
 function result(name: string | null, createIndex = 1): ServiceResult {
   const oldest = name === null ? null : { name, createIndex, tags: [], meta: {} };

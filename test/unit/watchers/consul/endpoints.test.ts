@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { endpointsOf, readInstances } from '../../../../watchers/consul/endpoints.ts';
+import { endpointsOf, readInstances } from '../../../../watchers/consul/service/endpoints.ts';
 
 type Checks = readonly { readonly CheckID: string; readonly Status: string }[];
 

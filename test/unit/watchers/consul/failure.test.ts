@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CutShort } from '../../../../watchers/consul/client.ts';
-import { failureOf } from '../../../../watchers/consul/failure.ts';
+import { CutShort } from '../../../../watchers/consul/agent/client.ts';
+import { failureOf } from '../../../../watchers/consul/agent/failure.ts';
 import { retryAfterMs } from '../../../../watchers/kit/retry-after.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');

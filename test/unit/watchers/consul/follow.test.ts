@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint } from '../../../../src/model.ts';
-import type { ConsulResponse, HealthRequest } from '../../../../watchers/consul/client.ts';
-import type { Failure } from '../../../../watchers/consul/failure.ts';
-import { follow } from '../../../../watchers/consul/follow.ts';
-import { indexOf, type ServiceResult } from '../../../../watchers/consul/result.ts';
+import type { ConsulResponse, HealthRequest } from '../../../../watchers/consul/agent/client.ts';
+import type { Failure } from '../../../../watchers/consul/agent/failure.ts';
+import { follow } from '../../../../watchers/consul/service/follow.ts';
+import { indexOf, type ServiceResult } from '../../../../watchers/consul/service/result.ts';
 
 type Script = (request: HealthRequest) => ConsulResponse | Error;
 

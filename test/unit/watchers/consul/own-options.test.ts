@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { withDiscovered } from '../../../../src/config/discover/discovered.ts';
-import { filterOfCatalog, filterOfInstances } from '../../../../watchers/consul/catalog-names.ts';
-import { readInstances } from '../../../../watchers/consul/endpoints.ts';
-import { discoveredAs, type OldestInstance, oldestOf } from '../../../../watchers/consul/own-options.ts';
+import { filterOfCatalog, filterOfInstances } from '../../../../watchers/consul/catalog/catalog-names.ts';
+import { discoveredAs, type OldestInstance, oldestOf } from '../../../../watchers/consul/catalog/own-options.ts';
+import { readInstances } from '../../../../watchers/consul/service/endpoints.ts';
 import { serviceOptions } from '../../../../watchers/kit/service-options.ts';
 import { load } from '../../../support/values/config.ts';
 

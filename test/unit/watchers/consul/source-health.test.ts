@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connectionOf } from '../../../../watchers/consul/connection.ts';
-import type { Failure } from '../../../../watchers/consul/failure.ts';
+import { connectionOf } from '../../../../watchers/consul/agent/connection.ts';
+import type { Failure } from '../../../../watchers/consul/agent/failure.ts';
+import { SourceHealth } from '../../../../watchers/consul/agent/source-health.ts';
 import { consulSettings } from '../../../../watchers/consul/settings.ts';
-import { SourceHealth } from '../../../../watchers/consul/source-health.ts';
 import { withCommon } from '../../../../watchers/kit/source.ts';
 
 const timedOut: Failure = { reason: 'timed out', retryAfterMs: 0, scope: 'query', fault: 'none' };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Endpoint, Update } from '../../../../src/model.ts';
-import { isHostName } from '../../../../watchers/consul/host-names.ts';
-import { Updates } from '../../../../watchers/consul/updates.ts';
+import { isHostName } from '../../../../watchers/consul/service/host-names.ts';
+import { Updates } from '../../../../watchers/consul/service/updates.ts';
 import { Hosts } from '../../../../watchers/kit/hosts.ts';
 
 test('a host name is told from an address in any form, and from nonsense', () => {

@@ -4,7 +4,7 @@
  */
 import { listNames } from '../../../../lib/list-names.ts';
 import type { LeavingServer, ServerCommand } from '../../../../model.ts';
-import { serverId } from '../../../text/server-id.ts';
+import { serverId } from '../../../text/servers/server-id.ts';
 import type { Obstacle } from '../../resource.ts';
 import type { Backend, Server } from './backend.ts';
 import { lastValue } from './options.ts';

@@ -2,8 +2,8 @@
  * The generated ids of servers, which their lines have where a consistent hash deals by them, and else not: a server that
  * goes into another structure than it was rendered for is numbered as the servers are there.
  */
-import { amendLine } from '../../../text/amend.ts';
-import { isGeneratedId, serverId } from '../../../text/server-id.ts';
+import { amendLine } from '../../../text/servers/amend.ts';
+import { isGeneratedId, serverId } from '../../../text/servers/server-id.ts';
 import { tokenise } from '../../../text/text.ts';
 
 export type NamedLine = readonly [name: string, line: string];

@@ -2,7 +2,7 @@
  * The options of a server as HAProxy sees them in the end: those of `default-server` first, then its own, where a later
  * one undoes an earlier one. `add server` knows no `default-server`, so defaults are expanded for it.
  */
-import { serverKeywords } from '../../../text/server-keywords.ts';
+import { serverKeywords } from '../../../text/servers/server-keywords.ts';
 
 export type Option = { readonly keyword: string; readonly args: readonly string[] };
 

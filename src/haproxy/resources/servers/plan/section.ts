@@ -1,8 +1,8 @@
 /** The section of a backend of ours: which are ours, and what its text becomes by commands. */
 
 import type { Section } from '../../../../model.ts';
-import { amendLine, amendServers, editServers } from '../../../text/amend.ts';
 import type { File } from '../../../text/inherited-config.ts';
+import { amendLine, amendServers, editServers } from '../../../text/servers/amend.ts';
 import { type Backend, consistent, readBackend } from './backend.ts';
 import { type NamedLine, numberedLike } from './numbering.ts';
 

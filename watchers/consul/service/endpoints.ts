@@ -1,8 +1,8 @@
 /** Makes endpoints for HAProxy of the instances that Consul lists with their checks. Pure. */
 import { z } from 'zod';
-import { AppError } from '../../src/errors.ts';
-import { type Endpoint, maxWeight, type Unfit } from '../../src/model.ts';
-import type { ConsulQuery } from './settings.ts';
+import { AppError } from '../../../src/errors.ts';
+import { type Endpoint, maxWeight, type Unfit } from '../../../src/model.ts';
+import type { ConsulQuery } from '../settings.ts';
 
 /** The fields of GET /v1/health/service/:service that are used here. */
 const instanceShape = z.object({

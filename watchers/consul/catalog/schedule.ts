@@ -2,8 +2,8 @@
  * When each service is queried, where services outnumber connections. While a change feed (`change-feed.ts`) is up, a service is
  * queried when the feed names it, and once a minute in any case. Without a feed all services are queried in turn.
  */
-import type { Moment, Ms } from '../../src/model.ts';
-import type { ServiceResult } from './result.ts';
+import type { Moment, Ms } from '../../../src/model.ts';
+import type { ServiceResult } from '../service/result.ts';
 
 /** Names of services and nodes as they are compared: Consul ignores their case. */
 export function folded(name: string): string {

@@ -1,6 +1,6 @@
 /** From which `defaults` sections a section takes what it does not say itself. */
-import type { Section } from '../../model.ts';
-import { tokenise } from './text.ts';
+import type { Section } from '../../../model.ts';
+import { tokenise } from '../text.ts';
 
 /**
  * By name where the section says `from`, else the nearest; and those that this one inherits from in turn. The nearest is

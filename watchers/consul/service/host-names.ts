@@ -1,7 +1,7 @@
 /** Instances whose address is a host name, as of external services: their endpoints are at the addresses of that name. Pure. */
-import { parseAddress } from '../../src/lib/net/address.ts';
-import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
-import { type Host, ofFamily } from '../kit/hosts.ts';
+import { parseAddress } from '../../../src/lib/net/address.ts';
+import type { Endpoint, Unfit, Unreadable } from '../../../src/model.ts';
+import { type Host, ofFamily } from '../../kit/hosts.ts';
 import type { ServiceEndpoints } from './endpoints.ts';
 
 /** Recognises host names only. The catalog refuses whatever else is no address. */

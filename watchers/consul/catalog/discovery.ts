@@ -3,12 +3,12 @@
  * is told once an instance of it has been seen, and gone once a query about itself has shown, and the leader has confirmed, that
  * there is none any more. So a list that lacks a name removes nothing.
  */
-import type { DiscoveredService, Ms } from '../../src/model.ts';
-import type { Watching } from '../kit/watching.ts';
+import type { DiscoveredService, Ms } from '../../../src/model.ts';
+import type { Watching } from '../../kit/watching.ts';
+import type { ServiceResult } from '../service/result.ts';
+import type { Updates } from '../service/updates.ts';
+import type { ConsulDiscovery } from '../settings.ts';
 import { discoveredAs, keyOfDiscovered } from './own-options.ts';
-import type { ServiceResult } from './result.ts';
-import type { ConsulDiscovery } from './settings.ts';
-import type { Updates } from './updates.ts';
 
 export type DiscoveryOptions = {
   /** The query for many services. */

@@ -2,7 +2,7 @@
  * Which lines of a backend may stand in a named `defaults` section instead, and mean the same there. Each of these was tried
  * on 2.6, 3.0, 3.2 and 3.4: no warning, and the same effect. What is not listed stays where it is.
  */
-import { tokenise } from './text.ts';
+import { tokenise } from '../text.ts';
 
 const keywords = setOf(
   'acl balance cookie default-server dynamic-cookie-key errorfile errorloc errorloc302 errorloc303 fullconn',

@@ -1,9 +1,9 @@
 /** Turns the results of queries into updates: at each result, and whenever a host name in it gets other addresses. */
-import type { Hosts } from '../kit/hosts.ts';
-import type { Watching } from '../kit/watching.ts';
+import type { Hosts } from '../../kit/hosts.ts';
+import type { Watching } from '../../kit/watching.ts';
+import type { ConsulSettings } from '../settings.ts';
 import { hostNamesIn, resolve } from './host-names.ts';
 import type { ServiceResult } from './result.ts';
-import type { ConsulSettings } from './settings.ts';
 
 type UpdatesOptions = {
   readonly settings: Pick<ConsulSettings, 'hostNames' | 'maxServers'>;

@@ -1,7 +1,7 @@
 /** The helpers that templates have, each with the words that document it. */
-import { atLeast, parseVersion } from '../haproxy/binary/version.ts';
+import { atLeast, parseVersion } from '../../haproxy/binary/version.ts';
+import { identifier } from '../names.ts';
 import { comment, logFormat, mapKey, mapValue, quote, sampleArgument, word } from './encode.ts';
-import { identifier } from './names.ts';
 import { textOf, Value } from './value.ts';
 
 export type Helper = {

@@ -1,5 +1,5 @@
 /** Decides whether a failure concerns one query or the whole source. */
-import { AppError } from '../../src/errors.ts';
+import { AppError } from '../../../src/errors.ts';
 import type { Connection } from './connection.ts';
 import type { Failure } from './failure.ts';
 

@@ -1,12 +1,12 @@
 /** Follows one service by blocking queries until it is stopped: when to send the next one, and when to ask the leader. */
-import { wallClock } from '../../src/lib/time/clock.ts';
-import { backoffMs, pause } from '../../src/lib/time/retry.ts';
-import type { Ms } from '../../src/model.ts';
-import { TokenBucket } from '../kit/token-bucket.ts';
-import type { ConsulResponse, HealthRequest } from './client.ts';
-import { type Failure, failureOf } from './failure.ts';
+import { wallClock } from '../../../src/lib/time/clock.ts';
+import { backoffMs, pause } from '../../../src/lib/time/retry.ts';
+import type { Ms } from '../../../src/model.ts';
+import { TokenBucket } from '../../kit/token-bucket.ts';
+import type { ConsulResponse, HealthRequest } from '../agent/client.ts';
+import { type Failure, failureOf } from '../agent/failure.ts';
+import type { ConsulQuery } from '../settings.ts';
 import { isDoubtful, isUnchanged, resultOf, type ServiceResult } from './result.ts';
-import type { ConsulQuery } from './settings.ts';
 
 export type Following = {
   readonly query: ConsulQuery;

@@ -3,12 +3,12 @@
  * the addresses of all nodes, and the list of services, whose index shows that something was registered (what it was, the list
  * of each node shows). So a thousand idle services cost nothing; a query for each takes hundreds of requests a second.
  */
-import { AppError } from '../../src/errors.ts';
-import { backoffMs, pause } from '../../src/lib/time/retry.ts';
-import type { Ms } from '../../src/model.ts';
+import { AppError } from '../../../src/errors.ts';
+import { backoffMs, pause } from '../../../src/lib/time/retry.ts';
+import type { Ms } from '../../../src/model.ts';
+import type { ConsulResponse, ListRequest } from '../agent/client.ts';
+import { indexOf } from '../service/result.ts';
 import { changesOf, movedWith, type Rows, readChecks, readNode, readNodes } from './catalog-lists.ts';
-import type { ConsulResponse, ListRequest } from './client.ts';
-import { indexOf } from './result.ts';
 import type { Changed } from './schedule.ts';
 
 export type ChangeFeedOptions = {

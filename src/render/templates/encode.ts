@@ -2,7 +2,7 @@
  * Puts a text into a place of `haproxy.cfg` so that HAProxy reads exactly that text there and nothing more. Each place
  * has its own rules; an encoder refuses what its place cannot hold.
  */
-import { hostPort, parseAddress } from '../lib/net/address.ts';
+import { hostPort, parseAddress } from '../../lib/net/address.ts';
 
 /** One argument of a directive: as it is where that is safe, else in weak quotes. */
 export function word(text: string): string {

@@ -3,11 +3,11 @@
  * tags. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { DiscoveredService } from '../../src/model.ts';
-import { boundedOptions } from '../kit/service-options.ts';
-import type { Instance } from './endpoints.ts';
+import type { DiscoveredService } from '../../../src/model.ts';
+import { boundedOptions } from '../../kit/service-options.ts';
+import type { Instance } from '../service/endpoints.ts';
+import type { ConsulDiscovery } from '../settings.ts';
 import { folded } from './schedule.ts';
-import type { ConsulDiscovery } from './settings.ts';
 
 /** What counts of the instance that was registered first. */
 export type OldestInstance = {

@@ -2,8 +2,8 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SecureContextOptions } from 'node:tls';
-import { AppError } from '../../src/errors.ts';
-import type { ConsulSettings } from './settings.ts';
+import { AppError } from '../../../src/errors.ts';
+import type { ConsulSettings } from '../settings.ts';
 
 export type Connection = {
   /** The address without credentials, for messages. */

@@ -1,5 +1,5 @@
 /** Changes the `server` lines of a text, and nothing else in it. */
-import { linesOf, readServer, type ServerLine, tokenise } from './text.ts';
+import { linesOf, readServer, type ServerLine, tokenise } from '../text.ts';
 
 /** `edit` says what stands in the place of a server's line; null: nothing does. */
 export function editServers(text: string, edit: (server: ServerLine, line: string) => string | null): string {

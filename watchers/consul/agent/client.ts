@@ -7,9 +7,9 @@ import { EventEmitter } from 'node:events';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import Consul from 'consul';
-import { http } from '../../src/lib/net/node-http.ts';
-import type { Ms } from '../../src/model.ts';
-import { spellingsOfLogin } from '../kit/login.ts';
+import { http } from '../../../src/lib/net/node-http.ts';
+import type { Ms } from '../../../src/model.ts';
+import { spellingsOfLogin } from '../../kit/login.ts';
 import { type Connection, readTls } from './connection.ts';
 import { tokenReader } from './token.ts';
 

@@ -1,7 +1,7 @@
 /** What a failed query means: the reason for people, the delay that the agent asked for, and what else it concerns. */
-import { describe } from '../../src/errors.ts';
-import type { Ms } from '../../src/model.ts';
-import { retryAfterMs } from '../kit/retry-after.ts';
+import { describe } from '../../../src/errors.ts';
+import type { Ms } from '../../../src/model.ts';
+import { retryAfterMs } from '../../kit/retry-after.ts';
 import { CutShort } from './client.ts';
 
 export type Failure = {

@@ -4,9 +4,9 @@
  * and its set named; `layout.ts` writes them.
  */
 import { createHash } from 'node:crypto';
-import type { Section } from '../../model.ts';
+import type { Section } from '../../../model.ts';
+import { linesOf, tokenise } from '../text.ts';
 import { whyNotShareable } from './shareable.ts';
-import { linesOf, tokenise } from './text.ts';
 
 /** A named `defaults` section that backends can be made from. */
 export type OptionSet = {

@@ -1,5 +1,5 @@
 /** The lists of a whole datacenter, reduced to what shows that a service changed. Pure. */
-import { AppError } from '../../src/errors.ts';
+import { AppError } from '../../../src/errors.ts';
 import { type Changed, folded } from './schedule.ts';
 
 /** A check or an instance; `service` is '' for a check of a node. */

@@ -2,12 +2,12 @@
  * What a response about one service says, compared with the last result: Consul's rules for its index, and which responses
  * count only after the leader has confirmed them. Pure.
  */
-import { AppError } from '../../src/errors.ts';
-import type { Unreadable } from '../../src/model.ts';
-import type { ConsulResponse } from './client.ts';
+import { AppError } from '../../../src/errors.ts';
+import type { Unreadable } from '../../../src/model.ts';
+import type { ConsulResponse } from '../agent/client.ts';
+import { type OldestInstance, oldestOf } from '../catalog/own-options.ts';
+import type { ConsulQuery } from '../settings.ts';
 import { endpointsOf, readInstances, type ServiceEndpoints } from './endpoints.ts';
-import { type OldestInstance, oldestOf } from './own-options.ts';
-import type { ConsulQuery } from './settings.ts';
 
 export type ServiceResult = ServiceEndpoints & {
   /** undefined: a proxy dropped the header; then the service is polled. */

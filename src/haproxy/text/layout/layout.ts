@@ -2,10 +2,11 @@
  * How sections are written as `haproxy.cfg`, and which of them a line of it is about. Inside Myelin each section has all its
  * lines; here the options that backends share are written once (`shared-options.ts`).
  */
-import type { FileBeside } from '../../lib/files/files-beside.ts';
-import type { Section } from '../../model.ts';
+import type { FileBeside } from '../../../lib/files/files-beside.ts';
+import type { Section } from '../../../model.ts';
+import { macroDepthOf } from '../inherited-config.ts';
+import { linesOf, splitSections } from '../text.ts';
 import { filesIn, isFile } from './files.ts';
-import { macroDepthOf } from './inherited-config.ts';
 import {
   type Base,
   isSharedName,
@@ -15,7 +16,6 @@ import {
   shareOptions,
   wholeBackend,
 } from './shared-options.ts';
-import { linesOf, splitSections } from './text.ts';
 
 /** The bytes of `haproxy.cfg`; files beside it are not among them. */
 export function textOf(sections: readonly Section[]): string {

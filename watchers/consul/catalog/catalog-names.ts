@@ -3,15 +3,15 @@
  * only: whether a service is there, and what it says, the query about itself shows.
  */
 import { z } from 'zod';
-import { AppError } from '../../src/errors.ts';
-import { wallClock } from '../../src/lib/time/clock.ts';
-import { backoffMs, pause } from '../../src/lib/time/retry.ts';
-import type { Ms } from '../../src/model.ts';
-import { TokenBucket } from '../kit/token-bucket.ts';
-import type { ConsulResponse, ListRequest } from './client.ts';
-import { type Failure, failureOf } from './failure.ts';
-import { indexOf } from './result.ts';
-import type { ConsulDiscovery } from './settings.ts';
+import { AppError } from '../../../src/errors.ts';
+import { wallClock } from '../../../src/lib/time/clock.ts';
+import { backoffMs, pause } from '../../../src/lib/time/retry.ts';
+import type { Ms } from '../../../src/model.ts';
+import { TokenBucket } from '../../kit/token-bucket.ts';
+import type { ConsulResponse, ListRequest } from '../agent/client.ts';
+import { type Failure, failureOf } from '../agent/failure.ts';
+import { indexOf } from '../service/result.ts';
+import type { ConsulDiscovery } from '../settings.ts';
 
 export type NamesOptions = {
   readonly list: (request: ListRequest, timeoutMs: Ms) => Promise<ConsulResponse>;

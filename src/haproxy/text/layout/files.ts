@@ -2,8 +2,8 @@
  * Files beside `haproxy.cfg` that HAProxy reads with it. Each is a section among the others, so that what compares, plans
  * and records sections need not know: its kind says what it is, its name is its path, its text what stands in it.
  */
-import type { FileBeside } from '../../lib/files/files-beside.ts';
-import type { Section } from '../../model.ts';
+import type { FileBeside } from '../../../lib/files/files-beside.ts';
+import type { Section } from '../../../model.ts';
 
 /** Whether a section is a file of its own, and no part of `haproxy.cfg`. */
 export function isFile({ kind }: Pick<Section, 'kind'>): boolean {

@@ -1,7 +1,7 @@
 /** What is wrong in a template, said so that its author finds it: file, line, column and the line itself. */
 
-import { AppError, describe } from '../errors.ts';
-import { didYouMean } from '../lib/did-you-mean.ts';
+import { AppError, describe } from '../../errors.ts';
+import { didYouMean } from '../../lib/did-you-mean.ts';
 
 /** A template and where it comes from, for messages. */
 export type TemplateSource = { readonly file: string; readonly text: string };

@@ -1,6 +1,6 @@
 /** The ACL token of the next request: fixed, or from a file that may be renewed. */
 import { readFile } from 'node:fs/promises';
-import { AppError } from '../../src/errors.ts';
+import { AppError } from '../../../src/errors.ts';
 import type { Connection } from './connection.ts';
 
 /** A renewed token is used after this time: soon after a refusal, and reading the file so often costs nothing. */
