@@ -18,9 +18,9 @@ type Difference = {
 
 /** `planner` plans what commands can do about a section; the rest becomes reasons. */
 export function compare(running: readonly Section[], desired: readonly Section[], planner: Planner): Difference {
-  const [before, after] = trim(running, desired);
-  const old = keyed(before);
-  const now = keyed(after);
+  const [before, after] = withoutCommon(...trim(running, desired));
+  const old = keyed([...before.keys()]);
+  const now = keyed([...after.keys()]);
   const commands: RuntimeCommand[] = [];
   const obstaclesOf = (section: Section, { commands: its, obstacles }: Change): ReloadReason[] => {
     for (const command of its) commands.push(command);
@@ -47,16 +47,43 @@ export function compare(running: readonly Section[], desired: readonly Section[]
     return obstaclesOf(section, outcome);
   });
   const reasons = [...changed, ...added, ...removed];
-  // The order of files beside the config does not matter.
-  const common = (keys: Iterable<string>, others: ReadonlyMap<string, Section>): string =>
-    [...keys]
-      .filter((key) => {
-        const other = others.get(key);
-        return other !== undefined && !isFile(other);
-      })
-      .join('\n');
-  if (common(old.keys(), now) !== common(now.keys(), old)) reasons.push({ code: 'order_changed' });
+  if (orderOf(old, now, before) !== orderOf(now, old, after)) reasons.push({ code: 'order_changed' });
   return { reasons, commands };
+}
+
+/** How many sections that both have stand before each of the others. */
+type Places = ReadonlyMap<Section, number>;
+
+/** Drops the sections that both have in the same order: where one of thousands comes or goes, nothing is done for each of them. */
+function withoutCommon(a: readonly Section[], b: readonly Section[]): readonly [Places, Places] {
+  const [inA, inB] = [new Set(a), new Set(b)];
+  const [placesInA, placesInB] = [new Map<Section, number>(), new Map<Section, number>()];
+  let common = 0;
+  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+    const [one, other] = [a[i], b[j]];
+    if (one !== undefined && one === other) {
+      if (!isFile(one)) common++;
+      i++;
+      j++;
+    } else if (one !== undefined && !inB.has(one)) {
+      placesInA.set(one, common);
+      i++;
+    } else if (other !== undefined && !inA.has(other)) {
+      placesInB.set(other, common);
+      j++;
+    } else return [new Map(a.map((section) => [section, 0])), new Map(b.map((section) => [section, 0]))];
+  }
+  return [placesInA, placesInB];
+}
+
+/** The order of those that `others` have too, among each other and among what both have. That of files does not matter. */
+function orderOf(sections: Keyed, others: Keyed, places: Places): string {
+  return [...sections]
+    .flatMap(([key, section]) => {
+      const other = others.get(key);
+      return other === undefined || isFile(other) ? [] : [`${key} ${places.get(section)}`];
+    })
+    .join('\n');
 }
 
 /** Drops the sections that are the same at both ends, which are nearly all. */
@@ -79,8 +106,10 @@ function isSame(a: Section, b: Section): boolean {
   return a === b || (a.kind === b.kind && a.name === b.name && a.text === b.text);
 }
 
+type Keyed = ReadonlyMap<string, Section>;
+
 /** By kind and name; sections that have neither for themselves (`defaults`) are counted. What only holds comments is left out. */
-export function keyed(sections: readonly Section[]): ReadonlyMap<string, Section> {
+export function keyed(sections: readonly Section[]): Keyed {
   const keyed = new Map<string, Section>();
   for (const section of sections) {
     if (section.kind === '' && significantLines(section).length === 0) continue;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { ReloadReason } from '../../../src/model.ts';
+import type { ReloadReason, Section } from '../../../src/model.ts';
 import { diff } from '../../../src/plan/printed-diff.ts';
 import { cpuMs } from '../../support/index.ts';
 import { planReload } from '../../support/values/plans.ts';
@@ -85,6 +85,24 @@ test('a reason names the section and what in it changed', () => {
     { code: 'proxy_added', section: 'backend shop', detail: 'added' },
     { code: 'proxy_removed', section: 'backend web', detail: 'removed' },
   ]);
+});
+
+test('a changed section that has moved past one that has not changed is another order, too', () => {
+  const [, , frontend, backend, list] = splitSections(base);
+  assert.ok(frontend && backend && list);
+  const changed = { ...frontend, text: `${frontend.text}    maxconn 7\n` };
+  const reasonsOf = (desired: readonly Section[]) => planReload([frontend, backend, list], desired, { forced: [] });
+  assert.deepEqual(reasonsOf([changed, backend, list]), {
+    kind: 'reload',
+    reasons: [{ code: 'option_changed', section: `frontend ${frontend.name}`, detail: 'maxconn' }],
+  });
+  assert.deepEqual(reasonsOf([backend, changed, list]), {
+    kind: 'reload',
+    reasons: [
+      { code: 'option_changed', section: `frontend ${frontend.name}`, detail: 'maxconn' },
+      { code: 'order_changed' },
+    ],
+  });
 });
 
 test('sections, lines and servers in another order are a reason', () => {
