@@ -4,7 +4,7 @@ import { type Endpoint, maxWeight, type Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
 import type { OwnGuard } from './own.ts';
 
-/** What is left out: an endpoint, an entry that its watcher could not read (`entry`), or a tag or meta value of an endpoint. */
+/** What is left out: an endpoint, an entry that its watcher could not read (`entry`), or a tag or meta value. */
 export type Refusal = {
   readonly id: string;
   readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
@@ -34,8 +34,8 @@ const limits = {
 } as const;
 
 /**
- * `loopbackAllowed`: the source may name this machine. `isOwn` refuses an endpoint whatever the settings allow. `onlyAddresses`:
- * others are refused; empty: none are.
+ * `loopbackAllowed`: the source may name this machine. `isOwn` refuses an endpoint whatever the settings allow.
+ * `onlyAddresses`: others are refused; empty: none are.
  */
 export function createGuard(
   allowAddresses: readonly string[],
@@ -71,8 +71,8 @@ export function createGuard(
 export const noRefusals: Refusals = { list: [], count: 0, endpoints: 0 };
 
 /**
- * Splits received endpoints into accepted ones, normalised and at most `most`, and refused ones. `unreadable` entries are added to
- * the refused ones. Does not throw, whatever it receives.
+ * Splits received endpoints into accepted ones, normalised and at most `most`, and refused ones. `unreadable` entries
+ * are added to the refused ones. Does not throw, whatever it receives.
  */
 export function admit(
   received: readonly Endpoint[],
@@ -164,8 +164,8 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
 type Drop = (part: 'tag' | 'meta', why: string) => void;
 
 /*
- * A wrong tag or meta value does not refuse its endpoint: these are for templates only, and annotations of several lines are
- * common. Values with line breaks are left out and reported; values beyond the limits are not read.
+ * A wrong tag or meta value does not refuse its endpoint: these are for templates only, and annotations of several
+ * lines are common. Values with line breaks are left out and reported; values beyond the limits are not read.
  */
 function readTags(tags: unknown, drop: Drop): readonly string[] | null {
   if (tags === undefined) return null;

@@ -1,7 +1,7 @@
 /**
- * The last good endpoints of every service. Trouble is not absence: an endpoint is removed only when a result says so, and
- * after a source has just reconnected, an empty result is doubted for a while. The catalog is immutable: each event makes a new
- * one, or returns the same one where nothing has changed.
+ * The last good endpoints of every service. Trouble is not absence: an endpoint is removed only when a result says so,
+ * and after a source has just reconnected, an empty result is doubted for a while. The catalog is immutable: each event
+ * makes a new one, or returns the same one where nothing has changed.
  */
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { admit } from './admission.ts';
@@ -38,8 +38,8 @@ export type View = {
   /** No service has a known endpoint, while a required source is not synced. */
   readonly isBlind: boolean;
   /**
-   * By service, without services that were added later and have no result yet: an empty list would be wrong. Lists that did not
-   * change are the same objects.
+   * By service, without services that were added later and have no result yet: an empty list would be wrong. Lists that
+   * did not change are the same objects.
    */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
   /** Services whose endpoints are not known: what HAProxy has for them stays as it is. */
@@ -48,7 +48,7 @@ export type View = {
   readonly pending: ReadonlySet<string>;
 };
 
-/** `seed`: by service, the last results of the same queries before the start. They serve until there are new results. */
+/** `seed`: by service, the last results of the same queries before the start. They serve until new results come. */
 export function createCatalog(
   settings: CatalogSettings,
   now: Moment,

@@ -1,6 +1,7 @@
 /**
- * All that is known from the sources: the services, those that were discovered included, and the endpoints of each. A service
- * that a source does not discover any more remains until its endpoints are gone, since that may be a mistake as well.
+ * All that is known from the sources: the services, those that were discovered included, and the endpoints of each. A
+ * service that a source does not discover any more remains until its endpoints are gone, since that may be a mistake as
+ * well.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
@@ -114,7 +115,7 @@ function takeDiscovered(
 ): Collection {
   if (!collection.written.discoveries.some((one) => one.watcher === watcher && one.key === query)) return collection;
   const keys = new Set(services.map(({ key }) => key));
-  // A service that another query found before belongs to this one now, for example where the config now names the namespace.
+  // A service that another query found before belongs to this one now, for example where the config adds the namespace.
   const isConcerned = (known: KnownService): boolean =>
     known.watcher === watcher && (known.query === query || keys.has(known.service.key));
   const before = new Map(collection.discovered.filter(isConcerned).map((known) => [known.service.key, known]));

@@ -1,4 +1,4 @@
-/** Sorts endpoints and removes duplicates, so that the same endpoints make the same list in whatever order they came. */
+/** Sorts endpoints and removes duplicates, so that the same endpoints make the same list in any order. */
 import { parseAddress } from '../lib/net/address.ts';
 import type { Endpoint, Unfit } from '../model.ts';
 
@@ -67,8 +67,8 @@ function byIdentity(a: Endpoint, b: Endpoint): number {
 }
 
 /**
- * Compares two endpoints at one address and port. A ready one wins: after a registration with a new id the old entry drains for a
- * while, and must not drain the new one.
+ * Compares two endpoints at one address and port. A ready one wins: after a registration with a new id the old entry
+ * drains for a while, and must not drain the new one.
  */
 function prefer(a: Endpoint, b: Endpoint): number {
   if (a.state !== b.state) return a.state === 'ready' ? -1 : 1;

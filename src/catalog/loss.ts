@@ -1,10 +1,11 @@
 /**
- * A loss of endpoints may be a mistake of a source. `onEmpty` decides when a service loses all endpoints. `maxShrink` retains
- * endpoints when many are lost at once, until the loss has lasted for a while. Added and changed endpoints are never held back.
+ * A loss of endpoints may be a mistake of a source. `onEmpty` decides when a service loses all endpoints. `maxShrink`
+ * retains endpoints when many are lost at once, until the loss has lasted for a while. Added and changed endpoints are
+ * never held back.
  *
- * The number counts, not the names: five endpoints that replace five others are no loss. Only ready endpoints count, since a
- * draining one is expected to go. An endpoint that the source still names as unfit does not count either: the source knows that
- * it is broken.
+ * The number counts, not the names: five endpoints that replace five others are no loss. Only ready endpoints count,
+ * since a draining one is expected to go. An endpoint that the source still names as unfit does not count either: the
+ * source knows that it is broken.
  */
 import type { Endpoint, Moment, Ms } from '../model.ts';
 import { placeOf } from './endpoints.ts';
@@ -47,7 +48,7 @@ const doubtfulAfterMs: Ms = 60_000;
 /** Losing a single endpoint is normal, even for a service with two or three. */
 const fewestDoubted = 2;
 
-/** Compares the endpoints that sources name (`wanted`) with those that serve; null: there is no loss, or it is accepted. */
+/** Compares the endpoints that sources name (`wanted`) with the serving ones; null: no loss, or it is accepted. */
 export function judgeLoss(served: Served, wanted: readonly Endpoint[], rules: LossRules, now: Moment): Loss | null {
   if (served.endpoints.length === 0) return null;
   return sameOr(served.loss, wanted.length === 0 ? emptied(served, rules, now) : shrunk(served, wanted, rules, now));
@@ -92,8 +93,8 @@ function emptied({ endpoints, loss }: Served, rules: LossRules, now: Moment): Lo
       return { kind: 'emptied', since, until: null };
     case 'doubt': {
       if (kept === null && now - connectedAt > doubtfulAfterMs) return null;
-      // After each reconnection the source may name them again, so the time starts again. A source that names all of them as
-      // unfit may not have checked them yet, like an agent that has just started: that takes less time.
+      // After each reconnection the source may name them again, so the time starts again. A source that names all of
+      // them as unfit may not have checked them yet, like an agent that has just started: that takes less time.
       const until = endpoints.every(isUnfit) ? connectedAt + doubtfulAfterMs : Math.max(since, connectedAt) + keepFor;
       return isOver(until, isTroubled, now) ? null : { kind: 'emptied', since, until };
     }
@@ -133,7 +134,7 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
   return { kind: 'shrunk', since: now, from: serving.length - announced, lost };
 }
 
-/** Of the ready endpoints that serve: those that are missing, and the number of those that are draining or unfit now. */
+/** Of the ready endpoints that serve: the missing ones, and the number of those that are draining or unfit now. */
 function compare(
   serving: readonly Endpoint[],
   endpoints: readonly Endpoint[],
@@ -142,7 +143,7 @@ function compare(
 ): { readonly missing: readonly Endpoint[]; readonly announced: number } {
   const known = new Set(endpoints.map(placeOf));
   const states = new Map(wanted.map((endpoint) => [placeOf(endpoint), endpoint.state]));
-  // An endpoint with a new address is not missing. Ids need not be unique: each new endpoint stands for one of the same id that went.
+  // An endpoint with a new address is not missing. Ids may repeat: each new endpoint replaces one lost one of its id.
   const came = Map.groupBy(
     wanted.filter((endpoint) => !known.has(placeOf(endpoint))),
     ({ id }) => id,

@@ -21,9 +21,9 @@ import {
 import { emptyTable, lookUp, tableOf } from './table.ts';
 
 /**
- * Results of queries that are still in the settings are kept, and judged by the new rules. A service whose settings are the same
- * object is kept unchanged where the rules are the same. `seeds`: known endpoints of services that are not in this catalog, as
- * for `createCatalog`.
+ * Results of queries that are still in the settings are kept, and judged by the new rules. A service whose settings are
+ * the same object is kept unchanged where the rules are the same. `seeds`: known endpoints of services that are not in
+ * this catalog, as for `createCatalog`.
  */
 export function reconfigure(
   catalog: Catalog,

@@ -41,7 +41,7 @@ export function settle(catalog: Catalog, name: string, authority: Authority, now
   });
 }
 
-/** Removes endpoints that were retained until `now`, unless a source of the service is in trouble: it may name them again. */
+/** Removes endpoints that were retained until `now`, unless a source of the service fails: it may name them again. */
 export function endDoubts(catalog: Catalog, now: Moment): Catalog {
   let next: Catalog = { ...catalog, doubtEnds: null };
   for (const [name, settings] of catalog.settings.services) {

@@ -1,4 +1,4 @@
-/** The state of the catalog: the health of each source, the last result of each query, and the endpoints of each service. */
+/** The state of the catalog: the health of each source, the result of each query, the endpoints of each service. */
 import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
 import { admit, createGuard, type Guard, noRefusals, type Refusals } from './admission.ts';
 import type { Loss, MaxShrink } from './loss.ts';
@@ -102,7 +102,7 @@ export type Service = {
 type Basis =
   /** Its queries never all had results. */
   | 'unknown'
-  /** Its queries were changed and do not all have results yet. Endpoints that the new results lack are removed on purpose. */
+  /** Its queries were changed; some have no result yet. Endpoints that the new results lack are removed on purpose. */
   | 'moved'
   /** All its queries had results, now or before the start. */
   | 'known';

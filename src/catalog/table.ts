@@ -1,6 +1,6 @@
 /**
- * An immutable map for many entries that change one at a time. To copy ten thousand entries at each of ten thousand events would
- * take seconds at the start; here a change copies one small bucket and the list of buckets.
+ * An immutable map for many entries that change one at a time. To copy ten thousand entries at each of ten thousand
+ * events would take seconds at the start; here a change copies one small bucket and the list of buckets.
  */
 
 export type Table<V> = { readonly size: number; readonly buckets: readonly ReadonlyMap<string, V>[] };

@@ -1,7 +1,7 @@
 /**
- * The certificates of the shared frontends, read from their folders and read again when these change. What is not sound is left
- * out alone; where it was before, it serves on as it was, also over a restart: what stands beside HAProxy's config is what
- * served last.
+ * The certificates of the shared frontends, read from their folders, and read again when these change. Only an
+ * unsound certificate is left out; its former version keeps serving, also after a restart: the copies beside
+ * HAProxy's config are those that served last.
  */
 import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -19,39 +19,39 @@ import { type Reading, readFolder } from './folder.ts';
 import { type Inspected, inspect, type Pem } from './inspect.ts';
 import { selfSignedPem } from './self-signed.ts';
 
-/** Of a shared frontend: the first is what a client gets whose name fits none. */
+/** By shared frontend: the first one is for clients whose server name matches none. */
 type Served = ReadonlyMap<string, readonly Certificate[]>;
 
-/** One that is served, or left out, as people are told. */
+/** A certificate that is served or left out, as the status shows it. */
 export type CertificateState = {
   readonly frontend: string;
   readonly name: string;
   /** null: it was generated, because there is no other. */
   readonly file: string | null;
   readonly names: readonly string[];
-  /** null: none of it is served. */
+  /** null: no certificate of this name is served. */
   readonly notAfter: Timestamp | null;
   readonly serial: string | null;
   readonly isDefault: boolean;
-  /** It ends within 14 days, or has ended. */
+  /** The certificate ends within 14 days, or has ended. */
   readonly isExpiring: boolean;
-  /** What is wrong with what stands on disk; null: nothing is. */
+  /** What is wrong with the file on disk; null: nothing is wrong. */
   readonly problem: string | null;
 };
 
 type Frontends = Config['frontends'];
 type Folder = { readonly frontend: string; readonly path: string; reading: Reading; choice: Choice };
 
-/** It counts when two readings so far apart agree: files may be half written, and a key without its certificate. */
+/** A reading counts when the next one after this time agrees: files may be half written, and a key may come later. */
 const settleMs: Ms = 300;
-/** Time alone makes certificates valid, and ends them. */
+/** Certificates become valid, and end, without any change of a file. */
 const judgeEveryMs: Ms = 30_000;
 const generatedName = 'self-signed';
 
 type Options = {
-  /** Whether something may be written. */
+  /** Whether nothing may be written. */
   readonly isPreview?: boolean;
-  /** They are not what they were. */
+  /** Called when the certificates change. */
   readonly onChange?: () => void;
 };
 
@@ -59,9 +59,9 @@ export class Certificates {
   readonly #config: Pick<Config, 'haproxy' | 'state'>;
   readonly #options: Options;
   readonly #mutex = createMutex();
-  /** By frontend and folder. Those of former configs stay: one of them may still be live. */
+  /** By frontend and folder. Folders of former configs stay: one of these configs may still be live. */
   readonly #folders = new Map<string, Folder>();
-  /** What was found out, by content: keys take time. */
+  /** The results of inspections, by content: checking keys takes time. */
   #inspected = new Map<string, Inspected>();
   #generated: Certificate | null = null;
   #isOpen = false;
@@ -82,12 +82,12 @@ export class Certificates {
     return certificates;
   }
 
-  /** From now on changes are told. */
+  /** Reports changes from now on. */
   #open(): void {
     this.#isOpen = true;
   }
 
-  /** Reads what a new config names; only then it can be rendered. */
+  /** Reads the folders of a new config, which cannot be rendered before that. */
   async use({ frontends }: Pick<Config, 'frontends'>): Promise<void> {
     await this.#mutex(async () => {
       for (const [frontend, path] of foldersOf(frontends))
@@ -95,7 +95,7 @@ export class Certificates {
     });
   }
 
-  /** Of each frontend that has a folder of them; the same objects until something changes. */
+  /** The certificates of each frontend that has a folder; the same objects until something changes. */
   of(frontends: Frontends): Served {
     if (this.#served?.frontends === frontends) return this.#served.served;
     const served = new Map(
@@ -138,7 +138,7 @@ export class Certificates {
     });
   }
 
-  /** Until `signal` aborts. */
+  /** Watches the folders until `signal` aborts. */
   async follow(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#followFiles(signal), this.#followTime(signal)]);
   }
@@ -171,7 +171,7 @@ export class Certificates {
     await this.#judge();
   }
 
-  /** What is to be served of what was read. */
+  /** Decides which of the read certificates are served. */
   async #judge(): Promise<void> {
     const used = new Map<string, Inspected>();
     const inspectOnce = (pem: Pem): Inspected => {
@@ -194,7 +194,7 @@ export class Certificates {
     if (isChanged && this.#isOpen) this.#options.onChange?.();
   }
 
-  /** Once: clients that were told to trust it may go on to. */
+  /** Generated once: clients that were configured to trust it can continue to do so. */
   async #generate(): Promise<Certificate> {
     const file = selfSignedFile(this.#config);
     const known = (await readIfThere(file))?.toString('latin1');
@@ -207,7 +207,7 @@ export class Certificates {
     return { name: generatedName, file, ...pick(made) };
   }
 
-  /** What HAProxy was given last. */
+  /** The copies that HAProxy got last. */
   async #copies(frontend: string): Promise<ReadonlyMap<string, Certificate>> {
     const folder = certificatesFolder(this.#config);
     const files = await readdir(folder).catch(() => []);

@@ -1,20 +1,20 @@
-/** What a shared frontend serves of what stands in its folder: what is sound, and else what was there before. Pure. */
+/** Which certificates of its folder a shared frontend serves: sound ones, and former versions of the others. Pure. */
 import type { Ms, Timestamp } from '../model.ts';
 import type { Reading } from './folder.ts';
 import { type Inspected, type Pem, type Sound, whyNotNow } from './inspect.ts';
 
-/** A certificate under its name. */
+/** A certificate and its name. */
 export type Certificate = { readonly name: string; readonly file: string } & Pick<
   Sound,
   'pem' | 'names' | 'notAfter' | 'serial'
 >;
 
-/** What is not served as it stands on disk, and why. */
+/** A certificate that is not served as it is on disk, and why. */
 export type Problem = {
   readonly name: string;
   readonly file: string;
   readonly reason: string;
-  /** An earlier content of it serves on. */
+  /** A former version keeps serving. */
   readonly isKept: boolean;
 };
 
@@ -22,16 +22,16 @@ export type Choice = {
   /** In the order of their names. */
   readonly certificates: readonly Certificate[];
   readonly problems: readonly Problem[];
-  /** The names of those that end soon, or have ended. */
+  /** The names of certificates that end soon, or have ended. */
   readonly expiring: readonly string[];
 };
 
-/** As long before its end as whoever renews it should have done so. */
+/** By this time before its end, a certificate should have been renewed. */
 const soonMs: Ms = 14 * 86_400_000;
 
 type Parts = {
   readonly reading: Reading;
-  /** What served last, by name. */
+  /** The certificates that served last, by name. */
   readonly before: ReadonlyMap<string, Certificate>;
   readonly inspect: (pem: Pem) => Inspected;
   readonly folder: string;
@@ -67,7 +67,7 @@ function withExpiring(certificates: readonly Certificate[], problems: readonly P
   return { certificates, problems, expiring };
 }
 
-/** The one that clients get whose name fits none comes first; the others by name. */
+/** The one for clients whose server name matches none comes first; the others are sorted by name. */
 export function inOrder(certificates: readonly Certificate[], wanted: string | undefined): readonly Certificate[] {
   const first =
     certificates.find(({ name }) => name === wanted) ??

@@ -1,11 +1,11 @@
-/** Reads a folder of certificates: as certbot leaves them, as Kubernetes mounts Secrets, or PEM files side by side. */
+/** Reads a folder of certificates: as certbot writes them, as Kubernetes mounts Secrets, or PEM files side by side. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe } from '../errors.ts';
 import { readAgain } from '../lib/files/read-file.ts';
 import type { Pem } from './inspect.ts';
 
-/** What stands in a folder under one name. */
+/** The certificate of one name in a folder. */
 type Entry = { readonly name: string; readonly file: string } & (
   | { readonly kind: 'pem'; readonly pem: Pem }
   | { readonly kind: 'wrong'; readonly reason: string }
@@ -14,16 +14,16 @@ type Entry = { readonly name: string; readonly file: string } & (
 export type Reading = {
   /** In the order of their names. */
   readonly entries: readonly Entry[];
-  /** Why nothing of it could be read; null: it could. */
+  /** Why the folder could not be read; null: it could. */
   readonly problem: string | null;
-  /** Every path that had a part in it: a change of one of them may be a change of the certificates. */
+  /** Every path that was read: a change of one of them may be a change of the certificates. */
   readonly paths: readonly string[];
 };
 
-/** Longer ones are no certificates. */
+/** Longer files are no certificates. */
 const mostBytes = 256 * 1024;
 
-/** Its certificate and its key, by what writes such folders: Kubernetes (kubernetes.io/tls) and certbot (live/NAME). */
+/** Names of the certificate and key files in folders of Kubernetes (kubernetes.io/tls) and certbot (live/NAME). */
 const pairs = [
   ['tls.crt', 'tls.key'],
   ['fullchain.pem', 'privkey.pem'],
@@ -53,7 +53,7 @@ export async function readFolder(folder: string): Promise<Reading> {
 /** Throws where the folder itself cannot be read. */
 async function placesIn(folder: string, paths: string[]): Promise<readonly Place[]> {
   const places: Place[] = [];
-  // Those with a dot are what Kubernetes swaps, and what editors leave.
+  // Names with a dot are what Kubernetes swaps, and what editors leave.
   const found = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
   for (const name of found) {
     const path = join(folder, name);

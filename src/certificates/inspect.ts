@@ -1,23 +1,23 @@
 /**
- * Whether HAProxy could serve with what stands in the PEM files of a certificate, decided before it sees them: it would refuse its
- * whole config because of one of them. No reason has a byte of a key.
+ * Decides whether HAProxy could serve the PEM files of a certificate before HAProxy gets them: it would refuse its
+ * whole config because of one bad certificate. No reason contains a byte of a key.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import type { Timestamp } from '../model.ts';
 
-/** What the files hold. `key` null: there is none beside the certificate. */
+/** The contents of the files. `key` null: there is none beside the certificate. */
 export type Pem = { readonly certificate: string; readonly key: string | null };
 
 export type Inspected =
   | ({ readonly kind: 'sound' } & Sound)
-  /** `reason` names what is wrong with it, and what helps. */
+  /** `reason` names the problem, and what helps. */
   | { readonly kind: 'unsound'; readonly reason: string };
 
 /** A certificate with its chain and its key. */
 export type Sound = {
-  /** The leaf, those that issued it in their order, the key: without blank lines, which end a runtime command, and comments. */
+  /** The leaf, its issuers in order, the key: without comments, and without blank lines, which end runtime commands. */
   readonly pem: string;
-  /** For which it is presented: of its subject and its alternative names, in lower case. */
+  /** The names that it is valid for: from its subject and its alternative names, in lower case. */
   readonly names: readonly string[];
   readonly notBefore: Timestamp;
   readonly notAfter: Timestamp;
@@ -63,7 +63,7 @@ export function inspect({ certificate, key }: Pem): Inspected {
   };
 }
 
-/** Why it is not to be served at this time; null: it may be. */
+/** Why the certificate must not be served at this time; null: it may be. */
 export function whyNotNow({ notBefore, notAfter }: Sound, now: Timestamp): string | null {
   if (now >= notAfter) return `it expired at ${new Date(notAfter).toISOString()}`;
   if (now < notBefore) return `it is not valid before ${new Date(notBefore).toISOString()}`;

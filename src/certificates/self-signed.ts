@@ -1,13 +1,13 @@
 /**
  * A self-signed certificate, where there is no other. Node signs but does not write X.509, so the few DER structures of
- * RFC 5280 that it needs are put together here.
+ * RFC 5280 that are needed are built here.
  */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 type SelfSigned = {
-  /** The first is its subject. */
+  /** The first name is the subject. */
   readonly names?: readonly [string, ...string[]];
-  /** How many days it is good for, up to the year 2049; and it has been for as long. */
+  /** The certificate is valid for this many days, up to the year 2049, and has been valid for as many. */
   readonly days?: number;
 };
 

@@ -22,7 +22,7 @@ export type LoadedConfig = {
   readonly config: Config;
   /** Absolute paths of every file that was read: the config, what it includes, and each `${file:PATH}`. */
   readonly files: readonly string[];
-  /** Folders in which a new file may come to match `include`. */
+  /** Folders in which a new file may match `include`. */
   readonly folders: readonly string[];
   /** Values to mask wherever text is shown. */
   readonly secrets: readonly string[];
@@ -38,7 +38,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
   const problems = new Map<string, ConfigProblem>();
   const report: Report = (place, where, message) => {
     const problem = { ...place, path: formatPath(where) };
-    // The first problem of a value explains the others: what was not put in is not a number either.
+    // The first problem of a value explains the others: a missing substitution is not a number either.
     const key = JSON.stringify(problem);
     if (!problems.has(key)) problems.set(key, { ...problem, message });
   };
@@ -79,7 +79,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
   return { config, files: reader.files, folders, secrets: maskable([...reader.secrets, ...secrets]) };
 }
 
-/** Sources of the user's own, by the module that the `type` of a watcher names. */
+/** The user's own sources, by the module that the `type` of a watcher names. */
 async function ownTypes(written: unknown, folder: string, reader: Reader, judge: Judge): Promise<SourceTypes> {
   const types = new Map<string, Source>();
   for (const [name, entry] of Object.entries(recordAt(written, 'watchers'))) {

@@ -1,10 +1,10 @@
-/** Which names of proxies are not free, beside those of services, and why. */
+/** Names of proxies that are not free, besides those of services, and why. */
 import { frontendName } from '../haproxy/text/names.ts';
 
-/** Myelin's own proxies begin so. */
+/** The names of Myelin's own proxies begin like this. */
 const ownPrefix = 'myelin_';
 
-/** Says why a name is not free where these services are served; null: it is. */
+/** Returns why a name is not free where these services are served; null: it is free. */
 export function reservedBy(services: Iterable<string>): (name: string) => string | null {
   const frontends = new Map([...services].map((name) => [frontendName(name), name]));
   return (name) => {

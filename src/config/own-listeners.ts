@@ -1,4 +1,4 @@
-/** Where Myelin and its HAProxy listen for TCP, by this config. */
+/** Where Myelin and its HAProxy listen for TCP, according to this config. */
 
 import type { Config, Service } from './schema.ts';
 import { judgeless, type Listener, listenersOf } from './validate/check-binds.ts';
@@ -6,7 +6,7 @@ import { judgeless, type Listener, listenersOf } from './validate/check-binds.ts
 /** `host` null: on every address. */
 type OwnListener = { readonly host: string | null; readonly port: number; readonly text: string };
 
-/** Of many services a few change at a time. */
+/** Of thousands of services only a few change at a time, so their listeners are cached. */
 const known = new WeakMap<Service, readonly OwnListener[]>();
 
 export function ownListeners({ services, frontends, haproxy, admin, probes }: Config): readonly OwnListener[] {
@@ -24,7 +24,7 @@ function ofService(name: string, service: Service): readonly OwnListener[] {
   return its;
 }
 
-/** In another network namespace it is not where this machine's addresses are. */
+/** A listener in another network namespace is not at the addresses of this machine. */
 function ofListener({ address, text }: Listener): OwnListener[] {
   if (address.kind !== 'tcp' || address.namespace !== null) return [];
   const { host, port, portEnd } = address;

@@ -5,16 +5,16 @@ import { AppError } from '../errors.ts';
 export type Place = { readonly file: string; readonly line: number; readonly column: number };
 
 export type ConfigProblem = Place & {
-  /** Such as `services.web.bind`; '' where it is the file as a whole. */
+  /** Such as `services.web.bind`; '' for the file as a whole. */
   readonly path: string;
   /** What is wrong; what is allowed; did you mean …? */
   readonly message: string;
 };
 
 type Found = {
-  /** To watch for the mended version. */
+  /** To watch, so that the corrected version is noticed. */
   readonly files: readonly string[];
-  /** Where a Myelin that runs with an earlier version is asked, as far as this one tells. */
+  /** The control socket of a Myelin that runs with an earlier version, as far as this config says. */
   readonly socket: string;
 };
 
@@ -28,7 +28,7 @@ export class ConfigError extends AppError implements Found {
     const ordered = inOrder(problems);
     const lines = ordered.map(formatProblem);
     const text = lines.length === 1 ? lines.join() : [`${lines.length} problems in the config:`, ...lines].join('\n');
-    // Only of the config itself can it be said that it is not there, or empty: an included file has a place in it.
+    // Only the main config can be missing or empty as a whole: for an included file, the `include` line is the place.
     super('MYELIN_CONFIG_INVALID', text, ordered.some(({ line }) => line === 0) ? { remedy: howToStart } : {});
     this.problems = ordered;
     this.files = files;
@@ -57,7 +57,7 @@ function formatProblem({ file, line, column, path, message }: ConfigProblem): st
   return `${file}${line === 0 ? '' : `:${line}:${column}`}: ${path === '' ? '' : `${path}: `}${message}`;
 }
 
-/** As one reads: files in the order in which they were met, each from top to bottom. */
+/** In reading order: files in the order in which they were read, each from top to bottom. */
 function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
   const files = [...new Set(problems.map(({ file }) => file))];
   return problems.toSorted(

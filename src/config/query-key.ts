@@ -1,14 +1,14 @@
-/** Tells queries apart: results, servers and what is remembered of both belong to the queries that they came of. */
+/** Identifies queries: results, servers and what is remembered of both belong to the queries that found them. */
 import { createHash } from 'node:crypto';
 
 type HasOrigins = {
   readonly origins: readonly { readonly watcher: string; readonly key: string; readonly query?: unknown }[];
 };
 
-/** Most services have the same queries for as long as they live. */
+/** Most services keep their queries for as long as they exist. */
 const known = new WeakMap<HasOrigins, string>();
 
-/** Equal for services that have the same queries for the same sources. */
+/** Equal for services that have the same queries to the same sources. */
 export function queryKeyOf(service: HasOrigins): string {
   const before = known.get(service);
   if (before !== undefined) return before;

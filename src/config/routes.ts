@@ -1,4 +1,4 @@
-/** The shared frontends of a config, and who has which of their routes. */
+/** The shared frontends of a config, and which service has which of their routes. */
 import { parseBind } from '../haproxy/text/bind.ts';
 import { type RouteTable, routeTable } from '../routes/holders.ts';
 import type { PortRange, RouteKind, SharedFrontend } from '../routes/route.ts';

@@ -17,7 +17,7 @@ import { type ParsedService, service } from './schema/service.ts';
 import { builtIn, type SourceTypes, watcherIn } from './schema/watchers.ts';
 import { cidr, proxyName } from './values.ts';
 
-/** `types`: the sources that watchers may be of. */
+/** `types`: the possible sources of watchers. */
 export function configWith(types: SourceTypes) {
   const [discovery, ...others] = [...types.values()]
     .filter((source) => source.discovery !== undefined)
@@ -91,10 +91,10 @@ export function configWith(types: SourceTypes) {
     .describe('Myelin’s config file.');
 }
 
-/** With the sources that come with Myelin. */
+/** With the built-in sources. */
 export const config = configWith(builtIn);
 
-/** What the schema makes of the file, before services' `from` is resolved. */
+/** The parsed file, before services' `from` is resolved. */
 export type ParsedConfig = z.output<typeof config>;
 
 /** Where a service's endpoints come from: `key` is unique within the watcher and names the result in its updates. */
@@ -105,11 +105,11 @@ export type Service = Omit<ParsedService, 'from' | 'routes'> & {
   readonly name: string;
   readonly origins: readonly Origin[];
   readonly routes: readonly Route[];
-  /** When it was made at the source that has discovered it; undefined: the config lists it. */
+  /** When the source that discovered the service says it was created; undefined: the config lists the service. */
   readonly createdAt?: Timestamp;
 };
 
-/** A query for services that nobody listed, and the limits within which what is found may choose. */
+/** A query for services that nobody listed, and the limits of what a discovered service may choose. */
 export type Discovery = Origin & {
   readonly limits: Limits;
 };
@@ -119,6 +119,6 @@ export type Config = Readonly<Omit<ParsedConfig, 'services' | 'include' | 'disco
   /** By name, in the order of names. */
   readonly services: ReadonlyMap<string, Service>;
   readonly discoveries: readonly Discovery[];
-  /** What each watcher is, by its name. */
+  /** The source of each watcher, by the watcher's name. */
   readonly sources: ReadonlyMap<string, Source>;
 };

@@ -1,4 +1,4 @@
-/** The small value types of the config beside those that watchers have as well: HAProxy's own, addresses, commands. */
+/** The small value types of the config that watchers do not use: HAProxy's own, addresses, commands. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { someTime, text, word } from '../../watchers/kit/values.ts';
@@ -7,7 +7,7 @@ import { sectionKeywords } from '../haproxy/text/text.ts';
 import { parseRange } from '../lib/net/address.ts';
 import { readHost } from '../routes/host.ts';
 
-/** For a duration that stands outside the config; `name` is what it is called there. Throws an AppError. */
+/** For a duration outside the config; `name` is its name there. Throws an AppError. */
 export function readTime(name: string, text: string): number {
   const { success, data, error } = someTime.safeParse(text);
   if (success) return data;
@@ -27,7 +27,7 @@ export const proxyName = z
   .regex(/^[A-Za-z0-9_.:-]+$/, "only letters, digits and _ . : - are allowed in a name (HAProxy's rule for proxies)")
   .max(200);
 
-/** A program and its arguments, run without a shell. A relative path with a slash counts from the config file's folder. */
+/** A program and its arguments, run without a shell. A relative path with a slash counts from the config's folder. */
 export const command = z
   .array(z.string().regex(/^[^\0]*$/, 'an argument cannot hold NUL'))
   .min(1, 'expected a program and its arguments, each an item of the list')
@@ -35,7 +35,7 @@ export const command = z
 
 const commandLineText = 'a program and its arguments, as a text or a list';
 
-/** The same, which may be one text where no argument holds a blank or a quote. */
+/** The same, or one text where no argument contains a blank or a quote. */
 export const commandLine = z
   .union([
     command,
@@ -50,7 +50,7 @@ export const rawLine = z
   .regex(/^[^\n\r\0]*$/, 'a line cannot hold a line break: write each line as a list item of its own')
   .meta({ title: 'line' });
 
-/** Lines within one section; a line that opened another section would take the rest of the file with it. */
+/** Lines within one section; a line that opened another section would pull the rest of the file into it. */
 export const lines = z.array(
   rawLine.refine(
     (line) => !opensSection(line),
@@ -74,7 +74,7 @@ function opensSection(line: string): boolean {
 
 const portRangeText = 'a port, or a range of them such as 10000-19999';
 
-/** `8080` or `10000-19999` → the first and the last. */
+/** `8080` or `10000-19999` → the first and the last port. */
 export const portRange = z
   .string()
   .refine((value) => parsePortRange(value) !== null, `expected ${portRangeText}`)
@@ -118,7 +118,7 @@ export const hostPattern = z
 
 const cidrText = 'a range of addresses such as 127.0.0.0/8 or fd00::/8, or a single address';
 
-/** A range of addresses; a single address is the range of one. */
+/** A range of addresses; a single address is a range of one. */
 export const cidr = z
   .string()
   .refine((value) => parseRange(value) !== null, `expected ${cidrText}`)

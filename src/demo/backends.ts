@@ -1,11 +1,11 @@
-/** The demo's backends: small HTTP servers that answer with their name, started and stopped while traffic runs. */
+/** The demo's backends: small HTTP servers that respond with their name, started and stopped while traffic runs. */
 import { createServer, type Server } from 'node:http';
 import { AppError } from '../errors.ts';
 
 export type Backend = {
   readonly name: string;
   readonly port: number;
-  /** Finishes what it is answering, closes what is idle. */
+  /** Finishes current responses, and closes idle connections. */
   stop(): Promise<void>;
 };
 

@@ -1,4 +1,4 @@
-/** What changes in the demo, in an order that repeats: backends come, change their weight and go; a service comes and goes. */
+/** The changes of the demo, in an order that repeats: backends come, change weight and go; a service comes and goes. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Backend, startBackend } from './backends.ts';
@@ -8,9 +8,9 @@ export type Place = {
   readonly source: Source;
   /** Where `include` looks for further services. */
   readonly servicesFolder: string;
-  /** The bind of the service that comes and goes. */
+  /** The port of the service that comes and goes. */
   readonly extraPort: number;
-  /** Settles when no HAProxy process knows the backends of before any more. */
+  /** Settles when no HAProxy process knows the former backends any more. */
   readonly forgotten: (signal: AbortSignal) => Promise<void>;
 };
 
@@ -35,7 +35,7 @@ export class Churn {
     return this.#changes;
   }
 
-  /** Names of the backends that are known to the source. */
+  /** Names of the backends that the source knows. */
   get serving(): readonly string[] {
     return this.#slots.filter(({ backend }) => backend !== null).map(({ name }) => name);
   }
@@ -46,7 +46,7 @@ export class Churn {
     await this.#publish();
   }
 
-  /** The next change; gives back what it was. */
+  /** Makes the next change; returns its description. */
   async next(): Promise<string> {
     if (this.#failure !== null) throw this.#failure;
     const [a, b, c, d, e] = this.#slots;
@@ -69,7 +69,7 @@ export class Churn {
     return (await step?.()) ?? '';
   }
 
-  /** Every backend ends. */
+  /** Stops every backend. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#leaving);
@@ -78,14 +78,14 @@ export class Churn {
 
   async #add(slot: Slot | undefined): Promise<string> {
     if (slot === undefined || slot.backend !== null) return 'nothing changed';
-    // A port that a backend is only now leaving cannot be taken again yet.
+    // A port is free only when the former backend has left it.
     await Promise.all(this.#leaving);
     slot.backend = await startBackend(slot.name, slot.port);
     await this.#publish();
     return `backend ${slot.name} came`;
   }
 
-  /** First it is unknown, then nobody sends it anything, then it ends: as a deployment does it. */
+  /** The backend is removed from the source, then gets no more requests, then ends: as in a deployment. */
   async #remove(slot: Slot | undefined): Promise<string> {
     if (slot === undefined || slot.backend === null) return 'nothing changed';
     const { backend } = slot;
@@ -101,7 +101,7 @@ export class Churn {
     try {
       await this.#place.forgotten(signal);
     } catch (error) {
-      // Told by the next step: nobody waits for this one.
+      // The next step throws this error: nobody waits for this one.
       if (!signal.aborted) this.#failure = error;
     } finally {
       await backend.stop();
@@ -115,7 +115,7 @@ export class Churn {
     return `backend ${slot.name} has weight ${slot.weight}`;
   }
 
-  /** A service with a frontend of its own: a change of structure. */
+  /** A service with its own frontend: a change of structure. */
   async #toggleExtra(): Promise<string> {
     const { servicesFolder, extraPort } = this.#place;
     const file = join(servicesFolder, 'extra.yaml');

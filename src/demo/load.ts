@@ -1,6 +1,6 @@
 /**
- * The demo's clients, in a thread of their own so that their latencies are not those of the rest of the demo: they
- * ask over new connections, over kept-alive ones and over TLS, each one request after the other, until told to stop.
+ * The demo's clients, in their own thread so that the rest of the demo does not affect their latencies: they send
+ * requests over new connections, over kept-alive ones and over TLS, one after the other, until they are stopped.
  */
 import { Agent as HttpAgent, get as httpGet } from 'node:http';
 import { get as httpsGet, Agent as TlsAgent } from 'node:https';
@@ -11,18 +11,18 @@ export type LoadTargets = { readonly http: string; readonly https: string; reado
 export type LoadReport = {
   readonly requests: number;
   readonly failed: number;
-  /** How often each kind of failure was seen, such as `ECONNRESET` or `status 503`. */
+  /** The number of failures of each kind, such as `ECONNRESET` or `status 503`. */
   readonly failures: Readonly<Record<string, number>>;
-  /** Requests by the name of the backend that answered. */
+  /** The number of requests by the name of the backend that answered. */
   readonly answers: Readonly<Record<string, number>>;
   readonly p50Ms: number;
   readonly p99Ms: number;
 };
 
 export type Load = {
-  /** As of a moment ago; null before the first one. */
+  /** The latest report; null before the first one. */
   readonly report: LoadReport | null;
-  /** Ends the clients and gives the final report. */
+  /** Stops the clients and returns the final report. */
   stop(): Promise<LoadReport>;
 };
 
@@ -38,7 +38,7 @@ export function startLoad(targets: LoadTargets): Load {
     if (last === null) ended.reject(new Error('the load ended without a report'));
     else ended.resolve(last);
   });
-  // Who asks for the end hears of a failure; until then nobody listens.
+  // `stop` returns this failure; until then nobody handles it.
   ended.promise.catch(() => {});
   return {
     get report() {
@@ -106,7 +106,7 @@ async function runClients(targets: LoadTargets, port: NonNullable<typeof parentP
   port.postMessage(report());
 }
 
-/** The body of a 200 answer; everything else is a failure. */
+/** The body of a 200 response; everything else is a failure. */
 function answer(ask: (done: Parameters<typeof httpGet>[2] & {}) => ReturnType<typeof httpGet>): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = ask((response) => {

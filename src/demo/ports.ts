@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { AppError } from '../errors.ts';
 
-/** As many ports of 127.0.0.1 as asked for: from `base` upwards, leaving out those in use. */
+/** The wanted number of ports of 127.0.0.1: from `base` upwards, without those in use. */
 export async function freePorts(base: number, count: number): Promise<readonly number[]> {
   const ports: number[] = [];
   for (let port = base; ports.length < count && port < 65_536; port++) if (await isFree(port)) ports.push(port);

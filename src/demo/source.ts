@@ -1,4 +1,4 @@
-/** Where the demo's backends are made known: a file, or a Consul agent of its own. */
+/** Where the demo registers its backends: a file, or its own Consul agent. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rename, writeFile } from 'node:fs/promises';
@@ -14,9 +14,9 @@ export type Source = {
   readonly name: string;
   /** The lines of `myelin.yaml` that name this source. */
   readonly config: string;
-  /** Where the one who looks on could change it by hand. */
+  /** Where a viewer of the demo can change the backends by hand. */
   readonly hint: string;
-  /** Makes exactly these known. */
+  /** Registers exactly these backends. */
   publish(backends: readonly Registered[]): Promise<void>;
   stop(): Promise<void>;
 };
@@ -94,7 +94,7 @@ async function startAgent(ports: { http: number; serf: number; server: number })
   return agent;
 }
 
-/** Waits until the agent has elected itself. */
+/** Waits until the agent has elected itself as leader. */
 async function leader(api: string, agent: ChildProcess, signal: AbortSignal): Promise<void> {
   for (const deadline = now() + 30_000; now() < deadline; ) {
     if (agent.exitCode !== null) break;

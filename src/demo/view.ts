@@ -1,4 +1,4 @@
-/** What the demo shows: a few lines that stay in place on a terminal, a line a second elsewhere, and the table at the end. */
+/** The display of the demo: on a terminal a few lines that stay in place, else a line a second; and the last table. */
 import { styleText } from 'node:util';
 import type { LoadReport } from './load.ts';
 
@@ -8,10 +8,10 @@ type Frame = {
   readonly load: LoadReport | null;
   readonly backends: readonly string[];
   readonly changes: number;
-  /** Counts the HAProxies that took over. */
+  /** The number of HAProxy processes so far. */
   readonly generation: number;
   readonly processes: number;
-  /** The last thing that happened. */
+  /** The latest event. */
   readonly news: string;
 };
 

@@ -1,4 +1,4 @@
-/** What people and the command line ask, and what they change: that over the control socket alone, which is its owner's. */
+/** Requests of people and the command line. Only the control socket, which belongs to its owner, accepts changes. */
 import type { IncomingMessage } from 'node:http';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
@@ -11,22 +11,22 @@ import { problem, type Reply, type Route, type RouteRequest, refusal } from './s
 
 export type AdminSources = {
   readonly status: () => Status;
-  /** The config as it is in force, secrets masked. */
+  /** The live config, with secrets masked. */
   readonly config: () => unknown;
-  /** Settles when it was seen to; its value is the answer. */
+  /** Settles when the request is done; its value is the response. */
   readonly reload: () => Promise<unknown>;
-  /** Lets go what is kept of a service: how many endpoints; null: there is no such service. */
+  /** Removes the retained endpoints of a service, and returns their number; null: there is no such service. */
   readonly accept: (service: string) => number | null;
-  /** Rejects with an AppError where there is no such server, or where HAProxy does not take it. */
+  /** Rejects with an AppError where there is no such server, or where HAProxy refuses the override. */
   readonly override: (request: OverrideRequest) => Promise<void>;
-  /** Begins the end; the answer still goes out. */
+  /** Begins the stop; the response is still sent. */
   readonly stop: () => void;
 };
 
-/** The answer to `accept`: how many endpoints are let go. */
+/** The response to `accept`: the number of removed endpoints. */
 export type Accepted = { readonly service: string; readonly endpoints: number };
 
-/** The answer to an override of a server; `until` null: until it is taken back. */
+/** The response to an override of a server; `until` null: until an operator ends it. */
 export type Overridden = {
   readonly service: string;
   readonly server: string;
@@ -34,7 +34,7 @@ export type Overridden = {
   readonly until: Timestamp | null;
 };
 
-/** What an operator can set a server to; ready takes an override back. */
+/** The states that an operator can set a server to; ready ends an override. */
 const serverStates = ['maint', 'drain', 'ready'] as const;
 
 export function adminRoutes({ status, config, reload, accept, override, stop }: AdminSources): readonly Route[] {
@@ -65,8 +65,8 @@ export function adminRoutes({ status, config, reload, accept, override, stop }: 
 }
 
 /**
- * For `admin.listen`, which asks nobody for a password: it answers questions and changes nothing, and it answers no
- * page of another site that a browser on this machine was led to (its name may have been pointed here: DNS rebinding).
+ * For `admin.listen`, which needs no password: it serves reads and refuses changes, and it refuses requests
+ * from another site's page in a browser on this machine (its name may have been pointed here: DNS rebinding).
  */
 export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply | null {
   const ownHost = parseListen(listen)?.host?.toLowerCase() ?? null;
@@ -124,7 +124,7 @@ function readOverride({ names, query }: RouteRequest): OverrideRequest {
   return { backend, server, state: state === 'ready' ? null : state, until };
 }
 
-/** Errors that the client can mend; any other is an error of the server. */
+/** An error that the client can correct has its own status; any other is an error of the server. */
 function refused(status: number, error: unknown): Reply {
   if (error instanceof AppError && error.code === 'MYELIN_USAGE') return refusal(status, error);
   throw error;
@@ -134,7 +134,7 @@ function ok(body: unknown): Reply {
   return { status: 200, body };
 }
 
-/** However each of them is spelled. */
+/** Compares the addresses, however they are written. */
 function isSame(host: string, address: string | undefined): boolean {
   const asked = parseAddress(host);
   return asked !== null && asked.text === parseAddress(address ?? '')?.text;

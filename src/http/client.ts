@@ -1,4 +1,4 @@
-/** Asks the running Myelin over its control socket; what it answers with an error is thrown as that error. */
+/** Sends requests to the running Myelin over its control socket; an error in the response is thrown as that error. */
 import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { AppError, type ErrorCode, errorCodes, hasCode } from '../errors.ts';
@@ -13,7 +13,7 @@ export async function getStatus(socket: string, options?: ClientOptions): Promis
   return (await askMyelin(socket, 'GET', '/api/v1/status', options)) as Status;
 }
 
-/** The answer's JSON. `path` is one of the routes of the admin API. */
+/** The response's JSON. `path` is one of the routes of the admin API. */
 export async function askMyelin(
   socket: string,
   method: 'GET' | 'POST',
@@ -34,7 +34,7 @@ export async function askMyelin(
   }
 }
 
-/** What one of the probes says, be it good or not. */
+/** The text of a probe's response, whether its status is good or not. */
 export async function askProbe(
   socket: string,
   path: '/healthz' | '/readyz',
@@ -49,7 +49,7 @@ export async function askProbe(
   }
 }
 
-/** What happens from now on, after the last of what has happened: what came after `lastId`. It ends when Myelin ends it. */
+/** Yields the events after `lastId`, or else all future events. It ends when Myelin ends it. */
 export async function* followEvents(
   socket: string,
   { lastId, signal }: { readonly lastId: string | null; readonly signal: AbortSignal },
@@ -59,7 +59,7 @@ export async function* followEvents(
     const response = await open(socket, { method: 'GET', path: '/api/v1/events', headers, signal });
     if (!isGood(response)) throw refusalOf(response, parse(await bodyOf(response), socket));
     const read: Event[] = [];
-    // Without an id it is an event by its former name, for others.
+    // An event without an id repeats another one under its former name, for other clients.
     const onEvent = ({ id, data }: EventSourceMessage): void => {
       if (id !== undefined) read.push({ id, ...JSON.parse(data) } as Event);
     };
@@ -102,7 +102,7 @@ function refusalOf({ statusCode }: IncomingMessage, answer: unknown): AppError {
   return new AppError(known(code), message, remedy === undefined ? {} : { remedy });
 }
 
-/** `otherwise`: what Myelin did, where it is there. */
+/** `otherwise`: what went wrong, where Myelin runs. */
 function notReached(cause: unknown, socket: string, otherwise: string): AppError {
   if (hasCode(cause, 'ENOENT', 'ECONNREFUSED', 'ENOTDIR', 'ENOTSOCK'))
     return new AppError('MYELIN_NOT_RUNNING', `no Myelin is running with the control socket ${socket}`, {

@@ -1,18 +1,18 @@
 /**
- * Bounds the connections of a server without keeping anybody out: a new one is always taken, and where there are too many
- * the oldest of the client that has most is closed for it. So nobody who holds connections, idle or mute, keeps the kubelet, which
- * opens a new one for each probe, or Prometheus from an answer.
+ * Bounds the connections of a server without refusing any: a new one is always accepted, and where there are too many,
+ * the client with most connections loses its oldest one. So nobody who holds connections can prevent responses to
+ * Prometheus or to the kubelet, which opens a new connection for each probe.
  */
 import type { Server, Socket } from 'node:net';
 import { parseAddress } from '../lib/net/address.ts';
 
 type Limits = { readonly total: number; readonly perAddress: number };
 
-/** In IPv6 one host has as many addresses as it likes of the last 64 bits. */
+/** An IPv6 host can use any number of addresses that differ in the last 64 bits. */
 const networkBytes = 8;
 
 export function boundConnections(server: Server, { total, perAddress }: Limits): void {
-  /** In the order in which they came. */
+  /** By client; the sockets in the order in which they came. */
   const held = new Map<string, Set<Socket>>();
   let count = 0;
   server.on('connection', (socket) => {
@@ -27,7 +27,7 @@ export function boundConnections(server: Server, { total, perAddress }: Limits):
     const most = own.size > perAddress ? own : count > total ? largest(held) : null;
     const [oldest] = most ?? [];
     if (most === null || oldest === undefined) return;
-    // It counts no longer, however long its end takes.
+    // The socket does not count any more, however long its end takes.
     most.delete(oldest);
     count -= 1;
     oldest.destroy();
@@ -41,7 +41,7 @@ function largest(held: ReadonlyMap<string, Set<Socket>>): Set<Socket> | null {
   );
 }
 
-/** Undefined: over a unix socket. */
+/** Identifies the client. `address` is undefined over a unix socket. */
 function whose(address: string | undefined): string {
   const parsed = parseAddress(address?.replace(/%.*$/, '') ?? '');
   if (parsed === null) return address ?? '';

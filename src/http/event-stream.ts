@@ -1,4 +1,4 @@
-/** Server-sent events for any client: the last ones at once, the others as they happen. */
+/** Server-sent events for any client: the last events at once, then new ones as they occur. */
 import type { ServerResponse } from 'node:http';
 import timers from 'node:timers';
 import type { Ms } from '../model.ts';
@@ -6,19 +6,19 @@ import type { Event, Events } from '../report/events.ts';
 import { entryOf } from '../report/messages.ts';
 import { problem, type Route } from './server.ts';
 
-/** At one place; each may cost `mostUnread` of memory. */
+/** For each listener; each reader may cost `mostUnread` of memory. */
 const mostReaders = 16;
 
-/** Who leaves this many bytes unread is let go, and gets what is kept when it comes again. */
+/** A reader that leaves this many bytes unread is disconnected, and gets the kept events when it reconnects. */
 const mostUnread = 256 * 1024;
 
-/** So that proxies and readers know that the line is good. */
+/** Shows proxies and readers that the connection works. */
 const heartbeatMs: Ms = 15_000;
 
-/** When a reader that lost the line should come again. */
+/** How long a reader waits before it reconnects. */
 const retryMs: Ms = 1000;
 
-/** One for each place that serves it: nobody keeps the readers of another place out. */
+/** Each listener has its own route, so that its readers cannot take the places of another listener's readers. */
 export function eventsRoute(events: Events): Route {
   const readers = new Set<ServerResponse>();
   events.subscribe((event) => {
@@ -47,7 +47,7 @@ export function eventsRoute(events: Events): Route {
     const end = (): void => {
       readers.delete(reader);
       timers.clearInterval(heartbeat);
-      // Who has not read it all when the server's patience ends is cut off by the server.
+      // The server closes the connection of a reader that has not read everything in time.
       reader.end();
     };
     signal.addEventListener('abort', end, { once: true });
@@ -62,7 +62,7 @@ export function eventsRoute(events: Events): Route {
   function send(reader: ServerResponse, text: string): void {
     if (reader.writableLength <= mostUnread) reader.write(text);
     else {
-      // It may not be written to from now on, and tells of its end later only.
+      // The reader must not be written to from now on, and its `close` event comes only later.
       readers.delete(reader);
       reader.destroy();
     }
@@ -70,8 +70,8 @@ export function eventsRoute(events: Events): Route {
 }
 
 /**
- * As `text/event-stream` has it; JSON has no line breaks of its own. Who knows an event by its former name gets that, too:
- * without an id, so that it is no event of its own for who counts them.
+ * In the format of `text/event-stream`; JSON contains no line breaks. A client may know an event by its former name:
+ * the event is sent under that name, too, without an id, so that a client that counts ids does not count it twice.
  */
 export function formatEvent(event: Event): string {
   const { id, ...rest } = event;

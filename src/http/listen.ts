@@ -1,4 +1,4 @@
-/** Where the HTTP servers listen: a TCP address, or a socket of this user's alone; and how they close. */
+/** Where the HTTP servers listen: a TCP address, or a socket for this user only; and how they close. */
 import { chmodSync } from 'node:fs';
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
@@ -16,16 +16,16 @@ export type Listening = {
   readonly closed: Promise<void>;
 };
 
-/** Enough for probes, Prometheus and people, too few to use up the descriptors of this process. */
+/** Enough for probes, Prometheus and people, but too few to use up the file descriptors of this process. */
 const mostConnections = { total: 256, perAddress: 64 };
 
-/** How long answers under way may take when the server is to end. */
+/** How long pending responses may take when the server is stopped. */
 const lastAnswersMs: Ms = 500;
 
-/** Where the kernel ends: sun_path, without its closing NUL. */
+/** The kernel's limit: the size of sun_path, without its closing NUL. */
 const maxSocketPath = 107;
 
-/** `key` is where `address` stands in the config, for messages. */
+/** `key` is the config key of `address`, for messages. */
 export async function listenTcp(address: string, key: string, options: ServerOptions): Promise<Listening> {
   const parsed = parseListen(address);
   if (parsed === null) throw new AppError('MYELIN_CONFIG_INVALID', `${key}: ${address} is not HOST:PORT`);
@@ -50,8 +50,8 @@ export type Restoring = {
 };
 
 /**
- * For this user only. A socket that a dead process left behind is replaced, one that answers is not. With `restoring`, one
- * that somebody removes, be it with its folder, is created again: connections to the old one are kept.
+ * For this user only. A socket of a dead process is replaced, a socket that answers is not. With `restoring`, a socket
+ * that somebody removes, alone or with its folder, is created again: connections to the old one are kept.
  */
 export async function listenUnix(
   path: string,
@@ -66,7 +66,7 @@ export async function listenUnix(
   const { everyMs, onRestored, onTrouble } = restoring;
   const poll = async (): Promise<void> => {
     if (!(await isGone(path))) return;
-    // What it does at its end is to remove its path: that must not be the new one.
+    // A closing server removes its path: close the old one before the new socket is created there.
     server.close();
     server = await openUnix(path, key, options);
     closed.push(closeOn(signal, server));
@@ -89,14 +89,14 @@ async function settled(all: readonly Promise<void>[]): Promise<void> {
 
 async function openUnix(path: string, key: string, options: ServerOptions): Promise<Server> {
   const server = createHttpServer(options);
-  // All of them are this user's.
+  // All connections are from the same user.
   boundConnections(server, { ...mostConnections, perAddress: mostConnections.total });
   try {
     if (Buffer.byteLength(path) > maxSocketPath)
       throw new Error(`the path is longer than the ${maxSocketPath} bytes that a socket may have`);
     await mkdir(dirname(path), { recursive: true });
     await removeStale(path, key);
-    // The socket exists as soon as `listen` returns, and nobody is accepted before we return to the event loop.
+    // The socket exists as soon as `listen` returns, but connections are accepted only on return to the event loop.
     const isListening = listening(server, { path });
     if (server.listening) chmodSync(path, 0o600);
     await isListening;
@@ -111,7 +111,7 @@ async function openUnix(path: string, key: string, options: ServerOptions): Prom
   return server;
 }
 
-/** Where it cannot be seen, as for lack of rights, nothing follows. */
+/** A socket that cannot be checked, for example for lack of rights, does not count as gone. */
 async function isGone(path: string): Promise<boolean> {
   return lstat(path).then(
     () => false,

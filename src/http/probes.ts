@@ -13,7 +13,7 @@ export type ProbeSources = {
 };
 
 export function probeRoutes({ plainStatus, heartbeat, metrics }: ProbeSources): readonly Route[] {
-  // Anybody may ask for these at any rate, and with thousands of services each answer is expensive.
+  // Cached, because anybody may send these requests at any rate, and with thousands of services each is expensive.
   const readiness = recent(() => readyz(plainStatus()));
   const page = recent(() => metrics.text());
   return [
@@ -28,8 +28,8 @@ export function probeRoutes({ plainStatus, heartbeat, metrics }: ProbeSources): 
 }
 
 /**
- * Shows whether a reconcile hangs: Myelin is alive unless one reconcile takes longer than `limitMs`. To have nothing to do is no
- * failure, and the answer itself shows that the event loop runs.
+ * Shows whether a reconcile hangs: Myelin is alive unless one reconcile takes longer than `limitMs`. An idle Myelin is
+ * alive, and the response itself shows that the event loop runs.
  */
 export class Heartbeat {
   readonly #limitMs: Ms;
@@ -51,7 +51,7 @@ export class Heartbeat {
     }
   }
 
-  /** How long the work at hand has been going on, where that is too long; else null. */
+  /** How long the current work has taken, where that is too long; else null. */
   get stuckForMs(): Ms | null {
     const busyMs = this.#busySince === null ? 0 : this.#now() - this.#busySince;
     return busyMs > this.#limitMs ? busyMs : null;
@@ -64,8 +64,8 @@ function healthz({ stuckForMs }: Heartbeat): ReturnType<typeof text> {
 }
 
 /**
- * Degraded still serves: taking it out of service would help nobody. What is wrong in HAProxy's own words, with its
- * addresses and processes, is told to those who may ask for the status.
+ * Degraded counts as ready: to take Myelin out of service would help nobody. Only clients that may read the status get
+ * HAProxy's own error texts, with its addresses and processes.
  */
 function readyz({ state, waitingFor, lastApply, pending }: Status): ReturnType<typeof text> {
   if (state === 'ready' || state === 'degraded') return text(200, state);

@@ -1,12 +1,12 @@
-/** Caches an answer that is expensive and that anybody may ask for: it is made again only so often that it takes a small part of the time. */
+/** Caches an expensive response that anybody may request: computing it takes only a small part of the time. */
 import type { Ms } from '../model.ts';
 
-/** Of a core, for each such answer. */
+/** The part of a core for each such response. */
 const share = 1 / 50;
-/** However long it took: what is this old is no news. */
+/** A response is never cached for longer than this, however expensive it is. */
 const longestMs: Ms = 5000;
 
-/** The last one, until making another costs no more than its share; asked for at once, one is made for all. */
+/** Returns the last response while a new one would exceed its share; simultaneous requests share one response. */
 export function recent<T>(make: () => T | Promise<T>, now: () => Ms = () => performance.now()): () => Promise<T> {
   let last: Promise<T> | null = null;
   let freshUntil = Number.POSITIVE_INFINITY;
@@ -20,7 +20,7 @@ export function recent<T>(make: () => T | Promise<T>, now: () => Ms = () => perf
       freshUntil = now() + Math.min(longestMs, (now() - startedAt) / share);
     };
     made.then(done, () => {
-      // The next one tries again.
+      // The next request tries again.
       if (last === made) last = null;
     });
     return made;

@@ -14,9 +14,9 @@ export type HttpSources = AdminSources &
   ProbeSources & {
     readonly events: Events;
     readonly onError: (error: unknown) => void;
-    /** An address is still used by the previous Myelin; this one listens there once that has ended. */
+    /** The previous Myelin still uses an address; this one listens there when the previous one has ended. */
     readonly onWait: (error: unknown) => void;
-    /** The control socket was removed, and is there again. */
+    /** The control socket was removed, and was created again. */
     readonly onRestored: (path: string) => void;
     /** The control socket cannot be created again. */
     readonly onTrouble: (error: unknown) => void;
@@ -25,7 +25,7 @@ export type HttpSources = AdminSources &
 const tryAgainAfterMs: Ms = 1000;
 const restoreEveryMs: Ms = 1000;
 
-/** Throws where one of them cannot listen. All are closed when `signal` aborts: `closed` settles then. */
+/** Throws where a server cannot listen. All servers close when `signal` aborts; then `closed` settles. */
 export async function serveHttp(
   { admin, probes, haproxy }: Pick<Config, 'admin' | 'probes' | 'haproxy'>,
   sources: HttpSources,
@@ -48,7 +48,7 @@ export async function serveHttp(
   return { closed: Promise.all(listening.map(({ closed }) => closed)) };
 }
 
-/** At once, or as soon as another process lets go of the address. */
+/** Listens at once, or as soon as another process frees the address. */
 async function listenInTime(onWait: HttpSources['onWait'], where: Parameters<typeof listenTcp>): Promise<Listening> {
   const [, , { signal, onError }] = where;
   try {

@@ -1,25 +1,25 @@
-/** A small HTTP server: routes are data, and answers are values. */
+/** A small HTTP server: routes are data, and responses are values. */
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AppError, describe } from '../errors.ts';
 import { http } from '../lib/net/node-http.ts';
 
 export type Reply = {
   readonly status: number;
-  /** Text goes out as it is, anything else as JSON. */
+  /** A text is sent unchanged, anything else as JSON. */
   readonly body: unknown;
   readonly contentType?: string;
-  /** Of a 405: what is taken there. */
+  /** For a 405: the methods that the path accepts. */
   readonly allow?: string;
 };
 
-/** An answer that goes on: `stream` writes the body, whose head is out already, and ends it when `signal` aborts. */
+/** A response without a fixed end: `stream` writes the body after the head, and ends it when `signal` aborts. */
 type Stream = {
   readonly contentType: string;
   readonly stream: (response: ServerResponse, signal: AbortSignal) => void;
 };
 
 export type RouteRequest = {
-  /** What stands in the places of the path's `{name}`s, in their order. */
+  /** The values of the path's `{name}`s, in their order. */
   readonly names: readonly string[];
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
@@ -27,7 +27,7 @@ export type RouteRequest = {
 
 export type Route = {
   readonly method: 'GET' | 'POST';
-  /** A part may be a `{name}`, which stands for any text; a slash in it is escaped. */
+  /** A part may be a `{name}`, which matches any text; a slash in that text is escaped. */
   readonly path: string;
   readonly answer: (request: RouteRequest) => Reply | Stream | Promise<Reply>;
 };
@@ -35,9 +35,9 @@ export type Route = {
 export type ServerOptions = {
   readonly routes: readonly Route[];
   readonly signal: AbortSignal;
-  /** Gets what broke an answer; the client learns nothing but that it broke. */
+  /** Gets the error of a failed response; the client only gets the fact that it failed. */
   readonly onError: (error: unknown) => void;
-  /** Null: the request may be answered, else the refusal. */
+  /** null: the request is allowed; else the refusal. */
   readonly refuse?: (request: IncomingMessage) => Reply | null;
 };
 
@@ -47,7 +47,7 @@ export function text(status: number, body: string): Reply {
 
 export function createHttpServer(options: ServerOptions): Server {
   return http.createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) => {
-    // Nothing is read from bodies.
+    // Bodies of requests are ignored.
     request.resume();
     answer(request, response, options).catch(options.onError);
   });
@@ -113,14 +113,14 @@ function find({ method, url = '/', headers }: IncomingMessage, routes: readonly 
   return problem(404, `there is no such page; there are ${known}`);
 }
 
-/** What `path` has in the places of the pattern's `{name}`s; null: they do not match. */
+/** The parts of `path` that match the pattern's `{name}`s; null: the path does not match. */
 function namesIn(path: string, pattern: string): readonly string[] | null {
   const found = new RegExp(`^${pattern.replace(/\{\w+\}/g, '([^/]+)')}$`).exec(path);
   const names = found?.slice(1).map(decoded) ?? null;
   return names?.includes('') ? null : names;
 }
 
-/** '' where half of an escaped character names nothing. */
+/** '' where an escaped character is incomplete, so that the part names nothing. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -137,14 +137,14 @@ export function problem(status: number, message: string): Reply {
   return { status, body: { error: { message } } satisfies ErrorBody };
 }
 
-/** An error of ours, for which more fits than that it went wrong. */
+/** An error of ours, with the status that fits it. */
 export function refusal(status: number, error: AppError): Reply {
   const { code, remedy } = error;
   const body: ErrorBody = { error: { message: describe(error), code, ...(remedy === undefined ? {} : { remedy }) } };
   return { status, body };
 }
 
-/** Errors of ours are meant for people; what others say may be anything. */
+/** Messages of our errors are meant for people; those of other errors may contain anything. */
 function failure(error: unknown): Reply {
   if (!(error instanceof AppError)) return problem(500, 'this went wrong inside; the log has the details');
   return refusal(500, error);

@@ -1,4 +1,4 @@
-/** A running Myelin, as the command line, the status and the probes see it: what may be read of its stages, and asked of them. */
+/** A running Myelin for the command line, the status and the probes: its readable state, and their requests. */
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
 import type { Collection } from '../catalog/collection.ts';
@@ -18,7 +18,7 @@ import type { KnownEndpoints } from '../sources/known-endpoints.ts';
 import type { KnownServices } from '../sources/known-services.ts';
 import type { Sources } from '../sources/sources.ts';
 
-/** What Myelin is started with. */
+/** The parts that Myelin is started with. */
 export type Dependencies = {
   readonly settings: Settings;
   readonly driver: ManagedDriver;
@@ -27,13 +27,13 @@ export type Dependencies = {
   readonly endpoints: KnownEndpoints;
   readonly files: KeptFiles;
   readonly certificates: Certificates;
-  /** Shows from outside that a reconcile comes to an end. */
+  /** Shows from outside whether a reconcile ends. */
   readonly heartbeat: { during<T>(work: () => Promise<T>): Promise<T> };
   readonly env: NodeJS.ProcessEnv;
   readonly hostname: string;
   /** Called with each credential that the sources use, so that messages mask it. */
   readonly onSecret: (secret: string) => void;
-  /** Called with all that happens; what people read of it is decided in `report/`. */
+  /** Called for all events; `report/` decides what people read of them. */
   readonly report: Report;
 };
 
@@ -47,7 +47,7 @@ type Stages = {
   readonly verifyLoop: VerifyLoop;
   readonly outputs: Outputs;
   readonly certificates: Certificates;
-  /** Those of this machine. */
+  /** The addresses of this machine. */
   readonly addresses: () => readonly string[];
   /** Called when the catalog has changed. */
   readonly changed: () => void;
@@ -55,9 +55,9 @@ type Stages = {
 
 export class Instance {
   readonly updater: RuntimeUpdater;
-  /** The files beside HAProxy's. */
+  /** The files beside HAProxy's config. */
   readonly outputs: Outputs;
-  /** Settles when `signal` has aborted and every stage has come to rest. */
+  /** Settles when `signal` has aborted and every stage has ended. */
   readonly ended: Promise<void>;
   readonly #stages: Stages;
   #started = Promise.resolve();
@@ -73,22 +73,22 @@ export class Instance {
     return this.#stages.editions.settings;
   }
 
-  /** What is known from the sources. */
+  /** All data of the sources. */
   get collection(): Collection {
     return this.#stages.editions.collection;
   }
 
-  /** No server is known, and a required source has not said that there is none. */
+  /** No server is known, and a required source has not confirmed that there is none. */
   get isBlind(): boolean {
     return this.#stages.desired.isBlind;
   }
 
-  /** The servers that are known are live: HAProxy was found with them, or they have been applied. */
+  /** The known servers are live: HAProxy was found with them, or they have been applied. */
   get isBegun(): boolean {
     return this.#stages.queue.isBegun;
   }
 
-  /** Of the shared frontends: what is served, and what is left out. */
+  /** The certificates of the shared frontends: served ones, and those that are left out. */
   get certificates(): readonly CertificateState[] {
     const { certificates, editions } = this.#stages;
     return certificates.states(editions.settings.config.frontends);
@@ -99,46 +99,46 @@ export class Instance {
     return this.#stages.editions.edit(now());
   }
 
-  /** Begins to watch and to apply. */
+  /** Starts watching and applying. */
   start(): void {
     const { sources, editions, queue } = this.#stages;
     this.#started = sources.use(editions.settings.config);
     queue.wake();
   }
 
-  /** Takes over a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
+  /** Uses a new config and templates. Rejects with an AppError where the templates fail; then the old ones stay. */
   async use(next: Settings): Promise<void> {
     const { desired, editions, sources, queue, addresses, certificates } = this.#stages;
     await certificates.use(next.config);
     desired.assertRenders(next);
     desired.assertPrintsServers(next);
     editions.use(next, now(), addresses());
-    // No source is heard between the two lines: every event that follows answers the new queries.
+    // No event of a source is received between the two lines: all later events belong to the new queries.
     await sources.use(next.config);
     queue.wake();
   }
 
-  /** The certificates are not what they were. */
+  /** The certificates have changed. */
   certificatesChanged(): void {
     this.#stages.queue.changed();
   }
 
-  /** Looks whether there is something to do. */
+  /** Checks whether there is something to do. */
   poke(): void {
     this.#stages.queue.wake();
   }
 
-  /** An operator takes a server out, or gives it back. Rejects with an AppError where there is no such server. */
+  /** An operator takes a server out of service, or back. Rejects with an AppError where there is no such server. */
   override(request: OverrideRequest): Promise<void> {
     return this.#stages.verifyLoop.override(request);
   }
 
-  /** Reloads although nothing has changed. Settles when that was done or refused; rejects when Myelin ends before. */
+  /** Reloads although nothing has changed. Settles when this is done or refused; rejects when Myelin ends before. */
   reload(): Promise<Result> {
     return this.#stages.queue.reload();
   }
 
-  /** Accepts what the sources say of this service. Returns how many endpoints are retained no longer. */
+  /** An operator accepts the results for this service. Returns how many endpoints are not retained any more. */
   accept(service: string): number {
     const { editions, changed } = this.#stages;
     const accepted = editions.accept(service, now());

@@ -1,4 +1,4 @@
-/** The outputs that come with Myelin. Each has encoders of its own for what sources say. Pure. */
+/** The outputs that come with Myelin. Each has its own encoders for data of sources. Pure. */
 import type { builtInOutputs } from '../config/schema/outputs.ts';
 import type { Endpoint } from '../model.ts';
 import { address, escapeControls, place, plainName } from './encode.ts';
@@ -11,7 +11,7 @@ export const builtIns = { hosts, 'nginx-upstream': nginxUpstream, json } as cons
 
 const head = '# Written by Myelin: what is changed here is overwritten.\n';
 
-/** As hosts(5): each address of a service with the service's name. Those that drain stand in only where nobody else is. */
+/** As hosts(5): each address of a service with its name. Draining endpoints are listed where there are no others. */
 function hosts(view: ServiceView): string {
   const lines = inOrder(view).flatMap(([name, endpoints]) => {
     const ready = endpoints.filter(isReady);
@@ -22,8 +22,8 @@ function hosts(view: ServiceView): string {
 }
 
 /**
- * An `upstream` for each service. nginx takes no upstream without servers: one of which nobody is known, or where all drain,
- * has servers that are `down`, and answers 502.
+ * An `upstream` for each service. nginx refuses an upstream without servers: where there are no endpoints, or only
+ * draining ones, it gets servers that are `down`, and answers 502.
  */
 function nginxUpstream(view: ServiceView): string {
   const blocks = inOrder(view).map(([name, endpoints]) => {
@@ -37,7 +37,7 @@ function nginxUpstream(view: ServiceView): string {
   return head + blocks.join('');
 }
 
-/** Everything that is known of each endpoint. */
+/** All known data of each endpoint. */
 function json(view: ServiceView): string {
   const services = inOrder(view).map(([name, endpoints]) => [name, endpoints.map(jsonOf)] as const);
   return escapeControls(`${JSON.stringify({ services: Object.fromEntries(services) }, null, 2)}\n`);

@@ -1,14 +1,14 @@
 /**
- * Puts what a source said into a place of a file that HAProxy does not read, so that it is one value there and nothing
- * more: no line, no directive, no command. Anyone who may register may have written it.
+ * Puts a text of a source into a file that HAProxy does not read, so that it is one value there and nothing more: no
+ * line, no directive, no command. Anyone who may register may have written the text.
  */
 import { createHash } from 'node:crypto';
 import type { outputEncodings } from '../config/schema/outputs.ts';
 import { hostPort, parseAddress } from '../lib/net/address.ts';
 
-/** How a template's values are written where it does not say otherwise. */
+/** How a template's values are written where it does not specify otherwise. */
 export const encoders = {
-  /** Letters, digits and `. _ : / @ + , -`; anything else becomes `_`. It means nothing in any syntax that is known. */
+  /** Letters, digits and `. _ : / @ + , -`; anything else becomes `_`. No known syntax gives it a special meaning. */
   word: (text: string): string => text.replace(/[^A-Za-z0-9._:/@+,-]/g, '_') || '_',
   /** Any text on one line: a line break or another control character becomes a blank. */
   line: (text: string): string => text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' '),
@@ -21,8 +21,8 @@ export const encoders = {
 export type Encoding = (typeof outputEncodings)[number];
 
 /**
- * A name of letters, digits, `.`, `_` and `-` that begins with one of the first two: `text` where it is one, else what is
- * left of it, with a short hash of the whole, so that what differed still differs.
+ * A name of letters, digits, `.`, `_` and `-` that begins with a letter or digit: `text` where it is one, else the
+ * valid part of it, with a short hash of the whole, so that different texts stay different.
  */
 export function plainName(text: string): string {
   if (/^[A-Za-z0-9_][A-Za-z0-9._-]{0,199}$/.test(text)) return text;
@@ -42,7 +42,7 @@ export function address(ip: string): string {
   return ip;
 }
 
-/** In JSON, where they can stand in texts alone: what some readers take for the end of a line, and other controls. */
+/** Escapes characters that only texts of JSON contain: line separators of some readers, and other controls. */
 export function escapeControls(json: string): string {
   return json.replace(
     /[\u2028\u2029\u007f-\u009f]/g,

@@ -92,8 +92,8 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
 }
 
 /**
- * The text at the path of an output; null where there is no file. Throws an AppError where something else stands there: to
- * open a pipe would wait for ever for a program at its other end.
+ * The text at the path of an output; null where there is no file. Throws an AppError where something else stands there:
+ * to open a pipe would wait for ever for a program at its other end.
  */
 export async function readOutput({ name, path }: Pick<Output, 'name' | 'path'>): Promise<string | null> {
   const stats = await stat(path).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-/** Keeps every output in step with the newest view, each for itself: one that fails or hangs holds up no other, nor HAProxy. */
+/** Keeps every output in step with the newest view. An output that fails or hangs delays no other, and not HAProxy. */
 import { join } from 'node:path';
 import { outputsFolder } from '../config/paths.ts';
 import { AppError, describe } from '../errors.ts';
@@ -72,9 +72,9 @@ export class Outputs {
   }
 
   /**
-   * Sets what the files should hold from now on. Returns at once. The files stay as they are while a service has no answer at
-   * all: no answer does not mean no endpoints. A service whose query cannot be answered does not hold up the others: it has
-   * no endpoints.
+   * Sets what the files should hold from now on. Returns at once. The files stay unchanged while a service has no
+   * result: no result does not mean no endpoints. A service whose query cannot be answered does not hold up the others:
+   * it has no endpoints.
    */
   show(outputs: readonly Output[], view: CatalogView): void {
     if (outputs !== this.#outputs) this.#replace(outputs);
@@ -87,7 +87,7 @@ export class Outputs {
     this.#begun.resolve();
   }
 
-  /** Settles once every service was known for the first time, so that the files could be written; or if there are none. */
+  /** Settles once every service was known for the first time: the files can be written then; or if there are none. */
   get begun(): Promise<void> {
     return this.#begun.promise;
   }

@@ -1,4 +1,4 @@
-/** An output made by a template of the administrator: the language of `haproxy.cfg`'s templates, with other encoders. Pure. */
+/** An output made by the administrator's template: the language of `haproxy.cfg`'s templates, other encoders. Pure. */
 import { outputEncodings } from '../config/schema/outputs.ts';
 import type { Endpoint } from '../model.ts';
 import { nameServers } from '../render/names.ts';
@@ -10,7 +10,7 @@ import { inOrder } from './built-in.ts';
 import { type Encoding, encoders, place } from './encode.ts';
 import type { ServiceView } from './target.ts';
 
-/** What the template sees; docs/reference/outputs.md lists it. */
+/** The data of the template; docs/reference/outputs.md lists it. */
 type OutputContext = { readonly services: readonly ServiceContext[] };
 
 type ServiceContext = { readonly name: Value; readonly servers: readonly ServerContext[] };
@@ -33,7 +33,7 @@ export function ownTemplate(source: TemplateSource, encoding: Encoding): (view: 
   const encode = encoders[encoding];
   const values: Values = {
     ofSource: (text) => new Value(text, encode),
-    // Names and addresses are judged already: where no quotes are asked for they stand as they are, brackets and all.
+    // Names and addresses are validated already: where no quotes are wanted they stay unchanged, with their brackets.
     judged: (text) => new Value(text, encoding === 'word' ? (same) => same : encode),
   };
   return (view) => engine('output', contextOf(view, values));

@@ -1,4 +1,4 @@
-/** Makes outputs of their config and the templates that it names. */
+/** Makes outputs from their config and the templates that it names. */
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import { type ReadFile, readOnce } from '../lib/files/read-file.ts';

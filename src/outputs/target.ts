@@ -7,11 +7,11 @@ export type ServiceView = {
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
 };
 
-/** A view with what is not known yet. */
+/** A view, with what is not known yet. */
 export type CatalogView = ServiceView & {
   /** false: nothing may be rendered yet. */
   readonly open: boolean;
-  /** Services without an answer that may still get one. */
+  /** Services without a result that may still get one. */
   readonly pending: { readonly size: number };
 };
 
@@ -21,7 +21,7 @@ export type Target<Desired = unknown> = {
   render(view: ServiceView): Desired;
   /** Makes `desired` live, unless it is already; where that fails the last good state stays. */
   reconcile(desired: Desired, signal: AbortSignal): Promise<TargetOutcome>;
-  /** Whether what `reconcile` made is still in place; false where somebody else has changed it since. */
+  /** Whether the result of `reconcile` is still in place; false where somebody else has changed it since. */
   isIntact(): Promise<boolean>;
 };
 
@@ -32,6 +32,6 @@ export type TargetOutcome =
       readonly kind: 'failed';
       readonly step: 'check' | 'write' | 'reload';
       readonly error: AppError;
-      /** The same for failures alike, whatever words a command has found for each. */
+      /** Equal for failures alike, whatever words a command used for each. */
       readonly key: string;
     };

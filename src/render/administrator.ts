@@ -1,19 +1,19 @@
 /**
- * What `haproxy.defaults` says of what our templates would say in each service. HAProxy takes the nearest line, so that
- * the administrator's would count for nothing.
+ * The settings of `haproxy.defaults` that our templates would also write in each service. HAProxy takes the nearest
+ * line: the administrator's line would have no effect.
  */
 import { tokenise } from '../haproxy/text/text.ts';
 
 export type Inherited = {
-  /** The balance algorithm with its arguments; null where nothing is said, as below. */
+  /** The balance algorithm with its arguments; null where `haproxy.defaults` sets none, as for the others. */
   readonly balance: string | null;
-  /** Of `default-server`. */
+  /** The interval in `default-server`. */
   readonly inter: string | null;
   readonly rise: number | null;
   readonly fall: number | null;
-  /** Whether it is said what is tried again. */
+  /** Whether `retry-on` is set. */
   readonly hasRetryOn: boolean;
-  /** Whether it is said how traffic of this mode is logged. */
+  /** Whether a log format is set for traffic of this mode. */
   hasLogFormat(mode: string): boolean;
 };
 

@@ -8,7 +8,7 @@ export type ServedCertificate = { readonly name: string; readonly pem: string };
 export class CertificateFiles {
   #sections: readonly Section[] = [];
 
-  /** What reads the same keeps its identity. */
+  /** Sections with the same text stay the same objects. */
   render(config: Config, served: ReadonlyMap<string, readonly ServedCertificate[]>): readonly Section[] {
     const before = new Map(this.#sections.map((section) => [section.name, section]));
     const file = (kind: 'certificate' | 'crt-list', name: string, text: string): Section => {
@@ -19,7 +19,7 @@ export class CertificateFiles {
       const its = served.get(frontend);
       if (its === undefined || its.length === 0) return [];
       const files = its.map(({ name, pem }) => file('certificate', certificateFile(config, frontend, name), pem));
-      // HAProxy takes the first for a client whose name fits none.
+      // HAProxy uses the first one for a client whose name matches none.
       const list = files.map(({ name }) => `${name}\n`).join('');
       return [...files, file('crt-list', certificateList(config, frontend), list)];
     });

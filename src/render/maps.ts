@@ -8,7 +8,7 @@ export class Maps {
   #sections: readonly Section[] = [];
   #madeOf: { readonly config: Config; readonly absent: string } | null = null;
 
-  /** What reads the same keeps its identity. `sections`: the rest of the file. */
+  /** Sections with the same text stay the same objects. `sections`: the rest of the file. */
   render(config: Config, sections: readonly Section[]): readonly Section[] {
     const names = Object.keys(config.frontends);
     if (names.length === 0) return [];

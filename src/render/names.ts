@@ -7,8 +7,8 @@ export type Named = { readonly name: string; readonly endpoint: Endpoint };
 const maxLength = 60;
 
 /**
- * `text` as it is where it is a good name; else reduced to `[A-Za-z0-9_.:-]` and to 60 characters, with a short hash of
- * the whole, so that what differed still differs. A name that came out of here goes through unchanged.
+ * `text` unchanged where it is a valid name; else reduced to `[A-Za-z0-9_.:-]` and 60 characters, with a short hash of
+ * the whole, so that different texts stay different. A name that this function made is returned unchanged.
  */
 export function identifier(text: string): string {
   // A leading `-` looks like an option, and a bare number like an index in HAProxy's commands.
@@ -16,7 +16,7 @@ export function identifier(text: string): string {
   return tagged(text, text);
 }
 
-/** Each endpoint with its name, unique among them; in the order of their identities, so the same whatever order they came in. */
+/** Each endpoint with its unique name; sorted by identity, so that the order of the endpoints does not matter. */
 export function nameServers(endpoints: readonly Endpoint[]): Named[] {
   const taken = new Set<string>();
   return endpoints.toSorted(byIdentity).map((endpoint) => {
@@ -28,7 +28,7 @@ export function nameServers(endpoints: readonly Endpoint[]): Named[] {
   });
 }
 
-/** By name; or, with a host name, shuffled by it: each host has an order of its own and one server more moves no other. */
+/** By name; or, with a host name, shuffled by it: each host has its own order, and an added server moves no other. */
 export function orderServers(servers: readonly Named[], hostname: string | null): Named[] {
   const rank = (name: string): string => (hostname === null ? '' : sha256(`${hostname}\n${name}`));
   return servers

@@ -1,7 +1,4 @@
-/**
- * Finds templates that are cut off or empty. They may be valid all the same, and HAProxy has no objection to a backend
- * without servers.
- */
+/** Finds templates that are cut off or empty. They may be valid, and HAProxy accepts a backend without servers. */
 import type { Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import type { Section } from '../model.ts';
@@ -12,8 +9,8 @@ const lines = { server: /^\s*server(?:-template)?\s/m, bind: /^\s*bind\s/m } as 
 type Listening = Pick<Service, 'bind'>;
 
 /**
- * Throws an AppError where new templates print no server although there are some, or no `bind` although `services` listen,
- * and the templates before did.
+ * Throws an AppError where new templates print no server although there are some, or no `bind` although services
+ * listen, and the old templates printed them.
  */
 export function assertPrintsServers(
   before: readonly Section[],
@@ -31,8 +28,8 @@ export function assertPrintsServers(
 const restart = '; if that is intended, restart Myelin';
 
 /**
- * Throws an AppError where the templates print no server at all, or no `bind` although services listen. Returns a warning
- * for each service for which they print none. `services` have an endpoint each.
+ * Throws an AppError where the templates print no server at all, or no `bind` although services listen. Returns a
+ * warning for each service without a printed server. Each of `services` has an endpoint.
  */
 export function checkPrinted(
   sections: readonly Section[],

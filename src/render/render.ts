@@ -1,4 +1,4 @@
-/** Renders config and endpoints to the sections of `haproxy.cfg`. A service that has not changed is not rendered again. */
+/** Renders config and endpoints to the sections of `haproxy.cfg`. An unchanged service is not rendered again. */
 import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
@@ -19,30 +19,30 @@ export type RenderInput = {
   readonly config: Config;
   /** By service; a service without an entry is left out. */
   readonly endpoints: ReadonlyMap<string, readonly Endpoint[]>;
-  /** The sections of services that are not rendered: they stay as they are. */
+  /** The sections of services that are not rendered again: they stay unchanged. */
   readonly kept?: ReadonlyMap<string, readonly Section[]>;
   /** The version of the HAProxy that reads the file. */
   readonly version: Version;
-  /** Of the shared frontends that have a folder of them, the one for unknown names first. */
+  /** The certificates of shared frontends that have a folder of them, the one for unknown names first. */
   readonly certificates?: ReadonlyMap<string, readonly ServedCertificate[]>;
   /** For `order: host`. */
   readonly hostname: string;
 };
 
 /**
- * A service whose templates failed on its data. Its backend is rendered alone where that works, so that its servers still
- * change; else an empty backend stands in, so that the other services go live.
+ * A service whose templates failed on its data. Where its backend alone can be rendered, its servers still change;
+ * else an empty backend takes its place, so that the other services go live.
  */
 type RenderProblem = Problem & { readonly hasBackend: boolean };
 
 export type RenderResult = Rendered & { readonly problems: readonly RenderProblem[] };
 
 export type Renderer = {
-  /** Throws an AppError where a template fails that belongs to no single service. */
+  /** Throws an AppError where a template fails outside a single service. */
   render(input: RenderInput): RenderResult;
 };
 
-/** `templates`: by name; `haproxy.cfg` joins the others. Throws an AppError where one is not valid. */
+/** `templates`: by name; `haproxy.cfg` joins the others. Throws an AppError where one is invalid. */
 export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): Renderer {
   const engine = createEngine(templates);
   let frame: Frame | null = null;
@@ -57,7 +57,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
         frame = { config, version, hostname, ...renderFile(engine, templates, config, version) };
         for (const [name, old] of parts)
           if (!config.services.has(name)) parts.delete(name);
-          // Everything is rendered again; sections with the same text keep their identity.
+          // Everything is rendered again; sections with the same text stay the same objects.
           else if (!isForOtherServices) parts.set(name, { ...old, service: null });
       }
       const problems: RenderProblem[] = [];
@@ -83,14 +83,14 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   };
 }
 
-/** Everything but the sections of the services, with slots for those. It is rendered once for a config, version and host. */
+/** Everything but the sections of the services, with slots for them. Rendered once per config, version and host. */
 type Frame = {
   readonly config: Config;
   readonly version: Version;
   readonly hostname: string;
   readonly haproxy: HaproxyContext;
   readonly inherited: Inherited;
-  /** The `defaults` sections that stand before the backend of a service. */
+  /** The `defaults` sections before the backend of a service. */
   readonly defaults: ReadonlyMap<string, readonly Section[]>;
   readonly slots: readonly (Slot | readonly Section[])[];
 };
@@ -98,7 +98,7 @@ type Frame = {
 type Slot = { readonly service: string; readonly part: 'frontend' | 'backend' };
 
 type Parts = {
-  /** null: the parts are of another config and have to be rendered again. */
+  /** null: the parts belong to another config and have to be rendered again. */
   readonly service: Service | null;
   readonly endpoints: readonly Endpoint[];
   readonly frontend: readonly Section[];
@@ -110,7 +110,7 @@ function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean
   return frame.config === config && frame.version.text === version.text && frame.hostname === hostname;
 }
 
-/** Whether only the list of services differs, as after a discovery: nothing changes for the other services. */
+/** Whether only the list of services differs, as after a discovery: then nothing changes for the other services. */
 function differInServicesAlone(frame: Frame, input: RenderInput): boolean {
   const { services: _, ...before } = frame.config;
   const { services: __, ...now } = input.config;
@@ -119,8 +119,8 @@ function differInServicesAlone(frame: Frame, input: RenderInput): boolean {
 }
 
 /**
- * The joining template prints a marker for each part of a service, so that it runs once for a config and not with every
- * change of an endpoint. Markers hold NUL, which neither templates nor the config can.
+ * The joining template prints a marker for each part of a service, so that it runs once for a config and not at every
+ * change of an endpoint. Markers contain NUL, which neither templates nor the config can contain.
  */
 function renderFile(
   engine: Engine,
@@ -185,7 +185,7 @@ function renderService(
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>
       settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
-    // From 2.6 on HAProxy takes rules in a named `defaults` section, as tests show.
+    // From 2.6 on HAProxy accepts rules in a named `defaults` section.
     const sharesOptions = atLeast(version, 2, 6);
     backend = renderPart(engine, 'backend', context, { queryKey, old: old?.backend, sharesOptions, settle });
     const hasFrontend = context.bind.length > 0;
@@ -204,7 +204,7 @@ function renderService(
 type Rendering = {
   readonly queryKey: string;
   readonly old: readonly Section[] | undefined;
-  /** Whether this HAProxy takes the options that `haproxy/text/layout.ts` writes for several backends at once. */
+  /** Whether this HAProxy accepts the options that `haproxy/text/layout.ts` writes for several backends at once. */
   readonly sharesOptions?: boolean;
   readonly settle?: (text: string) => string;
 };
@@ -241,7 +241,7 @@ function assemble(
     if (!('part' in slot)) for (const section of slot) sections.push(section);
     else {
       const its = kept.get(slot.service);
-      // Kept sections take the slots of their kind; those without a slot of their own go to the slot of the backend.
+      // Kept sections take the slots of their kind; sections without such a slot go to the slot of the backend.
       const some =
         its === undefined
           ? (parts.get(slot.service)?.[slot.part] ?? [])

@@ -1,4 +1,4 @@
-/** Enforces what holds for the servers of a backend, whatever a template prints: weight 0 while draining, ids for a hash. */
+/** Enforces rules for the servers of a backend, whatever a template prints: weight 0 while draining, ids for a hash. */
 
 import { defaultsOf } from '../haproxy/text/layout/inheritance.ts';
 import { amendServers } from '../haproxy/text/servers/amend.ts';
@@ -38,8 +38,8 @@ function settle(text: string, draining: ReadonlySet<string>, isHashed: boolean):
 }
 
 /**
- * Whether the backend hashes keys onto a ring of server ids. Servers without an id get one by their position in the file: each
- * server that comes or goes would move the others, and a server added at runtime would have another id after a reload.
+ * Whether the backend hashes keys onto a ring of server ids. A server without an id gets one by its place in the file:
+ * each added or removed server would move the others, and a server added at runtime would get another id at a reload.
  */
 function isConsistentHash(text: string): boolean {
   if (!text.includes('hash-type')) return false;

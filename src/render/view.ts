@@ -1,4 +1,4 @@
-/** Turns config and endpoints into the values that templates see. An endpoint that drains becomes a server with weight 0. */
+/** Turns config and endpoints into the values that templates see. A draining endpoint gets weight 0. */
 import { certificateList, mapFile, serverStateFile } from '../config/paths.ts';
 import { sharedFrontends } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
@@ -69,7 +69,7 @@ export function sharedFrontendContexts(
   );
 }
 
-/** Where a line names certificates of its own, it has those alone. */
+/** A line that names its own certificates gets no others. */
 function withCertificates(bind: string, list: string): string {
   return lacksCertificates(bind) ? `${bind} crt-list ${list}` : bind;
 }
@@ -78,7 +78,7 @@ function logOptionOf(mode: 'http' | 'tcp', haproxy: HaproxyContext, inherited: I
   return haproxy.log === null || inherited.hasLogFormat(mode) ? null : `${mode}log`;
 }
 
-/** `hostname`: for the order of servers by host; null: they are in the order of their names. */
+/** `hostname`: for the order of servers by host; null: the servers are ordered by name. */
 export function serviceContext(
   service: Service,
   endpoints: readonly Endpoint[],

@@ -1,21 +1,21 @@
-/** The messages as events, for those who watch a running Myelin: the last of them are kept, and who listens is told at once. */
+/** The messages as events: the last ones are kept, and clients that follow a running Myelin get new ones at once. */
 import type { Timestamp } from '../model.ts';
 import type { ShownMessage } from './messages.ts';
 
-/** `id`: of this run of Myelin, and rising. */
+/** `id`: unique within this run of Myelin, and rising. */
 export type Event = { readonly id: string; readonly at: Timestamp } & ShownMessage;
 
 const mostKept = 100;
 export type EventsOptions = {
   readonly now: () => Timestamp;
-  /** Keeps secrets out of what is told. */
+  /** Masks secrets in events. */
   readonly masked: <T>(value: T) => T;
 };
 
 export class Events {
   readonly #now: () => Timestamp;
   readonly #masked: EventsOptions['masked'];
-  /** Tells the ids of this run from those of an earlier one. */
+  /** Distinguishes the ids of this run from those of an earlier one. */
   readonly #run: string;
   readonly #listeners = new Set<(event: Event) => void>();
   #kept: readonly { readonly count: number; readonly event: Event }[] = [];
@@ -35,15 +35,15 @@ export class Events {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** What is kept and came after the event `lastId`; all that is kept where that is unknown or of an earlier run. */
+  /** The kept events after the event `lastId`; all kept events where `lastId` is unknown or of an earlier run. */
   after(lastId: string | null): readonly Event[] {
     const [run, digits = ''] = lastId?.split('-') ?? [];
     const last = run === this.#run && /^\d+$/.test(digits) ? Number(digits) : 0;
-    // Masked again: what was learned to be a secret since may stand in it.
+    // Masked again: the event may contain a text that was learned to be a secret since then.
     return this.#kept.filter(({ count }) => count > last).map(({ event }) => this.#masked(event));
   }
 
-  /** `listener` is told of everything from now on, and must not throw. What is given back ends it. */
+  /** `listener` gets every event from now on, and must not throw. The returned function ends this. */
   subscribe(listener: (event: Event) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

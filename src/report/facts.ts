@@ -1,10 +1,10 @@
-/** The facts of a message as people get them: of long lists the beginning, of an error what helps. */
+/** The facts of a message as people see them: of long lists the beginning, of an error the helpful part. */
 import { AppError, describe } from '../errors.ts';
 import type { Message, ShownMessage } from './messages.ts';
 
 const mostListed = 20;
 
-/** The beginning of a list that may be long, and how much of it is left out. */
+/** The beginning of a list that may be long, and the number of items that are left out. */
 export function few<T>(list: readonly T[]): { readonly list: readonly T[]; readonly more: number } {
   return { list: list.slice(0, mostListed), more: Math.max(0, list.length - mostListed) };
 }
@@ -15,7 +15,7 @@ export function shown(message: Message): ShownMessage {
   return Object.fromEntries(facts) as ShownMessage;
 }
 
-/** For the log, which makes something of `err` itself. */
+/** For the log, which formats `err` itself. */
 export function logged(message: Message): Record<string, unknown> {
   return Object.fromEntries(
     entriesOf(message).flatMap(([key, value]): [string, unknown][] => {
@@ -30,7 +30,7 @@ function remedyOf({ code, remedy }: AppError): [string, unknown][] {
   return [['code', code], ...(remedy === undefined ? [] : [['remedy', remedy] as [string, unknown]])];
 }
 
-/** `more`: how much of the first list is left out. */
+/** `more`: the number of items of the first list that are left out. */
 function entriesOf(message: Message): [string, unknown][] {
   const entries = Object.entries(message) as [string, unknown][];
   const first = entries.find(([, value]) => Array.isArray(value));

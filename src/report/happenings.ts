@@ -1,4 +1,4 @@
-/** All that a running Myelin reports of itself: the code that sees it happen says so, and what people read of it is decided in this room. */
+/** All events that a running Myelin reports. `report/` decides what people read of them. */
 import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
@@ -21,49 +21,49 @@ export type Happening =
       readonly watchers: readonly string[];
     }
   | { readonly kind: 'stopped' }
-  /** `refused`: what is left out of the event, where some of it was not before; `isNews`: whether it changed anything. */
+  /** `refused`: what is left out of the result, if some of it is new; `isNews`: whether the result changed anything. */
   | { readonly kind: 'source'; readonly event: SourceEvent; readonly refused: LeftOut; readonly isNews: boolean }
-  /** A watcher that was stopped has not ended in time. */
+  /** A stopped watcher did not end in time. */
   | { readonly kind: 'watcher_hangs'; readonly watcher: string }
-  /** What a new config leaves out of answers that were there already. */
+  /** What a new config leaves out of results that were received before. */
   | { readonly kind: 'refused_by_config'; readonly refused: readonly (Origin & LeftOut)[] }
   | { readonly kind: 'reload_started'; readonly reasons: readonly ReloadReason[] }
-  /** One reconcile has ended. */
+  /** A reconcile ended. */
   | ({ readonly kind: 'reconciled' } & ReconcileContext)
-  /** One reconcile came to no end that it knows: nothing was applied, and another one follows. */
+  /** A reconcile threw an unexpected error: nothing was applied, and another reconcile follows. */
   | { readonly kind: 'reconcile_failed'; readonly error: unknown }
-  /** Servers are not what they should be. */
+  /** Servers differ from their desired state. */
   | { readonly kind: 'drift'; readonly drift: readonly Drift[]; readonly isRepaired: boolean }
   | { readonly kind: 'override_set'; readonly override: OverrideRequest }
   | { readonly kind: 'override_ended'; readonly override: Pick<OverrideRequest, 'backend' | 'server'> }
-  /** An operator lets kept endpoints go. */
+  /** An operator accepts that retained endpoints are removed. */
   | { readonly kind: 'accepted'; readonly service: string; readonly endpoints: number }
-  /** `waitingFor`: services that the new config waits for; `afterRestart`: keys that count after a restart only. */
+  /** `waitingFor`: services that the new config waits for; `afterRestart`: keys that take effect after a restart. */
   | {
       readonly kind: 'config_read';
       readonly waitingFor: readonly string[];
       readonly afterRestart: readonly string[];
     }
   | { readonly kind: 'config_refused'; readonly reason: string; readonly error: unknown }
-  /** A promise that nobody waited for was rejected. */
+  /** A promise without a handler was rejected. */
   | { readonly kind: 'unhandled_rejection'; readonly error: unknown }
   | { readonly kind: 'request_failed'; readonly error: unknown }
-  /** The Myelin before this one still listens there. */
+  /** The previous Myelin still listens at the address. */
   | { readonly kind: 'listen_waits'; readonly error: unknown }
-  /** Those of the shared frontends, which may be others than before. */
+  /** The certificates of the shared frontends, which may have changed. */
   | { readonly kind: 'certificates'; readonly certificates: readonly CertificateState[] }
-  /** The control socket was removed, and is there again. */
+  /** The control socket was removed, and was created again. */
   | { readonly kind: 'socket_restored'; readonly path: string }
-  /** A file beside HAProxy's was written, or could not be. */
+  /** An output was written, or could not be written. */
   | OutputEvent
-  /** What happens to HAProxy by itself, and `trouble`: something in the background that does not affect what runs. */
+  /** What happens to HAProxy by itself, and `trouble`: a background failure that does not affect what runs. */
   | DriverEvent;
 
-/** What was known and ran when a result came. */
+/** The catalog and the live sections when a result came. */
 export type ReconcileContext = Reconciled & {
-  /** The newest that is known: results need not come in the order of their catalogs. */
+  /** The newest known state: results need not come in the order of their catalogs. */
   readonly collection: Pick<Collection, 'catalog' | 'rejected'> & { readonly config: Pick<Config, 'services'> };
   readonly quarantined: readonly Quarantined[];
-  /** What runs, where commands can change it; else null. */
+  /** The live sections, where commands can change them; else null. */
   readonly sections: readonly Section[] | null;
 };

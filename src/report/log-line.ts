@@ -1,4 +1,4 @@
-/** One line of the log: JSON for machines or short for people, and never a secret in it. */
+/** One line of the log: JSON for machines or short text for people, never with a secret in it. */
 import { styleText } from 'node:util';
 import { maskWithin } from '../config/read/mask.ts';
 
@@ -10,7 +10,7 @@ export type Style = {
 
 type Facts = Readonly<Record<string, unknown>>;
 
-/** Secrets are looked for in the values rather than in the line: what is left is still JSON. */
+/** Secrets are masked in the values rather than in the line, so that the line stays valid JSON. */
 export function formatLine(line: string, { secrets, format, isColoured }: Style): string {
   const facts = maskWithin(JSON.parse(line) as Facts, secrets);
   return format === 'json' ? JSON.stringify(facts) : pretty(facts, isColoured);
@@ -25,7 +25,7 @@ const colours = {
   trace: 'gray',
 } as const;
 
-/** `12:00:00.000 INFO  reloaded HAProxy reasons=[…] tookMs=41`, and under it the stack of an error that is a bug. */
+/** `12:00:00.000 INFO  reloaded HAProxy reasons=[…] tookMs=41`, and below it the stack of an error that is a bug. */
 function pretty({ time, level, app: _, kind: __, msg, err, ...facts }: Facts, isColoured: boolean): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
     isColoured ? styleText(style, text, { validateStream: false }) : text;
@@ -49,13 +49,13 @@ function describeError(err: unknown): { readonly message: string; readonly stack
   return { message: String(message), stack: frames.map((frame) => `\n    ${printable(frame.trim())}`).join('') };
 }
 
-/** Bare where it is a word, else as JSON. */
+/** Unquoted where the value is a word, else as JSON. */
 function show(value: unknown): string {
   if (typeof value === 'string' && /^[\w./:@+-]+$/.test(value)) return value;
   return printable(JSON.stringify(value) ?? 'undefined');
 }
 
-/** Of one line. Names and reasons come from anyone who may register: no control character of theirs reaches a terminal. */
+/** Makes one line safe. Anyone who may register chooses names: their control characters must not reach a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;

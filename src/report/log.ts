@@ -1,4 +1,4 @@
-/** The log: messages go in, lines come out, and nothing that happens to the log stops what it tells of. */
+/** The log: it turns messages into lines, and no failure of the log stops the code that logs. */
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
@@ -9,9 +9,9 @@ import { formatLine } from './log-line.ts';
 import { entryOf, type Message } from './messages.ts';
 
 export type Log = {
-  /** `isRepeat`: nothing has changed since it was told. */
+  /** `isRepeat`: nothing has changed since the last such message. */
   tell(message: Message, isRepeat: boolean): void;
-  /** For who looks for a fault: what stands there is no message. */
+  /** For debugging: these lines are no messages. */
   trace(facts: Readonly<Record<string, unknown>>, text: string): void;
 };
 
@@ -20,7 +20,7 @@ export type LogOptions = {
   readonly format: 'json' | 'pretty';
   /** File descriptor: 1 is stdout, 2 is stderr. */
   readonly destination: 1 | 2;
-  /** Asked at each line, because tokens rotate. */
+  /** Called at each line, because tokens rotate. */
   readonly secrets: () => readonly string[];
 };
 
@@ -47,7 +47,7 @@ export function createLog({ level, format, destination, secrets }: LogOptions): 
   };
 }
 
-/** Where an error of ours was made helps nobody: it says itself what is wrong. */
+/** The stack of an error of ours helps nobody: its message says what is wrong. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const facts = pino.stdSerializers.err(error);
@@ -55,17 +55,17 @@ function serializeError(error: unknown): unknown {
   return error instanceof AppError ? { ...facts, message, stack: undefined } : { ...facts, message };
 }
 
-/** How long a reader that does not read may hold up what is logged. */
+/** How long a reader that does not read may delay the code that logs. */
 const patienceMs: Ms = 1000;
 const stepMs: Ms = 5;
 
 /**
- * Writes lines at once, so that what was logged is there after a crash. A full disk, or a reader that went away or
- * sleeps, costs lines and nothing else: pino's own destination would wait for the reader for ever.
+ * Writes lines at once, so that they survive a crash. A full disk, or a reader that went away or does not read, costs
+ * lines and nothing else: pino's own destination would wait for the reader for ever.
  */
 class Sink {
   readonly #fd: number;
-  /** The last line was lost, from its start or from somewhere within. */
+  /** The last line was lost, as a whole or in part. */
   #isBroken = false;
 
   constructor(fd: number) {

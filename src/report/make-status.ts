@@ -1,4 +1,4 @@
-/** Puts together what a running Myelin says of itself. */
+/** Builds the status of a running Myelin. */
 import type { ManagedDriver } from '../apply/driver.ts';
 import { view } from '../catalog/catalog.ts';
 import { nothingOf, report } from '../catalog/report.ts';
@@ -26,14 +26,14 @@ export type StatusParts = {
   readonly refusedConfig: Refusal | null;
 };
 
-/** Anyone who may register services decides on their number. */
+/** Limited, because anyone who may register services decides on their number. */
 const mostUnserved = 100;
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, reporter, overrides, version, startedAt, refusedConfig } = parts;
   const { sources, services } = report(instance.collection.catalog, now);
   const quarantined = new Map(reporter.quarantined.map((one) => [one.service, one]));
-  // Not wanted any more, but something still refers to them.
+  // Services that are removed, but something still refers to them.
   const names = new Set(services.map(({ name }) => name));
   const goneOnes = reporter.quarantined.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const { waitingFor } = view(instance.collection.catalog);
@@ -98,7 +98,7 @@ function frontendsOf(config: Config): Status['frontends'] {
   }));
 }
 
-/** As far as was read back. */
+/** According to the sections of the running HAProxy; null where none is known. */
 function serversOf({ running }: ManagedDriver, service: string): number | null {
   if (running === null || running.process === null) return null;
   return running.sections
@@ -107,7 +107,7 @@ function serversOf({ running }: ManagedDriver, service: string): number | null {
     .filter(({ words }) => !words.includes('disabled')).length;
 }
 
-/** null while none runs, and where somebody else starts it. */
+/** null while no HAProxy runs, and where somebody else starts it. */
 function haproxyOf(
   { running, oldWorkers, unresponsive, masterTrouble, fileTrouble }: ManagedDriver,
   drift: readonly Drift[],

@@ -1,6 +1,6 @@
 /**
- * The table of all messages of a running Myelin to its operator: for each one its level and text in the log, how often it is
- * written, the facts of the event of the same kind, and the metric that counts it. docs/reference/messages.md explains each.
+ * The table of all messages of a running Myelin to its operator: for each one the level and text in the log, when it
+ * is written, the facts of its event, and the metric that counts it. docs/reference/messages.md explains each.
  */
 import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
@@ -8,16 +8,16 @@ import type { OutputEvent } from '../outputs/outputs.ts';
 import type { Metrics } from './metrics.ts';
 import type { ServiceStatus } from './status.ts';
 
-/** After a first time, what is told again only when it changes goes to the log at `debug`. */
+/** After the first time, a message that is told only on change goes to the log at `debug`. */
 type Told = 'each time' | 'on change' | 'on change, the event each time' | 'once in 5 minutes';
 
 export type Entry<Facts> = {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
-  /** Always the same text, so that people can search for it; what differs is in the facts. */
+  /** Always the same text, so that people can search for it; the facts hold what varies. */
   readonly text: string;
   readonly told: Told;
   readonly count?: (metrics: Metrics, facts: Facts) => void;
-  /** A former name of the event, with the facts that it had then: its readers still get this one, too. */
+  /** A former name of the event, with its facts at that time: clients that know this name still get it, too. */
   readonly formerly?: { readonly kind: string } & Readonly<Record<string, unknown>>;
   /** For the compiler alone. */
   readonly facts?: Facts;
@@ -49,7 +49,7 @@ type Loss = OfService & {
   readonly remedy: string;
 };
 type OfReload = { readonly reasons: readonly ReloadReason[] };
-/** `sinceChangeMs`: since the oldest change at a source that it is about; null: it is about none. */
+/** `sinceChangeMs`: the age of the oldest change at a source that the update contains; null: it contains none. */
 type Timing = { readonly tookMs: Ms; readonly sinceChangeMs: Ms | null };
 type Failure = { readonly error: unknown; readonly isServing: boolean };
 
@@ -220,12 +220,12 @@ type FactsOf<Kind extends MessageKind> = (typeof messages)[Kind] extends Entry<i
 
 export type Message = { [Kind in MessageKind]: { readonly kind: Kind } & FactsOf<Kind> }[MessageKind];
 
-/** The entry of any kind, for what is done with all of them alike. */
+/** The entry of any kind, for code that treats all entries alike. */
 export function entryOf(kind: MessageKind): Entry<Message> {
   return messages[kind] as unknown as Entry<Message>;
 }
 
-/** As the event tells it: lists are short, and an error is its text. */
+/** The facts in the event: lists are shortened, and an error is its text. */
 type Shown<Facts> = {
   readonly [Key in keyof Facts]: unknown extends Facts[Key] ? string : Facts[Key];
 } & (true extends {

@@ -1,5 +1,5 @@
-/** Myelin's numbers for Prometheus. What has a state is read from the status when it is asked for; what happens is counted. */
-// By its parts: the whole of it brings a push gateway, clusters and 8 MB.
+/** Myelin's metrics for Prometheus. States are read from the status on each request; events are counted. */
+// Imported in parts: the whole package brings a push gateway, clusters and 8 MB.
 import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
@@ -9,28 +9,28 @@ import { endpointStates, type Status, type UpdateResult, updateResults } from '.
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** The limits of the operator at which connections are closed. */
+/** The operator's limits at which connections are closed. */
 export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace', 'drain_timeout', 'on_hang'] as const;
 type ClosingLimit = (typeof closingLimits)[number];
 
 export type Metrics = {
-  /** What a reconcile came to; `sinceChangeMs`: how long ago the oldest change came that it is about. */
+  /** The result of a reconcile; `sinceChangeMs`: the age of the oldest change that it applied. */
   readonly updated: (result: UpdateResult, sinceChangeMs: Ms | null) => void;
   readonly reloaded: (reasons: readonly ReloadReason[], result: 'ok' | 'failed', tookMs: Ms) => void;
   readonly rendered: (tookMs: Ms) => void;
   readonly driftRepaired: (count: number) => void;
-  /** `count` null: at least one, it is not known how many. */
+  /** `count` null: at least one; the number is not known. */
   readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
   readonly outputUpdated: (output: string, result: 'written' | 'restored' | 'failed') => void;
   /** In Prometheus' text format. */
   readonly text: () => Promise<string>;
 };
 
-/** From the fraction of a millisecond that a runtime command takes to the half minute of a reload under load. */
+/** From a runtime command (a fraction of a millisecond) to a reload under load (half a minute). */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export function createMetrics(version: string, status: () => Status): Metrics {
-  // Asked for once a page: with thousands of services it costs.
+  // Computed once per page, because it is expensive with thousands of services.
   let current: Status | null = null;
   const registry = new Registry();
   const registers = [registry];
@@ -38,7 +38,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     new Counter({ name: `myelin_${name}`, help, labelNames, registers });
   const histogram = (name: string, help: string): Histogram =>
     new Histogram({ name: `myelin_${name}`, help, buckets, registers });
-  /** One number, or one for each of some labels; null leaves it out. */
+  /** One number, or one for each combination of labels; null leaves it out. */
   const gauge = <L extends string>(
     name: string,
     help: string,
@@ -113,7 +113,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     'Endpoints of a service: ready, draining, kept (although the sources do not name them any more), refused (left out).',
     ['service', 'state'],
     ({ services }, set) => {
-      // With thousands of services, the zeros of what hardly ever happens would be most of the page.
+      // With thousands of services, zeros of rare states would fill most of the page.
       for (const { name, endpoints } of services)
         for (const state of endpointStates)
           if (state === 'ready' || endpoints[state] > 0) set({ service: name, state }, endpoints[state]);
@@ -204,7 +204,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
   };
 }
 
-/** The usual names for what costs nothing to read; prom-client's own set keeps timers and observers running. */
+/** The usual metrics that are cheap to read; prom-client's own set keeps timers and observers running. */
 function observeProcess(registry: Registry): void {
   const registers = [registry];
   const cpu: Counter = new Counter({

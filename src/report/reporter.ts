@@ -1,4 +1,4 @@
-/** Takes everything that happens and tells people what of it is news: log, events, metrics, and what the status shows of it. */
+/** Takes all events and reports the news to people: in log, events, metrics, and the state for the status. */
 
 import type { Catalog } from '../catalog/catalog.ts';
 import type { CertificateState } from '../certificates/certificates.ts';
@@ -53,17 +53,17 @@ export class Reporter {
     return this.#reconciles.lastApply;
   }
 
-  /** A reload that is wanted and waits. */
+  /** A wanted reload that waits. */
   get pending(): Pending | null {
     return this.#reconciles.pending;
   }
 
-  /** As of the last reconcile that ended: one that is under way has yet to find out. */
+  /** As of the last reconcile that ended: a running one does not know yet. */
   get quarantined(): readonly Quarantined[] {
     return this.#quarantined;
   }
 
-  /** What is gathered for a moment is told now. */
+  /** Reports at once what is gathered. */
   flush(): void {
     this.#sources.flush();
   }
@@ -173,7 +173,7 @@ export class Reporter {
     this.#reloadOnly = found;
   }
 
-  /** `isRepeat`: nothing has changed since it was told. */
+  /** `isRepeat`: nothing has changed since the last such message. */
   #tell(message: Message, isRepeat = false): void {
     const { log, events, metrics, now } = this.#parts;
     const { told, count } = entryOf(message.kind);

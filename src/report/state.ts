@@ -1,6 +1,6 @@
-/** The one state of a running Myelin, and why it is not ready. Pure; docs/reference/http.md explains each. */
+/** The state of a running Myelin, and why it is not ready. Pure; docs/reference/http.md explains each state. */
 
-/** Each reason for a state, in the order of their weight. */
+/** Each reason for a state, the most important first. */
 export const stateReasons = {
   nothing_applied: 'no config is applied yet',
   haproxy_unresponsive: 'HAProxy does not answer',
@@ -19,13 +19,13 @@ export const stateReasons = {
 export type StateReason = keyof typeof stateReasons;
 
 /**
- * starting: no good config is applied yet, or nothing is known to serve; ready; degraded: one is, but something is not as it
- * should be; unresponsive: HAProxy hangs.
+ * starting: no good config is applied yet, or no endpoints are known; ready; degraded: a good config is applied, but
+ * something is wrong; unresponsive: HAProxy hangs.
  */
 export const states = ['starting', 'ready', 'degraded', 'unresponsive'] as const;
 export type State = (typeof states)[number];
 
-/** `holds`: whether each of the reasons does. */
+/** `holds`: for each reason, whether it applies. */
 export function stateOf(holds: Readonly<Record<StateReason, boolean>>): {
   readonly state: State;
   readonly stateReasons: readonly StateReason[];
@@ -35,7 +35,7 @@ export function stateOf(holds: Readonly<Record<StateReason, boolean>>): {
 }
 
 function stateBecauseOf(reasons: readonly StateReason[]): State {
-  // With nothing to serve it must not take the place of one that has, as in a rolling update.
+  // A Myelin without endpoints must not replace one that has some, as in a rolling update.
   if (reasons.includes('nothing_applied')) return 'starting';
   if (reasons.includes('haproxy_unresponsive')) return 'unresponsive';
   return reasons.length > 0 ? 'degraded' : 'ready';

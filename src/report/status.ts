@@ -1,24 +1,24 @@
-/** What a running Myelin says of itself: the same to the command line, to HTTP and to the metrics. */
+/** The status of a running Myelin: the same for the command line, HTTP and the metrics. */
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
 import type { State, StateReason } from './state.ts';
 
 export type Status = {
   readonly version: string;
   readonly state: State;
-  /** Why it is not ready; empty: it is. */
+  /** Why it is not ready; empty: it is ready. */
   readonly stateReasons: readonly StateReason[];
   readonly startedAt: Timestamp;
-  /** Required sources that have not answered yet. */
+  /** Required sources without a result so far. */
   readonly waitingFor: readonly string[];
   readonly haproxy: HAProxyStatus | null;
   readonly lastApply: LastApply | null;
-  /** A new config or template that was refused; the old one stays in force. */
+  /** A new config or template that was refused; the old one stays in use. */
   readonly refusedConfig: Trouble | null;
-  /** A new config that goes live once these services, which are new or have another query, have an answer. */
+  /** A new config goes live once these services, which are new or have a new query, have results. */
   readonly waitingConfig: { readonly since: Timestamp; readonly services: readonly string[] } | null;
-  /** What is wanted and waits, and what for. */
+  /** Why a wanted reload waits, and until when. */
   readonly pending: { readonly why: string; readonly at: Timestamp } | null;
-  /** The overrides of operators; `until` null: until it is taken back. */
+  /** The overrides of operators; `until` null: until an operator ends it. */
   readonly orders: readonly {
     readonly backend: string;
     readonly server: string;
@@ -29,13 +29,13 @@ export type Status = {
   readonly sources: readonly SourceStatus[];
   readonly services: readonly ServiceStatus[];
   readonly outputs: readonly OutputStatus[];
-  /** Services that a source offers and that are left out, and why (`discover`): some of them, by name. */
+  /** Services that a source offers and that are left out, with the reason (`discover`): some of them, by name. */
   readonly unserved: readonly { readonly watcher: string; readonly service: string; readonly reason: string }[];
-  /** Those that services share: how many routes each has, and how many are left out. */
+  /** The shared frontends: how many routes each has, and how many are left out. */
   readonly frontends: readonly { readonly name: string; readonly routes: number; readonly leftOut: number }[];
-  /** Those of the shared frontends, and those that are left out. */
+  /** The certificates of the shared frontends, those that are left out included. */
   readonly certificates: readonly CertificateStatus[];
-  /** Routes that are left out, and the service that has what they claim: some of them, by service. */
+  /** Routes that are left out, and the service that holds what they claim: some of them, by service. */
   readonly routesLeftOut: readonly {
     readonly service: string;
     readonly frontend: string;
@@ -50,17 +50,17 @@ export type HAProxyStatus = {
   /** Counts the processes that Myelin started. */
   readonly generation: number;
   readonly since: Timestamp;
-  /** Its runtime API. */
+  /** The socket of HAProxy's runtime API. */
   readonly socket: string;
-  /** Why, and since when, it does not answer, as one that hangs; null: it does. */
+  /** Why, and since when, HAProxy does not answer, as when it hangs; null: it answers. */
   readonly unresponsive: Trouble | null;
-  /** Why, and since when, its master does not answer, so that nothing can be reloaded; null: it does, or there is none. */
+  /** Why, and since when, the master does not answer: reloads are impossible; null: it answers, or there is none. */
   readonly masterTrouble: Trouble | null;
-  /** Why, and since when, the file on disk is behind what runs; null: it is not. */
+  /** Why, and since when, the file on disk is older than the running config; null: it is not. */
   readonly fileTrouble: Trouble | null;
-  /** Servers that are not what they should be, and are left so (`drift: report`). */
+  /** Servers that differ from their desired state, and are left so (`drift: report`). */
   readonly drift: readonly Drift[];
-  /** Processes that finish their last connections. */
+  /** Old processes that finish their last connections. */
   readonly oldWorkers: readonly {
     readonly pid: number;
     readonly generation: number;
@@ -69,21 +69,21 @@ export type HAProxyStatus = {
   }[];
 };
 
-/** What a reconcile came to. */
+/** The result of a reconcile. */
 export const updateResults = ['noop', 'runtime', 'reload', 'rejected', 'failed'] as const;
 export type UpdateResult = (typeof updateResults)[number];
 
-/** The last time that HAProxy was brought to a new state, or should have been. */
+/** The last update of HAProxy, successful or not. */
 export type LastApply = {
   readonly at: Timestamp;
   readonly result: Exclude<UpdateResult, 'noop'>;
-  /** Of a reload. */
+  /** The reasons for a reload. */
   readonly reasons: readonly ReloadReason[];
-  /** The backends whose servers were changed by commands; `map PATH` of maps. */
+  /** The backends whose servers commands changed; `map PATH` for maps. */
   readonly backends: readonly string[];
-  /** Null where it was not done. */
+  /** null where nothing was done. */
   readonly tookMs: Ms | null;
-  /** Null where it went well. */
+  /** null on success. */
   readonly error: string | null;
 };
 
@@ -91,41 +91,41 @@ type Trouble = { readonly reason: string; readonly since: Timestamp };
 
 export type SourceStatus = {
   readonly name: string;
-  /** starting: it has never answered. */
+  /** starting: no result yet. */
   readonly state: 'starting' | 'up' | 'down';
   readonly required: boolean;
-  /** Has answered every question once. */
+  /** Every query has had a result. */
   readonly synced: boolean;
-  /** Until when what is known of it was known to be current: the present while it is up. */
+  /** Until when its data were known to be current: now, while it is up. */
   readonly lastSuccess: Timestamp | null;
   readonly down: Trouble | null;
-  /** How many services that it offers are left out. */
+  /** How many of the services that it offers are left out. */
   readonly unserved: number;
 };
 
 export type OutputStatus = {
   readonly name: string;
   readonly path: string;
-  /** waiting: not every service is known yet; failed: the last good file stays, but for a failed reload. */
+  /** waiting: some services are not known yet; failed: the last good file stays, except after a failed reload. */
   readonly state: 'waiting' | 'current' | 'failed';
   readonly failed: (Trouble & { readonly step: 'template' | 'check' | 'write' | 'reload' }) | null;
-  /** When this run of Myelin wrote it last. */
+  /** When this run of Myelin last wrote the file. */
   readonly writtenAt: Timestamp | null;
 };
 
 export type CertificateStatus = {
   readonly frontend: string;
   readonly name: string;
-  /** Where it stands; null: it was generated, because the folder has none. */
+  /** The path of the certificate; null: it was generated, because the folder has none. */
   readonly file: string | null;
-  /** The names in it. */
+  /** The names in the certificate. */
   readonly names: readonly string[];
-  /** Of the one that is served; null: none of this name is. */
+  /** When the served certificate ends; null: none of this name is served. */
   readonly notAfter: Timestamp | null;
   readonly serial: string | null;
-  /** Clients get it whose server name fits none. */
+  /** Clients whose server name matches no certificate get this one. */
   readonly isDefault: boolean;
-  /** What is wrong with what stands in the file; where one is served, it is an earlier one. null: nothing is. */
+  /** What is wrong with the file; where a certificate is served, it is an earlier one. null: nothing is wrong. */
   readonly problem: string | null;
 };
 
@@ -133,32 +133,32 @@ export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;
 
 export type ServiceStatus = {
   readonly name: string;
-  /** kept: keep serving although the sources do not name them any more; refused: left out. */
+  /** kept: they keep serving although the sources do not name them any more; refused: left out. */
   readonly endpoints: Readonly<Record<(typeof endpointStates)[number], number>>;
-  /** Sources that have not answered for this service yet. */
+  /** Sources without a result for this service. */
   readonly unanswered: readonly string[];
   /** Why, and since when, its endpoints may be out of date. */
   readonly stale: Trouble | null;
   /**
-   * Endpoints keep serving that no source names: all went (`onEmpty`), or many at once (`maxShrink`). `until`: when the last
-   * of them is let go; null: never.
+   * Endpoints that keep serving although no source names them: all went (`onEmpty`), or many at once (`maxShrink`).
+   * `until`: when the last of them is removed; null: never.
    */
   readonly kept: {
     readonly reason: 'emptied' | 'shrunk';
     readonly since: Timestamp;
     readonly until: Timestamp | null;
   } | null;
-  /** Entries, tags and meta values that were left out, and why: of many some. */
+  /** Some of the entries, tags and meta values that were left out, with the reasons. */
   readonly refused: readonly {
     readonly id: string;
     readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
     readonly reason: string;
   }[];
-  /** How many were left out in all. */
+  /** The number of all of them. */
   readonly refusedCount: number;
   /**
-   * It keeps its last good structure while the others go live. `servers`: how many HAProxy has of it that are
-   * in service, hand-written ones among them; null: none that is asked runs.
+   * The service keeps its last good structure while the others go live. `servers`: how many of its servers HAProxy has
+   * in service, hand-written ones included; null: no HAProxy runs whose servers are known.
    */
   readonly quarantined: {
     readonly since: Timestamp;

@@ -1,6 +1,7 @@
 /**
- * Decides which service holds a route that several services claim: a service that the config lists comes first, then the older
- * service, then the one whose name sorts first. So every replica decides the same, in whatever order the services came.
+ * Decides which service holds a route that several services claim: a service that the config lists comes first, then
+ * the older service, then the one whose name sorts first. So every replica decides the same, in whatever order the
+ * services came.
  */
 import type { Route } from './route.ts';
 

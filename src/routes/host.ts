@@ -1,4 +1,4 @@
-/** Reads the host of a route: a DNS name, or one with `*.` in the place of its first label. */
+/** Reads the host of a route: a DNS name, or one with `*.` in place of its first label. */
 
 const mostChars = 253;
 const label = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
@@ -25,13 +25,13 @@ export function readHost(text: string): Read<string> {
   return { kind: 'read', value: host };
 }
 
-/** Whether `host`, which may begin with `*.`, is the one that `pattern` names, or one below its `*.`. */
+/** Whether `host`, which may begin with `*.`, is the name in `pattern`, or a name below its `*.`. */
 export function isHostWithin(host: string, pattern: string): boolean {
   if (host === pattern) return true;
   return pattern.startsWith('*.') && host.slice(host.indexOf('.') + 1) === pattern.slice(2) && host.includes('.');
 }
 
-/** A text that somebody registered, so that a message is one line and not a long one. */
+/** A text that somebody registered, made short and one line for a message. */
 export function show(text: string): string {
   const quoted = JSON.stringify(text).replace(
     /[\x7f-\uffff]/g,

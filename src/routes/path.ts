@@ -1,13 +1,13 @@
-/** Reads the path of a route, which matches at the borders of its elements: `/api` is `/api` and `/api/x`, never `/apix`. */
+/** Reads the path of a route, which matches whole elements: `/api` matches `/api` and `/api/x`, never `/apix`. */
 import { type Read, show } from './host.ts';
 
 /** In bytes. */
 const longest = 1024;
 
-/** Of what a URL may hold in a path, what means nothing in map files and commands either. */
+/** Characters that a URL path may have and that have no special meaning in map files and commands. */
 const allowed = /^[A-Za-z0-9._~!$&()*+,=:@%/-]*$/;
 
-/** The path without a slash at its end: '' is every path. */
+/** The path without a slash at its end: '' matches every path. */
 export function readPath(text: string): Read<string> {
   const wrong = (reason: string): Read<never> => ({ kind: 'wrong', reason: `the path ${show(text)} ${reason}` });
   if (!text.startsWith('/')) return wrong('does not start with /');

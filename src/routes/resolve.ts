@@ -1,6 +1,6 @@
 /**
- * Finds the shared frontend that a route belongs to, and the line of its map that leads to the service. Which of several
- * services holds a route is decided in `holders.ts`.
+ * Finds the shared frontend that a route belongs to, and the line of its map that leads to the service. Which of
+ * several services holds a route is decided in `holders.ts`.
  */
 import { didYouMean } from '../lib/did-you-mean.ts';
 import type { Read } from './host.ts';
@@ -90,7 +90,7 @@ function portsOf({ ports }: SharedFrontend): string {
   return ports.map(({ first, last }) => (first === last ? `${first}` : `${first} to ${last}`)).join(', ');
 }
 
-/** A key of a path ends in a slash, as the looked-up path does, so that the longest match ends at the end of an element. */
+/** The key of a path ends in a slash, like the looked-up path: the longest match ends at the end of an element. */
 function keyOf({ host = '*', path = '', sni, port }: WrittenRoute, kind: RouteKind): string {
   if (kind === 'http') return `${host}${path}/`;
   return kind === 'sni' ? (sni ?? host) : String(port);

@@ -1,39 +1,39 @@
-/** A route: what of the traffic of a shared frontend goes to a service. Plain values. */
+/** A route: which traffic of a shared frontend goes to a service. Plain values. */
 
-/** By what a shared frontend tells its traffic apart: host and path, the name in a TLS hello, or the port. */
+/** How a shared frontend distinguishes its traffic: by host and path, by the name in a TLS hello, or by port. */
 export type RouteKind = 'http' | 'sni' | 'port';
 
 export type PortRange = { readonly first: number; readonly last: number };
 
-/** A shared frontend, as far as routes know it. */
+/** The part of a shared frontend that routes need. */
 export type SharedFrontend = {
   readonly name: string;
   readonly kind: RouteKind;
-  /** Those that a pool holds; empty for others. */
+  /** The ports of a pool; empty for other frontends. */
   readonly ports: readonly PortRange[];
 };
 
-/** As somebody wrote it, each part valid by itself; what was left out is undefined. */
+/** A route as written, each part valid by itself; a part that was left out is undefined. */
 export type WrittenRoute = {
-  /** The text itself, for messages. */
+  /** The written text, for messages. */
   readonly label: string;
   readonly frontend?: string | undefined;
-  /** In lower case; a `*.` at its beginning stands for one label. */
+  /** In lower case; a `*.` at the beginning stands for one label. */
   readonly host?: string | undefined;
-  /** Without a slash at its end; '' is every path. */
+  /** Without a slash at the end; '' matches every path. */
   readonly path?: string | undefined;
   readonly sni?: string | undefined;
   readonly port?: number | undefined;
-  /** What stands in the place of `path` in the request that the service gets; '' where it is only taken away. */
+  /** Replaces `path` in the request that the service gets; '' where `path` is only removed. */
   readonly to?: string | undefined;
 };
 
 export type Route = {
   readonly frontend: string;
-  /** What it is looked up by: one of a frontend's map. */
+  /** The key in one of the frontend's maps. */
   readonly key: string;
-  /** Its line in that map, with its line feed. */
+  /** The line in that map, with its line feed. */
   readonly line: string;
-  /** As somebody wrote it. */
+  /** The route as written. */
   readonly label: string;
 };

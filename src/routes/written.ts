@@ -3,7 +3,7 @@ import { type Read, readHost, show } from './host.ts';
 import { readPath } from './path.ts';
 import type { WrittenRoute } from './route.ts';
 
-/** The longest text that is read at all. */
+/** Longer texts are refused. */
 const longestText = 2048;
 
 const routeText =
@@ -53,7 +53,7 @@ function readPlace(word: string): Read<RouteParts> {
   return slash === -1 ? read({ host: word }) : read({ host: word.slice(0, slash), path: word.slice(slash) });
 }
 
-/** Its parts by name. */
+/** Reads a route from its parts by name. */
 export function readParts(parts: RouteParts, label = labelOf(parts)): Read<WrittenRoute> {
   const { frontend, port, strip = false } = parts;
   if ([parts.sni, port, parts.host ?? parts.path].filter((part) => part !== undefined).length !== 1)
@@ -76,7 +76,7 @@ export function readParts(parts: RouteParts, label = labelOf(parts)): Read<Writt
   return read({ label, frontend, port, host: known(host), sni: known(sni), path: known(path), to: known(to) });
 }
 
-/** The text form of it. */
+/** The text form of these parts. */
 function labelOf({ frontend, host = '', path = '', sni, port, strip, to }: RouteParts): string {
   const place = port !== undefined ? `:${port}` : (sni ?? `${host}${path}`);
   const words = [

@@ -1,7 +1,7 @@
 /**
- * The live config with the results of its queries, and the edited config that is to replace it. An edit is one change: it goes
- * live when its new queries have results. So nothing is removed before its replacement is there, and no server gets into a
- * structure that its query was not made for.
+ * The live config with the results of its queries, and the edited config that is to replace it. An edit is one change:
+ * it goes live when its new queries have results. So nothing is removed before its replacement is there, and no server
+ * gets into a structure that its query was not made for.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isSameQueryIn, isTroubled, nextDeadline, retainedOf, view } from '../catalog/catalog.ts';
@@ -81,7 +81,7 @@ export class Editions {
     return this.#live.collection !== live.collection || this.#next?.collection !== next?.collection;
   }
 
-  /** Ends waits and doubts that are over at `now`. Returns whether an edit went live because it waits for nothing any more. */
+  /** Ends waits and doubts that are over at `now`. Returns whether an edit went live because its waits are over. */
   advance(now: Moment): boolean {
     this.#onBoth((collection) => progress(collection, now));
     const next = this.#next;
@@ -107,7 +107,7 @@ export class Editions {
     return new Map(this.#removed.flatMap(({ services, until }) => (until > now ? [...services] : [])));
   }
 
-  /** An operator accepts the results for this service. Returns the number of endpoints that are not retained any more. */
+  /** An operator accepts the results for this service. Returns how many endpoints are not retained any more. */
   accept(service: string, now: Moment): number {
     const kept = retainedOf(this.#live.collection.catalog, service);
     if (kept > 0) this.#onBoth((collection) => acceptLoss(collection, service, now));
@@ -120,8 +120,8 @@ export class Editions {
   }
 
   /**
-   * Services with new queries and without a result. One whose source fails or is late does not hold up the others, unless it
-   * takes over an address: nobody would listen there until its result comes.
+   * Services with new queries and without a result. One whose source fails or is late does not hold up the others,
+   * unless it takes over an address: nobody would listen there until its result comes.
    */
   #awaited(next: Edition & { readonly since: Moment }, now: Moment): readonly string[] {
     // Before the first sync nothing of the old config is live.

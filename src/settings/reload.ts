@@ -1,4 +1,4 @@
-/** Reads config and templates again when they change and on SIGHUP. A bad edit is refused, and the old settings stay. */
+/** Reads config and templates again on changes and on SIGHUP. A bad edit is refused, and the old settings stay. */
 import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { describe } from '../errors.ts';
@@ -53,7 +53,7 @@ export class Rereading {
     return this.#refused;
   }
 
-  /** `since`: a time of day before the first reading. Settles when `signal` has aborted and the current reading has ended. */
+  /** `since`: a time of day before the first reading. Settles after `signal` has aborted and the last reading ended. */
   async follow(since: Timestamp, signal: AbortSignal): Promise<void> {
     const onHangup = (): void => void this.#again(signal);
     process.on('SIGHUP', onHangup);

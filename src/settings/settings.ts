@@ -18,8 +18,8 @@ export type Settings = LoadedConfig & {
 };
 
 /**
- * Throws an AppError where the config or a template is invalid. `onRead` is called with all paths that are read, also before an
- * error, so that these can be watched until the error is mended.
+ * Throws an AppError where the config or a template is invalid. `onRead` is called with all paths that are read, also
+ * before an error, so that these can be watched until the error is mended.
  */
 export async function loadSettings(
   path: string,

@@ -1,6 +1,6 @@
 /**
- * Remembers in `state` the last endpoints of each service. After a restart of Myelin they serve while their source is away, and
- * what its first result lacks is a loss like any other.
+ * Remembers in `state` the last endpoints of each service. After a restart of Myelin they serve while their source is
+ * away, and what its first result lacks is a loss like any other.
  */
 import { z } from 'zod';
 import { type Collection, type Known, known } from '../catalog/collection.ts';

@@ -1,4 +1,4 @@
-/** Runs one supervised watcher for each configured source, and restarts only those whose settings or queries changed. */
+/** Runs a supervised watcher for each configured source, and restarts only those with changed settings or queries. */
 import type { Source } from '../../watchers/kit/source.ts';
 import type { WatcherConfig } from '../config/schema/watchers.ts';
 import type { Config } from '../config/schema.ts';
@@ -35,7 +35,7 @@ export class Sources implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Starts the watchers that are new in `config`, stops those that are not in it, and keeps those that are the same. */
+  /** Starts the watchers that are new in `config`, stops those that are not in it, and keeps unchanged ones. */
   async use(config: Config): Promise<void> {
     const wanted = Object.entries(config.watchers).map(([name, settings]): [string, Configured] => {
       const source = config.sources.get(name);
@@ -62,13 +62,13 @@ export class Sources implements AsyncDisposable {
     await Promise.all([...this.#running.keys()].map((name) => this.#stop(name)));
   }
 
-  /** `isKnown`: the source stays and only its queries change, so it does not count as started: only new queries lack a result. */
+  /** `isKnown`: only the queries of the source change: it does not count as started, only new queries lack a result. */
   #start(name: string, configured: Configured, isKnown: boolean): void {
     const { settings, source, queries } = configured;
     const { env, onSecret = () => {} } = this.#options;
     const stop = new AbortController();
     let opened: Watch | null = null;
-    // An `open` that throws is a failure of the source. The opened watcher is kept over failures: it remembers what it read.
+    // If `open` throws, the source has failed. The opened watcher is kept over failures: it remembers what it read.
     const watch = async (signal: AbortSignal): Promise<AsyncIterable<Update>> => {
       opened ??= await source.open(settings, { env, onSecret, signal });
       return opened(queries, signal);

@@ -7,15 +7,15 @@ import type { Ms, SourceEvent, Update } from '../model.ts';
 export type Supervision = {
   readonly signal: AbortSignal;
   /**
-   * A source is usually an agent on this machine or nearby: one try a second is cheap, and a late one costs more. A server
-   * with many clients, such as an API server, is tried that often for a minute or two only.
+   * A source is usually an agent on this machine or nearby: one try a second is cheap, and a late one costs more. A
+   * server with many clients, such as an API server, is tried that often for a minute or two only.
    */
   readonly patience?: Patience;
   /** A failure counts as the first one again when the watcher ran for this long before it. */
   readonly healthyAfterMs?: Ms;
 };
 
-/** Starts the watcher again whenever it fails, until `signal` aborts. To end without being told to is a failure, too. */
+/** Starts the watcher again whenever it fails, until `signal` aborts. A watcher that ends by itself has failed, too. */
 export async function* supervise(
   watcher: string,
   start: (signal: AbortSignal) => AsyncIterable<Update> | Promise<AsyncIterable<Update>>,

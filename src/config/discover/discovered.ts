@@ -1,6 +1,7 @@
 /**
- * Services that nobody listed, as if the config listed them: what sources discover, within the administrator's limits, each
- * judged as the config is. Pure: the same discovered services make the same services on every replica, in whatever order they came.
+ * Services that nobody listed, as if the config listed them: what sources discover, within the administrator's limits,
+ * each judged as the config is. Pure: every replica makes the same services of the same discovered ones, in whatever
+ * order.
  */
 import type { DiscoveredService } from '../../model.ts';
 import type { Route } from '../../routes/route.ts';
@@ -15,10 +16,10 @@ import { readRoutes } from './read-routes.ts';
 
 export type Discovered = { readonly discovery: Discovery; readonly service: DiscoveredService };
 
-/** Nobody serves it, and why. */
+/** A service that is not served, and why. */
 export type Rejected = { readonly watcher: string; readonly service: string; readonly reason: string };
 
-/** `config` with the services that are discovered; the same object where there are none. */
+/** `config` with the discovered services; the same object where there are none. */
 export function withDiscovered(
   config: Config,
   discovered: readonly Discovered[],
@@ -40,7 +41,7 @@ export function withDiscovered(
   return { config: { ...config, services: ordered }, rejected: rejected.sort(byName) };
 }
 
-/** How many are served of each watcher, and of each owner there. */
+/** How many services of each watcher, and of each owner there, are served. */
 class Quotas {
   readonly #served = new Map<string, number>();
 
@@ -62,7 +63,7 @@ class Quotas {
   }
 }
 
-/** The oldest first: of two that claim the same, it has it. */
+/** The oldest first: of two services that claim the same, the older one has it. */
 function byAge(a: Discovered, b: Discovered): number {
   return a.service.createdAt - b.service.createdAt || compare(labelOf(a), labelOf(b));
 }
@@ -79,16 +80,16 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Of what is wrong with one service. */
+/** The number of problems of one service that are reported. */
 const mostTold = 5;
-/** Of each: what is wrong may be as long as an option may be. */
+/** The length of one problem: it may quote an option, which may be very long. */
 const longestTold = 400;
 
 type Judged =
   | { readonly kind: 'service'; readonly service: Service }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** One that did not change is the same service, which need not be judged or rendered again. */
+/** A service that did not change stays the same object, which need not be judged or rendered again. */
 const judgedBefore = new WeakMap<Limits, WeakMap<DiscoveredService, Judged>>();
 
 function judge(discovery: Discovery, service: DiscoveredService, config: Config): Judged {
@@ -106,7 +107,7 @@ function clip(problem: string): string {
   return problem.length > longestTold ? `${problem.slice(0, longestTold)}…` : problem;
 }
 
-/** The query for its endpoints: another one where another query found it. */
+/** The query for its endpoints: it differs where another query found the service. */
 export function originOfDiscovered({ discovery: { watcher, query }, service: { key } }: Discovered): Origin {
   return { watcher, key, query };
 }
@@ -123,7 +124,7 @@ function interpret(discovery: Discovery, discovered: DiscoveredService, { fronte
     if (typeof read === 'string') problems.push(`${option}: ${read}`);
     else if (read !== null) settings = replaceAt(settings, read.path, read.value);
   }
-  // What they may be depends on the mode.
+  // What routes may hold depends on the mode.
   if (options.routes !== undefined && problems.length === 0) {
     const { mode } = settings as Service;
     const read = readRoutes(options.routes, { name, mode }, limits, sharedFrontends(frontends));

@@ -1,4 +1,4 @@
-/** Resolves `discover` to the queries for many services that each watcher is asked. */
+/** Resolves `discover` to the queries for many services that each watcher gets. */
 
 import type { Source } from '../../../watchers/kit/source.ts';
 import { AppError } from '../../errors.ts';
@@ -31,7 +31,7 @@ export function resolveDiscoveries({ discover, watchers, sources }: Parts, judge
       return [];
     }
     if (limits === undefined) return [];
-    // No service has a name that begins like these keys.
+    // No name of a service begins like these keys.
     return queriesOf(() => discovery.queries(watcher, limits), path, judge).map(({ key, query }) => ({
       watcher: name,
       key: `*${key}`,
@@ -43,7 +43,7 @@ export function resolveDiscoveries({ discover, watchers, sources }: Parts, judge
 
 type ManyQueries = ReturnType<NonNullable<Source['discovery']>['queries']>;
 
-/** The module of a user may fail here. */
+/** The module of a user may throw here. */
 function queriesOf(make: () => ManyQueries, path: Path, judge: Judge): ManyQueries {
   try {
     return make();

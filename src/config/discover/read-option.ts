@@ -1,4 +1,4 @@
-/** Reads an option by which a service chooses for itself, as the config reads the setting that it stands for. */
+/** Reads an option by which a service chooses for itself, in the same way as the config setting that it stands for. */
 
 import {
   boundsOf,
@@ -18,10 +18,10 @@ import { service as schema } from '../schema/service.ts';
 import { schemaAt } from '../validate/shape.ts';
 import { validate } from '../validate/validate.ts';
 
-/** What is to stand where in the settings of the service; null: nothing. */
+/** The value to put into the settings of the service, and its path; null: nothing. */
 type Read = { readonly path: Path; readonly value: unknown } | null;
 
-/** A text in place of the setting says what is wrong. */
+/** Returns a text that says what is wrong where the option is not valid. */
 export function readOption(option: string, text: string, limits: Limits): Read | string {
   return isOption(option, limits) ? readAllowed(option, text, limits) : refusalOf(option, limits);
 }
@@ -30,7 +30,7 @@ function isOption(option: string, limits: Limits): option is ServiceOption {
   return allowedBy(limits).includes(option);
 }
 
-/** HAProxy leaves out lines about HTTP where the mode is another, those that keep people out as well. */
+/** In other modes HAProxy ignores lines about HTTP, also those that deny access. */
 function allowedBy({ options, service: { frontend, backend } }: Limits): readonly string[] {
   const hasLines = frontend.length + backend.length > 0;
   return options ?? serviceOptions.filter((option) => option !== 'mode' || !hasLines);
@@ -45,9 +45,9 @@ function refusalOf(option: string, limits: Limits): string {
 function readAllowed(option: ServiceOption, text: string, limits: Limits): Read | string {
   if (text.length > longestOption) return `expected at most ${longestOption} characters`;
   if (option === 'listen') return readListen(text, limits);
-  // They are read when all other options are known.
+  // Routes are read when all other options are known.
   if (option === 'routes') return null;
-  // Which of its ports it means is the watcher's matter.
+  // Which port of the service it means is decided by the watcher.
   if (option === 'port') return problemOf(validate(portOrName, text, asText)) ?? null;
   if (option === 'balance' && !(plainBalances as readonly string[]).includes(text))
     return `${JSON.stringify(text)} is not allowed; allowed: ${plainBalances.join(', ')}`;
@@ -59,7 +59,7 @@ function readAllowed(option: ServiceOption, text: string, limits: Limits): Read 
   return beyondBounds(option, text, verdict.output) ?? { path, value: verdict.output };
 }
 
-/** The administrator may set any time that HAProxy takes; a service's owner shares it with others. */
+/** The administrator may set any time that HAProxy takes; the owner of a service shares HAProxy with others. */
 function beyondBounds(option: ServiceOption, text: string, value: unknown): string | undefined {
   if (!isBounded(option)) return undefined;
   const [least, most] = boundsOf[option];
@@ -87,10 +87,10 @@ function readListen(text: string, limits: Limits): Read | string {
 }
 
 function problemOf(verdict: ReturnType<typeof validate>): string | undefined {
-  // Where a text is wrong in two ways, to mend the first one often mends both.
+  // Where a text has two problems, correcting the first one often corrects both.
   return 'problems' in verdict ? verdict.problems[0]?.message : undefined;
 }
 
-/** A number written as text is a number, as where it comes from the environment. */
+/** A number written as text counts as a number, as it does where it comes from the environment. */
 const nowhere = { file: '', line: 0, column: 0 };
 const asText: Mark = { key: nowhere, value: nowhere, isSubstituted: true, children: new Map() };

@@ -7,7 +7,7 @@ import type { Limits } from '../schema/discovery.ts';
 
 type Frontends = ReadonlyMap<string, SharedFrontend>;
 
-/** Commas stand between them. A text in their place says what is wrong with the first that is. */
+/** Commas separate the routes. Returns a text that says what is wrong with the first invalid route. */
 export function readRoutes(
   text: string,
   service: Parameters<typeof resolveRoute>[1],
@@ -35,7 +35,7 @@ function allowedOf(frontends: Frontends, limits: Limits): Frontends {
   return names === undefined ? frontends : new Map([...frontends].filter(([name]) => names.includes(name)));
 }
 
-/** Why the administrator does not allow it; null: it is allowed. */
+/** Why the administrator does not allow the route; null: it is allowed. */
 function beyondLimits(
   { label, frontend, host, sni = host, port }: WrittenRoute,
   { hosts, ports, frontends: names }: Limits,

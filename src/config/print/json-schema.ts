@@ -5,7 +5,7 @@ import { configWith } from '../schema.ts';
 
 type Json = z.core.JSONSchema.JSONSchema;
 
-/** `types`: the sources that watchers may be of. */
+/** `types`: the possible sources of watchers. */
 export function jsonSchema(types = builtIn): Json {
   const root = print(configWith(types));
   const { watchers, services } = root.properties ?? {};
@@ -41,7 +41,7 @@ function print(schema: z.ZodType): Json {
   return forPeople(printed);
 }
 
-/** A watcher's type may be left out where its name is one. */
+/** The type of a watcher may be left out where its name is a type. */
 function watchersByName(watchers: Json): Json {
   const kinds = asSchema(watchers.additionalProperties).oneOf?.map(asSchema) ?? [];
   const typeOf = (kind: Json): unknown => asSchema(kind.properties?.type).const;
@@ -52,7 +52,7 @@ function watchersByName(watchers: Json): Json {
   return { ...watchers, properties: Object.fromEntries(named), additionalProperties: { anyOf: kinds } };
 }
 
-/** The schema takes anything for a query, because only the watcher knows what it may hold. */
+/** The schema takes anything for a query: only the watcher knows what a query may hold. */
 function withFrom(services: Json): Json {
   const service = asSchema(services.additionalProperties);
   const { description } = asSchema(service.properties?.from);
@@ -64,11 +64,11 @@ function withFrom(services: Json): Json {
   return { ...services, additionalProperties: { ...service, properties: { ...service.properties, from } } };
 }
 
-/** What zod prints, without our own notes, and with everything that the loader accepts besides. */
+/** What zod prints, without our own notes, and with everything else that the loader accepts. */
 function forPeople({ expected: _, path: __, secret: ___, ...schema }: Json): Json {
   const inner = mapInner(schema);
   if (schema.type === undefined || schema.const !== undefined) return inner;
-  // zod's type of a JSON Schema knows no list of types.
+  // zod's type of a JSON Schema does not allow a list of types.
   if (schema.type === 'object') return { ...inner, type: ['object', 'null'] as unknown as 'object' };
   if (schema.type === 'array') return { ...inner, type: ['array', 'null'] as unknown as 'array' };
   return orSubstituted(inner);

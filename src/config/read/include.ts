@@ -1,4 +1,4 @@
-/** Finds and reads the files that `include` names, and joins their services to those of the main file. */
+/** Finds and reads the files that `include` names, and adds their services to those of the main file. */
 import { glob } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
@@ -9,11 +9,11 @@ import { isRecord, markAt, type Tree } from './tree.ts';
 
 export type Included = {
   readonly trees: readonly Tree[];
-  /** Folders in which a new file may come to match. */
+  /** Folders in which a new file may match. */
   readonly folders: readonly string[];
 };
 
-/** `report` is told of problems within the files, `reportPattern` of a pattern's that could not be read at all. */
+/** `report` gets problems within the files, `reportPattern` those of a pattern that could not be read at all. */
 export async function readIncluded(
   patterns: readonly string[],
   mainPath: string,
@@ -60,7 +60,7 @@ export function joinServices(main: Tree, others: readonly Tree[], report: Report
       values.push([name, service]);
     }
   }
-  // Something other than a map is left for the schema to refuse.
+  // The schema refuses anything that is not a map.
   const isMap = isRecord(main.value.services) || (main.value.services ?? null) === null;
   return {
     value: isMap ? { ...main.value, services: Object.fromEntries(values) } : main.value,
@@ -82,7 +82,7 @@ function hasWildcard(pattern: string): boolean {
   return /[*?]/.test(pattern);
 }
 
-/** The folder that stands before the first wildcard. */
+/** The folder before the first wildcard. */
 function fixedFolder(pattern: string, folder: string): string {
   return resolve(folder, dirname(pattern.slice(0, pattern.search(/[*?]/)).concat('x')));
 }

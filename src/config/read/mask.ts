@@ -1,4 +1,4 @@
-/** Masks secrets in everything that people see: in the config as it is shown, and in any text that may hold a secret. */
+/** Masks secrets in everything that people see: in the config as it is shown, and in any text that may contain one. */
 
 import type { z } from 'zod';
 import { discoveryOf } from '../schema/discovery.ts';
@@ -9,7 +9,7 @@ import { mapNoted, secretsIn } from '../validate/shape.ts';
 
 const mask = '***';
 
-/** Shorter values are not masked in texts: they are a part of too many innocent words. */
+/** Shorter values are not masked in texts: too many harmless words contain them. */
 const minLength = 4;
 
 /** The config as plain data for people and JSON, without the values of its secret fields. */
@@ -39,7 +39,7 @@ function maskService(service: Service, sources: Config['sources']): unknown {
   };
 }
 
-/** The query that a source makes of its `discover` keys has no schema, so the values of secret keys are searched in it. */
+/** The query that a source makes of its `discover` keys has no schema: values of secret keys are searched for in it. */
 function maskDiscovery({ limits, query, ...others }: Discovery, sources: Config['sources']): unknown {
   const source = sources.get(others.watcher);
   if (source === undefined) return others;
@@ -56,7 +56,7 @@ export function maskText(text: string, secrets: readonly string[]): string {
   return maskLines(maskSecrets(text, secrets));
 }
 
-/** `stats auth USER:PASSWORD`, and those of a userlist. */
+/** The password of `stats auth USER:PASSWORD`, and those of a userlist. */
 const passwords = /(\bstats\s+auth\s+["']?[^\s:"']+:|(?<=\s)(?:insecure-)?password\s+["']?)[^\s"']+/g;
 
 function maskLines(text: string): string {
@@ -87,19 +87,19 @@ export function maskable(values: Iterable<string>): string[] {
 
 function mapTexts(value: unknown, map: (text: string) => string): unknown {
   if (typeof value === 'string') return map(value);
-  // A number is masked where all of it is a secret, not where only some of its digits are.
+  // A number is masked where the whole number is a secret, not where only some of its digits are.
   if (typeof value === 'number') return map(String(value)) === mask ? mask : value;
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, map));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [map(key), mapTexts(item, map)]));
 }
 
-/** As a secret stands in a text that quotes it: in JSON, in JSON within JSON, in an address, in a header. */
+/** The forms of a secret in a text that quotes it: in JSON, in JSON within JSON, in a URL, in a header. */
 function spellings(secrets: readonly string[]): string[] {
   return secrets.flatMap((secret) => {
     const inJson = JSON.stringify(secret).slice(1, -1);
     const inJsonTwice = JSON.stringify(inJson).slice(1, -1);
-    // encodeURIComponent throws on half a character.
+    // encodeURIComponent throws on a lone surrogate.
     return [secret, inJson, inJsonTwice, encodeURIComponent(secret.toWellFormed())];
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Sources of the user's own: modules that the `type` of a watcher names, by path from the folder of the config or as a
+ * The user's own sources: modules that the `type` of a watcher names, by path from the folder of the config or as a
  * package. A module is loaded once, and again when its file has changed.
  */
 import { stat } from 'node:fs/promises';
@@ -13,11 +13,11 @@ import { AppError, describe, hasCode } from '../../errors.ts';
 
 export type OwnSource =
   | { readonly kind: 'source'; readonly source: Source }
-  /** There is no package of this name: it may be a kind of source that is misspelt. */
+  /** There is no package of this name: it may be the misspelt name of a built-in source. */
   | { readonly kind: 'none' }
   | { readonly kind: 'problem'; readonly problem: string };
 
-/** The file of a module that is named by path; null: it is no path. */
+/** The file of a module that is named by path; null: `type` is not a path. */
 export function moduleFile(type: string, folder: string): string | null {
   return /^\.{0,2}\//.test(type) ? resolve(folder, type) : null;
 }
@@ -27,7 +27,7 @@ export async function loadOwnSource(type: string, folder: string): Promise<OwnSo
   const trouble = (problem: string): OwnSource => ({ kind: 'problem', problem });
   try {
     const stats = file === null ? null : await stat(file);
-    // A pipe would be waited for, for ever.
+    // To read a pipe would wait for ever.
     if (stats?.isFile() === false) return trouble(`${file} is no file`);
     const request: Requested = {
       specifier: file === null ? type : pathToFileURL(file).href,
@@ -54,7 +54,7 @@ export async function loadOwnSource(type: string, folder: string): Promise<OwnSo
 const isFunction = (value: unknown): boolean => typeof value === 'function';
 const anObject = z.custom((value) => value instanceof z.ZodObject, 'expected a z.strictObject({ … })');
 
-/** What is looked at of what somebody else wrote. */
+/** The fields that are checked in a module that somebody else wrote. */
 const shape = z.object({
   settings: anObject,
   query: anObject,
@@ -63,12 +63,12 @@ const shape = z.object({
   open: z.custom(isFunction, 'expected a function'),
 });
 
-/** The same module is the same source. */
+/** The same module gives the same source. */
 const known = new WeakMap<Source, Source>();
 
 /**
- * The source, but that a mistake in its code is reported as a problem of the config, and that it fails where it yields
- * something that is no update.
+ * The source, but a mistake in its code is reported as a problem of the config, and the source fails where it yields
+ * anything that is not an update.
  */
 function guarded(type: string, source: Source): Source {
   const before = known.get(source);
@@ -120,7 +120,7 @@ const scheme = 'myelin-source:';
 
 type Requested = { readonly specifier: string; readonly parent: string; readonly version: number | null };
 
-/** What a module of the user's imports as `myelin/…` is what this Myelin has, wherever either is installed. */
+/** Imports of `myelin/…` in a user's module get the files of this Myelin, wherever each of them is installed. */
 const provided: Readonly<Record<string, string>> = Object.fromEntries(
   ['watcher', 'contract'].map((name) => [
     `myelin/${name}`,
@@ -143,7 +143,7 @@ function hook(): void {
   });
 }
 
-/** ` (FILE:LINE:COLUMN)`, where the error came from a file that is not ours. */
+/** ` (FILE:LINE:COLUMN)`, where the error comes from a file that is not part of Myelin. */
 function placeOf(error: unknown): string {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   const places = stack.matchAll(/(?:file:\/\/)?(\/[^\s()?:]+)(?:\?[\d.]+)?(:\d+(?::\d+)?)/g);

@@ -1,4 +1,4 @@
-/** Reads the config's files, puts values into their strings, and remembers which files and secrets were met. */
+/** Reads the config's files, puts values into their strings, and remembers the files and secrets that it found. */
 import { resolve } from 'node:path';
 import { describe, hasCode } from '../../errors.ts';
 import { type ReadFile, readOnce } from '../../lib/files/read-file.ts';
@@ -30,7 +30,7 @@ export class Reader {
     return [...this.#secrets];
   }
 
-  /** A file that is read by somebody else, and is to be watched as the config's own. */
+  /** Watches a file that other code reads, like the files of the config. */
   watch(path: string): void {
     this.#files.add(path);
   }

@@ -1,10 +1,10 @@
 /** Collects the secrets that `mask.ts` masks in everything that people see. */
 
-/** The number of credentials of sources that are remembered, the latest ones: tokens are renewed all the time. */
+/** The number of credentials of sources that are remembered, the latest ones: tokens are renewed regularly. */
 const mostUsed = 100;
 
 export class Secrets {
-  // Never dropped: a message may hold a secret of a former config.
+  // Never dropped: a message may contain a secret of a former config.
   readonly #configured = new Set<string>();
   readonly #used = new Set<string>();
 
@@ -20,7 +20,7 @@ export class Secrets {
     for (const secret of secrets) this.#configured.add(secret);
   }
 
-  /** Notes a credential that a source uses, from wherever it has it. */
+  /** Remembers a credential that a source uses, wherever the source got it. */
   readonly used = (secret: string): void => {
     this.#used.delete(secret);
     this.#used.add(secret);

@@ -9,12 +9,12 @@ export type Expansion = {
   readonly secrets: readonly string[];
 };
 
-/** What a file holds, or why it could not be read. */
+/** The text of a file, or why it could not be read. */
 export type FileText = { readonly text: string } | { readonly problem: string };
 
 export type Values = {
   readonly env: NodeJS.ProcessEnv;
-  /** By the path as it is written in the config. */
+  /** By the path as written in the config. */
   readonly files: ReadonlyMap<string, FileText>;
 };
 
@@ -44,7 +44,7 @@ export function expand(text: string, values: Values): Expansion {
 
 const forms = 'write ${NAME}, ${NAME:-default} or ${file:PATH}, and $${ for a literal ${';
 
-/** The value of what stands between the braces, or what is wrong with it. */
+/** The value of the text between the braces, or what is wrong with it. */
 function lookUp(inner: string, { env, files }: Values): { readonly text: string; readonly isSecret: boolean } | string {
   if (inner.startsWith('file:')) {
     const file = files.get(inner.slice(5)) ?? { problem: `the file ${JSON.stringify(inner.slice(5))} was not read` };
@@ -52,7 +52,7 @@ function lookUp(inner: string, { env, files }: Values): { readonly text: string;
   }
   const [, name, fallback] = /^([A-Za-z_][A-Za-z0-9_]*)(?::-([\s\S]*))?$/.exec(inner) ?? [];
   if (name === undefined) return `${JSON.stringify(`\${${inner}}`)} is not a substitution; ${forms}`;
-  // As in a shell: the default also stands in for an empty value.
+  // As in a shell: the default also replaces an empty value.
   const value = env[name] || (fallback ?? env[name]);
   if (value === undefined)
     return `the environment variable ${name} is not set; set it, or give a default: \${${name}:-value}`;

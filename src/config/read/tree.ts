@@ -1,4 +1,4 @@
-/** Turns YAML into plain data and keeps, beside it, where every part was written. */
+/** Turns YAML into plain data, and remembers where every part was written. */
 import {
   type Alias,
   type Document,
@@ -16,13 +16,13 @@ import {
 import type { Path, Place, Report } from '../problems.ts';
 import type { Expansion } from './substitute.ts';
 
-/** Where one part of the data stands in the text. */
+/** The place of one part of the data in the text. */
 export type Mark = {
   /** Of the key in a map, or of the item in a list. */
   readonly key: Place;
   /** Of the value; of a map or list, the same as `key`. */
   readonly value: Place;
-  /** Whether the text was put together from the environment or from files. */
+  /** Whether a part of the text came from the environment or from files. */
   readonly isSubstituted: boolean;
   readonly children: ReadonlyMap<string | number, Mark>;
 };
@@ -31,10 +31,10 @@ export type Tree = { readonly value: unknown; readonly mark: Mark };
 
 export type Yaml = { readonly file: string; readonly document: Document.Parsed; readonly lines: LineCounter };
 
-/** Aliases may repeat this many values; more is a text that was made to exhaust memory. */
+/** Aliases may repeat this many values; a text that repeats more is meant to exhaust memory. */
 const maxRepeated = 200_000;
 
-/** Parses `text`; null where it is not YAML, which has then been reported. */
+/** Parses `text`; null where it is not YAML, which is then reported. */
 export function parseYaml(text: string, file: string, report: Report): Yaml | null {
   const lines = new LineCounter();
   const document = parseDocument(text, {
@@ -45,7 +45,7 @@ export function parseYaml(text: string, file: string, report: Report): Yaml | nu
     lineCounter: lines,
   });
   const yaml = { file, document, lines };
-  // One slip often makes several errors, one inside the other: the first says where to look.
+  // One mistake often makes several errors, one inside the other: the first says where to look.
   const problems = [...document.errors.slice(0, 1), ...document.warnings];
   for (const { code, message, pos } of problems) {
     const place = placeAt(yaml, pos[0]);
@@ -54,7 +54,7 @@ export function parseYaml(text: string, file: string, report: Report): Yaml | nu
   return problems.length === 0 ? yaml : null;
 }
 
-/** Every string of the document, before anything is put into it. */
+/** Every string of the document, before values are put into them. */
 export function stringsOf({ document }: Yaml): string[] {
   const strings: string[] = [];
   visit(document, {
@@ -75,9 +75,9 @@ class Builder {
   readonly #yaml: Yaml;
   readonly #expand: (text: string) => Expansion;
   readonly #report: Report;
-  /** By name, as met so far: an alias stands for the last one before it. */
+  /** By name, as read so far: an alias stands for the last anchor before it. */
   readonly #anchors = new Map<string, Node>();
-  /** What aliases stand for, while we are inside of it. */
+  /** Anchored nodes whose aliases are being built: an alias inside its own value is refused. */
   readonly #open = new Set<Node>();
   #repeated = 0;
 
@@ -152,7 +152,7 @@ class Builder {
     return parent(values, children, key);
   }
 
-  /** What `<<: *anchor`, or a list of such, takes over from other maps. */
+  /** The entries that `<<: *anchor`, or a list of anchors, takes from other maps. */
   #merge(node: Node | null, place: Place, path: Path): [string, Tree][] {
     const { value, mark } = this.build(node, place, path);
     const sources = Array.isArray(value)
@@ -174,7 +174,7 @@ class Builder {
   }
 }
 
-/** Keys of the top level that begin with `x-` are the author's own: a place for anchors. */
+/** Top-level keys that begin with `x-` belong to the author: a place for anchors. */
 const isNote = (key: unknown): boolean => typeof key === 'string' && key.startsWith('x-');
 
 export function withoutNotes({ value, mark }: Tree): Tree {

@@ -1,11 +1,11 @@
-/** `discover`: services that nobody listed, and the limits within which they choose. */
+/** `discover`: services that nobody listed, and the limits of what they may choose. */
 import { z } from 'zod';
 import { serviceOptions } from '../../../watchers/kit/service-options.ts';
 import type { Source } from '../../../watchers/kit/source.ts';
 import { hostPattern, portRange, proxyName } from '../values.ts';
 import { service } from './service.ts';
 
-/** Of two watchers' discovered services, and of those that are listed, no two may claim the same. */
+/** No two services, discovered or listed, may claim the same. */
 const limits = z.strictObject({
   bindAddress: z
     .union([z.ipv4(), z.ipv6(), z.literal('*')])
@@ -55,7 +55,7 @@ const limits = z.strictObject({
     .describe('What they do not choose: the keys of a service, but for `from`, `bind` and `routes`.'),
 });
 
-/** What stands at `discover` for a watcher of this source: which services are found, and their limits. */
+/** The value of `discover` for a watcher of this source: which services are found, and their limits. */
 export function discoveryOf({ type, discovery }: Source): z.ZodType<Limits> {
   return z
     .strictObject({ ...discovery?.keys.shape, ...limits.shape })

@@ -1,4 +1,4 @@
-/** `frontends`: those that services share, and the routes by which services are reached over them. */
+/** `frontends`: frontends that services share, and the routes by which services are reached over them. */
 import { z } from 'zod';
 import { filePath, oneOrMany, port, text } from '../../../watchers/kit/values.ts';
 import type { Read } from '../../routes/host.ts';

@@ -1,4 +1,4 @@
-/** `haproxy`: who starts it, where its files and sockets are, and its own lines. */
+/** `haproxy`: who starts HAProxy, where its files and sockets are, and the administrator's own lines. */
 import { z } from 'zod';
 import { duration, filePath, text, word } from '../../../watchers/kit/values.ts';
 import { command, lines, rawLine, section, urlPath } from '../values.ts';

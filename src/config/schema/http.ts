@@ -1,4 +1,4 @@
-/** `admin` and `probes`: where the running Myelin is asked and told. */
+/** `admin` and `probes`: where the running Myelin takes requests. */
 import { z } from 'zod';
 import { filePath } from '../../../watchers/kit/values.ts';
 import { listen, listenOrOff } from '../values.ts';

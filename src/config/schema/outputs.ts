@@ -1,9 +1,9 @@
-/** `outputs`: files beside `haproxy.cfg` that say who serves. */
+/** `outputs`: files beside `haproxy.cfg` that list the endpoints. */
 import { z } from 'zod';
 import { duration, filePath, someTime, text } from '../../../watchers/kit/values.ts';
 import { commandLine, proxyName } from '../values.ts';
 
-/** Templates that come with Myelin; anything else is the path of one. */
+/** Built-in templates; anything else is the path of a template. */
 export const builtInOutputs = ['hosts', 'nginx-upstream', 'json'] as const;
 
 export const outputEncodings = ['word', 'line', 'json', 'shell'] as const;

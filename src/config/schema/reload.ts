@@ -1,4 +1,4 @@
-/** `debounce` and `reload`: what waits for what, and how many old processes there may be. */
+/** `debounce` and `reload`: how long changes wait, and how many old processes there may be. */
 import { z } from 'zod';
 import { duration, someTime } from '../../../watchers/kit/values.ts';
 

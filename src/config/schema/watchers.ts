@@ -1,15 +1,15 @@
-/** `watchers`: the sources, each with its own settings and those of every watcher. */
+/** `watchers`: the sources, each with its own settings and the settings that all watchers have. */
 import { z } from 'zod';
 import * as registry from '../../../watchers/index.ts';
 import { type CommonSettings, commonSettings, type Source } from '../../../watchers/kit/source.ts';
 
-/** Sources by what a watcher's `type` says. */
+/** Sources by the `type` of a watcher. */
 export type SourceTypes = ReadonlyMap<string, Source>;
 
 /** In the order of their names. */
 export const builtIn: SourceTypes = new Map(Object.values(registry).map((source) => [source.type, source]));
 
-/** A watcher's settings, as its source and all have them. */
+/** A watcher's settings: those of its source, and those that all watchers have. */
 export type WatcherConfig = CommonSettings & { readonly type: string } & Readonly<Record<string, unknown>>;
 
 export function watcherOf(type: string, { settings }: Source) {

@@ -1,4 +1,4 @@
-/** Finds listeners of which the second could not start because the first holds its address. */
+/** Finds listeners that could not start because an earlier one holds their address. */
 import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
 import type { Path } from '../problems.ts';
 import type { ParsedService } from '../schema/service.ts';
@@ -8,7 +8,7 @@ import type { Parts } from './parts.ts';
 
 export type Listener = { readonly path: Path; readonly text: string; readonly address: BindAddress };
 
-/** Of two that collide, the later one is reported. */
+/** Of two listeners that collide, the later one is reported. */
 export function checkBinds(parts: Parts, judge: Judge): void {
   const held = new Held();
   for (const listener of listenersOf(parts, judge)) {
@@ -22,7 +22,7 @@ export function checkBinds(parts: Parts, judge: Judge): void {
   }
 }
 
-/** What listens, in this config: Myelin itself, HAProxy's own pages, hand-written sections, shared frontends and services. */
+/** All listeners of this config: Myelin, HAProxy's own pages, hand-written sections, shared frontends and services. */
 export function listenersOf(parts: Listening, judge: ListenersJudge): Listener[] {
   return [...ownListeners(parts, judge), ...haproxyListeners(parts, judge)];
 }
@@ -33,10 +33,10 @@ type Listening = {
 };
 type ListenersJudge = Pick<Judge, 'report' | 'isRefused' | 'pathOfItem'>;
 
-/** For a config that has been judged already. */
+/** For a config that is already validated. */
 export const judgeless: ListenersJudge = { report: () => {}, isRefused: () => false, pathOfItem: (list) => list };
 
-/** Listeners by port and host, because comparing each with each takes minutes for thousands of services. */
+/** Listeners by port and host, because comparing every pair takes minutes for thousands of services. */
 export class Held {
   readonly #slots = new Map<string, Map<string | null, Listener[]>>();
 
@@ -89,7 +89,7 @@ function ownListeners({ rest: { admin, probes, haproxy } }: Listening, judge: Li
   ].flatMap(({ path, text }) => {
     const listen = text === undefined ? null : parseListen(text);
     if (text === undefined || listen === null) return [];
-    // Node listens on both families where no host is given.
+    // Node listens on IPv4 and IPv6 where no host is given.
     return parseBind(listen.host === null ? `[::]:${listen.port}` : text).addresses.map((address) => ({
       path,
       text,
@@ -102,7 +102,7 @@ function ownListeners({ rest: { admin, probes, haproxy } }: Listening, judge: Li
   ].flatMap(({ path, text }) =>
     text === undefined ? [] : [{ path, text, address: { kind: 'unix', path: text } as const }],
   );
-  // In place of what was refused stands a default that nobody asked for.
+  // A refused value is replaced by a default that nobody asked for.
   return [...http, ...sockets].filter(({ path }) => !judge.isRefused(path));
 }
 
@@ -136,8 +136,8 @@ function bindListeners(path: Path, text: string | undefined, judge: ListenersJud
 }
 
 /**
- * The `bind` lines of hand-written text, and its stats sockets that the network reaches: whether they are right is for
- * HAProxy to say.
+ * The `bind` lines of hand-written text, and its stats sockets that are open to the network. HAProxy itself decides
+ * whether these lines are valid.
  */
 function rawListeners(path: Path, text: string): Listener[] {
   return [...text.matchAll(/^[ \t]*(bind|stats[ \t]+socket)[ \t]+(.+)$/gm)].flatMap(([, keyword, line = '']) =>

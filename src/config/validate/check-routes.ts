@@ -1,4 +1,4 @@
-/** Resolves the routes of listed services to lines of the shared frontends, and finds what of those does not fit together. */
+/** Resolves the routes of listed services to lines of the shared frontends, and finds routes that conflict. */
 
 import { lacksCertificates } from '../../haproxy/text/bind.ts';
 import { didYouMean } from '../../lib/did-you-mean.ts';
@@ -11,7 +11,7 @@ import type { ParsedService } from '../schema/service.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
 
-/** Of one service; what is wrong is reported, and left out. */
+/** The routes of one service; invalid ones are reported and left out. */
 export function resolveRoutes(
   name: string,
   { mode, routes }: ParsedService,
@@ -21,13 +21,13 @@ export function resolveRoutes(
   return routes.flatMap((written, index) => {
     const route = resolveRoute(written, { name, mode }, sharedFrontends(frontends));
     if (route.kind === 'read') return [route.value];
-    // It may be that of a frontend that is not valid itself.
+    // The route may belong to a frontend that is not valid itself.
     if (!judge.isRefused(['frontends'])) judge.report(pathOf(name, index, judge), route.reason);
     return [];
   });
 }
 
-/** Of two routes that claim the same the later one is reported. */
+/** Of two routes that claim the same, the later one is reported. */
 export function checkRoutes({ services, rest: { frontends = {}, haproxy } }: Parts, judge: Judge): void {
   const taken = new Map<string, Path>();
   for (const [name, service] of services)

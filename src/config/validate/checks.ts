@@ -1,4 +1,4 @@
-/** What no single key can tell: keys that need each other, names and paths that collide, sockets that are too long. */
+/** Checks beyond a single key: keys that need each other, names and paths that collide, sockets that are too long. */
 import { join } from 'node:path';
 import type { Source } from '../../../watchers/kit/source.ts';
 import { maxSocketPath } from '../../haproxy/text/bind.ts';
@@ -59,7 +59,7 @@ function checkHaproxy({ rest: { haproxy, debounce } }: Parts, judge: Judge): voi
     judge.report(['debounce', 'max'], `must not be shorter than debounce.quiet (${debounce.quiet}ms)`);
 }
 
-/** A TCP check in the place of the HTTP check that was meant would call every server healthy that accepts a connection. */
+/** A TCP check instead of the intended HTTP check would call every server healthy that accepts a connection. */
 function checkHealthChecks({ services }: Parts, judge: Judge): void {
   for (const [name, { check }] of services) {
     if (check.type === 'http') continue;
@@ -97,7 +97,7 @@ function checkNames({ services, rest: { haproxy, frontends = {} } }: Parts, judg
     }
 }
 
-/** Every path that Myelin writes, and those that it reads: no two may be the same. */
+/** No two of the paths that Myelin writes and reads may be the same. */
 function checkPaths({ watchers, sources, rest }: Parts, files: readonly string[], judge: Judge): void {
   const paths: readonly (readonly [Path, string | undefined])[] = [
     ...[...watchers].flatMap(([name, watcher]) => pathsRead(['watchers', name], watcher, sources.get(name))),
@@ -119,7 +119,7 @@ function checkPaths({ watchers, sources, rest }: Parts, files: readonly string[]
   }
 }
 
-/** Those that a watcher's settings name. */
+/** The paths that a watcher's settings name. */
 function pathsRead(
   at: Path,
   watcher: WatcherConfig | undefined,
@@ -131,7 +131,7 @@ function pathsRead(
   });
 }
 
-/** Anyone who reaches it reads status and config, without a password. */
+/** Anyone who reaches the admin API reads status and config, without a password. */
 function checkAdmin({ rest: { admin } }: Parts, judge: Judge): void {
   if (admin?.listen === undefined || admin.allowRemote) return;
   const host = parseListen(admin.listen)?.host ?? null;
@@ -143,7 +143,7 @@ function checkAdmin({ rest: { admin } }: Parts, judge: Judge): void {
 }
 
 function checkSocketLengths({ rest: { haproxy, admin, state } }: Parts, judge: Judge): void {
-  // Each HAProxy process that Myelin starts has a socket of its own there; room for a million of them.
+  // Each HAProxy process that Myelin starts has its own socket there; the names have room for a million processes.
   const { handover } = haproxy ?? {};
   const generation = state && join(handover ?? state, 'g999999', 's');
   const sockets: readonly (readonly [Path, string | undefined, string])[] = [

@@ -1,4 +1,4 @@
-/** Who has which name and address: what the config lists comes first, then the service that claims it first. */
+/** Which service has which name and address: a listed service comes first, then the service that claims it first. */
 import { frontendName } from '../../haproxy/text/names.ts';
 import { proxiesIn } from '../names.ts';
 import { formatPath } from '../problems.ts';
@@ -19,7 +19,7 @@ export class Claims {
       this.#held.add(listener);
   }
 
-  /** Why it cannot be served; null: it has all that it claims from now on. */
+  /** Why the service cannot be served; null: it has everything that it claims from now on. */
   add(service: Service): string | null {
     const { name } = service;
     for (const one of [name, frontendName(name)]) {

@@ -1,4 +1,4 @@
-/** Says of each part of the written config whether it is valid, and reports what is not at its place. */
+/** Decides for each part of the written config whether it is valid, and reports what is not, with its place. */
 import type { z } from 'zod';
 import { formatPath, type Path, type Place, type Report } from '../problems.ts';
 import { isRecord, type Mark, markAt } from '../read/tree.ts';
@@ -11,7 +11,7 @@ export class Judge {
   readonly #onSecret: (secret: string) => void;
   readonly #refused: string[] = [];
 
-  /** `onSecret` is told of every value that a schema calls secret, as it was written and as the schema makes it. */
+  /** `onSecret` gets every value that a schema calls secret, as it was written and as the schema parses it. */
   constructor(root: Mark, report: Report, onSecret: (secret: string) => void = () => {}) {
     this.#root = root;
     this.#report = report;
@@ -19,7 +19,7 @@ export class Judge {
   }
 
   /**
-   * What `schema` makes of the value that was written at `path`. Where that is not valid, what it makes of the rest
+   * The parsed value at `path`. Where the value is not valid: the parsed rest,
    * without the keys at fault, so that further checks find further problems; undefined where nothing is left.
    */
   part<S extends z.ZodType>(schema: S, path: Path, value: unknown): z.output<S> | undefined {
@@ -48,12 +48,12 @@ export class Judge {
     this.#report(this.#placeOf(path, false), path, message);
   }
 
-  /** Whether the config says something at `path`, rather than leaving it to its default. */
+  /** Whether the config sets `path`, rather than leaving it to its default. */
   isWritten(path: Path): boolean {
     return markAt(this.#root, path) !== undefined;
   }
 
-  /** Whether what was written at `path`, or in it, is not valid: it counts for no further check. */
+  /** Whether the value at `path`, or a part of it, is not valid: later checks then ignore it. */
   isRefused(path: Path): boolean {
     const text = formatPath(path);
     return this.#refused.some((refused) => refused.startsWith(text));
@@ -67,12 +67,12 @@ export class Judge {
     return `${formatPath(path)} (${file}:${line}:${column})`;
   }
 
-  /** The path of an item of what may be written as a list or as a single item. */
+  /** The path of an item of a value that may be a list or a single item. */
   pathOfItem(list: Path, index: number): Path {
     return markAt(this.#root, list)?.children.has(index) ? [...list, index] : list;
   }
 
-  /** Where `path` was written, or else the innermost part around it that was. */
+  /** The place of `path` in the text, or of the innermost part around it that was written. */
   #placeOf(path: Path, isKey: boolean): Place {
     const mark = markAt(this.#root, path);
     if (mark !== undefined) return isKey ? mark.key : mark.value;
@@ -80,7 +80,7 @@ export class Judge {
   }
 }
 
-/** Takes out the innermost key on the way to `path`; a list with a faulty item goes as a whole. */
+/** Removes the innermost key on the way to `path`; a list with a faulty item is removed as a whole. */
 function withoutKey(value: unknown, [key, ...rest]: Path): unknown {
   if (!isRecord(value) || key === undefined || !Object.hasOwn(value, key)) return value;
   const { [key]: inner, ...others } = value;

@@ -1,4 +1,4 @@
-/** Resolves a service's `from` to the watchers that it names and the query that each is asked. */
+/** Resolves a service's `from` to the watchers that it names and the query for each of them. */
 
 import { didYouMean } from '../../lib/did-you-mean.ts';
 import type { Path } from '../problems.ts';
@@ -7,7 +7,7 @@ import type { Origin } from '../schema.ts';
 import type { Judge } from './judge.ts';
 import type { Parts } from './parts.ts';
 
-/** `from` is as the schema left it: one object or more, each with watchers' names and their queries. */
+/** `from` is as the schema parsed it: one object or more, each with watchers' names and their queries. */
 export function resolveOrigins(
   service: string,
   from: ParsedService['from'],

@@ -1,4 +1,4 @@
-/** Judges every watcher, every service and every other key by itself, so that one mistake does not hide the next. */
+/** Validates every watcher, every service and every other key by itself, so that one mistake does not hide the next. */
 import { z } from 'zod';
 import type { Source } from '../../../watchers/kit/source.ts';
 import { isRecord } from '../read/tree.ts';
@@ -8,11 +8,11 @@ import { builtIn, type SourceTypes, type WatcherConfig } from '../schema/watcher
 import { config as builtInConfig, configWith, type ParsedConfig } from '../schema.ts';
 import type { Judge } from './judge.ts';
 
-/** What is valid; what is not has been reported and is left out. */
+/** The valid parts; invalid ones are reported and left out. */
 export type Parts = {
   /** By name; undefined where the watcher is not valid. */
   readonly watchers: ReadonlyMap<string, WatcherConfig | undefined>;
-  /** What each of them is, as far as that is known. */
+  /** The source of each watcher, as far as it is known. */
   readonly sources: ReadonlyMap<string, Source>;
   readonly services: ReadonlyMap<string, ParsedService>;
   /** By watcher; undefined where the limits are not valid. */
@@ -73,7 +73,7 @@ export function partsOf(
   };
 }
 
-/** What each watcher is, by its name. */
+/** The source of each watcher, by the watcher's name. */
 function sourcesOf(watchers: unknown, types: SourceTypes): ReadonlyMap<string, Source> {
   const named = Object.entries(isRecord(watchers) ? watchers : {}).flatMap(([name, entry]): [string, Source][] => {
     const source = types.get(typeOf(name, entry, types) ?? '');
@@ -82,7 +82,7 @@ function sourcesOf(watchers: unknown, types: SourceTypes): ReadonlyMap<string, S
   return new Map(named);
 }
 
-/** As it is written, or the name of the watcher, where that is one; undefined where that is no text. */
+/** The written type, or the name of the watcher, where that is a type; undefined where `type` is not a text. */
 function typeOf(name: string, entry: unknown, types: SourceTypes): string | undefined {
   const written = isRecord(entry) ? entry.type : undefined;
   if (written === undefined && types.has(name)) return name;

@@ -1,12 +1,12 @@
 /**
- * Walks a zod schema beside the data that it describes: which keys a map may have, which values are paths or secrets. It
- * follows every type of zod that holds or wraps others, since the author of a source may use any of them.
+ * Walks a zod schema beside the data that it describes: which keys a map may have, which values are paths or secrets.
+ * It follows every type of zod that holds or wraps others, since the author of a source may use any of them.
  */
 import type { z } from 'zod';
 import type { Path } from '../problems.ts';
 import { isRecord } from '../read/tree.ts';
 
-/** What `meta` of a schema may say. */
+/** The notes that `meta` of a schema may hold. */
 export type Notes = {
   readonly title?: string;
   readonly description?: string;
@@ -15,7 +15,7 @@ export type Notes = {
   readonly path?: 'file' | 'program' | 'command';
 };
 
-/** The notes of a schema and of what it wraps; the outer ones win. */
+/** The notes of a schema and of the schemas that it wraps; the outer ones win. */
 export function notesOf(schema: z.ZodType, value?: unknown): Notes {
   return notesOfAll([schema], value);
 }
@@ -28,7 +28,7 @@ export function keysOf(schema: z.ZodType, value: unknown): readonly string[] {
   });
 }
 
-/** The schema of what stands at `path` in `value`; undefined where the schema has no such place. */
+/** The schema of the part at `path` in `value`; undefined where the schema has no such part. */
 export function schemaAt(schema: z.ZodType, value: unknown, path: Path): z.ZodType | undefined {
   let schemas: readonly z.ZodType[] = [schema];
   let inner = value;
@@ -48,7 +48,7 @@ export function valueAt(value: unknown, path: Path): unknown {
 
 type Replace = (notes: Notes, value: unknown) => unknown;
 
-/** A copy of `value` in which `replace` has seen every part that the schema describes, outside in. */
+/** A copy of `value` in which `replace` was applied to every part that the schema describes, from outside to inside. */
 export function mapNoted<T>(schema: z.ZodType, value: T, replace: Replace): T {
   return mapPart([schema], value, replace) as T;
 }
@@ -71,7 +71,7 @@ function textsIn(value: unknown): readonly string[] {
   return isRecord(value) ? Object.values(value).flatMap(textsIn) : [];
 }
 
-/** `schemas` are all that may describe `value`: a union has several members, an intersection has two sides. */
+/** `schemas`: all schemas that may describe `value`: a union has several members, an intersection has two sides. */
 function mapPart(schemas: readonly z.ZodType[], value: unknown, replace: Replace): unknown {
   if (schemas.length === 0) return value;
   const replaced = replace(notesOfAll(schemas, value), value);
@@ -82,7 +82,7 @@ function mapPart(schemas: readonly z.ZodType[], value: unknown, replace: Replace
   if (value instanceof Set) return new Set([...value].map(part));
   if (value instanceof Map)
     return new Map([...value].map(([key, inner]: [unknown, unknown]) => [key, part(inner, String(key))]));
-  // An object that the transform of a schema has made, such as a URL, is not to be taken apart.
+  // An object that a schema's transform made, such as a URL, must stay whole.
   if (!isPlain(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, part(inner, key)]));
 }
@@ -93,12 +93,12 @@ function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function notesOfAll(schemas: readonly z.ZodType[], value: unknown): Notes {
   const notes = schemas.flatMap((schema) => layersOf(schema, value)).map((layer) => layer.meta() ?? {});
-  // Where only one of several possible schemas calls it secret, it may be one.
+  // Where only one of several possible schemas calls the value secret, it may be secret.
   const isSecret = notes.some(({ secret }) => secret === true);
   return Object.assign({}, ...notes.reverse(), isSecret ? { secret: true } : {});
 }
 
-/** The schemas of what stands at `key` in `value`. */
+/** The schemas of the part at `key` in `value`. */
 function childrenOf(schemas: readonly z.ZodType[], value: unknown, key: string | number): readonly z.ZodType[] {
   const layers = schemas.flatMap((schema) => layersOf(schema, value));
   return layers.flatMap((layer) => (childOf(layer, key) as z.ZodType | null | undefined) ?? []);
@@ -108,7 +108,7 @@ function childOf(layer: z.ZodType, key: string | number): z.core.$ZodType | null
   const def = defOf(layer);
   if (def.type === 'object') {
     if (Object.hasOwn(def.shape, key)) return def.shape[key];
-    // A strict object has a catchall that takes nothing.
+    // A strict object has a catchall that accepts nothing.
     return def.catchall !== undefined && defOf(def.catchall).type === 'never' ? undefined : def.catchall;
   }
   if (def.type === 'tuple') return def.items[Number(key)] ?? def.rest;
@@ -116,14 +116,14 @@ function childOf(layer: z.ZodType, key: string | number): z.core.$ZodType | null
   return 'valueType' in def ? def.valueType : undefined;
 }
 
-/** `schema` and all that it wraps or joins, the outer ones first; of a union the members that `value` may be meant for. */
+/** `schema` and all schemas that it wraps or joins, the outer ones first; of a union those that `value` may match. */
 function layersOf(schema: z.ZodType, value: unknown): readonly z.ZodType[] {
   const layers = new Set<z.ZodType>();
   add(schema);
   return [...layers];
 
   function add(layer: z.ZodType): void {
-    // A lazy schema may lead back to itself.
+    // A lazy schema may refer to itself.
     if (layers.has(layer)) return;
     layers.add(layer);
     for (const inner of wrappedBy(layer, value)) add(inner as z.ZodType);
@@ -144,7 +144,7 @@ function wrappedBy(schema: z.ZodType, value: unknown): readonly z.core.$ZodType[
 const listTypes: readonly string[] = ['array', 'tuple', 'set'];
 const scalarTypes: readonly string[] = ['string', 'number', 'boolean', 'literal', 'enum'];
 
-/** Whether `value` may be meant for `schema`, by what can be seen from outside. */
+/** Whether `value` may match `schema`, judged by the type of `value` and the keys with fixed values. */
 function fits(schema: z.ZodType, value: unknown): boolean {
   const def = defOf(schema);
   const isList = Array.isArray(value) || value instanceof Set;

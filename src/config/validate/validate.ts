@@ -1,4 +1,4 @@
-/** Judges one part of the config by its schema and words what is wrong for the person who wrote it. */
+/** Validates one part of the config by its schema, and words each problem for the author of the config. */
 import { z } from 'zod';
 import { describe } from '../../errors.ts';
 import { didYouMean } from '../../lib/did-you-mean.ts';
@@ -8,12 +8,12 @@ import { keysOf, notesOf, schemaAt, valueAt } from './shape.ts';
 
 type Issue = z.core.$ZodIssue;
 
-/** Within the part; `isKey` where the key is wrong and not its value. */
+/** `path` counts within the part; `isKey` where the key is wrong and not its value. */
 type PartProblem = { readonly path: Path; readonly message: string; readonly isKey: boolean };
 
 type Verdict<T> = { readonly output: T } | { readonly problems: readonly PartProblem[] };
 
-/** What the schema makes of `value`, or everything that is wrong with it; `mark` says how it was written. */
+/** The parsed `value`, or everything that is wrong with it; `mark` says how it was written. */
 export function validate<S extends z.ZodType>(schema: S, value: unknown, mark: Mark | undefined): Verdict<z.output<S>> {
   for (let judged = value; ; ) {
     const result = tryParse(schema, judged);
@@ -27,7 +27,7 @@ export function validate<S extends z.ZodType>(schema: S, value: unknown, mark: M
   }
 }
 
-/** A schema that the module of a user brings may throw, or be asynchronous. */
+/** The schema of a user's module may throw, or be asynchronous. */
 function tryParse<S extends z.ZodType>(
   schema: S,
   value: unknown,
@@ -42,14 +42,14 @@ function tryParse<S extends z.ZodType>(
   }
 }
 
-/** The entry of a record with one entry: an error that a schema throws says nothing of its place. */
+/** The key of a record with one entry: an error that a schema throws does not name its place. */
 function onlyKey(schema: z.ZodType, value: unknown): Path {
   return schema instanceof z.ZodRecord && isRecord(value) ? Object.keys(value).slice(0, 1) : [];
 }
 
 /**
- * What YAML cannot tell but the schema can: `reload:` with nothing below it is an empty map, `include:` an empty list,
- * and `"${PORT}"` a number where a number is expected.
+ * Ambiguities of YAML that the schema resolves: `reload:` with nothing below it is an empty map, `include:` an empty
+ * list, and `"${PORT}"` a number where a number is expected.
  */
 function repair(value: unknown, issue: Issue, mark: Mark | undefined): unknown {
   if (issue.code !== 'invalid_type') return value;
@@ -65,7 +65,7 @@ function repair(value: unknown, issue: Issue, mark: Mark | undefined): unknown {
   return value;
 }
 
-/** A copy of `value` with something else at `path`. */
+/** A copy of `value` with `replacement` at `path`. */
 export function replaceAt(value: unknown, [key, ...rest]: Path, replacement: unknown): unknown {
   if (key === undefined) return replacement;
   const inner = replaceAt(valueAt(value, [key]), rest, replacement);
@@ -108,7 +108,7 @@ function explain(schema: z.ZodType, value: unknown, issue: Issue): PartProblem[]
         return refuse(`allowed: ${allowed.join(', ')}${didYouMean(String(written), allowed)}`);
       }
       if (notes.expected !== undefined) return refuse(`expected ${notes.expected}`);
-      // The others of our unions are "one or a list of them", and a text or its parts by key.
+      // Our other unions are "one item or a list of them", and "a text or its parts by key".
       const inner = issue.errors.find((errors) => !errors.some(isOtherType)) ?? issue.errors[0] ?? [];
       return inner.flatMap((one) => explain(schema, value, { ...one, path: [...issue.path, ...one.path] }));
     }
@@ -130,7 +130,7 @@ function explain(schema: z.ZodType, value: unknown, issue: Issue): PartProblem[]
   }
 }
 
-/** The value is of another type altogether: this member of a union is not meant. */
+/** The value has another type: this member of the union is not meant. */
 function isOtherType({ code, path, ...rest }: Issue): boolean {
   if (path.length > 0) return false;
   return code === 'invalid_type' || ('errors' in rest && rest.errors.every((errors) => errors.some(isOtherType)));

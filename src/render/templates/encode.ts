@@ -1,10 +1,10 @@
 /**
- * Puts a text into a place of `haproxy.cfg` so that HAProxy reads exactly that text there and nothing more. Each place
- * has its own rules; an encoder refuses what its place cannot hold.
+ * Puts a text into a place of `haproxy.cfg` so that HAProxy reads exactly that text and nothing more. Each place has
+ * its own rules; an encoder refuses a text that its place cannot hold.
  */
 import { hostPort, parseAddress } from '../../lib/net/address.ts';
 
-/** One argument of a directive: as it is where that is safe, else in weak quotes. */
+/** One argument of a directive: unchanged where that is safe, else in weak quotes. */
 export function word(text: string): string {
   return isBare(text) ? text : quote(text);
 }
@@ -21,8 +21,8 @@ export function logFormat(text: string): string {
 }
 
 /**
- * One argument by backslash escapes alone, for a place that is not known: it reads the same bare and in weak quotes,
- * cannot leave strong quotes or a comment, and holds no `%` that a log format would evaluate.
+ * One argument by backslash escapes alone, for an unknown place: it reads the same bare and in weak quotes,
+ * cannot leave strong quotes or a comment, and has no `%` that a log format would evaluate.
  */
 export function anywhere(text: string): string {
   refuseEmpty(text);
@@ -37,7 +37,7 @@ export function sampleArgument(text: string): string {
   );
 }
 
-/** Text after a `#`. Control characters become blanks: nobody but people reads it. */
+/** Text after a `#`. Control characters become blanks: only people read a comment. */
 export function comment(text: string): string {
   return text.replace(/[\x00-\x1f\x7f]/g, ' ');
 }
@@ -56,7 +56,7 @@ export function mapValue(text: string): string {
   );
 }
 
-/** ADDRESS:PORT of a server. HAProxy takes much else for an address (`/etc/passwd`, `0177.0.0.1`): that is refused. */
+/** ADDRESS:PORT of a server. HAProxy takes other texts for addresses (`/etc/passwd`, `0177.0.0.1`): refused here. */
 export function address(ip: string, port: number): string {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Error(`${port} is not a port: 1-65535 is`);
   if (parseAddress(ip) === null) throw new Error(`${JSON.stringify(ip)} is not an IPv4 or IPv6 address`);
@@ -67,7 +67,7 @@ function isBare(text: string): boolean {
   return /^[A-Za-z0-9_.:/@+=,~^!*?%-]+$/.test(text);
 }
 
-/** HAProxy takes an empty argument for the end of the line; NUL ends any text of its. */
+/** HAProxy takes an empty argument for the end of the line; NUL ends every text in HAProxy. */
 function refuseEmpty(text: string): void {
   if (text === '') throw new Error('an empty text cannot be an argument: HAProxy ignores the rest of the line');
   if (text.includes('\0')) throw new Error(`${JSON.stringify(text)} holds NUL, which HAProxy cannot read`);

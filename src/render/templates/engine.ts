@@ -1,5 +1,5 @@
-/** The only importer of Handlebars. It has its own strict instance, and compiles every template when it is loaded. */
-// The minified build is one file: the usual import loads many, with a library for source maps, and takes 1 to 3 MB more.
+/** The only importer of Handlebars. It uses its own strict instance, and compiles every template at load. */
+// The minified build is one file: the usual import loads many, with a source map library, and takes 1 to 3 MB more.
 import Handlebars from 'handlebars/dist/handlebars.min.js';
 import { type Helper, helpers as ofHaproxy } from './helpers.ts';
 import { fromThrown, type TemplateSource, templateError } from './template-error.ts';
@@ -12,7 +12,7 @@ type Helpers = Readonly<Record<string, Helper>>;
 const optionsFor = (helpers: Helpers): CompileOptions =>
   ({
     strict: true,
-    // Values encode themselves (value.ts); HTML escapes would break them.
+    // Values encode themselves (value.ts); HTML escapes would damage them.
     noEscape: true,
     knownHelpersOnly: true,
     // `log` would write to the console.
@@ -20,14 +20,14 @@ const optionsFor = (helpers: Helpers): CompileOptions =>
     preventIndent: true,
   }) as CompileOptions;
 
-// Handlebars writes to the console which properties it denies a template, and the output of Myelin is its log.
+// Handlebars writes to the console which properties it denies a template, but Myelin's output is its log.
 Handlebars.logger.level = Number.POSITIVE_INFINITY;
 
 export function createEngine(sources: ReadonlyMap<string, TemplateSource>, helpers: Helpers = ofHaproxy): Engine {
   const handlebars = Handlebars.create();
   for (const [name, helper] of Object.entries(helpers)) handlebars.registerHelper(name, located(name, helper));
   const templates = new Map([...sources].map(([name, source]) => [name, compile(handlebars, source, helpers)]));
-  // A partial's own errors are caught where its file is known.
+  // A partial's own errors are caught where its file name is known.
   for (const [name, template] of templates) handlebars.registerPartial(name, template);
   for (const [name, source] of sources) refuseUnknownPartials(name, source, sources);
   return (name, context) => {
@@ -57,7 +57,7 @@ function compile(
   return (context, runtime) => guard(context, () => template(context, runtime));
 }
 
-/** Adds the place of the call to an error of a helper, which Handlebars does not. */
+/** Adds the place of the call to an error of a helper, because Handlebars does not. */
 function located(name: string, { call, takes, usage }: Helper): Handlebars.HelperDelegate {
   return (...given: unknown[]) => {
     const { loc } = given.pop() as { readonly loc: hbs.AST.SourceLocation };

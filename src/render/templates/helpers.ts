@@ -12,7 +12,7 @@ export type Helper = {
   readonly call: (...values: readonly unknown[]) => unknown;
 };
 
-/** Those that know nothing of HAProxy. */
+/** Helpers that do not depend on HAProxy. */
 export const plainHelpers: Readonly<Record<string, Helper>> = {
   eq: {
     usage: '(eq A B)',
@@ -87,7 +87,7 @@ function isText(value: unknown): boolean {
   return value instanceof Value || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
-/** As Handlebars' own `if` sees it. */
+/** Decides like Handlebars' own `if`. */
 function isTruthy(value: unknown): boolean {
   return Array.isArray(value) ? value.length > 0 : Boolean(value);
 }
@@ -101,7 +101,7 @@ function has(where: unknown, wanted: unknown): boolean {
 function join(list: unknown, separator: unknown): Value | string {
   if (!Array.isArray(list)) throw new Error('join wants a list');
   const text = list.map(textOf).join(textOf(separator));
-  // Nothing more is printed than any item could print by itself; an empty list prints nothing.
+  // Where an item encodes itself, the result does as well; an empty list prints nothing.
   const from = [...(list as readonly unknown[]), separator].find((item) => item instanceof Value);
   return text !== '' && from !== undefined ? from.with(text) : text;
 }

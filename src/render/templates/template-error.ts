@@ -1,15 +1,15 @@
-/** What is wrong in a template, said so that its author finds it: file, line, column and the line itself. */
+/** Errors in a template, worded so that its author finds the place: file, line, column and the line itself. */
 
 import { AppError, describe } from '../../errors.ts';
 import { didYouMean } from '../../lib/did-you-mean.ts';
 
-/** A template and where it comes from, for messages. */
+/** A template and its file, for messages. */
 export type TemplateSource = { readonly file: string; readonly text: string };
 
 /** 1-based. */
 type Position = { readonly line: number; readonly column: number };
 
-/** Names that would have been right in the place of one that is not. */
+/** Valid names, to suggest one in place of an unknown name. */
 type Known = { readonly helpers: readonly string[]; readonly fields: readonly string[] };
 
 export function templateError(
@@ -25,7 +25,7 @@ export function templateError(
   });
 }
 
-/** The same for whatever Handlebars or a helper threw while `source` was parsed or rendered. */
+/** The AppError for anything that Handlebars or a helper threw while `source` was parsed or rendered. */
 export function fromThrown(source: TemplateSource, thrown: unknown, known: Known): AppError {
   if (thrown instanceof AppError) return thrown;
   const message = describe(thrown);
@@ -41,8 +41,8 @@ export function fromThrown(source: TemplateSource, thrown: unknown, known: Known
 }
 
 /**
- * Handlebars tells the place of a parse error only by a picture: up to 20 characters before it and after it, without
- * line feeds, and an arrow. The place is where the template reads so.
+ * Handlebars shows the place of a parse error only as a picture: up to 20 characters before it and after it, without
+ * line feeds, and an arrow. The place is found by searching the template for these characters.
  */
 function parseError(source: TemplateSource, message: string): AppError {
   const [, line = '1', before = '', picture = '', arrow = ''] =

@@ -1,6 +1,6 @@
 /**
- * A text that templates print without having to think: it encodes itself. What a source said can so add no line,
- * directive or command, whatever a template's author forgot. Helpers see the text behind it.
+ * A text that encodes itself when a template prints it. So the data of a source can add no line, directive or command,
+ * even where the author of a template forgot to encode it. Helpers see the text behind it.
  */
 import { anywhere, word } from './encode.ts';
 
@@ -18,26 +18,25 @@ export class Value {
     return this.#encode(this.#text);
   }
 
-  /** The text itself. */
   get text(): string {
     return this.#text;
   }
 
-  /** Another text that comes from this one, and is to be trusted no more than it. */
+  /** Another text made from this one: it is encoded in the same way. */
   with(text: string): Value {
     return new Value(text, this.#encode);
   }
 }
 
-/** A text from a source: anyone who may register may have written it. */
+/** A text from a source: anyone who may register services may have written it. */
 export const fromSource = (text: string): Value => new Value(text, anywhere);
 
-/** A text from the config that is an argument and no line. */
+/** A text from the config that is one argument and not a line. */
 export const fromConfig = (text: string): Value => new Value(text, word);
 
 /**
- * What a source says by key (`meta`), but for what is empty. Without a usual prototype, so that no key means more than
- * itself. Templates print keys as they are, so those must be plain.
+ * A source's data by key (`meta`), without empty values. The object has no usual prototype, so that no key has another
+ * meaning. Templates print keys unencoded, so only plain keys are allowed.
  */
 export function valuesByKey(
   texts: Readonly<Record<string, string>>,
@@ -49,10 +48,10 @@ export function valuesByKey(
   return values;
 }
 
-/** Handlebars names the object that lacks a field. */
+/** Handlebars names the object that lacks a field in its errors. */
 const metaPrototype: object = Object.assign(Object.create(null), { [Symbol.toPrimitive]: () => 'meta' });
 
-/** The text that a helper was given, whether it is wrapped or not. */
+/** The text that a helper got, whether it is wrapped or not. */
 export function textOf(value: unknown): string {
   if (value instanceof Value) return value.text;
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return String(value);

@@ -1,4 +1,4 @@
-/** Certificates that begin to be left out, or to end soon, and those that are as they should be again. Pure. */
+/** Certificates that are newly left out, or end soon, and those whose problem is over. Pure. */
 import type { CertificateState } from '../../certificates/certificates.ts';
 import { few } from '../facts.ts';
 import type { Message } from '../messages.ts';

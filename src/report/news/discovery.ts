@@ -1,4 +1,4 @@
-/** Discovered services that begin to be left out, and those that no longer are. Pure. */
+/** Discovered services that are newly left out, and those that no longer are. Pure. */
 import type { Rejected } from '../../config/discover/discovered.ts';
 import { few } from '../facts.ts';
 import type { Message } from '../messages.ts';
@@ -8,7 +8,7 @@ export function discoveryNews(before: readonly Rejected[], now: readonly Rejecte
   const gone = new Map(before.map((one) => [keyOf(one), one]));
   const fresh = now.filter((one) => gone.get(keyOf(one))?.reason !== one.reason);
   for (const one of now) gone.delete(keyOf(one));
-  // One wrong limit may leave out all there are; the status has them.
+  // One wrong limit may leave out all services; the status lists them.
   const { list, more } = few(fresh);
   return [
     ...list.map((one): Message => ({ kind: 'left_out', ...one })),

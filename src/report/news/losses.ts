@@ -1,4 +1,4 @@
-/** Endpoints that no source names any more begin to be retained, and that is over. Pure. */
+/** Services whose endpoints are newly retained although no source names them, and those where this is over. Pure. */
 import type { Catalog } from '../../catalog/catalog.ts';
 import { newlyKept } from '../../catalog/report.ts';
 import { toWallClock } from '../../lib/time/clock.ts';

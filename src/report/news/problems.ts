@@ -1,4 +1,4 @@
-/** What HAProxy or our preflight refuses, in one text: of two that are the same people read one. */
+/** The problems that HAProxy or our preflight found, in one text: of equal problems only one is shown. */
 import type { Problem } from '../../model.ts';
 
 export function problemText(problems: readonly Problem[]): string {

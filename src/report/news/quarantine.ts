@@ -1,4 +1,4 @@
-/** Services that are quarantined, or for another problem than before, and those that no longer are. Pure. */
+/** Services that are newly quarantined, or for another problem than before, and those that no longer are. Pure. */
 import type { Quarantined } from '../../reconcile/quarantine/quarantine.ts';
 import type { Message } from '../messages.ts';
 import { problemText } from './problems.ts';

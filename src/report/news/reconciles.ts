@@ -1,4 +1,4 @@
-/** What came of the reconciles, for the status; what goes wrong again and again is one trouble. */
+/** The results of reconciles, for the status; a failure that repeats is one trouble. */
 import { describe } from '../../errors.ts';
 import { toWallClock } from '../../lib/time/clock.ts';
 import type { Moment } from '../../model.ts';
@@ -8,17 +8,17 @@ import type { Message } from '../messages.ts';
 import type { LastApply } from '../status.ts';
 import { problemText } from './problems.ts';
 
-/** As the status shows it, but for the time of day. */
+/** As in the status, but with a monotonic time. */
 export type Applied = Omit<LastApply, 'at'> & { readonly at: Moment };
 
 export type Pending = Extract<Result, { readonly kind: 'pending' }>;
 
-/** `isRepeat`: nothing has changed since it was told. */
+/** `isRepeat`: nothing has changed since the last such message. */
 type News = { readonly message: Message; readonly isRepeat: boolean };
 
 export class ReconcileNews {
   #lastApply: Applied | null = null;
-  /** The last one that went well. */
+  /** The last successful update. */
   #lastGood: Applied | null = null;
   #pending: Pending | null = null;
   #trouble: string | null = null;
@@ -31,14 +31,14 @@ export class ReconcileNews {
     return this.#pending;
   }
 
-  /** null: nothing to tell. */
+  /** null: there is nothing to report. */
   result({ result, changedAt, isServing, tookMs }: Reconciled, now: Moment): News | null {
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     const pendingBefore = this.#pending;
     this.#pending = result.kind === 'pending' ? result : null;
     switch (result.kind) {
       case 'noop':
-        // What could not be applied is not wanted any more.
+        // The change that could not be applied is not wanted any more.
         this.#lastApply = this.#lastGood;
         this.#trouble = null;
         return null;
@@ -46,7 +46,7 @@ export class ReconcileNews {
         return null;
       case 'pending': {
         const { reasons, because, at } = result;
-        // Each change meanwhile finds it waiting still.
+        // While the reload waits, each further change has the same result.
         const isRepeat = JSON.stringify(pendingBefore) === JSON.stringify(result);
         return { message: { kind: 'pending', reasons, because, startsAt: toWallClock(at) }, isRepeat };
       }
@@ -74,7 +74,7 @@ export class ReconcileNews {
     }
   }
 
-  /** One came to no end that it knows. */
+  /** A reconcile threw an unexpected error. */
   broke(error: unknown, now: Moment): News {
     return { message: { kind: 'reconcile_failed', error }, isRepeat: this.#failed('failed', describe(error), now) };
   }
@@ -85,7 +85,7 @@ export class ReconcileNews {
     this.#trouble = null;
   }
 
-  /** Whether it failed in the same way before. */
+  /** Records a failure. Returns whether the last reconcile failed in the same way. */
   #failed(result: 'rejected' | 'failed', error: string, at: Moment, reasons: Applied['reasons'] = []): boolean {
     this.#lastApply = { at, result, reasons, backends: [], tookMs: null, error };
     const isRepeat = this.#trouble === error;

@@ -1,7 +1,7 @@
-/** Services whose servers commands cannot change as they should: told before the first change shows it. Pure. */
+/** Services whose servers commands cannot change as needed: reported before the first change shows it. Pure. */
 import type { Message } from '../messages.ts';
 
-/** By service, what is in the way. */
+/** By service, what prevents runtime commands. */
 export function reloadOnlyNews(
   before: ReadonlyMap<string, string>,
   now: ReadonlyMap<string, string>,

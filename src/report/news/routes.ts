@@ -1,4 +1,4 @@
-/** Routes that begin to be left out, because another service has what they claim, and those that no longer are. Pure. */
+/** Routes that are newly left out, because another service has what they claim, and those that no longer are. Pure. */
 import type { RouteConflict } from '../../routes/holders.ts';
 import { few } from '../facts.ts';
 import type { Message } from '../messages.ts';

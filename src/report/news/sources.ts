@@ -1,20 +1,20 @@
-/** What people read of the sources: each trouble and its end once, whatever the number of attempts and queries. */
+/** Messages about the sources: each trouble and its end is reported once, whatever the number of tries and queries. */
 import timers from 'node:timers';
 import type { LeftOut } from '../../catalog/report.ts';
 import type { Origin } from '../../catalog/state.ts';
 import type { Ms, SourceEvent } from '../../model.ts';
 import type { Message } from '../messages.ts';
 
-/** At the first sync there is an answer for each of what may be thousands of services. */
+/** At the first sync each of thousands of services may get a result. */
 const answersMs: Ms = 100;
 
-/** An agent that is restarted fails every query that it was asked: those of one reason are told together. */
+/** A restarted agent fails all its queries: failures for one reason are reported together. */
 const troublesMs: Ms = 500;
 
-/** Queries that fail for one reason, or are answered again. */
+/** Queries that fail for one reason, or have recovered. */
 type Group = {
   readonly watcher: string;
-  /** null: answered again. */
+  /** null: the queries have recovered. */
   readonly reason: string | null;
   readonly queries: Set<string>;
 };
@@ -23,11 +23,11 @@ type Tell = (message: Message, isRepeat?: boolean) => void;
 
 export class SourceNews {
   readonly #tell: Tell;
-  /** The trouble that was told last: by watcher, and by watcher and query. */
+  /** The last reported trouble: by watcher, and by watcher and query. */
   readonly #troubles = new Map<string, string>();
   readonly #groups = new Map<string, Group>();
   #groupsTimer: NodeJS.Timeout | undefined;
-  /** By watcher, the queries whose answers are news. */
+  /** By watcher, the queries whose new results are not reported yet. */
   readonly #answered = new Map<string, Set<string>>();
   #answersTimer: NodeJS.Timeout | undefined;
 
@@ -35,7 +35,7 @@ export class SourceNews {
     this.#tell = tell;
   }
 
-  /** `refused`: what is left out of the event, where some of it was not before; `isNews`: whether it changed anything. */
+  /** `refused`: what is left out of the result, if some of it is new; `isNews`: whether the result changed anything. */
   note(event: SourceEvent, { list, count }: LeftOut, isNews: boolean): void {
     const { watcher } = event;
     switch (event.kind) {
@@ -68,7 +68,7 @@ export class SourceNews {
     }
   }
 
-  /** What is left out of answers that were there already, since another config counts. */
+  /** Reports what a new config leaves out of results that were received before. */
   refusedByConfig(leftOut: readonly (Origin & LeftOut)[]): void {
     if (leftOut.length === 0) return;
     this.#tell({
@@ -79,7 +79,7 @@ export class SourceNews {
     });
   }
 
-  /** Answers are told with those that come within a moment, and before anything that may come of them. */
+  /** Results are reported together with those that come within a moment, and before anything that follows from them. */
   flushAnswers(): void {
     timers.clearTimeout(this.#answersTimer);
     this.#answersTimer = undefined;
@@ -88,7 +88,7 @@ export class SourceNews {
     for (const [watcher, queries] of answered) this.#tell({ kind: 'answered', watcher, queries: [...queries].sort() });
   }
 
-  /** Tells all that is gathered. */
+  /** Reports everything that is gathered. */
   flush(): void {
     this.flushAnswers();
     timers.clearTimeout(this.#groupsTimer);
@@ -108,7 +108,7 @@ export class SourceNews {
     this.#answersTimer ??= timers.setTimeout(() => this.flushAnswers(), answersMs).unref();
   }
 
-  /** A query that has another trouble by now, or none, has had the one that is gathered: that one is told first. */
+  /** Where the query is in another group, its trouble has changed since: that group is reported first. */
   #group(watcher: string, reason: string | null, query: string): void {
     const isElsewhere = [...this.#groups.values()].some((one) => one.watcher === watcher && one.queries.has(query));
     if (isElsewhere) this.flush();
@@ -119,7 +119,7 @@ export class SourceNews {
     this.#groupsTimer ??= timers.setTimeout(() => this.flush(), troublesMs).unref();
   }
 
-  /** Whether it is the trouble that was told before. */
+  /** Whether this trouble was reported before. */
   #isRepeat(whose: string, reason: string): boolean {
     const isRepeat = this.#troubles.get(whose) === reason;
     this.#troubles.set(whose, reason);
