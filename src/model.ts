@@ -41,11 +41,11 @@ export type Endpoint = {
 /** Something in a source that its watcher cannot make an endpoint of, and why, with its place where it has one. */
 export type Unreadable = { readonly id: string; readonly reason: string };
 
-/** One that the source names although it is to get no traffic: critical, not ready, meant for another zone. */
+/** An endpoint that the source names but that must get no traffic: critical, not ready, for another zone. */
 export type Unfit = Pick<Endpoint, 'id' | 'address' | 'port'>;
 
 /**
- * A service that a source has and nobody listed. Not yet trusted: what it says about itself counts within the limits that
+ * A service of a source that the config does not list. Not yet trusted: its own settings count only within limits that
  * the config sets (`discover`).
  */
 export type DiscoveredService = {
@@ -53,11 +53,11 @@ export type DiscoveredService = {
   readonly key: string;
   /** What it is called in HAProxy. */
   readonly name: string;
-  /** Those who may make it, such as a namespace: of one owner only so many are served. */
+  /** Those who may create the service, such as a namespace: each owner has a limit of services. */
   readonly owner: string;
-  /** When it was made at the source: of two that claim the same, the older one has it. */
+  /** When the service was created at the source: of two that claim the same, the older one gets it. */
   readonly createdAt: Timestamp;
-  /** How it wishes to be served: texts by the names of options. */
+  /** The service's own options: texts by name. */
   readonly options: Readonly<Record<string, string>>;
 };
 
@@ -71,9 +71,9 @@ export type Query<Settings = unknown> = {
 /** What a watcher yields: whole truths, never deltas. Order, duplicates and equal repeats are allowed. */
 export type Update =
   /**
-   * All endpoints of one query; `[]` is a fact, confirmed by a second, consistent read. `unfit`: who is there as well, and
-   * not to be used: that such a one stops serving is no loss that might be a mistake.
-   * `unreadable`: what is left out of them, for people to mend.
+   * All endpoints of one query; `[]` is confirmed by a second, consistent read. `unfit`: those that exist but must
+   * not be used: when such an endpoint stops serving, that is no suspicious loss.
+   * `unreadable`: entries that were left out, for people to repair.
    */
   | {
       readonly kind: 'endpoints';
@@ -83,15 +83,15 @@ export type Update =
       readonly unfit?: readonly Unfit[];
     }
   /**
-   * All services that a query for many of them finds, said before anything of their endpoints. What does not exist any
+   * All services that a query for many finds, sent before results about their endpoints. One that does not exist any
    * more leaves the list when it has been `gone`.
    */
   | { readonly kind: 'discovered'; readonly key: string; readonly services: readonly DiscoveredService[] }
   /** What was asked for does not exist any more (not: has no endpoints). */
   | { readonly kind: 'gone'; readonly key: string }
   /**
-   * This query fails, the others may not; the last result serves on. `isUnanswerable`: it is not the source that is in
-   * trouble, the query does not fit what is there. That counts as answered for `synced`.
+   * This query fails, others may not; the last result stays in use. `isUnanswerable`: the source is not in
+   * trouble, but the query does not fit its data. That counts as answered for `synced`.
    */
   | { readonly kind: 'stale'; readonly key: string; readonly reason: string; readonly isUnanswerable?: true }
   /** Every query, and with one for many every service that it found, has been answered once since `watch` was called. */
@@ -179,7 +179,7 @@ export type Plan =
 
 /**
  * One change of something that the running HAProxy has. A pure value: the resource of its `kind` (`src/haproxy/resources`)
- * knows how it is said, and whose it is.
+ * knows its command lines and its owner.
  */
 export type RuntimeCommand = BackendCommand | ServerCommand | MapCommand;
 
@@ -190,7 +190,7 @@ export type BackendCommand = {
 } /** With the options of a named `defaults` section, without servers; nothing leads to it before `publish`. */ & (
   | { readonly action: 'add'; readonly from: string }
   | { readonly action: 'publish' }
-  /** Nothing leads to it any more; to come back it must have these options. null: it cannot. */
+  /** Nothing leads to the backend any more; to come back it must have these options. null: it cannot. */
   | { readonly action: 'unpublish'; readonly from: string | null }
   /** The end of a removed one. */
   | { readonly action: 'delete' }
@@ -215,7 +215,7 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
       readonly action: 're-address';
       readonly address: string;
       readonly port: number;
-      /** What its checks found at the old address is not held against the new one: an added server is up at once, too. */
+      /** The check results of the old address do not count for the new one: an added server is up at once, too. */
       readonly isChecked?: true;
     }
   /** Connections at once; 0: as many as come. */
@@ -233,8 +233,8 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
 );
 
 /**
- * An agent beside the server says how much it takes, and may call it ready at any time, which would undo whatever it was
- * told: it is asked only while the server is to serve.
+ * An agent beside the server sets its weight, and may call it ready at any time, which would undo the last
+ * command: the agent is queried only while the server should serve.
  */
 type MayHaveAgent = { readonly hasAgent?: true };
 
@@ -242,7 +242,7 @@ type MayHaveAgent = { readonly hasAgent?: true };
 export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly key: string } & (
   | { readonly action: 'add'; readonly value: string }
   | { readonly action: 'set'; readonly value: string }
-  /** Of a key that stands there more than once, so that it stands there once. */
+  /** For a key that occurs more than once: afterwards it occurs once. */
   | { readonly action: 'replace'; readonly value: string }
   | { readonly action: 'delete' }
 );
@@ -250,7 +250,7 @@ export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly 
 /** What an operator can set a server to, other than ready. */
 export type ServerOverride = 'maint' | 'drain';
 
-/** What is not as it should be, as HAProxy itself says. */
+/** A difference from the desired state, as HAProxy itself reports. */
 export type Drift = BackendDrift | ServerDrift | MapDrift;
 
 export type BackendDrift = {
@@ -264,7 +264,7 @@ export type ServerDrift = {
   readonly backend: string;
   readonly server: string;
   readonly kind: 'missing' | 'extra' | 'address' | 'weight' | 'maxconn' | 'state';
-  /** What was found in the place of what is wanted. */
+  /** What was found instead of the desired value. */
   readonly detail: string;
 };
 
@@ -272,11 +272,11 @@ export type MapDrift = {
   readonly map: string;
   readonly key: string;
   readonly kind: 'missing' | 'extra' | 'value' | 'duplicate';
-  /** What was found in the place of what is wanted. */
+  /** What was found instead of the desired value. */
   readonly detail: string;
 };
 
-/** What was removed and is still there: it finishes its connections, or cannot be deleted. */
+/** A removed server or backend that still exists: it finishes its connections, or cannot be deleted. */
 export type Leaving = LeavingBackend | LeavingServer;
 
 export type LeavingBackend = Pick<
@@ -296,6 +296,6 @@ export type Problem = {
   readonly line?: number;
   /** The service whose section is at fault; null when it is nobody's or unknown. */
   readonly service: string | null;
-  /** Where it is more than a config that HAProxy rejects, such as an address that somebody else holds. */
+  /** Set where the problem is not a rejected config, such as an address that somebody else holds. */
   readonly code?: ErrorCode;
 };

@@ -1,6 +1,6 @@
 /**
- * What runs, on disk, where it follows what commands have changed: as the file that HAProxy reads, and as what a
- * restarted Myelin finds out from. And what keeps it from that.
+ * Keeps what runs on disk, after each change by commands: as the file that HAProxy reads, and as the records that a
+ * restarted Myelin reads. Also says what prevents that.
  */
 import { describe } from '../errors.ts';
 import { layoutOf } from '../haproxy/text/layout/layout.ts';
@@ -14,7 +14,7 @@ import { writeReady, writeSections } from './state/records.ts';
 
 type ConfigFileSyncOptions = {
   readonly file: ConfigFile;
-  /** null: nothing of ours runs, and the file stays as it is. */
+  /** null: no HAProxy of ours runs, and the file stays as it is. */
   readonly active: () => Active | null;
   readonly maxLagMs: () => Ms;
   readonly now: () => Moment;
@@ -25,7 +25,7 @@ export class ConfigFileSync {
   readonly #options: ConfigFileSyncOptions;
   readonly #writer: WriteBehind;
   #trouble: Trouble | null = null;
-  /** Of the files when they were last looked at. */
+  /** The stamp of the files at the last inspection. */
   #stamp = '';
 
   constructor(options: ConfigFileSyncOptions) {
@@ -41,31 +41,31 @@ export class ConfigFileSync {
     return this.#trouble;
   }
 
-  /** What runs is not what was written, or may not be. */
+  /** Notes that the files on disk may be older than what runs. */
   note(): void {
     this.#writer.note();
   }
 
-  /** Compares it with what runs where somebody else has changed it, and puts it right. */
+  /** Compares the file with what runs, where somebody else has changed the file, and restores it. */
   async inspect(): Promise<void> {
     const stamp = await this.#options.file.stampOfAll();
     if (stamp !== this.#stamp) this.note();
     this.#stamp = stamp;
   }
 
-  /** What is written before `replace` is what runs; what it puts in the file's place is not touched until it is over. */
+  /** Writes what runs before `replace` begins; until `replace` has ended, nothing else touches the file. */
   during<T>(replace: () => Promise<T>): Promise<T> {
     return this.#writer.during(async () => {
       try {
         return await replace();
       } finally {
-        // What ran before may have been told more meanwhile, or serve on.
+        // The old process may have received more commands meanwhile, or may keep serving.
         this.#writer.note();
       }
     });
   }
 
-  /** Writes what is to be written, and nothing any more from then on, even where that rejects. */
+  /** Writes the last changes, and nothing afterwards, even where that rejects. */
   close(): Promise<void> {
     return this.#writer.close();
   }
@@ -80,7 +80,7 @@ export class ConfigFileSync {
       } = worker;
       const { text, files } = layoutOf(sections);
       await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
-      // When the process became ready it may have failed to be written.
+      // Writing this record may have failed when the process became ready.
       await writeReady(generation, ready);
     }
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });

@@ -8,14 +8,14 @@ export type DriverEvent =
   | { readonly kind: 'taken_over'; readonly folder: string }
   /** An address took another form: these frontends did not listen for the moment that this took. */
   | { readonly kind: 'address_moved'; readonly frontends: readonly string[] }
-  /** The running HAProxy is gone though nobody told it to. */
+  /** The running HAProxy has ended without an order. */
   | { readonly kind: 'exited'; readonly pid: number; readonly generation: number; readonly words: string }
-  /** The running HAProxy was told to leave, and not by Myelin. */
+  /** Somebody other than Myelin ordered the running HAProxy to stop. */
   | { readonly kind: 'stopped_externally'; readonly pid: number; readonly generation: number }
   /** The running HAProxy does not answer, and then does again. */
   | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: unknown }
   | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
-  /** The executable is another one than that which runs. */
+  /** The executable on disk differs from the one that runs. */
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }
   /** A limit that the operator set closed connections; null where it is not known how many. */
@@ -30,5 +30,5 @@ export type DriverEvent =
   /** The file on disk is behind what runs, and cannot be written for now. */
   | { readonly kind: 'file_behind'; readonly error: unknown }
   | { readonly kind: 'file_caught_up' }
-  /** A task beside the way of a change failed; what runs is not affected. */
+  /** A background task failed; what runs is not affected. */
   | { readonly kind: 'trouble'; readonly error: unknown };

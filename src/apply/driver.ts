@@ -43,18 +43,18 @@ type RunningProcess = {
 export type Runtime = RuntimeState & {
   /** What runs in it, as far as is known. */
   readonly running: Rendered;
-  /** Brings it to `desired` by these commands. Where it does not answer, the outcome is `failed`. */
+  /** Brings the process to `desired` by these commands. Where the process does not answer, the outcome is `failed`. */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
-  /** What the process has of these. Throws an AppError where it does not answer. */
+  /** Reads these parts back from the process. Throws an AppError where the process does not answer. */
   observe(owners: readonly Owner[]): Promise<SeenByKind>;
   /** Uses what was read back as what runs. The file keeps what was desired, so that drift does not survive the next start. */
   acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
 };
 
-/** By the kind of the resource, and owner: of a backend there is what is said of it, and what of its servers. */
+/** By resource kind, then owner: a backend has one entry for itself and one for its servers. */
 export type SeenByKind = ReadonlyMap<RuntimeCommand['kind'], ReadonlyMap<Owner, Seen>>;
 
-/** What came of commands. */
+/** The outcome of commands. */
 export type CommandOutcome =
   | { readonly kind: 'applied'; readonly tookMs: Ms }
   /** The file was not written, or HAProxy did not start or answer: the old state serves, and its file is restored. */
@@ -83,36 +83,36 @@ export type Trouble = { readonly reason: string; readonly since: Moment };
 /** What a driver shows of the HAProxy that serves, or of the file from which HAProxy is started elsewhere. */
 export type Active = {
   readonly running: Running;
-  /** null where it takes no commands, so that every change is a reload. */
+  /** null where the process takes no commands, so that every change is a reload. */
   readonly worker: Worker | null;
-  /** Where it is written down what runs, and which process that is; null where the driver writes the file itself. */
+  /** The record of what runs and in which process; null where the driver writes the file itself. */
   readonly record: { readonly generation: Generation; readonly ready: ReadyRecord } | null;
 };
 
 /** One way to start HAProxy and to change what it runs. Opened by a `DriverFactory`, which recognises what runs. */
 export type Driver = {
-  /** Of the executable, which the next config is for; else of what runs; null where neither is known. */
+  /** Version of the executable, which starts the next config; else of what runs; null where neither is known. */
   readonly version: Version | null;
   /** The file as it was found at the start, where nothing of ours was running. */
   readonly found: readonly Section[] | null;
   readonly active: Active | null;
-  /** Since when the process that serves does not answer; null: it does, or none serves. */
+  /** Since when the serving process does not answer; null: the process answers, or none serves. */
   readonly unresponsive: Trouble | null;
-  /** Since when its master does not answer, though it does itself, so that nothing can be reloaded; null: it does, or there is none. */
+  /** Since when the master is silent while its worker answers, so no reload works; null: it answers, or is absent. */
   readonly masterTrouble: Trouble | null;
   /** Why what runs must be replaced although its text may be the wanted one; empty: no such reason. */
   readonly forced: readonly ReloadReason[];
   readonly oldWorkers: readonly OldWorkerView[];
-  /** How many of them count against `maxOldWorkers`. */
+  /** How many old processes count against `maxOldWorkers`. */
   readonly leaving: number;
   /** The old processes that still take commands. */
   readonly followers: readonly Worker[];
-  /** What is active takes no commands, and no reload is needed to bring it to `sections`. */
+  /** Brings what is active, which takes no commands, to `sections` without a reload. */
   update(sections: readonly Section[]): Promise<Outcome>;
-  /** Makes what runs serve `sections`, or leaves it, and its file, as it was. */
+  /** Makes HAProxy serve `sections`, or leaves HAProxy and its file as they were. */
   replace(sections: readonly Section[], reasons: readonly ReloadReason[], signal: AbortSignal): Promise<Outcome>;
   check(sections: readonly Section[], signal: AbortSignal): Promise<readonly Problem[]>;
-  /** Sees what happens by itself; null where there is nothing to see. */
+  /** Watches for events that Myelin did not cause; null where there are none to see. */
   readonly polling: Polling | null;
   stop(): Promise<void>;
 };
@@ -120,19 +120,19 @@ export type Driver = {
 /** Recognises what runs, and throws an AppError where there is nothing to begin with. */
 export type DriverFactory = (context: DriverContext, signal: AbortSignal) => Promise<Driver>;
 
-/** What is managed for a driver. */
+/** What `ManagedDriver` provides to a driver. */
 export type DriverContext = Omit<DriverOptions, 'config' | 'now' | 'random'> & {
   /** The newest one. */
   readonly config: () => DriverOptions['config'];
   readonly now: () => Moment;
-  /** The config file. What runs is written there by `noteChange`; a driver sees to it itself while it replaces. */
+  /** The config file. `noteChange` writes what runs there; during `replace` the driver writes the file itself. */
   readonly file: ConfigFile;
   readonly noteChange: () => void;
-  /** It hears of every reload; of what happens by itself a driver tells it. */
+  /** The policy learns of every reload by itself; the driver reports crashes to it. */
   readonly policy: Pick<ReloadPolicy, 'crashed' | 'resetBackOff'>;
   /** Reports a failure instead of passing it on: for work that must not affect an apply. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
-  /** Done at the end of Myelin, once nothing polls any more. */
+  /** Runs `work` at the end of Myelin, after all polling. */
   readonly atEnd: (work: () => void) => void;
 };
 
@@ -145,14 +145,14 @@ export type ManagedDriver = AsyncDisposable &
     readonly runtime: Runtime | null;
     /** The old processes that still take commands; what they refuse has no effect, since they end anyway. */
     readonly followers: readonly Runtime[];
-    /** The file on disk is behind what runs; null: it is not, or no longer than it may be. */
+    /** The file on disk is older than what runs; null: it is current, or not late yet. */
     readonly fileTrouble: Trouble | null;
     /** Uses a new config; its `control` and its paths are still those of the start. */
     use(config: DriverOptions['config']): void;
-    /** When the reload that has been wanted `since` then may start, and what it waits for. */
+    /** When a reload that has been wanted since `since` may start, and what the reload waits for. */
     reloadAt(wanted: Rendered, since: Moment): ReloadSlot;
     /**
-     * Carries the plan out, and the config file follows. One at a time, but for commands while a reload is under way: they
+     * Applies the plan; the config file follows. One plan at a time, except commands during a reload: these commands
      * go to the process that still serves.
      */
     apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome>;
@@ -171,7 +171,7 @@ export type DriverOptions = {
   readonly onChange: () => void;
   readonly onEvent: (event: DriverEvent) => void;
   /**
-   * null: what is wanted may take the place of what another Myelin has wanted; else why it may not, as where nothing is
+   * null: the desired config may replace the config of another Myelin; else why it may not, such as when nothing is
    * known to serve.
    */
   readonly whyNoTakeover: () => string | null;

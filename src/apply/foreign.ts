@@ -1,6 +1,6 @@
 /**
- * A HAProxy that somebody else started in the place of ours, from a file that names our stats socket: a reload by hand
- * from an old file, say. It holds our addresses, and hands them on as one of ours does.
+ * A HAProxy that somebody else started in place of ours, from a file that names our stats socket: a reload by hand
+ * from an old file, for example. It holds our addresses, and hands them on as our own HAProxy does.
  */
 import type { Config } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
@@ -10,7 +10,7 @@ import { identifyProcess, type ProcessId } from './system/processes.ts';
 
 export type ForeignProcess = { readonly pid: number; readonly id: ProcessId; readonly socket: string };
 
-/** Old workers of ours may listen there too. */
+/** Several tries, because old workers of ours may listen at the same socket. */
 const attempts = 5;
 
 /** null where no other process answers at any of the sockets, or only one that is stopping. */
@@ -33,7 +33,7 @@ export function startedByOthers(pid: number): string {
   return `process ${pid} was started by somebody else`;
 }
 
-/** With `drift: report` it is only reported, until an operator orders a reload. */
+/** With `drift: report` a foreign HAProxy is only reported, until an operator orders a reload. */
 export function isLeft({ drift }: Pick<Config, 'drift'>, reasons: readonly ReloadReason[]): boolean {
   return drift === 'report' && !reasons.some(({ code }) => code === 'operator_request');
 }

@@ -174,7 +174,7 @@ class Managed implements ManagedDriver {
   }
 
   check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
-    // The check puts the files that it tries out in their real places: the file sync must not write there meanwhile.
+    // The check puts the tested files in their real places: the file sync must not write there meanwhile.
     return this.#parts.fileSync.during(() => this.#driver.check(sections, signal));
   }
 
@@ -215,7 +215,7 @@ class Managed implements ManagedDriver {
 
 const refusedAsEmpty: Outcome = { kind: 'refused', problems: [emptyConfig] };
 
-/** Rethrows when Myelin is stopping: what the signal aborts has not failed. */
+/** Rethrows when Myelin is stopping: work that the signal aborts has not failed. */
 function asFailed(signal: AbortSignal): (error: unknown) => Outcome {
   return (error) => {
     if (signal.aborted) throw signal.reason;

@@ -1,4 +1,4 @@
-/** Turns what goes wrong, at HAProxy or in the system, into what is reported: problems that know the service at fault. */
+/** Turns failures of HAProxy or the system into problems that name the service at fault. */
 
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Complaint } from '../haproxy/binary/check.ts';
@@ -9,13 +9,13 @@ import type { Problem, Section } from '../model.ts';
 import type { Outcome } from './driver.ts';
 import type { Start } from './process/start.ts';
 
-/** With the socket of its generation added, HAProxy would take an empty file, and stop serving. */
+/** HAProxy would accept an empty file, because Myelin adds the generation's socket, and would then serve nothing. */
 export const emptyConfig: Problem = {
   message: 'the config is empty; HAProxy would serve nothing with it',
   service: null,
 };
 
-/** Lines count only in the file that holds the sections, under any of its names. */
+/** Line numbers count only for the file that holds the sections, under any of its names. */
 export function toProblems(
   complaints: readonly Complaint[],
   sections: readonly Section[],
@@ -54,7 +54,7 @@ export function startFailed(
   return { kind: 'failed', error, problems };
 }
 
-/** A socket that was removed cannot be had back: the process cannot be asked for its listening sockets, nor given a new one. */
+/** A removed socket cannot be restored: the process can neither hand on its listening sockets nor get a new socket. */
 export function outOfReach(pid: number, sockets: readonly string[]): AppError {
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',

@@ -13,9 +13,9 @@ export type ProcessState<Process, Foreign> =
   /** No HAProxy serves, as far as is known. */
   | { readonly kind: 'absent'; readonly why: ReloadReason }
   | { readonly kind: 'active'; readonly process: Process }
-  /** The process is there and has not answered for too long: it may hang. */
+  /** The process is there but has not answered for too long: it may hang. */
   | { readonly kind: 'unresponsive'; readonly process: Process; readonly since: Moment; readonly reason: string }
-  /** A process that was started elsewhere serves in the place of ours. */
+  /** A process that was started elsewhere serves instead of ours. */
   | { readonly kind: 'foreign'; readonly foreign: Foreign; readonly why: ReloadReason }
   /** The process leaves, and not by our order: it finishes its connections and accepts no new ones. */
   | { readonly kind: 'leaving'; readonly why: ReloadReason };
@@ -60,7 +60,7 @@ function nextState<P, F extends Pid>() {
   return transitions<State, ProcessEvent<P, F>>({
     absent: {
       serves,
-      // An answer, or none, of one that has ended since.
+      // The result of a query to a process that has ended since.
       answered: same,
       silent: same,
       soft_stop: ({ why }) => ({ kind: 'leaving', why }),
@@ -120,12 +120,12 @@ export class ProcessTracker<Process, Foreign extends Pid> {
     return this.#state;
   }
 
-  /** The one that serves, whether it answers or not. */
+  /** The serving process, whether it answers or not. */
   get process(): Process | null {
     return 'process' in this.#state ? this.#state.process : null;
   }
 
-  /** Why what is wanted has to be started; empty: one of ours serves. */
+  /** Why HAProxy has to be started; empty: one of ours serves. */
   get whyNone(): readonly ReloadReason[] {
     return 'why' in this.#state ? [this.#state.why] : [];
   }
@@ -134,7 +134,7 @@ export class ProcessTracker<Process, Foreign extends Pid> {
     return this.#state.kind === 'unresponsive' ? this.#state : null;
   }
 
-  /** Whether it has been silent for so long that nothing is to be hoped for. */
+  /** Whether the process has been silent for so long that it will not recover. */
   get isHopeless(): boolean {
     return this.#state.kind === 'unresponsive' && this.#liveness.isHopeless;
   }
@@ -145,7 +145,7 @@ export class ProcessTracker<Process, Foreign extends Pid> {
     if (this.process !== before) this.#liveness.none();
   }
 
-  /** What came of asking `process`, which was begun at `askedAt`; null: it answered. */
+  /** The outcome of a query to `process` that began at `askedAt`; null: the process answered. */
   heard(process: Process, askedAt: Moment, error: unknown): void {
     if (this.process !== process) return;
     const name = this.#options.nameOf(process);

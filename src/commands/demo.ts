@@ -123,7 +123,7 @@ class DemoInstance {
     const [, cli = ''] = process.argv;
     await using log = await open(join(this.#folder, 'myelin.log'), 'a');
     const child = spawn(process.execPath, [cli, 'run'], { cwd: this.#folder, stdio: ['ignore', log.fd, log.fd] });
-    // Ctrl-C reaches the whole group: it may have ended before it is told to.
+    // Ctrl-C reaches the whole group: the child may have ended before `stop`.
     this.#ended = once(child, 'exit');
     this.#terminate = () => child.kill('SIGTERM');
     await once(child, 'spawn');
@@ -155,7 +155,7 @@ class DemoInstance {
     throw new AppError('MYELIN_HAPROXY_FAILED', `not within 30 s: ${what}. Myelin's log:\n${log.slice(-3000)}`);
   }
 
-  /** What the source said before now is applied, and no process that knows older things is left. */
+  /** Settles when all earlier results of the source are applied, and no process with an older config is left. */
   async forgotten(signal: AbortSignal): Promise<void> {
     const since = wallClock();
     await this.until(

@@ -1,4 +1,4 @@
-/** What somebody probably meant who wrote a name that there is not. */
+/** Suggests the name that was probably meant by an unknown one. */
 
 /** ` did you mean "bind"?` for the candidate that is nearest to `name`, or nothing where none is near. */
 export function didYouMean(name: string, candidates: readonly string[]): string {

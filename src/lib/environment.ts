@@ -1,5 +1,5 @@
 /**
- * What children are given of Myelin's environment. Myelin's own holds the tokens of its sources: HAProxy faces the network,
+ * The environment of child processes. Myelin's own holds the tokens of its sources: HAProxy faces the network,
  * and anything in it could read them there.
  */
 import { readFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 const always =
   /^(?:PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|TZDIR|LANG|LANGUAGE|LC_[A-Z]+|TMPDIR|LD_[A-Z_]+|LUA_C?PATH\w*|OPENSSL_\w+|SSL_CERT_(?:FILE|DIR)|MALLOC_\w+|GLIBC_TUNABLES|XDG_RUNTIME_DIR|DBUS_SESSION_BUS_ADDRESS)$/;
 
-/** Of the sources: a config that names one of them may have been led to. */
+/** Variables of the sources: somebody may have tricked a config into naming one. */
 const ofSources = /^(?:CONSUL_|KUBE)/;
 
 /** The ways in which HAProxy's config takes a variable of the environment. */
@@ -18,7 +18,7 @@ const references = [
   /\b(?:presetenv|resetenv)[ \t]+([^\n#]*)/g,
 ];
 
-/** What a program is given that nobody has said anything else about. */
+/** The environment of a program without other settings. */
 export function plainEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return pick(env, () => false);
 }

@@ -1,4 +1,4 @@
-/** Keeps works apart that must not meet: each begins when the one before it has ended, however that ended. */
+/** Runs tasks one at a time: each begins when the previous one has ended, even by an error. */
 
 export type Mutex = <T>(work: () => Promise<T>) => Promise<T>;
 

@@ -42,7 +42,7 @@ export function compare(running: readonly Section[], desired: readonly Section[]
     const outcome = planner.section(other, section);
     if (outcome === null && isFile(section)) return [reason('changed', section)];
     if (outcome === null) return [...structureReasons(other, section), ...serverReasons(other, section)];
-    // Its servers alone are no reason for a reload.
+    // A change of servers alone is no reason for a reload.
     if (outcome === 'structure') return structureReasons(other, section);
     return obstaclesOf(section, outcome);
   });
@@ -76,7 +76,7 @@ function withoutCommon(a: readonly Section[], b: readonly Section[]): readonly [
   return [placesInA, placesInB];
 }
 
-/** The order of those that `others` have too, among each other and among what both have. That of files does not matter. */
+/** The order of sections that `others` have too, among each other and among common ones. Files have no order. */
 function orderOf(sections: Keyed, others: Keyed, places: Places): string {
   return [...sections]
     .flatMap(([key, section]) => {

@@ -55,7 +55,7 @@ export function planMeanwhile(
   }
   const start = after[0] === undefined ? 0 : desired.sections.indexOf(after[0]);
   const coming = new Set([...now].flatMap(([key, section]) => (old.has(key) || except.has(key) ? [] : [section])));
-  // What cannot come or go by commands alone is not in the target of the others: nothing may lead there.
+  // A section that commands alone cannot add or remove is not part of the target: nothing may lead to it.
   for (;;) {
     const steps = stepsTo(running.sections, targets, { coming, old, now, start });
     const planner = plannerFor(
@@ -88,7 +88,7 @@ export function planMeanwhile(
 /** One place of the file; null: the section comes, or goes. */
 type Step = { readonly old: Section | null; readonly now: Section | null };
 
-/** In the order of what runs; what comes stands behind what it is to stand behind. */
+/** In the order of what runs; each new section stands behind its desired predecessor. */
 function stepsTo(
   running: readonly Section[],
   targets: ReadonlyMap<Section, Section | null>,

@@ -1,4 +1,4 @@
-/** What a reconcile comes to. */
+/** The result of a reconcile. */
 import type { AppError } from '../errors.ts';
 import { ownerOf } from '../haproxy/resources/index.ts';
 import type { Owner } from '../haproxy/resources/resource.ts';
@@ -16,11 +16,11 @@ export type Result =
       readonly because: string;
       readonly at: Moment;
     }
-  /** What is left to be done is seen to by the reconcile that follows at once. */
+  /** The next reconcile, which follows at once, does the rest. */
   | { readonly kind: 'postponed' }
-  /** HAProxy or the preflight refuses it and no service is at fault: what runs is left as it is. */
+  /** HAProxy or the preflight refuses the config and no service is at fault: what runs stays as it is. */
   | { readonly kind: 'rejected'; readonly problems: readonly Problem[]; readonly at: Moment }
-  /** It could not be written or started: what runs is left as it is. */
+  /** The config could not be written or started: what runs stays as it is. */
   | {
       readonly kind: 'failed';
       readonly error: AppError;
@@ -35,7 +35,7 @@ export type Reloading = {
   readonly result: Promise<Result>;
 };
 
-/** These were changed by that many commands. */
+/** The owners that commands have changed, and the number of commands. */
 export type RuntimeResult = {
   readonly kind: 'runtime';
   readonly commands: number;

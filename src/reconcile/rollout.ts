@@ -99,7 +99,7 @@ export class Rollout {
     return result;
   }
 
-  /** HAProxy refuses it, and no service is at fault. */
+  /** HAProxy refuses the config, and no service is at fault. */
   refuse({ sections }: Rendered, problems: readonly Problem[]): Result {
     this.#note({ kind: 'refused', sections, problems, now: this.#parts.now() });
     return { kind: 'rejected', problems, at: this.#reload.refusal?.until ?? this.#parts.now() };

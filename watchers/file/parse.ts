@@ -24,10 +24,10 @@ export type Entry = { readonly place: string } & (
   | {
       readonly kind: 'list';
       readonly endpoints: readonly Endpoint[];
-      /** What of it is wrong, each alone. */
+      /** The entries that are wrong, one by one. */
       readonly unreadable: readonly Unreadable[];
     }
-  /** What stands there names nobody, and does not say that nobody is there. */
+  /** The entry has no valid endpoint, but does not say that there are none. */
   | { readonly kind: 'unreadable'; readonly reason: string }
 );
 
@@ -48,7 +48,7 @@ export function parseServices(file: string, text: string): Parsed {
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
-    // We see to it ourselves: here, the time would grow with the square of the number of keys.
+    // Myelin checks this itself: in the parser, the time would grow with the square of the number of keys.
     uniqueKeys: false,
     logLevel: 'error',
   });
@@ -100,7 +100,7 @@ export function parseServices(file: string, text: string): Parsed {
       return { id: where, reason: `${where}: ${path} stands twice in this file, first at ${place}: the first counts` };
     });
     const [first] = wrong;
-    // Nobody can be made out, which is not the same as nobody.
+    // No endpoint is readable, which is not the same as no endpoints.
     if (endpoints.length === 0 && first !== undefined)
       services.set(name, { kind: 'unreadable', place, reason: first.reason });
     else services.set(name, { kind: 'list', place, endpoints, unreadable: few([...wrong, ...repeated]) });
@@ -195,7 +195,7 @@ function splitText(value: unknown): unknown {
   return address === undefined ? value : { address, port: Number(port) };
 }
 
-/** What people would call a wrong entry; undefined where it has nothing of the kind. */
+/** A name of a wrong entry for people; undefined where it has none. */
 function idOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   if (typeof value !== 'object' || value === null) return undefined;

@@ -48,9 +48,9 @@ export function isDiscovered({ key }: ServiceQuery): boolean {
   return key.startsWith(discoveredMark);
 }
 
-/** About the endpoints of a discovered Service: which port it means is its own choice. */
+/** The query for the endpoints of a discovered Service, which chooses its own port. */
 export function queryFor({ metadata: { namespace, name, options } }: Service): ServiceQuery {
-  // A port that is none is a reason to leave the service out, which is not ours to say.
+  // An invalid port is a reason to leave the service out, which other code decides.
   const { data: port } = kubernetesQuery.shape.port.safeParse(options.port);
   return {
     key: discoveredKey(keyOf(namespace, name)),

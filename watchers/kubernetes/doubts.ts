@@ -1,7 +1,7 @@
 /**
- * Services that seem to have nobody any more, until a second read says so too: lists of just these Services and their
+ * Services that seem to have no endpoints any more, until a second read confirms it: lists of these Services and their
  * slices, consistent as the first one, asked after it. What the watch brings meanwhile ends a doubt at once. A Service
- * that was deleted is left some time before that: whoever replaces it makes it anew a moment later.
+ * that was deleted gets some time before that: a replacement is often created a moment later.
  */
 import { AppError } from '../../src/errors.ts';
 import { backoffMs, pause } from '../../src/lib/time/retry.ts';
@@ -12,7 +12,7 @@ import { namesAtOnce, type ServiceKey } from './service-query.ts';
 export type Doubting = {
   readonly read: (keys: readonly ServiceKey[]) => Promise<SecondRead>;
   /**
-   * The second read, and those whose doubt is the same as when it began; whoever is still in doubt after it stays so.
+   * The second read, and the Services whose doubt has not changed since it began; the unsettled stay in doubt.
    * Returns false where it says nothing for now.
    */
   readonly onRead: (keys: readonly ServiceKey[], found: SecondRead) => boolean;
@@ -24,9 +24,9 @@ export type Doubting = {
 const backoff = { baseMs: 200, capMs: 5000 };
 /** Where list and watch go on to contradict each other for so many reads, neither is believed. */
 const mostReads = 10;
-/** Slices of a Service that is made anew take a moment as well. */
+/** Slices of a Service that is created again take a moment as well. */
 const replacedWithinMs: Ms = 1500;
-/** Slices are written anew after their Service, as where a port was renamed; in a large cluster that takes a while. */
+/** Slices are written after their Service changes, such as a renamed port; in a large cluster that takes a while. */
 const writtenWithinMs: Ms = 10_000;
 const pauseMs: Ms = 1000;
 
@@ -71,7 +71,7 @@ export class Doubts {
     signal.addEventListener('abort', wake, { once: true });
     for (let failures = 0; !signal.aborted; ) {
       const now = this.#now();
-      // Who has been asked about least goes first.
+      // The Services with the fewest reads go first.
       const asked = [...this.#doubts]
         .filter(([, { dueAt }]) => dueAt <= now)
         .sort(([, a], [, b]) => a.reads - b.reads)
@@ -92,7 +92,7 @@ export class Doubts {
         failures += 1;
         continue;
       }
-      // About one that was deleted or made anew meanwhile it says too little.
+      // The read says too little about a Service that was deleted or created again meanwhile.
       const same = asked.filter(([key, doubt]) => this.#doubts.get(key) === doubt).map(([key]) => key);
       await pause(onRead(same, found) ? this.#count(same) : pauseMs, signal);
     }
@@ -108,7 +108,7 @@ export class Doubts {
     clearTimeout(timer);
   }
 
-  /** Returns how long to leave those alone that are still in doubt: the watch is about to tell more. */
+  /** Returns how long to wait for those still in doubt: the watch may soon bring more. */
   #count(keys: readonly ServiceKey[]): Ms {
     let most = 0;
     for (const key of keys) {
@@ -133,7 +133,7 @@ function leaveMs(why: Why, before: Doubt | undefined): Ms {
     case 'unsettled':
       return writtenWithinMs;
     case 'empty':
-      // One that has been made anew while it was in doubt has no slices yet.
+      // A Service that was created again while in doubt has no slices yet.
       return before === undefined ? 0 : replacedWithinMs;
   }
 }

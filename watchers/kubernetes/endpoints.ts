@@ -16,11 +16,11 @@ export type Selected =
   | {
       readonly kind: 'endpoints';
       readonly endpoints: readonly Endpoint[];
-      /** Who is in the slices as well: not ready, or not for this HAProxy. */
+      /** Other endpoints in the slices: not ready, or not for this HAProxy. */
       readonly unfit: readonly Unfit[];
-      /** Nobody, but there are pods, in slices that are not written for what the Service has become. */
+      /** No endpoints, but there are pods, in slices that are older than the Service's last change. */
       readonly isUnsettled: boolean;
-      /** Slices have somebody, but not at this port: one of them, and why. */
+      /** Slices have endpoints, but not at this port: one of them, and why. */
       readonly unmatched: Unreadable | null;
     }
   /** The query cannot be answered, and why. */
@@ -150,7 +150,7 @@ function inUse(candidates: readonly Candidate[], { spec }: Service, choice: Choi
     : candidates.filter(placeFilter(candidates, choice));
   if (near.some(({ condition }) => condition === 'ready'))
     return near.map((one) => ({ ...one, state: one.condition === 'ready' ? 'ready' : 'draining' }));
-  // Nobody is ready: those who leave but still serve get the traffic, and as a last resort wherever they are.
+  // No pod is ready: leaving pods that still serve get the traffic, as a last resort wherever they are.
   const strict = isLocal || choice.zonePolicy === 'only';
   return (strict ? near : candidates)
     .filter(({ condition }) => condition === 'leaving')
@@ -178,7 +178,7 @@ function placeFilter(candidates: readonly Candidate[], choice: Choice): Filter {
 
 /** Hints count only when every ready endpoint has one and one of them is for us: else all are used. */
 function hintFilter(ready: readonly Candidate[], { zone, node }: Choice): Filter {
-  // A node's hint goes before a zone's. Who leaves has no hint any more, but a place.
+  // A node's hint goes before a zone's. A leaving pod has no hint any more, but a place.
   const forNode: Filter = ({ source, condition }) =>
     condition === 'ready' ? (source.hints?.forNodes.includes(node ?? '') ?? false) : source.nodeName === node;
   const forZone: Filter = ({ source, condition }) =>

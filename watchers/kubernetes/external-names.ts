@@ -33,7 +33,7 @@ export function externalOf(
   return { kind: 'refused', reason: `${nameOf(service)} needs a number as its port: it is of type ExternalName` };
 }
 
-/** What is told of a host: all of its addresses, each a server; null while nobody has answered yet. */
+/** The result for a host: all of its addresses, each a server; null before the first lookup. */
 export function resultOf(
   host: Host,
   port: number,

@@ -54,7 +54,7 @@ export async function follow({ onFailure, emit, queries, discovery, memory, ...w
     onPlace: (place: Place | null) => memory.setPlace(resource, place),
     onFailure(failure: Failure) {
       onFailure(resource, failure);
-      // What was the end of the whole source is told by throwing.
+      // A failure of the whole source is reported by throwing.
       if (!signal.aborted) results.setFailure(resource.plural, failure.reason);
     },
     onRecovery() {
@@ -116,7 +116,7 @@ export async function follow({ onFailure, emit, queries, discovery, memory, ...w
         onFailure: (keys, error) => results.doubtfulFor(keys, failureOfRead(error).reason),
         signal,
       })
-      // Neither is believed any more: the source begins anew.
+      // Neither is trusted any more: the source begins again.
       .catch((error: unknown) => {
         memory.distrust();
         onFailure(endpointSlices, failureOfRead(error));

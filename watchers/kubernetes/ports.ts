@@ -68,7 +68,7 @@ export function portsOf({ ports }: EndpointSlice): string {
   return known(ports);
 }
 
-/** Whoever may write a Service decides how many there are. */
+/** The author of a Service decides how many ports there are. */
 const mostTold = 10;
 
 function known(ports: readonly { readonly name?: string | undefined; readonly port?: number | undefined }[]): string {

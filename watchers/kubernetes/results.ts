@@ -1,4 +1,4 @@
-/** Turns what is known into updates: what was read at once, what cannot be answered with the reason, and nobody only when sure. */
+/** Turns what is known into updates: results at once, refusals with a reason, "no endpoints" only when confirmed. */
 
 import type { Endpoint, Unfit } from '../../src/model.ts';
 import type { Hosts } from '../kit/hosts.ts';
@@ -32,9 +32,9 @@ export class Results {
   readonly #queries = new Map<ServiceKey, ServiceQuery[]>();
   /** Queries that were answered once. */
   readonly #answered = new Set<string>();
-  /** Queries that were told that nobody is there: it need not be confirmed again. */
+  /** Queries whose last result was "no endpoints": it need not be confirmed again. */
   readonly #empty = new Set<string>();
-  /** Services that were there once: of these it can be said that they are gone. */
+  /** Services that existed once: only these can be reported as gone. */
   readonly #seen = new Set<ServiceKey>();
   /** Why nothing can be learnt now, by resource. */
   readonly #failures = new Map<string, string>();
@@ -79,7 +79,7 @@ export class Results {
     for (const key of this.#queries.keys()) this.look(key);
   }
 
-  /** Tells what is known of a Service now. */
+  /** Emits what is known of a Service now. */
   look(key: ServiceKey): void {
     if (!this.#view.isComplete || this.#failures.size > 0) return;
     if (this.#view.service(key) !== undefined && this.#queries.has(key)) this.#seen.add(key);
@@ -88,7 +88,7 @@ export class Results {
     else this.doubts.end(key);
   }
 
-  /** Of those that were doubted when the read began, and are still. Returns false where it says nothing for now. */
+  /** For Services in doubt since before the read, and still. Returns false where the read is not conclusive. */
   confirm(keys: readonly ServiceKey[], found: SecondRead): boolean {
     if (this.#failures.size > 0) return false;
     for (const key of keys.filter((one) => this.doubts.has(one))) {
@@ -102,12 +102,12 @@ export class Results {
     return true;
   }
 
-  /** The second read of these Services failed: what was told last of those that are still in doubt holds on. */
+  /** The second read of these Services failed: the last results of those still in doubt stay valid. */
   doubtfulFor(keys: readonly ServiceKey[], reason: string): void {
     if (this.#failures.size > 0) return;
     for (const key of keys.filter((one) => this.doubts.has(one)))
       for (const query of this.queries(key)) {
-        // Of the others nothing new would be told when the doubt ends: they would be stale for good.
+        // The others would get no new result when the doubt ends, and would stay stale for ever.
         const isInDoubt = isEmpty(this.#result(query, key)) && !this.#isKnownEmpty(query, key);
         if (isInDoubt) this.#emit({ kind: 'stale', key: query.key, reason });
       }
@@ -144,7 +144,7 @@ export class Results {
       this.#emitSome(query.key, result.endpoints, result.unfit);
     else if (this.#isKnownEmpty(query, key)) this.#emitEmpty(query, key, service !== undefined);
     else {
-      // Nobody waits for what slices that are written anew may bring: where nothing was told yet, this is the result.
+      // A first result does not wait for slices that are being rewritten.
       const why = result.kind === 'endpoints' ? result.unmatched : null;
       if (why !== null && !this.#answered.has(query.key))
         this.#emit({ kind: 'stale', key: query.key, reason: why.reason, isUnanswerable: true });
@@ -163,7 +163,7 @@ export class Results {
     for (const query of keys.flatMap((key) => this.queries(key))) this.#emit({ kind: 'stale', key: query.key, reason });
   }
 
-  /** That one that was discovered is deleted has to be confirmed although nobody served it before. */
+  /** The deletion of a discovered Service has to be confirmed even if it had no endpoints before. */
   #isKnownEmpty(query: ServiceQuery, key: ServiceKey): boolean {
     return this.#empty.has(query.key) && !(this.#view.service(key) === undefined && isDiscovered(query));
   }
@@ -176,7 +176,7 @@ export class Results {
     return { ...this.#settings, port };
   }
 
-  /** While it cannot be resolved the last addresses hold on; where there were none, nothing waits for them. */
+  /** While the host cannot be resolved, the last addresses stay; where there were none, no result is awaited. */
   #emitHost(query: string, { host, port }: { readonly host: string; readonly port: number }): void {
     const result = resultOf(this.#hosts.get(host), port, this.#settings.family);
     if (result === null) return;
@@ -216,7 +216,7 @@ export class Results {
     this.#queries.set(key, [...this.queries(key), query]);
   }
 
-  /** `isReplaced`: in other words, so that what is under way for it goes on. */
+  /** `isReplaced`: by a query in other words, so that work in progress continues. */
   #remove({ key: queryKey, namespace, service }: ServiceQuery, isReplaced = false): void {
     const key = keyOf(namespace, service);
     const others = this.queries(key).filter((other) => other.key !== queryKey);

@@ -36,7 +36,7 @@ export class View {
     return this.#current.size === 2;
   }
 
-  /** What is known may be outdated: it is kept, and counts again once it is read anew or confirmed. */
+  /** The known state may be outdated: it is kept, and counts again once it is read again or confirmed. */
   doubt(): void {
     this.#current.clear();
   }
@@ -114,7 +114,7 @@ export class View {
   }
 }
 
-/** Whether it says that nobody is there; a query that cannot be answered does not. */
+/** Whether the result is "no endpoints"; a refused query is not. */
 export function isEmpty(result: Result): boolean {
   return result.kind === 'absent' || (result.kind === 'endpoints' && result.endpoints.length === 0);
 }

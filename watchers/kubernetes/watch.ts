@@ -16,7 +16,7 @@ import {
   kubernetesQuery,
 } from './settings.ts';
 
-/** `env` is read for what the settings leave open: KUBECONFIG, HOME, and what a pod is told of its cluster. */
+/** `env` is read for what the settings leave open: KUBECONFIG, HOME, and a pod's variables about its cluster. */
 export function watchKubernetes(
   settings: KubernetesSettings,
   env: NodeJS.ProcessEnv,
@@ -32,7 +32,7 @@ export function watchKubernetes(
   return watching((call) => run(given, call));
 }
 
-/** With a server that refuses who asks: a whole fleet may have lost its rights, and more tries would not help. */
+/** For a server that refuses the credentials: a whole fleet may have lost its rights, and more tries would not help. */
 const patience = { baseMs: 1000, capMs: 3000, longestMs: 60_000, share: 1 / 2 };
 /** The source waits for some time of its own before each try. */
 const healthyAfterMs: Ms = 60_000;
@@ -59,7 +59,7 @@ async function run(
   { settings, env, onSecret, memories, refusals }: Given,
   { queries, signal, emit, fail }: Watching<Asked>,
 ): Promise<void> {
-  // Nothing is loaded or opened for nobody.
+  // Without queries, nothing is loaded or opened.
   if (queries.length === 0) return;
   const reaches = new Map<string | null, Reach>();
   const access = await openAccess({ ...settings, onSecret }, env, connectionsFor(queries, settings), signal);

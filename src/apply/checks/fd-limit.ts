@@ -16,8 +16,8 @@ export function readFdLimit(): number | null {
 }
 
 /**
- * HAProxy needs two for each connection that it may take, one for each listener and one for each checked server. It
- * needs some more, so what is refused here would certainly not start. Without `maxconn` it fits itself to the limit.
+ * HAProxy needs two descriptors for each connection, one for each listener and one for each checked server. HAProxy
+ * needs some more, so a config refused here would certainly not start. Without `maxconn` HAProxy adapts to the limit.
  */
 export function fdProblem(sections: readonly Section[], hardLimit: number | null): string | null {
   const lines = sections.flatMap(({ kind, text }) => text.split('\n').map((line) => ({ kind, line: line.trim() })));

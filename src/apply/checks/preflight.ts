@@ -1,6 +1,6 @@
 /**
- * Tries beforehand what `haproxy -c` does not: whether HAProxy will get the addresses that it does not hold yet. A
- * start that fails on one costs the serving process nothing, but here its owner can be named and nothing was written.
+ * Tests what `haproxy -c` does not: whether HAProxy will get the addresses that it does not hold yet. A failed
+ * start costs the serving process nothing, but this test can name the owner of the address before anything is written.
  */
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
@@ -17,9 +17,9 @@ import { fdProblem, readFdLimit } from './fd-limit.ts';
 export type Preflight = { readonly problems: readonly Problem[]; readonly moves: Moves };
 
 type Surroundings = {
-  /** Whoever hands on what it holds, as far as HAProxy can use it; null: nobody does. */
+  /** PID of the process that hands its listening sockets on, where HAProxy can use them; null: there is none. */
   readonly handingOn?: number | null;
-  /** Of HAProxy; null where it is not known. */
+  /** HAProxy's limit; null where it is not known. */
   readonly fdLimit?: number | null;
 };
 
@@ -34,7 +34,7 @@ export async function preflight(
   const problems: Problem[] = [];
   const inTheWay = new Set<Section>();
   for (const { key, address, line, what } of listeners) {
-    // What stands in an `.if` may not be there at all.
+    // HAProxy may skip a line inside an `.if`.
     if (heldByKey.get(key)?.some((same) => !same.line.isConditional)) continue;
     const own = held.filter((other) => other.key !== key && bindsOverlap(other.address, address));
     const obstacle = await tryAddress(address, handingOn);
@@ -69,10 +69,10 @@ export async function movingFrontends(
 type Listener = {
   /** One port of a range; a name is resolved where that is possible. */
   readonly address: BindAddress;
-  /** Equal for two of which HAProxy uses the one for the other. */
+  /** Equal for two addresses where HAProxy can use the socket of one for the other. */
   readonly key: string;
   readonly line: PlacedLine;
-  /** As it is written there. */
+  /** The address as the config writes it. */
   readonly what: string;
 };
 
@@ -97,12 +97,12 @@ function portsOf(address: BindAddress): readonly BindAddress[] {
   return Array.from({ length: portEnd - port + 1 }, (_, n) => ({ ...address, port: port + n, portEnd: port + n }));
 }
 
-/** null where there is none: an IP address, all of them, no network. */
+/** null where the address has no name: an IP address, all addresses, no network. */
 function nameIn(address: BindAddress): string | null {
   return 'host' in address && address.host !== null && isIP(address.host) === 0 ? address.host : null;
 }
 
-/** As HAProxy reads a name: the first address that the system has for it. Nothing where it has none. */
+/** Resolves a name as HAProxy does: to the system's first address for it. Empty where the system has none. */
 async function resolve(name: string): Promise<{ readonly host?: string; readonly family?: 4 | 6 }> {
   const found = await lookup(name).catch(() => null);
   return found === null ? {} : { host: found.address, family: found.family === 6 ? 6 : 4 };
@@ -112,12 +112,12 @@ function keyOf(address: BindAddress): string {
   return JSON.stringify(Object.entries(address).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Whether it cannot be tried from here. */
+/** Whether this process cannot test the address. */
 function isHidden(address: BindAddress): boolean {
   return 'interface' in address && (address.interface !== null || address.namespace !== null);
 }
 
-/** Of all that listens HAProxy can be told to let go for a moment only of this. */
+/** Whether HAProxy can release the addresses of this section for a moment, on command. */
 function canLetGo({ kind }: Section): boolean {
   return kind === 'frontend' || kind === 'listen';
 }
@@ -128,7 +128,7 @@ function namesOf(sections: readonly Section[]): readonly string[] {
 
 type Obstacle = { readonly kind: 'handed_on' } | { readonly kind: 'taken'; readonly why: string };
 
-/** What keeps us from listening there; null where nothing does, or where only HAProxy itself can know. */
+/** What prevents listening on the address; null where nothing does, or where only HAProxy can know. */
 async function tryAddress(address: BindAddress, handingOn: number | null): Promise<Obstacle | null> {
   switch (address.kind) {
     case 'tcp':
@@ -142,7 +142,7 @@ async function tryAddress(address: BindAddress, handingOn: number | null): Promi
       }
       if (hasCode(error, 'EADDRNOTAVAIL') && !address.isTransparent)
         return { kind: 'taken', why: `this machine has no address ${host}` };
-      // All else is HAProxy's to say: its executable may have rights that Myelin does not have.
+      // Only HAProxy can judge other errors: its executable may have rights that Myelin does not have.
       return null;
     }
     case 'unix':
@@ -180,7 +180,7 @@ function wildcard(family: InetAddress['family']): string {
   return family === 4 ? '0.0.0.0' : '::';
 }
 
-/** HAProxy would push aside whoever listens there: it renames its own socket over the path. */
+/** HAProxy would push the present listener aside: HAProxy renames its own socket over the path. */
 async function isAnswered(path: string, handingOn: number | null): Promise<boolean> {
   try {
     const answer = await ask(path, ['show info'], { timeoutMs: 500 });

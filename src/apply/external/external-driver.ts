@@ -1,5 +1,5 @@
 /**
- * Controls `command` and `none`: somebody else starts HAProxy. Its file is a file target, with the operator's commands; what
+ * Controls `command` and `none`: somebody else starts HAProxy. Its file target runs the operator's commands; what
  * was made live last is kept in `state` as sections, so that the next plan has reasons.
  */
 import { realpath } from 'node:fs/promises';
@@ -31,7 +31,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
   const text = await file.read();
   const recorded = await readSections(live);
   const isLive = recorded !== null && textOf(recorded) === text;
-  // Only its version is of use here, where it is the same as that of the HAProxy elsewhere.
+  // Only the version is of use here, where the HAProxy elsewhere has the same one.
   const binary = await findBinary(haproxy.binary, env.PATH, { signal }).catch(() => null);
   const found = text === null || isLive ? null : sectionsOf(text, null);
   let running: Running | null = null;
@@ -71,7 +71,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
       return failed === null ? [] : problemsOf(failed, sections);
     },
 
-    /** What was started elsewhere is ended elsewhere. */
+    /** Who started HAProxy elsewhere also ends it. */
     async stop() {},
   };
 
@@ -92,7 +92,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
     };
   }
 
-  /** What is not written down of what is live, HAProxy is told again by the next Myelin, and by no other. */
+  /** Records what is live. Where the record is missing, the next Myelin tells HAProxy to reload again. */
   function noteLive(sections: readonly Section[]): Promise<void> {
     return tolerate(writeSections(live, sections));
   }
@@ -117,7 +117,7 @@ export async function openExternalDriver(context: DriverContext, signal: AbortSi
   }
 }
 
-/** In HAProxy's words, with line and service, where the command has said them. Throws an AppError where it cannot be run. */
+/** Problems in HAProxy's words, with line and service where the command printed them. Throws where it cannot be run. */
 function problemsOf(failed: FailedStep, sections: readonly Section[]): readonly Problem[] {
   const { argv, path, reason } = failed;
   if (failed.kind === 'not_run')

@@ -10,15 +10,15 @@ import { downServers, noServerDown } from './health.ts';
 type HealthNote = {
   readonly config: Pick<Config, 'state' | 'haproxy'>;
   readonly sections: readonly Section[];
-  /** What the process runs that serves; empty where that is not known. */
+  /** What the serving process runs; empty where that is not known. */
   readonly running: readonly Section[];
-  /** Asks the process that serves; null where there is none. */
+  /** Queries the serving process; null where there is none. */
   readonly readState: (() => Promise<ServersState>) | null;
-  /** For what must not keep the start from happening. */
+  /** For work whose failure must not prevent the start. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
 };
 
-/** What goes down after this is taken for healthy until it is checked. */
+/** A server that goes down after this counts as healthy until its first check. */
 export async function noteHealth({ config, sections, running, readState, tolerate }: HealthNote): Promise<void> {
   const file = serverStateFile(config);
   if (file === null) return;
@@ -33,13 +33,13 @@ export async function noteHealth({ config, sections, running, readState, tolerat
   else await writeDurably(file, text);
 }
 
-/** Nothing is known of any server: what is started later by somebody else shall find out by itself. */
+/** Empties the health file: a HAProxy that somebody starts later must check the servers by itself. */
 export async function forgetHealth(config: HealthNote['config']): Promise<void> {
   const file = serverStateFile(config);
   if (file !== null) await writeNone(file);
 }
 
-/** Where the disk is full, no file says the same, though HAProxy warns of it: nothing has to wait for room because of that. */
+/** On a full disk the file is removed instead, which means the same: HAProxy only warns, and the start goes on. */
 async function writeNone(file: string): Promise<void> {
   try {
     await writeDurably(file, noServerDown);

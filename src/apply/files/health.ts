@@ -1,5 +1,5 @@
 /**
- * Lets a new HAProxy know which servers are down: it would take all of them for healthy and send them requests until
+ * Tells a new HAProxy which servers are down: it would otherwise treat all as healthy and send them requests until
  * its own checks fail. The rows are written here, never copied: a raw dump of HAProxy's overrides ports, brings back
  * weights and maintenance, and leaves a server without checks down for good.
  */
@@ -21,9 +21,9 @@ const fields =
 export const noServerDown = `1\n# ${fields}\n`;
 
 /**
- * Rows of those servers alone that are down by their checks, and are the same and checked in what comes next; and of
- * servers of hand-written sections that somebody has taken out, or given another weight, over the runtime API: nobody but
- * them knows of it. `running` is what the process runs that was asked; empty where that is not known.
+ * Rows only for servers that are down by their checks, and that the next config has unchanged and checked; and for
+ * servers of hand-written sections that somebody has taken out, or given another weight, over the runtime API: only the
+ * process knows that. `running` is what the queried process runs; empty where that is not known.
  */
 export function downServers(
   { rows }: ServersState,
@@ -79,7 +79,7 @@ function isSetByHand({ srv_admin_state, srv_uweight, srv_iweight }: ServerStateR
   return (Number(srv_admin_state) & takenOut) !== 0 || srv_uweight !== srv_iweight;
 }
 
-/** What is neither is given as it is when nothing was ever set: then HAProxy takes it from the config. */
+/** Any other field gets the value of a field never set: HAProxy then takes the field from the config. */
 function value(row: Readonly<Record<string, string>>, field: string): string {
   switch (field) {
     case 'srv_check_port':
@@ -97,11 +97,11 @@ function value(row: Readonly<Record<string, string>>, field: string): string {
 }
 
 type KnownServer = {
-  /** As it is written: an address, a name or a path, with a port where there is one. */
+  /** The address, name or path as written, with a port where there is one. */
   readonly place: string;
-  /** Without checks it could never come up again. */
+  /** A server without checks could never come up again. */
   readonly isChecked: boolean;
-  /** Of a service: what it is, its source and Myelin's own orders say. */
+  /** Whether the server is of a service: its source and Myelin's own orders then decide its state. */
   readonly isOurs: boolean;
 };
 
@@ -128,7 +128,7 @@ function serversIn(sections: readonly Section[], backends: ReadonlySet<string>):
 
 type WrittenServer = { readonly name: string; readonly place: string; readonly own: readonly string[] };
 
-/** One for a `server` line, and each that a `server-template` makes. */
+/** One server for a `server` line, or all servers that a `server-template` makes. */
 function serversOf([keyword, name = '', ...words]: readonly string[]): readonly WrittenServer[] {
   if (keyword === 'server') return [{ name, place: words[0] ?? '', own: words.slice(1) }];
   if (keyword !== 'server-template') return [];
@@ -142,7 +142,7 @@ function serversOf([keyword, name = '', ...words]: readonly string[]): readonly 
 /** HAProxy takes no more of one template than it has ports. */
 const mostServers = 65_535;
 
-/** Whether a server is where it was. `before`: how that was written then, where it is known. */
+/** Whether a server has the same address as before. `before`: the old address as written, where known. */
 function isSamePlace(place: string, row: ServerStateRow, before: string | undefined): boolean {
   const [, host = '', port = '0'] = /^(?:(?:ipv4|ipv6|tcp4|tcp6)@)?(.*?)(?::([+-]?\d+))?$/.exec(place) ?? [];
   const address = parseAddress(host.replace(/^\[(.*)\]$/, '$1'));
@@ -150,7 +150,7 @@ function isSamePlace(place: string, row: ServerStateRow, before: string | undefi
   if (address !== null) return isSamePort && parseAddress(row.srv_addr ?? '')?.text === address.text;
   if (row.srv_fqdn !== undefined && row.srv_fqdn !== '-')
     return isSamePort && row.srv_fqdn.toLowerCase() === host.toLowerCase();
-  // Of a unix socket HAProxy says nothing: the name stands for it, where it is not known how it was written.
+  // HAProxy shows no path of a unix socket: where the old path is not known, the server's name must do.
   return row.srv_addr === '-' && (before === undefined ? isSamePort : before === place);
 }
 

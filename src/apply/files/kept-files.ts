@@ -1,5 +1,5 @@
 /**
- * Copies of the files that services name, as HAProxy had them when it proved itself: what is on disk may be broken
+ * Copies of the files that services name, as the last good HAProxy read them: the files on disk may break
  * later, and a new process would not start with it. Private, as there are keys among them: 0600 in a folder of 0700.
  */
 import { createHash } from 'node:crypto';
@@ -13,19 +13,19 @@ import { type NamedFile, namedFiles, withOtherFiles } from '../../haproxy/text/n
 import { isThere, makeFolder, readIfThere, writeDurably, writeFailed, writeSynced } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 
-/** What of this a reconcile has to know. */
+/** The part of this that a reconcile uses. */
 export type KeptFiles = {
-  /** The sections with copies in the place of what those of `service` name, as far as there are any. */
+  /** The sections, where those of `service` name copies instead of the files, as far as copies exist. */
   withCopies(sections: readonly Section[], service: string): readonly Section[];
   /** Whether these sections name copies. */
   areNamedBy(sections: readonly Section[]): boolean;
-  /** Whether there is no copy yet of something that these sections name. */
+  /** Whether these sections name a file that has no copy yet. */
   lacksSome(sections: readonly Section[]): boolean;
-  /** Keeps what these sections name as it is, where HAProxy turns out to take it. */
+  /** Copies the files that these sections name, as they are now, if HAProxy accepts them. */
   during<T>(sections: readonly Section[], ask: () => Promise<T>, isTaken: (outcome: T) => boolean): Promise<T>;
 };
 
-/** Where nobody asks HAProxy, nothing is kept for it. */
+/** Keeps no copies: for control without a HAProxy to ask. */
 export const nothingKept: KeptFiles = {
   withCopies: (sections) => sections,
   areNamedBy: () => false,
@@ -39,13 +39,13 @@ export async function openKeptFiles(
 ): Promise<KeptFiles> {
   const { control, keepFiles } = config.haproxy;
   const folder = keptFilesFolder(config);
-  // Keys that are not to be there.
+  // Keys must not stay there after `keepFiles` is switched off.
   if (!keepFiles) await rm(folder, { recursive: true, force: true }).catch(onTrouble);
   return keepFiles && control !== 'none' ? KeptFilesFolder.open(folder, onTrouble) : nothingKept;
 }
 
 type Copy = {
-  /** Of what was copied; while it is the same, the copy is too. */
+  /** Stamp of the original; while the stamp is the same, the copy is current. */
   readonly stamp: string;
   /** Below the folder. */
   readonly path: string;
@@ -55,7 +55,7 @@ const shape: z.ZodType<readonly (readonly [path: string, copy: Copy])[]> = z.arr
   z.tuple([z.string(), z.object({ stamp: z.string(), path: z.string() })]),
 );
 
-/** Of all that one path names. */
+/** Limit for all files that one path names together. */
 const mostBytes = 16 * 1024 * 1024;
 /** What HAProxy looks for beside a certificate. */
 const companions = ['.key', '.ocsp', '.sctl', '.issuer', '.rsa', '.ecdsa', '.dsa'];
@@ -99,7 +99,7 @@ export class KeptFilesFolder implements KeptFiles {
     const files = namedFiles(sections);
     const before = new Map(await Promise.all(files.map(async (file) => [file.path, await inspect(file)] as const)));
     const outcome = await ask();
-    // Without a copy all is as it would be without this.
+    // A missing copy only means that the original is used.
     const failed = (error: unknown): void =>
       this.#onTrouble(error instanceof AppError ? error : writeFailed(this.#folder, error));
     if (isTaken(outcome)) await this.#keep(files, before).catch(failed);
@@ -131,7 +131,7 @@ export class KeptFilesFolder implements KeptFiles {
         await rm(join(this.#folder, name), { recursive: true, force: true });
   }
 
-  /** null where it is not what it was when HAProxy read it, or not for us to read. */
+  /** null where the file has changed since HAProxy read it, or Myelin may not read it. */
   async #copy(file: NamedFile, { stamp, paths, isFolder }: Inspected): Promise<string | null> {
     const read = await Promise.all(paths.map(async (path) => [path, await readFile(path).catch(unreadable)] as const));
     const contents = read.flatMap(([path, bytes]) => (bytes === null ? [] : [[basename(path), bytes] as const]));
@@ -153,7 +153,7 @@ export class KeptFilesFolder implements KeptFiles {
   }
 }
 
-/** What a path names, and by what it is known again. */
+/** The files that a path names, and the stamp that shows a change. */
 type Inspected = { readonly stamp: string; readonly paths: readonly string[]; readonly isFolder: boolean };
 
 /** null where there is nothing that can be copied. */
@@ -169,7 +169,7 @@ async function inspect({ path, isCertificate }: NamedFile): Promise<Inspected | 
   return { stamp: stamps.join('\n'), paths: files.map(([each]) => each), isFolder: inside !== null };
 }
 
-/** HAProxy may have rights that Myelin does not have; then there is no copy, and all is as without. */
+/** HAProxy may read files that Myelin may not; then there is no copy, and the original is used. */
 function unreadable(error: unknown): null {
   if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP')) return null;
   throw error;
@@ -179,7 +179,7 @@ function indexOf(folder: string): string {
   return join(folder, 'index.json');
 }
 
-/** Empty where it is not what Myelin wrote: the next start writes it again. */
+/** Empty where Myelin did not write this index: the next start writes it again. */
 async function readIndex(folder: string): Promise<ReadonlyMap<string, Copy>> {
   const text = (await readIfThere(indexOf(folder)))?.toString('utf8');
   try {

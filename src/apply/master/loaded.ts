@@ -15,7 +15,7 @@ export type Came = {
   readonly info: Info;
   readonly id: WorkerId;
   readonly file: ConfigFile;
-  /** What was recorded last to be in the file. */
+  /** The sections that the last record says are in the file. */
   readonly recorded: readonly Section[] | null;
   readonly record: Generation;
   readonly ask: Ask;
@@ -25,8 +25,8 @@ export type Came = {
 const fileClockLagMs: Ms = 20;
 
 /**
- * The file, if that has been in its place since before; null where that is not known. Before 2.5 the time of start is
- * known to some seconds, so a change within them leaves it open. Where no file was before, it can have read no other.
+ * The file's sections, if the file is older than the worker; null where that is not known. Before 2.5 the start time is
+ * only known to some seconds, so a change within them leaves it open. Where no file was before, it read this one.
  */
 export async function loadedBy({ info, id, file, recorded, record, ask }: Came): Promise<readonly Section[] | null> {
   const [text, placedAt] = [await file.read(), await file.placedAt()];
@@ -36,7 +36,7 @@ export async function loadedBy({ info, id, file, recorded, record, ask }: Came):
   if (text === null || placedAt === null || (await file.isUnsettled())) return null;
   if (startedAt < placedAt + (isOnly ? 0 : fileClockLagMs)) return null;
   const sections = asRecorded(text, recorded);
-  // It may have been started with another file altogether.
+  // The worker may have been started with a different file.
   return (await missingBackend(ask, info.pid, sections)) === null ? sections : null;
 }
 

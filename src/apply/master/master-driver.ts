@@ -1,6 +1,6 @@
 /**
  * Control `master`: HAProxy runs elsewhere in master-worker mode, started by systemd or in another container. The file
- * is written here, the master is told to reload over its command line, and servers are changed over it too, in the
+ * is written here, the master reloads on a command over its command line, which also changes servers, in the
  * worker that they are meant for. What was ready last is kept in `state`, with the worker that it was made ready with, so
  * that neither a restart of Myelin nor one of HAProxy has to lead to a reload.
  */
@@ -38,7 +38,7 @@ export async function openMasterDriver(context: DriverContext, signal: AbortSign
   const record = recordIn(await realpath(state));
   await makeFolder(record.folder);
   const version = parseVersion((await readReady(record))?.version ?? '');
-  // Only of use where it is of the branch that runs elsewhere.
+  // The local binary is only of use where the HAProxy elsewhere is of the same branch.
   const binary = await findBinary(haproxy.binary, context.env.PATH, { signal }).catch(() => null);
   signal.throwIfAborted();
   const driver = new MasterDriver(context, { socket: masterSocket, record, version, binary });
@@ -62,7 +62,7 @@ class MasterDriver implements Driver {
   readonly #parts: Parts;
   readonly #processes: MasterProcesses;
   readonly #watch: MasterWatch;
-  /** Who came up by a reload of ours must not be taken for somebody else's. */
+  /** A worker from our own reload must not be taken for a foreign one. */
   readonly #mutex = createMutex();
   #binary: Binary | null;
   #found: readonly Section[] | null = null;
@@ -115,7 +115,7 @@ class MasterDriver implements Driver {
     return this.#processes.oldWorkers.length;
   }
 
-  /** It has ended since this was planned: to start another one has to be planned, and has its turn. */
+  /** HAProxy has ended since this was planned: the next plan starts another one. */
   async update(): Promise<Outcome> {
     return { kind: 'superseded' };
   }
@@ -137,10 +137,10 @@ class MasterDriver implements Driver {
     );
   }
 
-  /** What was started elsewhere is ended elsewhere. */
+  /** Who started HAProxy elsewhere also ends it. */
   async stop(): Promise<void> {}
 
-  /** Finds out what became of HAProxy and of the file while nobody looked. */
+  /** Finds out what happened to HAProxy and its file while Myelin was away. */
   async recover(): Promise<void> {
     const { file, onEvent, tolerate } = this.#context;
     const { record } = this.#parts;
@@ -148,7 +148,7 @@ class MasterDriver implements Driver {
     const { serving } = this.#processes;
     await file.discard();
     if (await file.isUnsettled()) {
-      // Killed in the middle of a reload: HAProxy has the one file or the other, so it is told again.
+      // Myelin was killed during a reload: HAProxy has either file, so the reload is repeated.
       if (serving === null) await file.putBack();
       else await file.settle();
       onEvent({ kind: 'file_restored', path: file.path });
@@ -194,7 +194,7 @@ class MasterDriver implements Driver {
     if (absent !== null) return prepareForMaster({ ...about, absent, record });
     if (reasons.some(isForStart)) {
       if (processes.serving === null) await this.#watch.awaitWorker(signal);
-      // It came up since this was planned: what it runs may be what is wanted.
+      // A worker came up since this was planned, and may already run the desired config.
       if (processes.serving !== null) return { kind: 'superseded' };
     }
     if (processes.isLeaving) throw stoppedExternally();
@@ -214,10 +214,10 @@ class MasterDriver implements Driver {
     if (replaced.kind === 'serves') {
       const next = processes.serve(replaced.info, sections, sections);
       this.#watch.version = next.version;
-      // From here on a Myelin that was killed finds that the new one is ready.
+      // If Myelin is killed from here on, the next Myelin finds that the new process is ready.
       await tolerate(recordReady(record, next));
       await tolerate(file.settle());
-      // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
+      // Only now: if the new process had failed, the connections of the oldest would have been closed for nothing.
       await tolerate(processes.keepAtMost(config.reload.maxOldWorkers));
       return { kind: 'applied', tookMs: 0 };
     }
@@ -229,7 +229,7 @@ class MasterDriver implements Driver {
     return outcome;
   }
 
-  /** null where a master answers. Throws where it is not just that nobody listens. */
+  /** null where a master answers. Throws on any error other than that nobody listens. */
   async #whyAbsent(): Promise<AppError | null> {
     try {
       const { master } = parseProcesses(await this.#processes.ask('show proc'));
@@ -237,14 +237,14 @@ class MasterDriver implements Driver {
       return null;
     } catch (cause) {
       const { error } = await this.#processes.withoutMaster(cause);
-      // While it is not known to be gone it may be about to come back, with what it had.
+      // Until the worker is known to be gone, it may come back with the same config.
       if (!(error instanceof AppError) || !nobodyListens(error) || this.#processes.serving !== null) throw error;
       return error;
     }
   }
 }
 
-/** It was planned where nothing was known to serve. */
+/** Whether the reason was found while nothing was known to serve. */
 function isForStart({ code }: ReloadReason): boolean {
   return code === 'first_start' || code === 'haproxy_exited';
 }

@@ -1,6 +1,6 @@
 /**
- * A worker that serves while its master does not answer: the master is stopped, or somebody has removed its socket. What is
- * for the worker then goes over the worker's own socket, where the file has one that Myelin may use.
+ * A worker that serves while its master does not answer: the master is stopped, or its socket was removed. Commands
+ * for the worker then go over the worker's own socket, where the file has one that Myelin may use.
  */
 import { AppError, describe } from '../../errors.ts';
 import type { Ask } from '../../haproxy/cli/ask.ts';
@@ -30,8 +30,8 @@ export async function readAnswerer(socket: string): Promise<Answerer | null> {
 }
 
 /**
- * Sends to the worker itself what is meant for it at its master. Another process may answer at the socket by now, or the
- * socket may refuse commands, which says nothing of what the worker can do: both are asked first, on the same connection.
+ * Sends commands to the worker directly, not by its master. Another process may answer at the socket by now, or the
+ * socket may refuse commands, which says nothing of what the worker can do: both are checked first, on one connection.
  */
 export function askingOwnSocket(socket: () => string, pid: number): Ask {
   return async (line) => {
@@ -52,7 +52,7 @@ export function askingOwnSocket(socket: () => string, pid: number): Ask {
   };
 }
 
-/** A line for this worker without what tells its master so, before each command. */
+/** Removes the master's `@` prefix for this worker from each command of the line. */
 export function withoutPrefix(line: string, pid: number): string {
   return line.replaceAll(new RegExp(`(^|(?<!\\\\);)${prefixOf(pid)}`, 'g'), '$1');
 }
@@ -73,7 +73,7 @@ export function withoutMaster(pid: number, cause: unknown, { isAdmin }: Pick<Ans
   );
 }
 
-/** The master is there, and no path leads to it any more; nor can its worker be asked. */
+/** The master runs, but its socket is gone, and its worker cannot be queried either. */
 export function outOfReach(pid: number, socket: string): AppError {
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',

@@ -12,7 +12,7 @@ import { checkHere } from './reload.ts';
 
 type Preparation = {
   readonly sections: readonly Section[];
-  /** Why no master can be told. */
+  /** Why no master can be told to reload. */
   readonly absent: AppError;
   /** The master's. */
   readonly socket: string;
@@ -26,7 +26,7 @@ type Preparation = {
   readonly signal: AbortSignal;
 };
 
-/** A file that is there may be all that HAProxy can start from, so it gives way only to one that was checked. */
+/** HAProxy may only be able to start from the present file, so only a checked file replaces it. */
 export async function prepareForMaster(preparation: Preparation): Promise<Outcome> {
   const { sections, absent, socket, file, record, binary, version } = preparation;
   const { text, files } = layoutOf(sections);

@@ -1,6 +1,6 @@
 /**
- * The workers of a HAProxy that runs elsewhere: the one that serves and those that leave. Its master tells of them, and
- * hands on what is asked of each, so that no PID of theirs has to mean anything here: they may run in another container.
+ * The workers of a HAProxy that runs elsewhere: the serving one and the leaving ones. The master lists the workers and
+ * forwards each query to them, so their PIDs need no meaning here: the workers may run in another container.
  */
 import timers from 'node:timers/promises';
 import { AppError, hasCode } from '../../errors.ts';
@@ -22,11 +22,11 @@ type MasterProcessesOptions = {
   readonly hardStopAfterMs: () => Ms;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** The worker that served is gone, or an old one, which makes room for a reload. */
+  /** The serving worker has ended, or an old one, which makes room for a reload. */
   readonly onChange: () => void;
 };
 
-/** `isByHand`: somebody had it reloaded while ours served. */
+/** `isByHand`: somebody else caused a reload while our worker served. */
 export type ForeignWorker = WorkerId & { readonly isByHand: boolean };
 
 type Leaving = {
@@ -35,22 +35,22 @@ type Leaving = {
   readonly since: Moment;
   connections: number | null;
   lookedAt: Moment;
-  /** Its sessions were shut down, and it is still there. */
+  /** The worker is still there after its sessions were shut down. */
   isStubborn: boolean;
 };
 
 /** What a poll has shown. */
 export type Seen =
   | { readonly kind: 'same' }
-  /** The one that served is there still, and does not answer. */
+  /** The serving worker is still there, but does not answer. */
   | { readonly kind: 'silent'; readonly error: AppError }
-  /** Another one serves than was known, or one does at last. `isReload`: the same master made it. */
+  /** A different worker serves, or the first one. `isReload`: the same master started it. */
   | { readonly kind: 'other'; readonly info: Info; readonly isReload: boolean }
-  /** Nobody says that it serves: one may be starting. `isLeaving` where somebody told HAProxy to leave. */
+  /** No worker says that it serves: one may be starting. `isLeaving`: somebody ordered HAProxy to stop. */
   | { readonly kind: 'nobody'; readonly isLeaving: boolean };
 
 const lookAtConnectionsEveryMs: Ms = 1000;
-/** One that still reads its config is asked in vain (3.1 and later); the next look comes soon. */
+/** A worker that still reads its config never answers (3.1 and later); the next poll comes soon. */
 const answerWithinMs: Ms = 300;
 const endWithinMs: Ms = 2000;
 const endPauseMs: Ms = 100;
@@ -63,7 +63,7 @@ export class MasterProcesses {
   #isAlone = false;
   #leaving: readonly Leaving[] = [];
   #generation = 0;
-  /** How often the master had been told to reload when the one that serves was its newest worker. */
+  /** The master's reload count when the serving worker was its newest one. */
   #reloads = Number.POSITIVE_INFINITY;
 
   constructor(options: MasterProcessesOptions) {
@@ -81,13 +81,13 @@ export class MasterProcesses {
     return this.#tracker.process;
   }
 
-  /** Who serves with a config that is not known; null: nobody of that kind. */
+  /** The worker that serves with an unknown config; null: there is none. */
   get foreign(): ForeignWorker | null {
     const { state } = this.#tracker;
     return state.kind === 'foreign' ? state.foreign : null;
   }
 
-  /** Somebody told HAProxy to leave: it is theirs to start another. */
+  /** Somebody ordered HAProxy to stop, and has to start it again. */
   get isLeaving(): boolean {
     return this.#tracker.state.kind === 'leaving';
   }
@@ -97,7 +97,7 @@ export class MasterProcesses {
     return this.#leaving;
   }
 
-  /** Of a master that does not answer: whether its worker does, on its own socket, and what is to be said of it. */
+  /** When the master does not answer: whether its worker answers on its own socket, and the error to report. */
   async withoutMaster(cause: unknown): Promise<{ readonly isAlone: boolean; readonly error: unknown }> {
     const { serving } = this;
     const { socket, ownSocket } = this.#options;
@@ -105,12 +105,12 @@ export class MasterProcesses {
     this.#isAlone = own !== null && !own.info.stopping && this.#isServing(own.info);
     if (serving === null) return { isAlone: false, error: cause };
     if (own !== null && this.#isAlone) return { isAlone: true, error: withoutMaster(serving.id.pid, cause, own) };
-    // A path may be gone while nobody has ended.
+    // The socket's path may be gone while the master still runs.
     const isRemoved = cause instanceof AppError && hasCode(cause.cause, 'ENOENT') && (await sharesNetwork(socket));
     return { isAlone: false, error: isRemoved ? outOfReach(serving.id.pid, socket) : cause };
   }
 
-  /** Sees who serves and who is gone. Throws an AppError where the master does not answer. */
+  /** Finds which worker serves and which are gone. Throws an AppError where the master does not answer. */
   async poll(): Promise<Seen> {
     const processes = await readProcesses(this.#options.socket, { timeoutMs: 2000 });
     this.#isAlone = false;
@@ -130,7 +130,7 @@ export class MasterProcesses {
     return { kind: 'silent', error };
   }
 
-  /** It serves from now on; the one that did leaves, for all that is known. */
+  /** This worker serves from now on; the previous one is taken to be leaving. */
   serve(info: Info, sections: readonly Section[], started: readonly Section[] | null, since?: Moment): MasterServing {
     const { now } = this.#options;
     this.#drain(info.pid);
@@ -142,17 +142,17 @@ export class MasterProcesses {
     return serving;
   }
 
-  /** One serves of which nothing is known. */
+  /** An unknown worker serves. */
   meet(foreign: ForeignWorker, isInPlaceOfOurs: boolean): void {
     this.#drain(null);
     this.#tracker.on({ kind: 'foreign_found', foreign, isInPlaceOfOurs });
   }
 
-  /** The worker that served is gone, or is stopping on an order that is not Myelin's. */
+  /** The serving worker is gone, or is stopping on an order that Myelin did not give. */
   ended(how: 'soft_stop' | 'gone'): void {
     const { serving } = this;
     this.#drain(null);
-    // One that was left in place may only be silent for a moment: another one would be met as such.
+    // A foreign worker may only be silent for a moment: a different one would be noticed by `meet`.
     if (how !== 'gone' || this.foreign === null) this.#tracker.on({ kind: how });
     if (serving === null) return;
     const { pid, generation } = nameOf(serving);
@@ -163,13 +163,13 @@ export class MasterProcesses {
     onChange();
   }
 
-  /** Of a question to the worker that serves, or to its master for it; null: it was answered. */
+  /** The outcome of a query to the serving worker, or to its master; null: it was answered. */
   heard(askedAt: Moment, error: unknown): void {
     const { serving } = this;
     if (serving !== null) this.#tracker.heard(serving, askedAt, error);
   }
 
-  /** Ends the oldest of those that leave until there are no more than `max`. */
+  /** Ends the oldest leaving workers until there are at most `max`. */
   async keepAtMost(max: number): Promise<void> {
     for (const each of this.#leaving.slice(0, Math.max(0, this.#leaving.length - max)))
       if (!each.isStubborn) await this.#end(each);
@@ -180,7 +180,7 @@ export class MasterProcesses {
   }
 
   /**
-   * Until one says that it serves; without those that do not answer. After a failed reload some versions list it among
+   * Queries workers until one says that it serves; skips silent ones. After a failed reload some versions list it among
    * the old ones.
    */
   async #askWhoServes({ workers, oldWorkers }: Processes): Promise<readonly Info[]> {
@@ -194,7 +194,7 @@ export class MasterProcesses {
     return infos;
   }
 
-  /** null where it does not answer now. */
+  /** null where the worker does not answer now. */
   #readInfo(pid: number): Promise<Info | null> {
     return readWorkerInfo(this.#options.socket, pid, { timeoutMs: answerWithinMs }).catch(() => null);
   }
@@ -203,7 +203,7 @@ export class MasterProcesses {
     const now = this.#options.now();
     const gone = this.#leaving.filter(({ pid }) => !pids.includes(pid));
     for (const each of gone) {
-      // One that finished all it had was seen without connections, or ended long before this.
+      // A worker that finished all its work was seen without connections, or ended long before this.
       this.#remove(each, now - each.since >= this.#options.hardStopAfterMs() ? 'hard_stop_after' : null);
     }
     const found = pids.filter((pid) => !this.#leaving.some((each) => each.pid === pid));
@@ -222,7 +222,7 @@ export class MasterProcesses {
     this.#leaving = [...this.#leaving, leaving(before.id.pid, before.generation, this.#options.now())];
   }
 
-  /** By its sessions: a signal does not reach into another container, and may there be meant for somebody else. */
+  /** Shuts down its sessions: a signal does not reach into another container, where the PID may be another process. */
   async #end(each: Leaving): Promise<void> {
     const { socket, onEvent } = this.#options;
     const { pid } = each;

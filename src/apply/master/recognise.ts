@@ -1,4 +1,4 @@
-/** Another worker serves than was known, and it was not Myelin that made it: HAProxy was restarted, or reloaded by somebody. */
+/** A different worker serves, and Myelin did not start it: somebody restarted or reloaded HAProxy. */
 import { pastFromWallClock } from '../../lib/time/clock.ts';
 import type { Leaving, Moment, Section } from '../../model.ts';
 import type { Generation } from '../state/generation.ts';
@@ -8,21 +8,21 @@ import { type Came, loadedBy } from './loaded.ts';
 import { isRecordOf, type MasterServing, readyRecordOf } from './serving.ts';
 
 export type Recognised =
-  /** It is the one that was recorded. */
+  /** The worker is the recorded one. */
   | {
       readonly kind: 'recorded';
       readonly sections: readonly Section[];
       readonly leaving: readonly Leaving[];
       readonly since: Moment;
     }
-  /** It was started from the file as it is. */
+  /** The worker was started from the present file. */
   | { readonly kind: 'loaded'; readonly sections: readonly Section[]; readonly isByHand: boolean }
   | { readonly kind: 'unknown'; readonly isByHand: boolean; readonly isInPlaceOfOurs: boolean };
 
 type Encounter = Omit<Came, 'recorded'> & {
-  /** The same master made it. */
+  /** The same master started it. */
   readonly isReload: boolean;
-  /** What the one that served was brought to last; null: none did. */
+  /** The last known state of the previous worker; null: there was none. */
   readonly before: readonly Section[] | null;
 };
 

@@ -1,6 +1,6 @@
 /**
- * Replaces the worker that serves, where its master runs elsewhere: propose, examine, accept, reload, look who came up.
- * Whatever fails, the worker from before serves on and its file is put back in its place; the place is never empty,
+ * Replaces the serving worker, where its master runs elsewhere: propose, examine, accept, reload, find the new worker.
+ * Whatever fails, the old worker keeps serving and its file is put back in place; the place is never empty,
  * because HAProxy 3.2 ends altogether when it is told to reload without a file.
  */
 import type { Config } from '../../config/schema.ts';
@@ -23,7 +23,7 @@ import type { MasterServing } from './serving.ts';
 
 export type MasterReplacement = {
   readonly sections: readonly Section[];
-  /** What it is to be reloaded from; null where it is not known what runs. */
+  /** The worker to replace; null where it is not known what runs. */
   readonly serving: MasterServing | null;
   readonly version: Version | null;
   /** HAProxy's executable on this machine, if there is one. */
@@ -33,7 +33,7 @@ export type MasterReplacement = {
   readonly ask: Ask;
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
   readonly file: ConfigFile;
-  /** For what must neither undo an apply nor keep one from happening. */
+  /** For work whose failure must neither undo nor prevent an apply. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
 };
@@ -42,8 +42,8 @@ export type MasterReplaced =
   /** A new worker serves `sections`; the file is still to be settled. */
   | { readonly kind: 'serves'; readonly info: Info }
   /**
-   * The old sections serve on, or nobody knows what does. `other` is a worker that came up all the same: with the old
-   * file where that is so (`isBefore`), else with none that Myelin knows.
+   * The old sections keep serving, or it is unknown what serves. `other` is a worker that came up anyway: with the old
+   * file (`isBefore`), or with a file that Myelin does not know.
    */
   | {
       readonly kind: 'not';
@@ -51,7 +51,7 @@ export type MasterReplaced =
       readonly other: { readonly info: Info; readonly isBefore: boolean } | null;
     };
 
-/** To give up does not end HAProxy's attempt, so it has to be a long one before that is of any use. */
+/** Giving up does not end HAProxy's attempt, so Myelin waits long before it gives up. */
 const shortestWaitMs: Ms = 60_000;
 
 export async function replaceWorker(replacement: MasterReplacement): Promise<MasterReplaced> {
@@ -71,7 +71,7 @@ export async function replaceWorker(replacement: MasterReplacement): Promise<Mas
     await tolerate(forgetHealth(config));
     return reloaded;
   }
-  // Without a file from before, what was refused stays: a place that is empty would be worse.
+  // Where there was no old file, the refused file stays: no file at all would be worse.
   await (hadFile ? file.rejectAccepted() : file.settle());
   if (reloaded instanceof AppError) {
     await tolerate(forgetHealth(config));
@@ -82,7 +82,7 @@ export async function replaceWorker(replacement: MasterReplacement): Promise<Mas
   return { ...reloaded, other };
 }
 
-/** HAProxy is told, and the file stays where it is. */
+/** Tells HAProxy to reload, and leaves the file in place. */
 async function reload({ sections, file, socket, ask, config }: MasterReplacement): Promise<MasterReplaced> {
   const reloaded = await reloadMaster(socket, { timeoutMs: timeoutFor(config) });
   if (reloaded.kind === 'failed') {
@@ -110,13 +110,13 @@ async function noteServersDown(replacement: MasterReplacement): Promise<void> {
 /** The first backend of `sections` that the worker does not have; null where it was started with a file that has them. */
 export async function missingBackend(ask: Ask, pid: number, sections: readonly Section[]): Promise<string | null> {
   const has = new Set((await ask(`${prefixOf(pid)}show backend`)).split('\n'));
-  // One that stands in an `.if` may be left out.
+  // HAProxy may skip a backend inside an `.if`.
   const sure = placedLines(sections).filter(({ text, isConditional }) => !isConditional && /^\s*backend\s/.test(text));
   const wanted = sure.filter(({ section }) => section.kind === 'backend' && !/^\s*disabled\b/m.test(section.text));
   return wanted.find(({ section }) => !has.has(section.name))?.section.name ?? null;
 }
 
-/** What a binary on this machine says of the file; nothing where there is none of that branch to ask. */
+/** Checks the file with a binary on this machine; returns nothing where there is no binary of that branch. */
 export async function checkHere(
   binary: Binary | null,
   version: Version | null,
@@ -132,7 +132,7 @@ export async function checkHere(
 async function examine(replacement: MasterReplacement): Promise<readonly Problem[]> {
   const { sections, serving, version, binary, socket } = replacement;
   const { problems } = await checkHere(binary, version, replacement);
-  // Where HAProxy is in another network, or it is not known what it holds, only HAProxy can try.
+  // Where HAProxy is in another network, or its addresses are not known, only HAProxy can test the addresses.
   if (serving === null || !(await sharesNetwork(socket))) return problems;
   return [
     ...problems,
@@ -142,7 +142,7 @@ async function examine(replacement: MasterReplacement): Promise<readonly Problem
 
 /**
  * Up to 2.5 a master that failed to reload may end, with all its workers, when it fails again in another way. With the
- * old file it succeeds, and is as before.
+ * old file the reload succeeds, and the master is as before.
  */
 async function leaveWaitMode({
   version,

@@ -12,13 +12,13 @@ import type { Generation } from '../state/generation.ts';
 import type { ReadyRecord } from '../state/records.ts';
 
 /**
- * A PID alone says little: in a container the same ones come back with every restart. Before 2.5 HAProxy does not say
- * when it was started, and its uptime is good for a second or two. `startedSec` is the time of day that HAProxy says
+ * A PID alone says little: in a container the same PIDs come back with every restart. Before 2.5 HAProxy does not say
+ * when it was started, and its uptime is exact to a second or two. `startedSec` is the time of day that HAProxy says
  * (`isExact`), else on the steady clock.
  */
 export type WorkerId = { readonly pid: number; readonly startedSec: number; readonly isExact: boolean };
 
-/** By how much a time of start that is not exact may be wrong. */
+/** The possible error of a start time that is not exact. */
 export const inexactSec = 2;
 
 export type MasterServing = {
@@ -26,7 +26,7 @@ export type MasterServing = {
   readonly generation: number;
   readonly version: Version;
   readonly since: Moment;
-  /** What runs in it, which commands change. */
+  /** What runs in the process; commands change it. */
   readonly worker: Worker;
 };
 
@@ -34,7 +34,7 @@ type Facts = {
   readonly info: Info;
   readonly generation: number;
   readonly sections: readonly Section[];
-  /** null where it is not known what it was started with. */
+  /** null where it is not known what the process was started with. */
   readonly started: readonly Section[] | null;
   readonly since: Moment;
   readonly ask: Ask;
@@ -77,7 +77,7 @@ export function isRecordOf({ pid, startTime }: ReadyRecord, id: WorkerId): boole
   return isSame({ pid, startedSec: Number(startTime), isExact: id.isExact }, { ...id, startedSec: startedAtSec(id) });
 }
 
-/** How the driver shows it. `socket` is that of the master, `record` where it is written down what runs. */
+/** How the driver shows the worker. `socket` is the master's; `record` holds what runs. */
 export function activeOf(
   serving: MasterServing,
   { socket, record }: { readonly socket: string; readonly record: Generation },

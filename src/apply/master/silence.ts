@@ -8,7 +8,7 @@ const goneAfterMs: Ms = 1000;
 type State =
   | { readonly kind: 'heard' }
   | { readonly kind: 'silent'; readonly since: Moment }
-  /** It has lasted for too long, which was reported. */
+  /** The silence has lasted too long, and was reported. */
   | { readonly kind: 'reported'; readonly since: Moment };
 
 export class Silence {
@@ -18,14 +18,14 @@ export class Silence {
     this.#state = { kind: 'heard' };
   }
 
-  /** Since when it has lasted, once that was reported; null: it has not lasted. */
+  /** Since when the silence has lasted, if it was reported; null: it was not. */
   get reportedSince(): Moment | null {
     return this.#state.kind === 'reported' ? this.#state.since : null;
   }
 
   /**
-   * What follows from it: nobody serves any more, or, where that is not known, trouble to tell of once: a master that
-   * leaves may cut an answer short before nobody listens any more. `error` is null where the master answers, and has no
+   * What the silence means: no worker serves, or, where that is not known, trouble to report once: a master that
+   * leaves may cut an answer short before it stops listening. `error` is null where the master answers, and has no
    * worker that serves.
    */
   noted(now: Moment, error: unknown): 'nothing' | 'gone' | 'trouble' {

@@ -1,4 +1,4 @@
-/** Sees who serves under the master, and what to make of one that Myelin did not make. */
+/** Watches which worker serves under the master, and decides what to do with one that Myelin did not start. */
 import timers from 'node:timers/promises';
 import { describe } from '../../errors.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
@@ -13,7 +13,7 @@ import { Silence } from './silence.ts';
 const workerPauseMs: Ms = 20;
 
 export class MasterWatch {
-  /** Of the HAProxy that was seen last; null where that is not known. */
+  /** Version of the HAProxy seen last; null where that is not known. */
   version: Version | null;
   readonly #context: DriverContext;
   readonly #processes: MasterProcesses;
@@ -33,7 +33,7 @@ export class MasterWatch {
     this.version = version;
   }
 
-  /** Since when the master has not answered while its worker serves on, and why; null: it answers, or has been silent for a moment. */
+  /** Since when, and why, the master is silent while its worker keeps serving; null: it answers, or pauses briefly. */
   get masterTrouble(): Trouble | null {
     return this.#masterTrouble;
   }
@@ -73,7 +73,7 @@ export class MasterWatch {
     if (what === 'trouble') onEvent({ kind: 'trouble', error });
   }
 
-  /** Another worker serves, and it was not Myelin that made it. */
+  /** A different worker serves, and Myelin did not start it. */
   async #meet({ info, isReload }: Extract<Seen, { kind: 'other' }>): Promise<void> {
     const { config, file, now, policy, onEvent, onChange, noteChange, tolerate } = this.#context;
     const record = this.#record;
@@ -101,7 +101,7 @@ export class MasterWatch {
     onChange();
   }
 
-  /** A master that has just come up has a worker in a moment, and that may run what is wanted. */
+  /** A master that has just started soon has a worker, which may already run the desired config. */
   async awaitWorker(signal: AbortSignal): Promise<void> {
     const deadline = performance.now() + this.#context.config().reload.startTimeout;
     while ((await this.poll()) === 'nobody' && !this.#processes.isLeaving && performance.now() < deadline)

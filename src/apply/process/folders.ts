@@ -5,10 +5,10 @@ export class Folders {
   readonly #root: string;
   readonly #tolerate: (work: Promise<unknown>) => Promise<void>;
   #lastNumber: number;
-  /** What stands in the folder of the one that has ended needs no room on the disk once more. */
+  /** The folder of the ended process can be used again, because its files need no further disk space. */
   #fallen: Generation | null;
 
-  /** `tolerate`: for what must not hide how a start went. */
+  /** `tolerate`: for work whose failure must not hide the outcome of a start. */
   constructor(
     root: string,
     { lastNumber, fallen }: { readonly lastNumber: number; readonly fallen: Generation | null },
@@ -24,12 +24,12 @@ export class Folders {
     return this.#fallen;
   }
 
-  /** The one that served has ended: its folder is left. */
+  /** The serving process has ended: its folder is kept. */
   fell(generation: Generation): void {
     this.#fallen = generation;
   }
 
-  /** `isUsed`: whether a process lives that was started from it; else it goes, unless the next one can have it. */
+  /** `isUsed`: whether a process started from the folder lives; else it is removed, unless the next one can use it. */
   async during<T>(
     start: (generation: Generation) => Promise<T>,
     isUsed: (generation: Generation) => boolean,

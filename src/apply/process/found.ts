@@ -1,4 +1,4 @@
-/** What there is at a start: the folder of our HAProxies, those that live, and an executable to start more from. */
+/** What Myelin finds at its start: the folder of our HAProxies, the living processes, and the executable. */
 import { realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { generationsFolder } from '../../config/paths.ts';
@@ -15,7 +15,7 @@ export type Found = {
   /** The folder of all generations. */
   readonly root: string;
   readonly recovered: Recovered;
-  /** null where it cannot be run. */
+  /** null where the executable cannot be run. */
   readonly binary: Binary | null;
 };
 
@@ -27,7 +27,7 @@ export async function find(context: DriverContext, signal: AbortSignal): Promise
   const binary = await findBinary(haproxy.binary, env.PATH, { signal }).catch(asAppError);
   signal.throwIfAborted();
   const known = binary instanceof AppError ? null : binary;
-  // HAProxy's command line is looked for this path, however it is spelled in the config.
+  // The real path, because it is searched for in HAProxy's command line, however the config spells it.
   const root = await realpath(generationsFolder(config));
   if (haproxy.handover !== undefined) {
     await assertOwn(root);
@@ -40,7 +40,7 @@ export async function find(context: DriverContext, signal: AbortSignal): Promise
     binary: known?.identity ?? null,
     signal,
   });
-  // What runs is more than what could be started; without either there is nothing to do here.
+  // A serving process needs no executable; without both there is nothing to do here.
   if (binary instanceof AppError && recovered.serving === null) throw binary;
   return { root, recovered, binary: known };
 }

@@ -1,10 +1,10 @@
-/** Has frontends of a running process let go of their addresses for a moment, and take them again. */
+/** Makes frontends of a running process release their addresses for a moment, and take them again. */
 import { AppError } from '../../errors.ts';
 import { frames, unframe } from '../../haproxy/cli/framing.ts';
 import { ask } from '../../haproxy/cli/socket.ts';
 import { cliWord } from '../../haproxy/cli/words.ts';
 
-/** Throws an AppError where nobody answers, or one of them does not do what it is told. */
+/** Throws an AppError where the process does not answer, or a frontend does not follow the command. */
 export async function setFrontends(
   words: readonly ('disable' | 'enable')[],
   socket: string,
@@ -22,8 +22,8 @@ export async function setFrontends(
   }
 }
 
-/** It is so now, or was before; one that an `.if` leaves out is not there. */
+/** The replies that are fine: done now, or before; a frontend that an `.if` leaves out does not exist. */
 const isSet = /^(|All sockets are already (en|dis)abled\.|Frontend (is already|was previously) .*|No such frontend\.)$/;
 
-/** Whatever the buffers of that process hold. */
+/** Short enough for any buffer size of the process. */
 const shortLineBytes = 1_000;

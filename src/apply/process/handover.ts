@@ -1,8 +1,8 @@
 /**
  * Handing over from one Myelin to the next on the same machine (`haproxy.handover`). Each has a folder for the HAProxies
  * that it starts, and the folders of all stand side by side. The first HAProxy of the next one takes the listening
- * sockets of one that serves there: both accept from the same ones then, until the Myelin before ends its own. The other
- * Myelin may be in another container, where PIDs mean something else: all that counts is who answers on a socket.
+ * sockets of a serving HAProxy there: both accept from the same sockets until the old Myelin ends its own. The other
+ * Myelin may be in another container, where PIDs mean something else: only the answers on sockets count.
  */
 import { readdir, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -21,15 +21,15 @@ import {
 } from '../state/generation.ts';
 import { readSections } from '../state/records.ts';
 
-/** A HAProxy whose listening sockets can be had, and what it runs. */
+/** A HAProxy whose listening sockets can be taken over, and what it runs. */
 export type Predecessor = { readonly generation: Generation; readonly sections: readonly Section[] };
 
 /** Long after any start that is still under way. */
 const leftoverAfterMs: Ms = 3_600_000;
 
 /**
- * null where no HAProxy of another Myelin serves, or none is to hand over. `own` is the folder of this one. Throws where
- * what is wanted here may not take the place of what serves.
+ * null where no HAProxy of another Myelin serves, or handover is off. `own` is the folder of this Myelin. Throws where
+ * the config desired here may not replace the one that serves.
  */
 export async function findPredecessor(
   own: string,
@@ -53,7 +53,7 @@ async function findServing(own: string): Promise<Predecessor | null> {
   return null;
 }
 
-/** Throws where a HAProxy answers in our own folder that none of our processes is: it is not ours alone. */
+/** Throws where a foreign HAProxy answers in our own folder: another Myelin uses the folder too. */
 export async function assertOwn(own: string): Promise<void> {
   const living = await livingGenerations(own);
   for (const generation of await generationsIn(own))
@@ -63,7 +63,7 @@ export async function assertOwn(own: string): Promise<void> {
       });
 }
 
-/** What is in the way belongs to the other Myelin, which reads the same config sooner or later: then it is not any more. */
+/** The frontends in the way belong to the other Myelin, which reads the same config later and then removes them. */
 export function heldByPredecessor(frontends: readonly string[]): AppError {
   return new AppError(
     'MYELIN_PORT_TAKEN',
@@ -72,7 +72,7 @@ export function heldByPredecessor(frontends: readonly string[]): AppError {
   );
 }
 
-/** What Myelins that were killed have left: where nobody listens any more, nobody ever will. */
+/** Removes the folders of killed Myelins: where no process listens any more, none ever will. */
 export async function removeLeftovers(own: string, now: Timestamp): Promise<void> {
   for (const folder of await foldersBeside(own)) {
     if (!(await isOld(folder, now))) continue;
@@ -95,10 +95,10 @@ async function foldersBeside(own: string): Promise<readonly string[]> {
   return (await readdir(shared)).filter((name) => name !== basename(own)).map((name) => join(shared, name));
 }
 
-/** The newest first: older ones were told to leave. */
+/** The newest first, because older ones are leaving. */
 async function generationsIn(folder: string): Promise<readonly Generation[]> {
   const numbers = await listGenerations(folder).catch((error: unknown) => {
-    // What is none of Myelin's, or of another user, is nothing to us.
+    // Folders that are not Myelin's, or of another user, do not matter.
     if (hasCode(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) return [];
     throw error;
   });
@@ -113,7 +113,7 @@ async function probe({ socket }: Generation): Promise<'serves' | 'leaves' | 'sil
   }
 }
 
-/** Only what Myelin has made: anything may lie beside its folder. */
+/** Only folders that Myelin made: other files may lie beside its folder. */
 async function isLeftover(generation: Generation, now: Timestamp): Promise<boolean> {
   const isOurs = (await readIfThere(generation.socketConfig)) !== null;
   return isOurs && (await isOld(generation.folder, now)) && (await probe(generation)) === 'gone';

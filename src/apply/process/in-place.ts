@@ -1,4 +1,4 @@
-/** The file that stands in its place while nothing of ours serves: what a start can go back to. */
+/** The file in place while no HAProxy of ours serves: a start can fall back to it. */
 import { AppError } from '../../errors.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
@@ -8,7 +8,7 @@ import type { Generation } from '../state/generation.ts';
 import { readSections } from '../state/records.ts';
 import { sameText, sectionsOf } from '../state/sections.ts';
 
-/** `newest`: whose record may know the services in it. null where there is no file. */
+/** The record of `newest` may know the services in the file. null where there is no file. */
 export async function sectionsInPlace(file: ConfigFile, newest: Generation | null): Promise<readonly Section[] | null> {
   const text = await file.read();
   if (text === null) return null;
@@ -19,8 +19,8 @@ export async function sectionsInPlace(file: ConfigFile, newest: Generation | nul
 type Start = (sections: readonly Section[]) => Promise<Outcome>;
 
 /**
- * Starts with what is wanted; where that cannot be written, with the file in place, which needs no room: something serves,
- * and servers follow by commands. What is wanted has failed all the same.
+ * Starts the desired config; where that cannot be written, the file in place, which needs no disk space: it serves,
+ * and servers follow by commands. The outcome is still the failure of the desired config.
  */
 export async function startWithEither(
   wanted: readonly Section[],
@@ -32,7 +32,7 @@ export async function startWithEither(
   } catch (error) {
     const isUnwritten = error instanceof AppError && error.code === 'MYELIN_WRITE_FAILED';
     if (!isUnwritten || inPlace === null || sameText(wanted, inPlace)) throw error;
-    // Why it is needed says more than why it came to nothing as well.
+    // The first error says more than the failure of this fallback.
     const outcome = await start(inPlace).catch(() => null);
     if (outcome?.kind !== 'applied') throw error;
     const { code, cause, remedy } = error;

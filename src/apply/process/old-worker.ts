@@ -33,7 +33,7 @@ export class OldWorker {
   readonly generation: Generation;
   readonly id: ProcessId;
   readonly since: Moment;
-  /** Opened before it is told to leave, since it accepts no connection after that. null: it cannot be asked. */
+  /** Opened before the process is told to leave, since it then accepts no connection. null: it cannot be queried. */
   #session: AdminSession | null;
   readonly #worker: Worker | null;
   #stage: Stage = 'presumed';
@@ -49,7 +49,7 @@ export class OldWorker {
 
   /** Tells a serving process to leave. */
   static async drain(leaving: Leaving, now: Moment): Promise<OldWorker> {
-    // It also leaves where no session can be opened; then it takes no questions and no commands.
+    // The process also leaves where no session can be opened; then it takes no queries and no commands.
     const old = new OldWorker(leaving, now);
     await old.#open();
     await old.poll();
@@ -64,7 +64,7 @@ export class OldWorker {
     return old;
   }
 
-  /** null where it takes no commands, or no more. */
+  /** null where the process takes no commands, or no longer does. */
   get worker(): Worker | null {
     return this.#stage === 'stopping' || !this.#session?.isOpen ? null : this.#worker;
   }
@@ -87,7 +87,7 @@ export class OldWorker {
   }
 
   async poll(): Promise<void> {
-    // A question that took too long closed the session. While only the frontends are shut down, another one can be opened.
+    // A query that took too long closed the session. While only the frontends are shut down, a new one can be opened.
     if (this.#stage === 'finishing' && !this.#session?.isOpen) await this.#open();
     if (this.#session === null || !this.#session.isOpen) return;
     const answer = await this.#session.ask('show info', { timeoutMs: 1000 }).catch(() => null);
@@ -98,18 +98,18 @@ export class OldWorker {
     if (stopping) this.#stage = 'stopping';
     if (currConns > 0) return;
     if (this.#stage === 'finishing') this.#stop();
-    // It would wait for our connection as for any other.
+    // The process would wait for our connection as for any other.
     if (this.#stage === 'stopping') this.#session.close();
   }
 
-  /** Ends it now, with the connections that are left. */
+  /** Ends the process now, with its remaining connections. */
   async end(): Promise<void> {
     await this.poll();
     this.signal('SIGTERM');
     if (!(await waitForEnd(this.id, 2000))) this.signal('SIGKILL');
   }
 
-  /** Stops watching it: it ends by itself. */
+  /** Stops watching the process, which ends by itself. */
   forget(): void {
     if (this.isAlive && this.#stage === 'finishing') this.#stop();
     this.#session?.close();

@@ -1,15 +1,15 @@
-/** Why the process that serves is to be replaced though it serves what is wanted: a reload is the cure for both. */
+/** Why to replace the serving process although it runs the desired config: a new executable, or a lost socket. */
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { isThere } from '../../lib/files/files.ts';
 import type { ReloadReason } from '../../model.ts';
 import { isReplaced, type Serving } from './serving.ts';
 
-/** Of one process at a time; it starts empty for the next one. */
+/** Holds for one process at a time; starts empty for the next one. */
 export class Outdated {
   #about: Serving | null = null;
-  /** Of the executable that is another one than the process was started from. */
+  /** Path of the executable, if it differs from the one that the process was started from. */
   #newBinary: string | null = null;
-  /** Where the process was asked, and can be asked no more once the connection that is held ends. */
+  /** The removed socket: the process can no longer be queried once the open connection ends. */
   #lostSocket: string | null = null;
 
   reasons(serving: Serving): readonly ReloadReason[] {
@@ -20,7 +20,7 @@ export class Outdated {
     ];
   }
 
-  /** Whether the executable turned out to be another one just now. `now`: as it is; null: not known. */
+  /** Whether this call found that the executable has changed. `now`: the present one; null: not known. */
   compareBinary(serving: Serving, now: BinaryIdentity | null): boolean {
     this.#begin(serving);
     const before = this.#newBinary;
@@ -28,7 +28,7 @@ export class Outdated {
     return this.#newBinary !== null && before === null;
   }
 
-  /** Whether its socket turned out to be lost just now, and another process can take over from it at `handedOn`. */
+  /** Whether this call found that the socket is lost, and a new process can take over by `handedOn`. */
   async losesSocket(serving: Serving, handedOn: string): Promise<boolean> {
     const { socket } = serving.generation;
     const isLost = !(await isThere(socket)) && (await isThere(handedOn));

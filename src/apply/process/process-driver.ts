@@ -1,7 +1,7 @@
 /**
- * Control `process`: HAProxy is started here. A new one starts beside the old one, takes over its listening sockets,
- * proves itself on a socket of its own, and only then is the old one told to leave. Whatever fails before that costs
- * the old one nothing.
+ * Control `process`: HAProxy is started here. A new process starts beside the old, takes over its listening sockets,
+ * proves itself on its own socket, and only then does Myelin tell the old process to leave. A failure before that costs
+ * the old process nothing.
  */
 import { formerHandedOnSocket, handedOnSocket } from '../../config/paths.ts';
 import { type Binary, type BinaryIdentity, findBinary } from '../../haproxy/binary/binary.ts';
@@ -54,7 +54,7 @@ class ProcessDriver implements Driver {
   readonly #outdated = new Outdated();
   #binary: Binary | null;
   readonly masterTrouble = null;
-  /** One of ours served at some time, so that another in its place was started by hand. */
+  /** A process of ours has served, so a different process in its place was started by hand. */
   #hasServed: boolean;
 
   constructor(context: DriverContext, { root, recovered, binary }: Found) {
@@ -108,7 +108,7 @@ class ProcessDriver implements Driver {
     return this.#processes.oldWorkers.flatMap(({ worker }) => worker ?? []);
   }
 
-  /** It has ended since this was planned: to start another one has to be planned, and has its turn. */
+  /** HAProxy has ended since this was planned: the next plan starts another one. */
   async update(): Promise<Outcome> {
     return { kind: 'superseded' };
   }
@@ -149,7 +149,7 @@ class ProcessDriver implements Driver {
     if (haproxy.handover !== undefined) await removeIfEmpty(this.#root);
   }
 
-  /** They live on; only nobody looks after them any more. */
+  /** The processes keep running, but are no longer watched. */
   forget(): void {
     this.#processes.forget();
   }
@@ -159,7 +159,7 @@ class ProcessDriver implements Driver {
     const processes = this.#processes;
     if (polls % pollsPerQuestion === 0) {
       const isHopeless = await processes.isHopeless();
-      // It cannot hand over any more.
+      // A hopeless process cannot hand over its sockets.
       if (isHopeless && config().haproxy.onHang === 'replace') await processes.kill('on_hang');
     }
     await processes.poll();
@@ -174,7 +174,7 @@ class ProcessDriver implements Driver {
     await this.#processes.trimOutput();
     const { serving } = this.#processes;
     if (serving !== null && (await this.#outdated.losesSocket(serving, handedOnSocket(config())))) onChange();
-    // While there is none, or one that does not run, as in the middle of an upgrade, nothing follows from that.
+    // A missing or broken executable, as during an upgrade, has no consequences here.
     const binary = await this.#findBinary(signal).catch(() => null);
     if (binary !== null && this.#compareBinary(binary.identity)) onChange();
   }
@@ -185,7 +185,7 @@ class ProcessDriver implements Driver {
     return this.#binary;
   }
 
-  /** Whether it turned out to be another one just now. */
+  /** Whether this call found that the executable has changed. */
   #compareBinary(identity: BinaryIdentity | null): boolean {
     const { serving } = this.#processes;
     if (serving === null || identity === null || !this.#outdated.compareBinary(serving, identity)) return false;
@@ -218,7 +218,7 @@ class ProcessDriver implements Driver {
     const { predecessor } = from;
     if (outcome.kind === 'applied' && predecessor !== null)
       onEvent({ kind: 'taken_over', folder: predecessor.generation.folder });
-    // What commands can do for it need not wait.
+    // Commands can already bring the started file closer to the desired config.
     if (outcome.kind !== 'applied' && inPlace !== null && processes.serving !== null) onChange();
     return outcome;
   }
@@ -231,13 +231,13 @@ class ProcessDriver implements Driver {
     onChange();
   }
 
-  /** Who serves in the place of ours; null: nobody, as far as is known. */
+  /** The foreign process that serves instead of ours; null: none is known. */
   async #findForeign(): Promise<ForeignProcess | null> {
     const processes = this.#processes;
     if (processes.serving !== null) return null;
     const { haproxy } = this.#context.config();
     const leaving = new Set(processes.leaving.map(({ id }) => id.pid));
-    // Who answers at the second one was ours, or was handed the socket by one of ours.
+    // The process at the second socket was ours, or got the socket from one of ours.
     const sockets = this.#hasServed ? [haproxy.statsSocket] : [];
     const foreign = await findForeign([...sockets, handedOnSocket(this.#context.config())], leaving);
     processes.foreign(foreign, this.#hasServed);

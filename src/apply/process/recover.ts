@@ -1,6 +1,6 @@
 /**
- * Finds out, after a start of Myelin, what became of the HAProxies and of the file while it was away, and brings both
- * to a state from which everything can go on: whatever moment the one before was killed at.
+ * Finds out, after a start of Myelin, what happened to the HAProxies and the file meanwhile, and brings both
+ * to a consistent state, at whatever moment the previous Myelin was killed.
  */
 
 import { AppError } from '../../errors.ts';
@@ -47,7 +47,7 @@ export type Recovered = {
   /** The folder of the newest process, which has ended. */
   readonly fallen: Generation | null;
   readonly lastNumber: number;
-  /** One of ours was ready once, whatever became of it. */
+  /** A process of ours was ready once, whatever happened to it later. */
   readonly hasServed: boolean;
 };
 
@@ -59,7 +59,7 @@ export type RecoverOptions = {
   readonly binary: BinaryIdentity | null;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** For what must not keep us from starting. */
+  /** For work whose failure must not prevent Myelin from starting. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
 };
@@ -77,7 +77,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
     const id = living.get(number);
     const generation = generationAt(state, number);
     if (id === undefined) continue;
-    // All that are older than the serving one were told to leave, or were about to be.
+    // All older processes were told to leave, or were about to be.
     if (current !== null) {
       const worker = await workerOf(generation, id, options);
       oldWorkers.unshift(await OldWorker.drain({ generation, id, worker }, options.now()));
@@ -89,7 +89,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   }
   const records = await Promise.all(folders.map((number) => readReady(generationAt(state, number))));
   const replaced = current === null ? null : await readReplaces(current.generation);
-  // Killed before it saw to that: both serve the same addresses now.
+  // Myelin was killed before it told the replaced process to leave: both serve the same addresses now.
   const isKnown = oldWorkers.some(({ id }) => id.pid === replaced?.pid);
   if (replaced !== null && !isKnown && sendSignal(replaced, 'SIGUSR1'))
     oldWorkers.unshift(OldWorker.found(generationAt(state, 0), replaced, options.now(), 'stopping'));
@@ -118,11 +118,11 @@ async function recognise(
     return serve(generation, id, ready, info === 'silent' ? null : info, options);
   }
   if (!(await isPrepared(generation))) return outOfReach(generation, id, options);
-  // It was started by a Myelin that was killed before it saw the answer.
+  // The process was started by a Myelin that was killed before the process answered.
   const limits = { timeoutMs: options.startTimeoutMs, signal: options.signal };
   const info = (await hasLetGo(generation)) ? null : await awaitReady(generation.socket, id, limits);
   if (info === null) {
-    // It may have accepted connections since it has the listening sockets.
+    // The process may have accepted connections, because it has the listening sockets.
     sendSignal(id, 'SIGUSR1');
     return 'stopping';
   }
@@ -131,15 +131,15 @@ async function recognise(
   return serve(generation, id, fresh, info, options);
 }
 
-/** Whether it listened on its socket once and does not any more: it was told to leave before. */
+/** Whether the process has stopped listening on its socket: it was told to leave before. */
 async function hasLetGo({ socket }: Generation): Promise<boolean> {
   const answer = await readInfo(socket, { timeoutMs: 1000 }).catch((error: unknown) => error);
   return nobodyListens(answer) && (await isThere(socket));
 }
 
 /**
- * Its folder was taken away: it may serve, but cannot be asked there. Its listening sockets may be had elsewhere
- * (`findForeign`); else nobody but the operator may end it.
+ * The folder was removed: the process may serve, but cannot be queried. Its listening sockets may be found elsewhere
+ * (`findForeign`); else only the operator may end it.
  */
 function outOfReach({ folder }: Generation, { pid }: ProcessId, { onEvent }: RecoverOptions): 'presumed' {
   const error = new AppError(
@@ -186,17 +186,17 @@ async function serve(
   return adopted;
 }
 
-/** On disk is what serves; or, where nothing does, what was there before a start of which nobody saw the end. */
+/** Restores the file: to what serves, or, where nothing serves, to the file before a start that was interrupted. */
 async function settleFile(
   current: Serving | null,
   newest: Generation | null,
   { file, onEvent }: RecoverOptions,
 ): Promise<void> {
   try {
-    // With what was swapped in for a candidate that was not accepted.
+    // Also removes the files that were put in place for a candidate that was not accepted.
     await file.discard();
     if (current !== null) {
-      // It may have been killed while a frontend of the serving one had to let go of its address.
+      // Myelin may have been killed while a frontend of the serving process had released its address.
       if (await file.isUnsettled()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
       const { text, files } = layoutOf(current.worker.sections);
       const isRestored = await file.write(text, files);
@@ -207,7 +207,7 @@ async function settleFile(
     }
     await file.settle();
   } catch (error) {
-    // What serves goes on serving; the next apply meets the same trouble and reports it.
+    // The process keeps serving; the next apply meets the same trouble and reports it.
     onEvent({ kind: 'trouble', error });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Replaces the HAProxy that serves, step by step: propose, examine, accept, start, await, drain. Until it is ready every
- * failure leaves the old process and its file as they were; killed between any two steps, Myelin finds its way at its
+ * Replaces the serving HAProxy, step by step: propose, examine, accept, start, await, drain. Until it is ready, each
+ * failure leaves the old process and its file as they were; a Myelin killed between any two steps recovers at its
  * next start (`recover.ts`).
  */
 import { generationsFolder, handedOnSocket } from '../../config/paths.ts';
@@ -36,14 +36,14 @@ export type Replacement = {
   readonly config: Pick<Config, 'haproxy' | 'reload' | 'state'>;
   readonly file: ConfigFile;
   readonly processes: Processes;
-  /** Where nothing of ours serves: who does instead, and makes room for it. */
+  /** The process that serves where none of ours does; it makes room for the new one. */
   readonly foreign: ForeignProcess | null;
-  /** Whose sockets can be taken over now, where nothing of ours serves; null: nobody's. */
+  /** The process whose sockets can be taken over, where none of ours serves; null: there is none. */
   readonly findPredecessor: () => Promise<Predecessor | null>;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => Moment;
   readonly onEvent: (event: DriverEvent) => void;
-  /** For what must neither undo an apply nor keep one from happening. */
+  /** For work whose failure must neither undo nor prevent an apply. */
   readonly tolerate: (work: Promise<unknown>) => Promise<void>;
   readonly signal: AbortSignal;
 };
@@ -58,7 +58,7 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
     await file.reject();
     return { kind: 'refused', problems };
   }
-  // Of another Myelin's process nothing is taken away, not for a moment either.
+  // A process of another Myelin must not lose an address, not even for a moment.
   if (processes.serving === null && moves.inTheWay.length > 0)
     return { kind: 'failed', error: heldByPredecessor(moves.inTheWay), problems: [] };
   const readState = before === null ? null : () => readServersState(before.socket);
@@ -74,17 +74,17 @@ export async function replace(replacement: Replacement): Promise<Outcome> {
 /** The process whose listening sockets the new one takes over. */
 type Before = {
   readonly socket: string;
-  /** What it runs, as far as that is known. */
+  /** What the process runs, as far as is known. */
   readonly sections: readonly Section[];
-  /** null where it may be in another container, where PIDs mean something else. */
+  /** null where the process may be in another container, where PIDs mean something else. */
   readonly pid: number | null;
 };
 
-/** Ours, or where none of ours serves another Myelin's, or one that others started in the place of ours. */
+/** Our process; where none of ours serves, another Myelin's, or one that others started instead of ours. */
 async function handingOver({ processes, foreign, findPredecessor, config }: Replacement): Promise<Before | null> {
   const { serving } = processes;
   if (serving !== null) {
-    // Where somebody has removed its own socket, it is had by the one that it was handed on.
+    // Where somebody has removed the process's own socket, the handed-on one is used.
     const own = serving.generation.socket;
     const handedOn = handedOnSocket(config);
     const socket = (await isThere(own)) ? own : (await isThere(handedOn)) ? handedOn : null;
@@ -110,7 +110,7 @@ async function examine({ sections, generation, binary, config, file, signal }: R
   return { problems: all, moves };
 }
 
-/** Without a process before it, one of these counts as untaught for 5 s, and until then teaches nobody its stick tables. */
+/** Without a predecessor, these versions wait 5 s for stick tables, and until then teach theirs to no other process. */
 function needsPredecessor({ major, minor }: Version): boolean {
   return major === 2 && minor >= 4;
 }
@@ -122,7 +122,7 @@ async function startAccepted(replacement: Replacement, moves: Moves): Promise<St
       binary: binary.path,
       config: file.path,
       generation,
-      // The old one may end meanwhile, or may have been replaced.
+      // The old process may end meanwhile, or may have been replaced.
       takeOverFrom: async () => (await handingOver(replacement))?.socket ?? null,
       moves,
       takesOverTables: needsPredecessor(binary.version) && sections.some(({ kind }) => kind === 'peers'),
@@ -152,14 +152,14 @@ async function takeOver(
     since: now(),
     now,
   });
-  // From here on a Myelin that was killed finds that the new one is ready, and drains the old one itself.
+  // If Myelin is killed from here on, the next Myelin finds that the new process is ready, and drains the old one.
   await tolerate(writeReady(generation, readyRecordOf(next)));
-  // While two processes share a socket, either may answer on it; behind this path only the new one does.
+  // While two processes share a socket, either may answer on it; at this path only the new process answers.
   await tolerate(keepSocket(config.haproxy.statsSocket, handedOnSocket(config)));
   await tolerate(pointTo(config.haproxy.statsSocket, generation.socket));
   await tolerate(processes.takeOver(next));
   if (foreign !== null) await tolerate(processes.drainOther(foreign.id, generationAt(generationsFolder(config), 0)));
-  // Not before: had the new one failed, the connections of the oldest would have been closed for nothing.
+  // Only now: if the new process had failed, the connections of the oldest would have been closed for nothing.
   await tolerate(processes.keepAtMost(config.reload.maxOldWorkers));
   start.child.once('exit', () => void tolerate(processes.pollServing()));
   await tolerate(file.settle());

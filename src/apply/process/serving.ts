@@ -14,11 +14,11 @@ import type { ProcessId } from '../system/processes.ts';
 export type Serving = {
   readonly generation: Generation;
   readonly id: ProcessId;
-  /** Its executable; null where that is not known. */
+  /** The process's executable; null where that is not known. */
   readonly binary: BinaryIdentity | null;
   readonly version: Version;
   readonly since: Moment;
-  /** Sends commands to it, and holds what runs in it. */
+  /** Sends commands to the process, and holds what runs in it. */
   readonly worker: Worker;
   /** The connection that the worker uses while the process serves. */
   readonly connection: HeldConnection;
@@ -47,7 +47,7 @@ function viewOf(serving: Serving): Running {
   return { sections: worker.sections, generation: generation.number, since, process };
 }
 
-/** How the driver shows it. */
+/** How the driver shows the process. */
 export function activeOf(serving: Serving): Active {
   const { worker, generation } = serving;
   return { running: viewOf(serving), worker, record: { generation, ready: readyRecordOf(serving) } };

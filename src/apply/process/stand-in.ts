@@ -1,16 +1,16 @@
 /**
- * A process that a new HAProxy takes for the one before it (`-sf`), so that the one that serves is told nothing.
+ * A process that a new HAProxy takes for its predecessor (`-sf`), so that the serving process gets no signal.
  *
- * HAProxy tells the process before it to pause when it does not get an address, and tries again every 10 ms for two
- * seconds: so it is known here when the new one has come as far as its addresses, and all that is still in its way can
- * be put aside for that moment alone. And where there was a process before it, HAProxy 2.4 to 2.8 waits for what that
- * one's peers teach it, and teaches it in turn.
+ * HAProxy tells its predecessor to pause when it does not get an address, and tries again every 10 ms for two
+ * seconds: the pause shows that the new process has reached its addresses, and whatever still holds them can
+ * release them for that moment alone. And where there is a predecessor, HAProxy 2.4 to 2.8 waits for the stick tables
+ * that the predecessor's peers teach it, and teaches them in turn.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { AppError } from '../../errors.ts';
 
-/** It ends with the one that started it, however that ends. */
+/** The stand-in ends with its parent, however the parent ends. */
 const program = [
   "for (const signal of ['SIGUSR1', 'SIGTTIN']) process.on(signal, () => {});",
   "process.on('SIGTTOU', () => process.stdout.write('paused'));",
@@ -30,12 +30,12 @@ export class StandIn implements AsyncDisposable {
     this.#exited = exited;
     child.stdout?.on('data', () => {
       this.#pause ??= onPause();
-      // `wasPaused` rejects with it.
+      // `wasPaused` reports the rejection.
       this.#pause.catch(() => {});
     });
   }
 
-  /** `onPause` is called once, where the new process cannot have an address. */
+  /** `onPause` is called once, when the new process cannot get an address. */
   static async start(onPause: () => Promise<void>): Promise<StandIn> {
     const child = spawn(process.execPath, ['-e', program], { env: {}, stdio: ['pipe', 'pipe', 'ignore'] });
     await once(child, 'spawn');
@@ -49,7 +49,7 @@ export class StandIn implements AsyncDisposable {
     return new StandIn(child, child.pid, exited, onPause);
   }
 
-  /** Whether there was a pause; what was done then is done. Rejects where that failed. */
+  /** Whether there was a pause, after `onPause` has ended. Rejects where `onPause` failed. */
   async wasPaused(): Promise<boolean> {
     await this.#pause;
     return this.#pause !== null;

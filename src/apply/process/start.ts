@@ -1,4 +1,4 @@
-/** Starts one HAProxy beside the one that serves. It counts as started once it answers on its own socket. */
+/** Starts a HAProxy beside the serving one. The new process counts as started once it answers on its own socket. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
@@ -16,12 +16,12 @@ export type StartOptions = {
   readonly binary: string;
   readonly config: string;
   readonly generation: Generation;
-  /** The socket of the process whose listening sockets are taken over; null where there is none. Asked for each try. */
+  /** The socket of the process whose listening sockets are taken over; null where there is none. Called at each try. */
   readonly takeOverFrom: () => Promise<string | null>;
   readonly moves: Moves;
-  /** It takes over stick tables, which HAProxy 2.4 to 2.8 does only where it knows of a process before it. */
+  /** The new process takes over stick tables, which HAProxy 2.4 to 2.8 does only where it has a predecessor. */
   readonly takesOverTables: boolean;
-  /** Of a process that was started, is not ready yet and still lives: it may have accepted connections. */
+  /** Drains a started process that is not ready yet and still lives: it may have accepted connections. */
   readonly drain: (id: ProcessId) => Promise<void>;
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: Ms;
@@ -34,24 +34,24 @@ export type Start =
       readonly kind: 'failed';
       readonly why: string;
       readonly complaints: readonly Complaint[];
-      /** It could not get the listening sockets from the old process, which may work the next time. */
+      /** The new process could not get the listening sockets from the old one; the next try may succeed. */
       readonly lostSockets: boolean;
     };
 
-/** Addresses that the new process wants in another form than the one that serves holds them in. */
+/** Addresses that the new process needs in a different form than the serving process holds them. */
 export type Moves = {
-  /** The frontends of the one that serves which hold them. */
+  /** The frontends of the serving process that hold these addresses. */
   readonly inTheWay: readonly string[];
-  /** The frontends of the new one that keep another address of those. */
+  /** The frontends of the new process that keep another address of those frontends. */
   readonly kept: readonly string[];
 };
 
-/** Whose listening sockets are taken over, and whom the new process takes for the one before it, if anybody. */
+/** The process whose listening sockets are taken over, and the stand-in that the new process takes for it, if any. */
 type Before = { readonly socket: string; readonly standIn: StandIn | null };
 
 const letGoWithinMs: Ms = 2000;
 
-/** HAProxy 2.2 now and then fails to get the old one's listening sockets, and gets them the next time. */
+/** HAProxy 2.2 sometimes fails to get the old process's listening sockets; the next try succeeds. */
 const pausesMs: readonly Ms[] = [50, 100, 200];
 
 /** Rejects where HAProxy cannot be run at all. */
@@ -67,8 +67,8 @@ export async function startHaproxy(options: StartOptions): Promise<Start> {
 }
 
 /**
- * `*:80` cannot be bound while `127.0.0.1:80` is held, not even by handing it on: the old process lets go of it once the
- * new one is ready for it, and for no longer than that takes. Nothing else than those frontends is touched.
+ * `*:80` cannot be bound while `127.0.0.1:80` is held, not even by handing it on: the old process releases it once the
+ * new process is ready for it, and only for that moment. No other frontends are touched.
  */
 async function startBeside(options: StartOptions, from: string): Promise<Start> {
   const { inTheWay } = options.moves;
@@ -84,7 +84,7 @@ async function startBeside(options: StartOptions, from: string): Promise<Start> 
   };
   try {
     start = await startOnce({ ...options, drain }, { socket: from, standIn });
-    // What kept the old one from letting go says more than what came of it.
+    // The reason why the old process did not release its address says more than the failed start.
     if (start.kind === 'failed') await standIn.wasPaused();
     return start;
   } finally {
@@ -95,7 +95,7 @@ async function startBeside(options: StartOptions, from: string): Promise<Start> 
   }
 }
 
-/** What was told to leave lets go of its addresses at once, or hangs: then it must not keep them from the one that serves. */
+/** A process told to leave releases its addresses at once, or hangs: then it must not block the serving process. */
 async function takeBack(from: string, frontends: readonly string[], notReady: ProcessId | null): Promise<void> {
   const deadline = performance.now() + letGoWithinMs;
   for (;;)
@@ -111,7 +111,7 @@ async function takeBack(from: string, frontends: readonly string[], notReady: Pr
 }
 
 /**
- * No `-sf` of the old one: a new process that is given its PID and cannot bind makes it stop listening for two seconds.
+ * No `-sf` with the old PID: a new process that has that PID and cannot bind makes the old one stop listening for 2 s.
  * Detached and with no pipe of ours, so that it lives on when Myelin ends.
  */
 async function startOnce(options: StartOptions, from: Before | null): Promise<Start> {
@@ -125,7 +125,7 @@ async function startOnce(options: StartOptions, from: Before | null): Promise<St
     const info = id === null ? null : await awaitReady(generation.socket, id, { timeoutMs, signal });
     if (id !== null && info !== null) {
       await listenAgain(options, from);
-      // Only now may Myelin end without it: until it is ready its end is waited for.
+      // Only now may Myelin end before the child: until it is ready, Myelin waits for its end.
       child.unref();
       return { kind: 'ready', id, info, child };
     }
@@ -138,7 +138,7 @@ async function startOnce(options: StartOptions, from: Before | null): Promise<St
     throw error;
   }
 
-  /** Killed, it would take along what it has accepted since it has the listening sockets. */
+  /** Drains instead of killing: a kill would close the connections that the process has already accepted. */
   async function leave(notReady: ProcessId): Promise<void> {
     await options.drain(notReady);
     child.unref();
@@ -164,8 +164,8 @@ export async function awaitReady(
 }
 
 /**
- * What the old process let go of, the new one had taken over before, as both share these sockets: whichever of them it
- * keeps, it has to listen on again.
+ * The sockets that the old process released are shared with the new one, which had taken them over: those that the new
+ * process keeps need to listen again.
  */
 async function listenAgain({ generation, moves }: StartOptions, from: Before | null): Promise<void> {
   if (await from?.standIn?.wasPaused()) await setFrontends(['disable', 'enable'], generation.socket, moves.kept);
@@ -173,7 +173,7 @@ async function listenAgain({ generation, moves }: StartOptions, from: Before | n
 
 async function spawnHaproxy(options: StartOptions, from: Before | null): Promise<ChildProcess> {
   const { binary, config, generation, env } = options;
-  // Appended to, so that it can be cut short while HAProxy has it open.
+  // Opened for appending, so that the file can be truncated while HAProxy has it open.
   await using stderr = await open(generation.stderr, 'a', 0o640);
   await stderr.truncate(0);
   const args = ['-db', '-f', config, '-f', generation.socketConfig];

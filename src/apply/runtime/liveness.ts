@@ -1,4 +1,4 @@
-/** Whether the HAProxy that serves answers: one that hangs still takes connections, and nobody is served over them. */
+/** Whether the serving HAProxy answers: one that hangs still accepts connections, but does not serve them. */
 import { describe } from '../../errors.ts';
 import { nobodyListens } from '../../haproxy/cli/socket.ts';
 import type { Moment, Ms } from '../../model.ts';
@@ -9,7 +9,7 @@ type Whose = { readonly pid: number; readonly generation: number };
 
 type Silence = Whose & {
   readonly since: Moment;
-  /** When the first answer was missed: all that is before may be Myelin's own pause, as that of the whole machine. */
+  /** When the first answer was missed: time before that may be a pause of Myelin itself, or of the whole machine. */
   readonly noticedAt: Moment;
   readonly misses: number;
   readonly reason: string;
@@ -20,7 +20,7 @@ type PulseOptions = { readonly now: () => Moment; readonly onEvent: (event: Driv
 
 type Limit = { readonly afterMs: Ms; readonly misses: number };
 
-/** From the first answer that is missed, and so many of them at least. A busy process answers sooner. */
+/** Time since the first missed answer, and the least number of misses. A busy process answers sooner. */
 const hangs: Limit = { afterMs: 10_000, misses: 2 };
 const hangsForGood: Limit = { afterMs: 25_000, misses: 4 };
 
@@ -32,12 +32,12 @@ export class Liveness {
     this.#options = options;
   }
 
-  /** null: it answers, or has been silent for a moment only. */
+  /** null: the process answers, or was silent only briefly. */
   get unresponsive(): Trouble | null {
     return this.#silence?.isReported ? this.#silence : null;
   }
 
-  /** Whether it has been silent for so long that nothing is to be hoped for. */
+  /** Whether the process has been silent for so long that it will not recover. */
   get isHopeless(): boolean {
     return this.#silence !== null && this.#lasts(this.#silence, hangsForGood);
   }
@@ -55,7 +55,7 @@ export class Liveness {
   }
 
   missed({ pid, generation }: Whose, askedAt: Moment, error: unknown): void {
-    // It has ended, or somebody has removed its socket: both are seen otherwise.
+    // The process has ended, or its socket was removed: other code notices both.
     if (nobodyListens(error)) return;
     const before = this.#silence?.pid === pid ? this.#silence : null;
     const misses = (before?.misses ?? 0) + 1;

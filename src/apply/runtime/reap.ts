@@ -1,4 +1,4 @@
-/** Servers that were removed go once they are idle, in the processes that leave too. */
+/** Deletes removed servers once they are idle, in leaving processes too. */
 import type { Ms } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import { unexpectedReply } from '../problems.ts';
@@ -6,7 +6,7 @@ import type { Worker } from './worker.ts';
 
 type Reaped = Pick<Worker, 'pid' | 'reap'>;
 
-/** One process that does not answer holds up no other. */
+/** A process that does not answer does not delay the others. */
 export async function reap(
   workers: readonly (Reaped | null | undefined)[],
   drainTimeoutMs: Ms,

@@ -51,7 +51,7 @@ export class Worker implements Runtime {
   readonly #mutex = createMutex();
   #capabilities: Capabilities;
   #ask: Ask;
-  /** The liveness question that is not answered yet. */
+  /** The liveness query without an answer so far. */
   #answering: Promise<string> | null = null;
   #isStopping = false;
   /** From the first answer. PID and start time together identify a process. */
@@ -68,7 +68,7 @@ export class Worker implements Runtime {
     this.#reapers = resources.flatMap((resource) => resource.createReaper?.(now) ?? []);
   }
 
-  /** It is stopping: it takes no new connections. */
+  /** The process is stopping: it accepts no new connections. */
   get isStopping(): boolean {
     return this.#isStopping;
   }
@@ -90,7 +90,7 @@ export class Worker implements Runtime {
     return this.#reapers.flatMap(({ list }) => list);
   }
 
-  /** For the Myelin that takes over, which reads it from disk. */
+  /** For the next Myelin, which reads this from disk. */
   get leavingToRecord(): readonly Leaving[] {
     return this.#reapers.flatMap(({ toRecord }) => toRecord);
   }
@@ -135,7 +135,7 @@ export class Worker implements Runtime {
   }
 
   /**
-   * Checks whether the process answers. Throws an AppError where it does not answer in time, the wait behind other questions
+   * Checks whether the process answers. Throws an AppError where it does not answer in time, including other queries
    * included, or where another process answers.
    */
   async checkAlive(): Promise<void> {

@@ -35,7 +35,7 @@ export function generationAt(state: string, number: number): Generation {
   };
 }
 
-/** Where others start HAProxy: the one record of what went live last. */
+/** The single record of what went live last, where others start HAProxy. */
 export function recordIn(state: string): Generation {
   return generationAt(state, 0);
 }
@@ -49,16 +49,16 @@ export async function prepareGeneration(generation: Generation, sections: readon
   await writeDurably(generation.socketConfig, socketConfig);
 }
 
-/** HAProxy's limit is one for all of its stats sockets, and 10 if nothing is said: others must not keep us out. */
+/** HAProxy has one limit for all its stats sockets, 10 by default: other clients must not lock Myelin out. */
 const leastConnections = 100;
 
-/** As the file says; 0 where it says nothing. */
+/** The limit in the file; 0 where the file has none. */
 function statsMaxconn(sections: readonly Section[]): number {
   const lines = sections.flatMap(({ kind, text }) => (kind === 'global' ? linesOf(text) : []));
   return Number(lines.flatMap((line) => /^\s*stats\s+maxconn\s+(\d+)/.exec(line)?.[1] ?? []).at(-1) ?? 0);
 }
 
-/** Whether what it was started with is still there. */
+/** Whether the files that the process was started with still exist. */
 export async function isPrepared({ config, socketConfig }: Generation): Promise<boolean> {
   return (await isThere(config)) && (await isThere(socketConfig));
 }
@@ -70,7 +70,7 @@ export async function listGenerations(state: string): Promise<readonly number[]>
 }
 
 /**
- * The living HAProxies of this state folder by generation, whoever started them. The same path may be another folder in
+ * The living HAProxies of this state folder by generation, also those of others. The path may be another folder in
  * another container, whose HAProxy is not ours.
  */
 export async function livingGenerations(state: string): Promise<ReadonlyMap<number, ProcessId>> {
@@ -82,7 +82,7 @@ export async function livingGenerations(state: string): Promise<ReadonlyMap<numb
   const living = new Map<number, ProcessId>();
   for (const [pid, number] of named) {
     const id = identifyProcess(pid);
-    // A child that has yet to become another program, as an external check, still has the command line of HAProxy.
+    // A new child that has not run its own program yet, such as an external check, still has HAProxy's command line.
     if (id === null || named.get(parentOf(pid) ?? 0) === number) continue;
     const isOurs = findsSame(pid, state) ?? isReadyRecordOf(await readReady(generationAt(state, number)), id);
     if (isOurs) living.set(number, id);
@@ -90,7 +90,7 @@ export async function livingGenerations(state: string): Promise<ReadonlyMap<numb
   return living;
 }
 
-/** Throws an AppError where it cannot be: it is in nobody's way. */
+/** Throws an AppError where the folder cannot be removed, which is harmless. */
 export async function removeGeneration({ folder }: Generation): Promise<void> {
   try {
     await rm(folder, { recursive: true, force: true });

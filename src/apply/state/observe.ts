@@ -13,11 +13,11 @@ import { sectionsOf } from './sections.ts';
 
 export type Observed = {
   readonly sections: readonly Section[];
-  /** Of the process that runs; null where it is somebody else's, who takes no commands from us. */
+  /** Version of the running process; null where somebody else runs it and it takes no commands from us. */
   readonly version: Version | null;
 };
 
-/** What is live, of control `master` as far as it was ready last; null where nothing of ours runs. */
+/** What is live; with control `master`, what was ready last; null where no HAProxy of ours runs. */
 export async function observe({ haproxy, state }: Pick<Config, 'haproxy' | 'state'>): Promise<Observed | null> {
   switch (haproxy.control) {
     case 'process':
@@ -44,13 +44,13 @@ async function observeProcesses(generations: string): Promise<Observed | null> {
   return null;
 }
 
-/** null where it is not known who runs it. */
+/** null where it is not known which process runs it. */
 async function readRecord(generation: Generation): Promise<Observed | null> {
   const [ready, sections] = [await readReady(generation), await readSections(generation)];
   return ready === null || sections === null ? null : { sections, version: parseVersion(ready.version) };
 }
 
-/** With the files beside it, where `record` is of it. */
+/** Includes the files beside it, where `record` belongs to this file. */
 async function readFile(path: string, record: Generation): Promise<Observed | null> {
   const text = await configFile(path).read();
   if (text === null) return null;

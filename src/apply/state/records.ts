@@ -1,6 +1,6 @@
 /**
- * What is written down in the folder of a generation, for a Myelin that is started later. Older ones gave some of these
- * files other names: what they have left is read as well, so that an upgrade recognises what runs.
+ * The records in the folder of a generation, for a Myelin that starts later. Older versions gave some of these
+ * files other names: those are read as well, so that an upgrade recognises what runs.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
 import { type FileRecord, fileRecordsOf, type Owner, ownerOf, sectionsOf, withFileRecords } from './sections.ts';
 
-/** Written once HAProxy answered; a generation without it is not to be relied on. */
+/** Written once HAProxy has answered; a generation without this record is not trusted. */
 export type ReadyRecord = {
   readonly pid: number;
   readonly startTime: string;
@@ -59,14 +59,14 @@ const services: JsonFile<readonly Owner[]> = {
   ),
 };
 
-/** The process that was started by others and that this one takes the place of, where there is one. */
+/** The foreign process that this one replaces, where there is one. */
 const replaces: JsonFile<ProcessId> = {
   name: 'replaces.json',
   formerName: 'displaced',
   shape: z.object({ pid: z.number(), startTime: z.string() }),
 };
 
-/** The files beside the config; not there where there are none. Keys are among them. */
+/** The files beside the config, keys among them; missing where there are none. */
 const files: JsonFile<readonly FileRecord[]> = {
   name: 'files.json',
   mode: 0o600,
@@ -81,7 +81,7 @@ const files: JsonFile<readonly FileRecord[]> = {
   ),
 };
 
-/** What was removed and finishes its connections; not there where there is none. Servers alone had no kind up to 0.9. */
+/** Removed servers and backends that finish connections; missing where there are none. Up to 0.9 without a kind. */
 const leaving: JsonFile<readonly Leaving[]> = {
   name: 'leaving',
   shape: z.array(
@@ -102,19 +102,19 @@ export async function writeSections(
   sections: readonly Section[],
   servers: readonly Leaving[] = [],
 ): Promise<void> {
-  // Somebody may have removed it.
+  // Somebody may have removed the folder.
   await makeFolder(generation.folder);
   const beside = fileRecordsOf(sections);
   await together(
     write(generation, services, withoutFiles(sections).map(ownerOf)),
     beside.length === 0 ? remove(generation, files) : write(generation, files, beside),
     writeDurably(generation.config, textOf(sections)),
-    // Nothing is written that a full disk could keep from being written.
+    // Removes the file instead of writing an empty one, which a full disk would prevent.
     servers.length === 0 ? remove(generation, leaving) : write(generation, leaving, servers),
   );
 }
 
-/** null where there is no such folder any more. A section gets back its service where that was recorded. */
+/** null where the folder is gone. Each section gets its service back where that was recorded. */
 export async function readSections(generation: Generation): Promise<readonly Section[] | null> {
   const text = (await readIfThere(generation.config))?.toString('utf8');
   if (text === undefined) return null;
@@ -122,7 +122,7 @@ export async function readSections(generation: Generation): Promise<readonly Sec
   return withFileRecords(sections, (await read(generation, files)) ?? []);
 }
 
-/** As if nothing had ever been recorded of what it has. */
+/** Removes the record of the sections. */
 export function forgetSections({ config }: Generation): Promise<void> {
   return rm(config, { force: true });
 }
@@ -135,12 +135,12 @@ export function writeReady(generation: Generation, record: ReadyRecord): Promise
   return write(generation, ready, record);
 }
 
-/** Whatever runs, it is not known to be what stands in this folder. */
+/** Removes the ready record: what runs may differ from this folder. */
 export function removeReady(generation: Generation): Promise<void> {
   return remove(generation, ready);
 }
 
-/** null where it has not been ready. */
+/** null where the generation was never ready. */
 export function readReady(generation: Generation): Promise<ReadyRecord | null> {
   return read(generation, ready);
 }
@@ -158,7 +158,7 @@ export function readReplaces(generation: Generation): Promise<ProcessId | null> 
   return read(generation, replaces);
 }
 
-/** How the config file is known again that was put where none was: whoever reads it there has read no other. */
+/** The stamp of the first config file at its path: any reader of that path has read this file. */
 export function writeFirst({ folder }: Generation, stamp: string): Promise<unknown> {
   return writeDurably(join(folder, 'first'), `${stamp}\n`);
 }
@@ -172,7 +172,7 @@ async function write<T>({ folder }: Generation, { name, formerName, mode }: Json
   if (formerName !== undefined) await rm(join(folder, formerName), { force: true });
 }
 
-/** null where there is no such file, or where it is not what we wrote: then what it says is found out again. */
+/** null where the file is missing or not ours: then Myelin finds its content out again. */
 async function read<T>({ folder }: Generation, { name, formerName, shape }: JsonFile<T>): Promise<T | null> {
   const path = join(folder, name);
   const bytes = await (formerName === undefined ? readIfThere(path) : readNewer(path, join(folder, formerName)));

@@ -1,9 +1,9 @@
-/** The few things that the drivers do with sections: compare them, know them again in a file. */
+/** What the drivers do with sections: compare them, and recognise them in a file. */
 import { isFile, withoutFiles } from '../../haproxy/text/layout/files.ts';
 import { sectionsIn } from '../../haproxy/text/layout/layout.ts';
 import type { Section } from '../../model.ts';
 
-/** HAProxy would have nothing to do. */
+/** Whether HAProxy would have nothing to do. */
 export function isBlank(sections: readonly Section[]): boolean {
   return withoutFiles(sections).every(({ text }) => text.trim() === '');
 }
@@ -16,7 +16,7 @@ function isWrittenAlike({ text, sharesOptions }: Section, other: Section | undef
   return text === other?.text && sharesOptions === other.sharesOptions;
 }
 
-/** What is recorded of a section beside its text; Myelin up to 0.9 recorded the service alone. */
+/** The record of a section beside its text; Myelin up to 0.9 recorded only the service. */
 export type Owner = string | null | Required<Pick<Section, 'service' | 'queryKey'>>;
 
 export function ownerOf({ service, queryKey }: Section): Owner {

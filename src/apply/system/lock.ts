@@ -1,4 +1,4 @@
-/** Keeps a second Myelin out of a state folder, and lets nobody be kept out by a dead one. */
+/** Keeps a second Myelin out of a state folder; a dead Myelin keeps nobody out. */
 import { once } from 'node:events';
 import { access, link, lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { createConnection, createServer } from 'node:net';
@@ -8,9 +8,9 @@ import { identifyProcess, isAlive, type ProcessId } from './processes.ts';
 
 /**
  * The lock is a folder with a claim for everyone who wants it: a socket on which its process listens for as long as it
- * lives. A claim is laid down first and the others are looked at afterwards, so of two at least one sees the other: never
- * do both hold the lock, and no claim is ever taken from a living process. Whether it lives is for the kernel to say, by
- * taking a connection: a PID would say nothing of a process in another container with which the folder is shared.
+ * lives. A process first publishes its claim and then looks at the others, so of two at least one sees the other: never
+ * do both hold the lock, and no claim is ever taken from a living process. The kernel shows whether a process lives, by
+ * accepting a connection: a PID would say nothing of a process in another container that shares the folder.
  */
 export async function acquireLock(folder: string): Promise<AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
@@ -20,7 +20,7 @@ export async function acquireLock(folder: string): Promise<AsyncDisposable> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     place = await shortPath(folder, stack);
     const server = createServer((connection) => connection.destroy()).unref();
-    // Under a name that nobody looks at, until it listens: before that it would be taken for dead.
+    // Listens under a hidden name first: a claim that does not listen yet would count as dead.
     server.listen(join(place, `.${name}`));
     await once(server, 'listening');
     stack.defer(() => void server.close());
@@ -47,8 +47,8 @@ export async function acquireLock(folder: string): Promise<AsyncDisposable> {
 }
 
 /**
- * Under the name that an older Myelin gave its claim, an empty file: so that one too is kept out. Where another container
- * has a process of the same number and age, under one that is nobody else's. Returns the name.
+ * Uses the name that an older Myelin gave its claim, an empty file, to keep that out too. Where another container
+ * has a process of the same number and age, uses a unique name. Returns the name.
  */
 async function publish(folder: string, name: string): Promise<string> {
   const hidden = join(folder, `.${name}`);
@@ -68,7 +68,7 @@ function nameOf({ pid, startTime }: ProcessId): string {
   return `${pid}-${encodeURIComponent(startTime)}`;
 }
 
-/** Whose name it is, where the process can be seen from here. */
+/** The process that the name stands for, where it can be seen from here. */
 function readName(name: string): ProcessId | null {
   const [, pid, startTime] = /^(\d+)-(.+)$/.exec(name) ?? [];
   return startTime === undefined ? null : { pid: Number(pid), startTime: decodeURIComponent(startTime) };
@@ -82,7 +82,7 @@ function refused(folder: string, holder: string): AppError {
   });
 }
 
-/** Paths of sockets have room for about a hundred characters. */
+/** A socket path may have only about a hundred characters. */
 async function shortPath(folder: string, stack: AsyncDisposableStack): Promise<string> {
   const handle = stack.use(await open(folder, 'r'));
   const short = `/proc/self/fd/${handle.fd}`;

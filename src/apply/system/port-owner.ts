@@ -6,7 +6,7 @@ import { commandName } from './processes.ts';
 
 type Kind = 'tcp' | 'udp' | 'unix';
 
-/** Whether this process holds all that listens there, whoever shares it; false where the system does not show it. */
+/** Whether this process holds every socket that listens there, shared or not; false where the system hides it. */
 export function holds(pid: number, kind: Kind, host: string | null, port: number): boolean {
   const inodes = inodesAt(kind, host, port);
   const its = new Set(inodesOf(`${pid}`));
@@ -25,7 +25,7 @@ function inodesAt(kind: Kind, host: string | null, port: number): ReadonlySet<st
   return kind === 'unix' ? unixInodes(host ?? '') : inetInodes(kind, host, port);
 }
 
-/** Sockets that listen on the port, of the address or of all addresses. */
+/** Sockets that listen on the port, at this address or at all addresses. */
 function inetInodes(kind: 'tcp' | 'udp', host: string | null, port: number): ReadonlySet<string> {
   const wantedPort = port.toString(16).toUpperCase().padStart(4, '0');
   // 0A is LISTEN; a UDP socket that nobody is connected to is 07.
@@ -79,7 +79,7 @@ function target(path: string): string {
   return orNothing(() => readlinkSync(path), '');
 }
 
-/** Processes end while we look, and those of other users are closed to us. */
+/** Processes may end meanwhile, and those of other users are not readable. */
 function orNothing<T>(read: () => T, nothing: T): T {
   try {
     return read();

@@ -1,4 +1,4 @@
-/** Processes as the system shows them. A process is its PID and its start time: PIDs alone are used again. */
+/** Processes as the system shows them. PID and start time together identify a process: PIDs alone are used again. */
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -10,7 +10,7 @@ export type ProcessId = { readonly pid: number; readonly startTime: string };
 
 const hasProc = process.platform === 'linux';
 
-/** null where there is no such process, or only its remains, which nobody has waited for yet. */
+/** null where there is no such process, or only a zombie. */
 export function identifyProcess(pid: number): ProcessId | null {
   const startTime = hasProc ? startTimeFromProc(pid) : ps(['-o', 'lstart=', '-p', `${pid}`])[0]?.trim();
   return startTime ? { pid, startTime } : null;
@@ -21,7 +21,7 @@ export function isAlive({ pid, startTime }: ProcessId): boolean {
   return hasProc ? startTimeFromProc(pid) === startTime : isThere(pid);
 }
 
-/** Sends the signal if the process is still the one that is meant; whether it was. */
+/** Sends the signal if the PID still belongs to this process; returns whether it did. */
 export function sendSignal(id: ProcessId, signal: NodeJS.Signals): boolean {
   if (!isAlive(id)) return false;
   try {
@@ -32,7 +32,7 @@ export function sendSignal(id: ProcessId, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** Waits until the process is gone; whether it is. */
+/** Waits until the process is gone; returns whether it is. */
 export async function waitForEnd(id: ProcessId, timeoutMs: Ms): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while (isAlive(id)) {
@@ -61,13 +61,13 @@ export function parentOf(pid: number): number | null {
 }
 
 /**
- * Whether the process finds by this path what we find there: in another container it may be something else. null where
- * that is hidden from us.
+ * Whether the process finds the same file at this path as we do: in another container it may differ. null where
+ * the system hides that.
  */
 export function findsSame(pid: number, path: string): boolean | null {
   if (!hasProc) return true;
   try {
-    // A `chroot` of its own, after its start, changes what it finds now, and not what it was given.
+    // A `chroot` after the start changes what the process finds now, but not the path that it was given.
     if (readlinkSync(`/proc/${pid}/ns/mnt`) === readlinkSync('/proc/self/ns/mnt')) return true;
     const [theirs, ours] = [`/proc/${pid}/root${path}`, path].map((each) => statSync(each, { bigint: true }));
     return theirs?.dev === ours?.dev && theirs?.ino === ours?.ino;
@@ -99,7 +99,7 @@ function startTimeFromProc(pid: number): string | undefined {
   return fields?.[0] === 'Z' || fields?.[0] === 'X' ? undefined : fields?.[19];
 }
 
-/** Of /proc/PID/stat, from the third one on, the state: the name in the second one may hold blanks and parentheses. */
+/** The fields of /proc/PID/stat from the third on, the state: the name in the second may hold blanks and brackets. */
 function statFields(pid: number): readonly string[] | undefined {
   const stat = readProc(`/proc/${pid}/stat`);
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -2,8 +2,8 @@
 import { readIfThere } from '../../lib/files/files.ts';
 
 /**
- * The kernel lists the unix sockets of our own network namespace alone, whoever owns them. HAProxy binds its sockets
- * under a temporary name, which stays in that list.
+ * The kernel lists the unix sockets of our own network namespace only, of every owner. HAProxy binds its sockets
+ * under a temporary name, which the list keeps.
  */
 export async function sharesNetwork(socket: string): Promise<boolean> {
   const list = (await readIfThere('/proc/net/unix'))?.toString('utf8') ?? '';

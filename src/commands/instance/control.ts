@@ -23,7 +23,7 @@ export async function reload(globals: Globals): Promise<number> {
   return result.kind === 'reload' ? exitCodes.ok : exitCodes.haproxyUnavailable;
 }
 
-/** That there is nothing to accept is no failure: what is wanted is so already, perhaps since a moment ago. */
+/** Nothing to accept is no failure: the desired state may have been accepted a moment ago. */
 export async function accept(globals: Globals, service: string): Promise<number> {
   const path = `/api/v1/accept/${encodeURIComponent(service)}`;
   const answer = (await askRunning(globals.config, 'POST', path)) as Accepted;

@@ -15,8 +15,8 @@ export async function askRunning(configFile: string, ...asked: Parameters<Runnin
 }
 
 /**
- * The Myelin that runs with this config. One whose config was broken since still runs with what it had, and is asked all
- * the same: its status says what is wrong.
+ * The Myelin that runs with this config. If the config broke later, Myelin still runs with the old one, and is queried
+ * too: its status says what is wrong.
  */
 export async function findRunning(configFile: string): Promise<Running> {
   const { socket, problem } = await findSocket(configFile);

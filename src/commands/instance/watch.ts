@@ -58,7 +58,7 @@ export async function watchStatus(globals: Globals): Promise<number> {
   return exitCodes.ok;
 }
 
-/** Where it broke off, it may have ended in the middle of the answer: then nobody is there the next time. */
+/** Repeats a query that was cut off: Myelin may have ended in the middle of its answer, and is then absent. */
 async function look(socket: string, signal: AbortSignal): Promise<Status> {
   try {
     return await getStatus(socket, { signal });
@@ -70,7 +70,7 @@ async function look(socket: string, signal: AbortSignal): Promise<Status> {
 
 type Change = (last: Omit<WatchView, 'status'>) => Omit<WatchView, 'status'>;
 
-/** Settles when `signal` aborted. That the events end is no failure: whether Myelin is there, its status shows. */
+/** Settles when `signal` has aborted. The end of the events is no failure: the status shows whether Myelin runs. */
 async function follow(socket: string, signal: AbortSignal, tell: (change: Change) => void): Promise<void> {
   let lastId: string | null = null;
   while (!signal.aborted) {

@@ -28,7 +28,7 @@ import { loadSettings, type Settings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { versionOf } from './desired.ts';
 
-/** In every backend, so that the options of its servers are looked at too; of a range that is for documentation. */
+/** A server for every backend, so that server options are checked too; from a documentation range. */
 const example: Endpoint = { id: 'example', address: '192.0.2.1', port: 80, weight: 1, state: 'ready' };
 
 export async function check(globals: Globals): Promise<number> {
@@ -38,7 +38,7 @@ export async function check(globals: Globals): Promise<number> {
   const endpoints = new Map([...config.services.keys()].map((name) => [name, [example]]));
   const version = await versionOf(config, process.env);
   await using folder = await temporaryFolder();
-  // A file of ours that is not there before the first start is nothing to warn of.
+  // Our own files are missing before the first start, which needs no warning.
   const trial = { ...config, state: folder.path };
   await forgetHealth(trial);
   const certificates = await Certificates.open(config, { isPreview: true });
@@ -123,7 +123,7 @@ function withExampleServices(config: Config): Config {
     const [rejected] = served.rejected;
     if (rejected !== undefined) throw new AppError('MYELIN_CONFIG_INVALID', `discover.${watcher}: ${rejected.reason}`);
     const example = served.config.services.get(name);
-    // Whether a port is free is not asked here.
+    // This does not check whether a port is free.
     const bind = limits.ports === undefined ? [] : [bindAt(limits, limits.ports.first)];
     if (example !== undefined) services.set(name, { ...example, bind });
   }
@@ -155,7 +155,7 @@ async function checkWithHaproxy(
     };
 
   const file = join(folder, 'haproxy.cfg');
-  // What they are called where they belong is what HAProxy reads now.
+  // Temporary paths, because HAProxy reads the real ones now.
   let count = 0;
   const sections = atOtherPaths(rendered.sections, (path) => join(folder, `${count++}-${basename(path)}`));
   for (const { path, text } of filesIn(sections)) await writeFile(path, text, { mode: 0o600 });

@@ -1,4 +1,4 @@
-/** What should be, for the commands that only look: rendered from the live sources or from a file in their place. */
+/** The desired state, for commands that only look: rendered from the live sources or from a snapshot file. */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type Entry, parseServices } from '../../../watchers/file/parse.ts';
@@ -27,7 +27,7 @@ import { Sources } from '../../sources/sources.ts';
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */
   readonly snapshot?: string | undefined;
-  /** What runs: it stays where nobody says who serves. */
+  /** What runs, which stays where no source has reported endpoints. */
   readonly running?: readonly Section[] | null;
 };
 
@@ -77,7 +77,7 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
 async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
   const { config } = settings;
   const secrets = new Secrets(settings.secrets);
-  // As `run` begins: with what was known last.
+  // Like `run`, begins with the services known last.
   const { all: discovered } = await KnownServices.open(
     knownServicesFile(config),
     () => {},

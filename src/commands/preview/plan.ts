@@ -59,7 +59,7 @@ function describeOutput({ path, diff: changes }: OutputChange): string {
   return `\n${path} is written\n\n${coloured(changes)}`;
 }
 
-/** What a running Myelin knows besides is left out: servers that still leave, what HAProxy refused before. */
+/** Without the memory of a running Myelin: servers that still leave, configs that HAProxy refused. */
 function decide(observed: Observed | null, desired: Rendered): Shown {
   if (observed === null || observed.version === null) return forPeople(planReload(observed, desired), []);
   const process = { capabilities: capabilitiesOf(observed.version), leaving: [], started: null };
@@ -71,7 +71,7 @@ function decide(observed: Observed | null, desired: Rendered): Shown {
 type Shown =
   | Extract<Plan, { readonly kind: 'none' }>
   | { readonly kind: 'runtime'; readonly commands: readonly string[] }
-  /** `commands`: what is done of it at once, while the reload waits for its turn. */
+  /** `commands`: the changes made at once, while the reload waits. */
   | (Extract<Plan, { readonly kind: 'reload' }> & { readonly commands: readonly string[] });
 
 /** Commands as they are sent. */

@@ -47,7 +47,7 @@ function asComment({ path, text }: { readonly path: string; readonly text: strin
   return `\n# ${path}\n${lines.map((line) => `#     ${line}\n`).join('')}`;
 }
 
-/** A key is shown to nobody. */
+/** Private keys are not shown. */
 function isForAll(mode: number): boolean {
   return (mode & 0o077) !== 0;
 }

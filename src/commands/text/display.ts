@@ -1,4 +1,4 @@
-/** Where `myelin status --watch` shows what it sees: on the page of a terminal, or one below the other. */
+/** The output of `myelin status --watch`: a terminal page that is redrawn, or one status below the other. */
 
 import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
@@ -37,7 +37,7 @@ export function openDisplay(asJson: boolean, onResize: () => void): Display {
   );
 }
 
-/** One below the other, each that is another than the one before. */
+/** Prints one status below the other, without repetitions. */
 function listing(
   write: (text: string) => void,
   format: (view: WatchView) => string,
@@ -54,7 +54,7 @@ function listing(
   };
 }
 
-/** Two statuses that say the same have the same. The present, of a source that is up, is no change. */
+/** Equal for statuses that say the same: only the current time of a working source differs. */
 function changeOf({ status }: WatchView): string {
   return JSON.stringify(status, (key, value: unknown) => (key === 'lastSuccess' ? undefined : value));
 }
@@ -70,7 +70,7 @@ export function formatEvents({ events, eventsTrouble }: Omit<WatchView, 'status'
   return rows.length + trouble.length === 0 ? '' : `\nevents\n${table([...rows, ...trouble])}`;
 }
 
-/** What fits into `rows` lines: the events, and of the status what is left. */
+/** Cuts to `rows` lines: the events, and as much of the status as fits. */
 export function fit(status: string, events: string, rows: number): readonly string[] {
   const above = status.split('\n').slice(0, -1);
   const below = events.split('\n').slice(0, -1);

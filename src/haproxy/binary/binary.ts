@@ -21,7 +21,7 @@ const daemonFolders = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
 type Finding = { readonly known?: Binary | null; readonly signal?: AbortSignal };
 
-/** Finds the executable and asks it for its version; `known` saves the question while the file is the same. */
+/** Finds the executable and asks it for its version; `known` saves that call while the file is the same. */
 export async function findBinary(
   name: string,
   path: string | undefined,
@@ -49,7 +49,7 @@ async function identify(path: string): Promise<BinaryIdentity | null> {
     const { ino, mtimeMs, size } = await stat(real);
     return { path: real, inode: ino, mtimeMs, size };
   } catch {
-    // Whatever keeps us from seeing it, the next attempt to run it says so with its reason.
+    // The next attempt to run the file reports why it cannot be read.
     return null;
   }
 }
@@ -72,7 +72,7 @@ async function isExecutable(path: string): Promise<boolean> {
     await access(path, constants.X_OK);
     return (await stat(path)).isFile();
   } catch {
-    // Not there or not ours to run: both mean to look on.
+    // Missing or not executable for us: either way the search continues.
     return false;
   }
 }

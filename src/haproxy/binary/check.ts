@@ -45,7 +45,7 @@ export async function askForOpinion(binary: string, files: readonly string[], li
     const warnings = parseMessages(finished.stderr, 'WARNING');
     if (finished.status === 0) return { refused: [], warnings };
     const complaints = parseAlerts(finished.stderr);
-    // With `zero-warning` in the global section each of them is what is wrong.
+    // With `zero-warning` in the global section each warning is an error.
     if (complaints.length > 0 && complaints.every(({ message }) => message.includes("'zero-warning' is set")))
       return { refused: warnings.length > 0 ? warnings : complaints, warnings: [] };
     if (complaints.length > 0) return { refused: complaints, warnings };
@@ -63,7 +63,7 @@ export async function askForOpinion(binary: string, files: readonly string[], li
 
 /** `[ALERT] (PID) : …`, with a date before the PID up to 2.2. */
 const messageLine = /^\[(ALERT|WARNING)\]\s+(?:\S+ )?\(\d+\) : (.*)$/;
-/** These sum up what was said before them. */
+/** Lines that only sum up the messages before them. */
 const summaries =
   /^(?:config : )?(?:Error\(s\) found in configuration file|Fatal errors found in configuration|.*Some protocols failed to start their listeners)/;
 const place = /\[([^\]\s]+):(\d+)\]/;
@@ -72,7 +72,7 @@ export function parseAlerts(output: string): readonly Complaint[] {
   return parseMessages(output, 'ALERT');
 }
 
-/** Those of one kind among HAProxy's lines, each with its continuation lines and its place, without PID and prefixes. */
+/** The messages of one kind, each with its continuation lines and its place, without PID and prefixes. */
 function parseMessages(output: string, kind: 'ALERT' | 'WARNING'): readonly Complaint[] {
   const messages: string[] = [];
   let isMeant = false;

@@ -12,7 +12,7 @@ export function atLeast(version: Version, major: number, minor: number): boolean
   return version.major > major || (version.major === major && version.minor >= minor);
 }
 
-/** Whether it is a release of that branch before `patch`, as far as it says. */
+/** Whether the version is an earlier release of the same branch, as far as its text says. */
 export function isBefore({ major, minor, text }: Version, release: readonly [number, number, number]): boolean {
   const patch = Number(/^\d+\.\d+\.(\d+)/.exec(text)?.[1] ?? 0);
   return major === release[0] && minor === release[1] && patch < release[2];

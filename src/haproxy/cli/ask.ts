@@ -1,4 +1,4 @@
-/** Asks a running HAProxy about many items, on as few lines as possible. */
+/** Queries a running HAProxy about many items, on as few lines as possible. */
 import { type Frame, frames, unframe } from './framing.ts';
 import type { Info } from './info.ts';
 

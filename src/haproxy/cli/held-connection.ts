@@ -1,6 +1,6 @@
 /**
- * Connections to HAProxy's runtime API that stay open and carry one question after the other. Runtime commands go over them;
- * `socket.ts` opens a connection for a single question.
+ * Connections to HAProxy's runtime API that stay open for one query after the other. Runtime commands go over them;
+ * `socket.ts` opens a connection for a single query.
  */
 import { createConnection, type Socket } from 'node:net';
 import { AppError, hasCode } from '../../errors.ts';
@@ -17,7 +17,7 @@ function isOver(error: unknown): boolean {
 }
 
 /**
- * One connection in interactive mode. Questions take turns. A leaving process accepts no new connections, but it answers on
+ * One connection in interactive mode. Queries take turns. A leaving process accepts no new connections, but answers on
  * those it has, and does not end before they are closed.
  */
 export class AdminSession {
@@ -133,12 +133,12 @@ function commandsIn(line: string): number {
 }
 
 /**
- * Keeps a session open for the next question, because opening one takes longer than asking over it. HAProxy closes an idle
- * connection (`stats timeout`); the next question then opens another session.
+ * Keeps a session open for the next query, because opening one takes longer than a query. HAProxy closes an idle
+ * connection (`stats timeout`); the next query then opens a new session.
  */
 export class HeldConnection {
   readonly #path: string;
-  /** Without turns, two questions at once would open a session each, and the first would never be closed. */
+  /** Without turns, two queries at once would open a session each, and the first would never be closed. */
   readonly #mutex = createMutex();
   #session: AdminSession | null = null;
   #isClosed = false;

@@ -1,6 +1,6 @@
 /**
- * HAProxy's master (`haproxy -W -S SOCKET`): it starts the workers, and its command line tells of them, reloads, and
- * hands commands on to each of them. Every connection carries one line: the master closes it after the answer because
+ * HAProxy's master (`haproxy -W -S SOCKET`): it starts the workers, and its command line lists them, reloads, and
+ * forwards commands to each of them. Every connection carries one line: the master closes it after the answer because
  * we half-close ours.
  */
 import timers from 'node:timers/promises';
@@ -14,7 +14,7 @@ import { ask, nobodyListens } from './socket.ts';
 /** One row of `show proc`. */
 type ProcessRow = {
   readonly pid: number;
-  /** Of the master: how often it was told to reload. Of a worker: how many reloads it has lived through. */
+  /** For the master: how often it was told to reload. For a worker: how many reloads it has survived. */
   readonly reloads: number;
   readonly uptimeSec: number;
   /** null where the row does not say. */
@@ -23,9 +23,9 @@ type ProcessRow = {
 
 export type Processes = {
   readonly master: ProcessRow;
-  /** More than one with `nbproc` alone. After a failed reload some versions list here nobody. */
+  /** More than one only with `nbproc`. After a failed reload some versions list no worker here. */
   readonly workers: readonly ProcessRow[];
-  /** Those that leave; after a failed reload in some versions also the one that serves. The oldest first. */
+  /** The leaving workers; after a failed reload in some versions also the serving one. The oldest first. */
   readonly oldWorkers: readonly ProcessRow[];
 };
 
@@ -34,13 +34,13 @@ export type MasterReload =
   | {
       readonly kind: 'failed';
       readonly why: string;
-      /** What HAProxy printed; '' before 2.7, which does not tell. */
+      /** What HAProxy printed; '' before 2.7, which does not show it. */
       readonly words: string;
     };
 
 type Limits = { readonly timeoutMs?: Ms; readonly signal?: AbortSignal | undefined };
 
-/** What a command wants before it to be for this worker, also where it leaves. */
+/** The prefix that sends a command to this worker, even while it leaves. */
 export function prefixOf(pid: number): string {
   return `@!${pid} `;
 }
@@ -49,15 +49,15 @@ export async function readProcesses(socket: string, limits?: Limits): Promise<Pr
   return parseProcesses(await ask(socket, ['show proc'], limits));
 }
 
-/** null where the master has no such worker (any more). `float` is for when it was started; 2.2 and 2.4 take no notice of it. */
+/** null where the master has no such worker (any more). `float` adds the exact start time; 2.2 and 2.4 ignore it. */
 export async function readWorkerInfo(socket: string, pid: number, limits?: Limits): Promise<Info | null> {
   const answer = await ask(socket, [`${prefixOf(pid)}show info float`], limits);
   return /^Pid: \d+$/m.test(answer) ? parseInfo(answer) : null;
 }
 
 /**
- * Asks the workers' master. While the master re-executes itself nobody listens there for a moment: then nothing was sent,
- * and the question is sent again.
+ * Queries the master. While the master re-executes itself, it does not listen for a moment: then nothing was sent,
+ * and the query is sent again.
  */
 export function askingMaster(socket: string): Ask {
   return async (line) => {
@@ -74,9 +74,9 @@ export function askingMaster(socket: string): Ask {
 }
 
 /**
- * Makes HAProxy read its config again and waits for the outcome. It is `loaded` only where another worker is there than
- * before: no other sign is right in all versions. Throws an AppError where nobody answers. There is no signal: once it
- * is told, nothing but its own end can end it.
+ * Makes HAProxy read its config again and waits for the outcome. `loaded` only where a worker exists that was not there
+ * before: no other sign is right in all versions. Throws an AppError where nobody answers. There is no signal: once the
+ * reload has begun, it cannot be cancelled.
  */
 export async function reloadMaster(socket: string, { timeoutMs }: { readonly timeoutMs: Ms }): Promise<MasterReload> {
   const before = await readProcesses(socket);
@@ -101,24 +101,24 @@ export async function reloadMaster(socket: string, { timeoutMs }: { readonly tim
 
 const pauseMs: Ms = 10;
 const busyPauseMs: Ms = 100;
-/** No more than this is waited for the old worker: the new one serves in any case. */
+/** The longest wait for the old worker: the new one serves in any case. */
 const overlapMs: Ms = 500;
 /** How long a master may take to re-execute itself: up to 2.4 it reads the whole config meanwhile. */
 const reexecutionMs: Ms = 1000;
-/** After this it is not about to come back by itself. */
+/** After this time the master does not come back by itself. */
 const goneMs: Ms = 5000;
 
 type ReloadAnswer = { readonly kind: 'loaded' | 'failed' | 'busy' | 'asynchronous'; readonly words: string };
 
 async function sendReload(socket: string, deadline: Ms): Promise<ReloadAnswer> {
-  // From 2.7 on it answers when it is over; what answers nothing then was cut off by somebody else's reload.
+  // From 2.7 on the master answers when the reload is over; an empty answer was cut off by somebody else's reload.
   const { version } = (await processesSoon(socket, deadline)).master;
   const isSynchronous = version !== null && atLeast(version, 2, 7);
   let answer: string;
   try {
     answer = await ask(socket, ['reload'], { timeoutMs: Math.max(deadline - performance.now(), 1000) });
   } catch (error) {
-    // Nobody listens, or nobody does any more: another reload is under way, and this one was perhaps not heard.
+    // The master does not listen: another reload is under way, and this command was perhaps not received.
     if (performance.now() > deadline) throw error;
     return { kind: 'busy', words: '' };
   }
@@ -146,7 +146,7 @@ async function awaitWorker(
       await stopsServing(socket, [...known]);
       return { kind: 'loaded', pid: fresh.pid };
     }
-    // It has been told and is back, without a new one: up to 2.6 that is how a failure looks.
+    // The master got the command and is back without a new worker: up to 2.6 this means that the reload failed.
     if (fresh === undefined && !isLoaded && master.reloads > before.master.reloads)
       return { kind: 'failed', why: 'no new worker came up', words: '' };
     if (performance.now() > deadline) return { kind: 'failed', why: 'no new worker answered in time', words: '' };
@@ -154,20 +154,20 @@ async function awaitWorker(
   }
 }
 
-/** One that was asked too early, while it still read its config (3.1 and later), never answers: then it is asked again. */
+/** A worker queried while it still reads its config (3.1 and later) never answers that query, so it is repeated. */
 async function serves(socket: string, pid: number): Promise<boolean> {
   const info = await readWorkerInfo(socket, pid, { timeoutMs: 500 }).catch(() => null);
   return info !== null && info.pid === pid && !info.stopping;
 }
 
-/** For a moment the ones from before take connections too, in 2.2 for some milliseconds. */
+/** The old workers also accept connections for a moment, in 2.2 for some milliseconds. */
 async function stopsServing(socket: string, pids: readonly number[]): Promise<void> {
   const deadline = performance.now() + overlapMs;
   for (const pid of pids)
     while (performance.now() < deadline && (await serves(socket, pid))) await timers.setTimeout(pauseMs);
 }
 
-/** As soon as the master listens again. Throws where it does not come back. */
+/** Resolves as soon as the master listens again. Throws where it does not come back. */
 async function processesSoon(socket: string, deadline: Ms): Promise<Processes> {
   const gone = Math.min(performance.now() + goneMs, deadline);
   for (;;) {
@@ -206,7 +206,7 @@ export function parseProcesses(text: string): Processes {
     throw new AppError('MYELIN_SOCKET_FAILED', `this is no answer to "show proc": ${text.slice(0, 200)}`, {
       remedy: 'haproxy.masterSocket must name the socket of the master (haproxy -W -S SOCKET), not a stats socket',
     });
-  // Each reload that one has lived through makes it older; their order in the answer says nothing.
+  // The reload count shows a worker's age; the order in the answer says nothing.
   const oldWorkers = rows.oldWorkers.sort((a, b) => b.reloads - a.reloads);
   return { master, workers: rows.workers, oldWorkers };
 }

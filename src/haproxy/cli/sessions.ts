@@ -4,7 +4,7 @@ import type { Ask } from './ask.ts';
 import { type Frame, frames, unframe } from './framing.ts';
 
 /**
- * Closes what it serves; a worker that was told to leave then ends. Throws an AppError where it does not take that, unless
+ * Closes all connections; a worker that was told to leave then ends. Throws an AppError where it refuses, unless
  * it is gone.
  */
 export async function shutDownSessions(ask: Ask, options: Frame): Promise<void> {
@@ -17,10 +17,10 @@ export async function shutDownSessions(ask: Ask, options: Frame): Promise<void> 
   }
 }
 
-/** Nothing, or that it has ended by itself. */
+/** The replies that are fine: nothing, or that the session has ended by itself. */
 const shut = /^(|No such session\b.*)$/;
 
-/** All but those of its own command line, ours among them. */
+/** All sessions but those of HAProxy's own command line, which include ours. */
 export function sessionsIn(answer: string): readonly string[] {
   return [...answer.matchAll(/^(0x[0-9a-f]+): .*? fe=(\S+) /gm)].flatMap(([, session = '', frontend]) =>
     frontend === 'GLOBAL' || frontend === 'MASTER' ? [] : [session],

@@ -1,5 +1,5 @@
 /**
- * Asks HAProxy's runtime API over its unix socket, with a new connection for each question. Runtime commands go over
+ * Queries HAProxy's runtime API over its unix socket, with a new connection for each query. Runtime commands go over
  * connections that stay open (`held-connection.ts`).
  */
 import { createConnection } from 'node:net';
@@ -49,7 +49,7 @@ export function nobodyListens(error: unknown): boolean {
   return error instanceof AppError && hasCode(error.cause, 'ECONNREFUSED', 'ENOENT');
 }
 
-/** Rejects with an AppError after `defaultTimeoutMs`, which includes the wait behind other questions. */
+/** Rejects with an AppError after `defaultTimeoutMs`, which includes the wait behind other queries. */
 export async function inTime<T>(answer: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const error = new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API: ${timedOut(defaultTimeoutMs).message}`);

@@ -1,6 +1,6 @@
 /** The words of HAProxy's command line. */
 
-/** Whether the command line can hold it at all: it is one line, and `<<` opens a payload, even after an escaped blank. */
+/** Whether the command line can hold the text: one line only, and `<<` opens a payload, even after an escaped blank. */
 export function isCliWord(text: string): boolean {
   return text !== '' && !/[\x00-\x1f\x7f]|<</.test(text);
 }

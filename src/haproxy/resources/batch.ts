@@ -1,4 +1,4 @@
-/** Runtime commands on as few lines as HAProxy takes, and what became of each. */
+/** Runtime commands on as few lines as HAProxy takes, and the outcome of each. */
 import type { RuntimeCommand } from '../../model.ts';
 import type { Capabilities } from '../binary/capabilities.ts';
 import { type Frame, type Framed, type FramedAnswer, frames, unframe } from '../cli/framing.ts';
@@ -8,7 +8,7 @@ import type { Verdict } from './resource.ts';
 export type Batch = Framed<RuntimeCommand>;
 
 export type BatchAnswer = {
-  /** Who answered; null where it did not say, and then nobody knows what became of the commands. */
+  /** The process that answered; null where the answer does not say: then the outcome of the commands is unknown. */
   readonly from: FramedAnswer['from'];
   /** One a command, in their order. */
   readonly verdicts: readonly Verdict[];
@@ -37,7 +37,7 @@ export function readBatch(
   return { from, verdicts };
 }
 
-/** It holds for one line. */
+/** The mode holds for one line only. */
 function headOf({ addServer }: Capabilities): readonly string[] {
   return addServer === 'experimental' ? ['experimental-mode on'] : [];
 }

@@ -24,7 +24,7 @@ export function ownerOf(command: RuntimeCommand): Owner {
   return resourceOf(command).owner(command);
 }
 
-/** All that can be read back of a process that runs this. */
+/** All parts that can be read back from a process that runs this. */
 export function ownersIn(running: Rendered): readonly Owner[] {
   return [...new Set(resources.flatMap((resource) => [...resource.parts(running).keys()]))];
 }

@@ -1,6 +1,6 @@
 /**
- * What the running HAProxy has that can be changed while it runs. One kind of it is a folder here, a line in `index.ts`
- * and its commands in the union `RuntimeCommand`; what plans, applies and proves changes loops over the list.
+ * A resource is something that can change while HAProxy runs. Each kind is a folder here, a line in `index.ts`
+ * and its commands in the union `RuntimeCommand`; code that plans, applies and verifies changes loops over the list.
  */
 import type { Drift, Leaving, Moment, Ms, ReloadCode, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import type { Capabilities } from '../binary/capabilities.ts';
@@ -9,8 +9,8 @@ import type { Frame } from '../cli/framing.ts';
 import type { Info } from '../cli/info.ts';
 
 /**
- * What is read back, trusted and put right as one: of servers their backend. It is the `section` of a reason, such as
- * `backend web`; only the resource knows what it stands for.
+ * The unit that is read back, trusted and repaired: for servers, the backend. It is the `section` of a reason, such as
+ * `backend web`; only the resource knows its meaning.
  */
 export type Owner = string;
 
@@ -18,44 +18,44 @@ export type Owner = string;
 export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part extends Seen = Seen> = {
   readonly kind: Command['kind'];
 
-  /** Asked about each difference between the two; what has to be read of them for that is read once. */
+  /** The planner is called for each difference between the two; it reads what it needs of them once. */
   plan(running: Rendered, desired: Rendered, process: RuntimeState): Planner;
-  /** What there is to be made of `old` by commands while the rest of `now` waits for a reload; `old` itself: nothing. */
+  /** What commands can make of `old` while the rest of `now` waits for a reload; `old` itself: nothing. */
   withinStructure(old: Section, now: Section): Section;
-  /** Commands for a process that was started from this: what the file has no words for. */
+  /** Commands for a new process, for settings that the file cannot express. */
   afterStart(running: Rendered): readonly Command[];
 
   /** The lines of a command. */
   say(command: Command): readonly string[];
   /** `replies` are the answers to its lines, without blanks around them. */
   classify(command: Command, replies: readonly string[]): Verdict;
-  /** What an unexpected reply teaches; the same capabilities where that is nothing. */
+  /** The capabilities after an unexpected reply; the same object where the reply says nothing about them. */
   learn(capabilities: Capabilities, command: Command, reply: string): Capabilities;
 
-  /** Of each of these, which are sent together: a rank after the other, each once the one before was answered (`rankOf`). */
+  /** The rank of each command: a rank is sent once the previous one was answered (`rankOf`). */
   ranks(commands: readonly Command[]): readonly number[];
   /** Where one of these failed in an earlier rank, the command is not sent. */
   needs(command: Command): readonly Owner[];
   owner(command: Command): Owner;
-  /** Of the one thing that it changes, unique among all of its kind. */
+  /** The name of the one thing that the command changes, unique within its kind. */
   identity(command: Command): string;
   /** For reasons: `add web-1`. */
   describe(command: Command): string;
-  /** HAProxy's reply comes a moment before what it says is so. */
+  /** Whether HAProxy replies a moment before the command takes effect. */
   isLate(command: Command): boolean;
 
-  /** What can be read back of a process that runs this, by owner. A part keeps its identity while it is the same. */
+  /** The parts that can be read back, by owner. An unchanged part keeps its identity. */
   parts(running: Rendered): ReadonlyMap<Owner, object>;
-  /** Of what is known to run, these. Throws an AppError where one of them was not answered. */
+  /** Reads these owners back. Throws an AppError where a query was not answered. */
   observe(ask: Ask, owners: readonly Owner[], of: Observed, frame?: Frame): Promise<Observation<Part>>;
   /** `running` is what is known to run. */
   drift(running: Rendered, seen: ReadonlyMap<Owner, Part>, circumstances: Circumstances): Findings;
 
-  /** Looks after what was removed of this in one process; not there where all is gone at once. */
+  /** Deletes removed things in one process; missing for a kind where removal is immediate. */
   createReaper?(now: () => Moment): Reaper;
 };
 
-/** By what has to be there before what: things come before what leads to them, and go after it. */
+/** The order of ranks: things come before what leads to them, and go after it. */
 export const rankOf = {
   backendsCome: 0,
   serversCome: 1,
@@ -67,19 +67,19 @@ export const rankOf = {
   backendsGo: 7,
 } as const;
 
-/** What a plan has to know of the process that it is for. */
+/** What a plan needs to know of its process. */
 export type RuntimeState = {
   readonly capabilities: Capabilities;
   /** What was removed and is still there. */
   readonly leaving: readonly Leaving[];
-  /** What it was started with, and so proved; null where that is not known. */
+  /** The sections that the process was started with, which are proven; null where not known. */
   readonly started: readonly Section[] | null;
 };
 
 export type Planner = {
   /**
-   * For a section that differs; null stands for one that is not there. `structure`: more differs than commands can do.
-   * null: it is none of its business.
+   * Plans a section that differs; null stands for a missing one. `structure`: more differs than commands can change.
+   * null: the section is not of this resource.
    */
   section(old: Section | null, now: Section | null): Change | 'structure' | null;
 };
@@ -98,21 +98,21 @@ export type Verdict =
   | { readonly kind: 'done' }
   /** Not removed: it is in use. */
   | { readonly kind: 'busy' }
-  /** Not removed and not to be before the next reload: the config names it, or this version does not. */
+  /** Not removed before the next reload: the config names it, or this version cannot remove it. */
   | { readonly kind: 'pinned' }
   | UnexpectedReply;
 
-/** Anything else. What it did is not known; '' where the answer was cut short. */
+/** Any other reply: the effect of the command is not known; '' where the answer was cut short. */
 export type UnexpectedReply = { readonly kind: 'unexpected'; readonly command: RuntimeCommand; readonly reply: string };
 
 /** A process that is read back. */
 type Observed = { readonly running: Rendered; readonly capabilities: Capabilities };
 
-/** What HAProxy says of one part; `said` is equal where a comparison would come to the same. */
+/** What HAProxy reports of one part; equal `said` means an equal result of a comparison. */
 export type Seen = { readonly said: string };
 
 export type Observation<Part extends Seen = Seen> = {
-  /** Who answered, on each line that was needed; null where one did not say. */
+  /** The process that answered each line; null where an answer does not say. */
   readonly from: readonly (Info | null)[];
   /** By owner, as asked. */
   readonly seen: ReadonlyMap<Owner, Part>;
@@ -120,7 +120,7 @@ export type Observation<Part extends Seen = Seen> = {
 
 export type Circumstances = {
   readonly leaving: readonly Leaving[];
-  /** Identities of what was changed so lately that it may not have taken effect yet. */
+  /** Identities of recent changes that may not have taken effect yet. */
   readonly unsettled: ReadonlySet<string>;
 };
 
@@ -136,31 +136,31 @@ export type Findings = {
   readonly findings: readonly Finding[];
   /** What really runs; what has no drift keeps its identity. */
   readonly running: Rendered;
-  /** What is on its way out and nobody knew of, by its owner. */
+  /** Leaving things that were not known, by owner. */
   readonly leaving: ReadonlyMap<Owner, readonly Leaving[]>;
 };
 
-/** What was removed of one process: it is deleted once it is idle. Until then it may come back. */
+/** Holds the removed things of one process, which are deleted once idle. Until then they may come back. */
 export type Reaper = {
   readonly list: readonly Leaving[];
-  /** For the Myelin that takes over, which reads it from disk. */
+  /** For the next Myelin, which reads this from disk. */
   readonly toRecord: readonly Leaving[];
-  /** What a Myelin before this one recorded. Whether it is still there is to be found. */
+  /** What an earlier Myelin recorded, which may no longer exist. */
   recall(leaving: readonly Leaving[]): void;
-  /** One that a Myelin before this one removed, or an operator. */
+  /** Something that an earlier Myelin, or an operator, removed. */
   found(leaving: Leaving): void;
-  /** What a command that was sent means for what leaves. */
+  /** Notes what a sent command means for leaving things. */
   note(command: RuntimeCommand, verdict: Verdict, capabilities: Capabilities): void;
-  /** Whether the commands count on one that is not there any more. */
+  /** Whether the commands rely on something that no longer exists. */
   isOutdated(commands: readonly RuntimeCommand[], running: Rendered): boolean;
-  /** Whether there is something to do by now. */
+  /** Whether there is something to do now. */
   readonly isDue: boolean;
-  /** Reads what is idle by now. Returns commands that delete it, and that close connections after `drainTimeout`. */
+  /** Finds what is idle now. Returns commands that delete it, and that close connections after `drainTimeout`. */
   next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Reaping>;
 };
 
 export type Reaping = {
   readonly commands: readonly RuntimeCommand[];
-  /** Connections that they close: those that are left after `drainTimeout`. */
+  /** The number of connections that the commands close: those left after `drainTimeout`. */
   readonly closed: number;
 };

@@ -1,4 +1,4 @@
-/** Whose fault it is that HAProxy refuses a file, and what stands in the place of the service meanwhile. */
+/** Finds the service at fault when HAProxy refuses a file, and the sections that replace the service meanwhile. */
 
 import type { Problem, Rendered, Section } from '../../model.ts';
 import { servicesAtLine, servicesWith, textOf } from './layout/layout.ts';
@@ -19,13 +19,13 @@ export function substitute(rendered: Rendered, held: ReadonlyMap<string, readonl
     placed.add(service);
     return substitute ?? [emptyBackend(service, modeOf(rendered.sections, service))];
   });
-  // Of what is not wanted any more something has to stay: it stands at the end.
+  // A removed service may have to stay for now: its sections stand at the end.
   const rest = [...held].flatMap(([service, substitute]) => (placed.has(service) ? [] : (substitute ?? [])));
   return { sections: [...sections, ...rest] };
 }
 
 /**
- * A backend that is valid whatever stands around it, and answers 503. No question is asked for it: without the rules of its
+ * A backend that is valid in any file, and answers 503. It has no servers: without the rules of its
  * service no server is to get anything there.
  */
 export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
@@ -34,8 +34,8 @@ export function emptyBackend(service: string, mode: 'http' | 'tcp'): Section {
 }
 
 /**
- * Whose sections a message of HAProxy's is about: by the line of the file where it gives one, else by the proxy that it
- * names. Of what several services share, it is about all of them.
+ * The services that a message of HAProxy is about: by the line of the file where it has one, else by the proxy that it
+ * names. A message about shared sections is about all services that share them.
  */
 export function attribute(message: string, line: number | undefined, sections: readonly Section[]): readonly string[] {
   if (line !== undefined) return servicesAtLine(sections, line);
@@ -53,7 +53,7 @@ export function attribute(message: string, line: number | undefined, sections: r
   return [];
 }
 
-/** What these problems may speak about: their own words, and those of the lines that they are about. */
+/** The words of these problems, and of the lines that they are about. */
 export function wordsOf(problems: readonly Problem[], sections: readonly Section[]): ReadonlySet<string> {
   const lines = linesOf(textOf(sections));
   const texts = problems.map(({ message, line }) => `${message} ${line === undefined ? '' : (lines[line - 1] ?? '')}`);

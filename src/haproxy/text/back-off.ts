@@ -1,5 +1,5 @@
 /**
- * How what failed is left alone for a while: longer with each failure in a row of the same structure, so that servers
+ * The back-off after a failure: longer with each failure in a row of the same structure, so that servers
  * that come and go neither hasten nor delay the next try. A plain value: the caller keeps it and replaces it by the next.
  */
 import type { Moment, Ms, Section } from '../../model.ts';
@@ -30,12 +30,12 @@ export function backOff(
   return { sections, failures, failedAt, until: failedAt + pauseMs };
 }
 
-/** Whether it is this that failed; with other servers it is the same. */
+/** Whether these sections have failed before; their servers do not matter. */
 export function isSameFailure(backOff: BackOff | null, sections: readonly Section[]): backOff is BackOff {
   return backOff !== null && sameStructure(backOff.sections, sections);
 }
 
-/** Something has changed that may be the remedy: the next try comes as soon as after a first failure. */
+/** Something has changed that may help: the next try comes as soon as after a first failure. */
 export function retriedSoon(backOff: BackOff, { shortestMs }: Pace): BackOff {
   return { ...backOff, until: Math.min(backOff.until, backOff.failedAt + shortestMs) };
 }

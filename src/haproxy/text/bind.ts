@@ -1,6 +1,6 @@
 /**
- * Reads the addresses of HAProxy's `bind` lines, so that two that cannot be held at once are found before HAProxy
- * fails on them, and so that a foreign process on one of them is.
+ * Reads the addresses of HAProxy's `bind` lines, so that conflicting addresses are found before HAProxy
+ * fails on them, and a foreign process on one of them too.
  */
 import { parseAddress } from '../../lib/net/address.ts';
 import { tokenise } from './text.ts';
@@ -50,7 +50,7 @@ export function parseBind(text: string): Bind {
   return { addresses, problems };
 }
 
-/** Whether it speaks TLS, and says nothing of the certificates for it. */
+/** Whether the `bind` line asks for TLS without naming certificates. */
 export function lacksCertificates(text: string): boolean {
   const { words } = tokenise(text);
   return words.includes('ssl') && !words.includes('crt') && !words.includes('crt-list');

@@ -1,6 +1,6 @@
 /**
- * What a section takes from the rest of the file: the `defaults` that hold for it, whether a macro surrounds it, and
- * whether a server is named elsewhere. What is read of a section is kept for as long as the section is.
+ * What a section gets from the rest of the file: the `defaults` that apply to it, whether a macro surrounds it, and
+ * whether a server is named elsewhere. Results are cached as long as their section exists.
  */
 
 import type { Section } from '../../model.ts';
@@ -82,7 +82,7 @@ type Traits = {
   readonly lines: readonly ReadLine[];
 };
 
-/** What stands in a file beside the config is none of its lines. */
+/** A file beside the config has no lines of the config. */
 const noTraits: Traits = { mentions: [], macroDepth: 0, lines: [] };
 
 /** Macros that are opened in it and not closed, or the other way round. */

@@ -66,9 +66,9 @@ function renamed(line: string, bases: Bases, rename: (path: string) => string | 
   return indent + words.map((word, at) => encode(others.get(at) ?? word)).join(' ');
 }
 
-/** What does not follow from the text alone is left out. */
+/** Leaves out names that do not follow from the text alone. */
 function filesIn({ words, isExact }: Pick<Line, 'words' | 'isExact'>, bases: Bases): Found[] {
-  // A word that cannot be written again as it was.
+  // A line with a word that cannot be written back unchanged.
   if (!isExact || words.some((word) => /[\x00-\x1f\x7f]/.test(word))) return [];
   const [first = '', , page] = words;
   if (first === 'errorfile' && page !== undefined && isAbsolute(page))

@@ -1,4 +1,4 @@
-/** What HAProxy must not be told where Myelin starts it itself and watches the process that it has started. */
+/** Settings that HAProxy must not have where Myelin starts it and watches its process. */
 import type { Problem, Section } from '../../model.ts';
 import { placedLines } from './layout/layout.ts';
 import { tokenise } from './text.ts';
@@ -11,16 +11,16 @@ const words: ReadonlyMap<string, string> = new Map([
   ],
 ]);
 
-/** Why a line of the global section cannot stand; null where nothing is wrong with it. */
+/** Why a line of the global section is not allowed; null where it is. */
 export function whyNotOurs(line: string): string | null {
   const [word = ''] = tokenise(line).words;
   const why = words.get(word);
   return why === undefined ? null : `\`${word}\`: ${why}`;
 }
 
-/** The same of a whole file, whichever template or setting the lines come from. */
+/** The same for a whole file, from whichever template or setting the lines come. */
 export function notOurs(sections: readonly Section[]): readonly Problem[] {
-  // Whether what stands in an `.if` is read is not known here.
+  // HAProxy may skip lines inside an `.if`, so they are not judged.
   return placedLines(sections.filter(({ kind }) => kind === 'global'))
     .filter(({ isConditional }) => !isConditional)
     .flatMap(({ text }) => {

@@ -1,4 +1,4 @@
-/** Structure: all of a section but its `server` lines, and of a map but its entries. What fails is known again by it, whoever comes and goes. */
+/** Structure: a section without its `server` lines, a map without its entries. It identifies a failure. */
 import type { Section } from '../../model.ts';
 import { editServers } from './servers/amend.ts';
 

@@ -160,7 +160,7 @@ export function readServer({ words, isExact }: Line): ServerLine | null {
   return { name, address, port: Number(port), words, isExact };
 }
 
-/** What is escaped by a backslash; where nothing is, the backslash stands for itself. */
+/** Reads a character escaped by a backslash; where there is none, the backslash stands for itself. */
 function readEscape(line: string, at: number, quote: '"' | null): { text: string; length: number; isExact: boolean } {
   const next = line.charAt(at + 1);
   if (next === 'x') {

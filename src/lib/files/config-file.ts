@@ -128,12 +128,12 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
     /** Whether a candidate was accepted and nothing settled: Myelin was killed in between. */
     isUnsettled: () => isThere(previous),
 
-    /** Without a candidate. Whether something was not as it is to be. */
+    /** Writes without a candidate. Returns whether anything had to change. */
     write: (text: string, its: readonly FileBeside[] = []) =>
       step(async () => {
         const isChanged = await files.write(its);
         const isRewritten = await writeDurably(path, text);
-        // Some may have been swapped in, and whoever accepted them could not settle it.
+        // Some files may have been swapped in by an acceptance that was never settled.
         await files.settle();
         await removeOthers(its);
         proposed = its;

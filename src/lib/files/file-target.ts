@@ -1,6 +1,6 @@
 /**
  * A file that a program reads, made live: it is checked before it counts, written so that a crash leaves the old bytes or
- * the new ones, and told to its reader. That it was told is written down: no restart tells it again, and none forgets to.
+ * the new ones, and announced to its reader. Each announcement is recorded: a restart neither repeats nor forgets one.
  */
 import { describe } from '../../errors.ts';
 import { type CommandLimits, describeExit, lastLines, runCommand } from '../command.ts';

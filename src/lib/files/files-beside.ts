@@ -1,6 +1,6 @@
 /**
  * Files that belong to another one and stand beside it, as the maps that a config names. They change with it or not at
- * all: what stood in their places is kept until it is settled, and put back otherwise, by whoever comes after a kill too.
+ * all: the old files are kept until the change is settled, and otherwise put back, by the next Myelin after a kill too.
  */
 import { readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -20,7 +20,7 @@ type Kept = z.infer<typeof index>;
 
 /** `kept` is the folder for what they were before; in `folders` nobody but us puts anything. */
 export function filesBeside(kept: string, folders: readonly string[]) {
-  // Without it the folder counts for nothing: it comes into being with it, and loses it first.
+  // A folder without its index is ignored: the index is written first, and removed first.
   const indexFile = join(kept, 'index.json');
   const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
@@ -60,11 +60,11 @@ export function filesBeside(kept: string, folders: readonly string[]) {
     for (const folder of [kept, fresh]) await rm(folder, { recursive: true, force: true });
   }
 
-  /** Without keeping what was before. Whether one was not as it is to be. */
+  /** Writes without keeping the old files. Returns whether anything had to change. */
   async function write(files: readonly FileBeside[]): Promise<boolean> {
     let isChanged = false;
     for (const { path, text, mode } of files) {
-      // Who may read a file may enter its folder.
+      // Anyone who may read a file may enter its folder.
       await makeFolder(dirname(path), mode | ((mode & 0o444) >> 2));
       isChanged = (await writeDurably(path, text, mode)) || isChanged;
     }

@@ -8,7 +8,7 @@ export type ReadFile = (path: string) => Promise<Buffer>;
 export const readOnce: ReadFile = (path) => readFile(path);
 
 /**
- * For what is read while Myelin runs. To open a pipe that nobody writes to would never end, nor could it be broken off: not
+ * For files read while Myelin runs. Opening a pipe without a writer would never end and cannot be cancelled: not
  * even the process could end.
  */
 export const readAgain: ReadFile = async (path) => {

@@ -1,4 +1,4 @@
-/** What a Myelin that starts again should know, in a file of the folder `state`, written behind what it is about. */
+/** Knowledge for the next start of Myelin, in a file of the folder `state`, written soon after each change. */
 import { dirname } from 'node:path';
 import type { Ms } from '../../model.ts';
 import { isThere, makeFolder, readIfThere, readNewer, removeIfThere, writeInPieces } from './files.ts';
@@ -27,7 +27,7 @@ export class StateFile implements AsyncDisposable {
     this.#writer = new WriteBehind({ write: () => this.#write(), maxLagMs: () => lagOf(this.#bytes), onTrouble });
   }
 
-  /** What it holds, read by `parse`; what that throws at is not ours to understand, and counts as nothing: null. */
+  /** The content, read by `parse`; null where `parse` throws, because the format is unknown. */
   async read<T>(parse: (value: unknown) => T): Promise<T | null> {
     const former = this.#formerPath;
     const bytes = await (former === null ? readIfThere(this.#path) : readNewer(this.#path, former));

@@ -84,7 +84,7 @@ export class WriteBehind {
     });
   }
 
-  /** Writes what is to be written, and nothing any more from then on, even where that rejects. */
+  /** Writes the last changes, and nothing afterwards, even where that rejects. */
   close(): Promise<void> {
     return this.#mutex(async () => {
       if (this.#policy === 'closed') return;

@@ -78,7 +78,7 @@ export function reachedIPv4(address: Address): readonly Address[] {
     [...bytes.slice(7, 8), ...bytes.slice(9, 12)],
     bytes.slice(9, 13),
   ];
-  // Of a longer prefix they are zeros, which is nobody's address.
+  // Zeros, from a longer prefix, are no address.
   return [embedded, ...others.filter(([first]) => first !== 0).map(ipv4)];
 }
 

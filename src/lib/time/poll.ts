@@ -1,4 +1,4 @@
-/** Sees again and again what happens by itself. */
+/** Polls for events that Myelin did not cause. */
 import timers from 'node:timers/promises';
 import type { Ms } from '../../model.ts';
 

@@ -2,7 +2,7 @@
 import timers from 'node:timers/promises';
 import type { Moment, Ms } from '../../model.ts';
 
-/** No server may silence its source for longer, whatever it asks for; and timers hold no more than 24 days. */
+/** The longest delay that a server may ask for; timers also hold no more than 24 days. */
 export const longestRetryAfterMs: Ms = 300_000;
 
 export type Backoff = { readonly baseMs: Ms; readonly capMs: Ms };
@@ -13,16 +13,16 @@ export function backoffMs(attempt: number, { baseMs, capMs }: Backoff, random: (
 }
 
 export type Patience = Backoff & {
-  /** What has been in trouble for long is tried more seldom: the cap grows up to this. */
+  /** After long trouble, tries become rarer: the cap grows up to this. */
   readonly longestMs: Ms;
-  /** The part of what the trouble has lasted to which it grows: who was away for a moment is found back within one. */
+  /** The cap as a part of the trouble's duration: after a short absence, a server is found again soon. */
   readonly share: number;
 };
 
 /** A failure so long after the wait for this try is the first one of another trouble. */
 const healthyAfterMs: Ms = 10_000;
 
-/** Waits between the tries of one trouble: a fleet that has lost its server for hours must not be what keeps it down. */
+/** Waits between the tries of one trouble: the retries of a fleet must not keep its server down. */
 export class Retries {
   readonly #patience: Patience;
   readonly #healthyAfterMs: Ms;

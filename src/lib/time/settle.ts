@@ -1,4 +1,4 @@
-/** Whether what is read of files that somebody is writing has come to rest. */
+/** Waits until files that somebody is writing no longer change. */
 
 import type { Ms } from '../../model.ts';
 import { pause } from './retry.ts';

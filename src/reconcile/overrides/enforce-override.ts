@@ -1,4 +1,4 @@
-/** Sees that a server is what an operator set it to, in the process that serves. */
+/** Makes sure that a server has the state that an operator gave it, in the serving process. */
 import type { Runtime } from '../../apply/driver.ts';
 import { AppError } from '../../errors.ts';
 import { isOutOfService } from '../../haproxy/resources/servers/drift.ts';
@@ -8,7 +8,7 @@ import type { OverrideRequest } from './override-store.ts';
 import { isOverridden } from './overrides.ts';
 
 /**
- * Where its line waits for a reload it is told here, as far as it is to be taken out. Throws an AppError where it is not
+ * Where the server's line waits for a reload, a command takes the server out. Throws an AppError where the state is not
  * as it should be.
  */
 export async function enforceOverride(

@@ -12,7 +12,7 @@ export type Override = {
   readonly server: string;
   readonly state: ServerOverride;
   readonly since: Moment;
-  /** null: until it is taken back. */
+  /** null: until the operator takes it back. */
   readonly until: Moment | null;
 };
 
@@ -46,7 +46,7 @@ export class OverrideStore {
     return new OverrideStore(path, text === undefined ? [] : read(text), now);
   }
 
-  /** Those in force, by `backend/server`. */
+  /** The overrides in force, by `backend/server`. */
   list(): ReadonlyMap<string, ServerOverride> {
     return new Map(this.all.map((override) => [keyOf(override), override.state]));
   }
@@ -60,13 +60,13 @@ export class OverrideStore {
     return this.list().has(keyOf(override));
   }
 
-  /** When the next one ends by itself; null: none does. */
+  /** When the next override ends by itself; null: none does. */
   get nextExpiry(): Moment | null {
     const ends = [...this.#overrides.values()].flatMap(({ until }) => until ?? []);
     return ends.length === 0 ? null : ends.reduce((a, b) => Math.min(a, b));
   }
 
-  /** Throws an AppError where it cannot be written down. */
+  /** Throws an AppError where the file cannot be written. */
   async set(override: OverrideRequest): Promise<void> {
     const { state } = override;
     const overrides = new Map(this.all.map((each) => [keyOf(each), each]));
@@ -76,7 +76,7 @@ export class OverrideStore {
     this.#overrides = overrides;
   }
 
-  /** Those that have ended since they were taken last. What is written down says itself when they end. */
+  /** The overrides that have ended since the last call. The file needs no update, because it has their ends. */
   takeExpired(): readonly Override[] {
     const now = this.#now();
     const ended = [...this.#overrides.values()].filter(({ until }) => until !== null && until <= now);
@@ -84,7 +84,7 @@ export class OverrideStore {
     return ended;
   }
 
-  /** Throws an AppError where it cannot be written down. */
+  /** Throws an AppError where the file cannot be written. */
   async save(): Promise<void> {
     await this.#write(this.all);
   }
@@ -121,12 +121,12 @@ function namesOf(all: readonly { readonly name: string }[]): string {
   return names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`;
 }
 
-/** What is not ours to understand counts as no overrides. */
+/** An unknown format counts as no overrides. */
 function read(text: string): readonly Override[] {
   try {
     return shape.parse(JSON.parse(text)).map(({ since: given, until, ...override }) => {
       const since = pastFromWallClock(given);
-      // By its length, where the time of day was later when it was written down than it is now.
+      // Keeps the duration, where the time of day has gone back since the override was written.
       return { ...override, since, until: until === null ? null : since + (until - given) };
     });
   } catch {

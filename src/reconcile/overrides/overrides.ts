@@ -1,6 +1,6 @@
 /**
- * Servers that an operator has taken out (`myelin server`): their lines say so. So the file says it to whoever starts
- * HAProxy from it, and every process is brought there, and back, by a plan like any other.
+ * Servers that an operator has taken out (`myelin server`): their lines say so. So the file tells anyone who starts
+ * HAProxy from it, and an ordinary plan takes the servers out, and back, in every process.
  */
 import { amendServers, editServers } from '../../haproxy/text/servers/amend.ts';
 import type { Rendered, Section, ServerOverride } from '../../model.ts';

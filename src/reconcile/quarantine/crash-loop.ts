@@ -1,5 +1,5 @@
 /**
- * A HAProxy that proves itself and ends some seconds later is started again from the same structure. Where that happens
+ * A HAProxy that becomes ready and ends some seconds later is started again from the same structure. Where that happens
  * again and again, this structure is left alone for a while, and the last one that lived longer serves instead.
  */
 import type { Crash, Running } from '../../apply/driver.ts';
@@ -8,9 +8,9 @@ import { sameStructure } from '../../haproxy/text/structure.ts';
 import type { Moment, Ms, Problem, Section } from '../../model.ts';
 import { withoutOverrides } from '../overrides/overrides.ts';
 
-/** What lived for so long did not end because of what it was started with. */
+/** A process that lived this long did not end because of its config. */
 const livesMs: Ms = 30_000;
-/** Once may be an accident, and the second time the same one. */
+/** One crash may be an accident, and the second a repetition of it. */
 const crashesUntilLeft = 3;
 /** After the third: a minute. */
 const pace: Pace = { shortestMs: 15_000, longestMs: 1_800_000 };
@@ -18,7 +18,7 @@ const pace: Pace = { shortestMs: 15_000, longestMs: 1_800_000 };
 export class CrashLoop {
   #newest: Crash | null = null;
   #backOff: BackOff | null = null;
-  /** With the servers that it had then. */
+  /** The last sections that lived long enough, with their servers then. */
   #lasting: readonly Section[] | null = null;
 
   note(crash: Crash | null, running: Running | null, now: Moment): void {
@@ -30,7 +30,7 @@ export class CrashLoop {
     if (running !== null && now - running.since >= livesMs) this.#lived(running.sections);
   }
 
-  /** Until when `wanted` is left alone, and what serves meanwhile; null: it is not, or nothing else is known to live. */
+  /** Until when `wanted` is not started, and what serves meanwhile; null: start it, or nothing else works. */
   of(wanted: readonly Section[], now: Moment) {
     const crashed = this.#backOff;
     const instead = this.#lasting;

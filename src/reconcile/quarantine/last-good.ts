@@ -1,6 +1,6 @@
 /**
- * What was wanted and went live last, also once it has ended by itself: a service in quarantine keeps its sections from
- * there. Never what was read back: that may be what somebody made of it.
+ * The desired sections that went live last, even if HAProxy has ended: a service in quarantine keeps its sections from
+ * there. Never the sections read back from HAProxy: they may hold drift.
  */
 
 import type { KeptFiles } from '../../apply/files/kept-files.ts';
@@ -10,13 +10,13 @@ import { withoutOverrides } from '../overrides/overrides.ts';
 
 type Sections = readonly Section[];
 
-/** What became of the files that sections name, as HAProxy had them when it was started with these sections. */
+/** Copies of the files that sections name, as they were when HAProxy was started with these sections. */
 export type Copies = Pick<KeptFiles, 'withCopies' | 'areNamedBy'>;
 
 export class LastGood {
   readonly #copies: Copies;
   #sections: Sections;
-  /** The same as a whole: of the last good ones those are forgotten that are refused as well while nothing serves. */
+  /** All live sections; the last good ones lose those that are refused too while nothing serves. */
   #live: Sections;
 
   constructor(found: Sections | null, copies: Copies) {
@@ -56,14 +56,14 @@ export class LastGood {
     this.#live = follow(this.#live);
   }
 
-  /** What is given, with the copies of the files that the last good sections of these services name. */
+  /** The given sections, with copies of the files that the last good sections of these services name. */
   withCopiesOf(services: readonly string[], sections: Sections): Sections {
     return services
       .filter((service) => this.#copies.areNamedBy(this.of(service)))
       .reduce((all, service) => this.#copies.withCopies(all, service), sections);
   }
 
-  /** The last good sections of a service refer to the files as they were. False when they do already, or name none. */
+  /** Makes the last good sections of a service name the copies. False when they already do, or name no files. */
   nameCopies(service: string): boolean {
     const before = this.#sections;
     this.#sections = this.#copies.withCopies(before, service);

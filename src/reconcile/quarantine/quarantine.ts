@@ -1,6 +1,6 @@
 /**
- * The services in quarantine: HAProxy refuses what is wanted of them, so that their last good sections stand in its place
- * and the others go live. Where HAProxy does not say whose fault it is, that is found out here.
+ * The services in quarantine: HAProxy refuses their desired sections, so their last good sections stand in their place
+ * and the others go live. Where HAProxy does not name the service at fault, the search for it is here.
  */
 
 import { nothingKept } from '../../apply/files/kept-files.ts';
@@ -10,7 +10,7 @@ import type { Moment, Problem, Rendered, Section } from '../../model.ts';
 import { type Copies, LastGood, sectionsOf } from './last-good.ts';
 import { nextQuarantineState, type QuarantineEvent, type QuarantineState } from './state.ts';
 
-/** A service in quarantine, and what for. */
+/** A service in quarantine, and why. */
 export type Quarantined = { readonly service: string; readonly problems: readonly Problem[]; readonly since: Moment };
 
 type Held = Extract<QuarantineState, { readonly kind: 'held' }>;
@@ -20,7 +20,7 @@ export class Quarantine {
   readonly #lastGood: LastGood;
   /** All that are not healthy, by service. */
   readonly #states = new Map<string, Exclude<QuarantineState, { readonly kind: 'healthy' }>>();
-  /** Those that were left out in this reconcile although nobody named them, and were not before. */
+  /** The services left out in this reconcile on suspicion only, which were not held before. */
   readonly #suspects = new Set<string>();
   /** Which half of the suspects was left out last. */
   #isFirstHalf = false;
@@ -30,14 +30,14 @@ export class Quarantine {
     this.#lastGood = new LastGood(found, copies);
   }
 
-  /** Those that are being retried too: it is not over before their sections are live. */
+  /** Includes services that are being retried: the quarantine ends only when their sections are live. */
   get all(): readonly Quarantined[] {
     return [...this.#states].map(([service, { problems, since }]) => ({ service, problems, since }));
   }
 
-  /** When one gets another try; null: none is held. */
+  /** When the next service is retried; null: none is held. */
   get nextRetry(): Moment | null {
-    // One that is being retried has had its moment: what it waits for now is the reload.
+    // A service that is being retried only waits for the reload.
     const moments = [...this.#states.values()].flatMap((state) => (state.kind === 'held' ? [state.backOff.until] : []));
     return moments.length === 0 ? null : moments.reduce((a, b) => Math.min(a, b));
   }
@@ -47,23 +47,23 @@ export class Quarantine {
     return this.#lastGood.live;
   }
 
-  /** Whether something else stands in the place of this service. */
+  /** Whether other sections replace those of this service. */
   isHeld(service: string | null): boolean {
     return service !== null && this.#states.get(service)?.kind === 'held';
   }
 
-  /** Whether one that is retried is what was refused before: where nothing is reloaded for it, that proves nothing. */
+  /** Whether a retried service has its refused structure again: without a reload, its success proves nothing. */
   get needsCheck(): boolean {
     return [...this.#states.values()].some((state) => state.kind === 'retrying' && state.isKnown);
   }
 
-  /** What is wanted of those that are held, with the files that their last good sections name. */
+  /** The desired sections of held services, with the files that their last good sections name. */
   withTheirFiles({ sections }: Rendered): readonly Section[] {
     return this.#lastGood.withCopiesOf([...this.#held().keys()], sections);
   }
 
   /**
-   * `rendered` with the last good sections of each that is held; where it has none, or is to be there no more, an empty
+   * `rendered` with the last good sections of each held service; where it has none, or was removed, an empty
    * backend.
    */
   substituted(rendered: Rendered): Rendered {
@@ -75,7 +75,7 @@ export class Quarantine {
     return substitute(rendered, new Map(substitutes));
   }
 
-  /** A reconcile begins: what is due gets another try. */
+  /** A reconcile begins: services that are due are retried. */
   begin({ sections }: Rendered): void {
     this.#suspects.clear();
     const now = this.#now();
@@ -83,12 +83,12 @@ export class Quarantine {
       this.#note(service, { kind: 'wanted', sections: sectionsOf(sections, service), now });
   }
 
-  /** Something else than servers has changed: all are tried as soon as may be. */
+  /** Something other than servers has changed: all are retried as soon as possible. */
   retrySoon(): void {
     this.#noteAll({ kind: 'retry_soon' });
   }
 
-  /** Puts each service into quarantine that a problem names. False when there is none that is not held already. */
+  /** Puts each service into quarantine that a problem names. False when all of them are held already. */
   attribute(rendered: Rendered, problems: readonly Problem[]): boolean {
     const named = Map.groupBy(
       problems.filter(({ service }) => service !== null),
@@ -100,14 +100,14 @@ export class Quarantine {
   }
 
   /**
-   * The same for what HAProxy refused of `wanted`. Where it does not say whose fault that is: first of those whose change
-   * it speaks about, then by halves of those that changed. False when that leaves nothing else to try.
+   * The same for a refusal of `wanted` by HAProxy. Where HAProxy names no service: suspects first those whose change
+   * its message mentions, then halves of those that changed. False when nothing else is left to try.
    */
   attributeRefusal(rendered: Rendered, wanted: Rendered, problems: readonly Problem[], isServing: boolean): boolean {
     const held = [...this.#held().keys()];
     let any = this.attribute(rendered, problems);
-    // Their last good sections are refused too: what they name on disk is not as it was, maybe. To empty a service that
-    // serves would be worse than to change nothing; where nothing serves, the others shall.
+    // Their last good sections are refused too: perhaps a file that they name has changed. To empty a service that
+    // serves would be worse than to change nothing; where nothing serves, the other services should.
     for (const service of held)
       if (problems.some((problem) => problem.service === service))
         any = this.#lastGood.nameCopies(service) || (!isServing && this.#lastGood.forget(service)) || any;
@@ -125,20 +125,20 @@ export class Quarantine {
     return this.#suspect(rendered, names, problems) || this.#suspect(rendered, this.#half(suspects), problems);
   }
 
-  /** Whatever went wrong while they were retried, the others do not wait for them. False when none was. */
+  /** Ends all retries after a failure, so that the others do not wait for them. False when there were none. */
   endRetries(): boolean {
     const any = this.#retrying().length > 0;
     this.#noteAll({ kind: 'not_live', now: this.#now() });
     return any;
   }
 
-  /** It was none of those that were left out to find out whose fault it is. False when there are none. */
+  /** Releases the suspects, since none of them is at fault. False when there are none. */
   release(): boolean {
     for (const service of this.#suspects) this.#note(service, { kind: 'released' });
     return this.#suspects.size > 0;
   }
 
-  /** This is live, and with it what was retried. `isAccepted` false: what runs was there before. */
+  /** These sections are live, retried services included. `isAccepted` false: they ran before already. */
   wentLive({ sections }: Rendered, isAccepted: boolean): void {
     this.#lastGood.wentLive(sections);
     this.#noteAll({ kind: 'live', isAccepted, now: this.#now() });
@@ -167,7 +167,7 @@ export class Quarantine {
     return [...this.#states].flatMap(([service, { kind }]) => (kind === 'retrying' ? [service] : []));
   }
 
-  /** The services of which something else is wanted than went live last, those that are to be there no more among them. */
+  /** The services whose desired sections differ from those that went live last, including removed services. */
   #changed({ sections }: Rendered): readonly string[] {
     const before = Map.groupBy(this.#lastGood.sections, ({ service }) => service);
     const after = Map.groupBy(sections, ({ service }) => service);
@@ -177,7 +177,7 @@ export class Quarantine {
     );
   }
 
-  /** By and by that finds the one: now these, now those are left out, so that each is tried without the one. */
+  /** Leaves out one half after the other until the service at fault is found. */
   #half(suspects: readonly string[]): readonly string[] {
     const middle = Math.floor(suspects.length / 2);
     if (middle === 0) return suspects;

@@ -1,7 +1,7 @@
 /**
- * Where one service stands that HAProxy has refused. While it is held, its last good sections stand in its place; while it
- * is retrying, what is wanted of it is part of what is tried. A fault is known again by the structure that was refused:
- * that servers come and go makes it no other.
+ * The state of a service that HAProxy has refused. While it is held, its last good sections replace it; while it
+ * is retrying, its desired sections are part of the attempt. The refused structure identifies a fault:
+ * changes of servers do not matter.
  */
 import { type BackOff, backOff, isSameFailure, type Pace, retriedSoon } from '../../haproxy/text/back-off.ts';
 import { transitions } from '../../lib/state-table.ts';
@@ -13,7 +13,7 @@ export const pace: Pace = { shortestMs: 1000, longestMs: 30_000 };
 type Fault = {
   readonly problems: readonly Problem[];
   readonly since: Moment;
-  /** What is wanted of it, which was refused or has taken the place of that; empty: that it is there no more. */
+  /** The desired sections, refused or newer than the refused ones; empty: the service was removed. */
   readonly backOff: BackOff;
 };
 
@@ -24,7 +24,7 @@ export type QuarantineState =
   | ({ readonly kind: 'retrying'; readonly isKnown: boolean } & Fault);
 
 export type QuarantineEvent =
-  /** It is at fault; `sections` is what was refused of it. */
+  /** The service is at fault; `sections` is what was refused. */
   | {
       readonly kind: 'refused';
       readonly problems: readonly Problem[];
@@ -37,9 +37,9 @@ export type QuarantineEvent =
   | { readonly kind: 'retry_soon' }
   /** What was tried did not go live. */
   | { readonly kind: 'not_live'; readonly now: Moment }
-  /** What is wanted of it is live. `isAccepted` false: what runs was there before, and says nothing of the next start. */
+  /** The desired sections are live. `isAccepted` false: they ran before, which says nothing about the next start. */
   | { readonly kind: 'live'; readonly isAccepted: boolean; readonly now: Moment }
-  /** It was left out in the search for the service at fault, and is not the one. */
+  /** The service was left out in the search for the one at fault, and is not at fault. */
   | { readonly kind: 'released' };
 
 const healthy: QuarantineState = { kind: 'healthy' };
@@ -60,7 +60,7 @@ export const nextQuarantineState = transitions<QuarantineState, QuarantineEvent>
     wanted,
     retry_soon: (state) => ({ ...state, backOff: retriedSoon(state.backOff, pace) }),
     not_live: same,
-    // Its last good sections are what went live.
+    // The sections that went live are its last good ones.
     live: same,
     released,
   },
@@ -85,7 +85,7 @@ function held(
   return { kind: 'held', problems, since, backOff: backOff(before, sections, now, pace) };
 }
 
-/** What was refused gets another try after a while, another structure as soon as may be. */
+/** A refused structure is retried after a while, a different one as soon as possible. */
 function wanted(
   state: Faulty,
   { sections, now }: Extract<QuarantineEvent, { readonly kind: 'wanted' }>,

@@ -7,7 +7,7 @@ import { transitions } from '../../lib/state-table.ts';
 import type { ReloadReason } from '../../model.ts';
 
 type Common = {
-  /** Of the process; null: none serves that takes commands. */
+  /** The generation of the process; null: no process that takes commands serves. */
   readonly generation: number | null;
   /** How often in a row commands got no answer. */
   readonly unanswered: number;
@@ -17,17 +17,17 @@ type Common = {
 
 export type Knowledge =
   /**
-   * Not all of it has been read back yet. `isFound`: it was started before this Myelin, and may have been given more, or
-   * less, than was written down: nothing is planned before it is read.
+   * Not all of the process has been read back yet. `isFound`: it is older than this Myelin, and may have got more, or
+   * fewer, commands than were recorded: nothing is planned before it is read.
    */
   | (Common & { readonly kind: 'unread'; readonly isFound: boolean })
   /** It has what its text says, or is being brought there by commands. */
   | (Common & { readonly kind: 'verified' })
-  /** Commands no longer help these; the next reload is for them. */
+  /** Commands no longer help these owners; the next reload is for them. */
   | (Common & { readonly kind: 'needs_reload'; readonly reasons: ReadonlyMap<Owner, ReloadReason> });
 
 export type KnowledgeEvent =
-  /** This one serves, however it was started; null: none does that takes commands. */
+  /** This process serves, however it was started; null: no process that takes commands does. */
   | { readonly kind: 'serves'; readonly generation: number | null }
   /** This one was started from what was desired. */
   | { readonly kind: 'reloaded'; readonly generation: number | null }
@@ -48,7 +48,7 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
     reloaded: started,
     scheduled,
     read: ({ generation, unanswered }) => ({ kind: 'verified', generation, unanswered, isScheduled: true }),
-    // Of one that was found nothing is planned yet, and what does not help is found again when it is read.
+    // Nothing is planned for a found process yet; reading it back will find the same faults again.
     reload_required: (state, { reasons }) => (state.isFound ? state : needsReload(state, new Map(), reasons)),
     answered,
     unanswered,
@@ -65,7 +65,7 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
   needs_reload: {
     serves: whoServes,
     reloaded: started,
-    // It is read back all the same: more may be wrong than what commands did not help.
+    // The process is read back anyway: more may be wrong than the faults already known.
     scheduled,
     // Reading back does not help backends that commands do not help.
     read: same,
@@ -75,7 +75,7 @@ export const nextKnowledge = transitions<Knowledge, KnowledgeEvent>({
   },
 });
 
-/** Of a process that is found running, or of none. */
+/** The knowledge at the start, of a process that was found running, or of none. */
 export function knowledgeAtStart(generation: number | null): Knowledge {
   return { kind: 'unread', generation, isFound: generation !== null, isScheduled: false, unanswered: 0 };
 }

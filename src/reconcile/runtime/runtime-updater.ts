@@ -93,8 +93,8 @@ export class RuntimeUpdater {
   }
 
   /**
-   * After one missing answer the commands are tried again, since HAProxy may have been busy. After the next one it is read
-   * back: where it answers questions but not commands, a reload follows.
+   * After one missing answer the commands are tried again, since HAProxy may be busy. After the next, HAProxy is read
+   * back: where it answers queries but not commands, a reload follows.
    */
   async #afterFailure(
     failed: Extract<CommandOutcome, { readonly kind: 'failed' }>,

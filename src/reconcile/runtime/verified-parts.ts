@@ -7,12 +7,12 @@ type SeenParts = ReadonlyMap<Owner, Seen>;
 export class VerifiedParts {
   #said = new WeakMap<object, string>();
 
-  /** What is not what was said of the same parts when they were verified. */
+  /** The parts about which HAProxy says something else than when they were verified. */
   news(seen: SeenParts, parts: Parts): SeenParts {
     return new Map([...seen].filter(([owner, { said }]) => this.#saidOf(parts.get(owner)) !== said));
   }
 
-  /** These are as they should be. */
+  /** Notes these parts as verified. */
   add(seen: SeenParts, parts: Parts): void {
     for (const [owner, { said }] of seen) {
       const part = parts.get(owner);

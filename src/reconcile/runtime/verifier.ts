@@ -49,7 +49,7 @@ export class Verifier {
     this.#schedule.touched(commands, now);
   }
 
-  /** These as soon as may be. */
+  /** Schedules these owners as soon as possible. */
   soon(owners: Iterable<Owner>, now: Moment): void {
     this.#schedule.soon(owners, now);
   }
@@ -86,7 +86,7 @@ export class Verifier {
   /** Reads these back. Throws an AppError where HAProxy does not answer. */
   async readBack(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
     if (owners.length === 0) return { drift: [], reasons: [] };
-    // As they are when HAProxy is asked: a removed server may be deleted before its answer is compared.
+    // Taken when HAProxy is queried: a removed server may be deleted before the result is compared.
     const { running: expected, leaving: known } = runtime;
     const seen = await runtime.observe(owners);
     const unsettled = this.#schedule.unsettled(now);
@@ -135,7 +135,7 @@ export class Verifier {
   ): Findings {
     const parts = resource.parts(running);
     const its = new Map([...seen].filter(([owner]) => parts.has(owner)));
-    // Where more than the part and what is said of it counts, all of it is compared.
+    // Where other circumstances matter too, everything is compared.
     const verified = this.#verified.get(resource.kind);
     const isPlain = circumstances.leaving.length + circumstances.unsettled.size === 0;
     const news = isPlain ? (verified?.news(its, parts) ?? its) : its;

@@ -54,7 +54,7 @@ export class VerifyLoop {
     const { mutex, overrides, driver, queue, updater, report } = this.#options;
     try {
       await mutex(async () => {
-        // What was ordered of a server that has gone since can be taken back all the same.
+        // An override of a server that has gone can still be taken back.
         if (!(override.state === null && overrides.has(override)))
           assertServer(driver, override.backend, override.server);
         await overrides.set(override);
@@ -73,7 +73,7 @@ export class VerifyLoop {
       const expired = overrides.takeExpired();
       for (const override of expired) report({ kind: 'override_ended', override: { ...override, state: null } });
       if (expired.length > 0) queue.wake();
-      // A process that does not answer is not asked: that it hangs is reported already.
+      // A process that does not answer is not queried: its hang is reported already.
       const canLook = !reconciler.isReloading && driver.unresponsive === null;
       if (canLook && (await updater.verify())) queue.wake();
       if (expired.length > 0) await overrides.save();
@@ -82,7 +82,7 @@ export class VerifyLoop {
     }
   }
 
-  /** HAProxy serves on; the next round tries again. */
+  /** HAProxy keeps serving; the next round tries again. */
   #failed(error: unknown): void {
     if (this.#signal.aborted) return;
     const { report } = this.#options;

@@ -3,7 +3,7 @@ import { ownerOf, ownersIn, resourceOf } from '../../haproxy/resources/index.ts'
 import type { Owner } from '../../haproxy/resources/resource.ts';
 import type { Moment, Ms, Rendered, RuntimeCommand } from '../../model.ts';
 
-/** How long after its reply what is late has taken effect. */
+/** How long after its reply a late command has taken effect. */
 const effectMs: Ms = 50;
 export const ownersAtOnce = 100;
 const retryMs: Ms = 1000;
@@ -13,7 +13,7 @@ type Late = { readonly owner: Owner; readonly at: Moment };
 export class VerifySchedule {
   readonly #verifyInterval: () => Ms;
   readonly #due = new Map<Owner, Moment>();
-  /** By identity, what may not have taken effect yet. */
+  /** Late commands, by identity, which may not have taken effect yet. */
   readonly #late = new Map<string, Late>();
   /** Owners that were not read back since `everything`. */
   readonly #unseen = new Set<Owner>();
@@ -33,17 +33,17 @@ export class VerifySchedule {
     }
   }
 
-  /** These as soon as may be. */
+  /** Schedules these owners as soon as possible. */
   soon(owners: Iterable<Owner>, now: Moment): void {
     for (const owner of owners) this.#dueAt(owner, now);
   }
 
-  /** What was right or set right is looked at once more when that has taken effect. */
+  /** Verified or repaired owners are read once more when late commands have taken effect. */
   again(owners: Iterable<Owner>, now: Moment): void {
     this.soon(owners, now + effectMs);
   }
 
-  /** Nobody answered. */
+  /** HAProxy did not answer. */
   retry(owners: Iterable<Owner>, now: Moment): void {
     this.soon(owners, now + retryMs);
   }
@@ -77,7 +77,7 @@ export class VerifySchedule {
       const all = ownersIn(running);
       if (this.#round.length === 0) this.#round = all;
       const stepMs = this.#verifyInterval() / Math.max(1, Math.ceil(all.length / ownersAtOnce));
-      // What is late by less than a step is made up for, so that a round takes no longer than it may.
+      // Makes up for a delay of less than a step, so that a round keeps its time.
       this.#roundAt = Math.max(this.#roundAt, now - stepMs) + stepMs;
       this.soon(this.#round.slice(0, ownersAtOnce), now);
       this.#round = this.#round.slice(ownersAtOnce);
@@ -88,14 +88,14 @@ export class VerifySchedule {
     return owners;
   }
 
-  /** Identities of what may not have taken effect yet; they are looked at again once it must have. */
+  /** Identities of changes that may not have taken effect yet; they are read again once they must have. */
   unsettled(now: Moment): ReadonlySet<string> {
     for (const [identity, { at }] of this.#late) if (now - at >= effectMs) this.#late.delete(identity);
     for (const { owner, at } of this.#late.values()) this.#dueAt(owner, at + effectMs);
     return new Set(this.#late.keys());
   }
 
-  /** What was to be looked at sooner still is. */
+  /** An earlier due time stays. */
   #dueAt(owner: Owner, at: Moment): void {
     this.#due.set(owner, Math.min(at, this.#due.get(owner) ?? at));
   }

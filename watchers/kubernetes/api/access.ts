@@ -24,7 +24,7 @@ export type Access = {
   readonly namespace: string | undefined;
   /** Address, certificates, headers and agent of one request; tokens from files and plugins are renewed when due. */
   request(signal: AbortSignal): Promise<Credentials>;
-  /** Reads every credential anew at the next request: the server has refused what it was given. */
+  /** Reads every credential again at the next request, because the server has refused the present ones. */
   renew(): void;
 };
 
@@ -182,15 +182,15 @@ const execOfUser = z.object({
   args: z.array(z.string()).nullish(),
   env: z.array(z.object({ name: z.string(), value: z.string() })).nullish(),
 });
-/** What the package passes by: it would start a program anew that hangs, and leave the others. */
+/** Marks our own plugins: the package would start a hanging program again and again. */
 const pluginMark = 'myelin-plugin';
 const markedPlugin = z.object({ name: z.literal(pluginMark), config: z.object({ plugin: z.custom<Plugin>() }) });
 
-/** What the package leaves out: `tokenFile`, relative commands, and what plugins are told about the cluster. */
+/** Adds what the package leaves out: `tokenFile`, relative commands, and the cluster's data for plugins. */
 function completed(user: User, text: unknown, folder: string, cluster: Cluster | undefined): User {
   const users = written.safeParse(text).data?.users ?? [];
   const tokenFile = users.find(({ name }) => name === user.name)?.user?.tokenFile;
-  // A token that stands beside it goes first, as with kubectl.
+  // A token beside it has precedence, as with kubectl.
   if (tokenFile !== undefined && user.token === undefined)
     return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile: resolve(folder, tokenFile) } } };
   const found = execOfUser.safeParse(user.exec).data;
@@ -215,7 +215,7 @@ function completed(user: User, text: unknown, folder: string, cluster: Cluster |
 
 function pluginOf(user: User | null): Plugin | null {
   const provider: unknown = user?.authProvider;
-  // A token that stands beside it goes first, as with kubectl.
+  // A token beside it has precedence, as with kubectl.
   if (user?.token !== undefined) return null;
   return markedPlugin.safeParse(provider).data?.config.plugin ?? null;
 }

@@ -91,7 +91,7 @@ export function createApi(access: Access, idleMs: Ms): Api {
         parts = [last];
         length = last.length;
       }
-      // What ends without a line feed is no event, but whoever reads lines can say what it is not.
+      // Text without a final line feed is no event; the reader of the lines reports it.
       if (length > 0) onLines([parts.join('')]);
     },
   };
@@ -127,7 +127,7 @@ async function send(
   let timer = setTimeout(fallSilent, Math.min(idleMs, answerMs));
   const end = (): void => clearTimeout(timer);
   request.once('socket', (socket) => socket.setKeepAlive(true, keepAliveMs));
-  // Errors after the answer has begun reach whoever reads it.
+  // Errors after the answer has begun reach the reader of the answer.
   request.on('error', end);
   request.end();
   try {

@@ -12,8 +12,8 @@ export class Failing {
   readonly #failures = new Map<string | null, Map<string, Failure>>();
 
   /**
-   * `reaches`: of how many namespaces something is asked; `refused`: how long to leave a server alone that refuses who
-   * asks, of which it wants to be left alone for so long.
+   * `reaches`: the number of queried namespaces; `refused`: how long to wait for a server that refuses the
+   * credentials, given the wait that the server asks for.
    */
   constructor(server: string, reaches: number, refused: (askedMs: Ms) => Ms) {
     this.#server = server;
@@ -38,7 +38,7 @@ export class Failing {
   #isDown(): boolean {
     const down = [...this.#failures.values()].filter((failures) => {
       const its = [...failures.values()];
-      // A server that is asked too much answers some; those who wait for their turn must not make all begin anew.
+      // An overloaded server answers some queries; those still waiting must not make all begin again.
       return its.length === resources.length || its.some(({ isBusy }) => !isBusy);
     });
     return down.length === this.#reaches;

@@ -11,7 +11,7 @@ export type Failure = {
   readonly retryAfterMs: Ms;
   /** `server`: all other queries would fail as well; `query`: this resource in this namespace, perhaps alone. */
   readonly scope: 'server' | 'query';
-  /** The server is there, and is asked too much. */
+  /** The server runs, but is overloaded. */
   readonly isBusy: boolean;
 };
 

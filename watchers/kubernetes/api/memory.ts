@@ -1,6 +1,6 @@
 /**
- * What was read outlives a failure of the source: whoever asks the same again goes on from there. Otherwise every Myelin of
- * a cluster would list everything anew at the moment at which the API server is back.
+ * Results outlive a failure of the source: the same query later continues from them. Otherwise every Myelin of
+ * a cluster would list everything again as soon as the API server is back.
  */
 import type { ServiceKey } from '../service-query.ts';
 import { View } from '../view.ts';
@@ -17,7 +17,7 @@ export class Memory {
     this.view = new View(wanted);
   }
 
-  /** How far its list and watch have come; null: that is to be listed anew. */
+  /** How far its list and watch have come; null: list everything again. */
   place({ plural }: Resource): Place | null {
     return this.#places.get(plural) ?? null;
   }
@@ -27,7 +27,7 @@ export class Memory {
     else this.#places.set(plural, place);
   }
 
-  /** All is to be listed anew. */
+  /** Everything is to be listed again. */
   distrust(): void {
     this.#places.clear();
   }
@@ -39,7 +39,7 @@ type ByNamespace = ReadonlyMap<string | null, Memory>;
 export class Memories {
   #kept: { readonly about: string; readonly memories: ByNamespace } | null = null;
 
-  /** For one asker alone: what is read of the same things by two would be mixed. `about`: what is asked, and whom. */
+  /** For one user only: the results of two would be mixed. `about`: the query, and the server. */
   take(about: string): ByNamespace {
     const memories = this.#kept?.about === about ? this.#kept.memories : new Map<string | null, Memory>();
     this.#kept = null;

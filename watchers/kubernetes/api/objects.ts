@@ -33,7 +33,7 @@ const texts = z
 /** A Service has room for tens of thousands; further ones are as if they were not there. */
 const mostPorts = 1000;
 
-/** With these of its labels: it may have a megabyte of others. */
+/** Keeps only these labels: a Service may have a megabyte of others. */
 export const serviceWith = (labels: readonly string[]) =>
   z.object({
     metadata: z

@@ -39,7 +39,7 @@ const answer = z.object({
 
 type Given = { readonly proof: Proof; readonly expiresAt: Timestamp };
 
-/** Asks once for all who want to know at the same time, and again when the answer has expired. */
+/** Runs the plugin once for all simultaneous requests, and again when the credentials have expired. */
 export class PluginCredentials {
   readonly #plugin: Plugin;
   readonly #env: NodeJS.ProcessEnv;
@@ -55,12 +55,12 @@ export class PluginCredentials {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Rejects with an AppError; then the next one asks anew. */
+  /** Rejects with an AppError; then the next call runs the plugin again. */
   async get(): Promise<Proof> {
     const given = this.#given;
     const known = await given?.catch(() => null);
     const isGood = known != null && known.expiresAt > wallClock();
-    // Of several that found it expired the first one asks, for all of them.
+    // The first request that finds the credentials expired runs the plugin for all.
     if (!isGood && this.#given === given) this.#given = this.#ask();
     return (await (this.#given ?? this.#ask())).proof;
   }

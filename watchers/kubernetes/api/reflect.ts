@@ -1,7 +1,7 @@
 /**
  * Follows all objects of one kind in one namespace, for ever: a consistent list, then a watch from where it ended.
  * What was read is kept over every break of the stream and every failure of the source, and resumed from; only when the
- * server does not remember that far back (410) is the list read anew, and then it replaces the old one at once.
+ * server does not remember that far back (410) is the list read again, and then it replaces the old one at once.
  */
 import type { z } from 'zod';
 import { AppError } from '../../../src/errors.ts';
@@ -31,44 +31,44 @@ export type Listing<S extends z.ZodType> = {
   readonly params: Params;
   /** Reduces an object to what is kept. */
   readonly schema: S;
-  /** What is nobody's business is not kept for a moment: a namespace may be full of it. */
+  /** Irrelevant objects are dropped at once: a namespace may be full of them. */
   readonly isWanted: (object: z.output<S>) => boolean;
   readonly signal: AbortSignal;
 };
 
 export type Reflecting<S extends z.ZodType> = Listing<S> & {
-  /** Where an earlier one has come to; null: everything is to be listed first. */
+  /** The place that an earlier call has reached; null: list everything first. */
   readonly from: Place | null;
   /** How far it has come; null: an earlier place is not to be relied on. */
   readonly onPlace: (place: Place | null) => void;
-  /** What was known at `from` is so still, or is about to change. */
+  /** The state at `from` is still valid; changes may follow. */
   readonly onResume: () => void;
   /** Everything there is; called again after a 410. */
   readonly onList: (objects: readonly z.output<S>[]) => void;
   /** All that arrived together. */
   readonly onChanges: (changes: readonly Change<z.output<S>>[]) => void;
   readonly onFailure: (failure: Failure) => void;
-  /** After a failure all is well again, and what was told is current. */
+  /** The failure is over, and the reported state is current. */
   readonly onRecovery: () => void;
 };
 
 /**
- * Objects weigh from some hundred bytes to some megabytes, as whoever may write them likes. The first page is small, the
- * next ones as large as those before allow; one that turns out too heavy is broken off and asked for in smaller ones.
+ * Objects have from some hundred bytes to some megabytes, as their authors like. The first page is small, the
+ * next ones as large as the previous ones allow; a page that is too large is cancelled and read in smaller pages.
  */
 const pageSize = { first: 100, most: 500 };
 const pageBytes = 8 * 2 ** 20;
 /** Of one object alone: etcd takes 1.5 MiB, which in JSON may be six times as much. */
 const objectBytes = 32 * 2 ** 20;
-/** As for the source as a whole: what is new is there soon after a short trouble, and a long one is not made worse. */
+/** As for the whole source: recovery is quick after a short trouble, and a long one is not made worse. */
 const retrying = { baseMs: 200, capMs: 1500, longestMs: 30_000, share: 1 / 8 };
 /** A stream that lasts less does not make the next break the first one. */
 const healthyAfterMs: Ms = 10_000;
 /** How often a list or watch may be opened: a server that ends every stream at once is not asked in a loop. */
 const pace = { burst: 10, everyMs: 1000 };
-/** The server ends a watch after this time, so that watches spread anew over its replicas; not all at the same moment. */
+/** The server ends a watch after this time, so that watches spread over its replicas again; the times differ. */
 const watchSeconds = { least: 240, most: 480 };
-/** So many streams in a row may break, or be refused as too old, before anybody is told. */
+/** So many streams in a row may break, or be refused as too old, before a failure is reported. */
 const breaksAllowed = 3;
 /**
  * Where nothing ever happens the server has nothing to say, and a proxy that keeps the stream to itself looks the same,
@@ -138,7 +138,7 @@ export async function reflect<S extends z.ZodType>(reflecting: Reflecting<S>): P
       const verb = place === null ? 'list' : 'watch';
       const isGone = error instanceof ApiError && error.status === 410;
       if (isGone) forget();
-      // Whoever begins anew may be spared it by a list.
+      // A list instead of a watch may avoid this error.
       if (error instanceof NotUnderstood) onPlace(null);
       // A stream that broke, or whose place is forgotten, is no failure yet: the next attempts tell. Behind a balancer
       // they may meet the replica that is just going.
@@ -200,8 +200,8 @@ export async function list<S extends z.ZodType>({
 }
 
 /**
- * Whether this is the cluster that was read, and in no earlier state: at the same address there may be one that was made
- * anew, or restored. A wrong no costs a list; after a wrong yes nothing would be told until its versions have caught up.
+ * Whether this is the cluster that was read, and in no earlier state: the address may belong to one that was created
+ * again, or restored. A wrong no costs a list; after a wrong yes no change arrives until its versions have caught up.
  */
 async function isStill<S extends z.ZodType>(
   { api, resource, namespace, params, signal }: Reflecting<S>,

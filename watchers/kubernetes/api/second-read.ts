@@ -1,4 +1,4 @@
-/** Asks again about a few Services, by lists that are as consistent as the first ones and newer. */
+/** Reads a few Services again, by lists that are as consistent as the first ones and newer. */
 
 import { keyOf, type ServiceKey, type ServiceQuery, servicesParams, slicesParams } from '../service-query.ts';
 import type { KubernetesSettings } from '../settings.ts';
@@ -9,7 +9,7 @@ import { list } from './reflect.ts';
 import { endpointSlices, services } from './resources.ts';
 
 export type SecondRead = {
-  /** Only of those that were said to be absent: the others are known by the watch. */
+  /** Only the Services that seemed absent: the others are known from the watch. */
   readonly services: ReadonlyMap<ServiceKey, Service>;
   readonly slices: ReadonlyMap<ServiceKey, readonly EndpointSlice[]>;
 };

@@ -1,4 +1,4 @@
-/** Commands about whole backends in the words of HAProxy's command line, and what its answers to them mean. */
+/** Commands about whole backends as HAProxy's command line takes them, and what its replies mean. */
 import type { BackendCommand } from '../../../model.ts';
 import { cliWord } from '../../cli/words.ts';
 import type { Verdict } from '../resource.ts';
@@ -33,7 +33,7 @@ function classifyLine(command: BackendCommand, line: string, reply: string | und
   if (reply === undefined) return unexpected;
   switch (line.slice(0, line.indexOf(' '))) {
     case 'add':
-      // Of an algorithm that takes no new servers it says so; warnings may stand before it.
+      // The reply notes an algorithm that takes no new servers; warnings may stand before the reply.
       return /(^|\n)New backend registered(\.| \(no support for dynamic servers: .*\))$/.test(reply)
         ? done
         : unexpected;

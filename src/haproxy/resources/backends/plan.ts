@@ -1,4 +1,4 @@
-/** Backends of services that come and go while HAProxy runs: which can, and what it takes. */
+/** Backends of services that come and go while HAProxy runs: which can, and by which commands. */
 import type { BackendCommand, LeavingBackend, Rendered, Section } from '../../../model.ts';
 import { isFile } from '../../text/layout/files.ts';
 import { optionSetOf, optionSetsIn } from '../../text/layout/layout.ts';
@@ -12,7 +12,7 @@ import { isUnpublished } from './read-back.ts';
 export function planBackends(running: Rendered, desired: Rendered, process: RuntimeState): Planner {
   const { capabilities, started, leaving } = process;
   const servers = planWhole(running, desired, process);
-  /** Every set in what runs was there at the start: a backend with another one takes a reload. */
+  /** The process knows only the option sets that it started with: a backend with another set takes a reload. */
   const known = (): ReadonlyMap<string, OptionSet> => optionSetsOf(started ?? running.sections);
 
   const come = (now: Section): Change => {
@@ -45,7 +45,7 @@ export function planBackends(running: Rendered, desired: Rendered, process: Runt
       if (old === null) return now !== null && isOurs(now) ? come(now) : null;
       if (now === null) return isOurs(old) ? go(old) : null;
       if (!areOurs(old, now) || !isUnpublished(old)) return null;
-      // The same backend, which somebody has taken out of use.
+      // The same backend, which somebody has unpublished.
       const change = servers.change(old, now);
       if (change === null || change === 'structure') return change;
       return { ...change, commands: [...change.commands, { kind: 'backend', action: 'publish', backend: now.name }] };
@@ -87,7 +87,7 @@ function sectionsWith(sections: readonly Section[], { name }: OptionSet): readon
   });
 }
 
-/** Whether a rule or an expression leads to this backend, or asks something of it. */
+/** Whether a rule or an expression leads to this backend, or reads its state. */
 function isNamed(backend: string, sections: readonly Section[]): boolean {
   const name = backend.replaceAll(/\W/g, '\\$&');
   const use = new RegExp(`(?:\\b(?:use_backend|default_backend|track)[ \\t]+|[(,][ \\t]*)${name}(?![\\w.:-])`);

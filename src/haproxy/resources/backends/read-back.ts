@@ -1,4 +1,4 @@
-/** Which backends a running HAProxy has, whether they are used, and where that is not as it should be. */
+/** Which backends a running HAProxy has, whether they are published, and where that differs from what is desired. */
 import { AppError } from '../../../errors.ts';
 import type { BackendDrift, Rendered, Section } from '../../../model.ts';
 import { type Ask, askEach } from '../../cli/ask.ts';
@@ -10,10 +10,10 @@ import { backendOf, ownerOf } from '../servers/read-back.ts';
 
 export type SeenBackend = Seen & { readonly said: 'published' | 'unpublished' | 'missing' };
 
-/** The header of an answer is as long as what is said of this many backends. */
+/** The header of an answer is as long as the rows of this many backends. */
 const rowsOfHeader = 16;
 
-/** Of some of `count`. Throws an AppError where one was not answered. */
+/** Reads some of `count` backends. Throws an AppError where a query was not answered. */
 export async function readPublished(
   ask: Ask,
   owners: readonly Owner[],
@@ -46,7 +46,7 @@ function readReply(reply: string | null): readonly (readonly [string, 'published
     });
 }
 
-/** By which a plan knows that it is not used: what runs is told in words of the file, and HAProxy has none for this. */
+/** Marks an unpublished backend for the plan: what runs is kept in words of the file, which has none for this. */
 const mark = '    # unpublished\n';
 
 export function isUnpublished({ text }: Section): boolean {

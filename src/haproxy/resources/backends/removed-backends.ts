@@ -18,7 +18,7 @@ const lookEveryMs = 1000;
 export class RemovedBackends implements Reaper {
   readonly #now: () => Moment;
   readonly #removed = new Map<string, RemovedBackend>();
-  /** `backend/server` of those that are removed by now: who does that sees them deleted. */
+  /** `backend/server` of the servers that are already removed: the servers' own reaper deletes them. */
   readonly #servers = new Set<string>();
   #lookedAt: Moment = Number.NEGATIVE_INFINITY;
 
@@ -34,7 +34,7 @@ export class RemovedBackends implements Reaper {
     return this.list;
   }
 
-  /** One that is not there any more is forgotten at the first look. */
+  /** A backend that no longer exists is forgotten at the first look. */
   recall(leaving: readonly Leaving[]): void {
     for (const each of leaving) this.found(each);
   }
@@ -55,7 +55,7 @@ export class RemovedBackends implements Reaper {
       this.#removed.set(backend, { ...removed, isPinned: true });
   }
 
-  /** A backend that was to return, because it still left, has been deleted since: it has to be added. */
+  /** Whether a leaving backend that the commands bring back has been deleted since: it has to be added. */
   isOutdated(commands: readonly RuntimeCommand[], { sections }: Rendered): boolean {
     const its = commands.filter((command) => command.kind === 'backend');
     const thatGet = (action: BackendCommand['action']): readonly string[] =>
@@ -71,7 +71,7 @@ export class RemovedBackends implements Reaper {
     return [...this.#removed.values()].some(({ isPinned }) => !isPinned);
   }
 
-  /** Looks which have no servers any more: those are to be deleted. A server that nobody has removed is removed here. */
+  /** Finds backends without servers, to delete them. A server that nobody has removed is removed here. */
   async next(ask: Ask, frame: Frame): Promise<Reaping> {
     this.#lookedAt = this.#now();
     const open = [...this.#removed.values()].filter(({ isPinned }) => !isPinned).map(({ backend }) => backend);
@@ -82,7 +82,7 @@ export class RemovedBackends implements Reaper {
       const unknown = rows.flatMap(({ srv_name: server = '' }) =>
         this.#servers.has(`${backend}/${server}`) ? [] : [server],
       );
-      // Equal to no server's options: one that comes back under its name is not taken for the same.
+      // Equal to no server's options: one that comes back under its name counts as a new one.
       return unknown.map((server) => ({ kind: 'server', action: 'remove', backend, server, options: ['?'] }));
     });
     return { commands, closed: 0 };

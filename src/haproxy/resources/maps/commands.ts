@@ -1,4 +1,4 @@
-/** Commands about entries of maps in the words of HAProxy's command line, and what its answers to them mean. */
+/** Commands about entries of maps as HAProxy's command line takes them, and what its replies mean. */
 import type { MapCommand } from '../../../model.ts';
 import { cliWord, isCliWord } from '../../cli/words.ts';
 import type { Verdict } from '../resource.ts';
@@ -7,7 +7,7 @@ export function identity({ map, key }: Pick<MapCommand, 'map' | 'key'>): string 
   return `${map} ${key}`;
 }
 
-/** A value ends at a blank, on the command line. */
+/** Whether the command line can express the entry: there, a value ends at a blank. */
 export function canBeSaid(key: string, value: string): boolean {
   return [key, value].every((word) => isCliWord(word) && !/\s/.test(word));
 }
@@ -25,7 +25,7 @@ export function say(command: MapCommand): readonly string[] {
   }
 }
 
-/** To do it says nothing, in every version. */
+/** A successful command has an empty reply, in every version. */
 export function classify(command: MapCommand, replies: readonly string[]): Verdict {
   for (const [at, line] of say(command).entries()) {
     const reply = replies[at];

@@ -4,13 +4,13 @@ import type { Section } from '../../../model.ts';
 export type Entries = {
   /** The first value of each key, in the order of the file. */
   readonly values: ReadonlyMap<string, string>;
-  /** Keys that stand there more than once. Which of them counts depends on how the map is asked. */
+  /** Keys that occur more than once. Which entry counts depends on how the map is looked up. */
   readonly repeated: ReadonlySet<string>;
 };
 
 export type Entry = { readonly key: string; readonly value: string };
 
-/** Maps have ten thousand entries and more, of which one changes at a time. */
+/** Cached: maps have ten thousand entries and more, of which one changes at a time. */
 const known = new WeakMap<Section, Entries>();
 
 export function entriesOf(section: Section): Entries {
@@ -22,7 +22,7 @@ export function entriesOf(section: Section): Entries {
   return entries;
 }
 
-/** Both, and the keys that may have another value, or none, in one of them. */
+/** The entries of both, and the keys whose values may differ or be missing in one of them. */
 export function entriesOfBoth(old: Section, now: Section): Both {
   const before = entriesOf(old);
   const [a, b] = trim(old.text, now.text);
@@ -36,7 +36,7 @@ export function entriesOfBoth(old: Section, now: Section): Both {
 
 type Both = { readonly before: Entries; readonly after: Entries; readonly keys: ReadonlySet<string> };
 
-/** null where it takes reading the whole of it. */
+/** null where the whole map has to be read. */
 function derive({ values, repeated }: Entries, was: Entries, is: Entries): Entries | null {
   if (repeated.size + was.repeated.size + is.repeated.size > 0) return null;
   const all = new Map(values);
@@ -48,7 +48,7 @@ function derive({ values, repeated }: Entries, was: Entries, is: Entries): Entri
   return { values: all, repeated };
 }
 
-/** Without the lines that both begin with, or end with. */
+/** Removes the lines that both begin with, or end with. */
 function trim(a: string, b: string): readonly [string, string] {
   const shorter = Math.min(a.length, b.length);
   let start = 0;

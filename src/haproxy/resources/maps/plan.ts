@@ -1,4 +1,4 @@
-/** What it takes to bring the entries of a map to what is desired. */
+/** The commands that bring the entries of a map to what is desired. */
 import type { MapCommand, Rendered, Section } from '../../../model.ts';
 import { linesOf } from '../../text/text.ts';
 import type { Change, Obstacle, Planner } from '../resource.ts';
@@ -9,7 +9,7 @@ export function isMap({ kind }: Pick<Section, 'kind'>): boolean {
   return kind === 'map';
 }
 
-/** The backend that an entry leads to; behind a bar stands what becomes of the request's path. */
+/** The backend that an entry leads to; the part after a bar is about the request's path. */
 export function backendOf(value: string): string {
   const bar = value.indexOf('|');
   return bar === -1 ? value : value.slice(0, bar);
@@ -19,14 +19,14 @@ export function planMaps(_running: Rendered, desired: Rendered): Planner {
   let backends: ReadonlySet<string> | null = null;
   let asked = 0;
   const isThere = (name: string): boolean => {
-    // Most changes are of one entry or two, and files have ten thousand backends.
+    // Searches before it builds an index: most changes concern one entry or two, and files have ten thousand backends.
     if (++asked < fewEntries) return desired.sections.some((section) => section.name === name && isBackend(section));
     backends ??= new Set(desired.sections.filter(isBackend).map((section) => section.name));
     return backends.has(name);
   };
   return {
     section(old, now) {
-      // One that comes or goes does so with the line that names it.
+      // A map that comes or goes needs a reload, like the line that names it.
       if (old === null || now === null || !isMap(now)) return null;
       return change(old, now, isThere);
     },
@@ -57,7 +57,7 @@ function change(old: Section, now: Section, isThere: (backend: string) => boolea
   return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
 }
 
-/** null: it is as it is to be. */
+/** null: the entry is as desired. */
 function actionFor(key: string, value: string, before: Entries): 'add' | 'set' | 'replace' | null {
   if (before.repeated.has(key)) return 'replace';
   const is = before.values.get(key);
@@ -65,7 +65,7 @@ function actionFor(key: string, value: string, before: Entries): 'add' | 'set' |
   return is === value ? null : 'set';
 }
 
-/** `now`, but for what these keys have in `old`. */
+/** `now`, with the values of these keys from `old`. */
 function except(keys: ReadonlySet<string>, old: Section, now: Section): Section {
   const isKept = (line: string): boolean => keys.has(readEntry(line)?.key ?? '');
   const entries = linesOf(now.text).filter((line) => line !== '' && !isKept(line));

@@ -1,4 +1,4 @@
-/** The entries that a running HAProxy has, and where they are not what they should be. */
+/** The map entries that a running HAProxy has, and where they differ from what is desired. */
 import { AppError } from '../../../errors.ts';
 import type { MapDrift, Rendered, Section } from '../../../model.ts';
 import { type Ask, askEach } from '../../cli/ask.ts';
@@ -20,7 +20,7 @@ export function mapOf(owner: Owner): string {
   return owner.slice('map '.length);
 }
 
-/** Throws an AppError where one was not answered. */
+/** Throws an AppError where a query was not answered. */
 export async function readMaps(ask: Ask, maps: readonly string[], frame?: Frame): Promise<Observation<SeenMap>> {
   const { from, replies } = await askEach(ask, maps, (map) => `show map ${cliWord(map)}`, frame);
   const seen = maps.map((map, at): [Owner, SeenMap] => [ownerOf(map), readReply(replies[at])]);

@@ -1,10 +1,10 @@
-/** Commands about servers in the words of HAProxy's command line, and what its answers to them mean. */
+/** Commands about servers as HAProxy's command line takes them, and what its replies mean. */
 import { hostPort } from '../../../lib/net/address.ts';
 import { maxWeight, type ServerCommand } from '../../../model.ts';
 import { cliWord } from '../../cli/words.ts';
 import type { Verdict } from '../resource.ts';
 
-/** Of the server, unique among all of a process. */
+/** The server's name, unique within a process. */
 export function identity({ backend, server }: Pick<ServerCommand, 'backend' | 'server'>): string {
   return `${backend}/${server}`;
 }
@@ -59,8 +59,8 @@ export function classify(command: ServerCommand, replies: readonly string[]): Ve
 }
 
 /**
- * A server of the file is up until its agent calls it down. One that was added begins as if it had, and most agents only
- * ever say how much it takes.
+ * A server of the file is up until its agent calls it down. An added server begins as called down, and most agents only
+ * ever report a weight.
  */
 function enable(check: 'health' | 'agent', target: string): readonly string[] {
   return [`enable ${check} ${target}`, ...(check === 'agent' ? [`set server ${target} agent up`] : [])];
@@ -97,7 +97,7 @@ function classifyLine(command: ServerCommand, line: number, reply: string | unde
   }
 }
 
-/** 2.2 and 2.6 name both parts, 3.0 and later only what changed. That nothing did is what was wanted as well. */
+/** 2.2 and 2.6 name both parts, 3.0 and later only what changed. "Nothing changed" is a success too. */
 const reAddressed =
   /^(nothing changed|((IP changed from '[^']*' to '[^']*'|no need to change the addr)(, )?)?((port changed from '\d+' to '\d+'|no need to change the port))? by 'stats socket command')$/;
 
@@ -118,7 +118,7 @@ function weightOf(weight: number): string {
 }
 
 /**
- * Told in the place of "no limit": with 0 whoever waits by then waits on until `timeout queue`, whatever ends meanwhile (seen
+ * Sent instead of "no limit": with 0, requests already queued wait until `timeout queue`, whatever ends meanwhile (seen
  * on 2.6 and 3.4). A hundred times as much is a number to HAProxy too, as `slowstart` needs it.
  */
 export const noMaxconn = 10_000_000;

@@ -1,5 +1,5 @@
 /**
- * Where the servers that HAProxy says it has are not those that it should have. What is found is put into the words of
+ * Finds where HAProxy's servers differ from the desired ones. The findings are expressed in words of
  * the file: the sections as they really run, from which a plan leads back to what is desired like any other.
  */
 
@@ -15,7 +15,7 @@ import { parseOptions, wordsOf } from './plan/options.ts';
 import { backendIn, isOurs } from './plan/section.ts';
 import { ownerOf, type SeenServers } from './read-back.ts';
 
-/** A backend with constructs that are not modelled is left out of it. */
+/** Leaves out backends with constructs that are not modelled. */
 export function findDrift(
   running: Rendered,
   seen: ReadonlyMap<Owner, SeenServers>,
@@ -91,7 +91,7 @@ function compareServers(
   return { section: correct(section, corrections, added), drift, leaving };
 }
 
-/** Equal to no server's: one that comes back under its name is not taken for the same. */
+/** Equal to no server's: one that comes back under its name counts as a new one. */
 const unknownOptions = ['?'];
 
 /** Bits of `srv_admin_state`: forced by an order, or by `disabled` in the file; what a tracked server says is not drift. */
@@ -104,7 +104,7 @@ function stateOf(row: ServerStateRow): 'ready' | 'maint' | 'drain' {
   return (bits & forcedDrain) !== 0 ? 'drain' : 'ready';
 }
 
-/** Of one that an operator took out. One that is not there has nothing to be taken out of. */
+/** Whether a server that an operator took out is out of service; a missing server counts as out. */
 export function isOutOfService(seen: Seen | undefined, server: string, override: ServerOverride): boolean {
   const rows = seen === undefined ? [] : (seen as SeenServers).rows;
   const row = rows.find(({ srv_name }) => srv_name === server);
@@ -139,14 +139,14 @@ function wrongMaxconn({ maxconn: desired }: Server, maxconn: number | undefined)
   return desired === null || maxconn === undefined || maxconn === desired ? {} : { maxconn };
 }
 
-/** Whatever else it is, it is not as it should be: no line has a word for `drain`. */
+/** A draining server is wrong in any case: no line of the file can express `drain`. */
 function wrongState(server: Server, row: ServerStateRow): { readonly isDisabled?: boolean } {
   const isRight = stateOf(row) === (server.isDisabled ? 'maint' : 'ready');
-  // Against what takes it out, its agent does not count.
+  // An agent does not count against an order that takes its server out.
   return isRight || (!server.isDisabled && hasAgent(server)) ? {} : { isDisabled: !server.isDisabled };
 }
 
-/** An agent on the server may say how much it takes, and whether it takes anything. */
+/** An agent on the server may set its weight, and whether it gets traffic. */
 function hasAgent({ options }: Server): boolean {
   return options.some(({ keyword }) => keyword === 'agent-check');
 }
@@ -177,12 +177,12 @@ function correctedWords(
   if (maxconn !== undefined) presence.unshift('maxconn', `${maxconn}`);
   if (weight === undefined) return [...head, ...own, ...presence];
   const { options, unknown } = parseOptions(own);
-  // What is not understood keeps its place; the reading of the line ends there in any case.
+  // Unknown words keep their place; the reading of the line ends there in any case.
   const others = unknown === null ? wordsOf(options.filter(({ keyword }) => keyword !== 'weight')) : own;
   return [...head, 'weight', `${weight}`, ...others, ...presence];
 }
 
-/** As the file has it: what is not a plain word stands in quotes in which nothing means anything. */
+/** The word as the file has it: anything but a plain word stands in single quotes, which have no special characters. */
 function quote(word: string): string {
   return /^[\w.:/@+=,~^!*?%()[\]{}|<>;&-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -6,7 +6,7 @@ import { ownerOf } from './read-back.ts';
 
 const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
 
-/** They are asked for at each look, and there may be ten thousand. */
+/** Cached, because each look needs them and there may be ten thousand. */
 export function partsOf({ sections }: Rendered): ReadonlyMap<Owner, Section> {
   let found = known.get(sections);
   if (found === undefined) {

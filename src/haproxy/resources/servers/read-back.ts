@@ -1,4 +1,4 @@
-/** What a running HAProxy has: its servers and their sessions, of some backends, in one question or a few. */
+/** Reads the servers of some backends and their sessions from a running HAProxy, in few queries. */
 import { type Ask, askEach } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { parseServersState, type ServerStateRow } from '../../cli/info.ts';
@@ -9,13 +9,13 @@ import { noMaxconn } from './commands.ts';
 /** The servers of a backend, in the order of the process; none for a backend that it does not have. */
 export type SeenServers = Seen & {
   readonly rows: readonly ServerStateRow[];
-  /** How many connections each takes at once, by name, 0 for no limit; empty where that was not asked for. */
+  /** The connection limit of each server, by name, 0 for no limit; empty where it was not queried. */
   readonly maxconns: ReadonlyMap<string, number>;
 };
 
 /**
- * `show servers state` of these backends alone; and for those in `limited` what their servers take at once, which is not
- * among it, and costs several times as much. Throws an AppError where one was not answered.
+ * `show servers state` of these backends; and for those in `limited` the servers' connection limits, which it does not
+ * show, and which cost several times as much. Throws an AppError where a query was not answered.
  */
 export async function readBackends(
   ask: Ask,
@@ -35,7 +35,7 @@ export async function readBackends(
   const seen = new Map(
     backends.map((backend, at): [Owner, SeenServers] => {
       const reply = replies[at] ?? '';
-      // Anything else is no answer, and must not be taken for "no servers": it throws.
+      // Any other reply is an error, and must not count as "no servers": it throws.
       const rows = reply === "Can't find backend." ? [] : parseServersState(reply).rows;
       return [ownerOf(backend), seenServers(rows, maxconns.get(backend))];
     }),
@@ -77,7 +77,7 @@ function showStat(backend: string): string {
   return `show stat ${cliWord(backend)} 4 -1`;
 }
 
-/** These fields of each row, of some hundred; none where it is no such answer. */
+/** These fields of each row, out of about a hundred; none where the reply is something else. */
 function readStats(reply: string, names: readonly string[]): readonly (readonly string[])[] {
   const [header = '', ...lines] = reply.split('\n');
   const fields = header.replace(/^# /, '').split(',');

@@ -14,14 +14,14 @@ import { readSessions } from './read-back.ts';
 
 type RemovedServer = LeavingServer & {
   readonly since: Moment;
-  /** null while it has connections, or nobody has looked yet. */
+  /** null while the server has connections, or was not looked at yet. */
   readonly idleSince: Moment | null;
   /** It cannot be deleted before the next reload. */
   readonly isPinned: boolean;
 };
 
 /**
- * How long it must have been idle: HAProxy before 2.8 could crash when a server was deleted while its last stream was
+ * How long a server must be idle: HAProxy before 2.8 could crash when a server was deleted while its last stream was
  * still being closed (upstream issue 2298).
  */
 const idleForMs: Ms = 1000;
@@ -45,19 +45,19 @@ export class RemovedServers implements Reaper {
     return this.#removedServers.has(identity(server));
   }
 
-  /** For the Myelin that takes over, which reads it from disk. */
+  /** For the next Myelin, which reads this from disk. */
   get toRecord(): readonly LeavingServer[] {
     const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#removedServers]);
     return [...all.values()].map(({ kind, backend, server, options }) => ({ kind, backend, server, options }));
   }
 
-  /** What a Myelin before this one recorded. Whether they are still there is to be found. */
+  /** What an earlier Myelin recorded; the servers may no longer exist. */
   recall(leaving: readonly Leaving[]): void {
     const servers = leaving.filter((each) => each.kind === 'server');
     this.#recalled = new Map(servers.map((server) => [identity(server), server]));
   }
 
-  /** What a command that was sent means for those that leave. */
+  /** Notes what a sent command means for leaving servers. */
   note(command: RuntimeCommand, verdict: Verdict, { deleteServer }: Pick<Capabilities, 'deleteServer'>): void {
     if (command.kind !== 'server') return;
     const { kind, backend, server } = command;
@@ -85,14 +85,14 @@ export class RemovedServers implements Reaper {
     }
   }
 
-  /** One that a Myelin before this one removed, or an operator. */
+  /** Something that an earlier Myelin, or an operator, removed. */
   found(server: Leaving): void {
     if (server.kind !== 'server') return;
     const key = identity(server);
     if (!this.#removedServers.has(key)) this.#add(this.#recalled.get(key) ?? server, false);
   }
 
-  /** A server that was to return, because it still left, has been deleted since: it has to be added. */
+  /** Whether a leaving server that the commands bring back has been deleted since: it has to be added. */
   isOutdated(commands: readonly RuntimeCommand[], running: Rendered): boolean {
     const its = commands.filter((command) => command.kind === 'server');
     const thatGet = (action: ServerCommand['action']): ReadonlySet<string> =>
@@ -106,13 +106,13 @@ export class RemovedServers implements Reaper {
     });
   }
 
-  /** Whether anything is to be looked after by now. */
+  /** Whether any server needs attention now. */
   get isDue(): boolean {
     if (this.#now() - this.#lookedAt < lookEveryMs) return false;
     return [...this.#removedServers.values()].some(isOpen);
   }
 
-  /** Looks who is idle: those are to be deleted, and what has lasted too long is to be closed. */
+  /** Finds idle servers, to delete them, and connections that have lasted too long, to close them. */
   async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Reaping> {
     const now = this.#now();
     this.#lookedAt = now;
@@ -142,7 +142,7 @@ export class RemovedServers implements Reaper {
     this.#set({ ...server, since: this.#now(), idleSince: null, isPinned });
   }
 
-  /** It is still there: it has connections again, or never can be deleted. */
+  /** The server stays: it has connections again, or can never be deleted. */
   #keep(server: Pick<LeavingServer, 'backend' | 'server'>, isPinned: boolean): void {
     const removed = this.#removedServers.get(identity(server));
     if (removed !== undefined) this.#set({ ...removed, idleSince: isPinned ? removed.idleSince : null, isPinned });
@@ -159,7 +159,7 @@ export class RemovedServers implements Reaper {
   }
 }
 
-/** Whether there is anything left to do about it. */
+/** Whether the server still has to be deleted. */
 function isOpen({ isPinned, idleSince }: RemovedServer): boolean {
   return !isPinned || idleSince === null;
 }

@@ -1,6 +1,6 @@
 /**
  * Files beside `haproxy.cfg` that HAProxy reads with it. Each is a section among the others, so that what compares, plans
- * and records sections need not know: its kind says what it is, its name is its path, its text what stands in it.
+ * and records sections need not know: the section's kind is the kind of file, its name the path, its text the content.
  */
 import type { FileBeside } from '../../../lib/files/files-beside.ts';
 import type { Section } from '../../../model.ts';
@@ -35,7 +35,7 @@ export function atOtherPaths(sections: readonly Section[], pathFor: (path: strin
   });
 }
 
-/** Keys are nobody else's to read. */
+/** Private keys are readable only by their owner. */
 const modes: ReadonlyMap<string, number> = new Map([
   ['map', 0o640],
   ['crt-list', 0o640],

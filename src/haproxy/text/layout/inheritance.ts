@@ -1,9 +1,9 @@
-/** From which `defaults` sections a section takes what it does not say itself. */
+/** The `defaults` sections that a section inherits from. */
 import type { Section } from '../../../model.ts';
 import { tokenise } from '../text.ts';
 
 /**
- * By name where the section says `from`, else the nearest; and those that this one inherits from in turn. The nearest is
+ * The one named by `from`, else the nearest; and those that it inherits from in turn. The nearest is
  * last. `before` are the `defaults` sections that stand before it.
  */
 export function defaultsOf(section: Section, before: readonly Section[]): readonly Section[] {
@@ -16,7 +16,7 @@ export function defaultsOf(section: Section, before: readonly Section[]): readon
   return source === undefined ? [] : [...defaultsOf(source, before.slice(0, at)), source];
 }
 
-/** Of the line that opens it: sections are long, and this is asked at each change. */
+/** The words of the section's first line only: sections are long, and each change needs this. */
 function openingWords({ text }: Section): readonly string[] {
   for (let at = 0; at < text.length; ) {
     const feed = text.indexOf('\n', at);

@@ -31,7 +31,7 @@ export function layoutOf(sections: readonly Section[]): Layout {
 
 type Layout = { readonly text: string; readonly files: readonly FileBeside[] };
 
-/** The sections of a file again, each with all its lines; what Myelin has not written so is left as it is. */
+/** The sections of a file, each with all its lines again; sections that Myelin has not shared stay as they are. */
 export function sectionsIn(text: string): readonly Section[] {
   const written = splitSections(text);
   const sets = new Map(
@@ -49,7 +49,7 @@ export function sectionsIn(text: string): readonly Section[] {
   return textOf(sections) === text ? sections : written;
 }
 
-/** The services whose sections have this line (1-based) of the file: one that is shared is a line of each. */
+/** The services whose sections have this line (1-based) of the file: a shared line belongs to each of them. */
 export function servicesAtLine(sections: readonly Section[], line: number): readonly string[] {
   let last = 0;
   for (const { text, of } of piecesOf(sections)) {
@@ -126,15 +126,15 @@ export function optionSetsIn(sections: readonly Section[]): ReadonlyMap<string, 
   return sets;
 }
 
-/** A part of the file, the sections that it is of, and the name of a section that none of them has by itself. */
+/** A part of the file, the sections that it belongs to, and the name of a shared section. */
 type Piece = { readonly text: string; readonly of: readonly Section[]; readonly name: string | null };
 
 type Unshared = { readonly because: string };
 type Note = (section: Section, its: SharedBackend | Unshared) => void;
 
 /**
- * What is shared stands before the first `defaults` section: whatever says no `from` inherits from the nearest one above it,
- * and shall not from these.
+ * Shared sections stand before the first `defaults` section: a section without `from` inherits from the nearest above,
+ * which must not be a shared one.
  */
 function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly Piece[] {
   const taken = new Set(sections.flatMap(({ kind, name }) => (kind === 'defaults' && name !== '' ? [name] : [])));
@@ -203,7 +203,7 @@ function isNamedAlike({ name, base }: OptionSet): Unshared {
   return { because: `another section is named ${name} or ${base.name}` };
 }
 
-/** Whoever comes or goes, the others keep their order. */
+/** Sorted by name, so that the order is stable when others come or go. */
 function byName<T extends { readonly name: string }>(named: readonly T[]): readonly T[] {
   return named.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

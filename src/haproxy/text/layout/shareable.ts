@@ -44,11 +44,11 @@ const pairs: ReadonlyMap<string, ReadonlySet<string>> = new Map([
 /** Whose lines hold expressions. */
 const withExpressions = /^(?:acl|balance|default-server|http-.*|tcp-check)$/;
 
-/** What is taken from the proxy, or from the table, that the rule stands in where none is named. */
+/** Expressions that use the proxy or table of the rule itself where none is named. */
 const implicit =
   /\b(?:nbsrv|connslots|avg_queue|queue|(?:be|fe|srv)_\w+|sc\d?_\w+|src_\w+|table_\w+|in_table|capture|lua\.)/;
 
-/** null: it may. Never the values: a line may hold a password. */
+/** null: the line may be shared. Never returns values: a line may hold a password. */
 export function whyNotShareable(line: string): string | null {
   const { words, isExact } = tokenise(line);
   const [first = '', second = ''] = words[0] === 'no' && words[1] === 'option' ? words.slice(1) : words;

@@ -33,7 +33,7 @@ type Parts = {
   readonly rest: string;
 };
 
-/** What is known of a section, for as long as the section is: one change must not cost what all of them would. */
+/** Cached for each section, so that one change does not cost as much as all sections. */
 const parts = new WeakMap<Section, Parts | Whole>();
 const shared = new WeakMap<Section, { readonly base: Base; readonly backend: SharedBackend }>();
 const bases = new WeakMap<Section, Base | Whole>();
@@ -126,7 +126,7 @@ function baseOf(section: Section): Base | Whole {
   return known;
 }
 
-/** Rules stand in no `defaults` that another inherits from, and what a macro leaves out is not known here. */
+/** No rules in a `defaults` that another inherits from; and the effect of a macro is not known here. */
 const notInherited =
   /^[ \t]*(?:\.|(?:acl|http-request|http-response|http-after-response|tcp-request|tcp-response)(?:[ \t]|$))/;
 

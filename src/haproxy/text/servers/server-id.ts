@@ -8,14 +8,14 @@
 const lowest = 2 ** 30;
 const count = 2 ** 30;
 
-/** Two names with the same id in one backend are all but impossible, and then the later one takes the next. */
+/** Two names with the same id in one backend are very unlikely; the later name then takes the next id. */
 export function serverId(name: string, taken: ReadonlySet<number>): number {
   let id = hash(name) % count;
   while (taken.has(lowest + id)) id = (id + 1) % count;
   return lowest + id;
 }
 
-/** By its size: nobody counts so far. */
+/** Judged by its size: no numbering from 1 gets this far. */
 export function isGeneratedId(id: number): boolean {
   return id >= lowest;
 }

@@ -15,7 +15,7 @@ export type ServerKeyword = {
 const table: readonly (readonly [since: Since | null, args: 0 | 1, words: string])[] = [
   [[2, 4], 0, 'backup no-backup no-send-proxy no-send-proxy-v2 no-tfo send-proxy send-proxy-v2 tfo'],
   [[2, 4], 1, 'id maxconn maxqueue minconn pool-low-conn pool-max-conn pool-purge-delay proxy-v2-options weight'],
-  // What may follow the address of `source` reads like options of their own.
+  // The words that may follow the address of `source` look like separate options.
   [[2, 4], 1, 'source usesrc interface'],
   [[2, 5], 0, 'agent-check allow-0rtt check check-send-proxy check-ssl check-via-socks4 force-sslv3 force-tlsv10'],
   [[2, 5], 0, 'force-tlsv11 force-tlsv12 force-tlsv13 no-ssl-reuse no-sslv3 no-tls-tickets no-tlsv10 no-tlsv11'],

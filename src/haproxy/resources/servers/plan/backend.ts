@@ -29,25 +29,25 @@ export type Backend = {
   readonly balance: 'dynamic' | 'static' | 'unknown';
   /** The servers among which it matters where they stand, in the order of the file; an added one stands at the end. */
   readonly ordered: readonly string[];
-  /** A `default-server` stands behind servers, so that it matters where the line of one is put. */
+  /** A `default-server` stands behind servers, so the position of a server's line matters. */
   readonly isMixed: boolean;
   /** Its checks run a program. */
   readonly hasExternalChecks: boolean;
   /** Cookies are made up from the servers' addresses. */
   readonly dynamicCookie: boolean;
-  /** Why commands cannot be trusted here; null: they can. */
+  /** Why commands are not safe for this backend; null: they are. */
   readonly notPlain: string | null;
 };
 
 export type Server = {
   readonly name: string;
   readonly address: string;
-  /** null where it has none of its own. */
+  /** null where the server has no port of its own. */
   readonly port: number | null;
   readonly weight: number;
   /** Connections at once, 0 for no limit; null where no command can set that. */
   readonly maxconn: number | null;
-  /** All that holds for it but its weight and whether it is disabled. */
+  /** All effective options but the weight and `disabled`. */
   readonly options: readonly Option[];
   /** Its options as words; where something is not understood, all that its line and `default-server` say but the address. */
   readonly words: readonly string[];
@@ -55,13 +55,13 @@ export type Server = {
   readonly key: string;
   /** Out of service by its line. */
   readonly isDisabled: boolean;
-  /** Equal for two servers whose own lines ask for the same; empty: it asks for nothing beyond `default-server`. */
+  /** Equal for two servers whose own lines have the same options; empty: none beyond `default-server`. */
   readonly signature: string;
-  /** A keyword that is not known here, so that what comes after it is not either. */
+  /** A keyword that Myelin does not know, so the words after it have no known meaning either. */
   readonly unknown: string | null;
 };
 
-/** null for what is no backend. */
+/** null where the section is no backend. */
 export function readBackend(section: Section, { inherited, isConditional }: InheritedConfig): Backend | null {
   if (section.kind !== 'backend') return null;
   const servers = new Map<string, Server>();
@@ -114,7 +114,7 @@ type Written = {
   readonly words: Line['words'];
 };
 
-/** Whether an `.if` may leave out what says how servers are: any other line may come and go as it likes. */
+/** Whether an `.if` may leave out a line that affects servers; other lines do not matter. */
 function areServersConditional(lines: readonly ReadLine[]): boolean {
   let depth = 0;
   return lines.some(({ line: { words } }) => {
@@ -168,7 +168,7 @@ function isPresence(keyword: string): boolean {
 const dynamicAlgorithms: ReadonlySet<string> = new Set(['roundrobin', 'leastconn', 'first', 'random']);
 const hashAlgorithms: ReadonlySet<string> = new Set(['source', 'uri', 'url_param', 'hdr', 'rdp-cookie', 'hash']);
 
-/** How the algorithm of a hash ends that deals by the servers' ids. */
+/** The end of the name of a hash algorithm that distributes by server ids. */
 export const consistent = 'hash-type consistent';
 
 type Balance = Pick<Backend, 'algorithm' | 'balance'> & { readonly isExact: boolean };
@@ -204,7 +204,7 @@ function orderedOf(
   return names.filter((name) => servers.get(name)?.options.some(({ keyword }) => keyword === 'backup'));
 }
 
-/** The words after the last line that begins with `keyword`: it replaces the others. */
+/** The words of the last line that begins with `keyword`, which replaces the earlier ones. */
 function valuesOf(settings: readonly ReadLine[], keyword: string): readonly string[] {
   return settings.findLast(({ line }) => line.words[0] === keyword)?.line.words.slice(1) ?? [];
 }

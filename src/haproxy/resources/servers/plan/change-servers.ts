@@ -1,6 +1,6 @@
 /**
  * A backend of ours in which only servers differ: server by server, the commands that bring the running HAProxy there,
- * or what stands in the way of it. What can be done does not wait for what cannot.
+ * or the obstacle. Possible changes do not wait for impossible ones.
  */
 import { listNames } from '../../../../lib/list-names.ts';
 import type { LeavingServer, ServerCommand } from '../../../../model.ts';
@@ -23,7 +23,7 @@ export type ServerChange = {
 /** `running` and `desired` have the same structure. */
 export function changeServers(running: Backend, desired: Backend, circumstances: Circumstances): ServerChange {
   const notPlain = running.notPlain ?? desired.notPlain;
-  // Whatever could be told apart would be read from what is not understood.
+  // A backend that is not understood cannot be compared server by server.
   if (notPlain !== null) {
     const isSame = running.lines === desired.lines;
     return { ...nothing, obstacles: isSame ? [] : [{ code: 'backend_not_plain', detail: notPlain }] };
@@ -57,13 +57,13 @@ export function changeServers(running: Backend, desired: Backend, circumstances:
 
 const nothing: ServerChange = { commands: [], obstacles: [], becomes: new Map() };
 
-/** What of it is right also while the rest waits. */
+/** The steps that are safe while the rest waits. */
 function possibleAlone(steps: readonly Step[], running: Backend, desired: Backend): readonly Step[] {
-  // The lines of new servers would stand last, where another `default-server` may hold.
+  // The lines of new servers would stand last, where a different `default-server` may apply.
   const isMixed = running.isMixed || desired.isMixed;
   const all = isMixed ? steps.filter((step) => !isAsWanted(step)) : steps;
   if (![...desired.servers.values()].some(serves)) return all;
-  // Better a server that was to drain, one where it was before, or even one that may be gone, than none.
+  // Better a server that should drain, one at its old address, or even one that may be gone, than none.
   const draining = all.filter((step) => !isAsWanted(step) || !step.commands.some(takesOut));
   const unmoved = draining.filter(({ name, becomes }) => becomes?.kind !== 'disabled' || !desired.servers.has(name));
   const staying = all.filter(({ commands }) => !commands.some(takesOut));
@@ -90,7 +90,7 @@ function serves({ weight, isDisabled }: Pick<Server, 'weight' | 'isDisabled'>): 
   return weight > 0 && !isDisabled;
 }
 
-/** Of every server that the backend has or gets; those that are there keep theirs. */
+/** The id of every present or new server; present servers keep theirs. */
 function idsOf(running: Backend, desired: Backend, leaving: readonly LeavingServer[]): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   const taken = new Set<number>();

@@ -1,6 +1,6 @@
 /**
- * The generated ids of servers, which their lines have where a consistent hash deals by them, and else not: a server that
- * goes into another structure than it was rendered for is numbered as the servers are there.
+ * The generated ids of servers, which their lines have only where a consistent hash uses them: a server that
+ * goes into a different structure than it was rendered for is numbered like the servers there.
  */
 import { amendLine } from '../../../text/servers/amend.ts';
 import { isGeneratedId, serverId } from '../../../text/servers/server-id.ts';

@@ -1,12 +1,12 @@
 /**
- * The options of a server as HAProxy sees them in the end: those of `default-server` first, then its own, where a later
+ * The effective options of a server: those of `default-server` first, then its own, where a later
  * one undoes an earlier one. `add server` knows no `default-server`, so defaults are expanded for it.
  */
 import { serverKeywords } from '../../../text/servers/server-keywords.ts';
 
 export type Option = { readonly keyword: string; readonly args: readonly string[] };
 
-/** Cuts words into options. A keyword that is not known ends it, because how many words belong to it is not known either. */
+/** Cuts words into options. Stops at an unknown keyword, because the number of its words is unknown too. */
 export function parseOptions(words: readonly string[]): {
   readonly options: Option[];
   readonly unknown: string | null;
@@ -39,8 +39,8 @@ export function lastValue(options: readonly Option[], keyword: string): string |
 }
 
 /**
- * The `maxconn` of resolved options where a command can set it; 0: none. null: it cannot, because `minconn` makes another
- * thing of it, or because it is no plain number.
+ * The `maxconn` of resolved options where a command can set it; 0: none. null: it cannot, because `minconn` changes the
+ * meaning of `maxconn`, or because the value is no plain number.
  */
 export function maxconnOf(resolved: readonly Option[]): number | null {
   const maxconn = lastValue(resolved, 'maxconn') ?? '0';
@@ -63,8 +63,8 @@ export function agentOf(options: readonly Option[]): { readonly hasAgent?: true 
 }
 
 /**
- * What `add server` has to be given for the resolved options of a server with an IP address: nothing that is so anyway, and
- * what a server of the file has of itself. Checks of an added server are plain unless they are told (7d098bea2).
+ * The options that `add server` needs for a server with an IP address: without those that are the default, and with
+ * those that a server of the file has by default. Checks of an added server are plain by default (7d098bea2).
  */
 export function expandDefaults(resolved: readonly Option[]): Option[] {
   const has = (keyword: string): boolean => resolved.some((option) => option.keyword === keyword);
@@ -118,7 +118,7 @@ const onByDefault: ReadonlySet<string> = new Set([
   'tls-tickets',
 ]);
 
-/** How names are resolved says nothing about an IP address. */
+/** Options about name resolution do not matter for an IP address. */
 const onlyForNames: ReadonlySet<string> = new Set([
   'init-addr',
   'resolve-net',
@@ -136,7 +136,7 @@ function isSoAnyway(keyword: string): boolean {
 /** The options by which a line differs from its neighbours without being another kind of server. */
 const namesItself: ReadonlySet<string> = new Set(['cookie', 'guid']);
 
-/** Equal for two servers of which one proves that HAProxy takes the other's options too. */
+/** Equal for two servers where one proves that HAProxy also accepts the other's options. */
 export function signatureOf(own: readonly Option[]): string {
   return (
     own

@@ -1,4 +1,4 @@
-/** In which order servers change, so that at no moment there are fewer than need be. */
+/** The order in which servers change, so that as many as possible serve at every moment. */
 import type { ServerCommand } from '../../../../model.ts';
 import { rankOf } from '../../resource.ts';
 import { identity } from '../commands.ts';
@@ -22,7 +22,7 @@ export function inSafeOrder(commands: readonly ServerCommand[]): readonly Server
   return commands.toSorted((a, b) => place(a) - place(b));
 }
 
-/** Servers are taken out only once those that come in their place are there. */
+/** Servers are taken out only once their replacements are there. */
 export function ranks(commands: readonly ServerCommand[]): readonly number[] {
   const ready = new Set(commands.filter(({ action }) => action === 'ready').map(identity));
   return commands.map((command) => {

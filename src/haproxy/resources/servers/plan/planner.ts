@@ -1,5 +1,5 @@
 /**
- * Which changed sections are backends of ours in which only servers differ, and what those changes take. Hand-written
+ * Finds changed sections that are backends of ours in which only servers differ, and plans the changes. Hand-written
  * sections are never touched, and a `listen` section is no backend here.
  */
 import type { Rendered, Section, ServerCommand } from '../../../../model.ts';
@@ -78,7 +78,7 @@ function without(backend: Backend): Backend {
 }
 
 /**
- * No word in the file keeps an agent from calling a server ready that its line takes out.
+ * Disables the agents of disabled servers: the file cannot prevent an agent from calling such a server ready.
  */
 export function silencedAgents({ sections }: Rendered): readonly ServerCommand[] {
   const file = readFile(sections);
@@ -95,7 +95,7 @@ export function silencedAgents({ sections }: Rendered): readonly ServerCommand[]
     });
 }
 
-/** Read only where it is asked for: most changes need none of it. */
+/** Read on demand: most changes do not need it. */
 function startedBackends(sections: readonly Section[]): (name: string) => Backend | null {
   let byName: ReadonlyMap<string, Section> | null = null;
   const file = readFile(sections);

@@ -1,4 +1,4 @@
-/** What stands in the way of adding servers while HAProxy runs, whatever they are. */
+/** Obstacles to adding any server while HAProxy runs. */
 import type { Section } from '../../../../model.ts';
 import { readFile } from '../../../text/inherited-config.ts';
 import { wordsOf } from './options.ts';
@@ -21,7 +21,7 @@ export function reloadOnly(sections: readonly Section[]): ReadonlyMap<string, st
   );
 }
 
-/** Most files have nothing of the kind, and ten thousand backends. */
+/** A cheap test first: most files have no obstacle, and ten thousand backends. */
 function isSuspect(text: string): boolean {
   return /^[ \t]*(?:\.|server-template|(?:default-)?server.{100}|(?:server|default-server|balance|hash-type|mode)\b.*["'$\\])/m.test(
     text,

@@ -1,4 +1,4 @@
-/** The section of a backend of ours: which are ours, and what its text becomes by commands. */
+/** Sections of our own backends: which are ours, and their text after commands. */
 
 import type { Section } from '../../../../model.ts';
 import type { File } from '../../../text/inherited-config.ts';
@@ -31,14 +31,14 @@ export function backendIn(file: File, section: Section): Backend | null {
   return around === null ? null : readBackend(section, around);
 }
 
-/** What there is to be made of `old` by commands: its own structure with the servers of `now`; `old` itself where they are not ours. */
+/** What commands can make of `old`: its own structure with the servers of `now`; `old` itself where it is not ours. */
 export function withServersOf(old: Section, now: Section): Section {
   if (!areOurs(old, now)) return old;
   const [before, after] = [old, now].map((section) => readBackend(section, nothing));
   if (before?.structure === after?.structure) return now;
-  // Those that another question found speak TLS, say, as the new structure does: into the old one they are not put.
+  // Servers from a different query may speak TLS, for example, like the new structure: the old one must not get them.
   if (old.queryKey !== now.queryKey && old.queryKey !== undefined && now.queryKey !== undefined) return old;
-  // Out of its `.if` a server would be where none is desired.
+  // Outside its `.if`, a server would stand where none is desired.
   if (after?.notPlain !== null) return old;
   const there = serverTexts(old);
   const isHashed = before?.algorithm.endsWith(consistent) === true;
@@ -47,7 +47,7 @@ export function withServersOf(old: Section, now: Section): Section {
   return had === has ? old : { ...old, text: editServers(old.text, () => null) + has };
 }
 
-/** `old` after commands that make that of its servers, on the way to `target`. */
+/** `old` after the commands that change its servers to `becomes`, on the way to `target`. */
 export function changed(old: Section, target: Section, becomes: ReadonlyMap<string, Becomes>): Section {
   const lines = new Map(serverTexts(target));
   const there = amendServers(old.text, ({ name }) => (becomes.get(name)?.kind === 'disabled' ? 'disabled' : ''));

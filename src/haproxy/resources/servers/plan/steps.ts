@@ -13,7 +13,7 @@ export type Circumstances = {
   readonly capabilities: Capabilities;
   /** Of this backend: servers that were removed and still finish their connections, or cannot be deleted. */
   readonly leaving: readonly LeavingServer[];
-  /** What HAProxy was started with, and so proved; it may hold more kinds of servers than there are now. */
+  /** The backend that HAProxy was started with, so it is proven; it may hold more kinds of servers than now. */
   readonly started: () => Backend | null;
   /** Whether anything in the desired file names this server. */
   readonly isMentioned: (server: string) => boolean;
@@ -37,7 +37,7 @@ function waits(name: string, obstacle: Obstacle): Step {
   return { name, commands: [], obstacle, becomes: null };
 }
 
-/** A server that has to be in the running HAProxy and is not among those that it serves with. */
+/** Adds a server that the running HAProxy does not serve with. */
 export function bring(server: Server, running: Backend, desired: Backend, circumstances: Bringing): Step {
   const { name, weight } = server;
   const { started, capabilities } = circumstances;
@@ -97,7 +97,7 @@ export function bring(server: Server, running: Backend, desired: Backend, circum
 const wordsBesideOptions = 7;
 export const maxOptionWords = maxCommandWords - wordsBesideOptions;
 
-/** Names, what stands around each command, and the commands that follow. Escapes may double the options. */
+/** Names, the text around each command, and the commands that follow. Escapes may double the options. */
 const bytesBesideOptions = 1000;
 
 export function alter(old: Server, server: Server, desired: Backend, circumstances: Circumstances): Step {
@@ -111,7 +111,7 @@ export function alter(old: Server, server: Server, desired: Backend, circumstanc
   const isUnlimitable = limited !== null && !capabilities.serverMaxconn;
   const obstacle = whyNotAltered(old, server, hasMoved) ?? (isUnlimitable ? notLimited(capabilities) : null);
   if (obstacle !== null) {
-    // Where it was, somebody else may be by now: as one that is gone it gets nothing new.
+    // Another service may use the old address by now, so the server gets no new connections, like a removed one.
     const isToLeave = (hasMoved || server.isDisabled) && !old.isDisabled;
     if (!isToLeave) return waits(name, obstacle);
     const commands = [{ ...it, action: 'maint', ...agentOf(old.options) }] as const;
@@ -119,7 +119,7 @@ export function alter(old: Server, server: Server, desired: Backend, circumstanc
   }
   const commands: ServerCommand[] = [];
   if (hasMoved && at !== null) {
-    // One that is out gets its health when it is put back.
+    // A server that is out gets its health when it is put back.
     const isChecked = !server.isDisabled && server.options.some(({ keyword }) => keyword === 'check');
     commands.push({ ...it, action: 're-address', ...at, ...(isChecked && { isChecked }) });
   }
@@ -132,12 +132,12 @@ export function alter(old: Server, server: Server, desired: Backend, circumstanc
   return { name, commands, obstacle: unweighed, becomes: commands.length === 0 ? null : becomes };
 }
 
-/** For one that takes `before` connections at once; null: it is as it should be. */
+/** Changes the limit from `before` connections; null: it is as desired. */
 function limit(it: Subject, before: number | null, { maxconn }: Server): ServerCommand | null {
   return maxconn === null || maxconn === before ? null : { ...it, action: 'maxconn', maxconn };
 }
 
-/** Why it takes another server than the one that is there; null: it does not. */
+/** Why a new server has to replace the present one; null: it need not. */
 function whyNotAltered(old: Server, server: Server, hasMoved: boolean): Obstacle | null {
   const { name } = server;
   if (old.key !== server.key || old.unknown !== server.unknown)
@@ -150,7 +150,7 @@ function whyNotAltered(old: Server, server: Server, hasMoved: boolean): Obstacle
 
 function whyNotWeighed(server: Server, desired: Backend, started: Circumstances['started']): Obstacle | null {
   if (!takesWeight(server, desired, started)) return notDynamic(desired);
-  // What the agent says is a part of the weight that the server was made with, which no command changes.
+  // The agent reports a part of the server's initial weight, which no command changes.
   const hasAgent = server.weight !== 0 && agentOf(server.options).hasAgent === true;
   return hasAgent ? { code: 'keyword_not_dynamic', detail: 'agent-check' } : null;
 }
@@ -161,7 +161,7 @@ export function remove(server: Server, desired: Backend, { isMentioned }: Circum
   const it = { kind: 'server', backend: desired.name, server: name, ...agentOf(options) } as const;
   if (!isMentioned(name))
     return { name, commands: [{ ...it, action: 'remove', options: words }], obstacle: null, becomes: { kind: 'gone' } };
-  // HAProxy would refuse the file without it: its line stays, and takes it out.
+  // HAProxy would refuse the file without this server: its line stays, and takes the server out.
   return {
     name,
     commands: isDisabled ? [] : [{ ...it, action: 'maint' }],
@@ -176,14 +176,14 @@ export function isReordered({ ordered: before }: Backend, { ordered: after }: Ba
   return common(before, after) !== common(after, before);
 }
 
-/** An added server stands behind those that are there. */
+/** Whether the server stands last: an added server stands behind the present ones. */
 function isLast({ name }: Server, running: Backend, desired: Backend): boolean {
   const at = desired.ordered.indexOf(name);
   if (at === -1) return true;
   return desired.algorithm !== 'first' && !desired.ordered.slice(at + 1).some((other) => running.servers.has(other));
 }
 
-/** Whether one that has not left yet stands where it is desired, as far as that counts, and can have the weight. */
+/** Whether a leaving server stands at its desired position, as far as that matters, and can have the weight. */
 function isInPlace(server: Server, desired: Backend, started: Circumstances['started']): boolean {
   if (desired.balance === 'dynamic') return !desired.ordered.includes(server.name);
   const first = started();
