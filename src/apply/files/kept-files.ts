@@ -25,7 +25,7 @@ export type KeptFiles = {
   during<T>(sections: readonly Section[], ask: () => Promise<T>, isTaken: (outcome: T) => boolean): Promise<T>;
 };
 
-/** Keeps no copies: for control without a HAProxy to ask. */
+/** Keeps no copies: `keepFiles` is off, or there is no HAProxy to ask. */
 export const nothingKept: KeptFiles = {
   withCopies: (sections) => sections,
   areNamedBy: () => false,

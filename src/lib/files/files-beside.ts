@@ -20,7 +20,7 @@ type Kept = z.infer<typeof index>;
 
 /** `kept` is the folder for what they were before; in `folders` nobody but us puts anything. */
 export function filesBeside(kept: string, folders: readonly string[]) {
-  // A folder without its index is ignored: the index is written first, and removed first.
+  // A folder without its index is ignored: one rename brings both, and removal begins with the index.
   const indexFile = join(kept, 'index.json');
   const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
