@@ -242,9 +242,9 @@ type MayHaveAgent = { readonly hasAgent?: true };
 export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly key: string } & (
   | { readonly action: 'add'; readonly value: string }
   | { readonly action: 'set'; readonly value: string }
-  /** For a key that occurs more than once: afterwards it occurs once. */
-  | { readonly action: 'replace'; readonly value: string }
-  | { readonly action: 'delete' }
+  /** For a key that occurs `copies` times: afterwards it occurs once. */
+  | { readonly action: 'replace'; readonly value: string; readonly copies: number }
+  | { readonly action: 'delete'; readonly copies: number }
 );
 
 /** What an operator can set a server to, other than ready. */

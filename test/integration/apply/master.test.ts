@@ -164,7 +164,7 @@ for (const branch of branches) {
       kind: 'runtime',
       commands: [
         { ...about, action: 'add', key: '/b', value: 'other' },
-        { ...about, action: 'delete', key: '/a' },
+        { ...about, action: 'delete', copies: 1, key: '/a' },
       ],
     };
     applied(await control.apply(withMap(here, '/b other\n'), change, never));

@@ -14,14 +14,16 @@ export function canBeSaid(key: string, value: string): boolean {
 
 export function say(command: MapCommand): readonly string[] {
   const [map, key] = [cliWord(command.map), cliWord(command.key)];
+  // HAProxy 3.4 deletes one entry of the key at a time, older versions delete all of them.
+  const deleted = (copies: number): readonly string[] => Array.from({ length: copies }, () => `del map ${map} ${key}`);
   switch (command.action) {
     case 'add':
     case 'set':
       return [`${command.action} map ${map} ${key} ${cliWord(command.value)}`];
     case 'replace':
-      return [`del map ${map} ${key}`, `add map ${map} ${key} ${cliWord(command.value)}`];
+      return [...deleted(command.copies), `add map ${map} ${key} ${cliWord(command.value)}`];
     case 'delete':
-      return [`del map ${map} ${key}`];
+      return deleted(command.copies);
   }
 }
 

@@ -4,8 +4,8 @@ import type { Section } from '../../../model.ts';
 export type Entries = {
   /** The first value of each key, in the order of the file. */
   readonly values: ReadonlyMap<string, string>;
-  /** Keys that occur more than once. Which entry counts depends on how the map is looked up. */
-  readonly repeated: ReadonlySet<string>;
+  /** How often keys occur that do so more than once. Which entry counts depends on how the map is looked up. */
+  readonly repeated: ReadonlyMap<string, number>;
 };
 
 export type Entry = { readonly key: string; readonly value: string };
@@ -31,7 +31,7 @@ export function entriesOfBoth(old: Section, now: Section): Both {
   if (derived !== null) known.set(now, derived);
   const after = entriesOf(now);
   const keys = [is, was].flatMap(({ values }) => [...values.keys()]);
-  return { before, after, keys: new Set([...keys, ...before.repeated, ...after.repeated]) };
+  return { before, after, keys: new Set([...keys, ...before.repeated.keys(), ...after.repeated.keys()]) };
 }
 
 type Both = { readonly before: Entries; readonly after: Entries; readonly keys: ReadonlySet<string> };
@@ -63,9 +63,9 @@ function trim(a: string, b: string): readonly [string, string] {
 
 export function collect(entries: Iterable<Entry>): Entries {
   const values = new Map<string, string>();
-  const repeated = new Set<string>();
+  const repeated = new Map<string, number>();
   for (const { key, value } of entries)
-    if (values.has(key)) repeated.add(key);
+    if (values.has(key)) repeated.set(key, (repeated.get(key) ?? 1) + 1);
     else values.set(key, value);
   return { values, repeated };
 }

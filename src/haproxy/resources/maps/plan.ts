@@ -48,14 +48,18 @@ function change(old: Section, now: Section, isThere: (backend: string) => boolea
     const value = after.values.get(key);
     const action = value === undefined ? 'delete' : actionFor(key, value, before);
     if (action === null) continue;
+    const copies = Math.min(before.repeated.get(key) ?? 1, mostCopies);
     if (after.repeated.has(key)) wait(key, 'stands there more than once');
     else if (!canBeSaid(key, value ?? '-')) wait(key, 'cannot be a word of a runtime command');
-    else if (value === undefined || action === 'delete') commands.push({ ...about(key), action: 'delete' });
+    else if (value === undefined || action === 'delete') commands.push({ ...about(key), action: 'delete', copies });
     else if (!isThere(backendOf(value))) wait(key, `waits for backend ${backendOf(value)}`);
-    else commands.push({ ...about(key), action, value });
+    else commands.push({ ...about(key), value, ...(action === 'replace' ? { action, copies } : { action }) });
   }
   return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
 }
+
+/** So many fit into a command; a key that occurs more often is left to what is read back next. */
+const mostCopies = 50;
 
 /** null: the entry is as desired. */
 function actionFor(key: string, value: string, before: Entries): 'add' | 'set' | 'replace' | null {

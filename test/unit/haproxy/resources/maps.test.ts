@@ -158,14 +158,15 @@ describe('Commands about a map', () => {
   const about = { kind: 'map', map: '/run/my maps/a.map', key: 'a;b/' } as const;
 
   it('are said in words that mean nothing else', () => {
-    assert.deepEqual(say({ ...about, action: 'replace', value: 'be' }), [
+    assert.deepEqual(say({ ...about, action: 'replace', value: 'be', copies: 2 }), [
+      'del map /run/my\\ maps/a.map a\\;b/',
       'del map /run/my\\ maps/a.map a\\;b/',
       'add map /run/my\\ maps/a.map a\\;b/ be',
     ]);
   });
 
   it('are done where nothing is answered, and an entry that is gone is gone', () => {
-    const command = { ...about, action: 'delete' } as const;
+    const command = { ...about, action: 'delete', copies: 1 } as const;
     assert.deepEqual(classify(command, ['']), { kind: 'done' });
     assert.deepEqual(classify(command, ['Key not found.']), { kind: 'done' });
     const set = { ...about, action: 'set', value: 'x' } as const;
