@@ -3,6 +3,7 @@
  * reference page are printed from here. All objects are strict: an unknown key is an error.
  */
 import { z } from 'zod';
+import type { ServiceOption } from '../../watchers/kit/service-options.ts';
 import type { Source } from '../../watchers/kit/source.ts';
 import { duration, filePath, someTime, text } from '../../watchers/kit/values.ts';
 import type { Timestamp } from '../model.ts';
@@ -112,6 +113,8 @@ export type Service = Omit<ParsedService, 'from' | 'routes'> & {
 /** A query for services that nobody listed, and the limits of what a discovered service may choose. */
 export type Discovery = Origin & {
   readonly limits: Limits;
+  /** Options that the source makes nothing of. */
+  readonly withoutEffect: readonly ServiceOption[];
 };
 
 /** The config as the program sees it: defaults filled in, durations in milliseconds, paths absolute. */

@@ -25,7 +25,8 @@ export const consul = defineSource({
   type: 'consul',
   settings: consulSettings,
   query: consulQuery,
-  discovery: { keys: consulDiscovery, queries: consulDiscoveries },
+  // Each instance has a port of its own.
+  discovery: { keys: consulDiscovery, queries: consulDiscoveries, withoutEffect: ['port'] },
   example: { watcher: example, query: '{ service: web, tags: [blue] }', discover },
   check: checkConsul,
   async open(settings, { env, onSecret }) {

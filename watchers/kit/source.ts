@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { Watch } from '../../src/model.ts';
+import type { ServiceOption } from './service-options.ts';
 import { someTime } from './values.ts';
 
 /** The settings that every watcher has: how its results are judged. */
@@ -66,6 +67,8 @@ type SourceDiscovery<Settings, Keys extends z.ZodObject, Many> = {
   readonly keys: Keys;
   /** The queries for many services, each of which may fail by itself; `key` is unique among them. */
   queries(settings: Settings, keys: z.output<Keys>): readonly { readonly key: string; readonly query: Many }[];
+  /** Options that say nothing to this source: a service that has one is refused, as it would wait for an effect. */
+  readonly withoutEffect?: readonly ServiceOption[];
 };
 
 /** What `myelin init` writes: the smallest config that works, with the usual options as comments. */

@@ -120,7 +120,7 @@ function interpret(discovery: Discovery, discovered: DiscoveredService, { fronte
   let settings: unknown = { ...limits.service, bind: undefined };
   let routes: readonly Route[] = [];
   for (const [option, text] of Object.entries(options)) {
-    const read = readOption(option, text, limits);
+    const read = readOption(option, text, discovery);
     if (typeof read === 'string') problems.push(`${option}: ${read}`);
     else if (read !== null) settings = replaceAt(settings, read.path, read.value);
   }

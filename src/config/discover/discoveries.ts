@@ -31,12 +31,20 @@ export function resolveDiscoveries({ discover, watchers, sources }: Parts, judge
       return [];
     }
     if (limits === undefined) return [];
+    const { withoutEffect = [] } = discovery;
+    for (const [at, option] of (limits.options ?? []).entries())
+      if (withoutEffect.includes(option))
+        judge.report(
+          [...path, 'options', at],
+          `${option} has no effect on services of a watcher of type ${watcher.type}`,
+        );
     // No name of a service begins like these keys.
     return queriesOf(() => discovery.queries(watcher, limits), path, judge).map(({ key, query }) => ({
       watcher: name,
       key: `*${key}`,
       query,
       limits,
+      withoutEffect,
     }));
   });
 }

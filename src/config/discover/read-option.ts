@@ -15,30 +15,37 @@ import { formatPath, type Path } from '../problems.ts';
 import type { Mark } from '../read/tree.ts';
 import type { Limits } from '../schema/discovery.ts';
 import { service as schema } from '../schema/service.ts';
+import type { Discovery } from '../schema.ts';
 import { schemaAt } from '../validate/shape.ts';
 import { validate } from '../validate/validate.ts';
 
 /** The value to put into the settings of the service, and its path; null: nothing. */
 type Read = { readonly path: Path; readonly value: unknown } | null;
 
+/** What may be chosen. */
+type Choice = Pick<Discovery, 'limits' | 'withoutEffect'>;
+
 /** Returns a text that says what is wrong where the option is not valid. */
-export function readOption(option: string, text: string, limits: Limits): Read | string {
-  return isOption(option, limits) ? readAllowed(option, text, limits) : refusalOf(option, limits);
+export function readOption(option: string, text: string, choice: Choice): Read | string {
+  return isOption(option, choice) ? readAllowed(option, text, choice.limits) : refusalOf(option, choice);
 }
 
-function isOption(option: string, limits: Limits): option is ServiceOption {
-  return allowedBy(limits).includes(option);
+function isOption(option: string, choice: Choice): option is ServiceOption {
+  return allowedBy(choice).includes(option);
 }
 
 /** In other modes HAProxy ignores lines about HTTP, also those that deny access. */
-function allowedBy({ options, service: { frontend, backend } }: Limits): readonly string[] {
+function allowedBy({ limits, withoutEffect }: Choice): readonly string[] {
+  const { frontend, backend } = limits.service;
   const hasLines = frontend.length + backend.length > 0;
-  return options ?? serviceOptions.filter((option) => option !== 'mode' || !hasLines);
+  const allowed = limits.options ?? serviceOptions.filter((option) => option !== 'mode' || !hasLines);
+  return allowed.filter((option) => !withoutEffect.includes(option));
 }
 
-function refusalOf(option: string, limits: Limits): string {
-  const options = allowedBy(limits);
+function refusalOf(option: string, choice: Choice): string {
+  if ((choice.withoutEffect as readonly string[]).includes(option)) return 'has no effect here: leave it out';
   if ((serviceOptions as readonly string[]).includes(option)) return 'may not be chosen here (discover.options)';
+  const options = allowedBy(choice);
   return `unknown option; allowed: ${options.join(', ')}${didYouMean(option, options)}`;
 }
 

@@ -1,6 +1,7 @@
 /** What the config may say of discovery in Consul. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withDiscovered } from '../../../src/config/discover/discovered.ts';
 import { initText } from '../../../src/config/print/init.ts';
 import { load, refusal } from '../../support/values/config.ts';
 
@@ -37,4 +38,21 @@ test('the config that init writes for Consul shows discovery as a comment, and i
     config.discoveries.map(({ watcher }) => watcher),
     ['consul'],
   );
+});
+
+test('an option that means nothing to Consul is no option of its services, in the config as in their meta', async () => {
+  assert.match(
+    await refusal(discovering('{ tag: expose, options: [listen, port] }')),
+    /discover\.consul\.options\[1\]: port has no effect on services of a watcher of type consul/,
+  );
+  const { config } = await load(discovering('{ tag: expose }'));
+  const [discovery] = config.discoveries;
+  assert.ok(discovery);
+  const discovered = ['web', 'db'].map((name) => ({
+    discovery,
+    service: { key: `*${name}`, name, owner: 'default', createdAt: 1, options: name === 'db' ? { port: '80' } : {} },
+  }));
+  const { config: all, rejected } = withDiscovered(config, discovered);
+  assert.deepEqual([...all.services.keys()], ['web']);
+  assert.deepEqual(rejected, [{ watcher: 'consul', service: 'db', reason: 'port: has no effect here: leave it out' }]);
 });
