@@ -78,8 +78,19 @@ export function known({ config, catalog }: Collection): ReadonlyMap<string, Know
 /** Returns the same object where the event changes nothing. */
 export function collect(collection: Collection, event: SourceEvent, now: Moment): Collection {
   const next = withCatalog(collection, receive(collection.catalog, event, now));
-  if (event.kind === 'discovered') return takeDiscovered(next, event, now);
-  return event.kind === 'synced' ? endUnqueried(next, event.watcher, now) : next;
+  switch (event.kind) {
+    case 'discovered':
+      return takeDiscovered(next, event, now);
+    case 'gone':
+      return endGone(next, event, now);
+    case 'synced':
+      return endUnqueried(next, event.watcher, now);
+    case 'started':
+    case 'failed':
+    case 'stale':
+    case 'endpoints':
+      return next;
+  }
 }
 
 /** The config was read again. `last`: known endpoints of services that are not in this collection. */
@@ -129,6 +140,26 @@ function takeDiscovered(
   if (missing.length === 0 && discovered.every((known) => before.get(known.service.key) === known)) return collection;
   const others = collection.discovered.filter((known) => !isConcerned(known));
   return end(collection, [...others, ...discovered], missing, now);
+}
+
+/**
+ * A discovered service that is gone has ended, whether the list without it comes before this or after it: until then, its route
+ * would lead to a backend without servers.
+ */
+function endGone(
+  collection: Collection,
+  { watcher, key }: Extract<SourceEvent, { kind: 'gone' }>,
+  now: Moment,
+): Collection {
+  const isIt = (known: KnownService): boolean => known.watcher === watcher && known.service.key === key;
+  const missing = collection.discovered.filter((known) => isIt(known) && !known.isOver);
+  if (missing.length === 0) return collection;
+  return end(
+    collection,
+    collection.discovered.filter((known) => !missing.includes(known)),
+    missing,
+    now,
+  );
 }
 
 /** All queries of a new config have a result: services that only queries of the old config found have ended. */

@@ -92,6 +92,26 @@ test('a service that is offered no more is gone, with its frontend, and the othe
   assert.equal(collection.config.services.get('shop:db'), before.config.services.get('shop:db'));
 });
 
+test('a discovered service ends at the word that it is gone, whichever comes first, that or the list without it', async () => {
+  const before = await steady();
+  const gone: SourceEvent = { watcher: 'cluster', kind: 'gone', key: '*shop/web' };
+  const ended = play(before, 11 * minute, gone);
+  assert.deepEqual(served(ended), { 'shop:db': ['one'] });
+  const without = discovered(service('db'));
+  assert.equal(play(ended, 11 * minute, without), ended, 'the list is no news');
+  assert.deepEqual(served(play(before, 11 * minute, without, gone)), { 'shop:db': ['one'] });
+  const back = play(ended, 12 * minute, discovered(service('web'), service('db')), answer('web', two));
+  assert.deepEqual(served(back), { 'shop:db': ['one'], 'shop:web': ['two'] });
+});
+
+test('a discovered service that is gone right after a reconnection is doubted, as one that is on no list any more', async () => {
+  const again = play(await steady(), 11 * minute, failed, started, discovered(service('web'), service('db')));
+  const collection = play(again, 11 * minute, { watcher: 'cluster', kind: 'gone', key: '*shop/web' });
+  assert.deepEqual(served(collection), { 'shop:db': ['one'], 'shop:web': ['one', 'two'] });
+  const end = nextDeadline(play(collection, 11 * minute, answer('db', one), synced).catalog) ?? 0;
+  assert.ok(end >= 20 * minute);
+});
+
 test('that a service vanished right after a reconnection is doubted: it serves on, as it was, until keepFor is over', async () => {
   let collection = await doubting();
   assert.deepEqual(served(collection), { 'shop:db': ['one'], 'shop:web': ['one', 'two'] });
