@@ -9,7 +9,7 @@ import { AppError } from '../errors.ts';
 import type { Mutex } from '../lib/mutex.ts';
 import { now } from '../lib/time/clock.ts';
 import { createDeadline, type Deadline } from '../lib/time/deadline.ts';
-import { createDebounce, type Debounce } from '../lib/time/debounce.ts';
+import { createDebounce, type Debounce, type Ran } from '../lib/time/debounce.ts';
 import type { Moment, Ms, ReloadReason } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import type { DesiredState } from './desired-state.ts';
@@ -126,7 +126,7 @@ export class ReconcileQueue {
   }
 
   /** Runs one reconcile now; the caller holds the mutex. */
-  async reconcile(): Promise<void> {
+  async reconcile(): Promise<Ran> {
     const startedAt = performance.now();
     const { editions, desired, reconciler, driver, advance, onResult, report } = this.#options;
     advance();
@@ -134,7 +134,10 @@ export class ReconcileQueue {
     const changedAt = this.#changedAt;
     const isKnown = !desired.isBlind;
     const rendered = desired.render();
-    if (rendered === null) return this.#deadline.set([editions.nextDeadline(now())]);
+    if (rendered === null) {
+      this.#deadline.set([editions.nextDeadline(now())]);
+      return 'idle';
+    }
     const renderMs = performance.now() - startedAt;
     const notify = (result: Result): void => {
       const tookMs = performance.now() - startedAt;
@@ -165,21 +168,26 @@ export class ReconcileQueue {
       },
       this.#signal,
     );
-    if (result.kind !== 'reloading') return finish(result);
+    if (result.kind !== 'reloading') {
+      finish(result);
+      return result.kind === 'noop' ? 'idle' : 'worked';
+    }
     report({ kind: 'reload_started', reasons: result.reasons });
     this.#reloading = result.result
       .then(finish)
       .catch((error: unknown) => this.#brokeOff(error))
       // Changes that came during the reload are planned against the new process.
       .then(() => this.wake());
+    return 'worked';
   }
 
   /** Sends commands only, because a reload is under way; another reconcile follows it. */
-  async #updateMeanwhile(rendered: RenderResult, notify: (result: Result) => void): Promise<void> {
+  async #updateMeanwhile(rendered: RenderResult, notify: (result: Result) => void): Promise<Ran> {
     const result = await this.#options.reconciler.meanwhile(rendered, this.#signal);
-    if (result === null) return;
+    if (result === null) return 'idle';
     this.#changedAt = null;
     notify(result);
+    return 'worked';
   }
 
   #brokeOff(error: unknown): void {

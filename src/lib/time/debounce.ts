@@ -1,12 +1,14 @@
 /**
- * Gathers bursts: the first poke after quiet runs at once, further ones wait for quiet, but never longer than `maxMs`.
- * One run at a time; what is poked during a run is run for after it.
+ * Gathers bursts: the first poke after quiet runs at once, together with all others of the same turn of the event loop;
+ * further ones wait for quiet, but never longer than `maxMs`. A first run that finds nothing to do does not count: the
+ * next poke runs at once as well. One run at a time; what is poked during a run is run for after it.
  *
  * p-debounce restarts the quiet time at every poke and ends it on abort. It has no longest wait (a change every 50 ms
  * with 100 ms of quiet would never run), lets runs overlap, and keeps one promise for every poke until it is quiet:
  * these three are ours. Its `promise` would keep runs apart, but loses a call made in the moment between the end of a
  * run and the release of its lock.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import pDebounce from 'p-debounce';
 import type { Ms } from '../../model.ts';
 
@@ -27,14 +29,17 @@ export type Debounce = {
   readonly idle: () => Promise<void>;
 };
 
-export function createDebounce(run: () => Promise<void>, options: DebounceOptions): Debounce {
+/** `idle`: it found nothing to do. */
+export type Ran = 'worked' | 'idle';
+
+export function createDebounce(run: () => Promise<Ran>, options: DebounceOptions): Debounce {
   return new Debouncer(run, options);
 }
 
 type Quiet = { readonly restart: () => Promise<void>; readonly drop: AbortController };
 
 class Debouncer implements Debounce {
-  readonly #run: () => Promise<void>;
+  readonly #run: () => Promise<Ran>;
   readonly #options: DebounceOptions;
   /** Poked since the last run started. */
   #isDirty = false;
@@ -42,10 +47,12 @@ class Debouncer implements Debounce {
   #isDue = false;
   #isRunning = false;
   #quiet: Quiet | null = null;
+  /** What the first run after quiet came to; where it was idle, the next poke runs at once. */
+  #first: 'due' | 'idle' | 'over' = 'over';
   #maxTimer: NodeJS.Timeout | undefined;
   #idle: PromiseWithResolvers<void> | null = null;
 
-  constructor(run: () => Promise<void>, options: DebounceOptions) {
+  constructor(run: () => Promise<Ran>, options: DebounceOptions) {
     this.#run = run;
     this.#options = options;
     options.signal.addEventListener('abort', () => this.#stop(), { once: true });
@@ -56,8 +63,11 @@ class Debouncer implements Debounce {
     this.#isDirty = true;
     this.#idle ??= Promise.withResolvers();
     const isQuiet = this.#quiet === null;
+    const isNext = this.#first === 'idle';
     this.#restartQuiet();
-    if (isQuiet) this.#runNow();
+    if (isQuiet) this.#first = 'due';
+    else if (isNext) this.#first = 'over';
+    if (isQuiet || isNext) this.#runNow();
     else this.#maxTimer ??= setTimeout(() => this.#onMax(), this.#options.maxMs);
   };
 
@@ -95,18 +105,32 @@ class Debouncer implements Debounce {
   async #runWhileDue(): Promise<void> {
     this.#isRunning = true;
     while (this.#isDue && !this.#options.signal.aborted) {
+      // What a source says in several updates is often one change, as of a service that comes with its endpoints.
+      await nextTurn();
+      if (this.#options.signal.aborted) break;
       this.#isDue = false;
       this.#isDirty = false;
       clearTimeout(this.#maxTimer);
       this.#maxTimer = undefined;
-      try {
-        await this.#run();
-      } catch (error) {
-        this.#options.onError(error);
-      }
+      this.#ended(await this.#runOnce());
     }
     this.#isRunning = false;
     this.#settleIdle();
+  }
+
+  async #runOnce(): Promise<Ran> {
+    try {
+      return await this.#run();
+    } catch (error) {
+      this.#options.onError(error);
+      return 'worked';
+    }
+  }
+
+  #ended(ran: Ran): void {
+    const isSpare = this.#first === 'due' && ran === 'idle';
+    if (isSpare && this.#isDirty) this.#isDue = true;
+    this.#first = isSpare && !this.#isDirty ? 'idle' : 'over';
   }
 
   #stop(): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import { createDebounce, type Debounce } from '../../../src/lib/time/debounce.ts';
+import { createDebounce, type Debounce, type Ran } from '../../../src/lib/time/debounce.ts';
 
 const quietMs = 20;
 const maxMs = 200;
@@ -16,17 +16,24 @@ type World = {
   readonly ends: number[];
   readonly mostAtOnce: () => number;
   readonly now: () => number;
+  /** Something changes, and the turn of the event loop in which it does ends. */
+  readonly poke: () => Promise<void>;
   /** Lets time pass, millisecond by millisecond. */
   readonly pass: (ms: number) => Promise<void>;
 };
 
 /** A debounce on the mock clock; each run takes the next of `runMs`, the last one again and again. */
-function world(t: TestContext, runMs: readonly number[], failing: (run: number) => boolean = () => false): World {
+function world(
+  t: TestContext,
+  runMs: readonly number[],
+  failing: (run: number) => boolean = () => false,
+  isIdle: (run: number) => boolean = () => false,
+): World {
   t.mock.timers.reset();
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const [stop, errors, starts, ends] = [new AbortController(), [] as unknown[], [] as number[], [] as number[]];
   let [now, running, most] = [0, 0, 0];
-  const run = async (): Promise<void> => {
+  const run = async (): Promise<Ran> => {
     const index = starts.push(now) - 1;
     most = Math.max(most, ++running);
     const ms = runMs[Math.min(index, runMs.length - 1)] ?? 0;
@@ -34,10 +41,12 @@ function world(t: TestContext, runMs: readonly number[], failing: (run: number) 
     running--;
     ends.push(now);
     if (failing(index)) throw new Error(`run ${index}`);
+    return isIdle(index) ? 'idle' : 'worked';
   };
   const options = { quietMs, maxMs, signal: stop.signal, onError: (error: unknown) => errors.push(error) };
+  const debounce = createDebounce(run, options);
   return {
-    debounce: createDebounce(run, options),
+    debounce,
     times: options,
     stop,
     errors,
@@ -45,11 +54,16 @@ function world(t: TestContext, runMs: readonly number[], failing: (run: number) 
     ends,
     mostAtOnce: () => most,
     now: () => now,
+    async poke() {
+      debounce.poke();
+      await new Promise(setImmediate);
+    },
     async pass(ms) {
       for (const end = now + ms; now < end; ) {
         now++;
         t.mock.timers.tick(1);
-        // What a timer set going runs until it waits for the next one.
+        // What a timer set going runs until it waits for the next one: a run ends, and the next one starts a turn later.
+        await new Promise(setImmediate);
         await new Promise(setImmediate);
       }
     },
@@ -57,31 +71,62 @@ function world(t: TestContext, runMs: readonly number[], failing: (run: number) 
 }
 
 test('an isolated change is applied at once', async (t: TestContext) => {
-  const { debounce, starts, pass } = world(t, [0]);
-  debounce.poke();
+  const { starts, poke, pass } = world(t, [0]);
+  await poke();
   await pass(1000);
-  debounce.poke();
+  await poke();
   assert.deepEqual(starts, [0, 1000]);
   await pass(1000);
   assert.deepEqual(starts, [0, 1000], 'and once');
 });
 
 test('how long a debounce waits may change while it runs', async (t: TestContext) => {
-  const { debounce, times, starts, pass } = world(t, [0]);
-  debounce.poke();
+  const { times, starts, poke, pass } = world(t, [0]);
+  await poke();
   await pass(1000);
   times.quietMs = 50;
-  debounce.poke();
+  await poke();
   await pass(10);
-  debounce.poke();
+  await poke();
   await pass(1000);
   assert.deepEqual(starts, [0, 1000, 1060]);
 });
 
-test('the changes after the first wait for quiet and are applied together', async (t: TestContext) => {
+test('all changes of one turn of the event loop are applied by one run', async (t: TestContext) => {
   const { debounce, starts, pass } = world(t, [0]);
+  debounce.poke();
+  assert.deepEqual(starts, []);
+  await Promise.resolve();
+  debounce.poke();
+  await pass(1000);
+  assert.equal(starts.length, 1);
+});
+
+test('after a first run that finds nothing to do the next change is applied at once, and those behind it wait for quiet', async (t: TestContext) => {
+  const { starts, poke, pass } = world(t, [0], undefined, () => true);
+  await poke();
+  await pass(5);
+  await poke();
+  assert.deepEqual(starts, [0, 5]);
+  await pass(5);
+  await poke();
+  await pass(1000);
+  assert.deepEqual(starts, [0, 5, 30]);
+});
+
+test('a change during a first run that finds nothing to do is applied right behind it', async (t: TestContext) => {
+  const { starts, poke, pass } = world(t, [10, 0], undefined, () => true);
+  await poke();
+  await pass(5);
+  await poke();
+  await pass(1000);
+  assert.deepEqual(starts, [0, 10]);
+});
+
+test('the changes after the first wait for quiet and are applied together', async (t: TestContext) => {
+  const { starts, poke, pass } = world(t, [0]);
   for (let at = 0; at < 5; at++) {
-    debounce.poke();
+    await poke();
     await pass(10);
   }
   await pass(1000);
@@ -89,29 +134,29 @@ test('the changes after the first wait for quiet and are applied together', asyn
 });
 
 test('an endless burst is applied every maxMs', async (t: TestContext) => {
-  const { debounce, starts, pass } = world(t, [0]);
+  const { starts, poke, pass } = world(t, [0]);
   for (let at = 0; at < 100; at++) {
-    debounce.poke();
+    await poke();
     await pass(10);
   }
   assert.deepEqual(starts, [0, 210, 410, 610, 810]);
 });
 
 test('an endless burst lets go of its pokes every maxMs', async (t: TestContext) => {
-  const { debounce, pass } = world(t, [0]);
+  const { poke, pass } = world(t, [0]);
   const drop = t.mock.method(AbortController.prototype, 'abort');
   for (let at = 0; at < 50; at++) {
-    debounce.poke();
+    await poke();
     await pass(10);
   }
   assert.equal(drop.mock.callCount(), 2);
 });
 
 test('a change during a run is applied after it', async (t: TestContext) => {
-  const { debounce, starts, pass } = world(t, [100, 0]);
-  debounce.poke();
+  const { starts, poke, pass } = world(t, [100, 0]);
+  await poke();
   await pass(50);
-  debounce.poke();
+  await poke();
   await pass(49);
   assert.deepEqual(starts, [0]);
   await pass(1);
@@ -119,10 +164,10 @@ test('a change during a run is applied after it', async (t: TestContext) => {
 });
 
 test('a run that fails is reported and does not stop the next', async (t: TestContext) => {
-  const { debounce, starts, errors, pass } = world(t, [0], (run) => run === 0);
-  debounce.poke();
+  const { starts, errors, poke, pass } = world(t, [0], (run) => run === 0);
+  await poke();
   await pass(100);
-  debounce.poke();
+  await poke();
   await pass(1);
   assert.equal(starts.length, 2);
   assert.match(String(errors), /run 0/);
@@ -131,7 +176,7 @@ test('a run that fails is reported and does not stop the next', async (t: TestCo
 test('a run that throws before it waits is reported as well', async (t: TestContext) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const errors: unknown[] = [];
-  const broken = (): Promise<void> => {
+  const broken = (): Promise<Ran> => {
     throw new Error('at once');
   };
   const { signal } = new AbortController();
@@ -142,8 +187,8 @@ test('a run that throws before it waits is reported as well', async (t: TestCont
 });
 
 test('after an abort nothing runs, and idle waits for the run in progress', async (t: TestContext) => {
-  const { debounce, stop, starts, ends, pass } = world(t, [100]);
-  debounce.poke();
+  const { debounce, stop, starts, ends, poke, pass } = world(t, [100]);
+  await poke();
   await pass(5);
   debounce.poke();
   stop.abort();
@@ -160,9 +205,9 @@ test('after an abort nothing runs, and idle waits for the run in progress', asyn
 });
 
 test('idle waits for what waits', async (t: TestContext) => {
-  const { debounce, starts, pass } = world(t, [0]);
+  const { debounce, starts, poke, pass } = world(t, [0]);
   await debounce.idle();
-  debounce.poke();
+  await poke();
   debounce.poke();
   const idle = debounce.idle().then(() => starts.length);
   await pass(50);
@@ -189,7 +234,7 @@ test('whatever the burst and however long runs take: one at a time, none late, n
       fc.array(fc.oneof(fc.constant(0), fc.nat(150)), { minLength: 1, maxLength: 6 }),
       fc.nat(3),
       async (gaps, runMs, failEvery) => {
-        const { debounce, starts, ends, errors, mostAtOnce, now, pass } = world(
+        const { debounce, starts, ends, errors, mostAtOnce, now, poke, pass } = world(
           t,
           runMs,
           (run) => failEvery > 0 && run % failEvery === 0,
@@ -199,7 +244,7 @@ test('whatever the burst and however long runs take: one at a time, none late, n
         for (const ms of gaps) {
           await pass(ms);
           const [runsBefore, isRunning] = [starts.length, starts.length > ends.length];
-          debounce.poke();
+          await poke();
           pokes.push({ at: now(), runsBefore, isLeading: now() - last > quietMs && !isRunning });
           if (pokes.at(-1)?.isLeading) assert.equal(starts.length, runsBefore + 1, 'after quiet it runs at once');
           last = now();
