@@ -14,23 +14,30 @@ import { now } from './clock.ts';
 import { messageOf } from './process.ts';
 
 type Task = { readonly url: string; readonly token: string };
-type Event = { readonly version: string; readonly at: Ms };
+type Event = { readonly version: string; readonly name: string; readonly at: Ms };
 
 export type Watching = AsyncDisposable & {
   /** The moment at which the event about this version of an object came. */
   cameAt(version: string): Promise<Ms>;
+  /** The moment at which the first event about an object of this name came. */
+  cameOf(name: string): Promise<Ms>;
 };
 
 export async function startWatching(task: Task): Promise<Watching> {
   const child = fork(fileURLToPath(import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const exited = once(child, 'exit');
   const came = new Map<string, Ms>();
+  const cameOf = new Map<string, Ms>();
   await messageOf(child);
   child.send(task);
   await messageOf(child);
-  child.on('message', ({ version, at }: Event) => came.set(version, at));
+  child.on('message', ({ version, name, at }: Event) => {
+    came.set(version, at);
+    cameOf.set(name, cameOf.get(name) ?? at);
+  });
   return {
     cameAt: (version) => until(`the event about version ${version} came`, () => came.get(version) ?? null),
+    cameOf: (name) => until(`an event about ${name} came`, () => cameOf.get(name) ?? null, { withinMs: 60_000 }),
     async [Symbol.asyncDispose]() {
       child.disconnect();
       await exited;
@@ -48,10 +55,11 @@ async function watch({ url, token }: Task): Promise<void> {
     const at = now();
     const { type, object } = JSON.parse(line) as {
       readonly type: string;
-      readonly object: { readonly metadata: { readonly resourceVersion: string } };
+      readonly object: { readonly metadata: { readonly name: string; readonly resourceVersion: string } };
     };
     if (type === 'ERROR') throw new Error(line);
-    process.send?.({ version: object.metadata.resourceVersion, at });
+    const { name, resourceVersion: version } = object.metadata;
+    process.send?.({ version, name, at });
   }
 }
 

@@ -20,6 +20,11 @@ const benchmarks = [
     args: [],
     finds: /^120 Consul services +1 s [\s\S]*^of 120 services +3 +[\d.]+ ms/m,
   },
+  {
+    file: '../../../bench/new-route.ts',
+    args: [],
+    finds: /^consul, beside 1 +2 .* 0 +0\nconsul, beside 20 +2 .* 0 +0\n[\s\S]*^kubernetes, beside 20 +2 .* 0 +0\n/m,
+  },
   { file: '../../../bench/failing.ts', args: [], finds: /^503 +3 s [\s\S]*^401 +3 s /m },
   { file: '../../../bench/kubernetes.ts', args: [], finds: /^some time apart +2 [\s\S]*^reloads +\d+$/m },
 ] as const;
