@@ -35,7 +35,7 @@ export function inspect({ certificate, key }: Pem): Inspected {
   if (keyBlock === undefined)
     return unsound('there is no private key in it, nor in a file of the same name that ends in .key');
   if (otherKeys.some(({ text }) => text !== keyBlock.text)) return unsound('there is more than one private key');
-  if (keyBlock.label === 'ENCRYPTED PRIVATE KEY' || keyBlock.text.includes('ENCRYPTED'))
+  if (keyBlock.label === 'ENCRYPTED PRIVATE KEY')
     return unsound('its private key is encrypted, and nobody is there to give the passphrase');
   const chain = certificates.map(({ text }) => readCertificate(text));
   const unreadable = chain.indexOf(null);
@@ -76,16 +76,14 @@ function unsound(reason: string): Inspected {
 
 type Block = { readonly label: string; readonly text: string };
 
+/** Encoded anew, so that nothing but what was inspected is passed on. */
 function blocksIn(text: string): readonly Block[] {
-  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g)].map(([written, label = '']) => ({
-    label,
-    text: written
-      .split(/[\r\n]+/)
-      .map((line) => line.trim())
-      .filter((line) => line !== '')
-      .map((line) => `${line}\n`)
-      .join(''),
-  }));
+  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)].map(([, label = '', body = '']) => {
+    const base64 = Buffer.from(body, 'base64')
+      .toString('base64')
+      .replace(/.{1,64}/g, '$&\n');
+    return { label, text: `-----BEGIN ${label}-----\n${base64}-----END ${label}-----\n` };
+  });
 }
 
 function readCertificate(pem: string): X509Certificate | null {

@@ -10,6 +10,7 @@ const severalBranches = [
   'apply/worker',
   'haproxy/held-connection',
   'haproxy/master',
+  'haproxy/payloads',
   'haproxy/runtime-commands',
   'plan/maps',
   'plan/runtime',

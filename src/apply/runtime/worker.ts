@@ -9,7 +9,6 @@ import type { Version } from '../../haproxy/binary/version.ts';
 import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Frame, frame, unframe } from '../../haproxy/cli/framing.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
-import { maxLineBytes } from '../../haproxy/cli/line-limit.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
 import { readBatch, toBatches } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
@@ -61,7 +60,7 @@ export class Worker implements Runtime {
     this.pid = pid;
     this.#running = running;
     this.#intended = running;
-    this.#capabilities = capabilitiesOf(version, maxLineBytes(running.sections));
+    this.#capabilities = capabilitiesOf(version, running.sections);
     this.started = started;
     this.#ask = ask;
     this.#prefix = prefix;

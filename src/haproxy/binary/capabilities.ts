@@ -2,8 +2,8 @@
  * What each version of HAProxy can change without a reload. The replies of the running HAProxy correct this, because builds and
  * backports differ. `text/server-keywords.ts` has the versions of the server options.
  */
-import type { ReloadReason } from '../../model.ts';
-import { defaultMaxLineBytes } from '../cli/framing.ts';
+import type { ReloadReason, Section } from '../../model.ts';
+import { maxLineBytes, maxPayloadBytes } from '../cli/line-limit.ts';
 import { serverKeywords } from '../text/servers/server-keywords.ts';
 import { atLeast, isBefore, type Version } from './version.ts';
 
@@ -21,6 +21,8 @@ export type Capabilities = {
   readonly forgottenDefaults: readonly string[];
   /** The longest line of the runtime API. */
   readonly maxLineBytes: number;
+  /** The longest text that a command can carry, such as a certificate; 0: none. */
+  readonly maxPayloadBytes: number;
   /** Options that `add server` refused although its version should take them. */
   readonly deniedKeywords: ReadonlySet<string>;
 };
@@ -28,7 +30,8 @@ export type Capabilities = {
 /** The runtime API cuts, or refuses, a command of more words. */
 export const maxCommandWords = 64;
 
-export function capabilitiesOf(version: Version, maxLineBytes: number = defaultMaxLineBytes): Capabilities {
+/** `sections`: what the process was started with. */
+export function capabilitiesOf(version: Version, sections: readonly Section[] = []): Capabilities {
   const is = (major: number, minor: number): boolean => atLeast(version, major, minor);
   return {
     version,
@@ -40,7 +43,8 @@ export function capabilitiesOf(version: Version, maxLineBytes: number = defaultM
     serverMaxconn: !deadlocks.some((fixed) => isBefore(version, fixed)),
     backends: is(3, 4),
     forgottenDefaults: forgottenDefaults(version),
-    maxLineBytes,
+    maxLineBytes: maxLineBytes(sections),
+    maxPayloadBytes: maxPayloadBytes(sections, version),
     deniedKeywords: new Set(),
   };
 }

@@ -4,6 +4,7 @@
  * change nothing that serves.
  */
 import { type Info, parseInfo } from './info.ts';
+import { separatorAfter } from './payload.ts';
 
 export type Frame = {
   /** What a master's command line needs before each command: `@1 `. */
@@ -19,14 +20,13 @@ export type FramedAnswer = {
   readonly replies: readonly string[];
 };
 
-/** One line, without a line feed, and what it is about. */
+/** One line, without a line feed at its end, and what it is about. A payload in it has line feeds. */
 export type Framed<T> = { readonly line: string; readonly items: readonly T[] };
 
 /** Puts commands on one line, without a line feed. `frames` divides any number of commands among lines. */
 export function frame(commands: readonly string[], { prefix = '' }: Frame = {}): string {
   return [whoAnswers, ...commands]
-    .flatMap((command) => [command, mark])
-    .map((part) => `${prefix}${part}`)
+    .map((command) => `${prefix}${command}${separatorAfter(command)}${prefix}${mark}`)
     .join(';');
 }
 

@@ -5,6 +5,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { AppError, hasCode } from '../../errors.ts';
 import { createMutex } from '../../lib/mutex.ts';
+import { promptsAfter, withoutPayloadPrompts } from './payload.ts';
 import { defaultTimeoutMs, type Limits, socketFailed, timedOut } from './socket.ts';
 
 class Closed extends Error {
@@ -29,7 +30,7 @@ export class AdminSession {
   #tail = '';
   #prompts = 0;
   #waiting: PromiseWithResolvers<string> | null = null;
-  /** Up to 3.0 a prompt follows each command of a line, later only the last command. */
+  /** Up to 3.0 a prompt follows each command, later only the last one of a line. */
   #promptsEach = false;
   #isWhole: IsWhole = () => true;
 
@@ -55,9 +56,9 @@ export class AdminSession {
   /** Asks one command, or several separated by `;`. The answer is the same as that of `ask` in `socket.ts`. */
   ask(line: string, limits: Limits = {}): Promise<string> {
     return this.#mutex(async () => {
-      const prompts = this.#promptsEach ? commandsIn(line) : 1;
+      const prompts = promptsAfter(line, this.#promptsEach);
       const received = await this.#askNow(line, limits, (seen) => seen >= prompts);
-      return received.replaceAll(prompt, '\n');
+      return withoutPayloadPrompts(line, received.replaceAll(prompt, '\n'));
     });
   }
 
@@ -125,11 +126,6 @@ function promptsIn(received: string): number {
 
 function marksIn(received: string): number {
   return received.match(/^(?:> )?(?:admin|operator|user)$/gm)?.length ?? 0;
-}
-
-/** Counts the commands of a line. A `;` after a backslash separates nothing. */
-function commandsIn(line: string): number {
-  return line.replace(/\\./gs, '').split(';').length;
 }
 
 /**

@@ -1,14 +1,33 @@
-/** Computes how long a line of the runtime API may be, from `tune.bufsize` in the config. */
+/** Computes how much the runtime API takes at once, by what the config says of its buffers. */
 import type { Section } from '../../model.ts';
+import { atLeast, type Version } from '../binary/version.ts';
 import { linesOf, tokenise } from '../text/text.ts';
 import { defaultMaxLineBytes } from './framing.ts';
 
 /** For a process that was started with these sections. */
 export function maxLineBytes(sections: readonly Section[]): number {
+  const bufferBytes = globalSize('tune.bufsize', sections);
+  return bufferBytes === null ? defaultMaxLineBytes : Math.min(defaultMaxLineBytes, Math.floor(bufferBytes / 2));
+}
+
+/**
+ * The longest text that a command may carry (`payload.ts`). Before HAProxy 3.4 it shares a buffer of 16 kB with its command:
+ * 14.8 kB are taken in every version, on a master's command line as well. Later it has 128 kB of its own.
+ */
+export function maxPayloadBytes(sections: readonly Section[], version: Version): number {
+  const [setting, most] = atLeast(version, 3, 4)
+    ? (['tune.cli.max-payload-size', 100_000] as const)
+    : (['tune.bufsize', 12_000] as const);
+  const bytes = globalSize(setting, sections);
+  return bytes === null ? most : Math.min(most, Math.floor(bytes * 0.75));
+}
+
+/** null: the config does not say. */
+function globalSize(setting: string, sections: readonly Section[]): number | null {
   const words = sections
-    .filter(({ kind, text }) => kind === 'global' && text.includes('tune.bufsize'))
+    .filter(({ kind, text }) => kind === 'global' && text.includes(setting))
     .flatMap(({ text }) => linesOf(text).map((line) => tokenise(line).words))
-    .findLast(([keyword]) => keyword === 'tune.bufsize');
-  const bufferBytes = Number.parseInt(words?.[1] ?? '', 10);
-  return Number.isNaN(bufferBytes) ? defaultMaxLineBytes : Math.min(defaultMaxLineBytes, Math.floor(bufferBytes / 2));
+    .findLast(([keyword]) => keyword === setting);
+  const [, digits = '', unit = ''] = /^(\d+)([kmg]?)$/i.exec(words?.[1] ?? '') ?? [];
+  return digits === '' ? null : Number(digits) * 1024 ** ' kmg'.indexOf(unit.toLowerCase() || ' ');
 }
