@@ -7,31 +7,30 @@ import type { Change, Owner, Planner, RuntimeState } from '../haproxy/resources/
 import type { Plan, ReloadCode, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { compare, keyed, trim } from './compare.ts';
 
-type ReloadPlan = Exclude<Plan, { readonly kind: 'runtime' }>;
+/** Reasons that say why no HAProxy runs. */
+const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
+
+const noCommands: Planner = { section: () => null };
 
 /**
- * Plans for an HAProxy that takes commands: commands where they can make every difference, else a reload. `forced`: further
- * reasons for a reload, which the sections do not show.
+ * Plans commands where they can make every difference, else a reload. `running`: null where no HAProxy of ours runs. `process`:
+ * null where it takes no commands, so that every difference is a reload. `forced`: further reasons for a reload, which the
+ * sections do not show.
  */
 export function planChange(
-  running: Rendered,
-  desired: Rendered,
-  process: RuntimeState,
-  forced: readonly ReloadReason[] = [],
-): Plan {
-  const { reasons, commands } = compare(running.sections, desired.sections, plannerFor(running, desired, process));
-  const plan = reload(running, reasons, forced);
-  return plan.kind === 'none' && commands.length > 0 ? { kind: 'runtime', commands } : plan;
-}
-
-/** Plans for an HAProxy that takes no commands: every difference is a reload. `running` is null where no HAProxy of ours runs. */
-export function planReload(
   running: Rendered | null,
   desired: Rendered,
+  process: RuntimeState | null,
   forced: readonly ReloadReason[] = [],
-): ReloadPlan {
-  const reasons = running === null ? [] : compare(running.sections, desired.sections, noCommands).reasons;
-  return reload(running, reasons, forced);
+): Plan {
+  if (running === null) {
+    const isExplained = forced.some(({ code }) => startCodes.has(code));
+    return { kind: 'reload', reasons: isExplained ? forced : [{ code: 'first_start' }, ...forced] };
+  }
+  const planner = process === null ? noCommands : plannerFor(running, desired, process);
+  const { reasons, commands } = compare(running.sections, desired.sections, planner);
+  if (forced.length + reasons.length > 0) return { kind: 'reload', reasons: [...forced, ...reasons] };
+  return commands.length > 0 ? { kind: 'runtime', commands } : { kind: 'none' };
 }
 
 /**
@@ -145,19 +144,4 @@ function withinStructure(old: Section, now: Section): Section {
     if (section !== old) return section;
   }
   return old;
-}
-
-/** Reasons that say why no HAProxy runs. */
-const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
-
-const noCommands: Planner = { section: () => null };
-
-function reload(
-  running: Rendered | null,
-  differences: readonly ReloadReason[],
-  forced: readonly ReloadReason[],
-): ReloadPlan {
-  const reasons = [...forced, ...differences];
-  if (running === null && !forced.some(({ code }) => startCodes.has(code))) reasons.unshift({ code: 'first_start' });
-  return reasons.length === 0 ? { kind: 'none' } : { kind: 'reload', reasons };
 }

@@ -10,7 +10,7 @@ import { say } from '../../haproxy/resources/index.ts';
 import { now } from '../../lib/time/clock.ts';
 import type { Plan, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import { readOutput } from '../../outputs/file-output.ts';
-import { planChange, planMeanwhile, planReload } from '../../plan/plan.ts';
+import { planChange, planMeanwhile } from '../../plan/plan.ts';
 import { diff } from '../../plan/printed-diff.ts';
 import { OverrideStore } from '../../reconcile/overrides/override-store.ts';
 import { overridden } from '../../reconcile/overrides/overrides.ts';
@@ -61,7 +61,7 @@ function describeOutput({ path, diff: changes }: OutputChange): string {
 
 /** Without the memory of a running Myelin: servers that still leave, configs that HAProxy refused. */
 function decide(observed: Observed | null, desired: Rendered): Shown {
-  if (observed === null || observed.version === null) return forPeople(planReload(observed, desired), []);
+  if (observed === null || observed.version === null) return forPeople(planChange(observed, desired, null), []);
   const process = { capabilities: capabilitiesOf(observed.version), leaving: [], started: null };
   const planned = planChange(observed, desired, process);
   const part = planned.kind === 'reload' ? planMeanwhile(observed, desired, process) : null;

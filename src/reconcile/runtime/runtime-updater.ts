@@ -7,7 +7,7 @@ import { AppError } from '../../errors.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
 import type { UnexpectedReply } from '../../haproxy/resources/resource.ts';
 import type { Drift, Moment, Plan, ReloadReason, Rendered, RuntimeCommand } from '../../model.ts';
-import { planChange, planMeanwhile, planReload } from '../../plan/plan.ts';
+import { planChange, planMeanwhile } from '../../plan/plan.ts';
 import { enforceOverride } from '../overrides/enforce-override.ts';
 import type { OverrideRequest } from '../overrides/override-store.ts';
 import { type RuntimeResult, runtimeResult } from '../result.ts';
@@ -54,7 +54,7 @@ export class RuntimeUpdater {
 
   /** When `verify` has something to do; null: no process takes commands. */
   get nextVerification(): Moment | null {
-    return this.#driver.runtime === null ? null : this.#verifier.next;
+    return this.#driver.runtime === null ? null : this.#verifier.schedule.next;
   }
 
   /** Plans how the process that serves gets to `desired`. */
@@ -62,9 +62,7 @@ export class RuntimeUpdater {
     this.#noteWhoServes();
     const { running, runtime, forced: its } = this.#driver;
     const forced = [...its, ...requested, ...reloadReasons(this.#knowledge).values()];
-    return runtime === null
-      ? planReload(running, desired, forced)
-      : planChange(runtime.running, desired, runtime, forced);
+    return planChange(runtime?.running ?? running, desired, runtime, forced);
   }
 
   /**
@@ -77,7 +75,7 @@ export class RuntimeUpdater {
     if (!takesCommands) return outcome;
     const commands = plan.kind === 'runtime' ? plan.commands : [];
     // Failed commands may have been executed late, or in part.
-    if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.touched(commands, this.#now());
+    if (outcome.kind === 'applied' || outcome.kind === 'failed') this.#verifier.schedule.touched(commands, this.#now());
     if (outcome.kind === 'failed') {
       signal.throwIfAborted();
       return this.#afterFailure(outcome, desired, commands);
@@ -105,7 +103,7 @@ export class RuntimeUpdater {
     if (commands.length === 0 || this.#knowledge.unanswered < unansweredUntilReload) return failed;
     const owners = new Set(commands.map(ownerOf));
     try {
-      this.#verifier.soon(owners, this.#now());
+      this.#verifier.schedule.soon(owners, this.#now());
       await this.#verifyDue();
     } catch (error) {
       if (error instanceof AppError) return failed;
@@ -144,7 +142,7 @@ export class RuntimeUpdater {
     this.#noteWhoServes();
     await this.#beginToRead();
     const isDrifted = await this.#verifyDue();
-    if (this.#knowledge.kind === 'unread' && this.#knowledge.isScheduled && this.#verifier.isAllSeen)
+    if (this.#knowledge.kind === 'unread' && this.#knowledge.isScheduled && this.#verifier.schedule.isAllSeen)
       this.#note({ kind: 'read' });
     return isDrifted;
   }
@@ -168,7 +166,7 @@ export class RuntimeUpdater {
   async enforce(override: OverrideRequest): Promise<void> {
     const { runtime } = this.#driver;
     if (runtime === null) return;
-    await enforceOverride(override, runtime, (commands) => this.#verifier.touched(commands, this.#now()));
+    await enforceOverride(override, runtime, (commands) => this.#verifier.schedule.touched(commands, this.#now()));
   }
 
   async #verifyDue(): Promise<boolean> {
@@ -186,7 +184,7 @@ export class RuntimeUpdater {
 
   /** Reads back what really runs, after unexpected replies. */
   async #examine(replies: readonly UnexpectedReply[]): Promise<void> {
-    this.#verifier.soon(new Set(replies.map(({ command }) => ownerOf(command))), this.#now());
+    this.#verifier.schedule.soon(new Set(replies.map(({ command }) => ownerOf(command))), this.#now());
     try {
       await this.#verifyDue();
     } catch (error) {

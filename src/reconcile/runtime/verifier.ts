@@ -5,7 +5,7 @@
 import type { Runtime, SeenByKind } from '../../apply/driver.ts';
 import { ownersIn, resources } from '../../haproxy/resources/index.ts';
 import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../../haproxy/resources/resource.ts';
-import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered, RuntimeCommand } from '../../model.ts';
+import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered } from '../../model.ts';
 import { VerifiedParts } from './verified-parts.ts';
 import { ownersAtOnce, VerifySchedule } from './verify-schedule.ts';
 
@@ -28,13 +28,14 @@ type LastFindings = { readonly mode: Mode; readonly findings: readonly Finding[]
 
 export class Verifier {
   readonly #settings: () => VerifySettings;
-  readonly #schedule: VerifySchedule;
+  /** What is to be read back, and when. */
+  readonly schedule: VerifySchedule;
   readonly #verified = new Map(resources.map(({ kind }) => [kind, new VerifiedParts()]));
   #lastFindings: ReadonlyMap<Owner, LastFindings> = new Map();
 
   constructor(settings: () => VerifySettings) {
     this.#settings = settings;
-    this.#schedule = new VerifySchedule(() => settings().verifyInterval);
+    this.schedule = new VerifySchedule(() => settings().verifyInterval);
   }
 
   /** Drift that stands, because it is only to be reported. */
@@ -45,40 +46,21 @@ export class Verifier {
       .map(driftOf);
   }
 
-  touched(commands: readonly RuntimeCommand[], now: Moment): void {
-    this.#schedule.touched(commands, now);
-  }
-
-  /** Schedules these owners as soon as possible. */
-  soon(owners: Iterable<Owner>, now: Moment): void {
-    this.#schedule.soon(owners, now);
-  }
-
   /** Another process runs: nothing of it has been read back. */
   everything(running: Rendered, now: Moment): void {
     this.#lastFindings = new Map();
     for (const verified of this.#verified.values()) verified.clear();
-    this.#schedule.everything(running, now);
-  }
-
-  /** Whether all has been read back since `everything`. */
-  get isAllSeen(): boolean {
-    return this.#schedule.isAllSeen;
-  }
-
-  /** When something is due. */
-  get next(): Moment {
-    return this.#schedule.next;
+    this.schedule.everything(running, now);
   }
 
   /** Reads back what is due by now, or what is read of it in one go. Throws an AppError where HAProxy does not answer. */
   async verify(runtime: Runtime, now: Moment): Promise<Verification> {
-    const owners = this.#schedule.take(runtime.running, now);
+    const owners = this.schedule.take(runtime.running, now);
     try {
       return await this.readBack(runtime, owners, now);
     } catch (error) {
       // HAProxy did not answer: these stay due.
-      this.#schedule.retry(owners, now);
+      this.schedule.retry(owners, now);
       throw error;
     }
   }
@@ -89,9 +71,9 @@ export class Verifier {
     // Taken when HAProxy is queried: a removed server may be deleted before the result is compared.
     const { running: expected, leaving: known } = runtime;
     const seen = await runtime.observe(owners);
-    const unsettled = this.#schedule.unsettled(now);
+    const unsettled = this.schedule.unsettled(now);
     const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled });
-    this.#schedule.seen(owners);
+    this.schedule.seen(owners);
     const { drift: mode } = this.#settings();
     const before = this.#lastFindings;
     this.#remember(owners, { mode, findings }, unsettled);
@@ -102,7 +84,7 @@ export class Verifier {
       return { drift, reasons: [] };
     }
     if (findings.length + leaving.length > 0) runtime.acceptObserved(running, leaving);
-    this.#schedule.again(new Set(findings.map(({ owner }) => owner)), now);
+    this.schedule.again(new Set(findings.map(({ owner }) => owner)), now);
     const again = findings.filter((finding) => wasRepaired(before.get(finding.owner), finding));
     return {
       drift,

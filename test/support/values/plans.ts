@@ -30,12 +30,15 @@ export function planChange(
   return plan.kind === 'runtime' ? { ...plan, commands: serverCommands(plan.commands) } : plan;
 }
 
+/** For an HAProxy that takes no commands. */
 export function planReload(
   running: Sections | null,
   wanted: Sections,
   { forced }: Forced,
-): ReturnType<typeof plans.planReload> {
-  return plans.planReload(stateOf(running), { sections: wanted }, forced);
+): Exclude<Plan, { readonly kind: 'runtime' }> {
+  const plan = plans.planChange(stateOf(running), { sections: wanted }, null, forced);
+  if (plan.kind === 'runtime') throw new TypeError('it takes no commands');
+  return plan;
 }
 
 export function planMeanwhile(

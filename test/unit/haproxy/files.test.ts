@@ -4,7 +4,7 @@ import { filesIn } from '../../../src/haproxy/text/layout/files.ts';
 import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
-import { planReload } from '../../../src/plan/plan.ts';
+import { planChange } from '../../../src/plan/plan.ts';
 import { diff } from '../../../src/plan/printed-diff.ts';
 
 const map: Section = { kind: 'map', name: '/run/maps/public.map', text: 'a.example/ a\n', service: null };
@@ -29,7 +29,7 @@ describe('Files beside haproxy.cfg', () => {
     const sections = splitSections(config);
     const [before, after] = [certificate, { ...certificate, text: 'SECRET\n' }].map((each) => [...sections, each, map]);
     assert.ok(before && after);
-    assert.deepEqual(planReload({ sections: before }, { sections: after }), {
+    assert.deepEqual(planChange({ sections: before }, { sections: after }, null), {
       kind: 'reload',
       reasons: [{ code: 'certificate_changed', section: 'certificate /run/certs/a.pem', detail: 'changed' }],
     });
@@ -43,6 +43,8 @@ describe('Files beside haproxy.cfg', () => {
 
   it('are no reason for anything by their place among the sections', () => {
     const sections = splitSections(config);
-    assert.deepEqual(planReload({ sections: [map, ...sections] }, { sections: [...sections, map] }), { kind: 'none' });
+    assert.deepEqual(planChange({ sections: [map, ...sections] }, { sections: [...sections, map] }, null), {
+      kind: 'none',
+    });
   });
 });
