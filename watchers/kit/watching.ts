@@ -22,34 +22,28 @@ export type Watching<Settings> = {
  * ends; when it throws, the source has failed.
  */
 export function watching<Settings>(run: (call: Watching<Settings>) => Promise<void>): Watch<Settings> {
-  return (queries, signal) => updatesOf(run, queries, signal);
-}
-
-async function* updatesOf<Settings>(
-  run: (call: Watching<Settings>) => Promise<void>,
-  queries: readonly Query<Settings>[],
-  signal: AbortSignal,
-): AsyncGenerator<Update, void, undefined> {
-  if (signal.aborted) return;
-  const stop = new AbortController();
-  setMaxListeners(0, stop.signal);
-  signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
-  const mailbox = new Mailbox<Exclude<Update, { readonly kind: 'synced' }>>();
-  const fail = (error: unknown): void => {
-    mailbox.fail(error);
-    stop.abort();
+  return async function* (queries, signal) {
+    if (signal.aborted) return;
+    const stop = new AbortController();
+    setMaxListeners(0, stop.signal);
+    signal.addEventListener('abort', () => stop.abort(), { once: true, signal: stop.signal });
+    const mailbox = new Mailbox<Exclude<Update, { readonly kind: 'synced' }>>();
+    const fail = (error: unknown): void => {
+      mailbox.fail(error);
+      stop.abort();
+    };
+    const emit: Watching<Settings>['emit'] = (update) =>
+      // Discovered services must stay before the results about them, which may be unread as well.
+      mailbox.put(`${slots[update.kind]} ${update.key}`, update, { inPlace: update.kind === 'discovered' });
+    // `run` may be a user's own: it may throw at once as well.
+    const running = (async () => run({ queries, signal: stop.signal, emit, fail }))().catch(fail);
+    try {
+      yield* withSynced(queries, mailbox.read(signal));
+    } finally {
+      stop.abort();
+      await running;
+    }
   };
-  const emit: Watching<Settings>['emit'] = (update) =>
-    // Discovered services must stay before the results about them, which may be unread as well.
-    mailbox.put(`${slots[update.kind]} ${update.key}`, update, { inPlace: update.kind === 'discovered' });
-  // `run` may be a user's own: it may throw at once as well.
-  const running = (async () => run({ queries, signal: stop.signal, emit, fail }))().catch(fail);
-  try {
-    yield* withSynced(queries, mailbox.read(signal));
-  } finally {
-    stop.abort();
-    await running;
-  }
 }
 
 /** Of two unread updates of a query with the same slot, the newer one replaces the older one. */
