@@ -9,7 +9,7 @@ import { configFile } from '../lib/files/config-file.ts';
 import { makeFolder } from '../lib/files/files.ts';
 import { now } from '../lib/time/clock.ts';
 import { startPolling } from '../lib/time/poll.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
 import { ConfigFileSync } from './config-file-sync.ts';
 import type {
   Crash,
@@ -27,7 +27,6 @@ import { forgetHealth } from './files/health-file.ts';
 import { asAppError, emptyConfig } from './problems.ts';
 import type { ReloadSlot } from './reload-policy.ts';
 import { ReloadPolicy } from './reload-policy.ts';
-import type { Worker } from './runtime/worker.ts';
 import { isBlank, sameText } from './state/sections.ts';
 import { acquireLock } from './system/lock.ts';
 
@@ -167,10 +166,16 @@ class Managed implements ManagedDriver {
 
   async apply(wanted: Rendered, plan: Plan, signal: AbortSignal): Promise<Outcome> {
     const { sections } = wanted;
-    const worker = this.#driver.active?.worker ?? null;
     if (plan.kind === 'reload') return this.#reload(sections, plan.reasons, signal);
-    if (worker !== null) return this.#command(worker, plan.kind === 'runtime' ? plan.commands : [], wanted);
-    return isBlank(sections) ? refusedAsEmpty : this.#driver.update(sections).catch(asFailed(signal));
+    const worker = this.#driver.active?.worker ?? null;
+    if (worker === null)
+      return isBlank(sections) ? refusedAsEmpty : this.#driver.update(sections).catch(asFailed(signal));
+    const isNew = !sameText(sections, worker.running.sections);
+    const outcome = await worker.applyCommands(plan.kind === 'runtime' ? plan.commands : [], wanted);
+    // Another process has begun to serve meanwhile.
+    if (this.#driver.active?.worker !== worker) return { kind: 'superseded' };
+    if (outcome.kind === 'applied' && isNew) this.#parts.fileSync.note();
+    return outcome;
   }
 
   check({ sections }: Rendered, signal: AbortSignal): Promise<readonly Problem[]> {
@@ -184,16 +189,6 @@ class Managed implements ManagedDriver {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#parts.atEnd.disposeAsync();
-  }
-
-  /** Sends the commands to the worker; the config file follows them later. */
-  async #command(worker: Worker, commands: readonly RuntimeCommand[], desired: Rendered): Promise<Outcome> {
-    const isNew = !sameText(desired.sections, worker.running.sections);
-    const outcome = await worker.applyCommands(commands, desired);
-    // Another process has begun to serve meanwhile.
-    if (this.#driver.active?.worker !== worker) return { kind: 'superseded' };
-    if (outcome.kind === 'applied' && isNew) this.#parts.fileSync.note();
-    return outcome;
   }
 
   /** Throws only where `signal` has aborted. */
