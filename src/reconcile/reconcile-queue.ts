@@ -148,7 +148,7 @@ export class ReconcileQueue {
     this.#changedAt = null;
     const requests = this.#requests;
     let isReported = false;
-    const finish = (result: Result): void => {
+    const finish = (result: Result): Ran => {
       const isDone = result.kind !== 'pending' && result.kind !== 'postponed';
       if (isDone) this.#answer(requests, (request) => request.resolve(result));
       else if (!isReported) this.#changedAt = changedAt ?? this.#changedAt;
@@ -156,25 +156,30 @@ export class ReconcileQueue {
       notify(result);
       const { nextRetry } = reconciler;
       this.#deadline.set([editions.nextDeadline(now()), nextRetry, 'at' in result ? result.at : null]);
-    };
-    const result = await reconciler.reconcile(
-      {
-        rendered,
-        requested: requests.length > 0 ? [{ code: 'operator_request' }] : [],
-        onMeanwhile: (meanwhile: RuntimeResult) => {
-          isReported = true;
-          notify(meanwhile);
-        },
-      },
-      this.#signal,
-    );
-    if (result.kind !== 'reloading') {
-      finish(result);
       return result.kind === 'noop' ? 'idle' : 'worked';
-    }
-    report({ kind: 'reload_started', reasons: result.reasons });
-    this.#reloading = result.result
-      .then(finish)
+    };
+    const reload = Promise.withResolvers<'reloading'>();
+    const work = reconciler
+      .reconcile(
+        {
+          rendered,
+          requested: requests.length > 0 ? [{ code: 'operator_request' }] : [],
+          onMeanwhile: (meanwhile: RuntimeResult) => {
+            isReported = true;
+            notify(meanwhile);
+          },
+          onReload: (reasons) => {
+            report({ kind: 'reload_started', reasons });
+            reload.resolve('reloading');
+          },
+        },
+        this.#signal,
+      )
+      .then(finish);
+    // A reload takes a tenth of a second and more: the next reconcile does not wait for its end.
+    const first = await Promise.race([work, reload.promise]);
+    if (first !== 'reloading') return first;
+    this.#reloading = work
       .catch((error: unknown) => this.#brokeOff(error))
       // Changes that came during the reload are planned against the new process.
       .then(() => this.wake());

@@ -14,7 +14,7 @@ import { type Overrides, overridden } from './overrides/overrides.ts';
 import { CrashLoop } from './quarantine/crash-loop.ts';
 import { Quarantine, type Quarantined } from './quarantine/quarantine.ts';
 import { pace } from './quarantine/state.ts';
-import type { Reloading, Result, RuntimeResult } from './result.ts';
+import type { Result, RuntimeResult } from './result.ts';
 import { type Desired, Rollout } from './rollout.ts';
 import type { RuntimeUpdater } from './runtime/runtime-updater.ts';
 
@@ -85,12 +85,16 @@ export class Reconciler {
     return this.#rollout.isReloading;
   }
 
-  /** Returns as soon as a reload begins, and not when it ends: a reload takes a tenth of a second and more. */
-  async reconcile(desired: Desired, signal: AbortSignal): Promise<Result | Reloading> {
-    const reload = this.#rollout.begin();
-    const result = this.#reconcile(desired, signal);
-    const first = await Promise.race([result, reload]);
-    return first.kind === 'begun' ? { kind: 'reloading', reasons: first.reasons, result } : first;
+  /** Ends when the reload has ended, where there is one. */
+  async reconcile(desired: Desired, signal: AbortSignal): Promise<Result> {
+    this.#crashLoop.note(this.#driver.crash, this.#driver.running, this.#now());
+    try {
+      const result = await this.#pursue(desired, signal);
+      const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#driver.running === null;
+      return isLeft ? await this.#serveLast(result, desired, signal) : result;
+    } finally {
+      this.#rollout.end();
+    }
   }
 
   /** Sends commands to the process that still serves, while a reload is under way. null: there were none. */
@@ -107,17 +111,6 @@ export class Reconciler {
     const lacksBackend = new Set(rendered.problems.flatMap(({ service, hasBackend }) => (hasBackend ? [] : [service])));
     const sections = this.#quarantine.withTheirFiles(rendered);
     return sections.filter(({ service }) => this.#quarantine.isHeld(service) && !lacksBackend.has(service));
-  }
-
-  async #reconcile(desired: Desired, signal: AbortSignal): Promise<Result> {
-    this.#crashLoop.note(this.#driver.crash, this.#driver.running, this.#now());
-    try {
-      const result = await this.#pursue(desired, signal);
-      const isLeft = (result.kind === 'rejected' || result.kind === 'failed') && this.#driver.running === null;
-      return isLeft ? await this.#serveLast(result, desired, signal) : result;
-    } finally {
-      this.#rollout.end();
-    }
   }
 
   /** HAProxy has ended and the desired config does not start: starts the config that was live last. */

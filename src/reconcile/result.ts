@@ -28,13 +28,6 @@ export type Result =
       readonly at: Moment;
     };
 
-/** A reload has begun; `result` settles when it has come to an end. Until then `meanwhile` can be called. */
-export type Reloading = {
-  readonly kind: 'reloading';
-  readonly reasons: readonly ReloadReason[];
-  readonly result: Promise<Result>;
-};
-
 /** The owners that commands have changed, and the number of commands. */
 export type RuntimeResult = {
   readonly kind: 'runtime';

@@ -21,6 +21,8 @@ export type Desired = {
   readonly requested: readonly ReloadReason[];
   /** Called with what commands have done while the rest waits for a reload. */
   readonly onMeanwhile: (result: RuntimeResult) => void;
+  /** Called when a reload begins. Until the reconcile ends, `meanwhile` can be called. */
+  readonly onReload: (reasons: readonly ReloadReason[]) => void;
 };
 
 /** Refused by HAProxy or the preflight; the caller finds out which service is at fault. */
@@ -37,14 +39,11 @@ type RolloutParts = {
   readonly live: { serversWentLive(running: readonly Section[], backends: readonly string[]): void };
 };
 
-type Begun = { readonly kind: 'begun'; readonly reasons: readonly ReloadReason[] };
-
 const retryAfterMs: Ms = 1000;
 
 export class Rollout {
   readonly #parts: RolloutParts;
   #reload: ReloadState = { kind: 'idle', refusal: null };
-  #reloadBegun = Promise.withResolvers<Begun>();
 
   constructor(parts: RolloutParts) {
     this.#parts = parts;
@@ -52,12 +51,6 @@ export class Rollout {
 
   get isReloading(): boolean {
     return this.#reload.kind === 'reloading';
-  }
-
-  /** Called when a reconcile begins. Settles when that begins a reload. */
-  begin(): Promise<Begun> {
-    this.#reloadBegun = Promise.withResolvers();
-    return this.#reloadBegun.promise;
   }
 
   /** Called when the reconcile is over, whatever its result. */
@@ -108,7 +101,7 @@ export class Rollout {
   async #reloadTo(
     wanted: Rendered,
     reasons: readonly ReloadReason[],
-    { rendered, onMeanwhile }: Desired,
+    { rendered, onMeanwhile, onReload }: Desired,
     signal: AbortSignal,
   ): Promise<Result | Refused> {
     const driver = this.#parts.driver;
@@ -127,8 +120,9 @@ export class Rollout {
     const refused = this.isReloading ? null : this.#refusedBefore(rendered, reasons, now);
     if (refused !== null) return refused;
 
+    // A further attempt, without a service that was refused, belongs to the same reload.
+    if (!this.isReloading) onReload(reasons);
     this.#note({ kind: 'begun', now });
-    this.#reloadBegun.resolve({ kind: 'begun', reasons });
     const outcome = await this.#parts.files.during(
       wanted.sections,
       () => driver.apply(wanted, { kind: 'reload', reasons }, signal),

@@ -59,11 +59,10 @@ async function opened(my: Setup) {
     updater,
     drift,
     async reconcile(desired: Rendered) {
-      const result = await reconciler.reconcile(
-        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {} },
+      return reconciler.reconcile(
+        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
         never,
       );
-      return result.kind === 'reloading' ? result.result : result;
     },
     socket: () => control.running?.process?.socket ?? assert.fail('nothing runs'),
     has: async () => {

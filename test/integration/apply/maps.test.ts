@@ -62,11 +62,10 @@ async function opened(my: Setup, branch = current) {
     updater,
     drift,
     async reconcile(desired: Rendered) {
-      const result = await reconciler.reconcile(
-        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {} },
+      return reconciler.reconcile(
+        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
         never,
       );
-      return result.kind === 'reloading' ? result.result : result;
     },
   };
 }

@@ -181,11 +181,10 @@ async function start(branch: HaproxyBranch, existing?: Setup, at?: number) {
     },
     async reconcile(wanted: Rendered, reload = false): Promise<Result> {
       const requested = reload ? [{ code: 'operator_request' } as const] : [];
-      const result = await reconciler.reconcile(
-        { rendered: { ...wanted, problems: [] }, requested, onMeanwhile() {} },
+      return reconciler.reconcile(
+        { rendered: { ...wanted, problems: [] }, requested, onMeanwhile() {}, onReload() {} },
         never,
       );
-      return result.kind === 'reloading' ? result.result : result;
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };

@@ -405,11 +405,10 @@ async function ended(
   rendered: Rendered,
   problems: Desired['rendered']['problems'] = [],
 ): Promise<Result> {
-  const result = await reconciler.reconcile(
-    { rendered: { ...rendered, problems }, requested: [], onMeanwhile() {} },
+  return reconciler.reconcile(
+    { rendered: { ...rendered, problems }, requested: [], onMeanwhile() {}, onReload() {} },
     never,
   );
-  return result.kind === 'reloading' ? result.result : result;
 }
 
 /** A frontend and a backend for each service; what follows the name is a comment in its backend. */

@@ -416,11 +416,10 @@ function reconciler(control: Scripted, mode: 'repair' | 'report' = 'repair', ove
       now += ms;
     },
     async reconcile(rendered: Rendered): Promise<Result> {
-      const result = await made.reconcile(
-        { rendered: { ...rendered, problems: [] }, requested: [], onMeanwhile() {} },
+      return made.reconcile(
+        { rendered: { ...rendered, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
         never,
       );
-      return result.kind === 'reloading' ? result.result : result;
     },
   };
 }
