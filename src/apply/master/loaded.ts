@@ -33,7 +33,7 @@ export async function loadedBy({ info, id, file, recorded, record, ask }: Came):
   const slackMs: Ms = id.isExact ? 0 : inexactSec * 1000;
   const isOnly = await isFirst(record, await file.stamp());
   const startedAt = (info.startedAt ?? startedAtSec(id) * 1000) + (isOnly ? 1000 + slackMs : -slackMs);
-  if (text === null || placedAt === null || (await file.isUnsettled())) return null;
+  if (text === null || placedAt === null || (await file.isUncommitted())) return null;
   if (startedAt < placedAt + (isOnly ? 0 : fileClockLagMs)) return null;
   const sections = asRecorded(text, recorded);
   // The worker may have been started with a different file.

@@ -147,10 +147,10 @@ class MasterDriver implements Driver {
     await this.#watch.poll();
     const { serving } = this.#processes;
     await file.discard();
-    if (await file.isUnsettled()) {
+    if (await file.isUncommitted()) {
       // Myelin was killed during a reload: HAProxy has either file, so the reload is repeated.
       if (serving === null) await file.putBack();
-      else await file.settle();
+      else await file.commit();
       onEvent({ kind: 'file_restored', path: file.path });
     }
     if (serving !== null) {
@@ -216,7 +216,7 @@ class MasterDriver implements Driver {
       this.#watch.version = next.version;
       // If Myelin is killed from here on, the next Myelin finds that the new process is ready.
       await tolerate(recordReady(record, next));
-      await tolerate(file.settle());
+      await tolerate(file.commit());
       // Only now: if the new process had failed, the connections of the oldest would have been closed for nothing.
       await tolerate(processes.keepAtMost(config.reload.maxOldWorkers));
       return { kind: 'applied', tookMs: 0 };

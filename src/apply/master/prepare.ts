@@ -44,7 +44,7 @@ export async function prepareForMaster(preparation: Preparation): Promise<Outcom
       await removeReady(record);
       await writeSections(record, sections);
       await file.accept();
-      await file.settle();
+      await file.commit();
       if (before === null) await writeFirst(record, await file.stamp());
     } else await file.discard();
   } else await file.write(text, files);

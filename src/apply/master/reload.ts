@@ -39,7 +39,7 @@ export type MasterReplacement = {
 };
 
 export type MasterReplaced =
-  /** A new worker serves `sections`; the file is still to be settled. */
+  /** A new worker serves `sections`; the file is still to be committed. */
   | { readonly kind: 'serves'; readonly info: Info }
   /**
    * The old sections keep serving, or it is unknown what serves. `other` is a worker that came up anyway: with the old
@@ -72,7 +72,7 @@ export async function replaceWorker(replacement: MasterReplacement): Promise<Mas
     return reloaded;
   }
   // Where there was no old file, the refused file stays: no file at all would be worse.
-  await (hadFile ? file.rejectAccepted() : file.settle());
+  await (hadFile ? file.rejectAccepted() : file.commit());
   if (reloaded instanceof AppError) {
     await tolerate(forgetHealth(config));
     throw reloaded;

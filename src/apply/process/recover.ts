@@ -93,7 +93,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const isKnown = oldWorkers.some(({ id }) => id.pid === replaced?.pid);
   if (replaced !== null && !isKnown && sendSignal(replaced, 'SIGUSR1'))
     oldWorkers.unshift(OldWorker.found(generationAt(state, 0), replaced, options.now(), 'stopping'));
-  await settleFile(current, newest, options);
+  await commitFile(current, newest, options);
   const found = current === null ? await sectionsInPlace(file, newest) : null;
   const fallen = current === null && newest !== null && !living.has(newest.number) ? newest : null;
   const used = oldWorkers.map((worker) => worker.generation.number);
@@ -187,7 +187,7 @@ async function serve(
 }
 
 /** Restores the file: to what serves, or, where nothing serves, to the file before a start that was interrupted. */
-async function settleFile(
+async function commitFile(
   current: Serving | null,
   newest: Generation | null,
   { file, onEvent }: RecoverOptions,
@@ -197,15 +197,15 @@ async function settleFile(
     await file.discard();
     if (current !== null) {
       // Myelin may have been killed while a frontend of the serving process had released its address.
-      if (await file.isUnsettled()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
+      if (await file.isUncommitted()) await setFrontends(['enable'], current.generation.socket, frontendsOf(current));
       const { text, files } = layoutOf(current.worker.sections);
       const isRestored = await file.write(text, files);
       if (isRestored) onEvent({ kind: 'file_restored', path: file.path });
-    } else if (newest !== null && (await readReady(newest)) === null && (await file.isUnsettled())) {
+    } else if (newest !== null && (await readReady(newest)) === null && (await file.isUncommitted())) {
       await file.putBack();
       onEvent({ kind: 'file_restored', path: file.path });
     }
-    await file.settle();
+    await file.commit();
   } catch (error) {
     // The process keeps serving; the next apply meets the same trouble and reports it.
     onEvent({ kind: 'trouble', error });

@@ -162,7 +162,7 @@ async function takeOver(
   // Only now: if the new process had failed, the connections of the oldest would have been closed for nothing.
   await tolerate(processes.keepAtMost(config.reload.maxOldWorkers));
   start.child.once('exit', () => void tolerate(processes.pollServing()));
-  await tolerate(file.settle());
+  await tolerate(file.commit());
   await tolerate(forgetHealth(config));
   if (moves.inTheWay.length > 0) onEvent({ kind: 'address_moved', frontends: moves.inTheWay });
   return { kind: 'applied', tookMs: 0 };

@@ -68,7 +68,7 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
       const bytes = Buffer.from(text);
       await step(dropCandidate);
       try {
-        await files.settle();
+        await files.dropOld();
         // Where they stand in place, as after HAProxy has ended by itself, they are there whatever the disk has room for.
         const isInPlace = (await readIfThere(path))?.equals(bytes) && (await isLinked(path, candidate));
         if (!isInPlace) await writeSynced(candidate, bytes, mode);
@@ -80,7 +80,7 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
       }
     },
 
-    /** The candidate takes the file's place; what stood there is kept until it is settled which of the two stays. */
+    /** The candidate takes the file's place; what stood there is kept until `commit` or `putBack`. */
     accept: () =>
       step(async () => {
         await rm(previous, { force: true });
@@ -91,10 +91,10 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
         await syncFolder(folder);
       }),
 
-    /** What is in place stays. */
-    settle: () =>
+    /** What is in place stays, and what was kept for `putBack` is removed. */
+    commit: () =>
       step(async () => {
-        await files.settle();
+        await files.dropOld();
         await rm(previous, { force: true });
         await rm(candidate, { force: true });
         await removeOthers(proposed);
@@ -125,16 +125,16 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
     /** Undoes an acceptance: the previous file is in its place again, or none if there was none. */
     putBack: () => step(putBack),
 
-    /** Whether a candidate was accepted and nothing settled: Myelin was killed in between. */
-    isUnsettled: () => isThere(previous),
+    /** Whether a candidate was accepted and not committed: Myelin was killed in between. */
+    isUncommitted: () => isThere(previous),
 
     /** Writes without a candidate. Returns whether anything had to change. */
     write: (text: string, its: readonly FileBeside[] = []) =>
       step(async () => {
         const isChanged = await files.write(its);
         const isRewritten = await writeDurably(path, text);
-        // Some files may have been swapped in by an acceptance that was never settled.
-        await files.settle();
+        // Some files may have been swapped in by an acceptance that was never committed.
+        await files.dropOld();
         await removeOthers(its);
         proposed = its;
         return isChanged || isRewritten;

@@ -41,7 +41,7 @@ export type FailedStep = {
   readonly ending: string;
 } & ({ readonly kind: 'failed'; readonly output: string } | { readonly kind: 'not_run'; readonly cause: unknown });
 
-/** null: it is. Where it fails before it is settled, and where it is broken off, the file before is in its place. */
+/** null: it is. Where it fails before it is committed, and where it is broken off, the file before is in its place. */
 export async function makeLive(target: FileTarget, text: string, signal: AbortSignal): Promise<FailedStep | null> {
   const { file, checked, failedReload } = target;
   await file.propose(text, target.beside);
@@ -60,7 +60,7 @@ export async function makeLive(target: FileTarget, text: string, signal: AbortSi
   });
   if (failed !== null) await file.rejectAccepted();
   // The new file is live, whatever keeps the old one beside it: the next change removes it, or fails and says why.
-  else await file.settle().catch(() => {});
+  else await file.commit().catch(() => {});
   const failedAtLast = failed ?? (failedReload === 'leave' ? await run('reload') : null);
   if (failedAtLast === null) await target.noteLive(text);
   return failedAtLast;
@@ -91,16 +91,16 @@ export async function runStep(
 }
 
 /**
- * Called once at the start. Returns whether the file from before was put back: Myelin was killed before it was settled which
+ * Called once at the start. Returns whether the file from before was put back: Myelin was killed before it was decided which
  * of the two stays, and the reader is not known to have the new one.
  */
 export async function recover(target: Pick<FileTarget, 'file' | 'isLive' | 'forgetLive'>): Promise<boolean> {
   const { file, isLive } = target;
   await file.discard();
-  if (!(await file.isUnsettled())) return false;
+  if (!(await file.isUncommitted())) return false;
   const text = await file.read();
   if (text !== null && (await isLive(text))) {
-    await file.settle().catch(() => {});
+    await file.commit().catch(() => {});
     return false;
   }
   await putBack(target);

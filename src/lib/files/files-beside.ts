@@ -1,6 +1,6 @@
 /**
  * Files that belong to another one and stand beside it, as the maps that a config names. They change with it or not at
- * all: the old files are kept until the change is settled, and otherwise put back, by the next Myelin after a kill too.
+ * all: the old files are kept until the change is committed, and otherwise put back, by the next Myelin after a kill too.
  */
 import { readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -25,7 +25,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
 
-  return { swapIn, putBack, settle, write, removeOthers, textsNamedIn };
+  return { swapIn, putBack, dropOld, write, removeOthers, textsNamedIn };
 
   /** Each in its place; where that fails, all are as before. */
   async function swapIn(files: readonly FileBeside[]): Promise<void> {
@@ -51,11 +51,11 @@ export function filesBeside(kept: string, folders: readonly string[]) {
         await rename(keptAt(at), path);
         await syncFolder(dirname(path));
       }
-    await settle();
+    await dropOld();
   }
 
-  /** They stay as they are. */
-  async function settle(): Promise<void> {
+  /** Removes the old files: the new ones stay. */
+  async function dropOld(): Promise<void> {
     await rm(indexFile, { force: true });
     for (const folder of [kept, fresh]) await rm(folder, { recursive: true, force: true });
   }
@@ -92,7 +92,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   }
 
   async function keep(paths: readonly string[]): Promise<void> {
-    await settle();
+    await dropOld();
     await makeFolder(fresh, 0o700);
     const entries: Kept = [];
     for (const [at, path] of paths.entries()) {

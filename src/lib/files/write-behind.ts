@@ -74,7 +74,7 @@ export class WriteBehind {
       try {
         if (this.#policy === 'open') {
           this.#policy = 'held';
-          await this.#settle();
+          await this.#flush();
         }
         return await work();
       } finally {
@@ -89,12 +89,12 @@ export class WriteBehind {
     return this.#mutex(async () => {
       if (this.#policy === 'closed') return;
       this.#policy = 'closed';
-      await this.#settle();
+      await this.#flush();
     });
   }
 
   /** One at a time, while no other write begins, so that what comes to rest here stays at rest. */
-  async #settle(): Promise<void> {
+  async #flush(): Promise<void> {
     timers.clearTimeout(this.#timer);
     this.#timer = undefined;
     if ('written' in this.#state) await this.#state.written.catch(() => {});

@@ -95,7 +95,7 @@ test('where a refused file cannot be kept, the proven one is put back all the sa
   await mkdir(`${file.path}.rejected`);
   await assert.rejects(file.rejectAccepted(), { code: 'MYELIN_WRITE_FAILED' });
   assert.equal(await file.read(), 'proven\n');
-  assert.equal(await file.isUnsettled(), false);
+  assert.equal(await file.isUncommitted(), false);
 });
 
 test('a read-only folder stops no traffic, and the message says what to do', async (t) => {

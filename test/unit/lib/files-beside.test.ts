@@ -69,14 +69,14 @@ async function propose(site: Site, file: ConfigFile): Promise<void> {
 }
 
 describe('Files beside a config', () => {
-  it('are in their places from the proposal on, and those of before go when it is settled', async () => {
+  it('are in their places from the proposal on, and those of before go when it is committed', async () => {
     await using site = await Site.with(before);
     const file = site.open();
     await propose(site, file);
     assert.equal(await readFile(join(site.folder, 'maps/a'), 'utf8'), 'a after\n');
     assert.equal(await readFile(join(site.folder, 'maps/gone'), 'utf8'), 'gone\n');
     await file.accept();
-    await file.settle();
+    await file.commit();
     await site.assertIs(after);
   });
 
@@ -187,7 +187,7 @@ describe('A Myelin that starts after a kill', () => {
       await cp(state, site.folder, { recursive: true });
       const again = site.open();
       await again.discard();
-      assert.equal(await again.isUnsettled(), false);
+      assert.equal(await again.isUncommitted(), false);
       const { text, files } = site.layout(before);
       await again.write(text, files);
       await site.assertIs(before);
@@ -196,16 +196,16 @@ describe('A Myelin that starts after a kill', () => {
   });
 
   it('has the files go the way of the config, to and fro, where it was accepted', async () => {
-    for (const decision of ['settle', 'putBack'] as const) {
+    for (const decision of ['commit', 'putBack'] as const) {
       await using site = await Site.with(before);
       const first = site.open();
       await propose(site, first);
       await first.accept();
       const again = site.open();
       await again.discard();
-      assert.equal(await again.isUnsettled(), true);
+      assert.equal(await again.isUncommitted(), true);
       await again[decision]();
-      await site.assertIs(decision === 'settle' ? after : before);
+      await site.assertIs(decision === 'commit' ? after : before);
     }
   });
 
@@ -215,7 +215,7 @@ describe('A Myelin that starts after a kill', () => {
     const list = join(site.folder, 'maps/named');
     await writeFile(join(site.folder, 'maps/list'), list);
     await writeFile(join(site.folder, 'maps/other'), 'other');
-    await site.open().settle();
+    await site.open().commit();
     await site.assertIs({ ...version, 'maps/list': list });
   });
 
