@@ -26,16 +26,18 @@ type Served = ReadonlyMap<string, readonly Certificate[]>;
 export type CertificateState = {
   readonly frontend: string;
   readonly name: string;
-  /** null: it was generated, because there is no other. */
+  /** The path of the certificate; null: it was generated, because the folder has none. */
   readonly file: string | null;
+  /** The names in the certificate. */
   readonly names: readonly string[];
-  /** null: no certificate of this name is served. */
+  /** When the served certificate ends; null: none of this name is served. */
   readonly notAfter: Timestamp | null;
   readonly serial: string | null;
+  /** Clients whose server name matches no certificate get this one. */
   readonly isDefault: boolean;
   /** The certificate ends within 14 days, or has ended. */
   readonly isExpiring: boolean;
-  /** What is wrong with the file on disk; null: nothing is wrong. */
+  /** What is wrong with the file; where a certificate is served, it is an earlier one. null: nothing is wrong. */
   readonly problem: string | null;
 };
 

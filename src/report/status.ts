@@ -1,4 +1,5 @@
 /** The status of a running Myelin: the same for the command line, HTTP and the metrics. */
+import type { CertificateState } from '../certificates/certificates.ts';
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
 import type { State, StateReason } from './state.ts';
 
@@ -113,21 +114,7 @@ export type OutputStatus = {
   readonly writtenAt: Timestamp | null;
 };
 
-export type CertificateStatus = {
-  readonly frontend: string;
-  readonly name: string;
-  /** The path of the certificate; null: it was generated, because the folder has none. */
-  readonly file: string | null;
-  /** The names in the certificate. */
-  readonly names: readonly string[];
-  /** When the served certificate ends; null: none of this name is served. */
-  readonly notAfter: Timestamp | null;
-  readonly serial: string | null;
-  /** Clients whose server name matches no certificate get this one. */
-  readonly isDefault: boolean;
-  /** What is wrong with the file; where a certificate is served, it is an earlier one. null: nothing is wrong. */
-  readonly problem: string | null;
-};
+export type CertificateStatus = Omit<CertificateState, 'isExpiring'>;
 
 export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;
 

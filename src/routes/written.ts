@@ -9,15 +9,8 @@ const longestText = 2048;
 const routeText =
   'HOST, HOST/PATH, /PATH or :PORT, then perhaps strip, to=/PATH and frontend=NAME, such as "shop.example.com/api strip"';
 
-export type RouteParts = {
-  readonly frontend?: string | undefined;
-  readonly host?: string | undefined;
-  readonly path?: string | undefined;
-  readonly sni?: string | undefined;
-  readonly port?: number | undefined;
-  readonly strip?: boolean | undefined;
-  readonly to?: string | undefined;
-};
+/** The parts before they are read: in any case, and with any path. `strip`: an empty `to`. */
+export type RouteParts = Omit<WrittenRoute, 'label'> & { readonly strip?: boolean | undefined };
 
 const wrong = (reason: string): Read<never> => ({ kind: 'wrong', reason });
 
