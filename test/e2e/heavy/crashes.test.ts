@@ -12,7 +12,6 @@ import { freePort, tempFolder, until } from '../../support/index.ts';
 import { accepts } from '../../support/load/requests.ts';
 import { programOf } from '../../support/machine/listeners.ts';
 import { gone, isRunning } from '../../support/machine/processes.ts';
-import { ask as askSocket } from '../../support/sites/myelin.ts';
 import { type Site, site } from '../../support/sites/site.ts';
 
 /** More with, say, `KILLS=500`. */
@@ -282,7 +281,7 @@ async function killed(t: TestContext, my: Site, expected: string): Promise<numbe
   const before = (await my.place.status()).haproxy?.pid;
   assert.ok(before !== undefined);
   const counted = async (): Promise<number> => {
-    const text = await askSocket(my.place.path('run/myelin.sock'), 'GET', '/metrics');
+    const text = await my.place.metrics();
     return Number(/^myelin_reloads_total\{reason="haproxy_exited",result="ok"\} (\d+)$/m.exec(text)?.[1] ?? 0);
   };
   const countedBefore = await counted();

@@ -95,7 +95,7 @@ test(
     };
     const reloads = async (): Promise<number> => (await place.status()).haproxy?.generation ?? 0;
     const looks = async (): Promise<number> => {
-      const text = await askSocket(place.path('run/myelin.sock'), 'GET', '/metrics');
+      const text = await place.metrics();
       return Number(/^myelin_render_seconds_count (\d+)$/m.exec(text)?.[1]);
     };
 
@@ -207,7 +207,7 @@ test(
     await until('it changes too', async () => (await ask(other)) === 'beta', soon);
     // The one at once, and one after a while: neither may bring back the servers that have gone.
     const attempts = async (): Promise<number> => {
-      const text = await askSocket(my.place.path('run/myelin.sock'), 'GET', '/metrics');
+      const text = await my.place.metrics();
       return Number(/^myelin_updates_total\{result="noop"\} (\d+)$/m.exec(text)?.[1]);
     };
     const attemptsBefore = await attempts();

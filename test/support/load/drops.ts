@@ -14,7 +14,7 @@ import { ab, type Load, wrk } from '../../servers/load.ts';
 import { echoSession } from '../../servers/sessions.ts';
 import { askSlowly } from '../../servers/steady.ts';
 import { endsWithin, freePort, until } from '../index.ts';
-import { ask, type Workplace, workplace } from '../sites/myelin.ts';
+import { type Workplace, workplace } from '../sites/myelin.ts';
 import { Churn } from './churn.ts';
 import { builtInTemplate, withReuseport } from './controls.ts';
 import { quantile } from './figures.ts';
@@ -151,7 +151,7 @@ export async function measureDrops(options: DropsOptions): Promise<Drops> {
   await endsWithin(() => `the load, of which there is left: ${unfinished()}`, longestMs, runAll, signal);
   const tookMs = performance.now() - startedAt;
   await until('the last change is live', () => isLive(place, churn), { withinMs: 30_000 });
-  const metrics = await ask(place.path('run/myelin.sock'), 'GET', '/metrics');
+  const metrics = await place.metrics();
   const closed = sumOf(metrics, 'myelin_connections_closed_total');
   return {
     lanes: [...lanes, slow].map((lane) => lane.figures),

@@ -8,7 +8,7 @@ import { type Pods, podPort } from '../../servers/pods.ts';
 import { freePort, until } from '../index.ts';
 import { kubeconfigText } from '../kubernetes/kubeconfig.ts';
 import { deletePod, putPod, putService, replaceFile } from '../kubernetes/services.ts';
-import { ask, type MyelinProcess, type Workplace, workplace } from './myelin.ts';
+import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
 export type KubernetesSiteOptions = {
   /** Where Myelin asks. Default: the API server itself. */
@@ -86,7 +86,7 @@ export class KubernetesSite implements AsyncDisposable {
   /** What a reload would change: which HAProxy serves, and how many reloads were counted. */
   async reloads(): Promise<string> {
     const { haproxy } = await this.place.status();
-    const metrics = await ask(this.place.path('run/myelin.sock'), 'GET', '/metrics');
+    const metrics = await this.place.metrics();
     const counted = metrics.split('\n').filter((line) => line.startsWith('myelin_reloads_total{'));
     return [`HAProxy ${haproxy?.pid}`, ...counted].join('\n');
   }

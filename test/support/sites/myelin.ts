@@ -65,6 +65,17 @@ export class Workplace implements AsyncDisposable {
     return new MyelinProcess(this, this.#spawn(['run', ...args], ['ignore', 'pipe', 'pipe']));
   }
 
+  /** The metrics as they are now: on a busy machine Myelin answers with a page that is seconds old. */
+  async metrics(): Promise<string> {
+    const read = (): Promise<string> => ask(this.path('run/myelin.sock'), 'GET', '/metrics');
+    const old = await read();
+    // Each page that was made anew says another processor time.
+    return until('there is a new page of metrics', async () => {
+      const page = await read();
+      return page === old ? null : page;
+    });
+  }
+
   /** What the running Myelin says of itself over its control socket. */
   async status(): Promise<Status> {
     return JSON.parse(await ask(this.path('run/myelin.sock'), 'GET', '/api/v1/status')) as Status;
