@@ -106,7 +106,7 @@ function isSame(a: Section, b: Section): boolean {
   return a === b || (a.kind === b.kind && a.name === b.name && a.text === b.text);
 }
 
-type Keyed = ReadonlyMap<string, Section>;
+export type Keyed = ReadonlyMap<string, Section>;
 
 /** By kind and name; sections that have neither for themselves (`defaults`) are counted. What only holds comments is left out. */
 export function keyed(sections: readonly Section[]): Keyed {

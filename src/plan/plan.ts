@@ -3,9 +3,11 @@
  * reasons. Where only comments, blank lines or indentation differ, the file is written and HAProxy is left alone.
  */
 import { resources } from '../haproxy/resources/index.ts';
-import type { Change, Owner, Planner, RuntimeState } from '../haproxy/resources/resource.ts';
+import type { Change, Owner, Planner, Rest, RuntimeState } from '../haproxy/resources/resource.ts';
+import { isFile } from '../haproxy/text/layout/files.ts';
+import { sameStructure } from '../haproxy/text/structure.ts';
 import type { Plan, ReloadCode, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
-import { compare, keyed, trim } from './compare.ts';
+import { compare, type Keyed, keyed, trim } from './compare.ts';
 
 /** Reasons that say why no HAProxy runs. */
 const startCodes: ReadonlySet<ReloadCode> = new Set(['first_start', 'haproxy_exited']);
@@ -47,10 +49,11 @@ export function planMeanwhile(
   const [before, after] = trim(running.sections, desired.sections);
   const [old, now] = [keyed(before), keyed(after)];
   const targets = new Map<Section, Section | null>();
+  const rest: Rest = { desired, waitsFor: (file) => waitsFor(file, old, now) };
   for (const [key, section] of old) {
     const target = except.has(key) ? section : now.get(key);
     if (target === undefined) targets.set(section, null);
-    else if (target.text !== section.text) targets.set(section, withinStructure(section, target));
+    else if (target.text !== section.text) targets.set(section, withinStructure(section, target, rest));
   }
   const start = after[0] === undefined ? 0 : desired.sections.indexOf(after[0]);
   const coming = new Set([...now].flatMap(([key, section]) => (old.has(key) || except.has(key) ? [] : [section])));
@@ -68,7 +71,14 @@ export function planMeanwhile(
       if (step.old === step.now) continue;
       const change = planner.section(step.old, step.now);
       if (change !== null && change !== 'structure') changes.set(step, change);
-      if (step.old !== null && step.now !== null) continue;
+      if (step.old !== null && step.now !== null) {
+        const is = isFile(step.now) && change !== null && change !== 'structure' ? change.after() : step.now;
+        if (is.text === step.now.text) continue;
+        // What of a map waits may lead to a backend that is to go: it stays.
+        targets.set(step.old, is);
+        isPossible = false;
+        continue;
+      }
       if (changes.get(step)?.obstacles.length === 0) continue;
       isPossible = false;
       if (step.old !== null) targets.delete(step.old);
@@ -138,9 +148,19 @@ function plannerFor(running: Rendered, desired: Rendered, process: RuntimeState)
   };
 }
 
-function withinStructure(old: Section, now: Section): Section {
+/** Whether a section that names the file comes, goes or has other lines: commands change only servers. */
+function waitsFor(file: string, old: Keyed, now: Keyed): boolean {
+  return [...new Set([...old.keys(), ...now.keys()])].some((key) => {
+    const [before, after] = [old.get(key), now.get(key)];
+    const its = [before ?? [], after ?? []].flat();
+    if (its.some(isFile) || !its.some(({ text }) => text.includes(file))) return false;
+    return before === undefined || after === undefined || !sameStructure([before], [after]);
+  });
+}
+
+function withinStructure(old: Section, now: Section, rest: Rest): Section {
   for (const resource of resources) {
-    const section = resource.withinStructure(old, now);
+    const section = resource.withinStructure(old, now, rest);
     if (section !== old) return section;
   }
   return old;

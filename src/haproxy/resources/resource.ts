@@ -21,7 +21,7 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** The planner is called for each difference between the two; it reads what it needs of them once. */
   plan(running: Rendered, desired: Rendered, process: RuntimeState): Planner;
   /** What commands can make of `old` while the rest of `now` waits for a reload; `old` itself: nothing. */
-  withinStructure(old: Section, now: Section): Section;
+  withinStructure(old: Section, now: Section, rest: Rest): Section;
   /** Commands for a new process, for settings that the file cannot express. */
   afterStart(running: Rendered): readonly Command[];
 
@@ -74,6 +74,13 @@ export type RuntimeState = {
   readonly leaving: readonly Leaving[];
   /** The sections that the process was started with, which are proven; null where not known. */
   readonly started: readonly Section[] | null;
+};
+
+/** What else differs while a reload waits. */
+export type Rest = {
+  readonly desired: Rendered;
+  /** Whether a section that names this file waits for the reload. */
+  waitsFor(file: string): boolean;
 };
 
 export type Planner = {

@@ -106,13 +106,16 @@ function traitsOf(section: Section): Traits {
   return known;
 }
 
+/** The words behind which a server is named. */
+const namesServer: ReadonlySet<string> = new Set(['attach-srv', 'track', 'use-server']);
+
 function mentionsIn({ text, name }: Section): readonly string[] {
   // Most sections name none, and files have ten thousand of them.
-  if (!text.includes('srv_') && !text.includes('use-server') && !text.includes('track')) return [];
+  if (!/srv_|use-server|track|attach-srv/.test(text)) return [];
   const found = linesOf(text).flatMap((line) =>
     tokenise(line).words.flatMap((word, at, words) => [
       ...[...word.matchAll(/\bsrv_\w+\(\s*([^,)\s]+)/g)].map(([, server = '']) => server),
-      ...((word === 'use-server' || word === 'track') && words[at + 1] !== undefined ? [words[at + 1] ?? ''] : []),
+      ...(namesServer.has(word) && words[at + 1] !== undefined ? [words[at + 1] ?? ''] : []),
     ]),
   );
   return found.map((server) => (server.includes('/') ? server : `${name}/${server}`));

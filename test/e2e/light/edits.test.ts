@@ -1,12 +1,15 @@
 /** The config is edited while Myelin runs: an edit is one change, and no state between the old and the new one serves. */
 import assert from 'node:assert/strict';
 import { appendFile, rm, writeFile } from 'node:fs/promises';
+import { get } from 'node:http';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
-import { startFrontends } from '../../servers/backend.ts';
+import { startBackends, startFrontends } from '../../servers/backend.ts';
+import { haproxy } from '../../servers/haproxy.ts';
 import { steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
 import { serversOf } from '../../support/load/traffic.ts';
+import { workplace } from '../../support/sites/myelin.ts';
 import { type Site, site } from '../../support/sites/site.ts';
 
 type Name = keyof Site['backends'];
@@ -215,3 +218,56 @@ test('an edit of where servers are found and of how they are spoken to that is r
   await load.answeredBy('beta');
   await load.endsWithoutFailure();
 });
+
+test('a service renamed with other options, and a route that becomes the default, lose no request before the reload that both need', async () => {
+  await using backends = await startBackends(['alpha', 'beta']);
+  const { alpha, beta } = backends;
+  const port = await freePort();
+  const config = async (frontend: string, services: readonly string[]): Promise<string> =>
+    [
+      'watchers: { file: { path: services.yaml } }',
+      `frontends: { public: { bind: "127.0.0.1:${port}"${frontend} } }`,
+      `services: { ${services.join(', ')} }`,
+      `haproxy: { log: none, binary: "${await haproxy('3.4')}" }`,
+      'allowAddresses: [127.0.0.0/8]',
+      'reload: { minInterval: 1s }',
+      'probes: { listen: "off" }',
+      '',
+    ].join('\n');
+  await using place = await workplace(await config('', ['old: { routes: [a.test] }', 'rest: { routes: [/] }']));
+  const at = { old: alpha, new: alpha, rest: beta };
+  const lines = Object.entries(at).map(([name, { port: its }]) => `  ${name}: ["127.0.0.1:${its}"]\n`);
+  await place.write('services.yaml', `services:\n${lines.join('')}`);
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  const seen = { 'a.test': new Set<string>(), 'b.test': new Set<string>() };
+  let isOver = false;
+  const asking = Object.entries(seen).map(async ([host, answers]) => {
+    while (!isOver) answers.add(await answerOf(port, host));
+  });
+  await place.write(
+    'myelin.yaml',
+    await config(', default: rest', ['new: { routes: [a.test], balance: leastconn }', 'rest: {}']),
+  );
+  await myelin.until('it is live', ({ state, haproxy: its, services }) => {
+    return state === 'ready' && its?.generation === 2 && services.some(({ name }) => name === 'new');
+  });
+  isOver = true;
+  await Promise.all(asking);
+  assert.deepEqual(seen, { 'a.test': new Set(['alpha']), 'b.test': new Set(['beta']) });
+});
+
+function answerOf(port: number, host: string): Promise<string> {
+  return new Promise((fulfil, reject) => {
+    const asking = get({ host: '127.0.0.1', port, headers: { host }, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => fulfil(response.statusCode === 200 ? text.trim() : String(response.statusCode)));
+    });
+    asking.on('error', reject);
+  });
+}

@@ -3,6 +3,8 @@ import type { BackendCommand, LeavingBackend, Rendered, Section } from '../../..
 import { isFile } from '../../text/layout/files.ts';
 import { optionSetOf, optionSetsIn } from '../../text/layout/layout.ts';
 import type { OptionSet } from '../../text/layout/shared-options.ts';
+import { namesBackend } from '../../text/named-backends.ts';
+import { isMap, leadsTo } from '../maps/plan.ts';
 import type { Change, Obstacle, Planner, RuntimeState } from '../resource.ts';
 import type { ServerChange } from '../servers/plan/change-servers.ts';
 import { planWhole } from '../servers/plan/planner.ts';
@@ -87,9 +89,9 @@ function sectionsWith(sections: readonly Section[], { name }: OptionSet): readon
   });
 }
 
-/** Whether a rule or an expression leads to this backend, or reads its state. */
+/** Whether a rule, an expression or an entry of a map leads to this backend, or reads its state. */
 function isNamed(backend: string, sections: readonly Section[]): boolean {
-  const name = backend.replaceAll(/\W/g, '\\$&');
-  const use = new RegExp(`(?:\\b(?:use_backend|default_backend|track)[ \\t]+|[(,][ \\t]*)${name}(?![\\w.:-])`);
-  return sections.some((section) => !isFile(section) && section.text.includes(backend) && use.test(section.text));
+  return sections.some((section) =>
+    isFile(section) ? isMap(section) && leadsTo(section, backend) : namesBackend(section, backend),
+  );
 }

@@ -3,13 +3,13 @@ import type { MapCommand, Rendered, Section } from '../../../model.ts';
 import { type Owner, type Resource, rankOf } from '../resource.ts';
 import { ownerOf as ownerOfBackend } from '../servers/read-back.ts';
 import { classify, identity, say } from './commands.ts';
-import { backendOf, isMap, planMaps } from './plan.ts';
+import { backendOf, beforeReload, isMap, planMaps } from './plan.ts';
 import { findDrift, mapOf, ownerOf, readMaps, type SeenMap } from './read-back.ts';
 
 export const maps: Resource<MapCommand, SeenMap> = {
   kind: 'map',
   plan: planMaps,
-  withinStructure: (old, now) => (isMap(old) && isMap(now) ? now : old),
+  withinStructure: (old, now, rest) => (isMap(old) && isMap(now) ? beforeReload(old, now, rest) : old),
   afterStart: () => [],
   say,
   classify,

@@ -1,9 +1,9 @@
 /** The commands that bring the entries of a map to what is desired. */
 import type { MapCommand, Rendered, Section } from '../../../model.ts';
 import { linesOf } from '../../text/text.ts';
-import type { Change, Obstacle, Planner } from '../resource.ts';
+import type { Change, Obstacle, Planner, Rest } from '../resource.ts';
 import { canBeSaid } from './commands.ts';
-import { type Entries, entriesOfBoth, readEntry } from './entries.ts';
+import { type Entries, entriesOf, entriesOfBoth, readEntry } from './entries.ts';
 
 export function isMap({ kind }: Pick<Section, 'kind'>): boolean {
   return kind === 'map';
@@ -31,6 +31,28 @@ export function planMaps(_running: Rendered, desired: Rendered): Planner {
       return change(old, now, isThere);
     },
   };
+}
+
+/**
+ * What commands make of a map while a reload waits. Where the frontend that reads it waits as well, its entries come and
+ * change with it: a route may move between frontends, or rely on a new line. Only what leads to a backend that goes, goes.
+ */
+export function beforeReload(old: Section, now: Section, { desired, waitsFor }: Rest): Section {
+  if (!waitsFor(now.name)) return now;
+  const { values } = entriesOf(now);
+  const backends = new Set(desired.sections.filter(isBackend).map(({ name }) => name));
+  const isKept = (line: string): boolean => {
+    const entry = readEntry(line);
+    return entry === null || values.has(entry.key) || backends.has(backendOf(entry.value));
+  };
+  const lines = linesOf(old.text);
+  const kept = lines.filter(isKept);
+  return kept.length === lines.length ? old : { ...old, text: kept.map((line) => `${line}\n`).join('') };
+}
+
+/** Whether an entry of the map leads to this backend. */
+export function leadsTo({ text }: Section, backend: string): boolean {
+  return text.includes(` ${backend}\n`) || text.includes(` ${backend}|`);
 }
 
 function change(old: Section, now: Section, isThere: (backend: string) => boolean): Change {

@@ -105,6 +105,42 @@ describe('a plan for a backend that comes or goes', () => {
     );
   });
 
+  it('leaves one alone that is named in whatever way HAProxy reads, since the file would not start without it', () => {
+    const plan = (line: string) => {
+      const hand = splitSections(`frontend hand\n    ${line}\n`);
+      const within = (its: Rendered): Rendered => ({ sections: [...its.sections, ...hand] });
+      return planChange(within(both), within(one), on('3.4.7')).kind;
+    };
+    for (const line of [
+      'use_backend "two" if TRUE',
+      "default_backend 'two'",
+      'default_backend t\\x77o',
+      'default_backend "${BACKEND}"',
+      'use_backend %[str(two)]',
+      'http-request track-sc0 src table two',
+      'http-request deny if { src_http_req_rate("two") gt 9 }',
+      'tcp-request session attach-srv two/a',
+      'monitor fail if { nbsrv(two) lt 1 }',
+    ])
+      assert.equal(plan(line), 'reload', line);
+    for (const line of ['use_backend twofold', 'acl two path /two', '# use_backend two', 'log-format "%[path] two"'])
+      assert.equal(plan(line), 'runtime', line);
+  });
+
+  it('stays while what takes its place waits for a reload, since routes still lead to it', () => {
+    const renamed = file(backend('one'), backend('new', ['balance leastconn']));
+    const routes = (service: string): Section => {
+      return { kind: 'map', name: '/x.map', text: `k/ ${service}\none/ one\n`, service: null };
+    };
+    const withRoutes = (its: Rendered, service: string): Rendered => {
+      return { sections: [...its.sections.slice(0, -1), routes(service)] };
+    };
+    const [running, desired] = [withRoutes(both, 'two'), withRoutes(renamed, 'new')];
+    assert.equal(planMeanwhile(running, desired, on('3.4.7')), null);
+    const without = withRoutes(one, 'one');
+    assert.ok(linesOf(planChange(running, without, on('3.4.7'))).includes('unpublish backend two'));
+  });
+
   it('does not wait for the reload of others', () => {
     const all = { sections: [...both.sections, ...splitSections('frontend new\n    bind :81\n')] };
     const part = planMeanwhile(one, all, on('3.4.7')) ?? assert.fail();
@@ -113,7 +149,7 @@ describe('a plan for a backend that comes or goes', () => {
       ['', 'in', 'one', 'two', '/x.map'],
     );
     assert.ok(part.commands.flatMap(sayAny).includes('add map /x.map two/ two'));
-    const stays = { sections: all.sections.filter(({ name }) => name !== 'one') };
+    const stays = { sections: [...file(backend('two')).sections, ...all.sections.slice(-1)] };
     const less = planMeanwhile(one, stays, on('3.4.7')) ?? assert.fail();
     assert.deepEqual(
       less.desired.sections.map(({ name }) => name),

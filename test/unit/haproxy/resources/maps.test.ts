@@ -118,6 +118,27 @@ describe('Entries of a map', () => {
     assert.equal(part && planMeanwhile(part.desired, desired, process), null);
   });
 
+  it('wait with the frontend that reads them, but for those whose backend goes', () => {
+    const frontend = (line: string): Section => ({
+      kind: 'frontend',
+      name: 'public',
+      text: `frontend public\n    use_backend %[path,map_beg(${path})]\n${line}`,
+      service: null,
+    });
+    const running = file('moves/ a\ngoes/ c\nstays/ b\nrenamed/ c\n', [frontend('    bind :80\n'), ...backends]);
+    const [a, b] = backends as [Section, Section];
+    const wanted = 'stays/ a\nnew/ b\nrenamed/ b\n';
+    const part = planMeanwhile(running, file(wanted, [frontend('    bind :81\n'), a, b]), process);
+    assert.deepEqual(
+      part?.commands.flatMap((command) => maps.say(command as MapCommand)),
+      [`del map ${path} goes/`],
+    );
+    assert.equal(part?.desired.sections.at(-1)?.text, 'moves/ a\nstays/ b\nrenamed/ c\n');
+    const other = { ...frontend('    bind :81\n'), name: 'other', text: 'frontend other\n    bind :81\n' };
+    const alone = planMeanwhile(running, file(wanted, [frontend('    bind :80\n'), a, b, other]), process);
+    assert.equal(alone?.desired.sections.at(-1)?.text, wanted, 'another frontend that waits is no matter');
+  });
+
   it('are a reason for a reload where no command can say them, or no backend is there', () => {
     for (const [line, detail] of [
       ['<<k a', '<<k cannot be a word of a runtime command'],
