@@ -190,8 +190,11 @@ export type BackendCommand = {
 } /** With the options of a named `defaults` section, without servers; nothing leads to it before `publish`. */ & (
   | { readonly action: 'add'; readonly from: string }
   | { readonly action: 'publish' }
-  /** Nothing leads to the backend any more; to come back it must have these options. null: it cannot. */
-  | { readonly action: 'unpublish'; readonly from: string | null }
+  /**
+   * Nothing leads to the backend any more; to come back it must have these options. null: it cannot. `serving`: its servers
+   * stay in service until it is idle, since requests that are on their way to one must not lose it.
+   */
+  | { readonly action: 'unpublish'; readonly from: string | null; readonly serving: readonly LeavingServer[] }
   /** The end of a removed one. */
   | { readonly action: 'delete' }
 );
@@ -286,8 +289,11 @@ export type LeavingBackend = Pick<
 
 export type LeavingServer = Pick<
   Extract<ServerCommand, { readonly action: 'remove' }>,
-  'kind' | 'backend' | 'server' | 'options'
->;
+  'kind' | 'backend' | 'server' | 'options' | 'hasAgent'
+> & {
+  /** Still in service, in a backend that nothing leads to. */
+  readonly isServing?: true;
+};
 
 /** Something that HAProxy or our preflight refuses, in its own words. */
 export type Problem = {

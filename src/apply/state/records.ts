@@ -92,6 +92,8 @@ const leaving: JsonFile<readonly Leaving[]> = {
         backend: z.string(),
         server: z.string(),
         options: z.array(z.string()),
+        hasAgent: z.literal(true).exactOptional(),
+        isServing: z.literal(true).exactOptional(),
       }),
     ]),
   ),

@@ -1,5 +1,5 @@
 /** Backends of services that come and go while HAProxy runs: which can, and by which commands. */
-import type { BackendCommand, LeavingBackend, Rendered, Section } from '../../../model.ts';
+import type { BackendCommand, LeavingBackend, LeavingServer, Rendered, Section } from '../../../model.ts';
 import { isFile } from '../../text/layout/files.ts';
 import { optionSetOf, optionSetsIn } from '../../text/layout/layout.ts';
 import type { OptionSet } from '../../text/layout/shared-options.ts';
@@ -38,7 +38,15 @@ export function planBackends(running: Rendered, desired: Rendered, process: Runt
     if (isNamed(backend, desired.sections)) return waits({ code: 'proxy_removed', detail: 'it is named elsewhere' });
     const its = optionSetOf(old, running.sections);
     const from = 'set' in its ? its.set.name : null;
-    return changeOf(servers.go(old), [{ kind: 'backend', action: 'unpublish', backend, from }], [], old);
+    const change = servers.go(old);
+    if (change === null) return changeOf(null, [], [], old);
+    const serving = change.commands.flatMap((command): readonly LeavingServer[] => {
+      if (command.action !== 'remove') return [];
+      const { action: _, ...server } = command;
+      return [{ ...server, isServing: true }];
+    });
+    const unpublish: BackendCommand = { kind: 'backend', action: 'unpublish', backend, from, serving };
+    return changeOf({ ...change, commands: [] }, [unpublish], [], old);
   };
 
   return {

@@ -2,7 +2,15 @@
  * The removed backends of one process: nothing leads to them any more; they are deleted once their servers are, and until then
  * they may come back.
  */
-import type { BackendCommand, Leaving, LeavingBackend, Moment, Rendered, RuntimeCommand } from '../../../model.ts';
+import type {
+  BackendCommand,
+  Leaving,
+  LeavingBackend,
+  LeavingServer,
+  Moment,
+  Rendered,
+  RuntimeCommand,
+} from '../../../model.ts';
 import type { Ask } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import type { Reaper, Reaping, Verdict } from '../resource.ts';
@@ -18,7 +26,7 @@ const lookEveryMs = 1000;
 export class RemovedBackends implements Reaper {
   readonly #now: () => Moment;
   readonly #removed = new Map<string, RemovedBackend>();
-  /** `backend/server` of the servers that are already removed: the servers' own reaper deletes them. */
+  /** `backend/server` of the servers that are already removed, or will be: the servers' own reaper deletes them. */
   readonly #servers = new Set<string>();
   #lookedAt: Moment = Number.NEGATIVE_INFINITY;
 
@@ -37,6 +45,7 @@ export class RemovedBackends implements Reaper {
   /** A backend that no longer exists is forgotten at the first look. */
   recall(leaving: readonly Leaving[]): void {
     for (const each of leaving) this.found(each);
+    this.#noteRemoved(leaving.filter((each) => each.kind === 'server'));
   }
 
   found(leaving: Leaving): void {
@@ -49,8 +58,10 @@ export class RemovedBackends implements Reaper {
     const { kind, backend, action } = command;
     const removed = this.#removed.get(backend);
     if (verdict.kind === 'done') {
-      if (action === 'unpublish') this.#removed.set(backend, { kind, backend, from: command.from, isPinned: false });
-      else this.#forget(backend);
+      if (action === 'unpublish') {
+        this.#removed.set(backend, { kind, backend, from: command.from, isPinned: false });
+        this.#noteRemoved(command.serving);
+      } else this.#removed.delete(backend);
     } else if (action === 'delete' && verdict.kind !== 'busy' && removed !== undefined)
       this.#removed.set(backend, { ...removed, isPinned: true });
   }
@@ -96,7 +107,7 @@ export class RemovedBackends implements Reaper {
       this.#servers.delete(name);
   }
 
-  #forget(backend: string): void {
-    this.#removed.delete(backend);
+  #noteRemoved(servers: readonly LeavingServer[]): void {
+    for (const { backend, server } of servers) this.#servers.add(`${backend}/${server}`);
   }
 }

@@ -62,15 +62,24 @@ export function seenServers(
   return { rows, maxconns, said: said.join('\n') };
 }
 
-/** `backend/server` → the connections that it has now; servers that are not there are left out. */
-export async function readSessions(
-  ask: Ask,
-  backends: readonly string[],
-  frame?: Frame,
-): Promise<ReadonlyMap<string, number>> {
-  const { replies } = await askEach(ask, backends, showStat, frame);
-  const stats = replies.flatMap((reply) => readStats(reply ?? '', ['pxname', 'svname', 'scur']));
-  return new Map(stats.map(([backend, server, current]) => [`${backend}/${server}`, Number(current)]));
+/** The connections that each has now; what is not there is left out. */
+export type Sessions = {
+  /** By `backend/server`. */
+  readonly ofServers: ReadonlyMap<string, number>;
+  /** By name, with the requests that wait for a server. */
+  readonly ofBackends: ReadonlyMap<string, number>;
+};
+
+export async function readSessions(ask: Ask, backends: readonly string[], frame?: Frame): Promise<Sessions> {
+  const { replies } = await askEach(ask, backends, (backend) => `show stat ${cliWord(backend)} 6 -1`, frame);
+  const ofServers = new Map<string, number>();
+  const ofBackends = new Map<string, number>();
+  for (const [backend = '', server, current, type] of replies.flatMap((reply) =>
+    readStats(reply ?? '', ['pxname', 'svname', 'scur', 'type']),
+  ))
+    if (type === '1') ofBackends.set(backend, Number(current));
+    else ofServers.set(`${backend}/${server}`, Number(current));
+  return { ofServers, ofBackends };
 }
 
 function showStat(backend: string): string {

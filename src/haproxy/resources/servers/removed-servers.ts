@@ -48,17 +48,29 @@ export class RemovedServers implements Reaper {
   /** For the next Myelin, which reads this from disk. */
   get toRecord(): readonly LeavingServer[] {
     const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#removedServers]);
-    return [...all.values()].map(({ kind, backend, server, options }) => ({ kind, backend, server, options }));
+    return [...all.values()].map(({ kind, backend, server, options, hasAgent, isServing }) => ({
+      kind,
+      backend,
+      server,
+      options,
+      ...(hasAgent && { hasAgent }),
+      ...(isServing && { isServing }),
+    }));
   }
 
   /** What an earlier Myelin recorded; the servers may no longer exist. */
   recall(leaving: readonly Leaving[]): void {
     const servers = leaving.filter((each) => each.kind === 'server');
     this.#recalled = new Map(servers.map((server) => [identity(server), server]));
+    // A removed backend is not read back: nobody else would find its servers.
+    const backends = new Set(leaving.flatMap((each) => (each.kind === 'backend' ? [each.backend] : [])));
+    for (const server of servers) if (backends.has(server.backend)) this.found(server);
   }
 
   /** Notes what a sent command means for leaving servers. */
   note(command: RuntimeCommand, verdict: Verdict, { deleteServer }: Pick<Capabilities, 'deleteServer'>): void {
+    if (command.kind === 'backend' && command.action === 'unpublish' && verdict.kind === 'done')
+      for (const server of command.serving) this.#add(server, false);
     if (command.kind !== 'server') return;
     const { kind, backend, server } = command;
     switch (command.action) {
@@ -117,16 +129,21 @@ export class RemovedServers implements Reaper {
     const now = this.#now();
     this.#lookedAt = now;
     const open = [...this.#removedServers.values()].filter(isOpen);
-    const sessions = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
+    const { ofServers, ofBackends } = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
     const commands: ServerCommand[] = [];
     let closed = 0;
     for (const removed of open) {
       const key = identity(removed);
       if (this.#removedServers.get(key) !== removed) continue;
-      const current = sessions.get(key);
-      const { backend, server } = removed;
+      const current = ofServers.get(key);
+      const { backend, server, options, hasAgent } = removed;
       if (current === undefined) this.#forget(removed);
-      else if (current > 0) {
+      else if (removed.isServing) {
+        // Its backend may have requests that wait for a server.
+        const isIdle = ofBackends.get(backend) === 0;
+        if (isIdle || now - removed.since >= limits.drainTimeoutMs)
+          commands.push({ kind: 'server', action: 'remove', backend, server, options, ...(hasAgent && { hasAgent }) });
+      } else if (current > 0) {
         this.#set({ ...removed, idleSince: null });
         if (now - removed.since < limits.drainTimeoutMs) continue;
         commands.push({ kind: 'server', action: 'shutdown', backend, server });
@@ -139,7 +156,8 @@ export class RemovedServers implements Reaper {
   }
 
   #add(server: LeavingServer, isPinned: boolean): void {
-    this.#set({ ...server, since: this.#now(), idleSince: null, isPinned });
+    const before = this.#removedServers.get(identity(server));
+    this.#set({ ...server, since: before?.since ?? this.#now(), idleSince: null, isPinned });
   }
 
   /** The server stays: it has connections again, or can never be deleted. */

@@ -58,9 +58,27 @@ describe('a plan for a backend that comes or goes', () => {
     assert.equal(lines[0], `add backend two from ${setOfOne}`);
     assert.deepEqual(linesOf(planChange(both, one, on('3.4.7'))).toSorted(), [
       'del map /x.map two/',
-      'set server two/a state maint',
       'unpublish backend two',
     ]);
+  });
+
+  it('leaves its servers in service for the requests that it has; coming back, it keeps those that it is to have', () => {
+    const plan = planChange(file(backend('one'), backend('two', undefined, ['a', 'b'])), one, on('3.4.7'));
+    const unpublish = plan.kind === 'runtime' ? plan.commands.find(({ kind }) => kind === 'backend') : undefined;
+    const serving = unpublish?.kind === 'backend' && unpublish.action === 'unpublish' ? unpublish.serving : [];
+    assert.deepEqual(
+      serving.map(({ server, isServing }) => [server, isServing]),
+      [
+        ['a', true],
+        ['b', true],
+      ],
+    );
+    const left: LeavingBackend = { kind: 'backend', backend: 'two', from: setOfOne };
+    const lines = linesOf(planChange(one, both, on('3.4.7', { leaving: [left, ...serving] })));
+    assert.ok(!lines.some((line) => line.startsWith('add server')), lines.join('\n'));
+    assert.ok(
+      lines.includes('set server two/a addr 10.0.0.1 port 80') && lines.includes('set server two/b state maint'),
+    );
   });
 
   it('is a reload before 3.4', () => {
@@ -168,7 +186,7 @@ describe('replies to commands about backends', () => {
     assert.equal(judged(add, 'New backend registered (no support for dynamic servers: static-rr)'), 'done');
     assert.equal(judged(add, "Cannot find default proxy 'x'."), 'unexpected');
     assert.equal(judged({ ...shop, action: 'publish' }, 'No such backend.'), 'unexpected');
-    assert.equal(judged({ ...shop, action: 'unpublish', from: null }, 'No such backend.'), 'done');
+    assert.equal(judged({ ...shop, action: 'unpublish', from: null, serving: [] }, 'No such backend.'), 'done');
     const remove = { ...shop, action: 'delete' } as const;
     assert.deepEqual(say(remove), ['unpublish backend shop', 'del backend shop']);
     const told = 'Backend unpublished.';
@@ -206,7 +224,7 @@ describe('backends that are read back', () => {
 describe('RemovedBackends', () => {
   it('holds what was unpublished until it is deleted, back or pinned', () => {
     const removed = new RemovedBackends(() => 0);
-    const unpublish = { ...shop, action: 'unpublish', from: 'x' } as const;
+    const unpublish = { ...shop, action: 'unpublish', from: 'x', serving: [] } as const;
     removed.note(unpublish, { kind: 'done' });
     assert.deepEqual(removed.toRecord, [{ ...shop, from: 'x' }]);
     assert.ok(removed.isDue);

@@ -11,12 +11,13 @@ const deletes = { deleteServer: 'any' } as const;
 const remove: ServerCommand = { backend: 'web', server: 'a', kind: 'server', action: 'remove', options: ['check'] };
 const erase: ServerCommand = { backend: 'web', server: 'a', kind: 'server', action: 'delete' };
 
-/** A HAProxy that says how many connections each server has. */
-function haproxy(sessions: Readonly<Record<string, number>>) {
+/** A HAProxy that says how many connections each server has, and the backend. */
+function haproxy(sessions: Readonly<Record<string, number>>, ofBackend = 0) {
   return async (line: string): Promise<string> => {
-    assert.equal(line, frame(['show stat web 4 -1']));
-    const rows = Object.entries(sessions).map(([server, current]) => `web,${server},0,0,${current}\n`);
-    return `Version: 2.6.12\nPid: 1\n\nadmin\n# pxname,svname,qcur,qmax,scur\n${rows.join('')}\nadmin\n`;
+    assert.equal(line, frame(['show stat web 6 -1']));
+    const rows = Object.entries(sessions).map(([server, current]) => `web,${server},0,0,${current},2\n`);
+    rows.unshift(`web,BACKEND,0,0,${ofBackend},1\n`);
+    return `Version: 2.6.12\nPid: 1\n\nadmin\n# pxname,svname,qcur,qmax,scur,type\n${rows.join('')}\nadmin\n`;
   };
 }
 
@@ -45,6 +46,29 @@ test('a server that is idle for a second is deleted, and not before', async () =
   all.note(erase, done, deletes);
   assert.deepEqual(all.list, []);
   assert.equal(all.isDue, false);
+});
+
+test('the servers of a removed backend serve until it is idle, or for drainTimeout, then close what is left', async () => {
+  const { removedServers: all, pass } = removedServers();
+  const server = { kind: 'server', backend: 'web', server: 'a', options: ['check'], isServing: true } as const;
+  const unpublish = { kind: 'backend', action: 'unpublish', backend: 'web', from: 'x', serving: [server] } as const;
+  all.note(unpublish, done, deletes);
+  assert.deepEqual(all.toRecord, [server]);
+  assert.deepEqual((await all.next(haproxy({ a: 0 }, 1), limits)).commands, [], 'one waits for a server');
+  assert.deepEqual((await all.next(haproxy({ a: 0 }, 0), limits)).commands, [remove]);
+  pass(60_000);
+  assert.deepEqual((await all.next(haproxy({ a: 1 }, 2), limits)).commands, [remove]);
+  all.note(remove, done, deletes);
+  const { commands, closed } = await all.next(haproxy({ a: 1 }, 1), limits);
+  assert.deepEqual([commands.map((command) => 'action' in command && command.action), closed], [['shutdown'], 1]);
+
+  const next = removedServers().removedServers;
+  next.recall([{ kind: 'backend', backend: 'web', from: 'x' }, server]);
+  assert.deepEqual(
+    next.list.map(({ isServing }) => isServing),
+    [true],
+    'nobody reads a removed backend back',
+  );
 });
 
 test('of a server that a Myelin before this one removed the recorded options hold, until it is added anew', () => {

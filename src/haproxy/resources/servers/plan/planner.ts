@@ -63,7 +63,11 @@ export function planWhole(
         return { ...b, servers: new Map(servers.map(([, server]) => [server.signature, server])) };
       };
       const proven = b.balance === 'dynamic' ? both : () => startedBackend(b.name);
-      return changeServers(without(b), b, { ...circumstances(b.name), started: proven });
+      const change = changeServers(without(b), b, { ...circumstances(b.name), started: proven });
+      // Where the backend still leaves, those of its servers that are not to come back leave now.
+      const others = (left.get(b.name) ?? []).filter(({ isServing, server }) => isServing && !b.servers.has(server));
+      const removed = others.map(({ isServing: _, ...server }): ServerCommand => ({ ...server, action: 'remove' }));
+      return { ...change, commands: [...change.commands, ...removed] };
     },
     go(old) {
       const a = backendIn(before, old);

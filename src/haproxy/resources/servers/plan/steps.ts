@@ -54,8 +54,10 @@ export function bring(server: Server, running: Backend, desired: Backend, circum
       return waits(name, desired.balance === 'dynamic' ? notInOrder(desired) : notDynamic(desired));
     const limited = limit(it, maxconnOf(has.options), server);
     if (limited !== null && !capabilities.serverMaxconn) return waits(name, notLimited(capabilities));
+    // A server that is out gets its health when it is put back.
+    const isChecked = left.isServing && server.options.some(({ keyword }) => keyword === 'check');
     const placed = [
-      { ...it, action: 're-address', ...at },
+      { ...it, action: 're-address', ...at, ...(isChecked && { isChecked }) },
       { ...it, action: 'weight', weight },
     ] as const;
     const commands = [...placed, ...(limited === null ? [] : [limited]), presence];
