@@ -28,7 +28,7 @@ export async function findForeign(
   return null;
 }
 
-/** For reasons. */
+/** The detail of a reason for a reload. */
 export function startedByOthers(pid: number): string {
   return `process ${pid} was started by somebody else`;
 }
@@ -38,7 +38,7 @@ export function isLeft({ drift }: Pick<Config, 'drift'>, reasons: readonly Reloa
   return drift === 'report' && !reasons.some(({ code }) => code === 'operator_request');
 }
 
-/** With `drift: report`. */
+/** The error that reports it where `drift: report` leaves it in place. */
 export function leftInPlace(pid: number): AppError {
   return new AppError(
     'MYELIN_HAPROXY_UNAVAILABLE',

@@ -29,7 +29,7 @@ export function opened(catalog: Catalog): Catalog {
   return { ...catalog, isOpen: true };
 }
 
-/** A watcher without queries is not waited for. */
+/** The required watchers that are not synced; one without queries holds up nothing. */
 export function waitingFor({ settings, sources, index }: Catalog): string[] {
   return [...settings.watchers]
     .filter(([name, { required }]) => required && index.queriedWatchers.has(name) && !sources.get(name)?.isSynced)

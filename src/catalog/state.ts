@@ -24,7 +24,7 @@ export type CatalogSettings = {
 type WatcherSettings = {
   readonly required: boolean;
   readonly loopbackAllowed: boolean;
-  /** Of one service. */
+  /** The limit of endpoints for one service. */
   readonly maxServers: number;
   readonly maxShrink: MaxShrink;
 };

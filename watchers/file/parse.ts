@@ -31,7 +31,7 @@ export type Entry = { readonly place: string } & (
   | { readonly kind: 'unreadable'; readonly reason: string }
 );
 
-/** Of one service. */
+/** The number of wrong entries of one service that are reported one by one. */
 const mostTold = 20;
 
 export function parseServices(file: string, text: string): Parsed {
@@ -108,7 +108,7 @@ export function parseServices(file: string, text: string): Parsed {
   return { kind: 'services', services };
 }
 
-/** Takes services of a name that stands there already out of `map`; returns where they stand. */
+/** Removes from `map` the services whose name stands there already; returns their places. */
 function withoutRepeated(map: YAMLMap<unknown, unknown>): ReadonlyMap<string, readonly unknown[]> {
   const known = new Set<string>();
   const repeated = new Map<string, unknown[]>();
@@ -217,7 +217,7 @@ function itemOf(list: unknown, at: number): Node | undefined {
   return isNode(item) ? item : undefined;
 }
 
-/** What stands at `path` in `node`, or the nearest thing around it that is there. */
+/** The node at `path` below `node`; where there is none, the nearest one around that place. */
 function nodeAt(node: Node | undefined, path: readonly PropertyKey[]): Node | undefined {
   let nearest = node;
   for (const part of path) {

@@ -16,7 +16,7 @@ export type Doubting = {
    * Returns false where it says nothing for now.
    */
   readonly onRead: (keys: readonly ServiceKey[], found: SecondRead) => boolean;
-  /** Of the read, not of the Services. */
+  /** The second read has failed, which says nothing about the Services. */
   readonly onFailure: (keys: readonly ServiceKey[], error: unknown) => void;
   readonly signal: AbortSignal;
 };
@@ -36,7 +36,7 @@ export type Why = 'empty' | 'deleted' | 'unsettled';
 type Doubt = {
   readonly reads: number;
   readonly why: Why;
-  /** When the second read may be asked. */
+  /** When the second read may begin. */
   readonly dueAt: Moment;
 };
 
@@ -98,7 +98,7 @@ export class Doubts {
     }
   }
 
-  /** Until there is another doubt, or one is due. */
+  /** Resolves when there is another doubt, or one is due. */
   async #wait(now: Moment): Promise<void> {
     this.#news = Promise.withResolvers();
     const { promise, resolve } = this.#news;

@@ -23,7 +23,7 @@ export type Selected =
       /** Slices have endpoints, but not at this port: one of them, and why. */
       readonly unmatched: Unreadable | null;
     }
-  /** The query cannot be answered, and why. */
+  /** The query cannot be answered, for this reason. */
   | { readonly kind: 'refused'; readonly reason: string };
 
 export function selectEndpoints(service: Service, slices: readonly EndpointSlice[], choice: Choice): Selected {

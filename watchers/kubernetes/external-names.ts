@@ -25,7 +25,7 @@ export function externalOf(
       kind: 'refused',
       reason: `${nameOf(service)} stands for the host ${JSON.stringify(host)}; to accept it, write externalName: resolve`,
     };
-  // An annotation is text.
+  // The value of an annotation is always a text.
   if (port !== undefined && /^\d+$/.test(`${port}`)) return { kind: 'host', host, port: Number(port) };
   const chosen = choosePort(service, port);
   const found = chosen.kind === 'named' && spec.ports.find(({ name = '' }) => name === chosen.name);

@@ -116,7 +116,7 @@ export async function follow({ onFailure, emit, queries, discovery, memory, ...w
         onFailure: (keys, error) => results.doubtfulFor(keys, failureOfRead(error).reason),
         signal,
       })
-      // Neither is trusted any more: the source begins again.
+      // The list and the watch contradict each other, and neither is trusted: the source starts again.
       .catch((error: unknown) => {
         memory.distrust();
         onFailure(endpointSlices, failureOfRead(error));

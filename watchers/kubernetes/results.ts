@@ -36,7 +36,7 @@ export class Results {
   readonly #empty = new Set<string>();
   /** Services that existed once: only these can be reported as gone. */
   readonly #seen = new Set<ServiceKey>();
-  /** Why nothing can be learnt now, by resource. */
+  /** The failures of lists and watches, by resource. */
   readonly #failures = new Map<string, string>();
 
   constructor({ view, settings, queries, hosts, discovered, emit }: ResultsOptions) {
@@ -113,7 +113,7 @@ export class Results {
       }
   }
 
-  /** From now on nothing can be learnt of this resource; or (null) it can again. */
+  /** The list or watch of this resource fails, or (null) works again. */
   setFailure(resource: string, reason: string | null): void {
     if (reason === null) {
       this.#failures.delete(resource);
@@ -126,7 +126,7 @@ export class Results {
     }
   }
 
-  /** Returns false where nobody seems to be there and that is not sure. */
+  /** Returns false where there seem to be no endpoints, and that is not confirmed. */
   #lookAt(query: ServiceQuery, key: ServiceKey): boolean {
     const service = this.#view.service(key);
     const external = service && externalOf(service, query.settings, this.#settings);

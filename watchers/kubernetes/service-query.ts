@@ -17,7 +17,7 @@ export function keyOf(namespace: string, service: string): ServiceKey {
   return `${namespace}/${service}`;
 }
 
-/** So many names in a selector leave a URL that every proxy takes; where there are more, all of the namespace is read. */
+/** The most names in one selector: every proxy takes a URL of that length. Where there are more, the whole namespace is read. */
 export const namesAtOnce = 50;
 
 /** `names` null: any. Fields can be equal to one value only: with several names all Services are read, which are small. */

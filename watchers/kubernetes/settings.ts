@@ -1,4 +1,4 @@
-/** What is configured of a Kubernetes cluster, and what can be asked of it. */
+/** The settings of a Kubernetes watcher, and of a query to it. */
 import { z } from 'zod';
 import type { CheckContext, CommonSettings } from '../kit/source.ts';
 import { filePath, label, oneOrMany, portOrName, someTime, text, word } from '../kit/values.ts';
@@ -90,7 +90,7 @@ export type KubernetesDiscovery = {
   readonly namespace: string | undefined;
 };
 
-/** One for each namespace, as each fails by itself. */
+/** A query for each namespace, because each of them may fail alone. */
 export function discoveriesOf(
   { namespace, namespaces = [] }: KubernetesSettings,
   { labels }: z.output<typeof kubernetesDiscovery>,
@@ -100,7 +100,7 @@ export function discoveriesOf(
   return asked.map((one) => ({ key: one ?? '', query: { labels, namespace: one } }));
 }
 
-/** What no single key can tell. */
+/** Checks that concern several keys. */
 export function checkKubernetes({ zone, zonePolicy }: KubernetesSettings, { report }: CheckContext): void {
   if (zone === undefined && needsZone.has(zonePolicy))
     report(['zonePolicy'], `${zonePolicy} needs to know where this HAProxy is: give zone as well`);

@@ -45,7 +45,7 @@ export class View {
     this.#current.add(what);
   }
 
-  /** All at once: nobody ever sees half of it. */
+  /** Replaces everything in one step, so that no half of it is ever seen. */
   replaceServices(all: readonly Service[]): void {
     this.#current.add('services');
     this.#services = new Map(all.filter(this.wantsService).map((one) => [serviceKey(one), one]));

@@ -34,7 +34,7 @@ export function watchKubernetes(
 
 /** For a server that refuses the credentials: a whole fleet may have lost its rights, and more tries would not help. */
 const patience = { baseMs: 1000, capMs: 3000, longestMs: 60_000, share: 1 / 2 };
-/** The source waits for some time of its own before each try. */
+/** A refusal counts as the first one again after this time, which includes the wait before the try. */
 const healthyAfterMs: Ms = 60_000;
 
 /** About one Service, or for all with certain labels. */
@@ -111,7 +111,7 @@ async function run(
 
 const everywhere = 'all';
 
-/** What is asked about one namespace, or about all. */
+/** The queries about one namespace, or about all namespaces. */
 type Reach = { readonly queries: ServiceQuery[]; discovery: Query<KubernetesDiscovery> | null };
 
 /** Null: all Services. */

@@ -26,24 +26,24 @@ export type Subject = AsyncDisposable & {
   put(service: string, addresses: readonly string[]): Promise<void>;
   /** A source that judges: these of `service`, all of which are there, are unfit to serve now. */
   readonly judge?: (service: string, unfit: readonly string[]) => Promise<void>;
-  /** From now on nothing can be learnt from the source; until `mend`. */
+  /** Makes the source fail until `mend`. */
   fail(): Promise<void>;
   mend(): Promise<void>;
   /** Says for one read only that nobody serves `service`, while in truth that does not change. */
   flicker(service: string): Promise<void>;
-  /** A source that is reached by connections says more. */
+  /** For a source that is reached over connections. */
   readonly connections?: {
-    /** What the watcher was given as its budget. */
+    /** The number of connections that the watcher may open. */
     readonly budget: number;
     open(): number;
     most(): number;
-    /** From now on every request stays without an answer, the connections without an end. */
+    /** Makes every request stay unanswered and every connection stay open. */
     fallSilent(): Promise<void>;
   };
 };
 
 type Kind = {
-  /** A source that another start can mend throws; one that is mended by waiting says that all is stale. */
+  /** `throwing`: a new start may help. `staleness`: only waiting does, and every query becomes stale. */
   readonly failsBy: 'throwing' | 'staleness';
   readonly connections?: boolean;
   /** Two that the source takes for endpoints; nothing is sent to them. */

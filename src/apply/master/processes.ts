@@ -92,7 +92,7 @@ export class MasterProcesses {
     return this.#tracker.state.kind === 'leaving';
   }
 
-  /** The oldest first. */
+  /** The leaving workers, the oldest first. */
   get oldWorkers(): readonly Omit<Leaving, 'lookedAt' | 'isStubborn'>[] {
     return this.#leaving;
   }

@@ -53,7 +53,7 @@ export class Worker implements Runtime {
   /** The liveness query without an answer so far. */
   #answering: Promise<string> | null = null;
   #isStopping = false;
-  /** From the first answer. PID and start time together identify a process. */
+  /** As the first answer says. PID and start time together identify a process. */
   #startTimeSec: number | null = null;
 
   constructor({ pid, version, started, running, ask, now, prefix = '' }: WorkerOptions) {
@@ -134,8 +134,8 @@ export class Worker implements Runtime {
   }
 
   /**
-   * Checks whether the process answers. Throws an AppError where it does not answer in time, including other queries
-   * included, or where another process answers.
+   * Checks whether the process answers. Throws an AppError where another process answers, or none in time; the wait
+   * behind other queries counts.
    */
   async checkAlive(): Promise<void> {
     this.#answering ??= this.#ask(frame([], this.frame)).finally(() => {
@@ -223,7 +223,7 @@ export class Worker implements Runtime {
   }
 }
 
-/** In their order within each rank. */
+/** Groups the commands by rank, the lowest first, and keeps their order within each. */
 function byRank(commands: readonly RuntimeCommand[]): readonly (readonly RuntimeCommand[])[] {
   const ranked = resources.flatMap((resource) => {
     const its = commands.filter(({ kind }) => kind === resource.kind);

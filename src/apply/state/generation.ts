@@ -15,7 +15,7 @@ import { isReadyRecordOf, readReady, writeSections } from './records.ts';
 export type Generation = {
   readonly number: number;
   readonly folder: string;
-  /** The bytes of the config that it was started with. */
+  /** A copy of the config that it was started with. */
   readonly config: string;
   /** A second config file, which adds the socket of this generation: so the first holds the same bytes each time. */
   readonly socketConfig: string;

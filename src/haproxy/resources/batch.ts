@@ -16,7 +16,7 @@ export type BatchAnswer = {
 
 type Options = Pick<Frame, 'prefix'> & { readonly capabilities: Capabilities };
 
-/** In their order. What one command needs is never on two lines. */
+/** Keeps the order of the commands. The lines of one command are never on two lines of HAProxy. */
 export function toBatches(commands: readonly RuntimeCommand[], { capabilities, ...frame }: Options): readonly Batch[] {
   return frames(commands, say, { ...frame, maxBytes: capabilities.maxLineBytes, head: headOf(capabilities) });
 }
@@ -37,7 +37,7 @@ export function readBatch(
   return { from, verdicts };
 }
 
-/** The mode holds for one line only. */
+/** What begins each line: HAProxy forgets the experimental mode after the line. */
 function headOf({ addServer }: Capabilities): readonly string[] {
   return addServer === 'experimental' ? ['experimental-mode on'] : [];
 }

@@ -40,7 +40,7 @@ export function isOverridden(sections: readonly Section[], backend: string, serv
   return isMarked;
 }
 
-/** As they were rendered. */
+/** The sections without the marks of overrides, as they were rendered. */
 export function withoutOverrides(sections: readonly Section[]): readonly Section[] {
   return sections.map((section) =>
     section.text.includes(mark) ? { ...section, text: section.text.replace(marked, '') } : section,

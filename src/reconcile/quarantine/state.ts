@@ -7,7 +7,7 @@ import { type BackOff, backOff, isSameFailure, type Pace, retriedSoon } from '..
 import { transitions } from '../../lib/state-table.ts';
 import type { Moment, Problem, Section } from '../../model.ts';
 
-/** Between two tries, whatever has changed: at least the shortest. */
+/** The pause between two tries; even a change never makes it shorter than the shortest. */
 export const pace: Pace = { shortestMs: 1000, longestMs: 30_000 };
 
 type Fault = {

@@ -80,7 +80,7 @@ export function knowledgeAtStart(generation: number | null): Knowledge {
   return { kind: 'unread', generation, isFound: generation !== null, isScheduled: false, unanswered: 0 };
 }
 
-/** The reasons for a reload that are not in the text, by whom they are about. */
+/** The reasons for a reload that a comparison of the texts does not find, by owner. */
 export function reloadReasons(state: Knowledge): ReadonlyMap<Owner, ReloadReason> {
   return state.kind === 'needs_reload' ? state.reasons : none;
 }

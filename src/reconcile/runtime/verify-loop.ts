@@ -22,7 +22,7 @@ type VerifyLoopOptions = {
     happening:
       | { readonly kind: 'override_set'; readonly override: OverrideRequest }
       | { readonly kind: 'override_ended'; readonly override: OverrideRequest }
-      /** A look failed: it is repeated. */
+      /** Reading back failed; the next round tries again. */
       | { readonly kind: 'trouble'; readonly error: AppError }
       | { readonly kind: 'reconcile_failed'; readonly error: unknown },
   ) => void;

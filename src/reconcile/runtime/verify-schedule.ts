@@ -38,12 +38,12 @@ export class VerifySchedule {
     for (const owner of owners) this.#dueAt(owner, now);
   }
 
-  /** Verified or repaired owners are read once more when late commands have taken effect. */
+  /** Schedules these owners for when late commands, or a repair, must have taken effect. */
   again(owners: Iterable<Owner>, now: Moment): void {
     this.soon(owners, now + effectMs);
   }
 
-  /** HAProxy did not answer. */
+  /** Schedules these owners again, a while after HAProxy did not answer. */
   retry(owners: Iterable<Owner>, now: Moment): void {
     this.soon(owners, now + retryMs);
   }

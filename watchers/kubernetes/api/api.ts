@@ -28,7 +28,7 @@ type StreamReader = {
   readonly onLines: (lines: readonly string[]) => void;
 };
 
-/** An answer that is none, or that a watch ends with. */
+/** A response that is an error, or the error with which a watch ends. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
@@ -41,18 +41,18 @@ export class ApiError extends Error {
   }
 }
 
-/** The connection holds, and nothing comes any more. */
+/** The connection is open, but no data has come for too long. */
 export class Silence extends Error {
   override readonly name = 'Silence';
 }
 
-/** Until the headers are there; a server that queues requests answers after a minute at the latest. */
+/** The longest wait for the headers: a server that queues requests answers after a minute at the latest. */
 const answerMs: Ms = 70_000;
-/** A peer that vanished without a word is noticed by the kernel after this and ten seconds more. */
+/** After this time without traffic the kernel probes the connection; ten seconds later it closes one whose peer has vanished. */
 const keepAliveMs: Ms = 15_000;
-/** Bounds what a failing server's page may cost. */
+/** The part of an error page that is read. */
 const longestFailureText = 10_000;
-/** Of one event, that is of one object. */
+/** The limit of one event, which holds one object. */
 const longestLine = 32 * 2 ** 20;
 
 export function createApi(access: Access, idleMs: Ms): Api {
@@ -154,7 +154,7 @@ async function send(
     },
     [Symbol.dispose]() {
       end();
-      // Half-read it would hold its connection.
+      // A response that is half read would keep its connection.
       if (!answer.readableEnded) answer.destroy();
     },
   };

@@ -1,4 +1,4 @@
-/** Knows when it is not one namespace that fails but the source. */
+/** Decides whether a failure concerns one namespace or the whole source. */
 import { AppError } from '../../../src/errors.ts';
 import type { Ms } from '../../../src/model.ts';
 import type { Failure } from './failure.ts';
@@ -8,7 +8,7 @@ export class Failing {
   readonly #server: string;
   readonly #reaches: number;
   readonly #refused: (askedMs: Ms) => Ms;
-  /** By namespace (null: all of them), and by resource. */
+  /** The failures by namespace (null: all namespaces) and resource. */
   readonly #failures = new Map<string | null, Map<string, Failure>>();
 
   /**
@@ -38,7 +38,7 @@ export class Failing {
   #isDown(): boolean {
     const down = [...this.#failures.values()].filter((failures) => {
       const its = [...failures.values()];
-      // An overloaded server answers some queries; those still waiting must not make all begin again.
+      // An overloaded server answers some queries: the others wait, and do not restart the whole source.
       return its.length === resources.length || its.some(({ isBusy }) => !isBusy);
     });
     return down.length === this.#reaches;

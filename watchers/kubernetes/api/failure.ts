@@ -1,4 +1,4 @@
-/** What a failed query means: why, for people; how long to wait; how much is at fault. */
+/** What a failed query means: the reason for people, the delay that the server asked for, and what else fails. */
 import { AppError, describe } from '../../../src/errors.ts';
 import type { Ms } from '../../../src/model.ts';
 import { retryAfterMs } from '../../kit/retry-after.ts';
@@ -7,7 +7,7 @@ import type { Resource } from './resources.ts';
 
 export type Failure = {
   readonly reason: string;
-  /** What the server asked for; 0 where it did not. */
+  /** The delay that the server asked for; 0: none. */
   readonly retryAfterMs: Ms;
   /** `server`: all other queries would fail as well; `query`: this resource in this namespace, perhaps alone. */
   readonly scope: 'server' | 'query';

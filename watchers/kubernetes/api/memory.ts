@@ -7,7 +7,7 @@ import { View } from '../view.ts';
 import type { Place } from './reflect.ts';
 import type { Resource } from './resources.ts';
 
-/** Of one namespace, or of all. */
+/** The state of one namespace, or of the whole cluster. */
 export class Memory {
   readonly view: View;
   readonly #places = new Map<string, Place>();
@@ -27,7 +27,7 @@ export class Memory {
     else this.#places.set(plural, place);
   }
 
-  /** Everything is to be listed again. */
+  /** Forgets the place, so that everything is listed again. */
   distrust(): void {
     this.#places.clear();
   }
@@ -35,11 +35,11 @@ export class Memory {
 
 type ByNamespace = ReadonlyMap<string | null, Memory>;
 
-/** The memories of the last one that failed. */
+/** Keeps the memories of a watcher that has failed for its next start. */
 export class Memories {
   #kept: { readonly about: string; readonly memories: ByNamespace } | null = null;
 
-  /** For one user only: the results of two would be mixed. `about`: the query, and the server. */
+  /** Returns what is remembered about the same query and server, to the first caller only: two would mix their results. */
   take(about: string): ByNamespace {
     const memories = this.#kept?.about === about ? this.#kept.memories : new Map<string | null, Memory>();
     this.#kept = null;

@@ -30,7 +30,7 @@ const texts = z
   .nullish()
   .transform((value) => value ?? {});
 
-/** A Service has room for tens of thousands; further ones are as if they were not there. */
+/** A Service has room for tens of thousands of annotations; those beyond this number are ignored. */
 const mostPorts = 1000;
 
 /** Keeps only these labels: a Service may have a megabyte of others. */
@@ -150,7 +150,7 @@ export function readPage(body: unknown): ListPage {
   return { resourceVersion: metadata.resourceVersion, next, items };
 }
 
-/** The Status object that tells of a failure, in an answer or in a watch. */
+/** The Status object by which the server reports a failure, in a response or in a watch. */
 export const status = z.object({ code: z.number().nullish(), reason: text, message: text });
 
 const watchEvent = z.object({ type: z.string(), object: z.unknown() });

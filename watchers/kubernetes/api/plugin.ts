@@ -11,7 +11,7 @@ import type { Ms, Timestamp } from '../../../src/model.ts';
 export type Plugin = {
   readonly command: string;
   readonly args: readonly string[];
-  /** Besides the environment of Myelin itself. */
+  /** Variables beside those of Myelin's own environment. */
   readonly env: Readonly<Record<string, string>>;
 };
 
@@ -24,7 +24,7 @@ export type Proof = {
 
 /** A plugin that asks somebody for a password would hang for ever. */
 const answerMs: Ms = 60_000;
-/** Of its own words, from the end. */
+/** The length of the end of its output that an error quotes. */
 const mostTold = 500;
 
 const text = z.string().optional();

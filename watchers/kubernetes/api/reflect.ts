@@ -19,7 +19,7 @@ export type Change<T> = { readonly kind: 'put' | 'delete'; readonly object: T };
 /** How far a list and the watch that follows it have come. */
 export type Place = {
   readonly version: string;
-  /** Of the first object of the list. */
+  /** Identifies the first object of the list. */
   readonly first: string | undefined;
 };
 
@@ -27,7 +27,7 @@ export type Listing<S extends z.ZodType> = {
   readonly api: Api;
   readonly resource: Resource;
   readonly namespace: string | null;
-  /** Selectors. */
+  /** The parameters of the list and the watch: selectors. */
   readonly params: Params;
   /** Reduces an object to what is kept. */
   readonly schema: S;
@@ -43,9 +43,9 @@ export type Reflecting<S extends z.ZodType> = Listing<S> & {
   readonly onPlace: (place: Place | null) => void;
   /** The state at `from` is still valid; changes may follow. */
   readonly onResume: () => void;
-  /** Everything there is; called again after a 410. */
+  /** Called with the whole list, and again after a 410. */
   readonly onList: (objects: readonly z.output<S>[]) => void;
-  /** All that arrived together. */
+  /** Called with all changes that arrived together. */
   readonly onChanges: (changes: readonly Change<z.output<S>>[]) => void;
   readonly onFailure: (failure: Failure) => void;
   /** The failure is over, and the reported state is current. */
@@ -58,21 +58,21 @@ export type Reflecting<S extends z.ZodType> = Listing<S> & {
  */
 const pageSize = { first: 100, most: 500 };
 const pageBytes = 8 * 2 ** 20;
-/** Of one object alone: etcd takes 1.5 MiB, which in JSON may be six times as much. */
+/** The limit of a page with a single object: etcd takes 1.5 MiB, which in JSON may be six times as much. */
 const objectBytes = 32 * 2 ** 20;
 /** As for the whole source: recovery is quick after a short trouble, and a long one is not made worse. */
 const retrying = { baseMs: 200, capMs: 1500, longestMs: 30_000, share: 1 / 8 };
-/** A stream that lasts less does not make the next break the first one. */
+/** A break counts as the first one again where the stream before it lasted this long. */
 const healthyAfterMs: Ms = 10_000;
 /** How often a list or watch may be opened: a server that ends every stream at once is not asked in a loop. */
 const pace = { burst: 10, everyMs: 1000 };
 /** The server ends a watch after this time, so that watches spread over its replicas again; the times differ. */
 const watchSeconds = { least: 240, most: 480 };
-/** So many streams in a row may break, or be refused as too old, before a failure is reported. */
+/** The number of streams in a row that may break, or be refused as too old, before a failure is reported. */
 const breaksAllowed = 3;
 /**
- * Where nothing ever happens the server has nothing to say, and a proxy that keeps the stream to itself looks the same,
- * but for a list. After so many silences in a row there is one, ever more seldom.
+ * Where nothing ever changes the server sends nothing, and a proxy that withholds the stream looks the same. After this number
+ * of silences in a row the list is read again; the number grows each time.
  */
 const silencesAllowed = { least: 2, most: 8 };
 const resuming = { baseMs: 25, capMs: 500 };
@@ -213,7 +213,7 @@ async function isStill<S extends z.ZodType>(
   return uidOf(page.items[0]) === first && isAtLeast(page.resourceVersion, version);
 }
 
-/** Versions are whole numbers, of any size. */
+/** Resource versions are whole numbers of any size. */
 function isAtLeast(version: string, other: string): boolean {
   return version.length === other.length ? version >= other : version.length > other.length;
 }
@@ -256,7 +256,7 @@ async function watch<S extends z.ZodType>(
         onVersion(versionOf(object));
       }
     } finally {
-      // What came before a faulty line is as true as if it had come alone.
+      // The events before a faulty line are valid.
       if (changes.length > 0) onChanges(changes);
     }
   };

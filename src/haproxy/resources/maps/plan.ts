@@ -80,7 +80,7 @@ function change(old: Section, now: Section, isThere: (backend: string) => boolea
   return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
 }
 
-/** So many fit into a command; a key that occurs more often is left to what is read back next. */
+/** The most entries of one key that one command deletes; the next reading back finds the others. */
 const mostCopies = 50;
 
 /** null: the entry is as desired. */

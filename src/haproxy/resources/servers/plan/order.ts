@@ -8,7 +8,7 @@ export function takesOut(command: ServerCommand): boolean {
   return action === 'remove' || action === 'maint' || (action === 'weight' && command.weight === 0);
 }
 
-/** A weight is 256 at most. */
+/** Places in the order; a weight, 256 at most, counts down from `lightest`. */
 const places = { coming: 0, lightest: 500, leaving: 1000 };
 
 /** New servers first, then those that stay by weight, the heavier ones before the lighter, and last those that leave. */

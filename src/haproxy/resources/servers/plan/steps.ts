@@ -85,7 +85,7 @@ export function bring(server: Server, running: Backend, desired: Backend, circum
   const checks = [...(has('check') ? ['health' as const] : []), ...(has('agent-check') ? ['agent' as const] : [])];
   return {
     name,
-    // It is created in maintenance.
+    // HAProxy creates the server in maintenance.
     commands: [
       { ...it, action: 'add', ...at, weight, options, checks, dynamicCookie },
       ...(server.isDisabled ? [] : [presence]),
