@@ -199,6 +199,8 @@ const commands: readonly fc.Arbitrary<fc.AsyncCommand<Model, Real>>[] = [
       // By then all of it is due, and it is little enough to be looked at in one go.
       const isAnswered = await real.look(ms);
       if (isAnswered && isBegun && ms >= 1100) assert.notEqual(real.updater.knowledge.kind, 'unread');
+      // Where HAProxy did not answer, the same is asked a second later: until then it is not known what commands have made of it.
+      if (!isAnswered) model.isUntouched = false;
       // Whatever commands were answered, what they have made of it is known 50 ms later; all else once its turn has come.
       if (!isAnswered || ms < 60 || (!model.isUntouched && ms < 11_000)) return;
       const { haproxy, running } = real.driver;
