@@ -98,7 +98,7 @@ function rendered(servers: Servers): Rendered {
 
 type Model = {
   desired: Rendered;
-  /** Nothing was done by hand since all was read back. */
+  /** Nothing was done by hand, or left unanswered, since all was read back. */
   isUntouched: boolean;
 };
 
