@@ -7,7 +7,7 @@ import type { UnexpectedReply } from '../haproxy/resources/resource.ts';
 import { attribute } from '../haproxy/text/attribution.ts';
 import type { Problem, Section } from '../model.ts';
 import type { Outcome } from './driver.ts';
-import type { Start } from './process/start.ts';
+import type { Start } from './process/start/start.ts';
 
 /** HAProxy would accept an empty file, because Myelin adds the generation's socket, and would then serve nothing. */
 export const emptyConfig: Problem = {

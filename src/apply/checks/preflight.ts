@@ -10,7 +10,7 @@ import { ask, nobodyListens } from '../../haproxy/cli/socket.ts';
 import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
 import { type PlacedLine, placedLines } from '../../haproxy/text/layout/layout.ts';
 import type { Problem, Section } from '../../model.ts';
-import type { Moves } from '../process/start.ts';
+import type { Moves } from '../process/start/start.ts';
 import { holds, ownerOfPort } from '../system/port-owner.ts';
 import { fdProblem, readFdLimit } from './fd-limit.ts';
 

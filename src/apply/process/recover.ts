@@ -33,11 +33,11 @@ import {
   writeReady,
 } from '../state/records.ts';
 import { isAlive, type ProcessId, sendSignal } from '../system/processes.ts';
-import { setFrontends } from './frontends.ts';
 import { sectionsInPlace } from './in-place.ts';
 import { OldWorker } from './old-worker.ts';
 import { type Serving, serving } from './serving.ts';
-import { awaitReady } from './start.ts';
+import { setFrontends } from './start/frontends.ts';
+import { awaitReady } from './start/start.ts';
 
 export type Recovered = {
   readonly serving: Serving | null;

@@ -27,7 +27,7 @@ import { writeReady, writeReplaces } from '../state/records.ts';
 import { heldByPredecessor, type Predecessor } from './handover.ts';
 import type { Processes } from './processes.ts';
 import { readyRecordOf, serving } from './serving.ts';
-import { type Moves, type Start, startHaproxy } from './start.ts';
+import { type Moves, type Start, startHaproxy } from './start/start.ts';
 
 export type Replacement = {
   readonly sections: readonly Section[];

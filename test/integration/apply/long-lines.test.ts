@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setFrontends } from '../../../src/apply/process/frontends.ts';
+import { setFrontends } from '../../../src/apply/process/start/frontends.ts';
 import { Worker } from '../../../src/apply/runtime/worker.ts';
 import { readInfo, readServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';

@@ -3,12 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
 import timers from 'node:timers/promises';
-import { type Complaint, parseAlerts } from '../../haproxy/binary/check.ts';
-import { type Info, readInfo } from '../../haproxy/cli/info.ts';
-import { lastLines } from '../../lib/command.ts';
-import type { Ms } from '../../model.ts';
-import type { Generation } from '../state/generation.ts';
-import { identifyProcess, isAlive, type ProcessId, sendSignal, waitForEnd } from '../system/processes.ts';
+import { type Complaint, parseAlerts } from '../../../haproxy/binary/check.ts';
+import { type Info, readInfo } from '../../../haproxy/cli/info.ts';
+import { lastLines } from '../../../lib/command.ts';
+import type { Ms } from '../../../model.ts';
+import type { Generation } from '../../state/generation.ts';
+import { identifyProcess, isAlive, type ProcessId, sendSignal, waitForEnd } from '../../system/processes.ts';
 import { setFrontends } from './frontends.ts';
 import { StandIn } from './stand-in.ts';
 

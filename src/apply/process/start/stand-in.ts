@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { AppError } from '../../errors.ts';
+import { AppError } from '../../../errors.ts';
 
 /** The stand-in ends with its parent, however the parent ends. */
 const program = [

@@ -1,8 +1,8 @@
 /** Makes frontends of a running process release their addresses for a moment, and take them again. */
-import { AppError } from '../../errors.ts';
-import { frames, unframe } from '../../haproxy/cli/framing.ts';
-import { ask } from '../../haproxy/cli/socket.ts';
-import { cliWord } from '../../haproxy/cli/words.ts';
+import { AppError } from '../../../errors.ts';
+import { frames, unframe } from '../../../haproxy/cli/framing.ts';
+import { ask } from '../../../haproxy/cli/socket.ts';
+import { cliWord } from '../../../haproxy/cli/words.ts';
 
 /** Throws an AppError where the process does not answer, or a frontend does not follow the command. */
 export async function setFrontends(
