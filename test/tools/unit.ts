@@ -14,7 +14,7 @@ import { stopSignal } from './stop.ts';
 import { type FileResult, runTestFiles } from './test-file.ts';
 
 const testLimitMs: Ms = 60_000;
-const limitMs: Ms = 120_000;
+const limitMs: Ms = 300_000;
 /** An editor writes several files at once. */
 const quietMs: Ms = 100;
 
