@@ -5,9 +5,7 @@ import { type Frame, type Framed, type FramedAnswer, frames, unframe } from '../
 import { resourceOf, say } from './index.ts';
 import type { Verdict } from './resource.ts';
 
-export type Batch = Framed<RuntimeCommand>;
-
-export type BatchAnswer = {
+type BatchAnswer = {
   /** The process that answered; null where the answer does not say: then the outcome of the commands is unknown. */
   readonly from: FramedAnswer['from'];
   /** One a command, in their order. */
@@ -16,13 +14,16 @@ export type BatchAnswer = {
 
 type Options = Pick<Frame, 'prefix'> & { readonly capabilities: Capabilities };
 
-/** Keeps the order of the commands. The lines of one command are never on two lines of HAProxy. */
-export function toBatches(commands: readonly RuntimeCommand[], { capabilities, ...frame }: Options): readonly Batch[] {
+/** Keeps the order of the commands. What one command needs is never on two lines. */
+export function toBatches(
+  commands: readonly RuntimeCommand[],
+  { capabilities, ...frame }: Options,
+): readonly Framed<RuntimeCommand>[] {
   return frames(commands, say, { ...frame, maxBytes: capabilities.maxLineBytes, head: headOf(capabilities) });
 }
 
 export function readBatch(
-  { items }: Batch,
+  { items }: Framed<RuntimeCommand>,
   answer: string,
   { capabilities }: Pick<Options, 'capabilities'>,
 ): BatchAnswer {
