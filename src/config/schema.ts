@@ -124,4 +124,6 @@ export type Config = Readonly<Omit<ParsedConfig, 'services' | 'include' | 'disco
   readonly discoveries: readonly Discovery[];
   /** The source of each watcher, by the watcher's name. */
   readonly sources: ReadonlyMap<string, Source>;
+  /** The names of hand-written sections in the templates: no discovered service gets them. */
+  readonly namesInTemplates?: readonly string[];
 };

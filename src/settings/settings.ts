@@ -1,6 +1,7 @@
 /** The config with its templates and outputs: everything that may be replaced while Myelin runs. */
 import { isDeepStrictEqual } from 'node:util';
 import { type LoadedConfig, loadConfig } from '../config/load.ts';
+import { namedSectionsIn } from '../config/names.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
 import { parseVersion, type Version } from '../haproxy/binary/version.ts';
@@ -37,8 +38,11 @@ export async function loadSettings(
   const templates = await readTemplates(folder, readFile);
   onRead(templates.files);
   const outputs = await readOutputs(loaded.config, readFile);
+  const texts = [...templates.sources.values()].map(({ text }) => text);
+  const namesInTemplates = texts.flatMap(namedSectionsIn).map(({ name }) => name);
   return {
     ...loaded,
+    config: { ...loaded.config, namesInTemplates },
     renderer: createRenderer(templates.sources),
     outputs,
     watched: [...loaded.files, ...loaded.folders, ...templates.files, ...outputTemplates],

@@ -1,6 +1,6 @@
 /** Which service has which name and address: a listed service comes first, then the service that claims it first. */
 import { frontendName } from '../../haproxy/text/names.ts';
-import { proxiesIn } from '../names.ts';
+import { namedSectionsIn } from '../names.ts';
 import { formatPath } from '../problems.ts';
 import type { Config, Service } from '../schema.ts';
 import { Held, judgeless, type Listener, listenersOf } from './check-binds.ts';
@@ -9,12 +9,13 @@ export class Claims {
   readonly #names = new Map<string, string>();
   readonly #held = new Held();
 
-  constructor({ services, frontends, haproxy, admin, probes }: Config) {
+  constructor({ services, frontends, haproxy, admin, probes, namesInTemplates = [] }: Config) {
     for (const name of Object.keys(frontends)) this.#names.set(name, 'a shared frontend');
     for (const name of services.keys())
       this.#names.set(name, 'a service of the config').set(frontendName(name), 'a service of the config');
     for (const text of haproxy.sections)
-      for (const { name } of proxiesIn(text)) this.#names.set(name, 'a hand-written section');
+      for (const { name } of namedSectionsIn(text)) this.#names.set(name, 'a hand-written section');
+    for (const name of namesInTemplates) this.#names.set(name, 'a section of the templates');
     for (const listener of listenersOf({ rest: { frontends, haproxy, admin, probes }, services }, judgeless))
       this.#held.add(listener);
   }

@@ -305,3 +305,14 @@ test('where the administrator has lines for HAProxy, nobody chooses a mode in wh
   });
   assert.deepEqual(reasons(await discovering(`${lines}, options: [mode]`), tcp), {});
 });
+
+test('a discovered service gets no name of a section that is written by hand, in the config or in the templates', async () => {
+  const written = `haproxy: { sections: ["defaults shop:base\\n  mode http\\nbackend 'shop:legacy'\\n"] }`;
+  const config = { ...(await discovering('', written)), namesInTemplates: ['shop:own', 'shop:web:in'] };
+  assert.deepEqual(reasons(config, ...['base', 'legacy', 'own', 'web', 'free'].map((name) => service(name))), {
+    'shop:base': 'the name shop:base is taken: a hand-written section',
+    'shop:legacy': 'the name shop:legacy is taken: a hand-written section',
+    'shop:own': 'the name shop:own is taken: a section of the templates',
+    'shop:web': 'the name shop:web:in is taken: a section of the templates',
+  });
+});

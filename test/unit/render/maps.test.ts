@@ -39,6 +39,16 @@ test('a route leads only to a backend that is in the file', async () => {
   );
 });
 
+test('a route of a discovered service leads to no hand-written backend of its name', async () => {
+  const whole = '{{> defaults}}\n{{#each frontends}}\n{{> shared-frontend}}\n{{/each}}\nbackend web\n';
+  const renderer = await rendererWith({ 'haproxy.cfg': whole });
+  const [web] = [...config.services.values()].filter(({ name }) => name === 'web');
+  const services = new Map([...config.services, ['web', { ...(web ?? assert.fail()), createdAt: 1 }]]);
+  const linesOf = (its: typeof config) => mapsIn(render(renderer, its).sections).map(({ text }) => text);
+  assert.deepEqual(linesOf({ ...config, services }), ['', '']);
+  assert.deepEqual(linesOf(config), ['*/web/ web\n', ''], 'whoever writes the config may mean it');
+});
+
 test('a template for the whole file that prints no shared frontends is refused, with what prints them', async () => {
   const renderer = await rendererWith({ 'haproxy.cfg': '{{#each services}}\n{{backend}}\n{{/each}}\n' });
   assert.throws(() => render(renderer, config), /the shared frontend public is not printed: \{\{#each frontends\}\}/);
