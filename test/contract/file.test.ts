@@ -2,33 +2,77 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { file } from '../../watchers/file/index.ts';
-import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
+import {
+  type DiscoverySubject,
+  discoversByTheContract,
+  holdsTheContract,
+  type Subject,
+  watchOf,
+} from '../../watchers/public/contract.ts';
 import { tempFolder } from '../support/index.ts';
 
-async function makeSubject(): Promise<Subject> {
+type FileOfServices = AsyncDisposable & {
+  readonly path: string;
+  write(services: Readonly<Record<string, unknown>>): Promise<void>;
+  fail(): Promise<void>;
+  mend(): Promise<void>;
+};
+
+async function fileOfServices(): Promise<FileOfServices> {
   const folder = await tempFolder();
   const path = join(folder.path, 'services.yaml');
-  const services: Record<string, readonly string[]> = {};
-  const write = async (content: unknown): Promise<void> => {
-    await writeFile(`${path}.new`, JSON.stringify(content));
+  const write = async (services: Readonly<Record<string, unknown>>): Promise<void> => {
+    await writeFile(`${path}.new`, JSON.stringify({ services }));
     await rename(`${path}.new`, path);
   };
-  await write({ services });
+  await write({});
   return {
-    watch: await watchOf(file, { path }),
-    settings: (service) => ({ service }),
-    async put(service, addresses) {
-      services[service] = addresses;
-      await write({ services });
-    },
+    path,
+    write,
     fail: () => rename(path, `${path}.away`),
     mend: () => rename(`${path}.away`, path),
-    async flicker(service) {
-      await write({ services: { ...services, [service]: [] } });
-      await write({ services });
-    },
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };
 }
 
+async function makeSubject(): Promise<Subject> {
+  const its = await fileOfServices();
+  const services: Record<string, readonly string[]> = {};
+  return {
+    ...its,
+    watch: await watchOf(file, { path: its.path }),
+    settings: (service) => ({ service }),
+    async put(service, addresses) {
+      services[service] = addresses;
+      await its.write(services);
+    },
+    async flicker(service) {
+      await its.write({ ...services, [service]: [] });
+      await its.write(services);
+    },
+    [Symbol.asyncDispose]: () => its[Symbol.asyncDispose](),
+  };
+}
+
+async function makeDiscoverySubject(): Promise<DiscoverySubject> {
+  const its = await fileOfServices();
+  const services: Record<string, unknown> = { hidden: ['127.0.0.1:9009'] };
+  return {
+    ...its,
+    watch: await watchOf(file, { path: its.path }),
+    query: { isForAll: true },
+    nameOf: (service) => service,
+    async offer(service, options, endpoints) {
+      services[service] = { options, endpoints };
+      await its.write(services);
+    },
+    async withdraw(service) {
+      services[service] = ['127.0.0.1:9001'];
+      await its.write(services);
+    },
+    [Symbol.asyncDispose]: () => its[Symbol.asyncDispose](),
+  };
+}
+
 holdsTheContract('a file', makeSubject, { failsBy: 'staleness' });
+discoversByTheContract('a file', makeDiscoverySubject, { failsBy: 'staleness' });

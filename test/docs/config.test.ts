@@ -12,10 +12,15 @@ const path = fileURLToPath(new URL('../../docs/reference/config.md', import.meta
 const page = await readFile(path, 'utf8');
 const ofSources = [...builtIn].flatMap(([type, { query, discovery }]) => [
   [`query.${type}`, query] as const,
-  ...(discovery === undefined ? [] : [[`discover.${type}`, discovery.keys] as const]),
+  ...[discovery?.keys].filter(hasKeys).map((keys) => [`discover.${type}`, keys] as const),
 ]);
 const all = sectionsOf(config, '');
 const sections = { ...all, discover: withoutKeysOfSources(all.discover), ...Object.fromEntries(ofSources) };
+
+/** A file needs none: its services say themselves that they are to be discovered. */
+function hasKeys(keys: z.ZodObject | undefined): keys is z.ZodObject {
+  return Object.keys(keys?.shape ?? {}).length > 0;
+}
 
 /** What is the same for every source. */
 function withoutKeysOfSources(discover: z.ZodObject | undefined): z.ZodObject {

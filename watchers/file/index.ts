@@ -1,6 +1,6 @@
 /** Services and endpoints from a file, or a folder of files. */
 import { defineSource } from '../kit/source.ts';
-import { fileQuery, fileSettings } from './settings.ts';
+import { type FileDiscovery, fileDiscovery, fileQuery, fileSettings } from './settings.ts';
 
 const example = `watchers:
   # Where endpoints come from: a file, or a folder of them.
@@ -18,13 +18,27 @@ services:
     - "127.0.0.1:9000"
     # The long form; all but address and port may be left out.
     #- { address: 127.0.0.1, port: 9001, id: web-2, weight: 2, state: ready, tags: [blue], meta: { version: "1" } }
+  # With \`discover: { file: … }\` in myelin.yaml a service that has options needs no word there.
+  #api:
+  #  options: { listen: 10080, balance: leastconn }
+  #  endpoints: ["127.0.0.1:9002"]
 `;
+
+const discover = `# Services that have \`options\` in the file are served without being listed, as these say.
+#discover:
+#  file: { bindAddress: 127.0.0.1, ports: "10000-19999" }
+
+`;
+
+const forAll: FileDiscovery = { isForAll: true };
 
 export const file = defineSource({
   type: 'file',
   settings: fileSettings,
   query: fileQuery,
-  example: { watcher: example, query: '{ service: web }', files: { 'services.yaml': exampleServices } },
+  // Each endpoint has a port of its own.
+  discovery: { keys: fileDiscovery, queries: () => [{ key: '', query: forAll }], withoutEffect: ['port'] },
+  example: { watcher: example, query: '{ service: web }', discover, files: { 'services.yaml': exampleServices } },
   trustsLoopback: true,
   async open(settings) {
     const { watchFile } = await import('./watch.ts');

@@ -13,14 +13,15 @@ import {
 import { z } from 'zod';
 import { hostPort } from '../../src/lib/net/address.ts';
 import { type Endpoint, maxWeight, type Unreadable } from '../../src/model.ts';
+import { boundedOptions } from '../kit/service-options.ts';
 
 export type Parsed =
   | { readonly kind: 'services'; readonly services: ReadonlyMap<string, Entry> }
   /** It is no file of services. `reason` starts with FILE:LINE:COLUMN. */
   | { readonly kind: 'invalid'; readonly reason: string };
 
-/** One service; `place` is FILE:LINE:COLUMN of its name. */
-export type Entry = { readonly place: string } & (
+/** One service; `place` is FILE:LINE:COLUMN of its name. Without `options` it is there for those who list it. */
+export type Entry = { readonly place: string; readonly options: Options | null } & (
   | {
       readonly kind: 'list';
       readonly endpoints: readonly Endpoint[];
@@ -30,6 +31,8 @@ export type Entry = { readonly place: string } & (
   /** The entry has no valid endpoint, but does not say that there are none. */
   | { readonly kind: 'unreadable'; readonly reason: string }
 );
+
+type Options = Readonly<Record<string, string>>;
 
 /** The number of wrong entries of one service that are reported one by one. */
 const mostTold = 20;
@@ -82,30 +85,94 @@ export function parseServices(file: string, text: string): Parsed {
   for (const { key, value } of found.value.items) {
     const name = nameOf(key);
     const place = placeAt(startOf(key));
-    const path = `services.${name}`;
-    const list = Object.hasOwn(values, name) ? values[name] : undefined;
-    if (!Array.isArray(list)) {
-      const where = placeAt(startOf(value ?? key));
-      const reason = isScalar(key)
-        ? `${where}: ${path}: expected a list of endpoints; [] where there is none`
-        : `${place}: the name of a service must be plain text`;
-      services.set(name, { kind: 'unreadable', place, reason });
+    const written = readService(Object.hasOwn(values, name) ? values[name] : undefined, value, `services.${name}`);
+    if ('problem' in written || !isScalar(key)) {
+      const reason =
+        'problem' in written && isScalar(key)
+          ? `${placeAt(startOf(written.at ?? key))}: ${written.problem}`
+          : `${place}: the name of a service must be plain text`;
+      services.set(name, { kind: 'unreadable', place, options: null, reason });
       continue;
     }
-    const judged = list.map((item: unknown, at) => readEndpoint(item, itemOf(value, at), `${path}[${at}]`, placeAt));
+    const { list, at: listNode, path, options } = written;
+    const judged = list.map((item, at) => readEndpoint(item, itemOf(listNode, at), `${path}[${at}]`, placeAt));
     const endpoints = judged.filter((one) => 'address' in one);
     const wrong = judged.filter((one) => 'reason' in one);
     const repeated = (twice.get(name) ?? []).map((again): Unreadable => {
       const where = placeAt(startOf(again));
-      return { id: where, reason: `${where}: ${path} stands twice in this file, first at ${place}: the first counts` };
+      return {
+        id: where,
+        reason: `${where}: services.${name} stands twice in this file, first at ${place}: the first counts`,
+      };
     });
     const [first] = wrong;
     // No endpoint is readable, which is not the same as no endpoints.
     if (endpoints.length === 0 && first !== undefined)
-      services.set(name, { kind: 'unreadable', place, reason: first.reason });
-    else services.set(name, { kind: 'list', place, endpoints, unreadable: few([...wrong, ...repeated]) });
+      services.set(name, { kind: 'unreadable', place, options, reason: first.reason });
+    else services.set(name, { kind: 'list', place, options, endpoints, unreadable: few([...wrong, ...repeated]) });
   }
   return { kind: 'services', services };
+}
+
+type WrittenService =
+  | {
+      readonly list: readonly unknown[];
+      /** The node of the list, and its name for people. */
+      readonly at: unknown;
+      readonly path: string;
+      readonly options: Options | null;
+    }
+  | { readonly problem: string; readonly at: unknown };
+
+const word = z.union([z.string(), z.number(), z.boolean()], { error: 'expected a word' }).transform(String);
+
+const longForm = z.strictObject(
+  {
+    endpoints: z.array(z.unknown(), { error: 'expected a list of endpoints; [] where there is none' }),
+    options: z
+      .record(
+        z.string(),
+        z.union([word, z.array(word).transform((words) => words.join(', '))], {
+          error: 'expected a word or a list of words',
+        }),
+        { error: 'expected options by name; {} where there is none' },
+      )
+      .transform((options) => boundedOptions(new Map(Object.entries(options))))
+      .optional(),
+  },
+  {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? `unknown key ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}; allowed: endpoints, options`
+        : undefined,
+  },
+);
+
+/** The short form is the list of endpoints alone. */
+function readService(value: unknown, node: unknown, path: string): WrittenService {
+  if (Array.isArray(value)) return { list: value, at: node, path, options: null };
+  if (!isMap(node)) return { problem: `${path}: expected a list of endpoints; [] where there is none`, at: node };
+  const nodeOf = (key: string): unknown => node.get(key, true);
+  for (const [where, map] of [
+    ['', node],
+    ['.options', nodeOf('options')],
+  ] as const) {
+    const [twice] = isMap(map) ? repeatedIn(map) : [];
+    if (twice !== undefined) return { problem: `${path}${where}.${twice}: stands twice: keep one of them`, at: map };
+  }
+  const read = longForm.safeParse(value);
+  if (read.success)
+    return {
+      list: read.data.endpoints,
+      at: nodeOf('endpoints'),
+      path: `${path}.endpoints`,
+      options: read.data.options ?? null,
+    };
+  const [issue] = read.error.issues;
+  return {
+    problem: `${path}${formatPath(issue?.path ?? [])}: ${issue?.message ?? 'expected a service'}`,
+    at: nodeAt(node, issue?.path ?? []),
+  };
 }
 
 /** Removes from `map` the services whose name stands there already; returns their places. */
@@ -129,7 +196,6 @@ function few(all: readonly Unreadable[]): readonly Unreadable[] {
   return [...all.slice(0, mostTold), { id: `${more} more`, reason: `${more} more entries are left out` }];
 }
 
-const word = z.union([z.string(), z.number(), z.boolean()], { error: 'expected a word' }).transform(String);
 const keys = ['address', 'port', 'id', 'weight', 'state', 'tags', 'meta'];
 
 const endpoint = z

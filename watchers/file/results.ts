@@ -1,5 +1,6 @@
 /** The services of all files. A broken file keeps its last good services until it is mended. Pure. */
-import type { Update } from '../../src/model.ts';
+import { basename } from 'node:path';
+import type { DiscoveredService, Update } from '../../src/model.ts';
 import type { Text } from './disk.ts';
 import type { Entry, Parsed } from './parse.ts';
 
@@ -61,6 +62,24 @@ export function resultOf(known: Known, key: string, service: string): Update {
   return { kind: 'endpoints', key, endpoints: entry.endpoints, ...(unreadable.length > 0 && { unreadable }) };
 }
 
+/**
+ * The services that say by their options how they are served. Of two that claim the same, the one in the first file by name has it,
+ * as with two of one name.
+ */
+export function discoveredIn({ files, owners }: Known): readonly DiscoveredService[] {
+  const order = new Map([...files.keys()].map((path, at) => [path, at]));
+  return [...owners].flatMap(([name, [{ path, entry }]]) =>
+    entry.options === null
+      ? []
+      : [{ key: `*${name}`, name, owner: basename(path), createdAt: order.get(path) ?? 0, options: entry.options }],
+  );
+}
+
+/** Why there may be more discovered services than these; null: there are none. */
+export function discoveryTrouble(known: Known): string | null {
+  return known.problem ?? anyProblem(known);
+}
+
 /** Whether files have faults that they did not have before: perhaps they are being written. */
 export function hasNewFaults(before: Known, { files }: Known): boolean {
   return [...files].some(([path, { content, services, problem }]) => {
@@ -81,5 +100,14 @@ function learnFile(before: File | undefined, content: Content): File {
   if (parsed.kind === 'invalid') return { content, services: before?.services ?? null, problem: parsed.reason };
   // A half-written file may end with the name of a service, without its list.
   const cut = [...parsed.services.values()].find(({ kind }) => kind === 'unreadable');
-  return { content, services: parsed.services, problem: cut?.kind === 'unreadable' ? cut.reason : null };
+  const services = new Map(
+    [...parsed.services].map(([name, entry]) => [name, withLastOptions(entry, before?.services?.get(name))]),
+  );
+  return { content, services, problem: cut?.kind === 'unreadable' ? cut.reason : null };
+}
+
+/** What cannot be read has not lost its options. */
+function withLastOptions(entry: Entry, before: Entry | undefined): Entry {
+  if (entry.kind !== 'unreadable' || entry.options !== null) return entry;
+  return { ...entry, options: before?.options ?? null };
 }

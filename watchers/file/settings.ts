@@ -14,5 +14,10 @@ export const fileQuery = z
   })
   .describe('One service of a file watcher.');
 
+/** Nothing is chosen: services that have `options` in the file are discovered. */
+export const fileDiscovery = z.strictObject({});
+
+export type FileDiscovery = { readonly isForAll: true };
+
 export type FileSettings = z.output<typeof fileSettings>;
 export type FileQuery = z.output<typeof fileQuery>;

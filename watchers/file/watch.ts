@@ -8,11 +8,22 @@ import { withSynced } from '../kit/watching.ts';
 import { readAll, stamp, type Text } from './disk.ts';
 import { hints } from './folders.ts';
 import { Parsing } from './parse-aside.ts';
-import { type Content, hasNewFaults, type Known, learn, nothingKnown, resultOf } from './results.ts';
-import type { FileQuery, FileSettings } from './settings.ts';
+import {
+  type Content,
+  discoveredIn,
+  discoveryTrouble,
+  hasNewFaults,
+  type Known,
+  learn,
+  nothingKnown,
+  resultOf,
+} from './results.ts';
+import type { FileDiscovery, FileQuery, FileSettings } from './settings.ts';
+
+type Queries = readonly Query<FileQuery | FileDiscovery>[];
 
 /** Wrong or missing files make queries stale; they do not fail the source. Mending them is noticed at once, a restart takes longer. */
-export function watchFile(settings: Pick<FileSettings, 'path'>): Watch<FileQuery> {
+export function watchFile(settings: Pick<FileSettings, 'path'>): Watch<FileQuery | FileDiscovery> {
   return (queries, signal) => withSynced(queries, watch(settings.path, queries, signal));
 }
 
@@ -22,11 +33,7 @@ const settleMs = 25;
 /** The same where the content has faults, or a service loses its last endpoint. */
 const settleLongMs = 200;
 
-async function* watch(
-  path: string,
-  queries: readonly Query<FileQuery>[],
-  signal: AbortSignal,
-): AsyncGenerator<Update, void, undefined> {
+async function* watch(path: string, queries: Queries, signal: AbortSignal): AsyncGenerator<Update, void, undefined> {
   let known = nothingKnown;
   let stamped = '';
   const news = new EventTarget();
@@ -43,8 +50,29 @@ async function* watch(
       continue;
     }
     known = next;
-    for (const { key, settings } of queries) yield resultOf(known, key, settings.service ?? key);
+    yield* updatesOf(known, queries);
   }
+}
+
+/** Discovered services first, then what is known of each. */
+function* updatesOf(known: Known, queries: Queries): Iterable<Update> {
+  for (const { key, settings } of queries) {
+    if (!('isForAll' in settings)) continue;
+    const trouble = discoveryTrouble(known);
+    // While the path cannot be read, what was told before holds.
+    if (known.problem === null) yield { kind: 'discovered', key, services: discoveredIn(known) };
+    if (trouble !== null) yield { kind: 'stale', key, reason: trouble };
+  }
+  for (const { key, service } of servicesOf(known, queries)) yield resultOf(known, key, service);
+}
+
+/** Those that queries name, and those that were discovered. */
+function servicesOf(known: Known, queries: Queries): readonly { readonly key: string; readonly service: string }[] {
+  return queries.flatMap(({ key, settings }) =>
+    'isForAll' in settings
+      ? discoveredIn(known).map(({ key, name }) => ({ key, service: name }))
+      : [{ key, service: settings.service ?? key }],
+  );
 }
 
 /** How long the first read waits until large files are parsed. */
@@ -53,7 +81,7 @@ const firstParseMs = 5000;
 type Looking = {
   readonly path: string;
   readonly known: Known;
-  readonly queries: readonly Query<FileQuery>[];
+  readonly queries: Queries;
   readonly parsing: Parsing;
   readonly signal: AbortSignal;
 };
@@ -132,11 +160,11 @@ function isSameRead(one: Read, other: Read): boolean {
   return one.size === other.size && [...one].every(([file, content]) => other.get(file) === content);
 }
 
-function losesAll(known: Known, next: Known, queries: readonly Query<FileQuery>[]): boolean {
-  return queries.some(({ key, settings }) => {
-    const after = resultOf(next, key, settings.service ?? key);
+function losesAll(known: Known, next: Known, queries: Queries): boolean {
+  return servicesOf(known, queries).some(({ key, service }) => {
+    const after = resultOf(next, key, service);
     if (after.kind !== 'endpoints' || after.endpoints.length > 0) return false;
-    const before = resultOf(known, key, settings.service ?? key);
+    const before = resultOf(known, key, service);
     return before.kind !== 'endpoints' || before.endpoints.length > 0;
   });
 }

@@ -7,6 +7,8 @@ import { type Source, withCommon } from '../kit/source.ts';
 import { type Listening, listen } from './listen.ts';
 import { until } from './until.ts';
 
+export { type DiscoverySubject, discoversByTheContract } from './discovery-contract.ts';
+
 /** A watcher of this source, with settings as they are written in `myelin.yaml`. Rejects where these are not valid. */
 export async function watchOf(
   source: Source,

@@ -26,7 +26,7 @@ export function resolveDiscoveries({ discover, watchers, sources }: Parts, judge
       const others = [...builtIn].flatMap(([type, source]) => (source.discovery === undefined ? [] : [type]));
       judge.report(
         path,
-        `a watcher of type ${watcher.type} discovers nothing; expected one of type ${others.join(' or ')}`,
+        `a watcher of type ${watcher.type} discovers nothing; expected one of type ${others.join(', ')}`,
       );
       return [];
     }

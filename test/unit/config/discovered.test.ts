@@ -248,7 +248,7 @@ discover:
   assert.deepEqual(message.split('\n'), [
     '7 problems in the config:',
     'myelin.yaml:4:3: discover.clustr: there is no watcher of this name; the watchers are cluster, files; did you mean "cluster"?',
-    'myelin.yaml:5:3: discover.files: a watcher of type file discovers nothing; expected one of type consul or kubernetes',
+    'myelin.yaml:5:12: discover.files.labels: unknown key; allowed: bindAddress, ports, hosts, frontends, maxServices, maxPerNamespace, options, service',
     'myelin.yaml:6:32: discover.cluster.labels.expose: true is not allowed; expected text: put it in quotes, "true"',
     'myelin.yaml:6:53: discover.cluster.bindAddress: "localhost" is not allowed; expected an IPv4 or IPv6 address of this machine, or * for all',
     'myelin.yaml:6:71: discover.cluster.ports: "20000-10000" is not allowed; expected a port, or a range of them such as 10000-19999',

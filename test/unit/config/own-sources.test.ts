@@ -189,6 +189,10 @@ export const source = defineSource({
     await refused(discovery('return 1 as never'), undefined, discover),
     /^myelin\.yaml:3:13: discover\.mine: discovery\.queries of \.\/own\.ts has failed: .*expected array/,
   );
+  assert.equal(
+    await refused('', undefined, discover),
+    'myelin.yaml:3:13: discover.mine: a watcher of type ./own.ts discovers nothing; expected one of type consul, file, kubernetes',
+  );
 });
 
 test('a module that is no source is told with its place and what to do', async () => {

@@ -121,7 +121,7 @@ test('a service of which nothing can be read names nobody, which is another thin
   const noList = 'expected a list of endpoints; [] where there is none';
   assert.deepEqual(faultsOf(read.db)[0]?.replace(/^\d+:\d+: /, ''), `services.db: ${noList}`);
   assert.deepEqual(faultsOf(read.cache), [`4:10: services.cache: ${noList}`]);
-  assert.deepEqual(faultsOf(read.queue), [`5:10: services.queue: ${noList}`]);
+  assert.deepEqual(faultsOf(read.queue), [`5:10: services.queue.endpoints: ${noList}`]);
   assert.deepEqual(
     Object.values(read).map(({ kind }) => kind),
     ['unreadable', 'unreadable', 'unreadable', 'unreadable', 'list'],
@@ -220,4 +220,55 @@ test('what stands under a name that is no text, and aliases that explode, are to
     kind: 'invalid',
     reason: 'f.yaml:1:1: aliases repeat far too many values: write fewer of them',
   });
+});
+
+test('a service in the long form has endpoints, and options that say how it is served', () => {
+  const read = entries(`
+services:
+  web: { endpoints: ["10.0.0.1:80"], options: { routes: [a.example.com, "/b strip"], check-rise: 3, check: http } }
+  db: { options: {}, endpoints: [] }
+  listed: { endpoints: ["10.0.0.2:80", x] }
+  short: ["10.0.0.3:80"]
+`);
+  assert.deepEqual(
+    Object.values(read).map(({ options }) => options),
+    [{ routes: 'a.example.com, /b strip', 'check-rise': '3', check: 'http' }, {}, null, null],
+  );
+  assert.deepEqual(
+    Object.values(read).map((entry) =>
+      endpointsOf(entry)
+        .map(({ id }) => id)
+        .join(),
+    ),
+    ['10.0.0.1:80', '', '10.0.0.2:80', '10.0.0.3:80'],
+  );
+  assert.deepEqual(faultsOf(read.listed), [
+    '5:40: services.listed.endpoints[1]: expected ADDRESS:PORT or { address, port, … }',
+  ]);
+});
+
+test('a service whose long form is wrong cannot be read, and alone', () => {
+  const read = entries(`
+services:
+  a: { endpoints: [], options: 5 }
+  b: { endpoints: [], options: { check: [[x]] } }
+  c: { endpoints: [], options: { check: http, check: tcp } }
+  d: { endpoints: [], endpoints: [] }
+  e: { endpoints: [], optoins: {} }
+  f: { endpoints: [], options: }
+  g: { endpoints: [], options: { check: http } }
+`);
+  const { g, ...wrong } = read;
+  assert.deepEqual(
+    Object.values(wrong).map((entry) => faultsOf(entry).join()),
+    [
+      '3:32: services.a.options: expected options by name; {} where there is none',
+      '4:41: services.b.options.check: expected a word or a list of words',
+      '5:32: services.c.options.check: stands twice: keep one of them',
+      '6:6: services.d.endpoints: stands twice: keep one of them',
+      '7:6: services.e: unknown key "optoins"; allowed: endpoints, options',
+      '8:32: services.f.options: expected options by name; {} where there is none',
+    ],
+  );
+  assert.deepEqual([g?.kind, g?.options], ['list', { check: 'http' }]);
 });

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseServices } from '../../../../watchers/file/parse.ts';
-import { type Content, learn, nothingKnown, resultOf } from '../../../../watchers/file/results.ts';
+import {
+  type Content,
+  discoveredIn,
+  discoveryTrouble,
+  learn,
+  nothingKnown,
+  resultOf,
+} from '../../../../watchers/file/results.ts';
 
 function files(texts: Readonly<Record<string, string | null>>): ReadonlyMap<string, Content> {
   return new Map(Object.entries(texts).map(([name, text]) => [name, contentOf(name, text)]));
@@ -74,4 +81,45 @@ test('a mended file is believed again', () => {
 
 test('before anything was read every service is stale', () => {
   assert.match(after('web'), /stale: /);
+});
+
+const offered = (name: string, options = '{}', endpoints = '[]'): string =>
+  `services:\n  ${name}: { options: ${options}, endpoints: ${endpoints} }\n`;
+
+function knownAfter(...turns: readonly Readonly<Record<string, string | null>>[]) {
+  return turns.reduce((known, texts) => learn(known, files(texts)), nothingKnown);
+}
+
+test('services with options are discovered, those of the first file by name as the oldest', () => {
+  const known = knownAfter({
+    '/etc/10.yaml': offered('web', '{ listen: 10080 }'),
+    '/etc/20.yaml': offered('db'),
+    c: web,
+  });
+  assert.deepEqual(discoveredIn(known), [
+    { key: '*web', name: 'web', owner: '10.yaml', createdAt: 0, options: { listen: '10080' } },
+    { key: '*db', name: 'db', owner: '20.yaml', createdAt: 1, options: {} },
+  ]);
+  assert.equal(discoveryTrouble(known), null);
+});
+
+test('a file, or a service in it, that cannot be read takes no discovered service away, nor its options', () => {
+  const good = { a: offered('web', '{ listen: 10080 }'), b: offered('db') };
+  for (const broken of ['services: [', 'services: { web: }', offered('web', '5')]) {
+    const known = knownAfter(good, { ...good, a: broken }, { ...good, a: broken });
+    assert.deepEqual(
+      discoveredIn(known).map(({ name, options }) => [name, options]),
+      [
+        ['web', { listen: '10080' }],
+        ['db', {}],
+      ],
+      broken,
+    );
+    assert.match(discoveryTrouble(known) ?? '', /^a:\d+:\d+: /);
+  }
+  const mended = knownAfter(good, { ...good, a: 'services: [' }, { ...good, a: 'services: { web: [] }' });
+  assert.deepEqual(
+    discoveredIn(mended).map(({ name }) => name),
+    ['db'],
+  );
 });
