@@ -8,6 +8,7 @@ import timers from 'node:timers/promises';
 import { selfSignedPem } from '../certificates/self-signed.ts';
 import { Churn } from '../demo/churn.ts';
 import { type LoadReport, startLoad } from '../demo/load.ts';
+import { type Arrival, Newcomer, newcomerHost } from '../demo/newcomer.ts';
 import { freePorts } from '../demo/ports.ts';
 import { consulSource, fileSource, type Source } from '../demo/source.ts';
 import { createView } from '../demo/view.ts';
@@ -43,22 +44,30 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
   const folder = await mkdtemp(join(tmpdir(), 'myelin-demo-'));
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));
 
-  const backendPorts = await freePorts(options.portBase, backendNames.length);
-  const [httpPort = 0, tlsPort = 0, extraPort = 0, probesPort = 0] = await freePorts(8080, 4);
+  const backendPorts = await freePorts(options.portBase, backendNames.length + 1);
+  const [httpPort = 0, tlsPort = 0, extraPort = 0, routesPort = 0, probesPort = 0] = await freePorts(8080, 5);
   const source = options.consul ? await consulSource(await freePorts(8500, 3), signal) : await fileSource(folder);
   cleanup.defer(() => source.stop());
 
   const servicesFolder = join(folder, 'services.d');
   await mkdir(servicesFolder);
   await writeFile(join(folder, 'front.pem'), selfSignedPem(new Date()), { mode: 0o600 });
-  await writeFile(join(folder, 'myelin.yaml'), configText({ source, haproxy, folder, httpPort, tlsPort, probesPort }));
+  await writeFile(
+    join(folder, 'myelin.yaml'),
+    configText({ source, haproxy, folder, httpPort, tlsPort, routesPort, probesPort }),
+  );
 
   const instance = new DemoInstance(folder, probesPort);
-  const churn = new Churn(
-    { source, servicesFolder, extraPort, forgotten: (ending) => instance.forgotten(AbortSignal.any([signal, ending])) },
-    backendNames,
-    backendPorts,
-  );
+  const forgotten = (ending: AbortSignal): Promise<void> => instance.forgotten(AbortSignal.any([signal, ending]));
+  const newcomer = new Newcomer({
+    source,
+    port: backendPorts.at(-1) ?? 0,
+    frontendPort: routesPort,
+    generation: async () => (await instance.status())?.haproxy?.generation ?? 0,
+    forgotten,
+    signal,
+  });
+  const churn = new Churn({ source, servicesFolder, extraPort, newcomer, forgotten }, backendNames, backendPorts);
   cleanup.defer(() => churn.stop());
   await churn.begin(3);
 
@@ -71,6 +80,7 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
       ['source', source.hint],
       ['backends', `127.0.0.1:${backendPorts.join(', ')}`],
       ['HAProxy', `${version.text}, http://127.0.0.1:${httpPort} and https://127.0.0.1:${tlsPort}`],
+      ['routes', `http://127.0.0.1:${routesPort}, such as http://${newcomerHost}:${routesPort}`],
     ]),
   );
   const targets = { http: `http://127.0.0.1:${httpPort}/`, https: `https://127.0.0.1:${tlsPort}/`, clientsEach: 8 };
@@ -103,7 +113,7 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
   }
 
   const total = await clients.stop();
-  process.stdout.write(`\n${summary(total, churn.changes, await instance.reloads())}`);
+  process.stdout.write(`\n${summary(total, churn.changes, await instance.reloads(), newcomer.arrivals)}`);
   return total.failed === 0 ? exitCodes.ok : exitCodes.unexpected;
 }
 
@@ -180,10 +190,11 @@ type Places = {
   readonly folder: string;
   readonly httpPort: number;
   readonly tlsPort: number;
+  readonly routesPort: number;
   readonly probesPort: number;
 };
 
-function configText({ source, haproxy, folder, httpPort, tlsPort, probesPort }: Places): string {
+function configText({ source, haproxy, folder, httpPort, tlsPort, routesPort, probesPort }: Places): string {
   const tls = `127.0.0.1:${tlsPort} ssl crt ${join(folder, 'front.pem')} alpn h2,http/1.1`;
   return `${source.config}
 include: ["services.d/*.yaml"]
@@ -191,6 +202,9 @@ services:
   web:
     bind: ["127.0.0.1:${httpPort}", "${tls}"]
     check: { interval: 500ms }
+frontends: { routes: { bind: "127.0.0.1:${routesPort}" } }
+discover:
+  ${source.name}: { ${source.discover}hosts: [${newcomerHost}], service: { check: { interval: 500ms } } }
 haproxy: { binary: ${JSON.stringify(haproxy)}, onExit: stop, log: none }
 reload: { minInterval: 500ms }
 probes: { listen: "127.0.0.1:${probesPort}" }
@@ -204,7 +218,7 @@ function countsOf(status: Status | null): { readonly generation: number; readonl
 
 type Reloads = Awaited<ReturnType<DemoInstance['reloads']>>;
 
-function summary(load: LoadReport, changes: number, { count, reasons }: Reloads): string {
+function summary(load: LoadReport, changes: number, { count, reasons }: Reloads, arrivals: readonly Arrival[]): string {
   const failures = Object.entries(load.failures).map(([kind, times]) => `${times} ${kind}`);
   const answers = Object.entries(load.answers).map(([backend, times]) => `${backend} ${times}`);
   return `${table([
@@ -213,8 +227,14 @@ function summary(load: LoadReport, changes: number, { count, reasons }: Reloads)
     ['latency', `p50 ${load.p50Ms.toFixed(1)} ms, p99 ${load.p99Ms.toFixed(1)} ms`],
     ['answers', answers.join(', ')],
     ['changes', String(changes)],
+    ['route', arrivals.map(arrivalText).join('; ')],
     ['reloads', `${count}, because of ${reasons.map(([reason, times]) => `${reason} ${times}`).join(', ')}`],
   ])}
 Next: \`myelin init consul\` or \`myelin init file\` writes a config to start from, then \`myelin run\`.
 `;
+}
+
+function arrivalText({ before, firstAnswerMs, hasReloaded }: Arrival): string {
+  const how = hasReloaded ? 'with a reload' : 'by commands, in the same process';
+  return `${newcomerHost} was answered ${before}, and 200 from ${firstAnswerMs.toFixed(0)} ms after its service came, ${how}`;
 }

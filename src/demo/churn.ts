@@ -1,7 +1,8 @@
-/** The changes of the demo, in an order that repeats: backends come, change weight and go; a service comes and goes. */
+/** The changes of the demo, in an order that repeats: backends come, change weight and go; services come and go. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Backend, startBackend } from './backends.ts';
+import type { Newcomer } from './newcomer.ts';
 import type { Source } from './source.ts';
 
 export type Place = {
@@ -10,6 +11,8 @@ export type Place = {
   readonly servicesFolder: string;
   /** The port of the service that comes and goes. */
   readonly extraPort: number;
+  /** The service that comes with a route. */
+  readonly newcomer: Newcomer;
   /** Settles when no HAProxy process knows the former backends any more. */
   readonly forgotten: (signal: AbortSignal) => Promise<void>;
 };
@@ -50,7 +53,9 @@ export class Churn {
   async next(): Promise<string> {
     if (this.#failure !== null) throw this.#failure;
     const [a, b, c, d, e] = this.#slots;
+    const { newcomer } = this.#place;
     const steps = [
+      () => newcomer.toggle(),
       () => this.#add(d),
       () => this.#reweigh(a),
       () => this.#remove(b),
@@ -59,6 +64,7 @@ export class Churn {
       () => this.#remove(c),
       () => this.#add(b),
       () => this.#reweigh(a),
+      () => newcomer.toggle(),
       () => this.#toggleExtra(),
       () => this.#remove(d),
       () => this.#add(c),
@@ -73,6 +79,7 @@ export class Churn {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await Promise.all(this.#leaving);
+    await this.#place.newcomer.stop();
     await Promise.all(this.#slots.flatMap(({ backend }) => (backend === null ? [] : [backend.stop()])));
   }
 

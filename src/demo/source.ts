@@ -9,30 +9,52 @@ import { now } from '../lib/time/clock.ts';
 
 type Registered = { readonly name: string; readonly port: number; readonly weight: number };
 
+/** A service that chooses its own routes. */
+type Offer = { readonly name: string; readonly port: number; readonly routes: string };
+
 export type Source = {
   /** Its name as a watcher. */
   readonly name: string;
   /** The lines of `myelin.yaml` that name this source. */
   readonly config: string;
+  /** The keys by which it discovers services. */
+  readonly discover: string;
   /** Where a viewer of the demo can change the backends by hand. */
   readonly hint: string;
   /** Registers exactly these backends. */
   publish(backends: readonly Registered[]): Promise<void>;
+  /** Registers this service to be discovered, and no other one. */
+  offer(service: Offer | null): Promise<void>;
   stop(): Promise<void>;
 };
 
 export async function fileSource(folder: string): Promise<Source> {
   const path = join(folder, 'services.yaml');
+  let registered: readonly Registered[] = [];
+  let offered: Offer | null = null;
+  const write = async (): Promise<void> => {
+    const items = registered.map(
+      ({ name, port, weight }) => `    - { id: ${name}, address: 127.0.0.1, port: ${port}, weight: ${weight} }\n`,
+    );
+    const web = `  web:${items.length === 0 ? ' []\n' : `\n${items.join('')}`}`;
+    const { name, port, routes } = offered ?? {};
+    const other =
+      offered === null ? '' : `  ${name}:\n    options: { routes: ${routes} }\n    endpoints: ["127.0.0.1:${port}"]\n`;
+    await writeFile(`${path}.new`, `services:\n${web}${other}`);
+    await rename(`${path}.new`, path);
+  };
   return {
     name: 'file',
     config: 'watchers:\n  file: { path: services.yaml }\n',
+    discover: '',
     hint: `a file of services, ${path}`,
     async publish(backends) {
-      const items = backends.map(
-        ({ name, port, weight }) => `    - { id: ${name}, address: 127.0.0.1, port: ${port}, weight: ${weight} }\n`,
-      );
-      await writeFile(`${path}.new`, `services:\n  web:${items.length === 0 ? ' []\n' : `\n${items.join('')}`}`);
-      await rename(`${path}.new`, path);
+      registered = backends;
+      await write();
+    },
+    async offer(service) {
+      offered = service;
+      await write();
     },
     async stop() {},
   };
@@ -54,9 +76,12 @@ export async function consulSource(ports: readonly number[], signal: AbortSignal
     throw error;
   }
   let known: readonly Registered[] = [];
+  let offered: Offer | null = null;
+  const tag = 'demo';
   return {
     name: 'consul',
     config: `watchers:\n  consul: { address: "http://127.0.0.1:${http}" }\nallowAddresses: [127.0.0.0/8]\n`,
+    discover: `tag: ${tag}, `,
     hint: `a Consul agent, http://127.0.0.1:${http}`,
     async publish(backends) {
       for (const { name } of known)
@@ -73,6 +98,17 @@ export async function consulSource(ports: readonly number[], signal: AbortSignal
         });
       }
       known = backends;
+    },
+    async offer(service) {
+      if (offered !== null) await put(`${api}/agent/service/deregister/${offered.name}`);
+      if (service !== null)
+        await put(`${api}/agent/service/register`, {
+          Name: service.name,
+          Address: '127.0.0.1',
+          Port: service.port,
+          Tags: [tag, `myelin.routes=${service.routes}`],
+        });
+      offered = service;
     },
     stop,
   };

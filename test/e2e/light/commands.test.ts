@@ -438,7 +438,13 @@ test('the demo loses no request, prints its table, and leaves nothing behind, al
       process.kill(-(child.pid ?? 0), 'SIGINT');
     }
     assert.equal(await ended, 0, output);
-    if (!interrupted) assert.match(output, /failed +0\b/i, output);
+    if (!interrupted) {
+      assert.match(output, /failed +0\b/i, output);
+      assert.match(
+        output,
+        /route +blog\.localhost was answered 404, and 200 from \d+ ms after its service came, with a reload/,
+      );
+    }
     assert.deepEqual(await readdir(folder.path), ['haproxy']);
     await until('no process is left', async () => (await mentioning(folder.path)).length === 0);
   }
