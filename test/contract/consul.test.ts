@@ -1,9 +1,16 @@
 /** The contract with a real Consul agent, seen through a proxy that can be told to fail. */
 import { consul } from '../../watchers/consul/index.ts';
-import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
+import {
+  type DiscoverySubject,
+  discoversByTheContract,
+  holdsTheContract,
+  type Subject,
+  watchOf,
+} from '../../watchers/public/contract.ts';
 import { startConsul } from '../servers/consul.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { forFile } from '../support/for-file.ts';
+import { servesWithinLimits } from '../support/within-limits.ts';
 
 const agent = await forFile(startConsul());
 
@@ -56,4 +63,36 @@ async function makeSubject(): Promise<Subject> {
   };
 }
 
+async function makeDiscoverySubject(): Promise<DiscoverySubject> {
+  const proxy = await startFaultProxy(agent.address);
+  const prefix = `subject-${subjects++}-`;
+  const tag = `${prefix}tag`;
+  return {
+    watch: await watchOf(consul, { address: proxy.address, wait: '500ms' }),
+    query: { tag, meta: {} },
+    nameOf: (service) => prefix + service,
+    async offer(service, options, addresses) {
+      const tags = [tag, ...Object.entries(options).map(([option, value]) => `myelin.${option}=${value}`)];
+      for (const text of addresses) {
+        const [address = '', port] = text.split(':');
+        const name = prefix + service;
+        await agent.register({ name, id: `${name}-${text}`, address, port: Number(port), tags });
+      }
+    },
+    // The instance stays, without the tag.
+    withdraw: (service) =>
+      agent.register({
+        name: prefix + service,
+        id: `${prefix}${service}-127.0.0.1:9001`,
+        address: '127.0.0.1',
+        port: 9001,
+      }),
+    fail: async () => proxy.spoil({ kind: 'status', status: 500, body: 'No cluster leader' }, { breakOff: true }),
+    mend: async () => proxy.spoil(null),
+    [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+  };
+}
+
 holdsTheContract('Consul', makeSubject, { failsBy: 'throwing', connections: true });
+discoversByTheContract('Consul', makeDiscoverySubject, { failsBy: 'throwing' });
+servesWithinLimits('Consul', makeDiscoverySubject, { watcher: '{ type: consul }', keys: 'tag: expose, ' });

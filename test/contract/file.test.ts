@@ -10,6 +10,7 @@ import {
   watchOf,
 } from '../../watchers/public/contract.ts';
 import { tempFolder } from '../support/index.ts';
+import { servesWithinLimits } from '../support/within-limits.ts';
 
 type FileOfServices = AsyncDisposable & {
   readonly path: string;
@@ -76,3 +77,4 @@ async function makeDiscoverySubject(): Promise<DiscoverySubject> {
 
 holdsTheContract('a file', makeSubject, { failsBy: 'staleness' });
 discoversByTheContract('a file', makeDiscoverySubject, { failsBy: 'staleness' });
+servesWithinLimits('a file', makeDiscoverySubject, { watcher: '{ type: file, path: x.yaml }' });

@@ -2,13 +2,20 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kubernetes } from '../../watchers/kubernetes/index.ts';
-import { holdsTheContract, type Subject, watchOf } from '../../watchers/public/contract.ts';
+import {
+  type DiscoverySubject,
+  discoversByTheContract,
+  holdsTheContract,
+  type Subject,
+  watchOf,
+} from '../../watchers/public/contract.ts';
 import { startFaultProxy } from '../servers/fault-proxy.ts';
 import { startKubernetes } from '../servers/kubernetes.ts';
 import { forFile } from '../support/for-file.ts';
 import { tempFolder, until } from '../support/index.ts';
 import { kubeconfigText } from '../support/kubernetes/kubeconfig.ts';
 import { deleteSlice, putService, putSlice } from '../support/kubernetes/services.ts';
+import { servesWithinLimits } from '../support/within-limits.ts';
 
 const cluster = await forFile(startKubernetes());
 await cluster.namespace('shop');
@@ -77,8 +84,49 @@ async function makeSubject(): Promise<Subject> {
   };
 }
 
+async function makeDiscoverySubject(): Promise<DiscoverySubject> {
+  const proxy = await startFaultProxy(cluster.address);
+  const folder = await tempFolder();
+  const kubeconfig = join(folder.path, 'kubeconfig');
+  await writeFile(kubeconfig, kubeconfigText(proxy.address, { token }, { namespace: 'shop' }));
+  const prefix = `subject-${subjects++}-`;
+  const labels = { expose: `${prefix}yes` };
+  return {
+    watch: await watchOf(kubernetes, { kubeconfig, idleTimeout: '2s' }),
+    query: { labels, namespace: 'shop' },
+    nameOf: (service) => `shop:${prefix}${service}`,
+    async offer(service, options, addresses) {
+      const annotations = Object.fromEntries(
+        Object.entries(options).map(([option, value]) => [`myelin.dev/${option}`, value]),
+      );
+      await putService(cluster, 'shop', prefix + service, { ports: [{ port: 80 }] }, { labels, annotations });
+      const ports = addresses.map((text) => ({ port: Number(text.split(':')[1]) }));
+      const endpoints = addresses.map((text) => ({ addresses: [text.split(':')[0]] }));
+      await putSlice(cluster, 'shop', prefix + service, prefix + service, { endpoints, ports });
+    },
+    // The Service stays, without the label.
+    withdraw: (service) =>
+      putService(cluster, 'shop', prefix + service, { ports: [{ port: 80 }] }, { labels: { expose: null } }),
+    fail: async () => proxy.spoil({ kind: 'status', status: 500, body: 'etcd is away' }, { breakOff: true }),
+    mend: async () => proxy.spoil(null),
+    async [Symbol.asyncDispose]() {
+      await proxy[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
 holdsTheContract('Kubernetes', makeSubject, {
   failsBy: 'throwing',
   connections: true,
   addresses: ['192.0.2.1:9001', '192.0.2.2:9002'],
+});
+discoversByTheContract('Kubernetes', makeDiscoverySubject, {
+  failsBy: 'throwing',
+  addresses: ['192.0.2.1:9001', '192.0.2.2:9002'],
+});
+servesWithinLimits('Kubernetes', makeDiscoverySubject, {
+  watcher: '{ type: kubernetes, namespace: shop }',
+  keys: 'labels: { expose: "true" }, ',
+  address: '192.0.2.1:9001',
 });

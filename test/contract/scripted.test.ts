@@ -1,7 +1,13 @@
-/** The contract with a source in memory: shows what a pushed source needs, and that the suite asks for nothing more. */
-import type { Endpoint, Watch } from '../../src/model.ts';
+/** The contracts with a source in memory: shows what a pushed source needs, and that the suites ask for nothing more. */
+import type { DiscoveredService, Endpoint, Watch } from '../../src/model.ts';
+import { boundedOptions } from '../../watchers/kit/service-options.ts';
 import { watching } from '../../watchers/kit/watching.ts';
-import { holdsTheContract, type Subject } from '../../watchers/public/contract.ts';
+import {
+  type DiscoverySubject,
+  discoversByTheContract,
+  holdsTheContract,
+  type Subject,
+} from '../../watchers/public/contract.ts';
 
 class Source {
   readonly #services = new Map<string, readonly string[]>();
@@ -82,3 +88,63 @@ holdsTheContract(
   },
   { failsBy: 'throwing' },
 );
+
+/** Tells of every service that it has, each with its options. */
+class DiscoveringSource {
+  readonly source = new Source();
+  readonly #services = new Map<string, DiscoveredService>();
+  #count = 0;
+
+  offer(name: string, options: Readonly<Record<string, string>>, addresses: readonly string[]): void {
+    const createdAt = this.#services.get(name)?.createdAt ?? ++this.#count;
+    this.#services.set(name, {
+      key: `*${name}`,
+      name,
+      owner: 'default',
+      createdAt,
+      options: boundedOptions(new Map(Object.entries(options))),
+    });
+    this.source.put(name, addresses);
+  }
+
+  withdraw(name: string): void {
+    this.#services.delete(name);
+    this.source.put(name, []);
+  }
+
+  watch(): Watch {
+    return watching(async ({ queries, signal, emit, fail }) => {
+      const look = (): void => {
+        try {
+          const services = [...this.#services.values()];
+          const endpoints = services.map(({ key, name }) => ({ key, endpoints: this.source.read(name).map(endpoint) }));
+          for (const { key } of queries) {
+            this.source.read('');
+            emit({ kind: 'discovered', key, services });
+          }
+          for (const one of endpoints) emit({ kind: 'endpoints', ...one });
+        } catch (error) {
+          fail(error);
+        }
+      };
+      this.source.onChange(look, signal);
+      look();
+    });
+  }
+}
+
+async function makeDiscoverySubject(): Promise<DiscoverySubject> {
+  const discovering = new DiscoveringSource();
+  return {
+    watch: discovering.watch(),
+    query: {},
+    nameOf: (service) => service,
+    offer: async (service, options, addresses) => discovering.offer(service, options, addresses),
+    withdraw: async (service) => discovering.withdraw(service),
+    fail: async () => discovering.source.setDown(true),
+    mend: async () => discovering.source.setDown(false),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+discoversByTheContract('a source in memory', makeDiscoverySubject, { failsBy: 'throwing' });
