@@ -86,18 +86,24 @@ export const consulDiscovery = z.strictObject({
     )
     .default({})
     .describe('The same by meta: those with all of these keys and values. With `tag`, both count.'),
+  routes: z
+    .enum(['fabio'])
+    .optional()
+    .describe(
+      'fabio: its tags, `urlprefix-HOST/PATH`, are routes as well. Without `tag` and `meta`, services are served by their instances that carry such a tag.',
+    ),
 });
 
 export type ConsulSettings = z.output<typeof consulSettings> & CommonSettings;
 export type ConsulQuery = z.output<typeof consulQuery>;
-/** A query for all services with this tag and meta, at least one of them given. */
+/** A query for all services with this tag and meta, or else with a tag of fabio. */
 export type ConsulDiscovery = z.output<typeof consulDiscovery>;
 
 export function consulDiscoveries(
   { maxConnections }: ConsulSettings,
-  { tag, meta }: ConsulDiscovery,
+  { tag, meta, routes }: ConsulDiscovery,
 ): readonly { readonly key: string; readonly query: ConsulDiscovery }[] {
-  if (tag === undefined && Object.keys(meta).length === 0)
+  if (tag === undefined && Object.keys(meta).length === 0 && routes === undefined)
     throw new AppError('MYELIN_CONFIG_INVALID', 'names neither a tag nor meta, which would be every service: give one');
   if ([tag ?? '', ...Object.values(meta)].some((value) => value.includes('`')))
     throw new AppError('MYELIN_CONFIG_INVALID', 'names a text with a backquote, which no filter of Consul can hold');
@@ -106,7 +112,7 @@ export function consulDiscoveries(
       'MYELIN_CONFIG_INVALID',
       'needs a connection for itself: give the watcher `maxConnections: 2` or more',
     );
-  return [{ key: '', query: { ...(tag !== undefined && { tag }), meta } }];
+  return [{ key: '', query: { ...(tag !== undefined && { tag }), meta, ...(routes !== undefined && { routes }) } }];
 }
 
 /** Checks that concern several keys. */

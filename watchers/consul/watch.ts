@@ -10,13 +10,14 @@ import { SourceHealth } from './agent/source-health.ts';
 import { filterOfInstances, followNames } from './catalog/catalog-names.ts';
 import { ChangeFeed, perFeed } from './catalog/change-feed.ts';
 import { Discovery } from './catalog/discovery.ts';
+import { meantBy } from './catalog/own-options.ts';
 import { folded, Schedule } from './catalog/schedule.ts';
-import { follow } from './service/follow.ts';
+import { type Following, follow } from './service/follow.ts';
 import type { ServiceResult } from './service/result.ts';
 import { Updates } from './service/updates.ts';
 import { type ConsulDiscovery, type ConsulQuery, type ConsulSettings, consulQuery } from './settings.ts';
 
-/** About one service, or for all with a certain tag or meta. */
+/** About one service, or for all that are to be discovered. */
 type Asked = ConsulQuery | ConsulDiscovery;
 
 /** `env` has the variables of the `consul` command line, which count where the settings say nothing. */
@@ -129,10 +130,15 @@ async function run(
       onQuery(verdict.isUnanswerable);
     }
   };
-  const followOne = (query: Query<ConsulQuery>, its: Pick<Updates, 'received' | 'failed'>, stop: AbortSignal): void => {
+  const followOne = (
+    query: Query<ConsulQuery>,
+    its: Pick<Updates, 'received' | 'failed'>,
+    stop: AbortSignal,
+    isMeant: Following['isMeant'] = null,
+  ): void => {
     const { key } = query;
     const request = requestOf(query, settings);
-    const id = JSON.stringify(request);
+    const id = JSON.stringify([request, isMeant !== null]);
     const forget = (): void => {
       // Where the source has failed, its next start compares with these.
       if (signal.aborted) return;
@@ -144,6 +150,7 @@ async function run(
       query: query.settings,
       request,
       hasToken,
+      isMeant,
       send: client.health,
       last: lastResults.get(id),
       permit: () => permits.acquire(health.datacenter(key), () => health.isWell(key)),
@@ -169,7 +176,7 @@ async function run(
       ...{ selection, told, emit, updates },
       follow(key, service, stop) {
         health.add(key, dc);
-        followOne({ key, settings: queryFor(service, selection) }, made, stop);
+        followOne({ key, settings: queryFor(service, selection) }, made, stop, meantBy(selection));
         openFeedsIfNeeded();
       },
       doubt: (service) => schedule.changed(dc, new Map([[folded(service), null]])),

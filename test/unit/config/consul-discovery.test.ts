@@ -15,6 +15,12 @@ test('discovery in Consul asks for a tag, meta or both', async () => {
   assert.deepEqual(await queries('{ tag: a b, meta: { x_y-z: "" } }'), [{ tag: 'a b', meta: { 'x_y-z': '' } }]);
 });
 
+test('discovery in Consul by the tags of fabio needs no other tag', async () => {
+  const queries = async (keys: string) => (await load(discovering(keys))).config.discoveries.map(({ query }) => query);
+  assert.deepEqual(await queries('{ routes: fabio }'), [{ meta: {}, routes: 'fabio' }]);
+  assert.deepEqual(await queries('{ tag: expose, routes: fabio }'), [{ tag: 'expose', meta: {}, routes: 'fabio' }]);
+});
+
 test('discovery in Consul that would be every service, or no query of Consul, is refused', async () => {
   assert.match(
     await refusal(discovering('{}')),

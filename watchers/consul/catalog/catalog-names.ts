@@ -12,6 +12,7 @@ import type { ConsulResponse, ListRequest } from '../agent/client.ts';
 import { type Failure, failureOf } from '../agent/failure.ts';
 import { indexOf } from '../service/result.ts';
 import type { ConsulDiscovery } from '../settings.ts';
+import { meantBy } from './own-options.ts';
 
 export type NamesOptions = {
   readonly list: (request: ListRequest, timeoutMs: Ms) => Promise<ConsulResponse>;
@@ -41,7 +42,8 @@ export async function followNames(options: NamesOptions): Promise<void> {
   const slackMs = Math.max(2000, waitMs / 10);
   const moving = new TokenBucket(movingPace, performance.now());
   const standing = new TokenBucket(standingPace, performance.now());
-  const base = { what: 'services', filter: filterOfCatalog(selection) } as const;
+  const filter = filterOfCatalog(selection);
+  const base = { what: 'services', ...(filter !== '' && { filter }) } as const;
   let index: bigint | null = null;
   let failures = 0;
   while (!signal.aborted) {
@@ -84,16 +86,22 @@ function waitText(waitMs: Ms): string {
   return `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms`;
 }
 
-const listShape = z.record(z.string(), z.unknown());
+/** The tags of all instances by the name of the service. */
+const listShape = z.record(z.string(), z.array(z.string()).catch([]));
 
 /** Throws where the response says nothing of which services there are. */
-function namesIn({ headers, body }: ConsulResponse, { hasToken }: Pick<NamesOptions, 'hasToken'>): readonly string[] {
+function namesIn(
+  { headers, body }: ConsulResponse,
+  { hasToken, selection }: Pick<NamesOptions, 'hasToken' | 'selection'>,
+): readonly string[] {
   const { data } = listShape.safeParse(body);
   if (data === undefined) throw new AppError('MYELIN_SOURCE_FAILED', 'the answer is not a list of services');
-  const names = Object.keys(data);
+  const isMeant = meantBy(selection);
+  const all = Object.keys(data);
+  const names = isMeant === null ? all : all.filter((name) => isMeant(data[name] ?? []));
   const isFiltered = headers['x-consul-results-filtered-by-acls'] === 'true';
   const isDenied = !hasToken && headers['x-consul-default-acl-policy'] === 'deny';
-  if (names.length === 0 && (isFiltered || isDenied))
+  if (all.length === 0 && (isFiltered || isDenied))
     throw new AppError('MYELIN_SOURCE_FAILED', 'the token may not see any service: it lacks service:read');
   if (names.length > mostNames)
     throw new AppError(

@@ -8,7 +8,7 @@ import type { Watching } from '../../kit/watching.ts';
 import type { ServiceResult } from '../service/result.ts';
 import type { Updates } from '../service/updates.ts';
 import type { ConsulDiscovery } from '../settings.ts';
-import { discoveredAs, keyOfDiscovered } from './own-options.ts';
+import { discoveredAs, keyOfDiscovered, leftOutOf } from './own-options.ts';
 
 export type DiscoveryOptions = {
   /** The query for many services. */
@@ -145,7 +145,7 @@ export class Discovery {
     const now = discoveredAs(result.oldest, selection, before);
     told.set(key, now);
     if (now !== before) this.#tell();
-    updates.received(key, result);
+    updates.received(key, { ...result, unreadable: [...result.unreadable, ...leftOutOf(result.oldest, selection)] });
   }
 
   #endIfOver(key: string): void {

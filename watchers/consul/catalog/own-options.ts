@@ -3,10 +3,11 @@
  * tags. Pure.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { DiscoveredService } from '../../../src/model.ts';
+import type { DiscoveredService, Unreadable } from '../../../src/model.ts';
 import { boundedOptions } from '../../kit/service-options.ts';
 import type { Instance } from '../service/endpoints.ts';
 import type { ConsulDiscovery } from '../settings.ts';
+import { isFabioTag, readFabioTags } from './fabio.ts';
 import { folded } from './schedule.ts';
 
 /** What counts of the instance that was registered first. */
@@ -85,7 +86,19 @@ function optionsOf(
     const [option = '', ...value] = tag.slice(tagPrefix.length).split('=');
     add(option, value.join('='));
   }
+  if (selection.routes === 'fabio') for (const { option, value } of readFabioTags(tags).options) add(option, value);
   return boundedOptions(
     new Map([...said].map(([option, values]) => [option, [...values].join(option === 'routes' ? ',' : '\n')])),
   );
+}
+
+/** What tells the instances that are meant from others, where no filter of Consul can: null, where one does. */
+export function meantBy({ tag, meta, routes }: ConsulDiscovery): ((tags: readonly string[]) => boolean) | null {
+  const isByFilter = tag !== undefined || Object.keys(meta).length > 0;
+  return isByFilter || routes === undefined ? null : (tags) => tags.some(isFabioTag);
+}
+
+/** What of its tags means nothing here. */
+export function leftOutOf({ tags }: OldestInstance, { routes }: ConsulDiscovery): readonly Unreadable[] {
+  return routes === 'fabio' ? readFabioTags(tags).leftOut : [];
 }

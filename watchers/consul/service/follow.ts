@@ -14,6 +14,8 @@ export type Following = {
   readonly request: HealthRequest;
   /** Whether requests carry a token. */
   readonly hasToken: boolean;
+  /** Which instances are meant, by their tags, where the request cannot say it. */
+  readonly isMeant?: ((tags: readonly string[]) => boolean) | null;
   readonly send: (request: HealthRequest, timeoutMs: Ms) => Promise<ConsulResponse>;
   /** The last result before the source was started again. */
   readonly last?: ServiceResult | undefined;
@@ -92,7 +94,7 @@ export async function follow(following: Following): Promise<void> {
  * nothing has changed.
  */
 async function query(
-  { send, request, query: { stale, warning }, hasToken }: Following,
+  { send, request, query: { stale, warning }, hasToken, isMeant }: Following,
   last: ServiceResult | undefined,
   waitMs: Ms | null,
   slackMs: Ms,
@@ -108,7 +110,7 @@ async function query(
           (waitMs * 17) / 16 + slackMs,
         );
   if (index !== undefined && last !== undefined && isUnchanged(response, last)) return last;
-  const context = { query: { warning }, service: request.service, hasToken };
+  const context = { query: { warning }, service: request.service, hasToken, isMeant };
   const result = resultOf(response, last, context);
   if (!isDoubtful(response, result, last, waitMs === null)) return result;
   return resultOf(await send({ ...request, consistent: true }, slackMs), last, context);

@@ -27,6 +27,8 @@ export type ResultContext = {
   readonly service: string;
   /** Whether requests carry a token: without one Consul does not say that it hides instances. */
   readonly hasToken: boolean;
+  /** Which instances are meant, by their tags; null: all. */
+  readonly isMeant?: ((tags: readonly string[]) => boolean) | null | undefined;
 };
 
 /** A server that has not heard from the leader for longer than this is not trusted. */
@@ -36,9 +38,10 @@ const longestLagMs = 10_000;
 export function resultOf(
   { headers, body }: ConsulResponse,
   last: ServiceResult | undefined,
-  { query, service, hasToken }: ResultContext,
+  { query, service, hasToken, isMeant = null }: ResultContext,
 ): ServiceResult {
-  const instances = readInstances(body);
+  const all = readInstances(body);
+  const instances = isMeant === null ? all : all.filter(({ Service }) => isMeant(Service.Tags ?? []));
   const isFiltered = headers['x-consul-results-filtered-by-acls'] === 'true';
   const isDenied = !hasToken && headers['x-consul-default-acl-policy'] === 'deny';
   const name = JSON.stringify(service);

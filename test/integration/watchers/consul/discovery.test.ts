@@ -272,3 +272,27 @@ test('an abort ends it promptly and leaves no connection behind', async () => {
   assert.ok(performance.now() - stoppedAt < 1000);
   await until('every connection is closed', () => proxy.connections.open === 0);
 });
+
+test('services of Consul with tags of fabio are served by the instances that have them, and what means nothing is told', async () => {
+  await consul.register({
+    name: 'fabio-web',
+    port: 9001,
+    tags: ['urlprefix-/web strip=/web', 'urlprefix-/x auth=mine'],
+  });
+  await consul.register({ name: 'fabio-web', port: 9002, tags: ['blue'] });
+  await consul.register({ name: 'fabio-none', port: 9003, tags: ['blue'] });
+  await using heard = discovering({ routes: 'fabio' });
+  await until('it is synced', () => heard.count('synced') === 1);
+  assert.equal(names(heard), 'fabio-web');
+  assert.deepEqual(told(heard)?.[0]?.options, { routes: '/web strip' });
+  assert.deepEqual(heard.served('*fabio-web'), ['127.0.0.1:9001']);
+  const last = heard.said.findLast((event) => event.kind === 'endpoints');
+  assert.deepEqual(last?.kind === 'endpoints' && last.unreadable, [
+    { id: 'urlprefix-/x auth=mine', reason: '"urlprefix-/x auth=mine": no route: auth means nothing here' },
+  ]);
+  await consul.register({ name: 'fabio-none', port: 9003, tags: ['urlprefix-/none'] });
+  await until('one that gets such a tag is told', () => names(heard) === 'fabio-none fabio-web');
+  await consul.register({ name: 'fabio-web', port: 9001, tags: ['blue'] });
+  await until('one that loses its last one is not', () => names(heard) === 'fabio-none');
+  assertToldFirst(heard);
+});
