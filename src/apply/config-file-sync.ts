@@ -7,9 +7,10 @@ import { layoutOf } from '../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../lib/files/config-file.ts';
 import { together } from '../lib/files/files.ts';
 import { WriteBehind } from '../lib/files/write-behind.ts';
-import type { Moment, Ms } from '../model.ts';
+import type { Moment, Ms, Section } from '../model.ts';
 import type { Active, Trouble } from './driver.ts';
 import type { DriverEvent } from './driver-event.ts';
+import { ComingBackends } from './state/coming.ts';
 import { writeReady, writeSections } from './state/records.ts';
 
 type ConfigFileSyncOptions = {
@@ -24,6 +25,7 @@ type ConfigFileSyncOptions = {
 export class ConfigFileSync {
   readonly #options: ConfigFileSyncOptions;
   readonly #writer: WriteBehind;
+  readonly #coming = new ComingBackends();
   #trouble: Trouble | null = null;
   /** The stamp of the files at the last inspection. */
   #stamp = '';
@@ -39,6 +41,12 @@ export class ConfigFileSync {
 
   get trouble(): Trouble | null {
     return this.#trouble;
+  }
+
+  /** Writes down backends that commands are about to add. Returns what to call once they run, or where nothing was sent. */
+  async announce(sections: readonly Section[]): Promise<() => void> {
+    const record = this.#options.active()?.record ?? null;
+    return record === null ? () => {} : this.#coming.announce(record.generation, sections);
   }
 
   /** Notes that the files on disk may be older than what runs. */
@@ -74,12 +82,14 @@ export class ConfigFileSync {
     const { worker = null, record = null } = this.#options.active() ?? {};
     if (worker !== null && record !== null) {
       const { generation, ready } = record;
+      const recorded = this.#coming.recording(generation);
       const {
         intended: { sections },
         leavingToRecord: leaving,
       } = worker;
       const { text, files } = layoutOf(sections);
       await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
+      await recorded();
       // Writing this record may have failed when the process became ready.
       await writeReady(generation, ready);
     }

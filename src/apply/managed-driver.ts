@@ -9,7 +9,7 @@ import { configFile } from '../lib/files/config-file.ts';
 import { makeFolder } from '../lib/files/files.ts';
 import { now } from '../lib/time/clock.ts';
 import { startPolling } from '../lib/time/poll.ts';
-import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import { ConfigFileSync } from './config-file-sync.ts';
 import type {
   Crash,
@@ -171,7 +171,11 @@ class Managed implements ManagedDriver {
     if (worker === null)
       return isBlank(sections) ? refusedAsEmpty : this.#driver.update(sections).catch(asFailed(signal));
     const isNew = !sameText(sections, worker.running.sections);
-    const outcome = await worker.applyCommands(plan.kind === 'runtime' ? plan.commands : [], wanted);
+    const commands = plan.kind === 'runtime' ? plan.commands : [];
+    const coming = backendsAdded(commands, wanted);
+    const settle = coming.length === 0 ? null : await this.#parts.fileSync.announce(coming);
+    const outcome = await worker.applyCommands(commands, wanted);
+    if (outcome.kind === 'applied' || outcome.kind === 'superseded') settle?.();
     // Another process has begun to serve meanwhile.
     if (this.#driver.active?.worker !== worker) return { kind: 'superseded' };
     if (outcome.kind === 'applied' && isNew) this.#parts.fileSync.note();
@@ -206,6 +210,13 @@ class Managed implements ManagedDriver {
     if (outcome.kind !== 'superseded') policy.failed(sections, clock());
     return outcome;
   }
+}
+
+function backendsAdded(commands: readonly RuntimeCommand[], { sections }: Rendered): readonly Section[] {
+  const names = new Set(
+    commands.flatMap((command) => (command.kind === 'backend' && command.action === 'add' ? [command.backend] : [])),
+  );
+  return names.size === 0 ? [] : sections.filter(({ kind, name }) => kind === 'backend' && names.has(name));
 }
 
 const refusedAsEmpty: Outcome = { kind: 'refused', problems: [emptyConfig] };

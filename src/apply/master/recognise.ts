@@ -1,6 +1,7 @@
 /** A different worker serves, and Myelin did not start it: somebody restarted or reloaded HAProxy. */
 import { pastFromWallClock } from '../../lib/time/clock.ts';
 import type { Leaving, Moment, Section } from '../../model.ts';
+import { withComing } from '../state/coming.ts';
 import type { Generation } from '../state/generation.ts';
 import { readLeaving, readReady, readSections, removeReady, writeReady, writeSections } from '../state/records.ts';
 import { sameText } from '../state/sections.ts';
@@ -32,7 +33,8 @@ export async function recognise({ isReload, before, ...came }: Encounter): Promi
   const ready = await readReady(record);
   if (recorded !== null && ready !== null && isRecordOf(ready, id)) {
     const since = pastFromWallClock(ready.since);
-    return { kind: 'recorded', sections: recorded, leaving: await readLeaving(record), since };
+    const sections = await withComing(record, recorded);
+    return { kind: 'recorded', sections, leaving: await readLeaving(record), since };
   }
   const sections = await loadedBy({ ...came, recorded });
   const isByHand = isReload && before !== null && (sections === null || !sameText(sections, before));

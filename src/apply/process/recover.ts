@@ -15,6 +15,7 @@ import { pastFromWallClock, toWallClock } from '../../lib/time/clock.ts';
 import type { Moment, Ms, Section } from '../../model.ts';
 import type { DriverEvent } from '../driver-event.ts';
 import type { Worker } from '../runtime/worker.ts';
+import { withComing } from '../state/coming.ts';
 import {
   type Generation,
   generationAt,
@@ -175,7 +176,7 @@ async function serve(
 ): Promise<Serving> {
   onEvent({ kind: 'adopted', pid: id.pid, generation: generation.number });
   const adopted = serving(generation, id, {
-    sections: (await readSections(generation)) ?? [],
+    sections: await withComing(generation, (await readSections(generation)) ?? []),
     version: info?.version ?? parseVersion(ready.version) ?? { major: 0, minor: 0, text: ready.version },
     started: null,
     binary: ready.binary,

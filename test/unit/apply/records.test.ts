@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ComingBackends, withComing } from '../../../src/apply/state/coming.ts';
 import { generationAt } from '../../../src/apply/state/generation.ts';
 import {
   readLeaving,
@@ -15,6 +16,7 @@ import {
   writeSections,
 } from '../../../src/apply/state/records.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
+import type { Section } from '../../../src/model.ts';
 import { tempFolder } from '../../support/index.ts';
 
 const ready = { pid: 1, startTime: '2', version: '2.6.12', binary: null, since: 3 };
@@ -65,6 +67,37 @@ test('records: sections keep the key of their queries, which older versions reco
   assert.deepEqual(await readSections(generation), keyed);
   await writeFile(join(generation.folder, 'services.json'), JSON.stringify([{ service: 'web', asked: 'k' }]));
   assert.deepEqual(await readSections(generation), keyed);
+});
+
+test('records: backends that were to come are known to the next Myelin until the record holds them', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  await writeSections(generation, sections);
+  const backend = (name: string): readonly Section[] =>
+    splitSections(`backend ${name}\n    server a 192.0.2.2:80\n`, name).map((one) => ({
+      ...one,
+      queryKey: 'k',
+      sharesOptions: true,
+    }));
+  const [shop, blog] = [backend('shop'), backend('blog')];
+  const coming = new ComingBackends();
+  const settle = await coming.announce(generation, shop);
+  assert.deepEqual(await withComing(generation, sections), [...sections, ...shop]);
+  assert.deepEqual(await withComing(generation, [...shop, ...sections]), [...shop, ...sections], 'each once');
+
+  await coming.recording(generation)();
+  assert.deepEqual(await withComing(generation, sections), [...sections, ...shop], 'whether it runs is not known');
+  settle();
+  const recorded = coming.recording(generation);
+  const settleNext = await coming.announce(generation, blog);
+  settleNext();
+  await recorded();
+  assert.deepEqual(await withComing(generation, sections), [...sections, ...blog], 'the record does not hold this one');
+  const old = join(generation.folder, 'coming-1-7.json');
+  await writeFile(old, '[{"kind":"back');
+  assert.deepEqual(await withComing(generation, sections), [...sections, ...blog], 'nothing was sent');
+  await coming.recording(generation)();
+  assert.ok(!(await readdir(generation.folder)).some((name) => name.startsWith('coming-')));
 });
 
 test('records: a process of which it is not known that it is ready is so under no name', async () => {
