@@ -77,8 +77,7 @@ export class Certificates {
   static async open(config: Config, options: Options = {}): Promise<Certificates> {
     const certificates = new Certificates(config, options);
     await certificates.#mutex(async () => {
-      for (const [frontend, path] of foldersOf(config.frontends))
-        await certificates.#add(frontend, path, await certificates.#copies(frontend));
+      for (const [frontend, path] of foldersOf(config.frontends)) await certificates.#add(frontend, path);
     });
     certificates.#open();
     return certificates;
@@ -93,7 +92,7 @@ export class Certificates {
   async use({ frontends }: Pick<Config, 'frontends'>): Promise<void> {
     await this.#mutex(async () => {
       for (const [frontend, path] of foldersOf(frontends))
-        if (!this.#folders.has(keyOf(frontend, path))) await this.#add(frontend, path, new Map());
+        if (!this.#folders.has(keyOf(frontend, path))) await this.#add(frontend, path);
     });
   }
 
@@ -167,8 +166,8 @@ export class Certificates {
     }
   }
 
-  async #add(frontend: string, path: string, before: ReadonlyMap<string, Certificate>): Promise<void> {
-    const choice = { certificates: [...before.values()], problems: [], expiring: [] };
+  async #add(frontend: string, path: string): Promise<void> {
+    const choice = { certificates: await this.#before(frontend, path), problems: [], expiring: [] };
     this.#folders.set(keyOf(frontend, path), { frontend, path, reading: await readFolder(path), choice });
     await this.#judge();
   }
@@ -207,6 +206,12 @@ export class Certificates {
     const made = inspect({ certificate: pem, key: null });
     if (made.kind === 'unsound') throw new Error(made.reason);
     return { name: generatedName, file, ...pick(made) };
+  }
+
+  /** What served so far: from this folder under another name of the frontend, or by this frontend from another folder. */
+  async #before(frontend: string, path: string): Promise<readonly Certificate[]> {
+    const renamed = [...this.#folders.values()].findLast((folder) => folder.path === path);
+    return renamed?.choice.certificates ?? [...(await this.#copies(frontend)).values()];
   }
 
   /** The copies that HAProxy got last. */

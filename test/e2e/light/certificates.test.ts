@@ -161,3 +161,34 @@ test('a frontend without any certificate serves with one that is generated once,
   await place.write('certs/a.pem', real);
   await shows(port, undefined, real);
 });
+
+test('an edit to a folder that is missing, or has a broken certificate, and another name of the frontend take no certificate away', async () => {
+  await using my = await site();
+  const { place, port } = my;
+  const [a, b, newB] = ['a.test', 'b.test', 'b.test'].map((name) => pemFor(name)) as [string, string, string];
+  await place.write('certs/a.pem', a);
+  await place.write('certs/b.pem', b);
+  const myelin = await my.start();
+  await shows(port, 'b.test', b);
+  const edit = async (from: string, to: string): Promise<void> =>
+    place.write('myelin.yaml', (await place.read('myelin.yaml')).replace(from, to));
+
+  await edit('certificates: certs', 'certificates: others');
+  await myelin.until('the folder is named', ({ certificates }) =>
+    certificates.some(({ problem }) => /others cannot be read/.test(problem ?? '')),
+  );
+  await shows(port, 'a.test', a);
+  await shows(port, 'b.test', b);
+
+  await place.write('swapped/a.pem', 'garbage');
+  await place.write('swapped/b.pem', newB);
+  await edit('certificates: others', 'certificates: swapped\n    defaultCertificate: b');
+  await shows(port, 'b.test', newB);
+  await shows(port, undefined, newB);
+  await shows(port, 'a.test', a);
+
+  await edit('  public:', '  renamed:');
+  await myelin.until('it is live', ({ certificates }) => certificates.every(({ frontend }) => frontend === 'renamed'));
+  await shows(port, 'b.test', newB);
+  assert.equal(await shownSerial(port, 'a.test'), serialOf(a));
+});
