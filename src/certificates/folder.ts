@@ -1,7 +1,7 @@
 /** Reads a folder of certificates: as certbot writes them, as Kubernetes mounts Secrets, or PEM files side by side. */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { describe } from '../errors.ts';
+import { describe, hasCode } from '../errors.ts';
 import { readAgain } from '../lib/files/read-file.ts';
 import type { Pem } from './inspect.ts';
 
@@ -46,7 +46,8 @@ export async function readFolder(folder: string): Promise<Reading> {
     }
     return { entries, problem: null, paths };
   } catch (error) {
-    return { entries: [], problem: `${folder} cannot be read: ${describe(error)}`, paths };
+    const problem = hasCode(error, 'ENOENT') ? 'there is no such folder' : `it cannot be read: ${describe(error)}`;
+    return { entries: [], problem, paths };
   }
 }
 
