@@ -70,7 +70,7 @@ function frontendFor(
     return { kind: 'read', value: named };
   }
   const [only, another] = fitting;
-  if (only === undefined) return wrong(`no shared frontend here has ${routesOf[kind]}`);
+  if (only === undefined) return wrong(`no frontend under \`frontends\` has ${routesOf[kind]}`);
   if (another !== undefined)
     return wrong(`several frontends have ${routesOf[kind]}: ${names.join(', ')}; name one (frontend)`);
   return { kind: 'read', value: only };

@@ -92,7 +92,7 @@ services:
       'myelin.yaml:5:18: services.web.routes: there is no shared frontend "publik"; there are public, pool; did you mean "public"?',
       'myelin.yaml:6:30: services.db.routes[0]: a route by host and path leads to a service of mode http, and this one is of mode tcp',
       'myelin.yaml:6:36: services.db.routes[1]: port 90 is none of frontend pool, which has 81 to 89',
-      'myelin.yaml:6:43: services.db.routes[2]: no shared frontend here has routes by sni (mode: tcp)',
+      'myelin.yaml:6:43: services.db.routes[2]: no frontend under `frontends` has routes by sni (mode: tcp)',
     ].join('\n'),
   );
 });
@@ -133,7 +133,7 @@ test('a discovered service chooses routes within the limits; one beyond them lea
     reasonFor('a.apps.example.com frontend=tls', 'tcp'),
     'routes: frontend tls may not be used here; allowed: public, pool (discover.frontends)',
   );
-  assert.match(reasonFor('a.apps.example.com', 'tcp'), /no shared frontend here has routes by sni/);
+  assert.match(reasonFor('a.apps.example.com', 'tcp'), /no frontend under `frontends` has routes by sni/);
   assert.match(reasonFor(':11000', 'tcp'), /port 11000 is not allowed; allowed: 10000 to 10999 \(discover.ports\)/);
   assert.equal(reasonFor('a.apps.example.com, a.apps.example.com/'), 'routes: "a.apps.example.com/" is there twice');
   for (const hostile of [

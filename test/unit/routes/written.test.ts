@@ -117,7 +117,7 @@ test('a route that is wrong says what is, and what would be right', () => {
   assert.match(line(':9999', 'tcp'), /port 9999 is none of frontend pool, which has 10000 to 10999/);
   assert.match(line('/x', 'tcp'), /a service of mode http, and this one is of mode tcp/);
   assert.match(line(':10000'), /a service of mode tcp, and this one is of mode http/);
-  assert.match(line('/x', 'http', new Map()), /no shared frontend here has routes by host and path/);
+  assert.match(line('/x', 'http', new Map()), /no frontend under `frontends` has routes by host and path/);
   const two = new Map([...frontends, ['other', { name: 'other', kind: 'http', ports: [] }]] as const);
   assert.match(line('/x', 'http', two), /several frontends have .*: public, other; name one/);
   assert.match(line('/x frontend=other', 'http', two), /^other: /);
