@@ -159,7 +159,9 @@ async function checkWithHaproxy(
   let count = 0;
   const sections = atOtherPaths(rendered.sections, (path) => join(folder, `${count++}-${basename(path)}`));
   for (const { path, text } of filesIn(sections)) await writeFile(path, text, { mode: 0o600 });
-  await writeFile(file, textOf(sections), { mode: 0o600 });
+  const text = textOf(sections);
+  await writeFile(file, text, { mode: 0o600 });
+  const printed = text.split('\n');
   const opinion = await askForOpinion(binary.path, [file], { timeoutMs: 60_000, passEnv });
   const refused: readonly Complaint[] = [
     ...opinion.refused,
@@ -169,7 +171,8 @@ async function checkWithHaproxy(
     const services = attribute(message, line, rendered.sections);
     const whose =
       services.length === 0 ? '' : `${services.length === 1 ? 'service' : 'services'} ${listNames(services)}: `;
-    const place = line === undefined ? '' : ` (line ${line})`;
+    // Quoted, because the file that is written has the servers of now, and so other numbers.
+    const place = line === undefined ? '' : ` (line ${line}: \`${printed[line - 1]?.trim() ?? ''}\`)`;
     return maskText(`${whose}${message}${place}`, secrets);
   };
   if (refused.length === 0)
@@ -177,6 +180,6 @@ async function checkWithHaproxy(
   throw new AppError(
     'MYELIN_CONFIG_REJECTED',
     `HAProxy ${binary.version.text} rejects the config:\n${refused.map((one) => `  ${describe(one)}`).join('\n')}`,
-    { remedy: '`myelin render --snapshot FILE` prints the text; mend the lines in myelin.yaml or the template' },
+    { remedy: 'mend the line in myelin.yaml or the template; `myelin render` prints the whole file' },
   );
 }
