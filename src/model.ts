@@ -181,7 +181,7 @@ export type Plan =
  * One change of something that the running HAProxy has. A pure value: the resource of its `kind` (`src/haproxy/resources`)
  * knows its command lines and its owner.
  */
-export type RuntimeCommand = BackendCommand | ServerCommand | MapCommand;
+export type RuntimeCommand = CertificateCommand | CrtListCommand | BackendCommand | ServerCommand | MapCommand;
 
 /** Of a whole backend. */
 export type BackendCommand = {
@@ -250,11 +250,25 @@ export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly 
   | { readonly action: 'delete'; readonly copies: number }
 );
 
+/** A certificate with its key; `certificate` is the path of its file, by which HAProxy knows it. */
+export type CertificateCommand = { readonly kind: 'certificate'; readonly certificate: string } & (
+  | { readonly action: 'add'; readonly pem: string }
+  | { readonly action: 'set'; readonly pem: string }
+  | { readonly action: 'delete' }
+);
+
+/** One entry of a list of certificates; `list` is the path of its file. */
+export type CrtListCommand = { readonly kind: 'crt-list'; readonly list: string; readonly certificate: string } & (
+  | { readonly action: 'add' }
+  /** `line`: which entry, where the certificate has several. */
+  | { readonly action: 'delete'; readonly line?: number }
+);
+
 /** What an operator can set a server to, other than ready. */
 export type ServerOverride = 'maint' | 'drain';
 
 /** A difference from the desired state, as HAProxy itself reports. */
-export type Drift = BackendDrift | ServerDrift | MapDrift;
+export type Drift = BackendDrift | ServerDrift | MapDrift | CertificateDrift | CrtListDrift;
 
 export type BackendDrift = {
   readonly backend: string;
@@ -276,6 +290,20 @@ export type MapDrift = {
   readonly key: string;
   readonly kind: 'missing' | 'extra' | 'value' | 'duplicate';
   /** What was found instead of the desired value. */
+  readonly detail: string;
+};
+
+export type CertificateDrift = {
+  readonly certificate: string;
+  readonly kind: 'missing' | 'content';
+  /** The fingerprint (SHA-1) of what was found. */
+  readonly detail: string;
+};
+
+export type CrtListDrift = {
+  readonly list: string;
+  readonly entry: string;
+  readonly kind: 'missing' | 'extra' | 'duplicate';
   readonly detail: string;
 };
 

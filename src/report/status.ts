@@ -80,7 +80,7 @@ export type LastApply = {
   readonly result: Exclude<UpdateResult, 'noop'>;
   /** The reasons for a reload. */
   readonly reasons: readonly ReloadReason[];
-  /** The backends whose servers commands changed; `map PATH` for maps. */
+  /** The backends whose servers commands changed; `map PATH`, `certificate PATH` and `crt-list PATH` for what else they changed. */
   readonly backends: readonly string[];
   /** null where nothing was done. */
   readonly tookMs: Ms | null;

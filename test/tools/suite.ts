@@ -5,6 +5,7 @@ import type { TestFile } from './test-file.ts';
 const others = ['2.2', '3.0', '3.2', '3.4'] as const;
 /** Those that depend on the version most: these know several branches themselves. */
 const severalBranches = [
+  'apply/certificates',
   'apply/maps',
   'apply/runtime',
   'apply/worker',

@@ -6,6 +6,7 @@ import { overridesFile } from '../../config/paths.ts';
 import { maskText, maskWithin } from '../../config/read/mask.ts';
 import { exitCodes } from '../../errors.ts';
 import { capabilitiesOf } from '../../haproxy/binary/capabilities.ts';
+import { withoutPayload } from '../../haproxy/cli/payload.ts';
 import { say } from '../../haproxy/resources/index.ts';
 import { now } from '../../lib/time/clock.ts';
 import type { Plan, Rendered, RuntimeCommand, Section } from '../../model.ts';
@@ -62,7 +63,7 @@ function describeOutput({ path, diff: changes }: OutputChange): string {
 /** Without the memory of a running Myelin: servers that still leave, configs that HAProxy refused. */
 function decide(observed: Observed | null, desired: Rendered): Shown {
   if (observed === null || observed.version === null) return forPeople(planChange(observed, desired, null), []);
-  const process = { capabilities: capabilitiesOf(observed.version), leaving: [], started: null };
+  const process = { capabilities: capabilitiesOf(observed.version, observed.sections), leaving: [], started: null };
   const planned = planChange(observed, desired, process);
   const part = planned.kind === 'reload' ? planMeanwhile(observed, desired, process) : null;
   return forPeople(planned, part?.commands ?? []);
@@ -74,16 +75,20 @@ type Shown =
   /** `commands`: the changes made at once, while the reload waits. */
   | (Extract<Plan, { readonly kind: 'reload' }> & { readonly commands: readonly string[] });
 
-/** Commands as they are sent. */
+/** Commands as they are sent, without the texts that they carry: there are keys in them. */
 function forPeople(planned: Plan, atOnce: readonly RuntimeCommand[]): Shown {
   switch (planned.kind) {
     case 'none':
       return planned;
     case 'runtime':
-      return { ...planned, commands: planned.commands.flatMap(say) };
+      return { ...planned, commands: printed(planned.commands) };
     case 'reload':
-      return { ...planned, commands: atOnce.flatMap(say) };
+      return { ...planned, commands: printed(atOnce) };
   }
+}
+
+function printed(commands: readonly RuntimeCommand[]): readonly string[] {
+  return commands.flatMap(say).map(withoutPayload);
 }
 
 type Around = {

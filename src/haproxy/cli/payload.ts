@@ -9,6 +9,11 @@ export function withPayload(command: string, payload: string): string {
   return `${command} <<\n${payload}`;
 }
 
+/** The command as people may see it. */
+export function withoutPayload(command: string): string {
+  return command.replace(/ <<\n.*$/s, ' <<');
+}
+
 /** Whether the command line can hold the text: whole lines, none of them empty. */
 export function isPayload(text: string): boolean {
   return text.endsWith('\n') && !/^\s*$/m.test(text.slice(0, -1)) && !/[^\n\x20-\x7e]|<</.test(text);

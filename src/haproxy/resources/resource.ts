@@ -57,14 +57,18 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
 
 /** The order of ranks: things come before what leads to them, and go after it. */
 export const rankOf = {
-  backendsCome: 0,
-  serversCome: 1,
-  backendsPublished: 2,
-  routesCome: 3,
-  routesGo: 4,
-  backendsUnpublished: 5,
-  serversGo: 6,
-  backendsGo: 7,
+  certificatesCome: 0,
+  certificatesListed: 1,
+  backendsCome: 2,
+  serversCome: 3,
+  backendsPublished: 4,
+  routesCome: 5,
+  routesGo: 6,
+  backendsUnpublished: 7,
+  serversGo: 8,
+  backendsGo: 9,
+  certificatesUnlisted: 10,
+  certificatesGo: 11,
 } as const;
 
 /** What a plan needs to know of its process. */

@@ -54,7 +54,7 @@ async function shows(port: number, name: string | undefined, pem: string): Promi
   );
 }
 
-test('each name is shown its certificate, other names the default; they come, change and go with their files', async () => {
+test('each name is shown its certificate, other names the default; they come, change and go with their files, without a reload', async () => {
   await using my = await site();
   const { place, port } = my;
   const [a, b, c] = ['a.test', 'b.test', 'c.test'].map((name) => pemFor(name)) as [string, string, string];
@@ -66,6 +66,7 @@ test('each name is shown its certificate, other names the default; they come, ch
   await shows(port, 'a.test', a);
   await shows(port, 'b.test', b);
   await shows(port, undefined, a);
+  const { generation } = (await place.status()).haproxy ?? assert.fail('nothing runs');
 
   // As Kubernetes mounts a Secret: its files lead through a link that is swapped.
   await mkdir(place.path('certs/c'));
@@ -91,9 +92,22 @@ test('each name is shown its certificate, other names the default; they come, ch
     'its copy is gone',
     async () => String((await readdir(place.path('run/haproxy.cfg.certs'))).sort()) === String(files),
   );
+  const again = pemFor('a.test');
+  await place.write('certs/a.pem', again);
+  await shows(port, undefined, again);
+  const { haproxy, lastApply } = await place.status();
+  assert.equal(haproxy?.generation, generation);
+  assert.deepEqual(lastApply?.backends, [`certificate ${place.path('run/haproxy.cfg.certs/public+a.pem')}`]);
   const later = pemFor('default.test');
   await place.write('certs/default.pem', later);
   await shows(port, undefined, later);
+  const { reasons } =
+    (await myelin.until('it is said', (status) => status.lastApply?.result === 'reload')).lastApply ?? {};
+  assert.ok(
+    reasons?.every(({ code }) => code === 'certificate_changed'),
+    JSON.stringify(reasons),
+  );
+  assert.match(reasons?.[0]?.detail ?? '', /^the default becomes .*public\+default\.pem$/);
 });
 
 test('a certificate with a wrong key, expired, empty or unreadable is named, and the one before serves on, over a restart too', async () => {
@@ -138,8 +152,12 @@ test('a certificate with a wrong key, expired, empty or unreadable is named, and
   );
   assert.equal(await shownSerial(port, 'a.test'), serialOf(good));
 
+  const { stdout } = await place.command('plan');
+  assert.match(stdout, /nothing to do/, 'what serves is what was found');
+  const { generation } = (await place.status()).haproxy ?? assert.fail('nothing runs');
   await place.write('certs/a.pem', other);
   await shows(port, 'a.test', other);
+  assert.equal((await place.status()).haproxy?.generation, generation);
   await next.until('nothing is wrong with it', ({ certificates }) => certificates[0]?.problem === null);
   await chmod(place.path('certs'), 0o755);
 });

@@ -5,7 +5,13 @@ import fc from 'fast-check';
 import { capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
 import { frame } from '../../../src/haproxy/cli/framing.ts';
-import { isPayload, promptsAfter, withoutPayloadPrompts, withPayload } from '../../../src/haproxy/cli/payload.ts';
+import {
+  isPayload,
+  promptsAfter,
+  withoutPayload,
+  withoutPayloadPrompts,
+  withPayload,
+} from '../../../src/haproxy/cli/payload.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 
 const set = withPayload('set ssl cert a.pem', 'one\ntwo\n');
@@ -56,6 +62,11 @@ test('what answers the lines of a payload is no part of the reply', () => {
     'admin\n\nTransaction created',
   );
   assert.equal(withoutPayloadPrompts('show map x', '+ a'), '+ a');
+});
+
+test('a command is shown without its payload, which may hold a key', () => {
+  assert.equal(withoutPayload(set), 'set ssl cert a.pem <<');
+  assert.equal(withoutPayload('show info'), 'show info');
 });
 
 test('a payload takes what every command line of the version takes, and less where the config says so', () => {

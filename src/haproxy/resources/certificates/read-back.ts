@@ -1,0 +1,136 @@
+/** The certificates that a running HAProxy has, its lists of them, and where they differ from what is desired. */
+import { AppError } from '../../../errors.ts';
+import type { CertificateDrift, CrtListDrift, Rendered } from '../../../model.ts';
+import { type Ask, askEach } from '../../cli/ask.ts';
+import type { Frame } from '../../cli/framing.ts';
+import { cliWord } from '../../cli/words.ts';
+import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
+import { type Entry, entriesOf, fingerprintOf, isCertificate, isCrtList, textOf } from './entries.ts';
+
+/** `said` is the fingerprint; '' where there is no such certificate, or nothing in it. */
+export type SeenCertificate = Seen;
+
+/** null: the process has no such list. */
+export type SeenCrtList = Seen & { readonly entries: readonly Entry[] | null };
+
+export function ownerOf(kind: 'certificate' | 'crt-list', path: string): Owner {
+  return `${kind} ${path}`;
+}
+
+function pathOf(owner: Owner): string {
+  return owner.slice(owner.indexOf(' ') + 1);
+}
+
+/** Throws an AppError where a query was not answered. */
+export async function readCertificates(
+  ask: Ask,
+  owners: readonly Owner[],
+  frame?: Frame,
+): Promise<Observation<SeenCertificate>> {
+  const { from, replies } = await askEach(ask, owners, (owner) => `show ssl cert ${cliWord(pathOf(owner))}`, frame);
+  const seen = owners.map((owner, at): [Owner, SeenCertificate] => [owner, { said: readCertificate(replies[at]) }]);
+  return { from, seen: new Map(seen) };
+}
+
+function readCertificate(reply: string | null | undefined): string {
+  const [, fingerprint] = /^SHA1 FingerPrint: ([0-9A-F]{40})$/m.exec(reply ?? '') ?? [];
+  if (fingerprint !== undefined) return fingerprint;
+  if (reply != null && (/not found/i.test(reply) || /^Status: Empty/m.test(reply))) return '';
+  throw unreadable('certificate', reply);
+}
+
+/** Throws an AppError where a query was not answered. */
+export async function readCrtLists(
+  ask: Ask,
+  owners: readonly Owner[],
+  frame?: Frame,
+): Promise<Observation<SeenCrtList>> {
+  const { from, replies } = await askEach(
+    ask,
+    owners,
+    (owner) => `show ssl crt-list -n ${cliWord(pathOf(owner))}`,
+    frame,
+  );
+  const seen = owners.map((owner, at): [Owner, SeenCrtList] => [owner, readList(replies[at])]);
+  return { from, seen: new Map(seen) };
+}
+
+function readList(reply: string | null | undefined): SeenCrtList {
+  if (reply?.includes("didn't find the specified filename")) return { said: reply, entries: null };
+  const [header, ...lines] = (reply ?? '').split('\n');
+  if (header?.startsWith('# ') !== true) throw unreadable('list of certificates', reply);
+  const found = lines.map((line) => {
+    const [, certificate, number] = /^(.+):(\d+)(?: .*)?$/.exec(line) ?? [];
+    if (certificate === undefined) throw unreadable('list of certificates', line);
+    return { certificate, line: Number(number) };
+  });
+  const counts = Map.groupBy(found, ({ certificate }) => certificate);
+  const entries = found.map(
+    (entry): Entry => (counts.get(entry.certificate)?.length === 1 ? { certificate: entry.certificate } : entry),
+  );
+  return { said: textOf(entries), entries };
+}
+
+function unreadable(what: string, reply: string | null | undefined): AppError {
+  return new AppError(
+    'MYELIN_SOCKET_FAILED',
+    `HAProxy’s runtime API says of a ${what}: ${(reply ?? '').slice(0, 100)}`,
+  );
+}
+
+export function findCertificateDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCertificate>): Findings {
+  const findings: Finding[] = [];
+  const sections = running.sections.flatMap((section) => {
+    if (!isCertificate(section)) return section;
+    const owner = ownerOf('certificate', section.name);
+    const said = seen.get(owner)?.said;
+    if (said === undefined || said === fingerprintOf(section)) return section;
+    const drift: CertificateDrift = {
+      certificate: section.name,
+      kind: said === '' ? 'missing' : 'content',
+      detail: said,
+    };
+    findings.push({ owner, identity: section.name, what: drift.kind, drift });
+    // What its key is, HAProxy does not say.
+    return said === '' ? [] : { ...section, text: `${said}\n` };
+  });
+  return { findings, running: { ...running, sections }, leaving: new Map() };
+}
+
+export function findCrtListDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCrtList>): Findings {
+  const findings: Finding[] = [];
+  const sections = running.sections.map((section) => {
+    if (!isCrtList(section)) return section;
+    const owner = ownerOf('crt-list', section.name);
+    const [wanted, found] = [entriesOf(section), seen.get(owner)?.entries ?? null];
+    if (wanted === null || found === null) return section;
+    const drift = compare(section.name, wanted, found);
+    for (const each of drift)
+      findings.push({
+        owner,
+        identity: `${each.list} ${each.entry}`,
+        what: `${each.kind} of ${each.entry}`,
+        drift: each,
+      });
+    return drift.length === 0 ? section : { ...section, text: textOf(found) };
+  });
+  return { findings, running: { ...running, sections }, leaving: new Map() };
+}
+
+function compare(list: string, wanted: readonly Entry[], found: readonly Entry[]): readonly CrtListDrift[] {
+  const drift: CrtListDrift[] = [];
+  const note = (entry: string, kind: CrtListDrift['kind']): void => {
+    drift.push({ list, entry, kind, detail: '' });
+  };
+  const [desired, is] = [
+    new Set(wanted.map(({ certificate }) => certificate)),
+    new Set(found.map(({ certificate }) => certificate)),
+  ];
+  for (const certificate of desired) if (!is.has(certificate)) note(certificate, 'missing');
+  for (const certificate of is) {
+    if (!desired.has(certificate)) note(certificate, 'extra');
+    else if (found.some((entry) => entry.certificate === certificate && entry.line !== undefined))
+      note(certificate, 'duplicate');
+  }
+  return drift;
+}

@@ -1,0 +1,171 @@
+/** Certificates of the real HAProxy come, change and go while it runs, under load, and what somebody does by hand is put right. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { Agent, get } from 'node:https';
+import { test } from 'node:test';
+import { frame, unframe } from '../../../src/haproxy/cli/framing.ts';
+import { HeldConnection } from '../../../src/haproxy/cli/held-connection.ts';
+import { withPayload } from '../../../src/haproxy/cli/payload.ts';
+import { splitSections } from '../../../src/haproxy/text/text.ts';
+import type { Drift, Rendered, Section } from '../../../src/model.ts';
+import { Reconciler } from '../../../src/reconcile/reconciler.ts';
+import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
+import { branches, haproxy } from '../../servers/haproxy.ts';
+import { pemFor, serialOf, shownSerial } from '../../support/certificates.ts';
+import { never, pidOf, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
+import { freePort, until } from '../../support/index.ts';
+
+type Pems = Readonly<Record<string, string>>;
+
+const fileOf = (my: Setup, name: string): string => `${my.file}.certs/public+${name}.pem`;
+const listOf = (my: Setup): string => `${my.file}.certs/public.crt-list`;
+
+/** A frontend with these certificates; the first is the default. */
+function shared(my: Setup, port: number, pems: Pems): Rendered {
+  const { sections } = rendered(my, []);
+  const frontend = [
+    'frontend public',
+    `    bind 127.0.0.1:${port} ssl crt-list ${listOf(my)}`,
+    '    http-request return status 200',
+    '',
+  ].join('\n');
+  const files = Object.entries(pems).map(
+    ([name, text]): Section => ({ kind: 'certificate', name: fileOf(my, name), text, service: null }),
+  );
+  const list = files.map(({ name }) => `${name}\n`).join('');
+  return {
+    sections: [
+      // HAProxy 2.2 does not know the option.
+      ...sections.map((section) => ({ ...section, text: section.text.replace(/^.*idle-close-on-response\n/m, '') })),
+      ...splitSections(frontend),
+      ...files,
+      { kind: 'crt-list', name: listOf(my), text: list, service: null },
+    ],
+  };
+}
+
+async function opened(my: Setup, branch: (typeof branches)[number]) {
+  const control = await my.open({ haproxy: { binary: await haproxy(branch) } });
+  const drift: Drift[] = [];
+  const updater = new RuntimeUpdater(control, {
+    now: Date.now,
+    verify: () => ({ verifyInterval: 50, drift: 'repair' }),
+    report: (happening) => drift.push(...happening.drift),
+  });
+  const reconciler = new Reconciler(control, updater, () => new Map(), Date.now);
+  return {
+    control,
+    updater,
+    drift,
+    async reconcile(desired: Rendered) {
+      return reconciler.reconcile(
+        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
+        never,
+      );
+    },
+  };
+}
+
+/** Requests over TLS, a few at once, until the end: over new connections, and over one that stays open. */
+function tlsLoad(port: number): { end(): Promise<{ readonly done: number; readonly failures: readonly string[] }> } {
+  const options = { port, host: '127.0.0.1', servername: 'a.test', rejectUnauthorized: false };
+  const held = new Agent({ keepAlive: true, maxSockets: 1 });
+  let isOver = false;
+  let done = 0;
+  const failures: string[] = [];
+  const one = (agent: Agent | false): Promise<void> =>
+    new Promise((fulfil) => {
+      get({ ...options, agent }, (response) => {
+        if (response.statusCode === 200) done++;
+        else failures.push(`status ${response.statusCode}`);
+        response.resume().on('end', fulfil);
+      }).on('error', (error) => {
+        failures.push(error.message);
+        fulfil();
+      });
+    });
+  const client = async (agent: Agent | false): Promise<void> => {
+    while (!isOver) await one(agent);
+  };
+  const clients = Promise.all([client(held), client(false)]);
+  return {
+    async end() {
+      isOver = true;
+      await clients;
+      held.destroy();
+      return { done, failures };
+    },
+  };
+}
+
+for (const [at, branch] of branches.entries()) {
+  const times = at === 0 ? 100 : 10;
+  test(`a certificate of HAProxy ${branch} is renewed ${times} times under load in one process, and each is shown at once`, async () => {
+    await using my = await setup();
+    const port = await freePort();
+    const { control, reconcile } = await opened(my, branch);
+    assert.equal((await reconcile(shared(my, port, { a: pemFor('a.test') }))).kind, 'reload');
+    const pid = pidOf(control);
+    const load = tlsLoad(port);
+    let last = '';
+    for (let time = 0; time < times; time++) {
+      last = pemFor('a.test');
+      assert.equal((await reconcile(shared(my, port, { a: last }))).kind, 'runtime');
+      assert.equal(await shownSerial(port, 'a.test'), serialOf(last));
+    }
+    const { done, failures } = await load.end();
+    assert.ok(done > times, `${done} requests`);
+    assert.deepEqual(failures, []);
+    assert.equal(pidOf(control), pid);
+    await until('the file follows', async () => (await readFile(fileOf(my, 'a'), 'utf8')) === last);
+  });
+
+  test(`certificates of HAProxy ${branch} come and go by their names in one process; another default is a reload`, async () => {
+    await using my = await setup();
+    const port = await freePort();
+    const { control, reconcile } = await opened(my, branch);
+    const [a, b, c] = [pemFor('a.test'), pemFor('b.test'), pemFor('c.test')];
+    await reconcile(shared(my, port, { a, c }));
+    const pid = pidOf(control);
+    const steps: readonly Pems[] = [{ a, b, c }, { a, b }, { a, b, c }, { a }, { a, b: pemFor('b.test') }];
+    for (const pems of steps) {
+      const result = await reconcile(shared(my, port, pems));
+      assert.deepEqual([result.kind, pidOf(control)], ['runtime', pid], JSON.stringify(result));
+      for (const name of ['b', 'c'])
+        assert.equal(await shownSerial(port, `${name}.test`), serialOf(pems[name] ?? a), name);
+    }
+    const changed = await reconcile(shared(my, port, { b, a }));
+    assert.ok(changed.kind === 'reload');
+    assert.match(JSON.stringify(changed.reasons), /certificate_changed.*public\.crt-list.*the default becomes/);
+    assert.equal(await shownSerial(port), serialOf(b));
+  });
+
+  test(`what somebody does by hand to certificates of HAProxy ${branch} is set right without a reload`, async () => {
+    await using my = await setup();
+    const port = await freePort();
+    const { control, updater, drift, reconcile } = await opened(my, branch);
+    const [a, b, c] = [pemFor('a.test'), pemFor('b.test'), pemFor('c.test')];
+    const desired = shared(my, port, { a, b, c });
+    await reconcile(desired);
+    const held = new HeldConnection(control.running?.process?.socket ?? assert.fail('nothing runs'));
+    const [list, fileA, fileB, fileC] = [listOf(my), fileOf(my, 'a'), fileOf(my, 'b'), fileOf(my, 'c')];
+    const byHand: readonly (readonly string[])[] = [
+      [`del ssl crt-list ${list} ${fileB}`],
+      [`del ssl crt-list ${list} ${fileC}`, `del ssl cert ${fileC}`],
+      [withPayload(`set ssl cert ${fileA}`, pemFor('a.test')), `commit ssl cert ${fileA}`],
+      [`add ssl crt-list ${list} ${fileB}`],
+    ];
+    for (const commands of byHand) {
+      unframe(await held.ask(frame(commands)));
+      await until('it is as it was', async () => {
+        if (await updater.verify()) await reconcile(desired);
+        const shown = await Promise.all(['a', 'b', 'c'].map((name) => shownSerial(port, `${name}.test`)));
+        const [said = ''] = unframe(await held.ask(frame([`show ssl crt-list -n ${list}`]))).replies;
+        return String(shown) === String([a, b, c].map(serialOf)) && said.split('\n').length === 4;
+      });
+    }
+    held.close();
+    assert.deepEqual([...new Set(drift.map(({ kind }) => kind))].sort(), ['content', 'duplicate', 'missing']);
+    assert.equal(control.running?.generation, 1, 'without a reload');
+  });
+}
