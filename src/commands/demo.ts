@@ -8,7 +8,7 @@ import timers from 'node:timers/promises';
 import { selfSignedPem } from '../certificates/self-signed.ts';
 import { Churn } from '../demo/churn.ts';
 import { type LoadReport, startLoad } from '../demo/load.ts';
-import { type Arrival, Newcomer, newcomerHost } from '../demo/newcomer.ts';
+import { type Arrival, Newcomer, newcomerHost, tellsProcess } from '../demo/newcomer.ts';
 import { freePorts } from '../demo/ports.ts';
 import { consulSource, fileSource, type Source } from '../demo/source.ts';
 import { createView } from '../demo/view.ts';
@@ -63,7 +63,6 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
     source,
     port: backendPorts.at(-1) ?? 0,
     frontendPort: routesPort,
-    generation: async () => (await instance.status())?.haproxy?.generation ?? 0,
     forgotten,
     signal,
   });
@@ -202,7 +201,7 @@ services:
   web:
     bind: ["127.0.0.1:${httpPort}", "${tls}"]
     check: { interval: 500ms }
-frontends: { routes: { bind: "127.0.0.1:${routesPort}" } }
+frontends: { routes: { bind: "127.0.0.1:${routesPort}", lines: ["${tellsProcess}"] } }
 discover:
   ${source.name}: { ${source.discover}hosts: [${newcomerHost}], service: { check: { interval: 500ms } } }
 haproxy: { binary: ${JSON.stringify(haproxy)}, onExit: stop, log: none }

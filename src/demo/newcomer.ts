@@ -17,20 +17,24 @@ type Place = {
   readonly port: number;
   /** The port of the shared frontend. */
   readonly frontendPort: number;
-  /** The number of HAProxy processes so far. */
-  readonly generation: () => Promise<number>;
   /** Settles when no HAProxy process knows the former backends any more. */
   readonly forgotten: (signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 };
+
+/** A line of the shared frontend: each answer says which process gave it. */
+export const tellsProcess = 'http-after-response set-header x-haproxy-pid %pid';
 
 export type Arrival = {
   /** What its host was answered before. */
   readonly before: number;
   /** From its registration to its first 200. */
   readonly firstAnswerMs: Ms;
+  /** Another HAProxy process gave it than the one before. */
   readonly hasReloaded: boolean;
 };
+
+type Answer = { readonly status: number; readonly process: string };
 
 export class Newcomer {
   readonly #place: Place;
@@ -47,21 +51,20 @@ export class Newcomer {
 
   /** It comes, or goes; returns what happened. */
   async toggle(): Promise<string> {
-    const { source, port, generation, forgotten, signal } = this.#place;
+    const { source, port, forgotten, signal } = this.#place;
     if (this.#backend !== null) {
       await source.offer(null);
       await forgotten(signal);
       await this.stop();
       return `service ${name} and its route went`;
     }
-    const generationBefore = await generation();
-    const before = await this.#status();
+    const before = await this.#answer();
     this.#backend = await startBackend(name, port);
     const startedAt = performance.now();
     await source.offer({ name, port, routes: newcomerHost });
-    await this.#serves();
+    const first = await this.#firstAnswer();
     const firstAnswerMs = performance.now() - startedAt;
-    this.#arrivals.push({ before, firstAnswerMs, hasReloaded: (await generation()) > generationBefore });
+    this.#arrivals.push({ before: before.status, firstAnswerMs, hasReloaded: first.process !== before.process });
     return `service ${name} came with its route: 200 after ${firstAnswerMs.toFixed(0)} ms`;
   }
 
@@ -70,22 +73,25 @@ export class Newcomer {
     this.#backend = null;
   }
 
-  async #serves(): Promise<void> {
+  async #firstAnswer(): Promise<Answer> {
     for (const deadline = now() + 30_000; now() < deadline; ) {
-      if ((await this.#status()) === 200) return;
+      const answer = await this.#answer();
+      if (answer.status === 200) return answer;
       await timers.setTimeout(2, undefined, { signal: this.#place.signal });
     }
     throw new AppError('MYELIN_HAPROXY_FAILED', `the route ${newcomerHost} of the demo did not serve within 30 s`);
   }
 
-  #status(): Promise<number> {
+  #answer(): Promise<Answer> {
     const { frontendPort: port, signal } = this.#place;
     return new Promise((resolve, reject) => {
       const request = get(
         { host: '127.0.0.1', port, headers: { host: newcomerHost }, agent: false, signal },
         (response) => {
           response.resume();
-          response.once('end', () => resolve(response.statusCode ?? 0));
+          response.once('end', () =>
+            resolve({ status: response.statusCode ?? 0, process: String(response.headers['x-haproxy-pid']) }),
+          );
           response.once('error', reject);
         },
       );
