@@ -11,17 +11,38 @@ import { linesOf, tokenise } from './text.ts';
 export function substitute(rendered: Rendered, held: ReadonlyMap<string, readonly Section[] | null>): Rendered {
   if (held.size === 0) return rendered;
   const placed = new Set<string>();
+  /** Another section has the name, which is what the service is refused for: nothing stands in for it, and no route leads there. */
+  const nameless: string[] = [];
   const sections = rendered.sections.flatMap((section) => {
     const { service } = section;
     const substitute = service === null ? undefined : held.get(service);
     if (service === null || substitute === undefined) return [section];
     if (placed.has(service)) return [];
     placed.add(service);
+    if (substitute === null && isTaken(service, rendered.sections)) {
+      nameless.push(service);
+      return [];
+    }
     return substitute ?? [emptyBackend(service, modeOf(rendered.sections, service))];
   });
   // A removed service may have to stay for now: its sections stand at the end.
   const rest = [...held].flatMap(([service, substitute]) => (placed.has(service) ? [] : (substitute ?? [])));
-  return { sections: [...sections, ...rest] };
+  const all = [...sections, ...rest];
+  return { sections: nameless.length === 0 ? all : all.map((section) => withoutRoutesTo(nameless, section)) };
+}
+
+function withoutRoutesTo(backends: readonly string[], section: Section): Section {
+  if (section.kind !== 'map') return section;
+  const leads = (line: string): boolean =>
+    backends.some((backend) => line.endsWith(` ${backend}`) || line.includes(` ${backend}|`));
+  const lines = linesOf(section.text).filter((line) => !leads(line));
+  return { ...section, text: lines.map((line) => `${line}\n`).join('') };
+}
+
+function isTaken(service: string, sections: readonly Section[]): boolean {
+  return sections.some(
+    ({ kind, name, service: its }) => its !== service && name === service && (kind === 'backend' || kind === 'listen'),
+  );
 }
 
 /**

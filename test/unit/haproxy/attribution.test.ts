@@ -29,6 +29,13 @@ test('a service that is held keeps its last good sections, in its place; the oth
   assert.ok([global, dbIn, db, handMade].every((kept) => held.sections.includes(kept)));
 });
 
+test('a service that was never good and has the name of another section becomes nothing, and no route leads to that section', () => {
+  const map = { kind: 'map', name: '/x.map', text: 'a/ db\nb/ web\nc/ db|1|/v2\n', service: null };
+  const other = section('listen', 'db', null);
+  const held = substitute({ sections: [...sections, other, map] }, new Map([['db', null]]));
+  assert.deepEqual(held.sections, [global, webIn, web, handMade, other, { ...map, text: 'b/ web\n' }]);
+});
+
 test('a service that was never good becomes an empty backend of its name and mode', () => {
   const held = substitute({ sections }, new Map([['db', null]]));
   assert.deepEqual(
