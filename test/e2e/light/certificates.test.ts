@@ -193,7 +193,7 @@ test('an edit to a folder that is missing, or has a broken certificate, and anot
 
   await edit('certificates: certs', 'certificates: others');
   await myelin.until('the folder is named', ({ certificates }) =>
-    certificates.some(({ problem }) => /others cannot be read/.test(problem ?? '')),
+    certificates.some(({ file, problem }) => file === place.path('others') && problem === 'there is no such folder'),
   );
   await shows(port, 'a.test', a);
   await shows(port, 'b.test', b);
