@@ -4,13 +4,13 @@
  * well.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
+import { type Discovered, originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
 import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Discovery } from '../config/schema.ts';
 import type { DiscoveredService, Endpoint, Moment, SourceEvent } from '../model.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
 import { catalogSettings } from './catalog-settings.ts';
-import { reconfigure } from './reconfigure.ts';
+import { reconfigure } from './services-changed.ts';
 import { lookUp } from './table.ts';
 
 /** A discovered service. `isOver`: its source does not have it any more. */
@@ -59,6 +59,7 @@ export function createCollection(
 
 /** Endpoints that other queries found are not used. */
 function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
+  if (last.size === 0) return new Map();
   const seed = [...services].flatMap(([name, service]) => {
     const its = last.get(name);
     return its?.queryKey === queryKeyOf(service) ? [[name, its.endpoints] as const] : [];
@@ -231,10 +232,15 @@ function serving(
   known: readonly KnownService[],
   addresses: readonly string[],
 ): Pick<Collection, 'config' | 'rejected'> & { readonly settings: CatalogSettings } {
-  const discovered = known.flatMap((one) => {
-    const discovery = discoveryOf(written, one);
-    return discovery === undefined ? [] : [{ discovery, service: one.service }];
-  });
+  // Thousands are of one query: it is looked for once.
+  let last: { readonly of: KnownService; readonly discovery: Discovery | undefined } | null = null;
+  const discovered: Discovered[] = [];
+  for (const one of known) {
+    if (last?.of.watcher !== one.watcher || last.of.query !== one.query)
+      last = { of: one, discovery: discoveryOf(written, one) };
+    const { discovery } = last;
+    if (discovery !== undefined) discovered.push({ discovery, service: one.service });
+  }
   const { config, rejected } = withDiscovered(written, discovered);
   return {
     config,

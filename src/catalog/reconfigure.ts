@@ -1,4 +1,4 @@
-/** Takes over the state of the catalog when the config or the set of services changes. */
+/** Takes over the state of the catalog when the config changes, whatever differs in it. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment } from '../model.ts';
 import { admit, type Guard } from './admission.ts';
@@ -25,11 +25,11 @@ import { emptyTable, lookUp, tableOf } from './table.ts';
  * the same object is kept unchanged where the rules are the same. `seeds`: known endpoints of services that are not in
  * this catalog, as for `createCatalog`.
  */
-export function reconfigure(
+export function reconfigureAll(
   catalog: Catalog,
   settings: CatalogSettings,
   now: Moment,
-  seeds: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
+  seeds: ReadonlyMap<string, readonly Endpoint[]>,
 ): Catalog {
   const index = indexOf(settings);
   const hasSameRules = isDeepStrictEqual(rulesOf(catalog.settings), rulesOf(settings));
@@ -88,7 +88,7 @@ export function reconfigure(
 }
 
 /** The settings that concern all services. */
-function rulesOf({ watchers, allowAddresses, onlyAddresses }: CatalogSettings): unknown {
+export function rulesOf({ watchers, allowAddresses, onlyAddresses }: CatalogSettings): unknown {
   return { watchers, allowAddresses, onlyAddresses };
 }
 
@@ -113,7 +113,7 @@ function queriesOf({ services, discovered }: CatalogSettings): Origin[] {
   return [...discovered, ...[...services.values()].flatMap(({ origins }) => origins)];
 }
 
-function isSameQuery(before: Origin, after: Origin | undefined): boolean {
+export function isSameQuery(before: Origin, after: Origin | undefined): boolean {
   if (after === undefined) return false;
   return before.query === after.query || JSON.stringify(before.query) === JSON.stringify(after.query);
 }
@@ -130,7 +130,7 @@ function judgeAgain(result: QueryResult, guard: Guard, most: number | undefined)
   };
 }
 
-function admitAgain(before: readonly Endpoint[], guard: Guard): readonly Endpoint[] {
+export function admitAgain(before: readonly Endpoint[], guard: Guard): readonly Endpoint[] {
   const { endpoints } = admit(before, guard);
   return equalLists(before, endpoints) ? before : endpoints;
 }

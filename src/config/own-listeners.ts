@@ -13,7 +13,12 @@ export function ownListeners({ services, frontends, haproxy, admin, probes }: Co
   const others = listenersOf({ rest: { frontends, haproxy, admin, probes }, services: new Map() }, judgeless).flatMap(
     ofListener,
   );
-  return [...others, ...[...services].flatMap(([name, service]) => ofService(name, service))];
+  const all = [...others];
+  for (const [name, service] of services) {
+    const { bind = [], frontend } = service;
+    if (bind.length > 0 || frontend.length > 0) for (const one of ofService(name, service)) all.push(one);
+  }
+  return all;
 }
 
 function ofService(name: string, service: Service): readonly OwnListener[] {

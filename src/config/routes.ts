@@ -1,9 +1,10 @@
 /** The shared frontends of a config, and which service has which of their routes. */
 import { parseBind } from '../haproxy/text/bind.ts';
-import { type RouteTable, routeTable } from '../routes/holders.ts';
+import { differenceOf } from '../lib/difference.ts';
+import { type Claimant, Routes, type RouteTable } from '../routes/holders.ts';
 import type { PortRange, RouteKind, SharedFrontend } from '../routes/route.ts';
 import type { ParsedFrontend } from './schema/frontend.ts';
-import type { Config } from './schema.ts';
+import type { Config, Service } from './schema.ts';
 
 type Frontends = Readonly<Record<string, ParsedFrontend>>;
 
@@ -32,14 +33,26 @@ function portsIn(bind: string): PortRange[] {
 }
 
 const tables = new WeakMap<Config['services'], RouteTable>();
+/** The table that was made last, for the next one: of thousands of services one comes or goes at a time. */
+let last: { readonly services: Config['services']; readonly routes: Routes } | null = null;
 
 export function routesOf({ services }: Pick<Config, 'services'>): RouteTable {
   const before = tables.get(services);
   if (before !== undefined) return before;
-  const claimants = [...services.values()]
-    .filter(({ routes }) => routes.length > 0)
-    .map(({ name, createdAt = null, routes }) => ({ service: name, createdAt, routes }));
-  const table = routeTable(claimants);
+  const claimants: Claimant[] = [];
+  for (const service of services.values()) if (service.routes.length > 0) claimants.push(claimantOf(service));
+  const difference = last === null ? null : differenceOf(last.services, services);
+  const change = difference && {
+    gone: difference.gone.map(([, service]) => claimantOf(service)),
+    come: difference.come.map(([, service]) => claimantOf(service)),
+  };
+  const routes = last !== null && change !== null && last.routes.follow(change) ? last.routes : new Routes(claimants);
+  last = { services, routes };
+  const table = routes.table(claimants);
   tables.set(services, table);
   return table;
+}
+
+function claimantOf({ name, createdAt, routes }: Service): Claimant {
+  return { service: name, createdAt: createdAt ?? null, routes };
 }

@@ -14,13 +14,10 @@ export class Maps {
     if (names.length === 0) return [];
     const { routes } = routesOf(config);
     const isListed = (name: string): boolean => config.services.get(name)?.createdAt === undefined;
-    const backends = new Set(
-      sections.flatMap(({ kind, name, service }) => {
-        if (kind !== 'backend' && kind !== 'listen') return [];
-        // Whoever registers a service must not get to another backend, such as a hand-written one, by giving it its name.
-        return service === name || isListed(name) ? [name] : [];
-      }),
-    );
+    const backends = new Set<string>();
+    // Whoever registers a service must not get to another backend, such as a hand-written one, by giving it its name.
+    for (const { kind, name, service } of sections)
+      if ((kind === 'backend' || kind === 'listen') && (service === name || isListed(name))) backends.add(name);
     const absent = new Set<string>();
     for (const list of routes.values()) for (const { service } of list) if (!backends.has(service)) absent.add(service);
     const key = [...absent].join('\n');

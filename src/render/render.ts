@@ -6,14 +6,14 @@ import { atLeast, type Version } from '../haproxy/binary/version.ts';
 import { emptyBackend } from '../haproxy/text/attribution.ts';
 import { splitSections, tokenise } from '../haproxy/text/text.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
-import { type Inherited, inheritedFrom } from './administrator.ts';
 import { CertificateFiles, type ServedCertificate } from './certificates.ts';
-import type { FileContext, HaproxyContext, ServiceContext } from './context.ts';
+import type { ServiceContext } from './context.ts';
+import { differInServicesAlone, type Frame, followFrame, isOf, renderFrame, withEnd } from './frame.ts';
 import { Maps } from './maps.ts';
 import { settleServers } from './settle.ts';
 import { createEngine, type Engine } from './templates/engine.ts';
 import type { TemplateSource } from './templates/template-error.ts';
-import { haproxyContext, serviceContext, sharedFrontendContexts } from './view.ts';
+import { serviceContext } from './view.ts';
 
 export type RenderInput = {
   readonly config: Config;
@@ -54,7 +54,8 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
       const { config, version, hostname } = input;
       if (frame === null || !isOf(frame, input)) {
         const isForOtherServices = frame !== null && differInServicesAlone(frame, input);
-        frame = { config, version, hostname, ...renderFile(engine, templates, config, version) };
+        const followed = frame !== null && isForOtherServices ? followFrame(engine, templates, frame, config) : null;
+        frame = followed ?? renderFrame(engine, templates, { config, version, hostname });
         for (const [name, old] of parts)
           if (!config.services.has(name)) parts.delete(name);
           // Everything is rendered again; sections with the same text stay the same objects.
@@ -83,20 +84,6 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   };
 }
 
-/** Everything but the sections of the services, with slots for them. Rendered once per config, version and host. */
-type Frame = {
-  readonly config: Config;
-  readonly version: Version;
-  readonly hostname: string;
-  readonly haproxy: HaproxyContext;
-  readonly inherited: Inherited;
-  /** The `defaults` sections before the backend of a service. */
-  readonly defaults: ReadonlyMap<string, readonly Section[]>;
-  readonly slots: readonly (Slot | readonly Section[])[];
-};
-
-type Slot = { readonly service: string; readonly part: 'frontend' | 'backend' };
-
 type Parts = {
   /** null: the parts belong to another config and have to be rendered again. */
   readonly service: Service | null;
@@ -105,71 +92,6 @@ type Parts = {
   readonly backend: readonly Section[];
   readonly problem: RenderProblem | null;
 };
-
-function isOf(frame: Frame, { config, version, hostname }: RenderInput): boolean {
-  return frame.config === config && frame.version.text === version.text && frame.hostname === hostname;
-}
-
-/** Whether only the list of services differs, as after a discovery: then nothing changes for the other services. */
-function differInServicesAlone(frame: Frame, input: RenderInput): boolean {
-  const { services: _, ...before } = frame.config;
-  const { services: __, ...now } = input.config;
-  const isSame = (key: string): boolean => before[key as keyof typeof before] === now[key as keyof typeof now];
-  return isOf({ ...frame, config: input.config }, input) && Object.keys({ ...before, ...now }).every(isSame);
-}
-
-/**
- * The joining template prints a marker for each part of a service, so that it runs once for a config and not at every
- * change of an endpoint. Markers contain NUL, which neither templates nor the config can contain.
- */
-function renderFile(
-  engine: Engine,
-  templates: ReadonlyMap<string, TemplateSource>,
-  config: Config,
-  version: Version,
-): Pick<Frame, 'haproxy' | 'inherited' | 'defaults' | 'slots'> {
-  const haproxy = haproxyContext(config, version);
-  const inherited = inheritedFrom(config.haproxy.defaults);
-  const services = [...config.services.values()];
-  const context: FileContext = {
-    haproxy,
-    frontends: sharedFrontendContexts(config, haproxy, inherited),
-    services: services.map(({ name, bind }, at) => ({
-      name,
-      frontend: (bind ?? []).length === 0 ? null : `\0frontend ${at}\0`,
-      backend: `\0backend ${at}\0`,
-    })),
-  };
-  const text = withEnd(engine('haproxy.cfg', context));
-  const slots: (Slot | readonly Section[])[] = [];
-  const defaults = new Map<string, readonly Section[]>();
-  let before: readonly Section[] = [];
-  let end = 0;
-  for (const match of text.matchAll(/\0(frontend|backend) (\d+)\0(\n)?/g)) {
-    const [marker, part, at, feed] = match;
-    const service = services[Number(at)]?.name ?? '';
-    const between = splitSections(text.slice(end, match.index));
-    if (feed === undefined || (match.index > 0 && text[match.index - 1] !== '\n'))
-      throw fileError(templates, `the ${part} of service ${service} must be printed on a line of its own`);
-    if (between.length > 0) slots.push(between);
-    slots.push({ service, part: part === 'frontend' ? 'frontend' : 'backend' });
-    const nearer = between.filter(({ kind }) => kind === 'defaults');
-    if (nearer.length > 0) before = [...before, ...nearer];
-    defaults.set(service, before);
-    end = match.index + marker.length;
-  }
-  slots.push(splitSections(text.slice(end)));
-  const printed = new Set(
-    slots.flatMap((slot) => ('part' in slot ? [] : slot.map(({ kind, name }) => `${kind} ${name}`))),
-  );
-  for (const { name } of context.frontends)
-    if (!printed.has(`frontend ${name}`))
-      throw fileError(
-        templates,
-        `the shared frontend ${name} is not printed: {{#each frontends}}{{> shared-frontend}}{{/each}} does, each tag on a line of its own`,
-      );
-  return { haproxy, inherited, defaults, slots };
-}
 
 function renderService(
   engine: Engine,
@@ -253,12 +175,4 @@ function assemble(
     }
   }
   return sections;
-}
-
-function withEnd(text: string): string {
-  return text === '' || text.endsWith('\n') ? text : `${text}\n`;
-}
-
-function fileError(templates: ReadonlyMap<string, TemplateSource>, message: string): AppError {
-  return new AppError('MYELIN_TEMPLATE_INVALID', `${templates.get('haproxy.cfg')?.file ?? 'haproxy.cfg'}: ${message}`);
 }

@@ -30,6 +30,50 @@ export type RouteTable = {
 
 type HeldRoute = { readonly service: string; readonly route: Route };
 
+/** Who has which route, kept while services come and go. */
+export class Routes {
+  /** Of each frontend; null: some are claimed by several services, so that all claims have to be looked at again. */
+  readonly #keys: ReadonlyMap<string, Set<string>> | null;
+  /** Of the claimants that this was made of. */
+  #whole: RouteTable | null;
+
+  constructor(claimants: Iterable<Claimant>) {
+    this.#whole = routeTable(claimants);
+    const isContested = this.#whole.conflicts.length > 0;
+    const keysOf = (held: readonly HeldRoute[]): Set<string> => new Set(held.map(({ route: { key } }) => key));
+    this.#keys = isContested ? null : new Map([...this.#whole.routes].map(([name, held]) => [name, keysOf(held)]));
+  }
+
+  /** Returns false where it has to be decided again who has what: then this is of no more use. */
+  follow({ gone, come }: { readonly gone: readonly Claimant[]; readonly come: readonly Claimant[] }): boolean {
+    const keys = this.#keys;
+    if (keys === null) return false;
+    this.#whole = null;
+    for (const { frontend, key } of gone.flatMap(({ routes }) => routes)) keys.get(frontend)?.delete(key);
+    for (const { frontend, key } of come.flatMap(({ routes }) => routes)) {
+      const its = keys.get(frontend);
+      if (its === undefined || its.has(key)) return false;
+      its.add(key);
+    }
+    return true;
+  }
+
+  /** `claimants`: all that there are now. */
+  table(claimants: Iterable<Claimant>): RouteTable {
+    if (this.#whole !== null) return this.#whole;
+    const routes = new Map<string, HeldRoute[]>();
+    for (const { service, routes: its } of claimants)
+      for (const route of its) {
+        const list = routes.get(route.frontend);
+        if (list === undefined) routes.set(route.frontend, [{ service, route }]);
+        else list.push({ service, route });
+      }
+    return { routes, conflicts: none };
+  }
+}
+
+const none: readonly RouteConflict[] = [];
+
 export function routeTable(claimants: Iterable<Claimant>): RouteTable {
   const holders = new Map<string, Map<string, Claim>>();
   const contested: Claim[] = [];

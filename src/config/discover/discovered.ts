@@ -3,6 +3,7 @@
  * each judged as the config is. Pure: every replica makes the same services of the same discovered ones, in whatever
  * order.
  */
+import { differenceOf } from '../../lib/difference.ts';
 import type { DiscoveredService } from '../../model.ts';
 import type { Route } from '../../routes/route.ts';
 import { sharedFrontends } from '../routes.ts';
@@ -19,12 +20,36 @@ export type Discovered = { readonly discovery: Discovery; readonly service: Disc
 /** A service that is not served, and why. */
 export type Rejected = { readonly watcher: string; readonly service: string; readonly reason: string };
 
+type Served = { readonly config: Config; readonly rejected: readonly Rejected[] };
+
 /** `config` with the discovered services; the same object where there are none. */
-export function withDiscovered(
+export function withDiscovered(config: Config, discovered: readonly Discovered[]): Served {
+  if (discovered.length === 0) return { config, rejected: [] };
+  const before = last.get(config);
+  const found = new Map(discovered.map(({ discovery, service }) => [service, discovery]));
+  const next =
+    (found.size === discovered.length && before !== undefined ? follow(before, config, found) : null) ??
+    judgeAll(config, discovered, found);
+  last.set(config, next);
+  return next.served;
+}
+
+type Judgement = {
+  readonly found: ReadonlyMap<DiscoveredService, Discovery>;
+  readonly served: Served;
+  /** Of all that are served. They go on to the judgement that follows this one. */
+  readonly claims: Claims;
+  readonly quotas: Quotas;
+};
+
+/** Of thousands of discovered services one comes or goes at a time. */
+const last = new WeakMap<Config, Judgement>();
+
+function judgeAll(
   config: Config,
   discovered: readonly Discovered[],
-): { readonly config: Config; readonly rejected: readonly Rejected[] } {
-  if (discovered.length === 0) return { config, rejected: [] };
+  found: ReadonlyMap<DiscoveredService, Discovery>,
+): Judgement {
   const services = new Map<string, Service>(config.services);
   const rejected: Rejected[] = [];
   const claims = new Claims(config);
@@ -38,7 +63,50 @@ export function withDiscovered(
     else if (judged.kind === 'service') services.set(service.name, judged.service);
   }
   const ordered = new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { config: { ...config, services: ordered }, rejected: rejected.sort(byName) };
+  const served = { config: { ...config, services: ordered }, rejected: rejected.sort(byName) };
+  return { found, served, claims, quotas };
+}
+
+/**
+ * Where all are served before and after, age decides nothing: only those that differ are judged. null: that is not so, and
+ * `before` is of no more use.
+ */
+function follow(before: Judgement, config: Config, found: Judgement['found']): Judgement | null {
+  const { served, claims, quotas } = before;
+  const difference = served.rejected.length === 0 ? differenceOf(before.found, found) : null;
+  if (difference === null) return null;
+  const gone = new Set<string>();
+  const come: Service[] = [];
+  for (const [service, discovery] of difference.gone) {
+    const judged = judge(discovery, service, config);
+    if (judged.kind === 'refused') return null;
+    quotas.count(discovery, service, -1);
+    claims.remove(judged.service);
+    gone.add(service.name);
+  }
+  for (const [service, discovery] of difference.come) {
+    const judged = judge(discovery, service, config);
+    if (judged.kind === 'refused' || quotas.whyFull(discovery, service) !== null) return null;
+    if (claims.add(judged.service) !== null) return null;
+    quotas.count(discovery, service);
+    come.push(judged.service);
+  }
+  const services = changed(served.config.services, gone, come);
+  return { found, served: { config: { ...config, services }, rejected: [] }, claims, quotas };
+}
+
+/** In the order of the names. */
+function changed(before: Config['services'], gone: ReadonlySet<string>, come: Service[]): Config['services'] {
+  const services = new Map<string, Service>();
+  const rest = come.sort((a, b) => compare(a.name, b.name)).values();
+  let next = rest.next();
+  for (const [name, service] of before) {
+    if (gone.has(name)) continue;
+    for (; next.done !== true && next.value.name < name; next = rest.next()) services.set(next.value.name, next.value);
+    services.set(name, service);
+  }
+  for (; next.done !== true; next = rest.next()) services.set(next.value.name, next.value);
+  return services;
 }
 
 /** How many services of each watcher, and of each owner there, are served. */
@@ -54,8 +122,8 @@ class Quotas {
     return null;
   }
 
-  count({ watcher }: Discovery, { owner }: DiscoveredService): void {
-    for (const whose of [watcher, `${watcher} ${owner}`]) this.#served.set(whose, this.#of(whose) + 1);
+  count({ watcher }: Discovery, { owner }: DiscoveredService, more = 1): void {
+    for (const whose of [watcher, `${watcher} ${owner}`]) this.#served.set(whose, this.#of(whose) + more);
   }
 
   #of(whose: string): number {
@@ -107,9 +175,16 @@ function clip(problem: string): string {
   return problem.length > longestTold ? `${problem.slice(0, longestTold)}…` : problem;
 }
 
-/** The query for its endpoints: it differs where another query found the service. */
-export function originOfDiscovered({ discovery: { watcher, query }, service: { key } }: Discovered): Origin {
-  return { watcher, key, query };
+const origins = new WeakMap<DiscoveredService, { readonly discovery: Discovery; readonly origin: Origin }>();
+
+/** The query for its endpoints: it differs where another query found the service. One object for each service. */
+export function originOfDiscovered({ discovery, service }: Discovered): Origin {
+  const before = origins.get(service);
+  if (before?.discovery === discovery) return before.origin;
+  const { watcher, query } = discovery;
+  const origin = { watcher, key: service.key, query };
+  origins.set(service, { discovery, origin });
+  return origin;
 }
 
 function interpret(discovery: Discovery, discovered: DiscoveredService, { frontends }: Config): Judged {

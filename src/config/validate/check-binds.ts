@@ -48,6 +48,19 @@ export class Held {
     }
   }
 
+  /** One that was added, or an equal one. */
+  remove({ path, address }: Listener): void {
+    const host = hostOf(address);
+    const isOf = (other: Listener): boolean => other.path[0] === path[0] && other.path[1] === path[1];
+    for (const slot of slotsOf(address)) {
+      const hosts = this.#slots.get(slot);
+      hosts?.set(
+        host,
+        (hosts.get(host) ?? []).filter((other) => !isOf(other)),
+      );
+    }
+  }
+
   holderOf({ address }: Listener): Listener | undefined {
     const host = hostOf(address);
     for (const slot of slotsOf(address)) {

@@ -27,7 +27,7 @@ export class Claims {
       const owner = this.#names.get(one);
       if (owner !== undefined) return `the name ${one} is taken: ${owner}`;
     }
-    const listeners = listenersOf({ rest: {}, services: new Map([[name, service]]) }, judgeless);
+    const listeners = listenersIn(service);
     for (const listener of listeners) {
       const holder = this.#held.holderOf(listener);
       if (holder !== undefined) return `${listener.text} is taken by ${describe(holder)}`;
@@ -36,6 +36,19 @@ export class Claims {
     for (const listener of listeners) this.#held.add(listener);
     return null;
   }
+
+  /** A service that was added claims nothing any more. */
+  remove(service: Service): void {
+    for (const one of [service.name, frontendName(service.name)]) this.#names.delete(one);
+    for (const listener of listenersIn(service)) this.#held.remove(listener);
+  }
+}
+
+/** The listeners of a service; of thousands hardly any has one. */
+function listenersIn(service: Service): readonly Listener[] {
+  const { name, bind = [], frontend } = service;
+  if (bind.length === 0 && frontend.length === 0) return [];
+  return listenersOf({ rest: {}, services: new Map([[name, service]]) }, judgeless);
 }
 
 function describe({ path, text }: Listener): string {

@@ -11,8 +11,8 @@ import {
   receive,
   view,
 } from '../../../src/catalog/catalog.ts';
-import { reconfigure } from '../../../src/catalog/reconfigure.ts';
 import { newlyRefused, report } from '../../../src/catalog/report.ts';
+import { reconfigure } from '../../../src/catalog/services-changed.ts';
 import type { Endpoint, SourceEvent } from '../../../src/model.ts';
 import {
   type Change,

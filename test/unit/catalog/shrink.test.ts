@@ -12,8 +12,8 @@ import {
   retainedOf,
   view,
 } from '../../../src/catalog/catalog.ts';
-import { reconfigure } from '../../../src/catalog/reconfigure.ts';
 import { newlyKept, report } from '../../../src/catalog/report.ts';
+import { reconfigure } from '../../../src/catalog/services-changed.ts';
 import type { Endpoint } from '../../../src/model.ts';
 import {
   type Change,

@@ -316,3 +316,28 @@ test('a discovered service gets no name of a section that is written by hand, in
     'shop:web': 'the name shop:web:in is taken: a section of the templates',
   });
 });
+
+test('services that come and go one by one are judged as all of them at once are', async () => {
+  const config = await discovering(
+    'hosts: ["*"], maxServices: 5, maxPerNamespace: 4',
+    'frontends: { public: { bind: ":80" } }',
+  );
+  const cluster = config.discoveries[0];
+  assert.ok(cluster !== undefined);
+  const options = [{}, { listen: '10001' }, { listen: '10002' }, { routes: '/a' }, { routes: '/b' }, { mode: 'udp' }];
+  const pool = ['one', 'two', 'three', 'four', 'five', 'six'].flatMap((name, at) =>
+    options.map((its, which) => ({ ...service(name, its, (at * 7 + which) % 5), owner: at < 4 ? 'shop' : 'other' })),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.uniqueArray(fc.constantFrom(...pool), { maxLength: 8 }), { maxLength: 12 }), (lists) => {
+      for (const list of lists) {
+        const all = list.map((one) => ({ discovery: cluster, service: one }));
+        const { config: now, rejected } = withDiscovered(config, all);
+        const anew = withDiscovered({ ...config }, all);
+        assert.deepEqual(rejected, anew.rejected);
+        assert.deepEqual([...now.services], [...anew.config.services]);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

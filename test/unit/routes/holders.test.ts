@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Claimant, type RouteTable, routeTable } from '../../../src/routes/holders.ts';
+import { type Claimant, Routes, type RouteTable, routeTable } from '../../../src/routes/holders.ts';
 import { resolveRoute } from '../../../src/routes/resolve.ts';
 import type { Route, SharedFrontend } from '../../../src/routes/route.ts';
 import { readRoute } from '../../../src/routes/written.ts';
@@ -88,5 +88,28 @@ test('no text adds a line or an entry: what is read as a route is one line of a 
       }
     }),
     { numRuns: 2000 },
+  );
+});
+
+test('Routes that follow the services that came and went are those of a table that is made anew', () => {
+  fc.assert(
+    fc.property(fc.array(claimants, { minLength: 1, maxLength: 12 }), (lists) => {
+      const known = new Map<string, Claimant>();
+      let before: readonly Claimant[] = [];
+      let followed = new Routes(before);
+      for (const list of lists) {
+        const now = list.map(({ service, createdAt, texts: its }) => {
+          const name = `${service} ${createdAt} ${its.join()}`;
+          const one = known.get(name) ?? claimant(service, createdAt, ...its);
+          known.set(name, one);
+          return one;
+        });
+        const gone = before.filter((one) => !now.includes(one));
+        const come = now.filter((one) => !before.includes(one));
+        if (!followed.follow({ gone, come })) followed = new Routes(now);
+        assert.deepEqual(followed.table(now), routeTable(now));
+        before = now;
+      }
+    }),
   );
 });
