@@ -12,9 +12,9 @@ import type { MyelinProcess } from '../../support/sites/myelin.ts';
 const hook = join(import.meta.dirname, '../../support/sites/kill-at.mjs');
 
 /** `add backend`, `add server`, `set server state ready`, `publish backend`, `add map`. */
-const toCome = 5;
-/** `del map`, `unpublish backend`; later `set server state maint`, `del server`, `unpublish backend` and `del backend`. */
-const toGo = 5;
+const toCome = [1, 2, 3, 4, 5];
+/** `del map`, `unpublish backend`; later `set server state maint`, `del server`, and then it is deleted. */
+const toGo = [1, 2, 3, 4];
 
 type KillAt = { readonly name: string; readonly after: number; readonly whom: 'myelin' | 'haproxy' };
 
@@ -40,15 +40,14 @@ test('a Myelin that is killed between any two commands of a service that comes o
   const { alpha } = backends;
   await using site = await startListedServices();
   const { list, place, answer } = site;
-  const going = Array.from({ length: toGo + 1 }, (_, at) => `g${at}`);
+  const [coming, going] = [
+    toCome.map((after): KillAt => ({ name: `c${after}`, after, whom: 'myelin' })),
+    toGo.map((after): KillAt => ({ name: `g${after}`, after, whom: 'myelin' })),
+  ];
   list.change((services) => {
-    for (const name of ['first', ...going]) services.set(name, alpha);
+    for (const name of ['first', ...going.map((step) => step.name)]) services.set(name, alpha);
   });
-  const coming = Array.from(
-    { length: toCome + 1 },
-    (_, after): KillAt => ({ name: `c${after}`, after, whom: 'myelin' }),
-  );
-  const steps = [...coming, ...going.map((name, after): KillAt => ({ name, after, whom: 'myelin' }))];
+  const steps = [...coming, ...going];
 
   let answers: Promise<void> | null = null;
   const failed: string[] = [];
