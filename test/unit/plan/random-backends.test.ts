@@ -69,6 +69,7 @@ class Model {
       else this.routes.set(command.key, command.value);
       return;
     }
+    if (command.kind !== 'backend' && command.kind !== 'server') throw new Error(`${command.kind} is not modelled`);
     const backend = this.backends.get(command.backend);
     if (command.kind === 'backend' && command.action === 'add') {
       if (backend !== undefined) throw new Error('name is already used');
@@ -142,7 +143,8 @@ function leavingOf(reapers: readonly Reaper[]): readonly Leaving[] {
 function readBack(model: Model, thought: Rendered, reapers: readonly Reaper[]): Rendered {
   let running = thought;
   for (const resource of resources) {
-    const says = model.seen().get(resource.kind) ?? assert.fail(resource.kind);
+    const says = model.seen().get(resource.kind);
+    if (says === undefined) continue;
     const seen = new Map([...resource.parts(running).keys()].map((owner) => [owner, says(owner)]));
     const found = resource.drift(running, seen, { leaving: leavingOf(reapers), unsettled: new Set() });
     running = found.running;
