@@ -7,6 +7,7 @@ import { type KeptFiles, nothingKept } from '../apply/files/kept-files.ts';
 import { AppError } from '../errors.ts';
 import { type BackOff, backOff, isSameFailure } from '../haproxy/text/back-off.ts';
 import { sameStructure } from '../haproxy/text/structure.ts';
+import { serverLines } from '../haproxy/text/text.ts';
 import type { Moment, Ms, Problem, Rendered, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import { OfferBudget } from './offer-budget.ts';
@@ -146,7 +147,7 @@ export class Reconciler {
       const wanted = this.#overridden(good);
       const isServing = this.#driver.running !== null;
       // An HAProxy that serves nothing is of no use, and its file would replace one that may be good.
-      if (!isServing && listens(rendered) && !listens(wanted)) return this.#nothingToServe(rendered, problems);
+      if (!isServing && listens(rendered) && !listens(wanted) && !serves(wanted)) return this.#nothingToServe(rendered, problems);
       const result = await this.#rollout.attempt(wanted, desired, signal);
       if (followed !== null && result.kind !== 'noop') {
         desired.onMeanwhile(followed);
@@ -220,6 +221,14 @@ export class Reconciler {
 function asProblem(error: unknown): readonly Problem[] {
   if (!(error instanceof AppError)) throw error;
   return [{ message: error.message, service: null, code: error.code }];
+}
+
+/** Whether a shared or hand-written frontend may lead to a service that has servers. */
+function serves({ sections }: Rendered): boolean {
+  return (
+    sections.some(({ kind }) => kind === 'frontend' || kind === 'listen') &&
+    sections.some((section) => section.service !== null && serverLines(section).length > 0)
+  );
 }
 
 /** Whether any service has a frontend of its own. */
