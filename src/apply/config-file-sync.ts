@@ -80,19 +80,19 @@ export class ConfigFileSync {
 
   async #write(): Promise<void> {
     const { worker = null, record = null } = this.#options.active() ?? {};
-    if (worker !== null && record !== null) {
-      const { generation, ready } = record;
-      const recorded = this.#coming.recording(generation);
-      const {
-        intended: { sections },
-        leavingToRecord: leaving,
-      } = worker;
-      const { text, files } = layoutOf(sections);
-      await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
-      await recorded();
-      // Writing this record may have failed when the process became ready.
-      await writeReady(generation, ready);
-    }
+    // What nobody has written is still behind.
+    if (worker === null || record === null) return;
+    const { generation, ready } = record;
+    const recorded = this.#coming.recording(generation);
+    const {
+      intended: { sections },
+      leavingToRecord: leaving,
+    } = worker;
+    const { text, files } = layoutOf(sections);
+    await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
+    await recorded();
+    // Writing this record may have failed when the process became ready.
+    await writeReady(generation, ready);
     if (this.#trouble !== null) this.#options.onEvent({ kind: 'file_caught_up' });
     this.#trouble = null;
   }

@@ -147,7 +147,8 @@ export class Reconciler {
       const wanted = this.#overridden(good);
       const isServing = this.#driver.running !== null;
       // An HAProxy that serves nothing is of no use, and its file would replace one that may be good.
-      if (!isServing && listens(rendered) && !listens(wanted) && !serves(wanted)) return this.#nothingToServe(rendered, problems);
+      if (!isServing && listens(rendered) && !listens(wanted) && !serves(wanted))
+        return this.#nothingToServe(rendered, problems);
       const result = await this.#rollout.attempt(wanted, desired, signal);
       if (followed !== null && result.kind !== 'noop') {
         desired.onMeanwhile(followed);

@@ -1,7 +1,9 @@
 /** The file in place while no HAProxy of ours serves: a start can fall back to it. */
 import { AppError } from '../../errors.ts';
+import { isFile } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
+import { readIfThere } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 import type { Outcome } from '../driver.ts';
 import type { Generation } from '../state/generation.ts';
@@ -14,6 +16,16 @@ export async function sectionsInPlace(file: ConfigFile, newest: Generation | nul
   if (text === null) return null;
   const recorded = newest === null ? null : await readSections(newest);
   return recorded !== null && textOf(recorded) === text ? recorded : sectionsOf(text, null);
+}
+
+/** The files beside the config as they are on disk: the record may know newer ones, which did not find room there. */
+export async function withFilesInPlace(sections: readonly Section[]): Promise<readonly Section[]> {
+  return Promise.all(
+    sections.map(async (section) => {
+      const text = isFile(section) ? (await readIfThere(section.name))?.toString('utf8') : undefined;
+      return text === undefined || text === section.text ? section : { ...section, text };
+    }),
+  );
 }
 
 type Start = (sections: readonly Section[]) => Promise<Outcome>;

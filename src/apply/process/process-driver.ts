@@ -21,7 +21,7 @@ import { isAlive } from '../system/processes.ts';
 import { Folders } from './folders.ts';
 import { type Found, find } from './found.ts';
 import { findPredecessor, type Predecessor, removeIfEmpty } from './handover.ts';
-import { sectionsInPlace, startWithEither } from './in-place.ts';
+import { sectionsInPlace, startWithEither, withFilesInPlace } from './in-place.ts';
 import { Outdated } from './outdated.ts';
 import { Processes } from './processes.ts';
 
@@ -213,7 +213,8 @@ class ProcessDriver implements Driver {
         findPredecessor: findWanted,
         signal,
       });
-    const inPlace = processes.serving === null ? await sectionsInPlace(file, this.#folders.fallen) : null;
+    const known = processes.serving === null ? await sectionsInPlace(file, this.#folders.fallen) : null;
+    const inPlace = known === null ? null : await withFilesInPlace(known);
     const outcome = await startWithEither(sections, inPlace, start);
     const { predecessor } = from;
     if (outcome.kind === 'applied' && predecessor !== null)

@@ -1,7 +1,10 @@
 /** Shared frontends in the hands of an unlucky operator. */
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
+import { haproxy } from '../../servers/haproxy.ts';
 import { freePort, until } from '../../support/index.ts';
+import { mountDisk } from '../../support/machine/disk.ts';
 import { workplace } from '../../support/sites/myelin.ts';
 
 test('a service whose own address cannot be had at the start does not keep the routes of shared frontends from being served', async () => {
@@ -24,5 +27,42 @@ probes: { listen: "off" }
   });
   await myelin.until('the other one is named', ({ services }) =>
     services.some(({ name, quarantined }) => name === 'bad' && quarantined !== null),
+  );
+});
+
+test('where only a map has changed and finds no room on a full disk, a HAProxy that ends is started again with the map in place', async (t) => {
+  await using backends = await startBackends(['alpha']);
+  const port = await freePort();
+  const config = async (routes: string): Promise<string> => `
+watchers: { file: { path: services.yaml } }
+frontends: { public: { bind: "127.0.0.1:${port}" } }
+services: { web: { routes: [${routes}] } }
+haproxy: { log: none, config: disk/haproxy.cfg, binary: "${await haproxy('3.4')}" }
+allowAddresses: [127.0.0.0/8]
+reload: { minInterval: 100ms }
+probes: { listen: "off" }
+`;
+  await using place = await workplace(await config('/old'));
+  await place.write('services.yaml', `services: { web: ["127.0.0.1:${backends.alpha.port}"] }\n`);
+  const disk = await mountDisk(t, place.path('disk'), '512k');
+  if (disk === null) return;
+  await using _ = disk;
+  const isServed = async (path: string): Promise<boolean> =>
+    (await fetch(`http://127.0.0.1:${port}${path}`)).status === 200;
+  const myelin = place.run();
+  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await disk.fill();
+  // More than the last page that a full disk may still have.
+  const routes = Array.from({ length: 300 }, (__, at) => `/a-route-that-needs-room-${at}`);
+  await place.write('myelin.yaml', await config(['/old', '/new', ...routes].join(', ')));
+  await until('the new route is served', () => isServed('/new'), { withinMs: 30_000 });
+  const { haproxy: before } = await myelin.until('the map is behind', ({ haproxy: its }) => its?.fileTrouble != null);
+  process.kill(before?.pid ?? 0, 'SIGKILL');
+  await until('it serves again, with the new route by commands', () => isServed('/new'), { withinMs: 30_000 });
+  assert.ok(await isServed('/old'));
+  await disk.makeRoom();
+  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await until('the map has followed', async () =>
+    (await place.read('disk/haproxy.cfg.maps/public.map')).includes('*/new/ web'),
   );
 });
