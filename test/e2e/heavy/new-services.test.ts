@@ -85,7 +85,7 @@ probes: { listen: "off" }
     await register(name, 'alpha');
     cameMs.push(await coming);
   });
-  // Older versions go on using idle connections to the former address of a server, while it answers there.
+  // Older versions use connections to the former address again that were in use when the server moved.
   if (isOneProcess)
     await inTurns(async (name) => {
       const changing = follow(name, 'alpha', 'beta');
