@@ -251,7 +251,7 @@ test('run --no-apply writes the file and starts nothing', async () => {
 });
 
 test('run --once --no-apply without one of its sources writes the others and exits 0, and 6 where nothing is known', async () => {
-  await using my = await site({ services: ['far: { from: { consul: {} } }'], rest: ['startTimeout: 1s'] });
+  await using my = await site({ services: ['far: { from: { consul: {} } }'], rest: ['startTimeout: 3s'] });
   const { place } = my;
   const config = (await place.read('myelin.yaml'))
     .replace('watchers: {', `watchers: { consul: { address: "127.0.0.1:${await freePort()}" },`)
