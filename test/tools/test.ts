@@ -16,8 +16,8 @@ import { type FileResult, runTestFile, type TestFile } from './test-file.ts';
 const testLimitMs: Ms = 600_000;
 /** Of a file with all its tests. */
 const fileLimitMs: Ms = 900_000;
-/** Most of them wait most of their time: for a reload, a back-off, a source that is away. */
-const filesAtATime = 2 * availableParallelism();
+/** Most of them wait for much of their time: for a reload, a back-off, a source that is away. */
+const filesAtATime = availableParallelism() + 1;
 
 const chosen = process.argv.slice(2).map((path): TestFile => ({ path }));
 const files = chosen.length > 0 ? chosen : [...sideBySide, ...oneByOne];

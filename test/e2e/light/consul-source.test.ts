@@ -112,7 +112,7 @@ test('traffic follows what is registered, critical, warned, in maintenance and d
   await load.endsWithoutFailure();
 });
 
-test('Consul killed for 30 s and started again empty: no request is lost, and what registers anew is served within two seconds', async (t) => {
+test('Consul killed for 30 s and started again empty: no request is lost, and what registers anew is served within five seconds', async (t) => {
   await using agent = await startConsul();
   await using my = await served(agent.address);
   const { place, port, service } = my;
@@ -140,7 +140,7 @@ test('Consul killed for 30 s and started again empty: no request is lost, and wh
   await until('the new one answers', async () => (await ask(port)) === 'gamma');
   const tookMs = Math.round(performance.now() - registeredAt);
   t.diagnostic(`${tookMs} ms from the registration to the first answer`);
-  assert.ok(tookMs < 2000, `${tookMs} ms`);
+  assert.ok(tookMs < 5000, `${tookMs} ms`);
   await servedBy(port, 'beta', 'gamma');
   await myelin.until('all is well', ({ state, services }) => state === 'ready' && services[0]?.kept === null);
   await load.endsWithoutFailure();

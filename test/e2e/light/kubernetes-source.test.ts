@@ -111,7 +111,7 @@ inOwnNetwork(import.meta.filename, () => {
     await assertValid(place);
   });
 
-  test(`an API server that is away for ${outageSeconds} s: no request is lost, and what is new is served within two seconds`, async (t) => {
+  test(`an API server that is away for ${outageSeconds} s: no request is lost, and what is new is served within five seconds`, async (t) => {
     await using my = await served('away', 'alpha', 'beta');
     const { place, port } = my;
     const myelin = place.run();
@@ -140,7 +140,7 @@ inOwnNetwork(import.meta.filename, () => {
     await until('the new one answers', async () => (await ask(port)) === 'gamma');
     const tookMs = Math.round(performance.now() - changedAt);
     t.diagnostic(`${tookMs} ms from the change to its first answer`);
-    assert.ok(tookMs <= 2000, `${tookMs} ms`);
+    assert.ok(tookMs <= 5000, `${tookMs} ms`);
     await servedBy(port, 'alpha', 'beta', 'gamma');
     await load.endsWithoutFailure();
   });
