@@ -30,7 +30,7 @@ export async function servedBy(port: number, ...wanted: readonly string[]): Prom
       if (last !== goal) throw new Error(`it was ${last}`);
       return true;
     },
-    { withinMs: 20_000 },
+    { withinMs: 60_000 },
   );
 }
 
