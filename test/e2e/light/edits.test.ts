@@ -1,13 +1,13 @@
 /** The config is edited while Myelin runs: an edit is one change, and no state between the old and the new one serves. */
 import assert from 'node:assert/strict';
 import { appendFile, rm, writeFile } from 'node:fs/promises';
-import { get } from 'node:http';
 import { test } from 'node:test';
 import timers from 'node:timers/promises';
 import { startBackends, startFrontends } from '../../servers/backend.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { steadyLoad } from '../../servers/steady.ts';
 import { freePort, until } from '../../support/index.ts';
+import { answerOf } from '../../support/load/requests.ts';
 import { serversOf } from '../../support/load/traffic.ts';
 import { workplace } from '../../support/sites/myelin.ts';
 import { type Site, site } from '../../support/sites/site.ts';
@@ -256,18 +256,3 @@ test('a service renamed with other options, and a route that becomes the default
   await Promise.all(asking);
   assert.deepEqual(seen, { 'a.test': new Set(['alpha']), 'b.test': new Set(['beta']) });
 });
-
-function answerOf(port: number, host: string): Promise<string> {
-  return new Promise((fulfil, reject) => {
-    const asking = get({ host: '127.0.0.1', port, headers: { host }, agent: false }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('error', reject);
-      response.on('end', () => fulfil(response.statusCode === 200 ? text.trim() : String(response.statusCode)));
-    });
-    asking.on('error', reject);
-  });
-}

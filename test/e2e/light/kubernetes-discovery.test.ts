@@ -6,6 +6,7 @@ import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { freePort, until } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
 import { deleteService, deleteSlice, putService, putSlice } from '../../support/kubernetes/services.ts';
+import { answerOf } from '../../support/load/requests.ts';
 import { assertValid, servedBy } from '../../support/load/traffic.ts';
 import { inOwnNetwork, ownAddress } from '../../support/machine/own-network.ts';
 import { type Workplace, workplace } from '../../support/sites/myelin.ts';
@@ -109,6 +110,43 @@ inOwnNetwork(import.meta.filename, () => {
     assert.equal((await place.command('accept', 'wrong:beta')).exitCode, 0);
     await servedBy(port, 'alpha');
     assert.deepEqual((await place.status()).unserved, []);
+  });
+
+  test('a Service is reached by the routes of its annotation, within the limits, and a route may move to another Service', async () => {
+    const shared = await freePort();
+    await using my = await discovered('routed', {
+      limits: ', hosts: ["*.example.com"], service: { onEmpty: accept }',
+      rest: `frontends: { public: { bind: "127.0.0.1:${shared}" } }`,
+    });
+    const { place, put, listen } = my;
+    const answer = (host: string, path: string): Promise<string> => answerOf(shared, host, path);
+    const answers = (host: string, path: string, wanted: string): Promise<unknown> =>
+      until(`${host}${path} is answered ${wanted}`, async () => (await answer(host, path)) === wanted);
+    const routes = (text: string | null): object => ({ ...listen(my.port), 'myelin.dev/routes': text });
+    const myelin = place.run();
+    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await answers('shop.example.com', '/', '404');
+
+    await put('alpha', routes('shop.example.com, shop.example.com/api'));
+    await answers('shop.example.com', '/', 'alpha');
+    assert.equal(await answer('SHOP.example.com.:80', '/api/x'), 'alpha');
+    assert.equal(await answer('shop.example.org', '/'), '404');
+
+    await put('beta', { 'myelin.dev/routes': 'shop.example.com/api' });
+    await myelin.until('the younger one does not have it', ({ routesLeftOut }) => routesLeftOut.length === 1);
+    assert.equal(await answer('shop.example.com', '/api'), 'alpha');
+    await put('alpha', routes('shop.example.com'));
+    await answers('shop.example.com', '/api', 'beta');
+    assert.equal(await answer('shop.example.com', '/apix'), 'alpha');
+
+    await put('beta', { 'myelin.dev/routes': 'shop.example.org' });
+    const { unserved } = await myelin.until('it is told', (status) => status.unserved.length === 1);
+    assert.match(unserved[0]?.reason ?? '', /shop\.example\.org/);
+    await answers('shop.example.com', '/api', 'alpha');
+
+    await put('alpha', routes('shop.example.com'), { expose: null });
+    await answers('shop.example.com', '/', '404');
+    await assertValid(place);
   });
 
   test('a Myelin that is restarted while the API server is away serves all that was offered, beyond startTimeout', async () => {

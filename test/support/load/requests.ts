@@ -1,4 +1,5 @@
 /** Single requests to a port of this machine, and many of them that watch for a gap. */
+import { get as httpGet } from 'node:http';
 import { connect } from 'node:net';
 import timers from 'node:timers/promises';
 import { askSlowly } from '../../servers/steady.ts';
@@ -8,6 +9,22 @@ export async function get(port: number, path = '/'): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { connection: 'close' } });
   const body = (await response.text()).trim();
   return response.ok ? body : `${response.status}`;
+}
+
+/** The answer to a request for a host: its body, or the status where it is no 200. */
+export function answerOf(port: number, host: string, path = '/'): Promise<string> {
+  return new Promise((fulfil, reject) => {
+    const asking = httpGet({ host: '127.0.0.1', port, path, headers: { host }, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', reject);
+      response.on('end', () => fulfil(response.statusCode === 200 ? text.trim() : String(response.statusCode)));
+    });
+    asking.on('error', reject);
+  });
 }
 
 /** Asks every 10 ms over a new connection, and slowly over others, until it is disposed; every failure is kept. */
