@@ -34,8 +34,11 @@ export function pastFromWallClock(time: Timestamp): Moment {
   return Math.min(fromWallClock(time), now());
 }
 
+/** The machine may pause the process between two readings of the clocks: only what no pause explains is a step. */
 function offsetMs(): Ms {
-  const off = wallClock() - now();
-  if (Math.abs(off - lastOffset) > driftMs) lastOffset = off;
+  const earliest = now();
+  const time = wallClock();
+  const latest = now();
+  if (lastOffset < time - latest - driftMs || lastOffset > time - earliest + driftMs) lastOffset = time - latest;
   return lastOffset;
 }

@@ -34,6 +34,20 @@ test('a step of the time of day moves what is shown, and no span', (t) => {
   }
 });
 
+test('a process that is paused between two readings of the clocks shows the same time of day for a moment', (t) => {
+  const since = now();
+  const shown = toWallClock(since);
+  const real = Date.now.bind(Date);
+  const slow = t.mock.method(Date, 'now', () => {
+    const time = real();
+    for (const end = performance.now() + 30; performance.now() < end; );
+    return time;
+  });
+  assert.equal(toWallClock(since), shown);
+  slow.mock.restore();
+  assert.equal(toWallClock(since), shown);
+});
+
 test('what was written down before the time of day was set back has not begun in the future', (t) => {
   const step = stepping(t);
   const written = wallClock();
