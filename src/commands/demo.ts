@@ -203,7 +203,7 @@ services:
     check: { interval: 500ms }
 frontends: { routes: { bind: "127.0.0.1:${routesPort}", lines: ["${tellsProcess}"] } }
 discover:
-  ${source.name}: { ${source.discover}hosts: [${newcomerHost}], service: { check: { interval: 500ms } } }
+  ${source.name}: { ${source.discover}hosts: [${newcomerHost}], service: { check: { interval: 500ms }, onEmpty: accept } }
 haproxy: { binary: ${JSON.stringify(haproxy)}, onExit: stop, log: none }
 reload: { minInterval: 500ms }
 probes: { listen: "127.0.0.1:${probesPort}" }

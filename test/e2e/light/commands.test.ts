@@ -423,7 +423,8 @@ test('the demo loses no request, prints its table, and leaves nothing behind, al
     await using folder = await tempFolder();
     await symlink(await haproxy(), join(folder.path, 'haproxy'));
     const PATH = [folder.path, dirname(await haproxy()), process.env.PATH].join(delimiter);
-    const args = [cli, 'demo', '--seconds', interrupted ? '60' : '5'];
+    // Long enough for each service to go again.
+    const args = [cli, 'demo', '--seconds', interrupted ? '60' : '15'];
     const env = { ...process.env, PATH, TMPDIR: folder.path };
     // A group of its own: Ctrl-C reaches all of the group.
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env });
