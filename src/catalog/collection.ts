@@ -153,14 +153,7 @@ function endGone(
   now: Moment,
 ): Collection {
   const isIt = (known: KnownService): boolean => known.watcher === watcher && known.service.key === key;
-  const missing = collection.discovered.filter((known) => isIt(known) && !known.isOver);
-  if (missing.length === 0) return collection;
-  return end(
-    collection,
-    collection.discovered.filter((known) => !missing.includes(known)),
-    missing,
-    now,
-  );
+  return endThose(collection, isIt, now);
 }
 
 /** All queries of a new config have a result: services that only queries of the old config found have ended. */
@@ -168,14 +161,15 @@ function endUnqueried(collection: Collection, watcher: string, now: Moment): Col
   const { discoveries } = collection.written;
   const isUnqueried = (known: KnownService): boolean =>
     known.watcher === watcher && !discoveries.some((one) => one.watcher === watcher && one.key === known.query);
-  const missing = collection.discovered.filter((known) => isUnqueried(known) && !known.isOver);
+  return endThose(collection, isUnqueried, now);
+}
+
+/** The discovered services that this is true of have ended. */
+function endThose(collection: Collection, isEnded: (known: KnownService) => boolean, now: Moment): Collection {
+  const missing = collection.discovered.filter((known) => isEnded(known) && !known.isOver);
   if (missing.length === 0) return collection;
-  return end(
-    collection,
-    collection.discovered.filter((known) => !missing.includes(known)),
-    missing,
-    now,
-  );
+  const others = collection.discovered.filter((known) => !missing.includes(known));
+  return end(collection, others, missing, now);
 }
 
 /** `missing` services have ended; those whose end is doubted remain. */

@@ -76,7 +76,7 @@ function unsound(reason: string): Inspected {
 
 type Block = { readonly label: string; readonly text: string };
 
-/** Encoded anew, so that nothing but what was inspected is passed on. */
+/** Encoded again, so that nothing but what was inspected is passed on. */
 function blocksIn(text: string): readonly Block[] {
   return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)].map(([, label = '', body = '']) => {
     const base64 = Buffer.from(body, 'base64')

@@ -7,7 +7,7 @@ export type Difference<Key, Value> = {
   readonly gone: readonly (readonly [Key, Value])[];
 };
 
-/** More than this, and what is made of a map is made anew: that costs no more than to follow each change. */
+/** Beyond this many changes, to rebuild what is made of a map costs no more than to follow each of them. */
 const most = 64;
 
 /** Values are compared by identity. null: there is too much. */
