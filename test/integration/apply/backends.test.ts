@@ -5,13 +5,12 @@ import { test } from 'node:test';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { say } from '../../../src/haproxy/resources/index.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Drift, Plan, Rendered, Section } from '../../../src/model.ts';
+import type { Plan, Rendered, Section } from '../../../src/model.ts';
 import { planChange } from '../../../src/plan/plan.ts';
-import { Reconciler } from '../../../src/reconcile/reconciler.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
 import { type Backend, startBackends, startNodeBackend } from '../../servers/backend.ts';
-import { branches, type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
-import { never, pidOf, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
+import { branches, type HaproxyBranch } from '../../servers/haproxy.ts';
+import { pidOf, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
+import { reconciling } from '../../support/haproxy/reconciling.ts';
 import { freePort, until } from '../../support/index.ts';
 
 const options = ['mode http', 'balance roundrobin', 'option httpchk GET /', 'default-server check inter 1s fall 3'];
@@ -46,24 +45,10 @@ async function get(port: number, path: string): Promise<string> {
 }
 
 async function opened(my: Setup, branch: HaproxyBranch = '3.4') {
-  const control = await my.open({ haproxy: { binary: await haproxy(branch) } });
-  const drift: Drift[] = [];
-  const updater = new RuntimeUpdater(control, {
-    now: Date.now,
-    verify: () => ({ verifyInterval: 50, drift: 'repair' }),
-    report: (happening) => drift.push(...happening.drift),
-  });
-  const reconciler = new Reconciler(control, updater, () => new Map(), Date.now);
+  const its = await reconciling(my, branch);
+  const { control } = its;
   return {
-    control,
-    updater,
-    drift,
-    async reconcile(desired: Rendered) {
-      return reconciler.reconcile(
-        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
-        never,
-      );
-    },
+    ...its,
     socket: () => control.running?.process?.socket ?? assert.fail('nothing runs'),
     has: async () => {
       const socket = control.running?.process?.socket ?? assert.fail('nothing runs');

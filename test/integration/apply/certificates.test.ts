@@ -7,12 +7,11 @@ import { frame, unframe } from '../../../src/haproxy/cli/framing.ts';
 import { HeldConnection } from '../../../src/haproxy/cli/held-connection.ts';
 import { withPayload } from '../../../src/haproxy/cli/payload.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Drift, Rendered, Section } from '../../../src/model.ts';
-import { Reconciler } from '../../../src/reconcile/reconciler.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
-import { branches, haproxy } from '../../servers/haproxy.ts';
+import type { Rendered, Section } from '../../../src/model.ts';
+import { branches } from '../../servers/haproxy.ts';
 import { pemFor, serialOf, shownSerial } from '../../support/certificates.ts';
-import { never, pidOf, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
+import { pidOf, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
+import { reconciling } from '../../support/haproxy/reconciling.ts';
 import { freePort, until } from '../../support/index.ts';
 
 type Pems = Readonly<Record<string, string>>;
@@ -41,28 +40,6 @@ function shared(my: Setup, port: number, pems: Pems): Rendered {
       ...files,
       { kind: 'crt-list', name: listOf(my), text: list, service: null },
     ],
-  };
-}
-
-async function opened(my: Setup, branch: (typeof branches)[number]) {
-  const control = await my.open({ haproxy: { binary: await haproxy(branch) } });
-  const drift: Drift[] = [];
-  const updater = new RuntimeUpdater(control, {
-    now: Date.now,
-    verify: () => ({ verifyInterval: 50, drift: 'repair' }),
-    report: (happening) => drift.push(...happening.drift),
-  });
-  const reconciler = new Reconciler(control, updater, () => new Map(), Date.now);
-  return {
-    control,
-    updater,
-    drift,
-    async reconcile(desired: Rendered) {
-      return reconciler.reconcile(
-        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
-        never,
-      );
-    },
   };
 }
 
@@ -103,7 +80,7 @@ for (const [at, branch] of branches.entries()) {
   test(`a certificate of HAProxy ${branch} is renewed ${times} times under load in one process, and each is shown at once`, async () => {
     await using my = await setup();
     const port = await freePort();
-    const { control, reconcile } = await opened(my, branch);
+    const { control, reconcile } = await reconciling(my, branch);
     assert.equal((await reconcile(shared(my, port, { a: pemFor('a.test') }))).kind, 'reload');
     const pid = pidOf(control);
     const load = tlsLoad(port);
@@ -123,7 +100,7 @@ for (const [at, branch] of branches.entries()) {
   test(`certificates of HAProxy ${branch} come and go by their names in one process; another default is a reload`, async () => {
     await using my = await setup();
     const port = await freePort();
-    const { control, reconcile } = await opened(my, branch);
+    const { control, reconcile } = await reconciling(my, branch);
     const [a, b, c] = [pemFor('a.test'), pemFor('b.test'), pemFor('c.test')];
     await reconcile(shared(my, port, { a, c }));
     const pid = pidOf(control);
@@ -143,7 +120,7 @@ for (const [at, branch] of branches.entries()) {
   test(`what somebody does by hand to certificates of HAProxy ${branch} is set right without a reload`, async () => {
     await using my = await setup();
     const port = await freePort();
-    const { control, updater, drift, reconcile } = await opened(my, branch);
+    const { control, updater, drift, reconcile } = await reconciling(my, branch);
     const [a, b, c] = [pemFor('a.test'), pemFor('b.test'), pemFor('c.test')];
     const desired = shared(my, port, { a, b, c });
     await reconcile(desired);

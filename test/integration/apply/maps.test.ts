@@ -6,11 +6,10 @@ import { test } from 'node:test';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import { configFile } from '../../../src/lib/files/config-file.ts';
-import type { Drift, Rendered, Section } from '../../../src/model.ts';
-import { Reconciler } from '../../../src/reconcile/reconciler.ts';
-import { RuntimeUpdater } from '../../../src/reconcile/runtime/runtime-updater.ts';
-import { branches, haproxy } from '../../servers/haproxy.ts';
+import type { Rendered, Section } from '../../../src/model.ts';
+import { branches } from '../../servers/haproxy.ts';
 import { applied, never, pidOf, reload, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
+import { reconciling } from '../../support/haproxy/reconciling.ts';
 import { freePort, until } from '../../support/index.ts';
 
 /** The config of these tests has an option that HAProxy 2.2 does not know. */
@@ -48,33 +47,11 @@ async function get(port: number, path: string): Promise<string> {
   return (await response.text()).trim();
 }
 
-async function opened(my: Setup, branch = current) {
-  const control = await my.open({ haproxy: { binary: await haproxy(branch) } });
-  const drift: Drift[] = [];
-  const updater = new RuntimeUpdater(control, {
-    now: Date.now,
-    verify: () => ({ verifyInterval: 50, drift: 'repair' }),
-    report: (happening) => drift.push(...happening.drift),
-  });
-  const reconciler = new Reconciler(control, updater, () => new Map(), Date.now);
-  return {
-    control,
-    updater,
-    drift,
-    async reconcile(desired: Rendered) {
-      return reconciler.reconcile(
-        { rendered: { ...desired, problems: [] }, requested: [], onMeanwhile() {}, onReload() {} },
-        never,
-      );
-    },
-  };
-}
-
 for (const branch of supported) {
   test(`routes of HAProxy ${branch} come, change and go in one process, and the map on disk follows`, async () => {
     await using my = await setup();
     const port = await freePort();
-    const { control, reconcile } = await opened(my, branch);
+    const { control, reconcile } = await reconciling(my, branch);
     assert.equal((await reconcile(shared(my, port, { '/a/': 'one' }))).kind, 'reload');
     const pid = pidOf(control);
     assert.equal(await readFile(mapOf(my), 'utf8'), '/a/ one\n');
@@ -92,7 +69,7 @@ for (const branch of supported) {
   test(`what somebody does by hand to a map of HAProxy ${branch} is set right`, async () => {
     await using my = await setup();
     const port = await freePort();
-    const { control, updater, drift, reconcile } = await opened(my, branch);
+    const { control, updater, drift, reconcile } = await reconciling(my, branch);
     const desired = shared(my, port, { '/a/': 'one', '/b/': 'two', '/c/': 'two' });
     await reconcile(desired);
     const socket = control.running?.process?.socket ?? assert.fail('nothing runs');
@@ -121,7 +98,7 @@ for (const branch of supported) {
 test('a candidate that HAProxy refuses, or that is only asked about, leaves the maps as they were', async () => {
   await using my = await setup();
   const port = await freePort();
-  const { control } = await opened(my);
+  const { control } = await reconciling(my, current);
   applied(await control.apply(shared(my, port, { '/a/': 'one' }), reload, never));
   const next = shared(my, port, { '/a/': 'two', '/b/': 'two' });
   assert.deepEqual(await control.check(next, never), []);
@@ -137,7 +114,7 @@ test('a candidate that HAProxy refuses, or that is only asked about, leaves the 
 test('a map that nothing names any more is removed once the reload has gone well', async () => {
   await using my = await setup();
   const port = await freePort();
-  const { control } = await opened(my);
+  const { control } = await reconciling(my, current);
   applied(await control.apply(shared(my, port, { '/a/': 'one' }), reload, never));
   applied(await control.apply(rendered(my, [{ bind: `127.0.0.1:${port}` }]), reload, never));
   assert.deepEqual(await readdir(`${my.file}.maps`), []);
@@ -146,14 +123,14 @@ test('a map that nothing names any more is removed once the reload has gone well
 test('a restart of Myelin knows what stands in the maps of the HAProxy that runs, and puts the files right', async () => {
   await using my = await setup();
   const port = await freePort();
-  const first = await opened(my);
+  const first = await reconciling(my, current);
   await first.reconcile(shared(my, port, { '/a/': 'one' }));
   const desired = shared(my, port, { '/a/': 'one', '/b/': 'two' });
   await first.reconcile(desired);
   await first.control[Symbol.asyncDispose]();
   await writeFile(mapOf(my), 'something else\n');
 
-  const { control, reconcile } = await opened(my);
+  const { control, reconcile } = await reconciling(my, current);
   assert.deepEqual(control.running?.sections, desired.sections);
   assert.equal(await readFile(mapOf(my), 'utf8'), '/a/ one\n/b/ two\n');
   assert.equal((await reconcile(desired)).kind, 'noop');
@@ -164,7 +141,7 @@ test('a restart of Myelin knows what stands in the maps of the HAProxy that runs
 test('a Myelin that was killed over a candidate finds the maps of what serves', async () => {
   await using my = await setup();
   const port = await freePort();
-  const first = await opened(my);
+  const first = await reconciling(my, current);
   applied(await first.control.apply(shared(my, port, { '/a/': 'one' }), reload, never));
   await first.control[Symbol.asyncDispose]();
   // As the one before left it: swapped in, and not accepted.
@@ -175,7 +152,7 @@ test('a Myelin that was killed over a candidate finds the maps of what serves', 
   ];
   await killed.propose('candidate\n', files);
 
-  const { control } = await opened(my);
+  const { control } = await reconciling(my, current);
   assert.equal(await readFile(mapOf(my), 'utf8'), '/a/ one\n');
   assert.deepEqual(await readdir(`${my.file}.maps`), ['public.map']);
   assert.deepEqual(
