@@ -70,11 +70,15 @@ async function main(argv: readonly string[]): Promise<number> {
   command('check', 'check config, templates and what HAProxy says of them, touching nothing', () =>
     withGlobals(async (globals) => (await import('./commands/preview/check.ts')).check(globals)),
   );
-  command('render', 'print what would be written', (options: { snapshot?: string; output?: string }) =>
-    withGlobals(async (globals) => (await import('./commands/preview/render.ts')).render(globals, options)),
+  command(
+    'render',
+    'print the file that would be written',
+    (options: { snapshot?: string; output?: string; mask?: true }) =>
+      withGlobals(async (globals) => (await import('./commands/preview/render.ts')).render(globals, options)),
   )
     .option('--snapshot <file>', 'endpoints from this file (as a `file` source has them) instead of the live sources')
-    .option('--output <name>', "this one of `outputs`, in the place of HAProxy's file");
+    .option('--output <name>', "this one of `outputs`, in the place of HAProxy's file")
+    .option('--mask', 'without its passwords and other secrets, to be shown to others');
   command('plan', 'print what `run` would do now, and why', (options: { snapshot?: string; exitCode?: true }) =>
     withGlobals(async (globals) => (await import('./commands/preview/plan.ts')).plan(globals, options)),
   )

@@ -150,7 +150,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       events,
       metrics,
       heartbeat,
-      config: () => masked(maskConfig(instance.settings.config)),
+      config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {
         if (!instance.collection.config.services.has(service)) return null;

@@ -5,7 +5,7 @@ import type { ReadFile } from '../lib/files/read-file.ts';
 import { resolveDiscoveries } from './discover/discoveries.ts';
 import { ConfigError, type ConfigProblem, formatPath, type Report } from './problems.ts';
 import { joinServices, readIncluded } from './read/include.ts';
-import { maskable, maskSecrets } from './read/mask.ts';
+import { type Insertions, maskable, maskSecrets } from './read/mask.ts';
 import { loadOwnSource, moduleFile } from './read/own-sources.ts';
 import { Reader } from './read/reader.ts';
 import { isRecord } from './read/tree.ts';
@@ -24,8 +24,10 @@ export type LoadedConfig = {
   readonly files: readonly string[];
   /** Folders in which a new file may match `include`. */
   readonly folders: readonly string[];
-  /** Values to mask wherever text is shown. */
+  /** Values to mask in what others say: sources, HAProxy. */
   readonly secrets: readonly string[];
+  /** The texts of the config into which something was put that may be secret. */
+  readonly inserted: Insertions;
 };
 
 const { socket: defaultSocket } = schema.shape.admin.parse(undefined);
@@ -43,7 +45,9 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
     if (!problems.has(key)) problems.set(key, { ...problem, message });
   };
   const throwProblems = (socket = resolve(folder, defaultSocket)): never => {
-    const known = [...reader.secrets, ...secrets];
+    // A value that is refused may be a secret at the wrong key.
+    const inserted = [...reader.inserted.values()].flatMap((each) => each.secrets);
+    const known = [...reader.secrets, ...secrets, ...inserted];
     const masked = [...problems.values()].map((problem) => ({
       ...problem,
       message: maskSecrets(problem.message, known),
@@ -59,7 +63,10 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
     first.report(['include', index], message),
   );
   const tree = joinServices(main, trees, report);
-  const judge = new Judge(tree.mark, report, (secret) => secrets.add(secret));
+  const judge = new Judge(tree.mark, report, {
+    inserted: reader.inserted,
+    note: (secret) => secrets.add(secret),
+  });
   const own = await ownTypes(tree.value, folder, reader, judge);
   const types = own.size === 0 ? builtIn : new Map([...builtIn, ...own]);
   const parts = partsOf(tree.value, types, judge, (partSchema, part) =>
@@ -76,7 +83,13 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
     ...deepFreeze({ ...rest, watchers, services, discoveries }),
     sources: parts.sources,
   });
-  return { config, files: reader.files, folders, secrets: maskable([...reader.secrets, ...secrets]) };
+  return {
+    config,
+    files: reader.files,
+    folders,
+    secrets: maskable([...reader.secrets, ...secrets]),
+    inserted: reader.inserted,
+  };
 }
 
 /** The user's own sources, by the module that the `type` of a watcher names. */

@@ -48,7 +48,7 @@ export const commandLine = z
 export const rawLine = z
   .string()
   .regex(/^[^\n\r\0]*$/, 'a line cannot hold a line break: write each line as a list item of its own')
-  .meta({ title: 'line' });
+  .meta({ title: 'line', raw: true });
 
 /** Lines within one section; a line that opened another section would pull the rest of the file into it. */
 export const lines = z.array(
@@ -66,7 +66,7 @@ export const section = z
     (block) => opensSection(block.split('\n').find((line) => /^\s*[^\s#]/.test(line)) ?? ''),
     'a section begins with its keyword, such as `listen NAME` or `userlist NAME`',
   )
-  .meta({ title: 'block of lines' });
+  .meta({ title: 'block of lines', raw: true });
 
 function opensSection(line: string): boolean {
   return sectionKeywords.has(line.trim().split(/\s/, 1).join());

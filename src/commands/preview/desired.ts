@@ -7,7 +7,7 @@ import { catalogSettings } from '../../catalog/catalog-settings.ts';
 import { type Collection, collect, createCollection } from '../../catalog/collection.ts';
 import { Certificates } from '../../certificates/certificates.ts';
 import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../../config/paths.ts';
-import { maskSecrets } from '../../config/read/mask.ts';
+import { maskSecrets, withoutSecrets } from '../../config/read/mask.ts';
 import { Secrets } from '../../config/read/secrets.ts';
 import type { Config } from '../../config/schema.ts';
 import { AppError } from '../../errors.ts';
@@ -31,7 +31,11 @@ type Given = {
   readonly running?: readonly Section[] | null;
 };
 
-type Desired = RenderResult & { readonly outputs: readonly DesiredOutput[] };
+type Desired = RenderResult & {
+  readonly outputs: readonly DesiredOutput[];
+  /** The same sections, with a mask in the place of each secret. */
+  readonly masked: () => readonly Section[];
+};
 
 /** `text` null: not every service is known, so the file stays as it is. */
 export type DesiredOutput = { readonly output: Output; readonly text: string | null };
@@ -55,10 +59,15 @@ export async function renderDesired(
     ({ service }) => service ?? '',
   );
   const certificates = (await Certificates.open(config, { isPreview: true })).of(config.frontends);
-  const result = renderer.render({ config, endpoints, kept, certificates, version, hostname: hostname() });
+  const input = { config, endpoints, kept, certificates, version, hostname: hostname() };
+  const result = renderer.render(input);
   const [problem] = result.problems;
   if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);
-  return { ...result, outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)) };
+  return {
+    ...result,
+    outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)),
+    masked: () => renderer.render({ ...input, config: withoutSecrets(config, settings.inserted) }).sections,
+  };
 }
 
 function outputOf(output: Output, services: ServiceView | null): DesiredOutput {

@@ -3,7 +3,7 @@ import { styleText } from 'node:util';
 import { movingFrontends } from '../../apply/checks/preflight.ts';
 import { type Observed, observe } from '../../apply/state/observe.ts';
 import { overridesFile } from '../../config/paths.ts';
-import { maskText, maskWithin } from '../../config/read/mask.ts';
+import { maskWithin } from '../../config/read/mask.ts';
 import { exitCodes } from '../../errors.ts';
 import { capabilitiesOf } from '../../haproxy/binary/capabilities.ts';
 import { withoutPayload } from '../../haproxy/cli/payload.ts';
@@ -19,6 +19,7 @@ import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { formatReason } from '../text/format.ts';
 import { type DesiredOutput, renderDesired } from './desired.ts';
+import { Masking } from './masking.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };
 
@@ -29,13 +30,16 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const desired = await renderDesired(settings, process.env, { snapshot, running });
   const overrides = (await OverrideStore.open(overridesFile(settings.config), now)).list();
   const { sections } = overridden(desired, overrides);
+  const masking = new Masking(
+    sections,
+    overridden({ sections: desired.masked() }, overrides).sections,
+    settings.secrets,
+  );
   const planned = decide(observed, { sections });
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
-  const changes = maskText(diff(running ?? [], sections), settings.secrets);
-  const shown = maskWithin(planned, settings.secrets);
-  const outputs = (await Promise.all(desired.outputs.map(planOutput)))
-    .filter((each) => each !== null)
-    .map((each) => ({ ...each, diff: maskText(each.diff, settings.secrets) }));
+  const changes = masking.diff(diff(running ?? [], sections));
+  const shown = maskPlan(planned, masking, settings.secrets);
+  const outputs = (await Promise.all(desired.outputs.map(planOutput))).filter((each) => each !== null);
   process.stdout.write(
     globals.json
       ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, null, 2)}\n`
@@ -74,6 +78,13 @@ type Shown =
   | { readonly kind: 'runtime'; readonly commands: readonly string[] }
   /** `commands`: the changes made at once, while the reload waits. */
   | (Extract<Plan, { readonly kind: 'reload' }> & { readonly commands: readonly string[] });
+
+/** What HAProxy says of the old config may stand among the reasons. */
+function maskPlan(planned: Shown, masking: Masking, secrets: readonly string[]): Shown {
+  if (planned.kind === 'none') return planned;
+  const commands = planned.commands.map((command) => masking.command(command));
+  return planned.kind === 'runtime' ? { ...planned, commands } : { ...maskWithin(planned, secrets), commands };
+}
 
 /** Commands as they are sent, without the texts that they carry: there are keys in them. */
 function forPeople(planned: Plan, atOnce: readonly RuntimeCommand[]): Shown {

@@ -1,5 +1,5 @@
-/** `myelin render`: prints what would be written. */
-import { maskText } from '../../config/read/mask.ts';
+/** `myelin render`: prints the file that would be written, as it would be written; with `--mask` for others to read. */
+import { maskLines } from '../../config/read/mask.ts';
 import { AppError, exitCodes } from '../../errors.ts';
 import { filesIn, withoutFiles } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
@@ -11,9 +11,11 @@ type Options = {
   readonly snapshot?: string;
   /** One of `outputs`, in the place of HAProxy's file. */
   readonly output?: string;
+  /** Secrets are masked. */
+  readonly mask?: true;
 };
 
-export async function render(globals: Globals, { snapshot, output: name }: Options): Promise<number> {
+export async function render(globals: Globals, { snapshot, output: name, mask }: Options): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
   const output = name === undefined ? null : settings.outputs.find((each) => each.name === name);
   if (output === undefined) {
@@ -22,18 +24,15 @@ export async function render(globals: Globals, { snapshot, output: name }: Optio
   }
   const desired = await renderDesired(settings, process.env, { snapshot });
   if (output !== null) {
-    const raw = desired.outputs.find((each) => each.output === output)?.text ?? null;
-    if (raw === null)
+    const text = desired.outputs.find((each) => each.output === output)?.text ?? null;
+    if (text === null)
       throw new AppError('MYELIN_SOURCE_TIMEOUT', `not every service of output ${output.name} is known yet`);
-    const text = maskText(raw, settings.secrets);
     process.stdout.write(globals.json ? `${JSON.stringify({ path: output.path, text }, null, 2)}\n` : text);
     return exitCodes.ok;
   }
-  const text = maskText(textOf(desired.sections), settings.secrets);
-  const files = filesIn(desired.sections).map(({ path, text: its, mode }) => ({
-    path,
-    text: isForAll(mode) ? maskText(its, settings.secrets) : null,
-  }));
+  const written = mask === true ? desired.masked() : desired.sections;
+  const text = mask === true ? maskLines(textOf(written)) : textOf(written);
+  const files = filesIn(written).map(({ path, text: its, mode }) => ({ path, text: isForAll(mode) ? its : null }));
   const sections = withoutFiles(desired.sections).map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(
     globals.json ? `${JSON.stringify({ text, sections, files }, null, 2)}\n` : text + files.map(asComment).join(''),

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { describe, hasCode } from '../../errors.ts';
 import { type ReadFile, readOnce } from '../../lib/files/read-file.ts';
 import type { Report } from '../problems.ts';
+import type { Inserted } from './mask.ts';
 import { type Expansion, expand, type FileText, filesNamed } from './substitute.ts';
 import { parseYaml, stringsOf, type Tree, treeOf, withoutNotes } from './tree.ts';
 
@@ -12,6 +13,7 @@ export class Reader {
   readonly #readFile: ReadFile;
   readonly #files = new Set<string>();
   readonly #secrets = new Set<string>();
+  readonly #inserted = new Map<string, Inserted>();
 
   /** Relative paths count from `folder`. */
   constructor(folder: string, env: NodeJS.ProcessEnv, readFile: ReadFile = readOnce) {
@@ -25,9 +27,14 @@ export class Reader {
     return [...this.#files];
   }
 
-  /** The values that came from files, or from environment variables whose name says that they are secret. */
+  /** The values of environment variables whose name says that they are secret. */
   get secrets(): readonly string[] {
     return [...this.#secrets];
+  }
+
+  /** The texts of the config into which something was put that may be secret. */
+  get inserted(): ReadonlyMap<string, Inserted> {
+    return this.#inserted;
   }
 
   /** Watches a file that other code reads, like the files of the config. */
@@ -48,7 +55,8 @@ export class Reader {
     const values = { env: this.#env, files: await this.#readAll(stringsOf(yaml).flatMap(filesNamed)) };
     const expandAndKeep = (text: string): Expansion => {
       const expansion = expand(text, values);
-      for (const secret of expansion.secrets) this.#secrets.add(secret);
+      for (const secret of expansion.named) this.#secrets.add(secret);
+      if (expansion.secrets.length > 0) this.#inserted.set(expansion.text, expansion);
       return expansion;
     };
     const tree = treeOf(yaml, expandAndKeep, report);

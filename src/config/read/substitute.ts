@@ -1,12 +1,17 @@
 /** Puts values from the environment and from files into the config's strings. The result is text and stays text. */
-import { isSecretName } from './mask.ts';
+import { isSecretName, mask } from './mask.ts';
 
 /** What a string becomes; `isChanged` where anything was put in. */
 export type Expansion = {
   readonly text: string;
   readonly isChanged: boolean;
   readonly problems: readonly string[];
+  /** `text` with a mask in the place of each secret. */
+  readonly masked: string;
+  /** What came from files and from variables whose name says that they are secret: the key decides whether it is one. */
   readonly secrets: readonly string[];
+  /** Those of variables. */
+  readonly named: readonly string[];
 };
 
 /** The text of a file, or why it could not be read. */
@@ -29,17 +34,36 @@ export function filesNamed(text: string): string[] {
 export function expand(text: string, values: Values): Expansion {
   const problems: string[] = [];
   const secrets: string[] = [];
-  const result = text.replace(pattern, (whole: string, inner: string | undefined, end: string) => {
-    if (inner === undefined) return '${';
-    const value = end === '' ? `${JSON.stringify(whole)} has no closing brace; ${forms}` : lookUp(inner, values);
+  const named: string[] = [];
+  let masked = '';
+  let result = '';
+  let end = 0;
+  const put = (its: string, shown: string): void => {
+    result += its;
+    masked += shown;
+  };
+  for (const match of text.matchAll(pattern)) {
+    const [whole, inner, brace] = match;
+    const between = text.slice(end, match.index);
+    put(between, between);
+    end = match.index + whole.length;
+    if (inner === undefined) {
+      put('${', '${');
+      continue;
+    }
+    const value = brace === '' ? `${JSON.stringify(whole)} has no closing brace; ${forms}` : lookUp(inner, values);
     if (typeof value === 'string') {
       problems.push(value);
-      return whole;
+      put(whole, whole);
+      continue;
     }
+    put(value.text, value.isSecret ? mask : value.text);
     if (value.isSecret) secrets.push(value.text);
-    return value.text;
-  });
-  return { text: result, isChanged: result !== text, problems, secrets };
+    if (value.isSecret && !inner.startsWith('file:')) named.push(value.text);
+  }
+  const rest = text.slice(end);
+  put(rest, rest);
+  return { text: result, isChanged: result !== text, problems, masked, secrets, named };
 }
 
 const forms = 'write ${NAME}, ${NAME:-default} or ${file:PATH}, and $${ for a literal ${';

@@ -1,21 +1,27 @@
 /** Decides for each part of the written config whether it is valid, and reports what is not, with its place. */
 import type { z } from 'zod';
 import { formatPath, type Path, type Place, type Report } from '../problems.ts';
+import type { Inserted } from '../read/mask.ts';
 import { isRecord, type Mark, markAt } from '../read/tree.ts';
 import { secretsIn } from './shape.ts';
 import { validate } from './validate.ts';
 
+type Secrets = {
+  readonly inserted: ReadonlyMap<string, Inserted>;
+  /** Gets every value that a schema calls secret, as it was written and as the schema parses it. */
+  readonly note: (secret: string) => void;
+};
+
 export class Judge {
   readonly #root: Mark;
   readonly #report: Report;
-  readonly #onSecret: (secret: string) => void;
+  readonly #secrets: Secrets;
   readonly #refused: string[] = [];
 
-  /** `onSecret` gets every value that a schema calls secret, as it was written and as the schema parses it. */
-  constructor(root: Mark, report: Report, onSecret: (secret: string) => void = () => {}) {
+  constructor(root: Mark, report: Report, secrets: Secrets = { inserted: new Map(), note: () => {} }) {
     this.#root = root;
     this.#report = report;
-    this.#onSecret = onSecret;
+    this.#secrets = secrets;
   }
 
   /**
@@ -41,7 +47,8 @@ export class Judge {
   }
 
   #noteSecrets(schema: z.ZodType, value: unknown): void {
-    for (const secret of secretsIn(schema, value)) this.#onSecret(secret);
+    const { inserted, note } = this.#secrets;
+    for (const secret of secretsIn(schema, value, inserted)) note(secret);
   }
 
   report(path: Path, message: string): void {

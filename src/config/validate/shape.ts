@@ -12,6 +12,8 @@ export type Notes = {
   readonly description?: string;
   readonly expected?: string;
   readonly secret?: boolean;
+  /** In HAProxy's own language, of which no schema says what in it is secret: what was put in is. */
+  readonly raw?: boolean;
   readonly path?: 'file' | 'program' | 'command';
 };
 
@@ -53,11 +55,19 @@ export function mapNoted<T>(schema: z.ZodType, value: T, replace: Replace): T {
   return mapPart([schema], value, replace) as T;
 }
 
-/** Every text and number within the parts of `value` that the schema calls secret. */
-export function secretsIn(schema: z.ZodType, value: unknown): readonly string[] {
+/**
+ * Every text and number within the parts of `value` that the schema calls secret, and in HAProxy's own lines what was put
+ * into them: `inserted` has that by the whole text.
+ */
+export function secretsIn(
+  schema: z.ZodType,
+  value: unknown,
+  inserted: ReadonlyMap<string, { readonly secrets: readonly string[] }> = new Map(),
+): readonly string[] {
   const secrets: string[] = [];
   mapNoted(schema, value, (notes, part) => {
-    for (const secret of notes.secret ? textsIn(part) : []) secrets.push(secret);
+    const put = notes.raw && typeof part === 'string' ? (inserted.get(part)?.secrets ?? []) : [];
+    for (const secret of notes.secret ? textsIn(part) : put) secrets.push(secret);
     return part;
   });
   return secrets;

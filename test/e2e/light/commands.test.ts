@@ -391,6 +391,7 @@ test('secrets from files and the environment are shown nowhere, however much is 
   const file = await place.read('run/haproxy.cfg');
   assert.ok(file.includes(password) && file.includes(apiKey), 'HAProxy is told');
   assert.equal((await stat(place.path('run/haproxy.cfg'))).mode & 0o777, 0o640);
+  assert.equal((await place.command('render')).stdout, file, 'the file can be made by `render`');
   // HAProxy quotes the word that it does not understand.
   await place.write('myelin.yaml', config('-m ${API_KEY}'));
   const status = await myelin.until('it is quarantined', ({ services }) =>
@@ -403,7 +404,7 @@ test('secrets from files and the environment are shown nowhere, however much is 
     outputs[path] = await askSocket(place.path('run/myelin.sock'), 'GET', `/api/v1/${path}`);
   outputs.events = JSON.stringify(await eventsUntil(place.path('run/myelin.sock'), 'quarantined'));
   outputs.metrics = await askSocket(place.path('run/myelin.sock'), 'GET', '/metrics');
-  for (const command of [['status'], ['status', '--json'], ['check'], ['plan'], ['render'], ['reload']]) {
+  for (const command of [['status'], ['status', '--json'], ['check'], ['plan'], ['render', '--mask'], ['reload']]) {
     const { stdout, stderr } = await place.command(...command, '--log-level', 'trace');
     outputs[command.join(' ')] = stdout + stderr;
   }
@@ -414,7 +415,7 @@ test('secrets from files and the environment are shown nowhere, however much is 
     for (const secret of [token, password, apiKey])
       assert.ok(!text.includes(secret), `${where} shows ${secret}:\n${text}`);
   assert.match(outputs.log ?? '', /"level":"trace"/);
-  assert.match(outputs.render ?? '', /stats auth admin:\*\*\*/);
+  assert.match(outputs['render --mask'] ?? '', /stats auth admin:\*\*\*/);
   assert.match(outputs.check ?? '', /\*\*\*/);
 });
 

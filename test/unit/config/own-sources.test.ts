@@ -50,12 +50,12 @@ test('a watcher of one’s own has its own settings, those of every watcher, and
 });
 
 test('what a watcher of one’s own calls secret is not shown', async () => {
-  const { config, secrets } = await load({
+  const { config, secrets, inserted } = await load({
     'myelin.yaml': configOf('url: "http://a", key: password'),
     'own.ts': moduleOf(),
   });
   assert.deepEqual(secrets, ['password']);
-  assert.match(JSON.stringify(maskConfig(config)), /"key":"\*\*\*"/);
+  assert.match(JSON.stringify(maskConfig(config, inserted)), /"key":"\*\*\*"/);
 });
 
 /** Each holds one secret, in its settings and in its queries, as a schema type of zod describes it. */
@@ -96,7 +96,7 @@ for (const [name, [schema, written]] of Object.entries(secretShapes))
   test(`a secret in the settings or in a query of a watcher of one’s own is not shown: ${name}`, async () => {
     const of = (value: string) => schema.replace('"VALUE"', JSON.stringify(value));
     const as = (value: string) => (written === '' ? '' : `s: ${written.replace('VALUE', value)}`);
-    const { config, secrets } = await load({
+    const { config, secrets, inserted } = await load({
       'myelin.yaml': `
 watchers: { mine: { type: ./own.ts, ${as('of-settings')} } }
 services: { web: { from: { mine: { ${as('of-query')} } } } }
@@ -113,7 +113,7 @@ export const source = defineSource({
 });
 `,
     });
-    const shown = JSON.stringify(maskWithin(maskConfig(config), secrets));
+    const shown = JSON.stringify(maskWithin(maskConfig(config, inserted), secrets));
     assert.doesNotMatch(shown, /of-settings|of-query|421099/);
     const expected = written === '421099' ? ['421099'] : ['of-query', 'of-settings'];
     for (const secret of expected) assert.ok(secrets.includes(secret), `${secret} is masked in every text`);
