@@ -25,7 +25,7 @@ async function makeSubject(): Promise<Subject> {
   return {
     // A short wait, so that silence is noticed soon.
     watch: await watchOf(consul, { address: proxy.address, wait: '500ms', maxConnections: budget }),
-    settings: (service) => ({ service: prefix + service, tags: [], stale: true, warning: 'use' }),
+    settings: (service) => ({ service: prefix + service, tags: [], stale: true, warning: 'ignore' }),
     async put(service, addresses) {
       const name = prefix + service;
       for (const old of registered.get(service) ?? [])

@@ -27,7 +27,7 @@ export const consul = defineSource({
   query: consulQuery,
   // Each instance has a port of its own.
   discovery: { keys: consulDiscovery, queries: consulDiscoveries, withoutEffect: ['port'] },
-  example: { watcher: example, query: '{ service: web, tags: [blue] }', discover },
+  example: { watcher: example, query: '{ service: web, tags: [blue], warning: use }', discover },
   check: checkConsul,
   async open(settings, { env, onSecret }) {
     const { watchConsul } = await import('./watch.ts');

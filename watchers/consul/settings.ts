@@ -57,6 +57,13 @@ export const consulSettings = z
   })
   .describe('Services of a Consul agent.');
 
+/** The default is that of consul-template and fabio, so that who comes from there serves the same instances. */
+const warning = z
+  .enum(['use', 'ignore'])
+  .describe(
+    'Whether instances with a warning check get traffic. ignore: none, as with consul-template and fabio; use: by the weight that Consul has for it, as with Consul’s DNS.',
+  );
+
 export const consulQuery = z
   .strictObject({
     service: text.optional().describe('Name in Consul. Default: the name of the service here.'),
@@ -72,7 +79,7 @@ export const consulQuery = z
       .describe(
         'Let any Consul server answer, not the leader alone: faster. What a server says that has lost its leader counts once the leader has said so too.',
       ),
-    warning: z.enum(['use', 'ignore']).default('use').describe('Whether instances with a warning check get traffic.'),
+    warning: warning.default('ignore'),
   })
   .describe('One service of a Consul watcher.');
 
@@ -92,6 +99,7 @@ export const consulDiscovery = z.strictObject({
     .describe(
       'fabio: its tags, `urlprefix-HOST/PATH`, are routes as well. Without `tag` and `meta`, services are served by their instances that carry such a tag.',
     ),
+  warning: warning.optional().describe('As in a query. Default: ignore.'),
 });
 
 export type ConsulSettings = z.output<typeof consulSettings> & CommonSettings;
@@ -101,7 +109,7 @@ export type ConsulDiscovery = z.output<typeof consulDiscovery>;
 
 export function consulDiscoveries(
   { maxConnections }: ConsulSettings,
-  { tag, meta, routes }: ConsulDiscovery,
+  { tag, meta, routes, warning }: ConsulDiscovery,
 ): readonly { readonly key: string; readonly query: ConsulDiscovery }[] {
   if (tag === undefined && Object.keys(meta).length === 0 && routes === undefined)
     throw new AppError('MYELIN_CONFIG_INVALID', 'names neither a tag nor meta, which would be every service: give one');
@@ -112,7 +120,13 @@ export function consulDiscoveries(
       'MYELIN_CONFIG_INVALID',
       'needs a connection for itself: give the watcher `maxConnections: 2` or more',
     );
-  return [{ key: '', query: { ...(tag !== undefined && { tag }), meta, ...(routes !== undefined && { routes }) } }];
+  const query = {
+    ...(tag !== undefined && { tag }),
+    meta,
+    ...(routes !== undefined && { routes }),
+    ...(warning !== undefined && { warning }),
+  };
+  return [{ key: '', query }];
 }
 
 /** Checks that concern several keys. */

@@ -222,9 +222,9 @@ function datacenterOf({ settings: asked }: Query<Asked>, { datacenter = '' }: Co
 
 /** Those of its instances that are meant, and no others, serve a service that was discovered. */
 function queryFor(service: string, selection: ConsulDiscovery): ConsulQuery {
-  const { tag, meta } = selection;
+  const { tag, meta, warning } = selection;
   const filter = Object.keys(meta).length === 0 ? {} : { filter: filterOfInstances({ meta }) };
-  return consulQuery.parse({ service, tags: tag === undefined ? [] : [tag], ...filter });
+  return consulQuery.parse({ service, tags: tag === undefined ? [] : [tag], ...filter, warning });
 }
 
 type Budget = {

@@ -17,6 +17,7 @@ test('discovery in Consul asks for a tag, meta or both', async () => {
 
 test('discovery in Consul by the tags of fabio needs no other tag', async () => {
   const queries = async (keys: string) => (await load(discovering(keys))).config.discoveries.map(({ query }) => query);
+  assert.deepEqual(await queries('{ tag: expose, warning: use }'), [{ tag: 'expose', meta: {}, warning: 'use' }]);
   assert.deepEqual(await queries('{ routes: fabio }'), [{ meta: {}, routes: 'fabio' }]);
   assert.deepEqual(await queries('{ tag: expose, routes: fabio }'), [{ tag: 'expose', meta: {}, routes: 'fabio' }]);
 });

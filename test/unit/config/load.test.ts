@@ -18,7 +18,7 @@ test('the smallest useful config needs a watcher and a service with a bind', asy
   const web = config.services.get('web');
   assert.deepEqual(web?.bind, ['127.0.0.1:8080']);
   assert.deepEqual(web?.origins, [
-    { watcher: 'consul', key: 'web', query: { service: 'web', tags: [], stale: true, warning: 'use' } },
+    { watcher: 'consul', key: 'web', query: { service: 'web', tags: [], stale: true, warning: 'ignore' } },
   ]);
   assert.deepEqual(config.debounce, { quiet: 20, max: 200 });
 });

@@ -62,7 +62,7 @@ function shown(endpoints: readonly Endpoint[] = []): readonly string[] {
 
 test('after any changes the endpoints are those of Consul within seconds', async () => {
   const settings = withCommon(consulSettings).parse({ address: consul.address, maxConnections: 6 });
-  const queries = names.map((key) => ({ key, settings: consulQuery.parse({ service: asked(key) }) }));
+  const queries = names.map((key) => ({ key, settings: consulQuery.parse({ service: asked(key), warning: 'use' }) }));
   for (const node of nodes)
     await consul.api('PUT', '/v1/catalog/register', { Node: node, Address: `10.0.0.${1 + nodes.indexOf(node)}` });
   for (const name of names) await consul.register({ name, port: 9001 });
