@@ -11,6 +11,7 @@ export const exitCodes = {
   haproxyUnavailable: 7,
   notRunning: 8,
   changesPending: 10,
+  notWell: 11,
 } as const;
 
 /** Codes are never reused; docs/reference/errors.md says what each means. */

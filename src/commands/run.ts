@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
+import { HealthView } from '../apply/runtime/health-view.ts';
 import { view } from '../catalog/catalog.ts';
 import { Certificates } from '../certificates/certificates.ts';
 import { endpointsFile, formerKnownServicesFile, knownServicesFile, overridesFile } from '../config/paths.ts';
@@ -9,6 +10,7 @@ import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { Heartbeat } from '../http/probes.ts';
+import { recent } from '../http/recent.ts';
 import { serveHttp } from '../http/serve.ts';
 import type { Instance } from '../instance/instance.ts';
 import { readOnce } from '../lib/files/read-file.ts';
@@ -35,6 +37,9 @@ export type RunOptions = { readonly once?: true; readonly apply: boolean };
 
 /** A reconcile takes at most a check and a start of HAProxy; one that takes longer than this hangs. */
 const stuckAfterMs = 180_000;
+
+/** The part of the time in which HAProxy may be asked about its servers, however often somebody asks for the status. */
+const healthShare = 1 / 10;
 
 export async function run(globals: Globals, options: RunOptions): Promise<number> {
   const stopping = new AbortController();
@@ -80,7 +85,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const running: { instance: Instance | null } = { instance: null };
   const { logLevel: level, logFormat: format } = globals;
   const log = createLog({ level, format, destination: 1, secrets: () => secrets.all });
-  const metrics = createMetrics(version, () => plainStatus());
+  const metrics = createMetrics(version, () => freshStatus());
   const events = new Events({ now: wallClock, masked });
   const reporter = new Reporter({ log, events, metrics, now });
   const report = (happening: Happening): void => {
@@ -138,14 +143,23 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     report({ kind: 'certificates', certificates: instance.certificates });
     instance.certificatesChanged();
   };
+  const health = new HealthView(control);
   const rereading = new Rereading(load, instance, report);
   const plainStatus = (): Status =>
-    statusOf({ instance, control, reporter, overrides, version, startedAt, refusedConfig: rereading.refused }, now());
+    statusOf(
+      { instance, control, reporter, overrides, health, version, startedAt, refusedConfig: rereading.refused },
+      now(),
+    );
+  const refreshHealth = recent(() => health.refresh(), { share: healthShare });
+  const freshStatus = async (): Promise<Status> => {
+    await refreshHealth();
+    return plainStatus();
+  };
 
   const ending: Promise<unknown>[] = [instance.ended];
   try {
     const sources = {
-      status: () => masked(plainStatus()),
+      status: async () => masked(await freshStatus()),
       plainStatus,
       events,
       metrics,

@@ -10,7 +10,7 @@ import type { Status } from '../report/status.ts';
 import { problem, type Reply, type Route, type RouteRequest, refusal } from './server.ts';
 
 export type AdminSources = {
-  readonly status: () => Status;
+  readonly status: () => Status | Promise<Status>;
   /** The live config, with secrets masked. */
   readonly config: () => unknown;
   /** Settles when the request is done; its value is the response. */
@@ -39,8 +39,8 @@ const serverStates = ['maint', 'drain', 'ready'] as const;
 
 export function adminRoutes({ status, config, reload, accept, override, stop }: AdminSources): readonly Route[] {
   return [
-    { method: 'GET', path: '/api/v1/status', answer: () => ok(status()) },
-    { method: 'GET', path: '/api/v1/services', answer: () => ok(status().services) },
+    { method: 'GET', path: '/api/v1/status', answer: async () => ok(await status()) },
+    { method: 'GET', path: '/api/v1/services', answer: async () => ok((await status()).services) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
     {

@@ -2,12 +2,17 @@
 import type { Ms } from '../model.ts';
 
 /** The part of a core for each such response. */
-const share = 1 / 50;
+const defaultShare = 1 / 50;
 /** A response is never cached for longer than this, however expensive it is. */
 const longestMs: Ms = 5000;
 
-/** Returns the last response while a new one would exceed its share; simultaneous requests share one response. */
-export function recent<T>(make: () => T | Promise<T>, now: () => Ms = () => performance.now()): () => Promise<T> {
+/**
+ * Returns the last response while a new one would exceed its share of the time; simultaneous requests share one response.
+ */
+export function recent<T>(
+  make: () => T | Promise<T>,
+  { share = defaultShare, now = () => performance.now() }: { readonly share?: number; readonly now?: () => Ms } = {},
+): () => Promise<T> {
   let last: Promise<T> | null = null;
   let freshUntil = Number.POSITIVE_INFINITY;
   return () => {

@@ -1,5 +1,6 @@
 /** Builds the status of a running Myelin. */
 import type { ManagedDriver } from '../apply/driver.ts';
+import type { HealthView } from '../apply/runtime/health-view.ts';
 import { view } from '../catalog/catalog.ts';
 import { nothingOf, report } from '../catalog/report.ts';
 import { routesOf } from '../config/routes.ts';
@@ -13,14 +14,16 @@ import type { OutputReport } from '../outputs/outputs.ts';
 import type { OverrideStore } from '../reconcile/overrides/override-store.ts';
 import type { Refusal } from '../settings/reload.ts';
 import type { Reporter } from './reporter.ts';
+import { healthOf } from './service-health.ts';
 import { stateOf } from './state.ts';
-import type { OutputStatus, Status } from './status.ts';
+import type { OutputStatus, ServiceStatus, Status } from './status.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
   readonly control: ManagedDriver;
   readonly reporter: Pick<Reporter, 'lastApply' | 'pending' | 'quarantined'>;
   readonly overrides: OverrideStore;
+  readonly health: Pick<HealthView, 'last'>;
   readonly version: string;
   readonly startedAt: Moment;
   readonly refusedConfig: Refusal | null;
@@ -31,11 +34,13 @@ const mostUnserved = 100;
 
 export function statusOf(parts: StatusParts, now: Moment): Status {
   const { instance, control, reporter, overrides, version, startedAt, refusedConfig } = parts;
-  const { sources, services } = report(instance.collection.catalog, now);
+  const { sources, services: known } = report(instance.collection.catalog, now);
   const quarantined = new Map(reporter.quarantined.map((one) => [one.service, one]));
   // Services that are removed, but something still refers to them.
-  const names = new Set(services.map(({ name }) => name));
+  const names = new Set(known.map(({ name }) => name));
   const goneOnes = reporter.quarantined.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
+  const health = healthOf(parts.health.last, control.runtime?.running.sections ?? []);
+  const services = [...known, ...goneOnes].map((service) => ({ ...service, health: health.get(service.name) ?? null }));
   const { waitingFor } = view(instance.collection.catalog);
   const { lastApply, pending } = reporter;
   return {
@@ -49,6 +54,11 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       service_stale: services.some(({ stale }) => stale !== null),
       update_failed: lastApply !== null && lastApply.error !== null,
       service_quarantined: quarantined.size > 0,
+      service_down: services.some((service) => service.health?.isDown && !isEmpty(service)),
+      service_empty: services.some((service) => isEmpty(service) && service.unanswered.length === 0),
+      endpoints_kept: services.some(({ endpoints }) => endpoints.kept > 0),
+      endpoints_refused: services.some(({ endpoints }) => endpoints.refused > 0),
+      certificate_left_out: instance.certificates.some(({ problem }) => problem !== null),
       config_refused: refusedConfig !== null,
       file_behind: control.fileTrouble !== null,
       drift: instance.updater.drift.length > 0,
@@ -56,7 +66,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     }),
     startedAt: toWallClock(startedAt),
     waitingFor,
-    haproxy: haproxyOf(control, instance.updater.drift),
+    haproxy: haproxyOf(control, instance.updater.drift, parts.health.last?.at ?? null),
     lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
     refusedConfig: orNull(refusedConfig, dated),
     waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
@@ -68,7 +78,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       lastSuccess: orNull(source.lastSuccess, toWallClock),
       down: orNull(source.down, dated),
     })),
-    services: [...services, ...goneOnes].map((service) => {
+    services: services.map((service) => {
       const held = quarantined.get(service.name);
       const { stale, kept } = service;
       return {
@@ -98,6 +108,10 @@ function frontendsOf(config: Config): Status['frontends'] {
   }));
 }
 
+function isEmpty({ endpoints: { ready, draining, kept } }: Pick<ServiceStatus, 'endpoints'>): boolean {
+  return ready + draining + kept === 0;
+}
+
 /** According to the sections of the running HAProxy; null where none is known. */
 function serversOf({ running }: ManagedDriver, service: string): number | null {
   if (running === null || running.process === null) return null;
@@ -111,6 +125,7 @@ function serversOf({ running }: ManagedDriver, service: string): number | null {
 function haproxyOf(
   { running, oldWorkers, unresponsive, masterTrouble, fileTrouble }: ManagedDriver,
   drift: readonly Drift[],
+  askedAt: Moment | null,
 ): Status['haproxy'] {
   if (running === null || running.process === null) return null;
   const { generation, since, process } = running;
@@ -125,6 +140,7 @@ function haproxyOf(
     masterTrouble: orNull(masterTrouble, dated),
     fileTrouble: orNull(fileTrouble, dated),
     drift,
+    askedAt: orNull(askedAt, toWallClock),
     oldWorkers: oldWorkers.map(dated),
   };
 }

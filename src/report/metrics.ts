@@ -4,6 +4,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
+import { serverConditions } from '../haproxy/cli/stats.ts';
 import type { Ms, ReloadReason } from '../model.ts';
 import { endpointStates, type Status, type UpdateResult, updateResults } from './status.ts';
 
@@ -29,7 +30,7 @@ export type Metrics = {
 /** From a runtime command (a fraction of a millisecond) to a reload under load (half a minute). */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-export function createMetrics(version: string, status: () => Status): Metrics {
+export function createMetrics(version: string, status: () => Status | Promise<Status>): Metrics {
   // Computed once per page, because it is expensive with thousands of services.
   let current: Status | null = null;
   const registry = new Registry();
@@ -52,7 +53,7 @@ export function createMetrics(version: string, status: () => Status): Metrics {
       registers,
       collect() {
         made.reset();
-        read(current ?? status(), (labels, value) => made.set(labels as Record<L, string>, value));
+        if (current !== null) read(current, (labels, value) => made.set(labels as Record<L, string>, value));
       },
     });
   };
@@ -117,6 +118,25 @@ export function createMetrics(version: string, status: () => Status): Metrics {
       for (const { name, endpoints } of services)
         for (const state of endpointStates)
           if (state === 'ready' || endpoints[state] > 0) set({ service: name, state }, endpoints[state]);
+    },
+  );
+  gauge(
+    'servers',
+    'Servers of a service, by what HAProxy says of them: up, down, draining, maint.',
+    ['service', 'state'],
+    ({ services }, set) => {
+      for (const { name, health } of services)
+        for (const state of health === null ? [] : serverConditions)
+          if (state === 'up' || state === 'down' || (health?.servers[state] ?? 0) > 0)
+            set({ service: name, state }, health?.servers[state] ?? 0);
+    },
+  );
+  gauge(
+    'service_up',
+    '1 while HAProxy has a server up for the service, 0 while it has none.',
+    ['service'],
+    (now, set) => {
+      for (const { name, health } of now.services) if (health !== null) set({ service: name }, health.isDown ? 0 : 1);
     },
   );
   gauge('unserved_services', 'Services that a source offers and that are left out.', ['watcher'], (now, set) => {
@@ -197,8 +217,8 @@ export function createMetrics(version: string, status: () => Status): Metrics {
     driftRepaired: (count) => repairs.inc(count),
     connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
     outputUpdated: (output, result) => outputUpdates.inc({ output, result }),
-    text() {
-      current = status();
+    async text() {
+      current = await status();
       return registry.metrics();
     },
   };

@@ -1,5 +1,6 @@
 /** The status of a running Myelin: the same for the command line, HTTP and the metrics. */
 import type { CertificateState } from '../certificates/certificates.ts';
+import type { ServerCondition } from '../haproxy/cli/stats.ts';
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
 import type { State, StateReason } from './state.ts';
 
@@ -61,6 +62,8 @@ export type HAProxyStatus = {
   readonly fileTrouble: Trouble | null;
   /** Servers that differ from their desired state, and are left so (`drift: report`). */
   readonly drift: readonly Drift[];
+  /** When HAProxy was last asked for the health of its servers; null: not yet, or it does not answer. */
+  readonly askedAt: Timestamp | null;
   /** Old processes that finish their last connections. */
   readonly oldWorkers: readonly {
     readonly pid: number;
@@ -152,4 +155,30 @@ export type ServiceStatus = {
     readonly problems: readonly Problem[];
     readonly servers: number | null;
   } | null;
+  /** null: no HAProxy of ours runs or answers, or it has no backend of the service. */
+  readonly health: ServiceHealth | null;
+};
+
+/** What HAProxy says of a service: of all its backends together. */
+export type ServiceHealth = {
+  /** No server of it takes requests. */
+  readonly isDown: boolean;
+  /** By what HAProxy does with them; `up` are those that take new connections. */
+  readonly servers: Readonly<Record<ServerCondition, number>>;
+  readonly sessions: number;
+  /** Requests that wait for a server. */
+  readonly queued: number;
+  /** New sessions in the last second. */
+  readonly sessionsPerSec: number;
+  /** Some of the servers that are down, the newest first. */
+  readonly down: readonly DownServer[];
+};
+
+export type DownServer = {
+  readonly backend: string;
+  readonly server: string;
+  readonly address: string;
+  readonly since: Timestamp;
+  /** The last check, in HAProxy's words. */
+  readonly reason: string;
 };

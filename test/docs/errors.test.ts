@@ -22,7 +22,12 @@ test('the reference of errors has every exit code, and no other', () => {
 });
 
 test('every exit code but those of success and surprise belongs to an error, or says that changes are pending', () => {
-  const used = new Set<number>([...Object.values(errorCodes), exitCodes.ok, exitCodes.changesPending]);
+  const used = new Set<number>([
+    ...Object.values(errorCodes),
+    exitCodes.ok,
+    exitCodes.changesPending,
+    exitCodes.notWell,
+  ]);
   assert.deepEqual(
     Object.values(exitCodes).filter((exit) => !used.has(exit)),
     [],

@@ -7,6 +7,7 @@ import { selfSignedPem } from '../../src/certificates/self-signed.ts';
 import type { Ms } from '../../src/model.ts';
 import { type Backend, startBackends } from '../servers/backend.ts';
 import { ask } from '../servers/steady.ts';
+import { isApplied } from './applied.ts';
 import { freePort, until } from './index.ts';
 import { builtInTemplate } from './load/controls.ts';
 import { type MyelinProcess, type Workplace, workplace } from './sites/myelin.ts';
@@ -133,7 +134,7 @@ export async function versions(options: VersionsOptions = {}): Promise<Versions>
   await place.write('services.yaml', first.line);
   const myelin = place.run();
   const made = new Versions({ place, myelin, port, tlsPort }, all, stack.move());
-  await myelin.until('the first version is served', ({ state }) => state === 'ready');
+  await myelin.until('the first version is served', ({ stateReasons }) => isApplied(stateReasons));
   await made.answers(first.name);
   return made;
 }

@@ -10,6 +10,7 @@ import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Frame, frame, unframe } from '../../haproxy/cli/framing.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
+import { type BackendHealth, readHealth } from '../../haproxy/cli/stats.ts';
 import { readBatch, toBatches } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
 import type { Owner, Reaper, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
@@ -157,6 +158,13 @@ export class Worker implements Runtime {
       for (const [owner, part] of seen) all.get(resource.kind)?.set(owner, part);
     }
     return all;
+  }
+
+  /** What HAProxy says of these backends and their servers. Throws an AppError where the process does not answer, or another one does. */
+  async health(backends: readonly string[]): Promise<ReadonlyMap<string, BackendHealth>> {
+    const { from, health } = await readHealth(this.#ask, backends, this.frame);
+    for (const each of from) this.#identify(each);
+    return health;
   }
 
   /** What was read back counts as what runs; `leaving` was found to be on its way out. */

@@ -12,5 +12,5 @@ export async function status(globals: Globals, { watch }: { readonly watch?: tru
   if (watch) return watchStatus(globals);
   const answer = (await askRunning(globals.config, 'GET', '/api/v1/status')) as Status;
   process.stdout.write(globals.json ? `${JSON.stringify(answer, null, 2)}\n` : formatStatus(answer, wallClock()));
-  return exitCodes.ok;
+  return answer.state === 'ready' ? exitCodes.ok : exitCodes.notWell;
 }

@@ -7,6 +7,7 @@ import type {
   CertificateStatus,
   HAProxyStatus,
   OutputStatus,
+  ServiceHealth,
   ServiceStatus,
   SourceStatus,
   Status,
@@ -123,9 +124,10 @@ function describeCertificate({ file, names, notAfter, isDefault, problem }: Cert
 }
 
 function describeService(service: ServiceStatus, now: Timestamp): string {
-  const { name, endpoints, unanswered, stale, kept, refused, refusedCount, quarantined } = service;
+  const { name, endpoints, unanswered, stale, kept, refused, refusedCount, quarantined, health } = service;
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
+    ...(health === null ? [] : describeHealth(health, now)),
     ...(unanswered.length === 0 ? [] : [`no answer from ${unanswered.join(', ')} yet`]),
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
     ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
@@ -136,6 +138,22 @@ function describeService(service: ServiceStatus, now: Timestamp): string {
       : []),
   ];
   return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
+}
+
+/** What the sources say stands before it: a difference is the news. */
+function describeHealth({ isDown, servers, queued, down }: ServiceHealth, now: Timestamp): readonly string[] {
+  const counts = Object.entries(servers).flatMap(([condition, count]) => (count > 0 ? [`${count} ${condition}`] : []));
+  const waiting = queued === 0 ? '' : `, ${queued} ${queued === 1 ? 'request waits' : 'requests wait'} for a server`;
+  const said = counts.length === 0 ? 'no servers' : counts.join(', ');
+  const more = servers.down - down.length;
+  return [
+    `HAProxy: ${isDown ? `${styleText('red', 'DOWN', { stream: process.stdout })}, ` : ''}${said}${waiting}`,
+    ...down.map(
+      ({ backend, server, address, since, reason }) =>
+        `${backend}/${server} (${address}) is down for ${age(since, now)}: ${reason}`,
+    ),
+    ...(more > 0 ? [`${more} more servers are down`] : []),
+  ];
 }
 
 function describeQuarantine({ problems, servers }: ServiceStatus['quarantined'] & {}): string {

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import timers from 'node:timers/promises';
 import { cannotAddServers, haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { accepts } from '../../support/load/requests.ts';
 import { programOf } from '../../support/machine/listeners.ts';
@@ -46,7 +47,7 @@ test(`Myelin killed ${kills} times, while it starts and while it applies, costs 
     },
     { withinMs: 30_000 },
   );
-  const { haproxy: running } = await myelin.until('all is well', ({ state }) => state === 'ready');
+  const { haproxy: running } = await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
   await load.endsWithoutFailure();
   assert.deepEqual(await my.place.haproxies(), [running?.pid]);
   assert.ok((load.answers.get('alpha') ?? 0) > 0 && (load.answers.get('beta') ?? 0) > 0, 'changes went live');
@@ -82,7 +83,7 @@ for (const [signal, how] of [
     assert.equal(await ask(my.port), 'alpha');
 
     const second = my.place.run();
-    const after = await second.until('it is ready again', ({ state }) => state === 'ready');
+    const after = await second.until('it is ready again', ({ stateReasons }) => isApplied(stateReasons));
     assert.deepEqual(after.haproxy, before);
     assert.equal(after.lastApply, null);
     second.kill(signal);
@@ -115,7 +116,7 @@ test('HAProxy killed serves again, from the newest state', async (t) => {
   first.kill('SIGKILL');
   await first.ended;
   const second = my.place.run();
-  const adopted = await second.until('it is adopted', ({ state }) => state === 'ready');
+  const adopted = await second.until('it is adopted', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(adopted.haproxy?.pid, replaced);
   await killed(t, my, newest);
 });
@@ -127,7 +128,7 @@ test('HAProxy killed while a service is quarantined serves again all that it ser
   await my.configure(config(''));
   await my.serve('alpha', 'other');
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await my.configure(config('no-such-keyword'));
   await myelin.until('it is quarantined', ({ services }) => services.some(({ quarantined }) => quarantined !== null));
   await killed(t, my, 'alpha');
@@ -168,7 +169,7 @@ test('while a foreign HAProxy holds the port nothing is started; once it is gone
   assert.deepEqual(await my.place.haproxies(), []);
   assert.equal(await ask(my.port), 'foreign');
   await foreign[Symbol.asyncDispose]();
-  await myelin.until('service begins', ({ state }) => state === 'ready', 40_000);
+  await myelin.until('service begins', ({ stateReasons }) => isApplied(stateReasons), 40_000);
   assert.equal(await ask(my.port), 'alpha');
 });
 

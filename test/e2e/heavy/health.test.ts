@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
@@ -35,7 +36,7 @@ test('no client sees an error of a server that is down in 20 reloads; when it re
   const endpoints = backends.map(({ name, address, port }) => ({ id: name, address, port }));
   await place.write('services.yaml', JSON.stringify({ services: { web: endpoints } }));
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await until('all three answer', async () => {
     await ask(port);
     return backends.every(({ requests }) => requests.length > 0);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { startEcho, startWebSocketEcho } from '../../servers/echo.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { openTcp, openWebSocket, type Session } from '../../support/load/session.ts';
 import { type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
@@ -141,7 +142,7 @@ async function start(reload: readonly string[]): Promise<World> {
   const services = { tcp: [`127.0.0.1:${tcp.port}`], web: [`127.0.0.1:${web.port}`] };
   await place.write('services.yaml', JSON.stringify({ services }));
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const kept = stack.move();
   return {
     place,

@@ -5,6 +5,7 @@ import timers from 'node:timers/promises';
 import { startApiStub } from '../../servers/api-stub.ts';
 import { startEcho } from '../../servers/echo.ts';
 import { echoSession } from '../../servers/sessions.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
 import { workplace } from '../../support/sites/myelin.ts';
@@ -27,7 +28,7 @@ test('a namespace that changes its options without end has no reload beyond its 
   await place.write('kubeconfig', kubeconfigText(stub.address, {}, { namespace: 'shop' }));
   await place.write('services.yaml', `services: { echo: ["127.0.0.1:${echo.port}"] }\n`);
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   let isOver = false;
   /** The connection without which no old process would be left; it is open. */
   const open = async (): Promise<{ readonly ended: Promise<string | null> }> => {

@@ -8,6 +8,7 @@ import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import type { Ms } from '../../../src/model.ts';
 import { cannotAddServers, haproxy } from '../../servers/haproxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { builtInTemplate } from '../../support/load/controls.ts';
 import { quantile } from '../../support/load/figures.ts';
@@ -36,7 +37,10 @@ test(`a change that comes while a reload is under way is live in the new process
     await my.serve(name);
     await my.restructured();
     await until(`${name} answers`, async () => (await ask(my.port)) === name, soon);
-    const after = await myelin.until('it is done', ({ pending, state }) => pending === null && state === 'ready');
+    const after = await myelin.until(
+      'it is done',
+      ({ pending, stateReasons }) => pending === null && isApplied(stateReasons),
+    );
     assert.notEqual(after.haproxy?.pid, before.haproxy?.pid);
     const port = my.backends[name].port;
     await until(`the new process has ${name} alone`, async () => String(await serving(my)) === `${port}`, soon);
@@ -74,7 +78,7 @@ test(
     let version = 0;
     await publish(version, 'alpha');
     const myelin = place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     const load = my.load();
     const names = ['beta', 'alpha'] as const;
     /** 100 steps in ten seconds, with a change of servers at every fifth: how long each took until its first answer. */
@@ -157,7 +161,10 @@ test('servers change in the process that serves while HAProxy still checks the f
   assert.deepEqual(await serving(my), [`${my.backends.beta.port}`]);
   await rm(isHeld);
   await my.restructured();
-  const after = await myelin.until('it is done', ({ pending, state }) => pending === null && state === 'ready');
+  const after = await myelin.until(
+    'it is done',
+    ({ pending, stateReasons }) => pending === null && isApplied(stateReasons),
+  );
   assert.notEqual(after.haproxy?.pid, before?.pid);
   await until(
     'it is live in the new process',
@@ -180,7 +187,7 @@ test('an order that is given while a reload is under way holds in the new proces
     await intoReload(my, myelin, round * 12);
     await askSocket(place.path('run/myelin.sock'), 'POST', `/api/v1/servers/web/beta/${state}`);
     await my.restructured();
-    await myelin.until('it is done', ({ pending, state: its }) => pending === null && its === 'ready');
+    await myelin.until('it is done', ({ pending, stateReasons }) => pending === null && isApplied(stateReasons));
     const port = `${backends.beta.port}`;
     await until(`beta is ${state}`, async () => (await serving(my)).includes(port) === (state === 'ready'), {
       withinMs: 2000,
@@ -197,7 +204,7 @@ test(
     await using my = await site(config(''));
     await my.serve('alpha', 'other');
     const myelin = my.place.run();
-    await myelin.until('it is ready', ({ state }) => state === 'ready');
+    await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
     const { haproxy: before } = await my.place.status();
     await using load = steadyLoad(other);
     await my.configure(config('"no-such-keyword"'));

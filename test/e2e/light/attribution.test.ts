@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { servedBy, serversOf } from '../../support/load/traffic.ts';
 import { type Site, site } from '../../support/sites/site.ts';
@@ -27,7 +28,7 @@ test('a service that goes while a hand-written line refers to it holds up nobody
   await using my = await site({ services: ['api: {}'], haproxy: [refers] });
   await list(my, { web: ['alpha'], api: ['beta'], more: ['gamma'] });
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
 
   await my.configure({ services: [`more: { bind: "127.0.0.1:${more}" }`], haproxy: [refers] });
@@ -42,7 +43,7 @@ test('a service that goes while a hand-written line refers to it holds up nobody
   assert.deepEqual(await serversOf(my.place, 'api'), []);
 
   await my.configure({ services: [`more: { bind: "127.0.0.1:${more}" }`], haproxy: [section('')] });
-  await myelin.until('nothing is amiss', ({ state }) => state === 'ready');
+  await myelin.until('nothing is amiss', ({ stateReasons }) => isApplied(stateReasons));
   assert.doesNotMatch(await my.place.read('run/haproxy.cfg'), /^backend api\b/m);
   await load.endsWithoutFailure();
 });
@@ -53,7 +54,7 @@ test('a server that goes while a hand-written one tracks it holds up nobody’s 
   await using my = await site({ haproxy: [hand], web: ['check: { type: tcp }'] });
   await list(my, { web: ['alpha', 'beta'], more: ['gamma'] });
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await list(my, { web: ['alpha'], more: ['gamma'] });
   await myelin.until('it is quarantined', ({ services }) => services[0]?.quarantined != null);
   const load = my.load();
@@ -79,7 +80,7 @@ test('a service whose certificate was broken on disk stays quarantined, with the
   await my.configure(services());
   await list(my, { web: ['alpha'], secure: ['beta'], more: ['gamma'] });
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
   await writeFile(pem, 'nonsense\n');
   await my.configure(services(`more: { bind: "127.0.0.1:${more}" }`));
@@ -94,7 +95,7 @@ test('a service whose certificate was broken on disk stays quarantined, with the
   assert.equal(still.state, 'degraded');
   assert.match(JSON.stringify(still.services.find(({ name }) => name === 'secure')?.quarantined), /site\.pem/);
   await writeFile(pem, selfSignedPem(new Date()));
-  await myelin.until('it is released', ({ state }) => state === 'ready', 60_000);
+  await myelin.until('it is released', ({ stateReasons }) => isApplied(stateReasons), 60_000);
   await load.endsWithoutFailure();
 });
 

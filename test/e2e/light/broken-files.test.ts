@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { selfSignedPem } from '../../../src/certificates/self-signed.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { besideMaster, startMasterOf } from '../../support/sites/master-site.ts';
 import { type Site, type SiteConfig, site } from '../../support/sites/site.ts';
@@ -69,7 +70,7 @@ test('a broken certificate holds up nobody: its service serves on with the old o
   await using world = await secureSite();
   const { my, port, more, pem, configure, serve } = world;
   let myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const [answer, serial] = await overTls(port);
   assert.equal(answer, 'beta');
   await kept(my, 'run/state/files');
@@ -79,7 +80,7 @@ test('a broken certificate holds up nobody: its service serves on with the old o
   await configure([moreAt(more)]);
   await until('another service goes live', async () => (await ask(more)) === 'gamma', { withinMs: 30_000 });
   assert.deepEqual(await overTls(port), ['beta', serial]);
-  const told = await myelin.until('it is told', ({ state }) => state === 'degraded');
+  const told = await myelin.until('it is told', ({ stateReasons }) => stateReasons.includes('service_quarantined'));
   assert.match(JSON.stringify(told.services.find(({ name }) => name === 'secure')?.quarantined), /site\.pem/);
   await serve('gamma');
   await until('its servers follow', async () => (await overTls(port))[0] === 'gamma', { withinMs: 30_000 });
@@ -98,7 +99,7 @@ test('a broken certificate holds up nobody: its service serves on with the old o
   assert.deepEqual(await overTls(port), ['gamma', serial]);
 
   await writeFile(pem, selfSignedPem(new Date()));
-  await myelin.until('it is released', ({ state }) => state === 'ready', 60_000);
+  await myelin.until('it is released', ({ stateReasons }) => isApplied(stateReasons), 60_000);
   const [, renewed] = await overTls(port);
   assert.notEqual(renewed, serial);
   assert.match(await my.place.read('run/haproxy.cfg'), / crt \S*\/site\.pem$/m);
@@ -117,7 +118,7 @@ test('where HAProxy and Myelin have ended, a service whose certificate is broken
   await using world = await secureSite();
   const { my, port, pem } = world;
   const myelin = my.place.run();
-  const { haproxy: first } = await myelin.until('it serves', ({ state }) => state === 'ready');
+  const { haproxy: first } = await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const [, serial] = await overTls(port);
   await kept(my, 'run/state/files');
   myelin.kill('SIGKILL');
@@ -133,7 +134,7 @@ test('the copies are for Myelin alone, and what a service does not name any more
   await using world = await secureSite();
   const { my } = world;
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await kept(my, 'run/state/files');
   const folder = my.place.path('run/state/files');
   const [copy = ''] = (await readdir(folder)).filter((name) => name !== 'index.json');
@@ -153,7 +154,7 @@ test('under a master elsewhere too, a broken certificate holds up nobody, and HA
   assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
   const master = my.use(await startMasterOf(place));
   const myelin = place.run();
-  await myelin.until('it serves', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  await myelin.until('it serves', ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null);
   const [, serial] = await overTls(port);
   await kept(my, 'shared/haproxy.cfg.files');
   assert.equal((await master.processes()).master.reloads, 0, 'what was found running is kept too');

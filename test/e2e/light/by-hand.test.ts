@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { listenersOf } from '../../support/machine/listeners.ts';
 import { isRunning } from '../../support/machine/processes.ts';
@@ -33,7 +34,7 @@ test('HAProxy reloaded by hand from an old file: what is wanted serves again wit
   assert.equal(await ask(my.port), 'beta');
   const tookMs = performance.now() - reloadedAt;
   assert.ok(tookMs < verifyIntervalMs, `it took ${tookMs} ms`);
-  const { lastApply } = await myelin.until('all is well', ({ state }) => state === 'ready');
+  const { lastApply } = await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
   assert.deepEqual(lastApply?.reasons, [
     { code: 'haproxy_exited', detail: `process ${hand.pid} was started by somebody else` },
   ]);
@@ -89,7 +90,7 @@ test('a folder of sockets that is removed: Myelin is reached again, servers foll
 
   process.kill(pid, 'SIGUSR1');
   await my.restructured();
-  await myelin.until('all is well', ({ state, haproxy }) => state === 'ready' && haproxy?.pid !== pid);
+  await myelin.until('all is well', ({ stateReasons, haproxy }) => isApplied(stateReasons) && haproxy?.pid !== pid);
   assert.equal(await ask(my.port), 'beta');
 });
 
@@ -104,7 +105,7 @@ test('HAProxy reloaded by hand while Myelin was away is put right at its next st
   await using hand = await reloadByHand(my, old, before?.pid);
   await until('the old file is back', async () => (await ask(my.port)) === 'alpha');
   const second = my.place.run();
-  await second.until('it is ready', ({ state }) => state === 'ready');
+  await second.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await until('what is wanted serves', async () => (await ask(my.port)) === 'beta');
   await hand.ended;
   await load.endsWithoutFailure();
@@ -118,7 +119,7 @@ for (const drift of ['repair', 'report'] as const)
     assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
     await using master = await startMasterOf(place);
     const myelin = place.run();
-    await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+    await myelin.until('it is ready', ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null);
     const old = await place.read('shared/haproxy.cfg');
     await my.restructure();
     await myelin.until(
@@ -145,9 +146,11 @@ for (const drift of ['repair', 'report'] as const)
       assert.equal((await place.command('reload')).exitCode, 0);
     }
     await until('what is wanted serves', async () => {
-      const { state, haproxy: its } = await place.status();
+      const { stateReasons, haproxy: its } = await place.status();
       const isRight = (await place.read('shared/haproxy.cfg')).includes(my.structure);
-      return state === 'ready' && its?.pid === (await master.worker()) && isRight && (await ask(my.port)) === 'beta';
+      return (
+        isApplied(stateReasons) && its?.pid === (await master.worker()) && isRight && (await ask(my.port)) === 'beta'
+      );
     });
     const tookMs = performance.now() - reloadedAt;
     if (drift === 'repair') assert.ok(tookMs < verifyIntervalMs, `it took ${tookMs} ms`);

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { startEcho } from '../../servers/echo.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { openTcp } from '../../support/load/session.ts';
 import { type Site, site } from '../../support/sites/site.ts';
@@ -30,7 +31,7 @@ test('a step of the clock forward closes no connection and ends no order, and th
     );
   await serve('one', 'spare');
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await using kept = await openTcp(tcpPort);
   await place.reload();
   await myelin.until('an old process has a connection', ({ haproxy }) => haproxy?.oldWorkers[0]?.connections === 1);
@@ -85,7 +86,7 @@ test('a step of the clock back delays neither a reload nor anything else that is
   // What was written down was written an hour later than it is now.
   await step(-2 * hourMs);
   const again = place.run();
-  const { haproxy } = await again.until('it serves on', ({ state }) => state === 'ready');
+  const { haproxy } = await again.until('it serves on', ({ stateReasons }) => isApplied(stateReasons));
   assert.ok((haproxy?.since ?? 0) <= Date.now() - 2 * hourMs + 20);
   await my.restructure();
   await my.restructured();

@@ -13,6 +13,7 @@ import { startConsul } from '../../servers/consul.ts';
 import { startFaultProxy } from '../../servers/fault-proxy.ts';
 import { defaultBranch, haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { servedBy } from '../../support/load/traffic.ts';
 import { onTerminal } from '../../support/machine/terminal.ts';
@@ -64,7 +65,7 @@ test('a first config goes all the way from init to stop', async () => {
   await my.serve('alpha');
 
   const myelin = place.run();
-  await myelin.until('it is ready', ({ state, haproxy: now }) => state === 'ready' && now?.pid === pid);
+  await myelin.until('it is ready', ({ stateReasons, haproxy: now }) => isApplied(stateReasons) && now?.pid === pid);
   assert.match(await did('status'), new RegExp(`ready.*\\n +HAProxy +${version}, pid ${pid}`));
   assert.match(await did('reload'), /^reloaded in \d+ ms\n$/);
   const { lastApply } = await place.status();

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { startConsul } from '../../servers/consul.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { assertValid } from '../../support/load/traffic.ts';
 import { workplace } from '../../support/sites/myelin.ts';
@@ -35,7 +36,7 @@ probes: { listen: "off" }
   const map = () => place.read('run/haproxy.cfg.maps/public.map');
 
   const myelin = place.run();
-  await myelin.until('it serves nobody', ({ state }) => state === 'ready');
+  await myelin.until('it serves nobody', ({ stateReasons }) => isApplied(stateReasons));
   await put('alpha', 'alpha.apps.example.com/x');
   await until('its route is there', async () => (await map()) === 'alpha.apps.example.com/x/ alpha\n');
   await put('alpha', '/alpha');

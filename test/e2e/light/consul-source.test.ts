@@ -5,6 +5,7 @@ import { startBackends } from '../../servers/backend.ts';
 import { type ConsulAgent, startConsul } from '../../servers/consul.ts';
 import { type Faults, startFaultProxy } from '../../servers/fault-proxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
 import { assertValid, servedBy, serversOf } from '../../support/load/traffic.ts';
@@ -51,7 +52,7 @@ function register(agent: ConsulAgent, service: string, ...who: readonly Name[]):
 async function start({ place, port, service }: Served, agent: ConsulAgent, ...who: readonly Name[]) {
   await register(agent, service, ...who);
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(port, ...who);
   return myelin;
 }
@@ -142,7 +143,10 @@ test('Consul killed for 30 s and started again empty: no request is lost, and wh
   t.diagnostic(`${tookMs} ms from the registration to the first answer`);
   assert.ok(tookMs < 5000, `${tookMs} ms`);
   await servedBy(port, 'beta', 'gamma');
-  await myelin.until('all is well', ({ state, services }) => state === 'ready' && services[0]?.kept === null);
+  await myelin.until(
+    'all is well',
+    ({ stateReasons, services }) => isApplied(stateReasons) && services[0]?.kept === null,
+  );
   await load.endsWithoutFailure();
   assert.ok((load.answers.get('alpha') ?? 0) > 0 && (load.answers.get('gamma') ?? 0) > 0);
 });
@@ -200,7 +204,7 @@ test('an agent that refuses, limits, has lost its leader, goes back, breaks off 
       }
       proxy.spoil(null, { breakOff: what === 'falls silent' });
       await servedBy(port, ...there);
-      await myelin.until('all is well', ({ state }) => state === 'ready');
+      await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
     });
   await load.endsWithoutFailure();
 });
@@ -224,7 +228,7 @@ test('a token that loses its rights makes an empty answer, which is trouble and 
   assert.deepEqual(await serversOf(place, 'web'), [line('alpha'), line('beta')].sort());
   assert.ok(!myelin.output.includes(token.SecretID), 'the token is not logged');
   await change('read');
-  await myelin.until('all is well', ({ state }) => state === 'ready');
+  await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
   await load.endsWithoutFailure();
 });
 

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { readServersState, type ServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
+import { isApplied } from '../../support/applied.ts';
 import { secondsPass, until } from '../../support/index.ts';
 import { ask as askSocket } from '../../support/sites/myelin.ts';
 import { type Site, site } from '../../support/sites/site.ts';
@@ -93,7 +94,10 @@ test('drift is told, once, and left as it is with drift: report', async () => {
   assert.match(String(await servers(my)), / 7 0$/);
   assert.equal(myelin.output.match(/drift found and left/g)?.length, 1);
   await askHaproxy(socketOf(my), [`set server web/${server} weight 1`]);
-  await myelin.until('all is well', ({ state, haproxy }) => state === 'ready' && haproxy?.drift.length === 0);
+  await myelin.until(
+    'all is well',
+    ({ stateReasons, haproxy }) => isApplied(stateReasons) && haproxy?.drift.length === 0,
+  );
 });
 
 test('a server of a hand-written section never gets a command, and is never set right', async () => {
@@ -133,7 +137,7 @@ test('what was changed behind the back of a Myelin that was away is set right at
     `set server web/${server} weight 9`,
   ]);
   const second = my.place.run();
-  await second.until('it is ready', ({ state }) => state === 'ready');
+  await second.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await until('it is as it was', async () => String(await servers(my)) === String(wanted));
   assert.deepEqual((await my.place.status()).haproxy, before);
 });

@@ -6,6 +6,7 @@ import timers from 'node:timers/promises';
 import { startBackends, startFrontends } from '../../servers/backend.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { answerOf } from '../../support/load/requests.ts';
 import { serversOf } from '../../support/load/traffic.ts';
@@ -37,8 +38,8 @@ test('a service that is renamed in its place is one reload, and nobody is refuse
   await list(my, { web: 'alpha', shop: 'beta' });
   await rename(my, 'shop', 'shop');
   await load.answeredBy('beta');
-  const { haproxy, lastApply } = await myelin.until('it is live', ({ state, lastApply: last }) => {
-    return state === 'ready' && last?.reasons.some(({ code }) => code === 'proxy_added') === true;
+  const { haproxy, lastApply } = await myelin.until('it is live', ({ stateReasons, lastApply: last }) => {
+    return isApplied(stateReasons) && last?.reasons.some(({ code }) => code === 'proxy_added') === true;
   });
   assert.equal(haproxy?.generation, 2, 'one reload');
   assert.deepEqual([...new Set(lastApply?.reasons.map(({ code }) => code))].sort(), ['proxy_added', 'proxy_removed']);
@@ -85,7 +86,7 @@ test('an edit that is taken back while a source is away leaves all as it was, wa
   await using my = await site(both);
   await list(my, { web: 'alpha', other: 'beta' });
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const [load, loadOfOther] = [my.load(), my.use(steadyLoad(other))];
   await load.goesOn(10);
   await rm(my.place.path('services.yaml'));
@@ -145,7 +146,7 @@ for (const [what, fileOf] of [
     }
     await my.serve('alpha', 'other');
     const myelin = my.place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     const load = my.load();
     const whole = await my.place.read(fileOf);
     const { pid } = (await my.place.status()).haproxy ?? assert.fail('it does not run');
@@ -177,7 +178,7 @@ test('an edit of where servers are found and of how they are spoken to goes live
   const endpoints = `  plain: ["127.0.0.1:${my.backends.alpha.port}"]\n  proxied: ["127.0.0.1:${proxied.port}"]\n`;
   await my.place.write('services.yaml', `services:\n${endpoints}`);
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
   // A reload just before it, so that this one has to wait.
   await my.configure({
@@ -199,7 +200,7 @@ test('an edit of where servers are found and of how they are spoken to that is r
   await using my = await site({ web: plain });
   await list(my, { plain: 'alpha', other: 'beta' });
   const first = my.place.run();
-  await first.until('it serves', ({ state }) => state === 'ready');
+  await first.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
   await my.configure({ web: broken });
   await first.until('it is refused', ({ services }) => services[0]?.quarantined !== null);
@@ -239,7 +240,7 @@ test('a service renamed with other options, and a route that becomes the default
   const lines = Object.entries(at).map(([name, { port: its }]) => `  ${name}: ["127.0.0.1:${its}"]\n`);
   await place.write('services.yaml', `services:\n${lines.join('')}`);
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const seen = { 'a.test': new Set<string>(), 'b.test': new Set<string>() };
   let isOver = false;
   const asking = Object.entries(seen).map(async ([host, answers]) => {
@@ -249,8 +250,8 @@ test('a service renamed with other options, and a route that becomes the default
     'myelin.yaml',
     await config(', default: rest', ['new: { routes: [a.test], balance: leastconn }', 'rest: {}']),
   );
-  await myelin.until('it is live', ({ state, haproxy: its, services }) => {
-    return state === 'ready' && its?.generation === 2 && services.some(({ name }) => name === 'new');
+  await myelin.until('it is live', ({ stateReasons, haproxy: its, services }) => {
+    return isApplied(stateReasons) && its?.generation === 2 && services.some(({ name }) => name === 'new');
   });
   isOver = true;
   await Promise.all(asking);

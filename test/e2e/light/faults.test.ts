@@ -9,6 +9,7 @@ import { builtInTemplates } from '../../../src/settings/templates.ts';
 import { startNodeBackend } from '../../servers/backend.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { mountDisk } from '../../support/machine/disk.ts';
 import { ask as askSocket } from '../../support/sites/myelin.ts';
@@ -33,7 +34,10 @@ test('a template broken while Myelin runs is refused with its place, the old one
   await load.answeredBy('beta');
 
   await my.place.write('templates/defaults.hbs', `${good}    timeout tarpit 7s\n`);
-  await myelin.until('it is mended', ({ refusedConfig, state }) => refusedConfig === null && state === 'ready');
+  await myelin.until(
+    'it is mended',
+    ({ refusedConfig, stateReasons }) => refusedConfig === null && isApplied(stateReasons),
+  );
   await until('it is live', () => isLive(my, 'timeout tarpit 7s'));
   await load.endsWithoutFailure();
 });
@@ -57,7 +61,7 @@ test('templates that are cut off before the lines of servers or binds, or empty,
     assert.ok(refusedConfig?.reason.startsWith(`the templates no longer print a ${lost} of any service`));
     await load.goesOn(50);
     await my.place.write(`templates/${name}.hbs`, whole);
-    await myelin.until('it is mended', ({ state }) => state === 'ready');
+    await myelin.until('it is mended', ({ stateReasons }) => isApplied(stateReasons));
   }
   await load.endsWithoutFailure();
 });
@@ -78,7 +82,7 @@ test('a pipe in the place of the config, an include or a template is refused, an
     assert.match(refusedConfig?.reason ?? '', /it is no regular file.*put a file in its place/);
     await rm(path);
     await my.place.write(name, text);
-    await myelin.until('it is mended', ({ state }) => state === 'ready');
+    await myelin.until('it is mended', ({ stateReasons }) => isApplied(stateReasons));
   }
   await load.endsWithoutFailure();
   await rm(my.place.path('myelin.yaml'));
@@ -114,7 +118,7 @@ test('a template that fails for one service sets it apart, with the place; the o
   await my.place.write('templates/backend.hbs', good);
   await my.serve('alpha', 'other');
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
 
   const bad = '{{#if (eq name "other")}}\n  {{nosuchfield}}\n{{/if}}\n';
@@ -127,7 +131,10 @@ test('a template that fails for one service sets it apart, with the place; the o
   assert.equal(await ask(other), 'alpha');
 
   await my.place.write('templates/backend.hbs', good);
-  await myelin.until('it is released', ({ state, haproxy: its }) => state === 'ready' && its?.oldWorkers.length === 0);
+  await myelin.until(
+    'it is released',
+    ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its?.oldWorkers.length === 0,
+  );
   await load.endsWithoutFailure();
 });
 
@@ -141,7 +148,7 @@ test('a service whose frontend cannot be rendered is quarantined, and its server
   await my.place.write('templates/frontend.hbs', good);
   await my.serve('alpha', 'other');
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
 
   await my.place.write('templates/frontend.hbs', `${good}{{#if (eq name "other")}}\n  {{nosuchfield}}\n{{/if}}\n`);
@@ -151,7 +158,7 @@ test('a service whose frontend cannot be rendered is quarantined, and its server
   assert.ok(isQuarantined(await my.place.status(), 'other'));
 
   await my.place.write('templates/frontend.hbs', good);
-  await myelin.until('it is released', ({ state }) => state === 'ready');
+  await myelin.until('it is released', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(await ask(other), 'beta');
   await load.endsWithoutFailure();
 });
@@ -164,7 +171,7 @@ test('a service whose lines HAProxy refuses is quarantined alone, in HAProxy’s
   await using my = await site(config(''));
   await my.serve('alpha', 'other', 'third');
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
 
   await my.configure(config('"balance nonsense"', `third: { bind: "127.0.0.1:${third}" }`));
@@ -183,7 +190,7 @@ test('a service whose lines HAProxy refuses is quarantined alone, in HAProxy’s
   await load.answeredBy('beta');
 
   await my.configure(config('"balance leastconn"', `third: { bind: "127.0.0.1:${third}" }`));
-  await myelin.until('it is released', ({ state }) => state === 'ready');
+  await myelin.until('it is released', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(await ask(other), 'beta');
   // The page that was asked for above may be kept for seconds where the machine has much to do.
   await until('the metrics say so', async () => / 0$/.test(await metric(my, 'myelin_quarantined_services')));
@@ -206,7 +213,7 @@ test('a port taken by a foreign process sets its service apart, refuses nobody, 
   assert.ok(logged(myelin.output, 'service quarantined').includes(words));
   assert.equal(await ask(foreign.port), 'foreign');
   await stack.disposeAsync();
-  await myelin.until('it heals by itself', ({ state }) => state === 'ready', 60_000);
+  await myelin.until('it heals by itself', ({ stateReasons }) => isApplied(stateReasons), 60_000);
   assert.equal(await ask(foreign.port), 'beta');
   await load.endsWithoutFailure();
 });
@@ -226,7 +233,7 @@ test('a HAProxy that fails at its start, though haproxy -c had no objection, cos
   assert.equal(await my.place.read('run/haproxy.cfg'), file);
   assert.ok((await my.place.read('run/haproxy.cfg.rejected')).includes('chroot'));
   await my.configure();
-  const mended = await myelin.until('it is ready without a reload', ({ state }) => state === 'ready');
+  const mended = await myelin.until('it is ready without a reload', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(mended.lastApply?.error, null);
   assert.equal(mended.haproxy?.pid, before?.pid);
   await my.serve('beta');
@@ -262,7 +269,7 @@ test('an executable that vanishes while Myelin runs stops nothing, and what chan
   await my.serve('beta');
   await load.answeredBy('beta');
   await symlink(await haproxy(), binary);
-  await myelin.until('it is ready', ({ state }) => state === 'ready', 45_000);
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons), 45_000);
   await my.restructured();
   await load.endsWithoutFailure();
 });
@@ -311,7 +318,7 @@ for (const [what, size, says, spoil, mend] of [
     assert.match(logged(myelin.output, 'config file cannot be written'), says);
 
     await actions[mend]();
-    await myelin.until('it is ready', (now) => now.state === 'ready', 45_000);
+    await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons), 45_000);
     await until('the file has followed', async () =>
       (await my.place.read('disk/haproxy.cfg')).includes(`127.0.0.1:${my.backends.beta.port}`),
     );
@@ -351,7 +358,7 @@ test('a HAProxy that ends while the disk is full is started again, by Myelin and
 
   // What could not be written down is, once there is room.
   await disk.makeRoom();
-  const { haproxy } = await myelin.until('all is well', ({ state }) => state === 'ready');
+  const { haproxy } = await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
   await until('its proof is written', async () => {
     const folders = (await readdir(my.place.path('disk/state'))).filter((name) => /^g\d+$/.test(name));
     const proofs = await Promise.all(
@@ -375,7 +382,7 @@ test('what somebody else put into the folder of an old process keeps Myelin neit
   first.kill('SIGTERM');
   await first.ended;
   const second = my.place.run();
-  await second.until('it serves on', ({ state }) => state === 'ready');
+  await second.until('it serves on', ({ stateReasons }) => isApplied(stateReasons));
   await my.serve('beta');
   await load.answeredBy('beta');
   await load.endsWithoutFailure();
@@ -416,7 +423,7 @@ test('where what has changed finds no room on a full disk, the older file is sta
   await until('commands have brought it up', () => answers('beta'));
 
   await disk.makeRoom();
-  await myelin.until('all is well', ({ state }) => state === 'ready');
+  await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
   await until('the file has followed', async () =>
     (await my.place.read('disk/haproxy.cfg')).includes(`127.0.0.1:${my.backends.beta.port}`),
   );
@@ -445,7 +452,10 @@ test('a bad myelin.yaml is refused with every problem, the old one stays until i
   await my.serve('beta');
   await load.answeredBy('beta');
   await my.configure({ web: ['balance: leastconn'] });
-  await myelin.until('it is mended', ({ refusedConfig, state }) => refusedConfig === null && state === 'ready');
+  await myelin.until(
+    'it is mended',
+    ({ refusedConfig, stateReasons }) => refusedConfig === null && isApplied(stateReasons),
+  );
   await until('it is live', () => isLive(my, 'balance leastconn'));
   await load.endsWithoutFailure();
 });

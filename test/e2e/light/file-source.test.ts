@@ -4,6 +4,7 @@ import { rename, rm, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
 import { accepts, get } from '../../support/load/requests.ts';
@@ -55,7 +56,7 @@ test('traffic follows servers that are added, weighted, drained, moved and remov
 
   await say(place, { web: [one('alpha')] });
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(port, 'alpha');
   await using load = steadyLoad(port);
 
@@ -95,7 +96,7 @@ test('where the last endpoint goes, accept answers 503 from a valid config, doub
   await using place = my.place;
   await say(place, { accepting: [quoted('alpha')], doubting: [quoted('alpha')], keeping: [quoted('alpha')] });
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   for (const name of ['accepting', 'doubting', 'keeping']) await servedBy(my.port(name), 'alpha');
 
   await say(place, { accepting: [], doubting: [], keeping: [] });
@@ -126,7 +127,7 @@ test('a half-written, invalid or missing file costs no server; the status says w
     reason.test(status.services[0]?.stale?.reason ?? '') && status.state === 'degraded';
   await say(place, { web: [quoted('alpha')] });
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(my.port('web'), 'alpha');
   await using load = steadyLoad(my.port('web'));
   const written = await place.read('run/haproxy.cfg');
@@ -146,7 +147,10 @@ test('a half-written, invalid or missing file costs no server; the status says w
 
   await say(place, { web: [quoted('beta')] });
   await servedBy(my.port('web'), 'beta');
-  await myelin.until('all is well again', ({ state, services }) => state === 'ready' && services[0]?.stale === null);
+  await myelin.until(
+    'all is well again',
+    ({ stateReasons, services }) => isApplied(stateReasons) && services[0]?.stale === null,
+  );
   await load.endsWithoutFailure();
 });
 
@@ -156,7 +160,7 @@ test('cold start: our own file serves at once while the source is missing, and t
   const port = my.port('web');
   await say(place, { web: [quoted('alpha')] });
   const first = place.run();
-  await first.until('it serves', ({ state }) => state === 'ready');
+  await first.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(port, 'alpha');
   await stopAll(place, first);
   await until('nobody listens', async () => !(await accepts(port)));
@@ -171,7 +175,7 @@ test('cold start: our own file serves at once while the source is missing, and t
 
   await say(place, { web: [quoted('beta')] });
   await servedBy(port, 'beta');
-  await again.until('the source has corrected it', ({ state }) => state === 'ready');
+  await again.until('the source has corrected it', ({ stateReasons }) => isApplied(stateReasons));
   await load.endsWithoutFailure();
 });
 
@@ -208,7 +212,7 @@ test('startTimeout: until then a missing source holds up all, then the services 
 
   await say(place, { web: [quoted('alpha')] });
   await servedBy(ports.web, 'alpha');
-  await myelin.until('all is well', ({ state }) => state === 'ready');
+  await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons));
   await until('the file has followed', async () => String(await serversOf(place, 'web')) === `${at('alpha')} 1`);
 
   // The same with a file of ours on disk: what the missing source said last serves on, beyond the timeout.

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { site } from '../../support/sites/site.ts';
 
@@ -33,7 +34,7 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
   } finally {
     process.kill(pid, 'SIGCONT');
   }
-  await myelin.until('it answers again', ({ state }) => state === 'ready');
+  await myelin.until('it answers again', ({ stateReasons }) => isApplied(stateReasons));
   await until('it is ready', async () => (await answerOf('/readyz'))[0] === 200 && (await isUp()) === '1');
   assert.equal(await ask(my.port), 'alpha');
 
@@ -42,7 +43,7 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
   process.kill(pid, 'SIGSTOP');
   const replaced = await myelin.until(
     'another serves',
-    ({ haproxy, state }) => haproxy !== null && haproxy.pid !== pid && state === 'ready',
+    ({ haproxy, stateReasons }) => haproxy !== null && haproxy.pid !== pid && isApplied(stateReasons),
     90_000,
   );
   assert.deepEqual(replaced.haproxy?.oldWorkers, []);

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ApiStub, startApiStub } from '../../servers/api-stub.ts';
 import { startBackends } from '../../servers/backend.ts';
+import { isApplied } from '../../support/applied.ts';
 import { forFile } from '../../support/for-file.ts';
 import { freePort } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
@@ -166,7 +167,7 @@ test('whatever is written while it runs, it lives in bounds, and the services of
   await using my = await hostileSite();
   const { stub, place } = my;
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   let backend: 'alpha' | 'beta' = 'alpha';
   await fc.assert(
     fc.asyncProperty(fc.array(writes, { maxLength: 8 }), fc.constantFrom(...Object.keys(files)), async (all, file) => {

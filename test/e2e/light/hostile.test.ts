@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { linesOf, splitSections, tokenise } from '../../../src/haproxy/text/text.ts';
 import { startBackends } from '../../servers/backend.ts';
 import { type Registration, startConsul } from '../../servers/consul.ts';
+import { isApplied } from '../../support/applied.ts';
 import { forFile } from '../../support/for-file.ts';
 import { freePort, until } from '../../support/index.ts';
 import { assertValid, servedBy } from '../../support/load/traffic.ts';
@@ -173,7 +174,7 @@ for (const [what, begin] of Object.entries(sources))
     await place.write('templates/backend.hbs', careless);
     for (const [name, text] of Object.entries(files)) await place.write(name, text);
     const myelin = place.run();
-    const status = await myelin.until('it serves', ({ state }) => state === 'ready');
+    const status = await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
 
     await assertValid(place);
     const sections = splitSections(await place.read('run/haproxy.cfg'));
@@ -306,7 +307,7 @@ test('registrations of any size that Consul takes end nothing, and status and me
     ].join('\n'),
   );
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   let name: 'alpha' | 'beta' = 'alpha';
   // The one that ended every Myelin, and what else there may be.
   const ended = { name: 'fat', id: 'fat-0', address: '192.0.2.1', port: 1, tags: Array<string>(130_000).fill('\n') };

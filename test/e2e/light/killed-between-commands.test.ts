@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { startBackends } from '../../servers/backend.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { type ListedServices, startListedServices } from '../../support/sites/listed-services.ts';
 import type { MyelinProcess } from '../../support/sites/myelin.ts';
@@ -63,7 +64,7 @@ test('a Myelin that is killed between any two commands of a service that comes o
   let before: readonly number[] = [];
   for (const step of steps) {
     const myelin = run(site, step);
-    await myelin.until('it runs', ({ state }) => state === 'ready');
+    await myelin.until('it runs', ({ stateReasons }) => isApplied(stateReasons));
     if (answers === null) {
       await serves(site, 'first', 'alpha');
       before = await place.haproxies();
@@ -96,7 +97,7 @@ test('a HAProxy that is killed between two commands of a service that comes, and
     list.change((services) => services.set('first', alpha));
     if (expected === '404') list.change((services) => services.set(name, alpha));
     const myelin = run(site, { name, after, whom: 'haproxy' });
-    await myelin.until('it runs', ({ state }) => state === 'ready');
+    await myelin.until('it runs', ({ stateReasons }) => isApplied(stateReasons));
     await serves(site, 'first', 'alpha');
     const before = await place.haproxies();
     list.change((services) => (expected === '404' ? services.delete(name) : services.set(name, alpha)));

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
 import { deleteService, deleteSlice, putService, putSlice } from '../../support/kubernetes/services.ts';
@@ -63,7 +64,7 @@ inOwnNetwork(import.meta.filename, () => {
     await using my = await discovered('come-and-go', { limits: ', service: { onEmpty: accept }' });
     const { place, port, put, listen } = my;
     const myelin = place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     await servedBy(port, 'alpha');
 
     const [second, third] = [await freePort(), await freePort()];
@@ -88,7 +89,7 @@ inOwnNetwork(import.meta.filename, () => {
     const second = Math.floor(Date.now() / 1000);
     await until('the next second', () => Math.floor(Date.now() / 1000) > second);
     const myelin = place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     await put('alpha', { ...listen(await freePort()), 'myelin.dev/mode': 'udp' });
     const { unserved } = await myelin.until('it is told', (status) => status.unserved.length === 1);
     assert.deepEqual(unserved, [
@@ -124,7 +125,7 @@ inOwnNetwork(import.meta.filename, () => {
       until(`${host}${path} is answered ${wanted}`, async () => (await answer(host, path)) === wanted);
     const routes = (text: string | null): object => ({ ...listen(my.port), 'myelin.dev/routes': text });
     const myelin = place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     await answers('shop.example.com', '/', '404');
 
     await put('alpha', routes('shop.example.com, shop.example.com/api'));
@@ -171,7 +172,7 @@ inOwnNetwork(import.meta.filename, () => {
     await servedBy(port, 'alpha');
     assert.equal(await place.read('run/haproxy.cfg'), file);
     await cluster.startApiserver();
-    const back = await again.until('all is well', ({ state }) => state === 'ready', 30_000);
+    const back = await again.until('all is well', ({ stateReasons }) => isApplied(stateReasons), 30_000);
     assert.equal(back.haproxy?.generation, before.haproxy?.generation, 'nothing was reloaded');
   });
 });

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { type Pods, podPort, startPods } from '../../servers/pods.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import type { Master } from '../../support/haproxy/master.ts';
 import { freePort, until } from '../../support/index.ts';
 import { configIn, dig, objects, only, pathIn, shaped } from '../../support/kubernetes/chart.ts';
@@ -98,7 +99,7 @@ inOwnNetwork(import.meta.filename, () => {
 
     async startMyelin(): Promise<MyelinProcess> {
       const myelin = this.place.run();
-      await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+      await myelin.until('it is ready', ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null);
       return myelin;
     }
 
@@ -162,7 +163,7 @@ inOwnNetwork(import.meta.filename, () => {
     const myelin = my.place.run();
     await myelin.until('it waits', ({ lastApply }) => /no HAProxy serves yet/.test(lastApply?.error ?? ''));
     const first = await my.startHaproxy();
-    await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+    await myelin.until('it is ready', ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null);
     await servedBy(my.port, 'alpha', 'beta');
 
     await using load = steadyLoad(my.port);
@@ -225,8 +226,8 @@ inOwnNetwork(import.meta.filename, () => {
     await until('the good one is in the file', async () =>
       (await my.place.read('shared/haproxy.cfg')).includes('timeout queue 77s'),
     );
-    await myelin.until('it is live', ({ state, services: [web], pending }) => {
-      return state === 'ready' && web?.quarantined === null && pending === null;
+    await myelin.until('it is live', ({ stateReasons, services: [web], pending }) => {
+      return isApplied(stateReasons) && web?.quarantined === null && pending === null;
     });
     await servedBy(my.port, 'alpha', 'beta');
     await kept.endsWithoutFailure();

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { type Cluster, startKubernetes } from '../../servers/kubernetes.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { kubeconfigText } from '../../support/kubernetes/kubeconfig.ts';
 import { deletePod, putNode, putPod, putService, putSlice } from '../../support/kubernetes/services.ts';
@@ -69,7 +70,7 @@ inOwnNetwork(import.meta.filename, () => {
     await using my = await served('web', 'alpha');
     const { place, port } = my;
     const myelin = place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     await servedBy(port, 'alpha');
     await using load = steadyLoad(port);
 
@@ -115,7 +116,7 @@ inOwnNetwork(import.meta.filename, () => {
     await using my = await served('away', 'alpha', 'beta');
     const { place, port } = my;
     const myelin = place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready');
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     await servedBy(port, 'alpha', 'beta');
     const servers = await serversOf(place, 'web');
     await using load = steadyLoad(port);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { workplace } from '../../support/sites/myelin.ts';
 
@@ -33,7 +34,7 @@ test('this HAProxy itself is no endpoint, by whichever of its addresses', async 
     const myelin = place.run();
     const { services } = await myelin.until(
       'it is refused',
-      ({ state, services: [web] }) => state === 'ready' && web?.endpoints.refused === 1,
+      ({ stateReasons, services: [web] }) => isApplied(stateReasons) && web?.endpoints.refused === 1,
     );
     assert.match(services[0]?.refused[0]?.reason ?? '', new RegExp(`leads back to \\*:${port} of this config`));
     assert.equal(await statusAt(port), 503);
@@ -44,7 +45,8 @@ test('a request that goes round between two replicas ends after some rounds, wit
   const [one, other] = [await freePort(), await freePort()];
   await using first = await leadingTo(one, `address: 127.0.0.1, port: ${other}`);
   await using second = await leadingTo(other, `address: 127.0.0.1, port: ${one}`);
-  for (const place of [first, second]) await place.run().until('it serves', ({ state }) => state === 'ready');
+  for (const place of [first, second])
+    await place.run().until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await until('both serve', async () => (await statusAt(one)) === 508);
   const startedAt = performance.now();
   assert.equal(await statusAt(other), 508);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { besideMaster, nextSecond, startMasterOf } from '../../support/sites/master-site.ts';
 import { site } from '../../support/sites/site.ts';
@@ -18,7 +19,10 @@ test('an init container writes the file, HAProxy starts from it, and Myelin keep
   const first = await master.worker();
 
   const myelin = my.place.run();
-  const ready = await myelin.until('it knows HAProxy', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  const ready = await myelin.until(
+    'it knows HAProxy',
+    ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null,
+  );
   assert.equal(ready.haproxy?.pid, first, 'it was taken as it was');
   assert.equal((await master.processes()).master.reloads, 0);
 
@@ -54,7 +58,10 @@ test('Myelin started before HAProxy waits for it, is not ready, and says what it
     /^no HAProxy serves yet: .*master\.sock.*haproxy\.cfg is written for it/,
   );
   await using master = await startMasterOf(my.place);
-  const status = await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  const status = await myelin.until(
+    'it is ready',
+    ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null,
+  );
   assert.equal(status.haproxy?.pid, await master.worker());
   assert.equal(await ask(my.port), 'alpha');
   await my.serve('gamma');
@@ -70,7 +77,10 @@ test('a HAProxy that is started together with Myelin is not reloaded for what it
   await myelin.until('it has begun', () => true);
   await using master = await startMasterOf(my.place);
   const load = my.load();
-  const status = await myelin.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  const status = await myelin.until(
+    'it is ready',
+    ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null,
+  );
   assert.equal(status.haproxy?.pid, await master.worker());
   await my.serve('beta');
   await load.answeredBy('beta');
@@ -85,7 +95,7 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
   assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
   const master = await startMasterOf(my.place);
   const myelin = place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await my.serve('beta');
   await until('beta answers', async () => (await ask(my.port)) === 'beta');
   const { reloads } = (await master.processes()).master;
@@ -98,7 +108,10 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
   assert.match(plan.stdout, /^no reload, but the runtime commands\n/);
   await my.serve('beta');
   const again = place.run();
-  const status = await again.until('it is ready again', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  const status = await again.until(
+    'it is ready again',
+    ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null,
+  );
   assert.equal(status.haproxy?.pid, await master.worker());
   assert.equal((await master.processes()).master.reloads, reloads);
 
@@ -108,7 +121,10 @@ test('neither a kill of Myelin nor a restart of HAProxy brings anything but what
   await my.serve('gamma');
   await using next = await startMasterOf(my.place);
   await until('gamma answers', async () => (await ask(my.port)) === 'gamma');
-  const afterwards = await again.until('it is ready', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  const afterwards = await again.until(
+    'it is ready',
+    ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null,
+  );
   assert.equal(afterwards.haproxy?.pid, await next.worker());
 
   again.kill('SIGTERM');
@@ -123,7 +139,7 @@ test('a service that HAProxy refuses is quarantined, and a second Myelin is told
   assert.equal((await place.command('run', '--once', '--no-apply')).exitCode, 0);
   await using master = await startMasterOf(my.place);
   const myelin = place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   const second = await place.command('run');
   assert.equal(second.exitCode, 1);
   assert.match(second.stderr, /is in use by another Myelin.*\[MYELIN_LOCKED\]/);
@@ -144,7 +160,7 @@ for (const trouble of ['stopped', 'removed', 'removed with the worker’s'] as c
     await place.command('run', '--once', '--no-apply');
     await using master = await startMasterOf(place);
     const myelin = place.run();
-    await myelin.until('it is ready', ({ state }) => state === 'ready');
+    await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
     const worker = await master.worker();
     const load = my.load();
     try {
@@ -178,6 +194,6 @@ for (const trouble of ['stopped', 'removed', 'removed with the worker’s'] as c
     await until('it is reloaded', async () => (await place.read('shared/haproxy.cfg')).includes(my.structure), {
       withinMs: 40_000,
     });
-    await myelin.until('all is well', ({ state }) => state === 'ready', 40_000);
+    await myelin.until('all is well', ({ stateReasons }) => isApplied(stateReasons), 40_000);
     await load.endsWithoutFailure();
   });

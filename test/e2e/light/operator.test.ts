@@ -11,6 +11,7 @@ import type { Event } from '../../../src/report/events.ts';
 import type { Status } from '../../../src/report/status.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { onTerminal } from '../../support/machine/terminal.ts';
 import { ask as askSocket } from '../../support/sites/myelin.ts';
@@ -28,7 +29,7 @@ test('an order answers what it means, for people and as JSON, and says what to d
   ];
   await place.write('services.yaml', `services: { web: [${endpoints.join(', ')}] }\n`);
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const server = (...args: readonly string[]) => place.command('server', ...args);
 
   const drained = await server('drain', `web/${name}`, '--for', '30m');
@@ -80,7 +81,7 @@ test('orders given at once are all obeyed, and one about a server that has gone 
   const all = Object.entries(backends).map(([id, { port }]) => `{ id: ${id}, address: 127.0.0.1, port: ${port} }`);
   await place.write('services.yaml', `services: { web: [${all.join(', ')}] }\n`);
   const myelin = place.run();
-  const { haproxy: first } = await myelin.until('it serves', ({ state }) => state === 'ready');
+  const { haproxy: first } = await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const order = (name: string): Promise<string> =>
     askSocket(place.path('run/myelin.sock'), 'POST', `/api/v1/servers/web/${name}/maint`);
   await Promise.all(['alpha', 'beta'].map(order));

@@ -5,6 +5,7 @@ import { once as event } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { type Workplace, workplace } from '../../support/sites/myelin.ts';
 
@@ -42,7 +43,7 @@ test('each output follows the source, and its reader is told', async () => {
   );
   await place.write('mine.hbs', '{{#each services}}{{#each servers}}{{id}} {{address}}\n{{/each}}{{/each}}');
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await until('the template is filled', has(place, 'out/mine', '"10.0.0.1:80" "10.0.0.1:80"\n'));
   await until('the hosts are there', has(place, 'out/hosts', '\n10.0.0.1 web\n'));
   assert.equal((await stat(place.path('out/hosts'))).mode & 0o777, 0o644);
@@ -81,7 +82,7 @@ test('a check that fails leaves the last good file and is told, while HAProxy an
   );
   const myelin = place.run();
   await until('it is written', has(place, 'out/checked', '10.0.0.1'));
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await say(place, '10.0.0.2:80');
   const status = await myelin.until('the failure is told', ({ outputs }) => outputs[0]?.state === 'failed');
   assert.equal(status.state, 'degraded');
@@ -97,7 +98,10 @@ test('a check that fails leaves the last good file and is told, while HAProxy an
 
   await say(place, '10.0.0.1:80', '10.0.0.2:80');
   await until('it is written again', has(place, 'out/checked', '10.0.0.2'));
-  await myelin.until('it is current', ({ state, outputs }) => state === 'ready' && outputs[0]?.state === 'current');
+  await myelin.until(
+    'it is current',
+    ({ stateReasons, outputs }) => isApplied(stateReasons) && outputs[0]?.state === 'current',
+  );
 });
 
 test('a kill at any moment leaves old bytes or new ones, and the next Myelin tells whoever was not told', async () => {
@@ -168,7 +172,10 @@ test('render, plan, check and run --once know the outputs', async () => {
 test('plan tells of a file that would be written where HAProxy needs nothing', async () => {
   await using place = await served('hosts: { path: out/hosts, template: hosts }');
   const myelin = place.run();
-  await myelin.until('it serves', ({ state, outputs }) => state === 'ready' && outputs[0]?.state === 'current');
+  await myelin.until(
+    'it serves',
+    ({ stateReasons, outputs }) => isApplied(stateReasons) && outputs[0]?.state === 'current',
+  );
   assert.equal((await place.command('plan')).stdout, 'nothing to do\n');
   myelin.kill('SIGSTOP');
   await place.write('out/hosts', '');

@@ -4,6 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { besideMaster, startMasterOf } from '../../support/sites/master-site.ts';
 import { type Site, site } from '../../support/sites/site.ts';
@@ -12,7 +13,7 @@ test('a server that is out serves no request when HAProxy is killed, reloaded, o
   await using my = await site();
   await serveBoth(my);
   const myelin = my.place.run();
-  await myelin.until('both serve', ({ state }) => state === 'ready');
+  await myelin.until('both serve', ({ stateReasons }) => isApplied(stateReasons));
   await takeOut(my, 'maint');
   const stays = await staysOut(my);
   for (let times = 0; times < 3; times++) {
@@ -27,7 +28,7 @@ test('a server that is out serves no request when HAProxy is killed, reloaded, o
   await myelin.ended;
   for (const pid of await my.place.haproxies()) process.kill(pid, 'SIGKILL');
   const again = my.place.run();
-  await again.until('it serves again', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+  await again.until('it serves again', ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null);
   await stays();
   assert.equal((await my.place.command('server', 'ready', 'web/alpha')).exitCode, 0);
   await until('alpha is back', async () => (await ask(my.port)) === 'alpha');
@@ -40,7 +41,7 @@ for (const state of ['maint', 'drain'] as const)
     assert.equal((await my.place.command('run', '--once', '--no-apply')).exitCode, 0);
     const first = await startMasterOf(my.place);
     const myelin = my.place.run();
-    await myelin.until('both serve', ({ state, haproxy: its }) => state === 'ready' && its !== null);
+    await myelin.until('both serve', ({ stateReasons, haproxy: its }) => isApplied(stateReasons) && its !== null);
     await takeOut(my, state);
     await until('the file says so', async () =>
       (await my.place.read('shared/haproxy.cfg')).includes('# by `myelin server`'),
@@ -62,7 +63,7 @@ test('a process that leaves is told that a server is out, and sends it nothing o
   await using my = await site();
   await serveBoth(my);
   const myelin = my.place.run();
-  const { haproxy: first } = await myelin.until('both serve', ({ state }) => state === 'ready');
+  const { haproxy: first } = await myelin.until('both serve', ({ stateReasons }) => isApplied(stateReasons));
   const agents = Array.from({ length: 4 }, () => new Agent({ keepAlive: true, maxSockets: 1 }));
   for (const agent of agents) await ask(my.port, agent);
   await my.place.reload();
@@ -78,7 +79,7 @@ test('an order whose time is over ends also where that cannot be written down', 
   await using my = await site({ haproxy: ['stopGrace: 1s'], rest: ['drift: report'] });
   await serveBoth(my);
   const myelin = my.place.run();
-  await myelin.until('both serve', ({ state }) => state === 'ready');
+  await myelin.until('both serve', ({ stateReasons }) => isApplied(stateReasons));
   await takeOut(my, 'maint', '--for', '2s');
   const file = my.place.path('run/state/orders.json');
   await rm(file);

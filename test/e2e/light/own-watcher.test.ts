@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { type Backend, startBackends } from '../../servers/backend.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { workplace } from '../../support/sites/myelin.ts';
 
@@ -53,7 +54,7 @@ probes: { listen: "off" }
   assert.equal(exitCode, 0, stderr);
 
   const myelin = place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(await ask(port), 'alpha');
   served = { web: [at(beta)] };
   await until('the other serves', async () => (await ask(port)) === 'beta');

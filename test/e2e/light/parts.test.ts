@@ -5,6 +5,7 @@ import { readServersState } from '../../../src/haproxy/cli/info.ts';
 import { ask as askHaproxy } from '../../../src/haproxy/cli/socket.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { type Site, site } from '../../support/sites/site.ts';
 
@@ -29,7 +30,7 @@ test('swapped lines are loaded also where a server comes with them', async () =>
   assert.match(stdout, /^reload, because of\n {2}option_changed backend web: order\n/);
   if (!cannotAddServers) assert.match(stdout, /^before it, the runtime commands\n {2}add server web\/a /m);
   const again = my.place.run();
-  await again.until('it is ready', ({ state }) => state === 'ready');
+  await again.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await until('the rules are in their order', async () => (await status(my, '/public/x.secret')) === 403);
 });
 
@@ -38,7 +39,7 @@ test('a server that a rule names leaves though the file cannot be without it, an
   const { alpha, beta, gamma } = my.backends;
   await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await my.list({ b: beta });
   await until('it is out', async () => (await takers(my)) === 'b');
   await myelin.until('the service is quarantined', ({ services }) =>
@@ -72,7 +73,7 @@ test('a server that a rule names leaves though the file cannot be without it, an
 
   await my.list({ a: gamma, b: beta });
   await until('it comes back', async () => (await takers(my)) === 'a b');
-  await next.until('the service is whole', ({ state }) => state === 'ready', 60_000);
+  await next.until('the service is whole', ({ stateReasons }) => isApplied(stateReasons), 60_000);
 });
 
 test('a server whose options only a reload can change holds up no other', { skip: cannotAddServers }, async () => {
@@ -81,7 +82,7 @@ test('a server whose options only a reload can change holds up no other', { skip
   await my.place.write('templates/server.hbs', slowStarting);
   await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   const { haproxy: before } = await my.place.status();
   await my.list({ b: beta, c: gamma }, { b: 'slowstart: 5s' });
   await until('one left and one came', async () => (await takers(my)) === 'b c');
@@ -99,13 +100,13 @@ test('a server whose options HAProxy refuses holds up no other either', { skip: 
   await my.place.write('templates/server.hbs', slowStarting);
   await my.list({ a: alpha, b: beta });
   const myelin = my.place.run();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await my.list({ a: alpha, b: beta }, { b: 'slowstart: soon' });
   await myelin.until('it is quarantined', ({ services }) => services.some((each) => each.quarantined !== null));
   await my.list({ b: beta, c: gamma }, { b: 'slowstart: soon' });
   await until('one left and one came', async () => (await takers(my)) === 'b c');
   await my.list({ b: beta, c: gamma });
-  await myelin.until('it is whole', ({ state }) => state === 'ready', 60_000);
+  await myelin.until('it is whole', ({ stateReasons }) => isApplied(stateReasons), 60_000);
   assert.equal(await takers(my), 'b c');
 });
 
@@ -115,7 +116,7 @@ for (const balance of ['source', 'static-rr'])
     const { alpha, beta } = my.backends;
     await my.list({ a: alpha, b: beta });
     const myelin = my.place.run();
-    await myelin.until('it is ready', ({ state }) => state === 'ready');
+    await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
     const { haproxy: before } = await my.place.status();
     const by = async (): Promise<string> => [...new Set([await ask(my.port), await ask(my.port)])].sort().join(' ');
     for (const [there, more, expected] of [

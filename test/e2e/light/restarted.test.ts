@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { builtInTemplates } from '../../../src/settings/templates.ts';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { servedBy, serversOf } from '../../support/load/traffic.ts';
 import type { MyelinProcess } from '../../support/sites/myelin.ts';
@@ -31,11 +32,11 @@ test('hand-written server lines of a service are no endpoints of it after a rest
   const alpha = `"127.0.0.1:${my.backends.alpha.port}"`;
   await my.place.write('services.yaml', `services: { web: [${alpha}], empty: [] }\n`);
   const first = my.place.run();
-  const { haproxy: before } = await first.until('it serves', ({ state }) => state === 'ready');
+  const { haproxy: before } = await first.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await stop(first);
 
   const second = my.place.run();
-  const again = await second.until('it serves again', ({ state }) => state === 'ready');
+  const again = await second.until('it serves again', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(again.haproxy?.pid, before?.pid, 'nothing was to be done');
   for (const { name, kept, quarantined } of again.services) assert.deepEqual([kept, quarantined], [null, null], name);
   assert.doesNotMatch(second.output, /"level":"(warn|error)"/);
@@ -43,7 +44,7 @@ test('hand-written server lines of a service are no endpoints of it after a rest
 
   await my.configure({ services: ['empty: {}'] });
   const third = my.place.run();
-  await third.until('it serves without them', ({ state }) => state === 'ready');
+  await third.until('it serves without them', ({ stateReasons }) => isApplied(stateReasons));
   await until('they are gone', async () => !(await my.place.read('run/haproxy.cfg')).includes('sorry'));
   await servedBy(my.port, 'alpha');
   assert.deepEqual(await serversOf(my.place, 'web'), [`127.0.0.1:${my.backends.alpha.port} 1`]);
@@ -84,7 +85,7 @@ for (const state of ['as it was', 'without what was known of endpoints'])
   test(`while a source is away after a restart, its servers keep the options that tags and meta gave them (state ${state})`, async () => {
     await using my = await twoSources('500ms');
     const first = my.place.run();
-    const { haproxy: before } = await first.until('it serves', (status) => status.state === 'ready');
+    const { haproxy: before } = await first.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
     const capped = /server alpha .* maxconn 50\n/;
     assert.match(await my.place.read('run/haproxy.cfg'), capped);
     await stop(first);
@@ -97,7 +98,7 @@ for (const state of ['as it was', 'without what was known of endpoints'])
     assert.match(await my.place.read('run/haproxy.cfg'), capped);
     await listWeb(my, 'beta');
     await load.answeredBy('beta');
-    const { haproxy: after } = await second.until('the source is back', (status) => status.state === 'ready');
+    const { haproxy: after } = await second.until('the source is back', ({ stateReasons }) => isApplied(stateReasons));
     assert.equal(after?.pid, before?.pid, 'it was never reloaded');
     await load.endsWithoutFailure();
   });
@@ -117,7 +118,7 @@ test('a service renamed before a restart, of which nothing is known, leaves the 
   await load.goesOn(100);
   await my.place.write('services.yaml', `services: { shop: ["127.0.0.1:${my.backends.beta.port}"] }\n`);
   await load.answeredBy('beta');
-  await second.until('the source is back', ({ state }) => state === 'ready');
+  await second.until('the source is back', ({ stateReasons }) => isApplied(stateReasons));
   assert.doesNotMatch(await my.place.read('run/haproxy.cfg'), /^(frontend|backend) web/m);
   await load.endsWithoutFailure();
 });
@@ -131,7 +132,7 @@ test('what vanished while Myelin was stopped is a loss as any other, and what is
   await my.place.write('myelin.yaml', config.replace('services.yaml', 'services.yaml, maxShrink: { hold: 1h }'));
   await my.place.write('services.yaml', `services: { web: [${list('alpha', 'beta', 'gamma')}] }\n`);
   const first = my.place.run();
-  const { haproxy: before } = await first.until('it serves', ({ state }) => state === 'ready');
+  const { haproxy: before } = await first.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await stop(first);
 
   await my.place.write('services.yaml', `services: { web: [${list('alpha')}] }\n`);

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { ask, workplace } from '../../support/sites/myelin.ts';
 import { site } from '../../support/sites/site.ts';
@@ -54,7 +55,7 @@ test('the commands that check and reload are given no more variables than HAProx
   );
   Object.assign(place.env, environment);
   await place.write('services.yaml', 'services: { web: ["127.0.0.1:9"] }\n');
-  await place.run().until('it is applied', ({ state }) => state === 'ready');
+  await place.run().until('it is applied', ({ stateReasons }) => isApplied(stateReasons));
   for (const file of ['check.txt', 'reload.txt']) {
     const names = namesIn(await place.read(file));
     assert.ok(names.includes('PATH') && names.includes('FOR_LUA'), `${names}`);

@@ -10,6 +10,7 @@ import { type Backend, startNodeBackend } from '../../servers/backend.ts';
 import { startEcho, startWebSocketEcho } from '../../servers/echo.ts';
 import { cannotAddServers } from '../../servers/haproxy.ts';
 import { ask, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { openTcp, openWebSocket, type Session } from '../../support/load/session.ts';
 import { ask as askSocket, type MyelinProcess, type Workplace, workplace } from '../../support/sites/myelin.ts';
@@ -193,7 +194,7 @@ for (const end of ['SIGTERM', 'SIGKILL'] as const)
       world.myelin.kill(end);
       await world.myelin.ended;
       const again = world.place.run();
-      await again.until('it serves', ({ state }) => state === 'ready');
+      await again.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
       await world.serveTcp(echo.port);
       assert.equal(await session.echo('kept'), 'kept');
       const { haproxy: after } = await world.place.status();
@@ -287,7 +288,7 @@ test('a server that an operator took out stays out through changes, a reload and
   world.myelin.kill('SIGTERM');
   await world.myelin.ended;
   const again = world.place.run();
-  const { orders } = await again.until('it is ready', ({ state }) => state === 'ready');
+  const { orders } = await again.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   assert.deepEqual(
     orders.map(({ backend, server, state, until }) => ({ backend, server, state, until })),
     [{ backend: 'web', server: name, state: 'maint', until: null }],
@@ -350,7 +351,7 @@ async function start(...rest: readonly string[]): Promise<World> {
   };
   await serveAll({ web: [], tcp: [], ws: [] });
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const rows = async (backend: string) => {
     const state = await readServersState(place.path('run/admin.sock'));
     return state.rows.filter((row) => row.be_name === backend);

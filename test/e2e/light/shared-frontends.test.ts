@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { haproxy } from '../../servers/haproxy.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { mountDisk } from '../../support/machine/disk.ts';
 import { workplace } from '../../support/sites/myelin.ts';
@@ -50,7 +51,7 @@ probes: { listen: "off" }
   const isServed = async (path: string): Promise<boolean> =>
     (await fetch(`http://127.0.0.1:${port}${path}`)).status === 200;
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await disk.fill();
   // More than the last page that a full disk may still have.
   const routes = Array.from({ length: 300 }, (__, at) => `/a-route-that-needs-room-${at}`);
@@ -61,7 +62,7 @@ probes: { listen: "off" }
   await until('it serves again, with the new route by commands', () => isServed('/new'), { withinMs: 30_000 });
   assert.ok(await isServed('/old'));
   await disk.makeRoom();
-  await myelin.until('it is ready', ({ state }) => state === 'ready');
+  await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   await until('the map has followed', async () =>
     (await place.read('disk/haproxy.cfg.maps/public.map')).includes('*/new/ web'),
   );

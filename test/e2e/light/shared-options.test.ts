@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { test } from 'node:test';
 import { sectionsIn } from '../../../src/haproxy/text/layout/layout.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { servedBy, serversOf } from '../../support/load/traffic.ts';
 import { site } from '../../support/sites/site.ts';
@@ -16,7 +17,7 @@ test('what HAProxy refuses of options that two services share quarantines both, 
   await using my = await site({ services: services('', '') });
   await my.serve('alpha', 'api', 'more');
   const myelin = my.place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   const load = my.load();
 
   const wrong = 'backend: ["http-request set-header X-A %[no_such_fetch]"]';
@@ -34,7 +35,7 @@ test('what HAProxy refuses of options that two services share quarantines both, 
   assert.match(file, /^backend web from http-roundrobin-/m);
 
   await my.configure({ services: services('', ', timeouts: { queue: 7777ms }') });
-  await myelin.until('nothing is amiss', ({ state }) => state === 'ready');
+  await myelin.until('nothing is amiss', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(api, 'alpha');
   await load.endsWithoutFailure();
 });
@@ -43,7 +44,7 @@ test('a restart neither reloads nor writes, and one after the file had each opti
   await using my = await site({ services: ['api: {}'] });
   await my.serve('alpha', 'api');
   const first = my.place.run();
-  const before = await first.until('it serves', ({ state }) => state === 'ready');
+  const before = await first.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   first.kill('SIGTERM');
   assert.equal(await first.ended, 0);
   const file = await my.place.read('run/haproxy.cfg');
@@ -53,7 +54,7 @@ test('a restart neither reloads nor writes, and one after the file had each opti
   const written = await stamp();
 
   const second = my.place.run();
-  const again = await second.until('it serves again', ({ state }) => state === 'ready');
+  const again = await second.until('it serves again', ({ stateReasons }) => isApplied(stateReasons));
   assert.deepEqual([again.haproxy?.pid, await stamp()], [before.haproxy?.pid, written]);
   second.kill('SIGTERM');
   assert.equal(await second.ended, 0);
@@ -65,12 +66,12 @@ test('a restart neither reloads nor writes, and one after the file had each opti
   assert.doesNotMatch(whole, / from /);
   for (const name of ['run/haproxy.cfg', record]) await my.place.write(name, whole);
   const third = my.place.run();
-  const upgraded = await third.until('it serves after the upgrade', ({ state }) => state === 'ready');
+  const upgraded = await third.until('it serves after the upgrade', ({ stateReasons }) => isApplied(stateReasons));
   await until('the file is written anew', async () => (await my.place.read('run/haproxy.cfg')) === file);
   assert.equal(upgraded.haproxy?.pid, before.haproxy?.pid);
   await my.serve('beta', 'api');
   await servedBy(my.port, 'beta');
-  const last = await third.until('it is ready', ({ state }) => state === 'ready');
+  const last = await third.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(last.haproxy?.pid, before.haproxy?.pid, 'servers still follow by commands');
   await until('it is in the file', async () => {
     return (await serversOf(my.place, 'api')).join() === `127.0.0.1:${my.backends.beta.port} 1`;

@@ -4,6 +4,7 @@ import { chmod, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
+import { isApplied } from '../../support/applied.ts';
 import { freePort, until } from '../../support/index.ts';
 import { site } from '../../support/sites/site.ts';
 
@@ -81,7 +82,7 @@ test('a Myelin that knows nobody to serve, because no source has answered, is no
   assert.deepEqual([blind.state, blind.waitingFor], ['starting', ['file']]);
   assert.equal((await my.place.command('probe', 'ready')).exitCode, 1);
   await my.serve('alpha');
-  await running.until('it is ready', ({ state }) => state === 'ready');
+  await running.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   assert.equal(await ask(my.port), 'alpha');
 });
 
@@ -93,7 +94,7 @@ test('a hangup at any moment of a start ends nothing', async () => {
   await until('it takes signals', async () => catchesHangup(myelin.pid));
   const hangups = setInterval(() => myelin.kill('SIGHUP'), 5);
   try {
-    await myelin.until('it is ready', ({ state }) => state === 'ready');
+    await myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons));
   } finally {
     clearInterval(hangups);
   }

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
+import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { servedBy, serversOf } from '../../support/load/traffic.ts';
 import { ask } from '../../support/sites/myelin.ts';
@@ -31,7 +32,7 @@ test('endpoints that vanish, more than half at once, serve on, which is told, an
   const { place } = my;
   await say(my, 'alpha', 'beta', 'gamma');
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(my.port, 'alpha', 'beta', 'gamma');
   const load = my.load();
 
@@ -66,7 +67,7 @@ test('an operator accepts a held loss and a doubted emptiness; there may be noth
   const { place } = my;
   await say(my, 'alpha', 'beta', 'gamma');
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready');
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons));
   await servedBy(my.port, 'alpha', 'beta', 'gamma');
 
   const nothing = await place.command('accept', 'web');

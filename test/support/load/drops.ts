@@ -13,6 +13,7 @@ import { haproxy } from '../../servers/haproxy.ts';
 import { ab, type Load, wrk } from '../../servers/load.ts';
 import { echoSession } from '../../servers/sessions.ts';
 import { askSlowly } from '../../servers/steady.ts';
+import { isApplied } from '../applied.ts';
 import { endsWithin, freePort, until } from '../index.ts';
 import { type Workplace, workplace } from '../sites/myelin.ts';
 import { Churn } from './churn.ts';
@@ -96,7 +97,7 @@ export async function measureDrops(options: DropsOptions): Promise<Drops> {
   await place.write('myelin.yaml', configOf(ports, control, 0));
   await place.write('services.yaml', churn.text);
   const myelin = place.run();
-  await myelin.until('the first config is applied', ({ state }) => state === 'ready');
+  await myelin.until('the first config is applied', ({ stateReasons }) => isApplied(stateReasons));
 
   const startedAt = performance.now();
   const lanes = services.map((name) => new Lane(name, requests / services.length));

@@ -53,6 +53,7 @@ export class ModelDriver extends ScriptedDriver {
         const seen = new Map(owners.map((owner) => [owner, seenServers(this.haproxy.rows(backendOf(owner)))]));
         return new Map([['server', seen]]);
       },
+      health: async () => new Map(),
       acceptObserved: ({ sections }, leaving) => {
         this.run(sections);
         for (const each of leaving) this.#reaper.found(each);

@@ -5,6 +5,7 @@
 
 import type { Cluster } from '../../servers/kubernetes.ts';
 import { type Pods, podPort } from '../../servers/pods.ts';
+import { isApplied } from '../applied.ts';
 import { freePort, until } from '../index.ts';
 import { kubeconfigText } from '../kubernetes/kubeconfig.ts';
 import { deletePod, putPod, putService, replaceFile } from '../kubernetes/services.ts';
@@ -79,7 +80,7 @@ export class KubernetesSite implements AsyncDisposable {
 
   async start(): Promise<MyelinProcess> {
     const myelin = this.place.run();
-    await myelin.until('it serves', ({ state }) => state === 'ready', 30_000);
+    await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons), 30_000);
     return myelin;
   }
 

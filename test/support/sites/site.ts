@@ -1,6 +1,7 @@
 /** A workplace whose service `web` is found in a file, with backends that answer with their names: what trouble is made for. */
 import { type Backend, startBackends } from '../../servers/backend.ts';
 import { type SteadyLoad, steadyLoad } from '../../servers/steady.ts';
+import { isApplied } from '../applied.ts';
 import { freePort, until } from '../index.ts';
 import { type MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
@@ -113,7 +114,7 @@ export class Site implements AsyncDisposable {
   async start(...args: readonly string[]): Promise<MyelinProcess> {
     await this.serve('alpha');
     const myelin = this.place.run(...args);
-    await myelin.until('the first config is applied', ({ state }) => state === 'ready');
+    await myelin.until('the first config is applied', ({ stateReasons }) => isApplied(stateReasons));
     return myelin;
   }
 

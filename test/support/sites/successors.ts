@@ -7,6 +7,7 @@ import { mkdir, readFile, readlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
+import { isApplied } from '../applied.ts';
 import { tempFolder, until } from '../index.ts';
 import { MyelinProcess, type Workplace, workplace } from './myelin.ts';
 
@@ -30,7 +31,7 @@ export class Successor implements AsyncDisposable {
   }
 
   async ready(): Promise<void> {
-    await this.myelin.until('it is ready', ({ state }) => state === 'ready', 30_000);
+    await this.myelin.until('it is ready', ({ stateReasons }) => isApplied(stateReasons), 30_000);
   }
 
   async tookOver(): Promise<void> {

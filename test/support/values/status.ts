@@ -17,6 +17,7 @@ export const sampleStatus = {
     masterTrouble: null,
     fileTrouble: { reason: 'no space left on device', since: 1_767_000_002_500 },
     drift: [{ backend: 'web', server: 'web-1', kind: 'state', detail: 'maint' }],
+    askedAt: 1_767_000_003_900,
     oldWorkers: [{ pid: 41, generation: 2, since: 1_767_000_002_000, connections: 1 }],
   },
   lastApply: {
@@ -62,6 +63,22 @@ export const sampleStatus = {
       refused: [{ id: 'web-9', part: 'endpoint', reason: 'the port must be a whole number from 1 to 65535, not 0' }],
       refusedCount: 1,
       quarantined: null,
+      health: {
+        isDown: false,
+        servers: { up: 1, down: 1, draining: 1, maint: 0 },
+        sessions: 7,
+        queued: 0,
+        sessionsPerSec: 12,
+        down: [
+          {
+            backend: 'web',
+            server: 'web-1',
+            address: '10.0.0.1:80',
+            since: 1_767_000_002_000,
+            reason: 'L4CON, Layer4 connection problem: Connection refused',
+          },
+        ],
+      },
     },
     {
       name: 'db',
@@ -72,6 +89,7 @@ export const sampleStatus = {
       refused: [],
       refusedCount: 0,
       quarantined: { since: 1_767_000_002_000, problems: [{ message: 'unknown keyword', service: 'db' }], servers: 1 },
+      health: null,
     },
   ],
   outputs: [

@@ -11,7 +11,7 @@ test('an answer that costs is made so often that it takes a fiftieth of the time
       made += 1;
       return made;
     },
-    () => now,
+    { now: () => now },
   );
   assert.deepEqual(await Promise.all([ask(), ask()]), [1, 1]);
   now += 499;
@@ -27,7 +27,7 @@ test('an answer that takes very long is made every five seconds all the same', a
       now += 1000;
       return now;
     },
-    () => now,
+    { now: () => now },
   );
   assert.equal(await ask(), 1000);
   now += 5000;

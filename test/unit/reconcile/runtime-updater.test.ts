@@ -261,6 +261,7 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
     capabilities,
     leaving: [],
     started: null,
+    health: async () => new Map(),
     observe: async () => new Map(),
     acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
@@ -327,6 +328,7 @@ test('a process that leaves and missed a removal is told of it also where nothin
     capabilities,
     leaving: [],
     started: null,
+    health: async () => new Map(),
     observe: async () => new Map(),
     acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
@@ -462,6 +464,7 @@ class Scripted extends ScriptedDriver {
       capabilities: capabilitiesOf(version),
       leaving: [],
       started: null,
+      health: async () => new Map(),
       observe: async (owners) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
         const seen = new Map(owners.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));

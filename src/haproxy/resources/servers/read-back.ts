@@ -2,6 +2,7 @@
 import { type Ask, askEach } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { parseServersState, type ServerStateRow } from '../../cli/info.ts';
+import { readStats } from '../../cli/stats.ts';
 import { cliWord } from '../../cli/words.ts';
 import type { Observation, Owner, Seen } from '../resource.ts';
 import { noMaxconn } from './commands.ts';
@@ -84,17 +85,4 @@ export async function readSessions(ask: Ask, backends: readonly string[], frame?
 
 function showStat(backend: string): string {
   return `show stat ${cliWord(backend)} 4 -1`;
-}
-
-/** These fields of each row, out of about a hundred; none where the reply is something else. */
-function readStats(reply: string, names: readonly string[]): readonly (readonly string[])[] {
-  const [header = '', ...lines] = reply.split('\n');
-  const fields = header.replace(/^# /, '').split(',');
-  const places = names.map((name) => fields.indexOf(name));
-  if (places.includes(-1)) return [];
-  const needed = places.reduce((last, at) => Math.max(last, at)) + 1;
-  return lines
-    .map((line) => line.split(',', needed))
-    .filter((values) => values.length === needed)
-    .map((values) => places.map((at) => values[at] ?? ''));
 }
