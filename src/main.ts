@@ -84,7 +84,12 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
     if (editions.advance(now())) {
       report({ kind: 'refused_by_config', refused: refusedByConfig(before, editions.collection.catalog) });
       driver.use(editions.settings.config);
-      report({ kind: 'certificates', certificates: certificates.states(editions.settings.config.frontends) });
+      const { config } = editions.settings;
+      report({
+        kind: 'certificates',
+        certificates: certificates.states(config.frontends),
+        caFiles: certificates.caFileStates(config),
+      });
       reconciler.retrySoon();
     }
     remember();

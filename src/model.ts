@@ -181,7 +181,13 @@ export type Plan =
  * One change of something that the running HAProxy has. A pure value: the resource of its `kind` (`src/haproxy/resources`)
  * knows its command lines and its owner.
  */
-export type RuntimeCommand = CertificateCommand | CrtListCommand | BackendCommand | ServerCommand | MapCommand;
+export type RuntimeCommand =
+  | CaFileCommand
+  | CertificateCommand
+  | CrtListCommand
+  | BackendCommand
+  | ServerCommand
+  | MapCommand;
 
 /** Of a whole backend. */
 export type BackendCommand = {
@@ -264,11 +270,17 @@ export type CrtListCommand = { readonly kind: 'crt-list'; readonly list: string;
   | { readonly action: 'delete'; readonly line?: number }
 );
 
+/** The CA certificates of a file; `caFile` is its path, by which HAProxy knows it. */
+export type CaFileCommand = { readonly kind: 'ca-file'; readonly caFile: string } & {
+  readonly action: 'set';
+  readonly pem: string;
+};
+
 /** What an operator can set a server to, other than ready. */
 export type ServerOverride = 'maint' | 'drain';
 
 /** A difference from the desired state, as HAProxy itself reports. */
-export type Drift = BackendDrift | ServerDrift | MapDrift | CertificateDrift | CrtListDrift;
+export type Drift = BackendDrift | ServerDrift | MapDrift | CertificateDrift | CrtListDrift | CaFileDrift;
 
 export type BackendDrift = {
   readonly backend: string;
@@ -297,6 +309,13 @@ export type CertificateDrift = {
   readonly certificate: string;
   readonly kind: 'missing' | 'content';
   /** The fingerprint (SHA-1) of what was found. */
+  readonly detail: string;
+};
+
+type CaFileDrift = {
+  readonly caFile: string;
+  readonly kind: 'content';
+  /** The fingerprints (SHA-1) of what was found. */
   readonly detail: string;
 };
 

@@ -1,7 +1,7 @@
 /**
- * The certificates of the shared frontends, read from their folders, and read again when these change. Only an
- * unsound certificate is left out; its former version keeps serving, also after a restart: the copies beside
- * HAProxy's config are those that served last.
+ * The certificates of the shared frontends, read from their folders, and read again when these change; with them the CA
+ * certificates by which clients and servers are verified. Only an unsound certificate is left out; its former version keeps
+ * serving, also after a restart: the copies beside HAProxy's config are those that served last.
  */
 import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -14,6 +14,7 @@ import { wallClock } from '../lib/time/clock.ts';
 import { pause } from '../lib/time/retry.ts';
 import { settle } from '../lib/time/settle.ts';
 import type { Ms, Timestamp } from '../model.ts';
+import { type CaFileState, CaFiles } from './ca-files.ts';
 import { type Certificate, type Choice, choose, inOrder, type Problem } from './choose.ts';
 import { type Reading, readFolder } from './folder.ts';
 import { type Inspected, inspect, type Pem } from './inspect.ts';
@@ -21,6 +22,16 @@ import { selfSignedPem } from './self-signed.ts';
 
 /** By shared frontend: the first one is for clients whose server name matches none. */
 type Served = ReadonlyMap<string, readonly Certificate[]>;
+
+/** What HAProxy is given. */
+export type InForce = {
+  readonly certificates: Served;
+  /** CA certificates by the path at which HAProxy reads them. */
+  readonly caFiles: ReadonlyMap<string, string>;
+};
+
+/** All of a config that names certificates. */
+type Names = Parameters<CaFiles['of']>[0];
 
 /** A certificate that is served or left out, as the status shows it. */
 export type CertificateState = {
@@ -60,6 +71,7 @@ type Options = {
 export class Certificates {
   readonly #config: Pick<Config, 'haproxy' | 'state'>;
   readonly #options: Options;
+  readonly #caFiles = new CaFiles();
   readonly #mutex = createMutex();
   /** By frontend and folder. Folders of former configs stay: one of these configs may still be live. */
   readonly #folders = new Map<string, Folder>();
@@ -78,6 +90,8 @@ export class Certificates {
     const certificates = new Certificates(config, options);
     await certificates.#mutex(async () => {
       for (const [frontend, path] of foldersOf(config.frontends)) await certificates.#add(frontend, path);
+      await certificates.#caFiles.add(config);
+      await certificates.#judge();
     });
     certificates.#open();
     return certificates;
@@ -89,15 +103,26 @@ export class Certificates {
   }
 
   /** Reads the folders of a new config, which cannot be rendered before that. */
-  async use({ frontends }: Pick<Config, 'frontends'>): Promise<void> {
+  async use(config: Names): Promise<void> {
     await this.#mutex(async () => {
-      for (const [frontend, path] of foldersOf(frontends))
+      for (const [frontend, path] of foldersOf(config.frontends))
         if (!this.#folders.has(keyOf(frontend, path))) await this.#add(frontend, path);
+      await this.#caFiles.add(config);
+      await this.#judge();
     });
   }
 
+  /** What is in force. */
+  of(config: Names): InForce {
+    return { certificates: this.#servedBy(config.frontends), caFiles: this.#caFiles.of(config) };
+  }
+
+  caFileStates(config: Names): readonly CaFileState[] {
+    return this.#caFiles.states(config);
+  }
+
   /** The certificates of each frontend that has a folder; the same objects until something changes. */
-  of(frontends: Frontends): Served {
+  #servedBy(frontends: Frontends): Served {
     if (this.#served?.frontends === frontends) return this.#served.served;
     const served = new Map(
       foldersOf(frontends).map(([frontend, path]): [string, readonly Certificate[]] => {
@@ -111,7 +136,7 @@ export class Certificates {
   }
 
   states(frontends: Frontends): readonly CertificateState[] {
-    const served = this.of(frontends);
+    const served = this.#servedBy(frontends);
     return foldersOf(frontends).flatMap(([frontend, path]) => {
       const choice = this.#folders.get(keyOf(frontend, path))?.choice;
       const problems = new Map((choice?.problems ?? []).map((each) => [each.name, each]));
@@ -145,16 +170,16 @@ export class Certificates {
   }
 
   async #followFiles(signal: AbortSignal): Promise<void> {
-    const paths = (): string[] => [...this.#folders.values()].flatMap(({ reading }) => reading.paths);
+    const paths = (): string[] => [
+      ...[...this.#folders.values()].flatMap(({ reading }) => reading.paths),
+      ...this.#caFiles.paths,
+    ];
     for await (const _ of changesOf(paths, signal))
       await this.#mutex(async () => {
-        for (const folder of this.#folders.values())
-          folder.reading = await settle(await readFolder(folder.path), {
-            read: () => readFolder(folder.path),
-            isSame: (one, other) => isDeepStrictEqual(one, other),
-            waitMs: () => settleMs,
-            signal,
-          });
+        const settled = async <T>(read: () => Promise<T>): Promise<T> =>
+          settle(await read(), { read, isSame: isDeepStrictEqual, waitMs: () => settleMs, signal });
+        for (const folder of this.#folders.values()) folder.reading = await settled(() => readFolder(folder.path));
+        this.#caFiles.use(await settled(() => this.#caFiles.readAll()));
         if (!signal.aborted) await this.#judge();
       });
   }
@@ -169,7 +194,6 @@ export class Certificates {
   async #add(frontend: string, path: string): Promise<void> {
     const choice = { certificates: await this.#before(frontend, path), problems: [], expiring: [] };
     this.#folders.set(keyOf(frontend, path), { frontend, path, reading: await readFolder(path), choice });
-    await this.#judge();
   }
 
   /** Decides which of the read certificates are served. */
@@ -181,7 +205,7 @@ export class Certificates {
       used.set(key, inspected);
       return inspected;
     };
-    let isChanged = false;
+    let isChanged = this.#caFiles.judge();
     for (const folder of this.#folders.values()) {
       const before = new Map(folder.choice.certificates.map((each) => [each.name, each]));
       const { reading, path } = folder;

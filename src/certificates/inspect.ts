@@ -2,8 +2,9 @@
  * Decides whether HAProxy could serve the PEM files of a certificate before HAProxy gets them: it would refuse its
  * whole config because of one bad certificate. No reason contains a byte of a key.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import type { Timestamp } from '../model.ts';
+import { blocksIn, readCertificate } from './pem.ts';
 
 /** The contents of the files. `key` null: there is none beside the certificate. */
 export type Pem = { readonly certificate: string; readonly key: string | null };
@@ -72,26 +73,6 @@ export function whyNotNow({ notBefore, notAfter }: Sound, now: Timestamp): strin
 
 function unsound(reason: string): Inspected {
   return { kind: 'unsound', reason };
-}
-
-type Block = { readonly label: string; readonly text: string };
-
-/** Encoded again, so that nothing but what was inspected is passed on. */
-function blocksIn(text: string): readonly Block[] {
-  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)].map(([, label = '', body = '']) => {
-    const base64 = Buffer.from(body, 'base64')
-      .toString('base64')
-      .replace(/.{1,64}/g, '$&\n');
-    return { label, text: `-----BEGIN ${label}-----\n${base64}-----END ${label}-----\n` };
-  });
-}
-
-function readCertificate(pem: string): X509Certificate | null {
-  try {
-    return new X509Certificate(pem);
-  } catch {
-    return null;
-  }
 }
 
 function readKey(pem: string): KeyObject | null {

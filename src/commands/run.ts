@@ -140,7 +140,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     signal,
   );
   const certificatesChanged = (): void => {
-    report({ kind: 'certificates', certificates: instance.certificates });
+    report({ kind: 'certificates', certificates: instance.certificates, caFiles: instance.caFiles });
     instance.certificatesChanged();
   };
   const health = new HealthView(control);
@@ -183,7 +183,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     ending.push(closed, rereading.follow(toWallClock(startedAt), signal), certificates.follow(signal));
     report({ kind: 'started', version, config: globals.config, watchers: Object.keys(config.watchers) });
     running.instance = instance;
-    report({ kind: 'certificates', certificates: instance.certificates });
+    report({ kind: 'certificates', certificates: instance.certificates, caFiles: instance.caFiles });
     instance.start();
     const exitCode = await end.promise;
     await rest();

@@ -2,6 +2,7 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
 import type { Collection } from '../catalog/collection.ts';
+import type { CaFileState } from '../certificates/ca-files.ts';
 import type { CertificateState, Certificates } from '../certificates/certificates.ts';
 import { now } from '../lib/time/clock.ts';
 import type { Outputs } from '../outputs/outputs.ts';
@@ -92,6 +93,12 @@ export class Instance {
   get certificates(): readonly CertificateState[] {
     const { certificates, editions } = this.#stages;
     return certificates.states(editions.settings.config.frontends);
+  }
+
+  /** The files of CA certificates. */
+  get caFiles(): readonly CaFileState[] {
+    const { certificates, editions } = this.#stages;
+    return certificates.caFileStates(editions.settings.config);
   }
 
   /** A config that was read and is not live yet; null: there is none. */

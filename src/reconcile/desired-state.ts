@@ -21,8 +21,7 @@ type DesiredStateOptions = {
   /** The desired sections that went live last. */
   readonly live: () => Sections;
   readonly hostname: string;
-  /** Of the shared frontends. */
-  readonly certificates: { of(frontends: RenderInput['config']['frontends']): RenderInput['certificates'] & {} };
+  readonly certificates: { of(config: RenderInput['config']): Pick<RenderInput, 'certificates' | 'caFiles'> };
 };
 
 export class DesiredState {
@@ -75,10 +74,13 @@ export class DesiredState {
     assertPrintsServers(this.#options.live(), rendered, [...services.values()]);
   }
 
-  #renderBy({ renderer }: Settings, input: Omit<RenderInput, 'certificates' | 'version' | 'hostname'>): RenderResult {
+  #renderBy(
+    { renderer }: Settings,
+    input: Omit<RenderInput, 'certificates' | 'caFiles' | 'version' | 'hostname'>,
+  ): RenderResult {
     const { driver, hostname, certificates } = this.#options;
     const version = driver.version ?? presumedVersion(input.config);
-    return renderer.render({ ...input, certificates: certificates.of(input.config.frontends), version, hostname });
+    return renderer.render({ ...input, ...certificates.of(input.config), version, hostname });
   }
 
   /** The sections of these services that run, or ran at the start: they stay while the endpoints are unknown. */

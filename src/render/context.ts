@@ -24,7 +24,7 @@ export type SharedFrontendContext = {
   readonly isHttp: boolean;
   /** Whether it has routes by port. */
   readonly isPool: boolean;
-  /** Where it listens, each in HAProxy's bind syntax; with `crt-list` where it has TLS and its certificates in a folder. */
+  /** Where it listens, each in HAProxy's bind syntax; with `crt-list` where it has TLS and its certificates in a folder, and `ca-file` and `verify` where clients show theirs. */
   readonly bind: readonly string[];
   /** `httplog` or `tcplog`; null where nothing is logged, or `haproxy.defaults` says how. */
   readonly logOption: string | null;
@@ -178,7 +178,7 @@ export type OptionsContext = {
 export type TlsContext = {
   /** Whether certificates are verified. */
   readonly verify: boolean;
-  /** With which CA certificates; null for those of the system. */
+  /** With which CA certificates: a copy of the config's `caFile`; null for those of the system. */
   readonly caFile: Value | null;
   /** The name that is sent and expected. */
   readonly sni: Value | null;

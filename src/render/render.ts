@@ -1,4 +1,5 @@
 /** Renders config and endpoints to the sections of `haproxy.cfg`. An unchanged service is not rendered again. */
+import { serverCaFile } from '../config/ca-files.ts';
 import { queryKeyOf } from '../config/query-key.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
@@ -25,6 +26,8 @@ export type RenderInput = {
   readonly version: Version;
   /** The certificates of shared frontends that have a folder of them, the one for unknown names first. */
   readonly certificates?: ReadonlyMap<string, readonly ServedCertificate[]>;
+  /** CA certificates by the path at which HAProxy reads them. */
+  readonly caFiles?: ReadonlyMap<string, string>;
   /** For `order: host`. */
   readonly hostname: string;
 };
@@ -47,6 +50,7 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
   const engine = createEngine(templates);
   let frame: Frame | null = null;
   const parts = new Map<string, Parts>();
+  let copied = '';
   const maps = new Maps();
   const certificates = new CertificateFiles();
   return {
@@ -61,6 +65,10 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
           // Everything is rendered again; sections with the same text stay the same objects.
           else if (!isForOtherServices) parts.set(name, { ...old, service: null });
       }
+      const caFiles = input.caFiles ?? noFiles;
+      const copies = [...caFiles.keys()].join('\n');
+      if (copies !== copied) for (const [name, old] of parts) parts.set(name, { ...old, service: null });
+      copied = copies;
       const problems: RenderProblem[] = [];
       for (const [name, service] of config.services) {
         if (input.kept?.has(name)) continue;
@@ -71,18 +79,20 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
           continue;
         }
         if (part?.service !== service || part.endpoints !== endpoints) {
-          part = renderService(engine, service, endpoints, frame, part);
+          part = renderService(engine, service, endpoints, frame, caFiles, part);
           parts.set(name, part);
         }
         if (part.problem !== null) problems.push(part.problem);
       }
       const sections = assemble(frame.slots, parts, input.kept ?? new Map());
       for (const map of maps.render(config, sections)) sections.push(map);
-      for (const file of certificates.render(config, input.certificates ?? new Map())) sections.push(file);
+      for (const file of certificates.render(config, input.certificates ?? new Map(), caFiles)) sections.push(file);
       return { sections, problems };
     },
   };
 }
+
+const noFiles: ReadonlyMap<string, string> = new Map();
 
 type Parts = {
   /** null: the parts belong to another config and have to be rendered again. */
@@ -98,12 +108,19 @@ function renderService(
   service: Service,
   endpoints: readonly Endpoint[],
   { haproxy, inherited, config, version, hostname, defaults }: Frame,
+  caFiles: ReadonlyMap<string, string>,
   old: Parts | undefined,
 ): Parts {
   let backend: readonly Section[] | null = null;
   try {
     const queryKey = queryKeyOf(service);
-    const context = serviceContext(service, endpoints, haproxy, inherited, config.order === 'host' ? hostname : null);
+    // HAProxy itself has the last word on a file that never was sound.
+    const caFile = (source: string): string => {
+      const copy = serverCaFile(config, source);
+      return caFiles.has(copy) ? copy : source;
+    };
+    const order = config.order === 'host' ? hostname : null;
+    const context = serviceContext(service, endpoints, { haproxy, inherited, hostname: order, caFile });
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
     const settle = (text: string): string =>
       settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });

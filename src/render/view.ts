@@ -1,10 +1,11 @@
 /** Turns config and endpoints into the values that templates see. A draining endpoint gets weight 0. */
+import { clientCaFile } from '../config/ca-files.ts';
 import { certificateList, mapFile, serverStateFile } from '../config/paths.ts';
 import { sharedFrontends } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { formatDuration } from '../config/values.ts';
 import type { Version } from '../haproxy/binary/version.ts';
-import { lacksCertificates } from '../haproxy/text/bind.ts';
+import { asksNoClients, lacksCertificates } from '../haproxy/text/bind.ts';
 import { frontendName, prometheusProxy, statsProxy } from '../haproxy/text/names.ts';
 import type { Endpoint } from '../model.ts';
 import { mostElements } from '../routes/resolve.ts';
@@ -51,13 +52,17 @@ export function sharedFrontendContexts(
 ): readonly SharedFrontendContext[] {
   const kinds = sharedFrontends(config.frontends);
   return Object.entries(config.frontends).map(
-    ([name, { mode, bind, certificates, redirect, default: target, lines }]) => ({
+    ([name, { mode, bind, certificates, clientCertificates, redirect, default: target, lines }]) => ({
       name,
       mode,
       isHttp: mode === 'http',
       isPool: kinds.get(name)?.kind === 'port',
-      bind:
-        certificates === undefined ? bind : bind.map((line) => withCertificates(line, certificateList(config, name))),
+      bind: bind.map((line) => {
+        const served = certificates === undefined ? line : withCertificates(line, certificateList(config, name));
+        return clientCertificates === undefined || !asksNoClients(line)
+          ? served
+          : `${served} ca-file ${clientCaFile(config, name)} verify ${clientCertificates.verify}`;
+      }),
       logOption: logOptionOf(mode, haproxy, inherited),
       redirectsToHttps: redirect === 'https',
       default: target ?? null,
@@ -78,13 +83,19 @@ function logOptionOf(mode: 'http' | 'tcp', haproxy: HaproxyContext, inherited: I
   return haproxy.log === null || inherited.hasLogFormat(mode) ? null : `${mode}log`;
 }
 
-/** `hostname`: for the order of servers by host; null: the servers are ordered by name. */
+type Surroundings = {
+  readonly haproxy: HaproxyContext;
+  readonly inherited: Inherited;
+  /** For the order of servers by host; null: the servers are ordered by name. */
+  readonly hostname: string | null;
+  /** Where HAProxy reads the CA certificates of this file. */
+  readonly caFile: (source: string) => string;
+};
+
 export function serviceContext(
   service: Service,
   endpoints: readonly Endpoint[],
-  haproxy: HaproxyContext,
-  inherited: Inherited,
-  hostname: string | null,
+  { haproxy, inherited, hostname, caFile }: Surroundings,
 ): ServiceContext {
   const { name, mode, check, timeouts, frontend, backend } = service;
   return {
@@ -97,7 +108,7 @@ export function serviceContext(
     balance: service.balance ?? inherited.balance ?? 'roundrobin',
     retryOn: mode !== 'http' || inherited.hasRetryOn ? null : 'conn-failure empty-response',
     check: checkContext(check, inherited),
-    server: optionsContext(service.server),
+    server: optionsContext(service.server, caFile),
     timeouts: {
       connect: optional(timeouts.connect, formatDuration),
       client: optional(timeouts.client, formatDuration),
@@ -131,14 +142,17 @@ function checkContext(check: Service['check'], inherited: Inherited): CheckConte
   };
 }
 
-function optionsContext({ maxconn, slowstart, proxyProtocol, tls, options }: Service['server']): OptionsContext {
+function optionsContext(
+  { maxconn, slowstart, proxyProtocol, tls, options }: Service['server'],
+  whereRead: Surroundings['caFile'],
+): OptionsContext {
   const context = {
     maxconn: maxconn ?? null,
     slowstart: optional(slowstart, formatDuration),
     proxyProtocol: optional(proxyProtocol, (version) => (version === 'v1' ? 'send-proxy' : 'send-proxy-v2')),
     tls: optional(tls, ({ verify, caFile, sni }) => ({
       verify,
-      caFile: optional(caFile, fromConfig),
+      caFile: optional(caFile, (source) => fromConfig(whereRead(source))),
       sni: optional(sni, fromConfig),
     })),
     options: options ?? null,

@@ -3,6 +3,7 @@ import type { DriverEvent } from '../apply/driver-event.ts';
 import type { Collection } from '../catalog/collection.ts';
 import type { LeftOut } from '../catalog/report.ts';
 import type { Origin } from '../catalog/state.ts';
+import type { CaFileState } from '../certificates/ca-files.ts';
 import type { CertificateState } from '../certificates/certificates.ts';
 import type { Config } from '../config/schema.ts';
 import type { Drift, ReloadReason, Section, SourceEvent } from '../model.ts';
@@ -50,8 +51,12 @@ export type Happening =
   | { readonly kind: 'request_failed'; readonly error: unknown }
   /** The previous Myelin still listens at the address. */
   | { readonly kind: 'listen_waits'; readonly error: unknown }
-  /** The certificates of the shared frontends, which may have changed. */
-  | { readonly kind: 'certificates'; readonly certificates: readonly CertificateState[] }
+  /** The certificates of the shared frontends and the CA certificates, which may have changed. */
+  | {
+      readonly kind: 'certificates';
+      readonly certificates: readonly CertificateState[];
+      readonly caFiles: readonly CaFileState[];
+    }
   /** The control socket was removed, and was created again. */
   | { readonly kind: 'socket_restored'; readonly path: string }
   /** An output was written, or could not be written. */

@@ -95,6 +95,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     unserved: instance.collection.rejected.slice(0, mostUnserved),
     frontends: frontendsOf(instance.collection.config),
     certificates: instance.certificates.map(({ isExpiring: _, ...certificate }) => certificate),
+    caFiles: instance.caFiles,
     routesLeftOut: routesOf(instance.collection.config).conflicts.slice(0, mostUnserved),
   };
 }

@@ -36,6 +36,7 @@ const [error, warn, info, debug] = [at('error'), at('warn'), at('info'), at('deb
 type OfDriver<Kind extends DriverEvent['kind']> = Omit<Extract<DriverEvent, { readonly kind: Kind }>, 'kind'>;
 type OfOutput<Kind extends OutputEvent['kind']> = Omit<Extract<OutputEvent, { readonly kind: Kind }>, 'kind'>;
 type OfRoute = { readonly service: string; readonly frontend: string; readonly route: string };
+type OfCaFile = { readonly frontend: string | null; readonly file: string };
 type OfCertificate = { readonly frontend: string; readonly certificate: string };
 type OfQueries = { readonly watcher: string; readonly queries: readonly string[] };
 type OfRefused = { readonly count: number; readonly refused: ServiceStatus['refused'] };
@@ -111,6 +112,14 @@ export const messages = {
   >('certificate left out, an earlier one of its name serves on where there was one', { told: 'on change' }),
   certificate_left_out_no_more: info<OfCertificate>('certificate is no longer left out'),
   certificate_expires: warn<OfCertificate & { readonly notAfter: Timestamp }>('certificate expires within 14 days'),
+  ca_file_left_out: warn<OfCaFile & { readonly reason: string; readonly isServed: boolean }>(
+    'file of CA certificates left out, its former content stays in force where there was one',
+    { told: 'on change' },
+  ),
+  ca_file_left_out_no_more: info<OfCaFile>('file of CA certificates is no longer left out'),
+  ca_certificate_expires: warn<OfCaFile & { readonly subject: string; readonly notAfter: Timestamp }>(
+    'CA certificate ends within 14 days, or has ended',
+  ),
 
   // Endpoints that go
   large_loss: warn<Loss>('large loss of endpoints, retaining them (maxShrink)', { formerly: { kind: 'kept' } }),

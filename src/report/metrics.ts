@@ -172,6 +172,21 @@ export function createMetrics(version: string, status: () => Status | Promise<St
     },
   );
   gauge(
+    'ca_file_not_after_seconds',
+    'When the first of the CA certificates of a file ends, in seconds since 1970. The frontend is empty for those towards servers.',
+    ['frontend', 'file'],
+    ({ caFiles }, set) => {
+      for (const { frontend, file, notAfter } of caFiles)
+        if (notAfter !== null) set({ frontend: frontend ?? '', file }, notAfter / 1000);
+    },
+  );
+  gauge(
+    'ca_files_left_out',
+    'Files of CA certificates of which something is wrong; their former content stays in force.',
+    [],
+    ({ caFiles }, set) => set({}, caFiles.filter(({ problem }) => problem !== null).length),
+  );
+  gauge(
     'haproxy_up',
     '1 while the HAProxy that serves answers, 0 while it does not or none runs; missing where Myelin asks none.',
     [],

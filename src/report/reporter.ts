@@ -1,6 +1,7 @@
 /** Takes all events and reports the news to people: in log, events, metrics, and the state for the status. */
 
 import type { Catalog } from '../catalog/catalog.ts';
+import type { CaFileState } from '../certificates/ca-files.ts';
 import type { CertificateState } from '../certificates/certificates.ts';
 import { routesOf } from '../config/routes.ts';
 import { reloadOnly } from '../haproxy/resources/servers/plan/reload-only.ts';
@@ -15,6 +16,7 @@ import type { Happening, ReconcileContext } from './happenings.ts';
 import type { Log } from './log.ts';
 import { entryOf, type Message } from './messages.ts';
 import type { Metrics } from './metrics.ts';
+import { caFileNews } from './news/ca-files.ts';
 import { certificateNews } from './news/certificates.ts';
 import { discoveryNews } from './news/discovery.ts';
 import { lossNews } from './news/losses.ts';
@@ -40,6 +42,7 @@ export class Reporter {
   #catalog: Catalog | null = null;
   #rejected: ReconcileContext['collection']['rejected'] = [];
   #certificates: readonly CertificateState[] = [];
+  #caFiles: readonly CaFileState[] = [];
   #conflicts: readonly RouteConflict[] = [];
   #quarantined: readonly Quarantined[] = [];
   #reloadOnly: ReadonlyMap<string, string> = new Map();
@@ -97,8 +100,10 @@ export class Reporter {
       }
       case 'certificates': {
         const news = certificateNews(this.#certificates, happening.certificates);
+        const ofCaFiles = caFileNews(this.#caFiles, happening.caFiles);
         this.#certificates = happening.certificates;
-        for (const message of news) this.#tell(message);
+        this.#caFiles = happening.caFiles;
+        for (const message of [...news, ...ofCaFiles]) this.#tell(message);
         return;
       }
       case 'override_set':

@@ -1,4 +1,5 @@
 /** The status of a running Myelin: the same for the command line, HTTP and the metrics. */
+import type { CaFileState } from '../certificates/ca-files.ts';
 import type { CertificateState } from '../certificates/certificates.ts';
 import type { ServerCondition } from '../haproxy/cli/stats.ts';
 import type { Drift, Ms, Problem, ReloadReason, ServerOverride, Timestamp } from '../model.ts';
@@ -37,6 +38,8 @@ export type Status = {
   readonly frontends: readonly { readonly name: string; readonly routes: number; readonly leftOut: number }[];
   /** The certificates of the shared frontends, those that are left out included. */
   readonly certificates: readonly CertificateStatus[];
+  /** The files of CA certificates by which clients and servers are verified. */
+  readonly caFiles: readonly CaFileState[];
   /** Routes that are left out, and the service that holds what they claim: some of them, by service. */
   readonly routesLeftOut: readonly {
     readonly service: string;
@@ -83,7 +86,7 @@ export type LastApply = {
   readonly result: Exclude<UpdateResult, 'noop'>;
   /** The reasons for a reload. */
   readonly reasons: readonly ReloadReason[];
-  /** The backends whose servers commands changed; `map PATH`, `certificate PATH` and `crt-list PATH` for what else they changed. */
+  /** The backends whose servers commands changed; `map PATH`, `certificate PATH`, `crt-list PATH` and `ca-file PATH` for what else they changed. */
   readonly backends: readonly string[];
   /** null where nothing was done. */
   readonly tookMs: Ms | null;

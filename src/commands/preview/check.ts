@@ -42,8 +42,8 @@ export async function check(globals: Globals): Promise<number> {
   const trial = { ...config, state: folder.path };
   await forgetHealth(trial);
   const certificates = await Certificates.open(config, { isPreview: true });
-  const served = certificates.of(config.frontends);
-  const rendered = renderer.render({ config: trial, endpoints, certificates: served, version, hostname: hostname() });
+  const inForce = certificates.of(config);
+  const rendered = renderer.render({ config: trial, endpoints, ...inForce, version, hostname: hostname() });
   if (rendered.problems.length > 0)
     throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
 
@@ -57,7 +57,11 @@ export async function check(globals: Globals): Promise<number> {
     .flatMap(({ frontend, file, name, problem }) =>
       problem === null ? [] : [`frontends.${frontend}.certificates: ${file ?? name}: ${problem}`],
     );
-  const allWarnings = [...withoutEffect(config), ...lines, ...leftOut, ...warnings];
+  const caFiles = certificates.caFileStates(config).flatMap(({ frontend, file, problem }) => {
+    const place = frontend === null ? 'server.tls.caFile' : `frontends.${frontend}.clientCertificates.caFile`;
+    return problem === null ? [] : [`${place}: ${file}: ${problem}`];
+  });
+  const allWarnings = [...withoutEffect(config), ...lines, ...leftOut, ...caFiles, ...warnings];
   const result = {
     config: globals.config,
     services: size,

@@ -58,8 +58,8 @@ export async function renderDesired(
     (running ?? []).filter(({ service }) => service !== null && unknown.has(service)),
     ({ service }) => service ?? '',
   );
-  const certificates = (await Certificates.open(config, { isPreview: true })).of(config.frontends);
-  const input = { config, endpoints, kept, certificates, version, hostname: hostname() };
+  const inForce = (await Certificates.open(config, { isPreview: true })).of(config);
+  const input = { config, endpoints, kept, ...inForce, version, hostname: hostname() };
   const result = renderer.render(input);
   const [problem] = result.problems;
   if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);

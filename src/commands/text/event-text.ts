@@ -73,6 +73,12 @@ function factsOf(event: Event): string {
       return `${event.frontend}/${event.certificate}`;
     case 'certificate_expires':
       return `${event.frontend}/${event.certificate} at ${new Date(event.notAfter).toISOString()}`;
+    case 'ca_file_left_out':
+      return `${event.file}${event.isServed ? ', its former content is in force' : ''}: ${event.reason}`;
+    case 'ca_file_left_out_no_more':
+      return event.file;
+    case 'ca_certificate_expires':
+      return `${event.subject} in ${event.file} at ${new Date(event.notAfter).toISOString()}`;
     case 'large_loss':
     case 'total_loss':
       return `${counted(event.endpoints, 'endpoint')}${event.until === null ? '' : ` for ${age(event.at, event.until)}`}`;

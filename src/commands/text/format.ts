@@ -43,6 +43,7 @@ export function age(from: Timestamp, to: Timestamp): string {
 
 function whatDrifted(drift: Drift): string {
   if ('certificate' in drift) return `certificate ${basename(drift.certificate)}`;
+  if ('caFile' in drift) return basename(drift.caFile);
   if ('list' in drift) return `${basename(drift.list)} ${basename(drift.entry)}`;
   if ('map' in drift) return `${basename(drift.map)} ${drift.key}`;
   return 'server' in drift ? `${drift.backend}/${drift.server}` : `backend ${drift.backend}`;

@@ -1,5 +1,6 @@
 /** The status for people. */
 import { styleText } from 'node:util';
+import type { CaFileState } from '../../certificates/ca-files.ts';
 import type { Timestamp } from '../../model.ts';
 import { printable } from '../../report/log-line.ts';
 import { stateReasons } from '../../report/state.ts';
@@ -64,6 +65,8 @@ export function formatStatus(raw: Status, now: Timestamp): string {
     `${each.frontend}/${each.name}`,
     describeCertificate(each, now),
   ]);
+  for (const each of status.caFiles)
+    certificates.push([`CA ${each.frontend ?? 'of servers'}`, describeCaFile(each, now)]);
   const secure = certificates.length === 0 ? '' : `\ncertificates\n${table(certificates)}`;
   const frontends = status.frontends.map(({ name, routes, leftOut: left }): [string, string] => [
     name,
@@ -121,6 +124,14 @@ function describeCertificate({ file, names, notAfter, isDefault, problem }: Cert
         ].join(', ');
   if (problem === null) return served;
   return `${served}${notAfter === null ? ':' : ', an earlier one:'} ${file ?? ''}: ${problem}`;
+}
+
+function describeCaFile({ file, subjects, notAfter, problem }: CaFileState, now: Timestamp): string {
+  const inForce =
+    notAfter === null
+      ? `${file}: nobody is verified by it`
+      : `${file}: ${subjects.join('; ')}, ${notAfter <= now ? `one expired ${age(notAfter, now)} ago` : `for another ${age(now, notAfter)}`}`;
+  return problem === null ? inForce : `${inForce}${notAfter === null ? '' : ', an earlier content'}: ${problem}`;
 }
 
 function describeService(service: ServiceStatus, now: Timestamp): string {

@@ -33,6 +33,16 @@ export const frontend = z
       .describe(
         'The name of the one for clients whose server name fits none. Default: `default`, where there is one, else the first by name.',
       ),
+    clientCertificates: z
+      .strictObject({
+        caFile: filePath.describe('CA certificates (PEM) that theirs have to be issued by: a file, which is watched.'),
+        verify: z
+          .enum(['required', 'optional'])
+          .default('required')
+          .describe('required: who shows none is refused; optional: only who shows a wrong one.'),
+      })
+      .optional()
+      .describe('For each `bind` with `ssl` and no `ca-file` or `verify` of its own: clients show certificates.'),
     default: text
       .optional()
       .describe('The service that gets what no route leads elsewhere. Default: none; with http 404.'),

@@ -44,7 +44,7 @@ const server = z
         caFile: filePath
           .optional()
           .describe(
-            'CA certificates (PEM) for that. Default: `@system-ca`, those of the system (HAProxy 2.6 and later).',
+            'CA certificates (PEM) for that: a file, which is watched. Default: `@system-ca`, those of the system (HAProxy 2.6 and later).',
           ),
         sni: word.optional().describe('Server name that is sent, and expected in the certificate.'),
       })

@@ -1,6 +1,6 @@
 /** Resolves the routes of listed services to lines of the shared frontends, and finds routes that conflict. */
 
-import { lacksCertificates } from '../../haproxy/text/bind.ts';
+import { asksNoClients, lacksCertificates } from '../../haproxy/text/bind.ts';
 import { didYouMean } from '../../lib/did-you-mean.ts';
 import { resolveRoute } from '../../routes/resolve.ts';
 import type { Route } from '../../routes/route.ts';
@@ -46,10 +46,29 @@ export function checkRoutes({ services, rest: { frontends = {}, haproxy } }: Par
         );
     }
   for (const [name, frontend] of Object.entries(frontends)) {
-    const { mode, redirect, by, bind, certificates, defaultCertificate, default: target } = frontend;
+    const {
+      mode,
+      redirect,
+      by,
+      bind,
+      certificates,
+      defaultCertificate,
+      clientCertificates,
+      default: target,
+    } = frontend;
     const report = (key: string, message: string): void => judge.report(['frontends', name, key], message);
     if (certificates !== undefined && !bind.some(lacksCertificates))
       report('certificates', 'has no effect: no `bind` of this frontend has `ssl` without a `crt` of its own');
+    if (clientCertificates !== undefined && !bind.some(asksNoClients))
+      report(
+        'clientCertificates',
+        'has no effect: no `bind` of this frontend has `ssl` without a `ca-file` or `verify` of its own',
+      );
+    if (clientCertificates?.caFile.startsWith('@'))
+      judge.report(
+        ['frontends', name, 'clientCertificates', 'caFile'],
+        'expected a file with CA certificates: those of the system have issued certificates to everybody',
+      );
     if (defaultCertificate !== undefined && certificates === undefined)
       report('defaultCertificate', 'needs `certificates`: it is the name of one of those');
     if (bind.length === 0) report('bind', 'is an empty list; expected where it listens, such as "*:80"');

@@ -17,6 +17,8 @@ export type Capabilities = {
   readonly serverMaxconn: boolean;
   /** Backends come and go: `add backend`, `publish backend`, `del backend`. */
   readonly backends: boolean;
+  /** CA certificates of `bind` lines can be replaced: `set ssl ca-file`. */
+  readonly caFiles: boolean;
   /** Options that an added server needs, because this version does not give it the defaults of a server in the file. */
   readonly forgottenDefaults: readonly string[];
   /** The longest line of the runtime API. */
@@ -42,6 +44,7 @@ export function capabilitiesOf(version: Version, sections: readonly Section[] = 
     // Older releases deadlock at this command while a request waits in the queue (79a88ba3d).
     serverMaxconn: !deadlocks.some((fixed) => isBefore(version, fixed)),
     backends: is(3, 4),
+    caFiles: is(2, 5),
     forgottenDefaults: forgottenDefaults(version),
     maxLineBytes: maxLineBytes(sections),
     maxPayloadBytes: maxPayloadBytes(sections, version),

@@ -1,6 +1,7 @@
 /** The list of resources: a new one is a folder and a line here. */
 import type { Rendered, RuntimeCommand } from '../../model.ts';
 import { backends } from './backends/index.ts';
+import { caFiles } from './ca-files/index.ts';
 import { certificates, crtLists } from './certificates/index.ts';
 import { maps } from './maps/index.ts';
 import type { Owner, Resource } from './resource.ts';
@@ -8,7 +9,14 @@ import { servers } from './servers/index.ts';
 
 const byKind: {
   readonly [Kind in RuntimeCommand['kind']]: Resource<Extract<RuntimeCommand, { readonly kind: Kind }>>;
-} = { certificate: certificates, 'crt-list': crtLists, backend: backends, server: servers, map: maps };
+} = {
+  certificate: certificates,
+  'crt-list': crtLists,
+  'ca-file': caFiles,
+  backend: backends,
+  server: servers,
+  map: maps,
+};
 
 export const resources: readonly Resource[] = Object.values(byKind);
 

@@ -56,6 +56,12 @@ export function lacksCertificates(text: string): boolean {
   return words.includes('ssl') && !words.includes('crt') && !words.includes('crt-list');
 }
 
+/** Whether the `bind` line asks for TLS without saying what is asked of clients. */
+export function asksNoClients(text: string): boolean {
+  const { words } = tokenise(text);
+  return words.includes('ssl') && !words.includes('ca-file') && !words.includes('verify');
+}
+
 /** Whether the second of the two could not be bound while the first is held (without sharing by SO_REUSEPORT). */
 export function bindsOverlap(a: BindAddress, b: BindAddress): boolean {
   switch (a.kind) {

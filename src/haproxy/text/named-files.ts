@@ -1,6 +1,7 @@
 /** The files that the sections of services name and HAProxy reads when it starts: certificates, error pages. */
 import { isAbsolute, join } from 'node:path';
 import type { Section } from '../../model.ts';
+import { isFile } from './layout/files.ts';
 import { type Line, linesOf, tokenise } from './text.ts';
 
 /** A path, absolute. */
@@ -31,10 +32,16 @@ type Bases = { readonly [directive in 'crt-base' | 'ca-base']: string | null };
 /** Each of them once. */
 export function namedFiles(sections: readonly Section[]): readonly NamedFile[] {
   const bases = basesOf(sections);
+  // Files beside the config are copies already.
+  const beside = new Set(sections.filter(isFile).map(({ name }) => name));
   const found = sections.flatMap((section) =>
     isOurs(section) ? linesOf(section.text).flatMap((line) => filesIn(tokenise(line), bases)) : [],
   );
-  return [...new Map(found.map(({ path, isCertificate }) => [path, { path, isCertificate }])).values()];
+  return [
+    ...new Map(
+      found.filter(({ path }) => !beside.has(path)).map(({ path, isCertificate }) => [path, { path, isCertificate }]),
+    ).values(),
+  ];
 }
 
 /** A file whose sections of `service` have other paths where `rename` knows one; all others stay the same objects. */

@@ -1,7 +1,6 @@
 /** Certificates of the real HAProxy come, change and go while it runs, under load, and what somebody does by hand is put right. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { Agent, get } from 'node:https';
 import { test } from 'node:test';
 import { frame, unframe } from '../../../src/haproxy/cli/framing.ts';
 import { HeldConnection } from '../../../src/haproxy/cli/held-connection.ts';
@@ -13,6 +12,7 @@ import { pemFor, serialOf, shownSerial } from '../../support/certificates.ts';
 import { pidOf, rendered, type Setup, setup } from '../../support/haproxy/apply.ts';
 import { reconciling } from '../../support/haproxy/reconciling.ts';
 import { freePort, until } from '../../support/index.ts';
+import { tlsLoad } from '../../support/load/tls-load.ts';
 
 type Pems = Readonly<Record<string, string>>;
 
@@ -43,38 +43,6 @@ function shared(my: Setup, port: number, pems: Pems): Rendered {
   };
 }
 
-/** Requests over TLS, a few at once, until the end: over new connections, and over one that stays open. */
-function tlsLoad(port: number): { end(): Promise<{ readonly done: number; readonly failures: readonly string[] }> } {
-  const options = { port, host: '127.0.0.1', servername: 'a.test', rejectUnauthorized: false };
-  const held = new Agent({ keepAlive: true, maxSockets: 1 });
-  let isOver = false;
-  let done = 0;
-  const failures: string[] = [];
-  const one = (agent: Agent | false): Promise<void> =>
-    new Promise((fulfil) => {
-      get({ ...options, agent }, (response) => {
-        if (response.statusCode === 200) done++;
-        else failures.push(`status ${response.statusCode}`);
-        response.resume().on('end', fulfil);
-      }).on('error', (error) => {
-        failures.push(error.message);
-        fulfil();
-      });
-    });
-  const client = async (agent: Agent | false): Promise<void> => {
-    while (!isOver) await one(agent);
-  };
-  const clients = Promise.all([client(held), client(false)]);
-  return {
-    async end() {
-      isOver = true;
-      await clients;
-      held.destroy();
-      return { done, failures };
-    },
-  };
-}
-
 for (const [at, branch] of branches.entries()) {
   const times = at === 0 ? 100 : 10;
   test(`a certificate of HAProxy ${branch} is renewed ${times} times under load in one process, and each is shown at once`, async () => {
@@ -83,7 +51,7 @@ for (const [at, branch] of branches.entries()) {
     const { control, reconcile } = await reconciling(my, branch);
     assert.equal((await reconcile(shared(my, port, { a: pemFor('a.test') }))).kind, 'reload');
     const pid = pidOf(control);
-    const load = tlsLoad(port);
+    const load = tlsLoad({ port, servername: 'a.test' });
     let last = '';
     for (let time = 0; time < times; time++) {
       last = pemFor('a.test');

@@ -126,5 +126,15 @@ export const sampleStatus = {
       problem: 'it is empty',
     },
   ],
+  caFiles: [
+    {
+      frontend: 'public',
+      file: '/etc/ca.pem',
+      subjects: ['CN=Shop CA'],
+      notAfter: 1_768_000_000_000,
+      expiring: [],
+      problem: null,
+    },
+  ],
   routesLeftOut: [{ service: 'shop:blog', frontend: 'public', route: '/blog', holder: 'blog' }],
 } as const satisfies Status;

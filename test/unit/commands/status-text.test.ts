@@ -23,6 +23,7 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}nginx +\/etc\/nginx\/upstreams\.conf failed for \d+m \(check\): nginx -t: exit status 1$/m,
     /^certificates\n {2}public\/shop +shop\.example\.com, for another \d+d, for all other names$/m,
     /^ {2}public\/blog +left out: \/etc\/certs\/blog\.pem: it is empty$/m,
+    /^ {2}CA public +\/etc\/ca\.pem: CN=Shop CA, for another \d+d$/m,
     /^left out\n {2}shop:web +discovered by cluster: mode: "udp" is not allowed; allowed: http, tcp$/m,
   ])
     assert.match(text, line);
@@ -40,6 +41,7 @@ test('of endpoints that are kept the status says for how long, and which key dec
       unserved: [],
       frontends: [],
       certificates: [],
+      caFiles: [],
       routesLeftOut: [],
     };
     return formatStatus(status, now).trimEnd().split('\n').at(-1)?.trim() ?? '';

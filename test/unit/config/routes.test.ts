@@ -60,7 +60,7 @@ haproxy: { config: "./with blank/haproxy.cfg", sections: [ "frontend public" ] }
     [
       '15 problems in the config:',
       'myelin.yaml:4:3: frontends.web: the service web has that name, and HAProxy takes no two proxies of one name: choose another',
-      'myelin.yaml:4:24: frontends.web.defualt: unknown key; allowed: mode, bind, by, redirect, certificates, defaultCertificate, default, lines; did you mean "default"?',
+      'myelin.yaml:4:24: frontends.web.defualt: unknown key; allowed: mode, bind, by, redirect, certificates, defaultCertificate, clientCertificates, default, lines; did you mean "default"?',
       'myelin.yaml:5:3: frontends.web:in: the frontend of the service web has that name, and HAProxy takes no two proxies of one name: choose another',
       "myelin.yaml:6:3: frontends.myelin_x: names that begin with myelin_ are Myelin's own, and HAProxy takes no two proxies of one name: choose another",
       'myelin.yaml:7:46: frontends.public.default: there is no service "shp" in this config; did you mean "shop"?',

@@ -1,0 +1,83 @@
+/** The CA certificates that a running HAProxy has, and where they differ from what is desired. */
+import { createHash } from 'node:crypto';
+import { AppError } from '../../../errors.ts';
+import type { Rendered, Section } from '../../../model.ts';
+import { type Ask, askEach } from '../../cli/ask.ts';
+import type { Frame } from '../../cli/framing.ts';
+import { cliWord } from '../../cli/words.ts';
+import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
+import { isCaFile, names } from './plan.ts';
+
+/** `said` are the fingerprints; '' where the process has no such file. */
+export type SeenCaFile = Seen;
+
+export function ownerOf(path: string): Owner {
+  return `ca-file ${path}`;
+}
+
+const parts = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
+
+/** Those that `bind` lines name. Of the others the servers have their own. */
+export function partsOf({ sections }: Rendered): ReadonlyMap<Owner, Section> {
+  let found = parts.get(sections);
+  if (found === undefined) {
+    const frontends = sections.filter(({ kind }) => kind === 'frontend' || kind === 'listen');
+    const its = sections.filter(
+      (section) => isCaFile(section) && frontends.some((each) => names(each, section.name, (word) => word === 'bind')),
+    );
+    found = new Map(its.map((section) => [ownerOf(section.name), section]));
+    parts.set(sections, found);
+  }
+  return found;
+}
+
+/** Throws an AppError where a query was not answered. */
+export async function readCaFiles(ask: Ask, owners: readonly Owner[], frame?: Frame): Promise<Observation<SeenCaFile>> {
+  const command = (owner: Owner): string => `show ssl ca-file ${cliWord(owner.slice(owner.indexOf(' ') + 1))}`;
+  const { from, replies } = await askEach(ask, owners, command, frame);
+  const seen = owners.map((owner, at): [Owner, SeenCaFile] => [owner, { said: readCaFile(replies[at] ?? null) }]);
+  return { from, seen: new Map(seen) };
+}
+
+function readCaFile(reply: string | null): string {
+  const fingerprints = [...(reply ?? '').matchAll(/^SHA1 FingerPrint: ([0-9A-F]{40})$/gm)].map(([, hash = '']) => hash);
+  if (fingerprints.length > 0) return inOrder(fingerprints);
+  if (reply !== null && /not found/i.test(reply)) return '';
+  throw new AppError(
+    'MYELIN_SOCKET_FAILED',
+    `HAProxy’s runtime API says of CA certificates: ${(reply ?? '').slice(0, 100)}`,
+  );
+}
+
+const known = new WeakMap<Section, string>();
+
+/** SHA-1 of each certificate, as HAProxy shows them; it sorts them in its own way. */
+function fingerprintsOf(section: Section): string {
+  let fingerprints = known.get(section);
+  if (fingerprints === undefined) {
+    const all = [...section.text.matchAll(/-----BEGIN CERTIFICATE-----([^-]*)/g)].map(([, base64 = '']) =>
+      createHash('sha1').update(Buffer.from(base64, 'base64')).digest('hex').toUpperCase(),
+    );
+    fingerprints = inOrder(all);
+    known.set(section, fingerprints);
+  }
+  return fingerprints;
+}
+
+function inOrder(fingerprints: readonly string[]): string {
+  return [...new Set(fingerprints)].sort().join(' ');
+}
+
+export function findCaFileDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCaFile>): Findings {
+  const findings: Finding[] = [];
+  const sections = running.sections.map((section) => {
+    if (!isCaFile(section)) return section;
+    const owner = ownerOf(section.name);
+    const said = seen.get(owner)?.said ?? '';
+    if (said === '' || said === fingerprintsOf(section)) return section;
+    const drift = { caFile: section.name, kind: 'content', detail: said } as const;
+    findings.push({ owner, identity: section.name, what: drift.kind, drift });
+    return { ...section, text: `${said}\n` };
+  });
+  return { findings, running: { ...running, sections }, leaving: new Map() };
+}
