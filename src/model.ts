@@ -185,9 +185,17 @@ export type RuntimeCommand =
   | CaFileCommand
   | CertificateCommand
   | CrtListCommand
+  | FrontendCommand
   | BackendCommand
   | ServerCommand
   | MapCommand;
+
+/** Of a frontend that the process was started with. */
+export type FrontendCommand = { readonly kind: 'frontend'; readonly frontend: string } & (
+  | /** It listens again, after somebody has disabled it. */ { readonly action: 'enable' }
+  /** It listens no more and cannot be enabled again; its connections finish. */
+  | { readonly action: 'remove' }
+);
 
 /** Of a whole backend. */
 export type BackendCommand = {
@@ -201,6 +209,15 @@ export type BackendCommand = {
    * stay in service until it is idle, since requests that are on their way to one must not lose it.
    */
   | { readonly action: 'unpublish'; readonly from: string | null; readonly serving: readonly LeavingServer[] }
+  /**
+   * Nothing leads to the backend any more, once these frontends of its own have no connections; it stays until the next
+   * reload, and its servers leave. HAProxy needs no word for this.
+   */
+  | {
+      readonly action: 'retire';
+      readonly frontends: readonly string[];
+      readonly serving: readonly LeavingServer[];
+    }
   /** The end of a removed one. */
   | { readonly action: 'delete' }
 );
@@ -280,7 +297,21 @@ export type CaFileCommand = { readonly kind: 'ca-file'; readonly caFile: string 
 export type ServerOverride = 'maint' | 'drain';
 
 /** A difference from the desired state, as HAProxy itself reports. */
-export type Drift = BackendDrift | ServerDrift | MapDrift | CertificateDrift | CrtListDrift | CaFileDrift;
+export type Drift =
+  | FrontendDrift
+  | BackendDrift
+  | ServerDrift
+  | MapDrift
+  | CertificateDrift
+  | CrtListDrift
+  | CaFileDrift;
+
+export type FrontendDrift = {
+  readonly frontend: string;
+  /** `disabled`: it does not listen; `missing`: and HAProxy does not show it. */
+  readonly kind: 'missing' | 'disabled';
+  readonly detail: string;
+};
 
 export type BackendDrift = {
   readonly backend: string;
@@ -332,7 +363,10 @@ export type Leaving = LeavingBackend | LeavingServer;
 export type LeavingBackend = Pick<
   Extract<BackendCommand, { readonly action: 'unpublish' }>,
   'kind' | 'backend' | 'from'
->;
+> & {
+  /** It cannot be deleted before the next reload. */
+  readonly isPinned?: true;
+};
 
 export type LeavingServer = Pick<
   Extract<ServerCommand, { readonly action: 'remove' }>,
@@ -340,6 +374,8 @@ export type LeavingServer = Pick<
 > & {
   /** Still in service, in a backend that nothing leads to. */
   readonly isServing?: true;
+  /** Removed frontends that lead to it: each of their connections may bring a further request. */
+  readonly frontends?: readonly string[];
 };
 
 /** Something that HAProxy or our preflight refuses, in its own words. */

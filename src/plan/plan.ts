@@ -52,8 +52,9 @@ export function planMeanwhile(
   const rest: Rest = { desired, waitsFor: (file) => waitsFor(file, old, now) };
   for (const [key, section] of old) {
     const target = except.has(key) ? section : now.get(key);
-    if (target === undefined) targets.set(section, null);
-    else if (target.text !== section.text) targets.set(section, withinStructure(section, target, rest));
+    if (target === undefined) {
+      if (!resources.some((resource) => resource.staysUntilReload?.(section, rest))) targets.set(section, null);
+    } else if (target.text !== section.text) targets.set(section, withinStructure(section, target, rest));
   }
   const start = after[0] === undefined ? 0 : desired.sections.indexOf(after[0]);
   const coming = new Set([...now].flatMap(([key, section]) => (old.has(key) || except.has(key) ? [] : [section])));

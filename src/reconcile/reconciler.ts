@@ -100,10 +100,17 @@ export class Reconciler {
 
   /** Sends commands to the process that still serves, while a reload is under way. null: there were none. */
   meanwhile(rendered: RenderResult, signal: AbortSignal): Promise<RuntimeResult | null> {
-    const ofHeld = this.#ofHeld(rendered);
-    const follow = new Set(ofHeld.map(({ service }) => service));
-    const others = this.#quarantine.substituted(rendered).sections.filter(({ service }) => !follow.has(service));
-    return this.#rollout.meanwhile(this.#overridden({ sections: [...others, ...ofHeld] }), signal);
+    const { sections } = this.#quarantine.substituted(rendered);
+    const wanted = withReplaced(sections, this.#ofHeld(rendered));
+    return this.#rollout.meanwhile(this.#overridden({ sections: wanted }), signal);
+  }
+
+  /** Sends what commands can do for services in quarantine; everything else stays as it runs. null: there was nothing. */
+  async #followHeld(rendered: RenderResult, signal: AbortSignal): Promise<RuntimeResult | null> {
+    const { runtime } = this.#driver;
+    const { sections: ofHeld } = this.#overridden({ sections: this.#ofHeld(rendered) });
+    if (runtime === null || ofHeld.length === 0) return null;
+    return this.#rollout.meanwhile({ sections: withReplaced(runtime.running.sections, ofHeld) }, signal);
   }
 
   /** The desired sections of services in quarantine, whose servers still change by commands. */
@@ -139,9 +146,7 @@ export class Reconciler {
     if (unanswered !== null) return unanswered;
     quarantine.begin(rendered);
     quarantine.attribute(rendered, rendered.problems);
-    const ofHeld = this.#ofHeld(rendered);
-    let followed =
-      ofHeld.length === 0 ? null : await this.#rollout.meanwhile(this.#overridden({ sections: ofHeld }), signal);
+    let followed = await this.#followHeld(rendered, signal);
     for (let problems: readonly Problem[] = []; ; ) {
       const good = quarantine.substituted(rendered);
       const wanted = this.#overridden(good);
@@ -216,6 +221,20 @@ export class Reconciler {
       return { kind: 'failed', error, reasons: [], at: this.#now() + retryAfterMs };
     }
   }
+}
+
+/** `sections` with others in the place of those of the same name; the rest of the others stands at the end. */
+function withReplaced(sections: readonly Section[], others: readonly Section[]): readonly Section[] {
+  if (others.length === 0) return sections;
+  const titleOf = ({ kind, name }: Section): string => `${kind} ${name}`;
+  const rest = new Map(others.map((section) => [titleOf(section), section]));
+  const replaced = sections.map((section) => {
+    const other = rest.get(titleOf(section));
+    if (other?.service !== section.service) return section;
+    rest.delete(titleOf(section));
+    return other;
+  });
+  return [...replaced, ...rest.values()];
 }
 
 /** A check that fails to run counts as a refusal. */

@@ -86,7 +86,12 @@ const leaving: JsonFile<readonly Leaving[]> = {
   name: 'leaving',
   shape: z.array(
     z.union([
-      z.object({ kind: z.literal('backend'), backend: z.string(), from: z.string().nullable() }),
+      z.object({
+        kind: z.literal('backend'),
+        backend: z.string(),
+        from: z.string().nullable(),
+        isPinned: z.literal(true).exactOptional(),
+      }),
       z.object({
         kind: z.literal('server').default('server'),
         backend: z.string(),
@@ -94,6 +99,7 @@ const leaving: JsonFile<readonly Leaving[]> = {
         options: z.array(z.string()),
         hasAgent: z.literal(true).exactOptional(),
         isServing: z.literal(true).exactOptional(),
+        frontends: z.array(z.string()).exactOptional(),
       }),
     ]),
   ),

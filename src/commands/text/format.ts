@@ -46,5 +46,6 @@ function whatDrifted(drift: Drift): string {
   if ('caFile' in drift) return basename(drift.caFile);
   if ('list' in drift) return `${basename(drift.list)} ${basename(drift.entry)}`;
   if ('map' in drift) return `${basename(drift.map)} ${drift.key}`;
+  if ('frontend' in drift) return `frontend ${drift.frontend}`;
   return 'server' in drift ? `${drift.backend}/${drift.server}` : `backend ${drift.backend}`;
 }

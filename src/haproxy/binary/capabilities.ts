@@ -15,6 +15,8 @@ export type Capabilities = {
   readonly deleteServer: 'no' | 'added' | 'any';
   /** `set maxconn server` may be used. */
   readonly serverMaxconn: boolean;
+  /** Frontends go: `disable frontend`, `shutdown frontend`. */
+  readonly frontends: boolean;
   /** Backends come and go: `add backend`, `publish backend`, `del backend`. */
   readonly backends: boolean;
   /** CA certificates of `bind` lines can be replaced: `set ssl ca-file`. */
@@ -43,6 +45,7 @@ export function capabilitiesOf(version: Version, sections: readonly Section[] = 
     deleteServer: is(2, 5) ? 'any' : is(2, 4) ? 'added' : 'no',
     // Older releases deadlock at this command while a request waits in the queue (79a88ba3d).
     serverMaxconn: !deadlocks.some((fixed) => isBefore(version, fixed)),
+    frontends: true,
     backends: is(3, 4),
     caFiles: is(2, 5),
     forgottenDefaults: forgottenDefaults(version),

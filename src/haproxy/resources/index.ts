@@ -3,6 +3,7 @@ import type { Rendered, RuntimeCommand } from '../../model.ts';
 import { backends } from './backends/index.ts';
 import { caFiles } from './ca-files/index.ts';
 import { certificates, crtLists } from './certificates/index.ts';
+import { frontends } from './frontends/index.ts';
 import { maps } from './maps/index.ts';
 import type { Owner, Resource } from './resource.ts';
 import { servers } from './servers/index.ts';
@@ -13,6 +14,7 @@ const byKind: {
   certificate: certificates,
   'crt-list': crtLists,
   'ca-file': caFiles,
+  frontend: frontends,
   backend: backends,
   server: servers,
   map: maps,

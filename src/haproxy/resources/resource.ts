@@ -22,6 +22,8 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   plan(running: Rendered, desired: Rendered, process: RuntimeState): Planner;
   /** What commands can make of `old` while the rest of `now` waits for a reload; `old` itself: nothing. */
   withinStructure(old: Section, now: Section, rest: Rest): Section;
+  /** Whether a section that is to go stays until the reload that waits, although commands could remove it; missing: none does. */
+  staysUntilReload?(old: Section, rest: Rest): boolean;
   /** Commands for a new process, for settings that the file cannot express. */
   afterStart(running: Rendered): readonly Command[];
 
@@ -63,12 +65,14 @@ export const rankOf = {
   serversCome: 3,
   backendsPublished: 4,
   routesCome: 5,
-  routesGo: 6,
-  backendsUnpublished: 7,
-  serversGo: 8,
-  backendsGo: 9,
-  certificatesUnlisted: 10,
-  certificatesGo: 11,
+  frontendsEnabled: 6,
+  routesGo: 7,
+  frontendsGo: 8,
+  backendsUnpublished: 9,
+  serversGo: 10,
+  backendsGo: 11,
+  certificatesUnlisted: 12,
+  certificatesGo: 13,
 } as const;
 
 /** What a plan needs to know of its process. */

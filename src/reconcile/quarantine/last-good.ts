@@ -51,7 +51,10 @@ export class LastGood {
     const concerned = running.filter((section) => owners.includes(titleOf(section)));
     const changed = new Map(withoutOverrides(concerned).map((each) => [titleOf(each), each]));
     const follow = (sections: Sections): Sections =>
-      changed.size === 0 ? sections : sections.map((section) => changed.get(titleOf(section)) ?? section);
+      sections.flatMap((section) => {
+        const title = titleOf(section);
+        return changed.get(title) ?? (owners.includes(title) ? [] : section);
+      });
     this.#sections = follow(this.#sections);
     this.#live = follow(this.#live);
   }

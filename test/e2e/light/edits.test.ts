@@ -42,7 +42,7 @@ test('a service that is renamed in its place is one reload, and nobody is refuse
     return isApplied(stateReasons) && last?.reasons.some(({ code }) => code === 'proxy_added') === true;
   });
   assert.equal(haproxy?.generation, 2, 'one reload');
-  assert.deepEqual([...new Set(lastApply?.reasons.map(({ code }) => code))].sort(), ['proxy_added', 'proxy_removed']);
+  assert.deepEqual([...new Set(lastApply?.reasons.map(({ code }) => code))], ['proxy_added'], 'to go takes none');
   await load.endsWithoutFailure();
 });
 

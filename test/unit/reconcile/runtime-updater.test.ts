@@ -379,6 +379,20 @@ test('servers of a service that is quarantined follow their source, and are not 
   assert.deepEqual(apart(), []);
 });
 
+test('while the servers of a service in quarantine follow their source, the other services stay as they are', async () => {
+  const db = splitSections('frontend db:in\n    bind :5432\n    default_backend db\nbackend db\n', 'db');
+  const bad = ({ sections }: Rendered): Rendered => ({
+    sections: [...sections.map((each) => ({ ...each, text: `${each.text}    bad\n` })), ...db],
+  });
+  const control = new Scripted({ sections: [...one.sections, ...db] });
+  const { reconcile } = reconciler(control);
+  control.refuses = 'bad';
+  await reconcile(bad(one));
+  await reconcile(bad(one));
+  assert.equal((await reconcile(bad(two))).kind, 'runtime');
+  assert.deepEqual(control.running.sections, [...two.sections, ...db]);
+});
+
 test('all backends are looked at within verifyInterval, a hundred at once', async () => {
   const names = Array.from({ length: 250 }, (_, at) => `s${at}`);
   const text = names.map((name) => `backend ${name}\n    server a 10.0.0.1:80 weight 1\n`).join('');
@@ -467,7 +481,8 @@ class Scripted extends ScriptedDriver {
       health: async () => new Map(),
       observe: async (owners) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
-        const seen = new Map(owners.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));
+        const its = owners.filter((owner) => owner.startsWith('backend '));
+        const seen = new Map(its.map((owner) => [owner, seenServers(this.#rows(backendOf(owner)))]));
         return new Map([['server', seen]]);
       },
       acceptObserved: ({ sections }) => this.run(sections),

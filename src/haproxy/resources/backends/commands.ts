@@ -12,6 +12,8 @@ export function say(command: BackendCommand): readonly string[] {
       return [`publish backend ${name}`];
     case 'unpublish':
       return [`unpublish backend ${name}`];
+    case 'retire':
+      return [];
     case 'delete':
       // Somebody may have published it again.
       return [`unpublish backend ${name}`, `del backend ${name}`];

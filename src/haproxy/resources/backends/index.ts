@@ -1,5 +1,6 @@
 /** Whole backends, of services that come and go. */
 import type { BackendCommand } from '../../../model.ts';
+import { ownerOf as ownerOfFrontend } from '../frontends/parts.ts';
 import { type Resource, rankOf } from '../resource.ts';
 import { partsOf } from '../servers/parts.ts';
 import { ownerOf } from '../servers/read-back.ts';
@@ -18,7 +19,10 @@ export const backends: Resource<BackendCommand, SeenBackend> = {
   learn: (capabilities, _command, reply) =>
     /^(Unknown command|Permission denied)/m.test(reply) ? { ...capabilities, backends: false } : capabilities,
   ranks: (commands) => commands.map(({ action }) => ranks[action]),
-  needs: ({ backend }) => [ownerOf(backend)],
+  needs: (command) => [
+    ownerOf(command.backend),
+    ...(command.action === 'retire' ? command.frontends.map(ownerOfFrontend) : []),
+  ],
   owner: ({ backend }) => ownerOf(backend),
   identity: ({ backend }) => backend,
   describe: ({ action, backend }) => `${action} ${backend}`,
@@ -34,5 +38,6 @@ const ranks = {
   add: rankOf.backendsCome,
   publish: rankOf.backendsPublished,
   unpublish: rankOf.backendsUnpublished,
+  retire: rankOf.backendsUnpublished,
   delete: rankOf.backendsGo,
 } as const;

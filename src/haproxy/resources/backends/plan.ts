@@ -33,27 +33,39 @@ export function planBackends(running: Rendered, desired: Rendered, process: Runt
     return changeOf(servers.come(now, withSet), added, [{ kind: 'backend', action: 'publish', backend }], now);
   };
 
+  /** Frontends that go, as this change does. */
+  const leadingFrontends = (backend: string): readonly string[] => {
+    const staying = new Set(desired.sections.flatMap(({ kind, name }) => (kind === 'frontend' ? [name] : [])));
+    const going = running.sections.filter(({ kind, name }) => kind === 'frontend' && !staying.has(name));
+    return going.filter((section) => namesBackend(section, backend)).map(({ name }) => name);
+  };
+
   const go = (old: Section): Change => {
     const backend = old.name;
     if (isNamed(backend, desired.sections)) return waits({ code: 'proxy_removed', detail: 'it is named elsewhere' });
-    const its = optionSetOf(old, running.sections);
-    const from = 'set' in its ? its.set.name : null;
     const change = servers.go(old);
     if (change === null) return changeOf(null, [], [], old);
+    const frontends = leadingFrontends(backend);
     const serving = change.commands.flatMap((command): readonly LeavingServer[] => {
       if (command.action !== 'remove') return [];
       const { action: _, ...server } = command;
-      return [{ ...server, isServing: true }];
+      return [{ ...server, isServing: true, ...(frontends.length > 0 && { frontends }) }];
     });
-    const unpublish: BackendCommand = { kind: 'backend', action: 'unpublish', backend, from, serving };
-    return changeOf({ ...change, commands: [] }, [unpublish], [], old);
+    // HAProxy does not delete a backend that a frontend was started with, and the last requests of its connections need it.
+    const isDeleted = capabilities.backends && frontends.length === 0;
+    const its = optionSetOf(old, running.sections);
+    const from = 'set' in its ? its.set.name : null;
+    const command: BackendCommand = isDeleted
+      ? { kind: 'backend', action: 'unpublish', backend, from, serving }
+      : { kind: 'backend', action: 'retire', backend, frontends, serving };
+    return changeOf({ ...change, commands: [] }, [command], [], old);
   };
 
   return {
     section(old, now) {
+      if (now === null) return old !== null && isOurs(old) ? go(old) : null;
       if (!capabilities.backends) return null;
-      if (old === null) return now !== null && isOurs(now) ? come(now) : null;
-      if (now === null) return isOurs(old) ? go(old) : null;
+      if (old === null) return isOurs(now) ? come(now) : null;
       if (!areOurs(old, now) || !isUnpublished(old)) return null;
       // The same backend, which somebody has unpublished.
       const change = servers.change(old, now);

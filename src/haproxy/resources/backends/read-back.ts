@@ -1,17 +1,13 @@
 /** Which backends a running HAProxy has, whether they are published, and where that differs from what is desired. */
-import { AppError } from '../../../errors.ts';
 import type { BackendDrift, Rendered, Section } from '../../../model.ts';
-import { type Ask, askEach } from '../../cli/ask.ts';
+import type { Ask } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
-import { cliWord } from '../../cli/words.ts';
+import { readStatus } from '../proxy-status.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
 import { isOurs } from '../servers/plan/section.ts';
 import { backendOf, ownerOf } from '../servers/read-back.ts';
 
 export type SeenBackend = Seen & { readonly said: 'published' | 'unpublished' | 'missing' };
-
-/** The header of an answer is as long as the rows of this many backends. */
-const rowsOfHeader = 16;
 
 /** Reads some of `count` backends. Throws an AppError where a query was not answered. */
 export async function readPublished(
@@ -21,29 +17,17 @@ export async function readPublished(
   frame?: Frame,
 ): Promise<Observation<SeenBackend>> {
   const backends = owners.map(backendOf);
-  const asked = owners.length * rowsOfHeader > count ? ['-1'] : backends.map((backend) => cliWord(backend));
-  const { from, replies } = await askEach(ask, asked, (which) => `show stat ${which} 2 -1`, frame);
-  const found = new Map(replies.flatMap(readReply));
+  const { from, status } = await readStatus(ask, 'backend', backends, count, frame);
   const seen = backends.map((backend): [Owner, SeenBackend] => [
     ownerOf(backend),
-    { said: found.get(backend) ?? 'missing' },
+    { said: saidOf(status.get(backend)) },
   ]);
   return { from, seen: new Map(seen) };
 }
 
-/** The name and the state of each; none for a backend that is not there. */
-function readReply(reply: string | null): readonly (readonly [string, 'published' | 'unpublished'])[] {
-  const [header = '', ...lines] = (reply ?? '').split('\n');
-  if (header === 'No such proxy.') return [];
-  const status = header.split(',').indexOf('status');
-  if (!header.startsWith('# pxname,svname,') || status === -1)
-    throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API says of a backend: ${header.slice(0, 100)}`);
-  return lines
-    .filter((line) => line !== '')
-    .map((line) => {
-      const values = line.split(',', status + 1);
-      return [values[0] ?? '', values[status]?.includes('(UNPUB)') ? 'unpublished' : 'published'];
-    });
+function saidOf(status: string | undefined): SeenBackend['said'] {
+  if (status === undefined) return 'missing';
+  return status.includes('(UNPUB)') ? 'unpublished' : 'published';
 }
 
 /** Marks an unpublished backend for the plan: what runs is kept in words of the file, which has none for this. */

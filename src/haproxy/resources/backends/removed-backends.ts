@@ -16,16 +16,11 @@ import type { Frame } from '../../cli/framing.ts';
 import type { Reaper, Reaping, Verdict } from '../resource.ts';
 import { readBackends } from '../servers/read-back.ts';
 
-type RemovedBackend = LeavingBackend & {
-  /** It cannot be deleted before the next reload. */
-  readonly isPinned: boolean;
-};
-
 const lookEveryMs = 1000;
 
 export class RemovedBackends implements Reaper {
   readonly #now: () => Moment;
-  readonly #removed = new Map<string, RemovedBackend>();
+  readonly #removed = new Map<string, LeavingBackend>();
   /** `backend/server` of the servers that are already removed, or will be: the servers' own reaper deletes them. */
   readonly #servers = new Set<string>();
   #lookedAt: Moment = Number.NEGATIVE_INFINITY;
@@ -35,7 +30,7 @@ export class RemovedBackends implements Reaper {
   }
 
   get list(): readonly LeavingBackend[] {
-    return [...this.#removed.values()].map(({ kind, backend, from }) => ({ kind, backend, from }));
+    return [...this.#removed.values()];
   }
 
   get toRecord(): readonly LeavingBackend[] {
@@ -49,7 +44,7 @@ export class RemovedBackends implements Reaper {
   }
 
   found(leaving: Leaving): void {
-    if (leaving.kind === 'backend') this.#removed.set(leaving.backend, { ...leaving, isPinned: false });
+    if (leaving.kind === 'backend') this.#removed.set(leaving.backend, leaving);
   }
 
   note(command: RuntimeCommand, verdict: Verdict): void {
@@ -58,8 +53,9 @@ export class RemovedBackends implements Reaper {
     const { kind, backend, action } = command;
     const removed = this.#removed.get(backend);
     if (verdict.kind === 'done') {
-      if (action === 'unpublish') {
-        this.#removed.set(backend, { kind, backend, from: command.from, isPinned: false });
+      if (action === 'unpublish' || action === 'retire') {
+        const from = action === 'retire' ? { from: null, isPinned: true as const } : { from: command.from };
+        this.#removed.set(backend, { kind, backend, ...from });
         this.#noteRemoved(command.serving);
       } else this.#removed.delete(backend);
     } else if (action === 'delete' && verdict.kind !== 'busy' && removed !== undefined)

@@ -69,18 +69,28 @@ export type Sessions = {
   readonly ofServers: ReadonlyMap<string, number>;
   /** By name, with the requests that wait for a server. */
   readonly ofBackends: ReadonlyMap<string, number>;
+  /** By name; HAProxy 2.2 does not show one that was shut down. */
+  readonly ofFrontends: ReadonlyMap<string, number>;
 };
 
-export async function readSessions(ask: Ask, backends: readonly string[], frame?: Frame): Promise<Sessions> {
-  const { replies } = await askEach(ask, backends, (backend) => `show stat ${cliWord(backend)} 6 -1`, frame);
+export async function readSessions(
+  ask: Ask,
+  backends: readonly string[],
+  frontends: readonly string[],
+  frame?: Frame,
+): Promise<Sessions> {
+  const asked = [...backends.map((name) => `${cliWord(name)} 6`), ...frontends.map((name) => `${cliWord(name)} 1`)];
+  const { replies } = await askEach(ask, asked, (which) => `show stat ${which} -1`, frame);
   const ofServers = new Map<string, number>();
   const ofBackends = new Map<string, number>();
-  for (const [backend = '', server, current, type] of replies.flatMap((reply) =>
+  const ofFrontends = new Map<string, number>();
+  for (const [proxy = '', server, current, type] of replies.flatMap((reply) =>
     readStats(reply ?? '', ['pxname', 'svname', 'scur', 'type']),
   ))
-    if (type === '1') ofBackends.set(backend, Number(current));
-    else ofServers.set(`${backend}/${server}`, Number(current));
-  return { ofServers, ofBackends };
+    if (type === '0') ofFrontends.set(proxy, Number(current));
+    else if (type === '1') ofBackends.set(proxy, Number(current));
+    else ofServers.set(`${proxy}/${server}`, Number(current));
+  return { ofServers, ofBackends, ofFrontends };
 }
 
 function showStat(backend: string): string {

@@ -48,13 +48,14 @@ export class RemovedServers implements Reaper {
   /** For the next Myelin, which reads this from disk. */
   get toRecord(): readonly LeavingServer[] {
     const all = new Map<string, LeavingServer>([...this.#recalled, ...this.#removedServers]);
-    return [...all.values()].map(({ kind, backend, server, options, hasAgent, isServing }) => ({
+    return [...all.values()].map(({ kind, backend, server, options, hasAgent, isServing, frontends }) => ({
       kind,
       backend,
       server,
       options,
       ...(hasAgent && { hasAgent }),
       ...(isServing && { isServing }),
+      ...(frontends && { frontends }),
     }));
   }
 
@@ -69,8 +70,8 @@ export class RemovedServers implements Reaper {
 
   /** Notes what a sent command means for leaving servers. */
   note(command: RuntimeCommand, verdict: Verdict, { deleteServer }: Pick<Capabilities, 'deleteServer'>): void {
-    if (command.kind === 'backend' && command.action === 'unpublish' && verdict.kind === 'done')
-      for (const server of command.serving) this.#add(server, false);
+    const isLeft = command.kind === 'backend' && (command.action === 'unpublish' || command.action === 'retire');
+    if (isLeft && verdict.kind === 'done') for (const server of command.serving) this.#add(server, false);
     if (command.kind !== 'server') return;
     const { kind, backend, server } = command;
     switch (command.action) {
@@ -129,7 +130,9 @@ export class RemovedServers implements Reaper {
     const now = this.#now();
     this.#lookedAt = now;
     const open = [...this.#removedServers.values()].filter(isOpen);
-    const { ofServers, ofBackends } = await readSessions(ask, [...new Set(open.map(({ backend }) => backend))], limits);
+    const backends = new Set(open.map(({ backend }) => backend));
+    const frontends = new Set(open.flatMap((removed) => (removed.isServing ? (removed.frontends ?? []) : [])));
+    const { ofServers, ofBackends, ofFrontends } = await readSessions(ask, [...backends], [...frontends], limits);
     const commands: ServerCommand[] = [];
     let closed = 0;
     for (const removed of open) {
@@ -140,7 +143,9 @@ export class RemovedServers implements Reaper {
       if (current === undefined) this.#forget(removed);
       else if (removed.isServing) {
         // Its backend may have requests that wait for a server.
-        const isIdle = ofBackends.get(backend) === 0;
+        const isIdle =
+          ofBackends.get(backend) === 0 &&
+          (removed.frontends ?? []).every((frontend) => ofFrontends.get(frontend) === 0);
         if (isIdle || now - removed.since >= limits.drainTimeoutMs)
           commands.push({ kind: 'server', action: 'remove', backend, server, options, ...(hasAgent && { hasAgent }) });
       } else if (current > 0) {

@@ -6,6 +6,7 @@ import { findDrift, isUnpublished } from '../../../../src/haproxy/resources/back
 import { RemovedBackends } from '../../../../src/haproxy/resources/backends/removed-backends.ts';
 import { say as sayAny } from '../../../../src/haproxy/resources/index.ts';
 import type { RuntimeState } from '../../../../src/haproxy/resources/resource.ts';
+import { RemovedServers } from '../../../../src/haproxy/resources/servers/removed-servers.ts';
 import { optionSetOf } from '../../../../src/haproxy/text/layout/layout.ts';
 import { splitSections } from '../../../../src/haproxy/text/text.ts';
 import type { BackendCommand, LeavingBackend, Plan, Rendered, Section } from '../../../../src/model.ts';
@@ -81,9 +82,20 @@ describe('a plan for a backend that comes or goes', () => {
     );
   });
 
-  it('is a reload before 3.4', () => {
+  it('is a reload before 3.4 where it comes; one that goes is left without routes, and its servers leave', () => {
     assert.equal(planChange(one, both, on('3.2.0')).kind, 'reload');
-    assert.equal(planChange(both, one, on('3.2.0')).kind, 'reload');
+    const plan = planChange(both, one, on('3.2.0'));
+    assert.deepEqual(linesOf(plan), ['del map /x.map two/']);
+    const commands = plan.kind === 'runtime' ? plan.commands : [];
+    const retire = commands.find((command) => command.kind === 'backend') ?? assert.fail();
+    const [removed, servers] = [new RemovedBackends(() => 0), new RemovedServers(() => 0)];
+    for (const reaper of [removed, servers]) reaper.note(retire, { kind: 'done' }, capabilitiesOf(version('3.2.0')));
+    const left = { kind: 'backend', backend: 'two', from: null, isPinned: true };
+    assert.deepEqual([removed.list, removed.isDue], [[left], false]);
+    assert.deepEqual(
+      servers.list.map(({ server, isServing }) => [server, isServing]),
+      [['a', true]],
+    );
   });
 
   it('is a reload that names the options which the process does not know, or the line that keeps them from being shared', () => {

@@ -71,6 +71,25 @@ test('the servers of a removed backend serve until it is idle, or for drainTimeo
   );
 });
 
+test('a server serves until the removed frontends before it have no connection, where HAProxy shows them', async () => {
+  const { removedServers: all, pass } = removedServers();
+  const server = { kind: 'server', backend: 'web', server: 'a', options: [], isServing: true } as const;
+  const its = { ...server, frontends: ['web:in'] };
+  all.note({ kind: 'backend', action: 'retire', backend: 'web', frontends: ['web:in'], serving: [its] }, done, deletes);
+  assert.deepEqual(all.toRecord, [its]);
+  const says = (current: string) => async (line: string) => {
+    assert.equal(line, frame(['show stat web 6 -1', 'show stat web:in 1 -1']));
+    const header = '# pxname,svname,qcur,qmax,scur,type\n';
+    const backend = `${header}web,BACKEND,0,0,0,1\nweb,a,0,0,0,2\n`;
+    return `Version: 2.6.12\nPid: 1\n\nadmin\n${backend}\nadmin\n${header}${current}\nadmin\n`;
+  };
+  assert.deepEqual((await all.next(says('web:in,FRONTEND,,,1,0\n'), limits)).commands, []);
+  assert.equal((await all.next(says('web:in,FRONTEND,,,0,0\n'), limits)).commands.length, 1);
+  assert.deepEqual((await all.next(says(''), limits)).commands, [], 'not shown');
+  pass(60_000);
+  assert.equal((await all.next(says(''), limits)).commands.length, 1, 'not for longer than drainTimeout');
+});
+
 test('of a server that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
   const { removedServers: all } = removedServers();
   const found = (server: string) => ({ kind: 'server', backend: 'web', server, options: ['?'] }) as const;
