@@ -2,7 +2,8 @@
 import timers from 'node:timers/promises';
 import { startConsul } from '../test/servers/consul.ts';
 import { freePort } from '../test/support/index.ts';
-import { built, source, workplace } from '../test/support/sites/myelin.ts';
+import { built, cli } from '../test/support/sites/cli.ts';
+import { workplace } from '../test/support/sites/myelin.ts';
 import { cpuSeconds, memoryMiB } from './process.ts';
 import { table } from './report.ts';
 
@@ -30,7 +31,7 @@ export async function measureIdle(isShort: boolean): Promise<string> {
     'probes: { listen: "off" }',
     '',
   ];
-  await using place = await workplace(config.join('\n'), isShort ? source : built);
+  await using place = await workplace(config.join('\n'), isShort ? cli : built);
   const myelin = place.run();
   await myelin.until(
     'all services are live',

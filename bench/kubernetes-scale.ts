@@ -8,7 +8,8 @@ import { freePort, until } from '../test/support/index.ts';
 import { kubeconfigText } from '../test/support/kubernetes/kubeconfig.ts';
 import { slicesPath } from '../test/support/kubernetes/services.ts';
 import { quantile } from '../test/support/load/figures.ts';
-import { built, source, type Workplace, workplace } from '../test/support/sites/myelin.ts';
+import { built, cli } from '../test/support/sites/cli.ts';
+import { type Workplace, workplace } from '../test/support/sites/myelin.ts';
 import { type Asking, startAsking } from './asking.ts';
 import { now } from './clock.ts';
 import { cpuSeconds, memoryMiB } from './process.ts';
@@ -47,7 +48,7 @@ export async function measureScale(isShort: boolean): Promise<string> {
   await inParallel(services, (service) => create(cluster, service));
 
   const port = await freePort();
-  const place = stack.use(await workplace(configOf(port, services), isShort ? source : built));
+  const place = stack.use(await workplace(configOf(port, services), isShort ? cli : built));
   const { address, caFile } = cluster;
   const credentials = { token: await cluster.token(namespace) };
   await place.write('kubeconfig', kubeconfigText(address, credentials, { caFile, namespace }));

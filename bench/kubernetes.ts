@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { runCommand } from '../src/lib/command.ts';
 import { isInOwnNetwork, ownNetworkRemedy, toOwnNetwork } from '../test/support/machine/own-network.ts';
-import { built, source } from '../test/support/sites/myelin.ts';
+import { built, cli } from '../test/support/sites/cli.ts';
 import { benchmark } from './benchmark.ts';
 import { measureLatency } from './kubernetes-latency.ts';
 import { measureScale } from './kubernetes-scale.ts';
@@ -26,7 +26,7 @@ if (!Number.isInteger(changes) || changes < 1 || !(only === undefined || only ==
 
 await benchmark({ name: 'bench:kubernetes', limitMs: 900_000 + changes * 10_000 });
 if (isInOwnNetwork()) {
-  if (only !== 'scale') process.stdout.write(await measureLatency(changes, short ? source : built));
+  if (only !== 'scale') process.stdout.write(await measureLatency(changes, short ? cli : built));
   if (only !== 'latency') process.stdout.write(await measureScale(short));
   process.stdout.write(await machine());
 } else {

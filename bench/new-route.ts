@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { toOwnNetwork } from '../test/support/machine/own-network.ts';
-import { built, source } from '../test/support/sites/myelin.ts';
+import { built, cli } from '../test/support/sites/cli.ts';
 import { benchmark } from './benchmark.ts';
 import { consulRegistry } from './new-route/consul.ts';
 import { kubernetesRegistry } from './new-route/kubernetes.ts';
@@ -38,8 +38,10 @@ if (only === 'kubernetes' && process.env.MYELIN_OWN_NETWORK !== '1') {
   const name = only === 'kubernetes' ? only : 'consul';
   // Builds as it is loaded, and ends the process where that fails.
   if (!short && only !== 'kubernetes') await import('../test/tools/build.ts');
-  const cli = short ? source : built;
-  process.stdout.write(await measureNewRoutes(name, registries[name], { sizes, changes, cli, isShort: short }));
+  const program = short ? cli : built;
+  process.stdout.write(
+    await measureNewRoutes(name, registries[name], { sizes, changes, cli: program, isShort: short }),
+  );
   if (only === undefined) await inOwnNetwork(['--only', 'kubernetes']);
   else process.stdout.write(await machine('3.4'));
 }

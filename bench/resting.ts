@@ -8,7 +8,8 @@ import { supervise } from '../src/sources/supervise.ts';
 import { type ConsulAgent, startConsul } from '../test/servers/consul.ts';
 import { startFaultProxy } from '../test/servers/fault-proxy.ts';
 import { until } from '../test/support/index.ts';
-import { built, source, workplace } from '../test/support/sites/myelin.ts';
+import { built, cli } from '../test/support/sites/cli.ts';
+import { workplace } from '../test/support/sites/myelin.ts';
 import { consulQuery, consulSettings } from '../watchers/consul/settings.ts';
 import { watchConsul } from '../watchers/consul/watch.ts';
 import { withCommon } from '../watchers/kit/source.ts';
@@ -53,7 +54,7 @@ async function measureRest({ address, pid }: ConsulAgent): Promise<string> {
     'probes: { listen: "off" }',
     '',
   ];
-  await using place = await workplace(config.join('\n'), short ? source : built);
+  await using place = await workplace(config.join('\n'), short ? cli : built);
   const myelin = place.run();
   await myelin.until(
     'all services are live',

@@ -7,17 +7,16 @@ FROM ${NODE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json README.md CHANGELOG.md LICENSE ./
+COPY tsconfig.json tsconfig.types.json README.md CHANGELOG.md LICENSE ./
 COPY test/tools test/tools
 COPY docs docs
 COPY templates templates
 COPY src src
 COPY watchers watchers
-RUN npm run build && npm prune --omit=dev --no-audit --no-fund
+RUN npm run build
 
 FROM ${NODE}
 COPY --from=build /build/package.json /build/LICENSE /opt/myelin/
-COPY --from=build /build/node_modules /opt/myelin/node_modules
 COPY --from=build /build/templates /opt/myelin/templates
 COPY --from=build /build/dist /opt/myelin/dist
 # Nothing is installed here any more: no npm, yarn or corepack for whoever gets in. The shell stays for apt-get in images on

@@ -5,6 +5,7 @@
 import { Agent as HttpAgent, get as httpGet } from 'node:http';
 import { get as httpsGet, Agent as TlsAgent } from 'node:https';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { ownModule } from '../lib/own-module.ts';
 
 export type LoadTargets = { readonly http: string; readonly https: string; readonly clientsEach: number };
 
@@ -27,7 +28,7 @@ export type Load = {
 };
 
 export function startLoad(targets: LoadTargets): Load {
-  const worker = new Worker(new URL(import.meta.url), { workerData: targets });
+  const worker = new Worker(ownModule('src/demo/load'), { workerData: targets });
   const ended = Promise.withResolvers<LoadReport>();
   let last: LoadReport | null = null;
   worker.on('message', (load: LoadReport) => {

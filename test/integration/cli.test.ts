@@ -2,10 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
 import test from 'node:test';
-
-const cli = resolve(import.meta.dirname, '../../src/cli.ts');
+import { cli } from '../support/sites/cli.ts';
 
 test('a reader that has enough before the end is no failure', async () => {
   const child = spawn(process.execPath, [cli, 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,15 +1,13 @@
 /** `npm run build`: the package as it is published, in `dist`; Node does not strip types below `node_modules`. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
+import { bundle } from './bundle.ts';
 
 rmSync('dist', { recursive: true, force: true });
-for (const args of [
-  ['tsc', '-p', 'tsconfig.build.json'],
+await bundle('dist');
+for (const [command, ...args] of [
   // For authors of a watcher of their own.
   ['tsc', '-p', 'tsconfig.types.json'],
   ['publint', '--strict'],
-]) {
-  const [command = '', ...rest] = args;
-  if (spawnSync(command, rest, { stdio: 'inherit' }).status !== 0) process.exit(1);
-  if (command === 'tsc') chmodSync('dist/src/cli.js', 0o755);
-}
+] as const)
+  if (spawnSync(command, args, { stdio: 'inherit' }).status !== 0) process.exit(1);

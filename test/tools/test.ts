@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Ms } from '../../src/model.ts';
+import { installPackage } from './bundle.ts';
 import { guardedFolder } from './guard.ts';
 import { provideFor } from './provide.ts';
 import { stopSignal } from './stop.ts';
@@ -34,6 +35,7 @@ await using folder = await guardedFolder();
 process.env.TMPDIR = folder.path;
 // Hundreds of programs are started: with it, a start takes half of the processor's time.
 process.env.NODE_COMPILE_CACHE = join(folder.path, 'compiled');
+process.env.MYELIN_CLI = await installPackage(join(folder.path, 'package'));
 
 const results: (readonly [TestFile, FileResult])[] = [];
 if (chosen.length > 0) await runAll(chosen, 1);

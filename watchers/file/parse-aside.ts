@@ -3,14 +3,14 @@
  * thread it would delay the other files.
  */
 import { once } from 'node:events';
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { describe } from '../../src/errors.ts';
+import { ownModule } from '../../src/lib/own-module.ts';
 import { type Parsed, parseServices } from './parse.ts';
 
 /** Text of this length is parsed in some 20 ms: starting a thread takes longer. */
 const longestHere = 32_768;
-const script = new URL(`./parse-worker${extname(import.meta.url)}`, import.meta.url);
+const script = ownModule('watchers/file/parse-worker');
 const limits = { maxOldGenerationSizeMb: 384 };
 
 /** What a file is parsed from, on that thread. */

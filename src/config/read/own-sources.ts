@@ -4,12 +4,13 @@
  */
 import { stat } from 'node:fs/promises';
 import { registerHooks } from 'node:module';
-import { extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import type { Source } from '../../../watchers/kit/source.ts';
 import { checked } from '../../../watchers/kit/update.ts';
 import { AppError, describe, hasCode } from '../../errors.ts';
+import { ownModule } from '../../lib/own-module.ts';
 
 export type OwnSource =
   | { readonly kind: 'source'; readonly source: Source }
@@ -122,10 +123,7 @@ type Requested = { readonly specifier: string; readonly parent: string; readonly
 
 /** Imports of `myelin/…` in a user's module get the files of this Myelin, wherever each of them is installed. */
 const provided: Readonly<Record<string, string>> = Object.fromEntries(
-  ['watcher', 'contract'].map((name) => [
-    `myelin/${name}`,
-    new URL(`../../../watchers/public/${name}${extname(import.meta.url)}`, import.meta.url).href,
-  ]),
+  ['watcher', 'contract'].map((name) => [`myelin/${name}`, ownModule(`watchers/public/${name}`).href]),
 );
 
 let isHooked = false;
@@ -143,10 +141,12 @@ function hook(): void {
   });
 }
 
+const here = dirname(fileURLToPath(import.meta.url));
+
 /** ` (FILE:LINE:COLUMN)`, where the error comes from a file that is not part of Myelin. */
 function placeOf(error: unknown): string {
   const stack = error instanceof Error ? (error.stack ?? '') : '';
   const places = stack.matchAll(/(?:file:\/\/)?(\/[^\s()?:]+)(?:\?[\d.]+)?(:\d+(?::\d+)?)/g);
-  const [, path, place] = [...places].find(([, file = '']) => !import.meta.url.endsWith(file)) ?? [];
+  const [, path, place] = [...places].find(([, file = '']) => dirname(file) !== here) ?? [];
   return path === undefined ? '' : ` (${path}${place})`;
 }

@@ -3,12 +3,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../../support/index.ts';
+import { cli } from '../../support/sites/cli.ts';
 import { site } from '../../support/sites/site.ts';
-
-const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
 
 test('every command shows the options that all have', async () => {
   for (const command of ['run', 'plan', 'status']) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once as event } from 'node:events';
 import { readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { ask as askHAProxy } from '../../../src/haproxy/cli/socket.ts';
@@ -17,12 +17,12 @@ import { isApplied } from '../../support/applied.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { servedBy } from '../../support/load/traffic.ts';
 import { onTerminal } from '../../support/machine/terminal.ts';
+import { cli } from '../../support/sites/cli.ts';
 import { ask as askSocket, type Finished, workplace } from '../../support/sites/myelin.ts';
 import { site } from '../../support/sites/site.ts';
 
 /** Of the HAProxy that the tests run on, in patterns. */
 const version = `${defaultBranch.replace('.', '\\.')}\\.\\S+`;
-const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
 
 test('a first config goes all the way from init to stop', async () => {
   await using my = await site();

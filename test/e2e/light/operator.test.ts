@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { delimiter } from 'node:path/posix';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
@@ -14,10 +14,9 @@ import { ask } from '../../servers/steady.ts';
 import { isApplied } from '../../support/applied.ts';
 import { until } from '../../support/index.ts';
 import { onTerminal } from '../../support/machine/terminal.ts';
+import { cli } from '../../support/sites/cli.ts';
 import { ask as askSocket } from '../../support/sites/myelin.ts';
 import { type Site, site } from '../../support/sites/site.ts';
-
-const cli = resolve(import.meta.dirname, '../../../src/cli.ts');
 
 test('an order answers what it means, for people and as JSON, and says what to do where it cannot be', async () => {
   await using my = await site();

@@ -1,7 +1,7 @@
 /** A watcher of one's own, as the docs show it: `myelin run` with it, and its author's test of it. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -12,6 +12,7 @@ import { ask } from '../../servers/steady.ts';
 import { isApplied } from '../../support/applied.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
 import { workplace } from '../../support/sites/myelin.ts';
+import { installPackage } from '../../tools/bundle.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const example = join(root, 'docs/watchers/example');
@@ -111,12 +112,10 @@ export const source = defineSource({
 test('the author of a watcher runs the contract over it with the package that is published', async () => {
   await using folder = await tempFolder();
   const installed = join(folder.path, 'node_modules/myelin');
-  await mkdir(installed, { recursive: true });
-  await copyFile(join(root, 'package.json'), join(installed, 'package.json'));
+  await installPackage(installed);
   await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
   const run = promisify(execFile);
-  for (const project of ['tsconfig.build.json', 'tsconfig.types.json'])
-    await run('tsc', ['-p', join(root, project), '--outDir', join(installed, 'dist')]);
+  await run('tsc', ['-p', join(root, 'tsconfig.types.json'), '--outDir', join(installed, 'dist')]);
   for (const file of ['http-json.ts', 'http-json.test.ts'])
     await copyFile(join(example, file), join(folder.path, file));
   await writeFile(join(folder.path, 'package.json'), '{ "type": "module" }');

@@ -3,16 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import type { Status } from '../../../src/report/status.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { tempFolder, until } from '../index.ts';
 import { kill } from '../machine/processes.ts';
-
-const root = resolve(import.meta.dirname, '../../..');
-export const source = join(root, 'src/cli.ts');
-/** As `npm run build` leaves it. */
-export const built = join(root, 'dist/src/cli.js');
+import { cli } from './cli.ts';
 
 export type Finished = { readonly exitCode: number; readonly stdout: string; readonly stderr: string };
 
@@ -23,13 +19,13 @@ export class Workplace implements AsyncDisposable {
   env: NodeJS.ProcessEnv = {};
   readonly #dispose: () => PromiseLike<void>;
   readonly #haproxy: string;
-  readonly #cli: string;
+  readonly #program: string;
 
-  constructor(folder: string, dispose: () => PromiseLike<void>, haproxyBinary: string, cli: string) {
+  constructor(folder: string, dispose: () => PromiseLike<void>, haproxyBinary: string, program: string) {
     this.folder = folder;
     this.#dispose = dispose;
     this.#haproxy = haproxyBinary;
-    this.#cli = cli;
+    this.#program = program;
   }
 
   path(name: string): string {
@@ -111,7 +107,7 @@ export class Workplace implements AsyncDisposable {
 
   #spawn(args: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
     const PATH = [dirname(this.#haproxy), process.env.PATH].join(delimiter);
-    const child = spawn(process.execPath, [this.#cli, ...args], {
+    const child = spawn(process.execPath, [this.#program, ...args], {
       cwd: this.folder,
       stdio,
       env: { ...process.env, ...this.env, PATH },
@@ -122,9 +118,9 @@ export class Workplace implements AsyncDisposable {
 }
 
 /** `config` is the text of `myelin.yaml`; what it leaves out are the defaults, with probes off. */
-export async function workplace(config: string, cli: string = source): Promise<Workplace> {
+export async function workplace(config: string, program: string = cli): Promise<Workplace> {
   const folder = await tempFolder();
-  const place = new Workplace(folder.path, () => folder[Symbol.asyncDispose](), await haproxy(), cli);
+  const place = new Workplace(folder.path, () => folder[Symbol.asyncDispose](), await haproxy(), program);
   await place.write('myelin.yaml', config);
   return place;
 }

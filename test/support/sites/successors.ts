@@ -5,13 +5,11 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, readlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type HaproxyBranch, haproxy } from '../../servers/haproxy.ts';
 import { isApplied } from '../applied.ts';
 import { tempFolder, until } from '../index.ts';
+import { cli } from './cli.ts';
 import { MyelinProcess, type Workplace, workplace } from './myelin.ts';
-
-const cli = fileURLToPath(new URL('../../../src/cli.ts', import.meta.url));
 
 export const handedOver = /listeners taken over from the HAProxy of another Myelin/;
 

@@ -91,7 +91,7 @@ async function loadConfig(
   env: NodeJS.ProcessEnv,
   podFolder: string,
 ): Promise<KubeConfig> {
-  const { KubeConfig: Config } = await import('@kubernetes/client-node');
+  const { KubeConfig: Config } = await import('@kubernetes/client-node/dist/config.js');
   const files = kubeconfig === undefined ? await filesOf(env) : [kubeconfig];
   const config = new Config();
   if (files.length > 0) {

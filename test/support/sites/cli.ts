@@ -1,0 +1,13 @@
+/** The command line that tests start. */
+import { resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname, '../../..');
+
+/**
+ * In `npm test` it is as it is published, built once for all files: a start takes half of the processor's time, and what
+ * users run is what is tested. A file that is run by itself starts the sources.
+ */
+export const cli = process.env.MYELIN_CLI ?? resolve(root, 'src/cli.ts');
+
+/** As `npm run build` leaves it. */
+export const built = resolve(root, 'dist/src/cli.js');
