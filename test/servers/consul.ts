@@ -43,6 +43,9 @@ export type ConsulAgent = AsyncDisposable & {
   /** Of a service, or of the whole node. */
   maintenance(on: boolean, id?: string): Promise<void>;
   api(method: 'GET' | 'PUT', path: string, body?: unknown): Promise<unknown>;
+  /** All that the servers know now; `restore` puts it in the place of what they know then. */
+  snapshot(): Promise<Blob>;
+  restore(snapshot: Blob): Promise<void>;
   stop(): Promise<void>;
   /** The same ports, and nothing of what was registered. */
   restart(): Promise<void>;
@@ -101,6 +104,10 @@ export async function startConsul({ acl = false, hcl = '' }: ConsulOptions = {})
       const whose = id === undefined ? 'maintenance' : `service/maintenance/${encodeURIComponent(id)}`;
       await api('PUT', `/v1/agent/${whose}?enable=${on}`);
     },
+    snapshot: async () => (await ask(address, token, 'GET', '/v1/snapshot')).blob(),
+    async restore(snapshot) {
+      await ask(address, token, 'PUT', '/v1/snapshot', snapshot);
+    },
     stop,
     async restart() {
       await stop();
@@ -143,13 +150,24 @@ async function call(
   path: string,
   body?: unknown,
 ): Promise<unknown> {
+  const response = await ask(address, token, method, path, body === undefined ? undefined : JSON.stringify(body));
+  const text = await response.text();
+  return text === '' ? null : JSON.parse(text);
+}
+
+async function ask(
+  address: string,
+  token: string | undefined,
+  method: string,
+  path: string,
+  body?: string | Blob,
+): Promise<Response> {
   const response = await fetch(`${address}${path}`, {
     method,
     headers: token === undefined ? {} : { 'X-Consul-Token': token },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(10_000),
+    ...(body === undefined ? {} : { body }),
+    signal: AbortSignal.timeout(30_000),
   });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: HTTP ${response.status} ${text}`);
-  return text === '' ? null : JSON.parse(text);
+  if (!response.ok) throw new Error(`${method} ${path}: HTTP ${response.status} ${await response.text()}`);
+  return response;
 }

@@ -38,9 +38,9 @@ export const consulSettings = z
     datacenter: word.optional().describe('Datacenter asked where a query names none. Default: the agent’s.'),
     wait: someTime
       .refine((ms) => ms <= 600_000, 'expected at most 10m (Consul waits no longer)')
-      .optional()
+      .prefault('2m')
       .describe(
-        'How long a blocking query waits at the agent; 10m at most. Default: 30s for a service, 2m where one is for all.',
+        'How long a blocking query waits at the agent; 10m at most. Less than what a proxy before it grants an idle request.',
       ),
     maxConnections: z
       .number()

@@ -3,15 +3,17 @@ import type { DiscoveredService, Ms, Query, Watch } from '../../src/model.ts';
 import { type HostMemory, Hosts, type LookUp, lookUpHere } from '../kit/hosts.ts';
 import { Semaphore } from '../kit/semaphore.ts';
 import { type Watching, watching } from '../kit/watching.ts';
-import { type HealthRequest, openClient } from './agent/client.ts';
+import { type ConsulResponse, type HealthRequest, type ListRequest, openClient } from './agent/client.ts';
 import { connectionOf } from './agent/connection.ts';
 import type { Failure } from './agent/failure.ts';
 import { SourceHealth } from './agent/source-health.ts';
+import { CatalogIndex } from './catalog/catalog-index.ts';
 import { filterOfInstances, followNames } from './catalog/catalog-names.ts';
 import { ChangeFeed, perFeed } from './catalog/change-feed.ts';
 import { Discovery } from './catalog/discovery.ts';
 import { meantBy } from './catalog/own-options.ts';
 import { folded, Schedule } from './catalog/schedule.ts';
+import { BlockingQueries } from './service/blocking-queries.ts';
 import { type Following, follow } from './service/follow.ts';
 import type { ServiceResult } from './service/result.ts';
 import { Updates } from './service/updates.ts';
@@ -39,10 +41,6 @@ const aloneMs: Ms = 1000;
 /** Where queries outnumber connections, each one is sent about once in this time. */
 const roundMs: Ms = 2000;
 const shortestWaitMs: Ms = 100;
-/** A restored snapshot is seen only after a wait: a short one costs little for one service… */
-const usualWaitMs: Ms = 30_000;
-/** …and much for a whole datacenter, whose responses are long. */
-const longestWaitMs: Ms = 120_000;
 /** Queries to a datacenter without any response after this time hold up nothing, where another datacenter has responded. */
 const patienceMs: Ms = 3000;
 
@@ -79,6 +77,12 @@ async function run(
   const fewest = many !== undefined && budget.feeds.length === 0 ? budget.permits + 1 : 0;
   const turnMs = (): Ms => waitMsOf(settings, Math.max(followed(), fewest), budget.permits);
   const schedule = new Schedule(turnMs);
+  const blockingByDatacenter = new Map<string, BlockingQueries>();
+  const blockingIn = (datacenter: string): BlockingQueries => {
+    const its = blockingByDatacenter.get(datacenter) ?? new BlockingQueries();
+    blockingByDatacenter.set(datacenter, its);
+    return its;
+  };
   const health = new SourceHealth(connection, datacenters, settings.maxConnections);
   const running = new Set<Promise<void>>();
   const begin = (work: Promise<void>): void => {
@@ -86,16 +90,25 @@ async function run(
     running.add(one);
   };
 
+  const listIn = (dc: string, request: ListRequest, timeoutMs: Ms): Promise<ConsulResponse> =>
+    client.list(dc === '' ? request : { ...request, dc }, timeoutMs);
+  /** Of the list that tells of new names, for the feed of the same datacenter. */
+  const catalogIndex = new CatalogIndex();
+  const feeds = new Map<string, ChangeFeed>();
   const openFeeds = once(() => {
     for (const dc of budget.feeds) {
       const feed = new ChangeFeed({
-        list: (request, timeoutMs) => client.list(dc === '' ? request : { ...request, dc }, timeoutMs),
+        list: (request, timeoutMs) =>
+          request.what === 'services' && many !== undefined && datacenterOf(many, settings) === dc
+            ? catalogIndex.response(request.index)
+            : listIn(dc, request, timeoutMs),
         services: () => [...datacenters.values()].filter((one) => one === dc).length + (discovery?.size ?? 0),
-        waitMs: settings.wait ?? longestWaitMs,
+        waitMs: settings.wait,
         onChange: (changed) => schedule.changed(dc, changed),
         onUp: (isUp) => schedule.setFeed(dc, isUp),
         signal,
       });
+      feeds.set(dc, feed);
       begin(feed.run());
     }
   });
@@ -119,6 +132,7 @@ async function run(
     permits.add(Number.POSITIVE_INFINITY);
     schedule.end();
     discovery?.end();
+    catalogIndex.fail(signal.reason);
   };
 
   /** Whether the failure is one of this query alone; else the source has failed. */
@@ -152,6 +166,7 @@ async function run(
       hasToken,
       isMeant,
       send: client.health,
+      blocking: blockingIn(health.datacenter(key)),
       last: lastResults.get(id),
       permit: () => permits.acquire(health.datacenter(key), () => health.isWell(key)),
       waitMs: turnMs(),
@@ -190,17 +205,20 @@ async function run(
   if (many !== undefined && discovery !== undefined) {
     const dc = datacenterOf(many, settings);
     const following = followNames({
-      list: (request, timeoutMs) => client.list(dc === '' ? request : { ...request, dc }, timeoutMs),
+      list: (request, timeoutMs) => listIn(dc, request, timeoutMs),
       selection: many.settings,
       hasToken,
-      waitMs: settings.wait ?? longestWaitMs,
-      onNames(names) {
+      waitMs: settings.wait,
+      onNames(names, index) {
         openAll();
         health.succeeded(many.key);
-        discovery.listed(names);
+        if (discovery.listed(names)) feeds.get(dc)?.explained();
+        catalogIndex.set(index);
       },
-      onFailure: (failure) =>
-        judged(many.key, failure, (isUnanswerable) => discovery.listFailed(failure.reason, isUnanswerable)),
+      onFailure(failure) {
+        catalogIndex.fail(new Error(failure.reason));
+        judged(many.key, failure, (isUnanswerable) => discovery.listFailed(failure.reason, isUnanswerable));
+      },
       signal,
     });
     begin(following);
@@ -264,7 +282,7 @@ function requestOf({ key, settings: query }: Query<ConsulQuery>, { datacenter }:
   };
 }
 
-function waitMsOf({ wait = usualWaitMs }: ConsulSettings, requests: number, permits: number): Ms {
+function waitMsOf({ wait }: ConsulSettings, requests: number, permits: number): Ms {
   if (requests <= permits) return wait;
   return Math.min(wait, Math.max(shortestWaitMs, (roundMs * permits) / requests));
 }

@@ -14,9 +14,9 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes a token, perhaps one of the future; returns how long to wait for it. */
-  take(now: number): Ms {
-    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / this.#everyMs) - 1;
+  /** Takes a token, or several, perhaps of the future; returns how long to wait for them. */
+  take(now: number, tokens = 1): Ms {
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / this.#everyMs) - tokens;
     this.#at = now;
     return Math.max(0, -this.#tokens * this.#everyMs);
   }

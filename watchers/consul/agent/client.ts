@@ -23,6 +23,8 @@ export type HealthRequest = {
   readonly consistent?: boolean;
   readonly index?: string;
   readonly wait?: string;
+  /** Sorts the instances; what is of use here is that an agent asks a server then, instead of a stream of its own. */
+  readonly near?: string;
 };
 
 /** Requests about a whole datacenter: the states of all checks, the names of all services, all nodes, or the instances on a node. */
@@ -35,8 +37,8 @@ export type ListRequest = (
 export type ConsulResponse = { readonly headers: IncomingMessage['headers']; readonly body: unknown };
 
 export type Client = {
-  /** Throws unless the response has a status of 2xx; see `failureOf`. */
-  health(request: HealthRequest, timeoutMs: Ms): Promise<ConsulResponse>;
+  /** Throws unless the response has a status of 2xx; see `failureOf`. Ends when `stop` aborts. */
+  health(request: HealthRequest, timeoutMs: Ms, stop?: AbortSignal): Promise<ConsulResponse>;
   list(request: ListRequest, timeoutMs: Ms): Promise<ConsulResponse>;
 };
 
@@ -79,7 +81,7 @@ export async function openClient(
   else signal.addEventListener('abort', close, { once: true });
 
   return {
-    health: (request, timeoutMs) => call((options) => consul.health.service(options), request, timeoutMs),
+    health: (request, timeoutMs, stop) => call((options) => consul.health.service(options), request, timeoutMs, stop),
     list({ what, ...request }, timeoutMs) {
       switch (what) {
         case 'checks':
@@ -94,11 +96,14 @@ export async function openClient(
     },
   };
 
-  async function call(get: Get, options: object, timeoutMs: Ms): Promise<ConsulResponse> {
+  async function call(get: Get, options: object, timeoutMs: Ms, stop?: AbortSignal): Promise<ConsulResponse> {
     const token = await currentToken();
     signal.throwIfAborted();
+    stop?.throwIfAborted();
     // The library looks for both: `includeResponse` puts the response into the result, and the event 'cancel' aborts.
     const ctx = Object.assign(new EventEmitter(), { includeResponse: true });
+    const cancel = (): void => void ctx.emit('cancel');
+    stop?.addEventListener('abort', cancel, { once: true });
     open.add(ctx);
     try {
       const [response, body] = await get({
@@ -110,6 +115,7 @@ export async function openClient(
       return { headers: response.headers, body };
     } finally {
       open.delete(ctx);
+      stop?.removeEventListener('abort', cancel);
     }
   }
 }

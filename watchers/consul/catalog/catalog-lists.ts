@@ -27,6 +27,12 @@ export function readChecks(body: unknown): Rows {
   return rows;
 }
 
+/** All checks once some have turned: those that did not pass `before`, and those that do not now. */
+export function withTurned(all: Rows, before: Rows, now: Rows): Rows {
+  const well = [...before].filter(([id]) => !now.has(id) && all.has(id));
+  return new Map([...all, ...well.map(([id, row]) => [id, { ...row, state: 'passing' }] as const), ...now]);
+}
+
 /** Of GET /v1/catalog/nodes: addresses by node. Instances without an address of their own have that of their node. */
 export function readNodes(body: unknown): ReadonlyMap<string, string> {
   return new Map(

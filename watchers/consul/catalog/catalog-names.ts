@@ -2,7 +2,6 @@
  * Follows the names of the services that carry a tag or meta, by one blocking query about the catalog. It tells of new names
  * only: whether a service is there, and what it says, the query about itself shows.
  */
-import { z } from 'zod';
 import { AppError } from '../../../src/errors.ts';
 import { wallClock } from '../../../src/lib/time/clock.ts';
 import { backoffMs, pause } from '../../../src/lib/time/retry.ts';
@@ -21,7 +20,7 @@ export type NamesOptions = {
   readonly hasToken: boolean;
   readonly waitMs: Ms;
   /** Called with each list that may differ from the last one, and with the first one after a failure. */
-  readonly onNames: (names: readonly string[]) => void;
+  readonly onNames: (names: readonly string[], index: bigint | null) => void;
   readonly onFailure: (failure: Failure) => void;
   readonly signal: AbortSignal;
 };
@@ -31,8 +30,11 @@ const backoff = { baseMs: 100, capMs: 10_000 };
 const movingPace = { burst: 10, everyMs: 100 };
 /** …and of those that come at once although their index stands still, is missing or goes back. */
 const standingPace = { burst: 2, everyMs: 5000 };
-/** The pause after a list grows with its length: reading takes a limited part of a core. */
-const restPerNameMs: Ms = 0.15;
+/**
+ * Reading the lists takes a limited part of a core, here and at the agent, however long they are: this much time for each name.
+ * What has rested is read at once: so many names, of ten lists of five thousand.
+ */
+const lengths = { burst: 50_000, everyMs: 0.15 };
 /** Anybody may register: of more names than this none is new. */
 const mostNames = 20_000;
 
@@ -42,6 +44,7 @@ export async function followNames(options: NamesOptions): Promise<void> {
   const slackMs = Math.max(2000, waitMs / 10);
   const moving = new TokenBucket(movingPace, performance.now());
   const standing = new TokenBucket(standingPace, performance.now());
+  const reading = new TokenBucket(lengths, performance.now());
   const filter = filterOfCatalog(selection);
   const base = { what: 'services', ...(filter !== '' && { filter }) } as const;
   let index: bigint | null = null;
@@ -64,10 +67,11 @@ export async function followNames(options: NamesOptions): Promise<void> {
       const now = performance.now();
       index = indexOf(response.headers['x-consul-index']) ?? null;
       const hasMoved = index !== null && (before === null || index > before);
-      if (before === null || index !== before) onNames(names);
-      if (before !== null && index !== null && index < before) index = null;
+      if (before === null || index !== before) onNames(names, index);
       const hasBlocked = !hasMoved && index !== null && now - sentAt >= waitMs / 2;
-      delayMs = hasBlocked ? 0 : Math.max(names.length * restPerNameMs, (hasMoved ? moving : standing).take(now));
+      // It went back, or came back without news before its time: the catalog is another one now, as a restored snapshot is.
+      if (before !== null && !hasMoved && !hasBlocked) index = null;
+      delayMs = hasBlocked ? 0 : Math.max(reading.take(now, names.length), (hasMoved ? moving : standing).take(now));
       failures = 0;
     } catch (error) {
       if (signal.aborted) return;
@@ -86,22 +90,18 @@ function waitText(waitMs: Ms): string {
   return `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms`;
 }
 
-/** The tags of all instances by the name of the service. */
-const listShape = z.record(z.string(), z.array(z.string()).catch([]));
-
 /** Throws where the response says nothing of which services there are. */
 function namesIn(
   { headers, body }: ConsulResponse,
   { hasToken, selection }: Pick<NamesOptions, 'hasToken' | 'selection'>,
 ): readonly string[] {
-  const { data } = listShape.safeParse(body);
-  if (data === undefined) throw new AppError('MYELIN_SOURCE_FAILED', 'the answer is not a list of services');
-  const isMeant = meantBy(selection);
-  const all = Object.keys(data);
-  const names = isMeant === null ? all : all.filter((name) => isMeant(data[name] ?? []));
+  // The tags of all instances by the name of the service. Without a schema, for speed: each registration lists thousands of them.
+  if (!isRecord(body)) throw new AppError('MYELIN_SOURCE_FAILED', 'the answer is not a list of services');
+  const isNamed = namedBy(selection);
+  const names = Object.keys(body).filter((name) => isNamed(textsIn(body[name])));
   const isFiltered = headers['x-consul-results-filtered-by-acls'] === 'true';
   const isDenied = !hasToken && headers['x-consul-default-acl-policy'] === 'deny';
-  if (all.length === 0 && (isFiltered || isDenied))
+  if (names.length === 0 && (isFiltered || isDenied))
     throw new AppError('MYELIN_SOURCE_FAILED', 'the token may not see any service: it lacks service:read');
   if (names.length > mostNames)
     throw new AppError(
@@ -111,8 +111,29 @@ function namesIn(
   return names;
 }
 
+function textsIn(tags: unknown): readonly string[] {
+  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Which names are meant, by the tags of all instances. Meta is for a filter to tell; a tag is not, as a filter takes an agent twice
+ * as long as the whole list.
+ */
+function namedBy(selection: ConsulDiscovery): (tags: readonly string[]) => boolean {
+  const { tag } = selection;
+  const isMeant = meantBy(selection);
+  return (tags) => (tag === undefined || tags.includes(tag)) && (isMeant === null || isMeant(tags));
+}
+
+/** '': the tags in the list are enough. */
 export function filterOfCatalog(selection: ConsulDiscovery): string {
-  return filterOf(selection, { tags: 'ServiceTags', meta: 'ServiceMeta' });
+  return Object.keys(selection.meta).length === 0
+    ? ''
+    : filterOf(selection, { tags: 'ServiceTags', meta: 'ServiceMeta' });
 }
 
 /** Of the instances of one service. */

@@ -1,14 +1,16 @@
 /**
- * Reports which services of a datacenter changed, by three blocking queries about the whole datacenter: the states of all checks,
- * the addresses of all nodes, and the list of services, whose index shows that something was registered (what it was, the list
- * of each node shows). So a thousand idle services cost nothing; a query for each takes hundreds of requests a second.
+ * Reports which services of a datacenter changed, by three blocking queries about the whole datacenter: the checks that do not pass,
+ * the addresses of all nodes, and the list of services, whose index shows that something was registered. What it was, the list of
+ * all checks shows, and then the lists of the nodes. So a thousand idle services cost nothing; a query for each takes hundreds of
+ * requests a second.
  */
 import { AppError } from '../../../src/errors.ts';
 import { backoffMs, pause } from '../../../src/lib/time/retry.ts';
 import type { Ms } from '../../../src/model.ts';
+import { TokenBucket } from '../../kit/token-bucket.ts';
 import type { ConsulResponse, ListRequest } from '../agent/client.ts';
 import { indexOf } from '../service/result.ts';
-import { changesOf, movedWith, type Rows, readChecks, readNode, readNodes } from './catalog-lists.ts';
+import { changesOf, movedWith, type Rows, readChecks, readNode, readNodes, withTurned } from './catalog-lists.ts';
 import type { Changed } from './schedule.ts';
 
 export type ChangeFeedOptions = {
@@ -24,18 +26,21 @@ export type ChangeFeedOptions = {
 
 /** The delay after a failure grows: a token may lack the right, or a response may be too long, for good. */
 const backoff = { baseMs: 1000, capMs: 300_000 };
-/** The pause after a response grows with its length: so reading takes a limited part of a core, however much changes. */
-const restPerRowMs: Ms = 0.15;
+/**
+ * Long lists take a limited part of a core, however much changes: this much time for each row. After a rest the first ones are
+ * read at once.
+ */
+const looks = { burst: 20_000, everyMs: 0.15 };
+/** A server filters so many checks in this time, ten times over, for a list of those that do not pass. */
+const restPerCheckMs: Ms = 0.015;
 const shortestRestMs: Ms = 10;
 /** The pause after a response that came at once although its index is the same. */
 const standingMs: Ms = 5000;
 /** The lists of the nodes are read where nodes are at most this part of the services. */
 const nodesShare = 0.25;
-/**
- * A registration with a check changes the checks as well. Where those have just explained it, the lists of the nodes are read
- * later, for many registrations at once.
- */
+/** What is registered together is looked for together… */
 const gatherMs: Ms = 20;
+/** …and where it has just been explained, by a check or by the name of a service, the lists of the nodes are read later. */
 const explainedMs: Ms = 200;
 const listEveryMs: Ms = 2000;
 /** The pause after all services had to be queried, since any may have changed… */
@@ -43,11 +48,15 @@ const queryAllEveryMs: Ms = 1000;
 /** …and the least time between two such cases where no list shows a change: the token may not see the service. */
 const unexplainedEveryMs: Ms = 20_000;
 
-const kinds = ['checks', 'services', 'nodes'] as const;
+const blocking = ['checks', 'services', 'nodes'] as const;
+type Blocking = (typeof blocking)[number];
+const kinds = [...blocking, 'instances'] as const;
 type Kind = (typeof kinds)[number];
 
 /** The number of connections that a feed takes. */
 export const perFeed = kinds.length;
+
+const notPassing = 'Status != "passing"';
 
 export class ChangeFeed {
   readonly #options: ChangeFeedOptions;
@@ -55,12 +64,19 @@ export class ChangeFeed {
   /** The queries that succeed. */
   readonly #succeeding = new Set<Kind>();
   #isUp = false;
+  /** The checks that do not pass. */
+  #unhealthy: Rows | null = null;
+  /** All checks. */
   #checks: Rows | null = null;
+  readonly #looks = new TokenBucket(looks, performance.now());
   /** Addresses by node. */
   #nodes: ReadonlyMap<string, string> | null = null;
   /** From the lists of the nodes; null: not known. */
   #instances: Rows | null = null;
-  #reportedAt = Number.NEGATIVE_INFINITY;
+  /** Whether the lists of the nodes are to be read, and whether what was registered is known already. */
+  #due: 'no' | 'explained' | 'unexplained' = 'explained';
+  #wake = Promise.withResolvers<void>();
+  #explainedAt = Number.NEGATIVE_INFINITY;
   #listedAt = Number.NEGATIVE_INFINITY;
   #unexplainedAt = Number.NEGATIVE_INFINITY;
 
@@ -69,23 +85,32 @@ export class ChangeFeed {
     this.#slackMs = Math.max(2000, options.waitMs / 10);
   }
 
+  /** What has just been registered, or deregistered, is known already: who looks for more may take time. */
+  explained(): void {
+    this.#explainedAt = performance.now();
+  }
+
   /** Ends when the signal aborts. */
   async run(): Promise<void> {
+    const { signal } = this.#options;
+    signal.addEventListener('abort', () => this.#wake.resolve(), { once: true });
     await Promise.all([
-      this.#follow('checks', async (body) => this.#readChecks(body)),
+      this.#follow('checks', async (body) => this.#readUnhealthy(body)),
       this.#follow('services', (_, isFirst) => this.#readRegistrations(isFirst)),
       this.#follow('nodes', async (body) => this.#readNodes(body)),
+      this.#followInstances(),
     ]);
   }
 
   /** `read` returns the pause after it. */
-  async #follow(what: Kind, read: (body: unknown, isFirst: boolean) => Promise<Ms>): Promise<void> {
+  async #follow(what: Blocking, read: (body: unknown, isFirst: boolean) => Promise<Ms>): Promise<void> {
     const { signal, waitMs } = this.#options;
     let index: bigint | null = null;
+    let isDoubted = false;
     for (let failures = 0; !signal.aborted; ) {
       try {
         const sentAt = performance.now();
-        const response = await this.#request(what, index);
+        const response = await this.#request(what, isDoubted ? null : index);
         const receivedAt = performance.now();
         const now = indexOf(response.headers['x-consul-index']);
         if (now === undefined || (index !== null && now < index))
@@ -96,12 +121,16 @@ export class ChangeFeed {
         failures = 0;
         this.#setSucceeding(what, true);
         const hasBlocked = receivedAt - sentAt >= waitMs / 2;
+        const isEndedEarly = !isNew && !hasBlocked;
         if (isNew) await pause(Math.max(shortestRestMs, restMs), signal);
-        else if (!hasBlocked) await pause(standingMs, signal);
+        else if (isEndedEarly && isDoubted) await pause(standingMs, signal);
+        // As after a snapshot was restored, whose index may be lower: without an index the response shows it.
+        isDoubted = isEndedEarly && !isDoubted;
       } catch {
         // The queries for single services report what is wrong with Consul.
         if (signal.aborted) return;
         index = null;
+        isDoubted = false;
         this.#setSucceeding(what, false);
         await pause(backoffMs(failures, backoff), signal);
         failures += 1;
@@ -109,20 +138,22 @@ export class ChangeFeed {
     }
   }
 
-  #request(what: Kind, index: bigint | null): Promise<ConsulResponse> {
+  #request(what: Blocking, index: bigint | null): Promise<ConsulResponse> {
     const { list, waitMs } = this.#options;
-    if (index === null) return list({ what, stale: true }, this.#slackMs);
+    const asked = { what, stale: true, ...(what === 'checks' && { filter: notPassing }) };
+    if (index === null) return list(asked, this.#slackMs);
     const wait = `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms`;
-    return list({ what, stale: true, index: `${index}`, wait }, (waitMs * 17) / 16 + this.#slackMs);
+    return list({ ...asked, index: `${index}`, wait }, (waitMs * 17) / 16 + this.#slackMs);
   }
 
-  #readChecks(body: unknown): Ms {
-    const before = this.#checks;
-    const checks = readChecks(body);
-    this.#checks = checks;
-    const changed = before !== null && this.#isUp ? changesOf(before, checks, this.#instances) : new Map();
-    if (this.#report(changed)) this.#reportedAt = performance.now();
-    return checks.size * restPerRowMs;
+  #readUnhealthy(body: unknown): Ms {
+    const before = this.#unhealthy;
+    const unhealthy = readChecks(body);
+    this.#unhealthy = unhealthy;
+    if (before !== null && this.#isUp) this.#report(changesOf(before, unhealthy, this.#instances));
+    // So that the list of all checks does not tell of them again.
+    if (before !== null && this.#checks !== null) this.#checks = withTurned(this.#checks, before, unhealthy);
+    return this.#looks.take(performance.now(), unhealthy.size) + (this.#checks?.size ?? 0) * restPerCheckMs;
   }
 
   #readNodes(body: unknown): Ms {
@@ -131,7 +162,7 @@ export class ChangeFeed {
     this.#nodes = nodes;
     if (before !== null && this.#isUp)
       this.#report(movedWith(before, nodes, this.#checks ?? new Map(), this.#instances));
-    return nodes.size * restPerRowMs;
+    return this.#looks.take(performance.now(), nodes.size);
   }
 
   /** Returns whether anything changed. */
@@ -143,15 +174,55 @@ export class ChangeFeed {
 
   /** Something was registered or deregistered. */
   async #readRegistrations(isFirst: boolean): Promise<Ms> {
+    const isExplained = performance.now() - this.#explainedAt < explainedMs;
+    const changed: Changed = isExplained && !isFirst ? new Map() : await this.#newChecks();
+    const isReported = !isFirst && this.#report(changed);
+    if (isExplained || isReported || isFirst) this.#due = this.#due === 'unexplained' ? this.#due : 'explained';
+    else this.#due = 'unexplained';
+    this.#wake.resolve();
+    return isExplained ? 0 : this.#looks.take(performance.now(), this.#checks?.size ?? 0);
+  }
+
+  async #newChecks(): Promise<Changed> {
+    const before = this.#checks;
+    const { body } = await this.#options.list({ what: 'checks', stale: true }, this.#slackMs);
+    this.#checks = readChecks(body);
+    return before === null ? new Map() : changesOf(before, this.#checks, this.#instances);
+  }
+
+  /** Reads the lists of the nodes when something was registered. */
+  async #followInstances(): Promise<void> {
     const { signal } = this.#options;
-    if (!isFirst) {
-      await pause(gatherMs, signal);
-      const isExplained = performance.now() - this.#reportedAt < explainedMs;
-      if (isExplained) await pause(Math.max(0, this.#listedAt + listEveryMs - performance.now()), signal);
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        if (this.#due === 'no') {
+          this.#wake = Promise.withResolvers();
+          await this.#wake.promise;
+        }
+        const laterMs = this.#due === 'explained' ? this.#listedAt + listEveryMs - performance.now() : 0;
+        await pause(Math.max(gatherMs, laterMs), signal);
+        if (signal.aborted) return;
+        const restMs = await this.#readRegistered();
+        failures = 0;
+        this.#setSucceeding('instances', true);
+        await pause(restMs, signal);
+      } catch {
+        if (signal.aborted) return;
+        this.#due = 'explained';
+        this.#setSucceeding('instances', false);
+        await pause(backoffMs(failures, backoff), signal);
+        failures += 1;
+      }
     }
+  }
+
+  async #readRegistered(): Promise<Ms> {
+    const { signal } = this.#options;
+    const isExplained = this.#due !== 'unexplained';
+    this.#due = 'no';
     let changed = await this.#newInstances();
-    if (isFirst || !this.#isUp) changed = new Map();
-    else if (isNothing(changed)) {
+    if (!this.#isUp) changed = new Map();
+    else if (isNothing(changed) && !isExplained) {
       if (performance.now() - this.#unexplainedAt < unexplainedEveryMs) {
         // The server that sent the lists may be behind the one that reported the change.
         await pause(listEveryMs, signal);
@@ -162,7 +233,7 @@ export class ChangeFeed {
       }
     }
     this.#report(changed);
-    return changed === 'all' ? queryAllEveryMs : (this.#instances?.size ?? 0) * restPerRowMs;
+    return changed === 'all' ? queryAllEveryMs : this.#looks.take(performance.now(), this.#instances?.size ?? 0);
   }
 
   async #newInstances(): Promise<Changed> {

@@ -38,8 +38,10 @@ const patienceMs: Ms = 10_000;
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #followed = new Map<string, Followed>();
-  /** Keys of the names in the catalog; null: not known yet. */
-  #listed: ReadonlySet<string> | null = null;
+  /** The names in the catalog; null: not known yet. */
+  #names: ReadonlySet<string> | null = null;
+  /** How many of these names each key stands for: they may differ in their case. */
+  readonly #listed = new Map<string, number>();
   #isTold = false;
   #isPatient = true;
   #isFailing = false;
@@ -54,17 +56,26 @@ export class Discovery {
     return this.#followed.size;
   }
 
-  listed(names: readonly string[]): void {
+  /** Returns whether a name has come or gone since the last list. */
+  listed(names: readonly string[]): boolean {
     const { told, doubt } = this.#options;
-    const before = this.#listed;
-    const byKey = new Map(names.map((name) => [keyOfDiscovered(name), name]));
-    this.#listed = new Set(byKey.keys());
-    for (const [key, name] of byKey) this.#follow(key, name);
-    for (const [key, { name }] of told) {
-      this.#follow(key, name);
-      if (before?.has(key) === true && !this.#listed.has(key)) doubt(name);
+    const now = new Set(names);
+    const isFirst = this.#names === null;
+    const before = this.#names ?? new Set();
+    this.#names = now;
+    const came = without(now, before);
+    const went = without(before, now);
+    for (const [key] of came) this.#listed.set(key, (this.#listed.get(key) ?? 0) + 1);
+    for (const [key] of went) this.#listed.set(key, (this.#listed.get(key) ?? 1) - 1);
+    for (const [key, name] of came) this.#follow(key, name);
+    // What was told before the source failed is asked about, listed or not.
+    if (isFirst) for (const [key, { name }] of told) this.#follow(key, name);
+    for (const [key, name] of went) {
+      if (this.#isListed(key)) continue;
+      this.#listed.delete(key);
+      if (told.has(key)) doubt(name);
+      this.#endIfOver(key);
     }
-    for (const key of [...this.#followed.keys()]) this.#endIfOver(key);
     this.#patience ??= setTimeout(() => {
       this.#isPatient = false;
       this.#tellAllIfReady();
@@ -72,6 +83,7 @@ export class Discovery {
     if (this.#isTold && this.#isFailing) this.#tell();
     this.#isFailing = false;
     this.#tellAllIfReady();
+    return came.length + went.length > 0;
   }
 
   listFailed(reason: string, isUnanswerable: boolean): void {
@@ -93,8 +105,10 @@ export class Discovery {
     if (followed === undefined) return;
     if (followed.answer.kind !== 'result' || this.#isTold)
       followed.answer = { kind: 'failure', reason, isUnanswerable };
-    if (this.#isTold) this.#options.updates.failed(key, reason, isUnanswerable);
-    else this.#tellAllIfReady();
+    if (this.#isTold) {
+      this.#options.updates.failed(key, reason, isUnanswerable);
+      this.#endIfOver(key);
+    } else this.#tellAllIfReady();
   }
 
   end(): void {
@@ -111,7 +125,7 @@ export class Discovery {
 
   /** What was told before the source failed is known, whether its query succeeds now or not. */
   #tellAllIfReady(): void {
-    if (this.#isTold || this.#listed === null) return;
+    if (this.#isTold || this.#names === null) return;
     const isKnown = ([key, { answer }]: [string, Followed]): boolean =>
       answer.kind === 'result' ||
       (answer.kind === 'failure' && (!this.#isPatient || answer.isUnanswerable || this.#options.told.has(key)));
@@ -148,10 +162,14 @@ export class Discovery {
     updates.received(key, { ...result, unreadable: [...result.unreadable, ...leftOutOf(result.oldest, selection)] });
   }
 
+  #isListed(key: string): boolean {
+    return (this.#listed.get(key) ?? 0) > 0;
+  }
+
   #endIfOver(key: string): void {
     const followed = this.#followed.get(key);
-    const isOver = followed?.answer.kind !== 'none' && !this.#options.told.has(key) && this.#listed?.has(key) === false;
-    if (followed === undefined || !isOver) return;
+    const isOver = followed?.answer.kind !== 'none' && !this.#options.told.has(key);
+    if (followed === undefined || !isOver || this.#names === null || this.#isListed(key)) return;
     this.#followed.delete(key);
     followed.stop.abort();
   }
@@ -160,4 +178,9 @@ export class Discovery {
     const { emit, key, told } = this.#options;
     emit({ kind: 'discovered', key, services: [...told.values()] });
   }
+}
+
+/** Those that the others are not among, with their keys. */
+function without(names: ReadonlySet<string>, others: ReadonlySet<string>): readonly (readonly [string, string])[] {
+  return [...names].filter((name) => !others.has(name)).map((name) => [keyOfDiscovered(name), name]);
 }

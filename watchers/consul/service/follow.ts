@@ -6,6 +6,7 @@ import { TokenBucket } from '../../kit/token-bucket.ts';
 import type { ConsulResponse, HealthRequest } from '../agent/client.ts';
 import { type Failure, failureOf } from '../agent/failure.ts';
 import type { ConsulQuery } from '../settings.ts';
+import type { BlockingQueries } from './blocking-queries.ts';
 import { isDoubtful, isUnchanged, resultOf, type ServiceResult } from './result.ts';
 
 export type Following = {
@@ -16,7 +17,9 @@ export type Following = {
   readonly hasToken: boolean;
   /** Which instances are meant, by their tags, where the request cannot say it. */
   readonly isMeant?: ((tags: readonly string[]) => boolean) | null;
-  readonly send: (request: HealthRequest, timeoutMs: Ms) => Promise<ConsulResponse>;
+  readonly send: (request: HealthRequest, timeoutMs: Ms, stop?: AbortSignal) => Promise<ConsulResponse>;
+  /** Those of the same datacenter. */
+  readonly blocking: BlockingQueries;
   /** The last result before the source was started again. */
   readonly last?: ServiceResult | undefined;
   /** Waits for one of the connections, which is held during a request. */
@@ -39,49 +42,68 @@ const healthyAfterMs: Ms = 10_000;
 const movingPace = { burst: 10, everyMs: 100 };
 /** …and about one that answers at once although its index stands still, is missing or goes back. */
 const standingPace = { burst: 2, everyMs: 5000 };
+/** An agent does not sort instances itself: it asks a server. */
+const sentinel = { near: '_agent' };
+/**
+ * Queries block for different times, so that they do not all come back at once; the first one for any part of its time, where that
+ * is long. A short one is to give the agent the time to know what another list has told of.
+ */
+const spreadFromMs: Ms = 10_000;
 /** A result goes live before the next request is sent, which costs as much as planning the change. */
 const resultFirstMs: Ms = 10;
 
 /** Ends when `signal` aborts. */
 export async function follow(following: Following): Promise<void> {
-  const { permit, waitMs, rest, onResult, onResponse, onFailure, signal } = following;
+  const { permit, blocking, waitMs, rest, onResult, onResponse, onFailure, signal } = following;
   // A response that does not block takes at most this long: a part of `wait`, which says how near the agent is.
   const slackMs = Math.max(2000, waitMs / 10);
   const moving = new TokenBucket(movingPace, performance.now());
   const standing = new TokenBucket(standingPace, performance.now());
   let { last } = following;
-  /** Whether `last` comes from the request before this one. */
-  let isCurrent = false;
+  /** What `last` is worth: it is `outdated` at first and after a failure. */
+  let known: 'current' | 'doubted' | 'outdated' = 'outdated';
   let failures = 0;
   let healthySince = performance.now();
+  let isSpread = false;
 
   while (!signal.aborted) {
     let delayMs: Ms;
     try {
-      const thisWaitMs = isCurrent && last !== undefined && rest !== undefined ? await rest(last) : waitMs;
+      const longestMs: Ms = known === 'current' && last !== undefined && rest !== undefined ? await rest(last) : waitMs;
       if (signal.aborted) return;
       using _permit = await permit();
       if (signal.aborted) return;
+      const spread = isSpread || longestMs < spreadFromMs ? 0.1 : 1;
+      const thisWaitMs: Ms = longestMs * (1 - spread * Math.random());
       const sentAt = performance.now();
-      const result = await query(following, last, isCurrent ? thisWaitMs : null, slackMs);
+      const result = await query(following, last, known === 'current' ? thisWaitMs : null, slackMs);
+      if (result === null) {
+        known = 'doubted';
+        continue;
+      }
       onResponse?.();
       const now = performance.now();
-      const hasBlocked = result === last && last.index !== undefined && now - sentAt >= thisWaitMs / 2;
-      const isMoving = hasMoved(isCurrent ? last : undefined, result);
+      const hasNews = result !== last;
+      const hasBlocked: boolean = !hasNews && last?.index !== undefined && now - sentAt >= thisWaitMs / 2;
+      const isMoving = hasMoved(known === 'outdated' ? undefined : last, result);
       if (hasBlocked) delayMs = 0;
       else delayMs = Math.max(resultFirstMs, (isMoving ? moving : standing).take(now));
-      if (!isCurrent) healthySince = now;
-      if (result !== last || !isCurrent) onResult(result);
+      isSpread ||= known === 'current';
+      if (known === 'outdated') healthySince = now;
+      // It came back before its time and without news, as from a server whose catalog is another one now.
+      const isEndedEarly = !hasNews && !hasBlocked;
+      if (isEndedEarly || hasGoneBack(last, result)) blocking.endAll();
+      if (hasNews) onResult(result);
       last = result;
-      isCurrent = true;
+      known = isEndedEarly ? 'doubted' : 'current';
     } catch (error) {
       if (signal.aborted) return;
-      if (performance.now() - healthySince >= healthyAfterMs && isCurrent) failures = 0;
+      if (performance.now() - healthySince >= healthyAfterMs && known === 'current') failures = 0;
       const failure = failureOf(error, wallClock());
       delayMs = failure.retryAfterMs + backoffMs(failures, backoff);
       failures += 1;
       // The next request has no index: its response comes at once and shows whether a change was missed.
-      isCurrent = false;
+      known = 'outdated';
       onFailure(failure);
     }
     if (delayMs > 0) await pause(delayMs, signal);
@@ -91,29 +113,39 @@ export async function follow(following: Following): Promise<void> {
 /**
  * One query, and a second one to the leader where the response is doubtful. `waitMs`: how long it may block; null: it does
  * not block, as after a failure, when `last` may be outdated and is only compared with. Returns `last` itself where
- * nothing has changed.
+ * nothing has changed, and null where the query was ended since `last` may be outdated.
  */
 async function query(
-  { send, request, query: { stale, warning }, hasToken, isMeant }: Following,
+  { send, blocking, request, query: { stale, warning }, hasToken, isMeant }: Following,
   last: ServiceResult | undefined,
   waitMs: Ms | null,
   slackMs: Ms,
-): Promise<ServiceResult> {
+): Promise<ServiceResult | null> {
   const plain = { ...request, ...(stale && { stale }) };
   const index = waitMs === null ? undefined : last?.index;
-  const response =
-    waitMs === null || index === undefined
-      ? await send(plain, slackMs)
-      : // Requests wait for different times, so that they do not all come back at once. The agent adds up to a sixteenth.
-        await send(
-          { ...plain, index: `${index}`, wait: `${Math.ceil(waitMs * (0.9 + 0.1 * Math.random()))}ms` },
-          (waitMs * 17) / 16 + slackMs,
-        );
+  let response: ConsulResponse;
+  if (waitMs === null || index === undefined) response = await send(plain, slackMs);
+  else {
+    using running = blocking.begin();
+    const { isSentinel, signal } = running;
+    const asked = { ...plain, index: `${index}`, wait: `${Math.ceil(waitMs)}ms`, ...(isSentinel && sentinel) };
+    try {
+      // The agent adds up to a sixteenth.
+      response = await send(asked, (waitMs * 17) / 16 + slackMs, signal);
+    } catch (error) {
+      if (signal.aborted) return null;
+      throw error;
+    }
+  }
   if (index !== undefined && last !== undefined && isUnchanged(response, last)) return last;
   const context = { query: { warning }, service: request.service, hasToken, isMeant };
   const result = resultOf(response, last, context);
   if (!isDoubtful(response, result, last, waitMs === null)) return result;
   return resultOf(await send({ ...request, consistent: true }, slackMs), last, context);
+}
+
+function hasGoneBack(before: ServiceResult | undefined, now: ServiceResult): boolean {
+  return before?.index !== undefined && now.index !== undefined && now.index < before.index;
 }
 
 function hasMoved(before: ServiceResult | undefined, now: ServiceResult): boolean {

@@ -337,18 +337,43 @@ test('basic authentication and a path before /v1 reach a proxy in front of the a
   assert.equal(heard.count('endpoints'), 0);
 });
 
-test('a service at rest is asked anew within half a minute, as no blocking query tells what a snapshot has restored', async () => {
-  await using proxy = await startFaultProxy(consul.address);
-  await consul.register({ name: 'resting', port: 9001 });
-  await using heard = followQueries({ resting: {} }, { address: proxy.address });
-  const waits = (): readonly number[] =>
-    proxy.requests.flatMap(({ searchParams }) => Number.parseInt(searchParams.get('wait') ?? '', 10) || []);
-  await until('it waits for news', () => heard.served('resting')?.length === 1 && waits().length > 0);
-  assert.ok(
-    waits().every((ms) => ms > 20_000 && ms <= 30_000),
-    waits().join(),
-  );
-});
+/** Registered at a node that no agent is at, which would register them again. */
+async function registerFar(name: string, port: number): Promise<void> {
+  await consul.api('PUT', '/v1/catalog/register', {
+    Node: 'far',
+    Address: '127.0.0.1',
+    Service: { ID: `${name}-${port}`, Service: name, Port: port },
+  });
+}
+
+for (const { connections, maxConnections, feed } of [
+  { connections: 'one each', maxConnections: 100, feed: '' },
+  { connections: 'fewer than there are services', maxConnections: 8, feed: ', and a feed of changes' },
+])
+  test(`what a restored snapshot holds is served within seconds, also where no query would ever tell: connections: ${connections}${feed}`, async () => {
+    await using proxy = await startFaultProxy(consul.address);
+    const names = Array.from({ length: 12 }, (_, at) => `restored-${at}-of-${maxConnections}`);
+    for (const name of names) await registerFar(name, 9001);
+    await using heard = followQueries(Object.fromEntries(names.map((name) => [name, {}])), {
+      address: proxy.address,
+      maxConnections,
+    });
+    await until('synced', () => heard.count('synced') === 1);
+    const snapshot = await consul.snapshot();
+    for (const name of names.slice(1)) await registerFar(name, 9002);
+    const served = (): readonly number[] => names.map((name) => heard.served(name)?.length ?? 0);
+    const goal = [1, ...names.slice(1).map(() => 2)].join();
+    await until('the second ones are served', () => served().join() === goal);
+    const waiting = (): number =>
+      proxy.requests.filter(({ searchParams }) => Number.parseInt(searchParams.get('wait') ?? '', 10) > 5000).length;
+    await until('it waits for news', () => waiting() >= Math.min(names.length, 3));
+    await consul.restore(snapshot);
+    await until('all is as it was', () => served().every((count) => count === 1), { withinMs: 15_000 });
+    assert.equal(heard.count('failed'), 0);
+    // And what happens then is seen at once.
+    await registerFar(names[1] ?? '', 9003);
+    await until('another one is served', () => heard.served(names[1] ?? '')?.length === 2);
+  });
 
 test('of more services than connections those at rest are not asked, and every kind of change is seen', async () => {
   await using proxy = await startFaultProxy(consul.address);

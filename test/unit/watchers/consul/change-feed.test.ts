@@ -166,6 +166,7 @@ class Lists {
   readonly #bodies: Record<string, unknown> = { checks: [], services: {}, nodes: [] };
   readonly #index: Record<string, number> = { checks: 1, services: 1, nodes: 1 };
   readonly #waiting = new Set<() => void>();
+  #restored = 0;
   isDown = false;
   readonly asked: ListRequest[] = [];
 
@@ -178,7 +179,14 @@ class Lists {
   async list(request: ListRequest, signal: AbortSignal): Promise<ConsulResponse> {
     this.asked.push(request);
     const what = request.what === 'node' ? `node ${request.node}` : request.what;
-    while (!this.isDown && request.index !== undefined && Number(request.index) >= (this.#index[what] ?? 0)) {
+    const restored = this.#restored;
+    let index = this.#index[what] ?? 1;
+    while (
+      !this.isDown &&
+      request.index !== undefined &&
+      this.#restored === restored &&
+      Number(request.index) >= (this.#index[what] ?? 0)
+    ) {
       if (signal.aborted) throw new Error('aborted');
       await new Promise<void>((resolve) => {
         this.#waiting.add(resolve);
@@ -186,7 +194,20 @@ class Lists {
       });
     }
     if (this.isDown) throw new Error('down');
-    return { headers: { 'x-consul-index': `${this.#index[what] ?? 1}` }, body: structuredClone(this.#bodies[what]) };
+    if (this.#restored === restored) index = this.#index[what] ?? 1;
+    const body = structuredClone(this.#bodies[what]);
+    const isFiltered = request.what === 'checks' && request.filter === 'Status != "passing"' && Array.isArray(body);
+    return {
+      headers: { 'x-consul-index': `${index}` },
+      body: isFiltered ? body.filter(({ Status }) => Status !== 'passing') : body,
+    };
+  }
+
+  /** Whoever waits is answered as before, and what is asked for then has this index. */
+  restore(what: string, index: number): void {
+    this.#restored += 1;
+    this.#index[what] = index;
+    for (const wake of this.#waiting) wake();
   }
 
   fail(): void {
@@ -199,15 +220,17 @@ function feeding(lists: Lists, services: number) {
   const stop = new AbortController();
   const changes: unknown[] = [];
   const states: boolean[] = [];
-  const ended = new ChangeFeed({
+  const feed = new ChangeFeed({
     list: (request) => lists.list(request, stop.signal),
     services: () => services,
     waitMs: 60_000,
     onChange: (changed) => changes.push(told(changed)),
     onUp: (isFed) => states.push(isFed),
     signal: stop.signal,
-  }).run();
+  });
+  const ended = feed.run();
   return {
+    feed,
     changes,
     states,
     async [Symbol.asyncDispose]() {
@@ -274,6 +297,47 @@ describe('in time', { concurrency: true }, () => {
       { web: 20n, bare: null },
       'and not all are looked at each time somebody else registers',
     );
+  });
+
+  test('an instance that comes with a check is found in the list of all checks; the lists of the nodes are read later', async () => {
+    const lists = new Lists();
+    lists.put('checks', two);
+    await using my = feeding(lists, 100);
+    await until('it is fed', () => my.states.at(-1) === true);
+    const asked = lists.asked.length;
+    lists.put('checks', [...two, ...checks(['n1', 'c', 'passing', 'new', 12])]);
+    lists.put('services', {});
+    await until('it is told', () => my.changes.length === 1);
+    assert.deepEqual(my.changes, [{ new: 12n }]);
+    assert.ok(lists.asked.slice(asked).some(({ what, index, filter }) => what === 'checks' && !index && !filter));
+    assert.ok(lists.asked.slice(asked).every(({ what }) => what !== 'node'));
+  });
+
+  test('what another list has explained is not looked for at once', async () => {
+    const lists = new Lists();
+    lists.put('checks', two);
+    lists.put('nodes', [{ Node: 'n1', Address: '10.0.0.1' }]);
+    lists.put('node n1', { Services: {} });
+    await using my = feeding(lists, 100);
+    await until('it is fed', () => my.states.at(-1) === true);
+    const asked = lists.asked.length;
+    my.feed.explained();
+    lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 2 } } });
+    lists.put('services', {});
+    await until('the others are found', () => my.changes.length === 1, { withinMs: 10_000 });
+    assert.deepEqual(my.changes, [{ web: 2n }]);
+    assert.ok(lists.asked.slice(asked).every(({ what, index }) => what !== 'checks' || index !== undefined));
+  });
+
+  test('a query that comes back before its time and without news is asked again without an index, which shows a restored catalog', async () => {
+    const lists = new Lists();
+    lists.put('services', {});
+    await using my = feeding(lists, 100);
+    await until('it is fed', () => my.states.at(-1) === true);
+    lists.restore('services', 1);
+    await until('it begins anew', () => my.states.join() === 'true,false,true', { withinMs: 10_000 });
+    const asked = (kind: string): number => lists.asked.filter(({ what }) => what === kind).length;
+    assert.ok(asked('nodes') > 2, 'the others were asked again as well');
   });
 
   test('of more nodes than it is worth no list is read: anything may have changed', async () => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Endpoint } from '../../../../src/model.ts';
 import type { ConsulResponse, HealthRequest } from '../../../../watchers/consul/agent/client.ts';
 import type { Failure } from '../../../../watchers/consul/agent/failure.ts';
+import { BlockingQueries } from '../../../../watchers/consul/service/blocking-queries.ts';
 import { follow } from '../../../../watchers/consul/service/follow.ts';
 import { indexOf, type ServiceResult } from '../../../../watchers/consul/service/result.ts';
 
@@ -15,7 +16,8 @@ async function run(
     hasToken = false,
     stale = true,
     remembered,
-  }: { hasToken?: boolean; stale?: boolean; remembered?: ServiceResult } = {},
+    blocking = new BlockingQueries(),
+  }: { hasToken?: boolean; stale?: boolean; remembered?: ServiceResult; blocking?: BlockingQueries } = {},
 ) {
   const stop = new AbortController();
   const requests: HealthRequest[] = [];
@@ -40,6 +42,7 @@ async function run(
       const result = line(request);
       return result instanceof Error ? Promise.reject(result) : Promise.resolve(result);
     },
+    blocking,
     permit: () => Promise.resolve({ [Symbol.dispose]: () => {} }),
     waitMs: 60_000,
     last: remembered,
@@ -71,12 +74,16 @@ test('the first request is answered at once, each further one waits for an index
     [undefined, '10', '12'],
   );
   assert.deepEqual(requests[0], { service: 'web', stale: true });
-  for (const { wait } of requests.slice(1)) assert.match(wait ?? '', /^(5[4-9]\d{3}|60000)ms$/);
+  const [first = 0, second] = requests.slice(1).map(({ wait }) => Number(/^(\d+)ms$/.exec(wait ?? '')?.[1]));
+  assert.ok(first > 0 && first <= 60_000, 'those of many services are spread');
+  assert.ok(second !== undefined && second >= 54_000 && second <= 60_000);
 });
 
 test('an answer is waited for longer than the agent may take, a sixteenth more than it was asked to', async () => {
-  const { timeouts } = await run([answer('10', [1]), answer('11', [2])]);
-  assert.deepEqual(timeouts, [6000, 63_750 + 6000]);
+  const { timeouts, requests } = await run([answer('10', [1]), answer('11', [2])]);
+  const waitMs = Number.parseInt(requests[1]?.wait ?? '', 10);
+  assert.equal(timeouts[0], 6000);
+  assert.ok(Math.abs((timeouts[1] ?? 0) - (6000 + (waitMs * 17) / 16)) < 2);
 });
 
 test('an index beyond what a JavaScript number can hold is kept to the last digit', async () => {
@@ -121,6 +128,39 @@ test('an empty list that the consistent read does not confirm is not told', asyn
 test('an answer whose index stands still says nothing new, and nothing of it is told', async () => {
   const { served } = await run([answer('10', [1, 2]), answer('10', [1, 2]), answer('11', [2])]);
   assert.deepEqual(served, [[1, 2], [2]]);
+});
+
+test('a query that comes back before its time and without news is followed by one that shows what there is now, whatever its index', async () => {
+  const { requests, served } = await run([
+    answer('10', [1, 2]),
+    answer('10', [1, 2]),
+    answer('4', [1]),
+    answer('4', [1]),
+  ]);
+  assert.deepEqual(requests.slice(2), [
+    { service: 'web', stale: true },
+    { service: 'web', consistent: true },
+  ]);
+  assert.deepEqual(served, [[1, 2], [1]], 'of a snapshot that was restored');
+});
+
+test('what shows that the catalog is another one ends the queries about other services as well', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const ended = async (...script: readonly Script[]): Promise<boolean> => {
+    const blocking = new BlockingQueries();
+    using other = blocking.begin();
+    const running = run([answer('10', [1]), ...script], { blocking });
+    for (let at = 0; at < 100; at++) {
+      await new Promise(setImmediate);
+      t.mock.timers.tick(100);
+    }
+    await running;
+    return other.signal.aborted;
+  };
+  assert.equal(await ended(answer('11', [2])), false);
+  assert.equal(await ended(answer('10', [1])), true, 'it came back without news');
+  assert.equal(await ended(answer('9', [1]), answer('9', [1])), true, 'its index went back');
+  assert.equal(await ended(answer('9', [1]), answer('11', [1])), false, 'the leader says that it did not');
 });
 
 test('fewer endpoints under an index that stands still count only as the leader repeats them', async () => {

@@ -121,5 +121,6 @@ test('a filter holds tags and meta as texts of Consul in which every character s
     filterOfCatalog(selection),
     '`a" or "b` in ServiceTags and ServiceMeta["my-key"] == `back\\slash` and ServiceMeta["other"] == ``',
   );
+  assert.equal(filterOfCatalog(byTag), '', 'the list has the tags');
   assert.equal(filterOfInstances({ meta: { v: '2' } }), 'Service.Meta["v"] == `2`');
 });
