@@ -7,7 +7,7 @@ import { readdir } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { certificateName, certificatesFolder, selfSignedFile } from '../config/paths.ts';
 import type { Config } from '../config/schema.ts';
-import { readIfThere, writeDurably } from '../lib/files/files.ts';
+import { readIfPossible, writeDurably } from '../lib/files/files.ts';
 import { changesOf } from '../lib/files/watched-files.ts';
 import { createMutex } from '../lib/mutex.ts';
 import { wallClock } from '../lib/time/clock.ts';
@@ -222,7 +222,7 @@ export class Certificates {
   /** Generated once: clients that were configured to trust it can continue to do so. */
   async #generate(): Promise<Certificate> {
     const file = selfSignedFile(this.#config);
-    const known = (await readIfThere(file))?.toString('latin1');
+    const known = (await readIfPossible(file))?.toString('latin1');
     const found = known === undefined ? null : inspect({ certificate: known, key: null });
     if (found?.kind === 'sound' && found.notAfter > wallClock()) return { name: generatedName, file, ...pick(found) };
     const pem = selfSignedPem(new Date(wallClock()), { days: 3650 });
@@ -247,7 +247,7 @@ export class Certificates {
       const name = certificateName(frontend, each);
       if (name === null || name === generatedName) continue;
       const file = `${folder}/${each}`;
-      const text = await readIfThere(file).catch(() => null);
+      const text = await readIfPossible(file);
       const inspected = text === null ? null : inspect({ certificate: text.toString('latin1'), key: null });
       if (inspected?.kind === 'sound') copies.set(name, { name, file, ...pick(inspected) });
     }

@@ -102,7 +102,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   process.on('unhandledRejection', (error) => report({ kind: 'unhandled_rejection', error }));
   const heartbeat = new Heartbeat(stuckAfterMs, now);
 
-  const overrides = await OverrideStore.open(overridesFile(config), now);
+  const onTrouble = (error: unknown): void => report({ kind: 'trouble', error });
+  const overrides = await OverrideStore.open(overridesFile(config), now, onTrouble);
   await using control = await openDriver(
     {
       config,
@@ -113,7 +114,6 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     },
     signal,
   );
-  const onTrouble = (error: unknown): void => report({ kind: 'trouble', error });
   await using discovered = await KnownServices.open(
     knownServicesFile(config),
     onTrouble,

@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { AppError, describe, hasCode } from '../errors.ts';
 import { configFile } from '../lib/files/config-file.ts';
 import { type FailedStep, type FileTarget, makeLive, recover, runStep } from '../lib/files/file-target.ts';
-import { makeFolder, readIfThere, writeDurably, writeFailed } from '../lib/files/files.ts';
+import { makeFolder, readIfPossible, writeDurably, writeFailed } from '../lib/files/files.ts';
 import type { Ms } from '../model.ts';
 import type { ServiceView, Target, TargetOutcome } from './target.ts';
 
@@ -87,7 +87,7 @@ export function outputTarget(output: Output, toldFile: string): Target<string> {
   }
 
   async function isTold(text: string): Promise<boolean> {
-    return (await readIfThere(toldFile))?.toString('utf8') === hashLine(text);
+    return (await readIfPossible(toldFile))?.toString('utf8') === hashLine(text);
   }
 }
 

@@ -29,7 +29,6 @@ export class KnownEndpoints {
     this.all = services;
   }
 
-  /** Throws an AppError where the file exists and cannot be read. */
   static async open(path: string, onTrouble: (error: unknown) => void): Promise<KnownEndpoints> {
     const file = new StateFile(path, onTrouble);
     const services = await file.read((value) => shape.parse(value));

@@ -34,7 +34,7 @@ export class KnownServices {
     this.#mustMove = mustMove;
   }
 
-  /** Throws an AppError where a file is there and cannot be read. `formerPath`: its place in older versions. */
+  /** `formerPath`: its place in older versions. */
   static async open(path: string, onTrouble: (error: unknown) => void, formerPath?: string): Promise<KnownServices> {
     const file = new StateFile(path, onTrouble, formerPath);
     const known = (await file.read((value) => shape.parse(value))) ?? [];

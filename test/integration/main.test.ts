@@ -68,7 +68,7 @@ async function started(apply: (signal: AbortSignal) => Promise<Outcome>) {
   const world = {
     settings,
     driver: control,
-    overrides: await OverrideStore.open(join(folder.path, 'orders.json'), Date.now),
+    overrides: await OverrideStore.open(join(folder.path, 'orders.json'), Date.now, assert.ifError),
     discovered: stack.use(await KnownServices.open(join(folder.path, 'services.json'), () => {})),
     endpoints: stack.use(await KnownEndpoints.open(join(folder.path, 'endpoints.json'), () => {})),
     files: nothingKept,

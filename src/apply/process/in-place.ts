@@ -3,7 +3,7 @@ import { AppError } from '../../errors.ts';
 import { isFile } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
-import { readIfThere } from '../../lib/files/files.ts';
+import { readIfPossible } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 import type { Outcome } from '../driver.ts';
 import type { Generation } from '../state/generation.ts';
@@ -22,7 +22,7 @@ export async function sectionsInPlace(file: ConfigFile, newest: Generation | nul
 export async function withFilesInPlace(sections: readonly Section[]): Promise<readonly Section[]> {
   return Promise.all(
     sections.map(async (section) => {
-      const text = isFile(section) ? (await readIfThere(section.name))?.toString('utf8') : undefined;
+      const text = isFile(section) ? (await readIfPossible(section.name))?.toString('utf8') : undefined;
       return text === undefined || text === section.text ? section : { ...section, text };
     }),
   );

@@ -5,7 +5,7 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readIfThere, removeIfThere } from '../../lib/files/files.ts';
+import { readIfPossible, removeIfThere } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 import type { Generation } from './generation.ts';
 
@@ -50,7 +50,7 @@ export class ComingBackends {
 
 /** `recorded` with the backends that may have come since. */
 export async function withComing({ folder }: InFolder, recorded: readonly Section[]): Promise<readonly Section[]> {
-  const texts = await Promise.all((await namesIn(folder)).map((name) => readIfThere(join(folder, name))));
+  const texts = await Promise.all((await namesIn(folder)).map((name) => readIfPossible(join(folder, name))));
   const known = new Set(recorded.flatMap(({ kind, name }) => (kind === 'backend' ? [name] : [])));
   const coming = new Map(texts.flatMap(read).map((section) => [section.name, section]));
   for (const name of known) coming.delete(name);

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { withoutFiles } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
-import { makeFolder, readIfThere, readNewer, together, writeDurably } from '../../lib/files/files.ts';
+import { makeFolder, readIfPossible, readNewer, together, writeDurably } from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
@@ -122,9 +122,9 @@ export async function writeSections(
   );
 }
 
-/** null where the folder is gone. Each section gets its service back where that was recorded. */
+/** null where the folder is gone, or cannot be read. Each section gets its service back where that was recorded. */
 export async function readSections(generation: Generation): Promise<readonly Section[] | null> {
-  const text = (await readIfThere(generation.config))?.toString('utf8');
+  const text = (await readIfPossible(generation.config))?.toString('utf8');
   if (text === undefined) return null;
   const sections = sectionsOf(text, await read(generation, services));
   return withFileRecords(sections, (await read(generation, files)) ?? []);
@@ -172,7 +172,7 @@ export function writeFirst({ folder }: Generation, stamp: string): Promise<unkno
 }
 
 export async function isFirst({ folder }: Generation, stamp: string): Promise<boolean> {
-  return (await readIfThere(join(folder, 'first')))?.toString('utf8') === `${stamp}\n`;
+  return (await readIfPossible(join(folder, 'first')))?.toString('utf8') === `${stamp}\n`;
 }
 
 async function write<T>({ folder }: Generation, { name, formerName, mode }: JsonFile<T>, value: T): Promise<void> {
@@ -180,11 +180,11 @@ async function write<T>({ folder }: Generation, { name, formerName, mode }: Json
   if (formerName !== undefined) await rm(join(folder, formerName), { force: true });
 }
 
-/** null where the file is missing or not ours: then Myelin finds its content out again. */
+/** null where the file is missing, cannot be read or is not ours: then Myelin finds its content out again. */
 async function read<T>({ folder }: Generation, { name, formerName, shape }: JsonFile<T>): Promise<T | null> {
   const path = join(folder, name);
-  const bytes = await (formerName === undefined ? readIfThere(path) : readNewer(path, join(folder, formerName)));
   try {
+    const bytes = await (formerName === undefined ? readIfPossible(path) : readNewer(path, join(folder, formerName)));
     return bytes ? shape.parse(JSON.parse(bytes.toString('utf8'))) : null;
   } catch {
     return null;
@@ -192,5 +192,5 @@ async function read<T>({ folder }: Generation, { name, formerName, shape }: Json
 }
 
 async function remove<T>({ folder }: Generation, { name, formerName = name }: JsonFile<T>): Promise<void> {
-  for (const each of [name, formerName]) await rm(join(folder, each), { force: true });
+  for (const each of [name, formerName]) await rm(join(folder, each), { recursive: true, force: true });
 }

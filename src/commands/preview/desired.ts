@@ -10,7 +10,7 @@ import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../..
 import { maskSecrets, withoutSecrets } from '../../config/read/mask.ts';
 import { Secrets } from '../../config/read/secrets.ts';
 import type { Config } from '../../config/schema.ts';
-import { AppError } from '../../errors.ts';
+import { AppError, describe } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import { ownAddresses } from '../../lib/net/own-addresses.ts';
@@ -83,16 +83,21 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
   return binary?.version ?? presumedVersion(config);
 }
 
+/** What is shown may lack something because of it. */
+export function warn(error: unknown): void {
+  process.stderr.write(`warning: ${describe(error)}\n`);
+}
+
 async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
   const { config } = settings;
   const secrets = new Secrets(settings.secrets);
   // Like `run`, begins with the services known last.
   const { all: discovered } = await KnownServices.open(
     knownServicesFile(config),
-    () => {},
+    warn,
     formerKnownServicesFile(config),
   );
-  const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), () => {});
+  const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), warn);
   let collection = createCollection(config, { discovered, endpoints }, now(), ownAddresses(env));
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)

@@ -18,7 +18,7 @@ import { overridden } from '../../reconcile/overrides/overrides.ts';
 import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { formatReason } from '../text/format.ts';
-import { type DesiredOutput, renderDesired } from './desired.ts';
+import { type DesiredOutput, renderDesired, warn } from './desired.ts';
 import { Masking } from './masking.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };
@@ -28,7 +28,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const observed = await observe(settings.config);
   const running = observed?.sections ?? null;
   const desired = await renderDesired(settings, process.env, { snapshot, running });
-  const overrides = (await OverrideStore.open(overridesFile(settings.config), now)).list();
+  const overrides = (await OverrideStore.open(overridesFile(settings.config), now, warn)).list();
   const { sections } = overridden(desired, overrides);
   const masking = new Masking(
     sections,

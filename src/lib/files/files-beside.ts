@@ -6,7 +6,16 @@ import { readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { hasCode } from '../../errors.ts';
-import { isThere, keepAs, makeFolder, readIfThere, syncFolder, writeDurably, writeSynced } from './files.ts';
+import {
+  isThere,
+  keepAs,
+  makeFolder,
+  readIfPossible,
+  readIfThere,
+  syncFolder,
+  writeDurably,
+  writeSynced,
+} from './files.ts';
 
 export type FileBeside = {
   /** Absolute. */
@@ -30,7 +39,8 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   /** Each in its place; where that fails, all are as before. */
   async function swapIn(files: readonly FileBeside[]): Promise<void> {
     const changed: FileBeside[] = [];
-    for (const file of files) if (!(await readIfThere(file.path))?.equals(Buffer.from(file.text))) changed.push(file);
+    for (const file of files)
+      if (!(await readIfPossible(file.path))?.equals(Buffer.from(file.text))) changed.push(file);
     if (changed.length === 0) return;
     try {
       await keep(changed.map(({ path }) => path));
@@ -106,8 +116,13 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   }
 
   async function readIndex(): Promise<Kept> {
-    const bytes = await readIfThere(indexFile);
-    return bytes === null ? [] : index.parse(JSON.parse(bytes.toString('utf8')));
+    const bytes = await readIfPossible(indexFile);
+    try {
+      return bytes === null ? [] : index.parse(JSON.parse(bytes.toString('utf8')));
+    } catch {
+      // Damaged: the new files stay, as where there is none. To fail here would be to fail at every later change too.
+      return [];
+    }
   }
 }
 

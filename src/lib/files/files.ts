@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants } from 'node:fs';
-import { copyFile, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, link, mkdir, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../../errors.ts';
 
@@ -9,7 +9,7 @@ const mode = 0o640;
 /** Temp file in the same folder, fsync, rename, fsync of the folder. Equal bytes are not written again: returns false. */
 export async function writeDurably(path: string, text: string, itsMode = mode): Promise<boolean> {
   const bytes = Buffer.from(text);
-  if ((await readIfThere(path))?.equals(bytes)) return false;
+  if ((await readIfPossible(path))?.equals(bytes)) return false;
   await place(path, [bytes], itsMode);
   return true;
 }
@@ -44,11 +44,22 @@ async function place(path: string, content: Iterable<Buffer>, itsMode = mode): P
   const temp = join(dirname(path), `.${basename(path)}.tmp`);
   try {
     await writeSynced(temp, content, itsMode);
-    await rename(temp, path);
+    await moveTo(path, temp);
     await syncFolder(dirname(path));
   } catch (error) {
     await removeIfThere(temp);
     throw writeFailed(path, error);
+  }
+}
+
+/** An empty folder in the place of the file gives way: it holds nothing. */
+async function moveTo(path: string, temp: string): Promise<void> {
+  try {
+    await rename(temp, path);
+  } catch (error) {
+    if (!hasCode(error, 'EISDIR')) throw error;
+    await rmdir(path);
+    await rename(temp, path);
   }
 }
 
@@ -74,6 +85,14 @@ export async function readIfThere(path: string): Promise<Buffer | null> {
     if (hasCode(error, 'ENOENT')) return null;
     throw readFailed(path, error);
   }
+}
+
+/**
+ * null also where it cannot be read. For what we wrote for ourselves, and can find out again or write anew: somebody else's
+ * rights to it, or a folder in its place, must not keep Myelin from its work.
+ */
+export function readIfPossible(path: string): Promise<Buffer | null> {
+  return readIfThere(path).catch(() => null);
 }
 
 /** A file that had another name in older versions: after a downgrade both are there, and the newer one counts. */

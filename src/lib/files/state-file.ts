@@ -1,5 +1,6 @@
 /** Knowledge for the next start of Myelin, in a file of the folder `state`, written soon after each change. */
 import { dirname } from 'node:path';
+import { AppError } from '../../errors.ts';
 import type { Ms } from '../../model.ts';
 import { isThere, makeFolder, readIfThere, readNewer, removeIfThere, writeInPieces } from './files.ts';
 import { WriteBehind } from './write-behind.ts';
@@ -27,16 +28,11 @@ export class StateFile implements AsyncDisposable {
     this.#writer = new WriteBehind({ write: () => this.#write(), maxLagMs: () => lagOf(this.#bytes), onTrouble });
   }
 
-  /** The content, read by `parse`; null where `parse` throws, because the format is unknown. */
+  /** The content, read by `parse`; null, and told, where it cannot be read, or `parse` throws because the format is unknown. */
   async read<T>(parse: (value: unknown) => T): Promise<T | null> {
-    const former = this.#formerPath;
-    const bytes = await (former === null ? readIfThere(this.#path) : readNewer(this.#path, former));
-    const text = bytes?.toString('utf8');
-    try {
-      return text === undefined ? null : parse(JSON.parse(text));
-    } catch {
-      return null;
-    }
+    const [path, former] = [this.#path, this.#formerPath];
+    const read = (): Promise<Buffer | null> => (former === null ? readIfThere(path) : readNewer(path, former));
+    return readState(path, read, parse, this.#onTrouble);
   }
 
   /** Whether there is a file in the former place, which the next write removes. */
@@ -60,6 +56,29 @@ export class StateFile implements AsyncDisposable {
     this.#bytes = await writeInPieces(this.#path, this.#parts());
     if (this.#formerPath !== null) await removeIfThere(this.#formerPath);
   }
+}
+
+/** What was kept in `state` for the next start of Myelin. What is lost with a damaged file is told: nobody may miss it otherwise. */
+export async function readState<T>(
+  path: string,
+  read: () => Promise<Buffer | null>,
+  parse: (value: unknown) => T,
+  onTrouble: (error: unknown) => void,
+): Promise<T | null> {
+  try {
+    const bytes = await read();
+    return bytes === null ? null : parse(JSON.parse(bytes.toString('utf8')));
+  } catch (error) {
+    onTrouble(error instanceof AppError ? error : damaged(path, error));
+    return null;
+  }
+}
+
+function damaged(path: string, cause: unknown): AppError {
+  return new AppError('MYELIN_WRITE_FAILED', `${path} has nothing in it that this Myelin can read`, {
+    cause,
+    remedy: 'nothing, unless it comes again: Myelin goes on without it and writes it anew',
+  });
 }
 
 /** The writer waits for half of it. */

@@ -4,6 +4,7 @@ import type { ManagedDriver } from '../../apply/driver.ts';
 import { AppError } from '../../errors.ts';
 import { serverLines } from '../../haproxy/text/text.ts';
 import { readIfThere, writeDurably } from '../../lib/files/files.ts';
+import { readState } from '../../lib/files/state-file.ts';
 import { pastFromWallClock, toWallClock } from '../../lib/time/clock.ts';
 import type { Moment, ServerOverride } from '../../model.ts';
 
@@ -40,10 +41,9 @@ export class OverrideStore {
     this.#overrides = new Map(overrides.map((override) => [keyOf(override), override]));
   }
 
-  /** Throws an AppError where the file is there and cannot be read. */
-  static async open(path: string, now: () => Moment): Promise<OverrideStore> {
-    const text = (await readIfThere(path))?.toString('utf8');
-    return new OverrideStore(path, text === undefined ? [] : read(text), now);
+  static async open(path: string, now: () => Moment, onTrouble: (error: unknown) => void): Promise<OverrideStore> {
+    const overrides = await readState(path, () => readIfThere(path), fromFile, onTrouble);
+    return new OverrideStore(path, overrides ?? [], now);
   }
 
   /** The overrides in force, by `backend/server`. */
@@ -121,17 +121,12 @@ function namesOf(all: readonly { readonly name: string }[]): string {
   return names.length <= 20 ? names.join(', ') : `${names.slice(0, 20).join(', ')} and ${names.length - 20} more`;
 }
 
-/** An unknown format counts as no overrides. */
-function read(text: string): readonly Override[] {
-  try {
-    return shape.parse(JSON.parse(text)).map(({ since: given, until, ...override }) => {
-      const since = pastFromWallClock(given);
-      // Keeps the duration, where the time of day has gone back since the override was written.
-      return { ...override, since, until: until === null ? null : since + (until - given) };
-    });
-  } catch {
-    return [];
-  }
+function fromFile(value: unknown): readonly Override[] {
+  return shape.parse(value).map(({ since: given, until, ...override }) => {
+    const since = pastFromWallClock(given);
+    // Keeps the duration, where the time of day has gone back since the override was written.
+    return { ...override, since, until: until === null ? null : since + (until - given) };
+  });
 }
 
 function keyOf({ backend, server }: Pick<Override, 'backend' | 'server'>): string {

@@ -73,7 +73,7 @@ test('known endpoints: a file of an older version is read', async () => {
   assert.deepEqual([...known.all], [['web', { queryKey: 'k', endpoints }]]);
 });
 
-test('where nobody offers anything no file is written, and one that cannot be understood counts as none', async () => {
+test('where nobody offers anything no file is written, and one that cannot be understood counts as none, which is told', async () => {
   await using folder = await tempFolder();
   const path = join(folder.path, 'services.json');
   {
@@ -82,8 +82,10 @@ test('where nobody offers anything no file is written, and one that cannot be un
   }
   await assert.rejects(readFile(path), { code: 'ENOENT' });
   await writeFile(path, '[{"watcher":"cluster"}]');
-  await using strange = await KnownServices.open(path, never);
+  const told: unknown[] = [];
+  await using strange = await KnownServices.open(path, (error) => told.push(error));
   assert.deepEqual(strange.all, []);
+  assert.equal(told.length, 1);
 });
 
 test('that it cannot be written is told, and ends nothing', async () => {

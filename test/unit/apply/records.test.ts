@@ -123,6 +123,20 @@ test('records: what is not as it was written is as if it were not there', async 
   );
 });
 
+test('records: what cannot be read is as if it were not there, and is written anew', async () => {
+  await using place = await tempFolder();
+  const generation = generationAt(place.path, 1);
+  const names = ['haproxy.cfg', 'ready.json', 'services.json', 'leaving', 'files.json'];
+  for (const name of names) await mkdir(join(generation.folder, name), { recursive: true });
+  assert.equal(await readReady(generation), null);
+  assert.equal(await readSections(generation), null);
+  assert.deepEqual(await readLeaving(generation), []);
+  await writeSections(generation, sections);
+  await writeReady(generation, ready);
+  assert.deepEqual(await readReady(generation), ready);
+  assert.deepEqual(await readSections(generation), sections);
+});
+
 test('records: servers that leave are known again from a record of a Myelin that recorded nothing but servers', async () => {
   await using folder = await tempFolder();
   const generation = generationAt(folder.path, 1);

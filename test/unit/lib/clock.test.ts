@@ -62,7 +62,7 @@ test('an order for a time lasts that long, however the time of day steps while M
   await using folder = await tempFolder();
   const path = join(folder.path, 'orders.json');
   const step = stepping(t);
-  const running = await OverrideStore.open(path, now);
+  const running = await OverrideStore.open(path, now, assert.ifError);
   const until = now() + 60_000;
   await running.set({ backend: 'web', server: 'a', state: 'maint', until });
   step(hourMs);
@@ -71,7 +71,7 @@ test('an order for a time lasts that long, however the time of day steps while M
 
   // What is written down counts by the time of day: one that was too late by an hour, and is right again.
   step(0);
-  const restarted = await OverrideStore.open(path, now);
+  const restarted = await OverrideStore.open(path, now, assert.ifError);
   assert.deepEqual(
     restarted.all.map(({ server }) => server),
     ['a', 'b'],

@@ -219,6 +219,20 @@ describe('A Myelin that starts after a kill', () => {
     await site.assertIs({ ...version, 'maps/list': list });
   });
 
+  it('goes on with a candidate of its own where the list of what was there is damaged', async () => {
+    for (const list of ['', '[{"path"', '{}', '[{"path":7}]']) {
+      await using site = await Site.with(before);
+      await propose(site, site.open());
+      await writeFile(join(site.folder, 'haproxy.cfg.previous-files/index.json'), list);
+      const again = site.open();
+      await again.discard();
+      await propose(site, again);
+      await again.accept();
+      await again.commit();
+      await site.assertIs(after);
+    }
+  });
+
   it('puts back the rest of what was put back in part', async () => {
     await using site = await Site.with(before);
     const file = site.open();

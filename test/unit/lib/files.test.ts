@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isThere } from '../../../src/lib/files/files.ts';
+import { isThere, writeDurably } from '../../../src/lib/files/files.ts';
 import { tempFolder } from '../../support/index.ts';
 
 test('a file is there or not; in a folder that may not be searched neither is known, which is an error', {
@@ -26,4 +26,21 @@ test('a file is there or not; in a folder that may not be searched neither is kn
   } finally {
     process.seteuid?.(0);
   }
+});
+
+test('a file is written in the place of one that may not be read, and of an empty folder, but not of one with something in it', async () => {
+  await using folder = await tempFolder();
+  const path = join(folder.path, 'file');
+  await writeFile(path, 'text', { mode: 0 });
+  assert.equal(await writeDurably(path, 'other'), true);
+  assert.equal(await readFile(path, 'utf8'), 'other');
+  const empty = join(folder.path, 'empty');
+  await mkdir(empty);
+  assert.equal(await writeDurably(empty, 'text'), true);
+  assert.equal(await readFile(empty, 'utf8'), 'text');
+  const full = join(folder.path, 'full');
+  await mkdir(full);
+  await writeFile(join(full, 'notes'), 'mine');
+  await assert.rejects(writeDurably(full, 'text'), { code: 'MYELIN_WRITE_FAILED' });
+  assert.equal(await readFile(join(full, 'notes'), 'utf8'), 'mine');
 });
