@@ -6,6 +6,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import type { DemoOptions } from './commands/demo.ts';
 import type { Globals } from './commands/globals.ts';
 import { AppError, describe, exitCodes, hasCode } from './errors.ts';
+import { logFormats, logLevels } from './model.ts';
 import { nodeProblem, ownVersion } from './version.ts';
 
 /** What a command gives back is the exit code; whatever it throws is reported here. */
@@ -35,14 +36,14 @@ async function main(argv: readonly string[]): Promise<number> {
     .version(ownVersion(), '--version')
     .addOption(new Option('-c, --config <file>', `the config file (default: ${configPlaces.join(', then ')})`))
     .addOption(
-      new Option('--log-level <level>', 'how much to log')
-        .choices(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
-        .default('info'),
+      new Option('--log-level <level>', 'how much to log (default: `log.level` of the config)')
+        .choices(logLevels)
+        .env('MYELIN_LOG_LEVEL'),
     )
     .addOption(
-      new Option('--log-format <format>', 'how to log')
-        .choices(['json', 'pretty'])
-        .default(process.stdout.isTTY ? 'pretty' : 'json'),
+      new Option('--log-format <format>', 'how to log (default: `log.format` of the config)')
+        .choices(logFormats)
+        .env('MYELIN_LOG_FORMAT'),
     )
     .option('--json', 'results as JSON', false)
     .showSuggestionAfterError()

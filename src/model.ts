@@ -388,3 +388,9 @@ export type Problem = {
   /** Set where the problem is not a rejected config, such as an address that somebody else holds. */
   readonly code?: ErrorCode;
 };
+
+/** How much Myelin logs, and how; here because the command line knows them without the config. */
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+export const logFormats = ['json', 'pretty'] as const;
+export type LogFormat = (typeof logFormats)[number];

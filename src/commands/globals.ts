@@ -1,7 +1,10 @@
+import type { LogFormat, LogLevel } from '../model.ts';
+
 /** Options that every command has. */
 export type Globals = {
   readonly config: string;
-  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  readonly logFormat: 'json' | 'pretty';
+  /** In the place of what the config says. */
+  readonly logLevel?: LogLevel;
+  readonly logFormat?: LogFormat;
   readonly json: boolean;
 };

@@ -21,7 +21,7 @@ import type { Moment } from '../model.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
-import { createLog } from '../report/log.ts';
+import { createLog, type LogOptions } from '../report/log.ts';
 import { statusOf } from '../report/make-status.ts';
 import { createMetrics } from '../report/metrics.ts';
 import { Reporter } from '../report/reporter.ts';
@@ -83,8 +83,12 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const settings = await load(readOnce);
   const { config } = settings;
   const running: { instance: Instance | null } = { instance: null };
-  const { logLevel: level, logFormat: format } = globals;
-  const log = createLog({ level, format, destination: 1, secrets: () => secrets.all });
+  const ofTerminal = process.stdout.isTTY ? 'pretty' : 'json';
+  const style = (): ReturnType<LogOptions['style']> => {
+    const { log: said } = (running.instance?.settings ?? settings).config;
+    return { level: globals.logLevel ?? said.level, format: globals.logFormat ?? said.format ?? ofTerminal };
+  };
+  const log = createLog({ style, destination: 1, secrets: () => secrets.all });
   const metrics = createMetrics(version, () => freshStatus());
   const events = new Events({ now: wallClock, masked });
   const reporter = new Reporter({ log, events, metrics, now });

@@ -12,6 +12,7 @@ import { discoveryOf, type Limits } from './schema/discovery.ts';
 import { frontend } from './schema/frontend.ts';
 import { haproxy } from './schema/haproxy.ts';
 import { admin, probes } from './schema/http.ts';
+import { log } from './schema/log.ts';
 import { outputs } from './schema/outputs.ts';
 import { debounce, reload } from './schema/reload.ts';
 import { type ParsedService, service } from './schema/service.ts';
@@ -85,6 +86,7 @@ export function configWith(types: SourceTypes) {
           'What is done with a server or a route that is not what it should be, and with a HAProxy that somebody reloaded by hand: ' +
             'repair sets it right, report only tells.',
         ),
+      log,
       state: filePath.default('./run/state').describe('Myelin’s own folder: what runs, and what it was proved with.'),
       admin,
       probes,

@@ -23,11 +23,12 @@ import { address } from './templates/encode.ts';
 import { fromConfig, fromSource, valuesByKey } from './templates/value.ts';
 
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
-  const { log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
+  const { control, log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
   const stateFile = serverStateFile(config);
   return {
     version: version.text,
-    log: log === 'none' ? null : fromConfig(log),
+    // The standard error of a process that Myelin starts is kept apart, for what it says of its start and its end.
+    log: log === 'none' ? null : fromConfig(control === 'process' && log === 'stderr' ? 'stdout' : log),
     logsToOutput: log === 'stdout' || log === 'stderr',
     statsSocket: fromConfig(statsSocket),
     serverStateFile: stateFile === null ? null : fromConfig(stateFile),

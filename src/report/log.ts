@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import pino from 'pino';
 import { AppError, describe, hasCode } from '../errors.ts';
-import type { Ms } from '../model.ts';
+import type { LogFormat, LogLevel, Ms } from '../model.ts';
 import { logged } from './facts.ts';
 import { formatLine } from './log-line.ts';
 import { entryOf, type Message } from './messages.ts';
@@ -16,21 +16,22 @@ export type Log = {
 };
 
 export type LogOptions = {
-  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  readonly format: 'json' | 'pretty';
+  /** Called at each line, because the config may change. */
+  readonly style: () => { readonly level: LogLevel; readonly format: LogFormat };
   /** File descriptor: 1 is stdout, 2 is stderr. */
   readonly destination: 1 | 2;
   /** Called at each line, because tokens rotate. */
   readonly secrets: () => readonly string[];
 };
 
-export function createLog({ level, format, destination, secrets }: LogOptions): Log {
+export function createLog({ style, destination, secrets }: LogOptions): Log {
   const sink = new Sink(destination);
-  const isColoured = format === 'pretty' && isatty(destination) && !process.env.NO_COLOR;
-  const write = (line: string): void => sink.write(formatLine(line, { secrets: secrets(), format, isColoured }));
+  const isColoured = isatty(destination) && !process.env.NO_COLOR;
+  const write = (line: string): void =>
+    sink.write(formatLine(line, { secrets: secrets(), format: style().format, isColoured }));
   const log = pino(
     {
-      level,
+      level: style().level,
       base: { app: 'myelin' },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
@@ -41,10 +42,19 @@ export function createLog({ level, format, destination, secrets }: LogOptions): 
   return {
     tell(message, isRepeat) {
       const { level: usual, text } = entryOf(message.kind);
+      followLevel();
       log[isRepeat ? 'debug' : usual](logged(message), text);
     },
-    trace: (facts, text) => log.trace(facts, text),
+    trace(facts, text) {
+      followLevel();
+      log.trace(facts, text);
+    },
   };
+
+  function followLevel(): void {
+    const { level } = style();
+    if (log.level !== level) log.level = level;
+  }
 }
 
 /** The stack of an error of ours helps nobody: its message says what is wrong. */

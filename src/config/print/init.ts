@@ -77,7 +77,8 @@ haproxy:
   #onExit: keep
   # And what becomes of one that hangs: report or replace.
   #onHang: report
-  # stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log.
+  # Where traffic is logged: stdout (with control: process Myelin's standard error), none, or a syslog address such as
+  # 127.0.0.1:514 or /dev/log.
   #log: stdout
   # HAProxy's statistics page and its Prometheus exporter.
   #stats: { bind: "127.0.0.1:8404" }

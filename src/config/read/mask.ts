@@ -125,7 +125,9 @@ function maskWord(text: string, word: string): string {
  */
 export function maskWithin<T>(value: T, secrets: readonly string[]): T {
   const all = spellings(secrets);
-  return mapTexts(value, (text) => maskSecrets(text, all), names) as T;
+  const noWords = all.filter((secret) => !wordLike.test(secret));
+  const key = (text: string): string => maskSecrets(text, noWords);
+  return mapTexts(value, (text) => maskSecrets(text, all), { key, except: names }) as T;
 }
 
 const names: ReadonlySet<string> = new Set(
@@ -145,17 +147,23 @@ export function maskable(values: Iterable<string>): string[] {
   return [...new Set(values)].filter((value) => value.length >= minLength).sort((a, b) => b.length - a.length);
 }
 
-/** Keys are names, and so is text, or a list of texts, under one of the keys `except`. */
-function mapTexts(value: unknown, map: (text: string) => string, except: ReadonlySet<string> = new Set()): unknown {
+type OfMap = { readonly key: (text: string) => string; readonly except: ReadonlySet<string> };
+
+/** Text, or a list of texts, under one of the keys `except` stays. */
+function mapTexts(
+  value: unknown,
+  map: (text: string) => string,
+  of: OfMap = { key: (text) => text, except: new Set() },
+): unknown {
   if (typeof value === 'string') return map(value);
   // A number is masked where the whole number is a secret, not where only some of its digits are.
   if (typeof value === 'number') return map(String(value)) === mask ? mask : value;
-  if (Array.isArray(value)) return value.map((item) => mapTexts(item, map, except));
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, map, of));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [
-      key,
-      except.has(key) && isText(item) ? item : mapTexts(item, map, except),
+      of.key(key),
+      of.except.has(key) && isText(item) ? item : mapTexts(item, map, of),
     ]),
   );
 }

@@ -76,7 +76,7 @@ export const haproxy = z
     log: word
       .default('stdout')
       .describe(
-        'Where traffic is logged: stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log.',
+        'Where traffic is logged: stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log. With control: process both outputs are Myelin’s standard error, as its standard output is its own log.',
       ),
     stats: z
       .strictObject({

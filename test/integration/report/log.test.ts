@@ -11,15 +11,16 @@ const errors = JSON.stringify(new URL('../../../src/errors.ts', import.meta.url)
 
 /** A program that logs, as its own process: what is tested is what reaches its stdout and stderr. */
 function program(body: string, options: Record<string, unknown> = {}): string[] {
-  const all = JSON.stringify({ level: 'info', format: 'json', destination: 1, ...options });
+  const { destination = 1, ...style } = { level: 'info', format: 'json', ...options };
   return [
     '--input-type=module',
     '--eval',
     `import { createLog } from ${module};
      import { AppError } from ${errors};
      const tell = (kind, facts = {}, isRepeat = false) => log.tell({ kind, ...facts }, isRepeat);
+     let style = ${JSON.stringify(style)};
      let secrets = ['s3cret"token', 'other\\\\token'];
-     const log = createLog({ ...${all}, secrets: () => secrets });
+     const log = createLog({ style: () => style, destination: ${destination}, secrets: () => secrets });
      ${body}`,
   ];
 }
@@ -50,6 +51,11 @@ test('what is below the level is not logged, and stderr can be chosen', async ()
   );
   assert.equal(stdout, '');
   assert.match(stderr, /^\{.*"msg":"Myelin stopped"\}\n$/);
+});
+
+test('level and format may change while it runs', async () => {
+  const body = `tell('started'); style = { level: 'error', format: 'json' }; tell('started'); style = { level: 'info', format: 'pretty' }; tell('stopped')`;
+  assert.match(await logged(body), /^\{.*"msg":"Myelin started"\}\n[\d:.]+ INFO {2}Myelin stopped\n$/);
 });
 
 test('what is told again, and has not changed, is logged at debug', async () => {

@@ -132,14 +132,16 @@ export class MyelinProcess {
   readonly #child: ChildProcess;
   readonly #place: Workplace;
   #output = '';
+  readonly #streams = { stdout: '', stderr: '' };
 
   constructor(place: Workplace, child: ChildProcess) {
     this.#place = place;
     this.#child = child;
     this.pid = child.pid ?? -1;
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (chunk: Buffer) => {
+    for (const name of ['stdout', 'stderr'] as const)
+      child[name]?.on('data', (chunk: Buffer) => {
         this.#output += chunk.toString('utf8');
+        this.#streams[name] += chunk.toString('utf8');
       });
     this.ended = once(child, 'exit').then(([code, signal]: (number | string | null)[]) => code ?? signal ?? -1);
   }
@@ -147,6 +149,11 @@ export class MyelinProcess {
   /** All that it has printed: logs as JSON lines, and HAProxy's own. */
   get output(): string {
     return this.#output;
+  }
+
+  /** The same, by where it was printed. */
+  get streams(): { readonly stdout: string; readonly stderr: string } {
+    return this.#streams;
   }
 
   /** Waits until the status satisfies; its output is part of the message when it does not come to that. */

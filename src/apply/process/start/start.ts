@@ -179,7 +179,9 @@ async function spawnHaproxy(options: StartOptions, from: Before | null): Promise
   const args = ['-db', '-f', config, '-f', generation.socketConfig];
   if (from !== null) args.push('-x', from.socket);
   if (from?.standIn) args.push('-sf', `${from.standIn.pid}`);
-  const child = spawn(binary, args, { detached: true, env, stdio: ['ignore', 'inherit', stderr.fd] });
+  // What HAProxy logs goes to our standard error, so that the lines of our own log stay the only ones on standard output.
+  // It is handed on as it is: a pipe to us would end with us, and HAProxy serves on.
+  const child = spawn(binary, args, { detached: true, env, stdio: ['ignore', 2, stderr.fd] });
   await once(child, 'spawn');
   return child;
 }
