@@ -88,6 +88,9 @@ async function main(argv: readonly string[]): Promise<number> {
   command('status', 'what the running Myelin does', (options: { watch?: true }) =>
     withGlobals(async (globals) => (await import('./commands/instance/status.ts')).status(globals, options)),
   ).option('--watch', 'again whenever something changes, with what happened last, until Ctrl-C');
+  command('servers', 'what the sources and HAProxy say of each server', (service: string | undefined) =>
+    withGlobals(async (globals) => (await import('./commands/instance/servers.ts')).servers(globals, service)),
+  ).argument('[service]', 'of this one alone');
   command(
     'probe',
     'whether the running Myelin is well, for orchestrators',

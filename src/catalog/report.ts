@@ -1,5 +1,5 @@
 /** What the status shows of the catalog: the health of each source, and the endpoints of each service. */
-import type { Moment, SourceEvent } from '../model.ts';
+import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { noRefusals, type Refusal, type Refusals } from './admission.ts';
 import { placeOf } from './endpoints.ts';
 import { endOf, retainedBy } from './loss.ts';
@@ -91,6 +91,16 @@ export function nothingOf(name: string): ServiceReport {
     refused: [],
     refusedCount: 0,
   };
+}
+
+/** The endpoints that serve, by service; `isRetained`: no source names it any more. */
+export function servedEndpoints(
+  catalog: Catalog,
+  service: string,
+): readonly { readonly endpoint: Endpoint; readonly isRetained: boolean }[] {
+  const its = lookUp(catalog.services, service) ?? newService;
+  const retained = new Set(retainedBy(its).map(placeOf));
+  return its.endpoints.map((endpoint) => ({ endpoint, isRetained: retained.has(placeOf(endpoint)) }));
 }
 
 export type LeftOut = Pick<Refusals, 'list' | 'count'>;

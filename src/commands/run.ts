@@ -25,6 +25,7 @@ import { createLog, type LogOptions } from '../report/log.ts';
 import { statusOf } from '../report/make-status.ts';
 import { createMetrics } from '../report/metrics.ts';
 import { Reporter } from '../report/reporter.ts';
+import { serversOf } from '../report/servers.ts';
 import type { Status } from '../report/status.ts';
 import { type Load, Rereading } from '../settings/reload.ts';
 import { loadSettings, type Settings } from '../settings/settings.ts';
@@ -168,6 +169,11 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       events,
       metrics,
       heartbeat,
+      async servers(service: string | null) {
+        if (service !== null && !instance.collection.config.services.has(service)) return null;
+        await refreshHealth();
+        return serversOf({ instance, control, overrides, health }, service);
+      },
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {

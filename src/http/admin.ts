@@ -6,11 +6,14 @@ import { parseAddress } from '../lib/net/address.ts';
 import { now, toWallClock } from '../lib/time/clock.ts';
 import type { Timestamp } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
+import type { ServerStatus } from '../report/servers.ts';
 import type { Status } from '../report/status.ts';
 import { problem, type Reply, type Route, type RouteRequest, refusal } from './server.ts';
 
 export type AdminSources = {
   readonly status: () => Status | Promise<Status>;
+  /** Every server of the service, or of all; null: there is no such service. */
+  readonly servers: (service: string | null) => Promise<readonly ServerStatus[] | null>;
   /** The live config, with secrets masked. */
   readonly config: () => unknown;
   /** Settles when the request is done; its value is the response. */
@@ -37,10 +40,27 @@ export type Overridden = {
 /** The states that an operator can set a server to; ready ends an override. */
 const serverStates = ['maint', 'drain', 'ready'] as const;
 
-export function adminRoutes({ status, config, reload, accept, override, stop }: AdminSources): readonly Route[] {
+export function adminRoutes({
+  status,
+  servers,
+  config,
+  reload,
+  accept,
+  override,
+  stop,
+}: AdminSources): readonly Route[] {
   return [
     { method: 'GET', path: '/api/v1/status', answer: async () => ok(await status()) },
     { method: 'GET', path: '/api/v1/services', answer: async () => ok((await status()).services) },
+    {
+      method: 'GET',
+      path: '/api/v1/servers',
+      answer: async ({ query }) => {
+        const service = query.get('service');
+        const list = await servers(service);
+        return list === null ? noService(service ?? '') : ok(list);
+      },
+    },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
     {
@@ -90,7 +110,10 @@ export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply 
 }
 
 function accepted(service: string, endpoints: number | null): Reply {
-  if (endpoints !== null) return ok({ service, endpoints } satisfies Accepted);
+  return endpoints === null ? noService(service) : ok({ service, endpoints } satisfies Accepted);
+}
+
+function noService(service: string): Reply {
   const message = `there is no service ${JSON.stringify(service)}`;
   return refusal(404, new AppError('MYELIN_USAGE', message, { remedy: '`myelin status` lists the services' }));
 }

@@ -27,6 +27,7 @@ test('the reference lists every request that is answered, and no other', () => {
   const events = eventsRoute(new Events({ now: () => 0, masked: (value) => value }));
   const admin = adminRoutes({
     status,
+    servers: async () => [],
     config: () => ({}),
     reload: async () => ({}),
     accept: () => 0,

@@ -33,6 +33,10 @@ test('the status shows that HAProxy has servers down which the source calls read
   assert.match(page, /^myelin_service_up\{service="web"\} 0$/m);
   assert.match(page, /^myelin_servers\{service="web",state="down"\} 2$/m);
 
+  const servers = await my.place.command('servers', 'web');
+  assert.match(servers.stdout, /^web\/alpha +127\.0\.0\.1:\d+ +ready +DOWN +\d+ +0 +\d+s +L7STS, Layer7 wrong status/m);
+  assert.equal((await my.place.command('servers', 'wbe')).exitCode, 2);
+
   await alpha.setHealthy(true);
   await myelin.until('it is well', ({ state }) => state === 'ready');
 });

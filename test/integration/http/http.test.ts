@@ -39,6 +39,7 @@ function lifetime(): AsyncDisposable & { readonly signal: AbortSignal; readonly 
 function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>> = {}): readonly Route[] {
   return adminRoutes({
     status: () => sampleStatus,
+    servers: async (service) => (service === 'web:1' ? [] : null),
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),
