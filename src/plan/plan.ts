@@ -49,7 +49,15 @@ export function planMeanwhile(
   const [before, after] = trim(running.sections, desired.sections);
   const [old, now] = [keyed(before), keyed(after)];
   const targets = new Map<Section, Section | null>();
-  const rest: Rest = { desired, waitsFor: (file) => waitsFor(file, old, now) };
+  const rest: Rest = {
+    desired,
+    waitsFor: (file) => waitsFor(file, old, now),
+    isTakenOver: (backend) =>
+      ['backend', 'listen'].some((kind) => {
+        const [before, after] = [old.get(`${kind} ${backend}`), now.get(`${kind} ${backend}`)];
+        return before !== undefined && after !== undefined && before.service !== after.service;
+      }),
+  };
   for (const [key, section] of old) {
     const target = except.has(key) ? section : now.get(key);
     if (target === undefined) {

@@ -14,12 +14,14 @@ export class Maps {
     if (names.length === 0) return [];
     const { routes } = routesOf(config);
     const isListed = (name: string): boolean => config.services.get(name)?.createdAt === undefined;
-    const backends = new Set<string>();
+    const owners = ownersOf(sections);
     // Whoever registers a service must not get to another backend, such as a hand-written one, by giving it its name.
-    for (const { kind, name, service } of sections)
-      if ((kind === 'backend' || kind === 'listen') && (service === name || isListed(name))) backends.add(name);
+    const isBackendOf = (name: string): boolean => {
+      const [owner, ...others] = owners.get(name) ?? [];
+      return owner !== undefined && others.length === 0 && (owner === name || isListed(name));
+    };
     const absent = new Set<string>();
-    for (const list of routes.values()) for (const { service } of list) if (!backends.has(service)) absent.add(service);
+    for (const list of routes.values()) for (const { service } of list) if (!isBackendOf(service)) absent.add(service);
     const key = [...absent].join('\n');
     if (this.#madeOf?.config === config && this.#madeOf.absent === key) return this.#sections;
     const before = new Map(this.#sections.map((section) => [section.name, section]));
@@ -33,4 +35,16 @@ export class Maps {
     this.#madeOf = { config, absent: key };
     return this.#sections;
   }
+}
+
+/** The services that backends of each name were rendered for, null for nobody's: of one name there may be several until HAProxy refuses them. */
+function ownersOf(sections: readonly Section[]): ReadonlyMap<string, readonly (string | null)[]> {
+  const owners = new Map<string, readonly (string | null)[]>();
+  for (const { kind, name, service } of sections) {
+    if (kind !== 'backend' && kind !== 'listen') continue;
+    const before = owners.get(name);
+    if (before === undefined) owners.set(name, [service]);
+    else if (!before.includes(service)) owners.set(name, [...before, service]);
+  }
+  return owners;
 }

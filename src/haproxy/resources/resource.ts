@@ -89,6 +89,8 @@ export type Rest = {
   readonly desired: Rendered;
   /** Whether a section that names this file waits for the reload. */
   waitsFor(file: string): boolean;
+  /** Whether the backend of this name is another service's until the reload. */
+  isTakenOver(backend: string): boolean;
 };
 
 export type Planner = {

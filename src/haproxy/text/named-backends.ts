@@ -44,3 +44,21 @@ function isNamedIn({ words, isExact }: Line, backend: string): boolean {
 function argumentsIn(word: string): readonly string[] {
   return word.includes('(') ? [...word.matchAll(/(?<=[(,])\s*["']?([\w.:-]+)/g)].map(([, name = '']) => name) : [];
 }
+
+export function isBackend({ kind }: Pick<Section, 'kind'>): boolean {
+  return kind === 'backend' || kind === 'listen';
+}
+
+/** Whether there is a backend of a name. */
+export function backendNames(sections: readonly Section[]): (name: string) => boolean {
+  let backends: ReadonlySet<string> | null = null;
+  let asked = 0;
+  return (name) => {
+    // Searches before it builds an index: most changes concern one name or two, and files have ten thousand backends.
+    if (++asked < fewNames) return sections.some((section) => section.name === name && isBackend(section));
+    backends ??= new Set(sections.filter(isBackend).map((section) => section.name));
+    return backends.has(name);
+  };
+}
+
+const fewNames = 20;

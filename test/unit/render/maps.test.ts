@@ -49,6 +49,28 @@ test('a route of a discovered service leads to no hand-written backend of its na
   assert.deepEqual(linesOf(config), ['*/web/ web\n', ''], 'whoever writes the config may mean it');
 });
 
+test('a service whose name a template has made for another backend gets no route there', async () => {
+  const services = (its: object) =>
+    configOf({ haproxy: { config: '/run/haproxy.cfg' }, frontends: { public: { bind: ':80' } }, services: its });
+  const its = services({ web: { routes: '/web' }, 'web-admin': { routes: '/mine' } });
+  const lines =
+    '{{> defaults}}\n{{#each frontends}}\n{{> shared-frontend}}\n{{/each}}\n{{#each services}}\n{{backend}}\n{{/each}}\n';
+  const loops: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    'in the whole file': { 'haproxy.cfg': `${lines}{{#each services}}\nbackend {{name}}-admin\n{{/each}}\n` },
+    'in the template of a backend': { backend: 'backend {{name}}\nbackend {{name}}-admin\n' },
+  };
+  for (const [where, templates] of Object.entries(loops)) {
+    const renderer = await rendererWith(templates);
+    const { sections } = render(renderer, its);
+    assert.equal(sections.filter(({ name }) => name === 'web-admin').length, 2, 'HAProxy refuses it');
+    assert.deepEqual(
+      mapsIn(sections).map(({ text }) => text),
+      ['*/web/ web\n'],
+      where,
+    );
+  }
+});
+
 test('a template for the whole file that prints no shared frontends is refused, with what prints them', async () => {
   const renderer = await rendererWith({ 'haproxy.cfg': '{{#each services}}\n{{backend}}\n{{/each}}\n' });
   assert.throws(() => render(renderer, config), /the shared frontend public is not printed: \{\{#each frontends\}\}/);

@@ -3,7 +3,7 @@ import type { BackendCommand, LeavingBackend, LeavingServer, Rendered, Section }
 import { isFile } from '../../text/layout/files.ts';
 import { optionSetOf, optionSetsIn } from '../../text/layout/layout.ts';
 import type { OptionSet } from '../../text/layout/shared-options.ts';
-import { namesBackend } from '../../text/named-backends.ts';
+import { backendNames, namesBackend } from '../../text/named-backends.ts';
 import { isMap, leadsTo } from '../maps/plan.ts';
 import type { Change, Obstacle, Planner, RuntimeState } from '../resource.ts';
 import type { ServerChange } from '../servers/plan/change-servers.ts';
@@ -17,8 +17,11 @@ export function planBackends(running: Rendered, desired: Rendered, process: Runt
   /** The process knows only the option sets that it started with: a backend with another set takes a reload. */
   const known = (): ReadonlyMap<string, OptionSet> => optionSetsOf(started ?? running.sections);
 
+  const isThere = backendNames(running.sections);
+
   const come = (now: Section): Change => {
     const backend = now.name;
+    if (isThere(backend)) return waits({ code: 'proxy_added', detail: 'another section has its name' });
     const its = optionSetOf(now, desired.sections);
     if ('because' in its) return waits({ code: 'proxy_added', detail: its.because });
     const { name, text, base } = its.set;

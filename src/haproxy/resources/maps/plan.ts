@@ -1,5 +1,6 @@
 /** The commands that bring the entries of a map to what is desired. */
 import type { MapCommand, Rendered, Section } from '../../../model.ts';
+import { backendNames, isBackend } from '../../text/named-backends.ts';
 import { linesOf } from '../../text/text.ts';
 import type { Change, Obstacle, Planner, Rest } from '../resource.ts';
 import { canBeSaid } from './commands.ts';
@@ -16,14 +17,7 @@ export function backendOf(value: string): string {
 }
 
 export function planMaps(_running: Rendered, desired: Rendered): Planner {
-  let backends: ReadonlySet<string> | null = null;
-  let asked = 0;
-  const isThere = (name: string): boolean => {
-    // Searches before it builds an index: most changes concern one entry or two, and files have ten thousand backends.
-    if (++asked < fewEntries) return desired.sections.some((section) => section.name === name && isBackend(section));
-    backends ??= new Set(desired.sections.filter(isBackend).map((section) => section.name));
-    return backends.has(name);
-  };
+  const isThere = backendNames(desired.sections);
   return {
     section(old, now) {
       // A map that comes or goes needs a reload, like the line that names it.
@@ -36,9 +30,14 @@ export function planMaps(_running: Rendered, desired: Rendered): Planner {
 /**
  * What commands make of a map while a reload waits. Where the frontend that reads it waits as well, its entries come and
  * change with it: a route may move between frontends, or rely on a new line. Only what leads to a backend that goes, goes.
+ * And where a backend waits that another service had under this name, nothing may lead to that one's.
  */
-export function beforeReload(old: Section, now: Section, { desired, waitsFor }: Rest): Section {
-  if (!waitsFor(now.name)) return now;
+export function beforeReload(old: Section, now: Section, { desired, waitsFor, isTakenOver }: Rest): Section {
+  if (!waitsFor(now.name)) {
+    const { keys, after } = entriesOfBoth(old, now);
+    const waiting = [...keys].filter((key) => isTakenOver(backendOf(after.values.get(key) ?? '')));
+    return waiting.length === 0 ? now : except(new Set(waiting), old, now);
+  }
   const { values } = entriesOf(now);
   const backends = new Set(desired.sections.filter(isBackend).map(({ name }) => name));
   const isKept = (line: string): boolean => {
@@ -97,10 +96,4 @@ function except(keys: ReadonlySet<string>, old: Section, now: Section): Section 
   const entries = linesOf(now.text).filter((line) => line !== '' && !isKept(line));
   const kept = linesOf(old.text).filter(isKept);
   return { ...now, text: [...entries, ...kept].map((line) => `${line}\n`).join('') };
-}
-
-const fewEntries = 20;
-
-function isBackend({ kind }: Section): boolean {
-  return kind === 'backend' || kind === 'listen';
 }

@@ -124,6 +124,15 @@ describe('a plan for a backend that comes or goes', () => {
     assert.match(reasonsOf(planChange(one, both, on('3.4.7', { leaving: [left(null)] }))).join(), /still leaves/);
   });
 
+  it('is a reload where the name is that of another section already', () => {
+    const hand = splitSections('backend two\n    balance roundrobin\n');
+    const taken = (its: Rendered): Rendered => ({ sections: [...hand, ...its.sections] });
+    assert.match(
+      reasonsOf(planChange(taken(one), taken(both), on('3.4.7'))).join(),
+      /proxy_added .*another section has/,
+    );
+  });
+
   it('leaves one alone that a rule leads to', () => {
     const named = (its: Rendered): Rendered => ({
       sections: [...its.sections, ...splitSections('frontend hand\n    use_backend two if TRUE\n')],

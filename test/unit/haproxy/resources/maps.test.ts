@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
+import { say as sayAny } from '../../../../src/haproxy/resources/index.ts';
 import { classify, say } from '../../../../src/haproxy/resources/maps/commands.ts';
 import { type Entry, lineOf } from '../../../../src/haproxy/resources/maps/entries.ts';
 import { maps } from '../../../../src/haproxy/resources/maps/index.ts';
@@ -84,6 +85,18 @@ describe('Entries of a map', () => {
         assert.deepEqual(sorted(applied(is, commandsOf(found.running, desired))), sorted(wanted));
       }),
     );
+  });
+
+  it('lead to no backend that is another service’s until the reload', () => {
+    const others: Section = {
+      ...backend('b'),
+      text: 'backend b\n    mode http\n    http-request deny\n',
+      service: 'a',
+    };
+    const running = file('a/ a\n', [backend('a'), others]);
+    const desired = file('a/ a\nb/ b\nc/ a\n', [backend('a'), backend('b')]);
+    const meanwhile = planMeanwhile(running, desired, process);
+    assert.deepEqual(meanwhile?.commands.flatMap(sayAny), [`add map ${path} c/ a`]);
   });
 
   it('are told apart by what is wrong with them', () => {
