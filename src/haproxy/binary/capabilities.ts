@@ -50,7 +50,7 @@ export function capabilitiesOf(version: Version, sections: readonly Section[] = 
     caFiles: is(2, 5),
     forgottenDefaults: forgottenDefaults(version),
     maxLineBytes: maxLineBytes(sections),
-    maxPayloadBytes: maxPayloadBytes(sections, version),
+    maxPayloadBytes: maxPayloadBytes(sections),
     deniedKeywords: new Set(),
   };
 }

@@ -1,6 +1,5 @@
 /** Computes how much the runtime API takes at once, by what the config says of its buffers. */
 import type { Section } from '../../model.ts';
-import { atLeast, type Version } from '../binary/version.ts';
 import { linesOf, tokenise } from '../text/text.ts';
 import { defaultMaxLineBytes } from './framing.ts';
 
@@ -11,16 +10,16 @@ export function maxLineBytes(sections: readonly Section[]): number {
 }
 
 /**
- * The longest text that a command may carry (`payload.ts`). Before HAProxy 3.4 it shares a buffer of 16 kB with its command:
- * 14.8 kB are taken in every version, on a master's command line as well. Later it has 128 kB of its own.
+ * The longest text that a command may carry (`payload.ts`). It shares a buffer of 16 kB with its command: 14.8 kB are taken in
+ * every version, on a master's command line as well. HAProxy 3.4 gives a longer text a buffer of its own, and takes the rest
+ * of the text for commands where the first buffer was full right before a line feed (seen on 3.4.7).
  */
-export function maxPayloadBytes(sections: readonly Section[], version: Version): number {
-  const [setting, most] = atLeast(version, 3, 4)
-    ? (['tune.cli.max-payload-size', 100_000] as const)
-    : (['tune.bufsize', 12_000] as const);
-  const bytes = globalSize(setting, sections);
-  return bytes === null ? most : Math.min(most, Math.floor(bytes * 0.75));
+export function maxPayloadBytes(sections: readonly Section[]): number {
+  const bytes = globalSize('tune.bufsize', sections);
+  return bytes === null ? mostPayloadBytes : Math.min(mostPayloadBytes, Math.floor(bytes * 0.75));
 }
+
+const mostPayloadBytes = 12_000;
 
 /** null: the config does not say. */
 function globalSize(setting: string, sections: readonly Section[]): number | null {

@@ -6,12 +6,12 @@ import test from 'node:test';
 import { frame, unframe } from '../../../src/haproxy/cli/framing.ts';
 import { HeldConnection } from '../../../src/haproxy/cli/held-connection.ts';
 import { maxPayloadBytes } from '../../../src/haproxy/cli/line-limit.ts';
-import { askingMaster, prefixOf, readWorkerInfo } from '../../../src/haproxy/cli/master.ts';
+import { askingMaster, prefixOf } from '../../../src/haproxy/cli/master.ts';
 import { withPayload } from '../../../src/haproxy/cli/payload.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
 import { pemFor, serialOf, shownSerial } from '../../support/certificates.ts';
 import { startMaster } from '../../support/haproxy/master.ts';
-import { configOfWeb } from '../../support/haproxy/process.ts';
+import { configOfWeb, startHaproxy } from '../../support/haproxy/process.ts';
 import { freePort, tempFolder } from '../../support/index.ts';
 
 for (const branch of branches) {
@@ -24,14 +24,13 @@ for (const branch of branches) {
     await writeFile(file, configOfWeb(folder.path, []).replace(/(?<=frontend in\n)/, bind));
     await using master = await startMaster(await haproxy(branch), folder.path, file);
     const pid = await master.worker();
-    const info = (await readWorkerInfo(master.socket, pid)) ?? assert.fail();
     const held = new HeldConnection(join(folder.path, 'admin.sock'));
     const ways = [
       { ask: held.ask, prefix: '' },
       { ask: askingMaster(master.socket), prefix: prefixOf(pid) },
     ];
     for (const { ask, prefix } of ways)
-      for (const bytes of [0, maxPayloadBytes([], info.version)]) {
+      for (const bytes of [0, maxPayloadBytes([])]) {
         const fresh = pemFor('a.test');
         const [renewed, serial] = [padded(fresh, bytes), serialOf(fresh)];
         const commands = [withPayload(`set ssl cert ${pem}`, renewed), `commit ssl cert ${pem}`, 'nonsense'];
@@ -51,6 +50,26 @@ for (const branch of branches) {
         assert.match(refused.replies[0] ?? '', /Can't update/);
         assert.match(refused.replies[1] ?? '', /No ongoing transaction/);
       }
+    held.close();
+  });
+
+  test(`HAProxy ${branch} takes a text of the longest size whole, wherever its lines end`, async () => {
+    await using folder = await tempFolder();
+    const map = join(folder.path, 'a.map');
+    await writeFile(map, '');
+    const uses = `    use_backend %[path,map_beg(${map},web)]\n`;
+    const config = configOfWeb(folder.path, []).replace(/(?<=frontend in\n)/, uses);
+    await using process = await startHaproxy(await haproxy(branch), folder.path, config);
+    const held = new HeldConnection(process.socket);
+    const line = 'host.example.com/ web\n';
+    for (let shift = 1; shift <= line.length; shift++) {
+      const first = `${'x'.repeat(shift)} web\n`;
+      const rest = line.repeat(Math.floor((maxPayloadBytes([]) - first.length) / line.length));
+      const commands = [`clear map ${map}`, withPayload(`add map ${map}`, first + rest), `show map ${map}`];
+      const { replies } = unframe(await held.ask(frame(commands)));
+      assert.deepEqual(replies.slice(0, 2), ['', '']);
+      assert.equal(replies[2]?.replace(/^0x\S+ /gm, ''), `${first}${rest}`.trimEnd());
+    }
     held.close();
   });
 }
