@@ -150,7 +150,7 @@ export class Worker implements Runtime {
     const all = new Map(resources.map(({ kind }) => [kind, new Map<Owner, Seen>()] as const));
     const of = { running: this.#running, capabilities: this.#capabilities };
     for (const resource of resources) {
-      const parts = resource.parts(this.#running);
+      const parts = resource.parts(this.#running, owners);
       const its = owners.filter((owner) => parts.has(owner));
       if (its.length === 0) continue;
       const { from, seen } = await resource.observe(this.#ask, its, of, this.frame);

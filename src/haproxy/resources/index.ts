@@ -1,5 +1,5 @@
 /** The list of resources: a new one is a folder and a line here. */
-import type { Rendered, RuntimeCommand } from '../../model.ts';
+import type { Leaving, Rendered, RuntimeCommand } from '../../model.ts';
 import { backends } from './backends/index.ts';
 import { caFiles } from './ca-files/index.ts';
 import { certificates, crtLists } from './certificates/index.ts';
@@ -7,6 +7,7 @@ import { frontends } from './frontends/index.ts';
 import { maps } from './maps/index.ts';
 import type { Owner, Resource } from './resource.ts';
 import { servers } from './servers/index.ts';
+import { ownerOf as ownerOfBackend } from './servers/read-back.ts';
 
 const byKind: {
   readonly [Kind in RuntimeCommand['kind']]: Resource<Extract<RuntimeCommand, { readonly kind: Kind }>>;
@@ -33,6 +34,11 @@ export function say(command: RuntimeCommand): readonly string[] {
 
 export function ownerOf(command: RuntimeCommand): Owner {
   return resourceOf(command).owner(command);
+}
+
+/** The part that a removed thing shows up in, as long as it is there. */
+export function ownerOfLeaving({ backend }: Leaving): Owner {
+  return ownerOfBackend(backend);
 }
 
 /** All parts that can be read back from a process that runs this. */

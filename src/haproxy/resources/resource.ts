@@ -46,8 +46,8 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** Whether HAProxy replies a moment before the command takes effect. */
   isLate(command: Command): boolean;
 
-  /** The parts that can be read back, by owner. An unchanged part keeps its identity. */
-  parts(running: Rendered): ReadonlyMap<Owner, object>;
+  /** The parts that can be read back, by owner; `among`: those of these owners. An unchanged part keeps its identity. */
+  parts(running: Rendered, among?: Iterable<Owner>): ReadonlyMap<Owner, object>;
   /** Reads these owners back. Throws an AppError where a query was not answered. */
   observe(ask: Ask, owners: readonly Owner[], of: Observed, frame?: Frame): Promise<Observation<Part>>;
   /** `running` is what is known to run. */
@@ -138,7 +138,7 @@ export type Observation<Part extends Seen = Seen> = {
 export type Circumstances = {
   readonly leaving: readonly Leaving[];
   /** Identities of recent changes that may not have taken effect yet. */
-  readonly unsettled: ReadonlySet<string>;
+  readonly unsettled: Pick<ReadonlySet<string>, 'has'>;
 };
 
 export type Finding = {
@@ -151,7 +151,7 @@ export type Finding = {
 
 export type Findings = {
   readonly findings: readonly Finding[];
-  /** What really runs; what has no drift keeps its identity. */
+  /** What really runs; what has no drift keeps its identity, and so does all of it where nothing has. */
   readonly running: Rendered;
   /** Leaving things that were not known, by owner. */
   readonly leaving: ReadonlyMap<Owner, readonly Leaving[]>;

@@ -7,9 +7,11 @@ type SeenParts = ReadonlyMap<Owner, Seen>;
 export class VerifiedParts {
   #said = new WeakMap<object, string>();
 
-  /** The parts about which HAProxy says something else than when they were verified. */
-  news(seen: SeenParts, parts: Parts): SeenParts {
-    return new Map([...seen].filter(([owner, { said }]) => this.#saidOf(parts.get(owner)) !== said));
+  /** The parts about which HAProxy says something else than when they were verified, and those that are `concerned`. */
+  news(seen: SeenParts, parts: Parts, concerned: ReadonlySet<Owner>): SeenParts {
+    const isNews = (owner: Owner, said: string): boolean =>
+      concerned.has(owner) || this.#saidOf(parts.get(owner)) !== said;
+    return new Map([...seen].filter(([owner, { said }]) => isNews(owner, said)));
   }
 
   /** Notes these parts as verified. */

@@ -3,7 +3,7 @@
  * after a reload, and in rotation. What is found counts as what runs from then on, and the next plan repairs it.
  */
 import type { Runtime, SeenByKind } from '../../apply/driver.ts';
-import { ownersIn, resources } from '../../haproxy/resources/index.ts';
+import { ownerOfLeaving, ownersIn, resources } from '../../haproxy/resources/index.ts';
 import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../../haproxy/resources/resource.ts';
 import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered } from '../../model.ts';
 import { VerifiedParts } from './verified-parts.ts';
@@ -25,6 +25,9 @@ export type Verification = {
 
 /** What was found of an owner when it was last read back; by mode it is repaired or left as it is. */
 type LastFindings = { readonly mode: Mode; readonly findings: readonly Finding[] };
+
+/** `concerned`: owners that other circumstances matter to, so that what was verified before says nothing. */
+type Surroundings = Circumstances & { readonly concerned: ReadonlySet<Owner> };
 
 export class Verifier {
   readonly #settings: () => VerifySettings;
@@ -72,7 +75,8 @@ export class Verifier {
     const { running: expected, leaving: known } = runtime;
     const seen = await runtime.observe(owners);
     const unsettled = this.schedule.unsettled(now);
-    const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled });
+    const concerned = new Set([...known.map(ownerOfLeaving), ...unsettled.values()]);
+    const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled, concerned });
     this.schedule.seen(owners);
     const { drift: mode } = this.#settings();
     const before = this.#lastFindings;
@@ -95,7 +99,7 @@ export class Verifier {
   #compare(
     before: Rendered,
     seen: SeenByKind,
-    circumstances: Circumstances,
+    circumstances: Surroundings,
   ): Pick<Findings, 'findings' | 'running'> & { readonly leaving: readonly Leaving[] } {
     let running = before;
     const findings: Finding[] = [];
@@ -113,23 +117,24 @@ export class Verifier {
     resource: Resource,
     running: Rendered,
     seen: ReadonlyMap<Owner, Seen>,
-    circumstances: Circumstances,
+    circumstances: Surroundings,
   ): Findings {
-    const parts = resource.parts(running);
+    const { concerned } = circumstances;
+    const parts = resource.parts(running, seen.keys());
     const its = new Map([...seen].filter(([owner]) => parts.has(owner)));
-    // Where other circumstances matter too, everything is compared.
     const verified = this.#verified.get(resource.kind);
-    const isPlain = circumstances.leaving.length + circumstances.unsettled.size === 0;
-    const news = isPlain ? (verified?.news(its, parts) ?? its) : its;
+    const news = verified?.news(its, parts, concerned) ?? its;
     const found = resource.drift(running, news, circumstances);
-    if (isPlain) {
-      const wrong = new Set([...found.findings.map(({ owner }) => owner), ...found.leaving.keys()]);
-      verified?.add(new Map([...news].filter(([owner]) => !wrong.has(owner))), parts);
-    }
+    const wrong = new Set([...concerned, ...found.findings.map(({ owner }) => owner), ...found.leaving.keys()]);
+    verified?.add(new Map([...news].filter(([owner]) => !wrong.has(owner))), parts);
     return found;
   }
 
-  #remember(owners: readonly Owner[], { mode, findings }: LastFindings, unsettled: ReadonlySet<string>): void {
+  #remember(
+    owners: readonly Owner[],
+    { mode, findings }: LastFindings,
+    unsettled: Pick<ReadonlySet<string>, 'has'>,
+  ): void {
     const byOwner = Map.groupBy(findings, ({ owner }) => owner);
     const last = new Map(this.#lastFindings);
     for (const owner of owners) {

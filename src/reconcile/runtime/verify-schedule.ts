@@ -18,6 +18,8 @@ export class VerifySchedule {
   /** Owners that were not read back since `everything`. */
   readonly #unseen = new Set<Owner>();
   #round: readonly Owner[] = [];
+  /** Between two steps of the round. */
+  #stepMs: Ms = 0;
   #roundAt: Moment = 0;
 
   constructor(verifyInterval: () => Ms) {
@@ -74,9 +76,11 @@ export class VerifySchedule {
   /** The owners that are due, then the next ones of the rotation; at most as many as are read back in one go. */
   take(running: Rendered, now: Moment): readonly Owner[] {
     if (now >= this.#roundAt) {
-      const all = ownersIn(running);
-      if (this.#round.length === 0) this.#round = all;
-      const stepMs = this.#verifyInterval() / Math.max(1, Math.ceil(all.length / ownersAtOnce));
+      if (this.#round.length === 0) {
+        this.#round = ownersIn(running);
+        this.#stepMs = this.#verifyInterval() / Math.max(1, Math.ceil(this.#round.length / ownersAtOnce));
+      }
+      const stepMs = this.#stepMs;
       // Makes up for a delay of less than a step, so that a round keeps its time.
       this.#roundAt = Math.max(this.#roundAt, now - stepMs) + stepMs;
       this.soon(this.#round.slice(0, ownersAtOnce), now);
@@ -88,11 +92,11 @@ export class VerifySchedule {
     return owners;
   }
 
-  /** Identities of changes that may not have taken effect yet; they are read again once they must have. */
-  unsettled(now: Moment): ReadonlySet<string> {
+  /** The owners of changes that may not have taken effect yet, by identity; they are read again once they must have. */
+  unsettled(now: Moment): ReadonlyMap<string, Owner> {
     for (const [identity, { at }] of this.#late) if (now - at >= effectMs) this.#late.delete(identity);
     for (const { owner, at } of this.#late.values()) this.#dueAt(owner, at + effectMs);
-    return new Set(this.#late.keys());
+    return new Map([...this.#late].map(([identity, { owner }]) => [identity, owner]));
   }
 
   /** An earlier due time stays. */

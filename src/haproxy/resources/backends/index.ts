@@ -29,7 +29,7 @@ export const backends: Resource<BackendCommand, SeenBackend> = {
   isLate: () => false,
   parts: partsOf,
   observe: async (ask, owners, { running, capabilities }, frame) =>
-    capabilities.backends ? readPublished(ask, owners, partsOf(running).size, frame) : { from: [], seen: new Map() },
+    capabilities.backends ? readPublished(ask, owners, running.sections.length, frame) : { from: [], seen: new Map() },
   drift: findDrift,
   createReaper: (now) => new RemovedBackends(now),
 };

@@ -2,14 +2,15 @@
 import type { BackendDrift, Rendered, Section } from '../../../model.ts';
 import type { Ask } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
+import { withOthers } from '../parts.ts';
 import { readStatus } from '../proxy-status.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
-import { isOurs } from '../servers/plan/section.ts';
+import { partsOf } from '../servers/parts.ts';
 import { backendOf, ownerOf } from '../servers/read-back.ts';
 
 export type SeenBackend = Seen & { readonly said: 'published' | 'unpublished' | 'missing' };
 
-/** Reads some of `count` backends. Throws an AppError where a query was not answered. */
+/** Reads some of about `count` backends. Throws an AppError where a query was not answered. */
 export async function readPublished(
   ask: Ask,
   owners: readonly Owner[],
@@ -43,13 +44,14 @@ export function findDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenBacken
     const drift = { backend, kind, detail: '' };
     findings.push({ owner: ownerOf(backend), identity: backend, what: `${kind} of ${backend}`, drift });
   };
-  const sections = running.sections.flatMap((section) => {
-    const said = isOurs(section) ? seen.get(ownerOf(section.name))?.said : undefined;
-    if (said === undefined) return section;
+  const others = new Map<Section, Section | null>();
+  for (const [owner, section] of partsOf(running, seen.keys())) {
+    const said = seen.get(owner)?.said;
+    if (said === undefined) continue;
     const plain = isUnpublished(section) ? { ...section, text: section.text.slice(0, -mark.length) } : section;
-    if (said === 'published') return plain;
-    note(section, said);
-    return said === 'missing' ? [] : { ...plain, text: plain.text + mark };
-  });
-  return { findings, running: { ...running, sections }, leaving: new Map() };
+    if (said !== 'published') note(section, said);
+    const is = said === 'published' ? plain : said === 'missing' ? null : { ...plain, text: plain.text + mark };
+    if (is !== section) others.set(section, is);
+  }
+  return { findings, running: withOthers(running, others), leaving: new Map() };
 }

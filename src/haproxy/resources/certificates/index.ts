@@ -1,7 +1,8 @@
 /** Certificates of shared frontends, and the lists of those that each frontend has. */
 import { basename } from 'node:path';
-import type { CertificateCommand, CrtListCommand, Rendered, Section } from '../../../model.ts';
-import { type Owner, type Resource, rankOf } from '../resource.ts';
+import type { CertificateCommand, CrtListCommand } from '../../../model.ts';
+import { partsOfKind } from '../parts.ts';
+import { type Resource, rankOf } from '../resource.ts';
 import { classifyCertificate, classifyCrtList, sayCertificate, sayCrtList } from './commands.ts';
 import { isCertificate, isCrtList } from './entries.ts';
 import { planCertificates, planCrtLists } from './plan.ts';
@@ -31,7 +32,7 @@ export const certificates: Resource<CertificateCommand, SeenCertificate> = {
   identity: ({ certificate }) => certificate,
   describe: ({ action, certificate }) => `${action} ${basename(certificate)}`,
   isLate: () => false,
-  parts: partsOf('certificate'),
+  parts: (running, among) => partsOfKind('certificate', running, among),
   observe: (ask, owners, _of, frame) => readCertificates(ask, owners, frame),
   drift: findCertificateDrift,
 };
@@ -51,20 +52,7 @@ export const crtLists: Resource<CrtListCommand, SeenCrtList> = {
   identity: ({ list, certificate }) => `${list} ${certificate}`,
   describe: ({ action, certificate }) => `${action} ${basename(certificate)}`,
   isLate: () => false,
-  parts: partsOf('crt-list'),
+  parts: (running, among) => partsOfKind('crt-list', running, among),
   observe: (ask, owners, _of, frame) => readCrtLists(ask, owners, frame),
   drift: findCrtListDrift,
 };
-
-function partsOf(kind: 'certificate' | 'crt-list'): (running: Rendered) => ReadonlyMap<Owner, Section> {
-  const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
-  return ({ sections }) => {
-    let found = known.get(sections);
-    if (found === undefined) {
-      const its = sections.filter((section) => section.kind === kind);
-      found = new Map(its.map((section) => [ownerOf(kind, section.name), section]));
-      known.set(sections, found);
-    }
-    return found;
-  };
-}

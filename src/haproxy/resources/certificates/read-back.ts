@@ -1,11 +1,12 @@
 /** The certificates that a running HAProxy has, its lists of them, and where they differ from what is desired. */
 import { AppError } from '../../../errors.ts';
-import type { CertificateDrift, CrtListDrift, Rendered } from '../../../model.ts';
+import type { CertificateDrift, CrtListDrift, Rendered, Section } from '../../../model.ts';
 import { type Ask, askEach } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
+import { partsOfKind, withOthers } from '../parts.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
-import { type Entry, entriesOf, fingerprintOf, isCertificate, isCrtList, textOf } from './entries.ts';
+import { type Entry, entriesOf, fingerprintOf, textOf } from './entries.ts';
 
 /** `said` is the fingerprint; '' where there is no such certificate, or nothing in it. */
 export type SeenCertificate = Seen;
@@ -80,11 +81,10 @@ function unreadable(what: string, reply: string | null | undefined): AppError {
 
 export function findCertificateDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCertificate>): Findings {
   const findings: Finding[] = [];
-  const sections = running.sections.flatMap((section) => {
-    if (!isCertificate(section)) return section;
-    const owner = ownerOf('certificate', section.name);
+  const others = new Map<Section, Section | null>();
+  for (const [owner, section] of partsOfKind('certificate', running, seen.keys())) {
     const said = seen.get(owner)?.said;
-    if (said === undefined || said === fingerprintOf(section)) return section;
+    if (said === undefined || said === fingerprintOf(section)) continue;
     const drift: CertificateDrift = {
       certificate: section.name,
       kind: said === '' ? 'missing' : 'content',
@@ -92,18 +92,17 @@ export function findCertificateDrift(running: Rendered, seen: ReadonlyMap<Owner,
     };
     findings.push({ owner, identity: section.name, what: drift.kind, drift });
     // What its key is, HAProxy does not say.
-    return said === '' ? [] : { ...section, text: `${said}\n` };
-  });
-  return { findings, running: { ...running, sections }, leaving: new Map() };
+    others.set(section, said === '' ? null : { ...section, text: `${said}\n` });
+  }
+  return { findings, running: withOthers(running, others), leaving: new Map() };
 }
 
 export function findCrtListDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCrtList>): Findings {
   const findings: Finding[] = [];
-  const sections = running.sections.map((section) => {
-    if (!isCrtList(section)) return section;
-    const owner = ownerOf('crt-list', section.name);
+  const others = new Map<Section, Section>();
+  for (const [owner, section] of partsOfKind('crt-list', running, seen.keys())) {
     const [wanted, found] = [entriesOf(section), seen.get(owner)?.entries ?? null];
-    if (wanted === null || found === null) return section;
+    if (wanted === null || found === null) continue;
     const drift = compare(section.name, wanted, found);
     for (const each of drift)
       findings.push({
@@ -112,9 +111,9 @@ export function findCrtListDrift(running: Rendered, seen: ReadonlyMap<Owner, See
         what: `${each.kind} of ${each.entry}`,
         drift: each,
       });
-    return drift.length === 0 ? section : { ...section, text: textOf(found) };
-  });
-  return { findings, running: { ...running, sections }, leaving: new Map() };
+    if (drift.length > 0) others.set(section, { ...section, text: textOf(found) });
+  }
+  return { findings, running: withOthers(running, others), leaving: new Map() };
 }
 
 function compare(list: string, wanted: readonly Entry[], found: readonly Entry[]): readonly CrtListDrift[] {

@@ -1,6 +1,7 @@
 /** Entries of maps: what a shared frontend routes by. */
-import type { MapCommand, Rendered, Section } from '../../../model.ts';
-import { type Owner, type Resource, rankOf } from '../resource.ts';
+import type { MapCommand } from '../../../model.ts';
+import { partsOfKind } from '../parts.ts';
+import { type Resource, rankOf } from '../resource.ts';
 import { ownerOf as ownerOfBackend } from '../servers/read-back.ts';
 import { classify, identity, say } from './commands.ts';
 import { backendOf, beforeReload, isMap, planMaps } from './plan.ts';
@@ -20,18 +21,7 @@ export const maps: Resource<MapCommand, SeenMap> = {
   identity,
   describe: ({ action, key }) => `${action} ${key}`,
   isLate: () => false,
-  parts,
+  parts: (running, among) => partsOfKind('map', running, among),
   observe: (ask, owners, _of, frame) => readMaps(ask, owners.map(mapOf), frame),
   drift: findDrift,
 };
-
-const known = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
-
-function parts({ sections }: Rendered): ReadonlyMap<Owner, Section> {
-  let found = known.get(sections);
-  if (found === undefined) {
-    found = new Map(sections.filter(isMap).map((section) => [ownerOf(section.name), section]));
-    known.set(sections, found);
-  }
-  return found;
-}

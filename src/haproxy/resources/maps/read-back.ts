@@ -4,10 +4,10 @@ import type { MapDrift, Rendered, Section } from '../../../model.ts';
 import { type Ask, askEach } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
+import { partsOfKind, withOthers } from '../parts.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
 import { identity } from './commands.ts';
 import { collect, type Entries, type Entry, entriesOf, lineOf, readEntry } from './entries.ts';
-import { isMap } from './plan.ts';
 
 /** null: the process knows no such map, as where no line of its config names it. */
 export type SeenMap = Seen & { readonly entries: readonly Entry[] | null };
@@ -48,20 +48,21 @@ function readReply(reply: string | null | undefined): SeenMap {
 
 export function findDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenMap>): Findings {
   const findings: Finding[] = [];
-  const sections = running.sections.map((section) => {
-    const entries = isMap(section) ? (seen.get(ownerOf(section.name))?.entries ?? null) : null;
-    if (entries === null) return section;
+  const others = new Map<Section, Section>();
+  for (const [owner, section] of partsOfKind('map', running, seen.keys())) {
+    const entries = seen.get(owner)?.entries ?? null;
+    if (entries === null) continue;
     const found = compare(section, entries);
     for (const drift of found)
       findings.push({
-        owner: ownerOf(section.name),
+        owner,
         identity: identity(drift),
         what: `${drift.kind} of ${drift.key}`,
         drift,
       });
-    return found.length === 0 ? section : { ...section, text: entries.map(lineOf).join('') };
-  });
-  return { findings, running: { ...running, sections }, leaving: new Map() };
+    if (found.length > 0) others.set(section, { ...section, text: entries.map(lineOf).join('') });
+  }
+  return { findings, running: withOthers(running, others), leaving: new Map() };
 }
 
 function compare(section: Section, entries: readonly Entry[]): readonly MapDrift[] {

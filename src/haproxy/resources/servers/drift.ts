@@ -8,12 +8,14 @@ import type { LeavingServer, Rendered, Section, ServerDrift, ServerOverride } fr
 import type { ServerStateRow } from '../../cli/info.ts';
 import { readFile } from '../../text/inherited-config.ts';
 import { editServers } from '../../text/servers/amend.ts';
+import { withOthers } from '../parts.ts';
 import type { Circumstances, Finding, Findings, Owner, Seen } from '../resource.ts';
 import { identity } from './commands.ts';
+import { partsOf } from './parts.ts';
 import type { Server } from './plan/backend.ts';
 import { parseOptions, wordsOf } from './plan/options.ts';
-import { backendIn, isOurs } from './plan/section.ts';
-import { ownerOf, type SeenServers } from './read-back.ts';
+import { backendIn } from './plan/section.ts';
+import type { SeenServers } from './read-back.ts';
 
 /** Leaves out backends with constructs that are not modelled. */
 export function findDrift(
@@ -24,19 +26,18 @@ export function findDrift(
   const findings: Finding[] = [];
   const leaving = new Map<Owner, readonly LeavingServer[]>();
   const file = readFile(running.sections);
-  const sections = running.sections.map((section) => {
-    if (!isOurs(section)) return section;
-    const owner = ownerOf(section.name);
+  const others = new Map<Section, Section>();
+  for (const [owner, section] of partsOf(running, seen.keys())) {
     const its = seen.get(owner);
     const backend = its === undefined ? null : backendIn(file, section);
-    if (its === undefined || backend === null || backend.notPlain !== null) return section;
+    if (its === undefined || backend === null || backend.notPlain !== null) continue;
     const compared = compareServers(section, backend.servers, its, circumstances);
     for (const drift of compared.drift)
       findings.push({ owner, identity: identity(drift), what: `${drift.kind} of ${drift.server}`, drift });
     if (compared.leaving.length > 0) leaving.set(owner, compared.leaving);
-    return compared.section;
-  });
-  return { findings, running: { ...running, sections }, leaving };
+    if (compared.section !== section) others.set(section, compared.section);
+  }
+  return { findings, running: withOthers(running, others), leaving };
 }
 
 type Compared = {

@@ -36,6 +36,6 @@ export const servers: Resource<ServerCommand, SeenServers> = {
 
 /** Backends with servers that have a limit of their own. */
 function withLimits(owners: readonly Owner[], running: Rendered): ReadonlySet<string> {
-  const its = partsOf(running);
+  const its = partsOf(running, owners);
   return new Set(owners.filter((owner) => its.get(owner)?.text.includes('maxconn')).map(backendOf));
 }
