@@ -2,10 +2,12 @@
  * The command line as it is published, in few files: a command loads what it needs, and does not look for it. Names stay
  * those of the sources, so that stack traces can be read; the lines they lead to by the source maps.
  */
+import { globSync, readFileSync } from 'node:fs';
 import { chmod, cp } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown';
+import { precompile } from '../../src/render/templates/engine.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -17,6 +19,19 @@ const entries = [
   'watchers/public/contract',
   'watchers/public/watcher',
 ];
+
+/** What the sources compile as they start. */
+const precompiledTemplates: Plugin = {
+  name: 'precompiled-templates',
+  load: {
+    filter: { id: /\/src\/render\/templates\/precompiled\.ts$/ },
+    handler: () => {
+      const texts = globSync(join(root, 'templates/*.hbs')).map((path) => readFileSync(path, 'utf8'));
+      const entries = texts.map((text) => `[${JSON.stringify(text)}, ${precompile(text)}]`);
+      return `export const precompiled = new Map([${entries.join(',')}]);`;
+    },
+  },
+};
 
 /** Requests to the API server are Myelin's own (`watchers/kubernetes/api`): the package's client for them, 1 MB of code, is left out. */
 const withoutUndici: Plugin = {
@@ -44,7 +59,7 @@ export async function bundle(folder: string): Promise<readonly OutputChunk[]> {
     tsconfig: false,
     // It does not say so itself; nothing is left of the hundreds of kinds of objects that it knows.
     treeshake: { moduleSideEffects: [{ test: /@kubernetes\/client-node/, sideEffects: false }] },
-    plugins: [withoutUndici, lazyBuiltins],
+    plugins: [precompiledTemplates, withoutUndici, lazyBuiltins],
   });
   const { output } = await build.write({
     dir: folder,

@@ -2,6 +2,7 @@
 // The minified build is one file: the usual import loads many, with a source map library, and takes 1 to 3 MB more.
 import Handlebars from 'handlebars/dist/handlebars.min.js';
 import { type Helper, helpers as ofHaproxy } from './helpers.ts';
+import { precompiled } from './precompiled.ts';
 import { fromThrown, type TemplateSource, templateError } from './template-error.ts';
 
 /** Renders the template of that name. Throws an AppError that names file, line and column. */
@@ -26,10 +27,12 @@ Handlebars.logger.level = Number.POSITIVE_INFINITY;
 export function createEngine(sources: ReadonlyMap<string, TemplateSource>, helpers: Helpers = ofHaproxy): Engine {
   const handlebars = Handlebars.create();
   for (const [name, helper] of Object.entries(helpers)) handlebars.registerHelper(name, located(name, helper));
-  const templates = new Map([...sources].map(([name, source]) => [name, compile(handlebars, source, helpers)]));
+  const partialsOf = (name: string): readonly string[] => [...sources.keys()].filter((other) => other !== name);
+  const templates = new Map(
+    [...sources].map(([name, source]) => [name, compile(handlebars, source, helpers, partialsOf(name))]),
+  );
   // A partial's own errors are caught where its file name is known.
   for (const [name, template] of templates) handlebars.registerPartial(name, template);
-  for (const [name, source] of sources) refuseUnknownPartials(name, source, sources);
   return (name, context) => {
     const template = templates.get(name);
     if (template === undefined) throw new Error(`no template ${name}`);
@@ -37,12 +40,21 @@ export function createEngine(sources: ReadonlyMap<string, TemplateSource>, helpe
   };
 }
 
+/** The code of one of HAProxy's templates, an expression. */
+export function precompile(text: string): string {
+  return codeOf(Handlebars.parse(text), ofHaproxy);
+}
+
+function codeOf(program: hbs.AST.Program, helpers: Helpers): string {
+  return String(Handlebars.precompile(program, optionsFor(helpers)));
+}
+
 function compile(
   handlebars: typeof Handlebars,
   source: TemplateSource,
   helpers: Helpers,
+  partials: readonly string[],
 ): Handlebars.TemplateDelegate<object> {
-  const options = optionsFor(helpers);
   const knownHelpers = [...Object.keys(helpers), 'each', 'if', 'lookup', 'unless', 'with'];
   const guard = <T>(context: object, work: () => T): T => {
     try {
@@ -51,9 +63,16 @@ function compile(
       throw fromThrown(source, error, { helpers: knownHelpers, fields: Object.keys(context) });
     }
   };
-  // `compile` is lazy: without this, errors of a template would show only at the first render.
-  guard({}, () => handlebars.precompile(source.text, options));
-  const template = handlebars.compile<object>(source.text, options);
+  const built = helpers === ofHaproxy ? precompiled.get(source.text) : undefined;
+  // Handlebars's own `compile` is lazy: errors of a template would show only at the first render.
+  const specification =
+    built ??
+    guard({}, () => {
+      const program = Handlebars.parse(source.text);
+      refuseUnknownPartials(program, source, partials);
+      return new Function(`return ${codeOf(program, helpers)}`)() as TemplateSpecification;
+    });
+  const template = handlebars.template<object>(specification);
   return (context, runtime) => guard(context, () => template(context, runtime));
 }
 
@@ -74,12 +93,7 @@ function located(name: string, { call, takes, usage }: Helper): Handlebars.Helpe
   };
 }
 
-function refuseUnknownPartials(
-  name: string,
-  source: TemplateSource,
-  sources: ReadonlyMap<string, TemplateSource>,
-): void {
-  const known = [...sources.keys()].filter((other) => other !== name);
+function refuseUnknownPartials(program: hbs.AST.Program, source: TemplateSource, known: readonly string[]): void {
   class Partials extends Handlebars.Visitor {
     override PartialStatement(partial: hbs.AST.PartialStatement): void {
       this.#check(partial);
@@ -101,5 +115,5 @@ function refuseUnknownPartials(
       });
     }
   }
-  new Partials().accept(Handlebars.parse(source.text));
+  new Partials().accept(program);
 }

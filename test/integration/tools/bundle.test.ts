@@ -1,8 +1,10 @@
 /** The command line as it is published: what a command does not need is not loaded with it. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { before, test } from 'node:test';
 import type { OutputChunk } from 'rolldown';
+import { builtInTemplates } from '../../../src/settings/templates.ts';
 import { tempFolder } from '../../support/index.ts';
 import { bundle } from '../../tools/bundle.ts';
 
@@ -51,6 +53,12 @@ test('the published command line runs without any package beside it', () => {
     others.filter((name) => !chunks.has(name) && !isBuiltin(name)),
     [],
   );
+});
+
+test('the built-in templates are compiled by then', async () => {
+  const code = [...chunks.values()].map((chunk) => chunk.code).join('\n');
+  for (const { file } of builtInTemplates())
+    assert.ok(code.includes(JSON.stringify(await readFile(file, 'utf8'))), file);
 });
 
 for (const [module, expected] of Object.entries(packages))
