@@ -9,6 +9,7 @@ import { equalLists, equalNames, namesOf } from './endpoints.ts';
 import { retainedBy } from './loss.ts';
 import { endWait, endWaits, opened, openIfReady, waitingFor } from './opening.ts';
 import { endDoubts, settle } from './serve.ts';
+import { servedOf } from './served.ts';
 import {
   type Catalog,
   type CatalogSettings,
@@ -105,7 +106,7 @@ export function receive(catalog: Catalog, event: SourceEvent, now: Moment): Cata
 /** Whether the query of this event is the same in both catalogs, or in neither. */
 export function isSameQueryIn(a: Catalog, b: Catalog, event: SourceEvent): boolean {
   if (!('key' in event)) return true;
-  const [one, other] = [a.index.queries.get(originOf(event)), b.index.queries.get(originOf(event))];
+  const [one, other] = [a, b].map(({ index }) => lookUp(index.queries, originOf(event))?.query);
   return one === other || JSON.stringify(one) === JSON.stringify(other);
 }
 
@@ -151,16 +152,10 @@ export function view(catalog: Catalog): View {
     },
     // Computed on demand: `open` alone may be read at each of ten thousand events.
     get endpoints() {
-      const names = [...catalog.settings.services.keys()].filter((name) => lookUp(catalog.awaited, name) === undefined);
-      return new Map(names.map((name) => [name, lookUp(catalog.services, name)?.endpoints ?? none]));
+      return servedOf(catalog).endpoints;
     },
     get unknown() {
-      const found = new Map<string, 'unknown' | 'moved'>();
-      for (const name of catalog.settings.services.keys()) {
-        const { basis } = lookUp(catalog.services, name) ?? newService;
-        if (basis !== 'known') found.set(name, basis);
-      }
-      return found;
+      return servedOf(catalog).unknown;
     },
     get pending() {
       return new Set([...this.unknown.keys()].filter((name) => isPending(catalog, name)));
@@ -220,7 +215,7 @@ function withSource(catalog: Catalog, name: string, source: Source): Catalog {
 }
 
 function withResult(catalog: Catalog, origin: Origin, result: QueryResult, now: Moment): Catalog {
-  const services = catalog.index.servicesOf.get(originOf(origin));
+  const services = lookUp(catalog.index.servicesOf, originOf(origin));
   if (services === undefined) return catalog;
   const next = { ...catalog, results: put(catalog.results, originOf(origin), result) };
   return services.reduce((all, name) => endWait(settle(all, name, 'source', now), name), next);

@@ -3,10 +3,10 @@
  * service that a source does not discover any more remains until its endpoints are gone, since that may be a mistake as
  * well.
  */
-import { isDeepStrictEqual } from 'node:util';
 import { type Discovered, originOfDiscovered, type Rejected, withDiscovered } from '../config/discover/discovered.ts';
 import { queryKeyOf } from '../config/query-key.ts';
-import type { Config, Discovery } from '../config/schema.ts';
+import type { Config, Discovery, Origin } from '../config/schema.ts';
+import { MappedList } from '../lib/difference.ts';
 import type { DiscoveredService, Endpoint, Moment, SourceEvent } from '../model.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
 import { catalogSettings } from './catalog-settings.ts';
@@ -126,21 +126,38 @@ function takeDiscovered(
   now: Moment,
 ): Collection {
   if (!collection.written.discoveries.some((one) => one.watcher === watcher && one.key === query)) return collection;
-  const keys = new Set(services.map(({ key }) => key));
+  const isItsOwn = (known: KnownService): boolean => known.watcher === watcher && known.query === query;
+  const own = collection.discovered.filter(isItsOwn);
+  const others =
+    own.length === collection.discovered.length ? [] : collection.discovered.filter((one) => !isItsOwn(one));
+  // Of thousands of services one comes or goes at a time: what the lists begin and end with is as it was.
+  const isSameAt = (at: number, other: number): boolean => {
+    const [known, service] = [own[at], services[other]];
+    return known !== undefined && service !== undefined && !known.isOver && isSameService(known.service, service);
+  };
+  const shorter = Math.min(own.length, services.length);
+  let start = 0;
+  while (start < shorter && isSameAt(start, start)) start++;
+  let tail = 0;
+  while (tail < shorter - start && isSameAt(own.length - 1 - tail, services.length - 1 - tail)) tail++;
+  const [old, fresh] = [own.slice(start, own.length - tail), services.slice(start, services.length - tail)];
+  if (old.length + fresh.length === 0) return collection;
+  const keys = new Set(fresh.map(({ key }) => key));
   // A service that another query found before belongs to this one now, for example where the config adds the namespace.
-  const isConcerned = (known: KnownService): boolean =>
-    known.watcher === watcher && (known.query === query || keys.has(known.service.key));
-  const before = new Map(collection.discovered.filter(isConcerned).map((known) => [known.service.key, known]));
-  const discovered = services.map((service): KnownService => {
+  const isTaken = (known: KnownService): boolean => known.watcher === watcher && keys.has(known.service.key);
+  const taken = others.filter(isTaken);
+  const before = new Map([...taken, ...old].map((known) => [known.service.key, known]));
+  const discovered = fresh.map((service): KnownService => {
     const known = before.get(service.key);
-    const isSame =
-      known !== undefined && known.query === query && !known.isOver && isSameService(known.service, service);
+    const isSame = known !== undefined && isItsOwn(known) && !known.isOver && isSameService(known.service, service);
     return isSame ? known : { watcher, query, service, isOver: false };
   });
-  const missing = [...before.values()].filter(({ service }) => !keys.has(service.key));
+  const isListed = (key: string): boolean => keys.has(key) || services.some((service) => service.key === key);
+  const missing = old.filter(({ service }) => !isListed(service.key));
   if (missing.length === 0 && discovered.every((known) => before.get(known.service.key) === known)) return collection;
-  const others = collection.discovered.filter((known) => !isConcerned(known));
-  return end(collection, [...others, ...discovered], missing, now);
+  const left = taken.length === 0 ? others : others.filter((known) => !isTaken(known));
+  const all = [...left, ...own.slice(0, start), ...discovered, ...own.slice(own.length - tail)];
+  return end(collection, all, missing, now);
 }
 
 /**
@@ -194,7 +211,14 @@ function end(
 
 /** Equal services stay the same objects, so that what was made of them can be reused. */
 function isSameService(a: DiscoveredService, b: DiscoveredService): boolean {
-  return a === b || isDeepStrictEqual(a, b);
+  if (a === b) return true;
+  const { key, name, owner, createdAt } = a;
+  if (key !== b.key || name !== b.name || owner !== b.owner || createdAt !== b.createdAt) return false;
+  const options = Object.keys(a.options);
+  return (
+    options.length === Object.keys(b.options).length &&
+    options.every((option) => Object.hasOwn(b.options, option) && a.options[option] === b.options[option])
+  );
 }
 
 /** Removes services that have ended and have no endpoints left. */
@@ -226,21 +250,34 @@ function serving(
   known: readonly KnownService[],
   addresses: readonly string[],
 ): Pick<Collection, 'config' | 'rejected'> & { readonly settings: CatalogSettings } {
-  // Thousands are of one query: it is looked for once.
-  let last: { readonly of: KnownService; readonly discovery: Discovery | undefined } | null = null;
-  const discovered: Discovered[] = [];
-  for (const one of known) {
-    if (last?.of.watcher !== one.watcher || last.of.query !== one.query)
-      last = { of: one, discovery: discoveryOf(written, one) };
-    const { discovery } = last;
-    if (discovery !== undefined) discovered.push({ discovery, service: one.service });
-  }
+  const lists = listsOf(written);
+  const found = lists.discovered.of(known);
+  const discovered = found.includes(null) ? found.filter((one) => one !== null) : (found as readonly Discovered[]);
   const { config, rejected } = withDiscovered(written, discovered);
   return {
     config,
     rejected,
-    settings: catalogSettings(config, { discovered: discovered.map(originOfDiscovered), addresses }),
+    settings: catalogSettings(config, { discovered: lists.origins.of(discovered), addresses }),
   };
+}
+
+type Lists = {
+  readonly discovered: MappedList<KnownService, Discovered | null>;
+  readonly origins: MappedList<Discovered, Origin>;
+};
+
+const listsByConfig = new WeakMap<Config, Lists>();
+
+function listsOf(written: Config): Lists {
+  const before = listsByConfig.get(written);
+  if (before !== undefined) return before;
+  const discovered = new MappedList((one: KnownService): Discovered | null => {
+    const discovery = discoveryOf(written, one);
+    return discovery === undefined ? null : { discovery, service: one.service };
+  });
+  const lists = { discovered, origins: new MappedList(originOfDiscovered) };
+  listsByConfig.set(written, lists);
+  return lists;
 }
 
 /** Where the query has changed in the config, the new limits count at once. */

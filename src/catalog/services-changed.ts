@@ -3,7 +3,7 @@
  * go or change, and nothing else does, nothing is done for each of the others.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type Difference, differenceOf } from '../lib/difference.ts';
+import { type Difference, differenceOf, differenceOfLists } from '../lib/difference.ts';
 import type { Endpoint, Moment } from '../model.ts';
 import { endWait, openIfReady } from './opening.ts';
 import { admitAgain, isSameQuery, reconfigureAll, rulesOf } from './reconfigure.ts';
@@ -56,7 +56,7 @@ function changeOf(catalog: Catalog, settings: CatalogSettings): Change | null {
   const { settings: before, index } = catalog;
   const isSame = isDeepStrictEqual(aroundServices(before), aroundServices(settings));
   const services = isSame ? differenceOf(before.services, settings.services) : null;
-  const discovered = services === null ? null : differing(before.discovered, settings.discovered);
+  const discovered = services === null ? null : differenceOfLists(before.discovered, settings.discovered);
   if (services === null || discovered === null) return null;
   const gone = [...services.gone.flatMap(([, { origins }]) => origins), ...discovered.gone];
   const come = [...services.come.flatMap(([, { origins }]) => origins), ...discovered.come];
@@ -72,7 +72,7 @@ function changeOf(catalog: Catalog, settings: CatalogSettings): Change | null {
     const isIt = (origin: Origin): boolean => originOf(origin) === name;
     const asked = ({ services: all }: CatalogSettings, its: readonly string[]): readonly Origin[] =>
       its.flatMap((service) => all.get(service)?.origins.filter(isIt) ?? []);
-    const old = index.servicesOf.get(name) ?? [];
+    const old = lookUp(index.servicesOf, name) ?? [];
     const its = [
       ...old.filter((service) => !goneNames.has(service)),
       ...services.come.flatMap(([service, { origins }]) => (origins.some(isIt) ? [service] : [])),
@@ -94,25 +94,6 @@ function changeOf(catalog: Catalog, settings: CatalogSettings): Change | null {
 function aroundServices(settings: CatalogSettings): unknown {
   const { discovering, own, startTimeout } = settings;
   return { rules: rulesOf(settings), discovering, own, startTimeout };
-}
-
-/** Without what both lists begin and end with. null: that is nearly nothing. */
-function differing(
-  a: readonly Origin[],
-  b: readonly Origin[],
-): { readonly gone: readonly Origin[]; readonly come: readonly Origin[] } | null {
-  const shorter = Math.min(a.length, b.length);
-  let start = 0;
-  while (start < shorter && a[start] === b[start]) start++;
-  let end = 0;
-  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
-  const difference = differenceOf(asMap(a.slice(start, a.length - end)), asMap(b.slice(start, b.length - end)));
-  if (difference === null) return null;
-  return { gone: difference.gone.map(([origin]) => origin), come: difference.come.map(([origin]) => origin) };
-}
-
-function asMap(origins: readonly Origin[]): ReadonlyMap<Origin, true> {
-  return new Map(origins.map((origin) => [origin, true]));
 }
 
 function follow(
@@ -150,16 +131,15 @@ function follow(
 }
 
 function indexWith(index: Index, queries: Change['queries']): Index {
-  const servicesOf = new Map(index.servicesOf);
-  const asked = new Map(index.queries);
+  let { servicesOf, queries: asked } = index;
   const queriedWatchers = new Set(index.queriedWatchers);
   for (const [name, { origin, discovered, services }] of queries)
     if (origin === null) {
-      servicesOf.delete(name);
-      asked.delete(name);
+      servicesOf = drop(servicesOf, name);
+      asked = drop(asked, name);
     } else {
-      servicesOf.set(name, services);
-      asked.set(name, (discovered ?? origin).query);
+      servicesOf = put(servicesOf, name, services);
+      asked = put(asked, name, discovered ?? origin);
       queriedWatchers.add(origin.watcher);
     }
   return { ...index, servicesOf, queries: asked, queriedWatchers };

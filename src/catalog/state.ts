@@ -3,7 +3,7 @@ import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
 import { admit, createGuard, type Guard, noRefusals, type Refusals } from './admission.ts';
 import type { Loss, MaxShrink } from './loss.ts';
 import { createOwnGuard, type Own } from './own.ts';
-import { lookUp, type Table } from './table.ts';
+import { lookUp, type Table, tableOf } from './table.ts';
 
 export type CatalogSettings = {
   readonly services: ReadonlyMap<string, ServiceSettings>;
@@ -110,9 +110,9 @@ type Basis =
 /** Derived from the settings. */
 export type Index = {
   readonly guards: ReadonlyMap<string, Guard>;
-  readonly servicesOf: ReadonlyMap<string, readonly string[]>;
+  readonly servicesOf: Table<readonly string[]>;
   /** By origin, the settings of its query. */
-  readonly queries: ReadonlyMap<string, unknown>;
+  readonly queries: Table<Pick<Origin, 'query'>>;
   readonly queriedWatchers: ReadonlySet<string>;
 };
 
@@ -145,19 +145,19 @@ export function troubles({ sources, results }: Catalog, { origins }: ServiceSett
 
 export function indexOf(settings: CatalogSettings): Index {
   const servicesOf = new Map<string, string[]>();
-  const queries = new Map<string, unknown>();
+  const queries = new Map<string, Pick<Origin, 'query'>>();
   const queriedWatchers = new Set<string>(settings.discovering);
   for (const [name, { origins }] of settings.services)
     for (const origin of origins) {
       queriedWatchers.add(origin.watcher);
-      queries.set(originOf(origin), origin.query);
+      queries.set(originOf(origin), origin);
       const names = servicesOf.get(originOf(origin));
       if (names === undefined) servicesOf.set(originOf(origin), [name]);
       else names.push(name);
     }
   for (const origin of settings.discovered) {
     if (!servicesOf.has(originOf(origin))) servicesOf.set(originOf(origin), []);
-    queries.set(originOf(origin), origin.query);
+    queries.set(originOf(origin), origin);
   }
   const isOwn = createOwnGuard(settings.own);
   const guards = new Map(
@@ -166,7 +166,7 @@ export function indexOf(settings: CatalogSettings): Index {
       createGuard(settings.allowAddresses, loopbackAllowed, isOwn, settings.onlyAddresses),
     ]),
   );
-  return { guards, servicesOf, queries, queriedWatchers };
+  return { guards, servicesOf: tableOf(servicesOf), queries: tableOf(queries), queriedWatchers };
 }
 
 /** For endpoints whose source is not known: it allows what is allowed for any source of the service. */

@@ -1,5 +1,6 @@
 /** Where Myelin and its HAProxy listen for TCP, according to this config. */
 
+import { type Chunk, SortedMap } from '../lib/sorted-map.ts';
 import type { Config, Service } from './schema.ts';
 import { judgeless, type Listener, listenersOf } from './validate/check-binds.ts';
 
@@ -13,9 +14,27 @@ export function ownListeners({ services, frontends, haproxy, admin, probes }: Co
   const others = listenersOf({ rest: { frontends, haproxy, admin, probes }, services: new Map() }, judgeless).flatMap(
     ofListener,
   );
-  const all = [...others];
-  for (const [name, service] of services) {
-    const { bind = [], frontend } = service;
+  return [
+    ...others,
+    ...(services instanceof SortedMap ? services.chunks.flatMap(ofChunk) : ofServices(services.values())),
+  ];
+}
+
+/** Of a chunk of services, which mostly have none. */
+const knownOfChunk = new WeakMap<Chunk<Service>, readonly OwnListener[]>();
+
+function ofChunk(chunk: Chunk<Service>): readonly OwnListener[] {
+  const before = knownOfChunk.get(chunk);
+  if (before !== undefined) return before;
+  const its = ofServices(chunk.values);
+  knownOfChunk.set(chunk, its);
+  return its;
+}
+
+function ofServices(services: Iterable<Service>): readonly OwnListener[] {
+  const all: OwnListener[] = [];
+  for (const service of services) {
+    const { name, bind = [], frontend } = service;
     if (bind.length > 0 || frontend.length > 0) for (const one of ofService(name, service)) all.push(one);
   }
   return all;

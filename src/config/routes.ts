@@ -39,14 +39,17 @@ let last: { readonly services: Config['services']; readonly routes: Routes } | n
 export function routesOf({ services }: Pick<Config, 'services'>): RouteTable {
   const before = tables.get(services);
   if (before !== undefined) return before;
-  const claimants: Claimant[] = [];
-  for (const service of services.values()) if (service.routes.length > 0) claimants.push(claimantOf(service));
+  const claimants = (): readonly Claimant[] => {
+    const all: Claimant[] = [];
+    for (const service of services.values()) if (service.routes.length > 0) all.push(claimantOf(service));
+    return all;
+  };
   const difference = last === null ? null : differenceOf(last.services, services);
   const change = difference && {
     gone: difference.gone.map(([, service]) => claimantOf(service)),
     come: difference.come.map(([, service]) => claimantOf(service)),
   };
-  const routes = last !== null && change !== null && last.routes.follow(change) ? last.routes : new Routes(claimants);
+  const routes = last !== null && change !== null && last.routes.follow(change) ? last.routes : new Routes(claimants());
   last = { services, routes };
   const table = routes.table(claimants);
   tables.set(services, table);

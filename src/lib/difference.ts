@@ -1,4 +1,5 @@
-/** What differs between two maps of thousands of entries, of which one or a few change at a time. */
+/** What differs between two maps or lists of thousands of entries, of which one or a few change at a time. */
+import { differenceOfSorted, SortedMap } from './sorted-map.ts';
 
 export type Difference<Key, Value> = {
   /** New entries, and those with another value now. */
@@ -17,6 +18,10 @@ export function differenceOf<Key, Value>(
 ): Difference<Key, Value> | null {
   if (before === now) return { come: [], gone: [] };
   if (Math.abs(before.size - now.size) > most) return null;
+  if (before instanceof SortedMap && now instanceof SortedMap) {
+    const { come, gone } = differenceOfSorted<Value>(before, now);
+    return come.length > most || gone.length > most ? null : ({ come, gone } as unknown as Difference<Key, Value>);
+  }
   const come: (readonly [Key, Value])[] = [];
   const gone: (readonly [Key, Value])[] = [];
   let fresh = 0;
@@ -31,4 +36,51 @@ export function differenceOf<Key, Value>(
   if (before.size + fresh === now.size) return { come, gone };
   for (const [key, value] of before) if (!now.has(key) && gone.push([key, value]) > most) return null;
   return { come, gone };
+}
+
+/** What two lists begin with in common, and what they end with. */
+type Common = { readonly start: number; readonly end: number };
+
+/** Items are compared by identity. */
+export function commonEnds<T>(a: readonly T[], b: readonly T[]): Common {
+  const shorter = Math.min(a.length, b.length);
+  let start = 0;
+  while (start < shorter && a[start] === b[start]) start++;
+  let end = 0;
+  while (end < shorter - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
+  return { start, end };
+}
+
+/** The items of each list that the other does not have, by identity and whatever their order. null: there is too much. */
+export function differenceOfLists<T>(
+  before: readonly T[],
+  now: readonly T[],
+): { readonly come: readonly T[]; readonly gone: readonly T[] } | null {
+  const { start, end } = commonEnds(before, now);
+  const [old, fresh] = [before.slice(start, before.length - end), now.slice(start, now.length - end)];
+  const [inOld, inFresh] = [new Set(old), new Set(fresh)];
+  const come = fresh.filter((item) => !inOld.has(item));
+  const gone = old.filter((item) => !inFresh.has(item));
+  return come.length > most || gone.length > most ? null : { come, gone };
+}
+
+/** A list that is made of another one item by item, as the one before where the items are the same. */
+export class MappedList<A, B> {
+  readonly #map: (item: A) => B;
+  #of: readonly A[] = [];
+  #made: readonly B[] = [];
+
+  constructor(map: (item: A) => B) {
+    this.#map = map;
+  }
+
+  of(items: readonly A[]): readonly B[] {
+    if (items === this.#of) return this.#made;
+    const { start, end } = commonEnds(this.#of, items);
+    const middle = items.slice(start, items.length - end).map(this.#map);
+    if (start + end < items.length || start + end < this.#of.length)
+      this.#made = [...this.#made.slice(0, start), ...middle, ...this.#made.slice(this.#made.length - end)];
+    this.#of = items;
+    return this.#made;
+  }
 }

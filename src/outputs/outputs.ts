@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { outputsFolder } from '../config/paths.ts';
 import { AppError, describe } from '../errors.ts';
+import { differenceOf } from '../lib/difference.ts';
 import { createMutex } from '../lib/mutex.ts';
 import { createDeadline } from '../lib/time/deadline.ts';
 import { type Patience, Retries } from '../lib/time/retry.ts';
@@ -79,12 +80,14 @@ export class Outputs {
   show(outputs: readonly Output[], view: CatalogView): void {
     if (outputs !== this.#outputs) this.#replace(outputs);
     if (outputs.length > 0 && (!view.open || view.pending.size > 0)) return;
-    const { endpoints } = view;
-    if (!isSame(this.#view?.endpoints, endpoints)) {
-      this.#view = { endpoints };
-      for (const follower of this.#followers) follower.show(this.#view);
-    }
+    if (outputs.length > 0) this.#showEndpoints(view);
     this.#begun.resolve();
+  }
+
+  #showEndpoints({ endpoints }: ServiceView): void {
+    if (this.#view !== null && isSame(this.#view.endpoints, endpoints)) return;
+    this.#view = { endpoints };
+    for (const follower of this.#followers) follower.show(this.#view);
   }
 
   /** Settles once every service was known for the first time: the files can be written then; or if there are none. */
@@ -266,6 +269,7 @@ type Outcome =
   | Exclude<TargetOutcome, { kind: 'failed' }>
   | Pick<Extract<OutputState, { kind: 'failed' }>, 'kind' | 'step' | 'error' | 'key' | 'desired'>;
 
-function isSame<K, V>(a: ReadonlyMap<K, V> | undefined, b: ReadonlyMap<K, V>): boolean {
-  return a?.size === b.size && [...b].every(([key, value]) => a.get(key) === value);
+function isSame<K, V>(a: ReadonlyMap<K, V>, b: ReadonlyMap<K, V>): boolean {
+  const difference = differenceOf(a, b);
+  return difference !== null && difference.come.length + difference.gone.length === 0;
 }

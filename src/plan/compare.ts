@@ -56,6 +56,52 @@ type Places = ReadonlyMap<Section, number>;
 
 /** Drops the sections that both have in the same order: where one of thousands comes or goes, nothing is done for each of them. */
 function withoutCommon(a: readonly Section[], b: readonly Section[]): readonly [Places, Places] {
+  return withoutCommonNearby(a, b) ?? withoutCommonAnywhere(a, b);
+}
+
+/** Further apart than this, what both have is looked for everywhere. */
+const nearby = 16;
+
+/** null: too many come and go in one place, or one has another place. */
+function withoutCommonNearby(a: readonly Section[], b: readonly Section[]): readonly [Places, Places] | null {
+  const [placesInA, placesInB] = [new Map<Section, number>(), new Map<Section, number>()];
+  let common = 0;
+  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+    const [one, other] = [a[i], b[j]];
+    if (one === other && one !== undefined) {
+      if (!isFile(one)) common++;
+      i++;
+      j++;
+      continue;
+    }
+    const next = nextCommon(a, i, b, j);
+    if (next === null) return null;
+    for (const section of a.slice(i, i + next.gone)) placesInA.set(section, common);
+    for (const section of b.slice(j, j + next.come)) placesInB.set(section, common);
+    i += next.gone;
+    j += next.come;
+  }
+  for (const section of placesInA.keys()) if (placesInB.has(section)) return null;
+  return [placesInA, placesInB];
+}
+
+/** How far it is in each list to what both have next, or to the end of both. */
+function nextCommon(
+  a: readonly Section[],
+  i: number,
+  b: readonly Section[],
+  j: number,
+): { readonly gone: number; readonly come: number } | null {
+  for (let distance = 1; distance <= nearby; distance++)
+    for (let gone = 0; gone <= distance; gone++) {
+      const come = distance - gone;
+      const isInside = i + gone <= a.length && j + come <= b.length;
+      if (isInside && a[i + gone] === b[j + come]) return { gone, come };
+    }
+  return null;
+}
+
+function withoutCommonAnywhere(a: readonly Section[], b: readonly Section[]): readonly [Places, Places] {
   const [inA, inB] = [new Set(a), new Set(b)];
   const [placesInA, placesInB] = [new Map<Section, number>(), new Map<Section, number>()];
   let common = 0;

@@ -4,7 +4,8 @@
  * namespace get a reload only once in `offerInterval`. Reloads for other reasons are not limited, and take their changes along.
  */
 import type { ReloadSlot } from '../apply/reload-policy.ts';
-import type { Collection } from '../catalog/collection.ts';
+import type { Collection, KnownService } from '../catalog/collection.ts';
+import { differenceOfLists } from '../lib/difference.ts';
 import type { Moment, Ms, ReloadCode, ReloadReason, Section } from '../model.ts';
 
 export type Reload = {
@@ -18,10 +19,10 @@ const ofOffers: ReadonlySet<ReloadCode> = new Set(['proxy_added', 'proxy_removed
 
 export class OfferBudget {
   readonly #everyMs: () => Ms;
-  /** By service, with removed services as long as HAProxy has them. */
-  #owners: ReadonlyMap<string, string> = new Map();
-  #noted: Collection['discovered'] = [];
-  #offered: ReadonlyMap<string, string> = new Map();
+  #offered: Collection['discovered'] = [];
+  #written: Collection['written'] | null = null;
+  /** Of services that are not offered any more. */
+  readonly #formerly = new Map<string, string>();
   readonly #spentAt = new Map<string, Moment>();
 
   constructor(everyMs: () => Ms) {
@@ -30,11 +31,21 @@ export class OfferBudget {
 
   /** Notes the discovered services. A service that the config lists belongs to the administrator and is not limited. */
   note({ discovered, written }: Pick<Collection, 'discovered' | 'written'>): void {
-    if (discovered === this.#noted) return;
-    this.#noted = discovered;
-    const offered = discovered.filter(({ service: { name } }) => !written.services.has(name));
-    this.#offered = new Map(offered.map(({ watcher, service: { name, owner } }) => [name, `${watcher}/${owner}`]));
-    this.#owners = new Map([...this.#owners, ...this.#offered]);
+    if (discovered === this.#offered && written === this.#written) return;
+    const gone = differenceOfLists(this.#offered, discovered)?.gone ?? this.#offered;
+    for (const each of gone) if (this.#isLimited(each)) this.#formerly.set(each.service.name, ownerOf(each));
+    this.#offered = discovered;
+    this.#written = written;
+  }
+
+  #isLimited({ service }: KnownService): boolean {
+    return this.#written?.services.has(service.name) !== true;
+  }
+
+  /** By service, with removed services as long as HAProxy has them. */
+  #owners(): ReadonlyMap<string, string> {
+    const offered = this.#offered.filter((each) => this.#isLimited(each));
+    return new Map([...this.#formerly, ...offered.map((each) => [each.service.name, ownerOf(each)] as const)]);
   }
 
   /** The slot of this reload, later than `slot` where the interval is not over. */
@@ -52,19 +63,24 @@ export class OfferBudget {
   /** The reload went live. */
   spend({ retires }: ReloadSlot, reload: Reload, at: Moment): void {
     for (const owner of (retires ? this.#ownersOf(reload) : null) ?? []) this.#spentAt.set(owner, at);
-    this.#owners = this.#offered;
+    this.#formerly.clear();
     for (const [owner, spentAt] of this.#spentAt) if (spentAt + this.#everyMs() <= at) this.#spentAt.delete(owner);
   }
 
   /** The owners, such as namespaces, that cause this reload; null: it has other reasons as well. */
   #ownersOf({ reasons, sections }: Reload): readonly string[] | null {
+    const ownersOf = this.#owners();
     const services = new Map(sections.map(({ kind, name, service }) => [`${kind} ${name}`, service]));
     // A changed map counts for no owner: its routes wait for backends, which are reasons of their own.
     const own = reasons.filter(({ code }) => code !== 'map_changed');
     const owners = own.map(({ code, section = '' }) =>
-      ofOffers.has(code) ? this.#owners.get(services.get(section) ?? '') : undefined,
+      ofOffers.has(code) ? ownersOf.get(services.get(section) ?? '') : undefined,
     );
     const known = owners.filter((owner) => owner !== undefined);
     return known.length > 0 && known.length === owners.length ? [...new Set(known)] : null;
   }
+}
+
+function ownerOf({ watcher, service }: KnownService): string {
+  return `${watcher}/${service.owner}`;
 }

@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import { splitSections } from '../haproxy/text/text.ts';
 import { differenceOf } from '../lib/difference.ts';
+import { SortedMap } from '../lib/sorted-map.ts';
 import type { Section } from '../model.ts';
 import { type Inherited, inheritedFrom } from './administrator.ts';
 import type { FileContext, HaproxyContext } from './context.ts';
@@ -20,22 +21,23 @@ export type Frame = {
   readonly hostname: string;
   readonly haproxy: HaproxyContext;
   readonly inherited: Inherited;
-  /** The `defaults` sections before the backend of a service. */
-  readonly defaults: ReadonlyMap<string, readonly Section[]>;
-  readonly slots: readonly (Slot | readonly Section[])[];
+  /** The `defaults` sections before the backend of a service; where the services stand in a row, they are the same for all. */
+  readonly defaults: (service: string) => readonly Section[];
+  /** Where the services stand in a row, this is made of it. */
+  readonly slots: () => readonly (Slot | readonly Section[])[];
   /** Where the services stand one behind the other, each by itself; null: the template may do anything with them. */
   readonly row: Row | null;
 };
 
-type Row = {
+export type Row = {
   readonly head: readonly (readonly Section[])[];
-  readonly of: ReadonlyMap<string, readonly Slot[]>;
+  readonly of: SortedMap<readonly Slot[]>;
   readonly tail: readonly (readonly Section[])[];
 };
 
 type Templates = ReadonlyMap<string, TemplateSource>;
 
-type Slot = { readonly service: string; readonly part: 'frontend' | 'backend' };
+export type Slot = { readonly service: string; readonly part: 'frontend' | 'backend' };
 
 type Input = Pick<Frame, 'config' | 'version' | 'hostname'>;
 
@@ -60,22 +62,18 @@ export function followFrame(engine: Engine, templates: Templates, frame: Frame, 
   const difference = row === null ? null : differenceOf(frame.config.services, config.services);
   if (row === null || difference === null || config.services.size === 0) return null;
   const { come, gone } = difference;
-  const [defaults, of] = [new Map(frame.defaults), new Map(row.of)];
-  for (const [name] of gone) {
-    defaults.delete(name);
-    of.delete(name);
-  }
+  const edits = new Map<string, readonly Slot[] | undefined>(gone.map(([name]) => [name, undefined]));
   if (come.length > 0) {
     const part = renderFrame(engine, templates, { ...frame, config: { ...config, services: new Map(come) } });
     if (part.row === null || !isSameText(part.row.head, row.head) || !isSameText(part.row.tail, row.tail)) return null;
-    const [before = []] = frame.defaults.values();
-    for (const [name] of come) defaults.set(name, before);
-    for (const [name, slots] of part.row.of) of.set(name, slots);
+    for (const [name, slots] of part.row.of) edits.set(name, slots);
   }
-  const ofServices: Slot[] = [];
-  for (const name of config.services.keys()) for (const slot of of.get(name) ?? []) ofServices.push(slot);
-  const slots = [...row.head, ...ofServices, ...row.tail];
-  return { ...frame, config, defaults, slots, row: { ...row, of } };
+  const followed: Row = { ...row, of: row.of.with(edits) };
+  return { ...frame, config, slots: () => slotsIn(followed, config), row: followed };
+}
+
+function slotsIn({ head, of, tail }: Row, { services }: Config): readonly (Slot | readonly Section[])[] {
+  return [...head, ...[...services.keys()].flatMap((name) => of.get(name) ?? []), ...tail];
 }
 
 function isSameText(a: Row['head'], b: Row['head']): boolean {
@@ -135,7 +133,9 @@ export function renderFrame(engine: Engine, templates: Templates, input: Input):
         `the shared frontend ${name} is not printed: {{#each frontends}}{{> shared-frontend}}{{/each}} does, each tag on a line of its own`,
       );
   const row = reads === 1 && printsEachByItself(templates) ? rowOf(slots) : null;
-  return { config, version, hostname, haproxy, inherited, defaults, slots, row };
+  const [nearest = []] = defaults.values();
+  const defaultsOf = row === null ? (service: string) => defaults.get(service) ?? [] : () => nearest;
+  return { config, version, hostname, haproxy, inherited, defaults: defaultsOf, slots: () => slots, row };
 }
 
 /** Whether the services stand in one loop, in which none knows its place among them. */
@@ -147,17 +147,17 @@ function printsEachByItself(templates: Templates): boolean {
 }
 
 /** null: something stands between the services. */
-function rowOf(slots: Frame['slots']): Row | null {
-  const isSlot = (slot: Frame['slots'][number]): slot is Slot => 'part' in slot;
+function rowOf(slots: ReturnType<Frame['slots']>): Row | null {
+  const isSlot = (slot: Slot | readonly Section[]): slot is Slot => 'part' in slot;
   const first = slots.findIndex(isSlot);
   const end = slots.findLastIndex(isSlot) + 1;
   const between = slots.slice(Math.max(first, 0), end);
   const all = between.filter(isSlot);
   if (first === -1 || all.length < between.length) return null;
-  const isText = (slot: Frame['slots'][number]): slot is readonly Section[] => !isSlot(slot);
+  const isText = (slot: Slot | readonly Section[]): slot is readonly Section[] => !isSlot(slot);
   return {
     head: slots.slice(0, first).filter(isText),
-    of: Map.groupBy(all, ({ service }) => service),
+    of: SortedMap.of(Map.groupBy(all, ({ service }) => service)),
     tail: slots.slice(end).filter(isText),
   };
 }

@@ -6,10 +6,21 @@ import { AppError } from '../errors.ts';
 import { atLeast, type Version } from '../haproxy/binary/version.ts';
 import { emptyBackend } from '../haproxy/text/attribution.ts';
 import { splitSections, tokenise } from '../haproxy/text/text.ts';
+import { differenceOf } from '../lib/difference.ts';
+import { type Chunk, SortedMap } from '../lib/sorted-map.ts';
 import type { Endpoint, Problem, Rendered, Section } from '../model.ts';
 import { CertificateFiles, type ServedCertificate } from './certificates.ts';
 import type { ServiceContext } from './context.ts';
-import { differInServicesAlone, type Frame, followFrame, isOf, renderFrame, withEnd } from './frame.ts';
+import {
+  differInServicesAlone,
+  type Frame,
+  followFrame,
+  isOf,
+  type Row,
+  renderFrame,
+  type Slot,
+  withEnd,
+} from './frame.ts';
 import { Maps } from './maps.ts';
 import { settleServers } from './settle.ts';
 import { createEngine, type Engine } from './templates/engine.ts';
@@ -49,8 +60,12 @@ export type Renderer = {
 export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): Renderer {
   const engine = createEngine(templates);
   let frame: Frame | null = null;
-  const parts = new Map<string, Parts>();
   let copied = '';
+  let parts: SortedMap<Parts> = SortedMap.of([]);
+  /** What the parts were made of; null: they have to be looked at again. */
+  let madeOf: Pick<RenderInput, 'config' | 'endpoints'> | null = null;
+  /** The services whose templates failed. */
+  const failed = new Set<string>();
   const maps = new Maps();
   const certificates = new CertificateFiles();
   return {
@@ -60,32 +75,53 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
         const isForOtherServices = frame !== null && differInServicesAlone(frame, input);
         const followed = frame !== null && isForOtherServices ? followFrame(engine, templates, frame, config) : null;
         frame = followed ?? renderFrame(engine, templates, { config, version, hostname });
-        for (const [name, old] of parts)
-          if (!config.services.has(name)) parts.delete(name);
-          // Everything is rendered again; sections with the same text stay the same objects.
-          else if (!isForOtherServices) parts.set(name, { ...old, service: null });
+        if (followed === null) madeOf = null;
+        // Everything is rendered again; sections with the same text stay the same objects.
+        if (!isForOtherServices) parts = withoutService(parts);
       }
       const caFiles = input.caFiles ?? noFiles;
       const copies = [...caFiles.keys()].join('\n');
-      if (copies !== copied) for (const [name, old] of parts) parts.set(name, { ...old, service: null });
-      copied = copies;
-      const problems: RenderProblem[] = [];
-      for (const [name, service] of config.services) {
-        if (input.kept?.has(name)) continue;
-        const endpoints = input.endpoints.get(name);
-        let part = parts.get(name);
-        if (endpoints === undefined) {
-          parts.delete(name);
-          continue;
-        }
-        if (part?.service !== service || part.endpoints !== endpoints) {
-          part = renderService(engine, service, endpoints, frame, caFiles, part);
-          parts.set(name, part);
-        }
-        if (part.problem !== null) problems.push(part.problem);
+      if (copies !== copied) {
+        madeOf = null;
+        parts = withoutService(parts);
       }
-      const sections = assemble(frame.slots, parts, input.kept ?? new Map());
-      for (const map of maps.render(config, sections)) sections.push(map);
+      copied = copies;
+      const kept = input.kept ?? none;
+      const its = frame;
+      const edits = new Map<string, Parts | undefined>();
+      const all = (): ReadonlySet<string> => new Set([...parts.keys(), ...config.services.keys()]);
+      for (const name of namesThatDiffer(kept.size === 0 ? madeOf : null, input) ?? all()) {
+        if (kept.has(name)) continue;
+        const service = config.services.get(name);
+        const endpoints = service === undefined ? undefined : input.endpoints.get(name);
+        const old = parts.get(name);
+        failed.delete(name);
+        if (service === undefined || endpoints === undefined) edits.set(name, undefined);
+        else {
+          const isSame = old?.service === service && old.endpoints === endpoints;
+          const part = isSame ? old : renderService(engine, service, endpoints, its, caFiles, old);
+          const slots = its.row?.of.get(name) ?? [];
+          const isPlaced =
+            isSame && old.slots.length === slots.length && old.slots.every((slot, at) => slot === slots[at]?.part);
+          edits.set(name, isPlaced ? part : { ...part, slots: slots.map(({ part: each }) => each) });
+          if (part.problem !== null) failed.add(name);
+        }
+      }
+      parts = parts.with(edits);
+      madeOf = kept.size === 0 ? input : null;
+      const problems =
+        failed.size === 0
+          ? []
+          : [...config.services.keys()].flatMap((name) =>
+              failed.has(name) && !kept.has(name) ? (parts.get(name)?.problem ?? []) : [],
+            );
+      const isRow = its.row !== null && kept.size === 0 && config.services instanceof SortedMap;
+      const sections = isRow && its.row !== null ? inRow(its.row, parts) : assemble(its.slots(), parts, kept);
+      const routed =
+        isRow && its.row !== null
+          ? maps.follow(config, { parts, around: [...its.row.head, ...its.row.tail].flat() }, sections)
+          : maps.render(config, sections);
+      for (const map of routed) sections.push(map);
       for (const file of certificates.render(config, input.certificates ?? new Map(), caFiles)) sections.push(file);
       return { sections, problems };
     },
@@ -93,14 +129,50 @@ export function createRenderer(templates: ReadonlyMap<string, TemplateSource>): 
 }
 
 const noFiles: ReadonlyMap<string, string> = new Map();
+const none: ReadonlyMap<string, readonly Section[]> = new Map();
 
-type Parts = {
+function withoutService(parts: SortedMap<Parts>): SortedMap<Parts> {
+  return SortedMap.of([...parts].map(([name, old]) => [name, { ...old, service: null }]));
+}
+
+/** null: all may differ. */
+function namesThatDiffer(
+  before: Pick<RenderInput, 'config' | 'endpoints'> | null,
+  now: RenderInput,
+): Iterable<string> | null {
+  if (before === null) return null;
+  const services = differenceOf(before.config.services, now.config.services);
+  const endpoints = differenceOf(before.endpoints, now.endpoints);
+  if (services === null || endpoints === null) return null;
+  return new Set([services, endpoints].flatMap(({ come, gone }) => [...gone, ...come].map(([name]) => name)));
+}
+
+/** The sections of the services stand one behind the other: those of the same parts are the same. */
+function inRow({ head, tail }: Row, parts: SortedMap<Parts>): Section[] {
+  const sections = head.flat();
+  for (const chunk of parts.chunks) {
+    let its = sectionsOfChunk.get(chunk);
+    if (its === undefined) {
+      its = chunk.values.flatMap((part) => part.slots.flatMap((slot) => part[slot]));
+      sectionsOfChunk.set(chunk, its);
+    }
+    for (const section of its) sections.push(section);
+  }
+  for (const text of tail) for (const section of text) sections.push(section);
+  return sections;
+}
+
+const sectionsOfChunk = new WeakMap<Chunk<Parts>, readonly Section[]>();
+
+export type Parts = {
   /** null: the parts belong to another config and have to be rendered again. */
   readonly service: Service | null;
   readonly endpoints: readonly Endpoint[];
   readonly frontend: readonly Section[];
   readonly backend: readonly Section[];
   readonly problem: RenderProblem | null;
+  /** In which order they stand in the row of services, where there is one. */
+  readonly slots: readonly Slot['part'][];
 };
 
 function renderService(
@@ -122,21 +194,20 @@ function renderService(
     const order = config.order === 'host' ? hostname : null;
     const context = serviceContext(service, endpoints, { haproxy, inherited, hostname: order, caFile });
     const draining = new Set(context.servers.flatMap(({ name, isDraining }) => (isDraining ? [name] : [])));
-    const settle = (text: string): string =>
-      settleServers(text, { draining, defaults: defaults.get(service.name) ?? [] });
+    const settle = (text: string): string => settleServers(text, { draining, defaults: defaults(service.name) });
     // From 2.6 on HAProxy accepts rules in a named `defaults` section.
     const sharesOptions = atLeast(version, 2, 6);
     backend = renderPart(engine, 'backend', context, { queryKey, old: old?.backend, sharesOptions, settle });
     const hasFrontend = context.bind.length > 0;
     const frontend = hasFrontend ? renderPart(engine, 'frontend', context, { queryKey, old: old?.frontend }) : [];
-    return { service, endpoints, frontend, backend, problem: null };
+    return { service, endpoints, frontend, backend, problem: null, slots: [] };
   } catch (error) {
     // The data of this service caused the error, so only this service fails.
     const message = error instanceof Error ? error.message : String(error);
     const about = { message: `service ${service.name}: ${message}`, service: service.name };
     const problem = { ...about, hasBackend: backend !== null };
     const standIn = backend ?? [emptyBackend(service.name, service.mode)];
-    return { service, endpoints, frontend: [], backend: standIn, problem };
+    return { service, endpoints, frontend: [], backend: standIn, problem, slots: [] };
   }
 }
 
@@ -170,7 +241,7 @@ function renderPart(
 }
 
 function assemble(
-  slots: Frame['slots'],
+  slots: ReturnType<Frame['slots']>,
   parts: ReadonlyMap<string, Parts>,
   kept: ReadonlyMap<string, readonly Section[]>,
 ): Section[] {

@@ -58,18 +58,30 @@ export class Routes {
     return true;
   }
 
-  /** `claimants`: all that there are now. */
-  table(claimants: Iterable<Claimant>): RouteTable {
+  /** `claimants`: all that there are now; asked for where somebody reads the routes. */
+  table(claimants: () => Iterable<Claimant>): RouteTable {
     if (this.#whole !== null) return this.#whole;
-    const routes = new Map<string, HeldRoute[]>();
-    for (const { service, routes: its } of claimants)
-      for (const route of its) {
-        const list = routes.get(route.frontend);
-        if (list === undefined) routes.set(route.frontend, [{ service, route }]);
-        else list.push({ service, route });
-      }
-    return { routes, conflicts: none };
+    let known: RouteTable['routes'] | null = null;
+    return {
+      get routes() {
+        known ??= allRoutes(claimants());
+        return known;
+      },
+      conflicts: none,
+    };
   }
+}
+
+/** Where no two claim the same. */
+function allRoutes(claimants: Iterable<Claimant>): RouteTable['routes'] {
+  const routes = new Map<string, HeldRoute[]>();
+  for (const { service, routes: its } of claimants)
+    for (const route of its) {
+      const list = routes.get(route.frontend);
+      if (list === undefined) routes.set(route.frontend, [{ service, route }]);
+      else list.push({ service, route });
+    }
+  return routes;
 }
 
 const none: readonly RouteConflict[] = [];

@@ -3,7 +3,8 @@
  * each judged as the config is. Pure: every replica makes the same services of the same discovered ones, in whatever
  * order.
  */
-import { differenceOf } from '../../lib/difference.ts';
+import { differenceOfLists } from '../../lib/difference.ts';
+import { SortedMap } from '../../lib/sorted-map.ts';
 import type { DiscoveredService } from '../../model.ts';
 import type { Route } from '../../routes/route.ts';
 import { sharedFrontends } from '../routes.ts';
@@ -26,16 +27,13 @@ type Served = { readonly config: Config; readonly rejected: readonly Rejected[] 
 export function withDiscovered(config: Config, discovered: readonly Discovered[]): Served {
   if (discovered.length === 0) return { config, rejected: [] };
   const before = last.get(config);
-  const found = new Map(discovered.map(({ discovery, service }) => [service, discovery]));
-  const next =
-    (found.size === discovered.length && before !== undefined ? follow(before, config, found) : null) ??
-    judgeAll(config, discovered, found);
+  const next = (before === undefined ? null : follow(before, config, discovered)) ?? judgeAll(config, discovered);
   last.set(config, next);
   return next.served;
 }
 
 type Judgement = {
-  readonly found: ReadonlyMap<DiscoveredService, Discovery>;
+  readonly discovered: readonly Discovered[];
   readonly served: Served;
   /** Of all that are served. They go on to the judgement that follows this one. */
   readonly claims: Claims;
@@ -45,11 +43,7 @@ type Judgement = {
 /** Of thousands of discovered services one comes or goes at a time. */
 const last = new WeakMap<Config, Judgement>();
 
-function judgeAll(
-  config: Config,
-  discovered: readonly Discovered[],
-  found: ReadonlyMap<DiscoveredService, Discovery>,
-): Judgement {
+function judgeAll(config: Config, discovered: readonly Discovered[]): Judgement {
   const services = new Map<string, Service>(config.services);
   const rejected: Rejected[] = [];
   const claims = new Claims(config);
@@ -62,51 +56,36 @@ function judgeAll(
     if (reason !== null) rejected.push({ watcher: discovery.watcher, service: service.name, reason });
     else if (judged.kind === 'service') services.set(service.name, judged.service);
   }
-  const ordered = new Map([...services].sort(([a], [b]) => (a < b ? -1 : 1)));
-  const served = { config: { ...config, services: ordered }, rejected: rejected.sort(byName) };
-  return { found, served, claims, quotas };
+  const served = { config: { ...config, services: SortedMap.of(services) }, rejected: rejected.sort(byName) };
+  return { discovered, served, claims, quotas };
 }
 
 /**
  * Where all are served before and after, age decides nothing: only those that differ are judged. null: that is not so, and
  * `before` is of no more use.
  */
-function follow(before: Judgement, config: Config, found: Judgement['found']): Judgement | null {
+function follow(before: Judgement, config: Config, discovered: readonly Discovered[]): Judgement | null {
   const { served, claims, quotas } = before;
-  const difference = served.rejected.length === 0 ? differenceOf(before.found, found) : null;
-  if (difference === null) return null;
-  const gone = new Set<string>();
-  const come: Service[] = [];
-  for (const [service, discovery] of difference.gone) {
+  const { services } = served.config;
+  const difference = served.rejected.length === 0 ? differenceOfLists(before.discovered, discovered) : null;
+  if (difference === null || !(services instanceof SortedMap)) return null;
+  const edits = new Map<string, Service | undefined>();
+  for (const { service, discovery } of difference.gone) {
     const judged = judge(discovery, service, config);
     if (judged.kind === 'refused') return null;
     quotas.count(discovery, service, -1);
     claims.remove(judged.service);
-    gone.add(service.name);
+    edits.set(service.name, undefined);
   }
-  for (const [service, discovery] of difference.come) {
+  for (const { service, discovery } of difference.come) {
     const judged = judge(discovery, service, config);
     if (judged.kind === 'refused' || quotas.whyFull(discovery, service) !== null) return null;
     if (claims.add(judged.service) !== null) return null;
     quotas.count(discovery, service);
-    come.push(judged.service);
+    edits.set(judged.service.name, judged.service);
   }
-  const services = changed(served.config.services, gone, come);
-  return { found, served: { config: { ...config, services }, rejected: [] }, claims, quotas };
-}
-
-/** In the order of the names. */
-function changed(before: Config['services'], gone: ReadonlySet<string>, come: Service[]): Config['services'] {
-  const services = new Map<string, Service>();
-  const rest = come.sort((a, b) => compare(a.name, b.name)).values();
-  let next = rest.next();
-  for (const [name, service] of before) {
-    if (gone.has(name)) continue;
-    for (; next.done !== true && next.value.name < name; next = rest.next()) services.set(next.value.name, next.value);
-    services.set(name, service);
-  }
-  for (; next.done !== true; next = rest.next()) services.set(next.value.name, next.value);
-  return services;
+  const followed = { config: { ...config, services: services.with(edits) }, rejected: [] };
+  return { discovered, served: followed, claims, quotas };
 }
 
 /** How many services of each watcher, and of each owner there, are served. */

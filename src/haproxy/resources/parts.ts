@@ -20,6 +20,11 @@ export function partsOfKind(
   return found;
 }
 
+/** Whether owners of this kind may be among them. */
+export function mayBeAmong(kind: string, among: Iterable<Owner> | undefined): boolean {
+  return among === undefined || namesAmong(kind, among).size > 0;
+}
+
 function namesAmong(kind: string, owners: Iterable<Owner>): ReadonlySet<string> {
   const names = new Set<string>();
   const beginning = `${kind} `;

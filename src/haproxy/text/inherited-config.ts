@@ -3,9 +3,11 @@
  * whether a server is named elsewhere. Results are cached as long as their section exists.
  */
 
+import { commonEnds } from '../../lib/difference.ts';
 import type { Section } from '../../model.ts';
 import { isFile } from './layout/files.ts';
 import { defaultsOf } from './layout/inheritance.ts';
+import { mayNameBackends } from './named-backends.ts';
 import { type ReadLine, significantLines } from './significant-lines.ts';
 import { linesOf, tokenise } from './text.ts';
 
@@ -39,7 +41,7 @@ export function readFile(sections: readonly Section[]): File {
       };
     },
     mentions(backend, server) {
-      mentioned ??= new Set(sections.flatMap((section) => traitsOf(section).mentions));
+      mentioned ??= new Set(notableIn(sections).flatMap(({ section }) => traitsOf(section).mentions));
       return mentioned.has(`${backend}/${server}`);
     },
   };
@@ -56,9 +58,10 @@ const fewSections = 20;
 function placeOf(section: Section, sections: readonly Section[]): Place | undefined {
   const at = sections.indexOf(section);
   if (at === -1) return undefined;
-  const before = sections.slice(0, at);
-  const depth = before.reduce((sum, each) => sum + traitsOf(each).macroDepth, 0);
-  return { defaults: before.filter(({ kind }) => kind === 'defaults'), isConditional: depth > 0 };
+  const before = notableIn(sections).filter((each) => each.at < at);
+  const depth = before.reduce((sum, each) => sum + traitsOf(each.section).macroDepth, 0);
+  const defaults = before.flatMap(({ section: each }) => (each.kind === 'defaults' ? each : []));
+  return { defaults, isConditional: depth > 0 };
 }
 
 function placesIn(sections: readonly Section[]): ReadonlyMap<Section, Place> {
@@ -73,17 +76,56 @@ function placesIn(sections: readonly Section[]): ReadonlyMap<Section, Place> {
   return places;
 }
 
+/** A section that says something about others, and its place. */
+export type Notable = { readonly at: number; readonly section: Section };
+
+const notable = new WeakMap<readonly Section[], readonly Notable[]>();
+/** Of the file that was looked at last: another one differs in a few sections, as a rule. */
+let last: { readonly sections: readonly Section[]; readonly notable: readonly Notable[] } = {
+  sections: [],
+  notable: [],
+};
+
+/** The sections that others inherit from, that name others or that hold macros: few, however long the file is. */
+export function notableIn(file: readonly Section[]): readonly Notable[] {
+  const known = notable.get(file);
+  if (known !== undefined) return known;
+  // Maps stand behind the rest, and change with it.
+  const sections = file.slice(0, file.findLastIndex((section) => !isFile(section)) + 1);
+  const { start, end } = commonEnds(last.sections, sections);
+  const further = sections.length - last.sections.length;
+  const found: Notable[] = last.notable.filter(({ at }) => at < start);
+  for (let at = start; at < sections.length - end; at++) {
+    const section = sections[at];
+    if (section !== undefined && isNotable(section)) found.push({ at, section });
+  }
+  for (const { at, section } of last.notable)
+    if (at >= last.sections.length - end) found.push({ at: at + further, section });
+  notable.set(file, found);
+  last = { sections, notable: found };
+  return found;
+}
+
+function isNotable(section: Section): boolean {
+  if (section.kind === 'defaults') return true;
+  if (isFile(section)) return false;
+  const { mentions, macroDepth, mayNameBackends } = traitsOf(section);
+  return mentions.length > 0 || macroDepth !== 0 || mayNameBackends;
+}
+
 type Traits = {
   /** `backend/server` of every server that is named. */
   readonly mentions: readonly string[];
   /** Macros opened in it and not closed, or the other way round. */
   readonly macroDepth: number;
+  /** Whether a rule or an expression in it may be about a backend. */
+  readonly mayNameBackends: boolean;
   /** Of `defaults`, which each change of any backend asks for. */
   readonly lines: readonly ReadLine[];
 };
 
 /** A file beside the config has no lines of the config. */
-const noTraits: Traits = { mentions: [], macroDepth: 0, lines: [] };
+const noTraits: Traits = { mentions: [], macroDepth: 0, mayNameBackends: false, lines: [] };
 
 /** Macros that are opened in it and not closed, or the other way round. */
 export function macroDepthOf(section: Section): number {
@@ -99,6 +141,7 @@ function traitsOf(section: Section): Traits {
     known = {
       mentions: mentionsIn(section),
       macroDepth: openMacros(section),
+      mayNameBackends: mayNameBackends(section),
       lines: section.kind === 'defaults' ? significantLines(section) : [],
     };
     traits.set(section, known);

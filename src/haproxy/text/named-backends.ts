@@ -13,9 +13,16 @@ const before: ReadonlySet<string> = new Set([
   'use_backend',
 ]);
 
+/** What a name stands behind, an escape or a quote within a word that may hide it, or a function that may take the name. */
+const mayName = /_backend|table|track|attach-srv|use-server|scope|\\|\w["']+\w|(?<!\b(?:req|res)\.f?(?:hdr|cook)\w*)\(/;
+
+/** Cheap first: most sections name none, and files have ten thousand of them. */
+export function mayNameBackends({ text }: Section): boolean {
+  return mayName.test(text);
+}
+
 /** Whether a rule or an expression of the section leads to this backend, reads its state or uses its table. */
 export function namesBackend(section: Section, backend: string): boolean {
-  // Cheap first: most sections name none, and files have ten thousand of them.
   if (!section.text.includes(backend) && !mayHideNames(section)) return false;
   return linesOf(section.text).some((line) => isNamedIn(tokenise(line), backend));
 }

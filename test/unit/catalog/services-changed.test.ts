@@ -42,8 +42,8 @@ function said({ results, services: served, awaited, index, settings: of, ...rest
     results: sorted(entriesOf(results)),
     services: sorted(entriesOf(served)),
     awaited: sorted(entriesOf(awaited)),
-    servicesOf: sorted(index.servicesOf).map(([name, its]) => [name, its.toSorted()]),
-    queries: sorted(index.queries),
+    servicesOf: sorted(entriesOf(index.servicesOf)).map(([name, its]) => [name, its.toSorted()]),
+    queries: sorted(entriesOf(index.queries)).map(([name, { query }]) => [name, query]),
     queriedWatchers: [...index.queriedWatchers].sort(),
     settings: of,
   };

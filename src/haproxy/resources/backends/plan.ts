@@ -1,6 +1,6 @@
 /** Backends of services that come and go while HAProxy runs: which can, and by which commands. */
 import type { BackendCommand, LeavingBackend, LeavingServer, Rendered, Section } from '../../../model.ts';
-import { isFile } from '../../text/layout/files.ts';
+import { notableIn } from '../../text/inherited-config.ts';
 import { optionSetOf, optionSetsIn } from '../../text/layout/layout.ts';
 import type { OptionSet } from '../../text/layout/shared-options.ts';
 import { backendNames, namesBackend } from '../../text/named-backends.ts';
@@ -114,7 +114,6 @@ function sectionsWith(sections: readonly Section[], { name }: OptionSet): readon
 
 /** Whether a rule, an expression or an entry of a map leads to this backend, or reads its state. */
 function isNamed(backend: string, sections: readonly Section[]): boolean {
-  return sections.some((section) =>
-    isFile(section) ? isMap(section) && leadsTo(section, backend) : namesBackend(section, backend),
-  );
+  const isLedTo = sections.some((section) => isMap(section) && leadsTo(section, backend));
+  return isLedTo || notableIn(sections).some(({ section }) => namesBackend(section, backend));
 }

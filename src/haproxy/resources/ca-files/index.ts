@@ -1,6 +1,7 @@
 /** CA certificates by which clients are verified, and servers. */
 import { basename } from 'node:path';
 import type { CaFileCommand } from '../../../model.ts';
+import { mayBeAmong } from '../parts.ts';
 import { type Resource, rankOf } from '../resource.ts';
 import { classify, say } from './commands.ts';
 import { isCaFile, planCaFiles } from './plan.ts';
@@ -21,7 +22,7 @@ export const caFiles: Resource<CaFileCommand, SeenCaFile> = {
   identity: ({ caFile }) => caFile,
   describe: ({ action, caFile }) => `${action} ${basename(caFile)}`,
   isLate: () => false,
-  parts: partsOf,
+  parts: (running, among) => (mayBeAmong('ca-file', among) ? partsOf(running) : new Map()),
   observe: async (ask, owners, { capabilities }, frame) =>
     capabilities.caFiles ? readCaFiles(ask, owners, frame) : { from: [], seen: new Map() },
   drift: findCaFileDrift,

@@ -5,6 +5,7 @@ import type { Rendered, Section } from '../../../model.ts';
 import { type Ask, askEach } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
+import { partsOfKind, withOthers } from '../parts.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
 import { isCaFile, names } from './plan.ts';
 
@@ -70,14 +71,13 @@ function inOrder(fingerprints: readonly string[]): string {
 
 export function findCaFileDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCaFile>): Findings {
   const findings: Finding[] = [];
-  const sections = running.sections.map((section) => {
-    if (!isCaFile(section)) return section;
-    const owner = ownerOf(section.name);
+  const others = new Map<Section, Section>();
+  for (const [owner, section] of partsOfKind('ca-file', running, seen.keys())) {
     const said = seen.get(owner)?.said ?? '';
-    if (said === '' || said === fingerprintsOf(section)) return section;
+    if (said === '' || said === fingerprintsOf(section)) continue;
     const drift = { caFile: section.name, kind: 'content', detail: said } as const;
     findings.push({ owner, identity: section.name, what: drift.kind, drift });
-    return { ...section, text: `${said}\n` };
-  });
-  return { findings, running: { ...running, sections }, leaving: new Map() };
+    others.set(section, { ...section, text: `${said}\n` });
+  }
+  return { findings, running: withOthers(running, others), leaving: new Map() };
 }

@@ -1,5 +1,6 @@
 /** Frontends: of services that go, and where somebody has disabled one. None comes while HAProxy runs. */
 import type { FrontendCommand } from '../../../model.ts';
+import { mayBeAmong } from '../parts.ts';
 import { type Resource, rankOf } from '../resource.ts';
 import { classify, say } from './commands.ts';
 import { ownerOf, partsOf } from './parts.ts';
@@ -23,7 +24,7 @@ export const frontends: Resource<FrontendCommand, SeenFrontend> = {
   identity: ({ frontend }) => frontend,
   describe: ({ action, frontend }) => `${action} ${frontend}`,
   isLate: () => false,
-  parts: partsOf,
+  parts: (running, among) => (mayBeAmong('frontend', among) ? partsOf(running) : new Map()),
   observe: (ask, owners, { running }, frame) => readFrontends(ask, owners, partsOf(running).size, frame),
   drift: findDrift,
 };

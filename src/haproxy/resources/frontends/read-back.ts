@@ -2,6 +2,7 @@
 import type { FrontendDrift, Rendered, Section } from '../../../model.ts';
 import type { Ask } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
+import { withOthers } from '../parts.ts';
 import { readStatus } from '../proxy-status.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
 import { frontendOf, ownerOf, partsOf } from './parts.ts';
@@ -38,19 +39,24 @@ export function withoutMark(section: Section): Section {
   return isDisabled(section) ? { ...section, text: section.text.slice(0, -mark.length) } : section;
 }
 
+const none: ReturnType<typeof partsOf> = new Map();
+
 export function findDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenFrontend>): Findings {
   const findings: Finding[] = [];
-  const parts = partsOf(running);
-  const sections = running.sections.flatMap((section) => {
-    if (section.kind !== 'frontend' || !parts.has(ownerOf(section.name))) return section;
-    const said = seen.get(ownerOf(section.name))?.said;
-    if (said === undefined) return section;
+  const others = new Map<Section, Section | null>();
+  const parts = seen.size === 0 ? none : partsOf(running);
+  for (const [owner, { said }] of seen) {
+    const section = parts.get(owner);
+    if (section === undefined) continue;
     const plain = withoutMark(section);
-    if (said === 'listens') return plain;
+    if (said === 'listens') {
+      if (plain !== section) others.set(section, plain);
+      continue;
+    }
     const { name: frontend } = section;
     const drift = { frontend, kind: said, detail: '' };
-    findings.push({ owner: ownerOf(frontend), identity: frontend, what: `${said} of ${frontend}`, drift });
-    return said === 'missing' ? [] : { ...plain, text: plain.text + mark };
-  });
-  return { findings, running: { ...running, sections }, leaving: new Map() };
+    findings.push({ owner, identity: frontend, what: `${said} of ${frontend}`, drift });
+    others.set(section, said === 'missing' ? null : { ...plain, text: plain.text + mark });
+  }
+  return { findings, running: withOthers(running, others), leaving: new Map() };
 }

@@ -1,8 +1,9 @@
 /** The entries of a map, as HAProxy reads them in its file. */
+import { SortedMap } from '../../../lib/sorted-map.ts';
 import type { Section } from '../../../model.ts';
 
 export type Entries = {
-  /** The first value of each key, in the order of the file. */
+  /** The first value of each key. */
   readonly values: ReadonlyMap<string, string>;
   /** How often keys occur that do so more than once. Which entry counts depends on how the map is looked up. */
   readonly repeated: ReadonlyMap<string, number>;
@@ -16,7 +17,8 @@ const known = new WeakMap<Section, Entries>();
 export function entriesOf(section: Section): Entries {
   let entries = known.get(section);
   if (entries === undefined) {
-    entries = collect(entriesIn(section.text));
+    const { values, repeated } = collect(entriesIn(section.text));
+    entries = { values: SortedMap.of(values), repeated };
     known.set(section, entries);
   }
   return entries;
@@ -39,22 +41,29 @@ type Both = { readonly before: Entries; readonly after: Entries; readonly keys: 
 /** null where the whole map has to be read. */
 function derive({ values, repeated }: Entries, was: Entries, is: Entries): Entries | null {
   if (repeated.size + was.repeated.size + is.repeated.size > 0) return null;
-  const all = new Map(values);
-  for (const key of was.values.keys()) all.delete(key);
-  for (const [key, value] of is.values) {
-    if (all.has(key)) return null;
-    all.set(key, value);
-  }
-  return { values: all, repeated };
+  const rest = (values instanceof SortedMap ? values : SortedMap.of(values)).with(
+    [...was.values.keys()].map((key) => [key, undefined] as const),
+  );
+  for (const key of is.values.keys()) if (rest.has(key)) return null;
+  return { values: rest.with(is.values), repeated };
 }
+
+/** Compared at once, since maps are long. */
+const block = 4096;
 
 /** Removes the lines that both begin with, or end with. */
 function trim(a: string, b: string): readonly [string, string] {
   const shorter = Math.min(a.length, b.length);
   let start = 0;
+  while (start + block <= shorter && a.slice(start, start + block) === b.slice(start, start + block)) start += block;
   while (start < shorter && a.charCodeAt(start) === b.charCodeAt(start)) start++;
   start = a.lastIndexOf('\n', start - 1) + 1;
   let end = 0;
+  const [atEnd, atOther] = [
+    (from: number): string => a.slice(a.length - from - block, a.length - from),
+    (from: number): string => b.slice(b.length - from - block, b.length - from),
+  ];
+  while (end + block <= shorter - start && atEnd(end) === atOther(end)) end += block;
   while (end < shorter - start && a.charCodeAt(a.length - 1 - end) === b.charCodeAt(b.length - 1 - end)) end++;
   const feed = a.indexOf('\n', Math.max(0, a.length - end - 1));
   end = feed === -1 ? 0 : a.length - feed - 1;

@@ -4,7 +4,7 @@
  */
 import type { FileBeside } from '../../../lib/files/files-beside.ts';
 import type { Section } from '../../../model.ts';
-import { macroDepthOf } from '../inherited-config.ts';
+import { macroDepthOf, notableIn } from '../inherited-config.ts';
 import { linesOf, splitSections } from '../text.ts';
 import { filesIn, isFile } from './files.ts';
 import {
@@ -97,24 +97,27 @@ export function optionSetOf(
   section: Section,
   sections: readonly Section[],
 ): { readonly set: OptionSet } | { readonly because: string } {
+  const place = sections.indexOf(section);
+  if (place === -1) return { because: 'it is not in the file' };
+  const notable = notableIn(sections);
   let nearest: Section | null = null;
   let isConditional = false;
   let depth = 0;
-  for (const each of sections) {
-    if (each === section) {
-      const its = share(section, nearest, isConditional || depth > 0);
-      if ('because' in its) return its;
-      const { name, base } = its.set;
-      const isTaken = sections.some((other) => other.kind === 'defaults' && [name, base.name].includes(other.name));
-      return isTaken ? isNamedAlike(its.set) : its;
-    }
+  for (const { at, section: each } of notable) {
+    if (at >= place) break;
     if (each.kind === 'defaults') {
       isConditional ||= depth > 0;
       nearest = each;
     }
     depth += macroDepthOf(each);
   }
-  return { because: 'it is not in the file' };
+  const its = share(section, nearest, isConditional || depth > 0);
+  if ('because' in its) return its;
+  const { name, base } = its.set;
+  const isTaken = notable.some(
+    ({ section: other }) => other.kind === 'defaults' && [name, base.name].includes(other.name),
+  );
+  return isTaken ? isNamedAlike(its.set) : its;
 }
 
 /** The sets that a process knows that was started with these sections, by their names. */
