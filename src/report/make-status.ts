@@ -21,7 +21,7 @@ import type { OutputStatus, ServiceStatus, Status } from './status.ts';
 export type StatusParts = {
   readonly instance: Instance;
   readonly control: ManagedDriver;
-  readonly reporter: Pick<Reporter, 'lastApply' | 'pending' | 'quarantined'>;
+  readonly reporter: Pick<Reporter, 'lastApply' | 'lastReload' | 'pending' | 'quarantined'>;
   readonly overrides: OverrideStore;
   readonly health: Pick<HealthView, 'last'>;
   readonly version: string;
@@ -42,7 +42,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const health = healthOf(parts.health.last, control.runtime?.running.sections ?? []);
   const services = [...known, ...goneOnes].map((service) => ({ ...service, health: health.get(service.name) ?? null }));
   const { waitingFor } = view(instance.collection.catalog);
-  const { lastApply, pending } = reporter;
+  const { lastApply, lastReload, pending } = reporter;
   return {
     version,
     ...stateOf({
@@ -59,6 +59,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       endpoints_kept: services.some(({ endpoints }) => endpoints.kept > 0),
       endpoints_refused: services.some(({ endpoints }) => endpoints.refused > 0),
       certificate_left_out: instance.certificates.some(({ problem }) => problem !== null),
+      ca_file_left_out: instance.caFiles.some(({ problem }) => problem !== null),
       config_refused: refusedConfig !== null,
       file_behind: control.fileTrouble !== null,
       drift: instance.updater.drift.length > 0,
@@ -68,6 +69,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     waitingFor,
     haproxy: haproxyOf(control, instance.updater.drift, parts.health.last?.at ?? null),
     lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
+    lastReload: orNull(lastReload, ({ at, reasons, tookMs }) => ({ at: toWallClock(at), reasons, tookMs })),
     refusedConfig: orNull(refusedConfig, dated),
     waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
     pending: pending === null ? null : { why: pending.because, at: toWallClock(pending.at) },

@@ -56,6 +56,10 @@ export class Reporter {
     return this.#reconciles.lastApply;
   }
 
+  get lastReload(): Applied | null {
+    return this.#reconciles.lastReload;
+  }
+
   /** A wanted reload that waits. */
   get pending(): Pending | null {
     return this.#reconciles.pending;

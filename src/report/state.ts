@@ -15,6 +15,7 @@ export const stateReasons = {
   endpoints_kept: 'endpoints are retained that their source does not name any more',
   endpoints_refused: 'endpoints are refused',
   certificate_left_out: 'a certificate is not served as it stands in its file',
+  ca_file_left_out: 'a CA file is not used as it stands',
   config_refused: 'a new config is refused',
   file_behind: 'the config file is behind what runs',
   drift: 'servers are not what they should be',

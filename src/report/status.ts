@@ -15,6 +15,8 @@ export type Status = {
   readonly waitingFor: readonly string[];
   readonly haproxy: HAProxyStatus | null;
   readonly lastApply: LastApply | null;
+  /** The last successful reload by this run of Myelin, whatever commands changed since; null: there was none. */
+  readonly lastReload: Pick<LastApply, 'at' | 'reasons' | 'tookMs'> | null;
   /** A new config or template that was refused; the old one stays in use. */
   readonly refusedConfig: Trouble | null;
   /** A new config goes live once these services, which are new or have a new query, have results. */

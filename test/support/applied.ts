@@ -8,6 +8,7 @@ const ofServices: readonly StateReason[] = [
   'endpoints_kept',
   'endpoints_refused',
   'certificate_left_out',
+  'ca_file_left_out',
 ];
 
 export function isApplied(stateReasons: readonly StateReason[]): boolean {

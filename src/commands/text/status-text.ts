@@ -17,7 +17,7 @@ import { age, formatDrift, formatReason, formatWait, table } from './format.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);
-  const { haproxy, lastApply, pending, refusedConfig, waitingConfig, waitingFor } = status;
+  const { haproxy, lastApply, lastReload, pending, refusedConfig, waitingConfig, waitingFor } = status;
   const rows: [string, string][] = [
     ['myelin', `${status.version}, ${coloured(status.state)}, for ${age(status.startedAt, now)}`],
     ...whyNotReady(status),
@@ -36,6 +36,9 @@ export function formatStatus(raw: Status, now: Timestamp): string {
       `${lastApply.result} ${age(lastApply.at, now)} ago: ${lastApply.error ?? what.join('; ')}`,
     ]);
   }
+  // Where the last update was a reload, it stands there already.
+  if (lastReload !== null && lastReload.at !== lastApply?.at)
+    rows.push(['last reload', `${age(lastReload.at, now)} ago: ${lastReload.reasons.map(formatReason).join('; ')}`]);
   if (pending !== null) rows.push(['pending', `reload in ${age(now, pending.at)}: ${formatWait(pending.why)}`]);
   for (const row of haproxy === null ? [] : describeDeviations(haproxy, now)) rows.push(row);
   for (const { backend, server, state, until } of status.orders)

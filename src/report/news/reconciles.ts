@@ -20,11 +20,17 @@ export class ReconcileNews {
   #lastApply: Applied | null = null;
   /** The last successful update. */
   #lastGood: Applied | null = null;
+  #lastReload: Applied | null = null;
   #pending: Pending | null = null;
   #trouble: string | null = null;
 
   get lastApply(): Applied | null {
     return this.#lastApply;
+  }
+
+  /** The last reload that succeeded, whatever commands changed since. */
+  get lastReload(): Applied | null {
+    return this.#lastReload;
   }
 
   get pending(): Pending | null {
@@ -81,6 +87,7 @@ export class ReconcileNews {
 
   #worked(applied: Applied): void {
     this.#lastGood = applied;
+    if (applied.result === 'reload') this.#lastReload = applied;
     this.#lastApply = applied;
     this.#trouble = null;
   }

@@ -28,6 +28,7 @@ export const sampleStatus = {
     tookMs: 41,
     error: null,
   },
+  lastReload: { at: 1_767_000_003_000, reasons: [{ code: 'bind_changed' }], tookMs: 41 },
   refusedConfig: { reason: 'myelin.yaml:3:5: unknown key', since: 1_767_000_003_500 },
   waitingConfig: { since: 1_767_000_003_500, services: ['api'] },
   pending: null,

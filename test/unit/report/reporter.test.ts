@@ -51,6 +51,16 @@ test('the last apply is the one that failed until what could not be applied is n
   assert.equal(reporter.lastApply, good);
 });
 
+test('the last reload keeps its reasons while commands change servers', () => {
+  const { reporter } = recordedReport(() => 100);
+  reporter.report(runtime);
+  assert.equal(reporter.lastReload, null);
+  reporter.report(reconciled({ kind: 'reload', reasons, tookMs: 250 }));
+  reporter.report(runtime);
+  reporter.report(rejected('unknown keyword'));
+  assert.deepEqual(reporter.lastReload?.reasons, reasons);
+});
+
 test('a reload is told with its reasons, and counted with how long it took itself', async () => {
   const { reporter, lines, facts, metric } = recordedReport(() => 100);
   reporter.report({ kind: 'reload_started', reasons });
