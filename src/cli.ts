@@ -127,9 +127,9 @@ async function main(argv: readonly string[]): Promise<number> {
     )
     .argument('<server>', 'SERVICE/NAME')
     .option('--for <time>', 'give it back by itself after this time, such as 30m');
-  command('stop', 'stop the running Myelin', () =>
-    withGlobals(async (globals) => (await import('./commands/instance/control.ts')).stop(globals)),
-  );
+  command('stop', 'stop the running Myelin', (options: { haproxy?: true }) =>
+    withGlobals(async (globals) => (await import('./commands/instance/control.ts')).stop(globals, options)),
+  ).option('--haproxy', 'and the HAProxy that it started, also where no Myelin runs any more');
   command('init', 'write a commented myelin.yaml', (source: string, options: { force?: true }) =>
     withGlobals(async (globals) => (await import('./commands/setup/init.ts')).init(globals, source, options)),
   )

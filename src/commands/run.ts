@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
+import { type LeftHaproxy, servingHaproxy } from '../apply/process/left.ts';
 import { HealthView } from '../apply/runtime/health-view.ts';
 import { view } from '../catalog/catalog.ts';
 import { Certificates } from '../certificates/certificates.ts';
@@ -183,7 +184,11 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         return endpoints;
       },
       override: (request: OverrideRequest) => instance.override(request),
-      stop: () => end.resolve(stopped),
+      async stop() {
+        const left = await leftHaproxy();
+        end.resolve(stopped);
+        return left;
+      },
       onError: (error: unknown) => report({ kind: 'request_failed', error }),
       onWait: (error: unknown) => report({ kind: 'listen_waits', error }),
       onRestored: (path: string) => report({ kind: 'socket_restored', path }),
@@ -203,7 +208,18 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     // Where the start failed, a HAProxy that was running already stays as it is.
     await rest();
     reporter.flush();
-    report({ kind: 'stopped' });
+    report({ kind: 'stopped', haproxy: await leftHaproxy() });
+  }
+
+  /** What serves on without us. */
+  async function leftHaproxy(): Promise<LeftHaproxy | null> {
+    if (instance.settings.config.haproxy.onExit === 'stop' && !options.once) return null;
+    try {
+      return await servingHaproxy(config);
+    } catch (error) {
+      onTrouble(error);
+      return null;
+    }
   }
 
   async function rest(): Promise<void> {

@@ -22,12 +22,18 @@ export type AdminSources = {
   readonly accept: (service: string) => number | null;
   /** Rejects with an AppError where there is no such server, or where HAProxy refuses the override. */
   readonly override: (request: OverrideRequest) => Promise<void>;
-  /** Begins the stop; the response is still sent. */
-  readonly stop: () => void;
+  /** Begins the stop; the response is still sent. Its value is the HAProxy that serves on without Myelin. */
+  readonly stop: () => Promise<LeftHaproxy | null>;
 };
 
 /** The response to `accept`: the number of removed endpoints. */
 export type Accepted = { readonly service: string; readonly endpoints: number };
+
+/** The HAProxy that Myelin started and that serves on when it ends, and where. */
+type LeftHaproxy = { readonly pid: number; readonly binds: readonly string[] };
+
+/** The response to `stop`; null: no HAProxy of ours serves on. */
+export type Stopping = { readonly stopping: true; readonly haproxy: LeftHaproxy | null };
 
 /** The response to an override of a server; `until` null: until an operator ends it. */
 export type Overridden = {
@@ -76,9 +82,9 @@ export function adminRoutes({
     {
       method: 'POST',
       path: '/api/v1/stop',
-      answer: () => {
-        stop();
-        return { status: 202, body: { stopping: true } };
+      answer: async () => {
+        const body: Stopping = { stopping: true, haproxy: await stop() };
+        return { status: 202, body };
       },
     },
   ];

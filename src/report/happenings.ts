@@ -21,7 +21,7 @@ export type Happening =
       readonly config: string;
       readonly watchers: readonly string[];
     }
-  | { readonly kind: 'stopped' }
+  | { readonly kind: 'stopped'; readonly haproxy: { readonly pid: number; readonly binds: readonly string[] } | null }
   /** `refused`: what is left out of the result, if some of it is new; `isNews`: whether the result changed anything. */
   | { readonly kind: 'source'; readonly event: SourceEvent; readonly refused: LeftOut; readonly isNews: boolean }
   /** A stopped watcher did not end in time. */

@@ -59,7 +59,9 @@ export const messages = {
   started: info<{ readonly version: string; readonly config: string; readonly watchers: readonly string[] }>(
     'Myelin started',
   ),
-  stopped: info('Myelin stopped'),
+  stopped: info<{ readonly servingOn: readonly string[]; readonly pid: number | null; readonly remedy: string | null }>(
+    'Myelin stopped',
+  ),
   config_read: info<{ readonly afterRestart: readonly string[] }>('config and templates read again'),
   config_waits: info<{ readonly services: readonly string[] }>('new config waits for answers about its services'),
   restart_required: warn<{ readonly settings: readonly string[] }>('some settings take effect after a restart'),

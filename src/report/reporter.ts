@@ -25,6 +25,7 @@ import { type Applied, type Pending, ReconcileNews } from './news/reconciles.ts'
 import { reloadOnlyNews } from './news/reload-only.ts';
 import { routesNews } from './news/routes.ts';
 import { SourceNews } from './news/sources.ts';
+import { stoppedMessage } from './news/stopped.ts';
 import { RateLimit } from './rate-limit.ts';
 
 export type ReporterParts = {
@@ -125,8 +126,10 @@ export class Reporter {
         if (afterRestart.length > 0) this.#tell({ kind: 'restart_required', settings: afterRestart });
         return;
       }
-      case 'started':
       case 'stopped':
+        this.#tell(stoppedMessage(happening));
+        return;
+      case 'started':
       case 'config_refused':
       case 'reload_started':
       case 'accepted':

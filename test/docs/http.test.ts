@@ -32,7 +32,7 @@ test('the reference lists every request that is answered, and no other', () => {
     reload: async () => ({}),
     accept: () => 0,
     override: async () => {},
-    stop: () => undefined,
+    stop: async () => null,
   });
   const answered = [...probes, ...admin, events].map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);

@@ -1,13 +1,15 @@
 /** `myelin reload`, `accept`, `server` and `stop`: what the running Myelin is to do. */
 
+import { loadConfig } from '../../config/load.ts';
 import { readTime } from '../../config/values.ts';
 import { AppError, exitCodes } from '../../errors.ts';
-import type { Accepted, Overridden } from '../../http/admin.ts';
+import type { Accepted, Overridden, Stopping } from '../../http/admin.ts';
+import { askMyelin } from '../../http/client.ts';
 import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
 import type { Globals } from '../globals.ts';
 import { age } from '../text/format.ts';
-import { askRunning } from './find.ts';
+import { askRunning, isNotRunning } from './find.ts';
 
 /** As long as a new process may take to prove itself, and a reload before it. */
 const reloadTimeoutMs = 120_000;
@@ -70,8 +72,40 @@ export function describeOverride({ service, server, state, until }: Overridden, 
   }
 }
 
-export async function stop(globals: Globals): Promise<number> {
-  const answer = await askRunning(globals.config, 'POST', '/api/v1/stop');
-  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : 'myelin is stopping\n');
+export async function stop(globals: Globals, options: { readonly haproxy?: true }): Promise<number> {
+  if (options.haproxy === true) return stopAll(globals);
+  const answer = (await askRunning(globals.config, 'POST', '/api/v1/stop')) as Partial<Stopping>;
+  const { haproxy = null } = answer;
+  const serves = haproxy === null ? '' : `${describeHaproxy(haproxy)} serves on; \`myelin stop --haproxy\` ends it\n`;
+  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `myelin is stopping\n${serves}`);
   return exitCodes.ok;
+}
+
+/** Ends HAProxy as well, also where no Myelin runs any more. */
+async function stopAll(globals: Globals): Promise<number> {
+  const { config } = await loadConfig(globals.config, process.env);
+  const isRunning = await askMyelin(config.admin.socket, 'POST', '/api/v1/stop').then(
+    () => true,
+    (error: unknown) => {
+      if (isNotRunning(error)) return false;
+      throw error;
+    },
+  );
+  const { endHaproxies } = await import('../../apply/process/left.ts');
+  const ended = await endHaproxies(config);
+  if (globals.json) process.stdout.write(`${JSON.stringify({ stopping: isRunning, ended })}\n`);
+  else {
+    const lines = ended.map((each) => `${describeHaproxy(each)} has ended\n`);
+    const none = isRunning ? 'no HAProxy of it runs any more\n' : 'no HAProxy of this config runs\n';
+    process.stdout.write((isRunning ? 'myelin is stopping\n' : '') + (lines.join('') || none));
+  }
+  return exitCodes.ok;
+}
+
+function describeHaproxy({ pid, binds }: { readonly pid: number; readonly binds: readonly string[] }): string {
+  return `HAProxy (pid ${pid}${binds.length === 0 ? '' : `, ${few(binds)}`})`;
+}
+
+function few(binds: readonly string[]): string {
+  return binds.length <= 5 ? binds.join(', ') : `${binds.slice(0, 5).join(', ')} and ${binds.length - 5} more`;
 }

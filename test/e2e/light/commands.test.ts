@@ -70,7 +70,10 @@ test('a first config goes all the way from init to stop', async () => {
   assert.match(await did('reload'), /^reloaded in \d+ ms\n$/);
   const { lastApply } = await place.status();
   assert.deepEqual(lastApply?.reasons, [{ code: 'operator_request' }]);
-  assert.match(await did('stop'), /^myelin is stopping\n$/);
+  assert.match(
+    await did('stop'),
+    /^myelin is stopping\nHAProxy \(pid \d+, \S+\) serves on; `myelin stop --haproxy` ends it\n$/,
+  );
   assert.equal(await myelin.ended, 0);
   assert.equal(await ask(my.port), 'alpha', 'HAProxy serves on');
 });

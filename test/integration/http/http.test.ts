@@ -44,7 +44,7 @@ function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>>
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),
     override: async () => {},
-    stop: () => undefined,
+    stop: async () => null,
     ...more,
   });
 }
@@ -54,8 +54,9 @@ test('the command line gets status, config and changes through over the control 
   await using life = lifetime();
   const path = join(folder.path, 'run/my.sock');
   let stopped = false;
-  const stop = (): void => {
+  const stop = async (): Promise<null> => {
     stopped = true;
+    return null;
   };
   const { closed } = await listenUnix(path, 'admin.socket', {
     routes: admin({ stop }),
@@ -68,7 +69,7 @@ test('the command line gets status, config and changes through over the control 
   assert.deepEqual(await askMyelin(path, 'GET', '/api/v1/services'), sampleStatus.services);
   assert.deepEqual(await askMyelin(path, 'GET', '/api/v1/config'), { watchers: { consul: { token: '***' } } });
   assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/reload'), { reloaded: true });
-  assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/stop'), { stopping: true });
+  assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/stop'), { stopping: true, haproxy: null });
   assert.ok(stopped);
 });
 
@@ -181,9 +182,14 @@ test('an order that ends the server is answered first', async () => {
   await using folder = await tempFolder();
   const path = join(folder.path, 's');
   const end = new AbortController();
-  const routes = admin({ stop: () => end.abort() });
+  const routes = admin({
+    async stop() {
+      end.abort();
+      return null;
+    },
+  });
   const { closed } = await listenUnix(path, 'admin.socket', { routes, signal: end.signal, onError: notWanted });
-  assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/stop'), { stopping: true });
+  assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/stop'), { stopping: true, haproxy: null });
   await closed;
   await assert.rejects(stat(path), { code: 'ENOENT' });
 });

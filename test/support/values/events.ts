@@ -9,7 +9,7 @@ const problems = [{ message: 'unknown keyword', service: 'web' }] as const;
 
 const events: { readonly [K in ShownMessage['kind']]: Omit<Extract<ShownMessage, { kind: K }>, 'kind'> } = {
   started: { version: '1.2.3', config: 'myelin.yaml', watchers: ['consul'], more: 0 },
-  stopped: {},
+  stopped: { servingOn: ['127.0.0.1:8080'], more: 0, pid: 7, remedy: 'end HAProxy' },
   config_read: { afterRestart: ['haproxy.control'], more: 0 },
   config_waits: { services: ['web'], more: 0 },
   restart_required: { settings: ['haproxy.control'], more: 0 },
