@@ -265,13 +265,23 @@ export type ServerCommand = { readonly kind: 'server'; readonly backend: string;
 type MayHaveAgent = { readonly hasAgent?: true };
 
 /** One entry of a map; `map` is the path of its file, by which HAProxy knows it. */
-export type MapCommand = { readonly kind: 'map'; readonly map: string; readonly key: string } & (
+export type MapCommand = MapEntryCommand | MapVersionCommand;
+
+export type MapEntryCommand = { readonly kind: 'map'; readonly map: string; readonly key: string } & (
   | { readonly action: 'add'; readonly value: string }
   | { readonly action: 'set'; readonly value: string }
   /** For a key that occurs `copies` times: afterwards it occurs once. */
   | { readonly action: 'replace'; readonly value: string; readonly copies: number }
   | { readonly action: 'delete'; readonly copies: number }
 );
+
+/** A map gets these entries in the place of all that it has, in one moment. `text`: a line for each, as in the file. */
+export type MapVersionCommand = {
+  readonly kind: 'map';
+  readonly map: string;
+  readonly action: 'version';
+  readonly text: string;
+};
 
 /** A certificate with its key; `certificate` is the path of its file, by which HAProxy knows it. */
 export type CertificateCommand = { readonly kind: 'certificate'; readonly certificate: string } & (

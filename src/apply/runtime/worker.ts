@@ -11,9 +11,9 @@ import { type Frame, frame, unframe } from '../../haproxy/cli/framing.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
 import { type BackendHealth, readHealth } from '../../haproxy/cli/stats.ts';
-import { readBatch, toBatches } from '../../haproxy/resources/batch.ts';
+import { carryOut } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
-import type { Owner, Reaper, Seen, UnexpectedReply, Verdict } from '../../haproxy/resources/resource.ts';
+import type { Owner, Reaper, Seen, UnexpectedReply } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import type { CommandOutcome, Runtime, SeenByKind } from '../driver.ts';
@@ -201,16 +201,12 @@ export class Worker implements Runtime {
             .needs(command)
             .some((owner) => failed.has(owner)),
       );
-      for (const batch of toBatches(sent, options)) {
-        const { from, verdicts } = readBatch(batch, await this.#ask(batch.line), options);
-        this.#identify(from);
-        for (const [at, command] of batch.items.entries()) {
-          const verdict: Verdict = verdicts[at] ?? { kind: 'unexpected', command, reply: '' };
-          for (const reaper of this.#reapers) reaper.note(command, verdict, options.capabilities);
-          if (verdict.kind !== 'unexpected') continue;
-          unexpected.push(verdict);
-          this.#capabilities = resourceOf(command).learn(this.#capabilities, command, verdict.reply);
-        }
+      const identify = (from: Info | null): void => this.#identify(from);
+      for await (const [command, verdict] of carryOut(sent, (line) => this.#ask(line), identify, options)) {
+        for (const reaper of this.#reapers) reaper.note(command, verdict, options.capabilities);
+        if (verdict.kind !== 'unexpected') continue;
+        unexpected.push(verdict);
+        this.#capabilities = resourceOf(command).learn(this.#capabilities, command, verdict.reply);
       }
     }
     return unexpected;

@@ -21,6 +21,8 @@ export type Capabilities = {
   readonly backends: boolean;
   /** CA certificates of `bind` lines can be replaced: `set ssl ca-file`. */
   readonly caFiles: boolean;
+  /** All entries of a map can be replaced in one moment: `prepare map`, `commit map`. */
+  readonly mapVersions: boolean;
   /** Options that an added server needs, because this version does not give it the defaults of a server in the file. */
   readonly forgottenDefaults: readonly string[];
   /** The longest line of the runtime API. */
@@ -48,6 +50,7 @@ export function capabilitiesOf(version: Version, sections: readonly Section[] = 
     frontends: true,
     backends: is(3, 4),
     caFiles: is(2, 5),
+    mapVersions: is(2, 6) && !versionsMislead.some((fixed) => isBefore(version, fixed)),
     forgottenDefaults: forgottenDefaults(version),
     maxLineBytes: maxLineBytes(sections),
     maxPayloadBytes: maxPayloadBytes(sections),
@@ -60,6 +63,15 @@ const deadlocks: readonly (readonly [number, number, number])[] = [
   [2, 2, 15],
   [2, 3, 11],
   [2, 4, 1],
+];
+
+/**
+ * The first releases without: answers that are of a neighbour of what was looked up, while a version is filled (51d38a26f); a loop for
+ * ever at a `set map` beside a version that was never committed (3d73e6c81).
+ */
+const versionsMislead: readonly (readonly [number, number, number])[] = [
+  [2, 6, 3],
+  [3, 2, 5],
 ];
 
 /** A server to add, with the settings of its backend that matter for `add server`. */

@@ -1,9 +1,10 @@
-/** Runtime commands on as few lines as HAProxy takes, and the outcome of each. */
+/** Sends runtime commands on as few lines as HAProxy takes, and reads the outcome of each. */
 import type { RuntimeCommand } from '../../model.ts';
 import type { Capabilities } from '../binary/capabilities.ts';
-import { type Frame, type Framed, type FramedAnswer, frames, unframe } from '../cli/framing.ts';
+import type { Ask } from '../cli/ask.ts';
+import { type Frame, type Framed, type FramedAnswer, frame, frames, unframe } from '../cli/framing.ts';
 import { resourceOf, say } from './index.ts';
-import type { Verdict } from './resource.ts';
+import type { Send, Verdict } from './resource.ts';
 
 type BatchAnswer = {
   /** The process that answered; null where the answer does not say: then the outcome of the commands is unknown. */
@@ -13,6 +14,35 @@ type BatchAnswer = {
 };
 
 type Options = Pick<Frame, 'prefix'> & { readonly capabilities: Capabilities };
+
+/**
+ * Carries out the commands and yields the outcome of each as soon as it is known. `identify` is shown who answered, for each
+ * line, and throws where that is another process.
+ */
+export async function* carryOut(
+  commands: readonly RuntimeCommand[],
+  ask: Ask,
+  identify: (from: FramedAnswer['from']) => void,
+  options: Options,
+): AsyncGenerator<readonly [command: RuntimeCommand, verdict: Verdict]> {
+  const send: Send = async (lines) => {
+    const { from, replies } = unframe(await ask(frame(lines, options)));
+    identify(from);
+    return replies;
+  };
+  const batched: RuntimeCommand[] = [];
+  for (const command of commands) {
+    const conversation = resourceOf(command).converse?.(command, send, options.capabilities) ?? null;
+    if (conversation === null) batched.push(command);
+    else yield [command, await conversation];
+  }
+  for (const batch of toBatches(batched, options)) {
+    const { from, verdicts } = readBatch(batch, await ask(batch.line), options);
+    identify(from);
+    for (const [at, command] of batch.items.entries())
+      yield [command, verdicts[at] ?? { kind: 'unexpected', command, reply: '' }];
+  }
+}
 
 /** Keeps the order of the commands. What one command needs is never on two lines. */
 export function toBatches(

@@ -31,6 +31,8 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   say(command: Command): readonly string[];
   /** `replies` are the answers to its lines, without blanks around them. */
   classify(command: Command, replies: readonly string[]): Verdict;
+  /** Carries out a command of which one line depends on the reply to another; null, or missing: `say` has its lines. */
+  converse?(command: Command, send: Send, capabilities: Capabilities): Promise<Verdict> | null;
   /** The capabilities after an unexpected reply; the same object where the reply says nothing about them. */
   learn(capabilities: Capabilities, command: Command, reply: string): Capabilities;
 
@@ -56,6 +58,9 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** Deletes removed things in one process; missing for a kind where removal is immediate. */
   createReaper?(now: () => Moment): Reaper;
 };
+
+/** Sends commands to one process and returns its replies. Throws an AppError where it does not answer, or another one does. */
+export type Send = (commands: readonly string[]) => Promise<readonly string[]>;
 
 /** The order of ranks: things come before what leads to them, and go after it. */
 export const rankOf = {

@@ -2,9 +2,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Capabilities, capabilitiesOf } from '../../../src/haproxy/binary/capabilities.ts';
-import { readInfo } from '../../../src/haproxy/cli/info.ts';
+import { type Info, readInfo } from '../../../src/haproxy/cli/info.ts';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
-import { readBatch, toBatches } from '../../../src/haproxy/resources/batch.ts';
+import { carryOut } from '../../../src/haproxy/resources/batch.ts';
 import type { Verdict } from '../../../src/haproxy/resources/resource.ts';
 import type { RuntimeCommand } from '../../../src/model.ts';
 import { until } from '../index.ts';
@@ -36,12 +36,12 @@ export async function startHaproxy(binary: string, folder: string, config: strin
     socket,
     capabilities,
     async run(commands) {
-      const verdicts: Verdict[] = [];
-      for (const batch of toBatches(commands, { capabilities })) {
-        const { from, verdicts: some } = readBatch(batch, await ask(socket, [batch.line]), { capabilities });
+      const identify = (from: Info | null): void => {
         if (from?.pid !== info.pid || from.startTimeSec !== info.startTimeSec) throw new Error('another one answered');
-        verdicts.push(...some);
-      }
+      };
+      const verdicts: Verdict[] = [];
+      for await (const [, verdict] of carryOut(commands, (line) => ask(socket, [line]), identify, { capabilities }))
+        verdicts.push(verdict);
       return verdicts;
     },
     hasEnded: child.hasEnded,

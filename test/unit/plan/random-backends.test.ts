@@ -65,6 +65,7 @@ class Model {
 
   run(command: RuntimeCommand): void {
     if (command.kind === 'map') {
+      if (command.action === 'version') throw new Error('there are too few entries');
       if (command.action === 'delete') this.routes.delete(command.key);
       else this.routes.set(command.key, command.value);
       return;

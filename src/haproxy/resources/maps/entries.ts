@@ -79,7 +79,7 @@ export function collect(entries: Iterable<Entry>): Entries {
   return { values, repeated };
 }
 
-function* entriesIn(text: string): Generator<Entry> {
+export function* entriesIn(text: string): Generator<Entry> {
   for (let at = 0; at < text.length; ) {
     const feed = text.indexOf('\n', at);
     const end = feed === -1 ? text.length : feed;

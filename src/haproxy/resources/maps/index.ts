@@ -4,8 +4,10 @@ import { partsOfKind } from '../parts.ts';
 import { type Resource, rankOf } from '../resource.ts';
 import { ownerOf as ownerOfBackend } from '../servers/read-back.ts';
 import { classify, identity, say } from './commands.ts';
+import { entriesIn } from './entries.ts';
 import { backendOf, beforeReload, isMap, planMaps } from './plan.ts';
 import { findDrift, mapOf, ownerOf, readMaps, type SeenMap } from './read-back.ts';
+import { replaceAll } from './version.ts';
 
 export const maps: Resource<MapCommand, SeenMap> = {
   kind: 'map',
@@ -14,14 +16,22 @@ export const maps: Resource<MapCommand, SeenMap> = {
   afterStart: () => [],
   say,
   classify,
+  converse: (command, send, { maxPayloadBytes }) =>
+    command.action === 'version' ? replaceAll(send, command, maxPayloadBytes) : null,
   learn: (capabilities) => capabilities,
   ranks: (commands) => commands.map(({ action }) => (action === 'delete' ? rankOf.routesGo : rankOf.routesCome)),
-  needs: (command) => (command.action === 'delete' ? [] : [ownerOfBackend(backendOf(command.value))]),
+  needs: (command) => [...new Set(valuesOf(command).map(backendOf))].map(ownerOfBackend),
   owner: ({ map }) => ownerOf(map),
   identity,
-  describe: ({ action, key }) => `${action} ${key}`,
+  describe: (command) => (command.action === 'version' ? 'all entries' : `${command.action} ${command.key}`),
   isLate: () => false,
   parts: (running, among) => partsOfKind('map', running, among),
   observe: (ask, owners, _of, frame) => readMaps(ask, owners.map(mapOf), frame),
   drift: findDrift,
 };
+
+/** What entries lead to after the command. */
+function valuesOf(command: MapCommand): readonly string[] {
+  if (command.action === 'version') return [...entriesIn(command.text)].map(({ value }) => value);
+  return command.action === 'delete' ? [] : [command.value];
+}

@@ -1,10 +1,12 @@
 /** The commands that bring the entries of a map to what is desired. */
 import type { MapCommand, Rendered, Section } from '../../../model.ts';
+import type { Capabilities } from '../../binary/capabilities.ts';
+import { isPayload } from '../../cli/payload.ts';
 import { backendNames, isBackend } from '../../text/named-backends.ts';
 import { linesOf } from '../../text/text.ts';
-import type { Change, Obstacle, Planner, Rest } from '../resource.ts';
+import type { Change, Obstacle, Planner, Rest, RuntimeState } from '../resource.ts';
 import { canBeSaid } from './commands.ts';
-import { type Entries, entriesOf, entriesOfBoth, readEntry } from './entries.ts';
+import { type Entries, type Entry, entriesIn, entriesOf, entriesOfBoth, lineOf, readEntry } from './entries.ts';
 
 export function isMap({ kind }: Pick<Section, 'kind'>): boolean {
   return kind === 'map';
@@ -16,13 +18,13 @@ export function backendOf(value: string): string {
   return bar === -1 ? value : value.slice(0, bar);
 }
 
-export function planMaps(_running: Rendered, desired: Rendered): Planner {
+export function planMaps(_running: Rendered, desired: Rendered, { capabilities }: RuntimeState): Planner {
   const isThere = backendNames(desired.sections);
   return {
     section(old, now) {
       // A map that comes or goes needs a reload, like the line that names it.
       if (old === null || now === null || !isMap(now)) return null;
-      return change(old, now, isThere);
+      return inOneMoment(old, change(old, now, isThere), capabilities);
     },
   };
 }
@@ -77,6 +79,26 @@ function change(old: Section, now: Section, isThere: (backend: string) => boolea
     else commands.push({ ...about(key), value, ...(action === 'replace' ? { action, copies } : { action }) });
   }
   return { commands, obstacles, after: () => (waiting.size === 0 ? now : except(waiting, old, now)) };
+}
+
+/** Where a version costs HAProxy less than a command for each entry, it is a version. */
+function inOneMoment(old: Section, planned: Change, { mapVersions, maxPayloadBytes }: Capabilities): Change {
+  const { commands, obstacles, after } = planned;
+  if (!mapVersions || commands.length < manyEntries) return planned;
+  const now = after();
+  const entries = [...entriesIn(now.text)];
+  const isSmallPart = commands.length * 4 < Math.max(entries.length, entriesOf(old).values.size);
+  if (isSmallPart || !entries.every((entry) => fits(entry, maxPayloadBytes))) return planned;
+  const text = entries.map(lineOf).join('');
+  return { commands: [{ kind: 'map', map: now.name, action: 'version', text }], obstacles, after };
+}
+
+/** Below this single commands take some tens of milliseconds at most. */
+const manyEntries = 500;
+
+function fits(entry: Entry, maxPayloadBytes: number): boolean {
+  const line = lineOf(entry);
+  return canBeSaid(entry.key, entry.value) && isPayload(line) && line.length <= maxPayloadBytes;
 }
 
 /** The most entries of one key that one command deletes; the next reading back finds the others. */

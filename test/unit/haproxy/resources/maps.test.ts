@@ -4,9 +4,10 @@ import fc from 'fast-check';
 import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
 import { say as sayAny } from '../../../../src/haproxy/resources/index.ts';
 import { classify, say } from '../../../../src/haproxy/resources/maps/commands.ts';
-import { type Entry, lineOf } from '../../../../src/haproxy/resources/maps/entries.ts';
+import { type Entry, entriesIn, lineOf } from '../../../../src/haproxy/resources/maps/entries.ts';
 import { maps } from '../../../../src/haproxy/resources/maps/index.ts';
 import { findDrift, ownerOf, readMaps, seenMap } from '../../../../src/haproxy/resources/maps/read-back.ts';
+import { replaceAll } from '../../../../src/haproxy/resources/maps/version.ts';
 import { rankOf } from '../../../../src/haproxy/resources/resource.ts';
 import type { MapCommand, Rendered, RuntimeCommand, Section } from '../../../../src/model.ts';
 import { planChange, planMeanwhile } from '../../../../src/plan/plan.ts';
@@ -37,6 +38,7 @@ function commandsOf(running: Rendered, desired: Rendered): readonly RuntimeComma
 
 /** The entries of a map in a HAProxy: `add map` looks for no others of the same key. */
 function run(entries: readonly Entry[], command: MapCommand): readonly Entry[] {
+  if (command.action === 'version') return [...entriesIn(command.text)];
   const { key } = command;
   const others = entries.filter((entry) => entry.key !== key);
   switch (command.action) {
@@ -210,6 +212,98 @@ describe('Commands about a map', () => {
       reply: 'entry not found.',
     });
     assert.deepEqual(classify(set, []), { kind: 'unexpected', command: set, reply: '' });
+  });
+});
+
+const many = (count: number, value: string): string =>
+  Array.from({ length: count }, (_, at) => `host-${at}.example.com/ ${value}\n`).join('');
+
+describe('All entries of a map at once', () => {
+  const planned = (old: string, now: string, release = '2.6.12'): readonly RuntimeCommand[] => {
+    const plan = planChange(file(old), file(now), { ...process, capabilities: capabilitiesOf(version(release)) });
+    return plan.kind === 'runtime' ? plan.commands : assert.fail(plan.kind);
+  };
+
+  it('change as a version where many of them do, and else one by one', () => {
+    const swap = planned(many(1000, 'a'), many(1000, 'b'));
+    assert.deepEqual(swap, [{ kind: 'map', map: path, action: 'version', text: many(1000, 'b') }]);
+    assert.deepEqual(planned(many(1000, 'a'), ''), [{ kind: 'map', map: path, action: 'version', text: '' }]);
+    assert.equal(planned(many(499, 'a'), many(499, 'b')).length, 499);
+    // A small part of a large map.
+    assert.equal(
+      planned(many(2500, 'a'), `${many(600, 'b')}${many(2500, 'a').slice(many(600, 'a').length)}`).length,
+      600,
+    );
+  });
+
+  it('change one by one where a version is not safe, or cannot hold an entry', () => {
+    for (const release of ['2.2.9', '2.4.30', '2.6.2', '3.2.0', '3.2.4'])
+      assert.equal(planned(many(1000, 'a'), many(1000, 'b'), release).length, 1000, release);
+    for (const release of ['2.6.3', '2.8.0', '3.1.9', '3.2.5', '3.4.7'])
+      assert.equal(planned(many(1000, 'a'), many(1000, 'b'), release).length, 1, release);
+    assert.equal(planned(many(1000, 'a'), `${many(1000, 'b')}é/ b\n`).length, 1001);
+    assert.equal(planned(many(1000, 'a'), `${many(1000, 'b')}${'x'.repeat(12_000)}/ b\n`).length, 1001);
+  });
+
+  it('keep what waits for a reload', () => {
+    const part = planMeanwhile(
+      file(`${many(600, 'a')}moves/ a\n`),
+      file(`${many(600, 'b')}moves/ d\nnew/ d\n`, [...backends, backend('d')]),
+      process,
+    );
+    const text = `${many(600, 'b')}moves/ a\n`;
+    assert.deepEqual(part?.commands, [{ kind: 'map', map: path, action: 'version', text }]);
+    assert.equal(part.desired.sections.at(-1)?.text, text);
+  });
+
+  it('come after all backends that they lead to', () => {
+    const [swap] = planned(many(1000, 'a'), `${many(999, 'b')}last/ c|1|/v2\n`) as MapCommand[];
+    assert.deepEqual(swap && [maps.needs(swap), maps.ranks([swap])], [['backend b', 'backend c'], [rankOf.routesCome]]);
+  });
+
+  it('are filled in payloads that HAProxy takes, and then committed', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(3000), fc.integer({ min: 40, max: 12_000 }), async (count, maxBytes) => {
+        const text = many(count, 'a');
+        const lines: string[] = [];
+        const send = async ([line = '']: readonly string[]): Promise<readonly string[]> => {
+          lines.push(line);
+          return [line.startsWith('prepare') ? 'New version created: 7' : ''];
+        };
+        assert.deepEqual(await replaceAll(send, { kind: 'map', map: path, action: 'version', text }, maxBytes), {
+          kind: 'done',
+        });
+        const fill = `add map @7 ${path} <<\n`;
+        assert.deepEqual([lines.shift(), lines.pop()], [`prepare map ${path}`, `commit map @7 ${path}`]);
+        const payloads = lines.map((line) => line.slice(fill.length));
+        assert.ok(lines.every((line) => line.startsWith(fill)));
+        assert.ok(payloads.every((payload) => payload.endsWith('\n') && payload.length <= maxBytes));
+        assert.equal(payloads.join(''), text);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('stay as they are, and nothing is left, where HAProxy refuses one step', async () => {
+    const command = { kind: 'map', map: path, action: 'version', text: many(3, 'a') } as const;
+    for (const [refused, rest] of [
+      ['prepare', []],
+      ['add', [`clear map @7 ${path}`]],
+      ['commit', [`clear map @7 ${path}`]],
+    ] as const) {
+      const lines: string[] = [];
+      const send = async ([line = '']: readonly string[]): Promise<readonly string[]> => {
+        lines.push(line);
+        if (line.startsWith(refused)) return ['Permission denied'];
+        return [line.startsWith('prepare') ? 'New version created: 7' : ''];
+      };
+      assert.deepEqual(await replaceAll(send, command, 100), {
+        kind: 'unexpected',
+        command,
+        reply: 'Permission denied',
+      });
+      assert.deepEqual(lines.slice(lines.findIndex((line) => line.startsWith(refused)) + 1), rest);
+    }
   });
 });
 
