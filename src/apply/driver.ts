@@ -47,11 +47,19 @@ export type Runtime = RuntimeState & {
   /** Brings the process to `desired` by these commands. Where the process does not answer, the outcome is `failed`. */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
   /** Reads these parts back from the process. Throws an AppError where the process does not answer. */
-  observe(owners: readonly Owner[]): Promise<SeenByKind>;
+  observe(owners: readonly Owner[], rotation?: Rotation): Promise<SeenByKind>;
   /** What HAProxy says of these backends and their servers, by backend. Throws an AppError where the process does not answer. */
   health(backends: readonly string[]): Promise<ReadonlyMap<string, BackendHealth>>;
   /** Uses what was read back as what runs. The file keeps what was desired, so that drift does not survive the next start. */
   acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
+};
+
+/** What of a reading back is rotation, rather than because of a change. */
+export type Rotation = {
+  /** A round begins: what is read together is read now. */
+  readonly isNewRound: boolean;
+  /** Owners that nothing was done to. */
+  readonly rotated: ReadonlySet<Owner>;
 };
 
 /** By resource kind, then owner: a backend has one entry for itself and one for its servers. */

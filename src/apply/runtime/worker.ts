@@ -13,10 +13,10 @@ import { inTime } from '../../haproxy/cli/socket.ts';
 import { type BackendHealth, readHealth } from '../../haproxy/cli/stats.ts';
 import { carryOut } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
-import type { Owner, Reaper, Seen, UnexpectedReply } from '../../haproxy/resources/resource.ts';
+import type { Owner, Reaper, Resource, Seen, UnexpectedReply } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
-import type { CommandOutcome, Runtime, SeenByKind } from '../driver.ts';
+import type { CommandOutcome, Rotation, Runtime, SeenByKind } from '../driver.ts';
 
 type Reaped = {
   /** Connections that were closed. */
@@ -146,12 +146,11 @@ export class Worker implements Runtime {
   }
 
   /** Reads back these parts, by resource and owner. Throws an AppError where the process does not answer, or another one does. */
-  async observe(owners: readonly Owner[]): Promise<SeenByKind> {
+  async observe(owners: readonly Owner[], rotation: Rotation = noRotation): Promise<SeenByKind> {
     const all = new Map(resources.map(({ kind }) => [kind, new Map<Owner, Seen>()] as const));
     const of = { running: this.#running, capabilities: this.#capabilities };
     for (const resource of resources) {
-      const parts = resource.parts(this.#running, owners);
-      const its = owners.filter((owner) => parts.has(owner));
+      const its = ownersOf(resource, owners, this.#running, rotation);
       if (its.length === 0) continue;
       const { from, seen } = await resource.observe(this.#ask, its, of, this.frame);
       for (const each of from) this.#identify(each);
@@ -225,6 +224,22 @@ export class Worker implements Runtime {
       `HAProxy’s runtime API: process ${from.pid} answered in the place of ${this.pid}`,
     );
   }
+}
+
+const noRotation: Rotation = { isNewRound: false, rotated: new Set() };
+
+/** Which of its parts are read. */
+function ownersOf(
+  resource: Resource,
+  owners: readonly Owner[],
+  running: Rendered,
+  { isNewRound, rotated }: Rotation,
+): readonly Owner[] {
+  const isTogether = resource.isReadTogether === true;
+  if (isTogether && isNewRound) return [...resource.parts(running).keys()];
+  const asked = isTogether ? owners.filter((owner) => !rotated.has(owner)) : owners;
+  const parts = resource.parts(running, asked);
+  return asked.filter((owner) => parts.has(owner));
 }
 
 /** Groups the commands by rank, the lowest first, and keeps their order within each. */

@@ -48,6 +48,11 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** Whether HAProxy replies a moment before the command takes effect. */
   isLate(command: Command): boolean;
 
+  /**
+   * To read one of its parts, HAProxy walks over all of them: in rotation they are read together, once a round. Those that commands
+   * have touched are read by themselves, like those of any resource.
+   */
+  readonly isReadTogether?: true;
   /** The parts that can be read back, by owner; `among`: those of these owners. An unchanged part keeps its identity. */
   parts(running: Rendered, among?: Iterable<Owner>): ReadonlyMap<Owner, object>;
   /** Reads these owners back. Throws an AppError where a query was not answered. */

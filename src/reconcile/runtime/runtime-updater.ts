@@ -12,7 +12,7 @@ import { enforceOverride } from '../overrides/enforce-override.ts';
 import type { OverrideRequest } from '../overrides/override-store.ts';
 import { type RuntimeResult, runtimeResult } from '../result.ts';
 import { type Knowledge, type KnowledgeEvent, knowledgeAtStart, nextKnowledge, reloadReasons } from './knowledge.ts';
-import { partsOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
+import { roundOf, type Verification, Verifier, type VerifySettings } from './verifier.ts';
 
 export type RuntimeUpdaterOptions = {
   readonly now: () => Moment;
@@ -154,10 +154,10 @@ export class RuntimeUpdater {
   async verifyFound(): Promise<void> {
     this.#noteWhoServes();
     if (this.#knowledge.kind !== 'unread' || !this.#knowledge.isFound) return;
-    for (const owners of partsOf(this.#driver.running ?? { sections: [] })) {
+    for (const due of roundOf(this.#driver.running ?? { sections: [] })) {
       const { runtime } = this.#driver;
       if (runtime === null) return;
-      this.#act(await this.#verifier.readBack(runtime, owners, this.#now()));
+      this.#act(await this.#verifier.readBack(runtime, due, this.#now()));
     }
     this.#note({ kind: 'read' });
   }

@@ -7,7 +7,7 @@ import { ownerOfLeaving, ownersIn, resources } from '../../haproxy/resources/ind
 import type { Circumstances, Finding, Findings, Owner, Resource, Seen } from '../../haproxy/resources/resource.ts';
 import type { Drift, Leaving, Moment, Ms, ReloadReason, Rendered } from '../../model.ts';
 import { VerifiedParts } from './verified-parts.ts';
-import { ownersAtOnce, VerifySchedule } from './verify-schedule.ts';
+import { type Due, ownersAtOnce, VerifySchedule } from './verify-schedule.ts';
 
 type Mode = 'repair' | 'report';
 
@@ -58,22 +58,22 @@ export class Verifier {
 
   /** Reads back what is due by now, or what is read of it in one go. Throws an AppError where HAProxy does not answer. */
   async verify(runtime: Runtime, now: Moment): Promise<Verification> {
-    const owners = this.schedule.take(runtime.running, now);
+    const due = this.schedule.take(runtime.running, now);
     try {
-      return await this.readBack(runtime, owners, now);
+      return await this.readBack(runtime, due, now);
     } catch (error) {
       // HAProxy did not answer: these stay due.
-      this.schedule.retry(owners, now);
+      this.schedule.retry(due, now);
       throw error;
     }
   }
 
   /** Reads these back. Throws an AppError where HAProxy does not answer. */
-  async readBack(runtime: Runtime, owners: readonly Owner[], now: Moment): Promise<Verification> {
+  async readBack(runtime: Runtime, { owners, rotation }: Due, now: Moment): Promise<Verification> {
     if (owners.length === 0) return { drift: [], reasons: [] };
     // Taken when HAProxy is queried: a removed server may be deleted before the result is compared.
     const { running: expected, leaving: known } = runtime;
-    const seen = await runtime.observe(owners);
+    const seen = await runtime.observe(owners, rotation);
     const unsettled = this.schedule.unsettled(now);
     const concerned = new Set([...known.map(ownerOfLeaving), ...unsettled.values()]);
     const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled, concerned });
@@ -137,6 +137,10 @@ export class Verifier {
   ): void {
     const byOwner = Map.groupBy(findings, ({ owner }) => owner);
     const last = new Map(this.#lastFindings);
+    // What is read together was read of others as well.
+    const asked = new Set(owners);
+    for (const [owner, its] of byOwner)
+      if (!asked.has(owner)) last.set(owner, { mode, findings: [...(last.get(owner)?.findings ?? []), ...its] });
     for (const owner of owners) {
       const before = last.get(owner);
       last.delete(owner);
@@ -150,10 +154,13 @@ export class Verifier {
 }
 
 /** All owners, in parts that are read back in one go. */
-export function partsOf(running: Rendered): readonly (readonly Owner[])[] {
-  const owners = ownersIn(running);
-  const parts: (readonly Owner[])[] = [];
-  for (let at = 0; at < owners.length; at += ownersAtOnce) parts.push(owners.slice(at, at + ownersAtOnce));
+export function roundOf(running: Rendered): readonly Due[] {
+  const all = ownersIn(running);
+  const parts: Due[] = [];
+  for (let at = 0; at < all.length; at += ownersAtOnce) {
+    const owners = all.slice(at, at + ownersAtOnce);
+    parts.push({ owners, rotation: { isNewRound: at === 0, rotated: new Set(owners) } });
+  }
   return parts;
 }
 

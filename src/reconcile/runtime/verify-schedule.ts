@@ -1,4 +1,5 @@
 /** What is to be read back, and when: what commands have changed at once, all of a new process, the rest in rotation. */
+import type { Rotation } from '../../apply/driver.ts';
 import { ownerOf, ownersIn, resourceOf } from '../../haproxy/resources/index.ts';
 import type { Owner } from '../../haproxy/resources/resource.ts';
 import type { Moment, Ms, Rendered, RuntimeCommand } from '../../model.ts';
@@ -7,6 +8,9 @@ import type { Moment, Ms, Rendered, RuntimeCommand } from '../../model.ts';
 const effectMs: Ms = 50;
 export const ownersAtOnce = 100;
 const retryMs: Ms = 1000;
+
+/** What is to be read back now. */
+export type Due = { readonly owners: readonly Owner[]; readonly rotation: Rotation };
 
 type Late = { readonly owner: Owner; readonly at: Moment };
 
@@ -17,6 +21,9 @@ export class VerifySchedule {
   readonly #late = new Map<string, Late>();
   /** Owners that were not read back since `everything`. */
   readonly #unseen = new Set<Owner>();
+  /** Owners that are due although nothing was done to them. */
+  readonly #rotated = new Set<Owner>();
+  #isNewRound = false;
   #round: readonly Owner[] = [];
   /** Between two steps of the round. */
   #stepMs: Ms = 0;
@@ -45,15 +52,18 @@ export class VerifySchedule {
     this.soon(owners, now + effectMs);
   }
 
-  /** Schedules these owners again, a while after HAProxy did not answer. */
-  retry(owners: Iterable<Owner>, now: Moment): void {
+  /** Schedules these again, a while after HAProxy did not answer. */
+  retry({ owners, rotation }: Due, now: Moment): void {
     this.soon(owners, now + retryMs);
+    for (const owner of rotation.rotated) this.#rotated.add(owner);
+    this.#isNewRound ||= rotation.isNewRound;
   }
 
   /** Another process runs: nothing of it has been read back. */
   everything(running: Rendered, now: Moment): void {
     const owners = ownersIn(running);
-    this.again(owners, now);
+    this.#isNewRound = true;
+    for (const owner of owners) this.#rotate(owner, now + effectMs);
     this.#unseen.clear();
     for (const owner of owners) this.#unseen.add(owner);
   }
@@ -74,22 +84,29 @@ export class VerifySchedule {
   }
 
   /** The owners that are due, then the next ones of the rotation; at most as many as are read back in one go. */
-  take(running: Rendered, now: Moment): readonly Owner[] {
+  take(running: Rendered, now: Moment): Due {
     if (now >= this.#roundAt) {
       if (this.#round.length === 0) {
         this.#round = ownersIn(running);
+        this.#isNewRound = true;
         this.#stepMs = this.#verifyInterval() / Math.max(1, Math.ceil(this.#round.length / ownersAtOnce));
       }
       const stepMs = this.#stepMs;
       // Makes up for a delay of less than a step, so that a round keeps its time.
       this.#roundAt = Math.max(this.#roundAt, now - stepMs) + stepMs;
-      this.soon(this.#round.slice(0, ownersAtOnce), now);
+      for (const owner of this.#round.slice(0, ownersAtOnce)) this.#rotate(owner, now);
       this.#round = this.#round.slice(ownersAtOnce);
     }
     const due = [...this.#due].filter(([, at]) => at <= now).map(([owner]) => owner);
     const owners = due.slice(0, ownersAtOnce);
-    for (const owner of owners) this.#due.delete(owner);
-    return owners;
+    const rotated = new Set<Owner>();
+    for (const owner of owners) {
+      this.#due.delete(owner);
+      if (this.#rotated.delete(owner)) rotated.add(owner);
+    }
+    const rotation = { isNewRound: this.#isNewRound && owners.length > 0, rotated };
+    if (rotation.isNewRound) this.#isNewRound = false;
+    return { owners, rotation };
   }
 
   /** The owners of changes that may not have taken effect yet, by identity; they are read again once they must have. */
@@ -99,8 +116,15 @@ export class VerifySchedule {
     return new Map([...this.#late].map(([identity, { owner }]) => [identity, owner]));
   }
 
+  #rotate(owner: Owner, at: Moment): void {
+    const isTouched = this.#due.has(owner) && !this.#rotated.has(owner);
+    this.#dueAt(owner, at);
+    if (!isTouched) this.#rotated.add(owner);
+  }
+
   /** An earlier due time stays. */
   #dueAt(owner: Owner, at: Moment): void {
+    this.#rotated.delete(owner);
     this.#due.set(owner, Math.min(at, this.#due.get(owner) ?? at));
   }
 }

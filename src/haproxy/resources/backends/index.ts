@@ -27,6 +27,7 @@ export const backends: Resource<BackendCommand, SeenBackend> = {
   identity: ({ backend }) => backend,
   describe: ({ action, backend }) => `${action} ${backend}`,
   isLate: () => false,
+  isReadTogether: true,
   parts: partsOf,
   observe: async (ask, owners, { running, capabilities }, frame) =>
     capabilities.backends ? readPublished(ask, owners, running.sections.length, frame) : { from: [], seen: new Map() },
