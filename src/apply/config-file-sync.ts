@@ -89,7 +89,7 @@ export class ConfigFileSync {
       leavingToRecord: leaving,
     } = worker;
     const { text, files } = layoutOf(sections);
-    await together(writeSections(generation, sections, leaving), this.#options.file.write(text, files));
+    await together(writeSections(generation, sections, leaving, text), this.#options.file.write(text, files));
     await recorded();
     // Writing this record may have failed when the process became ready.
     await writeReady(generation, ready);

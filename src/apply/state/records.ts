@@ -105,10 +105,12 @@ const leaving: JsonFile<readonly Leaving[]> = {
   ),
 };
 
+/** `text`: of the sections, where it is known. */
 export async function writeSections(
   generation: Generation,
   sections: readonly Section[],
   servers: readonly Leaving[] = [],
+  text = textOf(sections),
 ): Promise<void> {
   // Somebody may have removed the folder.
   await makeFolder(generation.folder);
@@ -116,7 +118,7 @@ export async function writeSections(
   await together(
     write(generation, services, withoutFiles(sections).map(ownerOf)),
     beside.length === 0 ? remove(generation, files) : write(generation, files, beside),
-    writeDurably(generation.config, textOf(sections)),
+    writeDurably(generation.config, text),
     // Removes the file instead of writing an empty one, which a full disk would prevent.
     servers.length === 0 ? remove(generation, leaving) : write(generation, leaving, servers),
   );

@@ -71,13 +71,16 @@ function compare(section: Section, entries: readonly Entry[]): readonly MapDrift
   const note = (key: string, kind: MapDrift['kind'], detail: string): void => {
     drift.push({ map: section.name, key, kind, detail });
   };
+  let common = 0;
   for (const [key, value] of desired.values) {
     const found = is.values.get(key);
+    if (found !== undefined) common++;
     if (found === undefined) note(key, 'missing', '');
     else if (isRepeated(key, is) !== isRepeated(key, desired)) note(key, 'duplicate', '');
     else if (found !== value) note(key, 'value', found);
   }
-  for (const [key, value] of is.values) if (!desired.values.has(key)) note(key, 'extra', value);
+  if (common < is.values.size)
+    for (const [key, value] of is.values) if (!desired.values.has(key)) note(key, 'extra', value);
   return drift;
 }
 
