@@ -349,7 +349,7 @@ export type MapDrift = {
 export type CertificateDrift = {
   readonly certificate: string;
   readonly kind: 'missing' | 'content';
-  /** The fingerprint (SHA-1) of what was found. */
+  /** The fingerprint (SHA-1) of what was found, and the subjects of the chain behind it. */
   readonly detail: string;
 };
 

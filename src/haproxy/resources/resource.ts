@@ -17,6 +17,8 @@ export type Owner = string;
 /** Methods, so that the list can hold resources of different commands: each is only asked about its own. */
 export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part extends Seen = Seen> = {
   readonly kind: Command['kind'];
+  /** Only clients that connect from now on see it: a process that leaves, and listens no more, needs no such change. */
+  readonly isForNewClients: boolean;
 
   /** The planner is called for each difference between the two; it reads what it needs of them once. */
   plan(running: Rendered, desired: Rendered, process: RuntimeState): Planner;

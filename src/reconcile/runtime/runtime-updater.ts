@@ -211,7 +211,8 @@ export class RuntimeUpdater {
     for (const follower of this.#driver.followers) {
       const change = planMeanwhile(follower.running, desired, follower);
       if (change === null) continue;
-      const { kind } = await follower.applyCommands(change.commands, change.desired);
+      const commands = change.commands.filter((command) => !resourceOf(command).isForNewClients);
+      const { kind } = await follower.applyCommands(commands, change.desired);
       // The process ends anyway: what it refused once is not sent again.
       if (kind === 'unexpected') follower.acceptObserved(change.desired, []);
       isSuperseded ||= kind === 'superseded';

@@ -14,6 +14,8 @@ import { reconciling } from '../../support/haproxy/reconciling.ts';
 import { freePort, until } from '../../support/index.ts';
 import { tlsLoad } from '../../support/load/tls-load.ts';
 
+const fixtures = new URL('../../fixtures/certificates/', import.meta.url);
+
 type Pems = Readonly<Record<string, string>>;
 
 const fileOf = (my: Setup, name: string): string => `${my.file}.certs/public+${name}.pem`;
@@ -111,6 +113,46 @@ for (const [at, branch] of branches.entries()) {
     }
     held.close();
     assert.deepEqual([...new Set(drift.map(({ kind }) => kind))].sort(), ['content', 'duplicate', 'missing']);
+    assert.equal(control.running?.generation, 1, 'without a reload');
+  });
+
+  test(`a chain that somebody takes from a certificate of HAProxy ${branch} by hand is put back; another key is not taken`, async () => {
+    await using my = await setup();
+    const port = await freePort();
+    const { control, updater, drift, reconcile } = await reconciling(my, branch);
+    const [leaf, issuer, key] = await Promise.all(
+      ['leaf.crt', 'inter.crt', 'leaf.key'].map((name) => readFile(new URL(name, fixtures), 'utf8')),
+    );
+    const desired = shared(my, port, { a: `${leaf}${issuer}${key}` });
+    await reconcile(desired);
+    const held = new HeldConnection(control.running?.process?.socket ?? assert.fail('nothing runs'));
+    const file = fileOf(my, 'a');
+    const shown = async (): Promise<string> =>
+      unframe(await held.ask(frame([`show ssl cert ${file}`])))
+        .replies[0]?.split('\n')
+        .filter((line) => line.startsWith('Chain'))
+        .join() ?? '';
+    const set = async (pem: string): Promise<string> =>
+      String(
+        unframe(await held.ask(frame([withPayload(`set ssl cert ${file}`, pem), `commit ssl cert ${file}`]))).replies,
+      );
+    const isFound = async (): Promise<boolean> => {
+      const had = drift.length;
+      for (let time = 0; time < 3; time++) if (await updater.verify()) await reconcile(desired);
+      return drift.length > had;
+    };
+    assert.match(await shown(), /^Chain Subject: \/CN=Intermediate/);
+    assert.equal(await isFound(), false, 'what it was started with is what is desired');
+    await set(`${leaf}${key}`);
+    assert.equal(await shown(), '');
+    await until('it is as it was', async () => {
+      if (await updater.verify()) await reconcile(desired);
+      return (await shown()) !== '';
+    });
+    assert.deepEqual([...new Set(drift.map(({ kind }) => kind))], ['content']);
+    const other = pemFor('a.test');
+    assert.doesNotMatch(await set(`${leaf}${other.slice(other.indexOf('-----BEGIN PRIVATE'))}`), /Success/);
+    held.close();
     assert.equal(control.running?.generation, 1, 'without a reload');
   });
 }

@@ -541,3 +541,35 @@ class Scripted extends ScriptedDriver {
     return parseServersState(`1\n# ${fields}\n${rows.join('')}`).rows;
   }
 }
+
+test('a process that leaves, and so has no new clients, is told of servers and not of certificates', async () => {
+  const certificate = (text: string): Section => ({ kind: 'certificate', name: '/certs/a.pem', text, service: null });
+  const ca = (text: string): Section => ({ kind: 'ca-file', name: '/certs/public.ca-file', text, service: null });
+  const control = new Scripted({ sections: [...one.sections, certificate('new\n'), ca('new\n')] });
+  const { reconcile } = reconciler(control);
+  const told: RuntimeCommand[] = [];
+  let has: readonly Section[] = [...two.sections, certificate('old\n'), ca('old\n')];
+  const { capabilities } = control.runtime;
+  control.leaves = () => ({
+    running: { sections: has },
+    capabilities,
+    leaving: [],
+    started: null,
+    health: async () => new Map(),
+    observe: async () => new Map(),
+    acceptObserved() {},
+    applyCommands: async (commands, { sections }) => {
+      told.push(...commands);
+      has = sections;
+      return { kind: 'applied', tookMs: 0 };
+    },
+  });
+  const desired = { sections: control.running.sections };
+  assert.deepEqual(await reconcile(desired), { kind: 'noop' });
+  assert.deepEqual(
+    told.map(({ kind, action }) => `${kind} ${action}`),
+    ['server remove'],
+  );
+  assert.deepEqual(await reconcile(desired), { kind: 'noop' });
+  assert.equal(told.length, 1, 'and of nothing again');
+});

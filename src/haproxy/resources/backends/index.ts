@@ -11,6 +11,7 @@ import { RemovedBackends } from './removed-backends.ts';
 
 export const backends: Resource<BackendCommand, SeenBackend> = {
   kind: 'backend',
+  isForNewClients: false,
   plan: planBackends,
   withinStructure: (old) => old,
   afterStart: () => [],

@@ -9,6 +9,7 @@ import { findCaFileDrift, ownerOf, partsOf, readCaFiles, type SeenCaFile } from 
 
 export const caFiles: Resource<CaFileCommand, SeenCaFile> = {
   kind: 'ca-file',
+  isForNewClients: true,
   plan: planCaFiles,
   withinStructure: (old, now) => (isCaFile(old) && isCaFile(now) ? now : old),
   afterStart: () => [],

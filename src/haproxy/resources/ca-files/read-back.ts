@@ -7,7 +7,7 @@ import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
 import { partsOfKind, withOthers } from '../parts.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
-import { isCaFile, names } from './plan.ts';
+import { names } from './plan.ts';
 
 /** `said` are the fingerprints; '' where the process has no such file. */
 export type SeenCaFile = Seen;
@@ -16,20 +16,14 @@ export function ownerOf(path: string): Owner {
   return `ca-file ${path}`;
 }
 
-const parts = new WeakMap<readonly Section[], ReadonlyMap<Owner, Section>>();
-
 /** Those that `bind` lines name. Of the others the servers have their own. */
-export function partsOf({ sections }: Rendered): ReadonlyMap<Owner, Section> {
-  let found = parts.get(sections);
-  if (found === undefined) {
-    const frontends = sections.filter(({ kind }) => kind === 'frontend' || kind === 'listen');
-    const its = sections.filter(
-      (section) => isCaFile(section) && frontends.some((each) => names(each, section.name, (word) => word === 'bind')),
-    );
-    found = new Map(its.map((section) => [ownerOf(section.name), section]));
-    parts.set(sections, found);
-  }
-  return found;
+export function partsOf(running: Rendered, among?: Iterable<Owner>): ReadonlyMap<Owner, Section> {
+  const all = partsOfKind('ca-file', running, among);
+  if (all.size === 0) return all;
+  const frontends = running.sections.filter(({ kind }) => kind === 'frontend' || kind === 'listen');
+  const isOfClients = ({ name }: Section): boolean =>
+    frontends.some((each) => names(each, name, (word) => word === 'bind'));
+  return new Map([...all].filter(([, section]) => isOfClients(section)));
 }
 
 /** Throws an AppError where a query was not answered. */

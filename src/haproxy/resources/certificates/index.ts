@@ -18,6 +18,7 @@ import {
 
 export const certificates: Resource<CertificateCommand, SeenCertificate> = {
   kind: 'certificate',
+  isForNewClients: true,
   plan: planCertificates,
   withinStructure: (old, now) => (isCertificate(old) && isCertificate(now) ? now : old),
   afterStart: () => [],
@@ -39,6 +40,7 @@ export const certificates: Resource<CertificateCommand, SeenCertificate> = {
 
 export const crtLists: Resource<CrtListCommand, SeenCrtList> = {
   kind: 'crt-list',
+  isForNewClients: true,
   plan: planCrtLists,
   withinStructure: (old, now) => (isCrtList(old) && isCrtList(now) ? now : old),
   afterStart: () => [],

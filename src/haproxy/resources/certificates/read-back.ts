@@ -6,10 +6,10 @@ import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
 import { partsOfKind, withOthers } from '../parts.ts';
 import type { Finding, Findings, Observation, Owner, Seen } from '../resource.ts';
-import { type Entry, entriesOf, fingerprintOf, textOf } from './entries.ts';
+import { type Entry, entriesOf, isAsShown, type Shown, textOf } from './entries.ts';
 
-/** `said` is the fingerprint; '' where there is no such certificate, or nothing in it. */
-export type SeenCertificate = Seen;
+/** null: there is no such certificate, or nothing in it. */
+export type SeenCertificate = Seen & { readonly shown: Shown | null };
 
 /** null: the process has no such list. */
 export type SeenCrtList = Seen & { readonly entries: readonly Entry[] | null };
@@ -29,14 +29,17 @@ export async function readCertificates(
   frame?: Frame,
 ): Promise<Observation<SeenCertificate>> {
   const { from, replies } = await askEach(ask, owners, (owner) => `show ssl cert ${cliWord(pathOf(owner))}`, frame);
-  const seen = owners.map((owner, at): [Owner, SeenCertificate] => [owner, { said: readCertificate(replies[at]) }]);
+  const seen = owners.map((owner, at): [Owner, SeenCertificate] => [owner, readCertificate(replies[at])]);
   return { from, seen: new Map(seen) };
 }
 
-function readCertificate(reply: string | null | undefined): string {
+function readCertificate(reply: string | null | undefined): SeenCertificate {
   const [, fingerprint] = /^SHA1 FingerPrint: ([0-9A-F]{40})$/m.exec(reply ?? '') ?? [];
-  if (fingerprint !== undefined) return fingerprint;
-  if (reply != null && (/not found/i.test(reply) || /^Status: Empty/m.test(reply))) return '';
+  if (fingerprint !== undefined) {
+    const chain = [...(reply ?? '').matchAll(/^Chain Subject: (.*)$/gm)].map(([, subject = '']) => subject);
+    return { said: [fingerprint, ...chain].join('\n'), shown: { fingerprint, chain } };
+  }
+  if (reply != null && (/not found/i.test(reply) || /^Status: Empty/m.test(reply))) return { said: '', shown: null };
   throw unreadable('certificate', reply);
 }
 
@@ -79,20 +82,24 @@ function unreadable(what: string, reply: string | null | undefined): AppError {
   );
 }
 
+/** Of a chain, as somebody may have set any. */
+const mostShown = 5;
+
 export function findCertificateDrift(running: Rendered, seen: ReadonlyMap<Owner, SeenCertificate>): Findings {
   const findings: Finding[] = [];
   const others = new Map<Section, Section | null>();
   for (const [owner, section] of partsOfKind('certificate', running, seen.keys())) {
-    const said = seen.get(owner)?.said;
-    if (said === undefined || said === fingerprintOf(section)) continue;
+    const found = seen.get(owner);
+    if (found === undefined || (found.shown !== null && isAsShown(section, found.shown))) continue;
+    const { shown, said } = found;
     const drift: CertificateDrift = {
       certificate: section.name,
-      kind: said === '' ? 'missing' : 'content',
-      detail: said,
+      kind: shown === null ? 'missing' : 'content',
+      detail: said.split('\n').slice(0, mostShown).join(', then '),
     };
     findings.push({ owner, identity: section.name, what: drift.kind, drift });
-    // What its key is, HAProxy does not say.
-    others.set(section, said === '' ? null : { ...section, text: `${said}\n` });
+    // HAProxy does not say what its key is, and takes none that is not the certificate's.
+    others.set(section, shown === null ? null : { ...section, text: `${said}\n` });
   }
   return { findings, running: withOthers(running, others), leaving: new Map() };
 }

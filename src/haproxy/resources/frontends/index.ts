@@ -9,6 +9,7 @@ import { findDrift, readFrontends, type SeenFrontend } from './read-back.ts';
 
 export const frontends: Resource<FrontendCommand, SeenFrontend> = {
   kind: 'frontend',
+  isForNewClients: false,
   plan: planFrontends,
   withinStructure: enabledBeforeReload,
   staysUntilReload: isSucceeded,

@@ -11,6 +11,7 @@ import { replaceAll } from './version.ts';
 
 export const maps: Resource<MapCommand, SeenMap> = {
   kind: 'map',
+  isForNewClients: false,
   plan: planMaps,
   withinStructure: (old, now, rest) => (isMap(old) && isMap(now) ? beforeReload(old, now, rest) : old),
   afterStart: () => [],

@@ -13,6 +13,7 @@ import { RemovedServers } from './removed-servers.ts';
 
 export const servers: Resource<ServerCommand, SeenServers> = {
   kind: 'server',
+  isForNewClients: false,
   plan: planServers,
   withinStructure: withServersOf,
   afterStart: silencedAgents,

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { selfSignedPem } from '../../../../src/certificates/self-signed.ts';
 import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../../src/haproxy/binary/version.ts';
-import { fingerprintOf } from '../../../../src/haproxy/resources/certificates/entries.ts';
+import { shownOf } from '../../../../src/haproxy/resources/certificates/entries.ts';
 import { certificates, crtLists } from '../../../../src/haproxy/resources/certificates/index.ts';
 import { say } from '../../../../src/haproxy/resources/index.ts';
 import type { Rendered, Section } from '../../../../src/model.ts';
@@ -163,9 +163,9 @@ test('what HAProxy shows of certificates and lists is compared, and the plan fro
   const [a, b] = [pemFor(), pemFor()];
   const desired = state({ a, b, c: pemFor() });
   const shown: Readonly<Record<string, string>> = {
-    [`show ssl cert ${fileOf('a')}`]: `Filename: x\nStatus: Used\nSHA1 FingerPrint: ${fingerprintOf({ ...frontend, text: b })}`,
+    [`show ssl cert ${fileOf('a')}`]: `Filename: x\nStatus: Used\nSHA1 FingerPrint: ${shownOf({ ...frontend, text: b }).fingerprint}`,
     [`show ssl cert ${fileOf('b')}`]: "Can't display the certificate: Not found or the certificate is a bundle!",
-    [`show ssl cert ${fileOf('c')}`]: `SHA1 FingerPrint: ${fingerprintOf(desired.sections[3] ?? assert.fail())}`,
+    [`show ssl cert ${fileOf('c')}`]: `SHA1 FingerPrint: ${shownOf(desired.sections[3] ?? assert.fail()).fingerprint}`,
     [`show ssl crt-list -n ${list}`]: `# ${list}\n${fileOf('a')}:1\n${fileOf('c')}:3\n${fileOf('c')}:4\n/by/hand.pem:5`,
   };
   const info = 'Version: 3.0.11\nPid: 7\nUptime_sec: 1\n';
