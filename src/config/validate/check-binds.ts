@@ -1,5 +1,5 @@
 /** Finds listeners that could not start because an earlier one holds their address. */
-import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
+import { type BindAddress, bindsOverlap, needsCertificates, parseBind } from '../../haproxy/text/bind.ts';
 import type { Path } from '../problems.ts';
 import type { ParsedService } from '../schema/service.ts';
 import { parseListen } from '../values.ts';
@@ -10,6 +10,7 @@ export type Listener = { readonly path: Path; readonly text: string; readonly ad
 
 /** Of two listeners that collide, the later one is reported. */
 export function checkBinds(parts: Parts, judge: Judge): void {
+  checkCertificates(parts, judge);
   const held = new Held();
   for (const listener of listenersOf(parts, judge)) {
     const holder = held.holderOf(listener);
@@ -19,6 +20,32 @@ export function checkBinds(parts: Parts, judge: Judge): void {
       const message = `${listener.text} is taken by ${holder.text} of ${where}: give one of them another address or port`;
       judge.report(listener.path, message);
     }
+  }
+}
+
+/** HAProxy starts no listener with TLS and without a certificate. */
+function checkCertificates({ rest: { haproxy, frontends = {} }, services }: Parts, judge: Judge): void {
+  const check = (path: Path, text: string, lines: readonly string[], remedy: string): void => {
+    if (!needsCertificates(text) || lines.some((line) => line.includes('ssl-f-use'))) return;
+    judge.report(path, `has \`ssl\` and no certificate, which HAProxy refuses: ${remedy}`);
+  };
+  const onTheLine = 'write `crt` and the path of one, with its key, behind it';
+  for (const [name, { bind, lines, certificates }] of Object.entries(frontends))
+    if (certificates === undefined)
+      for (const [index, text] of bind.entries())
+        check(
+          judge.pathOfItem(['frontends', name, 'bind'], index),
+          text,
+          lines,
+          'set `certificates: ./certs`, a folder of them, for the frontend (where it is empty, one is generated), or ' +
+            onTheLine,
+        );
+  for (const [name, { bind, frontend }] of services)
+    for (const [index, text] of (bind ?? []).entries())
+      check(judge.pathOfItem(['services', name, 'bind'], index), text, frontend, onTheLine);
+  for (const page of ['stats', 'prometheus'] as const) {
+    const text = haproxy?.[page]?.bind;
+    if (text !== undefined) check(['haproxy', page, 'bind'], text, [], onTheLine);
   }
 }
 

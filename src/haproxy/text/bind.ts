@@ -56,6 +56,13 @@ export function lacksCertificates(text: string): boolean {
   return words.includes('ssl') && !words.includes('crt') && !words.includes('crt-list');
 }
 
+/** Whether HAProxy refuses the `bind` line for its lack of certificates, whatever else stands in its section. */
+export function needsCertificates(text: string): boolean {
+  const { words, isExact } = tokenise(text);
+  const others = ['default-crt', 'strict-sni', 'generate-certificates'];
+  return isExact && lacksCertificates(text) && !others.some((word) => words.includes(word));
+}
+
 /** Whether the `bind` line asks for TLS without saying what is asked of clients. */
 export function asksNoClients(text: string): boolean {
   const { words } = tokenise(text);

@@ -78,6 +78,35 @@ haproxy: { config: "./with blank/haproxy.cfg", sections: [ "frontend public" ] }
   );
 });
 
+test('TLS without a certificate, and client certificates that nobody is asked for, are named at their place, with what helps', async () => {
+  const crt = 'write `crt` and the path of one, with its key, behind it';
+  assert.equal(
+    await refusal(`
+watchers: { file: { path: x.yaml } }
+frontends:
+  public: { bind: ["*:80", "*:443 ssl alpn h2,http/1.1"] }
+  plain: { bind: "*:81", clientCertificates: { caFile: ca.pem } }
+  own: { bind: "*:82 ssl crt a.pem verify none", clientCertificates: { caFile: ca.pem } }
+  anybody: { bind: "*:83 ssl crt a.pem", clientCertificates: { caFile: "@system-ca" } }
+  fine: { bind: ["*:84 ssl", "*:85 ssl crt a.pem"], certificates: certs, clientCertificates: { caFile: ca.pem } }
+  later: { bind: "*:86 ssl strict-sni" }
+  inside: { bind: "*:87 ssl", lines: ["ssl-f-use crt a.pem"] }
+services:
+  web: { bind: ["*:88 ssl crt a.pem", "quic4@:443 ssl alpn h3"] }
+haproxy: { stats: { bind: "*:89 ssl" } }
+`),
+    [
+      '6 problems in the config:',
+      `myelin.yaml:4:28: frontends.public.bind[1]: has \`ssl\` and no certificate, which HAProxy refuses: set \`certificates: ./certs\`, a folder of them, for the frontend (where it is empty, one is generated), or ${crt}`,
+      'myelin.yaml:5:26: frontends.plain.clientCertificates: has no effect: no `bind` of this frontend has `ssl` without a `ca-file` or `verify` of its own',
+      'myelin.yaml:6:50: frontends.own.clientCertificates: has no effect: no `bind` of this frontend has `ssl` without a `ca-file` or `verify` of its own',
+      'myelin.yaml:7:72: frontends.anybody.clientCertificates.caFile: expected a file with CA certificates: those of the system have issued certificates to everybody',
+      `myelin.yaml:12:39: services.web.bind[1]: has \`ssl\` and no certificate, which HAProxy refuses: ${crt}`,
+      `myelin.yaml:13:27: haproxy.stats.bind: has \`ssl\` and no certificate, which HAProxy refuses: ${crt}`,
+    ].join('\n'),
+  );
+});
+
 test('a route that no shared frontend has is named at its place', async () => {
   assert.equal(
     await refusal(`
