@@ -63,7 +63,12 @@ export class CaFiles {
   async add(config: Names): Promise<void> {
     for (const file of caFilesOf(config)) {
       if (this.#followed.has(keyOf(file))) continue;
-      const former = [...this.#followed.values()].findLast((each) => each.file.copy === file.copy)?.inForce;
+      // What was in force here, or by this file elsewhere, as under the former name of a frontend.
+      const known = [...this.#followed.values()];
+      const former = (
+        known.findLast((each) => each.file.copy === file.copy) ??
+        known.findLast((each) => each.file.source === file.source)
+      )?.inForce;
       const inForce = former ?? (await readCopy(file)) ?? (file.frontend === null ? null : ofNobody());
       this.#followed.set(keyOf(file), { file, reading: await read(file.source), inForce, problem: null });
     }
