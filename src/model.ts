@@ -130,6 +130,16 @@ export type Section = {
   readonly queryKey?: string;
   /** Its options may be written once for all backends that have the same (`haproxy/text/layout.ts`). */
   readonly sharesOptions?: true;
+  /** Of a map: what its entries come from; missing where that is not known, as after a restart. */
+  readonly origin?: MapOrigin;
+};
+
+export type MapOrigin = {
+  /**
+   * Says of a key whether its entry, or that there is none, may differ from `before` by discovery alone. null: an edit of the config
+   * has to do with what discovered services may have.
+   */
+  discoveredSince(before: MapOrigin): ((key: string) => boolean) | null;
 };
 
 /** What should be: the whole file in sections, in order. Unchanged sections keep their identity (===). */

@@ -1,4 +1,5 @@
 /** The shared frontends of a config, and which service has which of their routes. */
+import { isDeepStrictEqual } from 'node:util';
 import { parseBind } from '../haproxy/text/bind.ts';
 import { differenceOf } from '../lib/difference.ts';
 import { type Claimant, Routes, type RouteTable } from '../routes/holders.ts';
@@ -54,6 +55,27 @@ export function routesOf({ services }: Pick<Config, 'services'>): RouteTable {
   const table = routes.table(claimants);
   tables.set(services, table);
   return table;
+}
+
+/**
+ * Whether what discovered services have of routes differs between the two by discovery alone: by the same limits, in the same
+ * frontends, and without anything that a listed service has given up.
+ */
+export function differByDiscovery(before: Config, now: Config): boolean {
+  const termsOf = ({ discoveries, watchers, namesInTemplates, frontends }: Config) => {
+    return { discoveries, watchers, namesInTemplates, frontends: sharedFrontends(frontends) };
+  };
+  if (!isDeepStrictEqual(termsOf(before), termsOf(now))) return false;
+  const listed = claimsOfListed(now);
+  return [...claimsOfListed(before)].every((claim) => listed.has(claim));
+}
+
+/** The names and the routes that no discovered service can have. */
+function claimsOfListed({ services }: Config): ReadonlySet<string> {
+  const listed = [...services.values()].filter(({ createdAt }) => createdAt === undefined);
+  return new Set(
+    listed.flatMap(({ name, routes }) => [name, ...routes.map(({ frontend, key }) => `${frontend} ${key}`)]),
+  );
 }
 
 function claimantOf({ name, createdAt, routes }: Service): Claimant {

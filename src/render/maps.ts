@@ -1,9 +1,9 @@
 /** The maps of the shared frontends: a line for each route whose service has a backend in the file. */
 import { mapFile } from '../config/paths.ts';
-import { routesOf } from '../config/routes.ts';
+import { differByDiscovery, routesOf } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
 import type { Chunk, SortedMap } from '../lib/sorted-map.ts';
-import type { Section } from '../model.ts';
+import type { MapOrigin, Section } from '../model.ts';
 
 /** A service as it was rendered; null: of another config. */
 type Part = {
@@ -73,7 +73,8 @@ export class Maps {
     this.#sections = frontends.map((frontend) => {
       const [name, text] = [mapFile(config, frontend), textOf(frontend)];
       const old = before.get(name);
-      return old?.text === text ? old : { kind: 'map', name, text, service: null };
+      const origin = new Origin(config, frontend);
+      return old?.text === text ? old : { kind: 'map', name, text, service: null, origin };
     });
     return this.#sections;
   }
@@ -132,4 +133,28 @@ function ownersOf(sections: readonly Section[]): Owners {
 
 function isBackend({ kind }: Section): boolean {
   return kind === 'backend' || kind === 'listen';
+}
+
+/** The config that the entries come from. */
+class Origin implements MapOrigin {
+  readonly #config: Config;
+  readonly #frontend: string;
+
+  constructor(config: Config, frontend: string) {
+    this.#config = config;
+    this.#frontend = frontend;
+  }
+
+  discoveredSince(before: MapOrigin): ((key: string) => boolean) | null {
+    if (!(before instanceof Origin && differByDiscovery(before.#config, this.#config))) return null;
+    const [was, is] = [before.#discovered(), this.#discovered()];
+    return (key) => is.get(key) ?? was.get(key) ?? false;
+  }
+
+  /** By key, whether the service that has the route was discovered. */
+  #discovered(): ReadonlyMap<string, boolean> {
+    const { services } = this.#config;
+    const held = routesOf(this.#config).routes.get(this.#frontend) ?? [];
+    return new Map(held.map(({ service, route }) => [route.key, services.get(service)?.createdAt !== undefined]));
+  }
 }

@@ -1,5 +1,6 @@
 /** Shared frontends in the hands of an unlucky operator. */
 import assert from 'node:assert/strict';
+import { get } from 'node:http';
 import { test } from 'node:test';
 import { startBackends } from '../../servers/backend.ts';
 import { haproxy } from '../../servers/haproxy.ts';
@@ -30,6 +31,64 @@ probes: { listen: "off" }
     services.some(({ name, quarantined }) => name === 'bad' && quarantined !== null),
   );
 });
+
+test('while an edit of a shared frontend is refused, its own routes wait, and those that discovery brings do not, unless it edits what they may be', async () => {
+  await using backends = await startBackends(['alpha']);
+  const port = await freePort();
+  const config = (lines: string, services: string, hosts: string) => `
+watchers: { file: { path: services.yaml } }
+frontends: { public: { bind: "127.0.0.1:${port}", lines: [${lines}] } }
+discover: { file: { hosts: [${hosts}] } }
+services: {${services}}
+haproxy: { log: none }
+reload: { minInterval: 100ms }
+probes: { listen: "off" }
+`;
+  const admin = ' admin: { from: { file: { service: alpha } }, routes: [admin.test] } ';
+  const bad = '"http-request deny if { path /secret }", "nosuchkeyword"';
+  const place = await workplace(config('', '', 'a.test, b.test'));
+  await using _place = place;
+  const list = (routes: string): Promise<void> =>
+    place.write(
+      'services.yaml',
+      `services: { alpha: { options: { routes: "${routes}" }, endpoints: ["127.0.0.1:${backends.alpha.port}"] } }\n`,
+    );
+  await list('a.test');
+  const myelin = place.run();
+  const answers = async (hosts: Readonly<Record<string, number>>): Promise<void> => {
+    for (const [host, status] of Object.entries(hosts))
+      await until(`${host} is answered ${status}`, async () => (await statusOf(port, host)) === status, {
+        withinMs: 30_000,
+      });
+  };
+  await answers({ 'a.test': 200, 'b.test': 404 });
+
+  await place.write('myelin.yaml', config(bad, admin, 'a.test, b.test'));
+  await myelin.until('it is refused', ({ lastApply }) => lastApply?.result === 'rejected');
+  await list('a.test, b.test');
+  await answers({ 'b.test': 200, 'a.test': 200, 'admin.test': 404 });
+  await list('b.test');
+  await answers({ 'a.test': 404, 'b.test': 200 });
+
+  await place.write('myelin.yaml', config(bad, admin, 'b.test, c.test'));
+  await list('b.test, c.test');
+  await myelin.until('it is discovered', ({ frontends }) => frontends[0]?.routes === 3);
+  assert.equal(await statusOf(port, 'c.test'), 404);
+  assert.equal(await statusOf(port, 'admin.test'), 404);
+
+  await place.write('myelin.yaml', config('"http-request deny if { path /secret }"', admin, 'b.test, c.test'));
+  await answers({ 'c.test': 200, 'admin.test': 200 });
+});
+
+/** `fetch` does not send another host. */
+async function statusOf(port: number, host: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  get({ port, host: '127.0.0.1', headers: { host }, agent: false }, (response) => {
+    response.resume();
+    resolve(response.statusCode ?? 0);
+  }).on('error', reject);
+  return promise;
+}
 
 test('where only a map has changed and finds no room on a full disk, a HAProxy that ends is started again with the map in place', async (t) => {
   await using backends = await startBackends(['alpha']);

@@ -49,6 +49,40 @@ test('a route of a discovered service leads to no hand-written backend of its na
   assert.deepEqual(linesOf(config), ['*/web/ web\n', ''], 'whoever writes the config may mean it');
 });
 
+test('of the entries of a map it is known which discovery alone may have changed, unless an edit changes what it may', async () => {
+  const renderer = await rendererWith();
+  const found = (its: typeof config, ...names: readonly string[]): typeof config => {
+    const services = [...its.services].map(([name, service]) => [
+      name,
+      names.includes(name) ? { ...service, createdAt: 1 } : service,
+    ]);
+    return { ...its, services: new Map(services as [string, NonNullable<ReturnType<typeof its.services.get>>][]) };
+  };
+  const written = (lines: string, path: string, services: object) =>
+    configOf({
+      haproxy: { config: '/run/haproxy.cfg' },
+      watchers: { file: { type: 'file', path } },
+      frontends: { public: { bind: ':80', lines: [lines] } },
+      services,
+    });
+  const originOf = (its: typeof config) => mapsIn(render(renderer, its).sections)[0]?.origin ?? assert.fail();
+  const [listed, web, api] = [{ a: { routes: '/a' } }, { web: { routes: '/web' } }, { api: { routes: '/api' } }];
+  const before = originOf(found(written('', '/x', { ...listed, ...web }), 'web'));
+  const since = (its: typeof config, ...keys: readonly string[]) => {
+    const isByDiscovery = originOf(its).discoveredSince(before);
+    return isByDiscovery && keys.map(isByDiscovery);
+  };
+  const b = { b: { routes: '/b' } };
+  assert.deepEqual(
+    since(found(written('bad', '/x', { ...listed, ...b, ...api }), 'api'), '*/a/', '*/b/', '*/api/', '*/web/', '*/no/'),
+    [false, false, true, true, false],
+  );
+  const elsewhere = found(written('bad', '/y', { ...listed, ...api }), 'api');
+  assert.equal(since(elsewhere, '*/api/'), null);
+  assert.equal(since(found(written('bad', '/x', { ...api }), 'api')), null, 'a listed one has given up its route');
+  assert.equal(since(found(written('bad', '/x', { ...listed, ...api }), 'api', 'a')), null, 'or its name');
+});
+
 test('a service whose name a template has made for another backend gets no route there', async () => {
   const services = (its: object) =>
     configOf({ haproxy: { config: '/run/haproxy.cfg' }, frontends: { public: { bind: ':80' } }, services: its });

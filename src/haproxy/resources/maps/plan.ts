@@ -30,25 +30,29 @@ export function planMaps(_running: Rendered, desired: Rendered, { capabilities }
 }
 
 /**
- * What commands make of a map while a reload waits. Where the frontend that reads it waits as well, its entries come and
- * change with it: a route may move between frontends, or rely on a new line. Only what leads to a backend that goes, goes.
- * And where a backend waits that another service had under this name, nothing may lead to that one's.
+ * What commands make of a map while a reload waits. Where the frontend that reads it waits as well, entries come and change with
+ * it: a route may move between frontends, or rely on a new line. What discovery alone has changed does not wait: the lines that run
+ * were there for it, too. What leads to a backend that goes, goes; and where a backend waits that another service had
+ * under its name, nothing may lead to that one's.
  */
 export function beforeReload(old: Section, now: Section, { desired, waitsFor, isTakenOver }: Rest): Section {
-  if (!waitsFor(now.name)) {
-    const { keys, after } = entriesOfBoth(old, now);
-    const waiting = [...keys].filter((key) => isTakenOver(backendOf(after.values.get(key) ?? '')));
-    return waiting.length === 0 ? now : except(new Set(waiting), old, now);
-  }
-  const { values } = entriesOf(now);
+  const waits = waitsFor(now.name);
+  const isByDiscovery = (waits && old.origin && now.origin?.discoveredSince(old.origin)) || null;
+  const { keys, before, after } = entriesOfBoth(old, now);
+  const waiting = new Set(
+    [...keys].filter((key) => {
+      if (waits && !isByDiscovery?.(key)) return true;
+      const value = after.values.get(key);
+      return value !== undefined && isTakenOver(backendOf(value));
+    }),
+  );
+  if (waiting.size === 0) return now;
   const backends = new Set(desired.sections.filter(isBackend).map(({ name }) => name));
-  const isKept = (line: string): boolean => {
-    const entry = readEntry(line);
-    return entry === null || values.has(entry.key) || backends.has(backendOf(entry.value));
-  };
-  const lines = linesOf(old.text);
-  const kept = lines.filter(isKept);
-  return kept.length === lines.length ? old : { ...old, text: kept.map((line) => `${line}\n`).join('') };
+  const isKept = (key: string): boolean =>
+    after.values.has(key) || backends.has(backendOf(before.values.get(key) ?? ''));
+  const text = textWithout(waiting, now) + textOf(new Set([...waiting].filter(isKept)), old);
+  // Where an edit has to do with it, what comes next is compared with what was before the edit.
+  return waits && isByDiscovery === null ? { ...old, text } : { ...now, text };
 }
 
 /** Whether an entry of the map leads to this backend. */
@@ -114,8 +118,20 @@ function actionFor(key: string, value: string, before: Entries): 'add' | 'set' |
 
 /** `now`, with the values of these keys from `old`. */
 function except(keys: ReadonlySet<string>, old: Section, now: Section): Section {
-  const isKept = (line: string): boolean => keys.has(readEntry(line)?.key ?? '');
-  const entries = linesOf(now.text).filter((line) => line !== '' && !isKept(line));
-  const kept = linesOf(old.text).filter(isKept);
-  return { ...now, text: [...entries, ...kept].map((line) => `${line}\n`).join('') };
+  return { ...now, text: textWithout(keys, now) + textOf(keys, old) };
+}
+
+function textOf(keys: ReadonlySet<string>, { text }: Section): string {
+  return linesWhere(text, (line) => keys.has(readEntry(line)?.key ?? ''));
+}
+
+function textWithout(keys: ReadonlySet<string>, { text }: Section): string {
+  return linesWhere(text, (line) => line !== '' && !keys.has(readEntry(line)?.key ?? ''));
+}
+
+function linesWhere(text: string, isWanted: (line: string) => boolean): string {
+  return linesOf(text)
+    .filter(isWanted)
+    .map((line) => `${line}\n`)
+    .join('');
 }

@@ -154,6 +154,41 @@ describe('Entries of a map', () => {
     assert.equal(alone?.desired.sections.at(-1)?.text, wanted, 'another frontend that waits is no matter');
   });
 
+  it('do not wait with their frontend where discovery alone has changed them', () => {
+    const frontend = (line: string): Section => ({
+      kind: 'frontend',
+      name: 'public',
+      text: `frontend public\n    use_backend %[path,map_beg(${path})]\n${line}`,
+      service: null,
+    });
+    const before = { discoveredSince: () => assert.fail('the later one is asked') };
+    const origin = (found: readonly string[] | null) => ({
+      discoveredSince: (other: object) => {
+        assert.equal(other, before);
+        return found && ((key: string) => found.includes(key));
+      },
+    });
+    const withOrigin = ({ sections }: Rendered, its: NonNullable<Section['origin']>): Rendered => ({
+      sections: sections.map((section) => (section.kind === 'map' ? { ...section, origin: its } : section)),
+    });
+    const running = withOrigin(
+      file('listed/ a\ngone/ b\nmoves/ b\n', [frontend('    bind :80\n'), ...backends]),
+      before,
+    );
+    const wanted = file('listed/ b\nmoves/ c\nfound/ c\nedited/ c\n', [
+      frontend('    bind :80\n    bad\n'),
+      ...backends,
+    ]);
+    const now = withOrigin(wanted, origin(['found/', 'moves/', 'gone/']));
+    const part = planMeanwhile(running, now, process);
+    assert.deepEqual(
+      part?.commands.flatMap((command) => maps.say(command as MapCommand)).sort(),
+      [`add map ${path} found/ c`, `del map ${path} gone/`, `set map ${path} moves/ c`].sort(),
+    );
+    assert.equal(part?.desired.sections.at(-1)?.text, 'moves/ c\nfound/ c\nlisted/ a\n');
+    assert.equal(planMeanwhile(running, withOrigin(wanted, origin(null)), process), null, 'an edit of the limits');
+  });
+
   it('are a reason for a reload where no command can say them, or no backend is there', () => {
     for (const [line, detail] of [
       ['<<k a', '<<k cannot be a word of a runtime command'],
