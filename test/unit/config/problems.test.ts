@@ -74,7 +74,7 @@ myelin.yaml:25:32: include[1]: the file more.yaml cannot be read: there is no su
 myelin.yaml:26:18: allowAddresses[0]: "127.0.0.0/33" is not allowed; expected a range of addresses such as 127.0.0.0/8 or fd00::/8, or a single address
 myelin.yaml:27:29: debounce.max: must not be shorter than debounce.quiet (1000ms)
 myelin.yaml:28:26: reload.maxOldWorkers: 0 is not allowed; expected at least 1
-myelin.yaml:29:1: targets: unknown key; allowed: watchers, services, frontends, discover, include, allowAddresses, onlyAddresses, haproxy, templates, outputs, order, startTimeout, debounce, reload, file, drainTimeout, verifyInterval, drift, state, admin, probes
+myelin.yaml:29:1: targets: unknown key; allowed: watchers, services, frontends, discover, include, allowAddresses, onlyAddresses, haproxy, templates, outputs, order, startTimeout, debounce, reload, file, drainTimeout, verifyInterval, drift, log, state, admin, probes
 myelin.yaml:31:19: probes.listen: 8406 is not allowed; expected HOST:PORT such as 127.0.0.1:8406, [::1]:8406 or *:8406, or off
 services.d/a.yaml:2:3: services.web: is defined already at myelin.yaml:6:3: keep one of them
 services.d/a.yaml:3:17: services.more.bind: :9008 is taken by :9000-9010 of haproxy.stats.bind (myelin.yaml:22:18): give one of them another address or port
