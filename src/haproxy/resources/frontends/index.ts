@@ -25,6 +25,7 @@ export const frontends: Resource<FrontendCommand, SeenFrontend> = {
   identity: ({ frontend }) => frontend,
   describe: ({ action, frontend }) => `${action} ${frontend}`,
   isLate: () => false,
+  isReadTogether: true,
   parts: (running, among) => (mayBeAmong('frontend', among) ? partsOf(running) : new Map()),
   observe: (ask, owners, { running }, frame) => readFrontends(ask, owners, partsOf(running).size, frame),
   drift: findDrift,
