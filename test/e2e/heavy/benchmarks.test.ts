@@ -25,6 +25,7 @@ const benchmarks = [
     args: [],
     finds: /^consul, beside 1 +2 .* 0 +0\nconsul, beside 20 +2 .* 0 +0\n[\s\S]*^kubernetes, beside 20 +2 .* 0 +0\n/m,
   },
+  { file: '../../../bench/maps.ts', args: [], finds: /^10 +[\d.]+ µs [\s\S]*^1000 +[\d.]+ µs .* 1 +[\d.]+ ms/m },
   { file: '../../../bench/failing.ts', args: [], finds: /^503 +3 s [\s\S]*^401 +3 s /m },
   { file: '../../../bench/kubernetes.ts', args: [], finds: /^some time apart +2 [\s\S]*^reloads +\d+$/m },
 ] as const;
