@@ -30,6 +30,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return exitCodes.unexpected;
   }
   process.stdout.on('error', reportLostOutput);
+  const isJson = argv.includes('--json');
   let exitCode: number = exitCodes.ok;
   const program = new Command('myelin')
     .description('Keeps HAProxy in step with service discovery: every change live, no connection dropped.')
@@ -45,10 +46,11 @@ async function main(argv: readonly string[]): Promise<number> {
         .choices(logFormats)
         .env('MYELIN_LOG_FORMAT'),
     )
-    .option('--json', 'results as JSON', false)
+    .option('--json', 'results as JSON, and errors too, these on standard error', false)
     .showSuggestionAfterError()
     .showHelpAfterError('(--help shows what there is)')
     .configureHelp({ showGlobalOptions: true })
+    .configureOutput(isJson ? { writeErr: () => {} } : {})
     .exitOverride();
 
   const command = (name: string, description: string, run: (...args: never[]) => Promise<number>): Command =>
@@ -156,7 +158,7 @@ async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;
   } catch (error) {
-    return report(error);
+    return isJson ? reportJson(error) : report(error);
   }
 }
 
@@ -175,6 +177,26 @@ function reportLostOutput(error: Error): void {
   process.once('exit', () => {
     process.exitCode = exitCodes.unexpected;
   });
+}
+
+/** With `--json`: one object on standard error, whatever the error. */
+function reportJson(error: unknown): number {
+  const { exitCode, ...facts } = factsOf(error);
+  if (exitCode !== exitCodes.ok) process.stderr.write(`${JSON.stringify({ error: { ...facts, exitCode } })}\n`);
+  return exitCode;
+}
+
+function factsOf(error: unknown): { readonly exitCode: number } & Readonly<Record<string, unknown>> {
+  if (error instanceof CommanderError) {
+    const exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    return { code: 'MYELIN_USAGE', message: error.message.replace(/^error: /, ''), exitCode };
+  }
+  if (error instanceof AppError) {
+    const { code, remedy, exitCode } = error;
+    const problems = 'problems' in error ? { problems: error.problems } : {};
+    return { code, message: describe(error), ...(remedy !== undefined && { remedy }), ...problems, exitCode };
+  }
+  return { code: 'MYELIN_UNEXPECTED', message: describe(error), exitCode: exitCodes.unexpected };
 }
 
 /** Commander has already printed its own messages, help and version included. */

@@ -17,6 +17,7 @@ import { Judge } from './validate/judge.ts';
 import { resolveOrigins } from './validate/origins.ts';
 import { type Parts, partsOf, type Rest } from './validate/parts.ts';
 import { mapNoted, type Notes } from './validate/shape.ts';
+import { type Written, writtenIn } from './validate/written.ts';
 
 export type LoadedConfig = {
   readonly config: Config;
@@ -28,6 +29,8 @@ export type LoadedConfig = {
   readonly secrets: readonly string[];
   /** The texts of the config into which something was put that may be secret. */
   readonly inserted: Insertions;
+  /** The lines for HAProxy, with their places. */
+  readonly written: readonly Written[];
 };
 
 const { socket: defaultSocket } = schema.shape.admin.parse(undefined);
@@ -88,6 +91,7 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv, readFile?
     files: reader.files,
     folders,
     secrets: maskable([...reader.secrets, ...secrets]),
+    written: writtenIn(tree),
     inserted: reader.inserted,
   };
 }

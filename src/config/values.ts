@@ -50,6 +50,13 @@ export const rawLine = z
   .regex(/^[^\n\r\0]*$/, 'a line cannot hold a line break: write each line as a list item of its own')
   .meta({ title: 'line', raw: true });
 
+/** What stands after `bind`. A bare port is a number in YAML, and no address for HAProxy. */
+export const bindLine = rawLine.meta({
+  title: 'line',
+  raw: true,
+  expected: 'an address with a port, in quotes, such as "127.0.0.1:8080", or ":8080" for every address of this machine',
+});
+
 /** Lines within one section; a line that opened another section would pull the rest of the file into it. */
 export const lines = z.array(
   rawLine.refine(

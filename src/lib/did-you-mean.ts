@@ -4,6 +4,8 @@
 export function didYouMean(name: string, candidates: readonly string[]): string {
   const wanted = plain(name);
   const [nearest] = candidates
+    // What is written already is no advice.
+    .filter((candidate) => candidate !== name)
     .map((candidate) => ({ candidate, distance: editDistance(wanted, plain(candidate)) }))
     .filter(
       ({ candidate, distance }) => distance <= Math.max(1, Math.floor(Math.min(name.length, candidate.length) / 3)),

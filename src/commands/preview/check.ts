@@ -9,6 +9,7 @@ import { withDiscovered } from '../../config/discover/discovered.ts';
 import { bindAt } from '../../config/discover/read-option.ts';
 import { maskText } from '../../config/read/mask.ts';
 import type { Config } from '../../config/schema.ts';
+import { originOf } from '../../config/validate/written.ts';
 import { AppError, exitCodes } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
 import { askForOpinion, type Complaint } from '../../haproxy/binary/check.ts';
@@ -27,6 +28,7 @@ import type { RenderResult } from '../../render/render.ts';
 import { loadSettings, type Settings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { versionOf } from './desired.ts';
+import { toldOnce } from './problems.ts';
 
 /** A server for every backend, so that server options are checked too; from a documentation range. */
 const example: Endpoint = { id: 'example', address: '192.0.2.1', port: 80, weight: 1, state: 'ready' };
@@ -44,8 +46,7 @@ export async function check(globals: Globals): Promise<number> {
   const certificates = await Certificates.open(config, { isPreview: true });
   const inForce = certificates.of(config);
   const rendered = renderer.render({ config: trial, endpoints, ...inForce, version, hostname: hostname() });
-  if (rendered.problems.length > 0)
-    throw new AppError('MYELIN_TEMPLATE_INVALID', rendered.problems.map(({ message }) => message).join('\n'));
+  if (rendered.problems.length > 0) throw new AppError('MYELIN_TEMPLATE_INVALID', toldOnce(rendered.problems));
 
   const lines = checkPrinted(rendered.sections, config.services);
   const { haproxy, warnings } = await checkWithHaproxy(settings, rendered, folder.path);
@@ -143,7 +144,7 @@ type Answer = { readonly haproxy: string; readonly warnings: readonly string[] }
 
 /** Throws MYELIN_CONFIG_REJECTED in HAProxy's words. Where HAProxy is elsewhere, its absence here is no fault. */
 async function checkWithHaproxy(
-  { config, secrets }: Settings,
+  { config, secrets, written }: Settings,
   rendered: RenderResult,
   folder: string,
 ): Promise<Answer> {
@@ -175,9 +176,12 @@ async function checkWithHaproxy(
     const services = attribute(message, line, rendered.sections);
     const whose =
       services.length === 0 ? '' : `${services.length === 1 ? 'service' : 'services'} ${listNames(services)}: `;
+    if (line === undefined) return maskText(`${whose}${message}`, secrets);
     // Quoted, because the file that is written has the servers of now, and so other numbers.
-    const place = line === undefined ? '' : ` (line ${line}: \`${printed[line - 1]?.trim() ?? ''}\`)`;
-    return maskText(`${whose}${message}${place}`, secrets);
+    const its = printed[line - 1]?.trim() ?? '';
+    const origin = originOf(its, services[0] ?? null, written);
+    const place = origin === null ? 'of a template' : `${origin.path}, ${origin.place}`;
+    return maskText(`${whose}${message} (${place}: \`${its}\`)`, secrets);
   };
   if (refused.length === 0)
     return { haproxy: `HAProxy ${binary.version.text} accepts it`, warnings: opinion.warnings.map(describe) };

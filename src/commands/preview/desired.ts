@@ -23,6 +23,7 @@ import { presumedVersion, type Settings } from '../../settings/settings.ts';
 import { KnownEndpoints } from '../../sources/known-endpoints.ts';
 import { KnownServices } from '../../sources/known-services.ts';
 import { Sources } from '../../sources/sources.ts';
+import { toldOnce } from './problems.ts';
 
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */
@@ -61,8 +62,7 @@ export async function renderDesired(
   const inForce = (await Certificates.open(config, { isPreview: true })).of(config);
   const input = { config, endpoints, kept, ...inForce, version, hostname: hostname() };
   const result = renderer.render(input);
-  const [problem] = result.problems;
-  if (problem !== undefined) throw new AppError('MYELIN_TEMPLATE_INVALID', problem.message);
+  if (result.problems.length > 0) throw new AppError('MYELIN_TEMPLATE_INVALID', toldOnce(result.problems));
   return {
     ...result,
     outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)),

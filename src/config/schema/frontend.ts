@@ -4,7 +4,7 @@ import { filePath, oneOrMany, port, text } from '../../../watchers/kit/values.ts
 import type { Read } from '../../routes/host.ts';
 import type { WrittenRoute } from '../../routes/route.ts';
 import { readParts, readRoute } from '../../routes/written.ts';
-import { lines, rawLine } from '../values.ts';
+import { bindLine, lines } from '../values.ts';
 
 export const frontend = z
   .strictObject({
@@ -12,7 +12,7 @@ export const frontend = z
       .enum(['http', 'tcp'])
       .default('http')
       .describe('http: routes by host and path; tcp: by the name in the TLS hello, or by port.'),
-    bind: oneOrMany(rawLine).describe(
+    bind: oneOrMany(bindLine).describe(
       'Where it listens, in HAProxy’s bind syntax with its options; with a range of ports, such as 10000-10999, a pool.',
     ),
     by: z

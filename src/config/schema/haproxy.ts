@@ -1,7 +1,7 @@
 /** `haproxy`: who starts HAProxy, where its files and sockets are, and the administrator's own lines. */
 import { z } from 'zod';
 import { duration, filePath, text, word } from '../../../watchers/kit/values.ts';
-import { command, lines, rawLine, section, urlPath } from '../values.ts';
+import { bindLine, command, lines, section, urlPath } from '../values.ts';
 
 export const haproxy = z
   .strictObject({
@@ -80,7 +80,7 @@ export const haproxy = z
       ),
     stats: z
       .strictObject({
-        bind: rawLine.describe('Where it listens, in HAProxy’s bind syntax.'),
+        bind: bindLine.describe('Where it listens, in HAProxy’s bind syntax.'),
         path: urlPath.default('/').describe('Its path.'),
         lines: lines.default([]).describe('Further lines of its frontend, such as `stats auth USER:PASSWORD`.'),
       })
@@ -88,7 +88,7 @@ export const haproxy = z
       .describe('HAProxy’s own statistics page.'),
     prometheus: z
       .strictObject({
-        bind: rawLine.describe('Where it listens, in HAProxy’s bind syntax.'),
+        bind: bindLine.describe('Where it listens, in HAProxy’s bind syntax.'),
         path: urlPath.default('/metrics').describe('Its path.'),
       })
       .optional()

@@ -1,7 +1,7 @@
 /** `services`: what is served, and how HAProxy checks, reaches and times it. */
 import { z } from 'zod';
 import { filePath, oneOrMany, port, someTime, word } from '../../../watchers/kit/values.ts';
-import { lines, rawLine, urlPath } from '../values.ts';
+import { bindLine, lines, rawLine, urlPath } from '../values.ts';
 import { routes } from './frontend.ts';
 
 const check = z
@@ -72,7 +72,7 @@ export const service = z
     from: oneOrMany(z.record(z.string(), z.unknown()))
       .optional()
       .describe('Watcher name and its query; several are joined. Default: the only watcher, the service of this name.'),
-    bind: oneOrMany(rawLine)
+    bind: oneOrMany(bindLine)
       .optional()
       .describe(
         'Where the frontend listens, in HAProxy’s bind syntax with its options. Without it there is only a backend. ' +

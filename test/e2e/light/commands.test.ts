@@ -317,7 +317,7 @@ test('what goes wrong has its exit code, a message with code and, where there is
 
   await my.configure({ web: ['backend: ["balance nonsense"]'] });
   const rejected = new RegExp(
-    `HAProxy ${version} rejects the config:\\n {2}service web: .*balance.* \\(line \\d+: \`balance nonsense\`\\)[\\s\\S]*\\[MYELIN_CONFIG_REJECTED\\]\\nwhat to do: `,
+    `HAProxy ${version} rejects the config:\\n {2}service web: .*balance.* \\(services\\.web\\.backend\\[0\\], \\S+myelin\\.yaml:\\d+:\\d+: \`balance nonsense\`\\)[\\s\\S]*\\[MYELIN_CONFIG_REJECTED\\]\\nwhat to do: `,
   );
   await fails(5, rejected, 'check');
   assert.equal((await place.command('run', '--once')).exitCode, 5);

@@ -62,7 +62,7 @@ myelin.yaml:12:30: services.api.bind[1]: "80x" is not a port; write a number or 
 myelin.yaml:14:26: services.api.timeouts.connect: "0s" is not allowed; expected more than 0ms
 myelin.yaml:14:38: services.api.timeouts.server: "30d" is not allowed; expected at most 24d (HAProxy counts no further)
 myelin.yaml:15:37: services.api.frontend[1]: this line opens a section of its own: write it under haproxy.sections
-myelin.yaml:16:15: services.db.bind: 5432 is not allowed; expected text: put it in quotes, "5432"
+myelin.yaml:16:15: services.db.bind: 5432 is not allowed; expected an address with a port, in quotes, such as "127.0.0.1:8080", or ":8080" for every address of this machine
 myelin.yaml:16:21: services.db.from: is an empty list; the watchers are consul, files
 myelin.yaml:17:3: services.pg.from: is missing; the watchers are consul, files: name one of them
 myelin.yaml:18:3: services["my service"]: only letters, digits and _ . : - are allowed in a name (HAProxy's rule for proxies)
