@@ -173,6 +173,23 @@ for (const branch of branches) {
     assert.equal(seen?.get('map')?.get(`map ${map}`)?.said, '/b other\n');
     await until('the map follows', async () => (await readFile(map, 'utf8')) === '/b other\n');
 
+    const many = Array.from({ length: 1000 }, (_, at) => `/a-path-that-is-longer-${at} web\n`).join('');
+    const text = `${many}/b other\n`;
+    if (branch !== '2.2') {
+      const all: Plan = { kind: 'runtime', commands: [{ ...about, action: 'version', text }] };
+      applied(await control.apply(withMap(here, text), all, never));
+      const shown = await control.runtime?.observe([`map ${map}`]);
+      assert.equal(shown?.get('map')?.get(`map ${map}`)?.said, text);
+      applied(
+        await control.apply(
+          withMap(here, '/b other\n'),
+          { ...all, commands: [{ ...about, action: 'version', text: '/b other\n' }] },
+          never,
+        ),
+      );
+      await until('the map follows', async () => (await readFile(map, 'utf8')) === '/b other\n');
+    }
+
     const refused = await control.apply(withMap(here, '/c other\n', ['no such line']), reload, never);
     assert.equal(refused.kind, 'refused');
     assert.equal(await readFile(map, 'utf8'), '/b other\n');
