@@ -3,19 +3,24 @@ import { AppError } from '../../errors.ts';
 import { isFile } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ConfigFile } from '../../lib/files/config-file.ts';
-import { readIfPossible } from '../../lib/files/files.ts';
+import { isThere, readIfPossible } from '../../lib/files/files.ts';
 import type { Section } from '../../model.ts';
 import type { Outcome } from '../driver.ts';
 import type { Generation } from '../state/generation.ts';
 import { readSections } from '../state/records.ts';
-import { sameText, sectionsOf } from '../state/sections.ts';
+import { sameText, sectionsLike, sectionsOf } from '../state/sections.ts';
 
 /** The record of `newest` may know the services in the file. null where there is no file. */
 export async function sectionsInPlace(file: ConfigFile, newest: Generation | null): Promise<readonly Section[] | null> {
   const text = await file.read();
   if (text === null) return null;
   const recorded = newest === null ? null : await readSections(newest);
-  return recorded !== null && textOf(recorded) === text ? recorded : sectionsOf(text, null);
+  if (recorded === null) return sectionsOf(text, null);
+  if (textOf(recorded) === text) return recorded;
+  const files = await Promise.all(
+    recorded.filter(isFile).map(async (each) => ((await isThere(each.name)) ? each : [])),
+  );
+  return sectionsLike(text, recorded, new Set(files.flat()));
 }
 
 /** The files beside the config as they are on disk: the record may know newer ones, which did not find room there. */

@@ -33,6 +33,34 @@ export function sectionsOf(text: string, owners: readonly Owner[] | null): reado
   });
 }
 
+/**
+ * The sections of a file that is not as recorded, because one of the two could not be written: each is of the service that has
+ * its name in the record. `files` are those of the record that are there.
+ */
+export function sectionsLike(
+  text: string,
+  recorded: readonly Section[],
+  files: ReadonlySet<Section>,
+): readonly Section[] {
+  const known = new Map(recorded.map((section) => [keyOf(section), section]));
+  const sections = sectionsIn(text).map((section): Section => {
+    const its = known.get(keyOf(section));
+    // Another text may be of another query.
+    return its?.text === section.text ? { ...section, ...its } : { ...section, service: its?.service ?? null };
+  });
+  const places = new Map(sections.map((section, at) => [keyOf(section), at]));
+  const all = [...sections];
+  let at = all.length;
+  for (const section of recorded.toReversed())
+    if (!isFile(section)) at = places.get(keyOf(section)) ?? at;
+    else if (files.has(section)) all.splice(at, 0, section);
+  return all;
+}
+
+function keyOf({ kind, name }: Section): string {
+  return `${kind} ${name}`;
+}
+
 /** A file beside the config as it is recorded, with its place among all sections. */
 export type FileRecord = Pick<Section, 'kind' | 'name' | 'text' | 'service'> & { readonly at: number };
 

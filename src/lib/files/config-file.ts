@@ -7,6 +7,7 @@ import {
   isLinked,
   isThere,
   keepAs,
+  readIfPossible,
   readIfThere,
   removeIfThere,
   syncFolder,
@@ -38,10 +39,12 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
   const folder = dirname(path);
   // Where whole folders are read, names that begin with a dot are left out.
   const beside = isAmongOthers ? join(folder, `.${basename(path)}`) : path;
-  const candidate = `${beside}.candidate`;
+  const ownCandidate = `${beside}.candidate`;
   const previous = `${beside}.previous`;
   const rejected = `${beside}.rejected`;
   const files = filesBeside(`${beside}.previous-files`, folders);
+  /** Where what is proposed stands: beside the file, or in its place already. */
+  let candidate = ownCandidate;
   /** Those of the newest version; null: it is not known which. */
   let proposed: readonly FileBeside[] | null = null;
   /** The paths of those that are in place. */
@@ -57,7 +60,11 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
 
   return {
     path,
-    candidate,
+
+    /** The path of what was proposed. */
+    get candidate(): string {
+      return candidate;
+    },
 
     async read(): Promise<string | null> {
       return (await readIfThere(path))?.toString('utf8') ?? null;
@@ -67,22 +74,28 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
     async propose(text: string, its: readonly FileBeside[] = []): Promise<void> {
       const bytes = Buffer.from(text);
       await step(dropCandidate);
+      candidate = ownCandidate;
+      const isInPlace = (await readIfPossible(path))?.equals(bytes) === true;
       try {
         await files.dropOld();
         // Where they stand in place, as after HAProxy has ended by itself, they are there whatever the disk has room for.
-        const isInPlace = (await readIfThere(path))?.equals(bytes) && (await isLinked(path, candidate));
-        if (!isInPlace) await writeSynced(candidate, bytes, mode);
+        const isCandidate = isInPlace && (await isLinked(path, candidate));
+        if (!isCandidate) await writeSynced(candidate, bytes, mode);
         await files.swapIn(its);
-        proposed = its;
       } catch (error) {
         await removeIfThere(candidate);
-        throw error instanceof AppError ? error : writeFailed(path, error);
+        // All of it is there, in a folder that takes nothing: that must not keep a HAProxy that has ended from serving again.
+        if (!isInPlace || !(await files.areInPlace(its)))
+          throw error instanceof AppError ? error : writeFailed(path, error);
+        candidate = path;
       }
+      proposed = its;
     },
 
     /** The candidate takes the file's place; what stood there is kept until `commit` or `putBack`. */
     accept: () =>
       step(async () => {
+        if (candidate === path) return;
         await rm(previous, { force: true });
         await keepAs(path, previous);
         await rename(candidate, path);
@@ -96,13 +109,14 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
       step(async () => {
         await files.dropOld();
         await rm(previous, { force: true });
-        await rm(candidate, { force: true });
+        await rm(ownCandidate, { force: true });
         await removeOthers(proposed);
       }),
 
     /** The candidate is refused before it was accepted. */
     reject: () =>
       step(async () => {
+        if (candidate === path) return;
         await files.putBack();
         await rename(candidate, rejected);
       }),
@@ -110,6 +124,7 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
     /** What was accepted is refused after all. */
     rejectAccepted: () =>
       step(async () => {
+        if (candidate === path) return;
         try {
           await rm(rejected, { force: true });
           await keepAs(path, rejected);
@@ -158,9 +173,9 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
 
   /** While it is there it was not accepted, nor what was swapped in for it. */
   async function dropCandidate(): Promise<void> {
-    if (!(await isThere(candidate))) return;
+    if (!(await isThere(ownCandidate))) return;
     await files.putBack();
-    await rm(candidate, { force: true });
+    await rm(ownCandidate, { force: true });
   }
 
   /** What the file names stays in any case: it may be more than is known of. */
@@ -175,6 +190,7 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
   }
 
   async function putBack(): Promise<void> {
+    if (candidate === path) return;
     await files.putBack();
     // A rename, not a copy: the place is never empty, and a full disk does not matter.
     if (await isThere(previous)) await rename(previous, path);

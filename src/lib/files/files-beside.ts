@@ -34,13 +34,16 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
 
-  return { swapIn, putBack, dropOld, write, removeOthers, textsNamedIn };
+  return { areInPlace, swapIn, putBack, dropOld, write, removeOthers, textsNamedIn };
+
+  /** Whether each stands in its place as it is to be. */
+  async function areInPlace(files: readonly FileBeside[]): Promise<boolean> {
+    return (await changedOf(files)).length === 0;
+  }
 
   /** Each in its place; where that fails, all are as before. */
   async function swapIn(files: readonly FileBeside[]): Promise<void> {
-    const changed: FileBeside[] = [];
-    for (const file of files)
-      if (!(await readIfPossible(file.path))?.equals(Buffer.from(file.text))) changed.push(file);
+    const changed = await changedOf(files);
     if (changed.length === 0) return;
     try {
       await keep(changed.map(({ path }) => path));
@@ -124,6 +127,12 @@ export function filesBeside(kept: string, folders: readonly string[]) {
       return [];
     }
   }
+}
+
+async function changedOf(files: readonly FileBeside[]): Promise<readonly FileBeside[]> {
+  const changed: FileBeside[] = [];
+  for (const file of files) if (!(await readIfPossible(file.path))?.equals(Buffer.from(file.text))) changed.push(file);
+  return changed;
 }
 
 async function namesIn(folder: string): Promise<readonly string[]> {

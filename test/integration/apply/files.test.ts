@@ -124,6 +124,34 @@ test('a read-only folder stops no traffic, and the message says what to do', asy
   await until('the new one answers', async () => (await get(port)) === 'next');
 });
 
+test('what is in place already is proposed, accepted and kept in a read-only folder, and anything else is refused', async (t) => {
+  await using folder = await tempFolder();
+  await using disk = await mount(t, folder.path, 'size=1m');
+  if (disk === null) return;
+  const maps = join(disk.path, 'maps');
+  const open = () => configFile(disk.file, { folders: [maps] });
+  const [same, other] = ['same', 'other'].map((text) => [{ path: join(maps, 'a'), text, mode: 0o640 }] as const);
+  const names = 'names maps/a\n';
+  await open().write(names, same);
+  execFileSync('mount', ['-o', 'remount,ro', disk.path]);
+  const file = open();
+  await assert.rejects(file.propose('another\n', same), { code: 'MYELIN_WRITE_FAILED' });
+  await assert.rejects(file.propose(names, other), { code: 'MYELIN_WRITE_FAILED' });
+  for (const decision of ['commit', 'rejectAccepted', 'putBack'] as const) {
+    await file.propose(names, same);
+    assert.equal(await readFile(file.candidate, 'utf8'), names);
+    await file.accept();
+    await file[decision]();
+  }
+  await file.propose(names, same);
+  await file.reject();
+  assert.deepEqual([await readFile(disk.file, 'utf8'), await readFile(join(maps, 'a'), 'utf8')], [names, 'same']);
+  execFileSync('mount', ['-o', 'remount,rw', disk.path]);
+  await file.propose('another\n', other);
+  await file.accept();
+  assert.equal(await readFile(disk.file, 'utf8'), 'another\n');
+});
+
 test('a file is written whole with mode 0640, and equal bytes are not written again', async () => {
   await using folder = await tempFolder();
   const path = join(folder.path, 'file');
