@@ -17,6 +17,9 @@ export type Reload = {
 /** The reasons that writing a service can cause, by its existence and its options; its servers are not among them. */
 const ofOffers: ReadonlySet<ReloadCode> = new Set(['proxy_added', 'proxy_removed', 'bind_changed', 'option_changed']);
 
+/** Those that went before are for nobody's budget. */
+const mostFormerly = 10_000;
+
 export class OfferBudget {
   readonly #everyMs: () => Ms;
   #offered: Collection['discovered'] = [];
@@ -34,6 +37,11 @@ export class OfferBudget {
     if (discovered === this.#offered && written === this.#written) return;
     const gone = differenceOfLists(this.#offered, discovered)?.gone ?? this.#offered;
     for (const each of gone) if (this.#isLimited(each)) this.#formerly.set(each.service.name, ownerOf(each));
+    // Where services come and go by commands, it may take weeks until a reload.
+    for (const name of this.#formerly.keys()) {
+      if (this.#formerly.size <= mostFormerly) break;
+      this.#formerly.delete(name);
+    }
     this.#offered = discovered;
     this.#written = written;
   }

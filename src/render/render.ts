@@ -164,7 +164,7 @@ function inRow({ head, tail }: Row, parts: SortedMap<Parts>): Section[] {
 
 const sectionsOfChunk = new WeakMap<Chunk<Parts>, readonly Section[]>();
 
-export type Parts = {
+type Parts = {
   /** null: the parts belong to another config and have to be rendered again. */
   readonly service: Service | null;
   readonly endpoints: readonly Endpoint[];
