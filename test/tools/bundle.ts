@@ -3,7 +3,7 @@
  * those of the sources, so that stack traces can be read; the lines they lead to by the source maps.
  */
 import { globSync, readFileSync } from 'node:fs';
-import { chmod, cp } from 'node:fs/promises';
+import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown';
@@ -70,8 +70,27 @@ export async function bundle(folder: string): Promise<readonly OutputChunk[]> {
     sourcemapExcludeSources: true,
   });
   await chmod(join(folder, 'src/cli.js'), 0o755);
-  return output.filter((file) => file.type === 'chunk');
+  const chunks = output.filter((file) => file.type === 'chunk');
+  await writeFile(join(folder, 'LICENSES'), await licencesOf(chunks));
+  return chunks;
 }
+
+/** They ask to be handed on with the code. */
+async function licencesOf(chunks: readonly OutputChunk[]): Promise<string> {
+  const modules = chunks.flatMap(({ moduleIds }) => moduleIds);
+  const packages = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
+  const texts = await Promise.all(
+    [...packages].sort().map(async (path) => {
+      const { name, version, license } = JSON.parse(await readFile(join(path, 'package.json'), 'utf8')) as Published;
+      const file = (await readdir(path)).find((each) => /^licen[cs]e/i.test(each));
+      const text = file === undefined ? '' : await readFile(join(path, file), 'utf8');
+      return `${name} ${version} (${license})\n\n${text.trim()}\n`;
+    }),
+  );
+  return texts.join('\n---\n\n');
+}
+
+type Published = { readonly name: string; readonly version: string; readonly license: string };
 
 /**
  * An `import` of a module of Node, and a `require` in one, reads all that it exports, and so loads what Node would load

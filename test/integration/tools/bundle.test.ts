@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import type { OutputChunk } from 'rolldown';
 import { builtInTemplates } from '../../../src/settings/templates.ts';
@@ -41,10 +42,12 @@ const within: Readonly<Record<string, readonly string[]>> = {
 };
 
 let chunks: ReadonlyMap<string, OutputChunk>;
+let licences: string;
 
 before(async () => {
   await using folder = await tempFolder();
   chunks = new Map((await bundle(folder.path)).map((chunk) => [chunk.fileName, chunk]));
+  licences = await readFile(join(folder.path, 'LICENSES'), 'utf8');
 });
 
 test('the published command line runs without any package beside it', () => {
@@ -61,6 +64,12 @@ test('the built-in templates are compiled by then', async () => {
     assert.ok(code.includes(JSON.stringify(await readFile(file, 'utf8'))), file);
 });
 
+test('the licence of each package that is part of it is beside it', () => {
+  const names = new Set([...chunks.keys()].flatMap(packagesIn));
+  assert.ok(names.size > 10);
+  for (const name of names) assert.match(licences, new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(.+\\)$`, 'm'));
+});
+
 for (const [module, expected] of Object.entries(packages))
   test(`${module} loads these packages, and no others: ${expected.join(', ') || 'none'}`, () => {
     const all = expected.flatMap((name) => [name, ...(within[name] ?? [])]).sort();
@@ -75,7 +84,10 @@ function loadedWith(module: string): readonly string[] {
   // A set is gone through to its end, also where that moves.
   for (const { imports } of loaded)
     for (const chunk of imports.flatMap((name) => chunks.get(name) ?? [])) loaded.add(chunk);
-  const modules = [...loaded].flatMap(({ moduleIds }) => moduleIds);
-  const names = modules.flatMap((id) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1] ?? []);
-  return [...new Set(names)].sort();
+  return [...new Set([...loaded].flatMap(({ fileName }) => packagesIn(fileName)))].sort();
+}
+
+function packagesIn(chunk: string): readonly string[] {
+  const { moduleIds = [] } = chunks.get(chunk) ?? {};
+  return moduleIds.flatMap((id) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1] ?? []);
 }
