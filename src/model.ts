@@ -403,6 +403,8 @@ export type Problem = {
   readonly message: string;
   /** 1-based line of the candidate file, where known. */
   readonly line?: number;
+  /** What stands there, without passwords. */
+  readonly text?: string;
   /** The service whose section is at fault; null when it is nobody's or unknown. */
   readonly service: string | null;
   /** Set where the problem is not a rejected config, such as an address that somebody else holds. */

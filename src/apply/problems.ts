@@ -1,10 +1,13 @@
 /** Turns failures of HAProxy or the system into problems that name the service at fault. */
 
+import { maskLines } from '../config/read/mask.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
 import type { Complaint } from '../haproxy/binary/check.ts';
 import { ownerOf, resourceOf } from '../haproxy/resources/index.ts';
 import type { UnexpectedReply } from '../haproxy/resources/resource.ts';
 import { attribute } from '../haproxy/text/attribution.ts';
+import { textOf } from '../haproxy/text/layout/layout.ts';
+import { linesOf } from '../haproxy/text/text.ts';
 import type { Problem, Section } from '../model.ts';
 import type { Outcome } from './driver.ts';
 import type { Start } from './process/start/start.ts';
@@ -21,11 +24,12 @@ export function toProblems(
   sections: readonly Section[],
   files: readonly string[],
 ): readonly Problem[] {
+  const lines = complaints.length === 0 ? [] : linesOf(textOf(sections));
   return complaints.flatMap(({ message, file, line }) => {
     const ownLine = file !== undefined && files.includes(file) ? line : undefined;
     const problem = {
       message: file === undefined || ownLine !== undefined ? message : `${file}: ${message}`,
-      ...(ownLine !== undefined && { line: ownLine }),
+      ...(ownLine !== undefined && { line: ownLine, text: maskLines(lines[ownLine - 1] ?? '').trim() }),
     };
     const services = attribute(message, ownLine, sections);
     return (services.length === 0 ? [null] : services).map((service) => ({ ...problem, service }));

@@ -5,6 +5,8 @@ export function problemText(problems: readonly Problem[]): string {
   return problems.map(textOf).join('; ');
 }
 
-function textOf({ message, line, service }: Problem): string {
-  return `${service === null ? '' : `service ${service}: `}${message}${line === undefined ? '' : ` (line ${line})`}`;
+function textOf({ message, line, text, service }: Problem): string {
+  // The number counts in a file that is kept for a while at most: the text leads to its origin.
+  const place = line === undefined ? '' : ` (line ${line}${text === undefined ? '' : `: \`${text}\``})`;
+  return `${service === null ? '' : `service ${service}: `}${message}${place}`;
 }
