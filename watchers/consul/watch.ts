@@ -168,7 +168,7 @@ async function run(
       send: client.health,
       blocking: blockingIn(health.datacenter(key)),
       last: lastResults.get(id),
-      permit: () => permits.acquire(health.datacenter(key), () => health.isWell(key)),
+      permit: (isFirst) => permits.acquire(health.datacenter(key), () => health.isWell(key), isFirst),
       waitMs: turnMs(),
       rest: isFixed ? undefined : schedule.join(health.datacenter(key), request.service, stop),
       onResponse() {
@@ -212,7 +212,8 @@ async function run(
       onNames(names, index) {
         openAll();
         health.succeeded(many.key);
-        if (discovery.listed(names)) feeds.get(dc)?.explained();
+        const isExplained = discovery.listed(names);
+        feeds.get(dc)?.registered(isExplained);
         catalogIndex.set(index);
       },
       onFailure(failure) {

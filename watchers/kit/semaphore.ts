@@ -1,5 +1,5 @@
 /**
- * Shares connections among more requests, in the order in which they come. A request that hangs holds its permit for long: so
+ * Shares connections among more requests, in the order in which they come, urgent ones first. A request that hangs holds its permit for long: so
  * requests that may hang (doubted ones) get only a part of the permits, and each group of them (a datacenter) a share of that.
  */
 
@@ -15,6 +15,7 @@ export class Semaphore {
   readonly #mostDoubted: number;
   #free: number;
   #doubted = 0;
+  readonly #urgent: (Waiting & { readonly group: string })[] = [];
   readonly #proven: (Waiting & { readonly group: string })[] = [];
   readonly #groups = new Map<string, { held: number; waiting: Waiting[] }>();
 
@@ -25,8 +26,11 @@ export class Semaphore {
     this.#mostDoubted = Math.max(1, Math.floor(most * doubtedShare));
   }
 
-  /** Waits for a permit; disposing of it passes it on. `isProven` is called when it is this request's turn. */
-  acquire(group = '', isProven: () => boolean = () => true): Promise<Disposable> {
+  /**
+   * Waits for a permit; disposing of it passes it on. `isProven` is called when it is this request's turn, which comes before that of
+   * all that are not urgent.
+   */
+  acquire(group = '', isProven: () => boolean = () => true, isUrgent = false): Promise<Disposable> {
     const { promise, resolve } = Promise.withResolvers<Disposable>();
     const begin = (): void => {
       const isDoubted = !isProven();
@@ -39,7 +43,7 @@ export class Semaphore {
         },
       });
     };
-    this.#proven.push({ group, isProven, begin });
+    (isUrgent ? this.#urgent : this.#proven).push({ group, isProven, begin });
     this.#serve();
     return promise;
   }
@@ -64,7 +68,7 @@ export class Semaphore {
       if (at >= 0) return its.waiting.splice(at, 1)[0];
     }
     while (true) {
-      const first = this.#proven.shift();
+      const first = this.#urgent.shift() ?? this.#proven.shift();
       if (first === undefined || first.isProven()) return first;
       const its = this.#group(first.group);
       if (this.#isOpenTo(its.held)) return first;

@@ -1,7 +1,8 @@
 /**
  * Services that seem to have no endpoints any more, until a second read confirms it: lists of these Services and their
  * slices, consistent as the first one, asked after it. What the watch brings meanwhile ends a doubt at once. A Service
- * that was deleted gets some time before that: a replacement is often created a moment later.
+ * that was deleted gets some time before that: a replacement is often created a moment later. So does one that has just been created,
+ * whose slices come after it: to call it empty would be an answer that nobody meant.
  */
 import { AppError } from '../../src/errors.ts';
 import { backoffMs, pause } from '../../src/lib/time/retry.ts';
@@ -24,14 +25,17 @@ export type Doubting = {
 const backoff = { baseMs: 200, capMs: 5000 };
 /** Where list and watch go on to contradict each other for so many reads, neither is believed. */
 const mostReads = 10;
-/** Slices of a Service that is created again take a moment as well. */
-const replacedWithinMs: Ms = 1500;
+/** Slices of a Service that is created, perhaps again, take a moment as well. */
+const createdWithinMs: Ms = 1500;
 /** Slices are written after their Service changes, such as a renamed port; in a large cluster that takes a while. */
 const writtenWithinMs: Ms = 10_000;
 const pauseMs: Ms = 1000;
 
-/** `unsettled`: there are pods, in slices that are not written for what the Service has become. */
-export type Why = 'empty' | 'deleted' | 'unsettled';
+/**
+ * `new`: it has just been created, and has no slice yet. `unsettled`: there are pods, in slices that are not written for what the
+ * Service has become.
+ */
+export type Why = 'empty' | 'new' | 'deleted' | 'unsettled';
 
 type Doubt = {
   readonly reads: number;
@@ -129,11 +133,12 @@ export class Doubts {
 function leaveMs(why: Why, before: Doubt | undefined): Ms {
   switch (why) {
     case 'deleted':
-      return replacedWithinMs;
+    case 'new':
+      return createdWithinMs;
     case 'unsettled':
       return writtenWithinMs;
     case 'empty':
       // A Service that was created again while in doubt has no slices yet.
-      return before === undefined ? 0 : replacedWithinMs;
+      return before === undefined ? 0 : createdWithinMs;
   }
 }

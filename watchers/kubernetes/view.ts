@@ -96,6 +96,10 @@ export class View {
     return this.#services?.get(key);
   }
 
+  hasSlices(key: ServiceKey): boolean {
+    return this.#slices?.has(key) ?? false;
+  }
+
   result(key: ServiceKey, choice: Choice): Result {
     return resultFrom(this.service(key), [...(this.#slices?.get(key)?.values() ?? [])], choice);
   }

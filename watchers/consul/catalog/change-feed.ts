@@ -40,9 +40,9 @@ const standingMs: Ms = 5000;
 const nodesShare = 0.25;
 /** What is registered together is looked for together… */
 const gatherMs: Ms = 20;
-/** …and where it has just been explained, by a check or by the name of a service, the lists of the nodes are read later. */
-const explainedMs: Ms = 200;
+/** …and where a check or the name of a service has explained it, the lists of the nodes are read later: the longer, the more so. */
 const listEveryMs: Ms = 2000;
+const listEveryMsPerRow: Ms = 1;
 /** The pause after all services had to be queried, since any may have changed… */
 const queryAllEveryMs: Ms = 1000;
 /** …and the least time between two such cases where no list shows a change: the token may not see the service. */
@@ -76,7 +76,8 @@ export class ChangeFeed {
   /** Whether the lists of the nodes are to be read, and whether what was registered is known already. */
   #due: 'no' | 'explained' | 'unexplained' = 'explained';
   #wake = Promise.withResolvers<void>();
-  #explainedAt = Number.NEGATIVE_INFINITY;
+  /** Whether names have explained all that was registered since it was last looked for; null: nobody looks at names. */
+  #isExplained: boolean | null = null;
   #listedAt = Number.NEGATIVE_INFINITY;
   #unexplainedAt = Number.NEGATIVE_INFINITY;
 
@@ -85,9 +86,9 @@ export class ChangeFeed {
     this.#slackMs = Math.max(2000, options.waitMs / 10);
   }
 
-  /** What has just been registered, or deregistered, is known already: who looks for more may take time. */
-  explained(): void {
-    this.#explainedAt = performance.now();
+  /** Something was registered; `isExplained`: a name came or went, which is known already, and who looks for more may take time. */
+  registered(isExplained: boolean): void {
+    this.#isExplained = (this.#isExplained ?? true) && isExplained;
   }
 
   /** Ends when the signal aborts. */
@@ -174,7 +175,8 @@ export class ChangeFeed {
 
   /** Something was registered or deregistered. */
   async #readRegistrations(isFirst: boolean): Promise<Ms> {
-    const isExplained = performance.now() - this.#explainedAt < explainedMs;
+    const isExplained = this.#isExplained ?? false;
+    this.#isExplained = null;
     const changed: Changed = isExplained && !isFirst ? new Map() : await this.#newChecks();
     const isReported = !isFirst && this.#report(changed);
     if (isExplained || isReported || isFirst) this.#due = this.#due === 'unexplained' ? this.#due : 'explained';
@@ -199,7 +201,8 @@ export class ChangeFeed {
           this.#wake = Promise.withResolvers();
           await this.#wake.promise;
         }
-        const laterMs = this.#due === 'explained' ? this.#listedAt + listEveryMs - performance.now() : 0;
+        const everyMs = Math.max(listEveryMs, (this.#instances?.size ?? 0) * listEveryMsPerRow);
+        const laterMs = this.#due === 'explained' ? this.#listedAt + everyMs - performance.now() : 0;
         await pause(Math.max(gatherMs, laterMs), signal);
         if (signal.aborted) return;
         const restMs = await this.#readRegistered();

@@ -1,6 +1,6 @@
 /**
  * When each service is queried, where services outnumber connections. While a change feed (`change-feed.ts`) is up, a service is
- * queried when the feed names it, and once a minute in any case. Without a feed all services are queried in turn.
+ * queried when the feed names it, and once in a while in any case. Without a feed all services are queried in turn.
  */
 import type { Moment, Ms } from '../../../src/model.ts';
 import type { ServiceResult } from '../service/result.ts';
@@ -17,8 +17,10 @@ export type Changed = ReadonlyMap<string, bigint | null> | 'all';
 const changedWaitMs: Ms = 2000;
 /** The same when the service may have changed. */
 const maybeChangedWaitMs: Ms = 100;
-/** Every service is queried this often in any case. */
-const sweepMs: Ms = 60_000;
+/** Every service is queried this often in any case… */
+const leastSweepMs: Ms = 60_000;
+/** …where there are no more than a thousand; else so many of them, in turn. */
+const sweepMsPerService: Ms = 60;
 /** After a new result the service is queried once more: a change between two lists that was undone stands in neither. */
 const againMs: Ms = 3000;
 const tickMs: Ms = 1000;
@@ -57,7 +59,7 @@ export class Schedule {
   join(datacenter: string, service: string, signal: AbortSignal): (last: ServiceResult) => Promise<Ms> {
     const its = this.#datacenter(datacenter);
     // The first sweep is spread over the minute.
-    const entry: Entry = { due: null, wake: null, sweepAt: performance.now() + sweepMs * Math.random() };
+    const entry: Entry = { due: null, wake: null, sweepAt: performance.now() + leastSweepMs * Math.random() };
     const name = folded(service);
     its.services.set(name, [...(its.services.get(name) ?? []), entry]);
     const leave = (): void => {
@@ -80,6 +82,7 @@ export class Schedule {
       }
       if (entry.due === null) return this.#turnMs();
       entry.due.tries += 1;
+      const sweepMs = Math.max(leastSweepMs, its.services.size * sweepMsPerService);
       entry.sweepAt = performance.now() + sweepMs * (0.5 + Math.random());
       return entry.due.waitMs;
     };

@@ -22,8 +22,8 @@ export type Following = {
   readonly blocking: BlockingQueries;
   /** The last result before the source was started again. */
   readonly last?: ServiceResult | undefined;
-  /** Waits for one of the connections, which is held during a request. */
-  readonly permit: () => Promise<Disposable>;
+  /** Waits for one of the connections, which is held during a request. `isFirst`: nothing is known of the service so far. */
+  readonly permit: (isFirst: boolean) => Promise<Disposable>;
   readonly waitMs: Ms;
   /** Waits until the next request is due, and returns how long that one may block. Without it a request is due at once. */
   readonly rest?: ((last: ServiceResult) => Promise<Ms>) | undefined;
@@ -71,7 +71,7 @@ export async function follow(following: Following): Promise<void> {
     try {
       const longestMs: Ms = known === 'current' && last !== undefined && rest !== undefined ? await rest(last) : waitMs;
       if (signal.aborted) return;
-      using _permit = await permit();
+      using _permit = await permit(last === undefined);
       if (signal.aborted) return;
       const spread = isSpread || longestMs < spreadFromMs ? 0.1 : 1;
       const thisWaitMs: Ms = longestMs * (1 - spread * Math.random());

@@ -321,7 +321,7 @@ describe('in time', { concurrency: true }, () => {
     await using my = feeding(lists, 100);
     await until('it is fed', () => my.states.at(-1) === true);
     const asked = lists.asked.length;
-    my.feed.explained();
+    my.feed.registered(true);
     lists.put('node n1', { Services: { w: { Service: 'web', ModifyIndex: 2 } } });
     lists.put('services', {});
     await until('the others are found', () => my.changes.length === 1, { withinMs: 10_000 });

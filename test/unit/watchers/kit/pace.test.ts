@@ -83,3 +83,17 @@ test('more permits let those who wait go on', async () => {
   permits.add(Number.POSITIVE_INFINITY);
   await Promise.all(waiting);
 });
+
+test('an urgent request gets the next permit, before those that came first', async () => {
+  const permits = new Semaphore(1);
+  const order: string[] = [];
+  const held = await permits.acquire();
+  const begin = async (name: string, isUrgent: boolean): Promise<void> => {
+    using _permit = await permits.acquire('', () => true, isUrgent);
+    order.push(name);
+  };
+  const all = [begin('first', false), begin('second', false), begin('urgent', true), begin('urgent too', true)];
+  held[Symbol.dispose]();
+  await Promise.all(all);
+  assert.deepEqual(order, ['urgent', 'urgent too', 'first', 'second']);
+});

@@ -134,6 +134,15 @@ test('a Service that is made anew in time is left until its slices can be there,
   assert.deepEqual(my.asked, []);
 });
 
+test('a Service that has just been created gets the time that its slices take', async (t) => {
+  await using my = following(t);
+  my.doubts.add('shop/web', 'new');
+  await my.pass(1400);
+  assert.deepEqual(my.asked, []);
+  await my.pass(200);
+  assert.deepEqual(my.confirmed, ['1.5 shop/web']);
+});
+
 test('where slices are not written for what the Service has become, they are waited for, but not for ever', async (t) => {
   await using my = following(t);
   my.doubts.add('shop/web', 'unsettled');

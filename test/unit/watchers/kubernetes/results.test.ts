@@ -306,6 +306,23 @@ test('a Service that loses the label is offered no more, at once; one that gains
   assert.deepEqual(since(), ['discovered shop:web', '*shop/web 80']);
 });
 
+test('a Service that is created is in doubt as a new one until it has slices; one that was listed without any is not', (t) => {
+  const { view, results, change, since } = discovering([exposed('listed')], []);
+  const why = t.mock.method(results.doubts, 'add');
+  const last = (): unknown => why.mock.calls.at(-1)?.arguments;
+  results.look('shop/listed');
+  assert.deepEqual(last(), ['shop/listed', 'empty']);
+  change('put', exposed('web'));
+  assert.deepEqual(last(), [key, 'new']);
+  change('put', exposed('web', { 'myelin.dev/mode': 'tcp' }));
+  assert.deepEqual(last(), [key, 'new'], 'whatever it is told to be meanwhile');
+  since();
+  for (const one of view.changeSlices([{ kind: 'put', object: aSlice('a', ['10.0.0.1']) }])) results.look(one);
+  assert.deepEqual([since(), results.doubts.has(key)], [['*shop/web 80'], false]);
+  for (const one of view.changeSlices([{ kind: 'delete', object: aSlice('a', []) }])) results.look(one);
+  assert.deepEqual(last(), [key, 'empty'], 'it had some');
+});
+
 test('a Service that is deleted is offered until a second read has confirmed it; then it is gone', () => {
   const { results, change, since } = discovering([exposed('web')], [aSlice('a', ['10.0.0.1'])]);
   since();
