@@ -1,6 +1,7 @@
 /** What the built Myelin costs while nothing happens: 100 services in Consul, each with two servers, verification on. */
 import timers from 'node:timers/promises';
 import { startConsul } from '../test/servers/consul.ts';
+import { isApplied } from '../test/support/applied.ts';
 import { freePort } from '../test/support/index.ts';
 import { built, cli } from '../test/support/sites/cli.ts';
 import { workplace } from '../test/support/sites/myelin.ts';
@@ -35,7 +36,7 @@ export async function measureIdle(isShort: boolean): Promise<string> {
   const myelin = place.run();
   await myelin.until(
     'all services are live',
-    (status) => status.state === 'ready' && status.services.every(({ endpoints }) => endpoints.ready === 2),
+    (status) => isApplied(status.stateReasons) && status.services.every(({ endpoints }) => endpoints.ready === 2),
     60_000,
   );
   await timers.setTimeout(settleMs);

@@ -2,6 +2,7 @@
 import timers from 'node:timers/promises';
 import { startBackends } from '../test/servers/backend.ts';
 import { startKubernetes } from '../test/servers/kubernetes.ts';
+import { isApplied } from '../test/support/applied.ts';
 import { freePort } from '../test/support/index.ts';
 import { kubeconfigText } from '../test/support/kubernetes/kubeconfig.ts';
 import { putService, putSlice, slicesPath } from '../test/support/kubernetes/services.ts';
@@ -46,7 +47,7 @@ export async function measureLatency(changes: number, cli: string): Promise<stri
   const credentials = { token: await cluster.token(namespace) };
   await place.write('kubeconfig', kubeconfigText(cluster.address, credentials, { caFile: cluster.caFile, namespace }));
   const myelin = place.run();
-  await myelin.until('it serves', ({ state }) => state === 'ready', 30_000);
+  await myelin.until('it serves', ({ stateReasons }) => isApplied(stateReasons), 30_000);
   const asking = stack.use(await startAsking());
   const url = `${cluster.address}${slicesPath(namespace)}?watch=true&resourceVersion=0`;
   const watching = stack.use(await startWatching({ url, token: cluster.adminToken }));

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { supervise } from '../src/sources/supervise.ts';
 import { type ConsulAgent, startConsul } from '../test/servers/consul.ts';
 import { startFaultProxy } from '../test/servers/fault-proxy.ts';
+import { isApplied } from '../test/support/applied.ts';
 import { until } from '../test/support/index.ts';
 import { built, cli } from '../test/support/sites/cli.ts';
 import { workplace } from '../test/support/sites/myelin.ts';
@@ -58,7 +59,7 @@ async function measureRest({ address, pid }: ConsulAgent): Promise<string> {
   const myelin = place.run();
   await myelin.until(
     'all services are live',
-    (status) => status.state === 'ready' && status.services.every(({ endpoints }) => endpoints.ready === 1),
+    (status) => isApplied(status.stateReasons) && status.services.every(({ endpoints }) => endpoints.ready === 1),
     120_000,
   );
   await timers.setTimeout(settleMs);

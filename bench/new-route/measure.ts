@@ -5,6 +5,7 @@ import type { Ms } from '../../src/model.ts';
 import type { Event } from '../../src/report/events.ts';
 import { startBackends } from '../../test/servers/backend.ts';
 import { haproxy } from '../../test/servers/haproxy.ts';
+import { isApplied } from '../../test/support/applied.ts';
 import { freePort, until } from '../../test/support/index.ts';
 import { quantile } from '../../test/support/load/figures.ts';
 import { type Workplace, workplace } from '../../test/support/sites/myelin.ts';
@@ -71,7 +72,7 @@ async function measureBeside(
   const myelin = place.run();
   await myelin.until(
     'all services are live',
-    (status) => status.state === 'ready' && status.services.length === services && status.pending === null,
+    (status) => isApplied(status.stateReasons) && status.services.length === services && status.pending === null,
     180_000,
   );
   const before = await place.haproxies();

@@ -72,7 +72,7 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
 
   await instance.start();
   cleanup.defer(() => instance.stop());
-  await instance.until('the first config is applied', ({ state }) => state === 'ready', signal);
+  await instance.until('the first config is applied', ({ state }) => state === 'ready' || state === 'degraded', signal);
 
   process.stdout.write(
     table([
