@@ -73,7 +73,11 @@ export class Rollout {
     const outcome = await this.#parts.updater.apply(wanted, plan, signal);
     switch (outcome.kind) {
       case 'applied':
-        return plan.kind === 'none' ? { kind: 'noop' } : runtimeResult(plan.commands, outcome.tookMs);
+        if (plan.kind === 'none') return { kind: 'noop' };
+        // There may be keys among the files of a service that has gone.
+        if (plan.commands.some(({ kind }) => kind === 'frontend' || kind === 'backend'))
+          await this.#parts.files.keepOnly(wanted.sections);
+        return runtimeResult(plan.commands, outcome.tookMs);
       case 'unexpected':
       case 'superseded':
         return this.attempt(wanted, desired, signal);

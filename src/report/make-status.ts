@@ -67,7 +67,8 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     }),
     startedAt: toWallClock(startedAt),
     waitingFor,
-    haproxy: haproxyOf(control, instance.updater.drift, parts.health.last?.at ?? null),
+    haproxy: haproxyOf(control, instance.updater.drift),
+    healthAskedAt: orNull(parts.health.last, ({ at }) => toWallClock(at)),
     lastApply: lastApply === null ? null : { ...lastApply, at: toWallClock(lastApply.at) },
     lastReload: orNull(lastReload, ({ at, reasons, tookMs }) => ({ at: toWallClock(at), reasons, tookMs })),
     refusedConfig: orNull(refusedConfig, dated),
@@ -128,7 +129,6 @@ function serversOf({ running }: ManagedDriver, service: string): number | null {
 function haproxyOf(
   { running, oldWorkers, unresponsive, masterTrouble, fileTrouble }: ManagedDriver,
   drift: readonly Drift[],
-  askedAt: Moment | null,
 ): Status['haproxy'] {
   if (running === null || running.process === null) return null;
   const { generation, since, process } = running;
@@ -143,7 +143,6 @@ function haproxyOf(
     masterTrouble: orNull(masterTrouble, dated),
     fileTrouble: orNull(fileTrouble, dated),
     drift,
-    askedAt: orNull(askedAt, toWallClock),
     oldWorkers: oldWorkers.map(dated),
   };
 }

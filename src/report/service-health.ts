@@ -2,6 +2,7 @@
 
 import type { HealthView } from '../apply/runtime/health-view.ts';
 import type { BackendHealth, ServerHealth } from '../haproxy/cli/stats.ts';
+import { serverLines } from '../haproxy/text/text.ts';
 import { toWallClock } from '../lib/time/clock.ts';
 import type { Moment, Section } from '../model.ts';
 import type { DownServer, ServiceHealth } from './status.ts';
@@ -12,9 +13,14 @@ const mostDown = 20;
 /** By service. `sections`: those that run, which say whose each backend is. */
 export function healthOf(last: HealthView['last'], sections: readonly Section[]): ReadonlyMap<string, ServiceHealth> {
   if (last === null) return new Map();
-  const backends = sections.flatMap(({ kind, name, service }) => {
+  const backends = sections.flatMap((section) => {
+    const { kind, name, service } = section;
     const health = kind === 'backend' ? last.backends.get(name) : undefined;
-    return service === null || health === undefined ? [] : [{ service, name, health }];
+    if (service === null || health === undefined) return [];
+    // One that is being removed is no news.
+    const listed = new Set(serverLines(section).map((server) => server.name));
+    const servers = health.servers.filter((server) => listed.has(server.name));
+    return [{ service, name, health: { ...health, servers } }];
   });
   const byService = Map.groupBy(backends, ({ service }) => service);
   return new Map([...byService].map(([service, its]) => [service, together(its, last.at)]));

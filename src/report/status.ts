@@ -14,6 +14,8 @@ export type Status = {
   /** Required sources without a result so far. */
   readonly waitingFor: readonly string[];
   readonly haproxy: HAProxyStatus | null;
+  /** When HAProxy was last asked for the health of its servers; null: not yet, or it does not answer. */
+  readonly healthAskedAt: Timestamp | null;
   readonly lastApply: LastApply | null;
   /** The last successful reload by this run of Myelin, whatever commands changed since; null: there was none. */
   readonly lastReload: Pick<LastApply, 'at' | 'reasons' | 'tookMs'> | null;
@@ -67,8 +69,6 @@ export type HAProxyStatus = {
   readonly fileTrouble: Trouble | null;
   /** Servers that differ from their desired state, and are left so (`drift: report`). */
   readonly drift: readonly Drift[];
-  /** When HAProxy was last asked for the health of its servers; null: not yet, or it does not answer. */
-  readonly askedAt: Timestamp | null;
   /** Old processes that finish their last connections. */
   readonly oldWorkers: readonly {
     readonly pid: number;

@@ -23,6 +23,8 @@ export type KeptFiles = {
   lacksSome(sections: readonly Section[]): boolean;
   /** Copies the files that these sections name, as they are now, if HAProxy accepts them. */
   during<T>(sections: readonly Section[], ask: () => Promise<T>, isTaken: (outcome: T) => boolean): Promise<T>;
+  /** Removes the copies of what these sections, which are live, do not name. */
+  keepOnly(sections: readonly Section[]): Promise<void>;
 };
 
 /** Keeps no copies: `keepFiles` is off, or there is no HAProxy to ask. */
@@ -31,6 +33,7 @@ export const nothingKept: KeptFiles = {
   areNamedBy: () => false,
   lacksSome: () => false,
   during: (_, ask) => ask(),
+  keepOnly: async () => {},
 };
 
 export async function openKeptFiles(
@@ -100,10 +103,17 @@ export class KeptFilesFolder implements KeptFiles {
     const before = new Map(await Promise.all(files.map(async (file) => [file.path, await inspect(file)] as const)));
     const outcome = await ask();
     // A missing copy only means that the original is used.
-    const failed = (error: unknown): void =>
-      this.#onTrouble(error instanceof AppError ? error : writeFailed(this.#folder, error));
-    if (isTaken(outcome)) await this.#keep(files, before).catch(failed);
+    if (isTaken(outcome)) await this.#keep(files, before).catch((error: unknown) => this.#failed(error));
     return outcome;
+  }
+
+  async keepOnly(sections: readonly Section[]): Promise<void> {
+    if (this.#copies.size === 0) return;
+    await this.#keep(namedFiles(sections), new Map()).catch((error: unknown) => this.#failed(error));
+  }
+
+  #failed(error: unknown): void {
+    this.#onTrouble(error instanceof AppError ? error : writeFailed(this.#folder, error));
   }
 
   #isCopy(path: string): boolean {

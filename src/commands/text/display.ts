@@ -4,7 +4,7 @@ import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
 import type { Event } from '../../report/events.ts';
 import { printable } from '../../report/log-line.ts';
-import type { Status } from '../../report/status.ts';
+import type { DownServer, Status } from '../../report/status.ts';
 import { describeEvent } from './event-text.ts';
 import { age, table } from './format.ts';
 import { formatStatus } from './status-text.ts';
@@ -54,9 +54,15 @@ function listing(
   };
 }
 
-/** Equal for statuses that say the same: only the current time of a working source differs. */
+/** Equal for statuses that say the same: times at which somebody was asked, and what HAProxy counts, differ each time. */
 function changeOf({ status }: WatchView): string {
-  return JSON.stringify(status, (key, value: unknown) => (key === 'lastSuccess' ? undefined : value));
+  const ignored = ['lastSuccess', 'healthAskedAt', 'sessions', 'queued', 'sessionsPerSec'];
+  return JSON.stringify(status, (key, value: unknown) => {
+    if (ignored.includes(key)) return undefined;
+    return key === 'down' && Array.isArray(value)
+      ? (value as readonly DownServer[]).map(({ server, reason }) => [server, reason])
+      : value;
+  });
 }
 
 /** Each on a line, the newest below. */

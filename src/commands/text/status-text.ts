@@ -141,7 +141,6 @@ function describeService(service: ServiceStatus, now: Timestamp): string {
   const { name, endpoints, unanswered, stale, kept, refused, refusedCount, quarantined, health } = service;
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
-    ...(health === null ? [] : describeHealth(health, now)),
     ...(unanswered.length === 0 ? [] : [`no answer from ${unanswered.join(', ')} yet`]),
     ...(stale === null ? [] : [`stale for ${age(stale.since, now)}: ${stale.reason}`]),
     ...(kept === null ? [] : [describeKept(kept, name, endpoints.kept, now)]),
@@ -150,6 +149,7 @@ function describeService(service: ServiceStatus, now: Timestamp): string {
     ...(refusedCount > refused.length
       ? [`${refusedCount - refused.length} more entries, tags or meta values are left out`]
       : []),
+    ...(health === null ? [] : describeHealth(health, now)),
   ];
   return [counts.length === 0 ? 'no endpoints' : counts.join(', '), ...notes].join('\n');
 }

@@ -97,7 +97,11 @@ test('traffic follows what is registered, critical, warned, in maintenance and d
   await servedBy(port, 'alpha', 'beta', 'gamma');
   await consul.setCheck(`${service}-beta`, 'fail');
   await servedBy(port, 'alpha', 'gamma');
+  await consul.setCheck(`${service}-beta`, 'pass');
+  await servedBy(port, 'alpha', 'beta', 'gamma');
   await consul.setCheck(`${service}-beta`, 'warn');
+  await servedBy(port, 'alpha', 'gamma');
+  await consul.setCheck(`${service}-beta`, 'pass');
   await servedBy(port, 'alpha', 'beta', 'gamma');
   await consul.maintenance(true, `${service}-alpha`);
   await servedBy(port, 'beta', 'gamma');

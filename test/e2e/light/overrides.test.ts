@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, rm } from 'node:fs/promises';
 import { Agent } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { ask } from '../../servers/steady.ts';
 import { isApplied } from '../../support/applied.ts';
@@ -83,7 +84,8 @@ test('an order whose time is over ends also where that cannot be written down', 
   await takeOut(my, 'maint', '--for', '2s');
   const file = my.place.path('run/state/orders.json');
   await rm(file);
-  await mkdir(file);
+  // An empty folder would give way.
+  await mkdir(join(file, 'full'), { recursive: true });
   await until('alpha is back', async () => (await ask(my.port)) === 'alpha');
   await until('it is told', () => myelin.output.includes('orders.json'));
 });

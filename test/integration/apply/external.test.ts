@@ -47,7 +47,7 @@ test('what the check command says in HAProxy’s words is told with line and ser
   const line = text(bad).split('\n').indexOf('    bogus') + 1;
   assert.deepEqual(await control.apply(bad, reload, never), {
     kind: 'refused',
-    problems: [{ message: "unknown keyword 'bogus' in 'backend' section", service: 'web', line }],
+    problems: [{ message: "unknown keyword 'bogus' in 'backend' section", service: 'web', line, text: 'bogus' }],
   });
   await assert.rejects(readFile(my.file), { code: 'ENOENT' });
 });

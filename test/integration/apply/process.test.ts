@@ -117,7 +117,7 @@ test('what haproxy -c refuses is reported with its line and its service, and tou
   const line = text(bad).split('\n').indexOf('    bogus 1') + 1;
   assert.deepEqual(outcome, {
     kind: 'refused',
-    problems: [{ message: "unknown keyword 'bogus' in 'backend' section", service: 'b', line }],
+    problems: [{ message: "unknown keyword 'bogus' in 'backend' section", service: 'b', line, text: 'bogus 1' }],
   });
   assert.equal(pidOf(control), before);
   assert.equal(await readFile(my.file, 'utf8'), text(good));

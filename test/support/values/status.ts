@@ -17,9 +17,9 @@ export const sampleStatus = {
     masterTrouble: null,
     fileTrouble: { reason: 'no space left on device', since: 1_767_000_002_500 },
     drift: [{ backend: 'web', server: 'web-1', kind: 'state', detail: 'maint' }],
-    askedAt: 1_767_000_003_900,
     oldWorkers: [{ pid: 41, generation: 2, since: 1_767_000_002_000, connections: 1 }],
   },
+  healthAskedAt: 1_767_000_003_900,
   lastApply: {
     at: 1_767_000_003_000,
     result: 'reload',

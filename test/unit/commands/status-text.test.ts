@@ -17,7 +17,7 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}last apply +reload 9m ago: bind_changed$/m,
     /^ {2}config +refused 9m ago: myelin\.yaml:3:5: unknown key$/m,
     /^ {2}cluster +down for 9m: connect ECONNREFUSED$/m,
-    /^ {2}web +2 ready, 1 draining, 1 refused\n +HAProxy: 1 up, 1 down, 1 draining\n +web\/web-1 \(10\.0\.0\.1:80\) is down for 9m: L4CON, Layer4 connection problem: Connection refused$/m,
+    /^ {2}web +2 ready, 1 draining, 1 refused\n +endpoint "web-9" is left out: .*\n +HAProxy: 1 up, 1 down, 1 draining\n +web\/web-1 \(10\.0\.0\.1:80\) is down for 9m: L4CON, Layer4 connection problem: Connection refused$/m,
     /^ {2}db +1 kept$/m,
     /^outputs\n {2}hosts +\/etc\/hosts\.d\/myelin is current, written 9m ago$/m,
     /^ {2}nginx +\/etc\/nginx\/upstreams\.conf failed for \d+m \(check\): nginx -t: exit status 1$/m,
