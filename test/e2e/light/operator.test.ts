@@ -182,10 +182,9 @@ test('status --watch prints each new status to who is no terminal, one a line as
   await until('nothing has happened for a while', () => performance.now() - seen > 2500);
   assert.deepEqual([people.stdout, lines().length], [texts, count], 'what is the same is not printed again');
   myelin.kill('SIGTERM');
-  for (const each of [people, machine]) {
-    assert.equal(await each.ended, 8);
-    assert.match(each.stderr, /^error: no Myelin is running .*\[MYELIN_NOT_RUNNING\]\nwhat to do: /);
-  }
+  assert.deepEqual(await Promise.all([people.ended, machine.ended]), [8, 8]);
+  assert.match(people.stderr, /^error: no Myelin is running .*\[MYELIN_NOT_RUNNING\]\nwhat to do: /);
+  assert.match(machine.stderr, /^\{"error":\{"code":"MYELIN_NOT_RUNNING",/);
   assert.equal((await my.place.command('status', '--watch')).exitCode, 8);
 });
 
