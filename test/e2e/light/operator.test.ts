@@ -175,7 +175,13 @@ test('status --watch prints each new status to who is no terminal, one a line as
   await until('people see it', () =>
     /^events\n[\s\S]*^ {2}\d+s ago +servers changed at runtime: in \d+ ms/m.test(people.stdout),
   );
-  await until('machines see it', () => lines().at(-1)?.lastApply?.result === 'runtime');
+  await until('machines see it, and what HAProxy says of it', () => {
+    const { lastApply, services } = lines().at(-1) ?? {};
+    return lastApply?.result === 'runtime' && services?.[0]?.health?.servers.up === 1;
+  });
+  await until('people see that too', () =>
+    people.stdout.slice(people.stdout.lastIndexOf('services\n')).includes('HAProxy: 1 up\n'),
+  );
   assert.doesNotMatch(people.stdout, /\x1b/);
   const [texts, count] = [people.stdout, lines().length];
   const seen = performance.now();
