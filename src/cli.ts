@@ -93,6 +93,9 @@ async function main(argv: readonly string[]): Promise<number> {
   command('servers', 'what the sources and HAProxy say of each server', (service: string | undefined) =>
     withGlobals(async (globals) => (await import('./commands/instance/servers.ts')).servers(globals, service)),
   ).argument('[service]', 'of this one alone');
+  command('why', 'why a service, a server or a host and path gets traffic, or none', (about: string) =>
+    withGlobals(async (globals) => (await import('./commands/instance/why.ts')).why(globals, about)),
+  ).argument('<about>', 'SERVICE, SERVICE/SERVER, or HOST/PATH of a shared frontend');
   command(
     'probe',
     'whether the running Myelin is well, for orchestrators',

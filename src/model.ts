@@ -44,6 +44,17 @@ export type Unreadable = { readonly id: string; readonly reason: string };
 /** An endpoint that the source names but that must get no traffic: critical, not ready, for another zone. */
 export type Unfit = Pick<Endpoint, 'id' | 'address' | 'port'>;
 
+/** What a source says of one instance of a service, whether it gets traffic or not. */
+export type SourceInstance = {
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  /** Why it gets no traffic; null: it gets some, or finishes what it has. */
+  readonly unfit: string | null;
+  /** What else the source says of it, such as its checks. */
+  readonly said: readonly string[];
+};
+
 /**
  * A service of a source that the config does not list. Not yet trusted: its own settings count only within limits that
  * the config sets (`discover`).

@@ -20,6 +20,7 @@ import { pause } from '../lib/time/retry.ts';
 import { main } from '../main.ts';
 import type { Moment } from '../model.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
+import { answerWhy } from '../report/answer-why.ts';
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
 import { createLog, type LogOptions } from '../report/log.ts';
@@ -175,6 +176,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         await refreshHealth();
         return serversOf({ instance, control, overrides, health }, service);
       },
+      why: async (about: string) =>
+        masked(await answerWhy({ instance, control, overrides, health, status: await freshStatus() }, about)),
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {

@@ -8,12 +8,15 @@ import type { Timestamp } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { ServerStatus } from '../report/servers.ts';
 import type { Status } from '../report/status.ts';
+import type { Why } from '../report/why.ts';
 import { problem, type Reply, type Route, type RouteRequest, refusal } from './server.ts';
 
 export type AdminSources = {
   readonly status: () => Status | Promise<Status>;
   /** Every server of the service, or of all; null: there is no such service. */
   readonly servers: (service: string | null) => Promise<readonly ServerStatus[] | null>;
+  /** Why it gets traffic or none: a service, one of its servers, or a host and path. */
+  readonly why: (about: string) => Promise<Why>;
   /** The live config, with secrets masked. */
   readonly config: () => unknown;
   /** Settles when the request is done; its value is the response. */
@@ -49,6 +52,7 @@ const serverStates = ['maint', 'drain', 'ready'] as const;
 export function adminRoutes({
   status,
   servers,
+  why,
   config,
   reload,
   accept,
@@ -67,6 +71,7 @@ export function adminRoutes({
         return list === null ? noService(service ?? '') : ok(list);
       },
     },
+    { method: 'GET', path: '/api/v1/why', answer: async ({ query }) => ok(await why(query.get('about') ?? '')) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
     {

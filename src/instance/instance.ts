@@ -15,6 +15,7 @@ import type { VerifyLoop } from '../reconcile/runtime/verify-loop.ts';
 import type { Report } from '../report/happenings.ts';
 import type { Edit, Editions } from '../settings/editions.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { Explanation } from '../sources/explain.ts';
 import type { KnownEndpoints } from '../sources/known-endpoints.ts';
 import type { KnownServices } from '../sources/known-services.ts';
 import type { Sources } from '../sources/sources.ts';
@@ -143,6 +144,12 @@ export class Instance {
   /** Reloads although nothing has changed. Settles when this is done or refused; rejects when Myelin ends before. */
   reload(): Promise<Result> {
     return this.#stages.queue.reload();
+  }
+
+  /** What the sources of a service say now of each of its instances; nothing for one that is not served. */
+  async explain(service: string): Promise<readonly Explanation[]> {
+    const { config } = this.collection;
+    return this.#stages.sources.explain(config, config.services.get(service)?.origins ?? []);
   }
 
   /** An operator accepts the results for this service. Returns how many endpoints are not retained any more. */

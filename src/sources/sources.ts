@@ -1,9 +1,10 @@
 /** Runs a supervised watcher for each configured source, and restarts only those with changed settings or queries. */
 import type { Source } from '../../watchers/kit/source.ts';
 import type { WatcherConfig } from '../config/schema/watchers.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, Origin } from '../config/schema.ts';
 import { AppError, describe } from '../errors.ts';
 import type { Ms, Query, SourceEvent, Update, Watch } from '../model.ts';
+import { type Explanation, explain } from './explain.ts';
 import { supervise } from './supervise.ts';
 
 export type SourcesOptions = {
@@ -54,6 +55,12 @@ export class Sources implements AsyncDisposable {
       const old = before.get(name);
       this.#start(name, configured, old !== undefined && isSameSettings(old, configured));
     }
+  }
+
+  /** What the sources of these queries say now of each instance. Does not reject. */
+  explain(config: Config, origins: readonly Origin[]): Promise<readonly Explanation[]> {
+    const { env, onSecret = () => {} } = this.#options;
+    return explain(config, origins, { env, onSecret });
   }
 
   /** Nothing starts after it, not even where `use` is still waiting. */

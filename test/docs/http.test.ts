@@ -28,6 +28,7 @@ test('the reference lists every request that is answered, and no other', () => {
   const admin = adminRoutes({
     status,
     servers: async () => [],
+    why: async (about) => ({ about, serves: true, steps: [] }),
     config: () => ({}),
     reload: async () => ({}),
     accept: () => 0,

@@ -29,6 +29,10 @@ export const consul = defineSource({
   discovery: { keys: consulDiscovery, queries: consulDiscoveries, withoutEffect: ['port'] },
   example: { watcher: example, query: '{ service: web, tags: [blue], warning: use }', discover },
   check: checkConsul,
+  async explain(settings, query, context) {
+    const { explainConsul } = await import('./explain.ts');
+    return explainConsul(settings, query, context);
+  },
   async open(settings, { env, onSecret }) {
     const { watchConsul } = await import('./watch.ts');
     return watchConsul(settings, env, onSecret);

@@ -3,7 +3,7 @@
  * `myelin init` and the reference are made from it. Nothing else names a source.
  */
 import { z } from 'zod';
-import type { Watch } from '../../src/model.ts';
+import type { SourceInstance, Watch } from '../../src/model.ts';
 import type { ServiceOption } from './service-options.ts';
 import { someTime } from './values.ts';
 
@@ -96,6 +96,15 @@ export type Definition<Settings extends z.ZodObject, Query extends z.ZodObject, 
   readonly trustsLoopback?: boolean;
   /** Checks that concern several keys. Synchronous. */
   check?(settings: z.output<Settings> & CommonSettings, context: CheckContext): void;
+  /**
+   * Asks the source, now, what it says of each instance of a service, those included that get no traffic: for `myelin why`. Rejects
+   * where the source does not say.
+   */
+  explain?(
+    settings: z.output<Settings> & CommonSettings,
+    query: { readonly key: string; readonly settings: z.output<Query> | Many },
+    context: OpenContext,
+  ): Promise<readonly SourceInstance[]>;
   /** Called only where such a watcher is configured: import here what takes long to load. */
   open(
     settings: z.output<Settings> & CommonSettings,

@@ -40,6 +40,7 @@ function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>>
   return adminRoutes({
     status: () => sampleStatus,
     servers: async (service) => (service === 'web:1' ? [] : null),
+    why: async (about) => ({ about, serves: true, steps: [] }),
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),
