@@ -15,6 +15,7 @@ import { recent } from '../http/recent.ts';
 import { serveHttp } from '../http/serve.ts';
 import type { Instance } from '../instance/instance.ts';
 import { readOnce } from '../lib/files/read-file.ts';
+import { createMutex } from '../lib/mutex.ts';
 import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
 import { pause } from '../lib/time/retry.ts';
 import { main } from '../main.ts';
@@ -157,6 +158,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       { instance, control, reporter, overrides, health, version, startedAt, refusedConfig: rereading.refused },
       now(),
     );
+  // Each answer asks the sources, and anybody on this machine may ask.
+  const oneAtATime = createMutex();
   const refreshHealth = recent(() => health.refresh(), { share: healthShare });
   const freshStatus = async (): Promise<Status> => {
     await refreshHealth();
@@ -176,8 +179,10 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
         await refreshHealth();
         return serversOf({ instance, control, overrides, health }, service);
       },
-      why: async (about: string) =>
-        masked(await answerWhy({ instance, control, overrides, health, status: await freshStatus() }, about)),
+      why: (about: string) =>
+        oneAtATime(async () =>
+          masked(await answerWhy({ instance, control, overrides, health, status: await freshStatus() }, about)),
+        ),
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {
