@@ -95,7 +95,14 @@ test('a HAProxy that is killed between two commands of a service that comes, and
     ['g1', 1, '404'],
   ] as const) {
     list.change((services) => services.set('first', alpha));
-    if (expected === '404') list.change((services) => services.set(name, alpha));
+    // What is to go is there before: the commands by which it comes would count as well.
+    if (expected === '404') {
+      list.change((services) => services.set(name, alpha));
+      const earlier = run(site);
+      await serves(site, name, 'alpha');
+      earlier.kill('SIGTERM');
+      await earlier.ended;
+    }
     const myelin = run(site, { name, after, whom: 'haproxy' });
     await myelin.until('it runs', ({ stateReasons }) => isApplied(stateReasons));
     await serves(site, 'first', 'alpha');
