@@ -18,12 +18,23 @@ export function healthOf(last: HealthView['last'], sections: readonly Section[])
     const health = kind === 'backend' ? last.backends.get(name) : undefined;
     if (service === null || health === undefined) return [];
     // One that is being removed is no news.
-    const listed = new Set(serverLines(section).map((server) => server.name));
+    const listed = serversIn(section);
     const servers = health.servers.filter((server) => listed.has(server.name));
     return [{ service, name, health: { ...health, servers } }];
   });
   const byService = Map.groupBy(backends, ({ service }) => service);
   return new Map([...byService].map(([service, its]) => [service, together(its, last.at)]));
+}
+
+/** Sections keep their identity: of thousands few have to be read again for each status. */
+const known = new WeakMap<Section, ReadonlySet<string>>();
+
+function serversIn(section: Section): ReadonlySet<string> {
+  const before = known.get(section);
+  if (before !== undefined) return before;
+  const names = new Set(serverLines(section).map(({ name }) => name));
+  known.set(section, names);
+  return names;
 }
 
 type Backend = { readonly name: string; readonly health: BackendHealth };

@@ -34,10 +34,14 @@ export class HealthView {
 
   /** Asks again. Where HAProxy does not answer there is no view: `unresponsive` says why before long. */
   async refresh(): Promise<void> {
+    // Until there is an answer, the one before stands.
+    this.#last = await this.#read();
+  }
+
+  async #read(): Promise<Seen | null> {
     const { runtime, unresponsive } = this.#driver;
     const pid = this.#pid;
-    this.#last = null;
-    if (runtime === null || pid === null || unresponsive !== null) return;
+    if (runtime === null || pid === null || unresponsive !== null) return null;
     const names = runtime.running.sections.flatMap(({ kind, name, service }) =>
       kind === 'backend' && service !== null ? [name] : [],
     );
@@ -47,10 +51,10 @@ export class HealthView {
         for (const [name, health] of await runtime.health(names.slice(from, from + backendsAtOnce)))
           backends.set(name, health);
     } catch (error) {
-      if (error instanceof AppError) return;
+      if (error instanceof AppError) return null;
       throw error;
     }
-    this.#last = { pid, at: now(), backends };
+    return { pid, at: now(), backends };
   }
 
   get #pid(): number | null {
