@@ -3,10 +3,9 @@
  * keeps those that it started with, even where they were replaced.
  */
 import type { Rendered, Section } from '../../../model.ts';
-import { isPayload } from '../../cli/payload.ts';
 import { isFile } from '../../text/layout/files.ts';
 import { linesOf, tokenise } from '../../text/text.ts';
-import { canBeNamed } from '../certificates/commands.ts';
+import { waits, whyNotCarried } from '../certificates/obstacles.ts';
 import type { Obstacle, Planner, RuntimeState } from '../resource.ts';
 
 export function isCaFile({ kind }: Pick<Section, 'kind'>): boolean {
@@ -16,15 +15,12 @@ export function isCaFile({ kind }: Pick<Section, 'kind'>): boolean {
 export function planCaFiles(running: Rendered, desired: Rendered, process: RuntimeState): Planner {
   const { maxPayloadBytes, caFiles, version } = process.capabilities;
 
-  const whyNotTaken = ({ name, text }: Section): Obstacle | null => {
-    if (running.sections.some((section) => names(section, name, isOfServers)))
+  const whyNotTaken = (file: Section): Obstacle | null => {
+    if (running.sections.some((section) => names(section, file.name, isOfServers)))
       return waits('servers keep the CA certificates that they started with');
     if (!caFiles || maxPayloadBytes === 0)
       return { code: 'capability_missing', detail: `set ssl ca-file, on HAProxy ${version.text}` };
-    if (!canBeNamed(name) || !isPayload(text)) return waits('it cannot be said in a runtime command');
-    return text.length > maxPayloadBytes
-      ? waits(`it has ${text.length} bytes, more than the ${maxPayloadBytes} of a runtime command`)
-      : null;
+    return whyNotCarried(file, maxPayloadBytes);
   };
 
   return {
@@ -58,8 +54,4 @@ export function names(section: Section, path: string, mayName: (keyword: string)
 
 function isOfServers(keyword: string): boolean {
   return keyword !== 'bind';
-}
-
-function waits(detail: string): Obstacle {
-  return { code: 'certificate_changed', detail };
 }

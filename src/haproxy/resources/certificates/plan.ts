@@ -1,9 +1,9 @@
 /** The commands that bring certificates, and the lists of them, to what is desired. */
 import type { CrtListCommand, Rendered, Section } from '../../../model.ts';
-import { isPayload } from '../../cli/payload.ts';
 import type { Change, Obstacle, Planner, RuntimeState } from '../resource.ts';
 import { canBeNamed } from './commands.ts';
 import { type Entry, entriesOf, isCertificate, isCrtList, textOf } from './entries.ts';
+import { waits, whyNotCarried } from './obstacles.ts';
 
 export function planCertificates(
   running: Rendered,
@@ -15,13 +15,10 @@ export function planCertificates(
     desired: cached(() => desired.sections.filter(isCrtList)),
   };
 
-  const whyNotTaken = ({ name, text }: Section): Obstacle | null => {
+  const whyNotTaken = (file: Section): Obstacle | null => {
     if (maxPayloadBytes === 0)
       return { code: 'capability_missing', detail: `set ssl cert, on HAProxy ${version.text}` };
-    if (!canBeNamed(name) || !isPayload(text)) return waits('it cannot be said in a runtime command');
-    return text.length > maxPayloadBytes
-      ? waits(`it has ${text.length} bytes, more than the ${maxPayloadBytes} of a runtime command`)
-      : null;
+    return whyNotCarried(file, maxPayloadBytes);
   };
 
   return {
@@ -61,10 +58,6 @@ function whyNotRemoved({ name }: Section, running: readonly Section[], desired: 
   if (desired.some((list) => isIn(list, name))) return waits('a list names it');
   const isDefault = running.some((list) => firstOf(list) === name && desired.some((other) => other.name === list.name));
   return isDefault ? waits('it is the default') : null;
-}
-
-function waits(detail: string): Obstacle {
-  return { code: 'certificate_changed', detail };
 }
 
 export function planCrtLists(_running: Rendered, desired: Rendered): Planner {
