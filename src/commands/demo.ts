@@ -17,7 +17,7 @@ import { findBinary } from '../haproxy/binary/binary.ts';
 import { askMyelin } from '../http/client.ts';
 import { now, wallClock } from '../lib/time/clock.ts';
 import type { Status } from '../report/status.ts';
-import { table } from './text/format.ts';
+import { table } from '../report/text/format.ts';
 
 export type DemoOptions = { readonly consul?: true; readonly seconds: number; readonly portBase: number };
 

@@ -1,6 +1,7 @@
 /** One line of the log: JSON for machines or short text for people, never with a secret in it. */
 import { styleText } from 'node:util';
 import { maskWithin } from '../config/read/mask.ts';
+import { printable } from './text/printable.ts';
 
 export type Style = {
   readonly secrets: readonly string[];
@@ -53,11 +54,4 @@ function describeError(err: unknown): { readonly message: string; readonly stack
 function show(value: unknown): string {
   if (typeof value === 'string' && /^[\w./:@+-]+$/.test(value)) return value;
   return printable(JSON.stringify(value) ?? 'undefined');
-}
-
-/** Makes one line safe. Anyone who may register chooses names: their control characters must not reach a terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
 }

@@ -7,8 +7,8 @@ import type { Accepted, Overridden, Stopping } from '../../http/admin.ts';
 import { askMyelin } from '../../http/client.ts';
 import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
+import { age } from '../../report/text/format.ts';
 import type { Globals } from '../globals.ts';
-import { age } from '../text/format.ts';
 import { askRunning, isNotRunning } from './find.ts';
 
 /** As long as a new process may take to prove itself, and a reload before it. */

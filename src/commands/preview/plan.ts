@@ -15,9 +15,9 @@ import { planChange, planMeanwhile } from '../../plan/plan.ts';
 import { diff } from '../../plan/printed-diff.ts';
 import { OverrideStore } from '../../reconcile/overrides/override-store.ts';
 import { overridden } from '../../reconcile/overrides/overrides.ts';
+import { formatReason } from '../../report/text/format.ts';
 import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
-import { formatReason } from '../text/format.ts';
 import { type DesiredOutput, renderDesired, warn } from './desired.ts';
 import { Masking } from './masking.ts';
 

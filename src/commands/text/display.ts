@@ -3,10 +3,10 @@
 import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
 import type { Event } from '../../report/events.ts';
-import { printable } from '../../report/log-line.ts';
 import type { DownServer, Status } from '../../report/status.ts';
-import { describeEvent } from './event-text.ts';
-import { age, table } from './format.ts';
+import { describeEvent } from '../../report/text/event-text.ts';
+import { age, table } from '../../report/text/format.ts';
+import { printable } from '../../report/text/printable.ts';
 import { formatStatus } from './status-text.ts';
 
 export type WatchView = {

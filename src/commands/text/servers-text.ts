@@ -1,9 +1,9 @@
 /** Servers for people, a line each. */
 import { styleText } from 'node:util';
 import type { Timestamp } from '../../model.ts';
-import { printable } from '../../report/log-line.ts';
 import type { ServerStatus } from '../../report/servers.ts';
-import { age } from './format.ts';
+import { age } from '../../report/text/format.ts';
+import { printable } from '../../report/text/printable.ts';
 
 const heads = ['server', 'address', 'source says', 'HAProxy says', 'weight', 'sessions', 'since', ''] as const;
 

@@ -2,7 +2,6 @@
 import { styleText } from 'node:util';
 import type { CaFileState } from '../../certificates/ca-files.ts';
 import type { Timestamp } from '../../model.ts';
-import { printable } from '../../report/log-line.ts';
 import { stateReasons } from '../../report/state.ts';
 import type {
   CertificateStatus,
@@ -13,7 +12,8 @@ import type {
   SourceStatus,
   Status,
 } from '../../report/status.ts';
-import { age, formatDrift, formatReason, formatWait, table } from './format.ts';
+import { age, formatDrift, formatReason, formatWait, table } from '../../report/text/format.ts';
+import { printable } from '../../report/text/printable.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);

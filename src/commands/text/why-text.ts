@@ -1,8 +1,8 @@
 /** The answer of `myelin why` for people: the place where it is lost first, then all that is known, from source to socket. */
 import { styleText } from 'node:util';
-import { printable } from '../../report/log-line.ts';
+import { table } from '../../report/text/format.ts';
+import { printable } from '../../report/text/printable.ts';
 import type { Why, WhyStep } from '../../report/why.ts';
-import { table } from './format.ts';
 
 export function formatWhy({ about, serves, steps }: Why): string {
   const first = steps.find(({ isLost }) => isLost);

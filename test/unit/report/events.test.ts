@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { fit, formatEvents } from '../../../src/commands/text/display.ts';
-import { describeEvent } from '../../../src/commands/text/event-text.ts';
 import { formatEvent } from '../../../src/http/event-stream.ts';
 import { type Event, Events } from '../../../src/report/events.ts';
+import { describeEvent } from '../../../src/report/text/event-text.ts';
 import { sampleEvents } from '../../support/values/events.ts';
 
 const eventsOf = (now = () => 0): Events => new Events({ now, masked: (value) => value });

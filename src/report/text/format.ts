@@ -1,5 +1,4 @@
-/** How the commands print what they found. */
-import { basename } from 'node:path';
+/** How the commands and the page say what they found. */
 import type { Drift, ReloadReason, Timestamp } from '../../model.ts';
 
 /** `bind_changed frontend web:in: …`, as in the log and the status. */
@@ -39,6 +38,11 @@ export function age(from: Timestamp, to: Timestamp): string {
   if (seconds < 120) return `${seconds}s`;
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
   return seconds < 172_800 ? `${Math.floor(seconds / 3600)}h` : `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** Not Node's: the page in the browser says it in the same words. */
+function basename(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
 }
 
 function whatDrifted(drift: Drift): string {

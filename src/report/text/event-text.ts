@@ -1,8 +1,8 @@
 /** An event in a line for people: what it is about, the message, and the facts of it. */
 
 import type { Ms, ReloadReason } from '../../model.ts';
-import type { Event } from '../../report/events.ts';
-import { messages } from '../../report/messages.ts';
+import type { Event } from '../events.ts';
+import { messages } from '../messages.ts';
 import { age, formatDrift, formatReason, formatWait } from './format.ts';
 
 /** One line; names and reasons of sources may be in it as they are. */
