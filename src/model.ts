@@ -36,7 +36,14 @@ export type Endpoint = {
   /** Free words from the source, for templates; never used as configuration by themselves. */
   readonly tags?: readonly string[];
   readonly meta?: Readonly<Record<string, string>>;
+  /** Where it was found, for templates. */
+  readonly origin?: EndpointOrigin;
 };
+
+/** Where an endpoint was found: its `watcher`, which the catalog adds, and what that watcher says of the place. */
+export type EndpointOrigin = Readonly<Partial<Record<(typeof originFields)[number], string>>>;
+
+export const originFields = ['watcher', 'datacenter', 'namespace', 'node', 'zone'] as const;
 
 /** Something in a source that its watcher cannot make an endpoint of, and why, with its place where it has one. */
 export type Unreadable = { readonly id: string; readonly reason: string };

@@ -1,13 +1,14 @@
 /** Validates endpoints before anything else uses them: anybody who may register can send hostile data. */
 import { type Address, contains, parseAddress, type Range, range, reachedIPv4 } from '../lib/net/address.ts';
-import { type Endpoint, maxWeight, type Unreadable } from '../model.ts';
+import { type Endpoint, type EndpointOrigin, maxWeight, originFields, type Unreadable } from '../model.ts';
 import { arrange } from './endpoints.ts';
+import { sharedOrigin } from './origins.ts';
 import type { OwnGuard } from './own.ts';
 
 /** What is left out: an endpoint, an entry that its watcher could not read (`entry`), or a tag or meta value. */
 export type Refusal = {
   readonly id: string;
-  readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
+  readonly part: 'endpoint' | 'entry' | 'tag' | 'meta' | 'origin';
   readonly reason: string;
 };
 
@@ -29,6 +30,7 @@ const limits = {
   meta: 256,
   metaKey: 256,
   metaValue: 4096,
+  origin: 256,
   refusals: 100,
   reason: 500,
 } as const;
@@ -70,22 +72,27 @@ export function createGuard(
 
 export const noRefusals: Refusals = { list: [], count: 0, endpoints: 0 };
 
-/**
- * Splits received endpoints into accepted ones, normalised and at most `most`, and refused ones. `unreadable` entries
- * are added to the refused ones. Does not throw, whatever it receives.
- */
+type Received = {
+  /** The watcher, which becomes a part of each origin; without it they keep what they have. */
+  readonly watcher?: string;
+  /** Entries that are added to the refused ones. */
+  readonly unreadable?: readonly Unreadable[];
+  /** The number of endpoints that are accepted at most. */
+  readonly most?: number | undefined;
+};
+
+/** Splits received endpoints into accepted ones, normalised, and refused ones. Does not throw, whatever it receives. */
 export function admit(
   received: readonly Endpoint[],
   guard: Guard,
-  unreadable: readonly Unreadable[] = [],
-  most = Number.POSITIVE_INFINITY,
+  { watcher, unreadable = [], most = Number.POSITIVE_INFINITY }: Received = {},
 ): { readonly endpoints: readonly Endpoint[]; readonly refused: Refusals } {
   const endpoints: Endpoint[] = [];
   const refused = new Refused();
   for (const { id, reason } of unreadable)
     refused.add({ id: clip(id), part: 'entry', reason: clip(reason, limits.reason) });
   for (const entry of Array.isArray(received) ? (received as readonly unknown[]) : [received]) {
-    const judged = judge(entry, guard, refused);
+    const judged = judge(entry, guard, refused, watcher);
     if (typeof judged === 'string') refused.add({ id: label(entry), part: 'endpoint', reason: judged });
     else endpoints.push(judged);
   }
@@ -132,7 +139,7 @@ class Refused {
 }
 
 /** A user's watcher, or a bug, may pass values that do not have the declared types. */
-function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | string {
+function judge(entry: unknown, guard: Guard, refused: Refused, watcher: string | undefined): Endpoint | string {
   if (!isRecord(entry)) return `expected an endpoint, got ${show(entry)}`;
   const { id, address, port, weight, state } = entry;
   if (typeof id !== 'string' || id === '' || id.length > limits.id)
@@ -150,6 +157,7 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
   const drop: Drop = (part, reason) => refused.add({ id: label(entry), part, reason });
   const tags = readTags(entry.tags, drop);
   const meta = readMeta(entry.meta, drop);
+  const origin = readOrigin(entry.origin, watcher, drop);
   return {
     id,
     address: parsed.text,
@@ -158,10 +166,11 @@ function judge(entry: unknown, guard: Guard, refused: Refused): Endpoint | strin
     state,
     ...(tags === null ? {} : { tags }),
     ...(meta === null ? {} : { meta }),
+    ...(origin === null ? {} : { origin }),
   };
 }
 
-type Drop = (part: 'tag' | 'meta', why: string) => void;
+type Drop = (part: 'tag' | 'meta' | 'origin', why: string) => void;
 
 /*
  * A wrong tag or meta value does not refuse its endpoint: these are for templates only, and annotations of several
@@ -200,6 +209,18 @@ function readMeta(meta: unknown, drop: Drop): Readonly<Record<string, string>> |
     return why === null;
   });
   return Object.fromEntries(good);
+}
+
+function readOrigin(origin: unknown, watcher: string | undefined, drop: Drop): EndpointOrigin | null {
+  const said = isRecord(origin) ? origin : {};
+  const read: Partial<Record<(typeof originFields)[number], string>> = {};
+  for (const field of originFields) {
+    const value = field === 'watcher' ? (watcher ?? said.watcher) : said[field];
+    const why = value === undefined ? null : wrong(value, limits.origin);
+    if (why !== null) drop('origin', `the ${field} of the origin ${why}`);
+    else if (value !== undefined && value !== '') read[field] = value as string;
+  }
+  return Object.keys(read).length === 0 ? null : sharedOrigin(read);
 }
 
 function wrong(value: unknown, maxLength: number): string | null {

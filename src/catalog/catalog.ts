@@ -182,7 +182,7 @@ function receiveResult(
   const received = event.kind === 'endpoints' ? event.endpoints : none;
   const unreadable = (event.kind === 'endpoints' && event.unreadable) || [];
   const most = catalog.settings.watchers.get(event.watcher)?.maxServers;
-  const admitted = admit(received, guard, unreadable, most);
+  const admitted = admit(received, guard, { watcher: event.watcher, unreadable, most });
   const unfit = namesOf(event.kind === 'endpoints' ? event.unfit : none);
   const isSameUnfit = equalNames(before.unfit, unfit);
   const isSame = before.endpoints !== null && equalLists(before.endpoints, admitted.endpoints);

@@ -76,8 +76,8 @@ function prefer(a: Endpoint, b: Endpoint): number {
 }
 
 /** The keys of `meta` are sorted (`admit`). */
-function details({ tags, meta }: Endpoint): string {
-  return tags === undefined && meta === undefined ? '' : JSON.stringify([tags, meta]);
+function details({ tags, meta, origin }: Endpoint): string {
+  return tags === undefined && meta === undefined && origin === undefined ? '' : JSON.stringify([tags, meta, origin]);
 }
 
 /** By code unit, so that the order does not depend on the language of the machine. */

@@ -57,7 +57,7 @@ export function reconfigureAll(
     const guard = index.guards.get(watcher);
     if (result === undefined || guard === undefined || changed.has(name)) return [];
     const most = settings.watchers.get(watcher)?.maxServers;
-    return [[name, mustJudge(result) ? judgeAgain(result, guard, most) : result] as const];
+    return [[name, mustJudge(result) ? judgeAgain(result, guard, { watcher, most }) : result] as const];
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
@@ -118,10 +118,14 @@ export function isSameQuery(before: Origin, after: Origin | undefined): boolean 
   return before.query === after.query || JSON.stringify(before.query) === JSON.stringify(after.query);
 }
 
-function judgeAgain(result: QueryResult, guard: Guard, most: number | undefined): QueryResult {
+function judgeAgain(
+  result: QueryResult,
+  guard: Guard,
+  { watcher, most }: { readonly watcher: string; readonly most: number | undefined },
+): QueryResult {
   if (result.endpoints === null) return result;
   const received = result.received ?? result.endpoints;
-  const { endpoints, refused } = admit(received, guard, result.unreadable, most);
+  const { endpoints, refused } = admit(received, guard, { watcher, unreadable: result.unreadable, most });
   return {
     ...result,
     endpoints: equalLists(result.endpoints, endpoints) ? result.endpoints : endpoints,

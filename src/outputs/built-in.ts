@@ -43,8 +43,8 @@ function json(view: ServiceView): string {
   return escapeControls(`${JSON.stringify({ services: Object.fromEntries(services) }, null, 2)}\n`);
 }
 
-function jsonOf({ id, address: ip, port, weight, state, tags = [], meta = {} }: Endpoint): object {
-  return { id, address: ip, port, weight, state, tags, meta };
+function jsonOf({ id, address: ip, port, weight, state, tags = [], meta = {}, origin = {} }: Endpoint): object {
+  return { id, address: ip, port, weight, state, tags, meta, origin };
 }
 
 /** The same bytes whatever order the services came in. */

@@ -1,6 +1,6 @@
 /** An output made by the administrator's template: the language of `haproxy.cfg`'s templates, other encoders. Pure. */
 import { outputEncodings } from '../config/schema/outputs.ts';
-import type { Endpoint } from '../model.ts';
+import type { Endpoint, originFields } from '../model.ts';
 import { nameServers } from '../render/names.ts';
 import { createEngine } from '../render/templates/engine.ts';
 import { type Helper, plainHelpers } from '../render/templates/helpers.ts';
@@ -25,6 +25,7 @@ type ServerContext = {
   readonly id: Value;
   readonly tags: readonly Value[];
   readonly meta: Readonly<Record<string, Value>>;
+  readonly origin: Readonly<Record<(typeof originFields)[number], Value | null>>;
 };
 
 /** Throws an AppError, now or when it renders, that names file, line and column. */
@@ -63,7 +64,8 @@ function contextOf(view: ServiceView, values: Values): OutputContext {
 }
 
 function serverContext(name: string, endpoint: Endpoint, { ofSource, judged }: Values): ServerContext {
-  const { id, address: ip, port, weight, state, tags = [], meta = {} } = endpoint;
+  const { id, address: ip, port, weight, state, tags = [], meta = {}, origin = {} } = endpoint;
+  const ofPlace = (text: string | undefined): Value | null => (text === undefined ? null : ofSource(text));
   const isDraining = state === 'draining';
   return {
     name: judged(name),
@@ -75,5 +77,12 @@ function serverContext(name: string, endpoint: Endpoint, { ofSource, judged }: V
     id: ofSource(id),
     tags: tags.map(ofSource),
     meta: valuesByKey(meta, ofSource),
+    origin: {
+      watcher: ofPlace(origin.watcher),
+      datacenter: ofPlace(origin.datacenter),
+      namespace: ofPlace(origin.namespace),
+      node: ofPlace(origin.node),
+      zone: ofPlace(origin.zone),
+    },
   };
 }

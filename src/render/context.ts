@@ -50,10 +50,16 @@ export type RewriteContext = {
   readonly field: number;
 };
 
-/** An item of `services`: where its text is to stand. Print it on a line of its own. */
+/** An item of `services`: where its text is to stand. Print each of its parts on a line of its own. */
 export type SlotContext = {
-  /** The service's name. */
+  /** The service's name, which is its backend's. */
   readonly name: string;
+  /** `http` or `tcp`. */
+  readonly mode: string;
+  /** Where it listens, each in HAProxy's bind syntax. */
+  readonly bind: readonly string[];
+  /** The service's own `values` by name, as they are, as for a list of hosts: `{{#if values.host}}…{{/if}}`. */
+  readonly values: Readonly<Record<string, string | number | boolean>>;
   /** What the template `frontend` makes of it; null without `bind`. */
   readonly frontend: string | null;
   /** What the template `backend` makes of it. */
@@ -66,6 +72,8 @@ export type HaproxyContext = {
   readonly version: string;
   /** Where traffic is logged: `stdout`, `stderr` or a syslog address; null for nowhere. */
   readonly log: Value | null;
+  /** Of what goes to a syslog address. */
+  readonly logFacility: string;
   /** Whether that is `stdout` or `stderr`. */
   readonly logsToOutput: boolean;
   /** Path of the runtime API's socket. */
@@ -130,6 +138,8 @@ export type ServiceContext = {
   readonly frontend: readonly string[];
   /** Lines of the administrator for the backend. */
   readonly backend: readonly string[];
+  /** The service's own `values` by name, as they are: `{{or values.limit 100}}`. */
+  readonly values: Readonly<Record<string, string | number | boolean>>;
   /** The servers, in the order that the config asks for. */
   readonly servers: readonly ServerContext[];
   /** HAProxy itself, as above. */
@@ -224,4 +234,20 @@ export type ServerContext = {
   readonly tags: readonly Value[];
   /** The source's own words by key, `{{or meta.zone "none"}}`; empty ones and those with odd keys are left out. */
   readonly meta: Readonly<Record<string, Value>>;
+  /** Where it was found. */
+  readonly origin: OriginContext;
+};
+
+/** `origin`: where the endpoint was found. */
+export type OriginContext = {
+  /** The watcher, by its name in the config. */
+  readonly watcher: Value | null;
+  /** Consul's datacenter. */
+  readonly datacenter: Value | null;
+  /** Kubernetes' namespace, or Consul's where it has some. */
+  readonly namespace: Value | null;
+  /** The node. */
+  readonly node: Value | null;
+  /** Kubernetes' zone. */
+  readonly zone: Value | null;
 };

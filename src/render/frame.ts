@@ -13,7 +13,7 @@ import { type Inherited, inheritedFrom } from './administrator.ts';
 import type { FileContext, HaproxyContext } from './context.ts';
 import type { Engine } from './templates/engine.ts';
 import type { TemplateSource } from './templates/template-error.ts';
-import { haproxyContext, sharedFrontendContexts } from './view.ts';
+import { haproxyContext, ownValues, sharedFrontendContexts } from './view.ts';
 
 export type Frame = {
   readonly config: Config;
@@ -90,9 +90,12 @@ export function renderFrame(engine: Engine, templates: Templates, input: Input):
   const haproxy = haproxyContext(config, version);
   const inherited = inheritedFrom(config.haproxy.defaults);
   const services = [...config.services.values()];
-  const printed = services.map(({ name, bind }, at) => ({
+  const printed = services.map(({ name, mode, bind = [], values }, at) => ({
     name,
-    frontend: (bind ?? []).length === 0 ? null : `\0frontend ${at}\0`,
+    mode,
+    bind,
+    values: ownValues(values),
+    frontend: bind.length === 0 ? null : `\0frontend ${at}\0`,
     backend: `\0backend ${at}\0`,
   }));
   let reads = 0;

@@ -7,13 +7,14 @@ import { formatDuration } from '../config/values.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import { asksNoClients, lacksCertificates } from '../haproxy/text/bind.ts';
 import { frontendName, prometheusProxy, statsProxy } from '../haproxy/text/names.ts';
-import type { Endpoint } from '../model.ts';
+import type { Endpoint, EndpointOrigin } from '../model.ts';
 import { mostElements } from '../routes/resolve.ts';
 import type { Inherited } from './administrator.ts';
 import type {
   CheckContext,
   HaproxyContext,
   OptionsContext,
+  OriginContext,
   ServerContext,
   ServiceContext,
   SharedFrontendContext,
@@ -23,12 +24,14 @@ import { address } from './templates/encode.ts';
 import { fromConfig, fromSource, valuesByKey } from './templates/value.ts';
 
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
-  const { control, log, statsSocket, user, group, stats, prometheus, global, defaults, sections } = config.haproxy;
+  const { control, log, logFacility, statsSocket, user, group, stats, prometheus, global, defaults, sections } =
+    config.haproxy;
   const stateFile = serverStateFile(config);
   return {
     version: version.text,
     // The standard error of a process that Myelin starts is kept apart, for what it says of its start and its end.
     log: log === 'none' ? null : fromConfig(control === 'process' && log === 'stderr' ? 'stdout' : log),
+    logFacility,
     logsToOutput: log === 'stdout' || log === 'stderr',
     statsSocket: fromConfig(statsSocket),
     serverStateFile: stateFile === null ? null : fromConfig(stateFile),
@@ -98,7 +101,7 @@ export function serviceContext(
   endpoints: readonly Endpoint[],
   { haproxy, inherited, hostname, caFile }: Surroundings,
 ): ServiceContext {
-  const { name, mode, check, timeouts, frontend, backend } = service;
+  const { name, mode, check, timeouts, frontend, backend, values } = service;
   return {
     name,
     frontendName: frontendName(name),
@@ -122,9 +125,15 @@ export function serviceContext(
     },
     frontend,
     backend,
+    values: ownValues(values),
     servers: orderServers(nameServers(endpoints), hostname).map(serverContext),
     haproxy,
   };
+}
+
+/** Without a prototype, so that no name has another meaning. */
+export function ownValues(values: Service['values']): Service['values'] {
+  return Object.assign(Object.create(null), values) as Service['values'];
 }
 
 function checkContext(check: Service['check'], inherited: Inherited): CheckContext | null {
@@ -162,7 +171,7 @@ function optionsContext(
 }
 
 function serverContext({ name, endpoint }: Named): ServerContext {
-  const { id, address: ip, port, weight, state, tags = [], meta = {} } = endpoint;
+  const { id, address: ip, port, weight, state, tags = [], meta = {}, origin = {} } = endpoint;
   const isDraining = state === 'draining';
   return {
     name,
@@ -174,6 +183,17 @@ function serverContext({ name, endpoint }: Named): ServerContext {
     id: fromSource(id),
     tags: tags.filter((tag) => tag !== '').map(fromSource),
     meta: valuesByKey(meta, fromSource),
+    origin: originContext(origin),
+  };
+}
+
+function originContext({ watcher, datacenter, namespace, node, zone }: EndpointOrigin): OriginContext {
+  return {
+    watcher: optional(watcher, fromSource),
+    datacenter: optional(datacenter, fromSource),
+    namespace: optional(namespace, fromSource),
+    node: optional(node, fromSource),
+    zone: optional(zone, fromSource),
   };
 }
 

@@ -146,7 +146,7 @@ export type ServiceStatus = {
   /** Some of the entries, tags and meta values that were left out, with the reasons. */
   readonly refused: readonly {
     readonly id: string;
-    readonly part: 'endpoint' | 'entry' | 'tag' | 'meta';
+    readonly part: 'endpoint' | 'entry' | 'tag' | 'meta' | 'origin';
     readonly reason: string;
   }[];
   /** The number of all of them. */

@@ -1,7 +1,7 @@
 /** Validates the updates of a user's own watcher. */
 import { z } from 'zod';
 import { AppError } from '../../src/errors.ts';
-import type { Update, Watch } from '../../src/model.ts';
+import { originFields, type Update, type Watch } from '../../src/model.ts';
 
 const place = { id: z.string(), address: z.string(), port: z.number() };
 
@@ -11,6 +11,7 @@ const endpoint = z.object({
   state: z.enum(['ready', 'draining']),
   tags: z.array(z.string()).exactOptional(),
   meta: z.record(z.string(), z.string()).exactOptional(),
+  origin: z.partialRecord(z.enum(originFields), z.string()).exactOptional(),
 });
 
 const service = z.object({

@@ -3,7 +3,7 @@
  * manner of kube-proxy (pkg/proxy/topology.go). Pure.
  */
 
-import type { Endpoint, Unfit, Unreadable } from '../../src/model.ts';
+import type { Endpoint, EndpointOrigin, Unfit, Unreadable } from '../../src/model.ts';
 import type { EndpointSlice, Service, SliceEndpoint } from './api/objects.ts';
 import { choosePort, describePort, isWrittenFor, portIn, portsOf, type ServedPort } from './ports.ts';
 import type { KubernetesSettings } from './settings.ts';
@@ -38,7 +38,7 @@ export function selectEndpoints(service: Service, slices: readonly EndpointSlice
   const found = served.flatMap(({ slice, port }) => candidatesOf(slice, port));
   const there = merge(found);
   const usable = ofFamily(there, choice.family).filter(({ condition }) => condition !== 'unfit');
-  const endpoints = withIds(inUse(usable, service, choice), choice);
+  const endpoints = withIds(inUse(usable, service, choice), choice, service.metadata.namespace);
   return {
     kind: 'endpoints',
     endpoints,
@@ -194,14 +194,14 @@ function hintFilter(ready: readonly Candidate[], { zone, node }: Choice): Filter
  * A pod's name is its server's, whatever its address; where both families are used that of the IPv6 address is NAME:v6.
  * What is no pod, and what would have the name of another, is known by where it is.
  */
-function withIds(used: readonly Used[], { family: wanted }: Choice): Endpoint[] {
+function withIds(used: readonly Used[], { family: wanted }: Choice, namespace: string): Endpoint[] {
   const taken = new Set<string>();
   return used.toSorted(byIdentity).map(({ address, port, family, state, source }) => {
     const owner = source.targetRef?.name;
     const name = owner !== undefined && wanted === 'both' && family === 6 ? `${owner}:v6` : owner;
     const id = name === undefined || taken.has(name) ? `${address}:${port}` : name;
     taken.add(id);
-    return { id, address, port, weight: 1, state, meta: metaOf(source) };
+    return { id, address, port, weight: 1, state, meta: metaOf(source), origin: originOf(source, namespace) };
   });
 }
 
@@ -222,6 +222,14 @@ function compare(a: string, b: string): number {
 function metaOf({ targetRef, nodeName, zone }: SliceEndpoint): Readonly<Record<string, string>> {
   return {
     ...(targetRef?.kind === 'Pod' && targetRef.name !== undefined ? { pod: targetRef.name } : {}),
+    ...(nodeName === undefined ? {} : { node: nodeName }),
+    ...(zone === undefined ? {} : { zone }),
+  };
+}
+
+function originOf({ nodeName, zone }: SliceEndpoint, namespace: string): EndpointOrigin {
+  return {
+    namespace,
     ...(nodeName === undefined ? {} : { node: nodeName }),
     ...(zone === undefined ? {} : { zone }),
   };

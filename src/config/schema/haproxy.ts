@@ -3,6 +3,12 @@ import { z } from 'zod';
 import { duration, filePath, text, word } from '../../../watchers/kit/values.ts';
 import { bindLine, command, lines, section, urlPath } from '../values.ts';
 
+/** Of syslog, as HAProxy names them (doc/configuration.txt, `log`). */
+const logFacilities = [
+  'kern user mail daemon auth syslog lpr news uucp cron auth2 ftp ntp audit alert cron2',
+  'local0 local1 local2 local3 local4 local5 local6 local7',
+].flatMap((row) => row.split(' '));
+
 export const haproxy = z
   .strictObject({
     control: z
@@ -78,6 +84,7 @@ export const haproxy = z
       .describe(
         'Where traffic is logged: stdout, stderr, none, or a syslog address such as 127.0.0.1:514 or /dev/log. With control: process both outputs are Myelin’s standard error, as its standard output is its own log.',
       ),
+    logFacility: z.enum(logFacilities).default('local0').describe('The facility of what goes to a syslog address.'),
     stats: z
       .strictObject({
         bind: bindLine.describe('Where it listens, in HAProxy’s bind syntax.'),

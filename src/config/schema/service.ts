@@ -94,6 +94,13 @@ export const service = z
     timeouts: timeouts.prefault({}),
     frontend: lines.default([]).describe('Further lines of the frontend, as they are.'),
     backend: lines.default([]).describe('Further lines of the backend, as they are.'),
+    values: z
+      .record(
+        z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'expected a name of letters, digits and _'),
+        z.union([rawLine, z.number(), z.boolean()], { error: 'expected a text, a number, true or false' }),
+      )
+      .default({})
+      .describe('Values of your own for your templates, by name: `{{values.host}}`.'),
     onEmpty: z
       .enum(['doubt', 'keep', 'accept'])
       .default('doubt')

@@ -44,6 +44,57 @@ export const plainHelpers: Readonly<Record<string, Helper>> = {
     call: has,
   },
   join: { usage: '{{join LIST TEXT}}', meaning: 'The items of a list with a text between them.', takes: 2, call: join },
+  startsWith: {
+    usage: '(startsWith A TEXT)',
+    meaning: 'Whether a text begins with another; a field that is not set begins with nothing.',
+    takes: 2,
+    call: (a, start) => isText(a) && textOf(a).startsWith(textOf(start)),
+  },
+  endsWith: {
+    usage: '(endsWith A TEXT)',
+    meaning: 'Whether a text ends with another; a field that is not set ends with nothing.',
+    takes: 2,
+    call: (a, end) => isText(a) && textOf(a).endsWith(textOf(end)),
+  },
+  number: {
+    usage: '(number A)',
+    meaning:
+      'The number that a text is, such as `10` or `-0.5`; null where it is none: `{{or (number meta.weight) 1}}`.',
+    takes: 1,
+    call: (a) => (isText(a) ? numberOf(textOf(a)) : null),
+  },
+  lessThan: {
+    usage: '(lessThan A B)',
+    meaning: 'Whether one number is less than another; what is no number is not.',
+    takes: 2,
+    call: lessThan,
+  },
+  part: {
+    usage: '(part A SEPARATOR N)',
+    meaning:
+      'The part of a text between separators: the first is 1, the last -1; null where there is none: `(part origin.node "." 1)`.',
+    takes: 3,
+    call: part,
+  },
+  replace: {
+    usage: '(replace A TEXT OTHER)',
+    meaning: 'The text with another in place of each that it holds, letter by letter; null where it is not set.',
+    takes: 3,
+    call: (a, text, other) => (isText(a) ? like(a, textOf(a).replaceAll(textOf(text), textOf(other))) : null),
+  },
+  lower: {
+    usage: '(lower A)',
+    meaning: 'The text in small letters; null where it is not set.',
+    takes: 1,
+    call: (a) => (isText(a) ? like(a, textOf(a).toLowerCase()) : null),
+  },
+  tagged: {
+    usage: '(tagged LIST KEY)',
+    meaning:
+      'What follows `KEY=` in the first item of a list such as `tags` that begins so; null where none does: `(or (tagged tags "weight") weight)`.',
+    takes: 2,
+    call: tagged,
+  },
 };
 
 export const helpers: Readonly<Record<string, Helper>> = {
@@ -104,6 +155,38 @@ function join(list: unknown, separator: unknown): Value | string {
   // Where an item encodes itself, the result does as well; an empty list prints nothing.
   const from = [...(list as readonly unknown[]), separator].find((item) => item instanceof Value);
   return text !== '' && from !== undefined ? from.with(text) : text;
+}
+
+/** A text made from another one encodes itself in the same way. */
+function like(given: unknown, text: string): Value | string {
+  return given instanceof Value ? given.with(text) : text;
+}
+
+function numberOf(text: string): number | null {
+  return /^-?\d{1,15}(\.\d{1,15})?$/.test(text) ? Number(text) : null;
+}
+
+function lessThan(a: unknown, b: unknown): boolean {
+  const [one, other] = [a, b].map((value) => (isText(value) ? numberOf(textOf(value)) : null));
+  return typeof one === 'number' && typeof other === 'number' && one < other;
+}
+
+function part(given: unknown, separator: unknown, place: unknown): Value | string | null {
+  if (typeof place !== 'number' || !Number.isInteger(place) || place === 0)
+    throw new Error('part wants a place: 1 is the first, -1 the last');
+  if (textOf(separator) === '') throw new Error('part wants a separator that is not empty');
+  if (!isText(given)) return null;
+  const found = textOf(given)
+    .split(textOf(separator))
+    .at(place > 0 ? place - 1 : place);
+  return found === undefined ? null : like(given, found);
+}
+
+function tagged(list: unknown, key: unknown): Value | string | null {
+  if (!Array.isArray(list)) throw new Error('tagged wants a list');
+  const start = `${textOf(key)}=`;
+  const item = (list as readonly unknown[]).find((one) => isText(one) && textOf(one).startsWith(start));
+  return item === undefined ? null : like(item, textOf(item).slice(start.length));
 }
 
 function readVersion(value: unknown): { readonly major: number; readonly minor: number; readonly text: string } {

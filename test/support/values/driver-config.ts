@@ -12,6 +12,7 @@ export const haproxyDefaults: Config['haproxy'] = {
   keepFiles: true,
   stopGrace: 30_000,
   log: 'none',
+  logFacility: 'local0',
   global: [],
   defaults: [],
   sections: [],

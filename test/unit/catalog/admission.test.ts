@@ -30,11 +30,11 @@ test('of more endpoints than a source may name those that are ready go first, th
     const address = `10.0.${Math.floor(at / 250)}.${(at % 250) + 1}`;
     return { ...good, id: `${at}`.padStart(5, '0'), address, state: at < 2 ? 'draining' : 'ready' };
   });
-  const { endpoints, refused } = admit(many.toReversed(), strict, [], 1000);
+  const { endpoints, refused } = admit(many.toReversed(), strict, { most: 1000 });
   assert.deepEqual([endpoints.length, endpoints[0]?.id, endpoints.at(-1)?.id], [1000, '00002', '01001']);
   assert.deepEqual([refused.count, refused.endpoints, refused.list.length], [29_000, 29_000, 1]);
   assert.equal(refused.list[0]?.reason, 'of 30000 endpoints 1000 are taken (maxServers)');
-  assert.equal(admit(many.slice(0, 1000), strict, [], 1000).refused, noRefusals);
+  assert.equal(admit(many.slice(0, 1000), strict, { most: 1000 }).refused, noRefusals);
 });
 
 test('an ordinary endpoint passes as it is', () => {

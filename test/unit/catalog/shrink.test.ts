@@ -134,7 +134,7 @@ test('what is added or changed with a held loss goes live at once', () => {
   const served = view(catalog).endpoints.get('web') ?? [];
   assert.deepEqual(
     served.filter(({ id }) => id === 'a'),
-    [moved],
+    [{ ...moved, origin: { watcher: 'consul' } }],
     'an address that changed is not a server too many',
   );
   assert.equal(served.find(({ id }) => id === 'b')?.weight, 7);
@@ -149,7 +149,7 @@ test('a held endpoint whose address changed later is not kept at the old one', (
     view(catalog)
       .endpoints.get('web')
       ?.filter(({ id }) => id === 'j'),
-    [back],
+    [{ ...back, origin: { watcher: 'consul' } }],
   );
 });
 

@@ -253,7 +253,7 @@ discover:
     'myelin.yaml:6:53: discover.cluster.bindAddress: "localhost" is not allowed; expected an IPv4 or IPv6 address of this machine, or * for all',
     'myelin.yaml:6:71: discover.cluster.ports: "20000-10000" is not allowed; expected a port, or a range of them such as 10000-19999',
     `myelin.yaml:6:94: discover.cluster.options[0]: "lisen" is not allowed; allowed: ${serviceOptions.join(', ')}; did you mean "listen"?`,
-    'myelin.yaml:6:113: discover.cluster.service.bind: unknown key; allowed: mode, balance, check, server, timeouts, frontend, backend, onEmpty, keepFor',
+    'myelin.yaml:6:113: discover.cluster.service.bind: unknown key; allowed: mode, balance, check, server, timeouts, frontend, backend, values, onEmpty, keepFor',
   ]);
   assert.match(
     await refusal('watchers: { kubernetes: {} }\ndiscover: { kubernetes: { labels: {} } }'),

@@ -51,7 +51,7 @@ const golden = `
 30 problems in the config:
 myelin.yaml:3:32: watchers.consul.maxConections: unknown key; allowed: type, address, token, tokenFile, datacenter, wait, maxConnections, hostNames, tls, required, maxServers, maxShrink; did you mean "maxConnections"?
 myelin.yaml:4:18: watchers.files.type: "fil" is not allowed; allowed: ${[...builtIn.keys()].join(', ')}; did you mean "file"?
-myelin.yaml:7:5: services.web.bnd: unknown key; allowed: from, bind, routes, mode, balance, check, server, timeouts, frontend, backend, onEmpty, keepFor; did you mean "bind"?
+myelin.yaml:7:5: services.web.bnd: unknown key; allowed: from, bind, routes, mode, balance, check, server, timeouts, frontend, backend, values, onEmpty, keepFor; did you mean "bind"?
 myelin.yaml:8:11: services.web.mode: "htp" is not allowed; allowed: http, tcp; did you mean "http"?
 myelin.yaml:9:32: services.web.check.path: "healthz" is not allowed; expected a path that starts with /
 myelin.yaml:9:51: services.web.check.interval: 5 is not allowed; expected a duration such as 250ms, 20s, 10m or 2h

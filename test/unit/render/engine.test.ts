@@ -153,6 +153,23 @@ test('helpers compare, choose and join, whether a value comes from a source or n
   assert.equal(render('{{#if (atLeast v "2.6")}}1{{/if}}{{#if (atLeast v "3.0")}}2{{/if}}', { v: '2.6.12-1' }), '1');
 });
 
+test('helpers take a text apart; what comes of a value of a source still encodes itself', () => {
+  const context = {
+    tags: [fromSource('a'), fromSource('weight=10'), fromSource('x=a b')],
+    name: fromSource('db-1.dc 1'),
+  };
+  const all = {
+    '{{tagged tags "weight"}} {{tagged tags "x"}} {{or (tagged tags "none") 7}}': '10 a\\x20b 7',
+    '{{number "10"}} {{number "-0.5"}} {{or (number "1e3") 1}} {{or (number missing) 2}}': '10 -0.5 1 2',
+    '{{lessThan 2 "10"}} {{lessThan "b" 10}} {{lessThan 10 2}}': 'true false false',
+    '{{part name "." 1}} {{part name "." -1}} {{or (part name "." 3) "none"}}': 'db-1 dc\\x201 none',
+    '{{replace name "-" "_"}} {{replace "a.b.c" "." ""}}': 'db_1.dc\\x201 abc',
+    '{{lower "Shop.Example"}} {{or (lower missing) "none"}}': 'shop.example none',
+    '{{startsWith name "db-"}} {{endsWith name "dc"}} {{startsWith missing "a"}}': 'true false false',
+  };
+  for (const [text, printed] of Object.entries(all)) assert.equal(render(text, context), printed, text);
+});
+
 test('a value encodes itself when it is printed', () => {
   assert.equal(
     render('{{a}} {{{a}}} {{word a}} {{logFormat a}}', { a: fromSource('a b%') }),

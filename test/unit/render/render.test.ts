@@ -18,6 +18,7 @@ const shop = configOf({
   haproxy: {
     statsSocket: '/run/myelin/admin.sock',
     log: '127.0.0.1:514',
+    logFacility: 'local3',
     user: 'haproxy',
     group: 'haproxy',
     stats: { bind: '127.0.0.1:8404', lines: ['stats auth eve:secret'] },
@@ -392,6 +393,35 @@ test('with ten thousand services, a change of one costs milliseconds', async () 
     }),
   );
   assert.ok(best < 50, `${best} ms`);
+});
+
+test('a template has the service’s own values, and where each server was found', async () => {
+  const own = await rendererWith({
+    server:
+      'server {{name}} {{address}} weight {{or (tagged tags "weight") weight}} # {{origin.watcher}} {{origin.node}}\n',
+    backend:
+      'backend {{name}}\n    # {{values.team}} {{or values.missing "none"}}\n{{#each servers}}\n    {{> server}}\n{{/each}}\n',
+  });
+  const config = configOf({ services: { web: { values: { team: 'blue team', isOpen: true } } } });
+  const origin = { watcher: 'consul', node: 'n1\nevil' };
+  const { sections } = render(own, config, { web: [endpoint('a', { origin, tags: ['weight=10'] })] });
+  const text = sections.find(({ kind }) => kind === 'backend')?.text;
+  assert.equal(text, 'backend web\n    # blue team none\n    server a 10.0.0.1:80 weight 10 # consul n1\\x0aevil\n');
+});
+
+test('the whole file’s template has the services in one place, with their own values', async () => {
+  const hosts =
+    'frontend hosts\n    bind :80\n{{#each services}}\n    use_backend {{name}} if { hdr(host) -i {{values.host}} }\n{{/each}}\n';
+  const own = await rendererWith({
+    'haproxy.cfg': `{{> global}}\n{{> defaults}}\n${hosts}{{#each services}}\n{{backend}}\n{{/each}}\n`,
+  });
+  const services = { web: { values: { host: 'a.example' } }, api: { values: { host: 'b.example' } } };
+  const { sections, problems } = render(own, configOf({ services }));
+  assert.deepEqual(problems, []);
+  assert.equal(
+    sections.find(({ name }) => name === 'hosts')?.text.trimEnd(),
+    'frontend hosts\n    bind :80\n    use_backend web if { hdr(host) -i a.example }\n    use_backend api if { hdr(host) -i b.example }',
+  );
 });
 
 test('a service that nothing is known of yet is left out, and comes in its place when it is', async () => {

@@ -6,7 +6,7 @@ import type { ConsulQuery } from '../settings.ts';
 
 /** The fields of GET /v1/health/service/:service that are used here. */
 const instanceShape = z.object({
-  Node: z.object({ Node: z.string(), Address: z.string() }),
+  Node: z.object({ Node: z.string(), Address: z.string(), Datacenter: z.string().exactOptional() }),
   Service: z.object({
     ID: z.string(),
     Service: z.string().default(''),
@@ -14,6 +14,7 @@ const instanceShape = z.object({
     Port: z.number().default(0),
     Tags: z.array(z.string()).nullish(),
     Meta: z.record(z.string(), z.string()).nullish(),
+    Namespace: z.string().exactOptional(),
     Weights: z.object({ Passing: z.number(), Warning: z.number() }).nullish(),
     CreateIndex: z.number().default(0),
   }),
@@ -80,6 +81,11 @@ function endpointOf({ Node, Service }: Instance, health: Health): Endpoint {
     state: health === 'maintenance' ? 'draining' : 'ready',
     tags: Service.Tags ?? [],
     meta: Service.Meta ?? {},
+    origin: {
+      node: Node.Node,
+      ...(Node.Datacenter === undefined ? {} : { datacenter: Node.Datacenter }),
+      ...(Service.Namespace === undefined ? {} : { namespace: Service.Namespace }),
+    },
   };
 }
 

@@ -22,10 +22,10 @@ function judge(checks: Checks, { service = {}, warning = 'use' }: How = {}) {
 
 const passing = { CheckID: 'serfHealth', Status: 'passing' };
 
-test('an instance is named by node and service, with its tags and meta', () => {
-  assert.deepEqual(judge([passing]), [
-    { id: 'node-1:web-1', address: '10.1.0.1', port: 80, weight: 1, state: 'ready', tags: ['a'], meta: { v: '1' } },
-  ]);
+test('an instance is named by node and service, with its tags, its meta and where it is', () => {
+  const named = { id: 'node-1:web-1', address: '10.1.0.1', port: 80, weight: 1, state: 'ready' };
+  const origin = { node: 'node-1', datacenter: 'dc1' };
+  assert.deepEqual(judge([passing]), [{ ...named, tags: ['a'], meta: { v: '1' }, origin }]);
 });
 
 test('the address of the node counts where the service has none', () => {

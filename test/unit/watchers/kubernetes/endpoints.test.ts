@@ -81,6 +81,7 @@ test('an endpoint is named by its pod and tells pod, node and zone', () => {
         weight: 1,
         state: 'ready',
         meta: { pod: 'pg-0', node: 'n1', zone: 'a' },
+        origin: { namespace: 'shop', node: 'n1', zone: 'a' },
       },
     ],
     unfit: [],
