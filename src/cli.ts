@@ -93,6 +93,15 @@ async function main(argv: readonly string[]): Promise<number> {
   command('servers', 'what the sources and HAProxy say of each server', (service: string | undefined) =>
     withGlobals(async (globals) => (await import('./commands/instance/servers.ts')).servers(globals, service)),
   ).argument('[service]', 'of this one alone');
+  command(
+    'events',
+    'what happened, and why',
+    (service: string | undefined, options: { since: string; follow?: true }) =>
+      withGlobals(async (globals) => (await import('./commands/instance/events.ts')).events(globals, service, options)),
+  )
+    .argument('[service]', 'about this one alone')
+    .option('--since <time>', 'how far back, such as 30m', '1h')
+    .option('--follow', 'and what happens from now on, until Ctrl-C');
   command('why', 'why a service, a server or a host and path gets traffic, or none', (about: string) =>
     withGlobals(async (globals) => (await import('./commands/instance/why.ts')).why(globals, about)),
   ).argument('<about>', 'SERVICE, SERVICE/SERVER, or HOST/PATH of a shared frontend');

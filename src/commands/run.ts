@@ -6,7 +6,13 @@ import { type LeftHaproxy, servingHaproxy } from '../apply/process/left.ts';
 import { HealthView } from '../apply/runtime/health-view.ts';
 import { view } from '../catalog/catalog.ts';
 import { Certificates } from '../certificates/certificates.ts';
-import { endpointsFile, formerKnownServicesFile, knownServicesFile, overridesFile } from '../config/paths.ts';
+import {
+  endpointsFile,
+  formerKnownServicesFile,
+  historyFile,
+  knownServicesFile,
+  overridesFile,
+} from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
 import { AppError, exitCodes } from '../errors.ts';
@@ -24,6 +30,7 @@ import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/over
 import { answerWhy } from '../report/answer-why.ts';
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
+import { History } from '../report/history/history.ts';
 import { createLog, type LogOptions } from '../report/log.ts';
 import { statusOf } from '../report/make-status.ts';
 import { createMetrics } from '../report/metrics.ts';
@@ -93,7 +100,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     return { level: globals.logLevel ?? said.level, format: globals.logFormat ?? said.format ?? ofTerminal };
   };
   const log = createLog({ style, destination: 1, secrets: () => secrets.all });
-  const metrics = createMetrics(version, () => freshStatus());
+  const metrics = createMetrics({ version, status: () => freshStatus(), history: () => history });
   const events = new Events({ now: wallClock, masked });
   const reporter = new Reporter({ log, events, metrics, now });
   const report = (happening: Happening): void => {
@@ -122,6 +129,14 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     },
     signal,
   );
+  await using history = new History({
+    path: historyFile(config),
+    now: wallClock,
+    masked,
+    onTrouble,
+    onUnlisted: () => metrics.eventsDropped('history'),
+  });
+  events.subscribe((event) => history.add(event));
   await using discovered = await KnownServices.open(
     knownServicesFile(config),
     onTrouble,
@@ -172,6 +187,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       status: async () => masked(await freshStatus()),
       plainStatus,
       events,
+      history,
+      onReaderLost: () => metrics.eventsDropped('reader'),
       metrics,
       heartbeat,
       async servers(service: string | null) {

@@ -25,6 +25,9 @@ export const knownServicesFile = (config: HasState): string => join(config.state
 /** The place of this file in older versions. */
 export const formerKnownServicesFile = (config: HasState): string => join(config.state, 'offers.json');
 
+/** What happened. */
+export const historyFile = (config: HasState): string => join(config.state, 'history.jsonl');
+
 /** The last endpoints of each service. */
 export const endpointsFile = (config: HasState): string => join(config.state, 'endpoints.json');
 

@@ -9,7 +9,7 @@ import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { ServerStatus } from '../report/servers.ts';
 import type { Status } from '../report/status.ts';
 import type { Why } from '../report/why.ts';
-import { problem, type Reply, type Route, type RouteRequest, refusal } from './server.ts';
+import { problem, type Reply, type Route, type RouteRequest, refusal, refused } from './server.ts';
 
 export type AdminSources = {
   readonly status: () => Status | Promise<Status>;
@@ -156,12 +156,6 @@ function readOverride({ names, query }: RouteRequest): OverrideRequest {
     throw new AppError('MYELIN_USAGE', 'a server is given back for good: `for` goes with maint and drain');
   const until = time === null ? null : now() + readTime('for', time);
   return { backend, server, state: state === 'ready' ? null : state, until };
-}
-
-/** An error that the client can correct has its own status; any other is an error of the server. */
-function refused(status: number, error: unknown): Reply {
-  if (error instanceof AppError && error.code === 'MYELIN_USAGE') return refusal(status, error);
-  throw error;
 }
 
 function ok(body: unknown): Reply {

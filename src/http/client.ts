@@ -4,6 +4,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { AppError, type ErrorCode, errorCodes, hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
 import type { Event } from '../report/events.ts';
+import type { PastEvent } from '../report/history/kept.ts';
 import type { Status } from '../report/status.ts';
 import type { ErrorBody } from './server.ts';
 
@@ -49,14 +50,23 @@ export async function askProbe(
   }
 }
 
-/** Yields the events after `lastId`, or else all future events. It ends when Myelin ends it. */
+export type Following = {
+  /** The events after this one. */
+  readonly lastId: string | null;
+  /** Where there is no last one: what happened since then, as the history has it. */
+  readonly since?: string;
+  readonly signal: AbortSignal;
+};
+
+/** Yields events that were, and those that come. It ends when Myelin ends it. */
 export async function* followEvents(
   socket: string,
-  { lastId, signal }: { readonly lastId: string | null; readonly signal: AbortSignal },
-): AsyncGenerator<Event> {
+  { lastId, since, signal }: Following,
+): AsyncGenerator<Event | PastEvent> {
   try {
     const headers = { accept: 'text/event-stream', ...(lastId === null ? {} : { 'last-event-id': lastId }) };
-    const response = await open(socket, { method: 'GET', path: '/api/v1/events', headers, signal });
+    const query = since === undefined ? '' : `?since=${encodeURIComponent(since)}`;
+    const response = await open(socket, { method: 'GET', path: `/api/v1/events${query}`, headers, signal });
     if (!isGood(response)) throw refusalOf(response, parse(await bodyOf(response), socket));
     const read: Event[] = [];
     // An event without an id repeats another one under its former name, for other clients.

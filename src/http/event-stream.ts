@@ -1,10 +1,24 @@
-/** Server-sent events for any client: the last events at once, then new ones as they occur. */
+/**
+ * What happened, for any client: the history as a list; and server-sent events, the last ones (or the history) at once,
+ * then new ones as they occur.
+ */
 import type { ServerResponse } from 'node:http';
 import timers from 'node:timers';
-import type { Ms } from '../model.ts';
+import { readTime } from '../config/values.ts';
+import { wallClock } from '../lib/time/clock.ts';
+import type { Ms, Timestamp } from '../model.ts';
 import type { Event, Events } from '../report/events.ts';
-import { entryOf } from '../report/messages.ts';
-import { problem, type Route } from './server.ts';
+import { concerns } from '../report/history/concerns.ts';
+import type { History } from '../report/history/history.ts';
+import { entryOf, messages } from '../report/messages.ts';
+import { problem, type Route, refused } from './server.ts';
+
+export type EventSources = {
+  readonly events: Events;
+  readonly history: Pick<History, 'loaded' | 'list'>;
+  /** A reader of the stream does not read fast enough, and is let go. */
+  readonly onReaderLost: () => void;
+};
 
 /** For each listener; each reader may cost `mostUnread` of memory. */
 const mostReaders = 16;
@@ -19,7 +33,7 @@ const heartbeatMs: Ms = 15_000;
 const retryMs: Ms = 1000;
 
 /** Each listener has its own route, so that its readers cannot take the places of another listener's readers. */
-export function eventsRoute(events: Events): Route {
+export function eventsRoute({ events, history, onReaderLost }: EventSources): Route {
   const readers = new Set<ServerResponse>();
   events.subscribe((event) => {
     if (readers.size === 0) return;
@@ -30,19 +44,39 @@ export function eventsRoute(events: Events): Route {
   return {
     method: 'GET',
     path: '/api/v1/events',
-    answer({ headers }) {
+    async answer({ headers, query }) {
       if (readers.size >= mostReaders) return problem(503, `${mostReaders} others are reading the events already`);
-      const lastId = headers['last-event-id'];
+      const header = headers['last-event-id'];
+      const lastId = typeof header === 'string' ? header : null;
+      // Who comes again has read the history.
+      const wanted = events.knows(lastId) ? null : query.get('since');
+      let since: Timestamp | null;
+      try {
+        since = wanted === null ? null : readSince(wanted);
+      } catch (error) {
+        return refused(400, error);
+      }
+      if (since !== null) await history.loaded;
       return {
         contentType: 'text/event-stream; charset=utf-8',
-        stream: (reader, signal) => serve(reader, typeof lastId === 'string' ? lastId : null, signal),
+        stream: (reader, signal) => serve(reader, since === null ? kept(lastId) : past(since), signal),
       };
     },
   };
 
-  function serve(reader: ServerResponse, lastId: string | null, signal: AbortSignal): void {
+  function kept(lastId: string | null): string {
+    return events.after(lastId).map(formatEvent).join('');
+  }
+
+  /** Ends with the id of the newest event, without an event: an entry has the id of the first of its events. */
+  function past(since: Timestamp): string {
+    const end = events.lastId === null ? '' : `id: ${events.lastId}\n\n`;
+    return `${history.list(since).map(formatEvent).join('')}${end}`;
+  }
+
+  function serve(reader: ServerResponse, first: string, signal: AbortSignal): void {
     readers.add(reader);
-    reader.write([`retry: ${retryMs}\n\n`, ...events.after(lastId).map(formatEvent)].join(''));
+    reader.write(`retry: ${retryMs}\n\n${first}`);
     const heartbeat = timers.setInterval(() => readers.has(reader) && send(reader, ': heartbeat\n\n'), heartbeatMs);
     const end = (): void => {
       readers.delete(reader);
@@ -65,8 +99,33 @@ export function eventsRoute(events: Events): Route {
       // The reader must not be written to from now on, and its `close` event comes only later.
       readers.delete(reader);
       reader.destroy();
+      onReaderLost();
     }
   }
+}
+
+export function historyRoute({ history }: Pick<EventSources, 'history'>): Route {
+  return {
+    method: 'GET',
+    path: '/api/v1/history',
+    async answer({ query }) {
+      let since: Timestamp;
+      try {
+        since = readSince(query.get('since') ?? '1h');
+      } catch (error) {
+        return refused(400, error);
+      }
+      await history.loaded;
+      const service = query.get('service');
+      const events = history.list(since).filter((event) => service === null || concerns(event, service));
+      return { status: 200, body: events };
+    },
+  };
+}
+
+/** A time before now, such as `1h`, or a moment in milliseconds since 1970. Throws an AppError. */
+function readSince(text: string): Timestamp {
+  return /^\d{11,15}$/.test(text) ? Number(text) : wallClock() - readTime('since', text);
 }
 
 /**
@@ -75,7 +134,8 @@ export function eventsRoute(events: Events): Route {
  */
 export function formatEvent(event: Event): string {
   const { id, ...rest } = event;
-  const former = entryOf(event.kind).formerly;
+  // The history may be that of another version, which knew more.
+  const former = Object.hasOwn(messages, event.kind) ? entryOf(event.kind).formerly : undefined;
   const before = former === undefined ? '' : frame({ ...rest, ...former });
   return `${before}id: ${id}\n${frame(rest)}`;
 }

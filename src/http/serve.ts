@@ -3,16 +3,15 @@ import timers from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
 import { hasCode } from '../errors.ts';
 import type { Ms } from '../model.ts';
-import type { Events } from '../report/events.ts';
 import { type AdminSources, adminRoutes, tcpRefusal } from './admin.ts';
-import { eventsRoute } from './event-stream.ts';
+import { type EventSources, eventsRoute, historyRoute } from './event-stream.ts';
 import { type Listening, listenTcp, listenUnix } from './listen.ts';
 import { type ProbeSources, probeRoutes } from './probes.ts';
 import type { Route } from './server.ts';
 
 export type HttpSources = AdminSources &
-  ProbeSources & {
-    readonly events: Events;
+  ProbeSources &
+  EventSources & {
     readonly onError: (error: unknown) => void;
     /** The previous Myelin still uses an address; this one listens there when the previous one has ended. */
     readonly onWait: (error: unknown) => void;
@@ -35,7 +34,12 @@ export async function serveHttp(
   const listen: typeof listenTcp =
     haproxy.handover === undefined ? listenTcp : (...where) => listenInTime(onWait, where);
   const forProbes = probeRoutes(sources);
-  const routes = (): readonly Route[] => [...adminRoutes(sources), eventsRoute(sources.events), ...forProbes];
+  const routes = (): readonly Route[] => [
+    ...adminRoutes(sources),
+    eventsRoute(sources),
+    historyRoute(sources),
+    ...forProbes,
+  ];
   const control = { routes: routes(), signal, onError };
   const restoring = { everyMs: restoreEveryMs, onRestored: () => onRestored(admin.socket), onTrouble };
   const listening = [await listenUnix(admin.socket, 'admin.socket', control, restoring)];

@@ -29,7 +29,7 @@ export type Route = {
   readonly method: 'GET' | 'POST';
   /** A part may be a `{name}`, which matches any text; a slash in that text is escaped. */
   readonly path: string;
-  readonly answer: (request: RouteRequest) => Reply | Stream | Promise<Reply>;
+  readonly answer: (request: RouteRequest) => Reply | Stream | Promise<Reply | Stream>;
 };
 
 export type ServerOptions = {
@@ -148,4 +148,10 @@ export function refusal(status: number, error: AppError): Reply {
 function failure(error: unknown): Reply {
   if (!(error instanceof AppError)) return problem(500, 'this went wrong inside; the log has the details');
   return refusal(500, error);
+}
+
+/** An error that the client can correct has its own status; any other is an error of the server. */
+export function refused(status: number, error: unknown): Reply {
+  if (error instanceof AppError && error.code === 'MYELIN_USAGE') return refusal(status, error);
+  throw error;
 }

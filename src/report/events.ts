@@ -43,6 +43,16 @@ export class Events {
     return this.#kept.filter(({ count }) => count > last).map(({ event }) => this.#masked(event));
   }
 
+  /** The id of the newest event; null: there was none. */
+  get lastId(): string | null {
+    return this.#count === 0 ? null : `${this.#run}-${this.#count}`;
+  }
+
+  /** Whether `id` is of this run. */
+  knows(id: string | null): boolean {
+    return id?.split('-')[0] === this.#run;
+  }
+
   /** `listener` gets every event from now on, and must not throw. The returned function ends this. */
   subscribe(listener: (event: Event) => void): () => void {
     this.#listeners.add(listener);

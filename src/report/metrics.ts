@@ -6,6 +6,7 @@ import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
 import { serverConditions } from '../haproxy/cli/stats.ts';
 import type { Ms, ReloadReason } from '../model.ts';
+import type { History } from './history/history.ts';
 import { endpointStates, type Status, type UpdateResult, updateResults } from './status.ts';
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -13,6 +14,10 @@ export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
 /** The operator's limits at which connections are closed. */
 export const closingLimits = ['max_old_workers', 'hard_stop_after', 'stop_grace', 'drain_timeout', 'on_hang'] as const;
 type ClosingLimit = (typeof closingLimits)[number];
+
+/** history: too many of a kind at once; reader: of the stream of events, which is let go because it reads too slowly. */
+export const dropReasons = ['history', 'reader'] as const;
+type DropReason = (typeof dropReasons)[number];
 
 export type Metrics = {
   /** The result of a reconcile; `sinceChangeMs`: the age of the oldest change that it applied. */
@@ -23,6 +28,8 @@ export type Metrics = {
   /** `count` null: at least one; the number is not known. */
   readonly connectionsClosed: (limit: ClosingLimit, count: number | null) => void;
   readonly outputUpdated: (output: string, result: 'written' | 'restored' | 'failed') => void;
+  /** Events whose details nobody can read any more. */
+  readonly eventsDropped: (reason: DropReason) => void;
   /** In Prometheus' text format. */
   readonly text: () => Promise<string>;
 };
@@ -30,7 +37,13 @@ export type Metrics = {
 /** From a runtime command (a fraction of a millisecond) to a reload under load (half a minute). */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-export function createMetrics(version: string, status: () => Status | Promise<Status>): Metrics {
+export type MetricsSources = {
+  readonly version: string;
+  readonly status: () => Status | Promise<Status>;
+  readonly history: () => Pick<History, 'isCurrent' | 'size'>;
+};
+
+export function createMetrics({ version, status, history }: MetricsSources): Metrics {
   // Computed once per page, because it is expensive with thousands of services.
   let current: Status | null = null;
   const registry = new Registry();
@@ -216,6 +229,19 @@ export function createMetrics(version: string, status: () => Status | Promise<St
       for (const { name, state } of outputs) set({ output: name }, state === 'current' ? 1 : 0);
     },
   );
+  const dropped = counter(
+    'events_dropped_total',
+    'Events that are only counted in the history (`history`), and readers of the stream that were too slow (`reader`).',
+    ['reason'],
+  );
+  for (const reason of dropReasons) dropped.inc({ reason }, 0);
+  gauge(
+    'history_current',
+    '1 while what happened is in the history’s file, 0 while it cannot be written.',
+    [],
+    (_, set) => set({}, history().isCurrent ? 1 : 0),
+  );
+  gauge('history_events', 'Events that the history lists.', [], (_, set) => set({}, history().size));
   observeProcess(registry);
 
   return {
@@ -231,6 +257,7 @@ export function createMetrics(version: string, status: () => Status | Promise<St
     rendered: (tookMs) => renderSeconds.observe(tookMs / 1000),
     driftRepaired: (count) => repairs.inc(count),
     connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
+    eventsDropped: (reason) => dropped.inc({ reason }),
     outputUpdated: (output, result) => outputUpdates.inc({ output, result }),
     async text() {
       current = await status();

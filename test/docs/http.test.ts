@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { adminRoutes } from '../../src/http/admin.ts';
-import { eventsRoute } from '../../src/http/event-stream.ts';
+import { eventsRoute, historyRoute } from '../../src/http/event-stream.ts';
 import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
 import { Events } from '../../src/report/events.ts';
 import { messages } from '../../src/report/messages.ts';
-import { createMetrics } from '../../src/report/metrics.ts';
 import { stateReasons, states } from '../../src/report/state.ts';
 import type { Status } from '../../src/report/status.ts';
 import { sampleEvents } from '../support/values/events.ts';
+import { metricsOf } from '../support/values/metrics.ts';
 import { sampleStatus } from '../support/values/status.ts';
 
 const page = await readFile(new URL('../../docs/reference/http.md', import.meta.url), 'utf8');
@@ -23,8 +23,10 @@ function rows(heading: string, pattern: RegExp): string[] {
 
 test('the reference lists every request that is answered, and no other', () => {
   const heartbeat = new Heartbeat(1, () => 0);
-  const probes = probeRoutes({ plainStatus: status, heartbeat, metrics: createMetrics('1', status) });
-  const events = eventsRoute(new Events({ now: () => 0, masked: (value) => value }));
+  const probes = probeRoutes({ plainStatus: status, heartbeat, metrics: metricsOf(status) });
+  const events = new Events({ now: () => 0, masked: (value) => value });
+  const history = { loaded: Promise.resolve(), list: () => [] };
+  const happened = [eventsRoute({ events, history, onReaderLost() {} }), historyRoute({ history })];
   const admin = adminRoutes({
     status,
     servers: async () => [],
@@ -35,7 +37,7 @@ test('the reference lists every request that is answered, and no other', () => {
     override: async () => {},
     stop: async () => null,
   });
-  const answered = [...probes, ...admin, events].map(({ method, path }) => `${method} ${path}`);
+  const answered = [...probes, ...admin, ...happened].map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);
 });
 

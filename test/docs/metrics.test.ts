@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { reloadCodes } from '../../src/model.ts';
-import { closingLimits, createMetrics } from '../../src/report/metrics.ts';
+import { closingLimits, dropReasons } from '../../src/report/metrics.ts';
 import { endpointStates, updateResults } from '../../src/report/status.ts';
-import { sampleStatus } from '../support/values/status.ts';
+import { metricsOf } from '../support/values/metrics.ts';
 
 const page = await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');
 
 /** `name type labels` of every metric that is served once everything has happened. */
 async function served(): Promise<string[]> {
-  const metrics = createMetrics('1.2.3', () => sampleStatus);
+  const metrics = metricsOf();
   metrics.reloaded([{ code: 'bind_changed' }], 'ok', 10);
   metrics.outputUpdated('hosts', 'written');
   const text = await metrics.text();
@@ -29,6 +29,6 @@ test('the reference lists every metric with its type and labels, and no other', 
 });
 
 test('the reference names every value of the labels that Myelin itself gives', () => {
-  for (const value of [...updateResults, ...endpointStates, ...closingLimits, ...reloadCodes])
+  for (const value of [...updateResults, ...endpointStates, ...closingLimits, ...dropReasons, ...reloadCodes])
     assert.match(page, new RegExp(`\`${value}\``), value);
 });

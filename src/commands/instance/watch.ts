@@ -9,6 +9,7 @@ import type { Status } from '../../report/status.ts';
 import type { Globals } from '../globals.ts';
 import { type Display, openDisplay, shownEvents, type WatchView } from '../text/display.ts';
 import { findRunning, isNotRunning } from './find.ts';
+import { interrupted } from './interrupted.ts';
 
 /** For what changes without an event, and for the ages. */
 const refreshMs: Ms = 1000;
@@ -20,12 +21,8 @@ const againMs: Ms = 1000;
 
 /** Throws the AppError of a Myelin that is not there, also when it goes away later. */
 export async function watchStatus(globals: Globals): Promise<number> {
-  const stop = new AbortController();
+  const stop = interrupted();
   const { signal } = stop;
-  const end = (): void => stop.abort();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, end);
-  // The reader of the output has closed it.
-  process.stdout.once('error', end);
 
   let last: Omit<WatchView, 'status'> = { events: [], eventsTrouble: null };
   const news = new Mailbox<null>();

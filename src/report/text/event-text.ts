@@ -1,9 +1,27 @@
 /** An event in a line for people: what it is about, the message, and the facts of it. */
 
-import type { Ms, ReloadReason } from '../../model.ts';
+import type { Ms, ReloadReason, Timestamp } from '../../model.ts';
 import type { Event } from '../events.ts';
+import type { PastEvent } from '../history/kept.ts';
 import { messages } from '../messages.ts';
 import { age, formatDrift, formatReason, formatWait } from './format.ts';
+import { printable } from './printable.ts';
+
+/** With its time, for people. */
+export function formatEventLine(event: Event | PastEvent): string {
+  const words = printable(describeEvent(event).replaceAll(/\s*\n\s*/g, ' '));
+  return `${localTime(event.at)}  ${words}${'times' in event ? repetitions(event) : ''}`;
+}
+
+function repetitions({ times, lastAt, others }: PastEvent): string {
+  const again = times === 1 ? '' : ` (${times} times until ${localTime(lastAt).slice(-8)})`;
+  return others === 0 ? again : `${again} (and ${others} more such events)`;
+}
+
+/** `2026-03-01 14:05:09` */
+function localTime(at: Timestamp): string {
+  return new Date(at).toLocaleString('sv');
+}
 
 /** One line; names and reasons of sources may be in it as they are. */
 export function describeEvent(event: Event): string {

@@ -6,11 +6,14 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { tcpRefusal } from '../../../src/http/admin.ts';
-import { followEvents } from '../../../src/http/client.ts';
-import { eventsRoute } from '../../../src/http/event-stream.ts';
+import { askMyelin, followEvents } from '../../../src/http/client.ts';
+import { eventsRoute, historyRoute } from '../../../src/http/event-stream.ts';
 import { listenTcp, listenUnix } from '../../../src/http/listen.ts';
 import { type Event, Events } from '../../../src/report/events.ts';
+import { History, type HistoryOptions } from '../../../src/report/history/history.ts';
 import { freePort, tempFolder, until } from '../../support/index.ts';
+
+type Masked = HistoryOptions['masked'];
 
 type Place = AsyncDisposable & {
   readonly events: Events;
@@ -26,16 +29,22 @@ async function place(): Promise<Place> {
   const socket = join(folder.path, 's');
   const port = await freePort();
   const events = new Events({ now: Date.now, masked: (value) => value });
+  const onTrouble = (error: unknown): never => assert.fail(`${error}`);
+  const masked: Masked = (value) => value;
+  const history = new History({ path: join(folder.path, 'h'), now: Date.now, masked, onTrouble, onUnlisted() {} });
+  stack.use(history);
+  events.subscribe((event) => history.add(event));
+  const routes = () => [eventsRoute({ events, history, onReaderLost() {} }), historyRoute({ history })];
   const stopping = new AbortController();
   const onError = (cause: unknown): void => {
     throw new Error('nothing should go wrong here', { cause });
   };
   const { signal } = stopping;
   const closed = [
-    (await listenUnix(socket, 'admin.socket', { routes: [eventsRoute(events)], signal, onError })).closed,
+    (await listenUnix(socket, 'admin.socket', { routes: routes(), signal, onError })).closed,
     (
       await listenTcp(`127.0.0.1:${port}`, 'admin.listen', {
-        routes: [eventsRoute(events)],
+        routes: routes(),
         signal,
         onError,
         refuse: tcpRefusal(`127.0.0.1:${port}`),
@@ -218,4 +227,35 @@ test('a page of another site is refused, HEAD gets the head, and only GET is ans
     assert.equal(response.statusCode, status);
     await once(response.resume(), 'close');
   }
+});
+
+test('who asks since when gets the history first, then each event as it happens, and none twice', async () => {
+  await using running = await place();
+  const { events, socket } = running;
+  for (let count = 0; count < 3; count++)
+    events.add({ kind: 'runtime', backends: ['web'], more: 0, commands: count, tookMs: 1, sinceChangeMs: 1 });
+  events.add({ kind: 'pending', reasons: [], more: 0, because: 'min_interval', startsAt: 1 });
+  const stop = new AbortController();
+  const got: (Event & { readonly times?: number })[] = [];
+  const reading = (async () => {
+    for await (const event of followEvents(socket, { lastId: null, since: '1h', signal: stop.signal })) got.push(event);
+  })();
+  await until('the history is read', () => got.length === 1);
+  events.add({ kind: 'file_caught_up' });
+  await until('the next event is read', () => got.length === 2);
+  assert.deepEqual(
+    got.map(({ kind, times }) => [kind, times]),
+    [
+      ['runtime', 3],
+      ['file_caught_up', undefined],
+    ],
+  );
+  stop.abort();
+  await assert.rejects(reading);
+  const list = (await askMyelin(socket, 'GET', '/api/v1/history?since=5m&service=web')) as readonly Event[];
+  assert.deepEqual(
+    list.map(({ kind }) => kind),
+    ['runtime'],
+  );
+  await assert.rejects(askMyelin(socket, 'GET', '/api/v1/history?since=yesterday'), /since: /);
 });

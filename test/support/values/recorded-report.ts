@@ -2,9 +2,8 @@
 import { Events } from '../../../src/report/events.ts';
 import { logged } from '../../../src/report/facts.ts';
 import { entryOf } from '../../../src/report/messages.ts';
-import { createMetrics } from '../../../src/report/metrics.ts';
 import { Reporter } from '../../../src/report/reporter.ts';
-import { sampleStatus } from './status.ts';
+import { metricsOf } from './metrics.ts';
 
 export type RecordedReport = {
   readonly reporter: Reporter;
@@ -22,7 +21,7 @@ export function recordedReport(now = (): number => 0): RecordedReport {
   const lines: string[] = [];
   const facts: Readonly<Record<string, unknown>>[] = [];
   const events = new Events({ now, masked: (value) => value });
-  const metrics = createMetrics('1', () => sampleStatus);
+  const metrics = metricsOf();
   const log = {
     tell(message: Parameters<typeof logged>[0], isRepeat: boolean): void {
       const { level, text } = entryOf(message.kind);

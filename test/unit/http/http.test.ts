@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { tcpRefusal } from '../../../src/http/admin.ts';
 import { Heartbeat, probeRoutes } from '../../../src/http/probes.ts';
 import type { Reply } from '../../../src/http/server.ts';
-import { createMetrics } from '../../../src/report/metrics.ts';
 import type { Status } from '../../../src/report/status.ts';
+import { metricsOf } from '../../support/values/metrics.ts';
 import { sampleStatus } from '../../support/values/status.ts';
 
 async function probe(
@@ -13,7 +13,7 @@ async function probe(
   status: Status,
   heartbeat = new Heartbeat(1000, () => 0),
 ): Promise<Reply | undefined> {
-  const metrics = createMetrics('1.2.3', () => status);
+  const metrics = metricsOf(() => status);
   const routes = probeRoutes({ plainStatus: () => status, heartbeat, metrics });
   const reply = await routes
     .find((route) => route.path === path)
@@ -66,7 +66,7 @@ test('Myelin is alive unless one piece of work takes too long', async () => {
 });
 
 test('the metrics show the status and what was counted', async () => {
-  const metrics = createMetrics('1.2.3', () => sampleStatus);
+  const metrics = metricsOf();
   metrics.updated('reload', 12);
   metrics.updated('noop', null);
   metrics.reloaded([{ code: 'bind_changed' }, { code: 'bind_changed' }, { code: 'proxy_added' }], 'ok', 41);
@@ -104,7 +104,7 @@ test('the metrics show the status and what was counted', async () => {
 
 test('what is gone from the status is gone from the metrics', async () => {
   let status: Status = sampleStatus;
-  const metrics = createMetrics('1', () => status);
+  const metrics = metricsOf(() => status);
   assert.match(await metrics.text(), /service="db"/);
   status = { ...sampleStatus, services: [], sources: [], haproxy: null };
   assert.doesNotMatch(await metrics.text(), /service="db"|watcher=/);
