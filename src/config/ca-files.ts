@@ -1,7 +1,7 @@
 /** The files of CA certificates that a config names, and where HAProxy gets the copies of them. */
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
-import { certificatesFolder } from './paths.ts';
+import { certificatesFolder, clientCaFile } from './paths.ts';
 import type { Config } from './schema.ts';
 
 export type CaFile = {
@@ -14,10 +14,6 @@ export type CaFile = {
 };
 
 type Names = Pick<Config, 'haproxy' | 'frontends' | 'services' | 'discoveries'>;
-
-/** The copy that a frontend has keeps its path when the config names another file: the clients are judged by another content. */
-export const clientCaFile = (config: Pick<Config, 'haproxy'>, frontend: string): string =>
-  join(certificatesFolder(config), `${frontend}.ca-file`);
 
 /** One for all services that name the file. No name of a frontend contains `+`. */
 export function serverCaFile(config: Pick<Config, 'haproxy'>, source: string): string {

@@ -61,18 +61,26 @@ export const mapFile = (config: Pick<Config, 'haproxy'>, frontend: string): stri
 
 export const certificatesFolder = ({ haproxy }: Pick<Config, 'haproxy'>): string => `${haproxy.config}.certs`;
 
+/** How its files there begin. The runtime API takes what follows a `:` for a line; no name of a frontend contains `=`. */
+const beginningOf = (frontend: string): string => frontend.replaceAll(':', '=');
+
 /** A certificate of a shared frontend: no name of a frontend contains `+`. */
 export const certificateFile = (config: Pick<Config, 'haproxy'>, frontend: string, name: string): string =>
-  join(certificatesFolder(config), `${frontend}+${name}.pem`);
+  join(certificatesFolder(config), `${beginningOf(frontend)}+${name}.pem`);
 
 /** The name of a certificate, from the name of its file; null: the file is not of this frontend. */
 export function certificateName(frontend: string, file: string): string | null {
-  return file.startsWith(`${frontend}+`) && file.endsWith('.pem') ? file.slice(frontend.length + 1, -4) : null;
+  const beginning = `${beginningOf(frontend)}+`;
+  return file.startsWith(beginning) && file.endsWith('.pem') ? file.slice(beginning.length, -4) : null;
 }
 
 /** The file that lists the certificates of a shared frontend. */
 export const certificateList = (config: Pick<Config, 'haproxy'>, frontend: string): string =>
-  join(certificatesFolder(config), `${frontend}.crt-list`);
+  join(certificatesFolder(config), `${beginningOf(frontend)}.crt-list`);
+
+/** The CA certificates by which its clients are verified. It keeps its path when the config names another file. */
+export const clientCaFile = (config: Pick<Config, 'haproxy'>, frontend: string): string =>
+  join(certificatesFolder(config), `${beginningOf(frontend)}.ca-file`);
 
 /** The certificate of shared frontends that have no other. */
 export const selfSignedFile = (config: HasState): string => join(config.state, 'self-signed.pem');

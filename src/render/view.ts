@@ -1,6 +1,5 @@
 /** Turns config and endpoints into the values that templates see. A draining endpoint gets weight 0. */
-import { clientCaFile } from '../config/ca-files.ts';
-import { certificateList, mapFile, serverStateFile } from '../config/paths.ts';
+import { certificateList, clientCaFile, mapFile, serverStateFile } from '../config/paths.ts';
 import { sharedFrontends } from '../config/routes.ts';
 import type { Config, Service } from '../config/schema.ts';
 import { formatDuration } from '../config/values.ts';

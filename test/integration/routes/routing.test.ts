@@ -144,7 +144,11 @@ async function site(branch: HaproxyBranch): Promise<Site> {
     stack.defer(() => void server.close());
     return listening(server);
   };
-  const echo = async (name: string) => serve(createServer(({ url }, answer) => void answer.end(`${name} ${url}`)));
+  const echo = async (name: string) => {
+    const server = createServer(({ url }, answer) => void answer.end(`${name} ${url}`));
+    server.on('connect', ({ url }, socket) => void socket.end(`HTTP/1.1 200 OK\r\n\r\n${name} ${url}`));
+    return serve(server);
+  };
   const tls = async (name: string) =>
     serve(createTlsServer({ key: pem, cert: pem }, (socket) => void socket.on('error', () => {}).end(name)));
   const tcp = async (name: string) => serve(createTcpServer((socket) => void socket.on('error', () => {}).end(name)));
@@ -319,6 +323,12 @@ for (const branch of branches)
         h2.map((answer, at) => [some[at]?.[0], some[at]?.[1], answer]),
         some,
       );
+      // What has no path stays as it is where paths are rewritten.
+      for (const target of ['*', 'root.example.com:80']) {
+        const line = `${target === '*' ? 'OPTIONS' : 'CONNECT'} ${target} HTTP/1.1`;
+        const text = await say(its.port, `${line}\r\nHost: root.example.com:80\r\nConnection: close\r\n\r\n`);
+        assert.ok(text.endsWith(`\r\n\r\nto ${target}`), text);
+      }
     });
 
     test('what no route leads elsewhere goes to the default; lines of the administrator hold', async () => {

@@ -25,6 +25,8 @@ export function planBackends(running: Rendered, desired: Rendered, process: Runt
     const its = optionSetOf(now, desired.sections);
     if ('because' in its) return waits({ code: 'proxy_added', detail: its.because });
     const { name, text, base } = its.set;
+    const late = keywordOfStart(its.set);
+    if (late !== null) return waits({ code: 'proxy_added', detail: `\`${late}\` takes effect when HAProxy starts` });
     const same = known().get(name);
     if (same?.text !== text || same.base.text !== base.text) return waits({ code: 'options_unproven', detail: name });
     const left = leaving.find((each): each is LeavingBackend => each.kind === 'backend' && each.backend === backend);
@@ -102,6 +104,12 @@ function optionSetsOf(sections: readonly Section[]): ReadonlyMap<string, OptionS
     sets.set(sections, known);
   }
   return known;
+}
+
+/** An option that a backend has only from the start (seen on 3.4.7). What `defaults` says of it, the frontends have as well. */
+function keywordOfStart({ text }: OptionSet): string | null {
+  const [, keyword = null] = /^[ \t]*(compression)[ \t]/m.exec(text) ?? [];
+  return keyword;
 }
 
 function sectionsWith(sections: readonly Section[], { name }: OptionSet): readonly Section[] {

@@ -63,6 +63,12 @@ describe('a plan for a backend that comes or goes', () => {
     ]);
   });
 
+  it('is a reload where HAProxy gives an option only to the backends that it starts with', () => {
+    const compressing = (name: string) => backend(name, ['compression algo gzip']);
+    const plan = planChange(file(compressing('one')), file(compressing('one'), compressing('two')), on('3.4.7'));
+    assert.ok(reasonsOf(plan).includes('proxy_added backend two: `compression` takes effect when HAProxy starts'));
+  });
+
   it('leaves its servers in service for the requests that it has; coming back, it keeps those that it is to have', () => {
     const plan = planChange(file(backend('one'), backend('two', undefined, ['a', 'b'])), one, on('3.4.7'));
     const unpublish = plan.kind === 'runtime' ? plan.commands.find(({ kind }) => kind === 'backend') : undefined;

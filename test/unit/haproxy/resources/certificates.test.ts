@@ -1,9 +1,13 @@
 /** Certificates and lists of them: planned, said, classified, read back. */
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { test } from 'node:test';
 import { selfSignedPem } from '../../../../src/certificates/self-signed.ts';
+import { certificateFile, certificateName, clientCaFile } from '../../../../src/config/paths.ts';
+import type { Config } from '../../../../src/config/schema.ts';
 import { capabilitiesOf } from '../../../../src/haproxy/binary/capabilities.ts';
 import { parseVersion } from '../../../../src/haproxy/binary/version.ts';
+import { canBeNamed } from '../../../../src/haproxy/resources/certificates/commands.ts';
 import { shownOf } from '../../../../src/haproxy/resources/certificates/entries.ts';
 import { certificates, crtLists } from '../../../../src/haproxy/resources/certificates/index.ts';
 import { say } from '../../../../src/haproxy/resources/index.ts';
@@ -200,4 +204,13 @@ test('what HAProxy shows of certificates and lists is compared, and the plan fro
     `set ssl cert ${fileOf('a')} <<`,
     `set ssl cert ${fileOf('b')} <<`,
   ]);
+});
+
+test('commands can name the files of every shared frontend, whatever its name', () => {
+  const config = { haproxy: { config: '/run/haproxy.cfg' } } as Pick<Config, 'haproxy'>;
+  for (const name of ['public', 'team:public', 'a.b-c_d:']) {
+    const file = certificateFile(config, name, 'site');
+    assert.ok(canBeNamed(file) && canBeNamed(clientCaFile(config, name)), file);
+    assert.equal(certificateName(name, basename(file)), 'site');
+  }
 });
