@@ -23,9 +23,10 @@ import type { Instance } from '../instance/instance.ts';
 import { readOnce } from '../lib/files/read-file.ts';
 import { createMutex } from '../lib/mutex.ts';
 import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
+import { endsWithin } from '../lib/time/ends-within.ts';
 import { pause } from '../lib/time/retry.ts';
 import { main } from '../main.ts';
-import type { Moment } from '../model.ts';
+import type { Moment, Ms } from '../model.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
 import { answerWhy } from '../report/answer-why.ts';
 import { Events } from '../report/events.ts';
@@ -51,6 +52,8 @@ const stuckAfterMs = 180_000;
 
 /** The part of the time in which HAProxy may be asked about its servers, however often somebody asks for the status. */
 const healthShare = 1 / 10;
+/** What HAProxy said last stands where it takes longer: one that hangs must not hold up the status that says so. */
+const healthPatienceMs: Ms = 2000;
 
 export async function run(globals: Globals, options: RunOptions): Promise<number> {
   const stopping = new AbortController();
@@ -175,7 +178,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     );
   // Each answer asks the sources, and anybody on this machine may ask.
   const oneAtATime = createMutex();
-  const refreshHealth = recent(() => health.refresh(), { share: healthShare });
+  const askHealth = recent(() => health.refresh(), { share: healthShare });
+  const refreshHealth = (): Promise<unknown> => endsWithin(askHealth(), healthPatienceMs);
   const freshStatus = async (): Promise<Status> => {
     await refreshHealth();
     return plainStatus();

@@ -146,11 +146,18 @@ function ofApply({ status, service: name }: WhyFacts, { quarantined }: ServiceSt
   if (lastApply?.error != null) steps.push(note('apply', { text: `the last update failed: ${lastApply.error}` }));
   if (haproxy === null) steps.push(lost('haproxy', { text: 'no HAProxy of Myelin’s runs' }));
   else if (haproxy.unresponsive !== null)
-    steps.push(lost('haproxy', { text: `${stateReasons.haproxy_unresponsive}: ${haproxy.unresponsive.reason}` }));
+    steps.push(
+      lost('haproxy', {
+        text: `${stateReasons.haproxy_unresponsive}: ${haproxy.unresponsive.reason}`,
+        remedy: `see what its process ${haproxy.pid} does; \`haproxy.onHang: replace\` has another started in its place`,
+      }),
+    );
   return steps;
 }
 
-function ofServers({ server, servers, service }: WhyFacts): readonly WhyStep[] {
+function ofServers({ server, servers, service, status: { haproxy } }: WhyFacts): readonly WhyStep[] {
+  // Nobody can say what it has.
+  if (haproxy === null || haproxy.unresponsive !== null) return [];
   const its = servers.filter((one) => server === null || one.server === server || one.address === server);
   if (its.length === 0)
     return [

@@ -3,6 +3,7 @@ import type { Source } from '../../watchers/kit/source.ts';
 import type { WatcherConfig } from '../config/schema/watchers.ts';
 import type { Config, Origin } from '../config/schema.ts';
 import { AppError, describe } from '../errors.ts';
+import { endsWithin } from '../lib/time/ends-within.ts';
 import type { Ms, Query, SourceEvent, Update, Watch } from '../model.ts';
 import { type Explanation, explain } from './explain.ts';
 import { supervise } from './supervise.ts';
@@ -112,16 +113,6 @@ export class Sources implements AsyncDisposable {
     this.#running.delete(name);
     running.stop.abort();
     if (!(await endsWithin(running.ended, stopWithinMs))) onHanging?.(name);
-  }
-}
-
-async function endsWithin(work: Promise<void>, ms: Ms): Promise<boolean> {
-  const { promise: timeout, resolve } = Promise.withResolvers<false>();
-  const timer = setTimeout(resolve, ms, false);
-  try {
-    return await Promise.race([work.then(() => true), timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

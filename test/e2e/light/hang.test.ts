@@ -24,6 +24,7 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
 
   process.kill(pid, 'SIGSTOP');
   try {
+    assert.match((await my.place.command('status')).stdout, /^ {2}HAProxy /m, 'nobody waits for it to see the status');
     const { haproxy, lastApply } = await myelin.until('it is noticed', ({ state }) => state === 'unresponsive');
     assert.match(haproxy?.unresponsive?.reason ?? '', /no answer within/);
     assert.equal(lastApply?.error, null);

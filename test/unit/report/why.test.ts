@@ -117,6 +117,17 @@ test('the first place where traffic is lost is named, in words that say what hap
   }
 });
 
+test('of a HAProxy that hangs nothing is said of its servers, which nobody can know', () => {
+  const { haproxy } = status();
+  assert.ok(haproxy !== null);
+  const hanging = { ...haproxy, unresponsive: { reason: 'no answer', since: 0 } };
+  const answer = why({ ...facts, status: status({}, { haproxy: hanging }), servers: [{ ...server, health: null }] });
+  const [step, ...others] = answer.steps.filter(({ stage }) => stage === 'haproxy');
+  assert.deepEqual([answer.serves, others], [false, []]);
+  assert.match(step?.text ?? '', /HAProxy does not answer: no answer/);
+  assert.match(step?.remedy ?? '', /process 42/);
+});
+
 test('a source in trouble, a doubt, and one server of several that is down are told, and take nothing away', () => {
   const down: ServerStatus = { ...server, server: 'web-2', health: { ...health, condition: 'down', status: 'DOWN' } };
   const answer = why({
