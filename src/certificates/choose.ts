@@ -38,8 +38,11 @@ type Parts = {
 };
 
 export function choose({ reading, before, inspect, folder }: Parts, now: Timestamp): Choice {
-  if (reading.problem !== null) {
-    const problem = { name: '', file: folder, reason: reading.problem, isKept: before.size > 0 };
+  // A volume that is not mounted is an empty folder.
+  const isEmptied = reading.entries.length === 0 && before.size > 0;
+  const unread = reading.problem ?? (isEmptied ? 'there is no certificate in it any more' : null);
+  if (unread !== null) {
+    const problem = { name: '', file: folder, reason: unread, isKept: before.size > 0 };
     return withExpiring([...before.values()], [problem], now);
   }
   const certificates: Certificate[] = [];
