@@ -7,6 +7,7 @@ import type { DemoOptions } from './commands/demo.ts';
 import type { Globals } from './commands/globals.ts';
 import { AppError, describe, exitCodes, hasCode } from './errors.ts';
 import { logFormats, logLevels } from './model.ts';
+import { printableJson, printableLines } from './report/text/printable.ts';
 import { nodeProblem, ownVersion } from './version.ts';
 
 /** What a command gives back is the exit code; whatever it throws is reported here. */
@@ -194,7 +195,7 @@ function reportLostOutput(error: Error): void {
 /** With `--json`: one object on standard error, whatever the error. */
 function reportJson(error: unknown): number {
   const { exitCode, ...facts } = factsOf(error);
-  if (exitCode !== exitCodes.ok) process.stderr.write(`${JSON.stringify({ error: { ...facts, exitCode } })}\n`);
+  if (exitCode !== exitCodes.ok) process.stderr.write(`${printableJson({ error: { ...facts, exitCode } })}\n`);
   return exitCode;
 }
 
@@ -215,10 +216,11 @@ function factsOf(error: unknown): { readonly exitCode: number } & Readonly<Recor
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   if (error instanceof AppError) {
-    process.stderr.write(`error: ${describe(error)} [${error.code}]\n`);
-    if (error.remedy !== undefined) process.stderr.write(`what to do: ${error.remedy}\n`);
+    process.stderr.write(`error: ${printableLines(describe(error))} [${error.code}]\n`);
+    if (error.remedy !== undefined) process.stderr.write(`what to do: ${printableLines(error.remedy)}\n`);
     return error.exitCode;
   }
-  process.stderr.write(`unexpected error: ${error instanceof Error ? error.stack : String(error)}\n`);
+  const words = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`unexpected error: ${printableLines(words)}\n`);
   return exitCodes.unexpected;
 }

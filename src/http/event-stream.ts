@@ -11,6 +11,7 @@ import type { Event, Events } from '../report/events.ts';
 import { concerns } from '../report/history/concerns.ts';
 import type { History } from '../report/history/history.ts';
 import { entryOf, messages } from '../report/messages.ts';
+import { printableJson } from '../report/text/printable.ts';
 import { problem, type Route, refused } from './server.ts';
 
 export type EventSources = {
@@ -141,5 +142,5 @@ export function formatEvent(event: Event): string {
 }
 
 function frame(data: { readonly kind: string }): string {
-  return `event: ${data.kind}\ndata: ${JSON.stringify(data)}\n\n`;
+  return `event: ${data.kind}\ndata: ${printableJson(data)}\n\n`;
 }

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AppError, describe } from '../errors.ts';
 import { http } from '../lib/net/node-http.ts';
+import { printableJson } from '../report/text/printable.ts';
 
 export type Reply = {
   readonly status: number;
@@ -70,7 +71,7 @@ async function answer(
     return;
   }
   const isText = typeof reply.body === 'string';
-  const body = isText ? (reply.body as string) : `${JSON.stringify(reply.body)}\n`;
+  const body = isText ? (reply.body as string) : `${printableJson(reply.body)}\n`;
   response.writeHead(reply.status, {
     'content-type': reply.contentType ?? (isText ? 'text/plain; charset=utf-8' : 'application/json'),
     'content-length': Buffer.byteLength(body),

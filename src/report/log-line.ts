@@ -1,7 +1,7 @@
 /** One line of the log: JSON for machines or short text for people, never with a secret in it. */
 import { styleText } from 'node:util';
 import { maskWithin } from '../config/read/mask.ts';
-import { printable } from './text/printable.ts';
+import { printable, printableJson } from './text/printable.ts';
 
 export type Style = {
   readonly secrets: readonly string[];
@@ -14,7 +14,7 @@ type Facts = Readonly<Record<string, unknown>>;
 /** Secrets are masked in the values rather than in the line, so that the line stays valid JSON. */
 export function formatLine(line: string, { secrets, format, isColoured }: Style): string {
   const facts = maskWithin(JSON.parse(line) as Facts, secrets);
-  return format === 'json' ? JSON.stringify(facts) : pretty(facts, isColoured);
+  return format === 'json' ? printableJson(facts) : pretty(facts, isColoured);
 }
 
 const colours = {

@@ -8,6 +8,7 @@ import { askMyelin } from '../../http/client.ts';
 import { wallClock } from '../../lib/time/clock.ts';
 import type { Timestamp } from '../../model.ts';
 import { age } from '../../report/text/format.ts';
+import { printable, printableJson } from '../../report/text/printable.ts';
 import type { Globals } from '../globals.ts';
 import { askRunning, isNotRunning } from './find.ts';
 
@@ -19,7 +20,7 @@ export async function reload(globals: Globals): Promise<number> {
     readonly kind: string;
     readonly tookMs?: number;
   };
-  if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  if (globals.json) process.stdout.write(`${printableJson(result, 2)}\n`);
   else if (result.kind === 'reload') process.stdout.write(`reloaded in ${Math.round(result.tookMs ?? 0)} ms\n`);
   else process.stdout.write(`not reloaded: ${result.kind}; \`myelin status\` says why\n`);
   return result.kind === 'reload' ? exitCodes.ok : exitCodes.haproxyUnavailable;
@@ -30,9 +31,11 @@ export async function accept(globals: Globals, service: string): Promise<number>
   const path = `/api/v1/accept/${encodeURIComponent(service)}`;
   const answer = (await askRunning(globals.config, 'POST', path)) as Accepted;
   const { endpoints } = answer;
-  if (globals.json) process.stdout.write(`${JSON.stringify(answer)}\n`);
-  else if (endpoints === 0) process.stdout.write(`${service}: nothing is kept, what the sources say is served\n`);
-  else process.stdout.write(`${service}: ${endpoints} ${endpoints === 1 ? 'endpoint goes' : 'endpoints go'}\n`);
+  if (globals.json) process.stdout.write(`${printableJson(answer)}\n`);
+  else if (endpoints === 0)
+    process.stdout.write(`${printable(service)}: nothing is kept, what the sources say is served\n`);
+  else
+    process.stdout.write(`${printable(service)}: ${endpoints} ${endpoints === 1 ? 'endpoint goes' : 'endpoints go'}\n`);
   return exitCodes.ok;
 }
 
@@ -53,7 +56,9 @@ export async function server(
   const query = time === undefined ? '' : `?for=${encodeURIComponent(time)}`;
   const path = `/api/v1/servers/${[...parts, state].map(encodeURIComponent).join('/')}${query}`;
   const answer = (await askRunning(globals.config, 'POST', path, { timeoutMs: reloadTimeoutMs })) as Overridden;
-  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `${describeOverride(answer, wallClock())}\n`);
+  process.stdout.write(
+    globals.json ? `${printableJson(answer)}\n` : `${printable(describeOverride(answer, wallClock()))}\n`,
+  );
   return exitCodes.ok;
 }
 
@@ -77,7 +82,7 @@ export async function stop(globals: Globals, options: { readonly haproxy?: true 
   const answer = (await askRunning(globals.config, 'POST', '/api/v1/stop')) as Partial<Stopping>;
   const { haproxy = null } = answer;
   const serves = haproxy === null ? '' : `${describeHaproxy(haproxy)} serves on; \`myelin stop --haproxy\` ends it\n`;
-  process.stdout.write(globals.json ? `${JSON.stringify(answer)}\n` : `myelin is stopping\n${serves}`);
+  process.stdout.write(globals.json ? `${printableJson(answer)}\n` : `myelin is stopping\n${serves}`);
   return exitCodes.ok;
 }
 
@@ -93,7 +98,7 @@ async function stopAll(globals: Globals): Promise<number> {
   );
   const { endHaproxies } = await import('../../apply/process/left.ts');
   const ended = await endHaproxies(config);
-  if (globals.json) process.stdout.write(`${JSON.stringify({ stopping: isRunning, ended })}\n`);
+  if (globals.json) process.stdout.write(`${printableJson({ stopping: isRunning, ended })}\n`);
   else {
     const lines = ended.map((each) => `${describeHaproxy(each)} has ended\n`);
     const none = isRunning ? 'no HAProxy of it runs any more\n' : 'no HAProxy of this config runs\n';

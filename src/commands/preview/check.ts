@@ -25,6 +25,7 @@ import { checkElsewhere, type Output, readOutput, renderOutput, takesCandidate }
 import type { ServiceView } from '../../outputs/target.ts';
 import { checkPrinted } from '../../render/printed-servers.ts';
 import type { RenderResult } from '../../render/render.ts';
+import { printableJson, printableLines } from '../../report/text/printable.ts';
 import { loadSettings, type Settings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { versionOf } from './desired.ts';
@@ -71,12 +72,12 @@ export async function check(globals: Globals): Promise<number> {
     warnings: allWarnings,
     reloadOnly: byReload,
   };
-  if (globals.json) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  if (globals.json) process.stdout.write(`${printableJson(result, 2)}\n`);
   else {
     const services = `${size} ${size === 1 ? 'service' : 'services'}`;
     process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
     for (const { output, verdict } of outputs) process.stdout.write(`output ${output}: ${verdict}\n`);
-    for (const warning of allWarnings) process.stdout.write(`warning: ${warning}\n`);
+    for (const warning of allWarnings) process.stdout.write(`warning: ${printableLines(warning)}\n`);
     for (const [name, what] of Object.entries(byReload))
       process.stdout.write(`${name}: each new server needs a reload, as its backend is written: ${what}\n`);
   }

@@ -19,6 +19,7 @@ import type { Endpoint, Section } from '../../model.ts';
 import { type Output, renderOutput } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
 import type { RenderResult } from '../../render/render.ts';
+import { printableLines } from '../../report/text/printable.ts';
 import { presumedVersion, type Settings } from '../../settings/settings.ts';
 import { KnownEndpoints } from '../../sources/known-endpoints.ts';
 import { KnownServices } from '../../sources/known-services.ts';
@@ -85,7 +86,7 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
 
 /** What is shown may lack something because of it. */
 export function warn(error: unknown): void {
-  process.stderr.write(`warning: ${describe(error)}\n`);
+  process.stderr.write(`warning: ${printableLines(describe(error))}\n`);
 }
 
 async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
@@ -101,7 +102,7 @@ async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<C
   let collection = createCollection(config, { discovered, endpoints }, now(), ownAddresses(env));
   const tell = (watcher: string, reason: string): void => {
     if (!failures.has(watcher) && !view(collection.catalog).open)
-      process.stderr.write(`waiting for ${watcher}: ${maskSecrets(reason, secrets.all)}\n`);
+      process.stderr.write(`waiting for ${watcher}: ${printableLines(maskSecrets(reason, secrets.all))}\n`);
     failures.set(watcher, reason);
   };
   const answered = Promise.withResolvers<void>();

@@ -16,6 +16,7 @@ import { diff } from '../../plan/printed-diff.ts';
 import { OverrideStore } from '../../reconcile/overrides/override-store.ts';
 import { overridden } from '../../reconcile/overrides/overrides.ts';
 import { formatReason } from '../../report/text/format.ts';
+import { printable, printableJson, printableLines } from '../../report/text/printable.ts';
 import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { type DesiredOutput, renderDesired, warn } from './desired.ts';
@@ -42,7 +43,7 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   const outputs = (await Promise.all(desired.outputs.map(planOutput))).filter((each) => each !== null);
   process.stdout.write(
     globals.json
-      ? `${JSON.stringify({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, null, 2)}\n`
+      ? `${printableJson({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, 2)}\n`
       : describe(shown, { moving, changes, hasOutputs: outputs.length > 0 }) + outputs.map(describeOutput).join(''),
   );
   const isPending = planned.kind !== 'none' || outputs.length > 0;
@@ -132,13 +133,13 @@ function gap(moving: readonly string[]): string {
 }
 
 function indented(lines: readonly string[]): string {
-  return lines.map((line) => `  ${line}\n`).join('');
+  return lines.map((line) => `  ${printable(line)}\n`).join('');
 }
 
 /** Colours only where a person looks: `styleText` leaves them out when the output is a file or a pipe. */
 function coloured(changes: string): string {
   const colours = { '+': 'green', '-': 'red', '@': 'cyan' } as const;
-  return changes.replace(/^([+@-]).*$/gm, (line, sign: keyof typeof colours) =>
+  return printableLines(changes).replace(/^([+@-]).*$/gm, (line, sign: keyof typeof colours) =>
     styleText(colours[sign], line, { stream: process.stdout }),
   );
 }

@@ -3,6 +3,7 @@ import { maskLines } from '../../config/read/mask.ts';
 import { AppError, exitCodes } from '../../errors.ts';
 import { filesIn, withoutFiles } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
+import { printableJson } from '../../report/text/printable.ts';
 import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { renderDesired } from './desired.ts';
@@ -27,7 +28,7 @@ export async function render(globals: Globals, { snapshot, output: name, mask }:
     const text = desired.outputs.find((each) => each.output === output)?.text ?? null;
     if (text === null)
       throw new AppError('MYELIN_SOURCE_TIMEOUT', `not every service of output ${output.name} is known yet`);
-    process.stdout.write(globals.json ? `${JSON.stringify({ path: output.path, text }, null, 2)}\n` : text);
+    process.stdout.write(globals.json ? `${printableJson({ path: output.path, text }, 2)}\n` : text);
     return exitCodes.ok;
   }
   const written = mask === true ? desired.masked() : desired.sections;
@@ -35,7 +36,7 @@ export async function render(globals: Globals, { snapshot, output: name, mask }:
   const files = filesIn(written).map(({ path, text: its, mode }) => ({ path, text: isForAll(mode) ? its : null }));
   const sections = withoutFiles(desired.sections).map(({ kind, name, service }) => ({ kind, name, service }));
   process.stdout.write(
-    globals.json ? `${JSON.stringify({ text, sections, files }, null, 2)}\n` : text + files.map(asComment).join(''),
+    globals.json ? `${printableJson({ text, sections, files }, 2)}\n` : text + files.map(asComment).join(''),
   );
   return exitCodes.ok;
 }

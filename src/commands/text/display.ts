@@ -6,7 +6,7 @@ import type { Event } from '../../report/events.ts';
 import type { DownServer, Status } from '../../report/status.ts';
 import { describeEvent } from '../../report/text/event-text.ts';
 import { age, table } from '../../report/text/format.ts';
-import { printable } from '../../report/text/printable.ts';
+import { printable, printableJson } from '../../report/text/printable.ts';
 import { formatStatus } from './status-text.ts';
 
 export type WatchView = {
@@ -28,7 +28,7 @@ export const shownEvents = 8;
 /** `onResize`: what was shown does not fit any more. */
 export function openDisplay(asJson: boolean, onResize: () => void): Display {
   const write = (text: string): void => void process.stdout.write(text);
-  if (asJson) return listing(write, ({ status }) => `${JSON.stringify(status)}\n`, changeOf);
+  if (asJson) return listing(write, ({ status }) => `${printableJson(status)}\n`, changeOf);
   if (process.stdout.isTTY) return page(onResize);
   return listing(
     write,

@@ -13,7 +13,7 @@ import type {
   Status,
 } from '../../report/status.ts';
 import { age, formatDrift, formatReason, formatWait, table } from '../../report/text/format.ts';
-import { printable } from '../../report/text/printable.ts';
+import { printableLines } from '../../report/text/printable.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);
@@ -200,6 +200,6 @@ function coloured(state: Status['state']): string {
 /** Names and reasons come from anyone who may register: no control character of theirs reaches a terminal. */
 function readable(status: Status): Status {
   return JSON.parse(JSON.stringify(status), (_, value: unknown) =>
-    typeof value === 'string' ? value.split('\n').map(printable).join('\n') : value,
+    typeof value === 'string' ? printableLines(value) : value,
   ) as Status;
 }

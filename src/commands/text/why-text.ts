@@ -1,7 +1,7 @@
 /** The answer of `myelin why` for people: the place where it is lost first, then all that is known, from source to socket. */
 import { styleText } from 'node:util';
 import { table } from '../../report/text/format.ts';
-import { printable } from '../../report/text/printable.ts';
+import { printable, printableLines } from '../../report/text/printable.ts';
 import type { Why, WhyStep } from '../../report/why.ts';
 
 export function formatWhy({ about, serves, steps }: Why): string {
@@ -9,7 +9,7 @@ export function formatWhy({ about, serves, steps }: Why): string {
   const verdict = serves
     ? styleText('green', `${printable(about)} gets traffic`, { stream: process.stdout })
     : styleText('red', `${printable(about)} gets no traffic`, { stream: process.stdout });
-  const cause = first === undefined ? '' : `: ${textOf(first)}`;
+  const cause = first === undefined ? '' : `: ${textOf(first).replaceAll('\n', '\n  ')}`;
   const remedy = first === undefined || first.remedy === null ? '' : `\nwhat to do: ${printable(first.remedy)}`;
   const rows = steps.map((step): [string, string] => [step.isLost ? `${step.stage} ✗` : step.stage, textOf(step)]);
   return `${verdict}${cause}${remedy}\n\n${table(rows)}`;
@@ -17,5 +17,5 @@ export function formatWhy({ about, serves, steps }: Why): string {
 
 /** Names and reasons come from anyone who may register. */
 function textOf({ text }: WhyStep): string {
-  return text.split('\n').map(printable).join('\n');
+  return printableLines(text);
 }

@@ -1,5 +1,6 @@
 /** How the commands and the page say what they found. */
 import type { Drift, ReloadReason, Timestamp } from '../../model.ts';
+import { printable } from './printable.ts';
 
 /** `bind_changed frontend web:in: …`, as in the log and the status. */
 export function formatReason({ code, section, detail }: ReloadReason): string {
@@ -27,9 +28,11 @@ export function formatDrift(drift: Drift): string {
 
 /** Rows of a name and a value, the names in one column; further lines of a value stand under its first. */
 export function table(rows: readonly (readonly [name: string, value: string])[]): string {
-  const width = rows.reduce((most, [name]) => Math.max(most, name.length), 0);
+  const width = rows.reduce((most, [name]) => Math.max(most, printable(name).length), 0);
   const indent = ' '.repeat(width + 4);
-  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value.replaceAll('\n', `\n${indent}`)}\n`).join('');
+  return rows
+    .map(([name, value]) => `  ${printable(name).padEnd(width)}  ${value.replaceAll('\n', `\n${indent}`)}\n`)
+    .join('');
 }
 
 /** `12s`, `5m`, `3h`, `2d`: as exactly as people want to know. */

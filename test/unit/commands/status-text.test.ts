@@ -56,3 +56,10 @@ test('of endpoints that are kept the status says for how long, and which key dec
     'large loss of endpoints 2s ago, retaining 1 for another 50s (maxShrink); `myelin accept db` lets them go',
   );
 });
+
+test('the name of a service that is left out forges no line', () => {
+  const unserved = [{ watcher: 'consul', service: 'x\nservices\n  web  2 ready', reason: 'no\nservices' }];
+  const text = stripVTControlCharacters(formatStatus({ ...sampleStatus, unserved }, now));
+  assert.equal(text.match(/^services$/gm)?.length, 1);
+  assert.match(text, /x\\u000aservices/);
+});
