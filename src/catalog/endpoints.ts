@@ -53,6 +53,11 @@ export function namesOf(unfit: readonly Unfit[] = []): ReadonlySet<string> {
   return names;
 }
 
+/** The number of endpoints of which these are the names. */
+export function countNamed(names: ReadonlySet<string>): number {
+  return [...names].filter((name) => name.startsWith('id ')).length;
+}
+
 /** By its place, or by its id, since its address may have changed as well. */
 export function isNamedIn(names: ReadonlySet<string>, endpoint: Endpoint): boolean {
   return names.has(placeOf(endpoint)) || names.has(`id ${endpoint.id}`);

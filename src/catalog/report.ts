@@ -1,7 +1,7 @@
 /** What the status shows of the catalog: the health of each source, and the endpoints of each service. */
 import type { Endpoint, Moment, SourceEvent } from '../model.ts';
 import { noRefusals, type Refusal, type Refusals } from './admission.ts';
-import { placeOf } from './endpoints.ts';
+import { countNamed, placeOf } from './endpoints.ts';
 import { endOf, retainedBy } from './loss.ts';
 import {
   type Catalog,
@@ -34,13 +34,15 @@ type SourceReport = {
   readonly down: Trouble | null;
 };
 
-type ServiceReport = {
+export type ServiceReport = {
   readonly name: string;
   readonly endpoints: {
     readonly ready: number;
     readonly draining: number;
     /** Retained: they serve although no source names them any more. */
     readonly kept: number;
+    /** Named by a source, which says that they must not serve: critical, not ready. */
+    readonly unfit: number;
     /** Not served, because something in them is not allowed. */
     readonly refused: number;
   };
@@ -84,7 +86,7 @@ export function report(catalog: Catalog, now: Moment): CatalogReport {
 export function nothingOf(name: string): ServiceReport {
   return {
     name,
-    endpoints: { ready: 0, draining: 0, kept: 0, refused: 0 },
+    endpoints: { ready: 0, draining: 0, kept: 0, unfit: 0, refused: 0 },
     unanswered: [],
     stale: null,
     kept: null,
@@ -175,6 +177,7 @@ function reportService(catalog: Catalog, name: string, settings: ServiceSettings
       ready: current.length - draining,
       draining,
       kept: kept.size,
+      unfit: results.reduce((sum, { unfit }) => sum + countNamed(unfit), 0),
       refused: refusals.reduce((sum, { endpoints }) => sum + endpoints, 0),
     },
     unanswered: results.filter((result) => result.endpoints === null).map(({ watcher }) => watcher),

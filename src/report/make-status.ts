@@ -15,8 +15,8 @@ import type { OverrideStore } from '../reconcile/overrides/override-store.ts';
 import type { Refusal } from '../settings/reload.ts';
 import type { Reporter } from './reporter.ts';
 import { healthOf } from './service-health.ts';
-import { stateOf } from './state.ts';
-import type { OutputStatus, ServiceStatus, Status } from './status.ts';
+import { isEmpty, lacksEndpoints, stateOf } from './state.ts';
+import type { OutputStatus, Status } from './status.ts';
 
 export type StatusParts = {
   readonly instance: Instance;
@@ -41,7 +41,8 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const goneOnes = reporter.quarantined.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const health = healthOf(parts.health.last, control.runtime?.running.sections ?? []);
   const services = [...known, ...goneOnes].map((service) => ({ ...service, health: health.get(service.name) ?? null }));
-  const { waitingFor } = view(instance.collection.catalog);
+  const { catalog, config } = instance.collection;
+  const { waitingFor } = view(catalog);
   const { lastApply, lastReload, pending } = reporter;
   return {
     version,
@@ -55,7 +56,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       update_failed: lastApply !== null && lastApply.error !== null,
       service_quarantined: quarantined.size > 0,
       service_down: services.some((service) => service.health?.isDown && !isEmpty(service)),
-      service_empty: services.some((service) => isEmpty(service) && service.unanswered.length === 0),
+      service_empty: services.some((service) => lacksEndpoints(service, config.services.get(service.name)?.onEmpty)),
       endpoints_kept: services.some(({ endpoints }) => endpoints.kept > 0),
       endpoints_refused: services.some(({ endpoints }) => endpoints.refused > 0),
       certificate_left_out: instance.certificates.some(({ problem }) => problem !== null),
@@ -110,10 +111,6 @@ function frontendsOf(config: Config): Status['frontends'] {
     routes: routes.get(name)?.length ?? 0,
     leftOut: conflicts.filter(({ frontend }) => frontend === name).length,
   }));
-}
-
-function isEmpty({ endpoints: { ready, draining, kept } }: Pick<ServiceStatus, 'endpoints'>): boolean {
-  return ready + draining + kept === 0;
 }
 
 /** According to the sections of the running HAProxy; null where none is known. */

@@ -124,7 +124,7 @@ export function createMetrics({ version, status, history }: MetricsSources): Met
   );
   gauge(
     'endpoints',
-    'Endpoints of a service: ready, draining, kept (although the sources do not name them any more), refused (left out).',
+    'Endpoints of a service: ready, draining, kept (although the sources do not name them any more), unfit (critical, not ready), refused (left out).',
     ['service', 'state'],
     ({ services }, set) => {
       // With thousands of services, zeros of rare states would fill most of the page.

@@ -1,4 +1,6 @@
 /** The state of a running Myelin, and why it is not ready. Pure; docs/reference/http.md explains each state. */
+import type { ServiceReport } from '../catalog/report.ts';
+import type { Service } from '../config/schema.ts';
 
 /** Each reason for a state, the most important first. */
 export const stateReasons = {
@@ -11,7 +13,7 @@ export const stateReasons = {
   update_failed: 'the last update failed',
   service_quarantined: 'a service is quarantined',
   service_down: 'HAProxy has no server up for a service',
-  service_empty: 'a service has no endpoint',
+  service_empty: 'a service has no endpoint that may serve',
   endpoints_kept: 'endpoints are retained that their source does not name any more',
   endpoints_refused: 'endpoints are refused',
   certificate_left_out: 'a certificate is not served as it stands in its file',
@@ -45,4 +47,17 @@ function stateBecauseOf(reasons: readonly StateReason[]): State {
   if (reasons.includes('nothing_applied')) return 'starting';
   if (reasons.includes('haproxy_unresponsive')) return 'unresponsive';
   return reasons.length > 0 ? 'degraded' : 'ready';
+}
+
+type Counted = Pick<ServiceReport, 'endpoints' | 'unanswered'>;
+
+/** Nobody serves it. */
+export function isEmpty({ endpoints: { ready, draining, kept } }: Pick<Counted, 'endpoints'>): boolean {
+  return ready + draining + kept === 0;
+}
+
+/** With `accept`, a service that was scaled to nothing is as it should be; one whose endpoints are all unfit is not. */
+export function lacksEndpoints(service: Counted, onEmpty: Service['onEmpty'] | undefined): boolean {
+  if (!isEmpty(service) || service.unanswered.length > 0) return false;
+  return onEmpty !== 'accept' || service.endpoints.unfit > 0;
 }

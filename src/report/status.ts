@@ -124,7 +124,7 @@ export type OutputStatus = {
 
 export type CertificateStatus = Omit<CertificateState, 'isExpiring'>;
 
-export const endpointStates = ['ready', 'draining', 'kept', 'refused'] as const;
+export const endpointStates = ['ready', 'draining', 'kept', 'unfit', 'refused'] as const;
 
 export type ServiceStatus = {
   readonly name: string;

@@ -121,7 +121,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/lib/',
     'watchers/file/',
   ],
-  'src/cli.ts': ['src/commands/', 'src/version.ts'],
+  'src/cli.ts': ['src/commands/', 'src/report/', 'src/version.ts'],
 };
 
 /** Who imports a package; none has others. */

@@ -105,7 +105,7 @@ export const service = z
       .enum(['doubt', 'keep', 'accept'])
       .default('doubt')
       .describe(
-        'When the last endpoint goes: accept serves 503; keep holds the last ones; doubt holds them for `keepFor` if it ' +
+        'When the last endpoint goes: accept serves 503, and finds nothing wrong with a service without any; keep holds the last ones; doubt holds them for `keepFor` if it ' +
           'happened within a minute of Myelin’s start or of a restart or reconnection of the source, else it accepts.',
       ),
     keepFor: someTime.prefault('10m').describe('How long doubted endpoints are kept.'),

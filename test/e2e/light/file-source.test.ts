@@ -75,7 +75,7 @@ test('traffic follows servers that are added, weighted, drained, moved and remov
   const draining = [`${at('alpha')} 1`, `${at('beta')} 0`].sort();
   await until('the file has followed', async () => String(await serversOf(place, 'web')) === String(draining));
   const { services } = await place.status();
-  assert.deepEqual(services[0]?.endpoints, { ready: 1, draining: 1, kept: 0, refused: 0 });
+  assert.deepEqual(services[0]?.endpoints, { ready: 1, draining: 1, kept: 0, unfit: 0, refused: 0 });
 
   await say(place, { web: [one('gamma'), two(', state: draining')] });
   await servedBy(port, 'gamma');
@@ -105,7 +105,7 @@ test('where the last endpoint goes, accept answers 503 from a valid config, doub
     (status) => status.services.filter(({ kept }) => kept !== null).length === 2,
   );
   const doubted = services.find(({ name }) => name === 'doubting');
-  assert.deepEqual(doubted?.endpoints, { ready: 0, draining: 0, kept: 1, refused: 0 });
+  assert.deepEqual(doubted?.endpoints, { ready: 0, draining: 0, kept: 1, unfit: 0, refused: 0 });
   assert.equal((doubted?.kept?.until ?? 0) - (doubted?.kept?.since ?? 0), 2000);
   assert.equal(services.find(({ name }) => name === 'keeping')?.kept?.until, null);
   assert.deepEqual(await answers(my.port('doubting')), { alpha: 20 });

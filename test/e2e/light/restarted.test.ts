@@ -140,7 +140,7 @@ test('what vanished while Myelin was stopped is a loss as any other, and what is
   const { services, haproxy: after } = await second.until('the loss is held', (status) => {
     return status.services[0]?.kept?.reason === 'shrunk';
   });
-  assert.deepEqual(services[0]?.endpoints, { ready: 1, draining: 0, kept: 2, refused: 0 });
+  assert.deepEqual(services[0]?.endpoints, { ready: 1, draining: 0, kept: 2, unfit: 0, refused: 0 });
   assert.equal(after?.pid, before?.pid);
   assert.equal((await my.place.read('run/haproxy.cfg')).match(/maxconn 7\n/g)?.length, 3);
 });

@@ -39,7 +39,7 @@ test('endpoints that vanish, more than half at once, serve on, which is told, an
   await say(my, 'alpha');
   const { services } = await myelin.until('the loss is known', (status) => status.services[0]?.kept != null);
   const [web] = services;
-  assert.deepEqual(web?.endpoints, { ready: 1, draining: 0, kept: 2, refused: 0 });
+  assert.deepEqual(web?.endpoints, { ready: 1, draining: 0, kept: 2, unfit: 0, refused: 0 });
   assert.equal(web?.kept?.reason, 'shrunk');
   assert.equal((web?.kept?.until ?? 0) - (web?.kept?.since ?? 0), 8000);
   await servedBy(my.port, 'alpha', 'beta', 'gamma');

@@ -57,7 +57,7 @@ export const sampleStatus = {
   services: [
     {
       name: 'web',
-      endpoints: { ready: 2, draining: 1, kept: 0, refused: 1 },
+      endpoints: { ready: 2, draining: 1, kept: 0, unfit: 0, refused: 1 },
       unanswered: [],
       stale: null,
       kept: null,
@@ -83,7 +83,7 @@ export const sampleStatus = {
     },
     {
       name: 'db',
-      endpoints: { ready: 0, draining: 0, kept: 1, refused: 0 },
+      endpoints: { ready: 0, draining: 0, kept: 1, unfit: 0, refused: 0 },
       unanswered: ['slow'],
       stale: { reason: 'connect ECONNREFUSED', since: 1_767_000_002_000 },
       kept: { reason: 'emptied', since: 1_767_000_002_000, until: null },

@@ -57,7 +57,7 @@ function counts(catalog: Catalog): object | undefined {
 test('a loss of more than the share is held, and believed when the source still says so after the hold', () => {
   let catalog = receive(serving(ten), found(ten.slice(0, 4)), at);
   assert.equal(names(catalog), 'abcdefghij');
-  assert.deepEqual(counts(catalog), { ready: 4, draining: 0, kept: 6, refused: 0 });
+  assert.deepEqual(counts(catalog), { ready: 4, draining: 0, kept: 6, unfit: 0, refused: 0 });
   assert.deepEqual(report(catalog, at).services[0]?.kept, { reason: 'shrunk', since: at, until: at + minute });
   assert.equal(nextDeadline(catalog), at + minute);
   assert.equal(receive(catalog, found(ten.slice(0, 4)), at + 1000), catalog, 'an equal repeat is nothing new');
@@ -244,7 +244,7 @@ test('a service that comes back in part from a doubted emptiness is held to what
 test('endpoints that were announced as draining may go, and those announced now are no loss', () => {
   const draining = ten.map((one, index) => (index < 2 ? one : { ...one, state: 'draining' as const }));
   let catalog = receive(serving(ten), found(draining), at);
-  assert.deepEqual(counts(catalog), { ready: 2, draining: 8, kept: 0, refused: 0 });
+  assert.deepEqual(counts(catalog), { ready: 2, draining: 8, kept: 0, unfit: 0, refused: 0 });
   catalog = receive(catalog, found(ten.slice(0, 2)), at + 1000);
   assert.equal(names(catalog), 'ab');
 });
@@ -253,7 +253,7 @@ test('a held endpoint that comes back draining drains', () => {
   let catalog = receive(serving(ten), found(ten.slice(0, 2)), at);
   const draining = ten.slice(2).map((one) => ({ ...one, state: 'draining' as const }));
   catalog = receive(catalog, found([...ten.slice(0, 2), ...draining]), at + 1000);
-  assert.deepEqual(counts(catalog), { ready: 2, draining: 8, kept: 0, refused: 0 });
+  assert.deepEqual(counts(catalog), { ready: 2, draining: 8, kept: 0, unfit: 0, refused: 0 });
   assert.equal(names(receive(catalog, found(ten.slice(0, 2)), at + 2000)), 'ab');
 });
 

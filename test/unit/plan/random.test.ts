@@ -38,7 +38,7 @@ test('what is planned for random pairs of configs ends as a reload does, and wha
     }),
     { numRuns: Number(process.env.FC_RUNS ?? 2000) },
   );
-  assert.ok(counts.none > 20 && counts.runtime > 75 && counts.parts > 150, JSON.stringify(counts));
+  assert.ok(counts.none > 20 && counts.runtime > 50 && counts.parts > 150, JSON.stringify(counts));
 });
 
 test('a server that is gone gets nothing any more while the rest waits, unless nobody else would be there', () => {

@@ -8,7 +8,7 @@ import { sampleStatus } from '../../support/values/status.ts';
 const well = { down: null, state: 'up', required: true, synced: true, lastSuccess: 0, unserved: 0 } as const;
 const service: ServiceStatus = {
   name: 'web',
-  endpoints: { ready: 1, draining: 0, kept: 0, refused: 0 },
+  endpoints: { ready: 1, draining: 0, kept: 0, unfit: 0, refused: 0 },
   unanswered: [],
   stale: null,
   kept: null,
@@ -89,7 +89,7 @@ test('the first place where traffic is lost is named, in words that say what hap
     [
       {
         status: status({
-          endpoints: { ready: 0, draining: 0, kept: 0, refused: 1 },
+          endpoints: { ready: 0, draining: 0, kept: 0, unfit: 0, refused: 1 },
           refused: [{ id: 'web-1', part: 'endpoint', reason: 'loopback' }],
           refusedCount: 1,
         }),
@@ -134,7 +134,7 @@ test('a source in trouble, a doubt, and one server of several that is down are t
     ...facts,
     status: status(
       {
-        endpoints: { ready: 1, draining: 0, kept: 1, refused: 0 },
+        endpoints: { ready: 1, draining: 0, kept: 1, unfit: 0, refused: 0 },
         kept: { reason: 'shrunk', since: 0, until: null },
       },
       { sources: [{ name: 'consul', ...well, state: 'down', down: { reason: 'refused', since: 0 } }] },
