@@ -7,6 +7,7 @@ import type { Event } from '../../report/events.ts';
 import { concerns } from '../../report/history/concerns.ts';
 import type { PastEvent } from '../../report/history/kept.ts';
 import { formatEventLine } from '../../report/text/event-text.ts';
+import { printableJson } from '../../report/text/printable.ts';
 import type { Globals } from '../globals.ts';
 import { findRunning } from './find.ts';
 import { interrupted } from './interrupted.ts';
@@ -22,7 +23,7 @@ export async function events(
 ): Promise<number> {
   const { socket, ask } = await findRunning(globals.config);
   const show = (event: Event | PastEvent): void => {
-    process.stdout.write(`${globals.json ? JSON.stringify(event) : formatEventLine(event)}\n`);
+    process.stdout.write(`${globals.json ? printableJson(event) : formatEventLine(event)}\n`);
   };
   const query = new URLSearchParams({ since, ...(service === undefined ? {} : { service }) });
   if (!follow) {
