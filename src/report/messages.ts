@@ -214,7 +214,7 @@ export const messages = {
   responsive: info<OfDriver<'responsive'>>('HAProxy answers again'),
   binary_changed: info<OfDriver<'binary_changed'>>('HAProxy executable changed'),
   old_worker_gone: debug<OfDriver<'old_worker_gone'>>('old HAProxy process finished'),
-  connections_closed: warn<OfDriver<'connections_closed'>>('limit closed connections of an old HAProxy process', {
+  connections_closed: warn<OfDriver<'connections_closed'>>('limit of the config closed connections', {
     count: (metrics, { limit, connections }) => metrics.connectionsClosed(limit, connections),
   }),
   file_restored: warn<OfDriver<'file_restored'>>('config file was changed by somebody else and is restored'),

@@ -139,7 +139,7 @@ test('each event is a line for people', () => {
       ],
       [
         { kind: 'connections_closed', limit: 'drain_timeout', pid: 7, connections: 2 },
-        'limit closed connections of an old HAProxy process: 2 connections, drain_timeout, pid 7',
+        'limit of the config closed connections: 2 connections, drain_timeout, pid 7',
       ],
     ] as const
   ).map(([message, line]) => [describeEvent({ id: '1', at: 0, ...message }), line]);
