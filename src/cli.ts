@@ -88,9 +88,15 @@ async function main(argv: readonly string[]): Promise<number> {
   )
     .option('--snapshot <file>', 'endpoints from this file instead of the live sources')
     .option('--exit-code', `exit with ${exitCodes.changesPending} when something is pending`);
-  command('status', 'what the running Myelin does', (options: { watch?: true }) =>
-    withGlobals(async (globals) => (await import('./commands/instance/status.ts')).status(globals, options)),
-  ).option('--watch', 'again whenever something changes, with what happened last, until Ctrl-C');
+  command(
+    'status',
+    'what the running Myelin does',
+    (service: string | undefined, options: { watch?: true; problems?: true }) =>
+      withGlobals(async (globals) => (await import('./commands/instance/status.ts')).status(globals, service, options)),
+  )
+    .argument('[service]', 'this one in full')
+    .option('--problems', 'only what is not well, with its cause and what acts on it')
+    .option('--watch', 'again whenever something changes, with what happened last, until Ctrl-C');
   command('servers', 'what the sources and HAProxy say of each server', (service: string | undefined) =>
     withGlobals(async (globals) => (await import('./commands/instance/servers.ts')).servers(globals, service)),
   ).argument('[service]', 'of this one alone');

@@ -15,6 +15,8 @@ export type DriverEvent =
   /** The running HAProxy does not answer, and then does again. */
   | { readonly kind: 'unresponsive'; readonly pid: number; readonly generation: number; readonly error: unknown }
   | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
+  /** It was asked whether it is alive, and has answered. */
+  | { readonly kind: 'haproxy_answered'; readonly tookMs: Ms }
   /** The executable on disk differs from the one that runs. */
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }

@@ -150,6 +150,7 @@ export class ProcessTracker<Process, Foreign extends Pid> {
     if (this.process !== process) return;
     const name = this.#options.nameOf(process);
     if (error === null) {
+      this.#options.onEvent({ kind: 'haproxy_answered', tookMs: this.#options.now() - askedAt });
       this.#liveness.answered(name);
       this.on({ kind: 'answered' });
       return;

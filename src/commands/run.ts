@@ -28,6 +28,7 @@ import { pause } from '../lib/time/retry.ts';
 import { main } from '../main.ts';
 import type { Moment, Ms } from '../model.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
+import { answerService } from '../report/answer-service.ts';
 import { answerWhy } from '../report/answer-why.ts';
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
@@ -195,6 +196,10 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       onReaderLost: () => metrics.eventsDropped('reader'),
       metrics,
       heartbeat,
+      service: async (name: string) => {
+        const parts = { instance, control, overrides, health, history, status: await freshStatus() };
+        return masked(await answerService(parts, name));
+      },
       async servers(service: string | null) {
         if (service !== null && !instance.collection.config.services.has(service)) return null;
         await refreshHealth();

@@ -3,16 +3,20 @@ import type { IncomingMessage } from 'node:http';
 import { parseListen, readTime } from '../config/values.ts';
 import { AppError } from '../errors.ts';
 import { parseAddress } from '../lib/net/address.ts';
-import { now, toWallClock } from '../lib/time/clock.ts';
+import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
 import type { Timestamp } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { ServerStatus } from '../report/servers.ts';
+import type { ServiceReport } from '../report/service-report.ts';
 import type { Status } from '../report/status.ts';
+import { problemsOf } from '../report/status-problems.ts';
 import type { Why } from '../report/why.ts';
 import { problem, type Reply, type Route, type RouteRequest, refusal, refused } from './server.ts';
 
 export type AdminSources = {
   readonly status: () => Status | Promise<Status>;
+  /** One in full; null: there is no such service. */
+  readonly service: (service: string) => Promise<ServiceReport | null>;
   /** Every server of the service, or of all; null: there is no such service. */
   readonly servers: (service: string | null) => Promise<readonly ServerStatus[] | null>;
   /** Why it gets traffic or none: a service, one of its servers, or a host and path. */
@@ -51,6 +55,7 @@ const serverStates = ['maint', 'drain', 'ready'] as const;
 
 export function adminRoutes({
   status,
+  service,
   servers,
   why,
   config,
@@ -64,11 +69,20 @@ export function adminRoutes({
     { method: 'GET', path: '/api/v1/services', answer: async () => ok((await status()).services) },
     {
       method: 'GET',
+      path: '/api/v1/services/{service}',
+      answer: async ({ names: [name = ''] }) => {
+        const report = await service(name);
+        return report === null ? noService(name) : ok(report);
+      },
+    },
+    { method: 'GET', path: '/api/v1/problems', answer: async () => ok(problemsOf(await status(), wallClock())) },
+    {
+      method: 'GET',
       path: '/api/v1/servers',
       answer: async ({ query }) => {
-        const service = query.get('service');
-        const list = await servers(service);
-        return list === null ? noService(service ?? '') : ok(list);
+        const name = query.get('service');
+        const list = await servers(name);
+        return list === null ? noService(name ?? '') : ok(list);
       },
     },
     { method: 'GET', path: '/api/v1/why', answer: async ({ query }) => ok(await why(query.get('about') ?? '')) },
@@ -77,7 +91,7 @@ export function adminRoutes({
     {
       method: 'POST',
       path: '/api/v1/accept/{service}',
-      answer: ({ names: [service = ''] }) => accepted(service, accept(service)),
+      answer: ({ names: [name = ''] }) => accepted(name, accept(name)),
     },
     {
       method: 'POST',

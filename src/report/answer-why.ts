@@ -48,7 +48,7 @@ function routeOf(instance: Instance, host: string, path: string) {
 }
 
 /** Its own binds, its routes, the frontends that it is the default of, and lines of the administrator that name it. */
-function waysTo({ instance, control }: Parts, name: string): readonly string[] {
+export function waysTo({ instance, control }: Omit<Parts, 'status'>, name: string): readonly string[] {
   const { services, frontends } = instance.collection.config;
   const routes = [...routesOf(instance.collection.config).routes].flatMap(([frontend, held]) =>
     held.filter(({ service }) => service === name).map(({ route }) => `${route.label} of ${frontend}`),

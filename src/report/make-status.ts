@@ -74,7 +74,11 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     lastReload: orNull(lastReload, ({ at, reasons, tookMs }) => ({ at: toWallClock(at), reasons, tookMs })),
     refusedConfig: orNull(refusedConfig, dated),
     waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
-    pending: pending === null ? null : { why: pending.because, at: toWallClock(pending.at) },
+    pending: orNull(pending, ({ because, since, at }) => ({
+      why: because,
+      since: toWallClock(since),
+      at: toWallClock(at),
+    })),
     orders: overrides.all.map((each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
     sources: sources.map((source) => ({
       ...source,

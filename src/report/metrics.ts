@@ -5,8 +5,10 @@ import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
 import { serverConditions } from '../haproxy/cli/stats.ts';
+import { wallClock } from '../lib/time/clock.ts';
 import type { Ms, ReloadReason } from '../model.ts';
 import type { History } from './history/history.ts';
+import { stateReasonNames, states } from './state.ts';
 import { endpointStates, type Status, type UpdateResult, updateResults } from './status.ts';
 
 export const metricsContentType = Registry.PROMETHEUS_CONTENT_TYPE;
@@ -30,6 +32,8 @@ export type Metrics = {
   readonly outputUpdated: (output: string, result: 'written' | 'restored' | 'failed') => void;
   /** Events whose details nobody can read any more. */
   readonly eventsDropped: (reason: DropReason) => void;
+  /** HAProxy answered on its runtime API, this long after it was asked. */
+  readonly haproxyAnswered: (tookMs: Ms) => void;
   /** In Prometheus' text format. */
   readonly text: () => Promise<string>;
 };
@@ -87,6 +91,10 @@ export function createMetrics({ version, status, history }: MetricsSources): Met
     'event_to_applied_seconds',
     'From a change at a source until HAProxy serves accordingly.',
   );
+  const answerSeconds = histogram(
+    'haproxy_answer_seconds',
+    'From a question whether HAProxy is alive until its answer on the runtime API, other questions before it included.',
+  );
   const renderSeconds = histogram('render_seconds', 'Rendering the whole config from templates.');
   const closed = counter('connections_closed_total', 'Connections closed because of a limit in the config.', ['limit']);
   for (const limit of closingLimits) closed.inc({ limit }, 0);
@@ -104,6 +112,18 @@ export function createMetrics({ version, status, history }: MetricsSources): Met
   );
   gauge('server_orders', 'Servers that an operator has taken out (myelin server).', [], (now, set) =>
     set({}, now.orders.length),
+  );
+  gauge('state', '1 for the state of Myelin, 0 for the others.', ['state'], (now, set) => {
+    for (const state of states) set({ state }, now.state === state ? 1 : 0);
+  });
+  gauge('state_reason', '1 for each reason why Myelin is not ready, 0 for the others.', ['reason'], (now, set) => {
+    for (const reason of stateReasonNames) set({ reason }, now.stateReasons.includes(reason) ? 1 : 0);
+  });
+  gauge(
+    'reload_pending_seconds',
+    'For how long a wanted reload has been waiting; 0: none is.',
+    [],
+    ({ pending }, set) => set({}, pending === null ? 0 : Math.max(0, wallClock() - pending.since) / 1000),
   );
   gauge(
     'last_apply_success',
@@ -208,6 +228,12 @@ export function createMetrics({ version, status, history }: MetricsSources): Met
       else if (state === 'starting') set({}, 0);
     },
   );
+  gauge(
+    'haproxy_unresponsive',
+    '1 while the HAProxy that serves does not answer, as when it hangs.',
+    [],
+    ({ haproxy }, set) => set({}, haproxy !== null && haproxy.unresponsive !== null ? 1 : 0),
+  );
   gauge('old_workers', 'HAProxy processes that finish their last connections.', [], ({ haproxy }, set) =>
     set({}, haproxy?.oldWorkers.length ?? 0),
   );
@@ -257,6 +283,7 @@ export function createMetrics({ version, status, history }: MetricsSources): Met
     rendered: (tookMs) => renderSeconds.observe(tookMs / 1000),
     driftRepaired: (count) => repairs.inc(count),
     connectionsClosed: (limit, count) => closed.inc({ limit }, count ?? 1),
+    haproxyAnswered: (tookMs) => answerSeconds.observe(tookMs / 1000),
     eventsDropped: (reason) => dropped.inc({ reason }),
     outputUpdated: (output, result) => outputUpdates.inc({ output, result }),
     async text() {

@@ -21,7 +21,7 @@ import { certificateNews } from './news/certificates.ts';
 import { discoveryNews } from './news/discovery.ts';
 import { lossNews } from './news/losses.ts';
 import { quarantineNews } from './news/quarantine.ts';
-import { type Applied, type Pending, ReconcileNews } from './news/reconciles.ts';
+import { type Applied, ReconcileNews } from './news/reconciles.ts';
 import { reloadOnlyNews } from './news/reload-only.ts';
 import { routesNews } from './news/routes.ts';
 import { SourceNews } from './news/sources.ts';
@@ -62,7 +62,7 @@ export class Reporter {
   }
 
   /** A wanted reload that waits. */
-  get pending(): Pending | null {
+  get pending(): ReconcileNews['pending'] {
     return this.#reconciles.pending;
   }
 
@@ -87,6 +87,9 @@ export class Reporter {
       }
       case 'refused_by_config':
         this.#sources.refusedByConfig(happening.refused);
+        return;
+      case 'haproxy_answered':
+        this.#parts.metrics.haproxyAnswered(happening.tookMs);
         return;
       case 'reconciled':
         this.#reconciled(happening);

@@ -25,6 +25,7 @@ export const stateReasons = {
 } as const;
 
 export type StateReason = keyof typeof stateReasons;
+export const stateReasonNames = Object.keys(stateReasons) as readonly StateReason[];
 
 /**
  * starting: no good config is applied yet, or no endpoints are known; ready; degraded: a good config is applied, but
@@ -38,7 +39,7 @@ export function stateOf(holds: Readonly<Record<StateReason, boolean>>): {
   readonly state: State;
   readonly stateReasons: readonly StateReason[];
 } {
-  const reasons = (Object.keys(stateReasons) as StateReason[]).filter((reason) => holds[reason]);
+  const reasons = stateReasonNames.filter((reason) => holds[reason]);
   return { state: stateBecauseOf(reasons), stateReasons: reasons };
 }
 

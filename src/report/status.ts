@@ -23,8 +23,8 @@ export type Status = {
   readonly refusedConfig: Trouble | null;
   /** A new config goes live once these services, which are new or have a new query, have results. */
   readonly waitingConfig: { readonly since: Timestamp; readonly services: readonly string[] } | null;
-  /** Why a wanted reload waits, and until when. */
-  readonly pending: { readonly why: string; readonly at: Timestamp } | null;
+  /** Why a wanted reload waits, since when, and until when. */
+  readonly pending: { readonly why: string; readonly since: Timestamp; readonly at: Timestamp } | null;
   /** The overrides of operators; `until` null: until an operator ends it. */
   readonly orders: readonly {
     readonly backend: string;

@@ -29,6 +29,7 @@ test('the reference lists every request that is answered, and no other', () => {
   const happened = [eventsRoute({ events, history, onReaderLost() {} }), historyRoute({ history })];
   const admin = adminRoutes({
     status,
+    service: async () => null,
     servers: async () => [],
     why: async (about) => ({ about, serves: true, steps: [] }),
     config: () => ({}),

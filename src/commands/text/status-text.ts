@@ -116,7 +116,10 @@ function describeOutput({ path, state, failed, writtenAt }: OutputStatus, now: T
   }
 }
 
-function describeCertificate({ file, names, notAfter, isDefault, problem }: CertificateStatus, now: Timestamp): string {
+export function describeCertificate(
+  { file, names, notAfter, isDefault, problem }: CertificateStatus,
+  now: Timestamp,
+): string {
   const served =
     notAfter === null
       ? 'left out'
@@ -137,7 +140,7 @@ function describeCaFile({ file, subjects, notAfter, problem }: CaFileState, now:
   return problem === null ? inForce : `${inForce}${notAfter === null ? '' : ', an earlier content'}: ${problem}`;
 }
 
-function describeService(service: ServiceStatus, now: Timestamp): string {
+export function describeService(service: ServiceStatus, now: Timestamp): string {
   const { name, endpoints, unanswered, stale, kept, refused, refusedCount, quarantined, health } = service;
   const counts = Object.entries(endpoints).flatMap(([state, count]) => (count > 0 ? [`${count} ${state}`] : []));
   const notes = [
@@ -198,8 +201,8 @@ function coloured(state: Status['state']): string {
 }
 
 /** Names and reasons come from anyone who may register: no control character of theirs reaches a terminal. */
-function readable(status: Status): Status {
+export function readable<T>(status: T): T {
   return JSON.parse(JSON.stringify(status), (_, value: unknown) =>
     typeof value === 'string' ? printableLines(value) : value,
-  ) as Status;
+  ) as T;
 }

@@ -11,7 +11,7 @@ import { problemText } from './problems.ts';
 /** As in the status, but with a monotonic time. */
 export type Applied = Omit<LastApply, 'at'> & { readonly at: Moment };
 
-export type Pending = Extract<Result, { readonly kind: 'pending' }>;
+type Pending = Extract<Result, { readonly kind: 'pending' }>;
 
 /** `isRepeat`: nothing has changed since the last such message. */
 type News = { readonly message: Message; readonly isRepeat: boolean };
@@ -22,6 +22,8 @@ export class ReconcileNews {
   #lastGood: Applied | null = null;
   #lastReload: Applied | null = null;
   #pending: Pending | null = null;
+  /** Since when a reload is wanted and has not come. */
+  #pendingSince: Moment | null = null;
   #trouble: string | null = null;
 
   get lastApply(): Applied | null {
@@ -33,8 +35,9 @@ export class ReconcileNews {
     return this.#lastReload;
   }
 
-  get pending(): Pending | null {
-    return this.#pending;
+  get pending(): (Pending & { readonly since: Moment }) | null {
+    const [pending, since] = [this.#pending, this.#pendingSince];
+    return pending === null || since === null ? null : { ...pending, since };
   }
 
   /** null: there is nothing to report. */
@@ -42,6 +45,8 @@ export class ReconcileNews {
     const sinceChangeMs = changedAt === null ? null : now - changedAt;
     const pendingBefore = this.#pending;
     this.#pending = result.kind === 'pending' ? result : null;
+    if (result.kind === 'pending') this.#pendingSince ??= now;
+    if (result.kind === 'noop' || result.kind === 'reload') this.#pendingSince = null;
     switch (result.kind) {
       case 'noop':
         // The change that could not be applied is not wanted any more.

@@ -1,10 +1,13 @@
 /** How the commands and the page say what they found. */
 import type { Drift, ReloadReason, Timestamp } from '../../model.ts';
 import { printable } from './printable.ts';
+import { reloadReasons } from './reload-reasons.ts';
 
-/** `bind_changed frontend web:in: …`, as in the log and the status. */
+/** ``frontend web:in: a `bind` line changed (bind_changed): *:82``; the log has the code alone. */
 export function formatReason({ code, section, detail }: ReloadReason): string {
-  return `${[code, section].filter((part) => part !== undefined).join(' ')}${detail === undefined ? '' : `: ${detail}`}`;
+  // A Myelin of another version may know more.
+  const words = Object.hasOwn(reloadReasons, code) ? `${reloadReasons[code].words} (${code})` : code;
+  return [section, words, detail].filter((part) => part !== undefined && part !== '').join(': ');
 }
 
 const waits: Readonly<Record<string, string>> = {

@@ -39,6 +39,7 @@ function lifetime(): AsyncDisposable & { readonly signal: AbortSignal; readonly 
 function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>> = {}): readonly Route[] {
   return adminRoutes({
     status: () => sampleStatus,
+    service: async () => null,
     servers: async (service) => (service === 'web:1' ? [] : null),
     why: async (about) => ({ about, serves: true, steps: [] }),
     config: () => ({ watchers: { consul: { token: '***' } } }),

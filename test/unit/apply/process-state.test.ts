@@ -25,7 +25,7 @@ test('ProcessTracker: a process that is silent is unresponsive until it answers,
   assert.equal(tracker.unresponsive, null);
   assert.deepEqual(
     events.map(({ kind }) => kind),
-    ['unresponsive', 'responsive'],
+    ['unresponsive', 'haproxy_answered', 'responsive'],
   );
 });
 

@@ -14,7 +14,7 @@ test('the status says what is amiss, why, and since when', () => {
     /^ {2}myelin +1\.2\.3, degraded, for 10m$/m,
     /^ {2}because +a source is down\n {14}a service is quarantined$/m,
     /^ {2}HAProxy +2\.6\.12, pid 42, for 9m, 1 old process finishes its connections$/m,
-    /^ {2}last apply +reload 9m ago: bind_changed$/m,
+    /^ {2}last apply +reload 9m ago: a `bind` line changed \(bind_changed\)$/m,
     /^ {2}config +refused 9m ago: myelin\.yaml:3:5: unknown key$/m,
     /^ {2}cluster +down for 9m: connect ECONNREFUSED$/m,
     /^ {2}web +2 ready, 1 draining, 1 refused\n +endpoint "web-9" is left out: .*\n +HAProxy: 1 up, 1 down, 1 draining\n +web\/web-1 \(10\.0\.0\.1:80\) is down for 9m: L4CON, Layer4 connection problem: Connection refused$/m,

@@ -118,7 +118,7 @@ test('each event is a line for people', () => {
       ],
       [
         { kind: 'reload', reasons, more: 0, tookMs: 41.3, reloadMs: 38, sinceChangeMs: 80 },
-        'HAProxy reloaded: in 41 ms, 80 ms after the change: bind_changed frontend web:in: x',
+        'HAProxy reloaded: in 41 ms, 80 ms after the change: frontend web:in: a `bind` line changed (bind_changed): x',
       ],
       [
         { kind: 'runtime', backends: ['web'], more: 0, commands: 1, tookMs: 3, sinceChangeMs: null },
@@ -126,7 +126,7 @@ test('each event is a line for people', () => {
       ],
       [
         { kind: 'pending', reasons, more: 0, because: 'min_interval', startsAt: 2000 },
-        'reload waits: 2s, minimum interval between reloads (reload.minInterval): bind_changed frontend web:in: x',
+        'reload waits: 2s, minimum interval between reloads (reload.minInterval): frontend web:in: a `bind` line changed (bind_changed): x',
       ],
       [
         { kind: 'failed', error: 'no space', reasons: [], more: 0, tookMs: 5, isServing: true },

@@ -1,0 +1,116 @@
+/** What is not well, and one service in full. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatProblems } from '../../../src/commands/text/problems-text.ts';
+import { formatService } from '../../../src/commands/text/service-text.ts';
+import type { PastEvent } from '../../../src/report/history/kept.ts';
+import type { ServerStatus } from '../../../src/report/servers.ts';
+import { serviceReport } from '../../../src/report/service-report.ts';
+import type { ServiceStatus, Status } from '../../../src/report/status.ts';
+import { problemsOf } from '../../../src/report/status-problems.ts';
+import { sampleStatus } from '../../support/values/status.ts';
+
+const now = 1_767_000_600_000;
+const [web] = sampleStatus.services as readonly ServiceStatus[];
+assert.ok(web);
+
+const well: Status = {
+  ...sampleStatus,
+  state: 'ready',
+  stateReasons: [],
+  haproxy: { ...sampleStatus.haproxy, unresponsive: null, fileTrouble: null, drift: [] },
+  refusedConfig: null,
+  orders: [],
+  sources: [],
+  services: [],
+  outputs: [],
+  unserved: [],
+  certificates: [],
+  caFiles: [],
+  routesLeftOut: [],
+};
+
+test('where all is well no problem is listed', () => {
+  assert.deepEqual(problemsOf(well, now), []);
+  assert.equal(formatProblems([], now), 'all is well\n');
+});
+
+test('each problem of a status has its age, its cause, and the command that acts on it', () => {
+  const told = problemsOf(sampleStatus, now).map(({ about, what, command }) => [about, what, command]);
+  assert.deepEqual(told.slice(0, 3), [
+    [null, 'HAProxy does not answer', null],
+    [null, 'the config file is behind what runs', null],
+    [null, 'servers are not what they should be', 'myelin reload'],
+  ]);
+  const commands = told.map(([, , command]) => command);
+  for (const command of ['myelin servers web', 'myelin accept db', 'myelin check', 'myelin server ready web/web-2'])
+    assert.ok(commands.includes(command), command);
+  const text = formatProblems(problemsOf(sampleStatus, now), now);
+  assert.match(text, /^ {2}cluster +the source is down, its last answers serve, for 9m\n +connect ECONNREFUSED\n/m);
+  assert.match(
+    text,
+    /^ {2}web +1 of its 3 servers are down, for 9m\n +web-1 \(10\.0\.0\.1:80\): L4CON, .*\n +→ myelin servers web$/m,
+  );
+});
+
+test('a service whose endpoints all fail HAProxy’s check is a problem in HAProxy’s words', () => {
+  const health = { ...web.health, isDown: true } as ServiceStatus['health'];
+  const [first] = problemsOf({ ...well, services: [{ ...web, refused: [], refusedCount: 0, health }] }, now);
+  assert.equal(first?.what, 'HAProxy has no server up for it: its clients get errors');
+  assert.match(first?.cause ?? '', /Connection refused/);
+});
+
+const server: ServerStatus = {
+  service: 'web',
+  backend: 'web',
+  server: 'web-1',
+  address: '10.0.0.1:80',
+  source: 'ready',
+  order: null,
+  health: {
+    condition: 'down',
+    status: 'DOWN',
+    since: now - 60_000,
+    check: { code: 'L4CON', words: 'Connection refused' },
+    weight: 1,
+    sessions: 0,
+    queued: 0,
+    sessionsPerSec: 0,
+    errors: 0,
+  },
+};
+
+const past = (at: number, event: object): PastEvent =>
+  ({ id: `r-${at}`, at, lastAt: at, times: 1, others: 0, ...event }) as PastEvent;
+
+test('one service in full has its ways, certificates, differences between source and HAProxy, and last changes', () => {
+  const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }];
+  const report = serviceReport({
+    name: 'web',
+    status: sampleStatus,
+    servers: [server],
+    ways: ['127.0.0.1:8080', 'shop.example.com of public'],
+    hosts: [{ frontend: 'public', host: 'shop.example.com' }],
+    history: [
+      past(now - 9000, { kind: 'reload', reasons, more: 0, tookMs: 41, reloadMs: 38, sinceChangeMs: 80 }),
+      past(now - 5000, { kind: 'runtime', backends: ['web'], more: 0, commands: 2, tookMs: 3, sinceChangeMs: 5 }),
+      past(now - 1000, { kind: 'loss_ended', service: 'web' }),
+    ],
+  });
+  assert.ok(report);
+  assert.equal(report.lastChange?.kind, 'runtime');
+  assert.equal(report.lastReload?.kind, 'reload');
+  assert.deepEqual(
+    report.certificates.map(({ name }) => name),
+    ['shop'],
+  );
+  const text = formatService(report, now);
+  assert.match(text, /web\/web-1 +the source says ready, HAProxy says DOWN: L4CON, Connection refused/);
+  assert.match(
+    text,
+    /last reload +\S+ \S+ +HAProxy reloaded: in 41 ms, 80 ms after the change: frontend web:in: a `bind`/,
+  );
+  assert.match(text, /reached at +127\.0\.0\.1:8080\n +shop\.example\.com of public/);
+  const unknown = { name: 'wbe', status: sampleStatus, servers: [], ways: [], hosts: [], history: [] };
+  assert.equal(serviceReport(unknown), null);
+});
