@@ -1,4 +1,5 @@
 /** Queries a running HAProxy about many items, on as few lines as possible. */
+import { AppError } from '../../errors.ts';
 import { type Frame, frames, unframe } from './framing.ts';
 import type { Info } from './info.ts';
 
@@ -20,4 +21,11 @@ export async function askEach<T>(
     for (const at of items.keys()) replies.push(answer.replies[at] ?? null);
   }
   return { from, replies };
+}
+
+/** `what` was asked about: `a map`. */
+export function unreadable(what: string, reply: string | null | undefined): AppError {
+  const said = (reply ?? '').trim().slice(0, 100);
+  const problem = said === '' ? `cut short its answer about ${what}` : `says of ${what}: ${said}`;
+  return new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API ${problem}`);
 }

@@ -1,6 +1,5 @@
 /** The status of frontends, or of backends, in a running HAProxy, in few queries. */
-import { AppError } from '../../errors.ts';
-import { type Ask, askEach } from '../cli/ask.ts';
+import { type Ask, askEach, unreadable } from '../cli/ask.ts';
 import type { Frame } from '../cli/framing.ts';
 import type { Info } from '../cli/info.ts';
 import { cliWord } from '../cli/words.ts';
@@ -33,8 +32,7 @@ function readReply(reply: string | null, side: string): readonly (readonly [name
   const [header = '', ...lines] = (reply ?? '').split('\n');
   if (header === 'No such proxy.') return [];
   const status = header.split(',').indexOf('status');
-  if (!header.startsWith('# pxname,svname,') || status === -1)
-    throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API says of a ${side}: ${header.slice(0, 100)}`);
+  if (!header.startsWith('# pxname,svname,') || status === -1) throw unreadable(`a ${side}`, header);
   return lines
     .filter((line) => line !== '')
     .map((line) => {

@@ -1,8 +1,7 @@
 /** The CA certificates that a running HAProxy has, and where they differ from what is desired. */
 import { createHash } from 'node:crypto';
-import { AppError } from '../../../errors.ts';
 import type { Rendered, Section } from '../../../model.ts';
-import { type Ask, askEach } from '../../cli/ask.ts';
+import { type Ask, askEach, unreadable } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
 import { partsOfKind, withOthers } from '../parts.ts';
@@ -38,10 +37,7 @@ function readCaFile(reply: string | null): string {
   const fingerprints = [...(reply ?? '').matchAll(/^SHA1 FingerPrint: ([0-9A-F]{40})$/gm)].map(([, hash = '']) => hash);
   if (fingerprints.length > 0) return inOrder(fingerprints);
   if (reply !== null && /not found/i.test(reply)) return '';
-  throw new AppError(
-    'MYELIN_SOCKET_FAILED',
-    `HAProxy’s runtime API says of CA certificates: ${(reply ?? '').slice(0, 100)}`,
-  );
+  throw unreadable('CA certificates', reply);
 }
 
 const known = new WeakMap<Section, string>();

@@ -1,7 +1,6 @@
 /** The certificates that a running HAProxy has, its lists of them, and where they differ from what is desired. */
-import { AppError } from '../../../errors.ts';
 import type { CertificateDrift, CrtListDrift, Rendered, Section } from '../../../model.ts';
-import { type Ask, askEach } from '../../cli/ask.ts';
+import { type Ask, askEach, unreadable } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
 import { partsOfKind, withOthers } from '../parts.ts';
@@ -40,7 +39,7 @@ function readCertificate(reply: string | null | undefined): SeenCertificate {
     return { said: [fingerprint, ...chain].join('\n'), shown: { fingerprint, chain } };
   }
   if (reply != null && (/not found/i.test(reply) || /^Status: Empty/m.test(reply))) return { said: '', shown: null };
-  throw unreadable('certificate', reply);
+  throw unreadable('a certificate', reply);
 }
 
 /** Throws an AppError where a query was not answered. */
@@ -62,10 +61,10 @@ export async function readCrtLists(
 function readList(reply: string | null | undefined): SeenCrtList {
   if (reply?.includes("didn't find the specified filename")) return { said: reply, entries: null };
   const [header, ...lines] = (reply ?? '').split('\n');
-  if (header?.startsWith('# ') !== true) throw unreadable('list of certificates', reply);
+  if (header?.startsWith('# ') !== true) throw unreadable('a list of certificates', reply);
   const found = lines.map((line) => {
     const [, certificate, number] = /^(.+):(\d+)(?: .*)?$/.exec(line) ?? [];
-    if (certificate === undefined) throw unreadable('list of certificates', line);
+    if (certificate === undefined) throw unreadable('a list of certificates', line);
     return { certificate, line: Number(number) };
   });
   const counts = Map.groupBy(found, ({ certificate }) => certificate);
@@ -73,13 +72,6 @@ function readList(reply: string | null | undefined): SeenCrtList {
     (entry): Entry => (counts.get(entry.certificate)?.length === 1 ? { certificate: entry.certificate } : entry),
   );
   return { said: textOf(entries), entries };
-}
-
-function unreadable(what: string, reply: string | null | undefined): AppError {
-  return new AppError(
-    'MYELIN_SOCKET_FAILED',
-    `HAProxy’s runtime API says of a ${what}: ${(reply ?? '').slice(0, 100)}`,
-  );
 }
 
 /** Of a chain, as somebody may have set any. */

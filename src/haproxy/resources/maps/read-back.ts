@@ -1,7 +1,6 @@
 /** The map entries that a running HAProxy has, and where they differ from what is desired. */
-import { AppError } from '../../../errors.ts';
 import type { MapDrift, Rendered, Section } from '../../../model.ts';
-import { type Ask, askEach } from '../../cli/ask.ts';
+import { type Ask, askEach, unreadable } from '../../cli/ask.ts';
 import type { Frame } from '../../cli/framing.ts';
 import { cliWord } from '../../cli/words.ts';
 import { partsOfKind, withOthers } from '../parts.ts';
@@ -33,14 +32,14 @@ export function seenMap(entries: readonly Entry[]): SeenMap {
 
 /** An empty map is answered with nothing. */
 function readReply(reply: string | null | undefined): SeenMap {
-  if (reply == null) throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy’s runtime API cut short what is in a map');
+  if (reply == null) throw unreadable('a map', reply);
   if (reply.startsWith('Unknown map identifier')) return { said: reply, entries: null };
   const lines = reply.split('\n').filter((line) => line !== '');
   return seenMap(
     lines.map((line) => {
       const [, rest] = /^0x[0-9a-f]+ (.*)$/.exec(line) ?? [];
       const entry = rest === undefined ? null : readEntry(rest);
-      if (entry === null) throw new AppError('MYELIN_SOCKET_FAILED', `HAProxy’s runtime API says of a map: ${line}`);
+      if (entry === null) throw unreadable('a map', line);
       return entry;
     }),
   );
