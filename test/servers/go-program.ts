@@ -12,7 +12,7 @@ type GoProgram = {
   readonly variable: string;
   readonly isInFolder?: boolean;
   /** The folder of the module, which pins the versions; programs of one module are kept together. */
-  readonly module: 'consul' | 'helm' | 'kubernetes';
+  readonly module: 'consul' | 'helm' | 'kubernetes' | 'prometheus';
   /** Where they are kept, with the version as go.mod has it. */
   readonly cache: string;
   readonly package: string;
