@@ -71,9 +71,12 @@ async function main(argv: readonly string[]): Promise<number> {
   )
     .option('--once', 'stop after the first apply and leave HAProxy running')
     .option('--no-apply', 'only write the file, leave HAProxy alone');
-  command('check', 'check config, templates and what HAProxy says of them, touching nothing', () =>
-    withGlobals(async (globals) => (await import('./commands/preview/check.ts')).check(globals)),
-  );
+  command(
+    'check',
+    'what `run` would meet: in the config, in the templates, from HAProxy and on this machine; disturbs nothing',
+    (options: { elsewhere?: true }) =>
+      withGlobals(async (globals) => (await import('./commands/preview/check.ts')).check(globals, options)),
+  ).option('--elsewhere', 'the config is for another machine, with other addresses, folders and limits');
   command(
     'render',
     'print the file that would be written',

@@ -10,7 +10,7 @@ import { type Dependencies, Instance } from './instance/instance.ts';
 import { createMutex } from './lib/mutex.ts';
 import { ownAddresses } from './lib/net/own-addresses.ts';
 import { now } from './lib/time/clock.ts';
-import type { SourceEvent } from './model.ts';
+import type { Problem, SourceEvent } from './model.ts';
 import { Outputs } from './outputs/outputs.ts';
 import { DesiredState } from './reconcile/desired-state.ts';
 import { OfferBudget } from './reconcile/offer-budget.ts';
@@ -19,6 +19,7 @@ import { Reconciler } from './reconcile/reconciler.ts';
 import { RuntimeUpdater } from './reconcile/runtime/runtime-updater.ts';
 import { VerifyLoop } from './reconcile/runtime/verify-loop.ts';
 import { Editions } from './settings/editions.ts';
+import { located } from './settings/settings.ts';
 import { Sources } from './sources/sources.ts';
 
 /** Throws an AppError where the templates fail. */
@@ -45,7 +46,8 @@ export function main(dependencies: Dependencies, signal: AbortSignal): Instance 
   desired.assertRenders(settings);
   const budget = new OfferBudget(() => editions.settings.config.reload.offerInterval);
   const updater = new RuntimeUpdater(driver, { now, verify: () => editions.settings.config, report });
-  const reconciler = new Reconciler(driver, updater, () => overrides.list(), now, budget, files);
+  const locate = (problem: Problem): Problem => located(problem, editions.settings);
+  const reconciler = new Reconciler(driver, updater, () => overrides.list(), now, budget, files, locate);
 
   // Outputs are further files of the same view; each one is written by itself.
   const verifyInterval = () => editions.settings.config.verifyInterval;

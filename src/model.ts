@@ -423,6 +423,8 @@ export type Problem = {
   readonly line?: number;
   /** What stands there, without passwords. */
   readonly text?: string;
+  /** Where the config has it; without, a template prints it by itself. */
+  readonly origin?: { readonly path: string; readonly place: string };
   /** The service whose section is at fault; null when it is nobody's or unknown. */
   readonly service: string | null;
   /** Set where the problem is not a rejected config, such as an address that somebody else holds. */

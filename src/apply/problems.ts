@@ -9,6 +9,7 @@ import { attribute } from '../haproxy/text/attribution.ts';
 import { textOf } from '../haproxy/text/layout/layout.ts';
 import { linesOf } from '../haproxy/text/text.ts';
 import type { Problem, Section } from '../model.ts';
+import { privileged } from './checks/preflight.ts';
 import type { Outcome } from './driver.ts';
 import type { Start } from './process/start/start.ts';
 
@@ -27,8 +28,9 @@ export function toProblems(
   const lines = complaints.length === 0 ? [] : linesOf(textOf(sections));
   return complaints.flatMap(({ message, file, line }) => {
     const ownLine = file !== undefined && files.includes(file) ? line : undefined;
+    const words = /cannot bind socket \(?Permission denied/i.test(message) ? `${message}: ${privileged}` : message;
     const problem = {
-      message: file === undefined || ownLine !== undefined ? message : `${file}: ${message}`,
+      message: file === undefined || ownLine !== undefined ? words : `${file}: ${words}`,
       ...(ownLine !== undefined && { line: ownLine, text: maskLines(lines[ownLine - 1] ?? '').trim() }),
     };
     const services = attribute(message, ownLine, sections);
@@ -44,7 +46,7 @@ export function startFailed(
   file: string,
 ): Outcome {
   const problems = toProblems(complaints, sections, [file]);
-  const words = problems.map(({ message }) => message).join('; ');
+  const words = complaints.map(({ message }) => message).join('; ');
   const error = new AppError(
     'MYELIN_HAPROXY_FAILED',
     `the new HAProxy did not start (${why})${words && `: ${words}`}`,

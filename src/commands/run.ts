@@ -15,7 +15,7 @@ import {
 } from '../config/paths.ts';
 import { maskConfig, maskWithin } from '../config/read/mask.ts';
 import { Secrets } from '../config/read/secrets.ts';
-import { AppError, exitCodes } from '../errors.ts';
+import { AppError, errorCodes, exitCodes } from '../errors.ts';
 import { Heartbeat } from '../http/probes.ts';
 import { recent } from '../http/recent.ts';
 import { serveHttp } from '../http/serve.ts';
@@ -26,7 +26,7 @@ import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
 import { endsWithin } from '../lib/time/ends-within.ts';
 import { pause } from '../lib/time/retry.ts';
 import { main } from '../main.ts';
-import type { Moment, Ms } from '../model.ts';
+import type { Moment, Ms, Problem } from '../model.ts';
 import { type OverrideRequest, OverrideStore } from '../reconcile/overrides/override-store.ts';
 import { answerService } from '../report/answer-service.ts';
 import { answerWhy } from '../report/answer-why.ts';
@@ -100,7 +100,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const running: { instance: Instance | null } = { instance: null };
   const ofTerminal = process.stdout.isTTY ? 'pretty' : 'json';
   const style = (): ReturnType<LogOptions['style']> => {
-    const { log: said } = (running.instance?.settings ?? settings).config;
+    const said = running.instance?.log ?? config.log;
     return { level: globals.logLevel ?? said.level, format: globals.logFormat ?? said.format ?? ofTerminal };
   };
   const log = createLog({ style, destination: 1, secrets: () => secrets.all });
@@ -301,6 +301,14 @@ async function outputsDone(instance: Instance | null, startedAt: Moment, signal:
   for (const { state } of outputs.states) if (state.kind === 'failed') throw state.error;
 }
 
+/** Of what HAProxy rejects; where each has another cause, such as a taken address, that of the first. */
+function exitCodeOf(problems: readonly Problem[]): number {
+  const codes = problems.map(({ code }) => code ?? 'MYELIN_CONFIG_REJECTED');
+  return errorCodes[
+    codes.includes('MYELIN_CONFIG_REJECTED') ? 'MYELIN_CONFIG_REJECTED' : (codes[0] ?? 'MYELIN_CONFIG_REJECTED')
+  ];
+}
+
 /**
  * The exit code of `--once` after `happening`; null: not done yet. Without `apply`, a file that lacks some sources is enough:
  * beside the container that reads it runs a Myelin that still waits for them.
@@ -318,7 +326,7 @@ function whenDone(happening: Happening, { apply }: RunOptions): number | null {
     case 'reload':
       return waitingFor.length === 0 || !(apply || isBlind) ? exitCodes.ok : exitCodes.sourceTimeout;
     case 'rejected':
-      return exitCodes.configRejected;
+      return exitCodeOf(result.problems);
     case 'failed':
       return result.error.exitCode;
     case 'pending':

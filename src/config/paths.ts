@@ -1,5 +1,5 @@
 /** Where Myelin keeps its own files: below `state`, except for files that a HAProxy elsewhere has to read. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Config } from './schema.ts';
 
 type HasState = { readonly state: string };
@@ -89,4 +89,9 @@ export const selfSignedFile = (config: HasState): string => join(config.state, '
 export const outputsFolder = (config: HasState): string => join(config.state, 'outputs');
 
 /** Locked by the one Myelin that may use this state. */
+/** The folders that Myelin writes in, whatever it is started with. */
+export function foldersOf({ state, haproxy, admin }: HasState & Pick<Config, 'haproxy' | 'admin'>): readonly string[] {
+  return [...new Set([state, dirname(haproxy.config), dirname(haproxy.statsSocket), dirname(admin.socket)])];
+}
+
 export const lockFile = (config: HasState): string => join(config.state, 'lock');

@@ -4,6 +4,7 @@ import { lstat, mkdir, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect, type ListenOptions } from 'node:net';
 import { dirname } from 'node:path';
+import type { Config } from '../config/schema.ts';
 import { parseListen } from '../config/values.ts';
 import { AppError, describe, hasCode } from '../errors.ts';
 import { startPolling } from '../lib/time/poll.ts';
@@ -41,6 +42,24 @@ export async function listenTcp(address: string, key: string, options: ServerOpt
     });
   }
   return { closed: closeOn(options.signal, server) };
+}
+
+/** Throws where `run` could not listen, in its words. What a Myelin that runs with this config holds itself is free. */
+export async function tryListeners({
+  admin,
+  probes,
+  haproxy,
+}: Pick<Config, 'admin' | 'probes' | 'haproxy'>): Promise<void> {
+  // With `handover` the next one waits for the address.
+  if (haproxy.handover !== undefined || (await isAnswered(admin.socket).catch(() => true))) return;
+  const listeners = { 'admin.listen': admin.listen, 'probes.listen': probes.listen };
+  for (const [key, address] of Object.entries(listeners)) {
+    if (address === undefined || address === 'off') continue;
+    const ended = new AbortController();
+    const { closed } = await listenTcp(address, key, { routes: [], signal: ended.signal, onError: () => {} });
+    ended.abort();
+    await closed;
+  }
 }
 
 export type Restoring = {

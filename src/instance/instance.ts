@@ -75,6 +75,11 @@ export class Instance {
     return this.#stages.editions.settings;
   }
 
+  /** How to log: an edit holds at once, whatever the rest of it waits for. */
+  get log(): Settings['config']['log'] {
+    return this.#stages.editions.newestSettings.config.log;
+  }
+
   /** All data of the sources. */
   get collection(): Collection {
     return this.#stages.editions.collection;

@@ -36,6 +36,7 @@ export class Reconciler {
   #lastResort: BackOff | null = null;
   readonly #crashLoop = new CrashLoop();
   #isFoundKept = false;
+  readonly #locate: (problem: Problem) => Problem;
 
   constructor(
     driver: ManagedDriver,
@@ -44,6 +45,7 @@ export class Reconciler {
     now: () => Moment,
     budget: OfferBudget = new OfferBudget(() => 0),
     files: KeptFiles = nothingKept,
+    locate: (problem: Problem) => Problem = (problem) => problem,
   ) {
     this.#driver = driver;
     this.#overrides = overrides;
@@ -60,6 +62,7 @@ export class Reconciler {
     });
     this.#files = files;
     this.#now = now;
+    this.#locate = locate;
   }
 
   get quarantined(): readonly Quarantined[] {
@@ -152,7 +155,8 @@ export class Reconciler {
       const wanted = this.#overridden(good);
       const isServing = this.#driver.running !== null;
       // An HAProxy that serves nothing is of no use, and its file would replace one that may be good.
-      if (!isServing && listens(rendered) && !listens(wanted) && !serves(wanted))
+      const shallServe = listens(rendered) || rendered.problems.length > 0;
+      if (!isServing && shallServe && !listens(wanted) && !serves(wanted))
         return this.#nothingToServe(rendered, problems);
       const result = await this.#rollout.attempt(wanted, desired, signal);
       if (followed !== null && result.kind !== 'noop') {
@@ -161,7 +165,7 @@ export class Reconciler {
       }
       switch (result.kind) {
         case 'refused':
-          problems = result.problems;
+          problems = result.problems.map(this.#locate);
           if (quarantine.attributeRefusal(rendered, good, problems, isServing) || quarantine.endRetries()) continue;
           quarantine.release();
           return this.#rollout.refuse(rendered, problems);
@@ -192,7 +196,7 @@ export class Reconciler {
   /** Checks a config that was refused and now runs by commands: HAProxy may still refuse it at the next reload. */
   async #checkRetried(rendered: Rendered, good: Rendered, signal: AbortSignal): Promise<void> {
     const problems = this.#quarantine.needsCheck ? await this.#driver.check(good, signal).catch(asProblem) : [];
-    this.#quarantine.attribute(rendered, problems);
+    this.#quarantine.attribute(rendered, problems.map(this.#locate));
     this.#quarantine.wentLive(good, problems.length === 0);
   }
 

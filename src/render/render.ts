@@ -204,8 +204,8 @@ function renderService(
   } catch (error) {
     // The data of this service caused the error, so only this service fails.
     const message = error instanceof Error ? error.message : String(error);
-    const about = { message: `service ${service.name}: ${message}`, service: service.name };
-    const problem = { ...about, hasBackend: backend !== null };
+    const code = 'MYELIN_TEMPLATE_INVALID';
+    const problem: RenderProblem = { message, service: service.name, code, hasBackend: backend !== null };
     const standIn = backend ?? [emptyBackend(service.name, service.mode)];
     return { service, endpoints, frontend: [], backend: standIn, problem, slots: [] };
   }

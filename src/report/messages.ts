@@ -145,7 +145,7 @@ export const messages = {
     { count: (metrics, { sinceChangeMs }) => metrics.updated('runtime', sinceChangeMs) },
   ),
   rejected: error<{ readonly problems: readonly Problem[]; readonly isServing: boolean }>(
-    'update rejected by HAProxy, what runs stays as it is; retrying',
+    'update rejected, what runs stays as it is; retrying',
     { told: 'on change, the event each time', count: (metrics) => metrics.updated('rejected', null) },
   ),
   failed: error<Failure & OfReload & { readonly tookMs: Ms }>('update failed, what runs stays as it is; retrying', {
@@ -160,11 +160,13 @@ export const messages = {
     count: (metrics) => metrics.updated('failed', null),
     formerly: { kind: 'failed', reasons: [], more: 0 },
   }),
-  quarantined: error<OfService & { readonly problems: readonly Problem[] }>(
+  quarantined: error<{ readonly services: readonly string[]; readonly problems: readonly Problem[] }>(
     'service quarantined, the others are applied',
     { told: 'on change', formerly: { kind: 'set_apart' } },
   ),
-  quarantine_ended: info<OfService>('service released from quarantine', { formerly: { kind: 'whole_again' } }),
+  quarantine_ended: info<{ readonly services: readonly string[] }>('service released from quarantine', {
+    formerly: { kind: 'whole_again' },
+  }),
   reload_only: warn<OfService & { readonly because: string }>(
     'each new server of this service needs a reload, as its backend is written',
     { told: 'on change' },

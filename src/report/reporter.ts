@@ -9,6 +9,7 @@ import { toWallClock } from '../lib/time/clock.ts';
 import type { Moment } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
 import type { Quarantined } from '../reconcile/quarantine/quarantine.ts';
+import type { Result } from '../reconcile/result.ts';
 import type { RouteConflict } from '../routes/holders.ts';
 import type { Events } from './events.ts';
 import { shown } from './facts.ts';
@@ -46,6 +47,8 @@ export class Reporter {
   #caFiles: readonly CaFileState[] = [];
   #conflicts: readonly RouteConflict[] = [];
   #quarantined: readonly Quarantined[] = [];
+  /** Those of which the news was told. */
+  #toldQuarantined: readonly Quarantined[] = [];
   #reloadOnly: ReadonlyMap<string, string> = new Map();
   #drift = '';
 
@@ -171,7 +174,7 @@ export class Reporter {
       ...lossNews(this.#catalog, collection.catalog),
       ...discoveryNews(this.#rejected, collection.rejected),
       ...routesNews(this.#conflicts, conflicts),
-      ...quarantineNews(this.#quarantined, quarantined),
+      ...this.#quarantineNews(quarantined, result),
     ];
     this.#catalog = collection.catalog;
     this.#rejected = collection.rejected;
@@ -186,6 +189,16 @@ export class Reporter {
     const found = reloadOnly(sections);
     for (const message of reloadOnlyNews(this.#reloadOnly, found)) this.#tell(message);
     this.#reloadOnly = found;
+  }
+
+  /** Where nothing goes live because of them, the result says it all. */
+  #quarantineNews(quarantined: readonly Quarantined[], result: Result): readonly Message[] {
+    const isSaid = ({ service }: Quarantined): boolean =>
+      result.kind === 'rejected' && result.problems.some((problem) => problem.service === service);
+    if (quarantined.length > 0 && quarantined.every(isSaid)) return [];
+    const news = quarantineNews(this.#toldQuarantined, quarantined);
+    this.#toldQuarantined = quarantined;
+    return news;
   }
 
   /** `isRepeat`: nothing has changed since the last such message. */

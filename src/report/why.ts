@@ -6,6 +6,7 @@ import type { SourceInstance } from '../model.ts';
 import type { ServerStatus } from './servers.ts';
 import { stateReasons } from './state.ts';
 import type { ServiceStatus, Status } from './status.ts';
+import { ofNobody, problemText } from './text/problem-text.ts';
 
 /** `isLost`: here it goes no further, so that there is no traffic. */
 export type WhyStep = {
@@ -136,7 +137,7 @@ function ofApply({ status, service: name }: WhyFacts, { quarantined }: ServiceSt
   const { haproxy, pending, lastApply, waitingConfig } = status;
   const steps: WhyStep[] = [];
   if (quarantined !== null) {
-    const problems = quarantined.problems.map(({ message }) => message).join('; ');
+    const problems = problemText(ofNobody(quarantined.problems));
     const told = { text: `it is quarantined with its last good structure: ${problems}` };
     steps.push(quarantined.servers === 0 ? lost('apply', told) : note('apply', told));
   }

@@ -40,6 +40,11 @@ export class Editions {
     return this.#live.settings;
   }
 
+  /** Of the edit, where one waits. */
+  get newestSettings(): Settings {
+    return (this.#next ?? this.#live).settings;
+  }
+
   get collection(): Collection {
     return this.#live.collection;
   }

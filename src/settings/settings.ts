@@ -4,8 +4,10 @@ import { type LoadedConfig, loadConfig } from '../config/load.ts';
 import { namedSectionsIn } from '../config/names.ts';
 import { ConfigError } from '../config/problems.ts';
 import type { Config } from '../config/schema.ts';
+import { originOf } from '../config/validate/written.ts';
 import { parseVersion, type Version } from '../haproxy/binary/version.ts';
 import type { ReadFile } from '../lib/files/read-file.ts';
+import type { Problem } from '../model.ts';
 import type { Output } from '../outputs/file-output.ts';
 import { readOutputs, templatesOf } from '../outputs/read-outputs.ts';
 import { createRenderer, type Renderer } from '../render/render.ts';
@@ -47,6 +49,13 @@ export async function loadSettings(
     outputs,
     watched: [...loaded.files, ...loaded.folders, ...templates.files, ...outputTemplates],
   };
+}
+
+/** With the place in the config of the line that it is about, where the config has it. */
+export function located(problem: Problem, { written }: Pick<Settings, 'written'>): Problem {
+  const { text, service } = problem;
+  const origin = text === undefined ? null : originOf(text, service, written);
+  return origin === null ? problem : { ...problem, origin: { path: origin.path, place: origin.place } };
 }
 
 /** Paths and the control of HAProxy stay as they were at the start. */

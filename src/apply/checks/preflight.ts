@@ -5,6 +5,7 @@
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { createServer, isIP } from 'node:net';
+import { maskLines } from '../../config/read/mask.ts';
 import { hasCode } from '../../errors.ts';
 import { ask, nobodyListens } from '../../haproxy/cli/socket.ts';
 import { type BindAddress, bindsOverlap, parseBind } from '../../haproxy/text/bind.ts';
@@ -14,7 +15,12 @@ import type { Moves } from '../process/start/start.ts';
 import { holds, ownerOfPort } from '../system/port-owner.ts';
 import { fdProblem, readFdLimit } from './fd-limit.ts';
 
-export type Preflight = { readonly problems: readonly Problem[]; readonly moves: Moves };
+export type Preflight = {
+  readonly problems: readonly Problem[];
+  /** What this process may not do, and HAProxy perhaps may: its executable may have rights of its own. */
+  readonly doubts: readonly Problem[];
+  readonly moves: Moves;
+};
 
 type Surroundings = {
   /** PID of the process that hands its listening sockets on, where HAProxy can use them; null: there is none. */
@@ -32,26 +38,28 @@ export async function preflight(
   const [listeners, held] = await Promise.all([listenersOf(wanted), listenersOf(running)]);
   const heldByKey = Map.groupBy(held, ({ key }) => key);
   const problems: Problem[] = [];
+  const doubts: Problem[] = [];
   const inTheWay = new Set<Section>();
-  for (const { key, address, line, what } of listeners) {
+  for (const { key, address, line } of listeners) {
     // HAProxy may skip a line inside an `.if`.
     if (heldByKey.get(key)?.some((same) => !same.line.isConditional)) continue;
     const own = held.filter((other) => other.key !== key && bindsOverlap(other.address, address));
     const obstacle = await tryAddress(address, handingOn);
     if (own.length > 0) {
-      if (obstacle === null && !isHidden(address)) continue;
+      if ((obstacle === null || obstacle.kind === 'forbidden') && !isHidden(address)) continue;
       for (const other of own) if (canLetGo(other.line.section)) inTheWay.add(other.line.section);
-    } else if (obstacle?.kind === 'taken' && !line.isConditional) {
-      const message = `${what}: ${obstacle.why}`;
-      problems.push({ message, line: line.number, service: line.section.service, code: 'MYELIN_PORT_TAKEN' });
+    } else if (obstacle !== null && obstacle.kind !== 'handed_on' && !line.isConditional) {
+      const problem = { line: line.number, text: maskLines(line.text).trim(), service: line.section.service };
+      if (obstacle.kind === 'forbidden') doubts.push({ ...problem, message: obstacle.why });
+      else problems.push({ ...problem, message: obstacle.why, code: 'MYELIN_PORT_TAKEN' });
     }
   }
   const isKept = ({ key, line }: Listener): boolean =>
     canLetGo(line.section) && (heldByKey.get(key) ?? []).some((same) => inTheWay.has(same.line.section));
   const kept = listeners.filter(isKept).map(({ line }) => line.section);
   const tooFewFds = fdProblem(wanted, fdLimit);
-  if (tooFewFds !== null) problems.push({ message: tooFewFds, service: null });
-  return { problems, moves: { inTheWay: namesOf([...inTheWay]), kept: namesOf(kept) } };
+  if (tooFewFds !== null) problems.push(tooFewFds);
+  return { problems, doubts, moves: { inTheWay: namesOf([...inTheWay]), kept: namesOf(kept) } };
 }
 
 /** The frontends of `running` that hold an address which `wanted` has in another form, as far as the text tells. */
@@ -72,16 +80,13 @@ type Listener = {
   /** Equal for two addresses where HAProxy can use the socket of one for the other. */
   readonly key: string;
   readonly line: PlacedLine;
-  /** The address as the config writes it. */
-  readonly what: string;
 };
 
 async function listenersOf(sections: readonly Section[]): Promise<readonly Listener[]> {
   const written = placedLines(sections).flatMap((line) => {
-    const [, keyword, rest] = /^\s*(bind|stats\s+socket)\s+(.+)$/.exec(line.text) ?? [];
-    if (rest === undefined || keyword === undefined) return [];
-    const what = `${keyword} ${rest.trim()}`;
-    return parseBind(rest).addresses.flatMap((range) => portsOf(range).map((address) => ({ address, line, what })));
+    const [, rest] = /^\s*(?:bind|stats\s+socket)\s+(.+)$/.exec(line.text) ?? [];
+    if (rest === undefined) return [];
+    return parseBind(rest).addresses.flatMap((range) => portsOf(range).map((address) => ({ address, line })));
   });
   const names = new Set(written.flatMap(({ address }) => nameIn(address) ?? []));
   const resolved = new Map(await Promise.all([...names].map(async (name) => [name, await resolve(name)] as const)));
@@ -126,7 +131,12 @@ function namesOf(sections: readonly Section[]): readonly string[] {
   return [...new Set(sections.map(({ name }) => name))];
 }
 
-type Obstacle = { readonly kind: 'handed_on' } | { readonly kind: 'taken'; readonly why: string };
+/** What a user can do who may not listen on a port below 1024. */
+export const privileged =
+  'take a port from 1024 on, or give HAProxy the right (`setcap cap_net_bind_service=+ep` for its executable, ' +
+  'or `sysctl net.ipv4.ip_unprivileged_port_start=0`)';
+
+type Obstacle = { readonly kind: 'handed_on' } | { readonly kind: 'taken' | 'forbidden'; readonly why: string };
 
 /** What prevents listening on the address; null where nothing does, or where only HAProxy can know. */
 async function tryAddress(address: BindAddress, handingOn: number | null): Promise<Obstacle | null> {
@@ -142,7 +152,9 @@ async function tryAddress(address: BindAddress, handingOn: number | null): Promi
       }
       if (hasCode(error, 'EADDRNOTAVAIL') && !address.isTransparent)
         return { kind: 'taken', why: `this machine has no address ${host}` };
-      // Only HAProxy can judge other errors: its executable may have rights that Myelin does not have.
+      if (hasCode(error, 'EACCES'))
+        return { kind: 'forbidden', why: `this user may not listen on port ${port}: ${privileged}` };
+      // Only HAProxy can judge other errors.
       return null;
     }
     case 'unix':

@@ -7,6 +7,7 @@ import { parseVersion, type Version } from '../../haproxy/binary/version.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import { configFile } from '../../lib/files/config-file.ts';
 import type { Section } from '../../model.ts';
+import { isAlive } from '../system/processes.ts';
 import { type Generation, generationAt, livingGenerations, recordIn } from './generation.ts';
 import { readReady, readSections } from './records.ts';
 import { sectionsOf } from './sections.ts';
@@ -15,6 +16,8 @@ export type Observed = {
   readonly sections: readonly Section[];
   /** Version of the running process; null where somebody else runs it and it takes no commands from us. */
   readonly version: Version | null;
+  /** The process, where it is one of this machine and lives; else null. */
+  readonly pid: number | null;
 };
 
 /** What is live; with control `master`, what was ready last; null where no HAProxy of ours runs. */
@@ -47,7 +50,9 @@ async function observeProcesses(generations: string): Promise<Observed | null> {
 /** null where it is not known which process runs it. */
 async function readRecord(generation: Generation): Promise<Observed | null> {
   const [ready, sections] = [await readReady(generation), await readSections(generation)];
-  return ready === null || sections === null ? null : { sections, version: parseVersion(ready.version) };
+  return ready === null || sections === null
+    ? null
+    : { sections, version: parseVersion(ready.version), pid: isAlive(ready) ? ready.pid : null };
 }
 
 /** Includes the files beside it, where `record` belongs to this file. */
@@ -56,5 +61,5 @@ async function readFile(path: string, record: Generation): Promise<Observed | nu
   if (text === null) return null;
   const recorded = await readSections(record);
   const isRecorded = recorded !== null && textOf(recorded) === text;
-  return { sections: isRecorded ? recorded : sectionsOf(text, null), version: null };
+  return { sections: isRecorded ? recorded : sectionsOf(text, null), version: null, pid: null };
 }

@@ -15,16 +15,16 @@ import { findBinary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import { ownAddresses } from '../../lib/net/own-addresses.ts';
 import { now } from '../../lib/time/clock.ts';
-import type { Endpoint, Section } from '../../model.ts';
+import type { Endpoint, Ms, Problem, Section } from '../../model.ts';
 import { type Output, renderOutput } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
 import type { RenderResult } from '../../render/render.ts';
 import { printableLines } from '../../report/text/printable.ts';
+import { problemLines } from '../../report/text/problem-text.ts';
 import { presumedVersion, type Settings } from '../../settings/settings.ts';
 import { KnownEndpoints } from '../../sources/known-endpoints.ts';
 import { KnownServices } from '../../sources/known-services.ts';
 import { Sources } from '../../sources/sources.ts';
-import { toldOnce } from './problems.ts';
 
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */
@@ -63,7 +63,7 @@ export async function renderDesired(
   const inForce = (await Certificates.open(config, { isPreview: true })).of(config);
   const input = { config, endpoints, kept, ...inForce, version, hostname: hostname() };
   const result = renderer.render(input);
-  if (result.problems.length > 0) throw new AppError('MYELIN_TEMPLATE_INVALID', toldOnce(result.problems));
+  if (result.problems.length > 0) throw templatesFail(result.problems);
   return {
     ...result,
     outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)),
@@ -73,6 +73,11 @@ export async function renderDesired(
 
 function outputOf(output: Output, services: ServiceView | null): DesiredOutput {
   return { output, text: services === null ? null : renderOutput(output, services) };
+}
+
+/** A template fails for the data of these services. */
+export function templatesFail(problems: readonly Problem[]): AppError {
+  return new AppError('MYELIN_TEMPLATE_INVALID', problemLines(problems).join('\n'));
 }
 
 /** Of the HAProxy on this machine; where there is none, the one that the config presumes. */
@@ -100,13 +105,36 @@ async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<C
   );
   const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), warn);
   let collection = createCollection(config, { discovered, endpoints }, now(), ownAddresses(env));
-  const tell = (watcher: string, reason: string): void => {
-    if (!failures.has(watcher) && !view(collection.catalog).open)
-      process.stderr.write(`waiting for ${watcher}: ${printableLines(maskSecrets(reason, secrets.all))}\n`);
-    failures.set(watcher, reason);
-  };
   const answered = Promise.withResolvers<void>();
   const failures = new Map<string, string>();
+  const patience = new Patience(config.startTimeout, (limitMs) => {
+    const missing = view(collection.catalog).waitingFor.map(
+      (name) => `${name} (${failures.get(name) ?? 'no answer yet'})`,
+    );
+    answered.reject(
+      new AppError(
+        'MYELIN_SOURCE_TIMEOUT',
+        maskSecrets(`no complete answer within ${seconds(limitMs)} from ${missing.join(', ')}`, secrets.all),
+        {
+          remedy: 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place',
+        },
+      ),
+    );
+  });
+  const tell = (watcher: string, reason: string): void => {
+    if (!failures.has(watcher) && view(collection.catalog).waitingFor.includes(watcher)) {
+      const restMs = patience.shorten(downMs);
+      process.stderr.write(
+        `waiting for ${watcher}, ${seconds(restMs)} at most: ${printableLines(maskSecrets(reason, secrets.all))}\n`,
+      );
+    }
+    failures.set(watcher, reason);
+  };
+  const noticed = setTimeout(() => {
+    const silent = view(collection.catalog).waitingFor.filter((name) => !failures.has(name));
+    if (silent.length > 0)
+      process.stderr.write(`waiting for ${silent.join(', ')}, ${seconds(patience.restMs)} at most: no answer yet\n`);
+  }, silentMs);
   await using sources = new Sources({
     env,
     onEvent(event) {
@@ -117,27 +145,58 @@ async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<C
     onFault: answered.reject,
     onSecret: secrets.used,
   });
-  const timer = setTimeout(() => {
-    const missing = view(collection.catalog).waitingFor.map(
-      (name) => `${name} (${failures.get(name) ?? 'no answer yet'})`,
-    );
-    answered.reject(
-      new AppError(
-        'MYELIN_SOURCE_TIMEOUT',
-        maskSecrets(`no complete answer within ${config.startTimeout} ms from ${missing.join(', ')}`, secrets.all),
-        {
-          remedy: 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place',
-        },
-      ),
-    );
-  }, config.startTimeout);
   try {
     await sources.use(config);
     if (!view(collection.catalog).open) await answered.promise;
     return collection;
   } finally {
-    clearTimeout(timer);
+    clearTimeout(noticed);
+    patience.end();
   }
+}
+
+/** A source that is down may come back within moments; who looks does not wait for it as `run` does. */
+const downMs: Ms = 5000;
+
+/** A wait that takes longer than this is told. */
+const silentMs: Ms = 3000;
+
+/** How long a command waits, which may become less. */
+class Patience {
+  readonly #startedAt = now();
+  readonly #onOver: (limitMs: Ms) => void;
+  #limitMs: Ms;
+  #timer: NodeJS.Timeout;
+
+  constructor(limitMs: Ms, onOver: (limitMs: Ms) => void) {
+    this.#limitMs = limitMs;
+    this.#onOver = onOver;
+    this.#timer = this.#start();
+  }
+
+  get restMs(): Ms {
+    return Math.max(0, this.#startedAt + this.#limitMs - now());
+  }
+
+  /** To this from now on, unless the rest is less. Returns the rest. */
+  shorten(toMs: Ms): Ms {
+    this.#limitMs = Math.min(this.#limitMs, now() - this.#startedAt + toMs);
+    this.end();
+    this.#timer = this.#start();
+    return this.restMs;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #start(): NodeJS.Timeout {
+    return setTimeout(() => this.#onOver(this.#limitMs), this.restMs);
+  }
+}
+
+function seconds(ms: Ms): string {
+  return `${ms < 1000 ? Math.max(1, Math.ceil(ms / 100)) / 10 : Math.round(ms / 1000)} s`;
 }
 
 /** The file stands for every source: each service's endpoints are those under its name. */

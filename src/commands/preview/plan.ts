@@ -21,6 +21,7 @@ import { loadSettings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { type DesiredOutput, renderDesired, warn } from './desired.ts';
 import { Masking } from './masking.ts';
+import { askHaproxy, assertMayWrite, assertStarts, type Opinion, temporaryFolder } from './verdict.ts';
 
 type Options = { readonly snapshot?: string; readonly exitCode?: true };
 
@@ -38,14 +39,23 @@ export async function plan(globals: Globals, { snapshot, exitCode }: Options): P
   );
   const planned = decide(observed, { sections });
   const moving = planned.kind === 'reload' ? await movingFrontends(sections, running ?? []) : [];
+  await using folder = await temporaryFolder();
+  // Only what HAProxy is to load is a matter for it.
+  if (planned.kind === 'reload') await assertMayWrite(settings.config);
+  const opinion = planned.kind === 'reload' ? await askHaproxy(settings, sections, folder.path) : null;
   const changes = masking.diff(diff(running ?? [], sections));
   const shown = maskPlan(planned, masking, settings.secrets);
   const outputs = (await Promise.all(desired.outputs.map(planOutput))).filter((each) => each !== null);
   process.stdout.write(
     globals.json
-      ? `${printableJson({ ...shown, ...(shown.kind === 'reload' ? { moving } : {}), diff: changes, outputs }, 2)}\n`
-      : describe(shown, { moving, changes, hasOutputs: outputs.length > 0 }) + outputs.map(describeOutput).join(''),
+      ? `${printableJson({ ...shown, ...(opinion === null ? {} : { moving, haproxy: opinion.haproxy }), diff: changes, outputs }, 2)}\n`
+      : describe(shown, { moving, opinion, changes, hasOutputs: outputs.length > 0 }) +
+          outputs.map(describeOutput).join(''),
   );
+  if (opinion !== null) {
+    if (opinion.error !== null) throw opinion.error;
+    for (const doubt of await assertStarts(settings, sections, observed)) warn(doubt);
+  }
   const isPending = planned.kind !== 'none' || outputs.length > 0;
   return exitCode === true && isPending ? exitCodes.changesPending : exitCodes.ok;
 }
@@ -106,12 +116,14 @@ function printed(commands: readonly RuntimeCommand[]): readonly string[] {
 type Around = {
   /** Frontends whose address takes another form. */
   readonly moving: readonly string[];
+  /** Of HAProxy, where it is to load another config. */
+  readonly opinion: Opinion | null;
   readonly changes: string;
   /** Whether other files change. */
   readonly hasOutputs: boolean;
 };
 
-function describe(planned: Shown, { moving, changes, hasOutputs }: Around): string {
+function describe(planned: Shown, { moving, opinion, changes, hasOutputs }: Around): string {
   switch (planned.kind) {
     case 'none':
       if (changes === '') return hasOutputs ? 'HAProxy: nothing to do\n' : 'nothing to do\n';
@@ -121,6 +133,7 @@ function describe(planned: Shown, { moving, changes, hasOutputs }: Around): stri
     case 'reload':
       return [
         `reload, because of\n${indented(planned.reasons.map(formatReason))}${gap(moving)}`,
+        opinion?.error === null ? `${opinion.haproxy}\n` : '',
         planned.commands.length === 0 ? '' : `before it, the runtime commands\n${indented(planned.commands)}`,
         `\n${coloured(changes)}`,
       ].join('');

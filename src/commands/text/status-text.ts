@@ -14,6 +14,7 @@ import type {
 } from '../../report/status.ts';
 import { age, formatDrift, formatReason, formatWait, table } from '../../report/text/format.ts';
 import { printableLines } from '../../report/text/printable.ts';
+import { ofNobody, problemText } from '../../report/text/problem-text.ts';
 
 export function formatStatus(raw: Status, now: Timestamp): string {
   const status = readable(raw);
@@ -176,7 +177,7 @@ function describeHealth({ isDown, servers, queued, down }: ServiceHealth, now: T
 function describeQuarantine({ problems, servers }: ServiceStatus['quarantined'] & {}): string {
   const serve =
     servers === null ? '' : ` (HAProxy has ${servers} ${servers === 1 ? 'server' : 'servers'} of it in service)`;
-  return `quarantined${serve}: ${problems.map(({ message }) => message).join('; ')}`;
+  return `quarantined${serve}: ${problemText(ofNobody(problems))}`;
 }
 
 function describeKept(

@@ -212,6 +212,7 @@ function placeAt({ file, lines }: Yaml, offset: number): Place {
 function yamlMessage(code: string, message: string, line: string): string {
   if (code === 'MULTIPLE_DOCS') return 'a second document begins here: remove the line `---`';
   if (code === 'NON_STRING_KEY') return 'a key must be plain text';
+  if (code === 'TAB_AS_INDENT') return 'not valid YAML: a tab stands where the line is indented: use spaces';
   const hint = line.includes('${') ? '; a value with ${…} inside { } or [ ] needs quotes: "${NAME}"' : '';
   return `not valid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}${hint}`;
 }

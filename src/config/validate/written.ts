@@ -1,5 +1,6 @@
 /** Where the config has a text that stands in HAProxy's file, so that HAProxy's words about a line lead to it. */
 import { formatPath, type Path } from '../problems.ts';
+import { maskLines } from '../read/mask.ts';
 import { isRecord, type Mark, type Tree } from '../read/tree.ts';
 
 export type Written = {
@@ -26,7 +27,9 @@ export function writtenIn({ value, mark }: Tree): readonly Written[] {
       if (!isRaw || at === undefined) return;
       const { file, line, column } = at.value;
       const where = { path: formatPath(path), place: `${file}:${line}:${column}` };
-      for (const text of part.split('\n')) if (text.trim() !== '') found.push({ text: text.trim(), ...where });
+      // Without passwords, as the lines are that HAProxy's words are about.
+      for (const text of maskLines(part).split('\n'))
+        if (text.trim() !== '') found.push({ text: text.trim(), ...where });
       return;
     }
     const parts = Array.isArray(part) ? [...part.entries()] : isRecord(part) ? Object.entries(part) : [];

@@ -68,6 +68,14 @@ const summaries =
   /^(?:config : )?(?:Error\(s\) found in configuration file|Fatal errors found in configuration|.*Some protocols failed to start their listeners)/;
 const place = /\[([^\]\s]+):(\d+)\]/;
 
+/** The words that HAProxy knows in a place may be sixty: who reads looks for the one that is wrong. */
+function shortened(text: string): string {
+  return text.replace(/(?:'[^']*', ){8,}/g, (list) => {
+    const words = list.split(', ').slice(0, -1);
+    return `${words.slice(0, 3).join(', ')} and ${words.length - 3} more, `;
+  });
+}
+
 export function parseAlerts(output: string): readonly Complaint[] {
   return parseMessages(output, 'ALERT');
 }
@@ -88,7 +96,7 @@ function parseMessages(output: string, kind: 'ALERT' | 'WARNING'): readonly Comp
 }
 
 function readMessage(text: string): Complaint {
-  const words = text.replace(/^config : (?:config: )?/, '');
+  const words = shortened(text.replace(/^config : (?:config: )?/, ''));
   const [whole, file, line] = place.exec(words) ?? [];
   if (whole === undefined || file === undefined) return { message: words };
   const at = words.indexOf(whole);

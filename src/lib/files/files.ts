@@ -1,6 +1,6 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
-import { constants } from 'node:fs';
-import { copyFile, link, mkdir, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { constants, existsSync } from 'node:fs';
+import { access, copyFile, link, mkdir, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../../errors.ts';
 
@@ -70,6 +70,20 @@ export async function makeFolder(path: string, itsMode = 0o750): Promise<void> {
   } catch (error) {
     throw writeFailed(path, error);
   }
+}
+
+/** Throws as `makeFolder` and a write there would, and makes nothing. */
+export async function assertWritable(folder: string): Promise<void> {
+  try {
+    await access(nearest(folder), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw writeFailed(folder, error);
+  }
+}
+
+/** The folder, or the nearest above it that is there. */
+function nearest(folder: string): string {
+  return existsSync(folder) || folder === dirname(folder) ? folder : nearest(dirname(folder));
 }
 
 /** Waits for all of them, also where one fails: what comes after must not meet the others still at work. */
@@ -173,8 +187,11 @@ function readFailed(path: string, cause: unknown): AppError {
 }
 
 export function writeFailed(path: string, cause: unknown): AppError {
-  return new AppError('MYELIN_WRITE_FAILED', `${path} cannot be written: ${describe(cause)}`, {
-    cause,
+  // The system's words name a path again, and not the folder that it is about.
+  const isForbidden = hasCode(cause, 'EACCES', 'EPERM');
+  const why = `this user (uid ${process.getuid?.()}) may not read and write in ${nearest(path)}`;
+  return new AppError('MYELIN_WRITE_FAILED', `${path} cannot be written: ${isForbidden ? why : describe(cause)}`, {
+    ...(!isForbidden && { cause }),
     remedy: remedyFor(cause, path),
   });
 }
@@ -184,7 +201,7 @@ function remedyFor(error: unknown, path: string): string {
   if (hasCode(error, 'ENOSPC', 'EDQUOT')) return `make room on the file system of ${folder}`;
   if (hasCode(error, 'EROFS')) return `mount ${folder} writable, or move the file to a folder that is`;
   if (hasCode(error, 'EACCES', 'EPERM'))
-    return `give the user that runs Myelin the right to read and write in ${folder}`;
+    return `give the user that runs Myelin the right to read and write in ${nearest(folder)}`;
   if (hasCode(error, 'ENOENT')) return `create the folder ${folder}`;
   return `see what is wrong with ${folder}`;
 }

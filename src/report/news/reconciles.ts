@@ -6,7 +6,7 @@ import type { Reconciled } from '../../reconcile/reconcile-queue.ts';
 import type { Result } from '../../reconcile/result.ts';
 import type { Message } from '../messages.ts';
 import type { LastApply } from '../status.ts';
-import { problemText } from './problems.ts';
+import { problemText } from '../text/problem-text.ts';
 
 /** As in the status, but with a monotonic time. */
 export type Applied = Omit<LastApply, 'at'> & { readonly at: Moment };

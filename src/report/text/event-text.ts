@@ -6,6 +6,7 @@ import type { PastEvent } from '../history/kept.ts';
 import { messages } from '../messages.ts';
 import { age, formatDrift, formatReason, formatWait } from './format.ts';
 import { printable } from './printable.ts';
+import { ofNobody, problemLines, problemText } from './problem-text.ts';
 
 /** With its time, for people. */
 export function formatEventLine(event: Event | PastEvent): string {
@@ -48,13 +49,13 @@ function factsOf(event: Event): string {
     case 'watcher_hangs':
     case 'left_out_no_more':
     case 'loss_ended':
-    case 'quarantine_ended':
     case 'override_ended':
     case 'file_caught_up':
       return '';
     case 'config_read':
       return event.afterRestart.length === 0 ? '' : `after a restart only: ${listed(event.afterRestart, event.more)}`;
     case 'config_waits':
+    case 'quarantine_ended':
       return listed(event.services, event.more);
     case 'restart_required':
       return listed(event.settings, event.more);
@@ -113,11 +114,9 @@ function factsOf(event: Event): string {
     case 'failed':
       return event.reasons.length === 0 ? event.error : `${event.error} (${reasons(event)})`;
     case 'rejected':
+      return listed(problemLines(event.problems), event.more);
     case 'quarantined':
-      return listed(
-        event.problems.map(({ message }) => message),
-        event.more,
-      );
+      return `${listed(event.services, event.more)}: ${problemText(ofNobody(event.problems))}`;
     case 'reload_only':
       return event.because;
     case 'drift_repaired':

@@ -103,7 +103,7 @@ test('HAProxy that ends while an edit is refused that is nobody’s fault serves
   await using my = await site();
   const myelin = await my.start();
   await my.configure({ haproxy: ['sections: ["backend hand\\n    bogus line\\n"]'] });
-  await until('it is refused', () => /"isServing":true.*update rejected by HAProxy/.test(myelin.output));
+  await until('it is refused', () => /"isServing":true.*update rejected, what runs stays/.test(myelin.output));
   for (const pid of await my.place.haproxies()) process.kill(pid, 'SIGKILL');
   await servedBy(my.port, 'alpha');
   await my.serve('beta');

@@ -20,7 +20,7 @@ test('a structure from which HAProxy ends soon after each start gives way to the
     return lastApply?.result === 'rejected' && haproxy !== null;
   });
   assert.match(left.lastApply?.error ?? '', /HAProxy ended by itself 3 times/);
-  assert.match(myelin.output, /"msg":"update rejected by HAProxy, what runs stays as it is/);
+  assert.match(myelin.output, /"msg":"update rejected, what runs stays as it is/);
   assert.doesNotMatch(await place.read('run/haproxy.cfg'), /lua-load/);
   assert.equal(await ask(my.port), 'alpha');
   await my.serve('beta');

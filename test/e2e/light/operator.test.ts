@@ -147,9 +147,9 @@ test('the events tell what changed, what became of it and why, in this order', a
   await my.place.write('myelin.yaml', good.replace('log: none', 'logg: none'));
   await told('a config that is refused', (event) => event.kind === 'config_refused' && event.reason.includes('logg'));
   await my.place.write('myelin.yaml', good.replace('bind:', 'backend: ["balance nonsense"]\n    bind:'));
-  await told('a service quarantined', (event) => event.kind === 'quarantined' && event.service === 'web');
+  await told('a service quarantined', (event) => event.kind === 'quarantined' && event.services.includes('web'));
   await my.place.write('myelin.yaml', good);
-  await told('the end of it', (event) => event.kind === 'quarantine_ended' && event.service === 'web');
+  await told('the end of it', (event) => event.kind === 'quarantine_ended' && event.services.includes('web'));
   assert.deepEqual(
     [...events].sort((a, b) => a.at - b.at),
     events,

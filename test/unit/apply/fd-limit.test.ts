@@ -10,10 +10,13 @@ const config = (maxconn: string) =>
   );
 
 test('a maxconn that cannot fit is refused with what it takes', () => {
+  const problem = fdProblem(config('    maxconn 10000\n'), 20_000);
   assert.match(
-    fdProblem(config('    maxconn 10000\n'), 20_000) ?? '',
-    /^global maxconn 10000 needs 20003 file descriptors or more, and this user may open 20000: lower maxconn, or raise/,
+    problem?.message ?? '',
+    /^10000 connections need 20003 file descriptors or more, and this user may open 20000: set maxconn to 9998 or less, or raise/,
   );
+  assert.deepEqual([problem?.text, problem?.code], ['maxconn 10000', 'MYELIN_HAPROXY_FAILED']);
+  assert.equal(fdProblem(config('    maxconn 9998\n'), 20_000), null, 'as it says');
   assert.equal(fdProblem(config('    maxconn 9000\n'), 20_000), null);
 });
 

@@ -137,7 +137,7 @@ test('a config that is missing, empty or a folder is refused with what to do', a
 
 test('what is not YAML is refused with its place', async () => {
   const cases = {
-    'watchers:\n\tconsul: {}\n': 'myelin.yaml:2:1: not valid YAML: tabs are not allowed as indentation',
+    'watchers:\n\tconsul: {}\n': 'myelin.yaml:2:1: not valid YAML: a tab stands where the line is indented: use spaces',
     'watchers: { consul: {} }\nwatchers: {}\n':
       'myelin.yaml:2:1: watchers: stands twice in the same map, first at line 1, column 1: keep one of them',
     'watchers: {}\n---\nwatchers: {}\n': 'myelin.yaml:2:1: a second document begins here: remove the line `---`',

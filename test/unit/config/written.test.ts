@@ -37,7 +37,7 @@ test('a line of HAProxy’s file leads to the key and the line of the config tha
     'services.web.server.options myelin.yaml:8:24',
   );
   assert.equal(await at('    maxconn 10', null), 'haproxy.global[0] myelin.yaml:12:12');
-  assert.equal(await at('    user bob password x', null), 'haproxy.sections[0] myelin.yaml:14:7');
+  assert.equal(await at('    user bob password ***', null), 'haproxy.sections[0] myelin.yaml:14:7');
 });
 
 test('a line of a built-in template has no place in the config', async () => {

@@ -27,6 +27,15 @@ test('alerts of 2.6 give message, file and line, without notices, warnings and s
   ]);
 });
 
+test('of a long list of what HAProxy would take the beginning is told', () => {
+  const known = Array.from({ length: 20 }, (_, at) => `'word-${at}'`).join(', ');
+  const output = `[ALERT]    (1) : config : parsing [/f.cfg:2] : 'http-request' expects ${known}, but got 'wrod'. Did you mean 'word-1' maybe ?`;
+  assert.equal(
+    parseAlerts(output)[0]?.message,
+    "'http-request' expects 'word-0', 'word-1', 'word-2' and 17 more, but got 'wrod'. Did you mean 'word-1' maybe ?",
+  );
+});
+
 test('alerts of 2.2 carry a date, those of 3.2 no prefix, and both may go on over several lines', () => {
   assert.deepEqual(
     parseAlerts("[ALERT] 323/111428 (99) : parsing [a.cfg:3] : unknown keyword 'x' in 'listen' section"),

@@ -303,9 +303,9 @@ test('a service whose data a template cannot render is named, and stands as an e
   });
   assert.deepEqual(problems, [
     {
-      message:
-        'service api: /templates/server.hbs:2:9: there is no field "zone" here\n  2 |     # {{meta.zone}}\n    |         ^',
+      message: '/templates/server.hbs:2:9: there is no field "zone" here\n  2 |     # {{meta.zone}}\n    |         ^',
       service: 'api',
+      code: 'MYELIN_TEMPLATE_INVALID',
       hasBackend: false,
     },
   ]);
@@ -340,8 +340,9 @@ test('a serviceâ€™s template must open a section, or its lines would be anotherâ
   const { problems } = render(renderer, webOnly);
   assert.deepEqual(problems, [
     {
-      message: 'service web: the template backend must begin with the line that opens a section',
+      message: 'the template backend must begin with the line that opens a section',
       service: 'web',
+      code: 'MYELIN_TEMPLATE_INVALID',
       hasBackend: false,
     },
   ]);

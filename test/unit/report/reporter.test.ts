@@ -29,7 +29,7 @@ test('an update that fails in the same way again is logged once, and an event an
   const { reporter, lines, kinds, metric } = recordedReport();
   for (let attempt = 0; attempt < 5; attempt++) reporter.report(rejected('unknown keyword'));
   reporter.report(rejected('missing argument'));
-  assert.deepEqual(lines, Array(2).fill('error update rejected by HAProxy, what runs stays as it is; retrying'));
+  assert.deepEqual(lines, Array(2).fill('error update rejected, what runs stays as it is; retrying'));
   assert.deepEqual(kinds(), Array(6).fill('rejected'));
   assert.equal(await metric('myelin_updates_total{result="rejected"}'), 6);
   reporter.report(runtime);
@@ -46,7 +46,7 @@ test('the last apply is the one that failed until what could not be applied is n
     [100, 'runtime', ['web'], 5, null],
   );
   reporter.report(rejected('unknown keyword'));
-  assert.equal(reporter.lastApply?.error, 'service web: unknown keyword (line 7)');
+  assert.equal(reporter.lastApply?.error, 'service web: unknown keyword');
   reporter.report(reconciled({ kind: 'noop' }));
   assert.equal(reporter.lastApply, good);
 });
@@ -113,11 +113,22 @@ test('a service that is quarantined is told once for each problem, and when it i
   assert.equal(reporter.quarantined[0]?.service, 'web');
   reporter.report(reconciled({ kind: 'noop' }));
   assert.deepEqual(lines, [
-    'error web: service quarantined, the others are applied',
-    'error web: service quarantined, the others are applied',
-    'info web: service released from quarantine',
+    'error service quarantined, the others are applied',
+    'error service quarantined, the others are applied',
+    'info service released from quarantine',
   ]);
   assert.deepEqual(kinds(), ['quarantined', 'quarantined', 'quarantine_ended']);
+});
+
+test('a fault that quarantines several services is told once, with their names; where nothing goes live, by the result alone', () => {
+  const { reporter, facts, kinds } = recordedReport();
+  const problems = (service: string | null) => [{ message: 't.hbs:2:5: there is no field "nam" here', service }];
+  const quarantined = ['api', 'web'].map((service) => ({ service, problems: problems(service), since: 0 }));
+  const all = quarantined.flatMap((one) => one.problems);
+  reporter.report(reconciled({ kind: 'rejected', problems: all, at: 0 }, { quarantined, isServing: false }));
+  assert.deepEqual(kinds(), ['rejected']);
+  reporter.report(reconciled({ kind: 'noop' }, { quarantined }));
+  assert.deepEqual(facts.slice(1), [{ kind: 'quarantined', services: ['api', 'web'], problems: problems(null) }]);
 });
 
 test('endpoints that are retained are told when they begin to be, by why, and when that is over', () => {

@@ -48,6 +48,14 @@ test('an edit waits for its new questions, for `startTimeout` at most, however o
   assert.equal(editions.edit(1000 + startTimeoutMs), null);
 });
 
+test('the log follows an edit at once, whatever the edit waits for', async () => {
+  const editions = await steady();
+  const edit = await settings('web', 'shop');
+  editions.use({ ...edit, config: { ...edit.config, log: { level: 'debug' } } }, 1000);
+  const { config } = editions.settings;
+  assert.deepEqual([config.log.level, editions.newestSettings.config.log.level], ['info', 'debug']);
+});
+
 test('another edit waits anew', async () => {
   const editions = await steady();
   editions.use(await settings('web', 'shop'), 1000);
