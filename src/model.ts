@@ -62,6 +62,15 @@ export type SourceInstance = {
   readonly said: readonly string[];
 };
 
+/** What a source says of a service when it is asked, for people. */
+export type SourceAnswer = {
+  /** Why it gives no endpoints, whatever the instances, and what can be done; null: that depends on them. */
+  readonly unfit: { readonly reason: string; readonly remedy: string | null } | null;
+  /** What else it says of the service as a whole. */
+  readonly said: readonly string[];
+  readonly instances: readonly SourceInstance[];
+};
+
 /**
  * A service of a source that the config does not list. Not yet trusted: its own settings count only within limits that
  * the config sets (`discover`).

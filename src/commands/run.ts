@@ -207,7 +207,9 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       },
       why: (about: string) =>
         oneAtATime(async () =>
-          masked(await answerWhy({ instance, control, overrides, health, status: await freshStatus() }, about)),
+          masked(
+            await answerWhy({ instance, control, reporter, overrides, health, status: await freshStatus() }, about),
+          ),
         ),
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),

@@ -25,6 +25,7 @@ import { quarantineNews } from './news/quarantine.ts';
 import { type Applied, ReconcileNews } from './news/reconciles.ts';
 import { reloadOnlyNews } from './news/reload-only.ts';
 import { routesNews } from './news/routes.ts';
+import { type ServiceChange, ServiceChanges } from './news/service-changes.ts';
 import { SourceNews } from './news/sources.ts';
 import { stoppedMessage } from './news/stopped.ts';
 import { RateLimit } from './rate-limit.ts';
@@ -40,6 +41,7 @@ export class Reporter {
   readonly #parts: ReporterParts;
   readonly #sources = new SourceNews((message, isRepeat) => this.#tell(message, isRepeat));
   readonly #reconciles = new ReconcileNews();
+  readonly #services = new ServiceChanges();
   readonly #limit = new RateLimit();
   #catalog: Catalog | null = null;
   #rejected: ReconcileContext['collection']['rejected'] = [];
@@ -67,6 +69,11 @@ export class Reporter {
   /** A wanted reload that waits. */
   get pending(): ReconcileNews['pending'] {
     return this.#reconciles.pending;
+  }
+
+  /** How HAProxy was last brought in step for this service; null: not by this run of Myelin. */
+  lastChange(service: string): ServiceChange | null {
+    return this.#services.get(service);
   }
 
   /** As of the last reconcile that ended: a running one does not know yet. */
@@ -183,6 +190,7 @@ export class Reporter {
     metrics.rendered(renderMs);
     if (result.kind === 'noop') metrics.updated('noop', null);
     const outcome = this.#reconciles.result(context, now());
+    this.#services.note(context, now());
     for (const message of news) this.#tell(message);
     if (outcome !== null) this.#tell(outcome.message, outcome.isRepeat);
     if (result.kind !== 'reload' || sections === null) return;

@@ -46,7 +46,7 @@ export function serversOf(parts: Parts, service: string | null): readonly Server
     const said = new Map(
       servedEndpoints(instance.collection.catalog, its).map(({ endpoint, isRetained }) => [
         hostPort(endpoint.address, endpoint.port),
-        isRetained ? ('kept' as const) : endpoint.state,
+        isRetained ? ('kept' as const) : endpoint.weight === 0 ? ('draining' as const) : endpoint.state,
       ]),
     );
     const seen = new Map(health.last?.backends.get(backend)?.servers.map((server) => [server.name, server]));

@@ -1,12 +1,12 @@
 /** Asks the sources of one service, now, what they say of each of its instances. */
 import type { Config, Origin } from '../config/schema.ts';
 import { describe } from '../errors.ts';
-import type { Ms, SourceInstance } from '../model.ts';
+import type { Ms, SourceAnswer } from '../model.ts';
 
 export type Explanation = {
   readonly watcher: string;
   /** null: the source cannot be asked like that, or did not answer. */
-  readonly instances: readonly SourceInstance[] | null;
+  readonly answer: SourceAnswer | null;
   /** Why it did not answer; null: it did, or cannot be asked like that. */
   readonly failure: string | null;
 };
@@ -25,14 +25,14 @@ export function explain(
     origins.map(async ({ watcher, key, query }): Promise<Explanation> => {
       const source = config.sources.get(watcher);
       const settings = config.watchers[watcher];
-      if (source?.explain === undefined || settings === undefined) return { watcher, instances: null, failure: null };
+      if (source?.explain === undefined || settings === undefined) return { watcher, answer: null, failure: null };
       const stop = new AbortController();
       const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(timeoutMs)]);
       try {
-        const instances = await source.explain(settings, { key, settings: query }, { env, onSecret, signal });
-        return { watcher, instances, failure: null };
+        const answer = await source.explain(settings, { key, settings: query }, { env, onSecret, signal });
+        return { watcher, answer, failure: null };
       } catch (error) {
-        return { watcher, instances: null, failure: describe(error) };
+        return { watcher, answer: null, failure: describe(error) };
       } finally {
         stop.abort();
       }

@@ -1,6 +1,6 @@
 /** What Consul says of every instance of a service, with its checks and tags: asked once, for people. */
 import { z } from 'zod';
-import type { Ms, SourceInstance } from '../../src/model.ts';
+import type { Ms, SourceAnswer, SourceInstance } from '../../src/model.ts';
 import { openClient } from './agent/client.ts';
 import { connectionOf } from './agent/connection.ts';
 import { endpointsOf, type Instance, readInstances } from './service/endpoints.ts';
@@ -29,7 +29,7 @@ export async function explainConsul(
   settings: ConsulSettings,
   { key, settings: query }: Asked,
   { env, onSecret, signal }: Context,
-): Promise<readonly SourceInstance[]> {
+): Promise<SourceAnswer> {
   const client = await openClient(connectionOf(settings, env), 1, onSecret, signal);
   const dc = ('datacenter' in query ? query.datacenter : undefined) ?? settings.datacenter;
   const service = ('service' in query ? query.service : undefined) ?? key;
@@ -41,7 +41,8 @@ export async function explainConsul(
   const passing =
     filter === undefined ? all : readInstances((await client.health({ ...common, filter }, timeoutMs)).body);
   const within = new Set(passing.map(idOf));
-  return all.map((instance, at) => explained(instance, checks[at]?.Checks ?? [], query, within));
+  const instances = all.map((instance, at) => explained(instance, checks[at]?.Checks ?? [], query, within));
+  return { unfit: null, said: [], instances };
 }
 
 function explained(

@@ -40,6 +40,10 @@ export const file = defineSource({
   discovery: { keys: fileDiscovery, queries: () => [{ key: '', query: forAll }], withoutEffect: ['port'] },
   example: { watcher: example, query: '{ service: web }', discover, files: { 'services.yaml': exampleServices } },
   trustsLoopback: true,
+  async explain(settings, query) {
+    const { explainFile } = await import('./explain.ts');
+    return explainFile(settings, query);
+  },
   async open(settings) {
     const { watchFile } = await import('./watch.ts');
     return watchFile(settings);

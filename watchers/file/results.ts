@@ -71,8 +71,21 @@ export function discoveredIn({ files, owners }: Known): readonly DiscoveredServi
   return [...owners].flatMap(([name, [{ path, entry }]]) =>
     entry.options === null
       ? []
-      : [{ key: `*${name}`, name, owner: basename(path), createdAt: order.get(path) ?? 0, options: entry.options }],
+      : [
+          {
+            key: discoveredKey(name),
+            name,
+            owner: basename(path),
+            createdAt: order.get(path) ?? 0,
+            options: entry.options,
+          },
+        ],
   );
+}
+
+/** No service's name begins so. */
+export function discoveredKey(name: string): string {
+  return `*${name}`;
 }
 
 /** Why there may be more discovered services than these; null: there are none. */

@@ -3,7 +3,7 @@
  * `myelin init` and the reference are made from it. Nothing else names a source.
  */
 import { z } from 'zod';
-import type { SourceInstance, Watch } from '../../src/model.ts';
+import type { SourceAnswer, Watch } from '../../src/model.ts';
 import type { ServiceOption } from './service-options.ts';
 import { someTime } from './values.ts';
 
@@ -97,14 +97,14 @@ export type Definition<Settings extends z.ZodObject, Query extends z.ZodObject, 
   /** Checks that concern several keys. Synchronous. */
   check?(settings: z.output<Settings> & CommonSettings, context: CheckContext): void;
   /**
-   * Asks the source, now, what it says of each instance of a service, those included that get no traffic: for `myelin why`. Rejects
-   * where the source does not say.
+   * Asks the source, now, what it says of a service and of each of its instances, those included that get no traffic: for
+   * `myelin why`. Rejects where the source does not say.
    */
   explain?(
     settings: z.output<Settings> & CommonSettings,
     query: { readonly key: string; readonly settings: z.output<Query> | Many },
     context: OpenContext,
-  ): Promise<readonly SourceInstance[]>;
+  ): Promise<SourceAnswer>;
   /** Called only where such a watcher is configured: import here what takes long to load. */
   open(
     settings: z.output<Settings> & CommonSettings,

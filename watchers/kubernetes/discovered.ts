@@ -44,8 +44,14 @@ export class DiscoveredServices {
 const discoveredMark = '*';
 const discoveredKey = (key: ServiceKey): string => `${discoveredMark}${key}`;
 
-export function isDiscovered({ key }: ServiceQuery): boolean {
+export function isDiscovered({ key }: Pick<ServiceQuery, 'key'>): boolean {
   return key.startsWith(discoveredMark);
+}
+
+/** Of a key that `isDiscovered`: the Service that it stands for. */
+export function serviceOfKey(key: string): { readonly namespace: string; readonly service: string } {
+  const [namespace = '', service = ''] = key.slice(discoveredMark.length).split('/');
+  return { namespace, service };
 }
 
 /** The query for the endpoints of a discovered Service, which chooses its own port. */

@@ -62,7 +62,7 @@ export function nameOf({ metadata }: Service): string {
 /** `leaving`: it is being shut down, and still answers; `unfit`: it gets no traffic. */
 type Condition = 'ready' | 'leaving' | 'unfit';
 
-type Candidate = {
+export type Candidate = {
   readonly address: string;
   readonly port: number;
   readonly family: 4 | 6 | undefined;
@@ -73,7 +73,7 @@ type Candidate = {
 /**
  * Of a host name (addressType FQDN) the catalog says that it is refused. Addresses after the first have no meaning.
  */
-function candidatesOf({ addressType, endpoints }: EndpointSlice, port: number): Candidate[] {
+export function candidatesOf({ addressType, endpoints }: EndpointSlice, port: number): Candidate[] {
   const family = addressType === 'IPv4' ? 4 : addressType === 'IPv6' ? 6 : undefined;
   return endpoints.flatMap((source) => {
     const [address] = source.addresses;
@@ -98,7 +98,7 @@ function conditionOf({ conditions: { ready = true, serving = true, terminating =
  * An endpoint that moves from slice to slice may stand in both for a moment: what is ready anywhere is ready. Of equals
  * the choice does not depend on the order in which the slices came.
  */
-function merge(candidates: readonly Candidate[]): Candidate[] {
+export function merge(candidates: readonly Candidate[]): Candidate[] {
   const merged = new Map<string, Candidate>();
   for (const candidate of candidates) {
     const other = merged.get(placeOf(candidate));
@@ -114,7 +114,7 @@ function isBetter(one: Candidate, other: Candidate): boolean {
 const rank: Readonly<Record<Condition, number>> = { ready: 0, leaving: 1, unfit: 2 };
 
 /** A pod with addresses of both families is one server; what belongs to nobody stands for itself, whatever its family. */
-function ofFamily(candidates: readonly Candidate[], family: Choice['family']): readonly Candidate[] {
+export function ofFamily(candidates: readonly Candidate[], family: Choice['family']): readonly Candidate[] {
   if (family === 'both') return candidates;
   const preferred = family === 'prefer4' ? 4 : 6;
   const reached = new Set(candidates.filter((one) => one.family === preferred).map(({ source }) => ownerOf(source)));
@@ -136,7 +136,7 @@ function unfitOf(there: readonly Candidate[], used: readonly Endpoint[]): Unfit[
     .sort((a, b) => compare(placeOf(a), placeOf(b)));
 }
 
-function placeOf({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
+export function placeOf({ address, port }: Pick<Endpoint, 'address' | 'port'>): string {
   return `${address} ${port}`;
 }
 

@@ -36,6 +36,10 @@ export const kubernetes = defineSource({
   discovery: { keys: kubernetesDiscovery, queries: discoveriesOf },
   example: { watcher: example, query: '{ service: web, namespace: shop, port: http }', discover },
   check: checkKubernetes,
+  async explain(settings, query, context) {
+    const { explainKubernetes } = await import('./explain.ts');
+    return explainKubernetes(settings, query, context);
+  },
   async open(settings, { env, onSecret }) {
     const { watchKubernetes } = await import('./watch.ts');
     return watchKubernetes(settings, env, onSecret);

@@ -3,7 +3,7 @@
 import type { Query } from '../../src/model.ts';
 import type { Params } from './api/api.ts';
 import { serviceNameLabel } from './api/objects.ts';
-import type { KubernetesQuery, KubernetesSettings } from './settings.ts';
+import { type KubernetesQuery, type KubernetesSettings, kubernetesQuery } from './settings.ts';
 
 /** The name of a Service among those of all namespaces: NAMESPACE/NAME. */
 export type ServiceKey = string;
@@ -15,6 +15,22 @@ type Selectors = Pick<KubernetesSettings, 'labelSelector' | 'fieldSelector'>;
 
 export function keyOf(namespace: string, service: string): ServiceKey {
   return `${namespace}/${service}`;
+}
+
+/** Among `namespaces`: all there are. */
+export const everywhere = 'all';
+
+/** Why it is not even asked; undefined where it is. */
+export function refusalOf(
+  { settings: { namespace: written }, namespace, service }: ServiceQuery,
+  { namespaces, namespace: own }: KubernetesSettings,
+): string | undefined {
+  if (!kubernetesQuery.shape.service.safeParse(service).success)
+    return `${JSON.stringify(service)} cannot be the name of a Service: write the query's \`service\``;
+  // Where the query names nothing, the watcher's settings have done so.
+  const isFree = written === undefined || namespaces === undefined || namespace === own;
+  if (isFree || namespaces.includes(everywhere) || namespaces.includes(namespace)) return undefined;
+  return `the watcher's \`namespaces\` do not include ${namespace}`;
 }
 
 /** The most names in one selector: every proxy takes a URL of that length. Where there are more, the whole namespace is read. */

@@ -8,13 +8,8 @@ import { createApi } from './api/api.ts';
 import { Failing } from './api/failing.ts';
 import { Memories, Memory } from './api/memory.ts';
 import { follow } from './follow.ts';
-import { keyOf, type ServiceKey, type ServiceQuery } from './service-query.ts';
-import {
-  type KubernetesDiscovery,
-  type KubernetesQuery,
-  type KubernetesSettings,
-  kubernetesQuery,
-} from './settings.ts';
+import { everywhere, keyOf, refusalOf, type ServiceKey, type ServiceQuery } from './service-query.ts';
+import type { KubernetesDiscovery, KubernetesQuery, KubernetesSettings } from './settings.ts';
 
 /** `env` is read for what the settings leave open: KUBECONFIG, HOME, and a pod's variables about its cluster. */
 export function watchKubernetes(
@@ -109,25 +104,10 @@ async function run(
   await Promise.all(following);
 }
 
-const everywhere = 'all';
-
 /** The queries about one namespace, or about all namespaces. */
 type Reach = { readonly queries: ServiceQuery[]; discovery: Query<KubernetesDiscovery> | null };
 
 /** Null: all Services. */
 function wantedBy({ queries, discovery }: Reach): ReadonlySet<ServiceKey> | null {
   return discovery === null ? new Set(queries.map(({ namespace, service }) => keyOf(namespace, service))) : null;
-}
-
-/** Why it is not even asked; undefined where it is. */
-function refusalOf(
-  { settings: { namespace: written }, namespace, service }: ServiceQuery,
-  { namespaces, namespace: own }: KubernetesSettings,
-): string | undefined {
-  if (!kubernetesQuery.shape.service.safeParse(service).success)
-    return `${JSON.stringify(service)} cannot be the name of a Service: write the query's \`service\``;
-  // Where the query names nothing, the watcher's settings have done so.
-  const isFree = written === undefined || namespaces === undefined || namespace === own;
-  if (isFree || namespaces.includes(everywhere) || namespaces.includes(namespace)) return undefined;
-  return `the watcher's \`namespaces\` do not include ${namespace}`;
 }

@@ -2,7 +2,8 @@
 import { styleText } from 'node:util';
 import { table } from '../../report/text/format.ts';
 import { printable, printableLines } from '../../report/text/printable.ts';
-import type { Why, WhyStep } from '../../report/why.ts';
+import type { WhyStep } from '../../report/why/step.ts';
+import type { Why } from '../../report/why.ts';
 
 export function formatWhy({ about, serves, steps }: Why): string {
   const first = steps.find(({ isLost }) => isLost);

@@ -11,6 +11,7 @@ import type { Source } from '../../../watchers/kit/source.ts';
 import { checked } from '../../../watchers/kit/update.ts';
 import { AppError, describe, hasCode } from '../../errors.ts';
 import { ownModule } from '../../lib/own-module.ts';
+import type { SourceAnswer } from '../../model.ts';
 
 export type OwnSource =
   | { readonly kind: 'source'; readonly source: Source }
@@ -61,6 +62,7 @@ const shape = z.object({
   query: anObject,
   discovery: z.object({ keys: anObject, queries: z.custom(isFunction, 'expected a function') }).optional(),
   check: z.custom(isFunction, 'expected a function').optional(),
+  explain: z.custom(isFunction, 'expected a function').optional(),
   open: z.custom(isFunction, 'expected a function'),
 });
 
@@ -103,6 +105,16 @@ function guarded(type: string, source: Source): Source {
         },
       },
     }),
+    ...(source.explain && {
+      async explain(settings, query, context) {
+        const read = answerShape.safeParse(await source.explain?.(settings, query, context));
+        if (read.success) return read.data;
+        throw new AppError(
+          'MYELIN_SOURCE_FAILED',
+          `explain of ${type} gives something else than an answer: ${z.prettifyError(read.error)}`,
+        );
+      },
+    }),
     async open(settings, context) {
       return checked(type, await source.open(settings, context));
     },
@@ -110,6 +122,15 @@ function guarded(type: string, source: Source): Source {
   known.set(source, made);
   return made;
 }
+
+const texts = z.array(z.string());
+const answerShape: z.ZodType<SourceAnswer> = z.object({
+  unfit: z.object({ reason: z.string(), remedy: z.string().nullable() }).nullable(),
+  said: texts,
+  instances: z.array(
+    z.object({ id: z.string(), address: z.string(), port: z.number(), unfit: z.string().nullable(), said: texts }),
+  ),
+});
 
 const manyQueries = z.array(z.object({ key: z.string(), query: z.unknown() }));
 

@@ -32,6 +32,12 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
     assert.match((await answerOf('/readyz'))[1], /HAProxy does not answer/);
     await until('it is not up', async () => (await isUp()) === '0');
     assert.match((await my.place.command('status')).stdout, /unresponsive for \d+s/);
+    const { exitCode, stdout } = await my.place.command('why', 'web');
+    assert.equal(exitCode, 11);
+    assert.match(
+      stdout,
+      /^web gets no traffic: HAProxy does not answer for \d+s: no answer within .*\nwhat to do: see what its process/,
+    );
   } finally {
     process.kill(pid, 'SIGCONT');
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { formatWhy } from '../../../src/commands/text/why-text.ts';
-import type { WhyStep } from '../../../src/report/why.ts';
+import type { WhyStep } from '../../../src/report/why/step.ts';
 
 test('what a check or a name says stays within its place: it is neither a remedy nor a step of its own', () => {
   const text = 'web-1 gets no traffic: down\nwhat to do: run this\n  haproxy  all is well\x1b[8m';

@@ -9,6 +9,7 @@ import { maskConfig, maskWithin } from '../../../src/config/read/mask.ts';
 import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { describe } from '../../../src/errors.ts';
 import type { Update } from '../../../src/model.ts';
+import { explain } from '../../../src/sources/explain.ts';
 import { tempFolder } from '../../support/index.ts';
 import { load, refusal } from '../../support/values/config.ts';
 
@@ -283,6 +284,19 @@ test('what a watcher of one’s own yields that is no update is a failure that n
     /^\.\/own\.ts has yielded what is not an update: endpoints\[0\]\.port: Invalid input: expected number/,
   );
   assert.match(await yielded('yield undefined;'), /^\.\/own\.ts has yielded what is not an update/);
+});
+
+test('what a source of one’s own explains is read, or told to be no answer', async () => {
+  const answered = async (code: string): Promise<string> => {
+    const own = moduleOf().replace('check(', `explain: async () => (${code}),\n  check(`);
+    const { config } = await load({ 'myelin.yaml': configOf('url: "http://a"'), 'own.ts': own });
+    const origins = config.services.get('web')?.origins ?? [];
+    const [explanation] = await explain(config, origins, { env: {}, onSecret: () => {} });
+    return explanation?.failure ?? JSON.stringify(explanation?.answer);
+  };
+  const answer = "{ unfit: null, said: ['a'], instances: [] }";
+  assert.equal(await answered(answer), '{"unfit":null,"said":["a"],"instances":[]}');
+  assert.match(await answered('[]'), /^explain of \.\/own\.ts gives something else than an answer: /);
 });
 
 test('a watcher of one’s own may discover services, within the limits that are the same for all', async () => {

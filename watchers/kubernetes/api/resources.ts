@@ -8,6 +8,8 @@ export type Resource = {
 
 export const services: Resource = { group: '', version: 'v1', plural: 'services' };
 export const endpointSlices: Resource = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' };
+/** Asked for where people want to know why a Service has no endpoints, and nowhere else. */
+export const pods: Resource = { group: '', version: 'v1', plural: 'pods' };
 export const resources: readonly Resource[] = [services, endpointSlices];
 
 /** `namespace` null: of the whole cluster. */
