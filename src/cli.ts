@@ -128,6 +128,9 @@ async function main(argv: readonly string[]): Promise<number> {
       ]),
     )
     .option('--socket <path>', 'its control socket; to find it in the config takes longer than to ask there');
+  command('ui', 'print the address of the page that shows the running Myelin', (options: { open?: true }) =>
+    withGlobals(async (globals) => (await import('./commands/instance/ui.ts')).ui(globals, options)),
+  ).option('--open', 'and open it in a browser');
   command('reload', 'have the running Myelin reload HAProxy', () =>
     withGlobals(async (globals) => (await import('./commands/instance/control.ts')).reload(globals)),
   );

@@ -1,5 +1,6 @@
 /** `myelin run`: watches and applies until a signal or `myelin stop` ends it. */
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
 import { type LeftHaproxy, servingHaproxy } from '../apply/process/left.ts';
@@ -33,10 +34,12 @@ import { answerWhy } from '../report/answer-why.ts';
 import { Events } from '../report/events.ts';
 import type { Happening } from '../report/happenings.ts';
 import { History } from '../report/history/history.ts';
+import { LastPlans } from '../report/last-plans.ts';
 import { createLog, type LogOptions } from '../report/log.ts';
 import { statusOf } from '../report/make-status.ts';
 import { createMetrics } from '../report/metrics.ts';
 import { Reporter } from '../report/reporter.ts';
+import { routeList } from '../report/routes.ts';
 import { serversOf } from '../report/servers.ts';
 import type { Status } from '../report/status.ts';
 import { type Load, Rereading } from '../settings/reload.ts';
@@ -107,8 +110,10 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const metrics = createMetrics({ version, status: () => freshStatus(), history: () => history });
   const events = new Events({ now: wallClock, masked });
   const reporter = new Reporter({ log, events, metrics, now });
+  const plans = new LastPlans(wallClock);
   const report = (happening: Happening): void => {
     reporter.report(happening);
+    plans.note(happening);
     const exitCode = options.once ? whenDone(happening, options) : null;
     if (exitCode === null) return;
     const outputs =
@@ -174,7 +179,17 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
   const rereading = new Rereading(load, instance, report);
   const plainStatus = (): Status =>
     statusOf(
-      { instance, control, reporter, overrides, health, version, startedAt, refusedConfig: rereading.refused },
+      {
+        instance,
+        control,
+        reporter,
+        overrides,
+        health,
+        version,
+        config: resolve(globals.config),
+        startedAt,
+        refusedConfig: rereading.refused,
+      },
       now(),
     );
   // Each answer asks the sources, and anybody on this machine may ask.
@@ -211,6 +226,8 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
             await answerWhy({ instance, control, reporter, overrides, health, status: await freshStatus() }, about),
           ),
         ),
+      routes: (service: string | null) => routeList(instance.collection.config, service),
+      plans: () => masked(plans.list()),
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {

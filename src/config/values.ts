@@ -114,6 +114,18 @@ export function parseListen(value: string): { readonly host: string | null; read
   return { host: name === '' || name === '*' ? null : name, port: number };
 }
 
+const hostNameText = 'a host name such as proxy-1.example.com, or an IP address';
+
+/** A name or address as it stands in a URL, without a port. */
+export const hostName = z
+  .string()
+  .refine(
+    (value) => isIP(value) !== 0 || (!value.includes('*') && readHost(value).kind === 'read'),
+    `expected ${hostNameText}`,
+  )
+  .transform((value) => value.toLowerCase())
+  .meta({ title: 'host', expected: hostNameText });
+
 const hostPatternText = 'a host such as shop.example.com or *.apps.example.com, or * for any';
 
 /** A host as in a route, or `*` for any. */

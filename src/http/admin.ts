@@ -6,6 +6,8 @@ import { parseAddress } from '../lib/net/address.ts';
 import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
 import type { Timestamp } from '../model.ts';
 import type { OverrideRequest } from '../reconcile/overrides/override-store.ts';
+import type { AppliedPlan } from '../report/last-plans.ts';
+import type { RouteStatus } from '../report/routes.ts';
 import type { ServerStatus } from '../report/servers.ts';
 import type { ServiceReport } from '../report/service-report.ts';
 import type { Status } from '../report/status.ts';
@@ -21,6 +23,10 @@ export type AdminSources = {
   readonly servers: (service: string | null) => Promise<readonly ServerStatus[] | null>;
   /** Why it gets traffic or none: a service, one of its servers, or a host and path. */
   readonly why: (about: string) => Promise<Why>;
+  /** The routes of the service, or of all. */
+  readonly routes: (service: string | null) => readonly RouteStatus[];
+  /** The last plans that were carried out, the newest first. */
+  readonly plans: () => readonly AppliedPlan[];
   /** The live config, with secrets masked. */
   readonly config: () => unknown;
   /** Settles when the request is done; its value is the response. */
@@ -58,6 +64,8 @@ export function adminRoutes({
   service,
   servers,
   why,
+  routes,
+  plans,
   config,
   reload,
   accept,
@@ -86,6 +94,8 @@ export function adminRoutes({
       },
     },
     { method: 'GET', path: '/api/v1/why', answer: async ({ query }) => ok(await why(query.get('about') ?? '')) },
+    { method: 'GET', path: '/api/v1/routes', answer: ({ query }) => ok(routes(query.get('service'))) },
+    { method: 'GET', path: '/api/v1/plans', answer: () => ok(plans()) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
     {
@@ -109,23 +119,28 @@ export function adminRoutes({
   ];
 }
 
+/** `hosts`: further names that it is asked by. */
+type Listener = { readonly listen: string; readonly hosts: readonly string[] };
+
 /**
  * For `admin.listen`, which needs no password: it serves reads and refuses changes, and it refuses requests
  * from another site's page in a browser on this machine (its name may have been pointed here: DNS rebinding).
  */
-export function tcpRefusal(listen: string): (request: IncomingMessage) => Reply | null {
-  const ownHost = parseListen(listen)?.host?.toLowerCase() ?? null;
-  return ({ method, headers, socket }) => {
+export function tcpRefusal({ listen, hosts }: Listener): (request: IncomingMessage) => Reply | null {
+  const names = new Set(['localhost', parseListen(listen)?.host, ...hosts].map((name) => name?.toLowerCase()));
+  return ({ method, url, headers, socket }) => {
     if (method !== 'GET' && method !== 'HEAD') {
       const why = 'changes are taken on the control socket only: use the `myelin` command (admin.socket)';
       return { ...problem(405, why), allow: 'GET, HEAD' };
     }
     const host = hostOf(headers.host);
-    if (host === null || !(host === ownHost || host === 'localhost' || isSame(host, socket.localAddress)))
+    if (host === null || !(names.has(host) || isSame(host, socket.localAddress)))
       return problem(
         403,
-        'refused for this Host header: ask by the IP address that is asked, as localhost, or as admin.listen has it',
+        'refused for this Host header: ask by the IP address that is asked, as localhost, as admin.listen has it, or by one of admin.hosts',
       );
+    // A link that somebody follows to the page: it shows nothing of itself, and its own requests are its own.
+    if (url === '/' && headers['sec-fetch-mode'] === 'navigate') return null;
     const { origin, 'sec-fetch-site': site } = headers;
     const isForeign = origin !== undefined && origin.toLowerCase() !== `http://${headers.host?.toLowerCase()}`;
     if (isForeign || site === 'cross-site' || site === 'same-site')

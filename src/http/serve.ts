@@ -6,6 +6,7 @@ import type { Ms } from '../model.ts';
 import { type AdminSources, adminRoutes, tcpRefusal } from './admin.ts';
 import { type EventSources, eventsRoute, historyRoute } from './event-stream.ts';
 import { type Listening, listenTcp, listenUnix } from './listen.ts';
+import { pageRoutes } from './page.ts';
 import { type ProbeSources, probeRoutes } from './probes.ts';
 import type { Route } from './server.ts';
 
@@ -44,8 +45,9 @@ export async function serveHttp(
   const restoring = { everyMs: restoreEveryMs, onRestored: () => onRestored(admin.socket), onTrouble };
   const listening = [await listenUnix(admin.socket, 'admin.socket', control, restoring)];
   if (admin.listen !== undefined) {
-    const refuse = tcpRefusal(admin.listen);
-    listening.push(await listen(admin.listen, 'admin.listen', { routes: routes(), signal, onError, refuse }));
+    const refuse = tcpRefusal({ ...admin, listen: admin.listen });
+    const forPeople = [...pageRoutes(), ...routes()];
+    listening.push(await listen(admin.listen, 'admin.listen', { routes: forPeople, signal, onError, refuse }));
   }
   if (probes.listen !== 'off')
     listening.push(await listen(probes.listen, 'probes.listen', { routes: forProbes, signal, onError }));

@@ -11,6 +11,7 @@ export type Reply = {
   readonly contentType?: string;
   /** For a 405: the methods that the path accepts. */
   readonly allow?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 };
 
 /** A response without a fixed end: `stream` writes the body after the head, and ends it when `signal` aborts. */
@@ -76,6 +77,7 @@ async function answer(
     'content-type': reply.contentType ?? (isText ? 'text/plain; charset=utf-8' : 'application/json'),
     'content-length': Buffer.byteLength(body),
     ...alwaysSaid,
+    ...reply.headers,
     ...(reply.allow === undefined ? {} : { allow: reply.allow }),
     ...(signal.aborted ? { connection: 'close' } : {}),
   });

@@ -25,6 +25,7 @@ export type StatusParts = {
   readonly overrides: OverrideStore;
   readonly health: Pick<HealthView, 'last'>;
   readonly version: string;
+  readonly config: string;
   readonly startedAt: Moment;
   readonly refusedConfig: Refusal | null;
 };
@@ -46,6 +47,8 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const { lastApply, lastReload, pending } = reporter;
   return {
     version,
+    at: toWallClock(now),
+    config: parts.config,
     ...stateOf({
       nothing_applied: control.running === null || !instance.isBegun,
       haproxy_unresponsive: control.unresponsive !== null,

@@ -7,6 +7,10 @@ import type { State, StateReason } from './state.ts';
 
 export type Status = {
   readonly version: string;
+  /** When this was so, by the clock of this machine: whoever reads it may have another one. */
+  readonly at: Timestamp;
+  /** The path of the config file, by which commands find this Myelin. */
+  readonly config: string;
   readonly state: State;
   /** Why it is not ready; empty: it is ready. */
   readonly stateReasons: readonly StateReason[];

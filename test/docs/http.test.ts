@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { adminRoutes } from '../../src/http/admin.ts';
 import { eventsRoute, historyRoute } from '../../src/http/event-stream.ts';
+import { pageRoutes } from '../../src/http/page.ts';
 import { Heartbeat, probeRoutes } from '../../src/http/probes.ts';
 import { Events } from '../../src/report/events.ts';
 import { messages } from '../../src/report/messages.ts';
@@ -32,13 +33,15 @@ test('the reference lists every request that is answered, and no other', () => {
     service: async () => null,
     servers: async () => [],
     why: async (about) => ({ about, serves: true, steps: [] }),
+    routes: () => [],
+    plans: () => [],
     config: () => ({}),
     reload: async () => ({}),
     accept: () => 0,
     override: async () => {},
     stop: async () => null,
   });
-  const answered = [...probes, ...admin, ...happened].map(({ method, path }) => `${method} ${path}`);
+  const answered = [...pageRoutes(), ...probes, ...admin, ...happened].map(({ method, path }) => `${method} ${path}`);
   assert.deepEqual(rows('Requests', /^\| (GET|POST)\s*\| `(\S+)`/gm), answered);
 });
 

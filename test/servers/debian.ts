@@ -4,6 +4,7 @@
  * nothing needs root.
  */
 import { execFile } from 'node:child_process';
+import type { Dirent } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -17,6 +18,12 @@ export type DebianProgram = {
   readonly package: string;
   /** Where the package has it. */
   readonly path: string;
+  /** Packages that it needs beside libraries. */
+  readonly with?: readonly string[];
+  /** Environment of the program; `root` is where the packages are unpacked. */
+  readonly env?: (root: string) => Readonly<Record<string, string>>;
+  /** It finds its files, and starts itself again, by `/proc/self/exe`: so that is it, run by this machine's own linker. */
+  readonly runsItself?: boolean;
 };
 
 /** Raised with every change to what is unpacked or how it is run: what was kept of before is not used any more. */
@@ -42,8 +49,8 @@ export async function debianProgram(program: DebianProgram): Promise<string> {
   await rm(work, { recursive: true, force: true });
   await mkdir(join(work, 'run'), { recursive: true });
   try {
-    await unpack(program.suite, program.package, work);
-    if (newerLinker.includes(program.suite)) await unpack('bookworm', 'libc6', work);
+    await unpack(program, work);
+    if (newerLinker.includes(program.suite)) await unpack({ suite: 'bookworm', package: 'libc6' }, work);
     await rm(target, { recursive: true, force: true });
     await rename(work, target);
     await writeScript(program, target, script);
@@ -54,7 +61,10 @@ export async function debianProgram(program: DebianProgram): Promise<string> {
 }
 
 /** With the libraries that it needs. */
-async function unpack(suite: DebianProgram['suite'], name: string, work: string): Promise<void> {
+async function unpack(
+  { suite, package: name, with: others = [], runsItself = false }: Omit<DebianProgram, 'path'>,
+  work: string,
+): Promise<void> {
   const apt = join(work, 'apt');
   for (const folder of ['lists/partial', 'cache/archives/partial', 'deb'])
     await mkdir(join(apt, folder), { recursive: true });
@@ -80,10 +90,12 @@ async function unpack(suite: DebianProgram['suite'], name: string, work: string)
     'Acquire::Check-Valid-Until': 'false',
   }).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
   await run('apt-get', [...options, '-q', 'update']);
-  const install = [...options, '-q', '--simulate', '--no-install-recommends', 'install', name];
+  const install = [...options, '-q', '--simulate', '--no-install-recommends', 'install', name, ...others];
   const { stdout } = await run('apt-get', install, { maxBuffer: 1e8 });
   const needed = [...stdout.matchAll(/^Inst (\S+)/gm)].flatMap(([, each = '']) =>
-    each === name || /^(?:lib|zlib1g)/.test(each) ? [each] : [],
+    each === name || others.includes(each) || (/^(?:lib|zlib1g)/.test(each) && !(runsItself && each === 'libc6'))
+      ? [each]
+      : [],
   );
   await run('apt-get', [...options, '-q', 'download', ...needed], { cwd: join(apt, 'deb'), maxBuffer: 1e8 });
   for (const file of await readdir(join(apt, 'deb')))
@@ -91,23 +103,37 @@ async function unpack(suite: DebianProgram['suite'], name: string, work: string)
   await rm(apt, { recursive: true, force: true });
 }
 
-/** HAProxy's master runs its own argv[0] again: it must find the script there, not the program behind it. */
-async function writeScript({ path }: DebianProgram, target: string, script: string): Promise<void> {
+async function writeScript(program: DebianProgram, target: string, script: string): Promise<void> {
   const root = join(target, 'root');
   const folders = await readdir(root, { recursive: true, withFileTypes: true });
+  const all = new Set(folders.flatMap((entry) => (/\.so(\.|$)/.test(entry.name) ? [entry.parentPath] : [])));
+  const { path, env = () => ({}), runsItself = false } = program;
+  const variables = Object.entries({
+    ...env(root),
+    ...(runsItself ? { LD_LIBRARY_PATH: [...all].join(':') } : {}),
+  }).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+  const run = runsItself ? quoted(join(root, path)) : await byOwnLinker(root, folders, all, path);
+  await writeFile(script, `#!/bin/sh\n${variables.join('')}exec ${run} "$@"\n`);
+  await chmod(script, 0o755);
+}
+
+/** HAProxy's master runs its own argv[0] again: it must find the script there, not the program behind it. */
+async function byOwnLinker(
+  root: string,
+  folders: readonly Dirent[],
+  all: ReadonlySet<string>,
+  path: string,
+): Promise<string> {
   // Not a link to it: those are absolute in some releases, and would name this machine's own.
   const linker = folders.find((entry) => /^ld-linux.*\.so\.\d$/.test(entry.name) && entry.isFile());
   if (linker === undefined) throw new Error(`no dynamic linker among the packages of ${path}`);
   const linkerPath = join(linker.parentPath, linker.name);
-  const all = new Set(folders.flatMap((entry) => (/\.so(\.|$)/.test(entry.name) ? [entry.parentPath] : [])));
   const libraries = await foldersOfNeeded(linkerPath, [...all], join(root, path));
-  const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-  await writeFile(
-    script,
-    `#!/bin/sh\nexec ${quoted(linkerPath)} --argv0 "$0"` +
-      ` --library-path ${quoted(libraries.join(':'))} ${quoted(join(root, path))} "$@"\n`,
-  );
-  await chmod(script, 0o755);
+  return `${quoted(linkerPath)} --argv0 "$0" --library-path ${quoted(libraries.join(':'))} ${quoted(join(root, path))}`;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** Those of `folders` in which the linker finds a library of the program: it looks into each for each, at every start. */

@@ -7,6 +7,7 @@ import { chmod, cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { isBuiltin } from 'node:module';
 import { join, resolve } from 'node:path';
 import { type OutputChunk, type Plugin, rolldown } from 'rolldown';
+import { bundlePage } from '../../src/page/bundle.ts';
 import { precompile } from '../../src/render/templates/engine.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -33,6 +34,15 @@ const precompiledTemplates: Plugin = {
   },
 };
 
+/** What the sources make on demand. */
+const bundledPage = (onModule: (path: string) => void): Plugin => ({
+  name: 'bundled-page',
+  load: {
+    filter: { id: /\/src\/page\/files\.ts$/ },
+    handler: async () => `export const files = ${JSON.stringify(await bundlePage(onModule))};`,
+  },
+});
+
 /** Requests to the API server are Myelin's own (`watchers/kubernetes/api`): the package's client for them, 1 MB of code, is left out. */
 const withoutUndici: Plugin = {
   name: 'without-undici',
@@ -52,6 +62,7 @@ export async function installPackage(folder: string): Promise<string> {
 
 /** Writes it to `folder`. */
 export async function bundle(folder: string): Promise<readonly OutputChunk[]> {
+  const modules: string[] = [];
   await using build = await rolldown({
     cwd: root,
     input: Object.fromEntries(entries.map((path) => [path, `${path}.ts`])),
@@ -59,7 +70,7 @@ export async function bundle(folder: string): Promise<readonly OutputChunk[]> {
     tsconfig: false,
     // It does not say so itself; nothing is left of the hundreds of kinds of objects that it knows.
     treeshake: { moduleSideEffects: [{ test: /@kubernetes\/client-node/, sideEffects: false }] },
-    plugins: [precompiledTemplates, withoutUndici, lazyBuiltins],
+    plugins: [precompiledTemplates, bundledPage((path) => modules.push(path)), withoutUndici, lazyBuiltins],
   });
   const { output } = await build.write({
     dir: folder,
@@ -71,13 +82,13 @@ export async function bundle(folder: string): Promise<readonly OutputChunk[]> {
   });
   await chmod(join(folder, 'src/cli.js'), 0o755);
   const chunks = output.filter((file) => file.type === 'chunk');
-  await writeFile(join(folder, 'LICENSES'), await licencesOf(chunks));
+  modules.push(...chunks.flatMap(({ moduleIds }) => moduleIds));
+  await writeFile(join(folder, 'LICENSES'), await licencesOf(modules));
   return chunks;
 }
 
 /** They ask to be handed on with the code. */
-async function licencesOf(chunks: readonly OutputChunk[]): Promise<string> {
-  const modules = chunks.flatMap(({ moduleIds }) => moduleIds);
+async function licencesOf(modules: readonly string[]): Promise<string> {
   const packages = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
   const texts = await Promise.all(
     [...packages].sort().map(async (path) => {

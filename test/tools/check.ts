@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 
 const checks: readonly (readonly [what: string, command: string, ...args: string[]])[] = [
   ['types', 'tsc', '-p', '.'],
+  ['types of the page', 'tsc', '-p', 'src/page/app'],
   ['format, lint and import rules', 'biome', 'ci', '.'],
   ['promises and exhaustiveness', 'oxlint', '--type-aware', '--deny-warnings'],
   ['unused files, exports and dependencies', 'knip'],

@@ -87,6 +87,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/instance/',
     'src/settings/',
     'src/reconcile/',
+    'src/plan/',
     'src/apply/',
     'src/outputs/',
     'src/catalog/',
@@ -97,7 +98,9 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'src/haproxy/',
     'src/lib/',
   ],
-  'src/http/': ['src/report/', 'src/reconcile/', 'src/config/', 'src/lib/'],
+  'src/http/': ['src/page/', 'src/report/', 'src/reconcile/', 'src/config/', 'src/lib/'],
+  // What a browser shows; of the rest of the house it has the types, and words.
+  'src/page/': ['src/report/'],
   'src/demo/': ['src/lib/'],
   'src/commands/': [
     'src/main.ts',
@@ -130,11 +133,13 @@ const importers: Readonly<Record<string, readonly string[]>> = {
   commander: ['src/cli.ts'],
   consul: ['watchers/consul/'],
   diff: ['src/plan/printed-diff.ts'],
-  'eventsource-parser': ['src/http/client.ts'],
+  'eventsource-parser': ['src/http/client.ts', 'src/page/app/'],
   handlebars: ['src/render/templates/engine.ts'],
   'p-debounce': ['src/lib/time/debounce.ts'],
   pino: ['src/report/log.ts'],
+  preact: ['src/page/app/'],
   'prom-client': ['src/report/metrics.ts'],
+  rolldown: ['src/page/bundle.ts'],
   yaml: ['src/config/', 'watchers/'],
   zod: ['src/config/', 'src/sources/', 'src/lib/', 'src/reconcile/', 'src/apply/', 'watchers/'],
 };
@@ -157,7 +162,7 @@ const aboutServers = ['src/reconcile/overrides/enforce-override.ts'];
 
 type Import = { readonly from: string; readonly to: string; readonly isTypeOnly: boolean };
 
-const files = globSync('{src,watchers}/**/*.ts', { cwd: root });
+const files = globSync('{src,watchers}/**/*.{ts,tsx}', { cwd: root });
 const imports = files.flatMap(importsOf);
 
 test('each file has a room, and imports what the table allows that room', () => {

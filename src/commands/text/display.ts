@@ -57,7 +57,7 @@ function listing(
 /** Equal for statuses that say the same: times at which somebody was asked, and what HAProxy counts, differ each time. */
 function changeOf({ status }: WatchView): string {
   const ignored = ['lastSuccess', 'healthAskedAt', 'sessions', 'queued', 'sessionsPerSec'];
-  return JSON.stringify(status, (key, value: unknown) => {
+  return JSON.stringify({ ...status, at: null }, (key, value: unknown) => {
     if (ignored.includes(key)) return undefined;
     return key === 'down' && Array.isArray(value)
       ? (value as readonly DownServer[]).map(({ server, reason }) => [server, reason])

@@ -104,6 +104,8 @@ probes:
 # How \`myelin status\` and the other commands reach the running Myelin.
 admin:
   #socket: ./run/myelin.sock
+  # A page for people in the browser: \`myelin ui\` prints its address. It asks nobody for a password.
+  #listen: "127.0.0.1:8405"
 
 # Myelin's own folder.
 #state: ./run/state

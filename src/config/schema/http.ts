@@ -1,7 +1,7 @@
 /** `admin` and `probes`: where the running Myelin takes requests. */
 import { z } from 'zod';
 import { filePath } from '../../../watchers/kit/values.ts';
-import { listen, listenOrOff } from '../values.ts';
+import { hostName, listen, listenOrOff } from '../values.ts';
 
 export const admin = z
   .strictObject({
@@ -12,6 +12,10 @@ export const admin = z
       .boolean()
       .default(false)
       .describe('true: `listen` may be an address that others reach, who then read status and config.'),
+    hosts: z
+      .array(hostName)
+      .default([])
+      .describe('Further names that people reach `listen` by, as in a browser: requests by any other are refused.'),
     socket: filePath.default('./run/myelin.sock').describe('Control socket of the command line; mode 0600.'),
   })
   .prefault({})

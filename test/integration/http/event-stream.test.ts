@@ -47,7 +47,7 @@ async function place(): Promise<Place> {
         routes: routes(),
         signal,
         onError,
-        refuse: tcpRefusal(`127.0.0.1:${port}`),
+        refuse: tcpRefusal({ listen: `127.0.0.1:${port}`, hosts: [] }),
       })
     ).closed,
   ];

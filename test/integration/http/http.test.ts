@@ -42,6 +42,8 @@ function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>>
     service: async () => null,
     servers: async (service) => (service === 'web:1' ? [] : null),
     why: async (about) => ({ about, serves: true, steps: [] }),
+    routes: () => [],
+    plans: () => [],
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),
@@ -331,7 +333,7 @@ test('methods and paths that the admin API does not have are refused by what the
   await using life = lifetime();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const refuse = tcpRefusal(`127.0.0.1:${port}`);
+  const refuse = tcpRefusal({ listen: `127.0.0.1:${port}`, hosts: [] });
   const options = { routes: [...hello, ...admin()], signal: life.signal, onError: notWanted, refuse };
   life.ends.push((await listenTcp(`127.0.0.1:${port}`, 'admin.listen', options)).closed);
   const head = await fetch(`${url}/hello`, { method: 'HEAD' });

@@ -3,6 +3,8 @@ import type { Status } from '../../../src/report/status.ts';
 
 export const sampleStatus = {
   version: '1.2.3',
+  at: 1_767_000_004_000,
+  config: '/etc/myelin/myelin.yaml',
   state: 'degraded',
   stateReasons: ['source_down', 'service_quarantined'],
   startedAt: 1_767_000_000_000,

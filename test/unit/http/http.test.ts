@@ -110,14 +110,21 @@ test('what is gone from the status is gone from the metrics', async () => {
   assert.doesNotMatch(await metrics.text(), /service="db"|watcher=/);
 });
 
-function refusal(listen: string, headers: Record<string, string>, method = 'GET'): number | null {
+type Asked = { readonly method?: string; readonly url?: string; readonly hosts?: readonly string[] };
+
+function refusal(
+  listen: string,
+  headers: Record<string, string>,
+  { method = 'GET', url = '/api/v1/status', hosts = [] }: Asked = {},
+): number | null {
   const socket = { localAddress: '::ffff:192.0.2.7' };
-  return tcpRefusal(listen)({ method, headers, socket } as unknown as IncomingMessage)?.status ?? null;
+  const request = { method, url, headers, socket } as unknown as IncomingMessage;
+  return tcpRefusal({ listen, hosts })(request)?.status ?? null;
 }
 
 test('over TCP the admin API takes no orders', () => {
-  assert.equal(refusal('127.0.0.1:8405', { host: '127.0.0.1:8405' }, 'POST'), 405);
-  assert.equal(refusal('127.0.0.1:8405', { host: '127.0.0.1:8405' }, 'HEAD'), null);
+  assert.equal(refusal('127.0.0.1:8405', { host: '127.0.0.1:8405' }, { method: 'POST' }), 405);
+  assert.equal(refusal('127.0.0.1:8405', { host: '127.0.0.1:8405' }, { method: 'HEAD' }), null);
 });
 
 test('the admin API is asked by the address that it has, as localhost or by its configured name', () => {
@@ -126,6 +133,20 @@ test('the admin API is asked by the address that it has, as localhost or by its 
   // As whoever is led here by HAProxy might ask.
   for (const host of ['127.0.0.1:8405', '10.0.0.7', '[::1]']) assert.equal(refusal('*:8405', { host }), 403, host);
   assert.equal(refusal('ops.example:8405', { host: 'Ops.Example:8405' }), null);
+});
+
+test('the admin API is asked by the names that the config has for it, and by no others', () => {
+  const hosts = ['proxy-1.example'];
+  assert.equal(refusal('127.0.0.1:8405', { host: 'Proxy-1.example:80' }, { hosts }), null);
+  assert.equal(refusal('127.0.0.1:8405', { host: 'proxy-2.example' }, { hosts }), 403);
+});
+
+test('a link on another site leads to the page, and to nothing else', () => {
+  const followed = { host: '127.0.0.1:8405', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
+  assert.equal(refusal('127.0.0.1:8405', followed, { url: '/' }), null);
+  assert.equal(refusal('127.0.0.1:8405', followed, { url: '/api/v1/status' }), 403);
+  assert.equal(refusal('127.0.0.1:8405', { ...followed, host: 'evil.example' }, { url: '/' }), 403);
+  assert.equal(refusal('127.0.0.1:8405', { ...followed, 'sec-fetch-mode': 'cors' }, { url: '/' }), 403);
 });
 
 test('no page of another site gets an answer from the admin API', () => {
