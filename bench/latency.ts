@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type { Ms } from '../src/model.ts';
 import { type Backend, startBackends } from '../test/servers/backend.ts';
 import { startConsul } from '../test/servers/consul.ts';
-import { startConsulTemplate } from '../test/servers/consul-template.ts';
+import { plainTemplate, startConsulTemplate } from '../test/servers/consul-template.ts';
 import { ask } from '../test/servers/steady.ts';
 import { freePort, until } from '../test/support/index.ts';
 import { quantile } from '../test/support/load/figures.ts';
@@ -93,7 +93,8 @@ async function measureLatency(): Promise<string> {
     const [place, port] = [stack.use(await workplace('')), await freePort()];
     const service = await inConsul('templated');
     const startedAt = performance.now();
-    stack.use(await startConsulTemplate({ place, consul: consul.address, service: 'templated', port }));
+    const template = plainTemplate(place.path('admin.sock'), 'templated', port);
+    stack.use(await startConsulTemplate({ place, consul: consul.address, template }));
     await answersFirst(port);
     return {
       name: 'consul-template, Consul',

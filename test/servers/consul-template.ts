@@ -25,20 +25,15 @@ type Options = {
   readonly place: Workplace;
   /** `http://127.0.0.1:PORT` of the agent. */
   readonly consul: string;
-  readonly service: string;
-  /** Where the service is served. */
-  readonly port: number;
+  /** Of `haproxy.cfg`, whose stats socket is `admin.sock` in the folder. */
+  readonly template: string;
+  /** What the template reads. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
-/** Does not wait for anything. */
-export async function startConsulTemplate({ place, consul, service, port }: Options): Promise<AsyncDisposable> {
-  const config = place.path('haproxy.cfg');
-  const pidFile = place.path('haproxy.pid');
-  const socket = place.path('admin.sock');
-  // What matters for a lossless reload is as in Myelin's own templates.
-  await place.write(
-    'haproxy.ctmpl',
-    `global
+/** What matters for a lossless reload is as in Myelin's own templates. */
+export function plainTemplate(socket: string, service: string, port: number): string {
+  return `global
     stats socket ${socket} mode 600 level admin expose-fd listeners
     hard-stop-after 10m
 defaults
@@ -58,13 +53,21 @@ backend ${service}
 {{- range service "${service}" }}
     server {{ .ID }} {{ .Address }}:{{ .Port }}
 {{- end }}
-`,
-  );
+`;
+}
+
+/** Does not wait for anything. */
+export async function startConsulTemplate({ place, consul, template, env = {} }: Options): Promise<AsyncDisposable> {
+  const config = place.path('haproxy.cfg');
+  const pidFile = place.path('haproxy.pid');
+  const socket = place.path('admin.sock');
+  await place.write('haproxy.ctmpl', template);
   await place.write(
     'reload',
     `#!/bin/sh
 set -- '${await haproxy()}' -D -f '${config}' -p '${pidFile}'
-[ -s '${pidFile}' ] && set -- "$@" -x '${socket}' -sf "$(cat '${pidFile}')"
+[ -S '${socket}' ] && set -- "$@" -x '${socket}'
+[ -s '${pidFile}' ] && set -- "$@" -sf "$(cat '${pidFile}')"
 exec "$@"
 `,
   );
@@ -81,5 +84,5 @@ template {
 `,
   );
   const argv = [await consulTemplateBinary(), '-config', place.path('consul-template.hcl'), '-log-level', 'err'];
-  return startChild(argv, { stdio: ['ignore', 'ignore', 'inherit'] });
+  return startChild(argv, { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...env } });
 }
