@@ -177,8 +177,12 @@ function command(name: string, step: (model: Model, real: Real) => Promise<void>
   return {
     check: () => true,
     async run(model, real) {
+      const { driver } = real;
+      const sent = driver.sent.length;
       await step(model, real);
       await real.assertSound(model);
+      // What unanswered commands have made of it is asked for at once, and a second later where that is not answered either.
+      if (driver.fault === 'silent' && driver.sent.length > sent) model.isUntouched = false;
     },
     toString: () => name,
   };
