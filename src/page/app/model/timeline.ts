@@ -112,22 +112,12 @@ export function outagesOf(events: readonly Event[], status: Status, now: Timesta
     begun.delete(who);
     if (from !== undefined && now - at < windowMs) bars.push({ who, from: place(from), to: place(at) });
   };
-  for (const event of events)
-    switch (event.kind) {
-      case 'source_failed':
-        if (!begun.has(event.watcher)) begun.set(event.watcher, event.at);
-        break;
-      case 'source_recovered':
-        end(event.watcher, event.at);
-        break;
-      case 'unresponsive':
-        begun.set('HAProxy', event.at);
-        break;
-      case 'responsive':
-        end('HAProxy', event.at);
-        break;
-      default:
-    }
+  for (const event of events) {
+    if (event.kind === 'source_failed' && !begun.has(event.watcher)) begun.set(event.watcher, event.at);
+    else if (event.kind === 'source_recovered') end(event.watcher, event.at);
+    else if (event.kind === 'unresponsive') begun.set('HAProxy', event.at);
+    else if (event.kind === 'responsive') end('HAProxy', event.at);
+  }
   const goingOn = new Map<string, Timestamp>(
     status.sources.flatMap(({ name, down }) => (down === null ? [] : [[name, down.since] as const])),
   );
