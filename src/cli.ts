@@ -66,11 +66,15 @@ async function main(argv: readonly string[]): Promise<number> {
     return run({ ...rest, config: config ?? configPlaces.find((path) => existsSync(path)) ?? './myelin.yaml' });
   };
 
-  command('run', 'watch and apply until told to stop', (options: { once?: true; apply: boolean }) =>
+  command('run', 'watch and apply until told to stop', (options: { once?: true; apply: boolean; takeOver?: true }) =>
     withGlobals(async (globals) => (await import('./commands/run.ts')).run(globals, options)),
   )
     .option('--once', 'stop after the first apply and leave HAProxy running')
-    .option('--no-apply', 'only write the file, leave HAProxy alone');
+    .option('--no-apply', 'only write the file, leave HAProxy alone')
+    .option(
+      '--take-over',
+      'take the listening sockets of the HAProxy that serves at haproxy.statsSocket, whoever started it',
+    );
   command(
     'check',
     'what `run` would meet: in the config, in the templates, from HAProxy and on this machine; disturbs nothing',

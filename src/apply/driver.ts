@@ -186,6 +186,8 @@ export type DriverOptions = {
    * known to serve.
    */
   readonly whyNoTakeover: () => string | null;
+  /** Whether a HAProxy of others that serves at `statsSocket` hands over its listening sockets, as an operator has ordered. */
+  readonly takesOver?: boolean;
   /** PATH and what HAProxy's own config may refer to. */
   readonly env: NodeJS.ProcessEnv;
   readonly now?: () => Moment;

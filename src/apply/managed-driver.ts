@@ -38,7 +38,7 @@ export async function manage(
   options: DriverOptions,
   signal: AbortSignal,
 ): Promise<ManagedDriver> {
-  const { config, env, onEvent, onChange, whyNoTakeover, random = Math.random } = options;
+  const { config, env, onEvent, onChange, whyNoTakeover, takesOver = false, random = Math.random } = options;
   await makeFolder(config.state);
   await using opened = new AsyncDisposableStack();
   opened.use(await acquireLock(lockFile(config)));
@@ -68,6 +68,7 @@ export async function manage(
     onEvent,
     onChange,
     whyNoTakeover,
+    takesOver,
     tolerate,
     atEnd: (work: () => void) => opened.defer(work),
   };

@@ -49,7 +49,7 @@ import { KnownServices } from '../sources/known-services.ts';
 import { ownVersion } from '../version.ts';
 import type { Globals } from './globals.ts';
 
-export type RunOptions = { readonly once?: true; readonly apply: boolean };
+export type RunOptions = { readonly once?: true; readonly apply: boolean; readonly takeOver?: true };
 
 /** A reconcile takes at most a check and a start of HAProxy; one that takes longer than this hangs. */
 const stuckAfterMs = 180_000;
@@ -133,6 +133,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       config,
       env: process.env,
       whyNoTakeover: () => blindness(running.instance),
+      takesOver: options.takeOver === true,
       onChange: () => running.instance?.poke(),
       onEvent: report,
     },

@@ -51,7 +51,8 @@ export async function preflight(
     } else if (obstacle !== null && obstacle.kind !== 'handed_on' && !line.isConditional) {
       const problem = { line: line.number, text: maskLines(line.text).trim(), service: line.section.service };
       if (obstacle.kind === 'forbidden') doubts.push({ ...problem, message: obstacle.why });
-      else problems.push({ ...problem, message: obstacle.why, code: 'MYELIN_PORT_TAKEN' });
+      else
+        problems.push({ ...problem, message: `${obstacle.why}${remedyFor(line.section)}`, code: 'MYELIN_PORT_TAKEN' });
     }
   }
   const isKept = ({ key, line }: Listener): boolean =>
@@ -60,6 +61,11 @@ export async function preflight(
   const tooFewFds = fdProblem(wanted, fdLimit);
   if (tooFewFds !== null) problems.push(tooFewFds);
   return { problems, doubts, moves: { inTheWay: namesOf([...inTheWay]), kept: namesOf(kept) } };
+}
+
+/** At the stats socket listens a HAProxy, as a rule. */
+function remedyFor({ kind }: Section): string {
+  return kind === 'global' ? '; if that is a HAProxy, `myelin run --take-over` takes its place without a gap' : '';
 }
 
 /** The frontends of `running` that hold an address which `wanted` has in another form, as far as the text tells. */

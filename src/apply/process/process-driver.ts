@@ -239,7 +239,7 @@ class ProcessDriver implements Driver {
     const { haproxy } = this.#context.config();
     const leaving = new Set(processes.leaving.map(({ id }) => id.pid));
     // The process at the second socket was ours, or got the socket from one of ours.
-    const sockets = this.#hasServed ? [haproxy.statsSocket] : [];
+    const sockets = this.#hasServed || this.#context.takesOver === true ? [haproxy.statsSocket] : [];
     const foreign = await findForeign([...sockets, handedOnSocket(this.#context.config())], leaving);
     processes.foreign(foreign, this.#hasServed);
     return foreign;

@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { test } from 'node:test';
+import { runCommand } from '../../../src/lib/command.ts';
 import { startBackends } from '../../servers/backend.ts';
 import { startConsul } from '../../servers/consul.ts';
 import { startConsulTemplate } from '../../servers/consul-template.ts';
@@ -37,6 +38,12 @@ function fileOf(name: string, replaced: readonly (readonly [string, string])[]):
     assert.ok(before.includes(from), `${name} of the guide has no ${from}`);
     return before.replaceAll(from, to);
   }, text);
+}
+
+/** In Consul's key-value store, where consul-template looks. */
+async function paint(colour: string): Promise<void> {
+  const { ok } = await fetch(`${consul.address}/v1/kv/blog/colour`, { method: 'PUT', body: colour });
+  assert.ok(ok);
 }
 
 type Request = { readonly host: string; readonly path?: string; readonly to?: keyof Ports; readonly auth?: string };
@@ -75,11 +82,13 @@ const requests: readonly Request[] = [
 test('the setup of the guide moves from consul-template: both answer the same, and neither the way there nor back loses a request', async () => {
   const [old, shadow] = [await freePorts(), await freePorts()];
   await using before = await workplace('');
+  // In the shadow, from a folder of its own.
+  await using aside = await workplace('');
   await using after = await workplace('');
   await before.write('certs/example.pem', pemFor('*.example.com'));
   await before.write('503.http', 'HTTP/1.0 503 Sorry\r\ncontent-type: text/plain\r\n\r\nwe are back in a minute\n');
-  await after.write('blog.colour', 'blue\n');
-  await consul.api('PUT', '/v1/kv/blog/colour', 'blue');
+  await before.write('blog.colour', 'blue\n');
+  await paint('blue');
   for (const name of services) {
     const [service, tags] = name === 'blue' || name === 'green' ? ['blog', [name]] : [name, []];
     await consul.register({ name: service, id: `${service}-${name}`, port: backends[name].port, tags });
@@ -101,15 +110,13 @@ test('the setup of the guide moves from consul-template: both answer the same, a
   const start = () => startConsulTemplate({ place: before, consul: consul.address, template, env });
   await using consulTemplate = await start();
 
-  await after.write(
-    'myelin.yaml',
-    `${fileOf('myelin.yaml', [
-      ...places,
-      ['"*:', '"127.0.0.1:'],
-      ['/etc/myelin/blog.colour', after.path('blog.colour')],
-      ['  consul: {}', `  consul: { address: "${consul.address}" }`],
-    ])}allowAddresses: [127.0.0.0/8]\nprobes: { listen: "off" }\n`,
-  );
+  const config = `${fileOf('myelin.yaml', [
+    ...places,
+    ['"*:', '"127.0.0.1:'],
+    ['/etc/myelin/blog.colour', before.path('blog.colour')],
+    ['  consul: {}', `  consul: { address: "${consul.address}" }`],
+  ])}allowAddresses: [127.0.0.0/8]\nprobes: { listen: "off" }\n`;
+  for (const place of [aside, after]) await place.write('myelin.yaml', config);
   const named = (ports: Ports) => ({
     HTTP_PORT: `${ports.http}`,
     HTTPS_PORT: `${ports.https}`,
@@ -125,27 +132,27 @@ test('the setup of the guide moves from consul-template: both answer the same, a
     until('both answer the same', async () => {
       const [theirs, ours] = [await answer(old), await answer(shadow)];
       const differing = Object.keys(theirs).filter((key) => theirs[key] !== ours[key]);
-      if (differing.length > 0) throw new Error(differing.map((key) => `${key}: ${theirs[key]} ${ours[key]}`).join('\n'));
+      if (differing.length > 0)
+        throw new Error(differing.map((key) => `${key}: ${theirs[key]} ${ours[key]}`).join('\n'));
       return theirs;
     });
 
-  // In the shadow, from a copy on other ports.
-  after.env = { ...env, ...named(shadow), STATS_SOCKET: './run/admin.sock' };
-  const checked = await after.command('check');
+  aside.env = { ...env, ...named(shadow), STATS_SOCKET: './run/admin.sock' };
+  const checked = await aside.command('check');
   assert.equal(checked.exitCode, 0, checked.stderr);
-  const beside = after.run();
+  const beside = aside.run();
   await beside.until('it serves beside', ({ stateReasons }) => isApplied(stateReasons));
   const answers = await bothAnswerTheSame();
   const said = Object.values(answers).join('\n');
   for (const word of ['"status":200', '"status":308', '"status":401', 'shop', 'blue', 'pg', 'max-age=60', 'operators'])
     assert.ok(said.includes(word), word);
 
-  await consul.api('PUT', '/v1/kv/blog/colour', 'green');
-  await after.write('blog.colour', 'green\n');
+  await paint('green');
+  await before.write('blog.colour', 'green\n');
   await consul.setCheck('api-api', 'fail');
   await consul.setCheck('docs-docs', 'fail');
   for (const name of ['api', 'docs'])
-    await until(`the last instance of ${name} goes`, async () => (await after.command('accept', name)).exitCode === 0);
+    await until(`the last instance of ${name} goes`, async () => (await aside.command('accept', name)).exitCode === 0);
   const changed = await until('the blog is green, the api says sorry, docs shows the page of the errors', async () => {
     const all = Object.values(await bothAnswerTheSame()).join('\n');
     return ['green', 'sorry', 'we are back in a minute'].every((word) => all.includes(word)) ? all : null;
@@ -160,18 +167,23 @@ test('the setup of the guide moves from consul-template: both answer the same, a
     return (await Promise.all(tries)).some((one) => one.includes('"status":429'));
   };
   assert.deepEqual([await limited(old), await limited(shadow)], [true, true]);
-  assert.equal((await after.command('stop', '--haproxy')).exitCode, 0);
+  assert.equal((await aside.command('stop', '--haproxy')).exitCode, 0);
   await beside.ended;
-  assert.deepEqual(await after.haproxies(), []);
+  assert.deepEqual(await aside.haproxies(), []);
 
   // There, under load.
   const load = tlsLoad({ port: old.https, servername: 'shop.example.com' });
+  await using _load = { [Symbol.asyncDispose]: () => load.end().then(() => {}) };
   await consulTemplate[Symbol.asyncDispose]();
   assert.equal((await before.haproxies()).length, 1);
   after.env = { ...env, ...named(old) };
+  const refused = await after.command('run', '--once');
+  assert.equal(refused.exitCode, 7);
+  assert.match(`${refused.stdout}${refused.stderr}`, /--take-over/);
+  after.run('--once', '--take-over');
+  await until('the old HAProxy has ended', async () => (await before.haproxies()).length === 0);
   const moved = after.run();
   await moved.until('it serves in its place', ({ stateReasons }) => isApplied(stateReasons));
-  await until('the old HAProxy has ended', async () => (await before.haproxies()).length === 0);
   await consul.setCheck('shop-shop', 'warn');
   await consul.setCheck('shop-shop', 'pass');
   assert.equal(await get(old.pg), 'pg');
@@ -179,6 +191,7 @@ test('the setup of the guide moves from consul-template: both answer the same, a
   // And back.
   assert.equal((await after.command('stop')).exitCode, 0);
   await moved.ended;
+  await runCommand([before.path('reload')], { timeoutMs: 20_000, env: process.env });
   await using _ = await start();
   await until('HAProxy serves from the old file', async () => (await before.haproxies()).length === 1);
   assert.equal((await after.command('stop', '--haproxy')).exitCode, 0);
