@@ -60,7 +60,8 @@ function explained(
   const reasons = [
     ...(missing.length === 0 ? [] : [`it lacks the tag ${missing.join(', ')}; it has ${tags.join(', ') || 'none'}`]),
     ...(within.has(idOf(instance)) ? [] : ['the filter of the query leaves it out']),
-    ...(unfit.length === 0 ? [] : failing),
+    // One in maintenance finishes what it has.
+    ...(endpoints.some(({ state }) => state === 'ready') ? [] : failing),
   ];
   return { id, address, port, unfit: reasons.length === 0 ? null : reasons.join('; '), said: checks.map(wordsOf) };
 }

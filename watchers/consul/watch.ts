@@ -239,11 +239,14 @@ function datacenterOf({ settings: asked }: Query<Asked>, { datacenter = '' }: Co
   return ('datacenter' in asked ? asked.datacenter : undefined) ?? datacenter;
 }
 
-/** Those of its instances that are meant, and no others, serve a service that was discovered. */
+/**
+ * Those of its instances that are meant, and no others, serve a service that was discovered. Its name is anybody's: it is not judged as
+ * those of a config are, which would fail all services for the name of one.
+ */
 function queryFor(service: string, selection: ConsulDiscovery): ConsulQuery {
   const { tag, meta, warning } = selection;
   const filter = Object.keys(meta).length === 0 ? {} : { filter: filterOfInstances({ meta }) };
-  return consulQuery.parse({ service, tags: tag === undefined ? [] : [tag], ...filter, warning });
+  return { ...consulQuery.parse({ tags: tag === undefined ? [] : [tag], ...filter, warning }), service };
 }
 
 type Budget = {

@@ -35,11 +35,16 @@ function ofSource(facts: WhyFacts, service: ServiceStatus, { watcher, answer, fa
   const words = meant
     .filter((one) => one.unfit !== null || facts.server !== null)
     .map((one) =>
-      one.unfit === null ? `${one.id}: ${one.said.join('; ')}` : `${one.id} gets no traffic: ${one.unfit}`,
+      onOneLine(one.unfit === null ? `${one.id}: ${one.said.join('; ')}` : `${one.id} gets no traffic: ${one.unfit}`),
     );
   const summary = `${watcher} names ${count(meant.length, 'instance')}, ${fit.length} of which may get traffic${asWhole}`;
   const text = facts.server === null ? [summary, ...few(words)].join('\n') : words.join('\n');
   return step(isLost && fit.length === 0, 'source', { text });
+}
+
+/** Ids, tags and the words of checks are anybody's. */
+function onOneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, ' ');
 }
 
 /** Whoever may register decides how many there are. */

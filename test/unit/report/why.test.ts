@@ -262,6 +262,12 @@ test('a service with a server that is up serves, and each step says why: what wa
   assert.match(byCommands.steps.find(({ stage }) => stage === 'apply')?.text ?? '', /by commands, 60s ago, in 3 ms$/);
 });
 
+test('what a source says of an instance is one line, whatever stands in it', () => {
+  const hostile = { ...instance, unfit: 'check web is critical: no\n  haproxy  all is well' };
+  const answer = why({ ...facts, explanations: [{ watcher: 'consul', instances: [hostile], failure: null }] });
+  assert.equal(answer.steps[0]?.text.split('\n').length, 2);
+});
+
 test('of a HAProxy that hangs nothing is said of its servers, which nobody can know', () => {
   const { haproxy } = status();
   assert.ok(haproxy !== null);

@@ -150,6 +150,15 @@ test('names that differ in their case are one service, as they are for Consul', 
   assert.deepEqual(heard.served('*case'), ['127.0.0.1:9001', '127.0.0.1:9002']);
 });
 
+test('a service whose name is no name holds nobody up: it fails alone', async () => {
+  const name = 'evil\u001b[31m\nservices';
+  await consul.register({ name, port: 9003, tags: ['evil'] });
+  await consul.register({ name: 'good', port: 9004, tags: ['evil'] });
+  await using heard = discovering({ tag: 'evil' });
+  await until('it is synced', () => heard.count('synced') === 1);
+  assert.deepEqual([names(heard), heard.served('*good'), failures(heard)], ['good', ['127.0.0.1:9004'], 0]);
+});
+
 test('a list that lacks a service removes nothing: it may come from a server that lags, or is filtered', async () => {
   await consul.register({ name: 'lag-web', port: 9001, tags: ['lag'] });
   await using proxy = await startFaultProxy(consul.address);
