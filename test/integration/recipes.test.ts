@@ -10,7 +10,7 @@ const place = await forFile(workplace(''));
 await place.write('certs/example.pem', pemFor('*.example.com'));
 
 const page = await readFile(new URL('../../docs/guides/recipes.md', import.meta.url), 'utf8');
-const recipes = [...page.matchAll(/```yaml\n([^]*?)```/g)].map(([, text = '']) => text);
+const recipes = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
 
 test('Myelin and HAProxy accept every recipe of the guide', async () => {
   assert.ok(recipes.length > 8);

@@ -264,7 +264,7 @@ test('a service with a server that is up serves, and each step says why: what wa
 
 test('what a source says of an instance is one line, whatever stands in it', () => {
   const hostile = { ...instance, unfit: 'check web is critical: no\n  haproxy  all is well' };
-  const answer = why({ ...facts, explanations: [{ watcher: 'consul', instances: [hostile], failure: null }] });
+  const answer = why({ ...facts, explanations: [says({ instances: [hostile] })] });
   assert.equal(answer.steps[0]?.text.split('\n').length, 2);
 });
 
