@@ -22,6 +22,14 @@ export async function kubernetesRegistry(): Promise<Registry> {
   const url = `${address}${slicesPath(namespace)}?watch=true&resourceVersion=0`;
   const watching = stack.use(await startWatching({ url, token: adminToken }));
   const kept = stack.move();
+  const add: Registry['add'] = async (name, backend) => {
+    // Headless: the range of virtual addresses is small.
+    const spec = { clusterIP: 'None', ports: [{ port: 80 }] };
+    const metadata = { labels: { expose: 'true' }, annotations: { 'myelin.dev/routes': `/${name}` } };
+    await putService(cluster, namespace, name, spec, metadata);
+    const slice = { endpoints: [{ addresses: [backend.address] }], ports: [{ port: backend.port }] };
+    await putSlice(cluster, namespace, name, name, slice);
+  };
   return {
     backendAddress: ownAddress,
     watcher: 'kubernetes: { kubeconfig: ./kubeconfig, maxShrink: { share: 1 } }',
@@ -30,14 +38,11 @@ export async function kubernetesRegistry(): Promise<Registry> {
       const credentials = { token: await cluster.token(namespace) };
       await place.write('kubeconfig', kubeconfigText(address, credentials, { caFile, namespace }));
     },
-    async add(name, backend) {
-      // Headless: the range of virtual addresses is small.
-      const spec = { clusterIP: 'None', ports: [{ port: 80 }] };
-      const metadata = { labels: { expose: 'true' }, annotations: { 'myelin.dev/routes': `/${name}` } };
-      await putService(cluster, namespace, name, spec, metadata);
-      const slice = { endpoints: [{ addresses: [backend.address] }], ports: [{ port: backend.port }] };
-      await putSlice(cluster, namespace, name, name, slice);
+    async fill(names, backend) {
+      for (let at = 0; at < names.length; at += 20)
+        await Promise.all(names.slice(at, at + 20).map((name) => add(name, backend)));
     },
+    add,
     remove: (name) => deleteService(cluster, namespace, name),
     clear: (name) => deleteSlice(cluster, namespace, name),
     told: async (name) => ({ at: watching.cameOf(name) }),

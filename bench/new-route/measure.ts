@@ -54,8 +54,7 @@ async function measureBeside(
   const { owner: backend, ...backends } = await startBackends([owner], registry.backendAddress);
   stack.use(backends);
   const names = Array.from({ length: services }, (_, at) => `service-${at}`);
-  for (let at = 0; at < services; at += 20)
-    await Promise.all(names.slice(at, at + 20).map((each) => registry.add(each, backend)));
+  await registry.fill(names, backend);
   const port = await freePort();
   const config = [
     `watchers: { ${registry.watcher} }`,

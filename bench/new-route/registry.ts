@@ -11,6 +11,8 @@ export type Registry = AsyncDisposable & {
   readonly discover: string;
   /** Writes the files that the config names. */
   prepare(place: Workplace): Promise<void>;
+  /** Registers many services as `add` does, in whatever way is fast. */
+  fill(names: readonly string[], backend: Backend): Promise<void>;
   /** Registers a service with the route `/NAME`, led to this backend. */
   add(name: string, backend: Backend): Promise<unknown>;
   /** It is not registered any more. */

@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts';
 import type { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import type { BackendHealth } from '../haproxy/cli/stats.ts';
-import type { Owner, RuntimeState, Seen, UnexpectedReply } from '../haproxy/resources/resource.ts';
+import type { Owner, RuntimeState, Seen, Touched, UnexpectedReply } from '../haproxy/resources/resource.ts';
 import type { ConfigFile } from '../lib/files/config-file.ts';
 import type { Polling } from '../lib/time/poll.ts';
 import type { Leaving, Moment, Ms, Plan, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
@@ -47,7 +47,7 @@ export type Runtime = RuntimeState & {
   /** Brings the process to `desired` by these commands. Where the process does not answer, the outcome is `failed`. */
   applyCommands(commands: readonly RuntimeCommand[], desired: Rendered): Promise<CommandOutcome>;
   /** Reads these parts back from the process. Throws an AppError where the process does not answer. */
-  observe(owners: readonly Owner[], rotation?: Rotation): Promise<SeenByKind>;
+  observe(owners: readonly Owner[], rotation?: Rotation, touched?: Touched): Promise<SeenByKind>;
   /** What HAProxy says of these backends and their servers, by backend. Throws an AppError where the process does not answer. */
   health(backends: readonly string[]): Promise<ReadonlyMap<string, BackendHealth>>;
   /** Uses what was read back as what runs. The file keeps what was desired, so that drift does not survive the next start. */

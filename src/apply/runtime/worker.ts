@@ -13,7 +13,7 @@ import { inTime } from '../../haproxy/cli/socket.ts';
 import { type BackendHealth, readHealth } from '../../haproxy/cli/stats.ts';
 import { carryOut } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
-import type { Owner, Reaper, Resource, Seen, UnexpectedReply } from '../../haproxy/resources/resource.ts';
+import type { Owner, Reaper, Resource, Seen, Touched, UnexpectedReply } from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import type { CommandOutcome, Rotation, Runtime, SeenByKind } from '../driver.ts';
@@ -146,9 +146,13 @@ export class Worker implements Runtime {
   }
 
   /** Reads back these parts, by resource and owner. Throws an AppError where the process does not answer, or another one does. */
-  async observe(owners: readonly Owner[], rotation: Rotation = noRotation): Promise<SeenByKind> {
+  async observe(
+    owners: readonly Owner[],
+    rotation: Rotation = noRotation,
+    touched: Touched = new Map(),
+  ): Promise<SeenByKind> {
     const all = new Map(resources.map(({ kind }) => [kind, new Map<Owner, Seen>()] as const));
-    const of = { running: this.#running, capabilities: this.#capabilities };
+    const of = { running: this.#running, capabilities: this.#capabilities, touched };
     for (const resource of resources) {
       const its = ownersOf(resource, owners, this.#running, rotation);
       if (its.length === 0) continue;

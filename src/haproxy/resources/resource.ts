@@ -135,7 +135,14 @@ export type Verdict =
 export type UnexpectedReply = { readonly kind: 'unexpected'; readonly command: RuntimeCommand; readonly reply: string };
 
 /** A process that is read back. */
-type Observed = { readonly running: Rendered; readonly capabilities: Capabilities };
+type Observed = {
+  readonly running: Rendered;
+  readonly capabilities: Capabilities;
+  /** Owners that are read because of these commands alone: of the rest of them nothing need be read. */
+  readonly touched?: Touched;
+};
+
+export type Touched = ReadonlyMap<Owner, readonly RuntimeCommand[]>;
 
 /** What HAProxy reports of one part; equal `said` means an equal result of a comparison. */
 export type Seen = { readonly said: string };

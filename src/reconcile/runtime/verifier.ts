@@ -69,11 +69,13 @@ export class Verifier {
   }
 
   /** Reads these back. Throws an AppError where HAProxy does not answer. */
-  async readBack(runtime: Runtime, { owners, rotation }: Due, now: Moment): Promise<Verification> {
+  async readBack(runtime: Runtime, { owners, rotation, touched }: Due, now: Moment): Promise<Verification> {
     if (owners.length === 0) return { drift: [], reasons: [] };
     // Taken when HAProxy is queried: a removed server may be deleted before the result is compared.
     const { running: expected, leaving: known } = runtime;
-    const seen = await runtime.observe(owners, rotation);
+    // What was found wrong before may be wrong elsewhere than what was touched.
+    const alone = new Map([...touched].filter(([owner]) => !this.#lastFindings.has(owner)));
+    const seen = await runtime.observe(owners, rotation, alone);
     const unsettled = this.schedule.unsettled(now);
     const concerned = new Set([...known.map(ownerOfLeaving), ...unsettled.values()]);
     const { findings, running, leaving } = this.#compare(expected, seen, { leaving: known, unsettled, concerned });
@@ -159,7 +161,7 @@ export function roundOf(running: Rendered): readonly Due[] {
   const parts: Due[] = [];
   for (let at = 0; at < all.length; at += ownersAtOnce) {
     const owners = all.slice(at, at + ownersAtOnce);
-    parts.push({ owners, rotation: { isNewRound: at === 0, rotated: new Set(owners) } });
+    parts.push({ owners, rotation: { isNewRound: at === 0, rotated: new Set(owners) }, touched: new Map() });
   }
   return parts;
 }

@@ -1,7 +1,7 @@
 /** What is to be read back, and when: what commands have changed at once, all of a new process, the rest in rotation. */
 import type { Rotation } from '../../apply/driver.ts';
 import { ownerOf, ownersIn, resourceOf } from '../../haproxy/resources/index.ts';
-import type { Owner } from '../../haproxy/resources/resource.ts';
+import type { Owner, Touched } from '../../haproxy/resources/resource.ts';
 import type { Moment, Ms, Rendered, RuntimeCommand } from '../../model.ts';
 
 /** How long after its reply a late command has taken effect. */
@@ -10,7 +10,12 @@ export const ownersAtOnce = 100;
 const retryMs: Ms = 1000;
 
 /** What is to be read back now. */
-export type Due = { readonly owners: readonly Owner[]; readonly rotation: Rotation };
+export type Due = {
+  readonly owners: readonly Owner[];
+  readonly rotation: Rotation;
+  /** Those that are due because of these commands alone. */
+  readonly touched: Touched;
+};
 
 type Late = { readonly owner: Owner; readonly at: Moment };
 
@@ -23,6 +28,8 @@ export class VerifySchedule {
   readonly #unseen = new Set<Owner>();
   /** Owners that are due although nothing was done to them. */
   readonly #rotated = new Set<Owner>();
+  /** Owners that are due because of these commands alone. */
+  readonly #touched = new Map<Owner, RuntimeCommand[]>();
   #isNewRound = false;
   #round: readonly Owner[] = [];
   /** Between two steps of the round. */
@@ -38,7 +45,11 @@ export class VerifySchedule {
       const resource = resourceOf(command);
       const owner = ownerOf(command);
       if (resource.isLate(command)) this.#late.set(resource.identity(command), { owner, at: now });
+      // What is due as a whole already stays so.
+      const its = this.#due.has(owner) ? this.#touched.get(owner) : [];
+      its?.push(command);
       this.#dueAt(owner, now + effectMs);
+      if (its !== undefined) this.#touched.set(owner, its);
     }
   }
 
@@ -100,13 +111,17 @@ export class VerifySchedule {
     const due = [...this.#due].filter(([, at]) => at <= now).map(([owner]) => owner);
     const owners = due.slice(0, ownersAtOnce);
     const rotated = new Set<Owner>();
+    const touched = new Map<Owner, readonly RuntimeCommand[]>();
     for (const owner of owners) {
+      const its = this.#touched.get(owner);
+      if (its !== undefined) touched.set(owner, its);
+      this.#touched.delete(owner);
       this.#due.delete(owner);
       if (this.#rotated.delete(owner)) rotated.add(owner);
     }
     const rotation = { isNewRound: this.#isNewRound && owners.length > 0, rotated };
     if (rotation.isNewRound) this.#isNewRound = false;
-    return { owners, rotation };
+    return { owners, rotation, touched };
   }
 
   /** The owners of changes that may not have taken effect yet, by identity; they are read again once they must have. */
@@ -125,6 +140,7 @@ export class VerifySchedule {
   /** An earlier due time stays. */
   #dueAt(owner: Owner, at: Moment): void {
     this.#rotated.delete(owner);
+    this.#touched.delete(owner);
     this.#due.set(owner, Math.min(at, this.#due.get(owner) ?? at));
   }
 }

@@ -6,9 +6,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { ask } from '../../../src/haproxy/cli/socket.ts';
 import { type Entry, lineOf } from '../../../src/haproxy/resources/maps/entries.ts';
-import { findDrift, readMaps } from '../../../src/haproxy/resources/maps/read-back.ts';
+import { findDrift, observeMaps, ownerOf, readMaps } from '../../../src/haproxy/resources/maps/read-back.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
-import type { Rendered } from '../../../src/model.ts';
+import type { MapDrift, Rendered, RuntimeCommand } from '../../../src/model.ts';
 import { planChange } from '../../../src/plan/plan.ts';
 import { branches, haproxy } from '../../servers/haproxy.ts';
 import { startHaproxy } from '../../support/haproxy/process.ts';
@@ -61,12 +61,27 @@ for (const branch of branches)
     const runtime = { capabilities: process.capabilities, leaving: [], started: null };
     const read = async (): Promise<Parameters<typeof findDrift>[1]> =>
       (await readMaps((line) => ask(process.socket, [line]), [map])).seen;
+    /** Whether it is enough to look up what these commands are about. */
+    const isConfirmed = async (expected: Rendered, commands: readonly RuntimeCommand[]): Promise<boolean> => {
+      const of = {
+        running: expected,
+        capabilities: process.capabilities,
+        touched: new Map([[ownerOf(map), commands]]),
+      };
+      const { seen } = await observeMaps((line) => ask(process.socket, [line]), [ownerOf(map)], of);
+      return seen.get(ownerOf(map))?.entries === null;
+    };
     let running = file([]);
     let sent = 0;
     for (const [byHand, entries] of fc.sample(step, 150)) {
       const added = byHand.map((each) => ({ kind: 'map', action: 'add', map, ...each }) as const);
       for (const verdict of await process.run(added)) assert.deepEqual(verdict, done);
-      running = findDrift(running, await read()).running;
+      const seen = await read();
+      for (const command of added)
+        if (await isConfirmed(running, [command]))
+          for (const { drift } of findDrift(running, seen).findings)
+            assert.ok((drift as MapDrift).key !== command.key || drift.kind === 'duplicate', JSON.stringify(drift));
+      running = findDrift(running, seen).running;
       const desired = file(entries);
       const plan = planChange(running, desired, runtime);
       if (plan.kind === 'reload') assert.fail(JSON.stringify(plan.reasons));
@@ -74,6 +89,7 @@ for (const branch of branches)
       for (const [at, verdict] of (await process.run(commands)).entries())
         assert.deepEqual(verdict, done, JSON.stringify(commands[at]));
       assert.deepEqual(findDrift(desired, await read()).findings, []);
+      assert.equal(await isConfirmed(desired, commands), commands.length > 0);
       running = desired;
       sent += commands.length;
     }

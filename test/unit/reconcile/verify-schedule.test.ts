@@ -43,6 +43,25 @@ suite('VerifySchedule', () => {
     }
   });
 
+  test('knows the commands for which alone something is due', () => {
+    const schedule = new VerifySchedule(() => 30_000);
+    schedule.take(running, 0);
+    const owner = 'map public';
+    const about = (key: string) => ({ kind: 'map', action: 'add', map: 'public', key, value: 'a' }) as const;
+    const take = (at: number) => schedule.take({ sections: [] }, at).touched.get(owner);
+    schedule.touched([about('a/'), about('b/')], 0);
+    schedule.touched([about('c/')], 10);
+    assert.deepEqual(take(60), [about('a/'), about('b/'), about('c/')]);
+    schedule.touched([about('d/')], 100);
+    assert.deepEqual(take(160), [about('d/')]);
+    schedule.again([owner], 200);
+    schedule.touched([about('e/')], 200);
+    assert.equal(take(260), undefined);
+    schedule.touched([about('f/')], 300);
+    schedule.soon([owner], 300);
+    assert.equal(take(360), undefined);
+  });
+
   test('reads again as before what HAProxy did not answer', () => {
     const schedule = new VerifySchedule(() => 30_000);
     schedule.everything(running, 0);

@@ -6,7 +6,7 @@ import { ownerOf as ownerOfBackend } from '../servers/read-back.ts';
 import { classify, identity, say } from './commands.ts';
 import { entriesIn } from './entries.ts';
 import { backendOf, beforeReload, isMap, planMaps } from './plan.ts';
-import { findDrift, mapOf, ownerOf, readMaps, type SeenMap } from './read-back.ts';
+import { findDrift, observeMaps, ownerOf, type SeenMap } from './read-back.ts';
 import { replaceAll } from './version.ts';
 
 export const maps: Resource<MapCommand, SeenMap> = {
@@ -27,7 +27,7 @@ export const maps: Resource<MapCommand, SeenMap> = {
   describe: (command) => (command.action === 'version' ? 'all entries' : `${command.action} ${command.key}`),
   isLate: () => false,
   parts: (running, among) => partsOfKind('map', running, among),
-  observe: (ask, owners, _of, frame) => readMaps(ask, owners.map(mapOf), frame),
+  observe: observeMaps,
   drift: findDrift,
 };
 

@@ -6,7 +6,13 @@ import { say as sayAny } from '../../../../src/haproxy/resources/index.ts';
 import { classify, say } from '../../../../src/haproxy/resources/maps/commands.ts';
 import { type Entry, entriesIn, lineOf } from '../../../../src/haproxy/resources/maps/entries.ts';
 import { maps } from '../../../../src/haproxy/resources/maps/index.ts';
-import { findDrift, ownerOf, readMaps, seenMap } from '../../../../src/haproxy/resources/maps/read-back.ts';
+import {
+  findDrift,
+  observeMaps,
+  ownerOf,
+  readMaps,
+  seenMap,
+} from '../../../../src/haproxy/resources/maps/read-back.ts';
 import { replaceAll } from '../../../../src/haproxy/resources/maps/version.ts';
 import { rankOf } from '../../../../src/haproxy/resources/resource.ts';
 import type { MapCommand, Rendered, RuntimeCommand, Section } from '../../../../src/model.ts';
@@ -360,6 +366,71 @@ describe('What HAProxy says of a map', () => {
   it('counts as no answer where it was cut short', async () => {
     const cut = async () => 'Version: 2.6.12\nPid: 7\nUptime_sec: 1\nStopping: 0\n\nadmin\n\n0x55d1 a.example/ a\n0x5';
     await assert.rejects(readMaps(cut, [path]), { code: 'MYELIN_SOCKET_FAILED' });
+  });
+});
+
+describe('A map that commands have touched', () => {
+  const running = file('a.example/ a\nb.example/ b\n');
+  const owner = ownerOf(path);
+  const found = (key: string, value: string, how = 'idx=tree') =>
+    `type=beg, case=sensitive, found=yes, ${how}, key="${key}", value="${value}", type="str"`;
+  const none = 'type=beg, case=sensitive, found=no';
+  const wholeMap = '0x55d1 a.example/ a\n0x55d2 b.example/ b\n';
+  const about = (key: string): MapCommand => ({ kind: 'map', map: path, action: 'set', key, value: 'any' });
+
+  /** The lines that were asked, and what was seen; `answers`: to each key that is looked up. */
+  const observe = async (answers: Readonly<Record<string, string>>, commands = Object.keys(answers).map(about)) => {
+    const asked: string[] = [];
+    const ask = async (line: string): Promise<string> => {
+      const commands = line.split(';').filter((each) => !['show info', 'show cli level'].includes(each));
+      asked.push(...commands);
+      const replies = commands.map((each) => answers[each.split(' ').at(-1) ?? ''] ?? wholeMap);
+      const info = 'Version: 2.6.12\nPid: 7\nUptime_sec: 1\nStopping: 0\n';
+      return [info, ...replies].map((reply) => `${reply}\nadmin\n\n`).join('');
+    };
+    const of = { running, capabilities: process.capabilities, touched: new Map([[owner, commands]]) };
+    const { seen, from } = await observeMaps(ask, [owner], of);
+    assert.ok(from.every((each) => each?.pid === 7) && from.length > 0);
+    return { asked, entries: seen.get(owner)?.entries };
+  };
+
+  it('is looked up by these keys alone, where they have what they should', async () => {
+    const answers = {
+      'b.example/': found('b.example/', 'b'),
+      'gone.example/': none,
+      'b.example/gone/': found('b.example/', 'b'),
+    };
+    const { asked, entries } = await observe(answers);
+    assert.deepEqual(
+      asked,
+      Object.keys(answers).map((key) => `get map ${path} ${key}`),
+    );
+    assert.equal(entries, null);
+    assert.deepEqual(findDrift(running, new Map([[owner, { said: '', entries: null }]])).findings, []);
+  });
+
+  it('is read as a whole where one of them has not, or is hidden by another', async () => {
+    const wrong: readonly Readonly<Record<string, string>>[] = [
+      { 'b.example/': none },
+      { 'b.example/': found('b.example/', 'other') },
+      { 'a.example/': found('a.example/', 'a'), 'gone.example/': found('gone.example/', 'a') },
+      { 'gone.example/': found('example', 'a', 'idx=list') },
+      { 'gone.example/': `${none}\n${found('gone.example/', 'a')}` },
+      { 'b.example/': '' },
+      { 'b.example/': 'Unknown map identifier. Please use #<id> or <file>.' },
+    ];
+    for (const answers of wrong) {
+      const { asked, entries } = await observe(answers);
+      assert.equal(asked.at(-1), `show map ${path}`);
+      assert.equal(entries?.length, 2);
+    }
+  });
+
+  it('is read as a whole where many were touched, or all', async () => {
+    const many = Array.from({ length: 33 }, (_, at) => about(`${at}/`));
+    const all: MapCommand = { kind: 'map', map: path, action: 'version', text: '' };
+    for (const commands of [many, [about('b.example/'), all]])
+      assert.deepEqual((await observe({}, commands)).asked, [`show map ${path}`]);
   });
 });
 
