@@ -3,10 +3,13 @@
  * restarted Myelin reads. Also says what prevents that.
  */
 import { describe } from '../errors.ts';
-import { layoutOf } from '../haproxy/text/layout/layout.ts';
+import { bytesOf } from '../haproxy/text/layout/bytes.ts';
+import { filesIn } from '../haproxy/text/layout/files.ts';
+import { ChunkedList } from '../lib/chunked-list.ts';
 import type { ConfigFile } from '../lib/files/config-file.ts';
 import { together } from '../lib/files/files.ts';
 import { WriteBehind } from '../lib/files/write-behind.ts';
+import { beginsChunk } from '../lib/sorted-map.ts';
 import type { Moment, Ms, Section } from '../model.ts';
 import type { Active, Trouble } from './driver.ts';
 import type { DriverEvent } from './driver-event.ts';
@@ -26,6 +29,7 @@ export class ConfigFileSync {
   readonly #options: ConfigFileSyncOptions;
   readonly #writer: WriteBehind;
   readonly #coming = new ComingBackends();
+  readonly #chunks = new ChunkedList<Section>(({ name }) => beginsChunk(name));
   #trouble: Trouble | null = null;
   /** The stamp of the files at the last inspection. */
   #stamp = '';
@@ -88,8 +92,12 @@ export class ConfigFileSync {
       intended: { sections },
       leavingToRecord: leaving,
     } = worker;
-    const { text, files } = layoutOf(sections);
-    await together(writeSections(generation, sections, leaving, text), this.#options.file.write(text, files));
+    const chunks = this.#chunks.of(sections);
+    const bytes = bytesOf(chunks);
+    await together(
+      writeSections(generation, sections, leaving, { chunks, bytes }),
+      this.#options.file.write(bytes, filesIn(sections)),
+    );
     await recorded();
     // Writing this record may have failed when the process became ready.
     await writeReady(generation, ready);

@@ -175,8 +175,8 @@ function placeIn(keys: readonly string[], key: string): number {
   return keys[low] === key ? low : -1 - low;
 }
 
-/** Chunks have 32 entries on average. Whoever chooses names so that none begins a chunk makes changes as slow as a copy. */
-function beginsChunk(key: string): boolean {
+/** Whether a chunk begins at this key: chunks have 32 entries on average. Whoever chooses names so that none begins a chunk makes changes as slow as a copy. */
+export function beginsChunk(key: string): boolean {
   let hash = 0x811c9dc5;
   for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
   return ((hash ^ (hash >>> 15)) & 31) === 0;

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { withoutFiles } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
+import type { ListChunk } from '../../lib/chunked-list.ts';
 import { makeFolder, readIfPossible, readNewer, together, writeDurably } from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
@@ -105,23 +106,41 @@ const leaving: JsonFile<readonly Leaving[]> = {
   ),
 };
 
-/** `text`: of the sections, where it is known. */
+/** `laidOut`: the sections in chunks, and the bytes of their file, where these are known. */
 export async function writeSections(
   generation: Generation,
   sections: readonly Section[],
   servers: readonly Leaving[] = [],
-  text = textOf(sections),
+  laidOut: LaidOut = { chunks: [sections], bytes: Buffer.from(textOf(sections)) },
 ): Promise<void> {
   // Somebody may have removed the folder.
   await makeFolder(generation.folder);
   const beside = fileRecordsOf(sections);
   await together(
-    write(generation, services, withoutFiles(sections).map(ownerOf)),
+    writeText(generation, services, ownersIn(laidOut.chunks)),
     beside.length === 0 ? remove(generation, files) : write(generation, files, beside),
-    writeDurably(generation.config, text),
+    writeDurably(generation.config, laidOut.bytes),
     // Removes the file instead of writing an empty one, which a full disk would prevent.
     servers.length === 0 ? remove(generation, leaving) : write(generation, leaving, servers),
   );
+}
+
+export type LaidOut = { readonly chunks: readonly ListChunk<Section>[]; readonly bytes: Buffer };
+
+const ownersByChunk = new WeakMap<ListChunk<Section>, string>();
+
+/** The list of owners in JSON. */
+function ownersIn(chunks: readonly ListChunk<Section>[]): string {
+  const entries = chunks.map((chunk) => {
+    const known =
+      ownersByChunk.get(chunk) ??
+      withoutFiles(chunk)
+        .map((each) => JSON.stringify(ownerOf(each)))
+        .join(',');
+    ownersByChunk.set(chunk, known);
+    return known;
+  });
+  return `[${entries.filter((each) => each !== '').join(',')}]`;
 }
 
 /** null where the folder is gone, or cannot be read. Each section gets its service back where that was recorded. */
@@ -177,8 +196,16 @@ export async function isFirst({ folder }: Generation, stamp: string): Promise<bo
   return (await readIfPossible(join(folder, 'first')))?.toString('utf8') === `${stamp}\n`;
 }
 
-async function write<T>({ folder }: Generation, { name, formerName, mode }: JsonFile<T>, value: T): Promise<void> {
-  await writeDurably(join(folder, name), `${JSON.stringify(value)}\n`, mode);
+function write<T>(generation: Generation, file: JsonFile<T>, value: T): Promise<void> {
+  return writeText(generation, file, JSON.stringify(value));
+}
+
+async function writeText<T>(
+  { folder }: Generation,
+  { name, formerName, mode }: JsonFile<T>,
+  json: string,
+): Promise<void> {
+  await writeDurably(join(folder, name), `${json}\n`, mode);
   if (formerName !== undefined) await rm(join(folder, formerName), { force: true });
 }
 

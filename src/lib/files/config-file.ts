@@ -144,7 +144,7 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
     isUncommitted: () => isThere(previous),
 
     /** Writes without a candidate. Returns whether anything had to change. */
-    write: (text: string, its: readonly FileBeside[] = []) =>
+    write: (text: string | Buffer, its: readonly FileBeside[] = []) =>
       step(async () => {
         const isChanged = await files.write(its);
         const isRewritten = await writeDurably(path, text);
@@ -183,10 +183,12 @@ export function configFile(path: string, { mode, isAmongOthers = false, folders 
     named = (its ?? []).map(({ path: each }) => each);
     if (folders.length === 0) return;
     const needed = new Set(named);
+    const others = (await files.all()).filter((each) => !needed.has(each));
+    if (others.length === 0) return;
     const own = (await readIfThere(path))?.toString('utf8') ?? '';
     // What it names may name others, as a list of certificates does.
     const text = its === null ? own + (await files.textsNamedIn(own)) : own;
-    await files.removeOthers((each) => needed.has(each) || text.includes(each));
+    for (const each of others) if (!text.includes(each)) await rm(each, { recursive: true, force: true });
   }
 
   async function putBack(): Promise<void> {

@@ -34,7 +34,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
   const fresh = `${kept}.new`;
   const keptAt = (at: number): string => join(kept, `${at}`);
 
-  return { areInPlace, swapIn, putBack, dropOld, write, removeOthers, textsNamedIn };
+  return { areInPlace, swapIn, putBack, dropOld, write, all, textsNamedIn };
 
   /** Whether each stands in its place as it is to be. */
   async function areInPlace(files: readonly FileBeside[]): Promise<boolean> {
@@ -84,13 +84,12 @@ export function filesBeside(kept: string, folders: readonly string[]) {
     return isChanged;
   }
 
-  /** Removes what is needed no more. */
-  async function removeOthers(isNeeded: (path: string) => boolean): Promise<void> {
-    for (const folder of folders)
-      for (const name of await namesIn(folder)) {
-        const path = join(folder, name);
-        if (!isNeeded(path)) await rm(path, { recursive: true, force: true });
-      }
+  /** The paths of all that is in the folders. */
+  async function all(): Promise<readonly string[]> {
+    const paths = await Promise.all(
+      folders.map(async (folder) => (await namesIn(folder)).map((name) => join(folder, name))),
+    );
+    return paths.flat();
   }
 
   /** Of those whose paths stand in the text. */

@@ -7,11 +7,20 @@ import { AppError, describe, hasCode } from '../../errors.ts';
 const mode = 0o640;
 
 /** Temp file in the same folder, fsync, rename, fsync of the folder. Equal bytes are not written again: returns false. */
-export async function writeDurably(path: string, text: string, itsMode = mode): Promise<boolean> {
-  const bytes = Buffer.from(text);
-  if ((await readIfPossible(path))?.equals(bytes)) return false;
+export async function writeDurably(path: string, content: string | Buffer, itsMode = mode): Promise<boolean> {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  if (await holds(path, bytes)) return false;
   await place(path, [bytes], itsMode);
   return true;
+}
+
+/** Whether the file can be read, and has these bytes. Most that have others have more or fewer. */
+async function holds(path: string, bytes: Buffer): Promise<boolean> {
+  const size = await stat(path).then(
+    (stats) => stats.size,
+    () => null,
+  );
+  return size === bytes.length && (await readIfPossible(path))?.equals(bytes) === true;
 }
 
 /** The same for what is long, without comparing: piece by piece, between which others have their turn. Returns its bytes. */

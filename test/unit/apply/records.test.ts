@@ -1,6 +1,6 @@
 /** What is written down of a HAProxy for the next Myelin, and what an older one has left. */
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ComingBackends, withComing } from '../../../src/apply/state/coming.ts';
@@ -15,6 +15,7 @@ import {
   writeReplaces,
   writeSections,
 } from '../../../src/apply/state/records.ts';
+import { textOf } from '../../../src/haproxy/text/layout/layout.ts';
 import { splitSections } from '../../../src/haproxy/text/text.ts';
 import type { Section } from '../../../src/model.ts';
 import { tempFolder } from '../../support/index.ts';
@@ -144,4 +145,19 @@ test('records: servers that leave are known again from a record of a Myelin that
   const server = { backend: 'web', server: 'a', options: ['check'] };
   await writeFile(join(generation.folder, 'leaving'), JSON.stringify([server]));
   assert.deepEqual(await readLeaving(generation), [{ kind: 'server', ...server }]);
+});
+
+test('records: sections in chunks are recorded as they are together', async () => {
+  await using place = await tempFolder();
+  const [one, other] = [generationAt(place.path, 1), generationAt(place.path, 2)];
+  const map: Section = { kind: 'map', name: '/a.map', text: 'a/ web\n', service: null };
+  const listed: Section = { ...(sections[0] as Section), service: 'web', queryKey: 'consul web' };
+  const all = [...sections, map, listed];
+  await writeSections(one, all);
+  await writeSections(other, all, [], { chunks: [sections, [map], [listed]], bytes: Buffer.from(textOf(all)) });
+  assert.deepEqual(await readSections(other), await readSections(one));
+  const names = await readdir(one.folder);
+  assert.ok(names.includes('services.json'));
+  for (const name of names)
+    assert.deepEqual(await readFile(join(other.folder, name)), await readFile(join(one.folder, name)), name);
 });

@@ -4,16 +4,16 @@
  */
 import type { FileBeside } from '../../../lib/files/files-beside.ts';
 import type { Section } from '../../../model.ts';
-import { macroDepthOf, notableIn } from '../inherited-config.ts';
+import { notableIn } from '../inherited-config.ts';
 import { linesOf, splitSections } from '../text.ts';
 import { filesIn, isFile } from './files.ts';
+import { beginning, byName, placeAfter, placeIn, shareAt, type Unshared } from './place.ts';
 import {
   type Base,
   isSharedName,
   type OptionSet,
   optionsIn,
   type SharedBackend,
-  shareOptions,
   wholeBackend,
 } from './shared-options.ts';
 
@@ -100,18 +100,12 @@ export function optionSetOf(
   const place = sections.indexOf(section);
   if (place === -1) return { because: 'it is not in the file' };
   const notable = notableIn(sections);
-  let nearest: Section | null = null;
-  let isConditional = false;
-  let depth = 0;
-  for (const { at, section: each } of notable) {
-    if (at >= place) break;
-    if (each.kind === 'defaults') {
-      isConditional ||= depth > 0;
-      nearest = each;
-    }
-    depth += macroDepthOf(each);
+  let at = beginning;
+  for (const { at: its, section: each } of notable) {
+    if (its >= place) break;
+    at = placeAfter(placeIn(at, each), each);
   }
-  const its = share(section, nearest, isConditional || depth > 0);
+  const its = shareAt(at, section);
   if ('because' in its) return its;
   const { name, base } = its.set;
   const isTaken = notable.some(
@@ -132,7 +126,6 @@ export function optionSetsIn(sections: readonly Section[]): ReadonlyMap<string, 
 /** A part of the file, the sections that it belongs to, and the name of a shared section. */
 type Piece = { readonly text: string; readonly of: readonly Section[]; readonly name: string | null };
 
-type Unshared = { readonly because: string };
 type Note = (section: Section, its: SharedBackend | Unshared) => void;
 
 /**
@@ -146,12 +139,10 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
   const sets = new Map<string, { readonly set: OptionSet; readonly users: Section[] }>();
   const before: Piece[] = [];
   const after: Piece[] = [];
-  let nearest: Section | null = null;
-  let isConditionalHere = false;
-  let depth = 0;
+  let place = beginning;
 
   const shareOne = (section: Section): SharedBackend | Unshared => {
-    const its = share(section, nearest, isConditionalHere || depth > 0, known);
+    const its = shareAt(place, section, known);
     if ('because' in its) return its;
     const { set } = its;
     const isOther = (sets.get(set.name)?.set ?? set).text !== set.text;
@@ -160,10 +151,7 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
 
   for (const section of sections) {
     if (isFile(section)) continue;
-    if (section.kind === 'defaults') {
-      isConditionalHere ||= depth > 0;
-      nearest = section;
-    }
+    place = placeIn(place, section);
     let text = section.text;
     if (section.kind === 'backend') {
       const its = shareOne(section);
@@ -176,8 +164,8 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
         bases.set(its.set.base.name, its.set.base);
       }
     }
-    (nearest === null ? before : after).push({ text, of: [section], name: null });
-    depth += macroDepthOf(section);
+    (place.nearest === null ? before : after).push({ text, of: [section], name: null });
+    place = placeAfter(place, section);
   }
   if (sets.size === 0) return [...before, ...after];
   const shared = [
@@ -189,26 +177,8 @@ function piecesOf(sections: readonly Section[], note: Note = () => {}): readonly
   return [...before, ...shared, ...after];
 }
 
-/** `defaults` is the one that the backend inherits from. */
-function share(
-  section: Section,
-  defaults: Section | null,
-  isConditional: boolean,
-  known?: Map<string, OptionSet>,
-): SharedBackend | Unshared {
-  if (section.sharesOptions !== true) return { because: 'it is not written so for this HAProxy' };
-  if (defaults === null) return { because: 'no `defaults` section stands before it' };
-  if (isConditional || macroDepthOf(section) !== 0) return { because: 'it depends on an `.if`' };
-  return shareOptions(section, defaults, known);
-}
-
 function isNamedAlike({ name, base }: OptionSet): Unshared {
   return { because: `another section is named ${name} or ${base.name}` };
-}
-
-/** Sorted by name, so that the order is stable when others come or go. */
-function byName<T extends { readonly name: string }>(named: readonly T[]): readonly T[] {
-  return named.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function isShared({ kind, name }: Section): boolean {
