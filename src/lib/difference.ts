@@ -64,6 +64,25 @@ export function differenceOfLists<T>(
   return come.length > most || gone.length > most ? null : { come, gone };
 }
 
+/** Further apart than this, what both have is looked for everywhere. */
+const nearby = 16;
+
+/** How far it is from these places in each list to what both have next, or to the end of both. null: too far. */
+export function nextCommon<T>(
+  a: readonly T[],
+  i: number,
+  b: readonly T[],
+  j: number,
+): { readonly gone: number; readonly come: number } | null {
+  for (let distance = 1; distance <= nearby; distance++)
+    for (let gone = 0; gone <= distance; gone++) {
+      const come = distance - gone;
+      const isInside = i + gone <= a.length && j + come <= b.length;
+      if (isInside && a[i + gone] === b[j + come]) return { gone, come };
+    }
+  return null;
+}
+
 /** A list that is made of another one item by item, as the one before where the items are the same. */
 export class MappedList<A, B> {
   readonly #map: (item: A) => B;

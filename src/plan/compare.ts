@@ -7,6 +7,7 @@ import type { Change, Planner } from '../haproxy/resources/resource.ts';
 import { isFile } from '../haproxy/text/layout/files.ts';
 import { significantLines } from '../haproxy/text/significant-lines.ts';
 import { readServer } from '../haproxy/text/text.ts';
+import { nextCommon } from '../lib/difference.ts';
 import { listNames } from '../lib/list-names.ts';
 import type { ReloadCode, ReloadReason, RuntimeCommand, Section } from '../model.ts';
 
@@ -59,9 +60,6 @@ function withoutCommon(a: readonly Section[], b: readonly Section[]): readonly [
   return withoutCommonNearby(a, b) ?? withoutCommonAnywhere(a, b);
 }
 
-/** Further apart than this, what both have is looked for everywhere. */
-const nearby = 16;
-
 /** null: too many come and go in one place, or one has another place. */
 function withoutCommonNearby(a: readonly Section[], b: readonly Section[]): readonly [Places, Places] | null {
   const [placesInA, placesInB] = [new Map<Section, number>(), new Map<Section, number>()];
@@ -83,22 +81,6 @@ function withoutCommonNearby(a: readonly Section[], b: readonly Section[]): read
   }
   for (const section of placesInA.keys()) if (placesInB.has(section)) return null;
   return [placesInA, placesInB];
-}
-
-/** How far it is in each list to what both have next, or to the end of both. */
-function nextCommon(
-  a: readonly Section[],
-  i: number,
-  b: readonly Section[],
-  j: number,
-): { readonly gone: number; readonly come: number } | null {
-  for (let distance = 1; distance <= nearby; distance++)
-    for (let gone = 0; gone <= distance; gone++) {
-      const come = distance - gone;
-      const isInside = i + gone <= a.length && j + come <= b.length;
-      if (isInside && a[i + gone] === b[j + come]) return { gone, come };
-    }
-  return null;
 }
 
 function withoutCommonAnywhere(a: readonly Section[], b: readonly Section[]): readonly [Places, Places] {

@@ -1,11 +1,12 @@
 /** The sections that are read back, by their owners; and what becomes of a file where some of them turn out to be different. */
+import { NameIndex } from '../../lib/name-index.ts';
 import type { Rendered, Section } from '../../model.ts';
 import type { Owner } from './resource.ts';
 
-/**
- * The sections of this kind; `among`: only those of these owners. To look for a few of thousands is a walk over a list, which
- * costs next to nothing beside an index of all of them.
- */
+/** Of the sections that were looked at last, by kind. */
+const indexes = new Map<string, NameIndex<Section>>();
+
+/** The sections of this kind; `among`: only those of these owners. `isIts`: the same function whenever a kind is asked for. */
 export function partsOfKind(
   kind: string,
   { sections }: Rendered,
@@ -13,10 +14,19 @@ export function partsOfKind(
   isIts: (section: Section) => boolean = (section) => section.kind === kind,
 ): ReadonlyMap<Owner, Section> {
   const found = new Map<Owner, Section>();
-  const names = among === undefined ? null : namesAmong(kind, among);
-  if (names?.size === 0) return found;
-  for (const section of sections)
-    if ((names === null || names.has(section.name)) && isIts(section)) found.set(`${kind} ${section.name}`, section);
+  if (among === undefined) {
+    for (const section of sections) if (isIts(section)) found.set(`${kind} ${section.name}`, section);
+    return found;
+  }
+  const names = namesAmong(kind, among);
+  if (names.size === 0) return found;
+  const index = indexes.get(kind) ?? new NameIndex(isIts);
+  indexes.set(kind, index);
+  const all = index.of(sections);
+  for (const name of names) {
+    const section = all.get(name);
+    if (section !== undefined) found.set(`${kind} ${name}`, section);
+  }
   return found;
 }
 

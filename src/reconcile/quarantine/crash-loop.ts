@@ -18,7 +18,7 @@ const pace: Pace = { shortestMs: 15_000, longestMs: 1_800_000 };
 export class CrashLoop {
   #newest: Crash | null = null;
   #backOff: BackOff | null = null;
-  /** The last sections that lived long enough, with their servers then. */
+  /** The last sections that lived long enough, with their servers then and what operators have done to them. */
   #lasting: readonly Section[] | null = null;
 
   note(crash: Crash | null, running: Running | null, now: Moment): void {
@@ -33,8 +33,8 @@ export class CrashLoop {
   /** Until when `wanted` is not started, and what serves meanwhile; null: start it, or nothing else works. */
   of(wanted: readonly Section[], now: Moment) {
     const crashed = this.#backOff;
-    const instead = this.#lasting;
     if (!isSameFailure(crashed, wanted) || crashed.failures < crashesUntilLeft || crashed.until <= now) return null;
+    const instead = this.#lasting === null ? null : withoutOverrides(this.#lasting);
     if (instead === null || sameStructure(instead, wanted)) return null;
     const message = `HAProxy ended by itself ${crashed.failures} times, each time soon after it was started with this; what lived longer serves instead`;
     const problems: readonly Problem[] = [{ message, service: null, code: 'MYELIN_HAPROXY_FAILED' }];
@@ -43,6 +43,6 @@ export class CrashLoop {
 
   #lived(sections: readonly Section[]): void {
     if (isSameFailure(this.#backOff, sections)) this.#backOff = null;
-    this.#lasting = withoutOverrides(sections);
+    this.#lasting = sections;
   }
 }
