@@ -67,13 +67,12 @@ function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): Readonl
   return new Map(seed);
 }
 
-/** The endpoints to remember, by service. */
-export function known({ config, catalog }: Collection): ReadonlyMap<string, Known> {
-  const all = [...config.services].flatMap(([name, service]) => {
+/** The endpoints to remember, by service: one by one, so that whoever writes those of thousands can pause. */
+export function* known({ config, catalog }: Collection): Generator<readonly [service: string, known: Known]> {
+  for (const [name, service] of config.services) {
     const its = lookUp(catalog.services, name);
-    return its?.basis === 'known' ? [[name, { queryKey: queryKeyOf(service), endpoints: its.endpoints }] as const] : [];
-  });
-  return new Map(all);
+    if (its?.basis === 'known') yield [name, { queryKey: queryKeyOf(service), endpoints: its.endpoints }];
+  }
 }
 
 /** Returns the same object where the event changes nothing. */

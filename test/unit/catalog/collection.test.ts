@@ -241,7 +241,7 @@ test('what another question found last is not taken for the answer to the one th
     { watcher: 'file', kind: 'started' },
     { watcher: 'file', kind: 'endpoints', key: 'web', endpoints: [one] },
   );
-  const endpoints = known(answered);
+  const endpoints = new Map(known(answered));
   const again = createCollection(plain, { discovered: [], endpoints }, 0);
   assert.deepEqual([served(again), view(again.catalog).unknown.size], [{ web: ['one'] }, 0]);
   const { config: tls } = await load(
