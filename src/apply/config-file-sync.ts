@@ -48,7 +48,7 @@ export class ConfigFileSync {
   }
 
   /** Writes down backends that commands are about to add. Returns what to call once they run, or where nothing was sent. */
-  async announce(sections: readonly Section[]): Promise<() => void> {
+  announce(sections: readonly Section[]): () => void {
     const record = this.#options.active()?.record ?? null;
     return record === null ? () => {} : this.#coming.announce(record.generation, sections);
   }
@@ -78,8 +78,9 @@ export class ConfigFileSync {
   }
 
   /** Writes the last changes, and nothing afterwards, even where that rejects. */
-  close(): Promise<void> {
-    return this.#writer.close();
+  async close(): Promise<void> {
+    using _coming = this.#coming;
+    await this.#writer.close();
   }
 
   async #write(): Promise<void> {

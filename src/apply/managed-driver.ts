@@ -174,7 +174,7 @@ class Managed implements ManagedDriver {
     const isNew = !sameText(sections, worker.running.sections);
     const commands = plan.kind === 'runtime' ? plan.commands : [];
     const coming = backendsAdded(commands, wanted);
-    const settle = coming.length === 0 ? null : await this.#parts.fileSync.announce(coming);
+    const settle = coming.length === 0 ? null : this.#parts.fileSync.announce(coming);
     const outcome = await worker.applyCommands(commands, wanted);
     if (outcome.kind === 'applied' || outcome.kind === 'superseded') settle?.();
     // Another process has begun to serve meanwhile.

@@ -5,7 +5,7 @@
 import type { ManagedDriver } from '../apply/driver.ts';
 import type { KeptFiles } from '../apply/files/kept-files.ts';
 import { isSameFailure } from '../haproxy/text/back-off.ts';
-import type { Moment, Ms, Problem, ReloadReason, Rendered, Section } from '../model.ts';
+import type { Moment, Ms, Problem, ReloadReason, Rendered, RuntimeCommand, Section } from '../model.ts';
 import type { RenderResult } from '../render/render.ts';
 import type { OfferBudget } from './offer-budget.ts';
 import type { CrashLoop } from './quarantine/crash-loop.ts';
@@ -75,8 +75,7 @@ export class Rollout {
       case 'applied':
         if (plan.kind === 'none') return { kind: 'noop' };
         // There may be keys among the files of a service that has gone.
-        if (plan.commands.some(({ kind }) => kind === 'frontend' || kind === 'backend'))
-          await this.#parts.files.keepOnly(wanted.sections);
+        if (plan.commands.some(removesService)) await this.#parts.files.keepOnly(wanted.sections);
         return runtimeResult(plan.commands, outcome.tookMs);
       case 'unexpected':
       case 'superseded':
@@ -173,4 +172,9 @@ export class Rollout {
   #neededSince(now: Moment): Moment {
     return this.#reload.kind === 'idle' ? now : this.#reload.since;
   }
+}
+
+function removesService(command: RuntimeCommand): boolean {
+  if (command.kind === 'backend') return command.action === 'unpublish' || command.action === 'retire';
+  return command.kind === 'frontend';
 }

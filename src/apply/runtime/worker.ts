@@ -13,7 +13,15 @@ import { inTime } from '../../haproxy/cli/socket.ts';
 import { type BackendHealth, readHealth } from '../../haproxy/cli/stats.ts';
 import { carryOut } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
-import type { Owner, Reaper, Resource, Seen, Touched, UnexpectedReply } from '../../haproxy/resources/resource.ts';
+import {
+  type Owner,
+  type Reaper,
+  type Resource,
+  type Seen,
+  type Touched,
+  tripOf,
+  type UnexpectedReply,
+} from '../../haproxy/resources/resource.ts';
 import { createMutex } from '../../lib/mutex.ts';
 import type { Leaving, Moment, Ms, Rendered, RuntimeCommand, Section } from '../../model.ts';
 import type { CommandOutcome, Rotation, Runtime, SeenByKind } from '../driver.ts';
@@ -192,23 +200,27 @@ export class Worker implements Runtime {
     });
   }
 
-  /** Sends rank by rank, so that nothing is removed before its replacement is there. Returns the replies that confirm nothing. */
+  /** Sends trip by trip, so that nothing is removed before its replacement is there. Returns the replies that confirm nothing. */
   async #run(commands: readonly RuntimeCommand[]): Promise<readonly UnexpectedReply[]> {
     const unexpected: UnexpectedReply[] = [];
-    for (const rank of byRank(commands)) {
+    /** The lowest rank at which something of an owner failed. */
+    const failedAt = new Map<Owner, number>();
+    for (const trip of byTrip(commands)) {
+      const lacksSome = (command: RuntimeCommand): boolean => {
+        const rank = trip.get(command) ?? 0;
+        return resourceOf(command)
+          .needs(command)
+          .some((owner) => (failedAt.get(owner) ?? rank) < rank);
+      };
       const options = { capabilities: this.#capabilities, prefix: this.#prefix };
-      const failed = new Set(unexpected.map(({ command }) => ownerOf(command)));
-      const sent = rank.filter(
-        (command) =>
-          !resourceOf(command)
-            .needs(command)
-            .some((owner) => failed.has(owner)),
-      );
+      const sent = [...trip.keys()].filter((command) => !lacksSome(command));
       const identify = (from: Info | null): void => this.#identify(from);
       for await (const [command, verdict] of carryOut(sent, (line) => this.#ask(line), identify, options)) {
         for (const reaper of this.#reapers) reaper.note(command, verdict, options.capabilities);
-        if (verdict.kind !== 'unexpected') continue;
+        if (verdict.kind !== 'unexpected' || lacksSome(command)) continue;
         unexpected.push(verdict);
+        const [owner, rank] = [ownerOf(command), trip.get(command) ?? 0];
+        failedAt.set(owner, Math.min(failedAt.get(owner) ?? rank, rank));
         this.#capabilities = resourceOf(command).learn(this.#capabilities, command, verdict.reply);
       }
     }
@@ -246,13 +258,13 @@ function ownersOf(
   return asked.filter((owner) => parts.has(owner));
 }
 
-/** Groups the commands by rank, the lowest first, and keeps their order within each. */
-function byRank(commands: readonly RuntimeCommand[]): readonly (readonly RuntimeCommand[])[] {
+/** The commands of each trip with their ranks, the lowest first; within a rank they keep their order. */
+function byTrip(commands: readonly RuntimeCommand[]): readonly ReadonlyMap<RuntimeCommand, number>[] {
   const ranked = resources.flatMap((resource) => {
     const its = commands.filter(({ kind }) => kind === resource.kind);
     const ranks = resource.ranks(its);
-    return its.map((command, at) => ({ command, rank: ranks[at] ?? 0 }));
+    return its.map((command, at): [RuntimeCommand, number] => [command, ranks[at] ?? 0]);
   });
-  const groups = Map.groupBy(ranked, ({ rank }) => rank);
-  return [...groups].toSorted(([a], [b]) => a - b).map(([, its]) => its.map(({ command }) => command));
+  const inOrder = ranked.toSorted(([, a], [, b]) => a - b);
+  return [...Map.groupBy(inOrder, ([, rank]) => tripOf(rank)).values()].map((trip) => new Map(trip));
 }

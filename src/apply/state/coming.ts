@@ -1,11 +1,12 @@
 /**
  * Backends that commands are about to add, written down before anything is sent: where Myelin is killed before it has
- * recorded them, the next one knows what to look for. Not synced to disk: with the machine, HAProxy ends as well.
+ * recorded them, the next one knows what to look for. Every new service waits for this, so it is one write to a file that is
+ * open already. Not synced to disk: with the machine, HAProxy ends as well.
  */
-import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readIfPossible, removeIfThere } from '../../lib/files/files.ts';
+import { readIfPossible } from '../../lib/files/files.ts';
+import { Journal } from '../../lib/files/journal.ts';
 import type { Section } from '../../model.ts';
 import type { Generation } from './generation.ts';
 
@@ -22,59 +23,92 @@ const shape: z.ZodType<readonly Section[]> = z.array(
   }),
 );
 
-export class ComingBackends {
-  /** Files about what the record may lack. */
-  readonly #open = new Set<string>();
-  #count = 0;
+type Announcement = {
+  readonly line: string;
+  /** Its backends run, or nothing was sent. */
+  isSettled: boolean;
+};
+
+export class ComingBackends implements Disposable {
+  /** Of the generation of which something was said last. */
+  #folder: string | null = null;
+  #journal: Journal | null = null;
+  /** What the record may lack. */
+  readonly #announced = new Set<Announcement>();
 
   /** Returns what to call once the backends run, or where nothing was sent. */
-  async announce({ folder }: InFolder, sections: readonly Section[]): Promise<() => void> {
-    const name = `coming-${process.pid}-${++this.#count}.json`;
-    this.#open.add(name);
-    // What is wrong with the folder is reported when the record is written there.
-    await writeFile(join(folder, name), JSON.stringify(sections), { mode: 0o640 }).catch(() => {});
-    return () => this.#open.delete(name);
+  announce(generation: InFolder, sections: readonly Section[]): () => void {
+    this.#turnTo(generation);
+    const announcement = { line: JSON.stringify(sections), isSettled: false };
+    this.#announced.add(announcement);
+    this.#write((journal) => journal.add(announcement.line));
+    return () => {
+      announcement.isSettled = true;
+    };
   }
 
   /** Called before what runs is recorded. Returns what to call afterwards: removes what the record holds. */
-  recording({ folder }: InFolder): () => Promise<void> {
-    const open = new Set(this.#open);
-    const last = this.#count;
-    const isLacking = (name: string): boolean => open.has(name) || numberIn(name) > last;
+  recording(generation: InFolder): () => Promise<void> {
+    this.#turnTo(generation);
+    const recorded = [...this.#announced].filter(({ isSettled }) => isSettled);
     return async () => {
-      const names = (await namesIn(folder)).filter((name) => !isLacking(name));
-      await Promise.all(names.map((name) => removeIfThere(join(folder, name))));
+      if (this.#folder !== generation.folder) return;
+      for (const announcement of recorded) this.#announced.delete(announcement);
+      // Somebody may have removed the folder, and what was in it.
+      if (!(await this.#journal?.isInPlace().catch(() => false))) this.#close();
+      this.#write((journal) => journal.replace([...this.#announced].map(({ line }) => line)));
     };
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+  }
+
+  #turnTo({ folder }: InFolder): void {
+    if (folder === this.#folder) return;
+    this.#close();
+    this.#announced.clear();
+    this.#folder = folder;
+  }
+
+  #write(write: (journal: Journal) => void): void {
+    if (this.#folder === null) return;
+    try {
+      this.#journal ??= new Journal(join(this.#folder, fileName));
+      write(this.#journal);
+    } catch {
+      // What is wrong with the folder is reported when the record is written there.
+      this.#close();
+    }
+  }
+
+  #close(): void {
+    this.#journal?.[Symbol.dispose]();
+    this.#journal = null;
   }
 }
 
 /** `recorded` with the backends that may have come since. */
 export async function withComing({ folder }: InFolder, recorded: readonly Section[]): Promise<readonly Section[]> {
-  const texts = await Promise.all((await namesIn(folder)).map((name) => readIfPossible(join(folder, name))));
+  const text = (await readIfPossible(join(folder, fileName)))?.toString('utf8') ?? '';
   const known = new Set(recorded.flatMap(({ kind, name }) => (kind === 'backend' ? [name] : [])));
-  const coming = new Map(texts.flatMap(read).map((section) => [section.name, section]));
+  const coming = new Map(
+    text
+      .split('\n')
+      .flatMap(read)
+      .map((section) => [section.name, section]),
+  );
   for (const name of known) coming.delete(name);
   return coming.size === 0 ? recorded : [...recorded, ...coming.values()];
 }
 
+const fileName = 'coming.jsonl';
+
 /** Nothing where Myelin was killed while it wrote: then it has sent nothing. */
-function read(text: Buffer | null): readonly Section[] {
+function read(line: string): readonly Section[] {
   try {
-    return text === null ? [] : shape.parse(JSON.parse(text.toString('utf8')));
+    return line === '' ? [] : shape.parse(JSON.parse(line));
   } catch {
     return [];
   }
-}
-
-async function namesIn(folder: string): Promise<readonly string[]> {
-  const names = await readdir(folder).catch((): string[] => []);
-  return names.filter((name) => pattern.test(name));
-}
-
-const pattern = /^coming-(\d+)-(\d+)\.json$/;
-
-/** 0 where an earlier Myelin has written it. */
-function numberIn(name: string): number {
-  const [, pid, number] = pattern.exec(name) ?? [];
-  return Number(pid) === process.pid ? Number(number) : 0;
 }

@@ -9,7 +9,15 @@ import type { BinaryIdentity } from '../../haproxy/binary/binary.ts';
 import { withoutFiles } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import type { ListChunk } from '../../lib/chunked-list.ts';
-import { makeFolder, readIfPossible, readNewer, together, writeDurably } from '../../lib/files/files.ts';
+import {
+  makeFolder,
+  readIfPossible,
+  readNewer,
+  removeFile,
+  together,
+  writeDurably,
+  writeWhole,
+} from '../../lib/files/files.ts';
 import type { Leaving, Section, Timestamp } from '../../model.ts';
 import type { ProcessId } from '../system/processes.ts';
 import type { Generation } from './generation.ts';
@@ -119,7 +127,7 @@ export async function writeSections(
   await together(
     writeText(generation, services, ownersIn(laidOut.chunks)),
     beside.length === 0 ? remove(generation, files) : write(generation, files, beside),
-    writeDurably(generation.config, laidOut.bytes),
+    writeWhole(generation.config, laidOut.bytes),
     // Removes the file instead of writing an empty one, which a full disk would prevent.
     servers.length === 0 ? remove(generation, leaving) : write(generation, leaving, servers),
   );
@@ -153,7 +161,7 @@ export async function readSections(generation: Generation): Promise<readonly Sec
 
 /** Removes the record of the sections. */
 export function forgetSections({ config }: Generation): Promise<void> {
-  return rm(config, { force: true });
+  return removeFile(config);
 }
 
 export async function readLeaving(generation: Generation): Promise<readonly Leaving[]> {
@@ -205,8 +213,8 @@ async function writeText<T>(
   { name, formerName, mode }: JsonFile<T>,
   json: string,
 ): Promise<void> {
-  await writeDurably(join(folder, name), `${json}\n`, mode);
-  if (formerName !== undefined) await rm(join(folder, formerName), { force: true });
+  await writeWhole(join(folder, name), `${json}\n`, mode);
+  if (formerName !== undefined) await removeFile(join(folder, formerName));
 }
 
 /** null where the file is missing, cannot be read or is not ours: then Myelin finds its content out again. */
@@ -221,5 +229,10 @@ async function read<T>({ folder }: Generation, { name, formerName, shape }: Json
 }
 
 async function remove<T>({ folder }: Generation, { name, formerName = name }: JsonFile<T>): Promise<void> {
-  for (const each of [name, formerName]) await rm(join(folder, each), { recursive: true, force: true });
+  for (const each of new Set([name, formerName])) await removeWhateverItIs(join(folder, each));
+}
+
+/** Somebody may have made a folder of it. */
+async function removeWhateverItIs(path: string): Promise<void> {
+  await removeFile(path).catch(() => rm(path, { recursive: true, force: true }));
 }

@@ -38,9 +38,9 @@ export type Resource<Command extends RuntimeCommand = RuntimeCommand, Part exten
   /** The capabilities after an unexpected reply; the same object where the reply says nothing about them. */
   learn(capabilities: Capabilities, command: Command, reply: string): Capabilities;
 
-  /** The rank of each command: a rank is sent once the previous one was answered (`rankOf`). */
+  /** The rank of each command: a rank is sent once the previous one was answered, unless both share a trip (`rankOf`). */
   ranks(commands: readonly Command[]): readonly number[];
-  /** Where one of these failed in an earlier rank, the command is not sent. */
+  /** Where one of these failed in an earlier rank, the command is not sent, or its reply only follows from that failure. */
   needs(command: Command): readonly Owner[];
   owner(command: Command): Owner;
   /** The name of the one thing that the command changes, unique within its kind. */
@@ -86,6 +86,20 @@ export const rankOf = {
   certificatesUnlisted: 12,
   certificatesGo: 13,
 } as const;
+
+const backendWithServers: ReadonlySet<number> = new Set([
+  rankOf.backendsCome,
+  rankOf.serversCome,
+  rankOf.backendsPublished,
+]);
+
+/**
+ * Ranks with the same trip are sent in one go, in their order. A backend comes with its servers and is published in one: whatever of
+ * it fails, nobody is led there, since the routes are sent once all of it was answered.
+ */
+export function tripOf(rank: number): number {
+  return backendWithServers.has(rank) ? rankOf.backendsCome : rank;
+}
 
 /** What a plan needs to know of its process. */
 export type RuntimeState = {

@@ -12,6 +12,7 @@ import {
   makeFolder,
   readIfPossible,
   readIfThere,
+  removeFile,
   syncFolder,
   writeDurably,
   writeSynced,
@@ -69,7 +70,7 @@ export function filesBeside(kept: string, folders: readonly string[]) {
 
   /** Removes the old files: the new ones stay. */
   async function dropOld(): Promise<void> {
-    await rm(indexFile, { force: true });
+    await removeFile(indexFile);
     for (const folder of [kept, fresh]) await rm(folder, { recursive: true, force: true });
   }
 

@@ -1,16 +1,39 @@
 /** Writes files so that a crash at any moment leaves the old bytes or the new ones, never less. */
 import { constants, existsSync } from 'node:fs';
-import { access, copyFile, link, mkdir, open, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import {
+  access,
+  copyFile,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readFile,
+  rename,
+  rmdir,
+  stat,
+  unlink,
+} from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { AppError, describe, hasCode } from '../../errors.ts';
 
 const mode = 0o640;
 
 /** Temp file in the same folder, fsync, rename, fsync of the folder. Equal bytes are not written again: returns false. */
-export async function writeDurably(path: string, content: string | Buffer, itsMode = mode): Promise<boolean> {
+export function writeDurably(path: string, content: string | Buffer, itsMode = mode): Promise<boolean> {
+  return writeIfOther(path, content, { itsMode, isSynced: true });
+}
+
+/** The same without syncing, for what matters only as long as a process lives: with the machine, it may be lost or old. */
+export function writeWhole(path: string, content: string | Buffer, itsMode = mode): Promise<boolean> {
+  return writeIfOther(path, content, { itsMode, isSynced: false });
+}
+
+type Placing = { readonly itsMode: number; readonly isSynced: boolean };
+
+async function writeIfOther(path: string, content: string | Buffer, placing: Placing): Promise<boolean> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   if (await holds(path, bytes)) return false;
-  await place(path, [bytes], itsMode);
+  await place(path, [bytes], placing);
   return true;
 }
 
@@ -26,7 +49,7 @@ async function holds(path: string, bytes: Buffer): Promise<boolean> {
 /** The same for what is long, without comparing: piece by piece, between which others have their turn. Returns its bytes. */
 export async function writeInPieces(path: string, texts: Iterable<string>): Promise<number> {
   let written = 0;
-  await place(path, pieces());
+  await place(path, pieces(), { itsMode: mode, isSynced: true });
   return written;
 
   function* pieces(): Generator<Buffer> {
@@ -49,12 +72,12 @@ export async function writeInPieces(path: string, texts: Iterable<string>): Prom
 
 const pieceLength = 65_536;
 
-async function place(path: string, content: Iterable<Buffer>, itsMode = mode): Promise<void> {
+async function place(path: string, content: Iterable<Buffer>, { itsMode, isSynced }: Placing): Promise<void> {
   const temp = join(dirname(path), `.${basename(path)}.tmp`);
   try {
-    await writeSynced(temp, content, itsMode);
+    await write(temp, content, { itsMode, isSynced });
     await moveTo(path, temp);
-    await syncFolder(dirname(path));
+    if (isSynced) await syncFolder(dirname(path));
   } catch (error) {
     await removeIfThere(temp);
     throw writeFailed(path, error);
@@ -133,15 +156,38 @@ async function changeTime(path: string): Promise<number> {
   );
 }
 
-export async function writeSynced(path: string, content: Buffer | Iterable<Buffer>, itsMode = mode): Promise<void> {
-  // Never through a link that somebody else left at this name.
-  await rm(path, { force: true });
-  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
-  await using file = await open(path, O_WRONLY | O_CREAT | O_EXCL, itsMode);
+export function writeSynced(path: string, content: Buffer | Iterable<Buffer>, itsMode = mode): Promise<void> {
+  return write(path, content, { itsMode, isSynced: true });
+}
+
+async function write(path: string, content: Buffer | Iterable<Buffer>, { itsMode, isSynced }: Placing): Promise<void> {
+  await using file = await openFresh(path, itsMode);
   // The mode that was asked for, whatever the umask made of it.
   await file.chmod(itsMode);
   await file.writeFile(content);
-  await file.sync();
+  if (isSynced) await file.sync();
+}
+
+/** Never through a link that somebody else left at this name. */
+async function openFresh(path: string, itsMode: number): Promise<FileHandle> {
+  const { O_WRONLY, O_CREAT, O_EXCL } = constants;
+  const openNew = (): Promise<FileHandle> => open(path, O_WRONLY | O_CREAT | O_EXCL, itsMode);
+  try {
+    return await openNew();
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error;
+    await removeFile(path);
+    return openNew();
+  }
+}
+
+/** If it is there. In one call: `rm` looks twice at what it is to remove. */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error;
+  }
 }
 
 /** What was renamed or linked in it is so after a crash too. */
@@ -174,7 +220,7 @@ export async function keepAs(path: string, name: string): Promise<void> {
 
 /** Tidying up after a failure; a second failure says nothing that the first did not. */
 export async function removeIfThere(path: string): Promise<void> {
-  await rm(path, { force: true }).catch(() => {});
+  await removeFile(path).catch(() => {});
 }
 
 /** Throws an AppError where that cannot be seen, as in a folder without the right to search it. */

@@ -1,6 +1,6 @@
 /** What is written down of a HAProxy for the next Myelin, and what an older one has left. */
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ComingBackends, withComing } from '../../../src/apply/state/coming.ts';
@@ -81,8 +81,9 @@ test('records: backends that were to come are known to the next Myelin until the
       sharesOptions: true,
     }));
   const [shop, blog] = [backend('shop'), backend('blog')];
-  const coming = new ComingBackends();
-  const settle = await coming.announce(generation, shop);
+  const file = join(generation.folder, 'coming.jsonl');
+  using coming = new ComingBackends();
+  const settle = coming.announce(generation, shop);
   assert.deepEqual(await withComing(generation, sections), [...sections, ...shop]);
   assert.deepEqual(await withComing(generation, [...shop, ...sections]), [...shop, ...sections], 'each once');
 
@@ -90,15 +91,30 @@ test('records: backends that were to come are known to the next Myelin until the
   assert.deepEqual(await withComing(generation, sections), [...sections, ...shop], 'whether it runs is not known');
   settle();
   const recorded = coming.recording(generation);
-  const settleNext = await coming.announce(generation, blog);
+  const settleNext = coming.announce(generation, blog);
   settleNext();
   await recorded();
   assert.deepEqual(await withComing(generation, sections), [...sections, ...blog], 'the record does not hold this one');
-  const old = join(generation.folder, 'coming-1-7.json');
-  await writeFile(old, '[{"kind":"back');
+  await appendFile(file, '\n[{"kind":"back');
   assert.deepEqual(await withComing(generation, sections), [...sections, ...blog], 'nothing was sent');
-  await coming.recording(generation)();
-  assert.ok(!(await readdir(generation.folder)).some((name) => name.startsWith('coming-')));
+  using next = new ComingBackends();
+  next.announce(generation, shop)();
+  assert.deepEqual(
+    await withComing(generation, sections),
+    [...sections, ...blog, ...shop],
+    'of an earlier Myelin as well',
+  );
+  await next.recording(generation)();
+  assert.deepEqual(await withComing(generation, sections), sections);
+  await rm(generation.folder, { recursive: true });
+  await writeSections(generation, sections);
+  await next.recording(generation)();
+  next.announce(generation, shop);
+  assert.deepEqual(
+    await withComing(generation, sections),
+    [...sections, ...shop],
+    'in the place of a file that was removed',
+  );
 });
 
 test('records: a process of which it is not known that it is ready is so under no name', async () => {

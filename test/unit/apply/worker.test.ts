@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Worker } from '../../../src/apply/runtime/worker.ts';
 import { parseVersion } from '../../../src/haproxy/binary/version.ts';
+import type { Rendered, RuntimeCommand } from '../../../src/model.ts';
 
 test('a process that hangs is missed after 5 s each time it is looked at, whatever else was asked before', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -28,4 +29,78 @@ test('a process that hangs is missed after 5 s each time it is looked at, whatev
     await missed;
   }
   assert.equal(asked.length, 1, 'nothing is asked again before it is answered');
+});
+
+const shop = { backend: 'shop' } as const;
+/** In any order: the resources know which comes first. */
+const shopComes: readonly RuntimeCommand[] = [
+  { kind: 'map', map: 'public.map', action: 'add', key: '*/shop/', value: 'shop' },
+  { ...shop, kind: 'backend', action: 'publish' },
+  {
+    ...shop,
+    kind: 'server',
+    action: 'add',
+    ...{ server: 'a', address: '192.0.2.1', port: 80, weight: 1, options: [] },
+    checks: [],
+    dynamicCookie: false,
+  },
+  { ...shop, kind: 'server', action: 'ready', server: 'a' },
+  { ...shop, kind: 'backend', action: 'add', from: 'http-roundrobin' },
+];
+
+/** A HAProxy 3.4 that refuses what stands in `refused`, each with its reply, and notes the commands of each line. */
+function startProcess(refused: Readonly<Record<string, string>> = {}) {
+  const lines: (readonly string[])[] = [];
+  const done: Readonly<Record<string, string>> = {
+    'add backend': 'New backend registered.',
+    'add server': 'New server registered.',
+    'publish backend': 'Backend published.',
+  };
+  const replyTo = (command: string): string => {
+    const words = command.split(' ').slice(0, 2).join(' ');
+    return refused[words] ?? done[words] ?? '';
+  };
+  const info = 'Name: HAProxy\nVersion: 3.4.7\nPid: 1\nUptime_sec: 3\nStopping: 0\nStart_time_sec: 1795222433\n';
+  const ask = async (line: string): Promise<string> => {
+    const commands = line.split(';').filter((each) => each !== 'show cli level');
+    lines.push(commands.slice(1));
+    return [info, ...commands.slice(1).map(replyTo)].map((reply) => `${reply}\nadmin\n\n`).join('');
+  };
+  const version = parseVersion('3.4.7') ?? assert.fail();
+  const worker = new Worker({ pid: 1, version, started: null, running: { sections: [] }, ask, now: () => 0 });
+  return { worker, lines };
+}
+
+const desired: Rendered = { sections: [] };
+
+test('a backend comes with its servers in one go, and the route to it once all of that was answered', async () => {
+  const { worker, lines } = startProcess();
+  assert.equal((await worker.applyCommands(shopComes, desired)).kind, 'applied');
+  assert.deepEqual(lines, [
+    [
+      'add backend shop from http-roundrobin',
+      'add server shop/a 192.0.2.1:80 weight 1',
+      'set server shop/a state ready',
+      'publish backend shop',
+    ],
+    ['add map public.map */shop/ shop'],
+  ]);
+});
+
+test('no route leads to a backend of which anything was refused, and what follows from a refusal is none of its own', async () => {
+  const unknown = 'No such backend.';
+  for (const [refused, replies] of [
+    [{ 'publish backend': unknown }, [unknown]],
+    [{ 'add server': 'Cannot alloc.', 'set server': 'No such server.' }, ['Cannot alloc.', 'No such server.']],
+    [
+      { 'add backend': 'no', 'add server': 'Unknown command', 'set server': unknown, 'publish backend': unknown },
+      ['no'],
+    ],
+  ] as const) {
+    const { worker, lines } = startProcess(refused);
+    const outcome = await worker.applyCommands(shopComes, desired);
+    assert.deepEqual(outcome.kind === 'unexpected' && outcome.replies.map(({ reply }) => reply), replies);
+    assert.equal(lines.length, 1, 'the entry of the map is not sent');
+    assert.equal(worker.capabilities.addServer, 'yes', 'nothing is learnt from what had to fail');
+  }
 });
