@@ -15,7 +15,7 @@ export function ownerOf(map: string): Owner {
   return `map ${map}`;
 }
 
-export function mapOf(owner: Owner): string {
+function mapOf(owner: Owner): string {
   return owner.slice('map '.length);
 }
 
