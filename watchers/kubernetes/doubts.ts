@@ -1,8 +1,8 @@
 /**
  * Services that seem to have no endpoints any more, until a second read confirms it: lists of these Services and their
  * slices, consistent as the first one, asked after it. What the watch brings meanwhile ends a doubt at once. A Service
- * that was deleted gets some time before that: a replacement is often created a moment later. So does one that has just been created,
- * whose slices come after it: to call it empty would be an answer that nobody meant.
+ * that was deleted gets a second before that, in which a replacement is created (docs/decisions/0036-replaced-services.md). One that has
+ * just been created, perhaps again, gets the time that its slices take: to call it empty would be an answer that nobody meant.
  */
 import { AppError } from '../../src/errors.ts';
 import { backoffMs, pause } from '../../src/lib/time/retry.ts';
@@ -25,17 +25,16 @@ export type Doubting = {
 const backoff = { baseMs: 200, capMs: 5000 };
 /** Where list and watch go on to contradict each other for so many reads, neither is believed. */
 const mostReads = 10;
-/** Slices of a Service that is created, perhaps again, take a moment as well. */
+/** From the deletion of a Service that is replaced to its creation: `kubectl replace --force` from 100 ms away. */
+const replacedWithinMs: Ms = 1000;
+/** For the slices of a Service that is created, perhaps again. */
 const createdWithinMs: Ms = 1500;
 /** Slices are written after their Service changes, such as a renamed port; in a large cluster that takes a while. */
 const writtenWithinMs: Ms = 10_000;
 const pauseMs: Ms = 1000;
 
-/**
- * `new`: it has just been created, and has no slice yet. `unsettled`: there are pods, in slices that are not written for what the
- * Service has become.
- */
-export type Why = 'empty' | 'new' | 'deleted' | 'unsettled';
+/** `unsettled`: there are pods, in slices that are not written for what the Service has become. */
+export type Why = 'empty' | 'without_slices' | 'deleted' | 'unsettled';
 
 type Doubt = {
   readonly reads: number;
@@ -46,6 +45,8 @@ type Doubt = {
 
 export class Doubts {
   readonly #doubts = new Map<ServiceKey, Doubt>();
+  /** Those that were created lately, the first one first. */
+  readonly #createdAt = new Map<ServiceKey, Moment>();
   readonly #now: () => Moment;
   #news = Promise.withResolvers<void>();
 
@@ -54,10 +55,21 @@ export class Doubts {
     this.#now = now;
   }
 
+  /** The watch says that this Service has just been created, perhaps again. */
+  created(key: ServiceKey): void {
+    const now = this.#now();
+    this.#createdAt.delete(key);
+    this.#createdAt.set(key, now);
+    for (const [one, at] of this.#createdAt) {
+      if (at + createdWithinMs > now) break;
+      this.#createdAt.delete(one);
+    }
+  }
+
   add(key: ServiceKey, why: Why): void {
     const before = this.#doubts.get(key);
     if (before?.why === why) return;
-    this.#doubts.set(key, { reads: before?.reads ?? 0, why, dueAt: this.#now() + leaveMs(why, before) });
+    this.#doubts.set(key, { reads: before?.reads ?? 0, why, dueAt: this.#dueAt(key, why) });
     this.#news.resolve();
   }
 
@@ -102,6 +114,20 @@ export class Doubts {
     }
   }
 
+  #dueAt(key: ServiceKey, why: Why): Moment {
+    const now = this.#now();
+    switch (why) {
+      case 'deleted':
+        return now + replacedWithinMs;
+      case 'unsettled':
+        return now + writtenWithinMs;
+      case 'without_slices':
+        return Math.max(now, (this.#createdAt.get(key) ?? Number.NEGATIVE_INFINITY) + createdWithinMs);
+      case 'empty':
+        return now;
+    }
+  }
+
   /** Resolves when there is another doubt, or one is due. */
   async #wait(now: Moment): Promise<void> {
     this.#news = Promise.withResolvers();
@@ -127,18 +153,5 @@ export class Doubts {
       most = Math.max(most, doubt.reads + 1);
     }
     return most === 0 ? 0 : backoffMs(most, backoff, () => 1) / 2;
-  }
-}
-
-function leaveMs(why: Why, before: Doubt | undefined): Ms {
-  switch (why) {
-    case 'deleted':
-    case 'new':
-      return createdWithinMs;
-    case 'unsettled':
-      return writtenWithinMs;
-    case 'empty':
-      // A Service that was created again while in doubt has no slices yet.
-      return before === undefined ? 0 : createdWithinMs;
   }
 }

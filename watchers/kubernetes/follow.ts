@@ -83,6 +83,7 @@ export async function follow({ onFailure, emit, queries, discovery, memory, ...w
         onServices();
       },
       onChanges(changes) {
+        for (const key of view.createdIn(changes)) results.doubts.created(key);
         const changed = view.changeServices(changes);
         results.discover(changed);
         for (const key of changed) results.look(key);

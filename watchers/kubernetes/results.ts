@@ -36,8 +36,6 @@ export class Results {
   readonly #empty = new Set<string>();
   /** Services that existed once: only these can be reported as gone. */
   readonly #seen = new Set<ServiceKey>();
-  /** Services that were discovered by the watch, and of which nothing has been told since. */
-  readonly #created = new Set<ServiceKey>();
   /** The failures of lists and watches, by resource. */
   readonly #failures = new Map<string, string>();
 
@@ -69,7 +67,6 @@ export class Results {
       if (service === undefined || became === 'none') continue;
       isChanged = true;
       const query = queryFor(service);
-      if (!isAll && became === 'discovered' && !this.queries(key).some(isDiscovered)) this.#created.add(key);
       this.#remove(query, became === 'discovered');
       if (became === 'discovered') this.#add(query);
       else this.#emit({ kind: 'gone', key: query.key });
@@ -88,10 +85,7 @@ export class Results {
     if (this.#view.service(key) !== undefined && this.#queries.has(key)) this.#seen.add(key);
     const doubtful = this.queries(key).filter((query) => !this.#lookAt(query, key));
     if (doubtful.length > 0) this.doubts.add(key, this.#whyDoubtful(key, doubtful));
-    else {
-      this.#created.delete(key);
-      this.doubts.end(key);
-    }
+    else this.doubts.end(key);
   }
 
   /** For Services in doubt since before the read, and still. Returns false where the read is not conclusive. */
@@ -161,7 +155,7 @@ export class Results {
 
   #whyDoubtful(key: ServiceKey, doubtful: readonly ServiceQuery[]): Why {
     if (this.#view.service(key) === undefined) return this.#seen.has(key) ? 'deleted' : 'empty';
-    if (this.#created.has(key) && !this.#view.hasSlices(key)) return 'new';
+    if (!this.#view.hasSlices(key)) return 'without_slices';
     const results = doubtful.map((query) => this.#result(query, key));
     return results.some((result) => result.kind === 'endpoints' && result.isUnsettled) ? 'unsettled' : 'empty';
   }
@@ -202,7 +196,6 @@ export class Results {
   #emitEmpty(query: ServiceQuery, key: ServiceKey, isThere: boolean): void {
     this.#empty.add(query.key);
     this.#answered.add(query.key);
-    this.#created.delete(key);
     if (!isThere && this.#seen.has(key)) this.#emit({ kind: 'gone', key: query.key });
     else {
       const result = this.#result(query, key);
@@ -236,7 +229,6 @@ export class Results {
     this.#answered.delete(queryKey);
     if (others.length > 0) return;
     this.#seen.delete(key);
-    this.#created.delete(key);
     this.doubts.end(key);
   }
 }

@@ -58,6 +58,15 @@ export class View {
     for (const slice of all) this.#put(this.#slices, slice);
   }
 
+  /** Those of these Services that are others than before, perhaps of the same name. */
+  createdIn(changes: readonly Change<Service>[]): readonly ServiceKey[] {
+    return changes
+      .filter(({ kind, object }) => kind === 'put' && this.wantsService(object))
+      .map(({ object }) => [serviceKey(object), object.metadata.uid] as const)
+      .filter(([key, uid]) => this.service(key)?.metadata.uid !== uid || !this.#services?.has(key))
+      .map(([key]) => key);
+  }
+
   /** Returns the Services about which something may have changed. */
   changeServices(changes: readonly Change<Service>[]): ReadonlySet<ServiceKey> {
     const touched = changes.filter(({ object }) => this.wantsService(object));

@@ -40,6 +40,7 @@ export const serviceWith = (labels: readonly string[]) =>
       .object({
         name: z.string(),
         namespace: z.string(),
+        uid: text,
         creationTimestamp: text,
         labels: texts.transform((all) =>
           Object.fromEntries(

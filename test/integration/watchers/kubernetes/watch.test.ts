@@ -72,6 +72,7 @@ test('pods that come, get ready, fall ill, leave and are gone: the servers follo
       weight: 1,
       state: 'ready',
       meta: { pod: 'web-1', node: 'node-1', zone: 'za' },
+      origin: { namespace: 'shop', node: 'node-1', zone: 'za' },
     },
   ]);
   await pods('web', 1, false);

@@ -109,24 +109,26 @@ function following(t: TestContext, read: () => Promise<SecondRead> = async () =>
   };
 }
 
-test('a Service that was deleted is asked about again after a while, one that has nobody at once', async (t) => {
+test('a Service that was deleted is asked about again a second later, one that has nobody at once', async (t) => {
   await using my = following(t);
   my.doubts.add('shop/deleted', 'deleted');
   my.doubts.add('shop/empty', 'empty');
-  await my.pass(1400);
+  await my.pass(900);
   assert.deepEqual(my.asked, ['0 shop/empty']);
-  await my.pass(200);
-  assert.deepEqual(my.asked, ['0 shop/empty', '1.5 shop/deleted']);
+  await my.pass(100);
+  assert.deepEqual(my.asked, ['0 shop/empty', '1 shop/deleted']);
+  await my.pass(100);
   my.doubts.add('shop/next', 'empty');
   await my.pass(0);
-  assert.equal(my.asked.at(-1), '1.6 shop/next', 'whoever comes while nothing is due is not kept waiting');
+  assert.equal(my.asked.at(-1), '1.1 shop/next', 'whoever comes while nothing is due is not kept waiting');
 });
 
-test('a Service that is made anew in time is left until its slices can be there, and is forgotten when they are', async (t) => {
+test('a Service that is created again in time is left until its slices can be there, and is forgotten when they are', async (t) => {
   await using my = following(t);
   my.doubts.add('shop/web', 'deleted');
-  await my.pass(1000);
-  my.doubts.add('shop/web', 'empty');
+  await my.pass(900);
+  my.doubts.created('shop/web');
+  my.doubts.add('shop/web', 'without_slices');
   await my.pass(1000);
   assert.deepEqual(my.asked, []);
   my.doubts.end('shop/web');
@@ -134,13 +136,18 @@ test('a Service that is made anew in time is left until its slices can be there,
   assert.deepEqual(my.asked, []);
 });
 
-test('a Service that has just been created gets the time that its slices take', async (t) => {
+test('a Service that has just been created gets the time that its slices take, also where those of its predecessor go in between', async (t) => {
   await using my = following(t);
-  my.doubts.add('shop/web', 'new');
-  await my.pass(1400);
+  my.doubts.created('shop/web');
+  await my.pass(1000);
+  my.doubts.add('shop/web', 'without_slices');
+  await my.pass(400);
   assert.deepEqual(my.asked, []);
   await my.pass(200);
   assert.deepEqual(my.confirmed, ['1.5 shop/web']);
+  my.doubts.add('shop/web', 'without_slices');
+  await my.pass(0);
+  assert.equal(my.confirmed.at(-1), '1.6 shop/web', 'it was created long ago');
 });
 
 test('where slices are not written for what the Service has become, they are waited for, but not for ever', async (t) => {
@@ -183,8 +190,8 @@ test('a read that was under way when the Service was deleted confirms nothing', 
   await my.pass(100);
   my.doubts.add('shop/web', 'deleted');
   resolve(nobody);
-  await my.pass(1400);
+  await my.pass(900);
   assert.deepEqual(my.confirmed, ['0.1 ']);
   await my.pass(200);
-  assert.equal(my.confirmed.at(-1), '1.6 shop/web');
+  assert.equal(my.confirmed.at(-1), '1.1 shop/web');
 });

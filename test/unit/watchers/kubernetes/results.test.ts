@@ -306,21 +306,29 @@ test('a Service that loses the label is offered no more, at once; one that gains
   assert.deepEqual(since(), ['discovered shop:web', '*shop/web 80']);
 });
 
-test('a Service that is created is in doubt as a new one until it has slices; one that was listed without any is not', (t) => {
-  const { view, results, change, since } = discovering([exposed('listed')], []);
+test('a Service without slices is in doubt as one whose slices may be to come, until it has some', (t) => {
+  const { view, results, change, since } = discovering([exposed('web')], []);
   const why = t.mock.method(results.doubts, 'add');
   const last = (): unknown => why.mock.calls.at(-1)?.arguments;
-  results.look('shop/listed');
-  assert.deepEqual(last(), ['shop/listed', 'empty']);
-  change('put', exposed('web'));
-  assert.deepEqual(last(), [key, 'new']);
+  results.look(key);
+  assert.deepEqual(last(), [key, 'without_slices']);
   change('put', exposed('web', { 'myelin.dev/mode': 'tcp' }));
-  assert.deepEqual(last(), [key, 'new'], 'whatever it is told to be meanwhile');
+  assert.deepEqual(last(), [key, 'without_slices'], 'whatever it is told to be meanwhile');
   since();
   for (const one of view.changeSlices([{ kind: 'put', object: aSlice('a', ['10.0.0.1']) }])) results.look(one);
   assert.deepEqual([since(), results.doubts.has(key)], [['*shop/web 80'], false]);
-  for (const one of view.changeSlices([{ kind: 'delete', object: aSlice('a', []) }])) results.look(one);
-  assert.deepEqual(last(), [key, 'empty'], 'it had some');
+  for (const one of view.changeSlices([{ kind: 'put', object: aSlice('a', []) }])) results.look(one);
+  assert.deepEqual(last(), [key, 'empty'], 'its slice says so');
+});
+
+test('a Service is created where there was none, or one of another identity; a change of it is none', () => {
+  const withUid = (uid: string): Service => ({ ...aService(), metadata: { ...aService().metadata, uid } });
+  const { view } = known([withUid('1')], []);
+  const put = (object: Service) => ({ kind: 'put', object }) as const;
+  assert.deepEqual(view.createdIn([put(withUid('1')), { kind: 'delete', object: withUid('1') }]), []);
+  assert.deepEqual(view.createdIn([put(withUid('2'))]), [key]);
+  view.changeServices([{ kind: 'delete', object: withUid('1') }]);
+  assert.deepEqual(view.createdIn([put(withUid('1'))]), [key]);
 });
 
 test('a Service that is deleted is offered until a second read has confirmed it; then it is gone', () => {
