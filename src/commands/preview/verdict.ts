@@ -16,7 +16,7 @@ import { atOtherPaths, filesIn } from '../../haproxy/text/layout/files.ts';
 import { textOf } from '../../haproxy/text/layout/layout.ts';
 import { notOurs } from '../../haproxy/text/own-process.ts';
 import { tryListeners } from '../../http/listen.ts';
-import { assertWritable } from '../../lib/files/files.ts';
+import { assertWritable, isThere } from '../../lib/files/files.ts';
 import type { Problem, Section } from '../../model.ts';
 import { problemLines } from '../../report/text/problem-text.ts';
 import { located, type Settings } from '../../settings/settings.ts';
@@ -107,7 +107,10 @@ const remedies: Partial<Readonly<Record<ErrorCode, string>>> = {
 
 /** Of a HAProxy that somebody started in the place of ours: it hands its listening sockets on as well. */
 async function foreignPid(config: Config): Promise<number | null> {
-  const foreign = await findForeign([config.haproxy.statsSocket, handedOnSocket(config)], new Set());
+  const kept = handedOnSocket(config);
+  // Without it no HAProxy of ours has served here, and `run` takes over from none without an order.
+  if (!(await isThere(kept))) return null;
+  const foreign = await findForeign([config.haproxy.statsSocket, kept], new Set());
   return foreign?.pid ?? null;
 }
 

@@ -177,9 +177,11 @@ test('the setup of the guide moves from consul-template: both answer the same, a
   await consulTemplate[Symbol.asyncDispose]();
   assert.equal((await before.haproxies()).length, 1);
   after.env = { ...env, ...named(old) };
-  const refused = await after.command('run', '--once');
-  assert.equal(refused.exitCode, 7);
-  assert.match(`${refused.stdout}${refused.stderr}`, /--take-over/);
+  for (const command of [['check'], ['run', '--once']]) {
+    const refused = await after.command(...command);
+    assert.equal(refused.exitCode, 7, command.join());
+    assert.match(`${refused.stdout}${refused.stderr}`, /--take-over/);
+  }
   after.run('--once', '--take-over');
   await until('the old HAProxy has ended', async () => (await before.haproxies()).length === 0);
   const moved = after.run();
