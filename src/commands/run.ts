@@ -228,7 +228,7 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
           ),
         ),
       routes: (service: string | null) => routeList(instance.collection.config, service),
-      plans: () => masked(plans.list()),
+      plans: async () => masked(await plans.list()),
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
       accept(service: string): number | null {

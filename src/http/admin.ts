@@ -26,7 +26,7 @@ export type AdminSources = {
   /** The routes of the service, or of all. */
   readonly routes: (service: string | null) => readonly RouteStatus[];
   /** The last plans that were carried out, the newest first. */
-  readonly plans: () => readonly AppliedPlan[];
+  readonly plans: () => Promise<readonly AppliedPlan[]>;
   /** The live config, with secrets masked. */
   readonly config: () => unknown;
   /** Settles when the request is done; its value is the response. */
@@ -95,7 +95,7 @@ export function adminRoutes({
     },
     { method: 'GET', path: '/api/v1/why', answer: async ({ query }) => ok(await why(query.get('about') ?? '')) },
     { method: 'GET', path: '/api/v1/routes', answer: ({ query }) => ok(routes(query.get('service'))) },
-    { method: 'GET', path: '/api/v1/plans', answer: () => ok(plans()) },
+    { method: 'GET', path: '/api/v1/plans', answer: async () => ok(await plans()) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
     {

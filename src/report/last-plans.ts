@@ -1,7 +1,7 @@
 /** The last plans that were carried out, as people read them: what was to change, and how it was done. */
 import { maskLines } from '../config/read/mask.ts';
 import type { Ms, ReloadReason, Section, Timestamp } from '../model.ts';
-import { diff } from '../plan/printed-diff.ts';
+import type { diff } from '../plan/printed-diff.ts';
 import { few } from './facts.ts';
 import type { Happening } from './happenings.ts';
 
@@ -58,23 +58,25 @@ export class LastPlans {
   }
 
   /** The newest first. */
-  list(): readonly AppliedPlan[] {
-    const compared = this.#kept.map(({ plan, change }) => ({ plan, change: { diff: differenceOf(change) } }));
+  async list(): Promise<readonly AppliedPlan[]> {
+    // Loaded for those who look at plans.
+    const compare = (await import('../plan/printed-diff.ts')).diff;
+    const compared = this.#kept.map(({ plan, change }) => ({ plan, change: { diff: differenceOf(change, compare) } }));
     this.#kept = compared;
     return compared.map(({ plan, change }) => ({ ...plan, ...change })).reverse();
   }
 }
 
-function differenceOf(change: Change): string | null {
+function differenceOf(change: Change, compare: typeof diff): string | null {
   if ('diff' in change) return change.diff;
-  return change.before.length === 0 ? null : difference(change.before, change.after);
+  return change.before.length === 0 ? null : difference(change.before, change.after, compare);
 }
 
 /** Of thousands of sections those that are the same value in both need not be compared. */
-function difference(before: readonly Section[], after: readonly Section[]): string {
+function difference(before: readonly Section[], after: readonly Section[], compare: typeof diff): string {
   const [old, now] = [new Set(before), new Set(after)];
   const text = maskLines(
-    diff(
+    compare(
       before.filter((section) => !now.has(section)),
       after.filter((section) => !old.has(section)),
     ),

@@ -3,6 +3,7 @@
  * time, the end-to-end tests that put load on the machine one file after the other, and on the other versions of HAProxy
  * what depends on them most. At the end stand the slowest tests, the files that failed, and the totals.
  */
+import { chmod } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Ms } from '../../src/model.ts';
@@ -32,6 +33,8 @@ await provideBranches(files.flatMap(({ env = {} }) => Object.values(env).join().
 // Each file is a group of processes of its own: Ctrl-C does not reach it, and what it started goes with it.
 const stop = stopSignal();
 await using folder = await guardedFolder();
+// A test becomes another user, who has to be able to start what is installed there.
+await chmod(folder.path, 0o755);
 process.env.TMPDIR = folder.path;
 // Hundreds of programs are started: with it, a start takes half of the processor's time.
 process.env.NODE_COMPILE_CACHE = join(folder.path, 'compiled');

@@ -36,15 +36,13 @@ export async function* follow(since: string, signal: AbortSignal): AsyncGenerato
   }
 }
 
-/** In the text rather than in each string, of which a status may have a hundred thousand. */
+/** In the text rather than in each string, of which a status may have a hundred thousand. The server escapes such characters. */
 function read(text: string): unknown {
-  return JSON.parse(
-    text.replace(turning, (character) => `\\\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`),
-  );
+  return JSON.parse(text.replace(escapes, (escape, turning?: string) => (turning ? `\\\\u${turning}` : escape)));
 }
 
-/** What is in no visible letter, or turns the direction of those around it; JSON itself escapes the other controls. */
-const turning = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/** Any escape of JSON; as a group, that of what is no visible letter, or turns the direction of those around it. */
+const escapes = /\\(?:u(00[89][0-9a-f]|007f|061c|200[ef]|202[89a-e]|206[6-9])|.)/g;
 
 function messageOf(text: string): string | null {
   try {

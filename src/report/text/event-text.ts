@@ -26,10 +26,19 @@ function localTime(at: Timestamp): string {
 
 /** One line; names and reasons of sources may be in it as they are. */
 export function describeEvent(event: Event): string {
-  // A Myelin of another version may know more.
+  // A Myelin of another version, as of a history that is older, may know more.
   if (!Object.hasOwn(messages, event.kind)) return event.kind;
-  const parts = [subjectOf(event), messages[event.kind].text, factsOf(event)];
+  const parts = [subjectOf(event), messages[event.kind].text, factsIfKnown(event)];
   return parts.filter((part) => part !== '').join(': ');
+}
+
+function factsIfKnown(event: Event): string {
+  try {
+    return factsOf(event);
+  } catch {
+    // It lacks a field that this version has, and is still worth its line.
+    return '';
+  }
 }
 
 function subjectOf(event: Event): string {

@@ -73,7 +73,8 @@ test('a folder of sockets that is removed: Myelin is reached again, servers foll
   const myelin = await my.start();
   const load = my.load();
   const pid = (await my.place.status()).haproxy?.pid ?? 0;
-  await rm(my.place.path('run'), { recursive: true });
+  // Myelin may write into it meanwhile.
+  await rm(my.place.path('run'), { recursive: true, maxRetries: 10 });
   await myelin.until('it is reached again', ({ haproxy }) => haproxy?.pid === pid);
   await until('it is told', () =>
     myelin.output.includes('control socket was removed by somebody else and is created again'),

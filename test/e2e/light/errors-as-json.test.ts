@@ -24,5 +24,5 @@ test('an error of any command is one object on standard error with --json, and s
   await place.write('myelin.yaml', good.replace('  log: none', "  log: none\n  global: ['nonsense 1']"));
   const refused = await fails('check');
   assert.equal(refused.code, 'MYELIN_CONFIG_REJECTED');
-  assert.match(refused.message, /haproxy\.global\[0\], \S*myelin\.yaml:\d+:\d+: `nonsense 1`/);
+  assert.match(refused.message, /\S*myelin\.yaml:\d+:\d+: haproxy\.global\[0\]: `nonsense 1`: unknown keyword/);
 });

@@ -36,7 +36,7 @@ test('a HAProxy that hangs is told once and is not ready; it is replaced where t
     assert.equal(exitCode, 11);
     assert.match(
       stdout,
-      /^web gets no traffic: HAProxy does not answer for \d+s: no answer within .*\nwhat to do: see what its process/,
+      /^web gets no traffic: HAProxy does not answer for \d+s: .*no answer within .*\nwhat to do: see what its process/,
     );
   } finally {
     process.kill(pid, 'SIGCONT');

@@ -217,6 +217,7 @@ for (const [what, begin] of Object.entries(sources))
       ready: serving.length,
       draining: 0,
       kept: 0,
+      unfit: 0,
       refused: refused.filter(isAccepted).length,
     });
     const reasons = new Map(web?.refused.map(({ id, part, reason }) => [`${part} of ${id}`, reason]));

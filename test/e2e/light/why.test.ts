@@ -117,7 +117,10 @@ test('of a file each fault is told with its line; what HAProxy refuses, shows or
 
   await place.write('services.yaml', `${services.join('\n')}  later: [${own}]\n`);
   await place.write('myelin.yaml', config(`  later: { bind: "127.0.0.1:${later}" }`));
-  await myelin.until('a reload waits', ({ pending }) => pending !== null);
+  await myelin.until(
+    'a reload waits for it',
+    ({ pending, services: all }) => pending !== null && all.some(({ name }) => name === 'later'),
+  );
   assert.match(
     await first('later'),
     /^11 later gets no traffic: it waits for a reload \(minimum interval between reloads .*more\): .*\(proxy_added\).*\nwhat to do: .*myelin reload/,

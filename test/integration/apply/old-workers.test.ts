@@ -67,7 +67,7 @@ test('an old worker that did not answer for a while can be told again, and a rec
   const before = my.changes();
   resume(first);
   await until('it can be told again', () => followers() === 1);
-  assert.equal(my.changes(), before + 1);
+  await until('a reconcile is asked for', () => my.changes() === before + 1);
   client.destroy();
   await gone(first);
 });

@@ -43,7 +43,7 @@ function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>>
     servers: async (service) => (service === 'web:1' ? [] : null),
     why: async (about) => ({ about, serves: true, steps: [] }),
     routes: () => [],
-    plans: () => [],
+    plans: async () => [],
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
     accept: (service) => (service === 'web:1' ? 3 : null),

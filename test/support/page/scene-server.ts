@@ -28,7 +28,7 @@ export async function serveScene(status: Status): Promise<SceneServer> {
     service: async () => null,
     why: async (about) => sceneWhy(about),
     routes: (service) => sceneRoutes.filter((route) => service === null || route.service === service),
-    plans: () => scenePlans,
+    plans: async () => scenePlans,
     config: () => ({}),
     reload: async () => ({}),
     accept: () => 0,

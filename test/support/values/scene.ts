@@ -260,7 +260,7 @@ function happenings(): readonly (Pick<Event, 'kind' | 'at'> & Record<string, unk
       reloadMs: 221,
       sinceChangeMs: 262,
     },
-    { kind: 'quarantined' as const, at: ago(9), service: 'media-proxy', problems, more: 0 },
+    { kind: 'quarantined' as const, at: ago(9), services: ['media-proxy'], problems, more: 0 },
     {
       kind: 'reload' as const,
       at: ago(8.9),

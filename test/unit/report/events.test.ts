@@ -157,6 +157,8 @@ test('of every event the line names what it is about', () => {
 
 test('an event of another version of Myelin is named', () => {
   assert.equal(describeEvent({ id: '1', at: 0, kind: 'to_come' } as unknown as Event), 'to_come');
+  const former = { id: '1', at: 0, kind: 'quarantined', service: 'web' } as unknown as Event;
+  assert.equal(describeEvent(former), 'web: service quarantined, the others are applied');
 });
 
 test('no control character of a name or reason reaches the terminal, and each event stays on its line', () => {

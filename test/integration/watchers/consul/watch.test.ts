@@ -37,6 +37,7 @@ test('the endpoints follow at once what is registered, warned, critical, in main
       state: 'ready',
       tags: ['blue'],
       meta: { v: '1' },
+      origin: { node: 'node-1', datacenter: 'dc1' },
     },
   ]);
   await consul.setCheck('shop-1', 'warn');
