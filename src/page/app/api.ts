@@ -38,7 +38,7 @@ export async function* follow(since: string, signal: AbortSignal): AsyncGenerato
 
 /** In the text rather than in each string, of which a status may have a hundred thousand. The server escapes such characters. */
 function read(text: string): unknown {
-  return JSON.parse(text.replace(escapes, (escape, turning?: string) => (turning ? `\\\\u${turning}` : escape)));
+  return JSON.parse(text.replace(escapes, (whole, turning?: string) => (turning ? `\\\\u${turning}` : whole)));
 }
 
 /** Any escape of JSON; as a group, that of what is no visible letter, or turns the direction of those around it. */
