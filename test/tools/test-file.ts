@@ -2,6 +2,7 @@
  * Runs one file of tests, to its end or to its limit, and ends what it leaves behind: a test that is cancelled does not
  * clean up, and a HAProxy of it would live on, with the pipe that the file wrote its results to.
  */
+import { chmod } from 'node:fs/promises';
 import type { Ms } from '../../src/model.ts';
 import { tempFolder } from '../support/index.ts';
 import { describeEnding, type Ending, runGroup } from './group.ts';
@@ -39,6 +40,8 @@ export async function runTestFiles(
 ): Promise<FileResult> {
   const { testLimitMs, limitMs, onLine, signal } = options;
   const folder = await tempFolder();
+  // A test that becomes another user starts programs in it.
+  await chmod(folder.path, 0o755);
   const argv = [
     process.execPath,
     '--disable-warning=ExperimentalWarning',
