@@ -5,7 +5,7 @@ import { nameServers } from '../render/names.ts';
 import { createEngine } from '../render/templates/engine.ts';
 import { type Helper, plainHelpers } from '../render/templates/helpers.ts';
 import type { TemplateSource } from '../render/templates/template-error.ts';
-import { textOf, Value, valuesByKey } from '../render/templates/value.ts';
+import { originValues, textOf, Value, valuesByKey } from '../render/templates/value.ts';
 import { inOrder } from './built-in.ts';
 import { type Encoding, encoders, place } from './encode.ts';
 import type { ServiceView } from './target.ts';
@@ -65,7 +65,6 @@ function contextOf(view: ServiceView, values: Values): OutputContext {
 
 function serverContext(name: string, endpoint: Endpoint, { ofSource, judged }: Values): ServerContext {
   const { id, address: ip, port, weight, state, tags = [], meta = {}, origin = {} } = endpoint;
-  const ofPlace = (text: string | undefined): Value | null => (text === undefined ? null : ofSource(text));
   const isDraining = state === 'draining';
   return {
     name: judged(name),
@@ -77,12 +76,6 @@ function serverContext(name: string, endpoint: Endpoint, { ofSource, judged }: V
     id: ofSource(id),
     tags: tags.map(ofSource),
     meta: valuesByKey(meta, ofSource),
-    origin: {
-      watcher: ofPlace(origin.watcher),
-      datacenter: ofPlace(origin.datacenter),
-      namespace: ofPlace(origin.namespace),
-      node: ofPlace(origin.node),
-      zone: ofPlace(origin.zone),
-    },
+    origin: originValues(origin, ofSource),
   };
 }

@@ -6,21 +6,20 @@ import { formatDuration } from '../config/values.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import { asksNoClients, lacksCertificates } from '../haproxy/text/bind.ts';
 import { frontendName, prometheusProxy, statsProxy } from '../haproxy/text/names.ts';
-import type { Endpoint, EndpointOrigin } from '../model.ts';
+import type { Endpoint } from '../model.ts';
 import { mostElements } from '../routes/resolve.ts';
 import type { Inherited } from './administrator.ts';
 import type {
   CheckContext,
   HaproxyContext,
   OptionsContext,
-  OriginContext,
   ServerContext,
   ServiceContext,
   SharedFrontendContext,
 } from './context.ts';
 import { type Named, nameServers, orderServers } from './names.ts';
 import { address } from './templates/encode.ts';
-import { fromConfig, fromSource, valuesByKey } from './templates/value.ts';
+import { fromConfig, fromSource, originValues, valuesByKey } from './templates/value.ts';
 
 export function haproxyContext(config: Config, version: Version): HaproxyContext {
   const { control, log, logFacility, statsSocket, user, group, stats, prometheus, global, defaults, sections } =
@@ -182,17 +181,7 @@ function serverContext({ name, endpoint }: Named): ServerContext {
     id: fromSource(id),
     tags: tags.filter((tag) => tag !== '').map(fromSource),
     meta: valuesByKey(meta, fromSource),
-    origin: originContext(origin),
-  };
-}
-
-function originContext({ watcher, datacenter, namespace, node, zone }: EndpointOrigin): OriginContext {
-  return {
-    watcher: optional(watcher, fromSource),
-    datacenter: optional(datacenter, fromSource),
-    namespace: optional(namespace, fromSource),
-    node: optional(node, fromSource),
-    zone: optional(zone, fromSource),
+    origin: originValues(origin, fromSource),
   };
 }
 

@@ -2,6 +2,7 @@
  * A text that encodes itself when a template prints it. So the data of a source can add no line, directive or command,
  * even where the author of a template forgot to encode it. Helpers see the text behind it.
  */
+import type { EndpointOrigin, originFields } from '../../model.ts';
 import { anywhere, word } from './encode.ts';
 
 export class Value {
@@ -46,6 +47,21 @@ export function valuesByKey(
   for (const [key, text] of Object.entries(texts))
     if (text !== '' && /^[A-Za-z0-9_.:/@-]+$/.test(key)) values[key] = value(text);
   return values;
+}
+
+/** Where an endpoint was found: every field is there, null where nothing is known. */
+export function originValues(
+  { watcher, datacenter, namespace, node, zone }: EndpointOrigin,
+  value: (text: string) => Value,
+): Readonly<Record<(typeof originFields)[number], Value | null>> {
+  const known = (text: string | undefined): Value | null => (text === undefined ? null : value(text));
+  return {
+    watcher: known(watcher),
+    datacenter: known(datacenter),
+    namespace: known(namespace),
+    node: known(node),
+    zone: known(zone),
+  };
 }
 
 /** Handlebars names the object that lacks a field in its errors. */
