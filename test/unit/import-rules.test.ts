@@ -130,7 +130,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 /** Who imports a package; none has others. */
 const importers: Readonly<Record<string, readonly string[]>> = {
   '@kubernetes/client-node': ['watchers/kubernetes/'],
-  commander: ['src/cli.ts'],
+  commander: ['src/cli.ts', 'src/commands/command-line.ts'],
   consul: ['watchers/consul/'],
   diff: ['src/plan/printed-diff.ts'],
   'eventsource-parser': ['src/http/client.ts', 'src/page/app/'],

@@ -22,7 +22,7 @@ for (const kind of builtIn.keys())
 
 test('the help of `init` names every kind of source', async () => {
   // The command line is quick to start because it knows no source.
-  const text = await readFile(new URL('../../../src/cli.ts', import.meta.url), 'utf8');
+  const text = await readFile(new URL('../../../src/commands/command-line.ts', import.meta.url), 'utf8');
   const [last, ...others] = [...builtIn.keys()].toReversed();
   assert.ok(text.includes(`'${others.toReversed().join(', ')} or ${last}'`));
 });
