@@ -16,8 +16,12 @@ const configPlaces = ['./myelin.yaml', '/etc/myelin/myelin.yaml'];
 export function commandLine({ isJson, onDone }: { isJson: boolean; onDone(exitCode: number): void }): Command {
   const program = new Command('myelin')
     .description('Keeps HAProxy in step with service discovery: every change live, no connection dropped.')
-    .version(ownVersion(), '--version')
-    .addOption(new Option('-c, --config <file>', `the config file (default: ${configPlaces.join(', then ')})`))
+    .version(ownVersion(), '-v, --version')
+    .addOption(
+      new Option('-c, --config <file>', `the config file (default: ${configPlaces.join(', then ')})`).env(
+        'MYELIN_CONFIG',
+      ),
+    )
     .addOption(
       new Option('--log-level <level>', 'how much to log (default: `log.level` of the config)')
         .choices(logLevels)
@@ -153,6 +157,10 @@ export function commandLine({ isJson, onDone }: { isJson: boolean; onDone(exitCo
   command('schema', 'print the JSON Schema of the config', () =>
     withGlobals(async (globals) => (await import('./setup/schema.ts')).schema(globals)),
   );
+  command('version', 'print the version, as `--version` does', async () => {
+    process.stdout.write(`${ownVersion()}\n`);
+    return exitCodes.ok;
+  });
   command(
     'demo',
     'everything on this machine: backends, source, HAProxy, churn and load',

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { test } from 'node:test';
+import ours from '#package.json' with { type: 'json' };
 import { until } from '../../support/index.ts';
 import { cli } from '../../support/sites/cli.ts';
 import { site } from '../../support/sites/site.ts';
@@ -14,6 +15,22 @@ test('every command shows the options that all have', async () => {
     assert.equal(exitCode, 0);
     assert.match(stdout, /--config <file>/);
   }
+});
+
+test('the version is told in each of the usual ways', async () => {
+  const answers = await Promise.all(['--version', '-v', 'version'].map((how) => run([how])));
+  for (const { exitCode, stdout } of answers) {
+    assert.equal(exitCode, 0);
+    assert.equal(stdout, `${ours.version}\n`);
+  }
+});
+
+test('the config is the one that MYELIN_CONFIG names, unless --config names another', async () => {
+  const env = { ...process.env, MYELIN_CONFIG: '/named/in/the/environment.yaml' };
+  const inEnvironment = await run(['check'], { env });
+  assert.match(inEnvironment.stderr, /\/named\/in\/the\/environment\.yaml/);
+  const byOption = await run(['check', '--config', '/named/by/the/option.yaml'], { env });
+  assert.match(byOption.stderr, /\/named\/by\/the\/option\.yaml/);
 });
 
 test('a wrong number is refused by the name of its option, with what is allowed', async () => {
@@ -33,7 +50,7 @@ test('a wrong number is refused by the name of its option, with what is allowed'
 
 test('a result that cannot be written is no success', async () => {
   await using full = await open('/dev/full', 'w');
-  const { exitCode, stderr } = await run(['schema'], full.fd);
+  const { exitCode, stderr } = await run(['schema'], { out: full.fd });
   assert.equal(exitCode, 1);
   assert.match(stderr, /^error: the result could not be written: ENOSPC: [^\n]*\n$/);
 });
@@ -77,9 +94,9 @@ test('while the config on disk is broken, the Myelin that runs is asked and told
 
 async function run(
   args: readonly string[],
-  out: 'pipe' | number = 'pipe',
+  { out = 'pipe', env = process.env }: { readonly out?: 'pipe' | number; readonly env?: NodeJS.ProcessEnv } = {},
 ): Promise<{ readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', out, 'pipe'] });
+  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', out, 'pipe'], env });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)
     child[name]?.on('data', (chunk: Buffer) => {
