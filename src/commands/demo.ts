@@ -45,7 +45,10 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
   cleanup.defer(() => rm(folder, { recursive: true, force: true }));
 
   const backendPorts = await freePorts(options.portBase, backendNames.length + 1);
-  const [httpPort = 0, tlsPort = 0, extraPort = 0, routesPort = 0, probesPort = 0] = await freePorts(8080, 5);
+  const [httpPort = 0, tlsPort = 0, extraPort = 0, routesPort = 0, probesPort = 0, adminPort = 0] = await freePorts(
+    8080,
+    6,
+  );
   const source = options.consul ? await consulSource(await freePorts(8500, 3), signal) : await fileSource(folder);
   cleanup.defer(() => source.stop());
 
@@ -54,7 +57,7 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
   await writeFile(join(folder, 'front.pem'), selfSignedPem(new Date()), { mode: 0o600 });
   await writeFile(
     join(folder, 'myelin.yaml'),
-    configText({ source, haproxy, folder, httpPort, tlsPort, routesPort, probesPort }),
+    configText({ source, haproxy, folder, httpPort, tlsPort, routesPort, probesPort, adminPort }),
   );
 
   const instance = new DemoInstance(folder, probesPort);
@@ -79,6 +82,7 @@ async function play(options: DemoOptions, cleanup: AsyncDisposableStack, signal:
       ['source', source.hint],
       ['backends', `127.0.0.1:${backendPorts.join(', ')}`],
       ['HAProxy', `${version.text}, http://127.0.0.1:${httpPort} and https://127.0.0.1:${tlsPort}`],
+      ['page', `http://127.0.0.1:${adminPort}/ shows all of this to people`],
       ['routes', `http://127.0.0.1:${routesPort}, such as http://${newcomerHost}:${routesPort}`],
     ]),
   );
@@ -191,9 +195,10 @@ type Places = {
   readonly tlsPort: number;
   readonly routesPort: number;
   readonly probesPort: number;
+  readonly adminPort: number;
 };
 
-function configText({ source, haproxy, folder, httpPort, tlsPort, routesPort, probesPort }: Places): string {
+function configText({ source, haproxy, folder, httpPort, tlsPort, routesPort, probesPort, adminPort }: Places): string {
   const tls = `127.0.0.1:${tlsPort} ssl crt ${join(folder, 'front.pem')} alpn h2,http/1.1`;
   return `${source.config}
 include: ["services.d/*.yaml"]
@@ -206,6 +211,7 @@ discover:
   ${source.name}: { ${source.discover}hosts: [${newcomerHost}], service: { check: { interval: 500ms }, onEmpty: accept } }
 haproxy: { binary: ${JSON.stringify(haproxy)}, onExit: stop, log: none }
 reload: { minInterval: 500ms }
+admin: { listen: "127.0.0.1:${adminPort}" }
 probes: { listen: "127.0.0.1:${probesPort}" }
 `;
 }

@@ -41,8 +41,12 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
   const names = new Set(known.map(({ name }) => name));
   const goneOnes = reporter.quarantined.flatMap(({ service }) => (names.has(service) ? [] : [nothingOf(service)]));
   const health = healthOf(parts.health.last, control.runtime?.running.sections ?? []);
-  const services = [...known, ...goneOnes].map((service) => ({ ...service, health: health.get(service.name) ?? null }));
   const { catalog, config } = instance.collection;
+  const services = [...known, ...goneOnes].map((service) => ({
+    ...service,
+    lacksEndpoints: lacksEndpoints(service, config.services.get(service.name)?.onEmpty),
+    health: health.get(service.name) ?? null,
+  }));
   const { waitingFor } = view(catalog);
   const { lastApply, lastReload, pending } = reporter;
   return {
@@ -59,7 +63,7 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
       update_failed: lastApply !== null && lastApply.error !== null,
       service_quarantined: quarantined.size > 0,
       service_down: services.some((service) => service.health?.isDown && !isEmpty(service)),
-      service_empty: services.some((service) => lacksEndpoints(service, config.services.get(service.name)?.onEmpty)),
+      service_empty: services.some((service) => service.lacksEndpoints),
       endpoints_kept: services.some(({ endpoints }) => endpoints.kept > 0),
       endpoints_refused: services.some(({ endpoints }) => endpoints.refused > 0),
       certificate_left_out: instance.certificates.some(({ problem }) => problem !== null),
@@ -77,10 +81,11 @@ export function statusOf(parts: StatusParts, now: Moment): Status {
     lastReload: orNull(lastReload, ({ at, reasons, tookMs }) => ({ at: toWallClock(at), reasons, tookMs })),
     refusedConfig: orNull(refusedConfig, dated),
     waitingConfig: orNull(instance.edit, ({ since, waitingFor: of }) => ({ since: toWallClock(since), services: of })),
-    pending: orNull(pending, ({ because, since, at }) => ({
+    pending: orNull(pending, ({ because, since, at, reasons }) => ({
       why: because,
       since: toWallClock(since),
       at: toWallClock(at),
+      reasons,
     })),
     orders: overrides.all.map((each) => ({ ...dated(each), until: orNull(each.until, toWallClock) })),
     sources: sources.map((source) => ({

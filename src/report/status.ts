@@ -27,8 +27,13 @@ export type Status = {
   readonly refusedConfig: Trouble | null;
   /** A new config goes live once these services, which are new or have a new query, have results. */
   readonly waitingConfig: { readonly since: Timestamp; readonly services: readonly string[] } | null;
-  /** Why a wanted reload waits, since when, and until when. */
-  readonly pending: { readonly why: string; readonly since: Timestamp; readonly at: Timestamp } | null;
+  /** A wanted reload that waits: what for, since when, until when, and what it is wanted for. */
+  readonly pending: {
+    readonly why: string;
+    readonly since: Timestamp;
+    readonly at: Timestamp;
+    readonly reasons: readonly ReloadReason[];
+  } | null;
   /** The overrides of operators; `until` null: until an operator ends it. */
   readonly orders: readonly {
     readonly backend: string;
@@ -134,6 +139,8 @@ export type ServiceStatus = {
   readonly name: string;
   /** kept: they keep serving although the sources do not name them any more; refused: left out. */
   readonly endpoints: Readonly<Record<(typeof endpointStates)[number], number>>;
+  /** It has no endpoint that may serve although it should (`onEmpty`). */
+  readonly lacksEndpoints: boolean;
   /** Sources without a result for this service. */
   readonly unanswered: readonly string[];
   /** Why, and since when, its endpoints may be out of date. */

@@ -48,7 +48,7 @@ for (const { name, options, isWell = false, act } of shots) {
   page.on('console', (message) => message.type() === 'error' && process.stderr.write(`${name}: ${message.text()}\n`));
   await page.goto(scene.url);
   await page.getByRole('heading', { name: 'Last plans' }).waitFor();
-  await page.getByText('bind_changed frontend public').first().waitFor();
+  await page.getByText('(bind_changed)').first().waitFor();
   await act?.(page);
   await page.screenshot({ path: join(folder, `${name}.png`) });
   await context.close();

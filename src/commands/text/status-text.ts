@@ -40,7 +40,10 @@ export function formatStatus(raw: Status, now: Timestamp): string {
   // Where the last update was a reload, it stands there already.
   if (lastReload !== null && lastReload.at !== lastApply?.at)
     rows.push(['last reload', `${age(lastReload.at, now)} ago: ${lastReload.reasons.map(formatReason).join('; ')}`]);
-  if (pending !== null) rows.push(['pending', `reload in ${age(now, pending.at)}: ${formatWait(pending.why)}`]);
+  if (pending !== null) {
+    const wanted = pending.reasons.map(formatReason).join('; ');
+    rows.push(['pending', `reload in ${age(now, pending.at)}: ${formatWait(pending.why)}; wanted as ${wanted}`]);
+  }
   for (const row of haproxy === null ? [] : describeDeviations(haproxy, now)) rows.push(row);
   for (const { backend, server, state, until } of status.orders)
     rows.push(['override', `${backend}/${server} ${state}${until === null ? '' : ` for another ${age(now, until)}`}`]);

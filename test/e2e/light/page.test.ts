@@ -100,7 +100,7 @@ test('what befalls servers, HAProxy, sources and services is seen on the page wi
   await isSeen(
     'a server that is down',
     myelin.until('it is down', (status) => webOf(status)?.servers.down === 1),
-    '1 of 2 down',
+    '1 of its 2 servers is down',
   );
   await backends.alpha.setHealthy(false);
   await isSeen(
@@ -123,7 +123,7 @@ test('what befalls servers, HAProxy, sources and services is seen on the page wi
   );
 
   await isSeen('a reload', place.reload(), /HAProxy reloaded: .*operator_request/);
-  await page.getByRole('row', { name: 'operator_request' }).waitFor({ timeout: soonMs });
+  await page.getByRole('row', { name: 'an operator asked for it' }).waitFor({ timeout: soonMs });
 
   await place.write('myelin.yaml', configText(', backend: ["http-reponse deny"]'));
   await isSeen(

@@ -26,6 +26,7 @@ function well(name: string, at: number): ServiceStatus {
   return {
     name,
     endpoints: { ready: up, draining: 0, kept: 0, unfit: 0, refused: 0 },
+    lacksEndpoints: false,
     unanswered: [],
     stale: null,
     kept: null,

@@ -60,6 +60,7 @@ export const sampleStatus = {
     {
       name: 'web',
       endpoints: { ready: 2, draining: 1, kept: 0, unfit: 0, refused: 1 },
+      lacksEndpoints: false,
       unanswered: [],
       stale: null,
       kept: null,
@@ -86,6 +87,7 @@ export const sampleStatus = {
     {
       name: 'db',
       endpoints: { ready: 0, draining: 0, kept: 1, unfit: 0, refused: 0 },
+      lacksEndpoints: false,
       unanswered: ['slow'],
       stale: { reason: 'connect ECONNREFUSED', since: 1_767_000_002_000 },
       kept: { reason: 'emptied', since: 1_767_000_002_000, until: null },

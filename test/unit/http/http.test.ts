@@ -40,7 +40,7 @@ test('while Myelin is not ready it says what it waits for', async () => {
   const words = String((await probe('/readyz', { ...starting, lastApply: failed }))?.body);
   assert.match(words, /the last apply failed/);
   assert.doesNotMatch(words, /22210|9187/, 'addresses, processes and HAProxy’s words are for the status');
-  const pending = { why: 'the gap between reloads', since: 0, at: 0 };
+  const pending = { why: 'the gap between reloads', since: 0, at: 0, reasons: [] };
   assert.match(String((await probe('/readyz', { ...starting, pending }))?.body), /a change waits/);
   assert.match(String((await probe('/readyz', starting))?.body), /no config is applied yet/);
 });

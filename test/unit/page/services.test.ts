@@ -26,3 +26,13 @@ test('each word of the filter is looked for in the name and in what is said of t
   assert.equal(names('').length, 2000);
   assert.deepEqual(names('nothing like it'), []);
 });
+
+test('a service scaled to nothing is a warning only where it should have endpoints', () => {
+  const [first] = sceneStatus(1).services;
+  assert.ok(first);
+  const endpoints = { ...first.endpoints, ready: 0 };
+  const row = (lacksEndpoints: boolean): readonly string[] =>
+    rowsOf([{ ...first, endpoints, lacksEndpoints, health: null }]).flatMap(({ tone, state }) => [tone, state]);
+  assert.deepEqual(row(true), ['warn', 'empty']);
+  assert.deepEqual(row(false), ['note', 'no endpoint']);
+});

@@ -8,6 +8,7 @@ import type { ServerStatus } from '../../../src/report/servers.ts';
 import { serviceReport } from '../../../src/report/service-report.ts';
 import type { ServiceStatus, Status } from '../../../src/report/status.ts';
 import { problemsOf } from '../../../src/report/status-problems.ts';
+import { sceneNow, sceneStatus } from '../../support/values/scene.ts';
 import { sampleStatus } from '../../support/values/status.ts';
 
 const now = 1_767_000_600_000;
@@ -20,6 +21,7 @@ const well: Status = {
   stateReasons: [],
   haproxy: { ...sampleStatus.haproxy, unresponsive: null, fileTrouble: null, drift: [] },
   refusedConfig: null,
+  waitingConfig: null,
   orders: [],
   sources: [],
   services: [],
@@ -32,25 +34,61 @@ const well: Status = {
 
 test('where all is well no problem is listed', () => {
   assert.deepEqual(problemsOf(well, now), []);
+  assert.deepEqual(problemsOf(sceneStatus(20, true), sceneNow), []);
   assert.equal(formatProblems([], now), 'all is well\n');
 });
 
 test('each problem of a status has its age, its cause, and the command that acts on it', () => {
-  const told = problemsOf(sampleStatus, now).map(({ about, what, command }) => [about, what, command]);
-  assert.deepEqual(told.slice(0, 3), [
-    [null, 'HAProxy does not answer', null],
-    [null, 'the config file is behind what runs', null],
-    [null, 'servers are not what they should be', 'myelin reload'],
-  ]);
-  const commands = told.map(([, , command]) => command);
-  for (const command of ['myelin servers web', 'myelin accept db', 'myelin check', 'myelin server ready web/web-2'])
-    assert.ok(commands.includes(command), command);
+  const told = problemsOf(sceneStatus(2000), sceneNow);
+  assert.deepEqual(
+    told.map(({ severity, kind, about, command }) => [severity, kind, about, command]),
+    [
+      ['bad', 'service_down', 'payments-gateway', 'myelin why payments-gateway'],
+      ['warn', 'source_down', 'consul', null],
+      ['warn', 'service_quarantined', 'media-proxy', 'myelin why media-proxy'],
+      ['warn', 'server_down', 'search-index', 'myelin why search-index'],
+      ['warn', 'endpoints_kept', 'stock-feed', 'myelin accept stock-feed'],
+      ['warn', 'certificate_left_out', 'public/blog', null],
+      ['warn', 'certificate_expires', 'public/pay', null],
+      ['note', 'server_ordered', 'orders-web/orders-web-2', 'myelin server ready orders-web/orders-web-2'],
+      ['note', 'service_left_out', 'legacy-ftp', 'myelin why legacy-ftp'],
+      ['note', 'route_left_out', 'media-web', 'myelin why media-web'],
+    ],
+  );
+  const [down] = told;
+  assert.equal(
+    down?.cause,
+    'payments-gateway-1 (10.4.17.23:8080): L7STS, Layer7 wrong status: 503 Service Unavailable, and 2 more',
+  );
+  assert.equal(down.since, sceneNow - 120_000);
   const text = formatProblems(problemsOf(sampleStatus, now), now);
   assert.match(text, /^ {2}cluster +the source is down, its last answers serve, for 9m\n +connect ECONNREFUSED\n/m);
   assert.match(
     text,
-    /^ {2}web +1 of its 3 servers are down, for 9m\n +web-1 \(10\.0\.0\.1:80\): L4CON, .*\n +→ myelin servers web$/m,
+    /^ {2}web +1 of its 3 servers is down, for 9m\n +web-1 \(10\.0\.0\.1:80\): L4CON, .*\n +→ myelin why web$/m,
   );
+});
+
+test('a command of a problem finds the Myelin that it is about', () => {
+  const config = '/srv/a b/myelin.yaml';
+  const commands = problemsOf({ ...sampleStatus, config }, now).map(({ command }) => command);
+  assert.ok(commands.includes("myelin -c '/srv/a b/myelin.yaml' accept db"));
+});
+
+test('a source that is down and has not answered yet is not said to serve its last answers', () => {
+  const [, source] = sampleStatus.sources;
+  const whats = (synced: boolean): readonly string[] =>
+    problemsOf({ ...well, sources: [{ ...source, synced }] }, now).map(({ what }) => what);
+  assert.deepEqual(whats(false), ['the source is down, and has not answered yet']);
+  assert.deepEqual(whats(true), ['the source is down, its last answers serve']);
+});
+
+test('a reload that waits is listed with what it waits for and what it is wanted for', () => {
+  const reasons = [{ code: 'bind_changed', section: 'frontend web:in' }] as const;
+  const pending = { why: 'min_interval', since: now - 3000, at: now + 5000, reasons };
+  const [waits] = problemsOf({ ...well, pending }, now);
+  assert.match(waits?.what ?? '', /^a reload waits, for another 5s: minimum interval/);
+  assert.match(waits?.cause ?? '', /^frontend web:in: a `bind` line changed/);
 });
 
 test('a service whose endpoints all fail HAProxy’s check is a problem in HAProxy’s words', () => {

@@ -12,6 +12,7 @@ const well = { down: null, state: 'up', required: true, synced: true, lastSucces
 const service: ServiceStatus = {
   name: 'web',
   endpoints: { ready: 1, draining: 0, kept: 0, unfit: 0, refused: 0 },
+  lacksEndpoints: false,
   unanswered: [],
   stale: null,
   kept: null,

@@ -49,8 +49,8 @@ function exceptions({ services, waitingFor, stateReasons }: Status): string {
   if (waitingFor.length > 0) return `and waiting for the first answer of ${listed(waitingFor)}`;
   const stale = services.filter(({ stale: its }) => its !== null).length;
   if (stale > 0) return `except for ${count(stale, 'service')} whose query fails`;
-  const empty = services.filter(({ endpoints: { ready, draining, kept } }) => ready + draining + kept === 0).length;
-  if (stateReasons.includes('service_empty') && empty > 0)
+  const empty = services.filter(({ lacksEndpoints }) => lacksEndpoints).length;
+  if (empty > 0)
     return `which know${empty === 1 ? ' no endpoint of one service' : ` no endpoint of ${count(empty, 'service')}`}`;
   const kept = services.reduce((sum, { endpoints }) => sum + endpoints.kept, 0);
   if (kept > 0) return `and ${count(kept, 'endpoint')} that they do not name any more`;

@@ -1,4 +1,5 @@
 /** The services as rows: what HAProxy says beside what the sources say, the worst first. */
+import { isEmpty } from '../../../report/state.ts';
 import type { ServiceStatus } from '../../../report/status.ts';
 import { count, type Tone } from './words.ts';
 
@@ -22,16 +23,18 @@ const judgements = {
   kept: { rank: 5, tone: 'warn', state: 'retained' },
   refused: { rank: 6, tone: 'warn', state: 'refused' },
   waiting: { rank: 7, tone: 'note', state: 'waiting' },
-  up: { rank: 8, tone: 'good', state: 'up' },
+  vacant: { rank: 8, tone: 'note', state: 'no endpoint' },
+  up: { rank: 9, tone: 'good', state: 'up' },
 } as const satisfies Readonly<Record<string, Judged>>;
 
 export function judge(service: ServiceStatus): keyof typeof judgements {
-  const { endpoints, quarantined, stale, health, unanswered } = service;
-  const isEmpty = endpoints.ready + endpoints.draining + endpoints.kept === 0;
-  if (health?.isDown && !isEmpty) return 'down';
+  const { endpoints, quarantined, stale, health, lacksEndpoints } = service;
+  if (health?.isDown && !isEmpty(service)) return 'down';
   if (quarantined !== null) return 'quarantined';
   if (health !== null && health.servers.down > 0) return 'partly';
-  if (isEmpty) return unanswered.length > 0 ? 'waiting' : 'empty';
+  if (lacksEndpoints) return 'empty';
+  // Not known yet, or scaled to nothing where that is accepted.
+  if (isEmpty(service)) return service.unanswered.length > 0 ? 'waiting' : 'vacant';
   if (stale !== null) return 'stale';
   if (endpoints.kept > 0) return 'kept';
   if (endpoints.refused > 0) return 'refused';

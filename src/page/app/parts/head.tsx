@@ -7,7 +7,7 @@ import { formatReason } from '../../../report/text/format.ts';
 import type { Headline } from '../model/headline.ts';
 import { age, isoOf, secondOfDay, timeOfDay } from '../model/time.ts';
 import { count, type Tone } from '../model/words.ts';
-import { Icon } from './bits.tsx';
+import { Icon, Sentence } from './bits.tsx';
 
 type Props = {
   readonly status: Status;
@@ -98,7 +98,11 @@ function Who({ status, now }: { readonly status: Status; readonly now: Timestamp
       <div>
         <dt>last reload</dt>
         <dd title={reasons}>
-          {lastReload === null ? 'none since the start' : `${timeOfDay(lastReload.at, now)}, ${reasons}`}
+          {lastReload === null ? (
+            'none since the start'
+          ) : (
+            <Sentence text={`${timeOfDay(lastReload.at, now)}, ${reasons}`} />
+          )}
         </dd>
       </div>
     </dl>

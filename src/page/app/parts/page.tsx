@@ -1,9 +1,9 @@
 /** The page from top to bottom, in the order in which people on call ask. */
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
+import { problemsOf } from '../../../report/status-problems.ts';
 import { useHash, useNow, useView } from '../hooks.ts';
 import { headlineOf } from '../model/headline.ts';
-import { problemsOf } from '../model/problems.ts';
 import { rowsOf } from '../model/services.ts';
 import { speedOf } from '../model/speed.ts';
 import type { Store } from '../store.ts';

@@ -8,7 +8,7 @@ import { formatReason } from '../../../report/text/format.ts';
 import { useAnswer } from '../hooks.ts';
 import { secondOfDay, span } from '../model/time.ts';
 import { count } from '../model/words.ts';
-import { Age, Empty, Section } from './bits.tsx';
+import { Age, Empty, Section, Sentence } from './bits.tsx';
 
 type Props = { readonly status: Status; readonly events: readonly Event[]; readonly now: Timestamp };
 
@@ -25,7 +25,11 @@ export function Plans({ status, now }: Props): JSX.Element {
             <time class="number">{secondOfDay(plan.at)}</time>
             <span class="result">{plan.result === 'reload' ? 'reload' : 'at runtime'}</span>
             <span class="reason">
-              {plan.result === 'reload' ? plan.reasons.map(formatReason).join('; ') : count(plan.commands, 'command')}
+              <Sentence
+                text={
+                  plan.result === 'reload' ? plan.reasons.map(formatReason).join('; ') : count(plan.commands, 'command')
+                }
+              />
             </span>
             <span class="number took">{span(plan.tookMs)}</span>
             <Age since={plan.at} now={now} />

@@ -2,15 +2,15 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Timestamp } from '../../../model.ts';
+import type { StatusProblem } from '../../../report/status-problems.ts';
 import { serviceLink } from '../hooks.ts';
-import type { Problem } from '../model/problems.ts';
 import { count } from '../model/words.ts';
 import { Age, Command, Empty, Icon, Section, Sentence } from './bits.tsx';
 
 /** What has one cause often has many places. */
 const mostShown = 12;
 
-type Props = { readonly problems: readonly Problem[]; readonly now: Timestamp };
+type Props = { readonly problems: readonly StatusProblem[]; readonly now: Timestamp };
 
 export function Problems({ problems, now }: Props): JSX.Element {
   const [isAll, setAll] = useState(false);
@@ -23,7 +23,7 @@ export function Problems({ problems, now }: Props): JSX.Element {
       ) : (
         <ul class="problems">
           {shown.map((problem) => (
-            <Row key={problem.id} problem={problem} now={now} />
+            <Row key={`${problem.kind} ${problem.about} ${problem.cause}`} problem={problem} now={now} />
           ))}
         </ul>
       )}
@@ -36,19 +36,30 @@ export function Problems({ problems, now }: Props): JSX.Element {
   );
 }
 
-function Row({ problem, now }: { readonly problem: Problem; readonly now: Timestamp }): JSX.Element {
-  const { tone, kind, subject, since, cause, command, service } = problem;
+function Row({ problem, now }: { readonly problem: StatusProblem; readonly now: Timestamp }): JSX.Element {
+  const { severity, about, service, since, what, cause, command, remedy } = problem;
   return (
     <li>
-      <Icon tone={tone} />
+      <Icon tone={severity} />
       <div class="what">
         <p>
-          {service === undefined ? <strong>{subject}</strong> : <a href={serviceLink(service)}>{subject}</a>}{' '}
-          <span class={`kind ${tone}`}>{kind}</span>
+          {about === null ? null : service === null ? (
+            <strong>{about}</strong>
+          ) : (
+            <a href={serviceLink(service)}>{about}</a>
+          )}{' '}
+          <span class={`kind ${severity}`}>
+            <Sentence text={what} />
+          </span>
         </p>
-        <p class="cause">
-          <Sentence text={cause} />
-        </p>
+        {[cause, remedy && `→ ${remedy}`].map(
+          (text) =>
+            text !== null && (
+              <p key={text} class="cause">
+                <Sentence text={text} />
+              </p>
+            ),
+        )}
       </div>
       <div class="since">{since !== null && <Age since={since} now={now} />}</div>
       <div class="act">{command !== null && <Command text={command} />}</div>

@@ -14,7 +14,17 @@ type Props = { readonly rows: readonly ServiceRow[]; readonly selected: string |
 const narrow = matchMedia('(max-width: 760px)');
 const heights = { wide: 40, narrow: 60 };
 
-const states = ['down', 'partly down', 'quarantined', 'empty', 'stale', 'retained', 'refused', 'waiting'] as const;
+const states = [
+  'down',
+  'partly down',
+  'quarantined',
+  'empty',
+  'stale',
+  'retained',
+  'refused',
+  'waiting',
+  'no endpoint',
+] as const;
 
 export function Services({ rows, selected }: Props): JSX.Element {
   const [query, setQuery] = useState('');

@@ -3,10 +3,11 @@ import type { JSX } from 'preact';
 import type { Ms, Timestamp } from '../../../model.ts';
 import type { Event } from '../../../report/events.ts';
 import type { Status } from '../../../report/status.ts';
+import { reloadReasons } from '../../../report/text/reload-reasons.ts';
 import { columns, histogram, reloadsOf, type Speed } from '../model/speed.ts';
 import { age, span } from '../model/time.ts';
 import { count, number } from '../model/words.ts';
-import { Empty, Section } from './bits.tsx';
+import { Empty, Section, Sentence } from './bits.tsx';
 
 type Props = {
   readonly speed: Speed;
@@ -51,7 +52,9 @@ export function SpeedPart({ speed, events, status, now }: Props): JSX.Element {
               <tbody>
                 {reasons.map(([code, many]) => (
                   <tr key={code}>
-                    <th scope="row">{code}</th>
+                    <th scope="row" title={`${code}. What avoids it: ${reloadReasons[code].avoid}`}>
+                      <Sentence text={reloadReasons[code].words} />
+                    </th>
                     <td>
                       <svg aria-hidden="true">
                         <rect width={`${(100 * many) / reloads}%`} height="100%" rx="2" />

@@ -8,7 +8,7 @@ import { describeEvent } from '../../../report/text/event-text.ts';
 import { isoOf, secondOfDay, timeOfDay } from '../model/time.ts';
 import { type Lane, laneFor, lanes, type Mark, marksOf, outagesOf, toneOf, windowMs } from '../model/timeline.ts';
 import { count } from '../model/words.ts';
-import { Empty, Icon, Section } from './bits.tsx';
+import { Empty, Icon, Section, Sentence } from './bits.tsx';
 
 type Props = { readonly events: readonly Event[]; readonly status: Status; readonly now: Timestamp };
 
@@ -59,7 +59,7 @@ export function TimeLine({ events, status, now }: Props): JSX.Element {
                 </time>
                 <Icon tone={toneOf(event)} />
                 <span>
-                  {describeEvent(event)}
+                  <Sentence text={describeEvent(event)} />
                   {others > 0 && <em>, and {count(others, 'more', 'more')} before</em>}
                 </span>
               </li>

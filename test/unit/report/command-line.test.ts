@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandLine } from '../../../src/page/app/model/command.ts';
+import { commandLine } from '../../../src/report/text/command.ts';
 
 test('a command names the config, unless that is where the command looks for it', () => {
   assert.equal(commandLine('/etc/myelin/myelin.yaml', 'accept', 'web'), 'myelin accept web');
