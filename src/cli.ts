@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { CommanderError } from 'commander';
 import { commandLine } from './commands/command-line.ts';
-import { AppError, describe, exitCodes, hasCode } from './errors.ts';
+import { AppError, describe, docsOf, type ErrorCode, exitCodes, hasCode } from './errors.ts';
 import { printableJson, printableLines } from './report/text/printable.ts';
 import { nodeProblem } from './version.ts';
 
@@ -51,11 +51,14 @@ function reportLostOutput(error: Error): void {
 /** With `--json`: one object on standard error, whatever the error. */
 function reportJson(error: unknown): number {
   const { exitCode, ...facts } = factsOf(error);
-  if (exitCode !== exitCodes.ok) process.stderr.write(`${printableJson({ error: { ...facts, exitCode } })}\n`);
+  if (exitCode !== exitCodes.ok)
+    process.stderr.write(`${printableJson({ error: { ...facts, docs: docsOf(facts.code), exitCode } })}\n`);
   return exitCode;
 }
 
-function factsOf(error: unknown): { readonly exitCode: number } & Readonly<Record<string, unknown>> {
+type Facts = { readonly code: ErrorCode | 'MYELIN_UNEXPECTED'; readonly message: string; readonly exitCode: number };
+
+function factsOf(error: unknown): Facts {
   if (error instanceof CommanderError) {
     const exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     return { code: 'MYELIN_USAGE', message: error.message.replace(/^error: /, ''), exitCode };

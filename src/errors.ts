@@ -61,6 +61,11 @@ export class AppError extends Error {
   }
 }
 
+/** Where the documentation says what a code means. */
+export function docsOf(code: ErrorCode | 'MYELIN_UNEXPECTED'): string {
+  return `docs/reference/errors.md#${code.toLowerCase()}`;
+}
+
 /** One line for people: an error's message with its causes, each told once, whatever was thrown. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -35,6 +35,7 @@ export function commandLine({ isJson, onDone }: { isJson: boolean; onDone(exitCo
     .option('--json', 'results as JSON, and errors too, these on standard error', false)
     .showSuggestionAfterError()
     .showHelpAfterError('(--help shows what there is)')
+    .addHelpText('after', '\nAn error ends with its code in brackets: docs/reference/errors.md says what each means.')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput(isJson ? { writeErr: () => {} } : {})
     .exitOverride();
@@ -58,7 +59,7 @@ export function commandLine({ isJson, onDone }: { isJson: boolean; onDone(exitCo
     .option('--no-apply', 'only write the file, leave HAProxy alone')
     .option(
       '--take-over',
-      'take the listening sockets of the HAProxy that serves at haproxy.statsSocket, whoever started it',
+      'take the listening sockets of the HAProxy that serves at haproxy.statsSocket, also where others started it',
     );
   command(
     'check',

@@ -1,16 +1,26 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import test from 'node:test';
-import { errorCodes, exitCodes } from '../../src/errors.ts';
+import { docsOf, type ErrorCode, errorCodes, exitCodes } from '../../src/errors.ts';
+import { anchorsOf, page as pageAt } from './pages.ts';
 
-const page = await readFile(new URL('../../docs/reference/errors.md', import.meta.url), 'utf8');
+const page = pageAt('docs/reference/errors.md').text;
 
-test('the reference of errors has every code with its exit code, and no other', () => {
-  const documented = [...page.matchAll(/^\| `(MYELIN_\w+)` \| (\d+) \|/gm)].map(([, code, exit]) => [
+const all = { ...errorCodes, MYELIN_UNEXPECTED: exitCodes.unexpected };
+
+test('the reference of errors has a heading for every code, with its exit code and what to do, and no other', () => {
+  const documented = [...page.matchAll(/^### (MYELIN_\w+)\n\n_Exit code (\d+)\._ \S/gm)].map(([, code, exit]) => [
     code,
     Number(exit),
   ]);
-  assert.deepEqual(documented.toSorted(), Object.entries(errorCodes).sort());
+  assert.deepEqual(documented.toSorted(), Object.entries(all).sort());
+  assert.equal(page.match(/^\*\*What to do\.\*\* [A-Z`]/gm)?.length, documented.length);
+});
+
+test('where an error points to in the documentation, there is the heading of its code', () => {
+  for (const code of Object.keys(all) as ErrorCode[]) {
+    const [path = '', anchor = ''] = docsOf(code).split('#');
+    assert.ok(anchorsOf(pageAt(path)).has(anchor), code);
+  }
 });
 
 test('the reference of errors has every exit code, and no other', () => {

@@ -1,5 +1,5 @@
 /**
- * `npm run unit [-- --watch] [-- PART-OF-A-PATH…]`: the unit tests alone, which need no server, and what failed. As many
+ * `npm run unit [-- --watch] [-- PART-OF-A-PATH…]`: the unit tests and those of the documentation, which need no server, and what failed. As many
  * processes as there are cores share the files: starting one for each file takes most of the time that the tests do. A test
  * that counts on what another file left behind fails in `npm test`, where each has a process of its own.
  */
@@ -43,7 +43,7 @@ async function runAtEachChange(): Promise<void> {
 
 /** The totals are its last line. Whether all is well. */
 async function run(signal: AbortSignal): Promise<boolean> {
-  const files = globSync('test/unit/**/*.test.ts')
+  const files = globSync('test/{unit,docs}/**/*.test.ts')
     .sort()
     .filter((path) => positionals.length === 0 || positionals.some((part) => path.includes(part)));
   const startedAt = performance.now();

@@ -15,7 +15,8 @@ test('an error of any command is one object on standard error with --json, and s
     assert.notEqual(exitCode, 0);
     return error;
   };
-  assert.deepEqual((await fails('statuss')).code, 'MYELIN_USAGE');
+  const { code: usage, docs } = await fails('statuss');
+  assert.deepEqual([usage, docs], ['MYELIN_USAGE', 'docs/reference/errors.md#myelin_usage']);
   assert.equal((await fails('status')).code, 'MYELIN_NOT_RUNNING');
   await place.write('myelin.yaml', good.replace('bind:', 'bnd:'));
   const { code, problems } = await fails('check');
