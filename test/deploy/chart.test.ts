@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { ConfigError } from '../../src/config/problems.ts';
 import {
   chart,
   configIn,
@@ -22,6 +23,7 @@ import {
   type Values,
   workloadIn,
 } from '../support/kubernetes/chart.ts';
+import { type Config, refusals, shownConfigs, substituted } from '../support/kubernetes/chart-configs.ts';
 import { watcherRules } from '../support/kubernetes/kubeconfig.ts';
 import { load } from '../support/values/config.ts';
 
@@ -84,6 +86,64 @@ test('bad values are refused, by words that say where and what is allowed', asyn
   }
 });
 
+test('a mistake in `config` is refused by Myelin’s own schema, in one line that says where and what', async () => {
+  const cases: readonly (readonly [Record<string, unknown>, string])[] = [
+    [{ service: {} }, "': additional properties 'service' not allowed"],
+    [{ services: { web: { bnd: ':80' } } }, "/services/web': additional properties 'bnd' not allowed"],
+    [{ services: { web: { mode: 'htp' } } }, "/services/web/mode': value must be one of 'http', 'tcp'"],
+    [{ services: { web: { bind: 80 } } }, "/services/web/bind': got number, want string"],
+    [{ services: { web: { routes: [{ hots: 'a' }] } } }, "/services/web/routes/0': additional properties 'hots'"],
+    [{ watchers: { consul: { adress: 'x' } } }, "/watchers/consul': additional properties 'adress' not allowed"],
+    [{ watchers: { main: { type: 'file' } } }, "/watchers/main': missing property 'path'"],
+    [{ watchers: { kuberntes: {} } }, "/watchers/kuberntes': missing property 'type'"],
+    [
+      { services: { web: { from: [{ kubernetes: { prot: 80 } }] } } },
+      "/services/web/from/0/kubernetes': additional properties 'prot' not allowed",
+    ],
+    [{ discover: { kubernetes: { lables: {} } } }, "/discover/kubernetes': additional properties 'lables' not allowed"],
+    [{ reload: { minInterval: 5 } }, "/reload/minInterval': got number, want string"],
+  ];
+  const told = await refusals(cases.map(([config]) => config));
+  for (const [index, [config, words]] of cases.entries()) {
+    const [line, ...others] = told.get(index) ?? [];
+    assert.deepEqual(others, [], JSON.stringify(config));
+    assert.ok(line?.startsWith(words), `${line} is not ${words}`);
+  }
+  for (const command of ['template', 'lint'] as const) {
+    const { status, stdout, stderr } = await runHelm(command, { config: { services: { web: { bnd: ':80' } } } });
+    assert.notEqual(status, 0, command);
+    assert.match(`${stdout}${stderr}`, /'\/config\/services\/web': additional properties 'bnd' not allowed/);
+  }
+});
+
+test('the schema of the values accepts every config that Myelin accepts, with substitutions too', async () => {
+  const shown = await shownConfigs();
+  const accepted: Config[] = [];
+  for (const config of [...shown, ...shown.map(substituted)]) if (await isAccepted(config)) accepted.push(config);
+  assert.ok(accepted.length > 100, `${accepted.length} of ${shown.length * 2}`);
+  const own = { mine: { type: './own.ts', url: 'x' } };
+  const others = [
+    {},
+    { watchers: { consul: null }, services: { web: null }, 'x-mine': 1 },
+    { watchers: own, services: { web: { from: { mine: { path: 'x' } } } }, discover: { mine: { labels: 1 } } },
+  ];
+  const all = [...accepted, ...others];
+  assert.deepEqual(
+    [...(await refusals(all))].map(([index, words]) => [all[index], words]),
+    [],
+  );
+});
+
+function isAccepted(config: Config): Promise<boolean> {
+  return load(JSON.stringify(config), env).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof ConfigError) return false;
+      throw error;
+    },
+  );
+}
+
 test('the schema knows every value that values.yaml documents, and no other', async () => {
   const schema: unknown = JSON.parse(await readFile(join(chart, 'values.schema.json'), 'utf8'));
   const values: unknown = parse(await readFile(join(chart, 'values.yaml'), 'utf8'));
@@ -94,7 +154,8 @@ test('the schema knows every value that values.yaml documents, and no other', as
     const given = Object.keys(z.record(z.string(), z.unknown()).parse(value));
     // Helm's own, for charts above this one.
     assert.deepEqual(given.sort(), known.filter((key) => key !== 'global').sort(), place);
-    for (const key of given) compare(`${place}.${key}`, dig(properties, key), dig(value, key));
+    for (const key of given)
+      if (`${place}.${key}` !== '.config') compare(`${place}.${key}`, dig(properties, key), dig(value, key));
   };
   assert.equal(dig(schema, 'additionalProperties'), false);
   compare('', schema, values);

@@ -65,7 +65,7 @@ function withFrom(services: Json): Json {
 }
 
 /** What zod prints, without our own notes, and with everything else that the loader accepts. */
-function forPeople({ expected: _, path: __, secret: ___, ...schema }: Json): Json {
+function forPeople({ expected: _, path: __, raw: ___, secret: ____, ...schema }: Json): Json {
   const inner = mapInner(schema);
   if (schema.type === undefined || schema.const !== undefined) return inner;
   // zod's type of a JSON Schema does not allow a list of types.
