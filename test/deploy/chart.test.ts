@@ -29,6 +29,8 @@ import { load } from '../support/values/config.ts';
 
 const env = { NODE_NAME: 'node-1', POD_UID: '6b1f7a0e-2b0c-4f0e-9d0a-1c5f0d9e7a11' };
 
+const binding = (...bind: readonly string[]): Values => ({ services: { web: { bind } } });
+
 /** Where the rights hold: the namespaces of Roles, `*` for a ClusterRole. */
 function rightsIn(all: readonly KubernetesObject[]): readonly string[] {
   const roles = all.filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole');
@@ -57,6 +59,23 @@ test('bad values are refused, by words that say where and what is allowed', asyn
     [{ drain: { delaySeconds: '10s' } }, /'\/drain\/delaySeconds': got string, want integer/],
     [{ rbac: { namespaces: 'shop' } }, /'\/rbac\/namespaces'/],
     [{ lowPorts: true }, /'\/lowPorts': value must be one of 'none', 'sysctl', 'netBindService'/],
+    [{ ports: [port] }, /ports: http is port 8080 \(TCP\), at which nothing in config listens: it binds nothing/],
+    [
+      { ports: [port], config: binding('*:8081') },
+      /http is port 8080 \(TCP\), at which nothing in config listens: it binds \*:8081/,
+    ],
+    [
+      { ports: [{ ...port, protocol: 'UDP' }], config: binding('*:8080') },
+      /http is port 8080 \(UDP\), at which nothing in config listens: it binds \*:8080/,
+    ],
+    [
+      { ports: [port], config: binding('127.0.0.1:8080') },
+      /http is port 8080, and 127\.0\.0\.1:8080 is reached from within the pod alone: bind "\*:8080"/,
+    ],
+    [
+      { serviceMonitor: { enabled: true }, config: { haproxy: { prometheus: { bind: '127.0.0.1:8404' } } } },
+      /Prometheus cannot reach HAProxy's metrics at 127\.0\.0\.1:8404/,
+    ],
     [{ config: { haproxy: { control: 'none' } } }, /config\.haproxy\.control follows from `shape`.*leave it out/],
     [{ config: { state: '/tmp' } }, /config\.state is set by the chart; leave it out/],
     [{ shape: 'deployment', ports: [{ ...port, hostPort: 80 }] }, /hostPort \[80\] is for the shape daemonset/],
@@ -301,6 +320,55 @@ test('pods that hand over are in the network of their node, claim no port of it,
   assert.equal(open.probes.listen, '*:8406');
 });
 
+test('a port is accepted wherever something listens there, and where only the pod knows', async () => {
+  const config = {
+    services: {
+      list: { bind: ['*:80,*:8001 ssl crt x', '${NODE_IP}:8002'] },
+      range: { bind: ':8003-8010 name x' },
+      own: { frontend: ['bind :8011'] },
+      quic: { bind: 'quic4@*:8012 ssl crt x' },
+      socket: { bind: 'unix@/run/x.sock' },
+    },
+    frontends: { public: { bind: ['*:81', '[::]:8013'] } },
+    discover: { kubernetes: { labels: { a: 'b' }, bindAddress: '*', ports: '9000-9100' } },
+    haproxy: { sections: ['frontend own\n  bind *:8014\n'] },
+  };
+  const served = [8001, 8002, 8004, 8011, 8013, 9099, 8014, 3000].map((port) => ({ name: `p${port}`, port }));
+  const ports = [...served, { name: 'quic', port: 8012, protocol: 'UDP' }];
+  const extraContainers = [{ name: 'app', image: 'app', ports: [{ containerPort: 3000 }] }];
+  await objects({ config, ports, extraContainers });
+  const unknown: readonly Values[] = [
+    { config: binding('*:${PORT}') },
+    { config: { include: ['services.d/*.yaml'] } },
+    { templates: { 'frontend.hbs': 'frontend {{name}}\n    bind *:8080\n' } },
+  ];
+  for (const values of unknown) await objects({ ports, ...values });
+});
+
+test('HAProxy’s own metrics are read beside those of Myelin, by those who may read these', async () => {
+  const haproxy = { prometheus: { bind: '*:8404', path: '/stats' } };
+  const all = await shaped('sidecar', { config: { haproxy }, serviceMonitor: { enabled: true } });
+  assert.deepEqual(dig(only(all, 'NetworkPolicy'), 'spec', 'ingress', 1, 'ports'), [{ port: 8406 }, { port: 8404 }]);
+  const metrics = all.find(({ metadata }) => metadata.name === 'myelin-metrics');
+  assert.deepEqual(dig(metrics, 'spec', 'ports', 1), { name: 'haproxy', port: 8404, targetPort: 8404 });
+  assert.deepEqual(dig(only(all, 'ServiceMonitor'), 'spec', 'endpoints'), [
+    { port: 'probes', path: '/metrics', interval: '15s' },
+    { port: 'haproxy', path: '/stats', interval: '15s', params: { scope: ['global', 'frontend', 'backend'] } },
+  ]);
+});
+
+test('pods behind a Service are spread over nodes and zones, until values say otherwise', async () => {
+  const spread = async (...given: Parameters<typeof shaped>): Promise<unknown> =>
+    dig(workloadIn(await shaped(...given)), 'spec', 'template', 'spec', 'topologySpreadConstraints');
+  const keys = z.array(z.looseObject({ topologyKey: z.string() })).parse(await spread('deployment'));
+  assert.deepEqual(
+    keys.map(({ topologyKey }) => topologyKey),
+    ['kubernetes.io/hostname', 'topology.kubernetes.io/zone'],
+  );
+  assert.equal(await spread('deployment', { topologySpreadConstraints: [] }), undefined);
+  assert.equal(await spread('daemonset'), undefined);
+});
+
 test('the metrics are for the peers that are named, without any for nobody; the ports are for everybody until peers are named', async () => {
   const rules = async (networkPolicy: object): Promise<readonly unknown[]> => {
     const all = await shaped('sidecar', { networkPolicy });
@@ -325,7 +393,8 @@ test('nobody who reaches a pod can have it killed: liveness is asked over the co
 
 test('whether HAProxy’s own container is ready depends on no port: the service of any one may be quarantined, or be UDP', async () => {
   for (const protocol of ['TCP', 'UDP']) {
-    const all = await shaped('sidecar', { ports: [{ name: 'quic', port: 8443, protocol }] });
+    const config = binding('*:8443', 'quic4@*:8443 ssl crt x');
+    const all = await shaped('sidecar', { config, ports: [{ name: 'quic', port: 8443, protocol }] });
     const haproxy = containersOf(workloadIn(all)).find(({ name }) => name === 'haproxy');
     assert.equal(dig(haproxy, 'readinessProbe'), undefined);
   }

@@ -29,6 +29,7 @@ await cluster.api('POST', '/api/v1/namespaces', { metadata: { name: 'strict', la
 
 /** Everything that the chart can make, in one release. */
 const everything: Values = {
+  config: { haproxy: { prometheus: { bind: '*:8404' } } },
   serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
   templates: { 'server.hbs': 'server {{name}}\n' },
   service: { annotations: { note: 'x' }, spec: { sessionAffinity: 'ClientIP' } },
@@ -46,9 +47,7 @@ const everything: Values = {
   nodeSelector: { 'kubernetes.io/os': 'linux' },
   tolerations: [{ operator: 'Exists' }],
   affinity: { nodeAffinity: {} },
-  topologySpreadConstraints: [
-    { maxSkew: 1, topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway' },
-  ],
+  topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'kubernetes.io/arch', whenUnsatisfiable: 'ScheduleAnyway' }],
 };
 
 /** As `kubectl apply --dry-run=server --validate=strict`: a field that is unknown or written twice is an error. */

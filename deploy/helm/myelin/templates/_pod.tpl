@@ -100,7 +100,26 @@ spec:
     {{- end }}
   volumes:
     {{- include "myelin.volumes" . | nindent 4 }}
-  {{- range $field := list "nodeSelector" "affinity" "tolerations" "topologySpreadConstraints" }}
+  {{- if kindIs "slice" .Values.topologySpreadConstraints }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- else if ne .Values.shape "daemonset" }}
+  # What one node or zone takes with it should not be all; better together than not at all.
+  topologySpreadConstraints:
+    {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "myelin.selector" $ | nindent 10 }}
+      # Not counted beside those that they replace.
+      matchLabelKeys: [pod-template-hash]
+    {{- end }}
+  {{- end }}
+  {{- range $field := list "nodeSelector" "affinity" "tolerations" }}
   {{- with get $.Values $field }}
   {{ $field }}:
     {{- toYaml . | nindent 4 }}
