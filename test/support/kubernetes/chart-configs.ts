@@ -10,7 +10,7 @@ import { initText } from '../../../src/config/print/init.ts';
 import { builtIn } from '../../../src/config/schema/watchers.ts';
 import { helm } from '../../servers/helm.ts';
 import { tempFolder } from '../index.ts';
-import { configSchema } from './values-schema.ts';
+import { configSchema } from '../values/chart-schema.ts';
 
 export type Config = Readonly<Record<string, unknown>>;
 

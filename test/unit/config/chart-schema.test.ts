@@ -1,12 +1,11 @@
 /** What Helm knows of `config`; after a change of the config's schema: `node --test --test-update-snapshots` this file. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { chart } from '../../support/kubernetes/chart.ts';
-import { configSchema } from '../../support/kubernetes/values-schema.ts';
+import { configSchema } from '../../support/values/chart-schema.ts';
 
-const path = join(chart, 'values.schema.json');
+const path = fileURLToPath(new URL('../../../deploy/helm/myelin/values.schema.json', import.meta.url));
 
 test('the schema of the chart’s values has the config as Myelin’s own schema has it', async (t: TestContext) => {
   const values = z
