@@ -17,6 +17,16 @@ export type DriverEvent =
   | { readonly kind: 'responsive'; readonly pid: number; readonly generation: number; readonly silentMs: Ms }
   /** It was asked whether it is alive, and has answered. */
   | { readonly kind: 'haproxy_answered'; readonly tookMs: Ms }
+  /** Checks of HAProxy took the last server of a backend; `reason`: of one of its servers, in HAProxy's words. */
+  | {
+      readonly kind: 'backend_down';
+      readonly service: string;
+      readonly backend: string;
+      readonly servers: number;
+      readonly reason: string;
+    }
+  | { readonly kind: 'backend_down_others'; readonly count: number }
+  | { readonly kind: 'backend_up'; readonly service: string; readonly backend: string; readonly downMs: Ms }
   /** The executable on disk differs from the one that runs. */
   | { readonly kind: 'binary_changed'; readonly path: string }
   | { readonly kind: 'old_worker_gone'; readonly pid: number; readonly ageMs: Ms }

@@ -50,6 +50,8 @@ export type Runtime = RuntimeState & {
   observe(owners: readonly Owner[], rotation?: Rotation, touched?: Touched): Promise<SeenByKind>;
   /** What HAProxy says of these backends and their servers, by backend. Throws an AppError where the process does not answer. */
   health(backends: readonly string[]): Promise<ReadonlyMap<string, BackendHealth>>;
+  /** The names of all backends without a server up. Throws an AppError where the process does not answer. */
+  downBackends(): Promise<ReadonlySet<string>>;
   /** Uses what was read back as what runs. The file keeps what was desired, so that drift does not survive the next start. */
   acceptObserved(running: Rendered, leaving: readonly Leaving[]): void;
 };

@@ -5,6 +5,7 @@ import { openKeptFiles } from '../apply/files/kept-files.ts';
 import { openDriver } from '../apply/open-driver.ts';
 import { type LeftHaproxy, servingHaproxy } from '../apply/process/left.ts';
 import { HealthView } from '../apply/runtime/health-view.ts';
+import { HealthWatch } from '../apply/runtime/health-watch.ts';
 import { view } from '../catalog/catalog.ts';
 import { Certificates } from '../certificates/certificates.ts';
 import {
@@ -25,6 +26,7 @@ import { readOnce } from '../lib/files/read-file.ts';
 import { createMutex } from '../lib/mutex.ts';
 import { now, toWallClock, wallClock } from '../lib/time/clock.ts';
 import { endsWithin } from '../lib/time/ends-within.ts';
+import { startPolling } from '../lib/time/poll.ts';
 import { pause } from '../lib/time/retry.ts';
 import { main } from '../main.ts';
 import type { Moment, Ms, Problem } from '../model.ts';
@@ -56,6 +58,8 @@ const stuckAfterMs = 180_000;
 
 /** The part of the time in which HAProxy may be asked about its servers, however often somebody asks for the status. */
 const healthShare = 1 / 10;
+/** How often it is looked for backends that HAProxy's checks took. */
+const healthEveryMs: Ms = 2000;
 /** What HAProxy said last stands where it takes longer: one that hangs must not hold up the status that says so. */
 const healthPatienceMs: Ms = 2000;
 
@@ -254,6 +258,17 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
     running.instance = instance;
     report({ kind: 'certificates', certificates: instance.certificates, caFiles: instance.caFiles });
     instance.start();
+    const healthWatch = new HealthWatch(control);
+    await using _watching = startPolling(
+      {
+        everyMs: healthEveryMs,
+        async poll() {
+          for (const event of await healthWatch.look()) report(event);
+        },
+      },
+      onTrouble,
+      signal,
+    );
     const exitCode = await end.promise;
     await rest();
     if (instance.settings.config.haproxy.onExit === 'stop' && !options.once) await control.stop();

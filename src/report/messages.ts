@@ -214,6 +214,13 @@ export const messages = {
   }),
   unresponsive: error<OfDriver<'unresponsive'>>('HAProxy does not answer: it hangs, or is stopped'),
   responsive: info<OfDriver<'responsive'>>('HAProxy answers again'),
+  backend_down: error<OfDriver<'backend_down'>>(
+    'HAProxy’s checks find no server up for a service: its clients get errors',
+  ),
+  backend_down_others: error<OfDriver<'backend_down_others'>>(
+    'HAProxy’s checks find no server up for further services, the status lists them',
+  ),
+  backend_up: info<OfDriver<'backend_up'>>('HAProxy has a server up again for a service'),
   binary_changed: info<OfDriver<'binary_changed'>>('HAProxy executable changed'),
   old_worker_gone: debug<OfDriver<'old_worker_gone'>>('old HAProxy process finished'),
   connections_closed: warn<OfDriver<'connections_closed'>>('limit of the config closed connections', {

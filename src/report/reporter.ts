@@ -158,6 +158,9 @@ export class Reporter {
       case 'stopped_externally':
       case 'unresponsive':
       case 'responsive':
+      case 'backend_down':
+      case 'backend_down_others':
+      case 'backend_up':
       case 'binary_changed':
       case 'old_worker_gone':
       case 'connections_closed':

@@ -10,7 +10,7 @@ import type { Ask } from '../../haproxy/cli/ask.ts';
 import { type Frame, frame, unframe } from '../../haproxy/cli/framing.ts';
 import type { Info } from '../../haproxy/cli/info.ts';
 import { inTime } from '../../haproxy/cli/socket.ts';
-import { type BackendHealth, readHealth } from '../../haproxy/cli/stats.ts';
+import { type BackendHealth, readDownBackends, readHealth } from '../../haproxy/cli/stats.ts';
 import { carryOut } from '../../haproxy/resources/batch.ts';
 import { ownerOf, resourceOf, resources } from '../../haproxy/resources/index.ts';
 import {
@@ -176,6 +176,13 @@ export class Worker implements Runtime {
     const { from, health } = await readHealth(this.#ask, backends, this.frame);
     for (const each of from) this.#identify(each);
     return health;
+  }
+
+  /** The names of all backends without a server up. Throws an AppError where the process does not answer, or another one does. */
+  async downBackends(): Promise<ReadonlySet<string>> {
+    const { from, down } = await readDownBackends(this.#ask, this.frame);
+    for (const each of from) this.#identify(each);
+    return down;
   }
 
   /** What was read back counts as what runs; `leaving` was found to be on its way out. */

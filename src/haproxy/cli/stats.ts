@@ -66,6 +66,18 @@ export async function readHealth(
   return { from, health };
 }
 
+/** The names of the backends without a server up, a line of the answer each. Throws an AppError where the query was not answered. */
+export async function readDownBackends(
+  ask: Ask,
+  frame?: Frame,
+): Promise<{ readonly from: readonly (Info | null)[]; readonly down: ReadonlySet<string> }> {
+  const { from, replies } = await askEach(ask, ['-1 2 -1'], (what) => `show stat ${what}`, frame);
+  const [reply] = replies;
+  if (reply == null) throw new AppError('MYELIN_SOCKET_FAILED', 'HAProxy says nothing of its backends');
+  const rows = readStats(reply, ['pxname', 'status']);
+  return { from, down: new Set(rows.flatMap(([name = '', status = '']) => (status.startsWith('DOWN') ? [name] : []))) };
+}
+
 /** These fields of each row, out of about a hundred; none where the reply is something else. */
 export function readStats(reply: string, names: readonly string[]): readonly (readonly string[])[] {
   const [header = '', ...lines] = reply.split('\n');

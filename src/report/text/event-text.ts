@@ -88,6 +88,11 @@ function factsOf(event: Event): string {
       return `${event.count} of ${event.query}`;
     case 'refused_by_config':
       return `${event.count} of ${listed(event.queries, event.more)}`;
+    case 'backend_down':
+      return `${counted(event.servers, 'server')}, ${event.reason}`;
+    case 'backend_up':
+      return `after ${age(0, event.downMs)}`;
+    case 'backend_down_others':
     case 'left_out_others':
     case 'route_left_out_others':
       return String(event.count);

@@ -1,6 +1,7 @@
 /** What HAProxy says of its servers stands beside what the sources say: Myelin is not well while a service is down. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '../../support/index.ts';
 import { site } from '../../support/sites/site.ts';
 
 test('the status shows that HAProxy has servers down which the source calls ready, why, and is well again with them', async () => {
@@ -37,6 +38,11 @@ test('the status shows that HAProxy has servers down which the source calls read
   assert.match(servers.stdout, /^web\/alpha +127\.0\.0\.1:\d+ +ready +DOWN +\d+ +0 +\d+s +L7STS, Layer7 wrong status/m);
   assert.equal((await my.place.command('servers', 'wbe')).exitCode, 2);
 
+  const happened = (words: RegExp): Promise<unknown> =>
+    until(String(words), async () => words.test((await my.place.command('events', 'web')).stdout));
+  await happened(/ web: HAProxy’s checks find no server up for a service: .*: 2 servers, alpha \(.*\): L7STS/);
+
   await alpha.setHealthy(true);
   await myelin.until('it is well', ({ state }) => state === 'ready');
+  await happened(/ web: HAProxy has a server up again for a service: after \d+s/);
 });

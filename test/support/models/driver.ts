@@ -54,6 +54,7 @@ export class ModelDriver extends ScriptedDriver {
         return new Map([['server', seen]]);
       },
       health: async () => new Map(),
+      downBackends: async () => new Set<string>(),
       acceptObserved: ({ sections }, leaving) => {
         this.run(sections);
         for (const each of leaving) this.#reaper.found(each);

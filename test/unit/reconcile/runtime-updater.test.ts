@@ -262,6 +262,7 @@ test('an order is obeyed by every process, whatever drift is only reported, and 
     leaving: [],
     started: null,
     health: async () => new Map(),
+    downBackends: async () => new Set<string>(),
     observe: async () => new Map(),
     acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
@@ -329,6 +330,7 @@ test('a process that leaves and missed a removal is told of it also where nothin
     leaving: [],
     started: null,
     health: async () => new Map(),
+    downBackends: async () => new Set<string>(),
     observe: async () => new Map(),
     acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
@@ -479,6 +481,7 @@ class Scripted extends ScriptedDriver {
       leaving: [],
       started: null,
       health: async () => new Map(),
+      downBackends: async () => new Set<string>(),
       observe: async (owners) => {
         if (this.isSilent) throw new AppError('MYELIN_SOCKET_FAILED', 'no answer');
         const its = owners.filter((owner) => owner.startsWith('backend '));
@@ -556,6 +559,7 @@ test('a process that leaves, and so has no new clients, is told of servers and n
     leaving: [],
     started: null,
     health: async () => new Map(),
+    downBackends: async () => new Set<string>(),
     observe: async () => new Map(),
     acceptObserved() {},
     applyCommands: async (commands, { sections }) => {
