@@ -80,6 +80,14 @@ const requests: readonly (readonly [host: string | null, path: string, answer: s
   ['', '/health', 'any /health'],
   [null, '/health', 'any /health'],
   [null, '/', '404'],
+  // A target with its host in it, as HTTP/1.0 may have it without any other.
+  [null, 'http://shop.example.com/api/x', 'api http://shop.example.com/api/x'],
+  [null, 'http://SHOP.Example.com.:8080/', 'shop http://SHOP.Example.com.:8080/'],
+  [null, 'http://api.example.com@shop.example.com/', 'shop http://api.example.com@shop.example.com/'],
+  [null, 'http://strip.example.com/a/b/c?q', 'strip http://strip.example.com/c?q'],
+  [null, 'http://other.org/health', 'any http://other.org/health'],
+  [null, 'http://*.example.com/', '400'],
+  [null, '/x?http://shop.example.com/', 'api /x?http://shop.example.com/'],
   // Addresses.
   ['192.0.2.1', '/health', 'any /health'],
   ['192.0.2.1:80', '/', '404'],
@@ -127,6 +135,8 @@ type Site = AsyncDisposable & {
   readonly tlsDefaultPort: number;
   readonly poolPort: number;
   readonly unassignedPort: number;
+  /** Of the pool, with a PROXY header. */
+  readonly mappedPort: number;
 };
 
 async function listening(server: Server): Promise<number> {
@@ -147,6 +157,11 @@ async function site(branch: HaproxyBranch): Promise<Site> {
   const echo = async (name: string) => {
     const server = createServer(({ url }, answer) => void answer.end(`${name} ${url}`));
     server.on('connect', ({ url }, socket) => void socket.end(`HTTP/1.1 200 OK\r\n\r\n${name} ${url}`));
+    server.on('upgrade', ({ headers: { upgrade } }, socket) => {
+      const head = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', `Upgrade: ${upgrade}`];
+      // For the key below, without which HAProxy takes it for none of a WebSocket.
+      socket.end([...head, 'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=', '', upgrade].join('\r\n'));
+    });
     return serve(server);
   };
   const tls = async (name: string) =>
@@ -155,12 +170,22 @@ async function site(branch: HaproxyBranch): Promise<Site> {
   const ports: Record<string, number> = {};
   for (const name of Object.keys(claims)) ports[name] = await echo(name);
   for (const name of ['mail', 'wildmail', 'fallback']) ports[name] = await tls(name);
-  ports.pg = await tcp('pg');
+  for (const name of ['pg', 'mapped']) ports[name] = await tcp(name);
 
   const free = [];
-  for (let at = 0; at < 9; at++) free.push(await freePort());
-  const [port, h2Port, defaultPort, redirectPort, redirectTlsPort, tlsPort, tlsDefaultPort, poolPort, unassignedPort] =
-    free as [number, number, number, number, number, number, number, number, number];
+  for (let at = 0; at < 10; at++) free.push(await freePort());
+  const [
+    port,
+    h2Port,
+    defaultPort,
+    redirectPort,
+    redirectTlsPort,
+    tlsPort,
+    tlsDefaultPort,
+    poolPort,
+    unassignedPort,
+    mappedPort,
+  ] = free as [number, number, number, number, number, number, number, number, number, number];
   const http = Object.fromEntries(
     Object.entries(claims).map(([name, routes]) => {
       const all = routes.map((route) => `${route} frontend=public`);
@@ -187,7 +212,11 @@ async function site(branch: HaproxyBranch): Promise<Site> {
       },
       tls: { mode: 'tcp', bind: `127.0.0.1:${tlsPort}` },
       'tls-default': { mode: 'tcp', bind: `127.0.0.1:${tlsDefaultPort}`, default: 'fallback' },
-      pool: { mode: 'tcp', bind: [`127.0.0.1:${poolPort}`, `127.0.0.1:${unassignedPort}`], by: 'port' },
+      pool: {
+        mode: 'tcp',
+        bind: [`127.0.0.1:${poolPort}`, `127.0.0.1:${unassignedPort}`, `127.0.0.1:${mappedPort} accept-proxy`],
+        by: 'port',
+      },
       empty: { mode: 'tcp', bind: `127.0.0.1:${await freePort()}`, by: 'port' },
     },
     services: {
@@ -196,6 +225,7 @@ async function site(branch: HaproxyBranch): Promise<Site> {
       wildmail: { ...none, routes: ['*.example.com frontend=tls'] },
       fallback: none,
       pg: { ...none, routes: [`:${poolPort} frontend=pool`] },
+      mapped: { ...none, routes: [`:${mappedPort} frontend=pool`] },
     },
   });
   const endpoints = Object.fromEntries(
@@ -223,6 +253,7 @@ async function site(branch: HaproxyBranch): Promise<Site> {
     tlsDefaultPort,
     poolPort,
     unassignedPort,
+    mappedPort,
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }
@@ -331,6 +362,22 @@ for (const branch of branches)
       }
     });
 
+    test('an upgrade to WebSocket or anything else is let through, and one to HTTP/2 is not: the request is answered', async () => {
+      await using its = await site(branch);
+      const ask = async (upgrade: string): Promise<string> => {
+        const lines = ['GET /x HTTP/1.1', 'Host: shop.example.com', 'Connection: Upgrade, HTTP2-Settings'];
+        const key = ['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='];
+        const settings = 'HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA';
+        const socket = connect(its.port, '127.0.0.1').setEncoding('latin1');
+        socket.write([...lines, settings, ...key, `Upgrade: ${upgrade}`, '', ''].join('\r\n'));
+        const [text] = (await once(socket, 'data')) as [string];
+        socket.destroy();
+        return text.split('\r\n')[0] ?? '';
+      };
+      for (const upgrade of ['websocket', 'SPDY/3.1']) assert.match(await ask(upgrade), / 101 /, upgrade);
+      for (const upgrade of ['h2c', 'H2C', 'h2c, h2c']) assert.match(await ask(upgrade), / 200 /, upgrade);
+    });
+
     test('what no route leads elsewhere goes to the default; lines of the administrator hold', async () => {
       await using its = await site(branch);
       const { answer, head } = await ask(its.defaultPort, 'anything.org', '/x?y');
@@ -390,5 +437,13 @@ for (const branch of branches)
       await using its = await site(branch);
       assert.equal(await say(its.poolPort, ''), 'pg');
       assert.equal(await ending(its.unassignedPort), 'ECONNRESET');
+    });
+
+    test('in a pool the port that was bound counts, whatever port a PROXY header names', {
+      skip: branch === '2.2' && 'HAProxy 2.2 knows no other port than that of the header',
+    }, async () => {
+      await using its = await site(branch);
+      for (const named of [5432, its.poolPort, its.mappedPort])
+        assert.equal(await say(its.mappedPort, `PROXY TCP4 192.0.2.1 192.0.2.2 1111 ${named}\r\n`), 'mapped');
     });
   });
