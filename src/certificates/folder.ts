@@ -42,7 +42,10 @@ export async function readFolder(folder: string): Promise<Reading> {
       const holder = taken.get(place.name);
       taken.set(place.name, holder ?? place.certificate);
       if (holder !== undefined) entries.push(wrong(place, `${basename(holder)} has this name already`));
-      else entries.push(await readPlace(place));
+      else {
+        const entry = await readPlace(place);
+        if (!isOfIssuers(entry)) entries.push(entry);
+      }
     }
     return { entries, problem: null, paths };
   } catch (error) {
@@ -77,6 +80,12 @@ async function placesIn(folder: string, paths: string[]): Promise<readonly Place
     }
   }
   return places;
+}
+
+/** What cert-manager (`ca.crt`), certbot (`chain.pem`) and lego (`NAME.issuer.crt`) write beside a certificate: it has no key. */
+function isOfIssuers(entry: Entry): boolean {
+  if (entry.kind === 'wrong' || !/^(ca|chain|.*\.issuer)$/.test(entry.name)) return false;
+  return !`${entry.pem.certificate}${entry.pem.key ?? ''}`.includes('PRIVATE KEY');
 }
 
 async function readPlace(place: Place): Promise<Entry> {

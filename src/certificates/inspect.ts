@@ -3,6 +3,7 @@
  * whole config because of one bad certificate. No reason contains a byte of a key.
  */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { Timestamp } from '../model.ts';
 import { blocksIn, readCertificate } from './pem.ts';
 
@@ -33,11 +34,12 @@ export function inspect({ certificate, key }: Pem): Inspected {
   const [keyBlock, ...otherKeys] = keys;
   if (`${certificate}${key ?? ''}`.trim() === '') return unsound('it is empty');
   if (certificates.length === 0) return unsound('it holds no certificate (-----BEGIN CERTIFICATE-----)');
+  const isEncrypted =
+    keyBlock?.label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type: 4,ENCRYPTED/m.test(`${certificate}\n${key ?? ''}`);
+  if (isEncrypted) return unsound('its private key is encrypted, and nobody is there to give the passphrase');
   if (keyBlock === undefined)
     return unsound('there is no private key in it, nor in a file of the same name that ends in .key');
   if (otherKeys.some(({ text }) => text !== keyBlock.text)) return unsound('there is more than one private key');
-  if (keyBlock.label === 'ENCRYPTED PRIVATE KEY')
-    return unsound('its private key is encrypted, and nobody is there to give the passphrase');
   const chain = certificates.map(({ text }) => readCertificate(text));
   const unreadable = chain.indexOf(null);
   if (unreadable !== -1) return unsound(`certificate ${unreadable + 1} in it cannot be read`);
@@ -54,9 +56,12 @@ export function inspect({ certificate, key }: Pem): Inspected {
   const misplaced = issuers.findIndex((issuer, at) => !isIssuedBy(at === 0 ? leaf : issuers[at - 1], issuer));
   if (misplaced !== -1)
     return unsound(`certificate ${misplaced + 2} in it did not issue the one before: it belongs elsewhere, or away`);
+  const chainText = certificates.map(({ text }) => text).join('');
+  const refusal = whyNotServed(chainText, keyBlock.text);
+  if (refusal !== null) return unsound(`OpenSSL does not serve it: ${refusal}`);
   return {
     kind: 'sound',
-    pem: [...certificates, keyBlock].map(({ text }) => text).join(''),
+    pem: `${chainText}${keyBlock.text}`,
     names: namesOf(leaf),
     notBefore: leaf.validFromDate.getTime(),
     notAfter: leaf.validToDate.getTime(),
@@ -80,6 +85,17 @@ function readKey(pem: string): KeyObject | null {
     return createPrivateKey(pem);
   } catch {
     return null;
+  }
+}
+
+/** What OpenSSL, which is HAProxy's library as well, says of a key or a signature that is too weak, or of no kind for TLS. */
+function whyNotServed(cert: string, key: string): string | null {
+  try {
+    // Without `ca` it would read all root certificates.
+    createSecureContext({ cert, key, ca: [] });
+    return null;
+  } catch (error) {
+    return error instanceof Error && 'reason' in error ? String(error.reason) : 'it is not fit for TLS';
   }
 }
 

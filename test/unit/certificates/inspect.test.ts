@@ -50,6 +50,13 @@ const faults: readonly (readonly [why: string, certificate: string, key: string 
   ['a chain in another order', leaf + root + issuer, key, /certificate 2 in it/],
   ['two keys', leaf + key + otherKey, null, /more than one private key/],
   ['an encrypted key', leaf, fixture('encrypted.key'), /is encrypted/],
+  [
+    'an encrypted key of the older form',
+    leaf,
+    key.replace(/\n/, '\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n'),
+    /is encrypted/,
+  ],
+  ['a key that OpenSSL takes for too weak', fixture('weak.pem'), null, /OpenSSL does not serve it: ee key too small/],
   ['half a certificate', leaf.slice(0, 300), key, /holds no certificate/],
   [
     'a spoilt certificate',
