@@ -357,6 +357,23 @@ test('HAProxy’s own metrics are read beside those of Myelin, by those who may 
   ]);
 });
 
+test('the alerts and the dashboard come with the chart as they are, the links of the alerts to where the docs are', async () => {
+  const deploy = new URL('../../deploy/', import.meta.url);
+  const all = await shaped('sidecar', {
+    prometheusRule: { enabled: true, labels: { release: 'prometheus' }, runbooks: 'https://docs.example.com/' },
+    dashboard: { enabled: true, labels: { find: 'me' } },
+  });
+  const rule = only(all, 'PrometheusRule');
+  const rules = await readFile(new URL('prometheus/myelin.rules.yaml', deploy), 'utf8');
+  const linked = rules.replaceAll('runbook_url: docs/', 'runbook_url: https://docs.example.com/docs/');
+  assert.deepEqual(dig(rule, 'spec'), parse(linked));
+  assert.equal(dig(rule, 'metadata', 'labels', 'release'), 'prometheus');
+  const dashboard = all.find(({ metadata }) => metadata.name === 'myelin-dashboard');
+  const json = await readFile(new URL('grafana/myelin.json', deploy), 'utf8');
+  assert.deepEqual(JSON.parse(String(dig(dashboard, 'data', 'myelin.json'))), JSON.parse(json));
+  assert.equal(dig(dashboard, 'metadata', 'labels', 'find'), 'me');
+});
+
 test('pods behind a Service are spread over nodes and zones, until values say otherwise', async () => {
   const spread = async (...given: Parameters<typeof shaped>): Promise<unknown> =>
     dig(workloadIn(await shaped(...given)), 'spec', 'template', 'spec', 'topologySpreadConstraints');
@@ -430,6 +447,14 @@ test('the notes say that Prometheus in another namespace is kept out until it is
   assert.doesNotMatch(await notes({ networkPolicy: { enabled: false } }), /networkPolicy.metricsFrom/);
 });
 
+test('the notes say where HAProxy is reached, and which binds no Service leads to', async () => {
+  const bind = ['*:8080', '*:8443', '127.0.0.1:9000', '*:10000-10999'];
+  const config = { ...binding(...bind), haproxy: { prometheus: { bind: '*:8404' } } };
+  const { stdout } = await runHelm('notes', exampleValues('sidecar'), { config });
+  assert.match(stdout, /myelin\.edge:80 \(http, port 8080 of the pods\)/);
+  assert.match(stdout, /Not in `ports`, so that no Service leads there and networkPolicy keeps everybody away: \*:8443\n/);
+});
+
 test('a pod is given the time that draining takes, and is told to wait without a shell', async () => {
   for (const shape of shapes) {
     const all = await shaped(shape, { drain: { delaySeconds: 15, graceSeconds: 60 } });
@@ -473,13 +498,16 @@ test('config and templates are mounted as folders, so that changes of them arriv
   assert.equal(dig(parse(configIn(all)), 'templates'), '/etc/myelin-templates');
 });
 
-test('the values that the guide shows make a pod with a config that Myelin accepts', async () => {
-  const guide = await readFile(new URL('../../docs/guides/kubernetes.md', import.meta.url), 'utf8');
-  const examples = [...guide.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = '']) => text);
-  assert.ok(examples.length > 0);
+test('the values that guide and README show make a pod with a config that Myelin accepts', async () => {
+  const pages = ['docs/guides/kubernetes.md', 'deploy/helm/myelin/README.md'];
+  const texts = await Promise.all(pages.map((page) => readFile(new URL(`../../${page}`, import.meta.url), 'utf8')));
+  const examples = texts.flatMap((text) =>
+    [...text.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, shown = '']) => shown),
+  );
+  assert.ok(examples.length > 3);
   for (const example of examples) {
     const values = z.record(z.string(), z.unknown()).parse(parse(example));
-    const { config } = await load(configIn(await objects(values)), env);
+    const { config } = await load(configIn(await objects(exampleValues('deployment'), values)), env);
     assert.deepEqual([...config.services.keys()], ['web']);
   }
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import test, { after } from 'node:test';
 import { z } from 'zod';
 import { type Cluster, startKubernetes } from '../servers/kubernetes.ts';
-import { serviceMonitorDefinition } from '../servers/prometheus-operator.ts';
+import { operatorDefinitions } from '../servers/prometheus-operator.ts';
 import { until } from '../support/index.ts';
 import {
   dig,
@@ -31,6 +31,8 @@ await cluster.api('POST', '/api/v1/namespaces', { metadata: { name: 'strict', la
 const everything: Values = {
   config: { haproxy: { prometheus: { bind: '*:8404' } } },
   serviceMonitor: { enabled: true, labels: { release: 'prometheus' } },
+  prometheusRule: { enabled: true, labels: { release: 'prometheus' } },
+  dashboard: { enabled: true, annotations: { grafana_folder: 'HAProxy' } },
   templates: { 'server.hbs': 'server {{name}}\n' },
   service: { annotations: { note: 'x' }, spec: { sessionAffinity: 'ClientIP' } },
   networkPolicy: { from: [{ podSelector: {} }], egress: [{ ports: [{ port: 53, protocol: 'UDP' }] }] },
@@ -57,13 +59,14 @@ async function judge(object: KubernetesObject): Promise<unknown> {
 
 async function define(): Promise<void> {
   const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-  await cluster.api('POST', path, await serviceMonitorDefinition());
-  await until('ServiceMonitors are served', () =>
-    cluster.api('GET', '/apis/monitoring.coreos.com/v1/servicemonitors').then(
-      () => true,
-      () => false,
-    ),
-  );
+  for (const definition of await operatorDefinitions()) await cluster.api('POST', path, definition);
+  for (const plural of ['servicemonitors', 'prometheusrules'])
+    await until(`${plural} are served`, () =>
+      cluster.api('GET', `/apis/monitoring.coreos.com/v1/${plural}`).then(
+        () => true,
+        () => false,
+      ),
+    );
 }
 
 test('a real API server accepts every object of every shape, each field of it', { timeout: 120_000 }, async () => {
@@ -81,6 +84,7 @@ test('a real API server accepts every object of every shape, each field of it', 
     'Deployment',
     'NetworkPolicy',
     'PodDisruptionBudget',
+    'PrometheusRule',
     'Role',
     'RoleBinding',
     'Service',

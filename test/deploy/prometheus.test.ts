@@ -1,9 +1,10 @@
 /** The alerts and the PrometheusRule, evaluated by Prometheus' own promtool on what Myelin's metrics may be. */
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
+import { z } from 'zod';
 import { promtool } from '../servers/promtool.ts';
 import { tempFolder } from '../support/index.ts';
 
@@ -282,6 +283,20 @@ test('each alert fires when it should, and no other one does', async () => {
 test('Prometheus finds nothing wrong with the rules', async () => {
   const { status, stdout, stderr } = await promtool('check', 'rules', '--lint=all', '--lint-fatal', rules);
   assert.equal(status, 0, `${stdout}${stderr}`);
+});
+
+test('Prometheus can read each query of the dashboard', async () => {
+  await using folder = await tempFolder();
+  const panels = z
+    .object({ panels: z.array(z.object({ targets: z.array(z.object({ expr: z.string() })).default([]) })) })
+    .parse(JSON.parse(await readFile(resolve(import.meta.dirname, '../../deploy/grafana/myelin.json'), 'utf8'))).panels;
+  const exprs = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr.replaceAll('$__rate_interval', '1m')));
+  const path = join(folder.path, 'dashboard.rules.yaml');
+  const recorded = exprs.map((expr, index) => ({ record: `dashboard:query:${index}`, expr }));
+  await writeFile(path, stringify({ groups: [{ name: 'dashboard', rules: recorded }] }));
+  const { status, stdout, stderr } = await promtool('check', 'rules', path);
+  assert.equal(status, 0, `${stdout}${stderr}`);
+  assert.match(stdout, new RegExp(`${exprs.length} rules found`));
 });
 
 function testOf({ title, differs, minutes, alerts }: Case) {

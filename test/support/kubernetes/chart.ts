@@ -116,6 +116,6 @@ export function workloadIn(all: readonly KubernetesObject[]): KubernetesObject {
 
 /** The `myelin.yaml` that pods find. */
 export function configIn(all: readonly KubernetesObject[]): string {
-  const config = all.find(({ kind, metadata }) => kind === 'ConfigMap' && !metadata.name.endsWith('-templates'));
+  const config = all.find((each) => each.kind === 'ConfigMap' && dig(each, 'data', 'myelin.yaml') !== undefined);
   return z.string().parse(dig(config, 'data', 'myelin.yaml'));
 }

@@ -108,6 +108,21 @@ there. `from` is 0 where only the pod knows the port.
 {{- end -}}
 {{- end -}}
 
+{{/* What listens for others and is not in `ports`, HAProxy's own metrics aside, as JSON; ranges are pools to choose from. */}}
+{{- define "myelin.unreachable" -}}
+{{- $reached := list (include "myelin.haproxyMetricsPort" . | int | printf "%d TCP") -}}
+{{- range .Values.ports -}}
+  {{- $reached = append $reached (printf "%d %s" (int .port) (default "TCP" .protocol)) -}}
+{{- end -}}
+{{- $texts := list -}}
+{{- range include "myelin.listeners" . | fromJsonArray -}}
+  {{- if and .from (eq .from .to) (not .isLoopback) (not (has (printf "%d %s" (int .from) .protocol) $reached)) -}}
+    {{- $texts = append $texts .text -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $texts -}}
+{{- end -}}
+
 {{/* The port of HAProxy's own metrics; empty where config has none, or none that others reach. */}}
 {{- define "myelin.haproxyMetricsPort" -}}
 {{- with (default dict .Values.config.haproxy).prometheus -}}
