@@ -452,7 +452,10 @@ test('the notes say where HAProxy is reached, and which binds no Service leads t
   const config = { ...binding(...bind), haproxy: { prometheus: { bind: '*:8404' } } };
   const { stdout } = await runHelm('notes', exampleValues('sidecar'), { config });
   assert.match(stdout, /myelin\.edge:80 \(http, port 8080 of the pods\)/);
-  assert.match(stdout, /Not in `ports`, so that no Service leads there and networkPolicy keeps everybody away: \*:8443\n/);
+  assert.match(
+    stdout,
+    /Not in `ports`, so that no Service leads there and networkPolicy keeps everybody away: \*:8443\n/,
+  );
 });
 
 test('a pod is given the time that draining takes, and is told to wait without a shell', async () => {

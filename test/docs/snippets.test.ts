@@ -15,7 +15,7 @@ const example = await readFile(new URL('../../docs/watchers/example/http-json.ts
 /** Which of them a block is. */
 function kindOf(text: string): Kind {
   if (/^# services\.yaml/.test(text)) return 'services';
-  if (/^shape:/m.test(text)) return 'chart values';
+  if (/^(shape|config):/m.test(text)) return 'chart values';
   return /^(apiVersion|env):/m.test(text) ? 'manifest' : 'config';
 }
 
