@@ -1,6 +1,5 @@
 /** Myelin's own version and the Node that it needs, from its package. */
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { ownText } from './lib/own-package.ts';
 
 type Package = { readonly version: string; readonly engines: { readonly node: string } };
 
@@ -15,7 +14,6 @@ export function nodeProblem(version: string): string | null {
   return `myelin needs Node ${needed} or newer, and this is Node ${version}`;
 }
 
-/** The same file from `src` and from `dist`. */
 function ownPackage(): Package {
-  return JSON.parse(readFileSync(fileURLToPath(import.meta.resolve('#package.json')), 'utf8')) as Package;
+  return JSON.parse(ownText('package.json')) as Package;
 }

@@ -15,6 +15,7 @@ import { createView } from '../demo/view.ts';
 import { AppError, exitCodes } from '../errors.ts';
 import { findBinary } from '../haproxy/binary/binary.ts';
 import { askMyelin } from '../http/client.ts';
+import { ownCommand } from '../lib/own-package.ts';
 import { now, wallClock } from '../lib/time/clock.ts';
 import type { Status } from '../report/status.ts';
 import { table } from '../report/text/format.ts';
@@ -133,9 +134,9 @@ class DemoInstance {
   }
 
   async start(): Promise<void> {
-    const [, cli = ''] = process.argv;
     await using log = await open(join(this.#folder, 'myelin.log'), 'a');
-    const child = spawn(process.execPath, [cli, 'run'], { cwd: this.#folder, stdio: ['ignore', log.fd, log.fd] });
+    const [program, args] = ownCommand('run');
+    const child = spawn(program, args, { cwd: this.#folder, stdio: ['ignore', log.fd, log.fd] });
     // Ctrl-C reaches the whole group: the child may have ended before `stop`.
     this.#ended = once(child, 'exit');
     this.#terminate = () => child.kill('SIGTERM');

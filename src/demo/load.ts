@@ -4,8 +4,8 @@
  */
 import { Agent as HttpAgent, get as httpGet } from 'node:http';
 import { get as httpsGet, Agent as TlsAgent } from 'node:https';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { ownModule } from '../lib/own-module.ts';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { startOwnWorker } from '../lib/own-package.ts';
 
 export type LoadTargets = { readonly http: string; readonly https: string; readonly clientsEach: number };
 
@@ -28,7 +28,7 @@ export type Load = {
 };
 
 export function startLoad(targets: LoadTargets): Load {
-  const worker = new Worker(ownModule('src/demo/load'), { workerData: targets });
+  const worker = startOwnWorker('src/demo/load', { workerData: targets });
   const ended = Promise.withResolvers<LoadReport>();
   let last: LoadReport | null = null;
   worker.on('message', (load: LoadReport) => {

@@ -1,10 +1,10 @@
 /** Reads the templates: those in the folder of the config, and the built-in ones for the rest. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { AppError } from '../errors.ts';
 import { didYouMean } from '../lib/did-you-mean.ts';
 import { type ReadFile, readOnce } from '../lib/files/read-file.ts';
+import { ownPath, ownText } from '../lib/own-package.ts';
 import type { TemplateSource } from '../render/templates/template-error.ts';
 
 /** The parts of a config file; the template `haproxy.cfg` joins them. */
@@ -30,20 +30,23 @@ export type Templates = {
 /** Throws an AppError where the folder or one of its files cannot be read, or a file has the name of no template. */
 export async function readTemplates(folder: string | undefined, readFile: ReadFile = readOnce): Promise<Templates> {
   const overrides = folder === undefined ? [] : await listTemplates(folder);
-  const files = new Map(builtInTemplates().map(({ name, file }) => [name, file]));
-  for (const { name, file } of overrides) files.set(name, file);
-  const sources = await Promise.all(
-    [...files].map(async ([name, file]) => [name, await readTemplate(file, readFile)] as const),
+  const own = await Promise.all(
+    overrides.map(async ({ name, file }) => [name, await readTemplate(file, readFile)] as const),
   );
   return {
-    sources: new Map(sources),
+    sources: new Map([...builtInTemplates(), ...own]),
     files: folder === undefined ? [] : [folder, ...overrides.map(({ file }) => file)],
   };
 }
 
-/** Name and path of each built-in template, when run from `src` and from `dist`. */
-export function builtInTemplates(): readonly { readonly name: string; readonly file: string }[] {
-  return templateNames.map((name) => ({ name, file: fileURLToPath(import.meta.resolve(`#templates/${name}.hbs`)) }));
+/** By name. */
+export function builtInTemplates(): ReadonlyMap<string, TemplateSource> {
+  return new Map(
+    templateNames.map((name) => {
+      const path = `templates/${fileName(name)}`;
+      return [name, { file: ownPath(path), text: ownText(path) }];
+    }),
+  );
 }
 
 async function listTemplates(folder: string): Promise<{ name: string; file: string }[]> {

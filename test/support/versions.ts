@@ -127,7 +127,7 @@ export async function versions(options: VersionsOptions = {}): Promise<Versions>
   const [port, tlsPort] = [await freePort(), await freePort()];
   const place = stack.use(await workplace(configOf(port, tlsPort, reload, sections)));
   await place.write('cert.pem', selfSignedPem(new Date()));
-  const template = await builtInTemplate('frontend');
+  const template = builtInTemplate('frontend');
   const versioned = '{{#each servers}}    http-response set-header x-version {{logFormat meta.version}}\n{{/each}}';
   await place.write('templates/frontend.hbs', `${frontend(template).trimEnd()}\n${versioned}\n`);
   const first = endpoint(all, 0);

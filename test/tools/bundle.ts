@@ -12,7 +12,7 @@ import { precompile } from '../../src/render/templates/engine.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
-/** What is run, or imported by others, by its own path (`src/lib/own-module.ts`). */
+/** What is run, or imported by others, by its own path (`src/lib/own-package.ts`). */
 const entries = [
   'src/cli',
   'src/demo/load',

@@ -3,14 +3,12 @@
  * thread it would delay the other files.
  */
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import { describe } from '../../src/errors.ts';
-import { ownModule } from '../../src/lib/own-module.ts';
+import { startOwnWorker } from '../../src/lib/own-package.ts';
 import { type Parsed, parseServices } from './parse.ts';
 
 /** Text of this length is parsed in some 20 ms: starting a thread takes longer. */
 const longestHere = 32_768;
-const script = ownModule('watchers/file/parse-worker');
 const limits = { maxOldGenerationSizeMb: 384 };
 
 /** What a file is parsed from, on that thread. */
@@ -59,7 +57,7 @@ export class Parsing implements AsyncDisposable {
 
   async #start(work: Work, onEnd: (parsed: Parsed) => void): Promise<void> {
     const { signal } = this.#stop;
-    const worker = new Worker(script, { workerData: work, resourceLimits: limits });
+    const worker = startOwnWorker('watchers/file/parse-worker', { workerData: work, resourceLimits: limits });
     // An error after the result does not matter.
     worker.on('error', () => {});
     try {

@@ -1,5 +1,4 @@
 /** `myelin eject`: copies the built-in templates, to be changed and named under `templates` in the config. */
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { exitCodes } from '../../errors.ts';
 import { builtInTemplates } from '../../settings/templates.ts';
@@ -7,9 +6,9 @@ import type { Globals } from '../globals.ts';
 import { writeNewFile } from './new-file.ts';
 
 export async function eject(_globals: Globals, folder: string, options: { readonly force?: true }): Promise<number> {
-  for (const { file } of builtInTemplates()) {
+  for (const { file, text } of builtInTemplates().values()) {
     const path = join(folder, basename(file));
-    await writeNewFile(path, await readFile(file, 'utf8'), { force: options.force === true });
+    await writeNewFile(path, text, { force: options.force === true });
     process.stdout.write(`${path} written\n`);
   }
   process.stdout.write(

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import type { Source } from '../../../watchers/kit/source.ts';
 import { checked } from '../../../watchers/kit/update.ts';
 import { AppError, describe, hasCode } from '../../errors.ts';
-import { ownModule } from '../../lib/own-module.ts';
+import { ownModule } from '../../lib/own-package.ts';
 import type { SourceAnswer } from '../../model.ts';
 
 export type OwnSource =

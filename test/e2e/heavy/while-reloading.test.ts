@@ -66,7 +66,7 @@ test(
     });
     const { place, backends } = my;
     const versioned = '{{#each servers}}    http-response set-header x-version {{logFormat meta.version}}\n{{/each}}';
-    await place.write('templates/frontend.hbs', `${(await builtInTemplate('frontend')).trimEnd()}\n${versioned}\n`);
+    await place.write('templates/frontend.hbs', `${builtInTemplate('frontend').trimEnd()}\n${versioned}\n`);
     // Through the source, which is noticed at once: the config is looked at once a second.
     const publish = (version: number, name: 'alpha' | 'beta'): Promise<void> => {
       const server = (by: 'alpha' | 'beta' | 'gamma', its: string): object => {

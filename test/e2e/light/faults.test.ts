@@ -17,7 +17,7 @@ import { type Site, site } from '../../support/sites/site.ts';
 
 test('a template broken while Myelin runs is refused with its place, the old one stays until it is mended', async () => {
   await using my = await site({ rest: ['templates: templates'] });
-  const good = await builtIn('defaults');
+  const good = builtIn('defaults');
   await my.place.write('templates/defaults.hbs', good);
   const myelin = await my.start();
   const load = my.load();
@@ -44,7 +44,7 @@ test('a template broken while Myelin runs is refused with its place, the old one
 
 test('templates that are cut off before the lines of servers or binds, or empty, are refused though they are valid', async () => {
   await using my = await site({ rest: ['templates: templates'] });
-  const [server, backend, frontend] = [await builtIn('server'), await builtIn('backend'), await builtIn('frontend')];
+  const [server, backend, frontend] = [builtIn('server'), builtIn('backend'), builtIn('frontend')];
   await my.place.write('templates/server.hbs', server);
   await my.place.write('templates/frontend.hbs', frontend);
   await my.place.write('templates/backend.hbs', backend);
@@ -68,7 +68,7 @@ test('templates that are cut off before the lines of servers or binds, or empty,
 
 test('a pipe in the place of the config, an include or a template is refused, and holds up neither edits nor the end', async () => {
   await using my = await site({ rest: ['templates: templates', 'include: [more.yaml]'] });
-  await my.place.write('templates/defaults.hbs', await builtIn('defaults'));
+  await my.place.write('templates/defaults.hbs', builtIn('defaults'));
   await my.place.write('more.yaml', 'services: {}\n');
   const myelin = await my.start();
   const load = my.load();
@@ -103,7 +103,7 @@ test('a broken template that is new is read again once it is mended in its place
     'it is refused',
     ({ refusedConfig }) => refusedConfig?.reason.startsWith(`${template}:1:`) === true,
   );
-  await writeFile(template, `${await builtIn('defaults')}    timeout tarpit 7s\n`);
+  await writeFile(template, `${builtIn('defaults')}    timeout tarpit 7s\n`);
   await myelin.until('it is mended', ({ refusedConfig }) => refusedConfig === null);
   await until('it is live', () => isLive(my, 'timeout tarpit 7s'));
 });
@@ -114,7 +114,7 @@ test('a template that fails for one service sets it apart, with the place; the o
     services: [`other: { bind: "127.0.0.1:${other}", balance: leastconn }`],
     rest: ['templates: templates'],
   });
-  const good = await builtIn('backend');
+  const good = builtIn('backend');
   await my.place.write('templates/backend.hbs', good);
   await my.serve('alpha', 'other');
   const myelin = my.place.run();
@@ -144,7 +144,7 @@ test('a service whose frontend cannot be rendered is quarantined, and its server
     services: [`other: { bind: "127.0.0.1:${other}" }`],
     rest: ['templates: templates'],
   });
-  const good = await builtIn('frontend');
+  const good = builtIn('frontend');
   await my.place.write('templates/frontend.hbs', good);
   await my.serve('alpha', 'other');
   const myelin = my.place.run();
@@ -482,9 +482,8 @@ async function isLive({ place }: Site, line: string): Promise<boolean> {
   return (await place.read(`run/state/g${its.generation}/haproxy.cfg`)).includes(line);
 }
 
-async function builtIn(name: string): Promise<string> {
-  const found = builtInTemplates().find((template) => template.name === name);
-  return readFile(found?.file ?? '', 'utf8');
+function builtIn(name: string): string {
+  return builtInTemplates().get(name)?.text ?? assert.fail(`there is no built-in template ${name}`);
 }
 
 /** The only line of the log with this message: what stays amiss is said once. */

@@ -1,6 +1,6 @@
 /** Myelin is stopped and started while HAProxy serves: what it knew of endpoints, it knows, and makes up none. */
 import assert from 'node:assert/strict';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { test } from 'node:test';
 import { builtInTemplates } from '../../../src/settings/templates.ts';
 import { isApplied } from '../../support/applied.ts';
@@ -21,8 +21,8 @@ async function stop(myelin: MyelinProcess): Promise<void> {
 
 /** An own template for the lines of servers: the built-in one with more at its end. */
 async function extend({ place }: Site, more: string): Promise<void> {
-  const file = builtInTemplates().find(({ name }) => name === 'server')?.file ?? assert.fail('no such template');
-  await place.write('templates/server.hbs', `${(await readFile(file, 'utf8')).trimEnd()}${more}\n`);
+  const { text } = builtInTemplates().get('server') ?? assert.fail('no such template');
+  await place.write('templates/server.hbs', `${text.trimEnd()}${more}\n`);
 }
 
 test('hand-written server lines of a service are no endpoints of it after a restart, neither there nor taken away', async () => {

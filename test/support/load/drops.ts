@@ -337,7 +337,7 @@ function configOf(ports: Ports, control: Driver | undefined, structure: number):
 
 /** A HAProxy that is never given the sockets of the one before it, and so has to listen beside it. */
 async function withoutSockets(place: Workplace): Promise<void> {
-  await place.write('templates/global.hbs', withReuseport(await builtInTemplate('global')));
+  await place.write('templates/global.hbs', withReuseport(builtInTemplate('global')));
   const script = [
     '#!/bin/sh',
     'before=',

@@ -9,5 +9,10 @@ const root = resolve(import.meta.dirname, '../../..');
  */
 export const cli = process.env.MYELIN_CLI ?? resolve(root, 'src/cli.ts');
 
+/** How it is started: `program` is a script for Node, or the executable that needs none. */
+export function commandOf(program: string): readonly [string, ...string[]] {
+  return /\.[jt]s$/.test(program) ? [process.execPath, program] : [program];
+}
+
 /** As `npm run build` leaves it. */
 export const built = resolve(root, 'dist/src/cli.js');

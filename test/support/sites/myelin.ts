@@ -8,7 +8,7 @@ import type { Status } from '../../../src/report/status.ts';
 import { haproxy } from '../../servers/haproxy.ts';
 import { tempFolder, until } from '../index.ts';
 import { kill } from '../machine/processes.ts';
-import { cli } from './cli.ts';
+import { cli, commandOf } from './cli.ts';
 
 export type Finished = { readonly exitCode: number; readonly stdout: string; readonly stderr: string };
 
@@ -107,7 +107,8 @@ export class Workplace implements AsyncDisposable {
 
   #spawn(args: readonly string[], stdio: ('ignore' | 'pipe')[]): ChildProcess {
     const PATH = [dirname(this.#haproxy), process.env.PATH].join(delimiter);
-    const child = spawn(process.execPath, [this.#program, ...args], {
+    const [program, ...first] = commandOf(this.#program);
+    const child = spawn(program, [...first, ...args], {
       cwd: this.folder,
       stdio,
       env: { ...process.env, ...this.env, PATH },

@@ -11,7 +11,7 @@ test('without a folder the built-in templates are used, and there is nothing to 
   const { sources, files } = await readTemplates(undefined);
   assert.deepEqual([...sources.keys()], [...templateNames]);
   assert.deepEqual(files, []);
-  for (const { name, file } of builtInTemplates()) assert.equal(sources.get(name)?.file, file);
+  assert.deepEqual(sources, builtInTemplates());
 });
 
 test('a template of the folder replaces the built-in one of its name, and is watched with its folder', async () => {
