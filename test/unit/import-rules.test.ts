@@ -18,7 +18,7 @@ const sources = globSync('watchers/*/', { cwd: root })
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'src/errors.ts': [],
   'src/model.ts': [],
-  'src/version.ts': [],
+  'src/version.ts': ['src/lib/'],
   // Foundations know no stage.
   'src/lib/': [],
   'src/haproxy/': ['src/lib/'],
