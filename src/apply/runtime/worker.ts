@@ -55,7 +55,7 @@ export class Worker implements Runtime {
   /** One for each resource that is removed in steps. */
   readonly #reapers: readonly Reaper[];
   readonly #prefix: string;
-  /** Plans and deletions take turns, since a plan may bring back a removed server that is about to be deleted. */
+  /** Changes and deletions take turns, since a change may bring back a removed server that is about to be deleted. */
   readonly #mutex = createMutex();
   #capabilities: Capabilities;
   #ask: Ask;
@@ -191,20 +191,22 @@ export class Worker implements Runtime {
     for (const each of leaving) for (const reaper of this.#reapers) reaper.found(each);
   }
 
-  /** Deletes what was removed and is idle by now, and closes what `drainTimeout` has left of the rest. */
+  /**
+   * Deletes what was removed and is idle by now, and closes what `drainTimeout` has left of the rest. Changes go in between the
+   * questions and the deletions: none waits for an answer that is not about it.
+   */
   async reap(drainTimeoutMs: Ms): Promise<Reaped> {
-    const due = this.#reapers.filter(({ isDue }) => isDue);
-    if (due.length === 0) return { closed: 0, unexpected: [] };
-    return this.#mutex(async () => {
-      let closed = 0;
-      let unexpected: readonly UnexpectedReply[] = [];
-      for (const reaper of due) {
-        const next = await reaper.next(this.#ask, { drainTimeoutMs, ...this.frame });
-        closed += next.closed;
-        unexpected = [...unexpected, ...(await this.#run(next.commands))];
-      }
-      return { closed, unexpected };
-    });
+    let closed = 0;
+    let unexpected: readonly UnexpectedReply[] = [];
+    for (const reaper of this.#reapers.filter(({ isDue }) => isDue)) {
+      const next = await reaper.look(this.#ask, { drainTimeoutMs, ...this.frame });
+      await this.#mutex(async () => {
+        const { commands, closed: its } = next();
+        closed += its;
+        unexpected = [...unexpected, ...(await this.#run(commands))];
+      });
+    }
+    return { closed, unexpected };
   }
 
   /** Sends trip by trip, so that nothing is removed before its replacement is there. Returns the replies that confirm nothing. */

@@ -205,10 +205,14 @@ export type Reaper = {
   isOutdated(commands: readonly RuntimeCommand[], running: Rendered): boolean;
   /** Whether there is something to do now. */
   readonly isDue: boolean;
-  /** Finds what is idle now. Returns commands that delete it, and that close connections after `drainTimeout`. */
-  next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Reaping>;
+  /**
+   * Asks what is idle. Commands may be sent meanwhile: what it returns decides once nobody sends any, and of what has left since
+   * before the question and not come back.
+   */
+  look(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<() => Reaping>;
 };
 
+/** Commands that delete what is idle, and that close connections after `drainTimeout`. */
 export type Reaping = {
   readonly commands: readonly RuntimeCommand[];
   /** The number of connections that the commands close: those left after `drainTimeout`. */

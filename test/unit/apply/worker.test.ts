@@ -51,6 +51,7 @@ const shopComes: readonly RuntimeCommand[] = [
 /** A HAProxy 3.4 that refuses what stands in `refused`, each with its reply, and notes the commands of each line. */
 function startProcess(refused: Readonly<Record<string, string>> = {}) {
   const lines: (readonly string[])[] = [];
+  const held = new Map<string, { readonly answer: Promise<void>; readonly reply: string }>();
   const done: Readonly<Record<string, string>> = {
     'add backend': 'New backend registered.',
     'add server': 'New server registered.',
@@ -58,17 +59,27 @@ function startProcess(refused: Readonly<Record<string, string>> = {}) {
   };
   const replyTo = (command: string): string => {
     const words = command.split(' ').slice(0, 2).join(' ');
-    return refused[words] ?? done[words] ?? '';
+    return refused[words] ?? held.get(command)?.reply ?? done[words] ?? '';
   };
   const info = 'Name: HAProxy\nVersion: 3.4.7\nPid: 1\nUptime_sec: 3\nStopping: 0\nStart_time_sec: 1795222433\n';
   const ask = async (line: string): Promise<string> => {
     const commands = line.split(';').filter((each) => each !== 'show cli level');
     lines.push(commands.slice(1));
+    for (const command of commands) await held.get(command)?.answer;
     return [info, ...commands.slice(1).map(replyTo)].map((reply) => `${reply}\nadmin\n\n`).join('');
   };
   const version = parseVersion('3.4.7') ?? assert.fail();
   const worker = new Worker({ pid: 1, version, started: null, running: { sections: [] }, ask, now: () => 0 });
-  return { worker, lines };
+  return {
+    worker,
+    lines,
+    /** Answers this command with that, once released. */
+    hold(command: string, reply: string): () => void {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      held.set(command, { answer: promise, reply });
+      return resolve;
+    },
+  };
 }
 
 const desired: Rendered = { sections: [] };
@@ -103,4 +114,18 @@ test('no route leads to a backend of which anything was refused, and what follow
     assert.equal(lines.length, 1, 'the entry of the map is not sent');
     assert.equal(worker.capabilities.addServer, 'yes', 'nothing is learnt from what had to fail');
   }
+});
+
+test('a change does not wait for what is asked about leaving servers, and one that it brings back is not deleted', async () => {
+  const { worker, lines, hold } = startProcess();
+  const server = { ...shop, kind: 'server', server: 'a' } as const;
+  const leaves = { ...server, action: 'remove', options: [] } as const;
+  await worker.applyCommands([leaves], desired);
+  const drainTimeoutMs = 0;
+  const release = hold('show stat shop 6 -1', '# pxname,svname,scur,type\nshop,a,2,2\nshop,BACKEND,0,1');
+  const reaped = worker.reap(drainTimeoutMs);
+  assert.equal((await worker.applyCommands([{ ...server, action: 'ready' }], desired)).kind, 'applied');
+  release();
+  assert.deepEqual(await reaped, { closed: 0, unexpected: [] });
+  assert.deepEqual(lines.at(-1), ['set server shop/a state ready'], 'nothing is closed');
 });

@@ -79,20 +79,25 @@ export class RemovedBackends implements Reaper {
   }
 
   /** Finds backends without servers, to delete them. A server that nobody has removed is removed here. */
-  async next(ask: Ask, frame: Frame): Promise<Reaping> {
+  async look(ask: Ask, frame: Frame): Promise<() => Reaping> {
     this.#lookedAt = this.#now();
-    const open = [...this.#removed.values()].filter(({ isPinned }) => !isPinned).map(({ backend }) => backend);
-    const { seen } = await readBackends(ask, open, new Set(), frame);
-    const commands = [...seen.values()].flatMap(({ rows }, at): readonly RuntimeCommand[] => {
-      const backend = open[at] ?? '';
-      if (rows.length === 0) return [{ kind: 'backend', action: 'delete', backend }];
-      const unknown = rows.flatMap(({ srv_name: server = '' }) =>
-        this.#servers.has(`${backend}/${server}`) ? [] : [server],
-      );
-      // Equal to no server's options: one that comes back under its name counts as a new one.
-      return unknown.map((server) => ({ kind: 'server', action: 'remove', backend, server, options: ['?'] }));
-    });
-    return { commands, closed: 0 };
+    const open = [...this.#removed.values()].filter(({ isPinned }) => !isPinned);
+    const names = open.map(({ backend }) => backend);
+    const { seen } = await readBackends(ask, names, new Set(), frame);
+    return () => {
+      const commands = [...seen.values()].flatMap(({ rows }, at): readonly RuntimeCommand[] => {
+        const backend = names[at] ?? '';
+        // It has come back since, or has left once more.
+        if (this.#removed.get(backend) !== open[at]) return [];
+        if (rows.length === 0) return [{ kind: 'backend', action: 'delete', backend }];
+        const unknown = rows.flatMap(({ srv_name: server = '' }) =>
+          this.#servers.has(`${backend}/${server}`) ? [] : [server],
+        );
+        // Equal to no server's options: one that comes back under its name counts as a new one.
+        return unknown.map((server) => ({ kind: 'server', action: 'remove', backend, server, options: ['?'] }));
+      });
+      return { commands, closed: 0 };
+    };
   }
 
   #noteServer(command: Extract<RuntimeCommand, { readonly kind: 'server' }>, verdict: Verdict): void {

@@ -10,7 +10,7 @@ import type { Frame } from '../../cli/framing.ts';
 import { serverLines } from '../../text/text.ts';
 import type { Reaper, Reaping, Verdict } from '../resource.ts';
 import { identity } from './commands.ts';
-import { readSessions } from './read-back.ts';
+import { readSessions, type Sessions } from './read-back.ts';
 
 type RemovedServer = LeavingServer & {
   readonly since: Moment;
@@ -126,17 +126,26 @@ export class RemovedServers implements Reaper {
   }
 
   /** Finds idle servers, to delete them, and connections that have lasted too long, to close them. */
-  async next(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<Reaping> {
+  async look(ask: Ask, limits: Frame & { readonly drainTimeoutMs: Ms }): Promise<() => Reaping> {
     const now = this.#now();
     this.#lookedAt = now;
     const open = [...this.#removedServers.values()].filter(isOpen);
     const backends = new Set(open.map(({ backend }) => backend));
     const frontends = new Set(open.flatMap((removed) => (removed.isServing ? (removed.frontends ?? []) : [])));
-    const { ofServers, ofBackends, ofFrontends } = await readSessions(ask, [...backends], [...frontends], limits);
+    const sessions = await readSessions(ask, [...backends], [...frontends], limits);
+    return () => this.#next(open, sessions, { now, drainTimeoutMs: limits.drainTimeoutMs });
+  }
+
+  #next(
+    open: readonly RemovedServer[],
+    { ofServers, ofBackends, ofFrontends }: Sessions,
+    { now, drainTimeoutMs }: { readonly now: Moment; readonly drainTimeoutMs: Ms },
+  ): Reaping {
     const commands: ServerCommand[] = [];
     let closed = 0;
     for (const removed of open) {
       const key = identity(removed);
+      // It has come back since, or has left once more.
       if (this.#removedServers.get(key) !== removed) continue;
       const current = ofServers.get(key);
       const { backend, server, options, hasAgent } = removed;
@@ -146,11 +155,11 @@ export class RemovedServers implements Reaper {
         const isIdle =
           ofBackends.get(backend) === 0 &&
           (removed.frontends ?? []).every((frontend) => ofFrontends.get(frontend) === 0);
-        if (isIdle || now - removed.since >= limits.drainTimeoutMs)
+        if (isIdle || now - removed.since >= drainTimeoutMs)
           commands.push({ kind: 'server', action: 'remove', backend, server, options, ...(hasAgent && { hasAgent }) });
       } else if (current > 0) {
         this.#set({ ...removed, idleSince: null });
-        if (now - removed.since < limits.drainTimeoutMs) continue;
+        if (now - removed.since < drainTimeoutMs) continue;
         commands.push({ kind: 'server', action: 'shutdown', backend, server });
         closed += current;
       } else if (removed.idleSince === null) this.#set({ ...removed, idleSince: now });

@@ -267,4 +267,18 @@ describe('RemovedBackends', () => {
     removed.recall([{ ...shop, from: 'x' }]);
     assert.deepEqual(removed.list, [{ ...shop, from: 'x' }]);
   });
+
+  it('deletes one without servers, unless it came back since HAProxy was asked', async () => {
+    const removed = new RemovedBackends(() => 0);
+    const unpublish = { ...shop, action: 'unpublish', from: 'x', serving: [] } as const;
+    const ask = async (): Promise<string> =>
+      ['Version: 3.4.7', 'Pid: 1', '', 'admin', "Can't find backend.", '', 'admin', ''].join('\n');
+    removed.note(unpublish, { kind: 'done' });
+    const [decide, later] = [await removed.look(ask, {}), await removed.look(ask, {})];
+    assert.deepEqual(decide().commands, [{ ...shop, action: 'delete' }]);
+    removed.note({ ...shop, action: 'publish' }, { kind: 'done' });
+    assert.deepEqual(later().commands, []);
+    removed.note(unpublish, { kind: 'done' });
+    assert.deepEqual(later().commands, [], 'of what has left once more nothing is known');
+  });
 });

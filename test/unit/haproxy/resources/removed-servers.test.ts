@@ -38,11 +38,11 @@ test('a server that is idle for a second is deleted, and not before', async () =
     all.list.map(({ server, options }) => [server, ...options]),
     [['a', 'check']],
   );
-  assert.deepEqual((await all.next(haproxy({ a: 2 }), limits)).commands, []);
+  assert.deepEqual((await all.look(haproxy({ a: 2 }), limits))().commands, []);
   pass(5000);
-  assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, []);
+  assert.deepEqual((await all.look(haproxy({ a: 0 }), limits))().commands, []);
   pass(1000);
-  assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [erase]);
+  assert.deepEqual((await all.look(haproxy({ a: 0 }), limits))().commands, [erase]);
   all.note(erase, done, deletes);
   assert.deepEqual(all.list, []);
   assert.equal(all.isDue, false);
@@ -54,12 +54,12 @@ test('the servers of a removed backend serve until it is idle, or for drainTimeo
   const unpublish = { kind: 'backend', action: 'unpublish', backend: 'web', from: 'x', serving: [server] } as const;
   all.note(unpublish, done, deletes);
   assert.deepEqual(all.toRecord, [server]);
-  assert.deepEqual((await all.next(haproxy({ a: 0 }, 1), limits)).commands, [], 'one waits for a server');
-  assert.deepEqual((await all.next(haproxy({ a: 0 }, 0), limits)).commands, [remove]);
+  assert.deepEqual((await all.look(haproxy({ a: 0 }, 1), limits))().commands, [], 'one waits for a server');
+  assert.deepEqual((await all.look(haproxy({ a: 0 }, 0), limits))().commands, [remove]);
   pass(60_000);
-  assert.deepEqual((await all.next(haproxy({ a: 1 }, 2), limits)).commands, [remove]);
+  assert.deepEqual((await all.look(haproxy({ a: 1 }, 2), limits))().commands, [remove]);
   all.note(remove, done, deletes);
-  const { commands, closed } = await all.next(haproxy({ a: 1 }, 1), limits);
+  const { commands, closed } = (await all.look(haproxy({ a: 1 }, 1), limits))();
   assert.deepEqual([commands.map((command) => 'action' in command && command.action), closed], [['shutdown'], 1]);
 
   const next = removedServers().removedServers;
@@ -83,11 +83,11 @@ test('a server serves until the removed frontends before it have no connection, 
     const backend = `${header}web,BACKEND,0,0,0,1\nweb,a,0,0,0,2\n`;
     return `Version: 2.6.12\nPid: 1\n\nadmin\n${backend}\nadmin\n${header}${current}\nadmin\n`;
   };
-  assert.deepEqual((await all.next(says('web:in,FRONTEND,,,1,0\n'), limits)).commands, []);
-  assert.equal((await all.next(says('web:in,FRONTEND,,,0,0\n'), limits)).commands.length, 1);
-  assert.deepEqual((await all.next(says(''), limits)).commands, [], 'not shown');
+  assert.deepEqual((await all.look(says('web:in,FRONTEND,,,1,0\n'), limits))().commands, []);
+  assert.equal((await all.look(says('web:in,FRONTEND,,,0,0\n'), limits))().commands.length, 1);
+  assert.deepEqual((await all.look(says(''), limits))().commands, [], 'not shown');
   pass(60_000);
-  assert.equal((await all.next(says(''), limits)).commands.length, 1, 'not for longer than drainTimeout');
+  assert.equal((await all.look(says(''), limits))().commands.length, 1, 'not for longer than drainTimeout');
 });
 
 test('of a server that a Myelin before this one removed the recorded options hold, until it is added anew', () => {
@@ -131,35 +131,35 @@ test('of a server that a Myelin before this one removed the recorded options hol
 test('a removed server that has connections again when it is to be deleted is waited for', async () => {
   const { removedServers: all, pass } = removedServers();
   all.note(remove, done, deletes);
-  await all.next(haproxy({ a: 0 }), limits);
+  (await all.look(haproxy({ a: 0 }), limits))();
   pass(1000);
-  await all.next(haproxy({ a: 0 }), limits);
+  (await all.look(haproxy({ a: 0 }), limits))();
   all.note(erase, { kind: 'busy' }, deletes);
   pass(1000);
-  assert.deepEqual((await all.next(haproxy({ a: 0 }), limits)).commands, [], 'its second begins anew');
+  assert.deepEqual((await all.look(haproxy({ a: 0 }), limits))().commands, [], 'its second begins anew');
 });
 
 test('what a removed server still has after drainTimeout is closed, and counted', async () => {
   const { removedServers: all, pass } = removedServers();
   all.note(remove, done, deletes);
   pass(59_999);
-  assert.equal((await all.next(haproxy({ a: 3 }), limits)).closed, 0);
+  assert.equal((await all.look(haproxy({ a: 3 }), limits))().closed, 0);
   pass(1);
-  const { commands, closed } = await all.next(haproxy({ a: 3 }), limits);
+  const { commands, closed } = (await all.look(haproxy({ a: 3 }), limits))();
   assert.deepEqual([commands, closed], [[{ kind: 'server', action: 'shutdown', backend: 'web', server: 'a' }], 3]);
 });
 
 test('a removed server that cannot be deleted stays in maintenance, and nobody asks for it any more once it is idle', async () => {
   const { removedServers: all, pass } = removedServers();
   all.note(remove, done, { deleteServer: 'no' });
-  await all.next(haproxy({ a: 0 }), limits);
+  (await all.look(haproxy({ a: 0 }), limits))();
   pass(10_000);
   assert.equal(all.isDue, false);
   assert.equal(all.list.length, 1, 'its name may come back');
 
   const pinned = removedServers();
   pinned.removedServers.note(remove, done, deletes);
-  await pinned.removedServers.next(haproxy({ a: 0 }), limits);
+  (await pinned.removedServers.look(haproxy({ a: 0 }), limits))();
   pinned.removedServers.note(erase, { kind: 'pinned' }, deletes);
   pinned.pass(10_000);
   assert.equal(pinned.removedServers.isDue, false);
@@ -171,8 +171,21 @@ test('a removed server that comes back is not leaving, and one that is gone alre
   all.note({ backend: 'web', server: 'a', kind: 'server', action: 'ready' }, done, deletes);
   assert.deepEqual(all.list, []);
   all.note(remove, done, deletes);
-  await all.next(haproxy({}), limits);
+  (await all.look(haproxy({}), limits))();
   assert.deepEqual(all.list, []);
+});
+
+test('what is said of a server that comes back, or leaves once more, before it is decided on counts no more', async () => {
+  const { removedServers: all, pass } = removedServers();
+  all.note(remove, done, deletes);
+  (await all.look(haproxy({ a: 0 }), limits))();
+  pass(1000);
+  const decide = await all.look(haproxy({ a: 0 }), limits);
+  all.note({ backend: 'web', server: 'a', kind: 'server', action: 'ready' }, done, deletes);
+  assert.deepEqual(decide().commands, []);
+  all.note(remove, done, deletes);
+  assert.deepEqual(decide().commands, []);
+  assert.equal(all.list.length, 1);
 });
 
 test('a removal that did not succeed makes nothing leave', () => {
@@ -186,7 +199,7 @@ test('HAProxy is asked once a second at most', async () => {
   assert.equal(all.isDue, false);
   all.note(remove, done, deletes);
   assert.equal(all.isDue, true);
-  await all.next(haproxy({ a: 1 }), limits);
+  (await all.look(haproxy({ a: 1 }), limits))();
   assert.equal(all.isDue, false);
   pass(1000);
   assert.equal(all.isDue, true);
