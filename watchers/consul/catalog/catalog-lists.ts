@@ -30,6 +30,7 @@ export function readChecks(body: unknown): Rows {
 /** All checks once some have turned: those that did not pass `before`, and those that do not now. */
 export function withTurned(all: Rows, before: Rows, now: Rows): Rows {
   const well = [...before].filter(([id]) => !now.has(id) && all.has(id));
+  if (well.length + now.size === 0) return all;
   return new Map([...all, ...well.map(([id, row]) => [id, { ...row, state: 'passing' }] as const), ...now]);
 }
 

@@ -38,6 +38,8 @@ const patienceMs: Ms = 10_000;
 export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #followed = new Map<string, Followed>();
+  /** Of these, before all are told at once, the keys of those whose answer was not there when it was last looked for. */
+  readonly #awaited = new Set<string>();
   /** The names in the catalog; null: not known yet. */
   #names: ReadonlySet<string> | null = null;
   /** How many of these names each key stands for: they may differ in their case. */
@@ -120,16 +122,25 @@ export class Discovery {
     if (this.#followed.has(key)) return;
     const stop = new AbortController();
     this.#followed.set(key, { stop, answer: { kind: 'none' } });
+    if (!this.#isTold) this.#awaited.add(key);
     this.#options.follow(key, name, stop.signal);
   }
 
   /** What was told before the source failed is known, whether its query succeeds now or not. */
   #tellAllIfReady(): void {
     if (this.#isTold || this.#names === null) return;
-    const isKnown = ([key, { answer }]: [string, Followed]): boolean =>
-      answer.kind === 'result' ||
-      (answer.kind === 'failure' && (!this.#isPatient || answer.isUnanswerable || this.#options.told.has(key)));
-    if ([...this.#followed].every(isKnown)) this.#tellAll();
+    // Each answer of thousands comes here: only up to the first that is awaited still is looked at.
+    for (const key of this.#awaited) {
+      if (!this.#isAnswered(key)) return;
+      this.#awaited.delete(key);
+    }
+    this.#tellAll();
+  }
+
+  #isAnswered(key: string): boolean {
+    const answer = this.#followed.get(key)?.answer;
+    if (answer === undefined || answer.kind === 'result') return true;
+    return answer.kind === 'failure' && (!this.#isPatient || answer.isUnanswerable || this.#options.told.has(key));
   }
 
   #tellAll(): void {
