@@ -18,11 +18,15 @@ const entry = z.union([
 
 const shape = z.array(z.tuple([z.string(), entry]));
 
+type Line = { readonly service: string; readonly queryKey: string; readonly text: string };
+
 export class KnownEndpoints {
   readonly #file: StateFile;
   /** By service, as of the start. */
   readonly all: ReadonlyMap<string, Known>;
   #collection: Collection | null = null;
+  /** What was written of a service, by its endpoints: of thousands one or a few change between two writes. */
+  readonly #lines = new WeakMap<readonly Endpoint[], Line>();
 
   private constructor(file: StateFile, services: ReadonlyMap<string, Known>) {
     this.#file = file;
@@ -39,7 +43,15 @@ export class KnownEndpoints {
     const before = this.#collection;
     this.#collection = collection;
     if (before?.catalog.services === collection.catalog.services && before.config === collection.config) return;
-    this.#file.keep(() => listed(known(collection), (entry) => JSON.stringify(entry)));
+    this.#file.keep(() => listed(known(collection), (entry) => this.#lineOf(entry)));
+  }
+
+  #lineOf([service, { queryKey, endpoints }]: readonly [service: string, known: Known]): string {
+    const before = this.#lines.get(endpoints);
+    if (before?.service === service && before.queryKey === queryKey) return before.text;
+    const text = JSON.stringify([service, { queryKey, endpoints }]);
+    this.#lines.set(endpoints, { service, queryKey, text });
+    return text;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -25,6 +25,8 @@ const shape = z.array(
 export class KnownServices {
   readonly #file: StateFile;
   #discovered: readonly KnownService[];
+  /** What was written of each: of thousands one or a few come or go between two writes. */
+  readonly #lines = new WeakMap<KnownService, string>();
   /** The file is still in its former place, or in both. */
   #mustMove: boolean;
 
@@ -55,9 +57,16 @@ export class KnownServices {
     if (isSame && !this.#mustMove) return;
     this.#mustMove = false;
     this.#discovered = discovered;
-    this.#file.keep(() =>
-      listed(discovered, ({ watcher, query, service }) => JSON.stringify({ watcher, query, service })),
-    );
+    this.#file.keep(() => listed(discovered, (known) => this.#lineOf(known)));
+  }
+
+  #lineOf(known: KnownService): string {
+    const before = this.#lines.get(known);
+    if (before !== undefined) return before;
+    const { watcher, query, service } = known;
+    const line = JSON.stringify({ watcher, query, service });
+    this.#lines.set(known, line);
+    return line;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
