@@ -37,12 +37,15 @@ export async function readBackends(
     backends.map((backend, at): [Owner, SeenServers] => {
       const reply = replies[at] ?? '';
       // Any other reply is an error, and must not count as "no servers": it throws.
-      const rows = reply === "Can't find backend." ? [] : parseServersState(reply).rows;
+      const rows = reply === "Can't find backend." ? [] : parseServersState(reply, compared).rows;
       return [ownerOf(backend), seenServers(rows, maxconns.get(backend))];
     }),
   );
   return { from, seen };
 }
+
+/** What is compared with what is desired. */
+const compared = new Set(['srv_name', 'srv_addr', 'srv_port', 'srv_fqdn', 'srv_uweight', 'srv_admin_state']);
 
 export function ownerOf(backend: string): Owner {
   return `backend ${backend}`;
