@@ -2,7 +2,7 @@
  * The frame of `haproxy.cfg`: everything but the sections of the services, with slots for them. It is rendered once for a
  * config, version and host, and not at every change of an endpoint.
  */
-import type { Config } from '../config/schema.ts';
+import type { Config, Service } from '../config/schema.ts';
 import { AppError } from '../errors.ts';
 import type { Version } from '../haproxy/binary/version.ts';
 import { splitSections } from '../haproxy/text/text.ts';
@@ -33,6 +33,8 @@ export type Row = {
   readonly head: readonly (readonly Section[])[];
   readonly of: SortedMap<readonly Slot[]>;
   readonly tail: readonly (readonly Section[])[];
+  /** Of each service the loop prints its frontend, where it has one, and its backend, and nothing else. */
+  readonly isPlain: boolean;
 };
 
 type Templates = ReadonlyMap<string, TemplateSource>;
@@ -63,7 +65,8 @@ export function followFrame(engine: Engine, templates: Templates, frame: Frame, 
   if (row === null || difference === null || config.services.size === 0) return null;
   const { come, gone } = difference;
   const edits = new Map<string, readonly Slot[] | undefined>(gone.map(([name]) => [name, undefined]));
-  if (come.length > 0) {
+  if (row.isPlain) for (const [name, service] of come) edits.set(name, plainSlots(service));
+  else if (come.length > 0) {
     const part = renderFrame(engine, templates, { ...frame, config: { ...config, services: new Map(come) } });
     if (part.row === null || !isSameText(part.row.head, row.head) || !isSameText(part.row.tail, row.tail)) return null;
     for (const [name, slots] of part.row.of) edits.set(name, slots);
@@ -135,7 +138,7 @@ export function renderFrame(engine: Engine, templates: Templates, input: Input):
         templates,
         `the shared frontend ${name} is not printed: {{#each frontends}}{{> shared-frontend}}{{/each}} does, each tag on a line of its own`,
       );
-  const row = reads === 1 && printsEachByItself(templates) ? rowOf(slots) : null;
+  const row = reads === 1 && printsEachByItself(templates) ? rowOf(slots, printsPartsAlone(templates)) : null;
   const [nearest = []] = defaults.values();
   const defaultsOf = row === null ? (service: string) => defaults.get(service) ?? [] : () => nearest;
   return { config, version, hostname, haproxy, inherited, defaults: defaultsOf, slots: () => slots, row };
@@ -143,14 +146,32 @@ export function renderFrame(engine: Engine, templates: Templates, input: Input):
 
 /** Whether the services stand in one loop, in which none knows its place among them. */
 function printsEachByItself(templates: Templates): boolean {
-  const joining = (templates.get('haproxy.cfg')?.text ?? '').replaceAll(/\{\{~?!(?:--.*?--|.*?)~?\}\}/gs, '');
+  const joining = joiningOf(templates);
   const knowsPlace = /@(?:index|key|first|last)\b|\bas \|/;
   if ([...templates.values()].some(({ text }) => knowsPlace.test(text))) return false;
   return (joining.match(/\bservices\b/g) ?? []).length === 1 && /\{\{~?#each services~?\}\}/.test(joining);
 }
 
+/** Whether the loop is the one of the built-in template, around which others may stand. */
+function printsPartsAlone(templates: Templates): boolean {
+  const plain =
+    /\{\{#each services\}\}\s*\{\{#if frontend\}\}\s*\{\{frontend\}\}\s*\{\{\/if\}\}\s*\{\{backend\}\}\s*\{\{\/each\}\}/;
+  return plain.test(joiningOf(templates));
+}
+
+/** What such a loop prints of a service: to render the whole file for it would be most of what a new service costs here. */
+function plainSlots({ name: service, bind = [] }: Service): readonly Slot[] {
+  const backend: Slot = { service, part: 'backend' };
+  return bind.length === 0 ? [backend] : [{ service, part: 'frontend' }, backend];
+}
+
+/** The template that joins the others, without its comments. */
+function joiningOf(templates: Templates): string {
+  return (templates.get('haproxy.cfg')?.text ?? '').replaceAll(/\{\{~?!(?:--.*?--|.*?)~?\}\}/gs, '');
+}
+
 /** null: something stands between the services. */
-function rowOf(slots: ReturnType<Frame['slots']>): Row | null {
+function rowOf(slots: ReturnType<Frame['slots']>, isPlain: boolean): Row | null {
   const isSlot = (slot: Slot | readonly Section[]): slot is Slot => 'part' in slot;
   const first = slots.findIndex(isSlot);
   const end = slots.findLastIndex(isSlot) + 1;
@@ -162,6 +183,7 @@ function rowOf(slots: ReturnType<Frame['slots']>): Row | null {
     head: slots.slice(0, first).filter(isText),
     of: SortedMap.of(Map.groupBy(all, ({ service }) => service)),
     tail: slots.slice(end).filter(isText),
+    isPlain,
   };
 }
 
