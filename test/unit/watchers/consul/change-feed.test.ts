@@ -333,7 +333,9 @@ describe('in time', { concurrency: true }, () => {
     const lists = new Lists();
     lists.put('services', {});
     await using my = feeding(lists, 100);
-    await until('it is fed', () => my.states.at(-1) === true);
+    await until('it is fed, and waits for what is next', () =>
+      lists.asked.some(({ what, index }) => what === 'services' && index !== undefined),
+    );
     lists.restore('services', 1);
     await until('it begins anew', () => my.states.join() === 'true,false,true', { withinMs: 10_000 });
     const asked = (kind: string): number => lists.asked.filter(({ what }) => what === kind).length;
