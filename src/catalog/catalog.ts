@@ -14,8 +14,8 @@ import {
   type Catalog,
   type CatalogSettings,
   earliest,
-  guardOf,
   indexOf,
+  moved,
   newService,
   newSource,
   none,
@@ -49,16 +49,24 @@ export type View = {
   readonly pending: ReadonlySet<string>;
 };
 
-/** `seed`: by service, the last results of the same queries before the start. They serve until new results come. */
+/**
+ * `seed`: by service, the last results of the same queries before the start. They serve until new results come. `former`:
+ * those of other queries, from before the config was edited.
+ */
 export function createCatalog(
   settings: CatalogSettings,
   now: Moment,
   seed: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
+  former: ReadonlyMap<string, readonly Endpoint[]> = new Map(),
 ): Catalog {
   const index = indexOf(settings);
-  const services = [...settings.services].map(
-    ([name, service]) => [name, seeded(seed.get(name), guardOf(service, index))] as const,
-  );
+  const services = [...settings.services].map(([name, service]) => {
+    const before = former.get(name);
+    return [
+      name,
+      before === undefined ? seeded(service, index, seed.get(name)) : moved(service, index, before),
+    ] as const;
+  });
   return openIfReady({
     settings,
     createdAt: now,

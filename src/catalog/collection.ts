@@ -10,6 +10,7 @@ import { MappedList } from '../lib/difference.ts';
 import type { DiscoveredService, Endpoint, Moment, SourceEvent } from '../model.ts';
 import { accept, advance, type Catalog, type CatalogSettings, createCatalog, receive } from './catalog.ts';
 import { catalogSettings } from './catalog-settings.ts';
+import { union } from './endpoints.ts';
 import { reconfigure } from './services-changed.ts';
 import { lookUp } from './table.ts';
 
@@ -53,11 +54,11 @@ export function createCollection(
 ): Collection {
   const wanted = discovered.filter((one) => discoveryOf(written, one) !== undefined);
   const { config, rejected, settings } = serving(written, wanted, addresses);
-  const catalog = createCatalog(settings, now, seedOf(config, endpoints));
+  const catalog = createCatalog(settings, now, seedOf(config, endpoints), formerOf(config, endpoints));
   return { written, config, discovered: wanted, rejected, catalog, addresses };
 }
 
-/** Endpoints that other queries found are not used. */
+/** The endpoints that the same queries found. */
 function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
   if (last.size === 0) return new Map();
   const seed = [...services].flatMap(([name, service]) => {
@@ -67,11 +68,21 @@ function seedOf({ services }: Config, last: ReadonlyMap<string, Known>): Readonl
   return new Map(seed);
 }
 
+/** Those that other queries found, before the config was edited. */
+function formerOf({ services }: Config, last: ReadonlyMap<string, Known>): ReadonlyMap<string, readonly Endpoint[]> {
+  const former = [...services].flatMap(([name, service]) => {
+    const its = last.get(name);
+    return its === undefined || its.queryKey === queryKeyOf(service) ? [] : [[name, its.endpoints] as const];
+  });
+  return new Map(former);
+}
+
 /** The endpoints to remember, by service: one by one, so that whoever writes those of thousands can pause. */
 export function* known({ config, catalog }: Collection): Generator<readonly [service: string, known: Known]> {
   for (const [name, service] of config.services) {
     const its = lookUp(catalog.services, name);
     if (its?.basis === 'known') yield [name, { queryKey: queryKeyOf(service), endpoints: its.endpoints }];
+    if (its?.basis === 'moved') yield [name, { queryKey: '', endpoints: union(its.endpoints, its.former) }];
   }
 }
 
@@ -101,7 +112,8 @@ export function recollect(
   { addresses = collection.addresses, last = nothingKnown.endpoints }: Recollection = {},
 ): Collection {
   const discovered = collection.discovered.filter((known) => discoveryOf(written, known) !== undefined);
-  return withoutOver(serve({ ...collection, written, addresses }, discovered, now, last), now);
+  const edited = serve({ ...collection, written, addresses }, discovered, now, { authority: 'config', last });
+  return withoutOver(edited, now);
 }
 
 type Recollection = {
@@ -114,9 +126,10 @@ export function progress(collection: Collection, now: Moment): Collection {
   return withoutOver(withCatalog(collection, advance(collection.catalog, now)), now);
 }
 
-/** An operator accepts the results for this service. */
-export function acceptLoss(collection: Collection, service: string, now: Moment): Collection {
-  return withoutOver(withCatalog(collection, accept(collection.catalog, service, now)), now);
+/** An operator accepts the results for these services. */
+export function acceptLosses(collection: Collection, services: readonly string[], now: Moment): Collection {
+  const catalog = services.reduce((all, service) => accept(all, service, now), collection.catalog);
+  return withoutOver(withCatalog(collection, catalog), now);
 }
 
 function takeDiscovered(
@@ -233,14 +246,20 @@ function remains({ catalog, config }: Collection, { watcher, service, isOver }: 
   return isServed && (lookUp(catalog.services, service.name)?.endpoints.length ?? 0) > 0;
 }
 
+type Change = {
+  /** Who changes the set of services. */
+  readonly authority?: 'source' | 'config';
+  readonly last?: ReadonlyMap<string, Known>;
+};
+
 function serve(
   collection: Collection,
   discovered: readonly KnownService[],
   now: Moment,
-  last: ReadonlyMap<string, Known> = nothingKnown.endpoints,
+  { authority = 'source', last = nothingKnown.endpoints }: Change = {},
 ): Collection {
   const { config, rejected, settings } = serving(collection.written, discovered, collection.addresses);
-  const catalog = reconfigure(collection.catalog, settings, now, seedOf(config, last));
+  const catalog = reconfigure(collection.catalog, settings, now, seedOf(config, last), authority);
   return { ...collection, discovered, config, rejected, catalog };
 }
 

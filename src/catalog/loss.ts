@@ -19,11 +19,14 @@ export type MaxShrink = {
 
 export type Loss =
   /** The result is empty; the last endpoints are retained. `until` null: for ever. */
-  | { readonly kind: 'emptied'; readonly since: Moment; readonly until: Moment | null }
+  | { readonly kind: 'emptied'; readonly by: Cause; readonly since: Moment; readonly until: Moment | null }
   /** Too few are gone to be doubted. `from`: the number before. */
   | { readonly kind: 'shrinking'; readonly since: Moment; readonly from: number }
   /** Too many are gone; they are retained. `from`: the number with them. */
   | { readonly kind: 'shrunk'; readonly since: Moment; readonly from: number; readonly lost: readonly Lost[] };
+
+/** A source names no endpoint any more, or the config leaves none: it asks for others, or forbids those that are named. */
+type Cause = 'source' | 'config';
 
 type Lost = { readonly endpoint: Endpoint; readonly since: Moment; readonly until: Moment };
 
@@ -34,8 +37,10 @@ export type LossRules = MaxShrink & {
   readonly connectedAt: Moment;
   /** A source fails, so its results confirm nothing. */
   readonly isTroubled: boolean;
-  /** false: a change of the config removes the endpoints. */
-  readonly isDoubtful: boolean;
+  /** The config removes the endpoints: some are meant to go, all are doubted whenever it happens. */
+  readonly isByConfig: boolean;
+  /** A source still names it, and the config forbids it. */
+  readonly isForbidden: (endpoint: Endpoint) => boolean;
   /** A source names it as unfit. */
   readonly isUnfit: (endpoint: Endpoint) => boolean;
 };
@@ -83,26 +88,27 @@ export function endOf(loss: Loss | null, which: 'first' | 'last'): Moment | null
 }
 
 function emptied({ endpoints, loss }: Served, rules: LossRules, now: Moment): Loss | null {
-  const { onEmpty, keepFor, connectedAt, isTroubled, isUnfit } = rules;
+  const { onEmpty, keepFor, connectedAt, isTroubled, isByConfig, isForbidden, isUnfit } = rules;
   const kept = loss?.kind === 'emptied' ? loss : null;
   const since = kept?.since ?? now;
+  const by = kept?.by ?? (isByConfig || endpoints.some(isForbidden) ? 'config' : 'source');
   switch (onEmpty) {
     case 'accept':
       return null;
     case 'keep':
-      return { kind: 'emptied', since, until: null };
+      return { kind: 'emptied', by, since, until: null };
     case 'doubt': {
-      if (kept === null && now - connectedAt > doubtfulAfterMs) return null;
+      if (kept === null && !isByConfig && now - connectedAt > doubtfulAfterMs) return null;
       // After each reconnection the source may name them again, so the time starts again. A source that names all of
       // them as unfit may not have checked them yet, like an agent that has just started: that takes less time.
       const until = endpoints.every(isUnfit) ? connectedAt + doubtfulAfterMs : Math.max(since, connectedAt) + keepFor;
-      return isOver(until, isTroubled, now) ? null : { kind: 'emptied', since, until };
+      return isOver(until, isTroubled, now) ? null : { kind: 'emptied', by, since, until };
     }
   }
 }
 
 function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules: LossRules, now: Moment): Loss | null {
-  const { share, hold, connectedAt, isTroubled, isDoubtful, isUnfit } = rules;
+  const { share, hold, connectedAt, isTroubled, isByConfig, isUnfit } = rules;
   if (share >= 1) return null;
   const listed = readyOf(wanted).length;
   const serving = readyOf(endpoints);
@@ -118,7 +124,7 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
     const from = loss.from - announced - (still.length - held.length);
     if (listed >= from) return null;
     // While there are that many endpoints, one that goes has been replaced, perhaps under another name.
-    const isDeeper = isDoubtful && listed + held.length < from;
+    const isDeeper = !isByConfig && listed + held.length < from;
     const more = isDeeper ? missing.filter((endpoint) => !before.has(placeOf(endpoint))) : [];
     const lost = [...held, ...more.map((endpoint) => ({ endpoint, since: now, until: now + hold }))];
     return lost.length === 0 ? null : { kind: 'shrunk', since: loss.since, from, lost };
@@ -128,7 +134,7 @@ function shrunk({ endpoints, loss }: Served, wanted: readonly Endpoint[], rules:
   const { since, from: before } = isGoingOn ? loss : { since: now, from: serving.length };
   const from = before - announced;
   const gone = from - listed;
-  if (gone <= 0 || !isDoubtful) return null;
+  if (gone <= 0 || isByConfig) return null;
   if (gone < fewestDoubted || gone / from <= share || missing.length === 0) return { kind: 'shrinking', since, from };
   const lost = missing.map((endpoint) => ({ endpoint, since: now, until: now + hold }));
   return { kind: 'shrunk', since: now, from: serving.length - announced, lost };

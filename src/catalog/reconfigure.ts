@@ -2,20 +2,24 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Endpoint, Moment } from '../model.ts';
 import { admit, type Guard } from './admission.ts';
+import { admitAgain, admitOrDoubt } from './admit-again.ts';
 import { equalLists } from './endpoints.ts';
 import { endWait, openIfReady } from './opening.ts';
 import { changedPorts } from './own.ts';
-import { settle } from './serve.ts';
+import { type Authority, settle } from './serve.ts';
 import {
   type Catalog,
   type CatalogSettings,
   guardOf,
+  type Index,
   indexOf,
   newSource,
   noResult,
   type Origin,
   originOf,
   type QueryResult,
+  type Service,
+  type ServiceSettings,
   seeded,
 } from './state.ts';
 import { emptyTable, lookUp, tableOf } from './table.ts';
@@ -23,13 +27,14 @@ import { emptyTable, lookUp, tableOf } from './table.ts';
 /**
  * Results of queries that are still in the settings are kept, and judged by the new rules. A service whose settings are
  * the same object is kept unchanged where the rules are the same. `seeds`: known endpoints of services that are not in
- * this catalog, as for `createCatalog`.
+ * this catalog, as for `createCatalog`. `authority`: who changes the settings, `source` where it discovers services.
  */
 export function reconfigureAll(
   catalog: Catalog,
   settings: CatalogSettings,
   now: Moment,
   seeds: ReadonlyMap<string, readonly Endpoint[]>,
+  authority: Authority,
 ): Catalog {
   const index = indexOf(settings);
   const hasSameRules = isDeepStrictEqual(rulesOf(catalog.settings), rulesOf(settings));
@@ -61,15 +66,11 @@ export function reconfigureAll(
   });
   const services = [...settings.services].map(([name, service]) => {
     const before = lookUp(catalog.services, name);
-    const guard = guardOf(service, index);
-    if (before === undefined) return [name, seeded(seeds.get(name), guard)] as const;
+    if (before === undefined) return [name, seeded(service, index, seeds.get(name))] as const;
     if (isSame(name)) return [name, before] as const;
-    const endpoints = admitAgain(before.endpoints, guard);
-    // The results of the old queries serve until the new queries have results.
     const isMoved =
       catalog.settings.services.get(name)?.origins.some((origin) => changed.has(originOf(origin))) ?? false;
-    const seed = isMoved ? endpoints : admitAgain(before.seed, guard);
-    return [name, { ...before, endpoints, seed, basis: isMoved ? 'moved' : before.basis }] as const;
+    return [name, carriedOver(before, service, index, isMoved)] as const;
   });
   const next: Catalog = {
     ...catalog,
@@ -81,10 +82,19 @@ export function reconfigureAll(
     index,
   };
   const settled = [...settings.services.keys()].reduce(
-    (all, name) => (isSame(name) ? all : endWait(settle(all, name, 'config', now), name)),
+    (all, name) => (isSame(name) ? all : endWait(settle(all, name, authority, now), name)),
     next,
   );
   return openIfReady(settled);
+}
+
+/** A service with other settings or rules, before it is settled. `isMoved`: its queries have changed. */
+export function carriedOver(before: Service, settings: ServiceSettings, index: Index, isMoved: boolean): Service {
+  const endpoints = admitAgain(before.endpoints, index.own);
+  // The results of the old queries serve until the new queries have results.
+  const seed = admitOrDoubt(isMoved ? endpoints : before.seed, { guard: guardOf(settings, index), own: index.own });
+  const former = admitAgain(before.former, index.own);
+  return { ...before, endpoints, seed, former, basis: isMoved ? 'moved' : before.basis };
 }
 
 /** The settings that concern all services. */
@@ -132,9 +142,4 @@ function judgeAgain(
     refused,
     received: refused.count > 0 ? received : null,
   };
-}
-
-export function admitAgain(before: readonly Endpoint[], guard: Guard): readonly Endpoint[] {
-  const { endpoints } = admit(before, guard);
-  return equalLists(before, endpoints) ? before : endpoints;
 }

@@ -57,9 +57,12 @@ export type ServiceReport = {
   readonly refusedCount: number;
 };
 
-/** Why endpoints are retained that no source names: all went (`onEmpty`), or many at once (`maxShrink`). */
+/**
+ * Why endpoints are retained: the sources name none any more (`emptied`) or the config leaves none (`config`), see
+ * `onEmpty`; or many went at once (`shrunk`), see `maxShrink`.
+ */
 export type Kept = {
-  readonly reason: 'emptied' | 'shrunk';
+  readonly reason: 'emptied' | 'config' | 'shrunk';
   readonly since: Moment;
   /** When the last of them is removed; null: never. */
   readonly until: Moment | null;
@@ -153,7 +156,8 @@ export function newlyKept(
 
 function keptIn({ loss }: Service): Kept | null {
   if (loss === null || loss.kind === 'shrinking') return null;
-  return { reason: loss.kind, since: loss.since, until: endOf(loss, 'last') };
+  const reason = loss.kind === 'emptied' && loss.by === 'config' ? 'config' : loss.kind;
+  return { reason, since: loss.since, until: endOf(loss, 'last') };
 }
 
 function stateOf(source: Source | undefined): SourceReport['state'] {

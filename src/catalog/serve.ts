@@ -1,11 +1,13 @@
 /** Decides which endpoints serve: by the last results, and by the doubts about a sudden loss. */
-import type { Moment } from '../model.ts';
-import { arrange, equalLists, isNamedIn, union } from './endpoints.ts';
+import type { Endpoint, Moment } from '../model.ts';
+import { admitAgain } from './admit-again.ts';
+import { arrange, equalLists, isNamedIn, placeOf, union } from './endpoints.ts';
 import { endOf, judgeLoss, type LossRules, retainedBy } from './loss.ts';
 import {
   type Catalog,
   type CatalogSettings,
   earliest,
+  guardOf,
   newService,
   none,
   noResult,
@@ -17,8 +19,8 @@ import {
 } from './state.ts';
 import { lookUp, put } from './table.ts';
 
-/** Who says that endpoints are gone: a source may be doubted, an operator ends all doubt. */
-type Authority = 'source' | 'config' | 'operator';
+/** Who says that endpoints are gone: a source and an edit of the config may be doubted, an operator ends all doubt. */
+export type Authority = 'source' | 'config' | 'operator';
 
 /** Computes again which endpoints serve a service, from the last results of its origins. */
 export function settle(catalog: Catalog, name: string, authority: Authority, now: Moment): Catalog {
@@ -30,15 +32,35 @@ export function settle(catalog: Catalog, name: string, authority: Authority, now
   const [only = none, ...others] = results.map(({ endpoints }) => endpoints ?? none);
   const found = others.length === 0 ? only : arrange([only, ...others].flat());
   const wanted = isComplete ? found : union(found, before.seed);
-  const isDoubtful = authority === 'source' && before.basis !== 'moved';
-  const rules = { ...rulesOf(catalog, settings, results), isDoubtful };
-  const loss = authority === 'operator' ? null : judgeLoss(before, wanted, rules, now);
+  const serving = servingOf(catalog, settings, before, { wanted, authority, isComplete });
+  const isByConfig = authority === 'config' || before.basis === 'moved';
+  const rules = { ...rulesOf(catalog, settings, results), isByConfig };
+  const loss =
+    authority === 'operator' ? null : judgeLoss({ endpoints: serving, loss: before.loss }, wanted, rules, now);
   return withService(catalog, name, before, {
-    endpoints: sameOr(before.endpoints, union(wanted, retainedBy({ endpoints: before.endpoints, loss }))),
+    endpoints: sameOr(before.endpoints, union(wanted, retainedBy({ endpoints: serving, loss }))),
     seed: isComplete ? none : before.seed,
+    former: isComplete ? none : before.former,
     basis: isComplete ? 'known' : before.basis,
     loss,
   });
+}
+
+/**
+ * What `wanted` is compared with. An edit that forbids some endpoints is meant, so they are not among these. That it forbids
+ * all of them is doubted, unless a source had already ceased to name them.
+ */
+function servingOf(
+  { index }: Catalog,
+  settings: ServiceSettings,
+  { endpoints, former, loss }: Service,
+  by: { readonly wanted: readonly Endpoint[]; readonly authority: Authority; readonly isComplete: boolean },
+): readonly Endpoint[] {
+  const doubted = loss?.kind === 'emptied' ? loss.by : null;
+  if (by.isComplete && former.length > 0) return endpoints.length === 0 ? former : endpoints;
+  if (by.authority !== 'config' && doubted !== 'config') return endpoints;
+  const mayBeDoubted = by.wanted.length === 0 && doubted !== 'source';
+  return mayBeDoubted ? endpoints : admitAgain(endpoints, guardOf(settings, index));
 }
 
 /** Removes endpoints that were retained until `now`, unless a source of the service fails: it may name them again. */
@@ -57,13 +79,16 @@ function rulesOf(
   catalog: Catalog,
   settings: ServiceSettings,
   results: readonly QueryResult[],
-): Omit<LossRules, 'isDoubtful'> {
+): Omit<LossRules, 'isByConfig'> {
+  const isReceived = (endpoint: Endpoint): boolean =>
+    results.some(({ received }) => received?.some((one) => placeOf(one) === placeOf(endpoint)) === true);
   return {
     ...strictest(settings, catalog.settings),
     onEmpty: settings.onEmpty,
     keepFor: settings.keepFor,
     connectedAt: results.reduce((latest, result) => Math.max(latest, result.connectedAt ?? latest), -Infinity),
     isTroubled: troubles(catalog, settings).length > 0,
+    isForbidden: isReceived,
     isUnfit: (endpoint) => results.some(({ unfit }) => isNamedIn(unfit, endpoint)),
   };
 }
@@ -81,6 +106,7 @@ function withService(catalog: Catalog, name: string, before: Service, after: Ser
   const isSame =
     after.endpoints === before.endpoints &&
     after.seed === before.seed &&
+    after.former === before.former &&
     after.basis === before.basis &&
     after.loss === before.loss;
   if (isSame) return catalog;

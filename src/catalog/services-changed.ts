@@ -6,12 +6,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Difference, differenceOf, differenceOfLists } from '../lib/difference.ts';
 import type { Endpoint, Moment } from '../model.ts';
 import { endWait, openIfReady } from './opening.ts';
-import { admitAgain, isSameQuery, reconfigureAll, rulesOf } from './reconfigure.ts';
-import { settle } from './serve.ts';
+import { carriedOver, isSameQuery, reconfigureAll, rulesOf } from './reconfigure.ts';
+import { type Authority, settle } from './serve.ts';
 import {
   type Catalog,
   type CatalogSettings,
-  guardOf,
   type Index,
   type Origin,
   originOf,
@@ -28,11 +27,12 @@ export function reconfigure(
   settings: CatalogSettings,
   now: Moment,
   seeds: Seeds = new Map(),
+  authority: Authority = 'config',
 ): Catalog {
   const change = changeOf(catalog, settings);
   return change === null
-    ? reconfigureAll(catalog, settings, now, seeds)
-    : follow(catalog, settings, change, now, seeds);
+    ? reconfigureAll(catalog, settings, now, seeds, authority)
+    : follow(catalog, settings, change, { now, seeds, authority });
 }
 
 type Change = {
@@ -100,8 +100,7 @@ function follow(
   catalog: Catalog,
   settings: CatalogSettings,
   { services: { come, gone }, queries }: Change,
-  now: Moment,
-  seeds: Seeds,
+  { now, seeds, authority }: { readonly now: Moment; readonly seeds: Seeds; readonly authority: Authority },
 ): Catalog {
   const index = indexWith(catalog.index, queries);
   const isMoved = (before: ServiceSettings | undefined): boolean =>
@@ -114,20 +113,17 @@ function follow(
       awaited = drop(awaited, name);
     }
   for (const [name, service] of come) {
-    const guard = guardOf(service, index);
     const before = lookUp(services, name);
     if (before === undefined) {
-      services = put(services, name, seeded(seeds.get(name), guard));
+      services = put(services, name, seeded(service, index, seeds.get(name)));
       if (catalog.isOpen && !seeds.has(name)) awaited = put(awaited, name, now + settings.startTimeout);
       continue;
     }
-    const endpoints = admitAgain(before.endpoints, guard);
     const moved = isMoved(catalog.settings.services.get(name));
-    const seed = moved ? endpoints : admitAgain(before.seed, guard);
-    services = put(services, name, { ...before, endpoints, seed, basis: moved ? 'moved' : before.basis });
+    services = put(services, name, carriedOver(before, service, index, moved));
   }
   const next: Catalog = { ...catalog, settings, results, services, awaited, index };
-  return openIfReady(come.reduce((all, [name]) => endWait(settle(all, name, 'config', now), name), next));
+  return openIfReady(come.reduce((all, [name]) => endWait(settle(all, name, authority, now), name), next));
 }
 
 function indexWith(index: Index, queries: Change['queries']): Index {

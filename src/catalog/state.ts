@@ -1,6 +1,7 @@
 /** The state of the catalog: the health of each source, the result of each query, the endpoints of each service. */
 import type { Endpoint, Moment, Ms, Unreadable } from '../model.ts';
-import { admit, createGuard, type Guard, noRefusals, type Refusals } from './admission.ts';
+import { createGuard, type Guard, noRefusals, type Refusals } from './admission.ts';
+import { admitOrDoubt } from './admit-again.ts';
 import type { Loss, MaxShrink } from './loss.ts';
 import { createOwnGuard, type Own } from './own.ts';
 import { lookUp, type Table, tableOf } from './table.ts';
@@ -94,6 +95,8 @@ export type Service = {
   readonly endpoints: readonly Endpoint[];
   /** Endpoints that serve until every origin has a result: from before the start, or of origins that were removed. */
   readonly seed: readonly Endpoint[];
+  /** Endpoints that other queries found before the start. They do not serve unless the new queries find none, which is doubted. */
+  readonly former: readonly Endpoint[];
   readonly basis: Basis;
   /** Endpoints that no source names any more, and what is decided about them; null: there are none. */
   readonly loss: Loss | null;
@@ -102,7 +105,7 @@ export type Service = {
 type Basis =
   /** Its queries never all had results. */
   | 'unknown'
-  /** Its queries were changed; some have no result yet. Endpoints that the new results lack are removed on purpose. */
+  /** Its queries were changed; some have no result yet. That the new results lack some of the endpoints is no loss. */
   | 'moved'
   /** All its queries had results, now or before the start. */
   | 'known';
@@ -110,6 +113,8 @@ type Basis =
 /** Derived from the settings. */
 export type Index = {
   readonly guards: ReadonlyMap<string, Guard>;
+  /** Refuses only what leads back to a listener of this config. */
+  readonly own: Guard;
   readonly servicesOf: Table<readonly string[]>;
   /** By origin, the settings of its query. */
   readonly queries: Table<Pick<Origin, 'query'>>;
@@ -129,7 +134,7 @@ export const noResult: QueryResult = {
   era: 0,
   connectedAt: null,
 };
-export const newService: Service = { endpoints: none, seed: none, basis: 'unknown', loss: null };
+export const newService: Service = { endpoints: none, seed: none, former: none, basis: 'unknown', loss: null };
 
 /** The key of an origin in the tables. The name of a watcher has no slash. */
 export function originOf({ watcher, key }: Omit<Origin, 'query'>): string {
@@ -166,7 +171,8 @@ export function indexOf(settings: CatalogSettings): Index {
       createGuard(settings.allowAddresses, loopbackAllowed, isOwn, settings.onlyAddresses),
     ]),
   );
-  return { guards, servicesOf: tableOf(servicesOf), queries: tableOf(queries), queriedWatchers };
+  const own = createGuard(['0.0.0.0/0', '::/0'], true, isOwn);
+  return { guards, own, servicesOf: tableOf(servicesOf), queries: tableOf(queries), queriedWatchers };
 }
 
 /** For endpoints whose source is not known: it allows what is allowed for any source of the service. */
@@ -182,8 +188,17 @@ export function earliest(a: Moment | null, b: Moment | null): Moment | null {
 }
 
 /** A new service; `seed`: its known endpoints. */
-export function seeded(seed: readonly Endpoint[] | undefined, guard: Guard): Service {
+export function seeded(settings: ServiceSettings, index: Index, seed: readonly Endpoint[] | undefined): Service {
   if (seed === undefined) return newService;
-  const { endpoints } = admit(seed, guard);
+  const endpoints = admitOrDoubt(seed, { guard: guardOf(settings, index), own: index.own });
   return { ...newService, endpoints, seed: endpoints, basis: 'known' };
+}
+
+/** A new service; `former`: endpoints that other queries found for it. */
+export function moved(settings: ServiceSettings, index: Index, former: readonly Endpoint[]): Service {
+  return {
+    ...newService,
+    former: admitOrDoubt(former, { guard: guardOf(settings, index), own: index.own }),
+    basis: 'moved',
+  };
 }

@@ -124,9 +124,14 @@ export function commandLine({ isJson, onDone }: { isJson: boolean; onDone(exitCo
   command('reload', 'have the running Myelin reload HAProxy', () =>
     withGlobals(async (globals) => (await import('./instance/control.ts')).reload(globals)),
   );
-  command('accept', 'let go the endpoints of a service that are kept although they vanished', (service: string) =>
-    withGlobals(async (globals) => (await import('./instance/control.ts')).accept(globals, service)),
-  ).argument('<service>', 'its name');
+  command(
+    'accept',
+    'let go the endpoints of a service that are kept although they vanished',
+    (service: string | undefined, options: { all?: true }) =>
+      withGlobals(async (globals) => (await import('./instance/control.ts')).accept(globals, service, options)),
+  )
+    .argument('[service]', 'its name')
+    .option('--all', 'those of every service');
   command(
     'server',
     'take a server out, or give it back',

@@ -235,11 +235,12 @@ async function runUntil({ end, stopping, stopped }: Life, globals: Globals, opti
       plans: async () => masked(await plans.list()),
       config: () => maskConfig(instance.settings.config, instance.settings.inserted),
       reload: async () => masked(await instance.reload()),
-      accept(service: string): number | null {
-        if (!instance.collection.config.services.has(service)) return null;
-        const endpoints = instance.accept(service);
-        if (endpoints > 0) report({ kind: 'accepted', service, endpoints });
-        return endpoints;
+      accept(service: string | null) {
+        const { services } = instance.collection.config;
+        if (service !== null && !services.has(service)) return null;
+        const accepted = instance.accept(service === null ? [...services.keys()] : [service]);
+        for (const each of accepted) report({ kind: 'accepted', ...each });
+        return accepted;
       },
       override: (request: OverrideRequest) => instance.override(request),
       async stop() {

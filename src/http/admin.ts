@@ -31,15 +31,15 @@ export type AdminSources = {
   readonly config: () => unknown;
   /** Settles when the request is done; its value is the response. */
   readonly reload: () => Promise<unknown>;
-  /** Removes the retained endpoints of a service, and returns their number; null: there is no such service. */
-  readonly accept: (service: string) => number | null;
+  /** Removes the retained endpoints of a service, or of all, and returns their numbers; null: there is no such service. */
+  readonly accept: (service: string | null) => readonly Accepted[] | null;
   /** Rejects with an AppError where there is no such server, or where HAProxy refuses the override. */
   readonly override: (request: OverrideRequest) => Promise<void>;
   /** Begins the stop; the response is still sent. Its value is the HAProxy that serves on without Myelin. */
   readonly stop: () => Promise<LeftHaproxy | null>;
 };
 
-/** The response to `accept`: the number of removed endpoints. */
+/** The number of removed endpoints: the response to `accept`, which is a list where all services are accepted. */
 export type Accepted = { readonly service: string; readonly endpoints: number };
 
 /** The HAProxy that Myelin started and that serves on when it ends, and where. */
@@ -98,6 +98,7 @@ export function adminRoutes({
     { method: 'GET', path: '/api/v1/plans', answer: async () => ok(await plans()) },
     { method: 'GET', path: '/api/v1/config', answer: () => ok(config()) },
     { method: 'POST', path: '/api/v1/reload', answer: async () => ok(await reload()) },
+    { method: 'POST', path: '/api/v1/accept', answer: () => ok(accept(null) ?? []) },
     {
       method: 'POST',
       path: '/api/v1/accept/{service}',
@@ -149,8 +150,9 @@ export function tcpRefusal({ listen, hosts }: Listener): (request: IncomingMessa
   };
 }
 
-function accepted(service: string, endpoints: number | null): Reply {
-  return endpoints === null ? noService(service) : ok({ service, endpoints } satisfies Accepted);
+function accepted(service: string, list: readonly Accepted[] | null): Reply {
+  if (list === null) return noService(service);
+  return ok(list[0] ?? ({ service, endpoints: 0 } satisfies Accepted));
 }
 
 function noService(service: string): Reply {

@@ -13,7 +13,7 @@ import type { Result } from '../reconcile/result.ts';
 import type { RuntimeUpdater } from '../reconcile/runtime/runtime-updater.ts';
 import type { VerifyLoop } from '../reconcile/runtime/verify-loop.ts';
 import type { Report } from '../report/happenings.ts';
-import type { Edit, Editions } from '../settings/editions.ts';
+import type { AcceptedLoss, Edit, Editions } from '../settings/editions.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Explanation } from '../sources/explain.ts';
 import type { KnownEndpoints } from '../sources/known-endpoints.ts';
@@ -157,11 +157,11 @@ export class Instance {
     return this.#stages.sources.explain(config, config.services.get(service)?.origins ?? []);
   }
 
-  /** An operator accepts the results for this service. Returns how many endpoints are not retained any more. */
-  accept(service: string): number {
+  /** An operator accepts the results for these services. Returns those that had retained endpoints, and how many. */
+  accept(services: readonly string[]): readonly AcceptedLoss[] {
     const { editions, changed } = this.#stages;
-    const accepted = editions.accept(service, now());
-    if (accepted > 0) changed();
+    const accepted = editions.accept(services, now());
+    if (accepted.length > 0) changed();
     return accepted;
   }
 

@@ -43,7 +43,7 @@ type OfRefused = { readonly count: number; readonly refused: ServiceStatus['refu
 type OfService = { readonly service: string };
 type OfServer = { readonly backend: string; readonly server: string };
 type Loss = OfService & {
-  readonly reason: 'emptied' | 'shrunk';
+  readonly reason: 'emptied' | 'config' | 'shrunk';
   readonly endpoints: number;
   /** null: for ever. */
   readonly until: Timestamp | null;
@@ -126,6 +126,7 @@ export const messages = {
   // Endpoints that go
   large_loss: warn<Loss>('large loss of endpoints, retaining them (maxShrink)', { formerly: { kind: 'kept' } }),
   total_loss: warn<Loss>('loss of all endpoints, retaining the last ones (onEmpty)', { formerly: { kind: 'kept' } }),
+  emptied_by_config: warn<Loss>('the config leaves the service without endpoints, retaining the last ones (onEmpty)'),
   loss_ended: info<OfService>('no endpoints are retained any more', { formerly: { kind: 'kept_no_longer' } }),
   accepted: info<OfService & { readonly endpoints: number }>('operator accepted the loss of endpoints'),
 

@@ -3,7 +3,7 @@ import type { Ms, Timestamp } from '../model.ts';
 import { isEmpty, type StateReason, stateReasons } from './state.ts';
 import type { DownServer, ServiceStatus, Status } from './status.ts';
 import { commandLine } from './text/command.ts';
-import { age, formatDrift, formatReason, formatWait } from './text/format.ts';
+import { age, formatDrift, formatKept, formatReason, formatWait } from './text/format.ts';
 
 /** bad: traffic is lost; warn: traffic flows, something is wrong; note: worth knowing. */
 type Severity = 'bad' | 'warn' | 'note';
@@ -207,10 +207,10 @@ function ofService(service: ServiceStatus, status: Status): readonly Told[] {
   }
   if (kept !== null) {
     const serve = endpoints.kept === 1 ? 'serves' : 'serve';
-    tell('endpoints_kept', `${counted(endpoints.kept, 'endpoint')} ${serve} on that no source names any more`, {
+    tell('endpoints_kept', `${counted(endpoints.kept, 'endpoint')} ${serve} on although ${formatKept(kept.reason)}`, {
       since: kept.since,
-      cause: kept.reason === 'emptied' ? 'all of them went at once (onEmpty)' : 'many of them went at once (maxShrink)',
       command: ['accept', name],
+      ...keptBy[kept.reason],
     });
   }
   const [first] = refused;
@@ -222,6 +222,15 @@ function ofService(service: ServiceStatus, status: Status): readonly Told[] {
     );
   return all;
 }
+
+const keptBy = {
+  emptied: { cause: 'all of them went at once (onEmpty)' },
+  shrunk: { cause: 'many of them went at once (maxShrink)' },
+  config: {
+    cause: 'an edit asks the sources for others, or forbids the addresses of all that they name (onEmpty)',
+    remedy: 'undo the edit; if it is meant, `myelin accept --all` lets the endpoints of all services go',
+  },
+} as const satisfies Readonly<Record<(ServiceStatus['kept'] & {})['reason'], Partial<Told>>>;
 
 function downServer({ server, address, reason }: DownServer, down: number): string {
   return `${server} (${address}): ${reason}${down > 1 ? `, and ${down - 1} more` : ''}`;

@@ -150,7 +150,7 @@ export type ServiceStatus = {
    * `until`: when the last of them is removed; null: never.
    */
   readonly kept: {
-    readonly reason: 'emptied' | 'shrunk';
+    readonly reason: 'emptied' | 'config' | 'shrunk';
     readonly since: Timestamp;
     readonly until: Timestamp | null;
   } | null;

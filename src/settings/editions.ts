@@ -5,7 +5,15 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { isSameQueryIn, isTroubled, nextDeadline, retainedOf, view } from '../catalog/catalog.ts';
-import { acceptLoss, type Collection, collect, type Known, known, progress, recollect } from '../catalog/collection.ts';
+import {
+  acceptLosses,
+  type Collection,
+  collect,
+  type Known,
+  known,
+  progress,
+  recollect,
+} from '../catalog/collection.ts';
 import { queryKeyOf } from '../config/query-key.ts';
 import type { Service } from '../config/schema.ts';
 import { bindsOverlap, parseBind } from '../haproxy/text/bind.ts';
@@ -21,6 +29,9 @@ export type Edit = {
   /** Services without a result that it waits for; empty: it goes live with the next reconcile. */
   readonly waitingFor: readonly string[];
 };
+
+/** Of a service: the number of endpoints that are not retained any more. */
+export type AcceptedLoss = { readonly service: string; readonly endpoints: number };
 
 const rememberForMs: Ms = 600_000;
 
@@ -112,11 +123,15 @@ export class Editions {
     return new Map(this.#removed.flatMap(({ services, until }) => (until > now ? [...services] : [])));
   }
 
-  /** An operator accepts the results for this service. Returns how many endpoints are not retained any more. */
-  accept(service: string, now: Moment): number {
-    const kept = retainedOf(this.#live.collection.catalog, service);
-    if (kept > 0) this.#onBoth((collection) => acceptLoss(collection, service, now));
-    return kept;
+  /** An operator accepts the results for these services. Returns those that had retained endpoints, and how many. */
+  accept(services: readonly string[], now: Moment): readonly AcceptedLoss[] {
+    const { catalog } = this.#live.collection;
+    const accepted = services
+      .map((service) => ({ service, endpoints: retainedOf(catalog, service) }))
+      .filter(({ endpoints }) => endpoints > 0);
+    const names = accepted.map(({ service }) => service);
+    if (names.length > 0) this.#onBoth((collection) => acceptLosses(collection, names, now));
+    return accepted;
   }
 
   #onBoth(change: (collection: Collection) => Collection): void {

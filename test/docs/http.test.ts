@@ -37,7 +37,7 @@ test('the reference lists every request that is answered, and no other', () => {
     plans: async () => [],
     config: () => ({}),
     reload: async () => ({}),
-    accept: () => 0,
+    accept: () => [],
     override: async () => {},
     stop: async () => null,
   });

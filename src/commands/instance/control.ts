@@ -27,16 +27,27 @@ export async function reload(globals: Globals): Promise<number> {
 }
 
 /** Nothing to accept is no failure: the desired state may have been accepted a moment ago. */
-export async function accept(globals: Globals, service: string): Promise<number> {
-  const path = `/api/v1/accept/${encodeURIComponent(service)}`;
-  const answer = (await askRunning(globals.config, 'POST', path)) as Accepted;
-  const { endpoints } = answer;
-  if (globals.json) process.stdout.write(`${printableJson(answer)}\n`);
-  else if (endpoints === 0)
-    process.stdout.write(`${printable(service)}: nothing is kept, what the sources say is served\n`);
-  else
-    process.stdout.write(`${printable(service)}: ${endpoints} ${endpoints === 1 ? 'endpoint goes' : 'endpoints go'}\n`);
+export async function accept(
+  globals: Globals,
+  service: string | undefined,
+  { all }: { readonly all?: true },
+): Promise<number> {
+  if ((service === undefined) === (all === undefined))
+    throw new AppError('MYELIN_USAGE', 'accept takes the name of one service, or --all', {
+      remedy: '`myelin status --problems` names the services whose endpoints are kept',
+    });
+  const path = service === undefined ? '/api/v1/accept' : `/api/v1/accept/${encodeURIComponent(service)}`;
+  const answer = (await askRunning(globals.config, 'POST', path)) as Accepted | readonly Accepted[];
+  const accepted: readonly Accepted[] = Array.isArray(answer) ? answer : [answer];
+  const lines = accepted.map(({ service: name, endpoints }) => `${printable(name)}: ${describeAccepted(endpoints)}\n`);
+  const text = lines.length === 0 ? 'nothing is kept, what the sources say is served\n' : lines.join('');
+  process.stdout.write(globals.json ? `${printableJson(answer)}\n` : text);
   return exitCodes.ok;
+}
+
+function describeAccepted(endpoints: number): string {
+  if (endpoints === 0) return 'nothing is kept, what the sources say is served';
+  return endpoints === 1 ? '1 endpoint goes' : `${endpoints} endpoints go`;
 }
 
 /** `name` is SERVICE/NAME, as `myelin status` and HAProxy write it; `time`, where given, a duration. */

@@ -194,6 +194,8 @@ function describeKept(
   switch (reason) {
     case 'emptied':
       return `loss of all endpoints ${age(since, now)} ago, retaining the last ones${still} (onEmpty); ${remedy}`;
+    case 'config':
+      return `the config leaves it without endpoints since ${age(since, now)} ago, retaining ${count}${still} (onEmpty); undo the edit, or ${remedy} (--all: of all services)`;
     case 'shrunk':
       return `large loss of endpoints ${age(since, now)} ago, retaining ${count}${still} (maxShrink); ${remedy}`;
   }

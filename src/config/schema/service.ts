@@ -106,7 +106,7 @@ export const service = z
       .default('doubt')
       .describe(
         'When the last endpoint goes: accept serves 503, and finds nothing wrong with a service without any; keep holds the last ones; doubt holds them for `keepFor` if it ' +
-          'happened within a minute of Myelin’s start or of a restart or reconnection of the source, else it accepts.',
+          'happened within a minute of Myelin’s start or of a restart or reconnection of the source, or by an edit of the config, else it accepts.',
       ),
     keepFor: someTime.prefault('10m').describe('How long doubted endpoints are kept.'),
   })

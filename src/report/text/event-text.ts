@@ -114,6 +114,7 @@ function factsOf(event: Event): string {
       return `${event.subject} in ${event.file} at ${new Date(event.notAfter).toISOString()}`;
     case 'large_loss':
     case 'total_loss':
+    case 'emptied_by_config':
       return `${counted(event.endpoints, 'endpoint')}${event.until === null ? '' : ` for ${age(event.at, event.until)}`}`;
     case 'accepted':
       return counted(event.endpoints, 'endpoint');

@@ -59,3 +59,8 @@ function whatDrifted(drift: Drift): string {
   if ('frontend' in drift) return `frontend ${drift.frontend}`;
   return 'server' in drift ? `${drift.backend}/${drift.server}` : `backend ${drift.backend}`;
 }
+
+/** Why endpoints are retained. */
+export function formatKept(reason: 'emptied' | 'config' | 'shrunk'): string {
+  return reason === 'config' ? 'the config leaves none' : 'no source names them any more';
+}

@@ -1,6 +1,6 @@
 /** What the catalog made of what the sources say. Pure. */
 import type { ServiceStatus } from '../status.ts';
-import { age } from '../text/format.ts';
+import { age, formatKept } from '../text/format.ts';
 import { count, isKnown, lost, note, step, type WhyFacts, type WhyStep } from './step.ts';
 
 export function ofCatalog(facts: WhyFacts, service: ServiceStatus): readonly WhyStep[] {
@@ -19,8 +19,8 @@ export function ofCatalog(facts: WhyFacts, service: ServiceStatus): readonly Why
   if (kept !== null)
     steps.push(
       note('catalog', {
-        text: `${count(endpoints.kept, 'endpoint')} of it serve on although no source names them any more (${kept.reason}, for ${age(kept.since, now)}${kept.until === null ? '' : `, ${age(now, kept.until)} more`})`,
-        remedy: `\`myelin accept ${name}\` lets them go`,
+        text: `${count(endpoints.kept, 'endpoint')} of it serve on although ${formatKept(kept.reason)} (${kept.reason}, for ${age(kept.since, now)}${kept.until === null ? '' : `, ${age(now, kept.until)} more`})`,
+        remedy: `${kept.reason === 'config' ? 'undo the edit of the config, or ' : ''}\`myelin accept ${name}\` lets them go`,
       }),
     );
   for (const { id, part, reason } of refused.filter(

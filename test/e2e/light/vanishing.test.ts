@@ -62,7 +62,7 @@ test('endpoints that vanish, more than half at once, serve on, which is told, an
   assert.equal(told(myelin.output, /"service":"web".*no endpoints are retained any more/), 1);
 });
 
-test('an operator accepts a held loss and a doubted emptiness; there may be nothing to accept, and no such service', async () => {
+test('an operator accepts a held loss, an edit that empties and a doubted emptiness; there may be nothing to accept, and no such service', async () => {
   await using my = await shrinking('1h');
   const { place } = my;
   await say(my, 'alpha', 'beta', 'gamma');
@@ -82,10 +82,31 @@ test('an operator accepts a held loss and a doubted emptiness; there may be noth
   assert.deepEqual([accepted.exitCode, accepted.stdout], [0, 'web: 2 endpoints go\n']);
   await servedBy(my.port, 'alpha');
 
+  const config = await place.read('myelin.yaml');
+  await place.write('myelin.yaml', `${config}\nonlyAddresses: [192.0.2.0/24]\n`);
+  await myelin.until('the edit is doubted', ({ services }) => services[0]?.kept?.reason === 'config');
+  await servedBy(my.port, 'alpha');
+  const { stdout: problems } = await place.command('status', '--problems');
+  assert.match(problems, /web +1 endpoint serves on although the config leaves none/);
+  assert.match(problems, /undo the edit; if it is meant, `myelin accept --all`/);
+  const all = await place.command('accept', '--all');
+  assert.deepEqual([all.exitCode, all.stdout], [0, 'web: 1 endpoint goes\n']);
+  await servedBy(my.port, '503');
+  const noMore = await place.command('accept', '--all');
+  assert.deepEqual([noMore.exitCode, noMore.stdout], [0, 'nothing is kept, what the sources say is served\n']);
+  assert.equal((await place.command('accept')).exitCode, 2);
+  assert.equal((await place.command('accept', 'web', '--all')).exitCode, 2);
+  await place.write('myelin.yaml', config);
+  await servedBy(my.port, 'alpha');
+
   await say(my);
   await myelin.until('it is doubted, soon after the start', ({ services }) => services[0]?.kept?.reason === 'emptied');
   const emptied = await place.command('accept', 'web', '--json');
   assert.deepEqual([emptied.exitCode, JSON.parse(emptied.stdout)], [0, { service: 'web', endpoints: 1 }]);
   await servedBy(my.port, '503');
-  assert.equal(told(myelin.output, /"service":"web".*operator accepted the loss of endpoints/), 2);
+  assert.equal(told(myelin.output, /"service":"web".*operator accepted the loss of endpoints/), 3);
+  assert.equal(
+    told(myelin.output, /"service":"web","reason":"config","endpoints":1,.*the config leaves the service/),
+    1,
+  );
 });

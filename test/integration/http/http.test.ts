@@ -46,7 +46,7 @@ function admin(more: Partial<Pick<AdminSources, 'reload' | 'override' | 'stop'>>
     plans: async () => [],
     config: () => ({ watchers: { consul: { token: '***' } } }),
     reload: async () => ({ reloaded: true }),
-    accept: (service) => (service === 'web:1' ? 3 : null),
+    accept: (service) => (service === null || service === 'web:1' ? [{ service: 'web:1', endpoints: 3 }] : null),
     override: async () => {},
     stop: async () => null,
     ...more,
@@ -116,13 +116,14 @@ test('an order names its service in the path, and one that is not known is refus
   const accepted = { service: 'web:1', endpoints: 3 };
   for (const name of ['web:1', 'web%3A1'])
     assert.deepEqual(await askMyelin(path, 'POST', `/api/v1/accept/${name}`), accepted);
+  assert.deepEqual(await askMyelin(path, 'POST', '/api/v1/accept'), [accepted], 'of every service');
   await assert.rejects(askMyelin(path, 'POST', '/api/v1/accept/we%22b'), (error: unknown) => {
     assert.ok(error instanceof AppError);
     assert.equal(error.code, 'MYELIN_USAGE');
     assert.match(error.message, /^there is no service "we\\"b"$/);
     return error.remedy?.includes('myelin status') ?? false;
   });
-  for (const none of ['/api/v1/accept', '/api/v1/accept/', '/api/v1/accept/web/1', '/api/v1/accept/%ZZ'])
+  for (const none of ['/api/v1/accept/', '/api/v1/accept/web/1', '/api/v1/accept/%ZZ'])
     await assert.rejects(askMyelin(path, 'POST', none), /there is no such page/, none);
   await assert.rejects(askMyelin(path, 'GET', '/api/v1/accept/web:1'), /this is asked with POST/);
 });

@@ -31,7 +31,7 @@ export async function serveScene(status: Status): Promise<SceneServer> {
     plans: async () => scenePlans,
     config: () => ({}),
     reload: async () => ({}),
-    accept: () => 0,
+    accept: () => [],
     override: async () => {},
     stop: async () => null,
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nextDeadline, view } from '../../../src/catalog/catalog.ts';
 import {
-  acceptLoss,
+  acceptLosses,
   type Collection,
   collect,
   createCollection,
@@ -124,7 +124,7 @@ test('that a service vanished right after a reconnection is doubted: it serves o
 
 test('an operator who believes that a service is gone lets it go at once; one that comes back is as any other', async () => {
   const doubted = await doubting();
-  assert.deepEqual(served(acceptLoss(doubted, 'shop:web', 12 * minute)), { 'shop:db': ['one'] });
+  assert.deepEqual(served(acceptLosses(doubted, ['shop:web'], 12 * minute)), { 'shop:db': ['one'] });
   const back = play(
     doubted,
     12 * minute,
@@ -221,7 +221,7 @@ test('a config that asks in other words keeps all that was offered, until its ow
   assert.deepEqual(served(told), { 'shop:db': ['one'], 'shop:web': ['two'] }, 'the new question has not found db yet');
   const all = play(told, 11 * minute, synced);
   assert.deepEqual(served(all)['shop:db'], ['one'], 'that it vanished with the reconnection is doubted');
-  assert.deepEqual(served(acceptLoss(all, 'shop:db', 11 * minute)), { 'shop:web': ['two'] });
+  assert.deepEqual(served(acceptLosses(all, ['shop:db'], 11 * minute)), { 'shop:web': ['two'] });
 });
 
 test('of a service that is found and not answered for yet nobody knows who serves it', async () => {
@@ -253,7 +253,7 @@ test('what another question found last is not taken for the answer to the one th
 
 test('that what was kept of a service is let go is told also when the service itself goes with it', async () => {
   const kept = play(await steady(), 11 * minute, failed, started, discovered(service('db')), answer('db', one), synced);
-  const gone = acceptLoss(kept, 'shop:web', 12 * minute);
+  const gone = acceptLosses(kept, ['shop:web'], 12 * minute);
   assert.deepEqual(newlyKept(kept.catalog, gone.catalog), [{ service: 'shop:web', kept: null, count: 0 }]);
 });
 

@@ -75,7 +75,7 @@ test('a catalog that follows the services that came and went is the one that tak
             const { chosen, discovered, hasSeed } = now;
             const next = settingsOf(chosen, discovered);
             const seeds = new Map<string, readonly Endpoint[]>(hasSeed ? [['a', one]] : []);
-            const all = reconfigureAll(catalog, next, at, seeds);
+            const all = reconfigureAll(catalog, next, at, seeds, 'config');
             catalog = reconfigure(catalog, next, at, seeds);
             assert.deepEqual(said(catalog), said(all));
             assert.deepEqual([...view(catalog).unknown], [...view(all).unknown]);

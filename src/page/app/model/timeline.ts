@@ -48,6 +48,7 @@ const laneOf: Readonly<Partial<Record<Event['kind'], Lane>>> = {
   backend_up: 'outages',
   large_loss: 'outages',
   total_loss: 'outages',
+  emptied_by_config: 'outages',
   loss_ended: 'outages',
   override_set: 'orders',
   override_ended: 'orders',
