@@ -35,7 +35,10 @@ function argumentsIn(line: string): readonly (readonly string[])[] {
     .map((part) => part.trim().split(/\s+/))
     .flatMap((words) => {
       const at = words.lastIndexOf('myelin');
-      const isFirst = at === 0 || words[at - 1] === '--' || words[0] === 'setpriv';
+      const isFirst =
+        words.slice(0, Math.max(at, 0)).every((word) => /^\w+=/.test(word)) ||
+        words[at - 1] === '--' ||
+        words[0] === 'setpriv';
       if (at >= 0 && isFirst) return [words.slice(at + 1)];
       return words[0] === 'npm' && words[1] === 'start' && words[2] === '--' ? [words.slice(3)] : [];
     });

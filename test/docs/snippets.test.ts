@@ -6,7 +6,7 @@ import { parse, parseAllDocuments, stringify } from 'yaml';
 import { z } from 'zod';
 import { parseServices } from '../../watchers/file/parse.ts';
 import { load } from '../support/values/config.ts';
-import { type Block, blocksOf, pages } from './pages.ts';
+import { type Block, blocksOf, page as pageAt, pages } from './pages.ts';
 
 type Kind = 'config' | 'services' | 'chart values' | 'manifest';
 
@@ -66,3 +66,10 @@ for (const page of pages)
   test(`the JSON in ${page.path} is JSON`, () => {
     for (const { place, text } of blocksOf(page, 'json')) assert.doesNotThrow(() => JSON.parse(text), place);
   });
+
+test('the lines for systemd that a guide shows stand in the units of deploy/systemd', () => {
+  const units = pageAt('deploy/systemd/master/haproxy.service.d/myelin.conf').text;
+  const shown = pages.flatMap((page) => blocksOf(page, 'ini'));
+  assert.ok(shown.length > 0);
+  for (const { place, text } of shown) assert.ok(units.includes(text), place);
+});
