@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { notesOf } from '../../src/config/validate/shape.ts';
 
-/** The page with every table between `<!-- keys: NAME -->` and `<!-- /keys -->` printed anew. */
+/** The page with every table between `<!-- keys: NAME -->` and `<!-- /keys -->` printed again. */
 export function withTables(page: string, sections: Readonly<Record<string, z.ZodType>>): string {
   return page.replaceAll(
     /(<!-- keys: (\S+) -->\n)[\s\S]*?(<!-- \/keys -->)/g,

@@ -11,7 +11,7 @@ const path = fileURLToPath(new URL('../../docs/reference/templates.md', import.m
 const page = await readFile(path, 'utf8');
 const source = await readFile(fileURLToPath(new URL('../../src/render/context.ts', import.meta.url)), 'utf8');
 
-// `node --test --test-update-snapshots test/docs/templates.test.ts` prints the tables anew.
+// `node --test --test-update-snapshots test/docs/templates.test.ts` prints the tables again.
 test('the reference of templates shows every field and helper that templates have', (t: TestContext) => {
   for (const name of types().keys()) assert.ok(page.includes(`<!-- fields: ${name} -->`), `no table for ${name}`);
   const printed = page

@@ -41,12 +41,12 @@ export const kubernetesSettings = z
       .enum(['refuse', 'resolve'])
       .default('refuse')
       .describe(
-        'Services of type ExternalName, by which whoever may write Services can name any host: refused or resolved.',
+        'Services of type ExternalName, with which everybody who may write Services can name any host: refused or resolved.',
       ),
     idleTimeout: someTime
       .prefault('90s')
       .describe(
-        'A watch without a word for this long is opened anew. Where anything happens in the cluster the server says something once a minute.',
+        'A watch that is silent for this long is opened again. Where anything happens in the cluster the server sends something once a minute.',
       ),
   })
   .describe('Services of a Kubernetes cluster.');
