@@ -48,7 +48,7 @@ export const consulSettings = z
       .min(1)
       .max(10_000)
       .default(100)
-      .describe('Connections to the agent at most (it allows 200 from one address unless told otherwise).'),
+      .describe('Connections to the agent at most (by default it allows 200 from one address).'),
     hostNames: z
       .enum(['refuse', 'resolve'])
       .default('refuse')

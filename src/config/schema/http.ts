@@ -19,7 +19,7 @@ export const admin = z
     socket: filePath.default('./run/myelin.sock').describe('Control socket of the command line; mode 0600.'),
   })
   .prefault({})
-  .describe('How the running Myelin is asked and told.');
+  .describe('How commands reach the running Myelin.');
 
 export const probes = z
   .strictObject({
