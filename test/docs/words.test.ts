@@ -6,11 +6,13 @@ import { pages } from './pages.ts';
 const unusual = /\b(anew|amiss|whoever|whomever|heeds?|of (its|their) own accord|(is|are) told|gives? back)\b/i;
 
 test('the pages are in plain words', () => {
-  const found = pages.flatMap(({ path, text }) =>
-    text
-      .replaceAll(/\([^)\s]*\)/g, '()')
-      .split('\n')
-      .flatMap((line, at) => (unusual.test(line) ? [`${path}:${at + 1}: ${unusual.exec(line)?.[0]}`] : [])),
-  );
+  const found = pages
+    .filter(({ path }) => !path.startsWith('deploy/'))
+    .flatMap(({ path, text }) =>
+      text
+        .replaceAll(/\([^)\s]*\)/g, '()')
+        .split('\n')
+        .flatMap((line, at) => (unusual.test(line) ? [`${path}:${at + 1}: ${unusual.exec(line)?.[0]}`] : [])),
+    );
   assert.deepEqual(found, []);
 });
