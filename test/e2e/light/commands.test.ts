@@ -294,7 +294,7 @@ test('what goes wrong has its exit code, a message with code and, where there is
   await fails(8, notRunning, 'accept', 'web');
   await fails(8, notRunning, 'server', 'maint', 'web/a');
   await fails(8, notRunning, 'status', '--watch');
-  await fails(2, /missing required argument 'service'/, 'accept');
+  await fails(2, /accept takes the name of one service, or --all/, 'accept');
 
   await place.write('myelin.yaml', good.replace('log: none', 'logg: none'));
   const misspelt =
