@@ -64,9 +64,11 @@ export function commandLine({ isJson, onDone }: { isJson: boolean; onDone(exitCo
   command(
     'check',
     'what `run` would meet: in the config, in the templates, from HAProxy and on this machine; disturbs nothing',
-    (options: { elsewhere?: true }) =>
+    (options: { elsewhere?: true; live?: true }) =>
       withGlobals(async (globals) => (await import('./preview/check.ts')).check(globals, options)),
-  ).option('--elsewhere', 'the config is for another machine, with other addresses, folders and limits');
+  )
+    .option('--live', 'ask the sources, and try the templates with their servers instead of made-up ones')
+    .option('--elsewhere', 'the config is for another machine, with other addresses, folders and limits');
   command(
     'render',
     'print the file that would be written',

@@ -6,53 +6,50 @@ import { join } from 'node:path';
 import { forgetHealth } from '../../apply/files/health-file.ts';
 import { observe } from '../../apply/state/observe.ts';
 import { Certificates } from '../../certificates/certificates.ts';
-import { withDiscovered } from '../../config/discover/discovered.ts';
-import { bindAt } from '../../config/discover/read-option.ts';
 import type { Config } from '../../config/schema.ts';
 import { AppError, exitCodes } from '../../errors.ts';
 import { reloadOnly } from '../../haproxy/resources/servers/plan/reload-only.ts';
 import { tokenise } from '../../haproxy/text/text.ts';
-import type { Endpoint } from '../../model.ts';
 import { checkElsewhere, type Output, readOutput, renderOutput, takesCandidate } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
 import { checkPrinted } from '../../render/printed-servers.ts';
-import { printableJson, printableLines } from '../../report/text/printable.ts';
-import { loadSettings } from '../../settings/settings.ts';
+import { printable, printableJson, printableLines } from '../../report/text/printable.ts';
+import { loadSettings, type Settings } from '../../settings/settings.ts';
 import type { Globals } from '../globals.ts';
 import { templatesFail, versionOf } from './desired.ts';
+import { liveTrial, madeUpTrial, type Trial } from './trial.ts';
 import { askHaproxy, assertMayWrite, assertStarts, temporaryFolder } from './verdict.ts';
-
-/** A server for every backend, so that server options are checked too; from a documentation range. */
-const example: Endpoint = { id: 'example', address: '192.0.2.1', port: 80, weight: 1, state: 'ready' };
 
 type Options = {
   /** The config is for another machine, which has other addresses, folders and limits. */
   readonly elsewhere?: true;
+  /** The sources are asked: it is tried with their servers, not with made-up ones. */
+  readonly live?: true;
 };
 
-export async function check(globals: Globals, { elsewhere }: Options): Promise<number> {
+export async function check(globals: Globals, { elsewhere, live }: Options): Promise<number> {
   const settings = await loadSettings(globals.config, process.env);
   const { renderer } = settings;
   if (elsewhere !== true) await assertMayWrite(settings.config);
-  const config = withExampleServices(settings.config);
-  const endpoints = new Map([...config.services.keys()].map((name) => [name, [example]]));
+  const trial = live === true ? await liveTrial(settings, process.env) : madeUpTrial(settings.config);
+  const { config, endpoints, madeUp } = trial;
   const version = await versionOf(config, process.env);
   await using folder = await temporaryFolder();
   // Our own files are missing before the first start, which needs no warning.
-  const trial = { ...config, state: folder.path };
-  await forgetHealth(trial);
+  const apart = { ...config, state: folder.path };
+  await forgetHealth(apart);
   const certificates = await Certificates.open(config, { isPreview: true });
   const inForce = certificates.of(config);
-  const rendered = renderer.render({ config: trial, endpoints, ...inForce, version, hostname: hostname() });
-  if (rendered.problems.length > 0) throw templatesFail(rendered.problems);
+  const rendered = renderer.render({ config: apart, endpoints, ...inForce, version, hostname: hostname() });
+  if (rendered.problems.length > 0) throw triedBy(trial, settings, templatesFail(rendered.problems));
 
-  const lines = checkPrinted(rendered.sections, config.services);
+  const lines = checkPrinted(rendered.sections, withServers(trial));
   const { haproxy, warnings, error } = await askHaproxy(settings, rendered.sections, folder.path);
-  if (error !== null) throw error;
-  // An address stands here for all that discovered services may listen at.
-  const known = rendered.sections.filter(({ service }) => service === null || settings.config.services.has(service));
+  if (error !== null) throw triedBy(trial, settings, error);
+  // The address of a made-up service stands for all that discovered ones may listen at.
+  const known = rendered.sections.filter(({ service }) => service === null || !madeUp.has(service));
   const doubts = elsewhere === true ? [] : await assertStarts(settings, known, await observe(settings.config));
-  const { size } = settings.config.services;
+  const size = config.services.size - madeUp.size;
   const byReload = takesCommands(config) ? Object.fromEntries(reloadOnly(rendered.sections)) : {};
   const outputs = await Promise.all(settings.outputs.map((output) => checkOutput(output, { endpoints }, folder.path)));
   const states = certificates.states(config.frontends);
@@ -66,10 +63,19 @@ export async function check(globals: Globals, { elsewhere }: Options): Promise<n
     const place = frontend === null ? 'server.tls.caFile' : `frontends.${frontend}.clientCertificates.caFile`;
     return problem === null ? [] : [`${place}: ${file}: ${problem}`];
   });
-  const allWarnings = [...withoutEffect(config), ...lines, ...leftOut, ...caFiles, ...doubts, ...warnings];
+  const allWarnings = [
+    ...trial.warnings,
+    ...withoutEffect(config),
+    ...lines,
+    ...leftOut,
+    ...caFiles,
+    ...doubts,
+    ...warnings,
+  ];
   const result = {
     config: globals.config,
     services: size,
+    triedWith: trial.what,
     haproxy,
     outputs,
     warnings: allWarnings,
@@ -78,13 +84,26 @@ export async function check(globals: Globals, { elsewhere }: Options): Promise<n
   if (globals.json) process.stdout.write(`${printableJson(result, 2)}\n`);
   else {
     const services = `${size} ${size === 1 ? 'service' : 'services'}`;
-    process.stdout.write(`${globals.config}: ${services}, templates and config are valid\n${haproxy}\n`);
+    process.stdout.write(
+      `${globals.config}: ${services}, templates and config are valid\ntried with ${printable(trial.what)}\n${haproxy}\n`,
+    );
     for (const { output, verdict } of outputs) process.stdout.write(`output ${output}: ${verdict}\n`);
     for (const warning of allWarnings) process.stdout.write(`warning: ${printableLines(warning)}\n`);
     for (const [name, what] of Object.entries(byReload))
       process.stdout.write(`${name}: each new server needs a reload, as its backend is written: ${what}\n`);
   }
   return exitCodes.ok;
+}
+
+/** It may be what the servers lack that templates of one's own complain of. */
+function triedBy({ advice }: Trial, { config }: Settings, error: AppError): AppError {
+  if (config.templates === undefined) return error;
+  const { code, message, remedy } = error;
+  return new AppError(code, message, { remedy: remedy === undefined ? advice : `${remedy}; ${advice}` });
+}
+
+function withServers({ config, endpoints }: Trial): Config['services'] {
+  return new Map([...config.services].filter(([name]) => (endpoints.get(name)?.length ?? 0) > 0));
 }
 
 type OutputVerdict = { readonly output: string; readonly verdict: string };
@@ -119,22 +138,4 @@ function withoutEffect({ haproxy, services }: Config): readonly string[] {
 
 function takesCommands({ haproxy }: Config): boolean {
   return haproxy.control === 'process' || haproxy.control === 'master';
-}
-
-/** With a service as each source may offer one, so that what they all have is looked at as well. */
-function withExampleServices(config: Config): Config {
-  const services = new Map(config.services);
-  for (const discovery of config.discoveries) {
-    const { watcher, key, limits } = discovery;
-    const name = `discovered:${watcher}${key.slice(1)}`;
-    const service = { key: `${key}/example`, name, owner: '', createdAt: 0, options: {} };
-    const served = withDiscovered(config, [{ discovery, service }]);
-    const [rejected] = served.rejected;
-    if (rejected !== undefined) throw new AppError('MYELIN_CONFIG_INVALID', `discover.${watcher}: ${rejected.reason}`);
-    const example = served.config.services.get(name);
-    // This does not check whether a port is free.
-    const bind = limits.ports === undefined ? [] : [bindAt(limits, limits.ports.first)];
-    if (example !== undefined) services.set(name, { ...example, bind });
-  }
-  return { ...config, services };
 }

@@ -4,18 +4,17 @@ import { hostname } from 'node:os';
 import { type Entry, parseServices } from '../../../watchers/file/parse.ts';
 import { type Catalog, createCatalog, receive, view } from '../../catalog/catalog.ts';
 import { catalogSettings } from '../../catalog/catalog-settings.ts';
-import { type Collection, collect, createCollection } from '../../catalog/collection.ts';
+import type { Remembered } from '../../catalog/collection.ts';
 import { Certificates } from '../../certificates/certificates.ts';
 import { endpointsFile, formerKnownServicesFile, knownServicesFile } from '../../config/paths.ts';
-import { maskSecrets, withoutSecrets } from '../../config/read/mask.ts';
-import { Secrets } from '../../config/read/secrets.ts';
+import { withoutSecrets } from '../../config/read/mask.ts';
 import type { Config } from '../../config/schema.ts';
 import { AppError, describe } from '../../errors.ts';
 import { findBinary } from '../../haproxy/binary/binary.ts';
 import type { Version } from '../../haproxy/binary/version.ts';
 import { ownAddresses } from '../../lib/net/own-addresses.ts';
 import { now } from '../../lib/time/clock.ts';
-import type { Endpoint, Ms, Problem, Section } from '../../model.ts';
+import type { Endpoint, Problem, Section } from '../../model.ts';
 import { type Output, renderOutput } from '../../outputs/file-output.ts';
 import type { ServiceView } from '../../outputs/target.ts';
 import type { RenderResult } from '../../render/render.ts';
@@ -24,7 +23,7 @@ import { problemLines } from '../../report/text/problem-text.ts';
 import { presumedVersion, type Settings } from '../../settings/settings.ts';
 import { KnownEndpoints } from '../../sources/known-endpoints.ts';
 import { KnownServices } from '../../sources/known-services.ts';
-import { Sources } from '../../sources/sources.ts';
+import { askSources } from './ask-sources.ts';
 
 type Given = {
   /** A file whose endpoints stand in for those of the sources. */
@@ -51,7 +50,7 @@ export async function renderDesired(
   const { renderer } = settings;
   const { config, catalog } =
     snapshot === undefined
-      ? await askSources(settings, env)
+      ? await askSources(settings, env, { last: await lastKnown(settings.config), remedy: orSnapshot })
       : { config: settings.config, catalog: await readSnapshot(settings.config, snapshot) };
   const version = await versionOf(config, env);
   const { endpoints, unknown, pending } = view(catalog);
@@ -69,6 +68,19 @@ export async function renderDesired(
     outputs: settings.outputs.map((output) => outputOf(output, isKnown ? { endpoints } : null)),
     masked: () => renderer.render({ ...input, config: withoutSecrets(config, settings.inserted) }).sections,
   };
+}
+
+const orSnapshot = 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place';
+
+/** Like `run`, begins with what was known last. */
+async function lastKnown(config: Config): Promise<Remembered> {
+  const { all: discovered } = await KnownServices.open(
+    knownServicesFile(config),
+    warn,
+    formerKnownServicesFile(config),
+  );
+  const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), warn);
+  return { discovered, endpoints };
 }
 
 function outputOf(output: Output, services: ServiceView | null): DesiredOutput {
@@ -92,111 +104,6 @@ export async function versionOf(config: Config, env: NodeJS.ProcessEnv): Promise
 /** What is shown may lack something because of it. */
 export function warn(error: unknown): void {
   process.stderr.write(`warning: ${printableLines(describe(error))}\n`);
-}
-
-async function askSources(settings: Settings, env: NodeJS.ProcessEnv): Promise<Collection> {
-  const { config } = settings;
-  const secrets = new Secrets(settings.secrets);
-  // Like `run`, begins with the services known last.
-  const { all: discovered } = await KnownServices.open(
-    knownServicesFile(config),
-    warn,
-    formerKnownServicesFile(config),
-  );
-  const { all: endpoints } = await KnownEndpoints.open(endpointsFile(config), warn);
-  let collection = createCollection(config, { discovered, endpoints }, now(), ownAddresses(env));
-  const answered = Promise.withResolvers<void>();
-  const failures = new Map<string, string>();
-  const patience = new Patience(config.startTimeout, (limitMs) => {
-    const missing = view(collection.catalog).waitingFor.map(
-      (name) => `${name} (${failures.get(name) ?? 'no answer yet'})`,
-    );
-    answered.reject(
-      new AppError(
-        'MYELIN_SOURCE_TIMEOUT',
-        maskSecrets(`no complete answer within ${seconds(limitMs)} from ${missing.join(', ')}`, secrets.all),
-        {
-          remedy: 'see that the source runs and is reachable, or give `--snapshot FILE` with endpoints in its place',
-        },
-      ),
-    );
-  });
-  const tell = (watcher: string, reason: string): void => {
-    if (!failures.has(watcher) && view(collection.catalog).waitingFor.includes(watcher)) {
-      const restMs = patience.shorten(downMs);
-      process.stderr.write(
-        `waiting for ${watcher}, ${seconds(restMs)} at most: ${printableLines(maskSecrets(reason, secrets.all))}\n`,
-      );
-    }
-    failures.set(watcher, reason);
-  };
-  const noticed = setTimeout(() => {
-    const silent = view(collection.catalog).waitingFor.filter((name) => !failures.has(name));
-    if (silent.length > 0)
-      process.stderr.write(`waiting for ${silent.join(', ')}, ${seconds(patience.restMs)} at most: no answer yet\n`);
-  }, silentMs);
-  await using sources = new Sources({
-    env,
-    onEvent(event) {
-      if (event.kind === 'failed' || event.kind === 'stale') tell(event.watcher, event.reason);
-      collection = collect(collection, event, now());
-      if (view(collection.catalog).open) answered.resolve();
-    },
-    onFault: answered.reject,
-    onSecret: secrets.used,
-  });
-  try {
-    await sources.use(config);
-    if (!view(collection.catalog).open) await answered.promise;
-    return collection;
-  } finally {
-    clearTimeout(noticed);
-    patience.end();
-  }
-}
-
-/** A source that is down may come back within moments; who looks does not wait for it as `run` does. */
-const downMs: Ms = 5000;
-
-/** A wait that takes longer than this is told. */
-const silentMs: Ms = 3000;
-
-/** How long a command waits, which may become less. */
-class Patience {
-  readonly #startedAt = now();
-  readonly #onOver: (limitMs: Ms) => void;
-  #limitMs: Ms;
-  #timer: NodeJS.Timeout;
-
-  constructor(limitMs: Ms, onOver: (limitMs: Ms) => void) {
-    this.#limitMs = limitMs;
-    this.#onOver = onOver;
-    this.#timer = this.#start();
-  }
-
-  get restMs(): Ms {
-    return Math.max(0, this.#startedAt + this.#limitMs - now());
-  }
-
-  /** To this from now on, unless the rest is less. Returns the rest. */
-  shorten(toMs: Ms): Ms {
-    this.#limitMs = Math.min(this.#limitMs, now() - this.#startedAt + toMs);
-    this.end();
-    this.#timer = this.#start();
-    return this.restMs;
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-  }
-
-  #start(): NodeJS.Timeout {
-    return setTimeout(() => this.#onOver(this.#limitMs), this.restMs);
-  }
-}
-
-function seconds(ms: Ms): string {
-  return `${ms < 1000 ? Math.max(1, Math.ceil(ms / 100)) / 10 : Math.round(ms / 1000)} s`;
 }
 
 /** The file stands for every source: each service's endpoints are those under its name. */

@@ -39,7 +39,7 @@ test('a first config goes all the way from init to stop', async () => {
     'myelin.yaml',
     written.replace('127.0.0.1:8080', `127.0.0.1:${my.port}`).replace('#listen: "127.0.0.1:8406"', 'listen: "off"'),
   );
-  const isValid = `: 1 service, templates and config are valid\\nHAProxy ${version} accepts it\\n$`;
+  const isValid = `: 1 service, templates and config are valid\\ntried with made-up servers\\nHAProxy ${version} accepts it\\n$`;
   assert.match(await did('check'), new RegExp(isValid));
   await my.serve('alpha');
 
@@ -95,7 +95,7 @@ test('check shows what HAProxy warns of and which lines have no effect, and a co
     `watchers: { file: { path: s.yaml } }\nservices: { web: { bind: "127.0.0.1:${port}" } }\nhaproxy: { log: none, ${haproxy} }\n`;
   await place.write('s.yaml', 'services: { web: [] }\n');
   await place.write('myelin.yaml', config('global: [zero-warning]'));
-  assert.match(stdoutOf(await place.command('check')), /valid\nHAProxy \S+ accepts it\n$/);
+  assert.match(stdoutOf(await place.command('check')), /valid\ntried with made-up servers\nHAProxy \S+ accepts it\n$/);
 
   const noTimeout = JSON.stringify('listen legacy\n    mode http\n    timeout client 0\n');
   await place.write('myelin.yaml', config(`defaults: ["mode tcp"], sections: [${noTimeout}]`));

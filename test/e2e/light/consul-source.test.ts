@@ -86,6 +86,55 @@ test('a host name is served by what it stands for, and refused where that leads 
   assert.match(refused[0] ?? '', /^node-1:loop: 127\.0\.0\.1 port \d+ leads back to .* of this config/);
 });
 
+test('check --live tries the templates with what Consul says, as run will; check alone with made-up servers, and both say so', async () => {
+  await using my = await served(consul.address);
+  const { place, service } = my;
+  const meta = (weight: string): Promise<void> =>
+    consul.register({ name: service, id: `${service}-alpha`, port: backends.alpha.port, meta: { weight } });
+  await place.write('myelin.yaml', `${await place.read('myelin.yaml')}templates: templates\n`);
+  const server = (words: string): Promise<void> =>
+    place.write('templates/server.hbs', `server {{name}} {{address}} ${words}\n`);
+
+  await server('weight {{meta.weight}}');
+  await meta('10');
+  const madeUp = await place.command('check');
+  assert.equal(madeUp.exitCode, 4, 'made-up servers have no meta');
+  assert.match(madeUp.stderr, /what to do: (?:.*; )?this is with made-up servers, .*`myelin check --live`/);
+  const live = await place.command('check', '--live');
+  assert.deepEqual([live.exitCode, live.stderr], [0, '']);
+  assert.match(
+    live.stdout,
+    /: 1 service, templates .*\ntried with what consul says now: 1 endpoint\nHAProxy \S+ accepts it\n$/,
+  );
+  assert.deepEqual(await place.haproxies(), [], 'it starts nothing');
+
+  await server('{{#if meta.weight}}{{meta.weight}}{{/if}}');
+  await meta('heavy');
+  const passing = await place.command('check');
+  assert.match(passing.stdout, /\ntried with made-up servers\nHAProxy \S+ accepts it\n$/);
+  const failing = await place.command('check', '--live');
+  assert.equal(failing.exitCode, 5);
+  assert.match(failing.stderr, /heavy[\s\S]*this is with what consul says now/);
+
+  await consul.deregister(`${service}-alpha`);
+  const empty = await place.command('check', '--live');
+  assert.match(
+    empty.stdout,
+    /now: 0 endpoints\n[\s\S]*^warning: web: no endpoint of it may serve now, so no server of it is tried$/m,
+  );
+  const silent = (await place.read('myelin.yaml')).replace(
+    consul.address,
+    `127.0.0.1:${await freePort()}", required: false, type: "consul`,
+  );
+  await place.write('myelin.yaml', `${silent}startTimeout: 1s\n`);
+  const away = await place.command('check', '--live');
+  assert.equal(away.exitCode, 6);
+  assert.match(
+    away.stderr,
+    /error: no complete answer within 1 s from consul \(.*ECONNREFUSED.*\) \[MYELIN_SOURCE_TIMEOUT\]/,
+  );
+});
+
 test('traffic follows what is registered, critical, warned, in maintenance and deregistered in Consul, and no request is lost', async () => {
   // Two of three go in the end.
   await using my = await served(consul.address, ', maxShrink: { share: 1 }');
