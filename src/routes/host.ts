@@ -13,12 +13,14 @@ export function readHost(text: string): Read<string> {
   const shown = show(text);
   if (text === '*' || text === '')
     return wrong('a route for any host names none: write the path alone, such as /health');
-  if (/:\d*$/.test(text)) return wrong(`the host ${shown} has a port: write it without, it holds for every port`);
+  if (/^[^:]*:\d*$/.test(text)) return wrong(`the host ${shown} has a port: write it without, it holds for every port`);
   if (text.endsWith('.')) return wrong(`the host ${shown} ends with a dot: write it without, both are the same`);
   const host = text.toLowerCase();
   const name = host.startsWith('*.') ? host.slice(2) : host;
   if (name.includes('*'))
     return wrong(`${shown} is no host: * may stand for its first label alone, as in *.example.com`);
+  if (/[^\x00-\x7f]/.test(host))
+    return wrong(`the host ${shown} has letters of other alphabets: write it as punycode (xn--…)`);
   if (host.length > mostChars) return wrong(`the host ${shown} is longer than ${mostChars} characters`);
   if (!name.split('.').every((each) => label.test(each)))
     return wrong(`${shown} is no host: expected a DNS name such as shop.example.com or *.example.com`);

@@ -41,6 +41,7 @@ function readPlace(word: string): Read<RouteParts> {
       ? wrong(`${show(word)} is no port; expected one such as :10005`)
       : read({ port: Number(port) });
   }
+  if (/^[a-z]+:\/\//i.test(word)) return wrong(`${show(word)} is a URL: write the host and the path of it alone`);
   const slash = word.indexOf('/');
   if (slash === 0) return read({ path: word });
   return slash === -1 ? read({ host: word }) : read({ host: word.slice(0, slash), path: word.slice(slash) });
