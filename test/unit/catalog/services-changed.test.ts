@@ -18,10 +18,16 @@ const pool = ['a', 'b', 'c', 'd'].flatMap((name) =>
 const base = settings({ services: {}, discovering: ['consul'] });
 
 function settingsOf(chosen: readonly (typeof pool)[number][], discovered: typeof chosen): CatalogSettings {
+  const queries = new Map<string, unknown>();
+  // In one config a key stands for one query.
+  const isOf = ({ origin: { key, query } }: (typeof pool)[number]): boolean => {
+    if (!queries.has(key)) queries.set(key, query);
+    return queries.get(key) === query;
+  };
   return {
     ...base,
-    services: new Map(chosen.map((one) => [one.name, serviceOf(one)])),
-    discovered: discovered.map(({ origin }) => origin),
+    services: new Map(chosen.filter(isOf).map((one) => [one.name, serviceOf(one)])),
+    discovered: discovered.filter(isOf).map(({ origin }) => origin),
   };
 }
 
