@@ -151,10 +151,15 @@ export class Instance {
     return this.#stages.queue.reload();
   }
 
-  /** What the sources of a service say now of each of its instances; nothing for one that is not served. */
+  /** What the sources of a service say now of each of its instances; of one that is not served, those that could have discovered it. */
   async explain(service: string): Promise<readonly Explanation[]> {
     const { config } = this.collection;
-    return this.#stages.sources.explain(config, config.services.get(service)?.origins ?? []);
+    const { discoveries, sources, services } = config;
+    const mayBe = discoveries.flatMap(({ watcher, query }) => {
+      const key = sources.get(watcher)?.discovery?.keyOf?.(service, query) ?? null;
+      return key === null ? [] : [{ watcher, key, query }];
+    });
+    return this.#stages.sources.explain(config, services.get(service)?.origins ?? mayBe);
   }
 
   /** An operator accepts the results for these services. Returns those that had retained endpoints, and how many. */

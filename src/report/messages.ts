@@ -78,16 +78,22 @@ export const messages = {
   // Sources
   synced: info<{ readonly watcher: string }>('source answered every query'),
   answered: debug<OfQueries>('source has news'),
-  source_failed: warn<{ readonly watcher: string; readonly reason: string; readonly retryInMs: Ms }>(
-    'source failed, serving its last answers; retrying',
-    { told: 'on change' },
-  ),
+  source_failed: warn<{
+    readonly watcher: string;
+    readonly reason: string;
+    readonly retryInMs: Ms;
+    /** Since Myelin started. */
+    readonly hasAnswered: boolean;
+  }>('source failed; retrying', { told: 'on change' }),
   source_recovered: info<{ readonly watcher: string }>('source answers again'),
   watcher_hangs: error<{ readonly watcher: string }>('watcher did not end when it was stopped, going on without it'),
-  query_failed: warn<OfQueries & { readonly reason: string }>('query failed, serving the last answer', {
-    told: 'on change',
-    formerly: { kind: 'answer_stale' },
-  }),
+  query_failed: warn<OfQueries & { readonly reason: string }>(
+    'query failed, its last answer serves where there was one',
+    {
+      told: 'on change',
+      formerly: { kind: 'answer_stale' },
+    },
+  ),
   query_recovered: info<OfQueries>('query is answered again', { formerly: { kind: 'answer_fresh' } }),
   refused: warn<{ readonly watcher: string; readonly query: string } & OfRefused>(
     'some of what the source says is refused, the rest is used',

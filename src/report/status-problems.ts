@@ -61,6 +61,8 @@ export type StatusProblem = {
 type Told = Partial<Omit<StatusProblem, 'command'>> &
   Pick<StatusProblem, 'kind' | 'what'> & { readonly command?: readonly string[] };
 
+/** What fails within this time fails together. */
+const togetherMs: Ms = 10_000;
 const expiringMs: Ms = 14 * 86_400_000;
 const ranks: readonly Severity[] = ['bad', 'warn', 'note'];
 const kinds = Object.keys(severities);
@@ -135,7 +137,7 @@ function ofSources({ sources, waitingFor, startedAt }: Status): readonly Told[] 
     if (down !== null) {
       const what = synced
         ? 'the source is down, its last answers serve'
-        : 'the source is down, and has not answered yet';
+        : 'the source is down, and has not answered since Myelin started';
       return dated(down, { kind: 'source_down', about: name, what, remedy });
     }
     if (!waitingFor.includes(name)) return [];
@@ -199,8 +201,10 @@ function ofService(service: ServiceStatus, status: Status): readonly Told[] {
       cause,
     });
   }
-  // A source that is down says so once.
-  if (stale !== null && !status.sources.some(({ down: its }) => its?.reason === stale.reason)) {
+  // A source that is down says so once: its queries fail with it, though the words of the connection may differ.
+  const isOfSource = (since: Timestamp): boolean =>
+    status.sources.some(({ down: its }) => its !== null && Math.abs(its.since - since) < togetherMs);
+  if (stale !== null && !isOfSource(stale.since)) {
     const isUnknown = isEmpty(service) && unanswered.length > 0;
     const what = isUnknown ? 'no source has answered about it yet' : 'its endpoints may be out of date';
     tell('service_stale', what, { since: stale.since, cause: stale.reason });

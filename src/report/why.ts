@@ -5,7 +5,7 @@ import type { ServiceStatus } from './status.ts';
 import { ofCatalog } from './why/catalog.ts';
 import { ofApply, ofHaproxy, ofRender } from './why/haproxy.ts';
 import { ofRoutes } from './why/routes.ts';
-import { ofSources } from './why/source.ts';
+import { ofDiscovery, ofSources } from './why/source.ts';
 import { lost, type WhyFacts, type WhyStep } from './why/step.ts';
 
 export type Why = {
@@ -19,21 +19,25 @@ export function why(facts: WhyFacts): Why {
   const { service, server, status } = facts;
   const about = server === null ? service : `${service}/${server}`;
   const known = status.services.find(({ name }) => name === service);
-  const steps = known === undefined ? [unknown(facts)] : stepsOf(facts, known);
+  const steps = known === undefined ? unknown(facts) : stepsOf(facts, known);
   return { about, serves: !steps.some(({ isLost }) => isLost), steps };
 }
 
-function unknown({ service, status }: WhyFacts): WhyStep {
+function unknown(facts: WhyFacts): readonly WhyStep[] {
+  const { service, status } = facts;
   const leftOut = status.unserved.find((one) => one.service === service);
-  if (leftOut !== undefined)
-    return lost('config', {
-      text: `${leftOut.watcher} offers ${service}, and it is left out: ${leftOut.reason}`,
-      remedy: 'change what it asks for at its source, or the limits under `discover`',
-    });
-  return lost('config', {
-    text: `no service is named ${JSON.stringify(service)}`,
-    remedy: '`myelin status` lists the services, and those that are left out',
-  });
+  if (leftOut !== undefined) {
+    const text = `${leftOut.watcher} offers ${service}, and it is left out: ${leftOut.reason}`;
+    const remedy = 'change what it asks for at its source, or the limits under `discover`';
+    return [lost('config', { text, remedy })];
+  }
+  const found = ofDiscovery(facts);
+  if (found.some(({ isLost }) => isLost)) return found;
+  const text = `no service is named ${JSON.stringify(service)}`;
+  return [
+    lost('config', { text, remedy: '`myelin status` lists the services, and those that are left out' }),
+    ...found,
+  ];
 }
 
 function stepsOf(facts: WhyFacts, service: ServiceStatus): readonly WhyStep[] {

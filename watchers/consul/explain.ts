@@ -3,6 +3,8 @@ import { z } from 'zod';
 import type { Ms, SourceAnswer, SourceInstance } from '../../src/model.ts';
 import { openClient } from './agent/client.ts';
 import { connectionOf } from './agent/connection.ts';
+import { meantBy } from './catalog/own-options.ts';
+import { nameOfKey } from './names.ts';
 import { endpointsOf, type Instance, readInstances } from './service/endpoints.ts';
 import type { ConsulDiscovery, ConsulQuery, ConsulSettings } from './settings.ts';
 
@@ -32,7 +34,7 @@ export async function explainConsul(
 ): Promise<SourceAnswer> {
   const client = await openClient(connectionOf(settings, env), 1, onSecret, signal);
   const dc = ('datacenter' in query ? query.datacenter : undefined) ?? settings.datacenter;
-  const service = ('service' in query ? query.service : undefined) ?? key;
+  const service = ('service' in query ? query.service : undefined) ?? nameOfKey(key);
   // Without tags and filter, so that instances which these leave out are among them.
   const common = { service, stale: true, ...(dc === undefined ? {} : { dc }) };
   const { body } = await client.health(common, timeoutMs);
@@ -54,16 +56,33 @@ function explained(
   const { Service } = instance;
   const { endpoints, unfit } = endpointsOf([instance], { warning: query.warning ?? 'ignore' });
   const [{ id, address, port } = { id: '', address: '', port: 0 }] = [...endpoints, ...unfit];
-  const tags = Service.Tags ?? [];
-  const missing = wantedTags(query).filter((tag) => !tags.includes(tag));
   const failing = checks.filter(({ Status }) => Status !== 'passing').map(wordsOf);
   const reasons = [
-    ...(missing.length === 0 ? [] : [`it lacks the tag ${missing.join(', ')}; it has ${tags.join(', ') || 'none'}`]),
+    ...lacking(Service, query),
     ...(within.has(idOf(instance)) ? [] : ['the filter of the query leaves it out']),
     // One in maintenance finishes what it has.
     ...(endpoints.some(({ state }) => state === 'ready') ? [] : failing),
   ];
   return { id, address, port, unfit: reasons.length === 0 ? null : reasons.join('; '), said: checks.map(wordsOf) };
+}
+
+/** What the query asks an instance for, and it does not have. */
+function lacking({ Tags, Meta }: Instance['Service'], query: ConsulQuery | ConsulDiscovery): readonly string[] {
+  const tags = Tags ?? [];
+  const missing = wantedTags(query).filter((tag) => !tags.includes(tag));
+  const wanted = 'meta' in query ? query.meta : {};
+  const missingMeta = Object.entries(wanted).filter(([name, value]) => Meta?.[name] !== value);
+  const isMeant = 'meta' in query ? meantBy(query) : null;
+  return [
+    ...(missing.length === 0 ? [] : [`it lacks the tag ${missing.join(', ')}; it has ${tags.join(', ') || 'none'}`]),
+    ...missingMeta.map(([name, value]) => {
+      const its = Meta?.[name];
+      return `it lacks the meta ${name}=${value}; ${its === undefined ? `it has no ${name}` : `its ${name} is ${its}`}`;
+    }),
+    ...(isMeant === null || isMeant(tags)
+      ? []
+      : [`it has no tag of fabio, such as urlprefix-/; it has ${tags.join(', ') || 'none'}`]),
+  ];
 }
 
 function wantedTags(query: ConsulQuery | ConsulDiscovery): readonly string[] {

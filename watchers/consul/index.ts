@@ -1,5 +1,6 @@
 /** Services of a Consul agent. */
 import { defineSource } from '../kit/source.ts';
+import { keyOfDiscovered } from './names.ts';
 import { checkConsul, consulDiscoveries, consulDiscovery, consulQuery, consulSettings } from './settings.ts';
 
 const example = `watchers:
@@ -26,7 +27,7 @@ export const consul = defineSource({
   settings: consulSettings,
   query: consulQuery,
   // Each instance has a port of its own.
-  discovery: { keys: consulDiscovery, queries: consulDiscoveries, withoutEffect: ['port'] },
+  discovery: { keys: consulDiscovery, queries: consulDiscoveries, keyOf: keyOfDiscovered, withoutEffect: ['port'] },
   example: { watcher: example, query: '{ service: web, tags: [blue], warning: use }', discover },
   check: checkConsul,
   async explain(settings, query, context) {

@@ -67,6 +67,8 @@ type SourceDiscovery<Settings, Keys extends z.ZodObject, Many> = {
   readonly keys: Keys;
   /** The queries for many services, each of which may fail by itself; `key` is unique among them. */
   queries(settings: Settings, keys: z.output<Keys>): readonly { readonly key: string; readonly query: Many }[];
+  /** The key of the service that people call so, if this query found it; null: it cannot. For `myelin why`, which then asks for it. */
+  keyOf?(name: string, query: Many): string | null;
   /** Options that say nothing to this source: a service that has one is refused, as it would wait for an effect. */
   readonly withoutEffect?: readonly ServiceOption[];
 };

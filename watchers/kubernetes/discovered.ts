@@ -48,6 +48,14 @@ export function isDiscovered({ key }: Pick<ServiceQuery, 'key'>): boolean {
   return key.startsWith(discoveredMark);
 }
 
+/** Of a name as people write it: NAMESPACE:NAME, or NAME where one namespace alone is watched; null: it may be in any. */
+export function keyOfName(name: string, { namespace }: KubernetesDiscovery): string | null {
+  const [first = '', second] = name.split(':', 2);
+  if (second !== undefined)
+    return namespace === undefined || namespace === first ? discoveredKey(keyOf(first, second)) : null;
+  return namespace === undefined ? null : discoveredKey(keyOf(namespace, name));
+}
+
 /** Of a key that `isDiscovered`: the Service that it stands for. */
 export function serviceOfKey(key: string): { readonly namespace: string; readonly service: string } {
   const [namespace = '', service = ''] = key.slice(discoveredMark.length).split('/');

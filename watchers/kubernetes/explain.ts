@@ -122,7 +122,7 @@ async function readService(
   if (missing.length > 0)
     return nobody(
       `${nameOf(service)} lacks the label ${missing.map(([label, value]) => `${label}=${value}`).join(', ')} (\`discover\`)`,
-      'label it',
+      `kubectl label service -n ${service.metadata.namespace} ${service.metadata.name} ${missing.map(([label, value]) => `${label}=${value}`).join(' ')}`,
     );
   return { service };
 }

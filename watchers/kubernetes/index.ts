@@ -1,5 +1,7 @@
 /** Services of a Kubernetes cluster. */
+
 import { defineSource } from '../kit/source.ts';
+import { keyOfName } from './discovered.ts';
 import {
   checkKubernetes,
   discoveriesOf,
@@ -33,7 +35,7 @@ export const kubernetes = defineSource({
   type: 'kubernetes',
   settings: kubernetesSettings,
   query: kubernetesQuery,
-  discovery: { keys: kubernetesDiscovery, queries: discoveriesOf },
+  discovery: { keys: kubernetesDiscovery, queries: discoveriesOf, keyOf: keyOfName },
   example: { watcher: example, query: '{ service: web, namespace: shop, port: http }', discover },
   check: checkKubernetes,
   async explain(settings, query, context) {

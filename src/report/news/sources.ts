@@ -25,6 +25,8 @@ export class SourceNews {
   readonly #tell: Tell;
   /** The last reported trouble: by watcher, and by watcher and query. */
   readonly #troubles = new Map<string, string>();
+  /** The watchers that have answered. */
+  readonly #heard = new Set<string>();
   readonly #groups = new Map<string, Group>();
   #groupsTimer: NodeJS.Timeout | undefined;
   /** By watcher, the queries whose new results are not reported yet. */
@@ -43,7 +45,8 @@ export class SourceNews {
         return;
       case 'failed': {
         const { reason, retryInMs } = event;
-        this.#tell({ kind: 'source_failed', watcher, reason, retryInMs }, this.#isRepeat(watcher, reason));
+        const hasAnswered = this.#heard.has(watcher);
+        this.#tell({ kind: 'source_failed', watcher, reason, retryInMs, hasAnswered }, this.#isRepeat(watcher, reason));
         return;
       }
       case 'stale': {
@@ -60,6 +63,7 @@ export class SourceNews {
       case 'endpoints':
       case 'gone': {
         const { key: query } = event;
+        this.#heard.add(watcher);
         if (this.#troubles.delete(watcher)) this.#tell({ kind: 'source_recovered', watcher });
         if (this.#troubles.delete(`${watcher}/${query}`)) this.#group(watcher, null, query);
         if (isNews) this.#noteAnswer(watcher, query);

@@ -69,7 +69,6 @@ function factsOf(event: Event): string {
     case 'restart_required':
       return listed(event.settings, event.more);
     case 'config_refused':
-    case 'source_failed':
     case 'left_out':
       return event.reason;
     case 'listen_waits':
@@ -79,6 +78,8 @@ function factsOf(event: Event): string {
     case 'file_behind':
     case 'trouble':
       return event.error;
+    case 'source_failed':
+      return `${event.reason} (${event.hasAnswered ? 'its last answers serve' : 'no answer since Myelin started'})`;
     case 'answered':
     case 'query_recovered':
       return listed(event.queries, event.more);

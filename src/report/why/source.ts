@@ -2,7 +2,7 @@
 import { hostPort } from '../../lib/net/address.ts';
 import type { SourceInstance } from '../../model.ts';
 import type { ServiceStatus } from '../status.ts';
-import { count, type Explanation, isKnown, note, step, type WhyFacts, type WhyStep } from './step.ts';
+import { count, type Explanation, isKnown, lost, note, step, type WhyFacts, type WhyStep } from './step.ts';
 
 export function ofSources(facts: WhyFacts, service: ServiceStatus): readonly WhyStep[] {
   return facts.explanations.map((each) => ofSource(facts, service, each));
@@ -40,6 +40,25 @@ function ofSource(facts: WhyFacts, service: ServiceStatus, { watcher, answer, fa
   const summary = `${watcher} names ${count(meant.length, 'instance')}, ${fit.length} of which may get traffic${asWhole}`;
   const text = facts.server === null ? [summary, ...few(words)].join('\n') : words.join('\n');
   return step(isLost && fit.length === 0, 'source', { text });
+}
+
+/** Of a service that is not served: what sources that discover services say of one with its name. */
+export function ofDiscovery({ service, explanations }: WhyFacts): readonly WhyStep[] {
+  return explanations.flatMap(({ watcher, answer, failure }) => {
+    if (failure !== null) return [note('source', { text: `${watcher} does not answer (${failure})` })];
+    if (answer === null) return [];
+    const { unfit, instances } = answer;
+    if (unfit !== null) return [lost('source', { text: `${watcher}: ${unfit.reason}`, remedy: unfit.remedy })];
+    if (instances.length === 0) return [];
+    const words = instances.flatMap((one) => (one.unfit === null ? [] : [onOneLine(`${one.id}: ${one.unfit}`)]));
+    if (words.length < instances.length)
+      return [
+        note('source', { text: `${watcher} has ${service}, as \`discover\` wants it: it is to be served in a moment` }),
+      ];
+    const text = `${watcher} has ${service}, and \`discover\` leaves it out`;
+    const remedy = 'register its instances with what `discover` asks for, or list it under `services`';
+    return [lost('source', { text: [text, ...few(words)].join('\n'), remedy })];
+  });
 }
 
 /** Ids, tags and the words of checks are anybody's. */

@@ -37,6 +37,14 @@ probes: { listen: "off" }
 
   const myelin = place.run();
   await myelin.until('it serves nobody', ({ stateReasons }) => isApplied(stateReasons));
+  await put('alpha', 'alpha.apps.example.com/x', ['other']);
+  const why = async (about: string): Promise<string> =>
+    (await place.command('why', about)).stdout.split('\n\n')[0] ?? '';
+  assert.match(
+    await why('alpha'),
+    /^alpha gets no traffic: consul has alpha, and `discover` leaves it out\n.*it lacks the tag expose; it has other\nwhat to do: register/,
+  );
+  assert.match(await why('alhpa'), /no service is named "alhpa"/);
   await put('alpha', 'alpha.apps.example.com/x');
   await until('its route is there', async () => (await map()) === 'alpha.apps.example.com/x/ alpha\n');
   await put('alpha', '/alpha');

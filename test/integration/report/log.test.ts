@@ -30,7 +30,9 @@ async function logged(body: string, options?: Record<string, unknown>): Promise<
 }
 
 test('a line of JSON has time, level, kind, message and facts', async () => {
-  const line = JSON.parse(await logged(`tell('source_failed', { watcher: 'consul', reason: 'EOF', retryInMs: 5.4 })`));
+  const line = JSON.parse(
+    await logged(`tell('source_failed', { watcher: 'consul', reason: 'EOF', retryInMs: 5.4, hasAnswered: true })`),
+  );
   assert.match(line.time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   delete line.time;
   assert.deepEqual(line, {
@@ -40,7 +42,8 @@ test('a line of JSON has time, level, kind, message and facts', async () => {
     watcher: 'consul',
     reason: 'EOF',
     retryInMs: 5,
-    msg: 'source failed, serving its last answers; retrying',
+    hasAnswered: true,
+    msg: 'source failed; retrying',
   });
 });
 

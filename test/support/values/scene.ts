@@ -288,6 +288,7 @@ function happenings(): readonly (Pick<Event, 'kind' | 'at'> & Record<string, unk
       watcher: 'consul',
       reason: 'connect ECONNREFUSED 127.0.0.1:8500',
       retryInMs: 900,
+      hasAnswered: true,
     },
     {
       kind: 'large_loss' as const,

@@ -105,12 +105,12 @@ test('each event is a line for people', () => {
     [
       [{ kind: 'answered', watcher: 'consul', queries: ['a', 'b'], more: 3 }, 'consul: source has news: a, b, 3 more'],
       [
-        { kind: 'source_failed', watcher: 'consul', reason: 'ECONNREFUSED', retryInMs: 5 },
-        'consul: source failed, serving its last answers; retrying: ECONNREFUSED',
+        { kind: 'source_failed', watcher: 'consul', reason: 'ECONNREFUSED', retryInMs: 5, hasAnswered: true },
+        'consul: source failed; retrying: ECONNREFUSED (its last answers serve)',
       ],
       [
         { kind: 'query_failed', watcher: 'consul', queries: ['web'], more: 0, reason: 'HTTP 403' },
-        'consul: query failed, serving the last answer: web: HTTP 403',
+        'consul: query failed, its last answer serves where there was one: web: HTTP 403',
       ],
       [
         { kind: 'large_loss', service: 'web', reason: 'shrunk', endpoints: 4, until: 60_000, remedy: '' },

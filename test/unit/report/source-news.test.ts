@@ -25,8 +25,8 @@ test('an outage is told once for each reason and its end once, however often the
   reporter.report(failed('HTTP 500 (No cluster leader)'));
   for (let round = 0; round < 3; round++) reporter.report(known('web'));
   assert.deepEqual(lines, [
-    'warn consul: source failed, serving its last answers; retrying',
-    'warn consul: source failed, serving its last answers; retrying',
+    'warn consul: source failed; retrying',
+    'warn consul: source failed; retrying',
     'info consul: source answers again',
   ]);
   assert.equal(facts[0]?.retryInMs, 901);
@@ -45,7 +45,7 @@ test('a query that fails is told once, and once when it is answered again; the o
   for (let round = 0; round < 2; round++) reporter.report(known('web'));
   reporter.flush();
   assert.deepEqual(lines, [
-    'warn consul: query failed, serving the last answer',
+    'warn consul: query failed, its last answer serves where there was one',
     'info consul: query is answered again',
   ]);
   assert.deepEqual(
@@ -90,8 +90,8 @@ test('what befalls many queries at once is told together, and so is its end', (t
   for (const key of keys) reporter.report(known(key));
   t.mock.timers.tick(500);
   assert.deepEqual(lines, [
-    'warn consul: query failed, serving the last answer',
-    'warn consul: query failed, serving the last answer',
+    'warn consul: query failed, its last answer serves where there was one',
+    'warn consul: query failed, its last answer serves where there was one',
     'info consul: query is answered again',
   ]);
   assert.deepEqual(facts[1]?.queries, ['other']);
@@ -106,7 +106,11 @@ test('a query that fails, is answered and fails again within a moment is told in
   reporter.flush();
   assert.deepEqual(
     lines.map((line) => line.replace(/^.*?: /, '')),
-    ['query failed, serving the last answer', 'query is answered again', 'query failed, serving the last answer'],
+    [
+      'query failed, its last answer serves where there was one',
+      'query is answered again',
+      'query failed, its last answer serves where there was one',
+    ],
   );
 });
 

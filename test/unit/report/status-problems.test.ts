@@ -75,12 +75,32 @@ test('a command of a problem finds the Myelin that it is about', () => {
   assert.ok(commands.includes("myelin -c '/srv/a b/myelin.yaml' accept db"));
 });
 
+test('the place in a config that is refused is shown on lines of its own, what strangers say on one', () => {
+  const refusedConfig = { reason: 'backend.hbs:1:8: it is open\n  1 | {{#if}}', since: now - 5000 };
+  const text = formatProblems(problemsOf({ ...well, refusedConfig }, now), now);
+  assert.match(text, /\n +backend\.hbs:1:8: it is open\n +1 \| \{\{#if\}\}\n/);
+  const stale = { reason: 'HTTP 500\n→ myelin stop', since: now };
+  const ofService = formatProblems(problemsOf({ ...well, services: [{ ...web, stale, health: null }] }, now), now);
+  assert.doesNotMatch(ofService, /^ *→ myelin stop/m);
+});
+
 test('a source that is down and has not answered yet is not said to serve its last answers', () => {
   const [, source] = sampleStatus.sources;
   const whats = (synced: boolean): readonly string[] =>
     problemsOf({ ...well, sources: [{ ...source, synced }] }, now).map(({ what }) => what);
-  assert.deepEqual(whats(false), ['the source is down, and has not answered yet']);
+  assert.deepEqual(whats(false), ['the source is down, and has not answered since Myelin started']);
   assert.deepEqual(whats(true), ['the source is down, its last answers serve']);
+});
+
+test('services whose queries fail because their source is down are not listed one by one', () => {
+  const [, source] = sampleStatus.sources;
+  const kinds = (since: number): readonly string[] => {
+    const stale = { reason: 'socket hang up', since };
+    const services = [{ ...web, stale, refused: [], refusedCount: 0, health: null }];
+    return problemsOf({ ...well, sources: [source], services }, now).map(({ kind }) => kind);
+  };
+  assert.deepEqual(kinds(source.down.since + 300), ['source_down']);
+  assert.deepEqual(kinds(source.down.since - 60_000), ['source_down', 'service_stale']);
 });
 
 test('a reload that waits is listed with what it waits for and what it is wanted for', () => {

@@ -1,6 +1,7 @@
 /** The lists of a whole datacenter, reduced to what shows that a service changed. Pure. */
 import { AppError } from '../../../src/errors.ts';
-import { type Changed, folded } from './schedule.ts';
+import { folded } from '../names.ts';
+import type { Changed } from './schedule.ts';
 
 /** A check or an instance; `service` is '' for a check of a node. */
 type Row = {

@@ -5,10 +5,11 @@
  */
 import type { DiscoveredService, Ms } from '../../../src/model.ts';
 import type { Watching } from '../../kit/watching.ts';
+import { keyOfDiscovered } from '../names.ts';
 import type { ServiceResult } from '../service/result.ts';
 import type { Updates } from '../service/updates.ts';
 import type { ConsulDiscovery } from '../settings.ts';
-import { discoveredAs, keyOfDiscovered, leftOutOf } from './own-options.ts';
+import { discoveredAs, leftOutOf } from './own-options.ts';
 
 export type DiscoveryOptions = {
   /** The query for many services. */

@@ -5,10 +5,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DiscoveredService, Unreadable } from '../../../src/model.ts';
 import { boundedOptions } from '../../kit/service-options.ts';
+import { keyOfDiscovered } from '../names.ts';
 import type { Instance } from '../service/endpoints.ts';
 import type { ConsulDiscovery } from '../settings.ts';
 import { isFabioTag, readFabioTags } from './fabio.ts';
-import { folded } from './schedule.ts';
 
 /** What counts of the instance that was registered first. */
 export type OldestInstance = {
@@ -36,13 +36,6 @@ function isOlder(one: Instance, other: Instance): boolean {
 
 function nameOf({ Node, Service }: Instance): string {
   return JSON.stringify([Node.Node, Service.ID]);
-}
-
-/** No service's name begins so. */
-const mark = '*';
-
-export function keyOfDiscovered(service: string): string {
-  return `${mark}${folded(service)}`;
 }
 
 /** `before` itself where nothing has changed. */

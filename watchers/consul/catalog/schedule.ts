@@ -2,13 +2,10 @@
  * When each service is queried, where services outnumber connections. While a change feed (`change-feed.ts`) is up, a service is
  * queried when the feed names it, and once in a while in any case. Without a feed all services are queried in turn.
  */
-import type { Moment, Ms } from '../../../src/model.ts';
-import type { ServiceResult } from '../service/result.ts';
 
-/** Names of services and nodes as they are compared: Consul ignores their case. */
-export function folded(name: string): string {
-  return name.toLowerCase();
-}
+import type { Moment, Ms } from '../../../src/model.ts';
+import { folded } from '../names.ts';
+import type { ServiceResult } from '../service/result.ts';
 
 /** The services that changed in a datacenter, each with the index that its result must reach; `all`: any may have changed. */
 export type Changed = ReadonlyMap<string, bigint | null> | 'all';
