@@ -80,6 +80,30 @@ inOwnNetwork(import.meta.filename, () => {
     await until('nor is it in the file', async () => !(await place.read('run/haproxy.cfg')).includes('beta'));
     await servedBy(port, 'alpha');
     await assertValid(place);
+
+    const isWhy = (about: string, words: RegExp): Promise<unknown> =>
+      until(`why ${about}: ${words}`, async () =>
+        words.test((await place.command('why', `come-and-go:${about}`)).stdout),
+      );
+    await isWhy('alpha', /^come-and-go:alpha gets traffic\n[\s\S]*cluster names 1 instance, 1 of which may/);
+    await isWhy(
+      'beta',
+      /^come-and-go:beta gets no traffic: .*beta lacks the label expose=true .*\nwhat to do: kubectl label service -n come-and-go beta expose=true\n/,
+    );
+    const endpoint = (conditions: object): Promise<unknown> =>
+      putSlice(cluster, 'come-and-go', 'alpha', 'alpha', {
+        endpoints: [{ addresses: [ownAddress], conditions }],
+        ports: [{ port: backends.alpha.port }],
+      });
+    await endpoint({ ready: false });
+    await isWhy('alpha', /^come-and-go:alpha gets no traffic: [\s\S]*gets no traffic: it is not ready/);
+    await endpoint({ ready: false, serving: false, terminating: true });
+    await isWhy('alpha', /^come-and-go:alpha gets no traffic: [\s\S]*it is terminating/);
+    await endpoint({ ready: true });
+    await put('alpha', { ...listen(port), 'myelin.dev/port': 'metrics' });
+    await isWhy('alpha', /has no TCP port "metrics" \(it has 80\); what it said before serves on/);
+    await deleteService(cluster, 'come-and-go', 'alpha');
+    await isWhy('alpha', /there is no Service come-and-go\/alpha/);
   });
 
   test('a labelled Service that is wrong, or claims what an older one has, is left out alone: status and metrics say why', async () => {
