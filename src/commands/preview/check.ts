@@ -95,10 +95,10 @@ export async function check(globals: Globals, { elsewhere, live }: Options): Pro
   return exitCodes.ok;
 }
 
-/** It may be what the servers lack that templates of one's own complain of. */
+/** It may be what the servers lack that templates of one's own complain of, unless it is a name that is misspelt. */
 function triedBy({ advice }: Trial, { config }: Settings, error: AppError): AppError {
-  if (config.templates === undefined) return error;
   const { code, message, remedy } = error;
+  if (config.templates === undefined || message.includes('; did you mean ')) return error;
   return new AppError(code, message, { remedy: remedy === undefined ? advice : `${remedy}; ${advice}` });
 }
 
