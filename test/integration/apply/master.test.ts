@@ -6,7 +6,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ManagedDriver } from '../../../src/apply/driver.ts';
-import type { Info, ServerStateRow } from '../../../src/haproxy/cli/info.ts';
+import { type Info, parseServersState, type ServerStateRow } from '../../../src/haproxy/cli/info.ts';
 import { readProcesses, readWorkerInfo, reloadMaster } from '../../../src/haproxy/cli/master.ts';
 import { ask, nobodyListens } from '../../../src/haproxy/cli/socket.ts';
 import type { SeenServers } from '../../../src/haproxy/resources/servers/read-back.ts';
@@ -768,7 +768,10 @@ test('a server that is down stays down over a reload', async () => {
   const server = ['server s 127.0.0.1:9 check inter 60s'];
   const { place: here, control } = await serving('2.6', (each) => state(each.web('web', server), each));
   await using _ = here;
-  const isDown = async (): Promise<boolean> => (await rowsOf(control))?.[0]?.srv_op_state === '0';
+  const isDown = async (): Promise<boolean> => {
+    const state = await ask(here.socket, [`@!${pidOf(control)} show servers state web`]);
+    return parseServersState(state).rows[0]?.srv_op_state === '0';
+  };
   await ask(here.socket, [`@!${pidOf(control)} set server web/s health down`]);
   await until('it is down', isDown);
   const before = pidOf(control);
