@@ -254,7 +254,7 @@ test('no hostile entry passes the border or makes it throw', () => {
       const { endpoints } = admit(entries as Endpoint[], strict);
       for (const { id, address, port, weight, state, tags = [], meta = {} } of endpoints) {
         assert.equal(parseAddress(address)?.text, address);
-        assert.doesNotMatch(address, /^(127\.|0\.|169\.254\.|2(2[4-9]|3\d)\.|::1?$|fe[89ab]|ff)/);
+        assert.doesNotMatch(address, /^(127\.|0\.|169\.254\.|2(2[4-9]|3\d)\.|::1?$|fe[89ab][0-9a-f]:|ff[0-9a-f]{2}:)/);
         assert.ok(Number.isInteger(port) && port >= 1 && port <= 65_535);
         assert.ok(Number.isInteger(weight) && weight >= 0 && weight <= 256);
         assert.ok(state === 'ready' || state === 'draining');

@@ -111,7 +111,7 @@ test('a discovered Service is told by its own port, and that it lacks the label'
   );
   assert.match(
     await whyNot('*shop/found', { many: { expose: 'yes' } }),
-    /lacks the label expose=yes \(`discover`\) \| label it/,
+    /lacks the label expose=yes \(`discover`\) \| kubectl label service -n shop found expose=yes$/,
   );
 });
 
