@@ -163,6 +163,7 @@ test('under a master elsewhere too, a broken certificate holds up nobody, and HA
   await configure([moreAt(more)]);
   await until('another service goes live', async () => (await ask(more)) === 'gamma', { withinMs: 30_000 });
   assert.deepEqual(await overTls(port), ['beta', serial]);
+  await myelin.until('the reload is over', ({ lastReload }) => lastReload !== null);
   await master.stop();
   my.use(await startMasterOf(place));
   assert.deepEqual(await overTls(port), ['beta', serial]);

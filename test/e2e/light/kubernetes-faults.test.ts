@@ -213,8 +213,11 @@ inOwnNetwork(import.meta.filename, () => {
     await until('both resources are watched', () => my.proxy.underway >= 2);
     const asked = streams();
     my.proxy.freeze();
+    const frozenAt = performance.now();
     await my.lostNothing(30);
-    assert.equal(streams(), asked, 'it is still waited for');
+    // On a busy machine the looks take longer than that.
+    const isWithinLimit = performance.now() - frozenAt < idleMs;
+    assert.ok(streams() === asked || !isWithinLimit, 'it is still waited for');
     const tookMs = await my.serveGamma();
     assert.ok(streams() > asked, 'it was given up');
     t.diagnostic(`${Math.round(tookMs)} ms from the change to its first answer, with a limit of ${idleMs} ms`);
